@@ -1,0 +1,9 @@
+//! What everything stands on: clock, ids, money, errors, secrets. Imports nothing of ours.
+
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod money;
+pub mod secret;
+
+pub use error::{Blame, Error, Kind};

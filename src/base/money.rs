@@ -1,0 +1,74 @@
+//! Money as integers: nano-USD. Floats never hold an amount.
+
+use std::fmt;
+
+/// 1e-9 US dollars. An `i64` of them spans about 9.2 billion dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Nanos(pub i64);
+
+impl Nanos {
+    /// The price a catalogue quotes in USD per million tokens, as nano-USD per million tokens.
+    /// `None` for a negative, unordered or absurd price.
+    #[must_use]
+    pub fn per_million_from_usd(usd: f64) -> Option<Self> {
+        if !usd.is_finite() || !(0.0..=1.0e9).contains(&usd) {
+            return None;
+        }
+        // The one place where a configured decimal becomes an integer; 1e18 fits an i64.
+        #[expect(clippy::cast_possible_truncation, reason = "bounded by the check above")]
+        Some(Self((usd * 1e9).round() as i64))
+    }
+
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What `tokens` cost when `self` is the price of a million, rounded up to a whole nano.
+    #[must_use]
+    pub fn for_tokens(self, tokens: u64) -> Self {
+        let exact = i128::from(self.0) * i128::from(tokens);
+        let rounded = exact.div_euclid(1_000_000) + i128::from(exact.rem_euclid(1_000_000) != 0);
+        Self(i64::try_from(rounded).unwrap_or(i64::MAX))
+    }
+
+    /// For display and comparison with measured data only, never for arithmetic on balances.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "display only")]
+    pub fn as_usd(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let whole = self.0.unsigned_abs();
+        write!(f, "{sign}${}.{:09}", whole / 1_000_000_000, whole % 1_000_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_becomes_whole_nanos() {
+        assert_eq!(Nanos::per_million_from_usd(0.14), Some(Nanos(140_000_000)));
+        assert_eq!(Nanos::per_million_from_usd(-1.0), None);
+        assert_eq!(Nanos::per_million_from_usd(f64::NAN), None);
+    }
+
+    #[test]
+    fn a_part_of_a_nano_is_charged_as_one() {
+        let price = Nanos(140_000_000);
+        assert_eq!(price.for_tokens(1), Nanos(140));
+        assert_eq!(Nanos(1).for_tokens(1), Nanos(1));
+        assert_eq!(price.for_tokens(0), Nanos(0));
+    }
+
+    #[test]
+    fn amounts_print_in_dollars() {
+        assert_eq!(Nanos(-1_500_000_001).to_string(), "-$1.500000001");
+    }
+}

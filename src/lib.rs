@@ -1,0 +1,7 @@
+//! Optimux: one endpoint in front of every LLM provider. The rooms, in the order a request
+//! walks through them; ARCHITECTURE.md is the map.
+#![forbid(unsafe_code)]
+
+pub mod wire;
+
+pub mod base;

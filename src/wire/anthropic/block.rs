@@ -1,0 +1,249 @@
+//! Content blocks: the same objects in requests, answers and streams.
+
+use serde_json::{Map, Value, json};
+
+use super::DIALECT;
+use crate::wire::frame::json::{Builder, Object, type_name};
+use crate::wire::vocab::{
+    Body, Call, CallKind, Losses, Malformed, Media, MediaKind, Outcome, Part, Shape, Signature,
+    Source, Thought,
+};
+
+/// A content: a string or a list of blocks.
+pub(super) fn decode_content(
+    value: Option<Value>,
+    path: &str,
+) -> Result<(Shape, Vec<Part>), Malformed> {
+    match value {
+        None => Ok((Shape::Absent, Vec::new())),
+        Some(Value::Null) => Ok((Shape::Null, Vec::new())),
+        Some(Value::String(text)) => Ok((Shape::Text, vec![Part::text(text)])),
+        Some(Value::Array(items)) => {
+            let mut parts = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                parts.push(decode(item, &format!("{path}.{index}"))?);
+            }
+            Ok((Shape::List, parts))
+        }
+        Some(other) => {
+            Err(Malformed::wrong_type(path, "a string or an array of blocks", type_name(&other)))
+        }
+    }
+}
+
+pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
+    let kind = match value.get("type") {
+        Some(Value::String(kind)) => kind.clone(),
+        _ if !value.is_object() => {
+            return Err(Malformed::wrong_type(path, "an object", type_name(&value)));
+        }
+        _ => return Err(Malformed::missing(&format!("{path}.type"))),
+    };
+    let is_read = matches!(
+        kind.as_str(),
+        "text" | "thinking" | "redacted_thinking" | "tool_use" | "tool_result"
+    ) || (matches!(kind.as_str(), "image" | "document") && has_plain_source(&value));
+    if !is_read {
+        return Ok(Part::new(Body::Opaque(DIALECT, value)));
+    }
+    let mut block = Object::of(value, path)?;
+    block.take("type");
+    let cache = block.take("cache_control");
+    let mut signature = None;
+    let mut inner = None;
+    let body = match kind.as_str() {
+        "text" => Body::Text(block.required_string("text")?),
+        "thinking" => {
+            signature = block.string("signature")?.map(|value| Signature { by: DIALECT, value });
+            Body::Thought(Thought {
+                text: block.required_string("thinking")?,
+                ..Thought::default()
+            })
+        }
+        "redacted_thinking" => {
+            let value = block.required_string("data")?;
+            signature = Some(Signature { by: DIALECT, value });
+            Body::Thought(Thought { redacted: true, ..Thought::default() })
+        }
+        "tool_use" => Body::Call(Call {
+            id: Some(block.required_string("id")?),
+            name: block.required_string("name")?,
+            arguments: block.take("input").map(|input| input.to_string()),
+            kind: CallKind::Function,
+        }),
+        "tool_result" => {
+            let call_id = Some(block.required_string("tool_use_id")?);
+            let path = block.path("content");
+            let (shape, parts) = decode_content(block.take_any("content"), &path)?;
+            let is_error = block.boolean("is_error")?;
+            Body::Outcome(Outcome { call_id, name: None, parts, shape, is_error, json: None })
+        }
+        _ => {
+            let mut source =
+                block.object("source")?.ok_or_else(|| Malformed::missing(&block.path("source")))?;
+            let mut media = Media {
+                kind: if kind == "image" { MediaKind::Image } else { MediaKind::File },
+                source: Source::Url(String::new()),
+                mime: source.string("media_type")?,
+                filename: block.string("title")?,
+                detail: None,
+            };
+            media.source = match source.required_string("type")?.as_str() {
+                "base64" => Source::Inline(source.required_string("data")?),
+                "text" => Source::Text(source.required_string("data")?),
+                "file" => Source::Id(source.required_string("file_id")?),
+                _ => Source::Url(source.required_string("url")?),
+            };
+            inner = Some(source);
+            Body::Media(media)
+        }
+    };
+    let mut part = Part::new(body);
+    part.signature = signature;
+    part.cache = cache;
+    part.inner = inner.map(|inner| inner.finish(DIALECT)).unwrap_or_default();
+    part.extra = block.finish(DIALECT);
+    Ok(part)
+}
+
+fn has_plain_source(block: &Value) -> bool {
+    block
+        .get("source")
+        .and_then(|source| source.get("type"))
+        .and_then(Value::as_str)
+        .is_some_and(|kind| matches!(kind, "base64" | "text" | "file" | "url"))
+}
+
+/// `None` when the dialect has no block for it; `lost` then says so.
+pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Value> {
+    let mut block = Builder::new();
+    match &part.body {
+        Body::Text(text) => {
+            if text.is_empty() && !at_home {
+                return None;
+            }
+            block.set("type", "text").set("text", text.as_str());
+        }
+        Body::Refusal(text) => {
+            block.set("type", "text").set("text", text.as_str());
+        }
+        Body::Thought(thought) => {
+            let signature = part.signature.as_ref().filter(|signature| signature.by == DIALECT);
+            match (thought.redacted, signature) {
+                (true, Some(signature)) => {
+                    block.set("type", "redacted_thinking").set("data", signature.value.as_str());
+                }
+                (false, signature) if signature.is_some() || at_home => {
+                    block.set("type", "thinking").set("thinking", thought.text.as_str());
+                    block.maybe("signature", signature.map(|signature| signature.value.as_str()));
+                }
+                // Unsigned, or signed by another maker: Anthropic refuses it.
+                _ => {
+                    lost.dropped("reasoning");
+                    return None;
+                }
+            }
+        }
+        Body::Call(call) => {
+            block.set("type", "tool_use");
+            block.set("id", call.id.as_deref().unwrap_or_default());
+            block.set("name", call.name.as_str());
+            match &call.arguments {
+                Some(arguments) => {
+                    block.set("input", arguments_object(arguments, at_home));
+                }
+                None if !at_home => {
+                    block.set("input", json!({}));
+                }
+                None => {}
+            }
+        }
+        Body::Outcome(outcome) => {
+            block.set("type", "tool_result");
+            block.set("tool_use_id", outcome.call_id.as_deref().unwrap_or_default());
+            if let Some(content) = encode_outcome(outcome, at_home, lost) {
+                block.set("content", content);
+            }
+            block.maybe("is_error", outcome.is_error);
+        }
+        Body::Media(media) => match encode_media(media) {
+            Some((kind, mut source)) => {
+                part.inner.write(&mut source.0, DIALECT, "source", lost);
+                block.set("type", kind).set("source", source.done());
+                if kind == "document" {
+                    block.maybe("title", media.filename.as_deref());
+                }
+            }
+            None => {
+                lost.lost(format!("content.{:?}", media.kind).to_lowercase());
+                return None;
+            }
+        },
+        Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(_, value) => {
+            let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
+            lost.dropped_at("content", kind);
+            return None;
+        }
+    }
+    block.maybe("cache_control", part.cache.clone());
+    part.extra.write(&mut block.0, DIALECT, "content", lost);
+    Some(block.done())
+}
+
+/// Arguments are an object here. Text that is none is carried under a name of its own.
+fn arguments_object(text: &str, at_home: bool) -> Value {
+    if text.trim().is_empty() {
+        return json!({});
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) if value.is_object() || at_home => value,
+        Ok(value) => json!({ "arguments": value }),
+        Err(_) => json!({ "arguments": text }),
+    }
+}
+
+fn encode_outcome(outcome: &Outcome, at_home: bool, lost: &mut Losses) -> Option<Value> {
+    if outcome.json.is_some() {
+        return Some(Value::from(outcome.text()));
+    }
+    match (outcome.shape, outcome.parts.as_slice()) {
+        (Shape::Absent, []) if at_home => None,
+        (Shape::Null, []) if at_home => Some(Value::Null),
+        (Shape::Text, [Part { body: Body::Text(text), .. }]) => Some(Value::from(text.as_str())),
+        (Shape::List, []) if at_home => Some(json!([])),
+        (_, []) => None,
+        (_, parts) => Some(Value::Array(
+            parts.iter().filter_map(|part| encode(part, at_home, lost)).collect(),
+        )),
+    }
+}
+
+fn encode_media(media: &Media) -> Option<(&'static str, Builder)> {
+    let kind = match media.kind {
+        MediaKind::Image => "image",
+        MediaKind::File => "document",
+        MediaKind::Audio | MediaKind::Video => return None,
+    };
+    let mut source = Builder(Map::new());
+    match &media.source {
+        Source::Url(url) => {
+            source.set("type", "url").set("url", url.as_str());
+        }
+        Source::Inline(data) => {
+            let fallback = if kind == "image" { "image/png" } else { "application/pdf" };
+            source.set("type", "base64");
+            source.set("media_type", media.mime.as_deref().unwrap_or(fallback));
+            source.set("data", data.as_str());
+        }
+        Source::Text(text) => {
+            source.set("type", "text");
+            source.set("media_type", media.mime.as_deref().unwrap_or("text/plain"));
+            source.set("data", text.as_str());
+        }
+        Source::Id(id) => {
+            source.set("type", "file").set("file_id", id.as_str());
+        }
+    }
+    Some((kind, source))
+}

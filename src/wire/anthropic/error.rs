@@ -1,0 +1,67 @@
+//! Error bodies: `{"type":"error","error":{"type","message"}}`.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::base::{Error, Kind};
+use crate::wire::vocab::{Fault, FaultKind};
+
+pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
+    let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    of_value(&value, Some(status))
+}
+
+pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
+    let error = value.get("error").filter(|error| error.is_object()).unwrap_or(value);
+    let text = |name: &str| error.get(name).and_then(Value::as_str);
+    let message = match text("message") {
+        Some(message) => message.to_owned(),
+        None => match status {
+            Some(status) => format!("The provider answered with status {status}."),
+            None => "The provider reported an error.".to_owned(),
+        },
+    };
+    let too_long = message.contains("prompt is too long")
+        || message.contains("exceed context limit")
+        || message.contains("context window");
+    let kind = match (text("type").unwrap_or_default(), status) {
+        ("invalid_request_error", _) if too_long => FaultKind::ContextLength,
+        ("invalid_request_error", _) if message.contains("credit balance is too low") => FaultKind::Quota,
+        ("authentication_error" | "permission_error", _) => FaultKind::Credential,
+        ("billing_error", _) => FaultKind::Quota,
+        ("not_found_error", _) => FaultKind::ModelGone,
+        ("rate_limit_error", _) => FaultKind::RateLimited,
+        ("overloaded_error", _) => FaultKind::Overloaded,
+        ("timeout_error", _) => FaultKind::Timeout,
+        ("api_error", _) => FaultKind::Broken,
+        ("invalid_request_error" | "request_too_large" | "conflict_error", _) => FaultKind::Refused,
+        (_, Some(401 | 403)) => FaultKind::Credential,
+        (_, Some(404)) => FaultKind::ModelGone,
+        (_, Some(408 | 504)) => FaultKind::Timeout,
+        (_, Some(429)) => FaultKind::RateLimited,
+        (_, Some(503 | 529)) => FaultKind::Overloaded,
+        (_, Some(400..500)) => FaultKind::Refused,
+        _ => FaultKind::Broken,
+    };
+    Fault { kind, status, message, code: None, field: None }
+}
+
+pub(super) fn encode(error: &Error) -> (u16, Bytes) {
+    let (status, kind) = match error.kind {
+        Kind::Malformed | Kind::Unsupported | Kind::ContextLength => (400, "invalid_request_error"),
+        Kind::Unauthenticated => (401, "authentication_error"),
+        Kind::OutOfCredits => (402, "billing_error"),
+        Kind::Forbidden => (403, "permission_error"),
+        Kind::UnknownModel | Kind::NotFound => (404, "not_found_error"),
+        Kind::MethodNotAllowed => (405, "invalid_request_error"),
+        Kind::Conflict => (409, "invalid_request_error"),
+        Kind::TooLarge => (413, "request_too_large"),
+        Kind::RateLimited => (429, "rate_limit_error"),
+        Kind::Internal => (500, "api_error"),
+        Kind::UpstreamDown => (502, "api_error"),
+        Kind::Overloaded => (529, "overloaded_error"),
+        Kind::Timeout => (504, "timeout_error"),
+    };
+    let body = json!({"type": "error", "error": {"type": kind, "message": error.public}});
+    (status, Bytes::from(body.to_string()))
+}

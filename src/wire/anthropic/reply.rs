@@ -1,0 +1,136 @@
+//! Messages answers.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{DIALECT, block};
+use crate::wire::Heading;
+use crate::wire::frame::json::{Builder, Object};
+use crate::wire::vocab::{
+    Body, Choice, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+};
+
+pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
+    let mut object = Object::parse(body)?;
+    object.take("type");
+    object.take("role");
+    let mut reply =
+        Reply { id: object.string("id")?, model: object.string("model")?, ..Reply::default() };
+    if object.peek("content").is_none() {
+        return Err(Malformed::missing("content"));
+    }
+    let (shape, parts) = block::decode_content(object.take("content"), "content")?;
+    let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+    let sequence = object.string("stop_sequence")?;
+    let finish = object.string("stop_reason")?.map(|word| finish(word, sequence, called));
+    if let Some(usage) = object.take("usage") {
+        reply.usage = Some(usage_from(usage));
+    }
+    let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
+    reply.choices.push(Choice { index: 0, turn, finish, extra: Default::default() });
+    reply.extra = object.finish(DIALECT);
+    Ok(reply)
+}
+
+pub(super) fn finish(word: String, sequence: Option<String>, called: bool) -> Finish {
+    let why = match word.as_str() {
+        "stop_sequence" => Stop::Sequence,
+        "max_tokens" | "model_context_window_exceeded" => Stop::Length,
+        "tool_use" => Stop::ToolCalls,
+        "refusal" => Stop::Filter,
+        "pause_turn" => Stop::Pause,
+        _ if called => Stop::ToolCalls,
+        _ => Stop::End,
+    };
+    Finish { why, word: Some((DIALECT, word)), sequence }
+}
+
+pub(super) fn finish_word(finish: &Finish) -> &str {
+    finish.word_in(DIALECT).unwrap_or(match finish.why {
+        Stop::End | Stop::Failed => "end_turn",
+        Stop::Sequence => {
+            if finish.sequence.is_some() { "stop_sequence" } else { "end_turn" }
+        }
+        Stop::Length => "max_tokens",
+        Stop::ToolCalls => "tool_use",
+        Stop::Filter => "refusal",
+        Stop::Pause => "pause_turn",
+    })
+}
+
+pub(super) fn usage_from(raw: Value) -> Usage {
+    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let output = count("output_tokens");
+    let thought = raw
+        .get("output_tokens_details")
+        .and_then(|details| details.get("thinking_tokens"))
+        .and_then(Value::as_u64)
+        .unwrap_or(0)
+        .min(output);
+    Usage {
+        input: count("input_tokens"),
+        cache_read: count("cache_read_input_tokens"),
+        cache_write: count("cache_creation_input_tokens"),
+        output: output - thought,
+        thought,
+        raw: Some((DIALECT, raw)),
+    }
+}
+
+pub(super) fn usage_value(usage: &Usage) -> Value {
+    if let Some(raw) = usage.raw_in(DIALECT) {
+        return raw.clone();
+    }
+    json!({
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.completion(),
+    })
+}
+
+pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Only {
+        usage: Option<Value>,
+    }
+    serde_json::from_slice::<Only>(body).ok()?.usage.map(usage_from)
+}
+
+pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
+    let mut lost = Losses::default();
+    let choice = reply.choices.first();
+    let at_home = reply.extra.came_from(DIALECT)
+        || choice
+            .and_then(|choice| choice.finish.as_ref())
+            .is_some_and(|finish| finish.word_in(DIALECT).is_some());
+    let mut body = Builder::new();
+    body.set("id", reply.id.as_deref().unwrap_or(&heading.id));
+    body.set("type", "message").set("role", "assistant");
+    body.set("model", reply.model.as_deref().unwrap_or(&heading.model));
+    let blocks: Vec<Value> = choice
+        .into_iter()
+        .flat_map(|choice| &choice.turn.parts)
+        .filter_map(|part| block::encode(part, at_home, &mut lost))
+        .collect();
+    if choice.is_some_and(|choice| choice.turn.shape == Shape::Text) && at_home {
+        body.set("content", choice.and_then(|choice| choice.turn.texts().next()).unwrap_or_default());
+    } else {
+        body.set("content", blocks);
+    }
+    let finish = choice.and_then(|choice| choice.finish.as_ref());
+    body.set("stop_reason", finish.map(finish_word));
+    body.set("stop_sequence", finish.and_then(|finish| finish.sequence.as_deref()));
+    match &reply.usage {
+        Some(usage) => {
+            body.set("usage", usage_value(usage));
+        }
+        None if !at_home => {
+            body.set("usage", json!({"input_tokens": 0, "output_tokens": 0}));
+        }
+        None => {}
+    }
+    reply.extra.write_quietly(&mut body.0, DIALECT);
+    Bytes::from(body.done().to_string())
+}

@@ -1,0 +1,69 @@
+//! Gemini generateContent. Members come in camelCase or snake_case and leave in camelCase.
+//! Source: the google-genai SDK's types and the recordings under `tests/recordings`.
+
+mod content;
+mod error;
+mod reply;
+mod request;
+mod schema;
+mod stream;
+
+use bytes::Bytes;
+
+use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
+use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
+use crate::base::Error;
+
+pub struct Gemini;
+
+const DIALECT: Dialect = Dialect::Gemini;
+
+impl Codec for Gemini {
+    fn dialect(&self) -> Dialect {
+        DIALECT
+    }
+
+    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+        request::head(body)
+    }
+
+    fn decode_request(&self, body: &[u8]) -> Result<Request, Malformed> {
+        request::decode(body)
+    }
+
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes {
+        reply::encode(reply, heading)
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(stream::ContentReader::default())
+    }
+
+    fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
+        Box::new(stream::ContentWriter::new(heading))
+    }
+
+    fn tap(&self, data: &[u8]) -> Tapped {
+        stream::tap(data)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::usage_of(body)
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+
+    fn encode_error(&self, error: &Error) -> (u16, Bytes) {
+        error::encode(error)
+    }
+}

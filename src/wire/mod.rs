@@ -1,0 +1,144 @@
+//! What the dialects say and how they say it: one vocabulary, the frames streams are cut into,
+//! and one codec per dialect. Pure functions of values: no async, no clock, no I/O, no logging.
+//!
+//! A dialect never imports another dialect. N dialects are N codecs, and every pair meets in the
+//! vocabulary. The laws, each of them a test:
+//!
+//! - `encode(decode(x)) == x` as JSON values, for requests, replies and streams of every dialect;
+//! - decoding never panics, whatever the bytes;
+//! - a stream means the same however it is cut into chunks;
+//! - what an encoding cannot say is named in [`vocab::Losses`].
+
+pub mod anthropic;
+pub mod frame;
+pub mod gemini;
+pub mod openai_chat;
+pub mod vocab;
+
+use bytes::Bytes;
+
+use crate::base::Error;
+use frame::sse::Frame;
+use vocab::{Dialect, Event, Fault, Head, Losses, Malformed, Reply, Request, Usage};
+
+/// What an encoder has to know of the deployment it writes for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The provider's own name for the model.
+    pub model: &'a str,
+    /// The most the model can answer, in tokens: what Anthropic must be told when nobody asked for less.
+    pub max_output_tokens: u64,
+    /// Whether the model takes a reasoning budget or effort at all.
+    pub reasons: bool,
+    /// The provider knows only `max_tokens`, not OpenAI's later `max_completion_tokens`.
+    pub max_tokens_only: bool,
+}
+
+/// An encoded request.
+#[derive(Debug)]
+pub struct Encoded {
+    pub body: Bytes,
+    /// What the dialect had no words for.
+    pub losses: Losses,
+}
+
+/// What a stream's writer puts on every chunk.
+#[derive(Debug, Clone, Default)]
+pub struct Heading {
+    /// The reply's id, should the upstream give none.
+    pub id: String,
+    /// The name of the model that answers, as the caller should read it.
+    pub model: String,
+    /// Seconds since the epoch.
+    pub created: i64,
+    /// The caller asked for usage at the end of a chat stream.
+    pub include_usage: bool,
+}
+
+/// One dialect, both ways.
+pub trait Codec: Sync {
+    fn dialect(&self) -> Dialect;
+
+    /// The few facts the hot path needs, found in one pass without building a tree.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the body is not JSON or breaks the dialect's types.
+    fn head(&self, body: &[u8]) -> Result<Head, Malformed>;
+
+    /// # Errors
+    /// [`Malformed`] naming the field at fault.
+    fn decode_request(&self, body: &[u8]) -> Result<Request, Malformed>;
+
+    /// # Errors
+    /// [`Malformed`] when the request says something the target dialect must be told and cannot be.
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed>;
+
+    /// # Errors
+    /// [`Malformed`] when a provider's answer cannot be read.
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed>;
+
+    fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes;
+
+    fn reader(&self) -> Box<dyn Reader + Send>;
+
+    fn writer(&self, heading: Heading) -> Box<dyn Writer + Send>;
+
+    /// What a frame of this dialect's stream says of usage, without building events of the rest.
+    fn tap(&self, data: &[u8]) -> Tapped;
+
+    /// The usage that a whole reply reports.
+    fn usage(&self, body: &[u8]) -> Option<Usage>;
+
+    /// What a provider's error means. `body` may be anything at all.
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault;
+
+    /// Status and body.
+    fn encode_error(&self, error: &Error) -> (u16, Bytes);
+}
+
+/// What a relay that passes bytes through learns from one frame.
+#[derive(Debug, Default, PartialEq)]
+pub struct Tapped {
+    pub usage: Option<Usage>,
+    /// The frame holds nothing but usage (chat's last chunk).
+    pub usage_only: bool,
+    /// The frame is an error.
+    pub fault: Option<Fault>,
+    /// The stream has said its last word.
+    pub ended: bool,
+}
+
+/// Frames to events. Stateful: one per stream.
+pub trait Reader {
+    /// # Errors
+    /// [`Malformed`] when the frame is not of the dialect; the stream is then broken.
+    fn read(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) -> Result<(), Malformed>;
+
+    /// The connection ended. Closes what is open; says whether the stream had come to its end.
+    fn finish(&mut self, out: &mut Vec<Event>) -> bool;
+}
+
+/// Events to bytes. Stateful: one per stream.
+pub trait Writer {
+    /// The events of one upstream frame.
+    fn write(&mut self, events: &[Event], out: &mut Vec<u8>);
+
+    /// The last bytes of a stream that went well.
+    fn finish(&mut self, out: &mut Vec<u8>);
+
+    /// The last bytes of a stream that did not.
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>);
+
+    /// Something harmless that keeps an idle connection open, in this dialect's manner.
+    fn keep_alive(&self) -> &'static [u8];
+}
+
+/// The codec of a dialect.
+#[must_use]
+pub fn codec(dialect: Dialect) -> &'static dyn Codec {
+    match dialect {
+        Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::Anthropic => &anthropic::Anthropic,
+        Dialect::Gemini => &gemini::Gemini,
+    }
+}

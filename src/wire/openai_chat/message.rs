@@ -1,0 +1,799 @@
+//! Messages: the same object in requests and in answers.
+
+use serde_json::{Value, json};
+
+use super::DIALECT;
+use crate::wire::frame::json::{Builder, Object, type_name};
+use crate::wire::vocab::{
+    Body, Call, CallKind, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
+    Signature, Source, Thought, Turn,
+};
+
+/// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
+const ANTHROPIC_FORMAT: &str = "anthropic-claude-v1";
+const GEMINI_FORMAT: &str = "google-gemini-v1";
+
+pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
+    let mut message = Object::of(value, path)?;
+    let role = match message.string("role")?.as_deref() {
+        Some("system") => Role::System,
+        Some("developer") => Role::Developer,
+        Some("user") => Role::User,
+        Some("assistant") => Role::Assistant,
+        Some("tool") => Role::Tool,
+        Some("function") => {
+            message.spell("role", Value::from("function"));
+            Role::Tool
+        }
+        Some(other) => {
+            let other: String = other.chars().take(40).collect();
+            return Err(Malformed::new(format!(
+                "Invalid value: '{other}'. Supported values are: 'system', 'developer', 'user', \
+                 'assistant', 'tool' and 'function'."
+            ))
+            .at(message.path("role"))
+            .coded("invalid_value"));
+        }
+        None => return Err(Malformed::missing(&message.path("role"))),
+    };
+    decode_as(role, message)
+}
+
+/// The message of an answer, whose role some providers leave out.
+pub(super) fn decode_answer(value: Value, path: &str) -> Result<Turn, Malformed> {
+    let mut message = Object::of(value, path)?;
+    match message.string("role")? {
+        Some(role) if role != "assistant" => message.spell("role", Value::from(role)),
+        _ => {}
+    }
+    decode_as(Role::Assistant, message)
+}
+
+fn decode_as(role: Role, mut message: Object) -> Result<Turn, Malformed> {
+    let mut parts = Vec::new();
+    if role == Role::Assistant {
+        decode_thoughts(&mut message, &mut parts)?;
+    }
+    let (shape, content) = decode_content(&mut message)?;
+    if role == Role::Tool {
+        let outcome = Outcome {
+            call_id: message.string("tool_call_id")?,
+            name: message.string("name")?,
+            parts: content,
+            shape,
+            is_error: None,
+            json: None,
+        };
+        parts.push(Part::new(Body::Outcome(outcome)));
+    } else {
+        parts.extend(content);
+    }
+    if role == Role::Assistant {
+        if let Some(refusal) = message.string("refusal")? {
+            parts.push(Part::new(Body::Refusal(refusal)));
+        }
+        decode_calls(&mut message, &mut parts)?;
+        sign_text(&mut message, &mut parts);
+    }
+    Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })
+}
+
+fn decode_content(message: &mut Object) -> Result<(Shape, Vec<Part>), Malformed> {
+    let path = message.path("content");
+    match message.take_any("content") {
+        None => Ok((Shape::Absent, Vec::new())),
+        Some(Value::Null) => Ok((Shape::Null, Vec::new())),
+        Some(Value::String(text)) => Ok((Shape::Text, vec![Part::text(text)])),
+        Some(Value::Array(items)) => {
+            let mut parts = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                parts.push(decode_part(item, &format!("{path}[{index}]"))?);
+            }
+            Ok((Shape::List, parts))
+        }
+        Some(other) => {
+            Err(Malformed::wrong_type(&path, "a string or an array of parts", type_name(&other)))
+        }
+    }
+}
+
+fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
+    let whole = item.clone_if_opaque();
+    let mut object = Object::of(item, path)?;
+    let kind = object.required_string("type")?;
+    let cache = object.peek("cache_control").cloned();
+    object.keep_spelling("cache_control");
+    let mut inner = None;
+    let body = match kind.as_str() {
+        "text" => match object.string("text")? {
+            Some(text) => Body::Text(text),
+            None if object.is_spent() => return Err(Malformed::missing(&object.path("text"))),
+            None => Body::Text(String::new()),
+        },
+        "refusal" => Body::Refusal(object.required_string("refusal")?),
+        "thinking" => {
+            // Mistral: `thinking` is itself a list of texts.
+            let text = thinking_text(object.peek("thinking"));
+            object.keep_spelling("thinking");
+            object.spell("type", Value::from("thinking"));
+            Body::Thought(Thought { text, redacted: false, spelled: false })
+        }
+        "image_url" => {
+            let (url, detail) = match object.take("image_url") {
+                Some(Value::String(url)) => {
+                    object.spell("image_url", Value::from(url.clone()));
+                    (url, None)
+                }
+                Some(value) => {
+                    let mut image = Object::of(value, object.path("image_url"))?;
+                    let url = image.required_string("url")?;
+                    let detail = image.string("detail")?;
+                    inner = Some(image);
+                    (url, detail)
+                }
+                None => return Err(Malformed::missing(&object.path("image_url"))),
+            };
+            let (source, mime) = source_of(url);
+            Body::Media(Media { kind: MediaKind::Image, source, mime, filename: None, detail })
+        }
+        "input_audio" => {
+            let mut audio = object
+                .object("input_audio")?
+                .ok_or_else(|| Malformed::missing(&object.path("input_audio")))?;
+            let data = audio.required_string("data")?;
+            let mime = audio.string("format")?.map(|format| format!("audio/{format}"));
+            inner = Some(audio);
+            Body::Media(Media {
+                kind: MediaKind::Audio,
+                source: Source::Inline(data),
+                mime,
+                filename: None,
+                detail: None,
+            })
+        }
+        "file" => {
+            let mut file =
+                object.object("file")?.ok_or_else(|| Malformed::missing(&object.path("file")))?;
+            let filename = file.string("filename")?;
+            let data = file.string("file_data")?;
+            let id = file.string("file_id")?;
+            let (source, mime) = match (data, id) {
+                (Some(data), id) => {
+                    if let Some(id) = id {
+                        file.unknown("file_id", Value::from(id));
+                    }
+                    source_of(data)
+                }
+                (None, Some(id)) => (Source::Id(id), None),
+                (None, None) => {
+                    return Err(Malformed::missing(&file.path("file_data")));
+                }
+            };
+            inner = Some(file);
+            Body::Media(Media { kind: MediaKind::File, source, mime, filename, detail: None })
+        }
+        "video_url" if object.peek("video_url").is_some_and(Value::is_object) => {
+            let mut video = object
+                .object("video_url")?
+                .ok_or_else(|| Malformed::missing(&object.path("video_url")))?;
+            let (source, mime) = source_of(video.required_string("url")?);
+            inner = Some(video);
+            Body::Media(Media { kind: MediaKind::Video, source, mime, filename: None, detail: None })
+        }
+        _ => return Ok(Part::new(Body::Opaque(DIALECT, whole))),
+    };
+    let mut part = Part::new(body);
+    part.cache = cache;
+    part.inner = inner.map(|inner| inner.finish(DIALECT)).unwrap_or_default();
+    part.extra = object.finish(DIALECT);
+    Ok(part)
+}
+
+/// A part is copied whole only when its type is none of those that are read.
+trait CloneIfOpaque {
+    fn clone_if_opaque(&self) -> Value;
+}
+
+impl CloneIfOpaque for Value {
+    fn clone_if_opaque(&self) -> Value {
+        match self.get("type").and_then(Self::as_str) {
+            Some("text" | "refusal" | "thinking" | "image_url" | "input_audio" | "file") => Self::Null,
+            _ => self.clone(),
+        }
+    }
+}
+
+/// A URL, or the content that a data URI holds.
+fn source_of(url: String) -> (Source, Option<String>) {
+    if let Some(rest) = url.strip_prefix("data:")
+        && let Some((mime, data)) = rest.split_once(";base64,")
+    {
+        return (Source::Inline(data.to_owned()), Some(mime.to_owned()));
+    }
+    (Source::Url(url), None)
+}
+
+fn thinking_text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => {
+            items.iter().filter_map(|item| item.get("text").and_then(Value::as_str)).collect()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Reasoning comes under four names: `reasoning_content` (DeepSeek and most), `reasoning` (Groq,
+/// Ollama, OpenRouter), `reasoning_details` (OpenRouter, with signatures), `thinking_blocks`
+/// (LiteLLM). The signed ones say most, so they are read first.
+fn decode_thoughts(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Malformed> {
+    let signed = match (message.peek("reasoning_details"), message.peek("thinking_blocks")) {
+        (Some(Value::Array(details)), _) => thoughts_of_details(details),
+        (_, Some(Value::Array(blocks))) => thoughts_of_blocks(blocks),
+        _ => Vec::new(),
+    };
+    for name in ["reasoning_details", "thinking_blocks"] {
+        if message.has(name) {
+            message.keep_spelling(name);
+        }
+    }
+    let plain_name =
+        ["reasoning_content", "reasoning"].into_iter().find(|name| message.has(name));
+    if signed.is_empty() {
+        match plain_name {
+            Some("reasoning_content") => {
+                if let Some(text) = message.string("reasoning_content")? {
+                    parts.push(thought(text, None, false));
+                }
+            }
+            Some(name) => {
+                if let Some(text) = message.peek(name).and_then(Value::as_str) {
+                    parts.push(thought(text.to_owned(), None, true));
+                    message.keep_spelling(name);
+                }
+            }
+            None => {}
+        }
+    } else {
+        let mut signed = signed;
+        // Only the signature was streamed in the details; the words stand in the plain member.
+        if let [only] = signed.as_mut_slice()
+            && let Body::Thought(thought) = &mut only.body
+            && thought.text.is_empty()
+            && !thought.redacted
+            && let Some(text) = plain_name.and_then(|name| message.peek(name)).and_then(Value::as_str)
+        {
+            text.clone_into(&mut thought.text);
+        }
+        parts.extend(signed);
+    }
+    for name in ["reasoning_content", "reasoning"] {
+        if message.peek(name).is_some_and(Value::is_string) {
+            message.keep_spelling(name);
+        }
+    }
+    Ok(())
+}
+
+fn thought(text: String, signature: Option<Signature>, spelled: bool) -> Part {
+    let mut part = Part::new(Body::Thought(Thought { text, redacted: false, spelled }));
+    part.signature = signature;
+    part
+}
+
+fn maker(format: Option<&str>) -> Option<Dialect> {
+    let format = format?;
+    if format.starts_with("anthropic") {
+        Some(Dialect::Anthropic)
+    } else if format.starts_with("google") {
+        Some(Dialect::Gemini)
+    } else {
+        None
+    }
+}
+
+fn thoughts_of_details(details: &[Value]) -> Vec<Part> {
+    let mut parts: Vec<(Option<u64>, Part)> = Vec::new();
+    for detail in details {
+        let field = |name: &str| detail.get(name).and_then(Value::as_str);
+        let index = detail.get("index").and_then(Value::as_u64);
+        let by = maker(field("format"));
+        match field("type") {
+            Some("reasoning.text") => {
+                let signature = match (field("signature"), by.or(Some(Dialect::Anthropic))) {
+                    (Some(value), Some(by)) if !value.is_empty() => {
+                        Some(Signature { by, value: value.to_owned() })
+                    }
+                    _ => None,
+                };
+                let text = field("text").unwrap_or_default();
+                // Fragments of one thought, as a client gathered them from a stream.
+                let open = parts.last_mut().filter(|(known, part)| {
+                    *known == index && index.is_some() && part.signature.is_none()
+                });
+                match open.map(|(_, part)| part) {
+                    Some(Part { body: Body::Thought(known), signature: known_signature, .. })
+                        if !known.redacted =>
+                    {
+                        known.text.push_str(text);
+                        *known_signature = signature;
+                    }
+                    _ => parts.push((index, thought(text.to_owned(), signature, true))),
+                }
+            }
+            Some("reasoning.encrypted") => {
+                if let (Some(data), Some(by)) = (field("data"), by) {
+                    let mut part = Part::new(Body::Thought(Thought {
+                        text: String::new(),
+                        redacted: true,
+                        spelled: true,
+                    }));
+                    part.signature = Some(Signature { by, value: data.to_owned() });
+                    parts.push((index, part));
+                }
+            }
+            _ => {}
+        }
+    }
+    parts.into_iter().map(|(_, part)| part).collect()
+}
+
+fn thoughts_of_blocks(blocks: &[Value]) -> Vec<Part> {
+    let by = Dialect::Anthropic;
+    blocks
+        .iter()
+        .filter_map(|block| {
+            let field = |name: &str| block.get(name).and_then(Value::as_str).map(str::to_owned);
+            match field("type").as_deref() {
+                Some("thinking") => Some(thought(
+                    field("thinking").unwrap_or_default(),
+                    field("signature").map(|value| Signature { by, value }),
+                    true,
+                )),
+                Some("redacted_thinking") => {
+                    let mut part = Part::new(Body::Thought(Thought {
+                        text: String::new(),
+                        redacted: true,
+                        spelled: true,
+                    }));
+                    part.signature = field("data").map(|value| Signature { by, value });
+                    Some(part)
+                }
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn decode_calls(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Malformed> {
+    let path = message.path("tool_calls");
+    if let Some(calls) = message.list("tool_calls")? {
+        if calls.is_empty() {
+            message.spell("tool_calls", json!([]));
+        }
+        for (index, call) in calls.into_iter().enumerate() {
+            parts.push(decode_call(Object::of(call, format!("{path}[{index}]"))?)?);
+        }
+    }
+    if let Some(mut call) = message.object("function_call")? {
+        let mut part = Part::new(Body::Call(Call {
+            id: None,
+            name: call.string("name")?.unwrap_or_default(),
+            arguments: call.string("arguments")?,
+            kind: CallKind::Legacy,
+        }));
+        part.inner = call.finish(DIALECT);
+        parts.push(part);
+    }
+    Ok(())
+}
+
+fn decode_call(mut object: Object) -> Result<Part, Malformed> {
+    let id = object.string("id")?;
+    let signature = google_signature(&object);
+    if signature.is_some() {
+        object.keep_spelling("extra_content");
+    }
+    let (kind, nested) = match object.string("type")?.as_deref() {
+        Some("custom") => (CallKind::Custom, "custom"),
+        Some("function") => (CallKind::Function, "function"),
+        Some(other) => {
+            object.spell("type", Value::from(other));
+            (CallKind::Function, "function")
+        }
+        None => {
+            // Left out, or null, which stays as it was spelled.
+            (CallKind::Function, "function")
+        }
+    };
+    let mut inner =
+        object.object(nested)?.ok_or_else(|| Malformed::missing(&object.path(nested)))?;
+    let arguments = match inner.take(if kind == CallKind::Custom { "input" } else { "arguments" }) {
+        None => None,
+        Some(Value::String(text)) => Some(text),
+        // Some servers send the object itself.
+        Some(other) => {
+            let text = other.to_string();
+            inner.spell("arguments", other);
+            Some(text)
+        }
+    };
+    let name = inner.string("name")?.unwrap_or_default();
+    let mut part = Part::new(Body::Call(Call { id, name, arguments, kind }));
+    part.signature = signature;
+    part.inner = inner.finish(DIALECT);
+    part.extra = object.finish(DIALECT);
+    Ok(part)
+}
+
+/// Google's own OpenAI endpoint carries thought signatures so; LiteLLM in `provider_specific_fields`.
+fn google_signature(object: &Object) -> Option<Signature> {
+    let google = object
+        .peek("extra_content")
+        .and_then(|extra| extra.get("google"))
+        .or_else(|| object.peek("provider_specific_fields"))?;
+    let value = google.get("thought_signature").and_then(Value::as_str)?;
+    Some(Signature { by: Dialect::Gemini, value: value.to_owned() })
+}
+
+fn sign_text(message: &mut Object, parts: &mut [Part]) {
+    if let Some(signature) = google_signature(message) {
+        let text = parts.iter_mut().find(|part| matches!(part.body, Body::Text(_)));
+        if let Some(part) = text {
+            part.signature = Some(signature);
+            message.keep_spelling("extra_content");
+        }
+    }
+}
+
+// === writing ===
+
+/// A turn as messages: results of tool calls are messages of their own here.
+pub(super) fn encode(turn: &Turn, from_chat: bool, lost: &mut Losses, out: &mut Vec<Value>) {
+    let mut rest: Vec<&Part> = Vec::new();
+    for part in &turn.parts {
+        match &part.body {
+            Body::Outcome(outcome) => {
+                let mut message = Builder::new();
+                message.set("role", "tool");
+                message.maybe("tool_call_id", outcome.call_id.as_deref());
+                if turn.role == Role::Tool {
+                    message.maybe("name", outcome.name.as_deref().filter(|_| from_chat));
+                }
+                if let Some(content) = encode_outcome(outcome, from_chat, lost) {
+                    message.set("content", content);
+                }
+                part.extra.write(&mut message.0, DIALECT, "messages.content", lost);
+                if turn.role == Role::Tool {
+                    turn.extra.write(&mut message.0, DIALECT, "messages", lost);
+                }
+                out.push(message.done());
+            }
+            _ => rest.push(part),
+        }
+    }
+    if turn.role == Role::Tool || (rest.is_empty() && !turn.parts.is_empty()) {
+        return;
+    }
+    let mut message = Builder::new();
+    message.set(
+        "role",
+        match turn.role {
+            Role::System => "system",
+            Role::Developer => "developer",
+            Role::Assistant => "assistant",
+            Role::User | Role::Tool => "user",
+        },
+    );
+    if turn.role == Role::Assistant {
+        encode_assistant(turn, &rest, from_chat, lost, &mut message);
+    } else {
+        let plain = !from_chat && rest.iter().all(|part| matches!(part.body, Body::Text(_)));
+        match turn.shape {
+            Shape::Null if rest.is_empty() => {
+                message.set("content", Value::Null);
+            }
+            Shape::Absent if rest.is_empty() && from_chat => {}
+            Shape::Text => encode_text_or_list(&rest, from_chat, lost, &mut message),
+            _ if plain => encode_text_or_list(&rest, from_chat, lost, &mut message),
+            _ => {
+                message.set("content", encode_list(&rest, from_chat, lost));
+            }
+        }
+    }
+    turn.extra.write(&mut message.0, DIALECT, "messages", lost);
+    out.push(message.done());
+}
+
+fn encode_text_or_list(
+    parts: &[&Part],
+    from_chat: bool,
+    lost: &mut Losses,
+    message: &mut Builder,
+) {
+    match parts {
+        [Part { body: Body::Text(text), extra, cache, .. }] => {
+            extra.write(&mut serde_json::Map::new(), DIALECT, "messages.content", lost);
+            note_cache(cache.is_some() && !extra.came_from(DIALECT), lost);
+            message.set("content", text.as_str());
+        }
+        parts => {
+            message.set("content", encode_list(parts, from_chat, lost));
+        }
+    }
+}
+
+fn note_cache(dropped: bool, lost: &mut Losses) {
+    if dropped {
+        lost.dropped("cache_control");
+    }
+}
+
+fn encode_list(parts: &[&Part], from_chat: bool, lost: &mut Losses) -> Value {
+    Value::Array(parts.iter().filter_map(|part| encode_part(part, from_chat, lost)).collect())
+}
+
+fn encode_outcome(outcome: &Outcome, from_chat: bool, lost: &mut Losses) -> Option<Value> {
+    if outcome.json.is_some() {
+        return Some(Value::from(outcome.text()));
+    }
+    match (outcome.shape, outcome.parts.as_slice()) {
+        (Shape::Null, []) => Some(Value::Null),
+        (Shape::Absent, []) if from_chat => None,
+        (_, []) if !from_chat => Some(Value::from("")),
+        (Shape::Text, [Part { body: Body::Text(text), .. }]) => Some(Value::from(text.as_str())),
+        (_, parts) if from_chat => Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost)),
+        // Chat knows only text in a result.
+        (_, parts) => {
+            if parts.iter().any(|part| !matches!(part.body, Body::Text(_))) {
+                lost.lost("tool_result.content");
+            }
+            Some(Value::from(outcome.text()))
+        }
+    }
+}
+
+fn encode_assistant(
+    turn: &Turn,
+    parts: &[&Part],
+    from_chat: bool,
+    lost: &mut Losses,
+    message: &mut Builder,
+) {
+    let calls: Vec<Value> =
+        parts.iter().filter_map(|part| encode_call(part, lost)).collect();
+    let content: Vec<&Part> = parts
+        .iter()
+        .copied()
+        .filter(|part| match &part.body {
+            Body::Text(_) | Body::Media(_) | Body::Opaque(..) => true,
+            Body::Refusal(_) => turn.shape == Shape::List && from_chat,
+            // Mistral's thinking stands among the content's parts.
+            Body::Thought(thought) => {
+                from_chat && !thought.spelled && part.extra.get(DIALECT, "thinking").is_some()
+            }
+            _ => false,
+        })
+        .collect();
+    match turn.shape {
+        Shape::List if from_chat => {
+            message.set("content", encode_list(&content, from_chat, lost));
+        }
+        Shape::Absent if from_chat => {}
+        _ if content.is_empty() => {
+            message.set("content", Value::Null);
+        }
+        _ => {
+            message.set("content", joined_text(&content));
+            for part in &content {
+                match &part.body {
+                    Body::Text(_) => {
+                        note_cache(part.cache.is_some() && !from_chat, lost);
+                        part.extra.write(&mut serde_json::Map::new(), DIALECT, "messages.content", lost);
+                    }
+                    _ => lost.dropped("messages.content"),
+                }
+            }
+        }
+    }
+    encode_thoughts(parts, message);
+    if let Some(signature) = content.iter().find_map(|part| part.signature.as_ref())
+        && signature.by == Dialect::Gemini
+    {
+        message.set("extra_content", json!({"google": {"thought_signature": signature.value}}));
+    }
+    for part in parts {
+        match &part.body {
+            Body::Refusal(refusal) if !(turn.shape == Shape::List && from_chat) => {
+                message.set("refusal", refusal.as_str());
+            }
+            Body::Call(call) if call.kind == CallKind::Legacy => {
+                let mut inner = Builder::new();
+                inner.set("name", call.name.as_str());
+                inner.maybe("arguments", call.arguments.as_deref());
+                part.inner.write_quietly(&mut inner.0, DIALECT);
+                message.set("function_call", inner.done());
+            }
+            _ => {}
+        }
+    }
+    if !calls.is_empty() {
+        message.set("tool_calls", calls);
+    }
+}
+
+fn joined_text(parts: &[&Part]) -> String {
+    parts
+        .iter()
+        .filter_map(|part| match &part.body {
+            Body::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Thoughts that the turn's own members do not already say.
+fn encode_thoughts(parts: &[&Part], message: &mut Builder) {
+    let mut text = String::new();
+    let mut said = false;
+    let mut details = Vec::new();
+    for part in parts {
+        let Body::Thought(thought) = &part.body else { continue };
+        if thought.spelled || part.extra.get(DIALECT, "thinking").is_some() {
+            continue;
+        }
+        if !thought.redacted {
+            text.push_str(&thought.text);
+            said = true;
+        }
+        if let Some(detail) = thought_detail(thought, part.signature.as_ref(), details.len()) {
+            details.push(detail);
+        }
+    }
+    if said {
+        message.set("reasoning_content", text);
+    }
+    if !details.is_empty() {
+        message.set("reasoning_details", details);
+    }
+}
+
+/// A signed thought as OpenRouter writes it, which is how it comes back to us.
+pub(super) fn thought_detail(
+    thought: &Thought,
+    signature: Option<&Signature>,
+    index: usize,
+) -> Option<Value> {
+    let signature = signature?;
+    let format = match signature.by {
+        Dialect::Anthropic => ANTHROPIC_FORMAT,
+        Dialect::Gemini => GEMINI_FORMAT,
+        Dialect::OpenAiChat => return None,
+    };
+    Some(if thought.redacted {
+        json!({"type": "reasoning.encrypted", "data": signature.value, "format": format, "index": index})
+    } else {
+        json!({"type": "reasoning.text", "text": thought.text, "signature": signature.value,
+               "format": format, "index": index})
+    })
+}
+
+fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value> {
+    let mut object = Builder::new();
+    let mut nested = |name: &str, mut inner: Builder, object: &mut Builder| {
+        part.inner.write(&mut inner.0, DIALECT, name, lost);
+        object.set(name, inner.done());
+    };
+    match &part.body {
+        Body::Text(text) => {
+            object.set("type", "text").set("text", text.as_str());
+        }
+        Body::Refusal(refusal) => {
+            object.set("type", "refusal").set("refusal", refusal.as_str());
+        }
+        Body::Thought(_) => {
+            object.set("type", "thinking");
+        }
+        Body::Media(media) => match encode_media(media, from_chat) {
+            Some((name, inner)) => {
+                object.set("type", name);
+                nested(name, inner, &mut object);
+            }
+            None => {
+                lost.lost(format!("content.{:?}", media.kind).to_lowercase());
+                return None;
+            }
+        },
+        Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(_, value) => {
+            let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
+            lost.dropped_at("content", kind);
+            return None;
+        }
+        Body::Call(_) | Body::Outcome(_) => return None,
+    }
+    note_cache(part.cache.is_some() && !part.extra.came_from(DIALECT), lost);
+    part.extra.write(&mut object.0, DIALECT, "content", lost);
+    Some(object.done())
+}
+
+fn data_uri(mime: Option<&str>, fallback: &str, data: &str) -> String {
+    format!("data:{};base64,{data}", mime.unwrap_or(fallback))
+}
+
+fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder)> {
+    let mut inner = Builder::new();
+    let mime = media.mime.as_deref();
+    let name = match (media.kind, &media.source) {
+        (MediaKind::Image, Source::Url(url)) => {
+            inner.set("url", url.as_str());
+            "image_url"
+        }
+        (MediaKind::Image, Source::Inline(data)) => {
+            inner.set("url", data_uri(mime, "image/png", data));
+            "image_url"
+        }
+        (MediaKind::Video, Source::Url(url)) => {
+            inner.set("url", url.as_str());
+            "video_url"
+        }
+        (MediaKind::Video, Source::Inline(data)) => {
+            inner.set("url", data_uri(mime, "video/mp4", data));
+            "video_url"
+        }
+        (MediaKind::Audio, Source::Inline(data)) => {
+            let format = match mime.unwrap_or("audio/wav") {
+                "audio/mpeg" | "audio/mp3" => "mp3",
+                "audio/x-wav" | "audio/wave" => "wav",
+                other => other.strip_prefix("audio/").unwrap_or(other),
+            };
+            inner.set("data", data.as_str()).set("format", format);
+            "input_audio"
+        }
+        (MediaKind::File, Source::Inline(data)) => {
+            inner.set("file_data", data_uri(mime, "application/pdf", data));
+            "file"
+        }
+        // Not in the specification, but what the servers that fetch documents accept.
+        (MediaKind::File, Source::Url(url)) => {
+            inner.set("file_data", url.as_str());
+            "file"
+        }
+        (MediaKind::File, Source::Id(id)) => {
+            inner.set("file_id", id.as_str());
+            "file"
+        }
+        _ => return None,
+    };
+    inner.maybe("filename", media.filename.as_deref());
+    inner.maybe("detail", media.detail.as_deref());
+    if !from_chat && name == "file" && media.filename.is_none() && matches!(media.source, Source::Inline(_)) {
+        // OpenAI refuses inline files without a name.
+        inner.set("filename", "file.pdf");
+    }
+    Some((name, inner))
+}
+
+fn encode_call(part: &Part, lost: &mut Losses) -> Option<Value> {
+    let Body::Call(call) = &part.body else { return None };
+    let (kind, payload, default) = match call.kind {
+        CallKind::Function => ("function", "arguments", "{}"),
+        CallKind::Custom => ("custom", "input", ""),
+        CallKind::Legacy => return None,
+    };
+    let mut inner = Builder::new();
+    inner.set("name", call.name.as_str());
+    inner.set(payload, call.arguments.as_deref().unwrap_or(default));
+    part.inner.write(&mut inner.0, DIALECT, "tool_calls", lost);
+    let mut object = Builder::new();
+    object.maybe("id", call.id.as_deref());
+    object.set("type", kind);
+    object.set(kind, inner.done());
+    if let Some(signature) = &part.signature
+        && signature.by == Dialect::Gemini
+    {
+        object.set("extra_content", json!({"google": {"thought_signature": signature.value}}));
+    }
+    part.extra.write(&mut object.0, DIALECT, "tool_calls", lost);
+    Some(object.done())
+}

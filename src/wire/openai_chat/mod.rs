@@ -1,0 +1,68 @@
+//! OpenAI chat completions, and what the many providers that claim to speak it really say.
+//! Source: the openai SDK's types and the recordings under `tests/recordings`.
+
+mod error;
+mod message;
+mod reply;
+mod request;
+mod stream;
+
+use bytes::Bytes;
+
+use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
+use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
+use crate::base::Error;
+
+pub struct OpenAiChat;
+
+const DIALECT: Dialect = Dialect::OpenAiChat;
+
+impl Codec for OpenAiChat {
+    fn dialect(&self) -> Dialect {
+        DIALECT
+    }
+
+    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+        request::head(body)
+    }
+
+    fn decode_request(&self, body: &[u8]) -> Result<Request, Malformed> {
+        request::decode(body)
+    }
+
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes {
+        reply::encode(reply, heading)
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(stream::ChatReader::default())
+    }
+
+    fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
+        Box::new(stream::ChatWriter::new(heading))
+    }
+
+    fn tap(&self, data: &[u8]) -> Tapped {
+        stream::tap(data)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::usage_of(body)
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+
+    fn encode_error(&self, error: &Error) -> (u16, Bytes) {
+        error::encode(error)
+    }
+}

@@ -1,0 +1,204 @@
+//! Chat completion answers.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{DIALECT, message};
+use crate::wire::Heading;
+use crate::wire::frame::json::{Builder, Object};
+use crate::wire::vocab::{
+    Body, Choice, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+};
+
+pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
+    let mut object = Object::parse(body)?;
+    let mut reply = Reply {
+        id: object.string("id")?,
+        model: object.string("model")?,
+        created: object.integer("created")?,
+        ..Reply::default()
+    };
+    if let Some(kind) = object.string("object")?
+        && kind != "chat.completion"
+    {
+        object.spell("object", Value::from(kind));
+    }
+    let choices = object.list("choices")?.ok_or_else(|| Malformed::missing("choices"))?;
+    for (position, value) in choices.into_iter().enumerate() {
+        reply.choices.push(decode_choice(value, position)?);
+    }
+    if let Some(usage) = object.take("usage") {
+        reply.usage = Some(usage_from(usage));
+    }
+    reply.extra = object.finish(DIALECT);
+    Ok(reply)
+}
+
+fn decode_choice(value: Value, position: usize) -> Result<Choice, Malformed> {
+    let mut object = Object::of(value, format!("choices[{position}]"))?;
+    let index = object.unsigned("index")?.unwrap_or(position as u64);
+    let turn = match object.take("message") {
+        Some(message) => message::decode_answer(message, &object.path("message"))?,
+        None => Turn { shape: Shape::Absent, ..Turn::new(Role::Assistant, Vec::new()) },
+    };
+    let called = turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+    let finish = object.string("finish_reason")?.map(|word| finish(word, called));
+    Ok(Choice { index, turn, finish, extra: object.finish(DIALECT) })
+}
+
+/// What the provider's word means. That tools were called is seen from the calls, not the word.
+pub(super) fn finish(word: String, called: bool) -> Finish {
+    let why = match word.as_str() {
+        "length" | "max_tokens" | "model_length" => Stop::Length,
+        "content_filter" | "sensitive" => Stop::Filter,
+        "tool_calls" | "function_call" | "tool_call" => Stop::ToolCalls,
+        "error" | "network_error" | "insufficient_system_resource" => Stop::Failed,
+        _ if called => Stop::ToolCalls,
+        _ => Stop::End,
+    };
+    Finish { why, word: Some((DIALECT, word)), sequence: None }
+}
+
+pub(super) fn finish_word(finish: &Finish) -> &str {
+    finish.word_in(DIALECT).unwrap_or(match finish.why {
+        Stop::End | Stop::Sequence | Stop::Pause | Stop::Failed => "stop",
+        Stop::Length => "length",
+        Stop::ToolCalls => "tool_calls",
+        Stop::Filter => "content_filter",
+    })
+}
+
+pub(super) fn usage_from(raw: Value) -> Usage {
+    let count = |name: &str| raw.get(name).and_then(Value::as_u64);
+    let detail = |group: &str, name: &str| {
+        raw.get(group).and_then(|details| details.get(name)).and_then(Value::as_u64)
+    };
+    let prompt = count("prompt_tokens").unwrap_or(0);
+    let completion = count("completion_tokens").unwrap_or(0);
+    let total = count("total_tokens").unwrap_or(0);
+    let cache_read = detail("prompt_tokens_details", "cached_tokens")
+        .or_else(|| count("prompt_cache_hit_tokens"))
+        .or_else(|| count("num_cached_tokens"))
+        .unwrap_or(0)
+        .min(prompt);
+    let cache_write = detail("prompt_tokens_details", "cache_write_tokens")
+        .unwrap_or(0)
+        .min(prompt.saturating_sub(cache_read));
+    let thought = detail("completion_tokens_details", "reasoning_tokens").unwrap_or(0);
+    // xAI counts reasoning beside the completion, everyone else within it. The total tells which.
+    let apart = thought > 0
+        && total == prompt.saturating_add(completion).saturating_add(thought)
+        || thought > completion;
+    let output = if apart { completion } else { completion.saturating_sub(thought) };
+    Usage {
+        input: prompt.saturating_sub(cache_read).saturating_sub(cache_write),
+        cache_read,
+        cache_write,
+        output,
+        thought,
+        raw: Some((DIALECT, raw)),
+    }
+}
+
+pub(super) fn usage_value(usage: &Usage) -> Value {
+    if let Some(raw) = usage.raw_in(DIALECT) {
+        return raw.clone();
+    }
+    json!({
+        "prompt_tokens": usage.prompt(),
+        "completion_tokens": usage.completion(),
+        "total_tokens": usage.total(),
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.thought},
+    })
+}
+
+pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Only<'a> {
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+    }
+    let only: Only<'_> = serde_json::from_slice(body).ok()?;
+    serde_json::from_str(only.usage?.get()).ok().map(usage_from)
+}
+
+pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
+    let mut lost = Losses::default();
+    let mut body = Builder::new();
+    body.set("id", reply.id.as_deref().unwrap_or(&heading.id));
+    body.set("object", "chat.completion");
+    body.set("created", reply.created.unwrap_or(heading.created));
+    body.set("model", reply.model.as_deref().unwrap_or(&heading.model));
+    let choices: Vec<Value> =
+        reply.choices.iter().map(|choice| encode_choice(choice, reply, &mut lost)).collect();
+    body.set("choices", choices);
+    body.maybe("usage", reply.usage.as_ref().map(usage_value));
+    reply.extra.write_quietly(&mut body.0, DIALECT);
+    Bytes::from(body.done().to_string())
+}
+
+fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
+    let mut object = Builder::new();
+    object.set("index", choice.index);
+    let from_chat = choice
+        .finish
+        .as_ref()
+        .is_some_and(|finish| finish.word_in(DIALECT).is_some())
+        || choice.extra.came_from(DIALECT)
+        || choice.turn.extra.came_from(DIALECT)
+        || reply.extra.came_from(DIALECT);
+    let mut messages = Vec::new();
+    if !(choice.turn.shape == Shape::Absent && from_chat && choice.turn.parts.is_empty()) {
+        message::encode(&choice.turn, from_chat, lost, &mut messages);
+    }
+    if let Some(mut message) = messages.pop() {
+        if !from_chat && let Some(message) = message.as_object_mut() {
+            message.entry("refusal").or_insert(Value::Null);
+            number_calls(message, reply, choice.index);
+        }
+        object.set("message", message);
+    }
+    if !from_chat {
+        object.set("logprobs", Value::Null);
+    }
+    match &choice.finish {
+        Some(finish) => {
+            object.set("finish_reason", finish_word(finish));
+        }
+        None if !from_chat => {
+            object.set("finish_reason", "stop");
+        }
+        None => {}
+    }
+    choice.extra.write_quietly(&mut object.0, DIALECT);
+    object.done()
+}
+
+/// Calls that came without an id get one that no other answer has.
+fn number_calls(message: &mut serde_json::Map<String, Value>, reply: &Reply, choice: u64) {
+    let Some(calls) = message.get_mut("tool_calls").and_then(Value::as_array_mut) else { return };
+    for (index, call) in calls.iter_mut().enumerate() {
+        if let Some(call) = call.as_object_mut()
+            && !call.contains_key("id")
+        {
+            let id = made_call_id(reply.id.as_deref(), choice, index as u64);
+            call.insert("id".to_owned(), Value::from(id));
+        }
+    }
+}
+
+/// An id for a call that its provider gave none: the same whenever the same answer is encoded.
+pub(super) fn made_call_id(reply: Option<&str>, choice: u64, index: u64) -> String {
+    // FNV-1a: short, stable, and nobody's security.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in reply.unwrap_or_default().bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("call_{hash:016x}{choice}{index}")
+}

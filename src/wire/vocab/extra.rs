@@ -1,0 +1,128 @@
+//! What a dialect said beyond the vocabulary, kept on the node where it stood.
+
+use serde_json::{Map, Value};
+
+use super::{Dialect, Losses};
+
+/// Members of a JSON object that the vocabulary has no word for, or that were spelled in an
+/// unusual way. Most nodes have none, so an empty one is a null pointer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Extra(Option<Box<Members>>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Members {
+    from: Dialect,
+    /// No word for these: lost when another dialect is written.
+    unknown: Map<String, Value>,
+    /// Understood, but written as an encoder would not (`null`, a string where a list is usual).
+    /// They win over the encoder's own spelling and are no loss elsewhere.
+    spelled: Map<String, Value>,
+}
+
+impl Extra {
+    pub const NONE: Self = Self(None);
+
+    /// Leftover members of a decoded object. A `null` says nothing, so it is only a spelling.
+    #[must_use]
+    pub fn of(from: Dialect, left: Map<String, Value>, spelled: Map<String, Value>) -> Self {
+        if left.is_empty() && spelled.is_empty() {
+            return Self::NONE;
+        }
+        let mut members = Members { from, unknown: left, spelled };
+        if members.unknown.values().any(Value::is_null) {
+            let (nulls, unknown) =
+                std::mem::take(&mut members.unknown).into_iter().partition(|(_, v)| v.is_null());
+            members.unknown = unknown;
+            let nulls: Map<String, Value> = nulls;
+            members.spelled.extend(nulls);
+        }
+        Self(Some(Box::new(members)))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What the dialect it came from said, whether understood or not.
+    #[must_use]
+    pub fn get(&self, dialect: Dialect, name: &str) -> Option<&Value> {
+        let members = self.0.as_deref().filter(|members| members.from == dialect)?;
+        members.spelled.get(name).or_else(|| members.unknown.get(name))
+    }
+
+    /// Writes the members back into an object of the dialect they came from; names the unknown
+    /// ones as lost in any other.
+    pub fn write(&self, into: &mut Map<String, Value>, dialect: Dialect, at: &str, lost: &mut Losses) {
+        let Some(members) = &self.0 else { return };
+        if members.from == dialect {
+            for (name, value) in members.unknown.iter().chain(&members.spelled) {
+                into.insert(name.clone(), value.clone());
+            }
+        } else {
+            for name in members.unknown.keys() {
+                lost.dropped_at(at, name);
+            }
+        }
+    }
+
+    /// As [`Extra::write`], where there is nobody to tell of a loss (replies and streams).
+    pub fn write_quietly(&self, into: &mut Map<String, Value>, dialect: Dialect) {
+        if let Some(members) = &self.0
+            && members.from == dialect
+        {
+            for (name, value) in members.unknown.iter().chain(&members.spelled) {
+                into.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
+    /// A later chunk of the same stream adds to, or replaces, what an earlier one said.
+    pub fn absorb(&mut self, later: &Self) {
+        let Some(theirs) = &later.0 else { return };
+        match &mut self.0 {
+            Some(ours) if ours.from == theirs.from => {
+                ours.unknown.extend(theirs.unknown.clone());
+                ours.spelled.extend(theirs.spelled.clone());
+            }
+            ours => *ours = Some(theirs.clone()),
+        }
+    }
+
+    #[must_use]
+    pub fn came_from(&self, dialect: Dialect) -> bool {
+        self.0.as_deref().is_some_and(|members| members.from == dialect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    #[test]
+    fn written_back_at_home_and_named_as_lost_abroad() {
+        let extra = Extra::of(
+            Dialect::OpenAiChat,
+            map(json!({"logit_bias": {"1": 2}, "user": null})),
+            map(json!({"stop": "x"})),
+        );
+        let mut home = map(json!({"stop": ["x"]}));
+        let mut lost = Losses::default();
+        extra.write(&mut home, Dialect::OpenAiChat, "", &mut lost);
+        assert_eq!(Value::Object(home), json!({"stop": "x", "logit_bias": {"1": 2}, "user": null}));
+        assert!(lost.is_empty());
+
+        let mut abroad = Map::new();
+        extra.write(&mut abroad, Dialect::Gemini, "", &mut lost);
+        assert!(abroad.is_empty());
+        assert_eq!(lost.to_string(), "logit_bias");
+    }
+}

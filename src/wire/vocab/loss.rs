@@ -1,0 +1,71 @@
+//! What an encoding could not say: the names that go into `x-optimux-dropped`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One thing that was left out, by the caller's own name for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    pub field: Cow<'static, str>,
+    /// Leaving it out changes what the caller gets, so that a model which cannot do it is no
+    /// candidate, and strict mode refuses.
+    pub grave: bool,
+}
+
+/// Losses of one encoding, each field once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses(Vec<Loss>);
+
+impl Losses {
+    pub fn dropped(&mut self, field: impl Into<Cow<'static, str>>) {
+        self.add(field.into(), false);
+    }
+
+    pub fn dropped_at(&mut self, at: &str, name: &str) {
+        // A client chooses these names, and they go into a header: only a name's characters pass.
+        let clean = |text: &str| -> String {
+            text.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(*c)).take(60).collect()
+        };
+        let name = clean(name);
+        let field = if at.is_empty() { name } else { format!("{at}.{name}") };
+        self.add(field.into(), false);
+    }
+
+    /// Something without which the answer is not what was asked for.
+    pub fn lost(&mut self, field: impl Into<Cow<'static, str>>) {
+        self.add(field.into(), true);
+    }
+
+    fn add(&mut self, field: Cow<'static, str>, grave: bool) {
+        // A hostile request may hold thousands of unknown names; the header need not.
+        if self.0.len() < 32 && !self.0.iter().any(|loss| loss.field == field) {
+            self.0.push(Loss { field, grave });
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn grave(&self) -> Option<&Loss> {
+        self.0.iter().find(|loss| loss.grave)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Loss> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, loss) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            f.write_str(&loss.field)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The one vocabulary: what a request, a reply and a stream can say, whoever says it.
+//!
+//! Whatever a dialect says that the vocabulary has no word for stays with the node it was found
+//! on, in [`Extra`], tagged with its dialect: it is written back to that dialect and named as
+//! lost when another is written.
+
+mod event;
+mod extra;
+mod fault;
+mod loss;
+mod name;
+mod part;
+mod reply;
+mod request;
+mod tool;
+mod usage;
+
+pub use event::{Delta, Event, Fold, Scope, Slot};
+pub use extra::Extra;
+pub use fault::{Fault, FaultKind, Malformed, Retry};
+pub use loss::{Loss, Losses};
+pub use name::Dialect;
+pub use part::{
+    Body, Call, CallKind, Media, MediaKind, Outcome, Part, Role, Shape, Signature, Source, Thought,
+    Turn,
+};
+pub use reply::{Choice, Finish, Reply, Stop};
+pub use request::{Effort, Format, Head, Reasoning, Request, Sampling, Span};
+pub use tool::{Tool, ToolChoice, ToolKind};
+pub use usage::Usage;

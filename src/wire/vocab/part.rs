@@ -1,0 +1,188 @@
+//! A conversation: turns of parts.
+
+use super::{Dialect, Extra};
+use serde_json::Value;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    System,
+    Developer,
+    User,
+    Assistant,
+    /// Results of tool calls, where a dialect gives them a message of their own.
+    Tool,
+}
+
+/// How the caller spelled a content that has more than one spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// A bare string.
+    #[default]
+    Text,
+    /// A list of parts.
+    List,
+    Null,
+    Absent,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    pub role: Role,
+    pub parts: Vec<Part>,
+    pub shape: Shape,
+    pub extra: Extra,
+}
+
+impl Turn {
+    #[must_use]
+    pub fn new(role: Role, parts: Vec<Part>) -> Self {
+        Self { role, parts, shape: Shape::default(), extra: Extra::NONE }
+    }
+
+    /// All plain text of the turn.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match &part.body {
+            Body::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// One piece of a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub body: Body,
+    /// The maker's proof of a thought, or of the thinking behind a call or a text.
+    pub signature: Option<Signature>,
+    /// Anthropic's `cache_control`, which chat clients send as an extension too.
+    pub cache: Option<Value>,
+    pub extra: Extra,
+    /// Leftovers of the object that some dialects nest inside (`function`, `image_url`, `source`).
+    pub inner: Extra,
+}
+
+impl Part {
+    #[must_use]
+    pub fn new(body: Body) -> Self {
+        Self { body, signature: None, cache: None, extra: Extra::NONE, inner: Extra::NONE }
+    }
+
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(Body::Text(text.into()))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    Text(String),
+    Thought(Thought),
+    Refusal(String),
+    Media(Media),
+    Call(Call),
+    Outcome(Outcome),
+    /// A part only its own dialect knows (a server tool's result, say), kept whole.
+    Opaque(Dialect, Value),
+}
+
+/// Opaque, large, and good only for the maker whose dialect it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    pub by: Dialect,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Thought {
+    /// What may be read of it; empty where the maker keeps it sealed.
+    pub text: String,
+    /// Sealed: the signature holds the whole thought (Anthropic's `redacted_thinking`).
+    pub redacted: bool,
+    /// The turn's own spelled members already say this thought in the dialect it came from.
+    pub spelled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaKind {
+    Image,
+    Audio,
+    Video,
+    File,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Media {
+    pub kind: MediaKind,
+    pub source: Source,
+    /// MIME type, where known.
+    pub mime: Option<String>,
+    pub filename: Option<String>,
+    /// How closely to look at an image: `low`, `high`, `auto`.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Url(String),
+    /// Base64, standard alphabet.
+    Inline(String),
+    /// An upload at the provider.
+    Id(String),
+    /// A plain-text document (Anthropic).
+    Text(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// Arguments are a JSON object.
+    Function,
+    /// Free-form text (OpenAI's custom tools).
+    Custom,
+    /// Chat's first, deprecated form: one `function_call` per message.
+    Legacy,
+}
+
+/// The model asks for a tool to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// `None` where the dialect gives none (Gemini).
+    pub id: Option<String>,
+    pub name: String,
+    /// JSON text for a function, free text for a custom tool. `None` = not said.
+    pub arguments: Option<String>,
+    pub kind: CallKind,
+}
+
+/// What running a tool came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub call_id: Option<String>,
+    /// The tool's name, where the dialect says it.
+    pub name: Option<String>,
+    pub parts: Vec<Part>,
+    pub shape: Shape,
+    pub is_error: Option<bool>,
+    /// Gemini's result is an object, not text.
+    pub json: Option<Value>,
+}
+
+impl Outcome {
+    /// The result as text: its text parts joined, or the JSON written out.
+    #[must_use]
+    pub fn text(&self) -> String {
+        if let Some(json) = &self.json {
+            return json.to_string();
+        }
+        let mut all = String::new();
+        for part in &self.parts {
+            if let Body::Text(text) = &part.body {
+                if !all.is_empty() {
+                    all.push('\n');
+                }
+                all.push_str(text);
+            }
+        }
+        all
+    }
+}

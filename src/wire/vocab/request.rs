@@ -1,0 +1,151 @@
+//! A request to generate.
+
+use std::ops::Range;
+
+use serde_json::{Number, Value};
+
+use super::{Dialect, Extra, Tool, ToolChoice, Turn};
+
+/// Where a value stands in the body's bytes.
+pub type Span = Range<usize>;
+
+/// What the hot path must know before anything is decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// What the caller asks for: a model, an alias, or `auto` and its variants.
+    pub model: String,
+    /// The bytes of the model's value, quotes included, to be replaced when passing through.
+    pub model_at: Option<Span>,
+    pub stream: bool,
+    /// The bytes of `stream_options`' value, where there is one that is not null.
+    pub stream_options_at: Option<Span>,
+    /// The caller asked for usage at the end of the stream.
+    pub include_usage: bool,
+    /// The most the caller wants to be answered, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Rough size of the conversation: bytes of its JSON.
+    pub prompt_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Request {
+    /// The dialect it was said in; spellings are kept when the same one is written.
+    pub from: Option<Dialect>,
+    pub model: String,
+    /// Instructions where a dialect has a place for them apart from the conversation.
+    pub instructions: Option<Turn>,
+    pub turns: Vec<Turn>,
+    pub tools: Vec<Tool>,
+    pub tool_choice: Option<ToolChoice>,
+    pub parallel_tool_calls: Option<bool>,
+    pub sampling: Sampling,
+    pub max_output_tokens: Option<u64>,
+    pub format: Option<Format>,
+    pub reasoning: Option<Reasoning>,
+    pub stream: Option<bool>,
+    pub include_usage: Option<bool>,
+    /// The caller's own end user, for the provider's abuse detection.
+    pub user: Option<String>,
+    pub extra: Extra,
+}
+
+/// How tokens are drawn. Numbers keep the spelling they came with (`1` or `1.0`).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sampling {
+    pub temperature: Option<Number>,
+    pub top_p: Option<Number>,
+    pub top_k: Option<Number>,
+    pub stop: Vec<String>,
+    pub seed: Option<i64>,
+    pub frequency_penalty: Option<Number>,
+    pub presence_penalty: Option<Number>,
+    /// How many answers.
+    pub n: Option<u64>,
+    pub logprobs: Option<bool>,
+    pub top_logprobs: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Format {
+    Text,
+    /// Any JSON object.
+    Json,
+    Schema { name: Option<String>, schema: Value, strict: Option<bool>, description: Option<String> },
+}
+
+/// How hard to think, in whichever unit the caller used.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reasoning {
+    pub effort: Option<Effort>,
+    /// Tokens. `-1` = as the model sees fit, `0` = none.
+    pub budget: Option<i64>,
+    /// Anthropic's `adaptive`, or a plain "on".
+    pub enabled: Option<bool>,
+    /// Thoughts are to be shown.
+    pub show: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    XHigh,
+    Max,
+}
+
+impl Effort {
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word.to_ascii_lowercase().as_str() {
+            "none" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
+            _ => return None,
+        })
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// The usual table from effort to thinking tokens.
+    #[must_use]
+    pub fn budget(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Minimal => 512,
+            Self::Low => 1_024,
+            Self::Medium => 8_192,
+            Self::High => 24_576,
+            Self::XHigh | Self::Max => 32_768,
+        }
+    }
+
+    /// The effort whose usual budget is nearest from above.
+    #[must_use]
+    pub fn of_budget(tokens: i64) -> Self {
+        match tokens {
+            ..=0 => Self::None,
+            1..=512 => Self::Minimal,
+            513..=2_048 => Self::Low,
+            2_049..=12_000 => Self::Medium,
+            _ => Self::High,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything that is tested from outside the code it tests: one binary, a module per topic.
+
+mod recordings;

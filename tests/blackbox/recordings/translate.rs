@@ -1,0 +1,1 @@
+//! Requests of one dialect, written in another.
