@@ -18,10 +18,14 @@ pub(super) struct MessageReader {
     open: Option<(u64, bool)>,
     called: bool,
     ended: bool,
+    /// Several messages may come in one stream (programmatic tool calls); each numbers its blocks
+    /// from 0, so the numbers of those before it are added.
+    base: u64,
+    next: u64,
 }
 
-fn slot(index: u64) -> Slot {
-    Slot { choice: 0, part: index }
+fn slot(part: u64) -> Slot {
+    Slot { choice: 0, part }
 }
 
 impl Reader for MessageReader {
@@ -33,7 +37,7 @@ impl Reader for MessageReader {
             "content_block_start" => self.open_block(event, out),
             "content_block_delta" => self.delta(event, out),
             "content_block_stop" => {
-                let index = event.unsigned("index")?.unwrap_or(0);
+                let index = self.index(&mut event)?;
                 self.open = None;
                 out.push(Event::PartClose { at: slot(index), extra: event.finish(DIALECT) });
                 Ok(())
@@ -79,9 +83,8 @@ impl MessageReader {
         }
         let id = message.string("id")?;
         let model = message.string("model")?;
-        if message.peek("content").and_then(Value::as_array).is_some_and(Vec::is_empty) {
-            message.take("content");
-        }
+        self.base = self.next;
+        let content = message.list("content")?.unwrap_or_default();
         for name in ["stop_reason", "stop_sequence"] {
             if !message.has(name) {
                 message.take_any(name);
@@ -92,7 +95,20 @@ impl MessageReader {
             out.push(self.add_usage(usage));
         }
         extra(Scope::Reply, message, out);
+        for block in content {
+            let at = slot(self.next);
+            self.next += 1;
+            self.base = self.next;
+            out.push(Event::PartOpen { at, part: block::decode(block, "message.content")? });
+            out.push(Event::PartClose { at, extra: Extra::NONE });
+        }
         Ok(())
+    }
+
+    fn index(&mut self, event: &mut Object) -> Result<u64, Malformed> {
+        let index = self.base.saturating_add(event.unsigned("index")?.unwrap_or(0));
+        self.next = self.next.max(index.saturating_add(1));
+        Ok(index)
     }
 
     /// The start counts the input, the end the output, and newer versions repeat both: later
@@ -106,7 +122,7 @@ impl MessageReader {
     }
 
     fn open_block(&mut self, mut event: Object, out: &mut Vec<Event>) -> Result<(), Malformed> {
-        let index = event.unsigned("index")?.unwrap_or(0);
+        let index = self.index(&mut event)?;
         let block =
             event.take("content_block").ok_or_else(|| Malformed::missing("content_block"))?;
         let mut part: Part = block::decode(block, "content_block")?;
@@ -127,7 +143,7 @@ impl MessageReader {
     }
 
     fn delta(&mut self, mut event: Object, out: &mut Vec<Event>) -> Result<(), Malformed> {
-        let index = event.unsigned("index")?.unwrap_or(0);
+        let index = self.index(&mut event)?;
         let value = event.take("delta").ok_or_else(|| Malformed::missing("delta"))?;
         let reads_arguments = self.open.is_some_and(|(open, reads)| open == index && reads);
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -17,9 +17,15 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
     let mut reply = Reply {
         id: object.string("id")?,
         model: object.string("model")?,
-        created: object.integer("created")?,
+        created: object.peek("created").and_then(Value::as_i64),
         ..Reply::default()
     };
+    // Writer's is a string.
+    if object.peek("created").is_some_and(|created| created.as_i64().is_none()) {
+        object.keep_spelling("created");
+    } else {
+        object.take("created");
+    }
     if let Some(kind) = object.string("object")?
         && kind != "chat.completion"
     {

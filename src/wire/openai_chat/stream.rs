@@ -59,7 +59,7 @@ impl Reader for ChatReader {
             return Ok(());
         }
         let (id, model) = (chunk.string("id")?, chunk.string("model")?);
-        let created = chunk.integer("created")?;
+        let created = chunk.take("created").and_then(|created| created.as_i64());
         // Azure opens with an empty id and model in a chunk that only reports on the prompt.
         let filled = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         if !self.opened && (filled(&id) || filled(&model)) {
@@ -480,6 +480,16 @@ impl Pending {
         }
     }
 
+    /// What the turn's own dialect said; a content that was a list takes in the text beside it.
+    fn absorb(&mut self, choice: u64, extra: &Extra) {
+        let delta = &mut self.of(choice).1;
+        let text = delta.get("content").filter(|content| content.is_string()).cloned();
+        extra.write_quietly(delta, DIALECT);
+        if let (Some(text), Some(Value::Array(items))) = (text, delta.get_mut("content")) {
+            items.push(json!({"type": "text", "text": text}));
+        }
+    }
+
     fn call(&mut self, choice: u64, fragment: Value) {
         match self.of(choice).1.entry("tool_calls").or_insert_with(|| json!([])) {
             Value::Array(calls) => calls.push(fragment),
@@ -538,7 +548,7 @@ impl Writer for ChatWriter {
                         reply_extra.absorb(extra);
                     }
                     Scope::Choice(choice) => pending.of(*choice).3.absorb(extra),
-                    Scope::Turn(choice) => extra.write_quietly(&mut pending.of(*choice).1, DIALECT),
+                    Scope::Turn(choice) => pending.absorb(*choice, extra),
                 },
                 Event::Fault(_) | Event::Ping => {}
             }

@@ -95,19 +95,24 @@ fn messages(events: &[Value]) -> Value {
     let mut message = Map::new();
     let mut delta = Map::new();
     let mut usage = Map::new();
-    let mut blocks: Map<String, Value> = Map::new();
+    let mut blocks: Vec<Value> = Vec::new();
+    let block = |start: &Value| json!({"start": start, "text": "", "json": "", "signature": "", "other": []});
     for event in events {
-        let index = event["index"].to_string();
         match event["type"].as_str().unwrap() {
             "message_start" => {
-                overlay(&mut message, event["message"].as_object().unwrap(), &["usage"]);
+                // Several messages in one stream are one answer, by the name of the first; what
+                // a later one already holds are further blocks.
+                let skip: &[&str] =
+                    if message.is_empty() { &["usage", "content"] } else { &["usage", "content", "id"] };
+                blocks.extend(event["message"]["content"].as_array().unwrap().iter().map(block));
+                overlay(&mut message, event["message"].as_object().unwrap(), skip);
                 overlay(&mut usage, event["message"]["usage"].as_object().unwrap(), &[]);
             }
             "content_block_start" => {
-                blocks.insert(index, json!({"start": event["content_block"], "text": "", "json": "", "signature": "", "other": []}));
+                blocks.push(block(&event["content_block"]));
             }
             "content_block_delta" => {
-                let block = blocks.get_mut(&index).unwrap().as_object_mut().unwrap();
+                let block = blocks.last_mut().unwrap().as_object_mut().unwrap();
                 let inner = &event["delta"];
                 match inner["type"].as_str().unwrap() {
                     "text_delta" => append(block, "text", &inner["text"]),
@@ -128,7 +133,7 @@ fn messages(events: &[Value]) -> Value {
         }
     }
     // A thought that opens without a signature opens with an empty one.
-    for block in blocks.values_mut() {
+    for block in &mut blocks {
         if block["start"]["type"] == "thinking" {
             block["start"].as_object_mut().unwrap().entry("signature").or_insert(json!(""));
         }
