@@ -2,6 +2,12 @@
 //! walks through them; ARCHITECTURE.md is the map.
 #![forbid(unsafe_code)]
 
+pub mod admit;
+pub mod catalogue;
+pub mod router;
+pub mod store;
+pub mod telemetry;
+
 pub mod wire;
 
 pub mod base;

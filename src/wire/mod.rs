@@ -12,10 +12,13 @@
 pub mod anthropic;
 pub mod frame;
 pub mod gemini;
+mod inbound;
 pub mod openai_chat;
 pub mod vocab;
 
 use bytes::Bytes;
+
+pub use inbound::Inbound;
 
 use crate::base::Error;
 use frame::sse::Frame;

@@ -1,0 +1,105 @@
+//! Issuing, rotating and revoking keys.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId};
+use crate::base::secret::{KeyHash, key_hint, new_key};
+use crate::store::{Account, Key, Store, StoreError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the operating system gave no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+    #[error("there is no account '{0}'")]
+    NoAccount(String),
+    #[error("there is no key '{0}'")]
+    NoKey(String),
+}
+
+/// A key as it is shown, once.
+#[derive(Debug)]
+pub struct Issued {
+    pub key: Key,
+    pub secret: SecretString,
+}
+
+/// Makes an account. The plan's name is checked by the caller, who knows the plans.
+///
+/// # Errors
+/// When the name is taken or the store fails.
+pub async fn create_account(
+    store: &Store,
+    name: &str,
+    plan: &str,
+    now: Timestamp,
+) -> Result<Account, KeyError> {
+    let account = Account {
+        id: AccountId::fresh(),
+        name: name.to_owned(),
+        plan: plan.to_owned(),
+        created: now,
+        suspended: None,
+    };
+    store.create_account(account.clone()).await?;
+    Ok(account)
+}
+
+/// Makes a key for an account, named by id or by name.
+///
+/// # Errors
+/// When there is no such account, or the store fails.
+pub async fn issue(
+    store: &Store,
+    account: &str,
+    name: &str,
+    now: Timestamp,
+) -> Result<Issued, KeyError> {
+    let account =
+        store.account(account).await?.ok_or_else(|| KeyError::NoAccount(account.to_owned()))?;
+    let secret = new_key()?;
+    let key = Key {
+        id: KeyId::fresh(),
+        account: account.id,
+        name: name.to_owned(),
+        hint: key_hint(&secret),
+        created: now,
+        revoked: None,
+    };
+    store.create_key(key.clone(), KeyHash::of(secret.expose_secret())).await?;
+    Ok(Issued { key, secret })
+}
+
+/// # Errors
+/// When there is no such key, or the store fails.
+pub async fn revoke(store: &Store, id: &str, at: Timestamp) -> Result<(), KeyError> {
+    if store.revoke_key(KeyId::stored(id), at).await? {
+        Ok(())
+    } else {
+        Err(KeyError::NoKey(id.to_owned()))
+    }
+}
+
+/// A new key in the place of an old one, which stays good for `overlap` more.
+///
+/// # Errors
+/// When there is no such key, or the store fails.
+pub async fn rotate(
+    store: &Store,
+    id: &str,
+    overlap: Duration,
+    now: Timestamp,
+) -> Result<Issued, KeyError> {
+    let known = store.keys(None).await?;
+    let old = known
+        .into_iter()
+        .find(|key| key.id.as_str() == id && key.revoked.is_none_or(|at| at > now))
+        .ok_or_else(|| KeyError::NoKey(id.to_owned()))?;
+    let issued = issue(store, old.account.as_str(), &old.name, now).await?;
+    revoke(store, id, now.after(overlap)).await?;
+    Ok(issued)
+}

@@ -1,0 +1,145 @@
+//! A model as the customer names it, and where it can be had.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Price, Provider, Quirk};
+
+/// How dear a model is, which plans and credits go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    Free,
+    Budget,
+    Mid,
+    Premium,
+    Ultra,
+}
+
+impl Tier {
+    pub const ALL: [Self; 5] = [Self::Free, Self::Budget, Self::Mid, Self::Premium, Self::Ultra];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Budget => "budget",
+            Self::Mid => "mid",
+            Self::Premium => "premium",
+            Self::Ultra => "ultra",
+        }
+    }
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Chat,
+    /// Only through OpenAI's Responses.
+    Responses,
+    Embedding,
+    Image,
+    Realtime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Modality {
+    Text,
+    Image,
+    Audio,
+    Video,
+    Pdf,
+    Embedding,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    Tools,
+    ToolChoice,
+    ParallelTools,
+    JsonSchema,
+    Reasoning,
+    Vision,
+    Pdf,
+    AudioIn,
+    AudioOut,
+    VideoIn,
+    PromptCache,
+    System,
+    WebSearch,
+    ComputerUse,
+}
+
+/// A set of capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities(u32);
+
+impl Capabilities {
+    #[must_use]
+    pub fn has(self, capability: Capability) -> bool {
+        self.0 & (1 << capability as u32) != 0
+    }
+
+    pub fn add(&mut self, capability: Capability) {
+        self.0 |= 1 << capability as u32;
+    }
+
+    /// Those asked for that are not here.
+    #[must_use]
+    pub fn missing(self, wanted: Self) -> Self {
+        Self(wanted.0 & !self.0)
+    }
+
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<T: IntoIterator<Item = Capability>>(all: T) -> Self {
+        let mut set = Self::default();
+        for one in all {
+            set.add(one);
+        }
+        set
+    }
+}
+
+/// Counts from 0 over the whole catalogue: where breakers and health keep their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeploymentId(pub usize);
+
+/// A model at a provider.
+#[derive(Debug)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub provider: Arc<Provider>,
+    /// The provider's own name for the model.
+    pub name: String,
+    pub price: Price,
+    /// Edits that this provider needs for this model.
+    pub quirks: Vec<Quirk>,
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub id: Box<str>,
+    pub aliases: Vec<Box<str>>,
+    pub owned_by: String,
+    pub tier: Tier,
+    pub mode: Mode,
+    pub context_tokens: u64,
+    pub max_output_tokens: u64,
+    pub input: Vec<Modality>,
+    pub output: Vec<Modality>,
+    pub capabilities: Capabilities,
+    pub fallback: Vec<Box<str>>,
+    /// In order of preference. Never empty.
+    pub deployments: Vec<Arc<Deployment>>,
+}

@@ -1,0 +1,108 @@
+//! What tokens cost.
+
+use serde::Deserialize;
+
+use crate::base::money::Nanos;
+use crate::wire::vocab::Usage;
+
+/// Nano-USD per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Price {
+    pub input: Nanos,
+    pub output: Nanos,
+    pub cache_read: Nanos,
+    pub cache_write: Nanos,
+    /// Dearer prices for prompts longer than so many tokens.
+    pub long: Option<LongPrice>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongPrice {
+    pub above_tokens: u64,
+    pub input: Nanos,
+    pub output: Nanos,
+}
+
+/// As it is written in a provider's file: USD per million tokens.
+#[derive(Debug, Clone, Copy, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct PriceEntry {
+    #[serde(default)]
+    input: f64,
+    #[serde(default)]
+    output: f64,
+    cache_read: Option<f64>,
+    cache_write: Option<f64>,
+    input_above_200k: Option<f64>,
+    output_above_200k: Option<f64>,
+    input_above_272k: Option<f64>,
+    output_above_272k: Option<f64>,
+}
+
+impl PriceEntry {
+    /// `None` for a price that is negative or absurd.
+    #[must_use]
+    pub fn read(&self) -> Option<Price> {
+        let nanos = Nanos::per_million_from_usd;
+        let input = nanos(self.input)?;
+        let output = nanos(self.output)?;
+        let optional = |usd: Option<f64>, otherwise: Nanos| usd.map_or(Some(otherwise), nanos);
+        let long = match (self.input_above_200k, self.input_above_272k) {
+            (Some(usd), _) => Some(LongPrice {
+                above_tokens: 200_000,
+                input: nanos(usd)?,
+                output: optional(self.output_above_200k, output)?,
+            }),
+            (None, Some(usd)) => Some(LongPrice {
+                above_tokens: 272_000,
+                input: nanos(usd)?,
+                output: optional(self.output_above_272k, output)?,
+            }),
+            (None, None) => None,
+        };
+        Some(Price {
+            input,
+            output,
+            cache_read: optional(self.cache_read, input)?,
+            cache_write: optional(self.cache_write, input)?,
+            long,
+        })
+    }
+}
+
+impl Price {
+    /// What a request cost, each kind of token rounded up once.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Nanos {
+        let (input, output) = match self.long {
+            Some(long) if usage.prompt() > long.above_tokens => (long.input, long.output),
+            _ => (self.input, self.output),
+        };
+        input
+            .for_tokens(usage.input)
+            .plus(self.cache_read.for_tokens(usage.cache_read))
+            .plus(self.cache_write.for_tokens(usage.cache_write))
+            .plus(output.for_tokens(usage.completion()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_token_has_its_price() {
+        let entry = PriceEntry {
+            input: 2.0,
+            output: 10.0,
+            cache_read: Some(0.2),
+            input_above_200k: Some(4.0),
+            ..PriceEntry::default()
+        };
+        let price = entry.read().unwrap();
+        let usage = Usage { input: 1_000, cache_read: 500, output: 100, thought: 10, ..Usage::default() };
+        assert_eq!(price.cost(&usage), Nanos(2_000_000 + 100_000 + 1_100_000));
+        let long = Usage { input: 200_001, ..Usage::default() };
+        assert_eq!(price.cost(&long), Nanos(800_004_000));
+    }
+}

@@ -1,0 +1,58 @@
+//! A model by name: its deployments in order of preference, then those of its fallback models.
+
+use std::sync::Arc;
+
+use super::{Allows, Decision, HealthOf, Step};
+use crate::base::{Error, Kind};
+use crate::catalogue::{Catalogue, Mode, Model};
+
+/// How far a chain of fallbacks is followed.
+const FALLBACK_MODELS: usize = 4;
+
+/// # Errors
+/// [`Kind::UnknownModel`] for a name that nobody serves, [`Kind::Forbidden`] for a tier that the
+/// plan does not hold, [`Kind::Unsupported`] for a model that does not converse.
+pub fn decide_named(
+    name: &str,
+    catalogue: &Catalogue,
+    allows: Allows<'_>,
+    health: HealthOf<'_>,
+) -> Result<Decision, Error> {
+    let model = catalogue.model(name).ok_or_else(|| Error::unknown_model(name))?;
+    if !allows(model.tier) {
+        return Err(Error::new(
+            Kind::Forbidden,
+            format!("The model '{}' is not available on your plan.", model.id),
+        )
+        .at("model")
+        .coded("model_not_allowed"));
+    }
+    if model.mode != Mode::Chat {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("The model '{}' does not support chat completions.", model.id),
+        )
+        .at("model")
+        .coded("model_not_supported"));
+    }
+    let mut steps = Vec::with_capacity(model.deployments.len());
+    add(model, health, &mut steps);
+    let chain = catalogue.fallbacks(model).iter().take(FALLBACK_MODELS);
+    for other in chain.filter_map(|name| catalogue.model(name)) {
+        if allows(other.tier) && other.mode == Mode::Chat && other.id != model.id {
+            add(other, health, &mut steps);
+        }
+    }
+    Ok(Decision { steps, explanation: None })
+}
+
+/// Those that are up first; the others stay, in case they are all there is.
+fn add(model: &Arc<Model>, health: HealthOf<'_>, steps: &mut Vec<Step>) {
+    for wanted in [true, false] {
+        for deployment in &model.deployments {
+            if health(deployment.id).passing == wanted {
+                steps.push(Step { model: Arc::clone(model), deployment: Arc::clone(deployment) });
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The pool. A connection belongs to the runtime it was opened on, so every query runs there and
+//! only its result crosses to the worker that asked.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{AnyPool, Row};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store cannot be opened at {url}: {why}")]
+    Open { url: String, why: sqlx::Error },
+    #[error("the store's migrations failed: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the store failed: {0}")]
+    Query(#[from] sqlx::Error),
+    #[error("there is already an account named '{0}'")]
+    Taken(String),
+    #[error("the store's runtime has stopped")]
+    Stopped,
+}
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite://FILE` or `postgres://…`) on `runtime`, and brings
+    /// its tables up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be reached or migrated. A password in `url` is not shown.
+    pub async fn open(url: &str, runtime: tokio::runtime::Handle) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let sqlite = url.starts_with("sqlite:");
+        let full = if sqlite && !url.contains("mode=") && !url.contains(":memory:") {
+            format!("{url}{}mode=rwc", if url.contains('?') { '&' } else { '?' })
+        } else {
+            url.to_owned()
+        };
+        let shown = shown(url);
+        let opening = async move {
+            AnyPoolOptions::new()
+                // SQLite has one writer; more connections only wait for each other.
+                .max_connections(if sqlite { 4 } else { 16 })
+                .acquire_timeout(Duration::from_secs(5))
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        if sqlite {
+                            for pragma in [
+                                "PRAGMA journal_mode = WAL",
+                                "PRAGMA synchronous = NORMAL",
+                                "PRAGMA busy_timeout = 5000",
+                                "PRAGMA foreign_keys = ON",
+                            ] {
+                                sqlx::query(pragma).execute(&mut *connection).await?;
+                            }
+                        }
+                        Ok(())
+                    })
+                })
+                .connect(&full)
+                .await
+        };
+        let pool = runtime
+            .spawn(opening)
+            .await
+            .map_err(|_| StoreError::Stopped)?
+            .map_err(|why| StoreError::Open { url: shown, why })?;
+        let store = Self { pool, runtime };
+        store.run(|pool| async move { super::migrate::run(&pool).await }).await?;
+        Ok(store)
+    }
+
+    /// Runs `work` where the connections live.
+    pub(super) async fn run<T, E, F>(&self, work: impl FnOnce(AnyPool) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Into<StoreError> + Send + 'static,
+    {
+        let outcome = self.runtime.spawn(work(self.pool.clone())).await;
+        outcome.map_err(|_| StoreError::Stopped)?.map_err(Into::into)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run(|pool| async move { sqlx::query("SELECT 1").execute(&pool).await.map(|_| ()) }).await
+    }
+}
+
+/// A column that may be NULL.
+pub(super) fn optional_ms(row: &AnyRow, name: &str) -> Result<Option<i64>, sqlx::Error> {
+    row.try_get::<Option<i64>, _>(name)
+}
+
+/// The URL without its credentials.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(shown("postgres://u:p@h/db"), "postgres://…@h/db");
+        assert_eq!(shown("sqlite://a.db"), "sqlite://a.db");
+    }
+}

@@ -1,0 +1,143 @@
+//! API keys, by their hashes.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::db::{Store, StoreError, optional_ms};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId};
+use crate::base::secret::KeyHash;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub id: KeyId,
+    pub account: AccountId,
+    pub name: String,
+    pub hint: String,
+    pub created: Timestamp,
+    pub revoked: Option<Timestamp>,
+}
+
+/// Whom a key speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub key: KeyId,
+    pub account: AccountId,
+    pub plan: String,
+    pub revoked: Option<Timestamp>,
+    pub suspended: Option<Timestamp>,
+}
+
+fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
+    Ok(Key {
+        id: KeyId::stored(&row.try_get::<String, _>("id")?),
+        account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+        name: row.try_get("name")?,
+        hint: row.try_get("hint")?,
+        created: Timestamp(row.try_get("created_ms")?),
+        revoked: optional_ms(row, "revoked_ms")?.map(Timestamp),
+    })
+}
+
+const BUMP: &str = "UPDATE revisions SET revision = revision + 1 WHERE topic = 'identity'";
+
+impl Store {
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_key(&self, key: Key, hash: KeyHash) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = pool.begin().await?;
+            sqlx::query(
+                "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(key.id.as_str())
+            .bind(key.account.as_str())
+            .bind(&key.name)
+            .bind(hash.to_hex())
+            .bind(&key.hint)
+            .bind(key.created.0)
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query(BUMP).execute(&mut *transaction).await?;
+            transaction.commit().await
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the store fails.
+    pub async fn owner(&self, hash: KeyHash) -> Result<Option<Owner>, StoreError> {
+        self.run(|pool| async move {
+            let row = sqlx::query(
+                "SELECT k.id AS key_id, k.account_id, k.revoked_ms, a.plan, a.suspended_ms \
+                 FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE k.hash = $1",
+            )
+            .bind(hash.to_hex())
+            .fetch_optional(&pool)
+            .await?;
+            row.map(|row| {
+                Ok::<_, sqlx::Error>(Owner {
+                    key: KeyId::stored(&row.try_get::<String, _>("key_id")?),
+                    account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+                    plan: row.try_get("plan")?,
+                    revoked: optional_ms(&row, "revoked_ms")?.map(Timestamp),
+                    suspended: optional_ms(&row, "suspended_ms")?.map(Timestamp),
+                })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the store fails.
+    pub async fn keys(&self, account: Option<AccountId>) -> Result<Vec<Key>, StoreError> {
+        self.run(|pool| async move {
+            let all = sqlx::query(
+                "SELECT id, account_id, name, hint, created_ms, revoked_ms FROM api_keys ORDER BY id",
+            )
+            .fetch_all(&pool)
+            .await?;
+            let keys: Vec<Key> = all.iter().map(key).collect::<Result<_, sqlx::Error>>()?;
+            Ok::<_, sqlx::Error>(match account {
+                Some(account) => keys.into_iter().filter(|key| key.account == account).collect(),
+                None => keys,
+            })
+        })
+        .await
+    }
+
+    /// Refuses the key from `at` on. `false` when there is no such key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = pool.begin().await?;
+            let done = sqlx::query("UPDATE api_keys SET revoked_ms = $1 WHERE id = $2")
+                .bind(at.0)
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query(BUMP).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Moves whenever an account or a key changes, on whichever node.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn identity_revision(&self) -> Result<i64, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query("SELECT revision FROM revisions WHERE topic = 'identity'")
+                .fetch_one(&pool)
+                .await?
+                .try_get::<i64, _>("revision")
+        })
+        .await
+    }
+}

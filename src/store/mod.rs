@@ -1,0 +1,11 @@
+//! Rows: one SQL text for SQLite and PostgreSQL. Only `db.rs` and `migrate.rs` know the driver's
+//! pool; the rest is SQL and the mapping of its rows.
+
+mod accounts;
+mod db;
+mod keys;
+mod migrate;
+
+pub use accounts::Account;
+pub use db::{Store, StoreError};
+pub use keys::{Key, Owner};

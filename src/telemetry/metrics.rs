@@ -1,0 +1,72 @@
+//! Every metric's name, in one struct.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by surface and status class.
+    pub requests: IntCounterVec,
+    /// Attempts at providers by how they went.
+    pub attempts: IntCounterVec,
+    /// Seconds from sending an attempt to its first byte.
+    pub first_byte_seconds: HistogramVec,
+    /// Requests whose answer is under way.
+    pub in_flight: IntGauge,
+    /// Tokens by provider, model and kind.
+    pub tokens: IntCounterVec,
+}
+
+impl Metrics {
+    /// # Errors
+    /// When two metrics have one name, which a test would have found.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let requests =
+            counter("optimux_requests_total", "Requests answered.", &["surface", "status"])?;
+        let attempts = counter(
+            "optimux_attempts_total",
+            "Attempts at providers.",
+            &["provider", "model", "outcome"],
+        )?;
+        let tokens = counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
+        let first_byte_seconds = HistogramVec::new(
+            HistogramOpts::new("optimux_first_byte_seconds", "Time to a provider's first byte.")
+                .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
+            &["provider", "model"],
+        )?;
+        registry.register(Box::new(first_byte_seconds.clone()))?;
+        let in_flight = IntGauge::new("optimux_in_flight", "Requests under way.")?;
+        registry.register(Box::new(in_flight.clone()))?;
+        Ok(Self { registry, requests, attempts, first_byte_seconds, in_flight, tokens })
+    }
+
+    /// In Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a metric cannot be written.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct() {
+        let metrics = Metrics::new().unwrap();
+        metrics.in_flight.inc();
+        assert!(String::from_utf8(metrics.render().unwrap()).unwrap().contains("optimux_in_flight 1"));
+    }
+}
