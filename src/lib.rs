@@ -2,11 +2,22 @@
 //! walks through them; ARCHITECTURE.md is the map.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod boot;
+pub mod cli;
+pub mod config;
+pub mod http;
+
+pub mod gateway;
+
 pub mod admit;
+pub mod sim;
+
 pub mod catalogue;
 pub mod router;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;
 
 pub mod wire;
 

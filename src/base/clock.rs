@@ -55,6 +55,11 @@ impl Dice {
         Self(fastrand::Rng::with_seed(seed))
     }
 
+    /// Dice of one's own, seeded by a draw: so that none are held over an await.
+    pub fn split(&mut self) -> Self {
+        Self(self.0.fork())
+    }
+
     /// Uniform in `0.0..1.0`.
     pub fn unit(&mut self) -> f64 {
         self.0.f64()

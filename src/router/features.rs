@@ -39,7 +39,7 @@ impl Needs {
     pub fn of(request: &Request) -> Self {
         let mut needs = Self { max_output_tokens: request.max_output_tokens, ..Self::default() };
         let mut bytes = 0_u64;
-        let mut modality = |needs: &mut Self, one: Modality, capability: Capability| {
+        let modality = |needs: &mut Self, one: Modality, capability: Capability| {
             needs.capabilities.add(capability);
             if !needs.modalities.contains(&one) {
                 needs.modalities.push(one);

@@ -84,6 +84,12 @@ impl Splitter {
         self.check()
     }
 
+    /// Nothing of an event is pending: here something may be put in between.
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data && self.event.is_empty()
+    }
+
     /// The connection ended: what was not yet ended by a blank line is an event all the same.
     pub fn finish(&mut self, mut each: impl FnMut(Frame<'_>)) {
         if !self.line.is_empty() {

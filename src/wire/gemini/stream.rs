@@ -157,7 +157,9 @@ impl Open {
 /// Looks at a frame that is passed on unread.
 pub(super) fn tap(data: &[u8]) -> Tapped {
     let mut tapped = Tapped::default();
-    let usage = memmem::find(data, b"\"usageMetadata\"").is_some();
+    let usage = memmem::find(data, b"\"usageMetadata\"").is_some()
+        || memmem::find(data, b"\"finishReason\"").is_some()
+        || memmem::find(data, b"\"promptFeedback\"").is_some();
     let error = memmem::find(data, b"\"error\"").is_some();
     if !usage && !error {
         return tapped;
@@ -168,10 +170,11 @@ pub(super) fn tap(data: &[u8]) -> Tapped {
         return tapped;
     }
     tapped.usage = chunk.get("usageMetadata").cloned().map(reply::usage_from);
-    tapped.ended = chunk
+    tapped.finished = chunk
         .get("candidates")
         .and_then(Value::as_array)
-        .is_some_and(|all| all.iter().any(|one| one.get("finishReason").is_some()));
+        .is_some_and(|all| all.iter().any(|one| one.get("finishReason").is_some()))
+        || chunk.get("promptFeedback").is_some_and(reply::is_blocked);
     tapped
 }
 

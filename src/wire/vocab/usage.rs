@@ -35,6 +35,20 @@ impl Usage {
         self.prompt().saturating_add(self.completion())
     }
 
+    /// Counts in a stream are cumulative, but a later report may leave out what an earlier one
+    /// said (Anthropic's input): the larger of each holds.
+    #[must_use]
+    pub fn updated(self, later: Self) -> Self {
+        Self {
+            input: self.input.max(later.input),
+            cache_read: self.cache_read.max(later.cache_read),
+            cache_write: self.cache_write.max(later.cache_write),
+            output: self.output.max(later.output),
+            thought: self.thought.max(later.thought),
+            raw: later.raw.or(self.raw),
+        }
+    }
+
     #[must_use]
     pub fn raw_in(&self, dialect: Dialect) -> Option<&Value> {
         self.raw.as_ref().filter(|(from, _)| *from == dialect).map(|(_, raw)| raw)

@@ -1,0 +1,34 @@
+//! The handles that every request on a worker shares.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::admit::{Identities, Plans};
+use crate::base::clock::{Clock, Dice};
+use crate::catalogue::Catalogue;
+use crate::router::Predictor;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{HealthBoard, Limits, Upstream};
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Shared {
+    pub catalogue: Arc<Catalogue>,
+    pub identities: Identities,
+    pub plans: Arc<Plans>,
+    pub store: Store,
+    pub health: Arc<HealthBoard>,
+    pub predictor: Arc<dyn Predictor>,
+    pub metrics: Metrics,
+    pub clock: Clock,
+    pub limits: Limits,
+    pub body_limit_bytes: usize,
+}
+
+/// What one worker has: the shared handles, and what must stay on its thread.
+pub struct App {
+    pub shared: Shared,
+    pub upstream: Upstream,
+    pub dice: RefCell<Dice>,
+}

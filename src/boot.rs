@@ -1,0 +1,293 @@
+//! The composition root: the one place that picks implementations and starts things.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpServer, web};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::admit::identity::REVISION_INTERVAL;
+use crate::admit::{Identities, Plans, keys};
+use crate::app::{App, Shared};
+use crate::base::clock::{Clock, Dice};
+use crate::catalogue::{self, Catalogue, DeploymentEntry, ProviderEntry, Sources};
+use crate::config::{self, Config};
+use crate::router::Heuristic;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{HealthBoard, Limits, Transport, Upstream};
+use crate::wire::vocab::Dialect;
+use crate::{http, sim};
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is common to every command that touches the store.
+pub struct Ground {
+    pub config: Config,
+    pub plans: Plans,
+    pub store: Store,
+}
+
+/// Installs the TLS implementation, once per process.
+pub fn prepare() {
+    // Fails only when one is installed already, which is as good.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Reads the configuration and opens the store.
+///
+/// # Errors
+/// What is wrong with either, in one line.
+pub async fn ground(file: Option<&Path>) -> Result<Ground, Failure> {
+    let config = config::read(file)?;
+    let plans = Plans::new(&config.plans);
+    let store = Store::open(&config.store.url, tokio::runtime::Handle::current()).await?;
+    Ok(Ground { config, plans, store })
+}
+
+fn limits(config: &Config) -> Limits {
+    let set = |value: Option<config::Seconds>, otherwise: Duration| value.map_or(otherwise, |value| value.0);
+    let standard = Limits::default();
+    Limits {
+        connect: set(config.upstream.connect_timeout, standard.connect),
+        first_byte: set(config.upstream.first_byte_timeout, standard.first_byte),
+        idle: set(config.upstream.idle_timeout, standard.idle),
+        deadline: config.server.request_timeout.0,
+        attempts: config.upstream.attempts.unwrap_or(standard.attempts).max(1),
+        keep_alive: set(config.upstream.keep_alive, standard.keep_alive),
+        ..standard
+    }
+}
+
+/// Keys of providers, from the environment or from files.
+fn provider_keys(
+    files: &[ProviderEntry],
+    patches: &std::collections::BTreeMap<String, ProviderEntry>,
+) -> Result<HashMap<String, SecretString>, Failure> {
+    let mut keys = HashMap::new();
+    let named = files
+        .iter()
+        .filter_map(|file| file.id.clone().map(|id| (id, file)))
+        .chain(patches.iter().map(|(id, patch)| (id.clone(), patch)));
+    for (id, entry) in named {
+        if let Some(key) = entry.api_key_env.as_deref().and_then(secret_variable) {
+            keys.insert(id.clone(), key);
+        }
+        if let Some(file) = &entry.api_key_file {
+            let key = std::fs::read_to_string(file)
+                .map_err(|why| format!("providers.{id}: api_key_file {file} cannot be read: {why}"))?;
+            keys.insert(id, SecretString::from(key.trim().to_owned()));
+        }
+    }
+    Ok(keys)
+}
+
+fn secret_variable(name: &str) -> Option<SecretString> {
+    std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(SecretString::from)
+}
+
+/// The catalogue of what is configured.
+///
+/// # Errors
+/// Every fault of the configuration and the files, a line each.
+pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
+    let files = catalogue::builtin()?;
+    let keys = provider_keys(&files, &config.providers)?;
+    load(Sources {
+        files,
+        providers: config.providers.clone(),
+        models: config.models.clone(),
+        fallbacks: config.routes.fallback.clone(),
+        keys,
+    })
+}
+
+fn load(sources: Sources) -> Result<Catalogue, Failure> {
+    catalogue::load(sources).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        lines.join("\n").into()
+    })
+}
+
+/// The whole catalogue, served by the simulated provider at `base`, each model in its maker's
+/// dialect.
+fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
+    let files = catalogue::builtin()?;
+    let mut dialects: HashMap<String, Dialect> = HashMap::new();
+    for file in &files {
+        for model in &file.models {
+            dialects.insert(model.id.clone(), file.dialect.unwrap_or(Dialect::OpenAiChat));
+        }
+    }
+    let place = |dialect: Dialect| match dialect {
+        Dialect::OpenAiChat => ("sim", "/v1"),
+        Dialect::Anthropic => ("sim-anthropic", "/v1"),
+        Dialect::Gemini => ("sim-gemini", "/v1beta"),
+    };
+    let mut sources = Sources { fallbacks: config.routes.fallback.clone(), ..Sources::default() };
+    for dialect in Dialect::ALL {
+        let (id, path) = place(dialect);
+        sources.files.push(ProviderEntry {
+            id: Some(id.to_owned()),
+            name: Some("Simulated provider".to_owned()),
+            base_url: Some(format!("{base}{path}")),
+            dialect: Some(dialect),
+            enabled: Some(true),
+            ..ProviderEntry::default()
+        });
+    }
+    for file in files {
+        for mut model in file.models {
+            let price = file
+                .deployments
+                .iter()
+                .find(|deployment| deployment.model == model.id)
+                .map(|deployment| deployment.usd_per_million);
+            let dialect = dialects.get(&model.id).copied().unwrap_or(Dialect::OpenAiChat);
+            model.deployments = Some(vec![DeploymentEntry {
+                provider: place(dialect).0.to_owned(),
+                model: None,
+                usd_per_million: price,
+            }]);
+            sources.models.push(model);
+        }
+    }
+    load(sources)
+}
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting, in one line.
+pub async fn serve(file: Option<&Path>, listen: Option<&str>) -> Result<(), Failure> {
+    let Ground { config, plans, store } = ground(file).await?;
+    crate::telemetry::log::start(config.log.json);
+    let listen = listen.unwrap_or(&config.server.listen).to_owned();
+    let listener = TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
+    let address = listener.local_addr()?;
+
+    let mut catalogue = catalogue(&config)?;
+    let mut simulation = None;
+    if catalogue.models().is_empty() {
+        let socket = TcpListener::bind("127.0.0.1:0")?;
+        let base = format!("http://{}", socket.local_addr()?);
+        let server = sim::serve(socket, 1)?;
+        simulation = Some(server.handle());
+        tokio::spawn(server);
+        catalogue = simulated(&base, &config)?;
+    }
+    let limits = limits(&config);
+    let admin = config.admin.key_env.as_deref().and_then(secret_variable);
+    if let Some(name) = config.admin.key_env.as_deref().filter(|_| admin.is_none()) {
+        tracing::warn!(variable = name, "the administrator's key is not set");
+    }
+    let clock = Clock::System;
+    let plans = Arc::new(plans);
+    let shared = Shared {
+        health: Arc::new(HealthBoard::new(catalogue.deployment_count())),
+        catalogue: Arc::new(catalogue),
+        identities: Identities::new(store.clone(), Arc::clone(&plans), clock, admin.as_ref()),
+        plans,
+        store: store.clone(),
+        predictor: Arc::new(Heuristic),
+        metrics: Metrics::new()?,
+        clock,
+        limits,
+        body_limit_bytes: config.server.body_limit_bytes,
+    };
+    watch_identities(shared.identities.clone());
+    greet(&shared, &address.to_string(), simulation.is_some()).await?;
+
+    let workers = config
+        .server
+        .workers
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1)
+        .max(1);
+    let server = HttpServer::new(move || {
+        let app = worker(shared.clone());
+        actix_web::App::new().configure(move |routes| match app {
+            Ok(app) => {
+                routes.app_data(web::Data::new(app));
+                http::routes(routes);
+            }
+            // Without a client nothing can be answered; the process says why and a probe sees it.
+            Err(why) => tracing::error!(%why, "a worker cannot start"),
+        })
+    })
+    .workers(workers)
+    .backlog(4096)
+    .keep_alive(Duration::from_secs(75))
+    .client_request_timeout(Duration::from_secs(10))
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(config.server.shutdown_grace.0.as_secs())
+    .listen(listener)?
+    .run();
+    server.await?;
+    if let Some(simulation) = simulation {
+        simulation.stop(false).await;
+    }
+    Ok(())
+}
+
+fn worker(shared: Shared) -> Result<App, Failure> {
+    let upstream = Upstream {
+        transport: Transport::new(&shared.limits)?,
+        health: Arc::clone(&shared.health),
+        metrics: shared.metrics.clone(),
+        limits: shared.limits,
+    };
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed)?;
+    let dice = Dice::seeded(u64::from_le_bytes(seed));
+    Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice) })
+}
+
+/// Looks for changes of keys and accounts, made on whichever node.
+fn watch_identities(identities: Identities) {
+    // Nothing waits for it at shutdown: it only reads.
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(REVISION_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if let Err(why) = identities.refresh().await {
+                tracing::warn!(%why, "changes of keys cannot be looked for");
+            }
+        }
+    });
+}
+
+/// Says what runs. On a fresh store with simulated models, also makes the first key.
+async fn greet(shared: &Shared, address: &str, simulated: bool) -> Result<(), Failure> {
+    let models = shared.catalogue.models().len();
+    if !simulated {
+        tracing::info!(%address, models, "optimux is listening");
+        return Ok(());
+    }
+    let mut text = format!(
+        "\noptimux is listening on http://{address}\n\
+         No provider is configured, so {models} models are SIMULATED: answers are made up.\n\
+         Set a provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …) for real ones.\n"
+    );
+    if shared.store.accounts().await?.is_empty() {
+        let now = shared.clock.now();
+        let account = keys::create_account(&shared.store, "first", "free", now).await?;
+        let issued = keys::issue(&shared.store, account.id.as_str(), "first", now).await?;
+        let key = issued.secret.expose_secret();
+        text.push_str(&format!(
+            "\nYour first key, shown only now: {key}\n\n\
+             curl http://{address}/v1/chat/completions \\\n  \
+             -H 'Authorization: Bearer {key}' \\\n  \
+             -H 'Content-Type: application/json' \\\n  \
+             -d '{{\"model\": \"auto\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"
+        ));
+    } else {
+        text.push_str("\nMake another key with: optimux key create --account first\n");
+    }
+    crate::cli::say(&text);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! `optimux check`
+
+use std::path::Path;
+
+use super::say;
+use crate::boot::{self, Failure};
+
+pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
+    let ground = boot::ground(config).await?;
+    let catalogue = boot::catalogue(&ground.config)?;
+    ground.store.ping().await?;
+    let models = catalogue.models().len();
+    let mut faults = Vec::new();
+    for (model, chain) in &ground.config.routes.fallback {
+        for name in std::iter::once(model).chain(chain) {
+            if models > 0 && catalogue.model(name).is_none() {
+                faults.push(format!("routes.fallback: there is no model '{name}'"));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults.join("\n").into());
+    }
+    let found = if models == 0 {
+        "no provider is configured: models will be simulated".to_owned()
+    } else {
+        format!("{models} models at {} deployments", catalogue.deployment_count())
+    };
+    say(&format!("The configuration is good: {found}; the store answers."));
+    Ok(())
+}

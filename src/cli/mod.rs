@@ -1,0 +1,85 @@
+//! The command line: one file per command.
+
+mod account;
+mod check;
+mod key;
+mod serve;
+mod sim;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::boot::Failure;
+
+#[derive(Debug, Parser)]
+#[command(name = "optimux", version, about = "One endpoint in front of every LLM provider.")]
+struct Arguments {
+    /// The configuration file; `optimux.toml` in the working directory if not given.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (the default).
+    Serve(serve::Serve),
+    /// Validate the configuration, the catalogue and the store.
+    Check,
+    /// Manage accounts.
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Manage API keys.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Run the simulated provider as a process of its own.
+    Sim(sim::Sim),
+}
+
+/// Parses the arguments and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    crate::boot::prepare();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("optimux-background")
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(why) => return complain(&format!("the runtime cannot start: {why}")),
+    };
+    let outcome: Result<(), Failure> = runtime.block_on(async {
+        let config = arguments.config.as_deref();
+        match arguments.command.unwrap_or(Command::Serve(serve::Serve::default())) {
+            Command::Serve(command) => command.run(config).await,
+            Command::Check => check::run(config).await,
+            Command::Account(command) => command.run(config).await,
+            Command::Key(command) => command.run(config).await,
+            Command::Sim(command) => command.run().await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => complain(&why.to_string()),
+    }
+}
+
+fn complain(why: &str) -> ExitCode {
+    for line in why.lines() {
+        // Nobody is left to tell when standard error is closed.
+        let _closed = writeln!(std::io::stderr(), "optimux: {line}");
+    }
+    ExitCode::FAILURE
+}
+
+/// Prints for people. A closed pipe (`| head`) is their choice and no failure.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _closed = writeln!(out, "{text}").and_then(|()| out.flush());
+}

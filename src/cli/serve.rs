@@ -1,0 +1,20 @@
+//! `optimux serve`
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::boot::{self, Failure};
+
+#[derive(Debug, Default, Args)]
+pub struct Serve {
+    /// Address and port; overrides the configuration.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
+        boot::serve(config, self.listen.as_deref()).await
+    }
+}

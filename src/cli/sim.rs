@@ -1,0 +1,39 @@
+//! `optimux sim`
+
+use std::net::TcpListener;
+
+use clap::Args;
+
+use super::say;
+use crate::boot::Failure;
+
+#[derive(Debug, Args)]
+pub struct Sim {
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9100")]
+    listen: String,
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+}
+
+impl Sim {
+    pub async fn run(self) -> Result<(), Failure> {
+        let listener = TcpListener::bind(&self.listen)
+            .map_err(|why| format!("cannot listen on {}: {why}", self.listen))?;
+        let address = listener.local_addr()?;
+        let server = crate::sim::serve(listener, self.workers.max(1))?;
+        say(&format!(
+            "the simulated provider is listening:\n  \
+             openai-chat  http://{address}/v1\n  \
+             anthropic    http://{address}/v1\n  \
+             gemini       http://{address}/v1beta"
+        ));
+        let handle = server.handle();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                handle.stop(true).await;
+            }
+        });
+        server.await?;
+        Ok(())
+    }
+}

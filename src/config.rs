@@ -1,0 +1,170 @@
+//! The configuration: `optimux.toml`, then the environment, checked as a whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::{Deserialize, Deserializer};
+
+use crate::admit::plan::PlanEntry;
+use crate::catalogue::{ModelEntry, ProviderEntry};
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub server: Server,
+    pub store: Store,
+    pub admin: Admin,
+    pub upstream: Upstream,
+    pub log: Log,
+    pub providers: BTreeMap<String, ProviderEntry>,
+    pub models: Vec<ModelEntry>,
+    pub routes: Routes,
+    pub plans: BTreeMap<String, PlanEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: String,
+    /// One per core, if not given.
+    pub workers: Option<usize>,
+    pub body_limit_bytes: usize,
+    /// For a request as a whole, up to its first byte.
+    pub request_timeout: Seconds,
+    pub shutdown_grace: Seconds,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            workers: None,
+            body_limit_bytes: 32 << 20,
+            request_timeout: Seconds(Duration::from_secs(300)),
+            shutdown_grace: Seconds(Duration::from_secs(30)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    pub url: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: "sqlite://optimux.db".to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// The environment variable that holds the administrator's key.
+    pub key_env: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    pub connect_timeout: Option<Seconds>,
+    pub first_byte_timeout: Option<Seconds>,
+    pub idle_timeout: Option<Seconds>,
+    pub attempts: Option<u8>,
+    pub keep_alive: Option<Seconds>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routes {
+    pub fallback: BTreeMap<String, Vec<String>>,
+}
+
+/// A duration: `30`, `"30s"`, `"250ms"` or `"5m"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Spelled {
+            Whole(u64),
+            Part(f64),
+            Text(String),
+        }
+        let wrong = || serde::de::Error::custom("expected a duration such as 30, \"30s\", \"250ms\" or \"5m\"");
+        let seconds = match Spelled::deserialize(deserializer)? {
+            Spelled::Whole(seconds) => return Ok(Self(Duration::from_secs(seconds))),
+            Spelled::Part(seconds) => seconds,
+            Spelled::Text(text) => {
+                let text = text.trim();
+                let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)]
+                    .into_iter()
+                    .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
+                    .ok_or_else(wrong)?;
+                number.trim().parse::<f64>().map_err(|_| wrong())? * unit
+            }
+        };
+        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| wrong())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("there is no configuration file {}", .0.display())]
+    NoFile(PathBuf),
+    #[error("{0}")]
+    Invalid(Box<figment::Error>),
+}
+
+/// Reads `file`, or `optimux.toml` where there is one, then `OPTIMUX_SECTION__KEY` variables.
+///
+/// # Errors
+/// [`ConfigError`] naming the file or the variable that a bad value came from.
+pub fn read(file: Option<&Path>) -> Result<Config, ConfigError> {
+    let file = match file {
+        Some(file) if !file.exists() => return Err(ConfigError::NoFile(file.to_owned())),
+        Some(file) => file,
+        None => Path::new("optimux.toml"),
+    };
+    let variables =
+        Env::prefixed("OPTIMUX_").filter(|name| name.as_str().contains("__")).split("__");
+    let figment = if file.exists() {
+        Figment::new().merge(Toml::file_exact(file))
+    } else {
+        Figment::new()
+    };
+    figment
+        .merge(variables)
+        .extract()
+        .map_err(|why| ConfigError::Invalid(Box::new(why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        #[derive(Deserialize)]
+        struct One {
+            wait: Seconds,
+        }
+        for (text, millis) in [("30", 30_000), ("\"30s\"", 30_000), ("\"250ms\"", 250), ("\"5m\"", 300_000), ("0.5", 500)] {
+            let one: One = toml::from_str(&format!("wait = {text}")).unwrap();
+            assert_eq!(one.wait.0, Duration::from_millis(millis), "{text}");
+        }
+        assert!(toml::from_str::<One>("wait = \"soon\"").is_err());
+    }
+}

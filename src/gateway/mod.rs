@@ -1,0 +1,85 @@
+//! The path of a request, front to back: one readable function per kind of call.
+
+mod models;
+mod route;
+
+use tokio::time::Instant;
+
+use crate::admit::Caller;
+use crate::app::App;
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::router::{self, Decision, Dial, Features, Health, Needs};
+use crate::upstream::{self, Answer};
+use crate::wire::Inbound;
+use crate::wire::vocab::Dialect;
+
+pub use models::{ListedModel, list_models};
+pub use route::explain;
+
+/// A request that has been let in by its credential, not yet read.
+#[derive(Debug)]
+pub struct Arrival {
+    pub id: RequestId,
+    pub dialect: Dialect,
+    pub body: bytes::Bytes,
+}
+
+/// An answer, and what the headers say of how it came about.
+#[derive(Debug)]
+pub struct Answered {
+    pub answer: Answer,
+    /// One line, for `auto` only.
+    pub decision: Option<String>,
+}
+
+/// A failure, and how many attempts it took.
+#[derive(Debug)]
+pub struct Refused {
+    pub error: Error,
+    pub attempts: u8,
+}
+
+impl<E: Into<Error>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), attempts: 0 }
+    }
+}
+
+/// Generates: reads the head, decides, and has the decision carried out.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
+    let inbound = Inbound::arrive(arrival.dialect, arrival.body)?;
+    let decision = decide(app, caller, &inbound)?;
+    let mut dice = app.dice.borrow_mut().split();
+    let answer = upstream::run(&app.upstream, &decision, &inbound, &arrival.id, &mut dice)
+        .await
+        .map_err(|(error, attempts)| Refused { error, attempts })?;
+    let decision = decision.explanation.as_deref().map(router::Explanation::line);
+    Ok(Answered { answer, decision })
+}
+
+/// Which deployments may answer, best first. Only `auto` needs the words.
+fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Error> {
+    let shared = &app.shared;
+    let now = Instant::now();
+    let health = |id| Health { passing: shared.health.is_passing(id, now) };
+    let allows = |tier| caller.plan.allows(tier);
+    match Dial::of(&inbound.head.model) {
+        Some(dial) => {
+            let request = inbound.request()?;
+            router::decide_auto(
+                dial,
+                &Needs::of(request),
+                &Features::of(request),
+                &shared.catalogue,
+                &allows,
+                &health,
+                &*shared.predictor,
+            )
+        }
+        None => router::decide_named(&inbound.head.model, &shared.catalogue, &allows, &health),
+    }
+}

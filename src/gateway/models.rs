@@ -1,0 +1,67 @@
+//! What can be asked for.
+
+use crate::app::App;
+use crate::catalogue::{Mode, Model, Tier};
+use crate::router::Dial;
+
+/// A model as it is listed.
+#[derive(Debug, Clone, Copy)]
+pub enum ListedModel<'a> {
+    Auto(Dial),
+    Real(&'a Model),
+}
+
+impl ListedModel<'_> {
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Auto(Dial::Balanced) => "auto",
+            Self::Auto(dial) => dial.as_str(),
+            Self::Real(model) => &model.id,
+        }
+    }
+
+    #[must_use]
+    pub fn owned_by(&self) -> &str {
+        match self {
+            Self::Auto(_) => "optimux",
+            Self::Real(model) => &model.owned_by,
+        }
+    }
+
+    #[must_use]
+    pub fn tier(&self) -> Option<Tier> {
+        match self {
+            Self::Auto(_) => None,
+            Self::Real(model) => Some(model.tier),
+        }
+    }
+
+    #[must_use]
+    pub fn description(&self) -> Option<&'static str> {
+        match self {
+            Self::Auto(Dial::Balanced) => Some("Neural Router - automatic model selection"),
+            Self::Auto(Dial::Cheap) => Some("Neural Router - the cheapest model that may do"),
+            Self::Auto(Dial::Best) => Some("Neural Router - the best model, whatever it costs"),
+            Self::Real(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::Auto(_) => Mode::Chat,
+            Self::Real(model) => model.mode,
+        }
+    }
+}
+
+/// Everything that can be asked for, `auto` first.
+#[must_use]
+pub fn list_models(app: &App) -> Vec<ListedModel<'_>> {
+    [Dial::Balanced, Dial::Cheap, Dial::Best]
+        .into_iter()
+        .map(ListedModel::Auto)
+        .chain(app.shared.catalogue.models().iter().map(|model| ListedModel::Real(model)))
+        .collect()
+}

@@ -1,0 +1,62 @@
+//! The decision without the call.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::decide;
+use crate::admit::Caller;
+use crate::app::App;
+use crate::base::Error;
+use crate::router::Explanation;
+use crate::wire::Inbound;
+use crate::wire::vocab::Dialect;
+
+/// A place that would be tried.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    pub model: String,
+    pub provider: String,
+    pub tier: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Route {
+    pub object: &'static str,
+    /// What was asked for.
+    pub asked: String,
+    /// The model that would be tried first.
+    pub model: String,
+    pub provider: String,
+    /// In the order in which they would be tried.
+    pub plan: Vec<Planned>,
+    /// Only for `auto`: every model, and why it was ranked or rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Box<Explanation>>,
+}
+
+/// What [`super::answer`] would do with this chat request.
+///
+/// # Errors
+/// As the call itself would answer.
+pub fn explain(app: &App, caller: &Caller, body: Bytes) -> Result<Route, Error> {
+    let inbound = Inbound::arrive(Dialect::OpenAiChat, body)?;
+    let decision = decide(app, caller, &inbound)?;
+    let plan: Vec<Planned> = decision
+        .steps
+        .iter()
+        .map(|step| Planned {
+            model: step.model.id.to_string(),
+            provider: step.deployment.provider.id.to_string(),
+            tier: step.model.tier.as_str(),
+        })
+        .collect();
+    let first = plan.first().ok_or_else(|| Error::internal("an empty plan"))?;
+    Ok(Route {
+        object: "route",
+        asked: inbound.head.model.clone(),
+        model: first.model.clone(),
+        provider: first.provider.clone(),
+        plan,
+        explanation: decision.explanation,
+    })
+}

@@ -1,0 +1,89 @@
+//! From an HTTP request to what the gateway takes: the credential, and a body that is bounded in
+//! size and time.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+
+use crate::base::{Error, Kind};
+
+/// A body that trickles in is given up after this.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The key, from any of the places where one may stand.
+#[must_use]
+pub fn credential(request: &HttpRequest) -> Option<&str> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(value) = bearer {
+        let (scheme, key) = value.split_once(' ').unwrap_or(("", value));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(key.trim());
+        }
+    }
+    if let Some(key) = header("x-api-key").or_else(|| header("x-goog-api-key")) {
+        return Some(key.trim());
+    }
+    // In the address only where Gemini's clients put it: addresses end up in logs.
+    if request.path().contains("/v1beta/") {
+        return request.query_string().split('&').find_map(|pair| pair.strip_prefix("key="));
+    }
+    // A browser's socket can set no header but this one.
+    header("sec-websocket-protocol").and_then(|protocols| {
+        protocols
+            .split(',')
+            .find_map(|one| one.trim().strip_prefix("openai-insecure-api-key."))
+    })
+}
+
+/// The whole body.
+///
+/// # Errors
+/// [`Kind::TooLarge`] beyond `limit_bytes`, [`Kind::Malformed`] when it breaks off or dawdles.
+pub async fn body(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit_bytes: usize,
+) -> Result<Bytes, Error> {
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > limit_bytes) {
+        return Err(Error::body_too_large(limit_bytes));
+    }
+    let reading = async {
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        while let Some(chunk) =
+            std::future::poll_fn(|cx| futures_core::Stream::poll_next(std::pin::Pin::new(&mut payload), cx))
+                .await
+        {
+            let chunk = chunk.map_err(|why| {
+                Error::new(Kind::Malformed, "The request body could not be read.").because(why.to_string())
+            })?;
+            if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit_bytes {
+                return Err(Error::body_too_large(limit_bytes));
+            }
+            // Small bodies come in one piece, which then need not be copied.
+            match (&first, all.is_empty()) {
+                (None, true) => first = Some(chunk),
+                _ => {
+                    if let Some(first) = first.take() {
+                        all.reserve(announced.unwrap_or(0));
+                        all.extend_from_slice(&first);
+                    }
+                    all.extend_from_slice(&chunk);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    };
+    tokio::time::timeout(BODY_PATIENCE, reading).await.unwrap_or_else(|_| {
+        Err(Error::new(Kind::Malformed, "The request body did not arrive in time."))
+    })
+}

@@ -1,0 +1,40 @@
+//! HTTP in: routes, arrival and answer. The route table is here, on one screen.
+
+mod admin;
+mod arrival;
+mod models;
+mod openai;
+mod ops;
+mod respond;
+
+use actix_web::web::{self, ServiceConfig};
+
+use crate::app::App;
+
+/// Every route. Each path also answers under `/api`.
+pub fn routes(config: &mut ServiceConfig) {
+    for prefix in ["/v1", "/api/v1"] {
+        let at = |path: &str| format!("{prefix}{path}");
+        config
+            // Called by the OpenAI SDK.
+            .route(&at("/chat/completions"), web::post().to(openai::chat))
+            .route(&at("/models"), web::get().to(models::list))
+            .route(&at("/models/{id:.*}"), web::get().to(models::get))
+            // Called by our own customers.
+            .route(&at("/route"), web::post().to(openai::route))
+            // Called by operators.
+            .route(&at("/admin/accounts"), web::post().to(admin::create_account))
+            .route(&at("/admin/accounts"), web::get().to(admin::list_accounts))
+            .route(&at("/admin/keys"), web::post().to(admin::create_key))
+            .route(&at("/admin/keys"), web::get().to(admin::list_keys))
+            .route(&at("/admin/keys/{id}"), web::delete().to(admin::revoke_key));
+    }
+    config
+        .route("/healthz", web::get().to(ops::alive))
+        .route("/readyz", web::get().to(ops::ready))
+        .route("/metrics", web::get().to(ops::metrics))
+        .default_service(web::to(openai::nowhere));
+}
+
+/// The worker's handles, as handlers receive them.
+pub(crate) type Worker = web::Data<App>;

@@ -1,0 +1,32 @@
+//! For the machines that watch us.
+
+use actix_web::HttpResponse;
+use serde_json::json;
+
+use super::Worker;
+
+/// The process answers.
+pub async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// It can do its work.
+pub async fn ready(app: Worker) -> HttpResponse {
+    match app.shared.store.ping().await {
+        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
+        Err(why) => {
+            tracing::warn!(%why, "not ready");
+            HttpResponse::ServiceUnavailable().json(json!({"status": "the store does not answer"}))
+        }
+    }
+}
+
+pub async fn metrics(app: Worker) -> HttpResponse {
+    match app.shared.metrics.render() {
+        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
+        Err(why) => {
+            tracing::error!(%why, "metrics cannot be written");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! From an answer or an error to HTTP.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use bytes::Bytes;
+
+use crate::base::ids::RequestId;
+use crate::base::{Blame, Error};
+use crate::gateway::Answered;
+use crate::upstream::{AnswerBody, Relay};
+use crate::wire::codec;
+use crate::wire::vocab::Dialect;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MODEL: HeaderName = HeaderName::from_static("x-optimux-model");
+const PROVIDER: HeaderName = HeaderName::from_static("x-optimux-provider");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-optimux-attempts");
+const DECISION: HeaderName = HeaderName::from_static("x-optimux-decision");
+const DROPPED: HeaderName = HeaderName::from_static("x-optimux-dropped");
+/// Tells nginx in front of us not to gather a stream.
+const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The relay as the server reads it.
+struct Streamed(Box<Relay>);
+
+impl MessageBody for Streamed {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.get_mut().0.poll_piece(cx).map(|piece| piece.map(Ok))
+    }
+}
+
+/// A header value from text that may hold anything: what cannot be sent is left out.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
+}
+
+pub fn answered(id: &RequestId, answered: Answered) -> HttpResponse {
+    let Answered { answer, decision } = answered;
+    let mut response = HttpResponse::new(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, value(id.as_str()));
+    headers.insert(MODEL, value(&answer.step.model.id));
+    headers.insert(PROVIDER, value(&answer.step.deployment.provider.id));
+    headers.insert(ATTEMPTS, HeaderValue::from(u16::from(answer.attempts)));
+    if let Some(line) = decision {
+        headers.insert(DECISION, value(&line));
+    }
+    if !answer.losses.is_empty() {
+        headers.insert(DROPPED, value(&answer.losses.to_string()));
+    }
+    match answer.body {
+        AnswerBody::Whole(body) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.set_body(body).map_into_boxed_body()
+        }
+        AnswerBody::Stream(relay) => {
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            );
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert(ACCEL, HeaderValue::from_static("no"));
+            response.set_body(Streamed(relay)).map_into_boxed_body()
+        }
+    }
+}
+
+/// An error in the dialect of whoever asked. The cause goes to the log, once, here.
+pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) -> HttpResponse {
+    match error.blame {
+        Blame::Us => tracing::error!(request = %id, %error, "request failed"),
+        Blame::Upstream => tracing::warn!(request = %id, %error, attempts, "request failed"),
+        Blame::Caller => tracing::debug!(request = %id, %error, "request refused"),
+    }
+    let (status, body) = codec(dialect).encode_error(error);
+    let mut response = HttpResponse::new(
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    );
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, value(id.as_str()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ATTEMPTS, HeaderValue::from(u16::from(attempts)));
+    if let Some(wait) = error.retry_after {
+        // Rounded up: a client that comes back early only asks twice.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    response.set_body(body).map_into_boxed_body()
+}

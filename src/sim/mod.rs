@@ -1,0 +1,220 @@
+//! The simulated provider: every dialect, plain and streamed, with answers that follow from the
+//! prompt alone, and faults on demand. Nothing in the gateway knows of it; it is a provider like
+//! any other, on a socket of its own.
+
+mod script;
+mod voice;
+
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, Data, Path};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use tokio::time::Sleep;
+
+use crate::base::{Error, Kind};
+use crate::wire::vocab::Dialect;
+use crate::wire::{Heading, codec};
+
+use script::{Fault, Plan, Scripts};
+
+const BODY_LIMIT: usize = 64 << 20;
+
+/// Serves the simulated provider on `listener`.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    let scripts = Data::new(Scripts::default());
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(scripts.clone())
+            .app_data(web::PayloadConfig::new(BODY_LIMIT))
+            .route("/v1/chat/completions", web::post().to(chat))
+            .route("/v1/messages", web::post().to(messages))
+            .route("/v1beta/models/{target}", web::post().to(generate))
+            .route("/sim/scripts", web::post().to(script::post))
+            .route("/sim/scripts", web::delete().to(script::clear))
+    })
+    .workers(workers)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    Ok(server)
+}
+
+async fn chat(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
+    answer(&request, &scripts, Dialect::OpenAiChat, body, None).await
+}
+
+async fn messages(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
+    answer(&request, &scripts, Dialect::Anthropic, body, None).await
+}
+
+async fn generate(
+    request: HttpRequest,
+    scripts: Data<Scripts>,
+    target: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    let (model, verb) = target.split_once(':').unwrap_or((&target, ""));
+    let stream = verb == "streamGenerateContent";
+    answer(&request, &scripts, Dialect::Gemini, body, Some((model.to_owned(), stream))).await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    scripts: &Scripts,
+    dialect: Dialect,
+    body: Bytes,
+    target: Option<(String, bool)>,
+) -> HttpResponse {
+    let codec = codec(dialect);
+    let decoded = match codec.decode_request(&body) {
+        Ok(decoded) => decoded,
+        Err(why) => return refuse(dialect, &Error::from(why)),
+    };
+    let (model, stream) =
+        target.unwrap_or_else(|| (decoded.model.clone(), decoded.stream.unwrap_or(false)));
+    let plan = scripts.plan(request, &model);
+    if let Some(latency) = plan.latency {
+        tokio::time::sleep(latency).await;
+    }
+    match plan.fault {
+        Some(Fault::Status { status, retry_after }) => {
+            return refuse_with(dialect, status, retry_after);
+        }
+        Some(Fault::Hang) => {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            return HttpResponse::GatewayTimeout().finish();
+        }
+        _ => {}
+    }
+    let reply = voice::answer(&decoded, &model);
+    let heading = Heading {
+        id: reply.id.clone().unwrap_or_default(),
+        model: model.clone(),
+        created: reply.created.unwrap_or_default(),
+        include_usage: decoded.include_usage.unwrap_or(false),
+    };
+    if !stream {
+        return HttpResponse::Ok()
+            .content_type("application/json")
+            .body(codec.encode_reply(&reply, &heading));
+    }
+    let mut writer = codec.writer(heading);
+    let mut pieces = Vec::new();
+    for batch in voice::events(&reply) {
+        let mut out = Vec::new();
+        writer.write(&batch, &mut out);
+        if !out.is_empty() {
+            pieces.push(Bytes::from(out));
+        }
+    }
+    let mut last = Vec::new();
+    writer.finish(&mut last);
+    pieces.push(Bytes::from(last));
+    let mut failure = Vec::new();
+    writer.fail(&Error::new(Kind::Overloaded, "Overloaded"), &mut failure);
+    HttpResponse::Ok()
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header(("cache-control", "no-cache"))
+        .body(Performance::new(pieces, Bytes::from(failure), plan))
+}
+
+fn refuse(dialect: Dialect, error: &Error) -> HttpResponse {
+    let (status, body) = codec(dialect).encode_error(error);
+    HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST))
+        .content_type("application/json")
+        .body(body)
+}
+
+fn refuse_with(dialect: Dialect, status: u16, retry_after: Option<u64>) -> HttpResponse {
+    let kind = match status {
+        400 => Kind::Malformed,
+        401 => Kind::Unauthenticated,
+        404 => Kind::NotFound,
+        429 => Kind::RateLimited,
+        503 | 529 => Kind::Overloaded,
+        _ => Kind::Internal,
+    };
+    let error = Error::new(kind, format!("Simulated fault {status}."));
+    let (_, body) = codec(dialect).encode_error(&error);
+    let mut response =
+        HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    if let Some(seconds) = retry_after {
+        response.insert_header(("retry-after", seconds.to_string()));
+    }
+    response.content_type("application/json").body(body)
+}
+
+/// A stream as it is performed: piece by piece, with pauses and accidents.
+struct Performance {
+    pieces: std::vec::IntoIter<Bytes>,
+    failure: Bytes,
+    plan: Plan,
+    told: usize,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// The provider's connection breaks.
+#[derive(Debug, thiserror::Error)]
+#[error("simulated break")]
+struct Broken;
+
+impl Performance {
+    fn new(pieces: Vec<Bytes>, failure: Bytes, plan: Plan) -> Self {
+        Self { pieces: pieces.into_iter(), failure, plan, told: 0, pause: None }
+    }
+}
+
+impl MessageBody for Performance {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if let Some(pause) = &mut self.pause {
+            if std::future::Future::poll(pause.as_mut(), cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.pause = None;
+        }
+        match self.plan.fault {
+            Some(Fault::Cut { after }) if self.told >= after => {
+                return Poll::Ready(Some(Err(Box::new(Broken))));
+            }
+            Some(Fault::End { after }) if self.told >= after => return Poll::Ready(None),
+            Some(Fault::Stall { after }) if self.told >= after => {
+                self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_secs(3600))));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(Fault::ErrorEvent { after }) if self.told >= after => {
+                self.pieces = Vec::new().into_iter();
+                self.plan.fault = Some(Fault::End { after: 0 });
+                let failure = self.failure.clone();
+                return Poll::Ready(Some(Ok(failure)));
+            }
+            _ => {}
+        }
+        let piece = self.pieces.next();
+        self.told += 1;
+        if piece.is_some()
+            && let Some(gap) = self.plan.chunk_gap
+        {
+            self.pause = Some(Box::pin(tokio::time::sleep(gap)));
+        }
+        Poll::Ready(piece.map(Ok))
+    }
+}

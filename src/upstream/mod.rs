@@ -1,0 +1,173 @@
+//! Carrying out a decision: attempts, failover, the relay of what comes back.
+
+mod attempt;
+mod breaker;
+mod failover;
+mod health;
+mod relay;
+mod sign;
+mod transport;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::base::clock::Dice;
+use crate::base::ids::RequestId;
+use crate::base::{Error, Kind};
+use crate::router::{Decision, Step};
+use crate::telemetry::metrics::Metrics;
+use crate::wire::Inbound;
+use crate::wire::vocab::{Fault, FaultKind, Losses};
+
+pub use breaker::Permit;
+pub use health::HealthBoard;
+pub use relay::Relay;
+pub use transport::Transport;
+
+use attempt::Tried;
+use failover::{Budget, Verdict, judge};
+
+/// Time and number limits of attempts.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub connect: Duration,
+    /// From sending a request for a stream to its first byte.
+    pub first_byte: Duration,
+    /// Between two chunks.
+    pub idle: Duration,
+    /// For a request as a whole, up to the first byte that the caller sees.
+    pub deadline: Duration,
+    pub attempts: u8,
+    /// Tries at one deployment, where the fault may pass.
+    pub tries_per_deployment: u8,
+    /// The longest wait between two attempts.
+    pub longest_wait: Duration,
+    /// A whole answer larger than this is refused.
+    pub reply_bytes: usize,
+    /// Silence after which a stream to the caller is kept alive.
+    pub keep_alive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+            deadline: Duration::from_secs(300),
+            attempts: 8,
+            tries_per_deployment: 2,
+            longest_wait: Duration::from_secs(5),
+            reply_bytes: 64 << 20,
+            keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What an attempt needs beside the request itself.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub transport: Transport,
+    pub health: Arc<HealthBoard>,
+    pub metrics: Metrics,
+    pub limits: Limits,
+}
+
+/// An answer on its way to the caller.
+#[derive(Debug)]
+pub struct Answer {
+    pub step: Step,
+    pub attempts: u8,
+    pub losses: Losses,
+    pub body: AnswerBody,
+}
+
+#[derive(Debug)]
+pub enum AnswerBody {
+    Whole(Bytes),
+    Stream(Box<Relay>),
+}
+
+/// Tries the decision's steps in order until one answers.
+///
+/// # Errors
+/// The refusal, when the request itself is at fault; else the last fault, once nothing is left to
+/// try or the time is up.
+pub async fn run(
+    upstream: &Upstream,
+    decision: &Decision,
+    inbound: &Inbound,
+    request: &RequestId,
+    dice: &mut Dice,
+) -> Result<Answer, (Error, u8)> {
+    let mut budget = Budget::new(upstream.limits, Instant::now());
+    let mut position = 0;
+    let mut last: Option<Fault> = None;
+    while let Some(step) = decision.steps.get(position) {
+        let Some(permit) = upstream.health.permit(step.deployment.id, Instant::now()) else {
+            position += 1;
+            continue;
+        };
+        budget.begin(position);
+        let tried = attempt::send(upstream, step, inbound, request, &budget, permit).await;
+        let (fault, retry_after) = match tried {
+            Tried::Answered { body, losses } => {
+                return Ok(Answer {
+                    step: step.clone(),
+                    attempts: budget.attempts(),
+                    losses,
+                    body,
+                });
+            }
+            Tried::Failed { fault, retry_after } => (fault, retry_after),
+            Tried::Unsayable(error) => {
+                // The step cannot express the request; another may.
+                budget.refund();
+                position += 1;
+                if decision.steps.len() == position && last.is_none() {
+                    return Err((error, budget.attempts()));
+                }
+                continue;
+            }
+        };
+        tracing::warn!(
+            %request,
+            provider = %step.deployment.provider.id,
+            model = %step.model.id,
+            attempt = budget.attempts(),
+            status = fault.status,
+            kind = ?fault.kind,
+            message = %fault.message.chars().take(300).collect::<String>(),
+            "attempt failed"
+        );
+        let others = decision.steps.len() - position - 1;
+        let verdict = judge(&fault, retry_after, others, &budget, Instant::now(), dice);
+        match verdict {
+            Verdict::Again { after } => tokio::time::sleep(after).await,
+            Verdict::Next => position += 1,
+            Verdict::GiveUp => {
+                let told = fault_for_later(fault, last);
+                return Err((told.into_error().after(retry_after), budget.attempts()));
+            }
+        }
+        last = Some(fault_for_later(fault, last));
+    }
+    let error = match last {
+        Some(fault) => fault.into_error(),
+        None => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+            .coded("model_unavailable"),
+    };
+    Err((error, budget.attempts()))
+}
+
+/// The fault to tell of, when all have failed: one that speaks of the request over one that speaks
+/// of a provider.
+fn fault_for_later(fault: Fault, earlier: Option<Fault>) -> Fault {
+    match earlier {
+        Some(earlier) if earlier.kind == FaultKind::ContextLength => earlier,
+        _ => fault,
+    }
+}

@@ -1,0 +1,142 @@
+//! The wire to providers: one pooled client per worker thread. The only file that names `reqwest`.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Url};
+
+use super::Limits;
+use super::sign;
+use crate::catalogue::Deployment;
+use crate::wire::vocab::{Dialect, Fault, FaultKind};
+
+/// Where a deployment is asked, worked out once per worker.
+#[derive(Debug)]
+struct Endpoint {
+    whole: Url,
+    stream: Url,
+    headers: HeaderMap,
+}
+
+/// A worker's client. Not `Send`: connections stay on the thread that opened them.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    client: Client,
+    endpoints: Rc<RefCell<HashMap<usize, Rc<Endpoint>>>>,
+}
+
+/// What comes after an answer's head, frame by frame.
+pub type Body = reqwest::Body;
+
+/// An answer whose head has come.
+#[derive(Debug)]
+pub struct Incoming {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be built: {0}")]
+pub struct ClientError(#[from] reqwest::Error);
+
+impl Transport {
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(limits: &Limits) -> Result<Self, ClientError> {
+        let client = Client::builder()
+            .connect_timeout(limits.connect)
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(30))
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(256)
+            // A provider that redirects a POST is misconfigured, and its key must not follow.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self { client, endpoints: Rc::default() })
+    }
+
+    fn endpoint(&self, deployment: &Arc<Deployment>) -> Result<Rc<Endpoint>, Fault> {
+        if let Some(known) = self.endpoints.borrow().get(&deployment.id.0) {
+            return Ok(Rc::clone(known));
+        }
+        let provider = &deployment.provider;
+        let url = |path: String| {
+            Url::parse(&format!("{}{path}", provider.base_url)).map_err(|why| {
+                Fault::new(FaultKind::Unreachable, format!("not a URL: {why}"))
+            })
+        };
+        let (whole, stream) = match provider.dialect {
+            Dialect::OpenAiChat => {
+                (url("/chat/completions".to_owned())?, url("/chat/completions".to_owned())?)
+            }
+            Dialect::Anthropic => (url("/messages".to_owned())?, url("/messages".to_owned())?),
+            Dialect::Gemini => {
+                let name = &deployment.name;
+                let model = if name.contains('/') { name.clone() } else { format!("models/{name}") };
+                (
+                    url(format!("/{model}:generateContent"))?,
+                    url(format!("/{model}:streamGenerateContent?alt=sse"))?,
+                )
+            }
+        };
+        let mut headers = sign::headers(provider);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let endpoint = Rc::new(Endpoint { whole, stream, headers });
+        self.endpoints.borrow_mut().insert(deployment.id.0, Rc::clone(&endpoint));
+        Ok(endpoint)
+    }
+
+    /// Sends a request and waits for the answer's head.
+    pub async fn send(
+        &self,
+        deployment: &Arc<Deployment>,
+        stream: bool,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Incoming, Fault> {
+        let endpoint = self.endpoint(deployment)?;
+        let url = if stream { endpoint.stream.clone() } else { endpoint.whole.clone() };
+        let sending =
+            self.client.post(url).headers(endpoint.headers.clone()).body(body).send();
+        match tokio::time::timeout(patience, sending).await {
+            Err(_) => Err(Fault::new(
+                FaultKind::Timeout,
+                format!("no answer within {} ms", patience.as_millis()),
+            )),
+            Ok(Err(why)) => Err(fault_of(&why)),
+            Ok(Ok(response)) => {
+                let status = response.status().as_u16();
+                let headers = response.headers().clone();
+                Ok(Incoming { status, headers, body: reqwest::Body::from(response) })
+            }
+        }
+    }
+}
+
+fn fault_of(why: &reqwest::Error) -> Fault {
+    let kind = if why.is_connect() {
+        FaultKind::Unreachable
+    } else if why.is_timeout() {
+        FaultKind::Timeout
+    } else {
+        FaultKind::Broken
+    };
+    // The URL may hold a key; the chain of causes does not.
+    let mut text = String::new();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(why);
+    while let Some(one) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&one.to_string());
+        cause = one.source();
+    }
+    Fault::new(kind, if text.is_empty() { "the connection failed".to_owned() } else { text })
+}
