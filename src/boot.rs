@@ -1,6 +1,7 @@
 //! The composition root: the one place that picks implementations and starts things.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +50,9 @@ pub async fn ground(file: Option<&Path>) -> Result<Ground, Failure> {
 }
 
 fn limits(config: &Config) -> Limits {
-    let set = |value: Option<config::Seconds>, otherwise: Duration| value.map_or(otherwise, |value| value.0);
+    let set = |value: Option<config::Seconds>, otherwise: Duration| {
+        value.map_or(otherwise, |value| value.0)
+    };
     let standard = Limits::default();
     Limits {
         connect: set(config.upstream.connect_timeout, standard.connect),
@@ -77,8 +80,9 @@ fn provider_keys(
             keys.insert(id.clone(), key);
         }
         if let Some(file) = &entry.api_key_file {
-            let key = std::fs::read_to_string(file)
-                .map_err(|why| format!("providers.{id}: api_key_file {file} cannot be read: {why}"))?;
+            let key = std::fs::read_to_string(file).map_err(|why| {
+                format!("providers.{id}: api_key_file {file} cannot be read: {why}")
+            })?;
             keys.insert(id, SecretString::from(key.trim().to_owned()));
         }
     }
@@ -166,7 +170,8 @@ pub async fn serve(file: Option<&Path>, listen: Option<&str>) -> Result<(), Fail
     let Ground { config, plans, store } = ground(file).await?;
     crate::telemetry::log::start(config.log.json);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
-    let listener = TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
+    let listener =
+        TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
     let address = listener.local_addr()?;
 
     let mut catalogue = catalogue(&config)?;
@@ -278,13 +283,15 @@ async fn greet(shared: &Shared, address: &str, simulated: bool) -> Result<(), Fa
         let account = keys::create_account(&shared.store, "first", "free", now).await?;
         let issued = keys::issue(&shared.store, account.id.as_str(), "first", now).await?;
         let key = issued.secret.expose_secret();
-        text.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _infallible = write!(
+            text,
             "\nYour first key, shown only now: {key}\n\n\
              curl http://{address}/v1/chat/completions \\\n  \
              -H 'Authorization: Bearer {key}' \\\n  \
              -H 'Content-Type: application/json' \\\n  \
              -d '{{\"model\": \"auto\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"
-        ));
+        );
     } else {
         text.push_str("\nMake another key with: optimux key create --account first\n");
     }

@@ -103,7 +103,9 @@ impl<'de> Deserialize<'de> for Seconds {
             Part(f64),
             Text(String),
         }
-        let wrong = || serde::de::Error::custom("expected a duration such as 30, \"30s\", \"250ms\" or \"5m\"");
+        let wrong = || {
+            serde::de::Error::custom("expected a duration such as 30, \"30s\", \"250ms\" or \"5m\"")
+        };
         let seconds = match Spelled::deserialize(deserializer)? {
             Spelled::Whole(seconds) => return Ok(Self(Duration::from_secs(seconds))),
             Spelled::Part(seconds) => seconds,
@@ -111,7 +113,9 @@ impl<'de> Deserialize<'de> for Seconds {
                 let text = text.trim();
                 let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)]
                     .into_iter()
-                    .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
+                    .find_map(|(suffix, unit)| {
+                        text.strip_suffix(suffix).map(|number| (number, unit))
+                    })
                     .ok_or_else(wrong)?;
                 number.trim().parse::<f64>().map_err(|_| wrong())? * unit
             }
@@ -140,15 +144,9 @@ pub fn read(file: Option<&Path>) -> Result<Config, ConfigError> {
     };
     let variables =
         Env::prefixed("OPTIMUX_").filter(|name| name.as_str().contains("__")).split("__");
-    let figment = if file.exists() {
-        Figment::new().merge(Toml::file_exact(file))
-    } else {
-        Figment::new()
-    };
-    figment
-        .merge(variables)
-        .extract()
-        .map_err(|why| ConfigError::Invalid(Box::new(why)))
+    let figment =
+        if file.exists() { Figment::new().merge(Toml::file_exact(file)) } else { Figment::new() };
+    figment.merge(variables).extract().map_err(|why| ConfigError::Invalid(Box::new(why)))
 }
 
 #[cfg(test)]
@@ -161,7 +159,13 @@ mod tests {
         struct One {
             wait: Seconds,
         }
-        for (text, millis) in [("30", 30_000), ("\"30s\"", 30_000), ("\"250ms\"", 250), ("\"5m\"", 300_000), ("0.5", 500)] {
+        for (text, millis) in [
+            ("30", 30_000),
+            ("\"30s\"", 30_000),
+            ("\"250ms\"", 250),
+            ("\"5m\"", 300_000),
+            ("0.5", 500),
+        ] {
             let one: One = toml::from_str(&format!("wait = {text}")).unwrap();
             assert_eq!(one.wait.0, Duration::from_millis(millis), "{text}");
         }

@@ -45,16 +45,18 @@ pub struct Identities {
 
 impl Identities {
     #[must_use]
-    pub fn new(store: Store, plans: Arc<Plans>, clock: Clock, admin: Option<&SecretString>) -> Self {
+    pub fn new(
+        store: Store,
+        plans: Arc<Plans>,
+        clock: Clock,
+        admin: Option<&SecretString>,
+    ) -> Self {
         Self {
             store,
             plans,
             clock,
             admin: admin.map(|key| KeyHash::of(key.expose_secret())),
-            known: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(REMEMBERED_FOR)
-                .build(),
+            known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
             revision: Arc::new(AtomicI64::new(-1)),
         }
     }
@@ -85,9 +87,11 @@ impl Identities {
     }
 
     fn administrator(&self) -> Result<Arc<Caller>, Error> {
-        let plan = self.plans.get("enterprise").cloned().ok_or_else(|| {
-            Error::internal("the enterprise plan is missing")
-        })?;
+        let plan = self
+            .plans
+            .get("enterprise")
+            .cloned()
+            .ok_or_else(|| Error::internal("the enterprise plan is missing"))?;
         Ok(Arc::new(Caller {
             account: AccountId::stored("acct_admin"),
             key: KeyId::stored("key_admin"),

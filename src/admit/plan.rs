@@ -39,11 +39,11 @@ impl Plans {
     #[must_use]
     pub fn new(configured: &BTreeMap<String, PlanEntry>) -> Self {
         let mut plans = BTreeMap::new();
-        for name in BUILT_IN.iter().map(|name| (*name).to_owned()).chain(configured.keys().cloned()) {
+        for name in BUILT_IN.iter().map(|name| (*name).to_owned()).chain(configured.keys().cloned())
+        {
             let entry = configured.get(&name);
-            let tiers = entry
-                .and_then(|entry| entry.tiers.clone())
-                .unwrap_or_else(|| Tier::ALL.to_vec());
+            let tiers =
+                entry.and_then(|entry| entry.tiers.clone()).unwrap_or_else(|| Tier::ALL.to_vec());
             plans.insert(name.clone(), Arc::new(Plan { name, tiers }));
         }
         if let Some(starter) = plans.get("starter").cloned() {

@@ -56,6 +56,7 @@ impl Dice {
     }
 
     /// Dice of one's own, seeded by a draw: so that none are held over an await.
+    #[must_use]
     pub fn split(&mut self) -> Self {
         Self(self.0.fork())
     }
@@ -86,8 +87,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_anchored_clock_follows_paused_time() {
-        let clock =
-            Clock::Anchored { wall: Timestamp(1_000), since: tokio::time::Instant::now() };
+        let clock = Clock::Anchored { wall: Timestamp(1_000), since: tokio::time::Instant::now() };
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(clock.now(), Timestamp(3_000));
     }

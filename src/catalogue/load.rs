@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::model::{Deployment, DeploymentId, Mode, Modality, Model, Tier};
+use super::model::{Deployment, DeploymentId, Modality, Mode, Model, Tier};
 use super::price::PriceEntry;
 use super::{Auth, Capabilities, Capability, Catalogue, Provider, Quirk};
 use crate::wire::vocab::Dialect;
@@ -221,7 +221,10 @@ fn merged(
                 // A table for a provider is a wish to use it.
                 file.enabled = patch.enabled.or(file.enabled.map(|_| true));
                 // A local server in a provider's place needs no key unless one is named.
-                if patch.base_url.is_some() && patch.api_key_env.is_none() && patch.api_key_file.is_none() {
+                if patch.base_url.is_some()
+                    && patch.api_key_env.is_none()
+                    && patch.api_key_file.is_none()
+                {
                     file.enabled = file.enabled.or(Some(true));
                 }
                 macro_rules! lay {
@@ -308,9 +311,16 @@ fn add_model(
     let capabilities: Capabilities = match entry.capabilities {
         Some(list) => list.into_iter().collect(),
         // A model that nobody described can be asked for anything that text models do.
-        None => [Capability::Tools, Capability::ToolChoice, Capability::JsonSchema, Capability::Vision, Capability::System, Capability::Reasoning]
-            .into_iter()
-            .collect(),
+        None => [
+            Capability::Tools,
+            Capability::ToolChoice,
+            Capability::JsonSchema,
+            Capability::Vision,
+            Capability::System,
+            Capability::Reasoning,
+        ]
+        .into_iter()
+        .collect(),
     };
     let mut deployments = Vec::with_capacity(places.len());
     for place in places {
@@ -400,7 +410,8 @@ mod tests {
             .map(|deployment| deployment.provider.id.clone())
             .collect();
         assert!(providers.len() >= 12, "{providers:?}");
-        for name in ["deepseek-v3", "claude-3.5-haiku", "gpt-4.1-mini", "claude-opus-4", "o4-mini"] {
+        for name in ["deepseek-v3", "claude-3.5-haiku", "gpt-4.1-mini", "claude-opus-4", "o4-mini"]
+        {
             assert!(catalogue.model(name).is_some(), "{name}");
         }
         assert_eq!(&*catalogue.model("claude-sonnet-4-20250514").unwrap().id, "claude-sonnet-4");
@@ -428,7 +439,10 @@ mod tests {
         let house = catalogue.model("house").unwrap();
         assert_eq!(house.deployments.len(), 2);
         assert_eq!(house.deployments[0].name, "house");
-        assert_eq!(catalogue.model("gpt-4o").unwrap().deployments[0].provider.base_url, "http://127.0.0.1:1/v1");
+        assert_eq!(
+            catalogue.model("gpt-4o").unwrap().deployments[0].provider.base_url,
+            "http://127.0.0.1:1/v1"
+        );
     }
 
     #[test]

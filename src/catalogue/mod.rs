@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use load::{DeploymentEntry, Fault, ModelEntry, ProviderEntry, Sources, builtin, load};
-pub use model::{Capabilities, Capability, Deployment, DeploymentId, Mode, Modality, Model, Tier};
+pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::Price;
 pub use provider::{Auth, Provider};
 pub use quirk::{Quirk, apply as apply_quirks};

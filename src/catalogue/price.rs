@@ -100,7 +100,8 @@ mod tests {
             ..PriceEntry::default()
         };
         let price = entry.read().unwrap();
-        let usage = Usage { input: 1_000, cache_read: 500, output: 100, thought: 10, ..Usage::default() };
+        let usage =
+            Usage { input: 1_000, cache_read: 500, output: 100, thought: 10, ..Usage::default() };
         assert_eq!(price.cost(&usage), Nanos(2_000_000 + 100_000 + 1_100_000));
         let long = Usage { input: 200_001, ..Usage::default() };
         assert_eq!(price.cost(&long), Nanos(800_004_000));

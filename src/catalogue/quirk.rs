@@ -56,7 +56,10 @@ mod tests {
             drop: vec!["user".to_owned()],
         };
         let body = Bytes::from_static(br#"{"seed":1,"user":"u","x":{"seed":2}}"#);
-        assert_eq!(&apply(&[quirk.clone()], body)[..], br#"{"x":{"seed":2},"random_seed":1}"#);
+        assert_eq!(
+            &apply(std::slice::from_ref(&quirk), body)[..],
+            br#"{"x":{"seed":2},"random_seed":1}"#
+        );
         let plain = Bytes::from_static(br#"{ "n": 1 }"#);
         assert_eq!(apply(&[quirk], plain.clone()), plain);
     }

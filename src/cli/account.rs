@@ -34,7 +34,8 @@ impl Account {
                     format!("there is no plan '{plan}'; there are {}", known.join(", "))
                 })?;
                 let account =
-                    keys::create_account(&ground.store, &name, &plan.name, Clock::System.now()).await?;
+                    keys::create_account(&ground.store, &name, &plan.name, Clock::System.now())
+                        .await?;
                 if json {
                     say(&json!({"id": account.id.as_str(), "name": account.name, "plan": account.plan}).to_string());
                 } else {

@@ -75,7 +75,10 @@ impl Key {
                         Some(_) => "ending",
                         None => "good",
                     };
-                    say(&format!("{}  {}  {}  {}  {state}", key.id, key.account, key.hint, key.name));
+                    say(&format!(
+                        "{}  {}  {}  {}  {state}",
+                        key.id, key.account, key.hint, key.name
+                    ));
                 }
             }
             Self::Revoke { id } => keys::revoke(&store, &id, now).await?,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Worker, arrival, respond};
 use crate::admit::keys::{self, KeyError};
+use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::store::{Account, Key, StoreError};
@@ -34,7 +35,8 @@ fn error_of(why: KeyError) -> Error {
         }
         KeyError::NoKey(id) => Error::new(Kind::NotFound, format!("There is no key '{id}'.")),
         KeyError::Store(StoreError::Taken(name)) => {
-            Error::new(Kind::Conflict, format!("There is already an account named '{name}'.")).at("name")
+            Error::new(Kind::Conflict, format!("There is already an account named '{name}'."))
+                .at("name")
         }
         other => Error::internal(other),
     }
@@ -45,7 +47,8 @@ async fn administrator(app: &Worker, request: &HttpRequest) -> Result<(), Error>
     if caller.admin {
         Ok(())
     } else {
-        Err(Error::new(Kind::Forbidden, "This needs an administrator's key.").coded("admin_required"))
+        Err(Error::new(Kind::Forbidden, "This needs an administrator's key.")
+            .coded("admin_required"))
     }
 }
 
@@ -56,8 +59,9 @@ async fn read<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Error> {
     administrator(app, request).await?;
     let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
-    serde_json::from_slice(&body)
-        .map_err(|why| Error::new(Kind::Malformed, format!("The request body is not valid: {why}.")))
+    serde_json::from_slice(&body).map_err(|why| {
+        Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
+    })
 }
 
 fn reply(outcome: Result<Value, Error>) -> HttpResponse {
@@ -86,7 +90,7 @@ fn key_value(key: &Key) -> Value {
         "name": key.name,
         "hint": key.hint,
         "created": key.created.seconds(),
-        "revoked": key.revoked.map(|at| at.seconds()),
+        "revoked": key.revoked.map(Timestamp::seconds),
     })
 }
 
@@ -115,9 +119,9 @@ pub async fn list_accounts(app: Worker, request: HttpRequest) -> HttpResponse {
         administrator(&app, &request).await?;
         app.shared.store.accounts().await.map_err(Error::internal)
     };
-    reply(listing.await.map(|all| {
-        json!({"object": "list", "data": all.iter().map(account_value).collect::<Vec<_>>()})
-    }))
+    reply(listing.await.map(
+        |all| json!({"object": "list", "data": all.iter().map(account_value).collect::<Vec<_>>()}),
+    ))
 }
 
 /// `POST /v1/admin/keys`. The key is in this answer and nowhere else.
@@ -146,9 +150,9 @@ pub async fn list_keys(app: Worker, request: HttpRequest) -> HttpResponse {
         administrator(&app, &request).await?;
         app.shared.store.keys(None).await.map_err(Error::internal)
     };
-    reply(listing.await.map(|all| {
-        json!({"object": "list", "data": all.iter().map(key_value).collect::<Vec<_>>()})
-    }))
+    reply(listing.await.map(
+        |all| json!({"object": "list", "data": all.iter().map(key_value).collect::<Vec<_>>()}),
+    ))
 }
 
 /// `DELETE /v1/admin/keys/{id}`

@@ -33,9 +33,7 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
     }
     // A browser's socket can set no header but this one.
     header("sec-websocket-protocol").and_then(|protocols| {
-        protocols
-            .split(',')
-            .find_map(|one| one.trim().strip_prefix("openai-insecure-api-key."))
+        protocols.split(',').find_map(|one| one.trim().strip_prefix("openai-insecure-api-key."))
     })
 }
 
@@ -59,12 +57,14 @@ pub async fn body(
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut all = BytesMut::new();
-        while let Some(chunk) =
-            std::future::poll_fn(|cx| futures_core::Stream::poll_next(std::pin::Pin::new(&mut payload), cx))
-                .await
+        while let Some(chunk) = std::future::poll_fn(|cx| {
+            futures_core::Stream::poll_next(std::pin::Pin::new(&mut payload), cx)
+        })
+        .await
         {
             let chunk = chunk.map_err(|why| {
-                Error::new(Kind::Malformed, "The request body could not be read.").because(why.to_string())
+                Error::new(Kind::Malformed, "The request body could not be read.")
+                    .because(why.to_string())
             })?;
             if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit_bytes {
                 return Err(Error::body_too_large(limit_bytes));

@@ -15,8 +15,7 @@ const SURFACE: Dialect = Dialect::OpenAiChat;
 pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let answering = async {
-        let caller =
-            app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         let arrival = Arrival { id: id.clone(), dialect: SURFACE, body };
         gateway::answer(&app, &caller, arrival).await
@@ -34,8 +33,7 @@ pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
 pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let explaining = async {
-        let caller =
-            app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         gateway::explain(&app, &caller, body)
     };
@@ -51,11 +49,9 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 /// Every path and method that is not in the table.
 pub async fn nowhere(request: HttpRequest) -> HttpResponse {
     let path: String = request.path().chars().take(200).collect();
-    let error = Error::new(
-        Kind::NotFound,
-        format!("Unknown request URL: {} {path}.", request.method()),
-    )
-    .coded("unknown_url");
+    let error =
+        Error::new(Kind::NotFound, format!("Unknown request URL: {} {path}.", request.method()))
+            .coded("unknown_url");
     respond::refused(&RequestId::fresh(), dialect_of(request.path()), &error, 0)
 }
 

@@ -69,10 +69,8 @@ pub fn answered(id: &RequestId, answered: Answered) -> HttpResponse {
             response.set_body(body).map_into_boxed_body()
         }
         AnswerBody::Stream(relay) => {
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/event-stream; charset=utf-8"),
-            );
+            headers
+                .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(ACCEL, HeaderValue::from_static("no"));
             response.set_body(Streamed(relay)).map_into_boxed_body()

@@ -33,8 +33,7 @@ pub fn decide_auto(
             explanation.rejected.push(Rejected { model: model.id.clone(), reason });
             continue;
         }
-        let Some(first) =
-            model.deployments.iter().find(|deployment| health(deployment.id).passing)
+        let Some(first) = model.deployments.iter().find(|deployment| health(deployment.id).passing)
         else {
             down = true;
             explanation.rejected.push(Rejected { model: model.id.clone(), reason: "down" });
@@ -80,8 +79,11 @@ pub fn decide_auto(
         .collect();
     if steps.is_empty() {
         return Err(if down {
-            Error::new(Kind::Overloaded, "Every model that could answer is temporarily unavailable.")
-                .coded("no_model_available")
+            Error::new(
+                Kind::Overloaded,
+                "Every model that could answer is temporarily unavailable.",
+            )
+            .coded("no_model_available")
         } else {
             Error::new(Kind::Unsupported, "No available model can do what the request asks for.")
                 .coded("no_suitable_model")
@@ -161,8 +163,13 @@ mod tests {
 
     #[test]
     fn a_dearer_dial_never_lowers_predicted_quality() {
-        for text in ["Hello", "Prove the theorem and explain why, step by step.", "refactor this class: ```def f```"] {
-            let quality = |dial| decide(dial, text, |_| {}).unwrap().explanation.unwrap().kept[0].quality;
+        for text in [
+            "Hello",
+            "Prove the theorem and explain why, step by step.",
+            "refactor this class: ```def f```",
+        ] {
+            let quality =
+                |dial| decide(dial, text, |_| {}).unwrap().explanation.unwrap().kept[0].quality;
             assert!(quality(Dial::Cheap) <= quality(Dial::Balanced), "{text}");
             assert!(quality(Dial::Balanced) <= quality(Dial::Best), "{text}");
         }

@@ -2,7 +2,7 @@
 //! Bounded in time: only the head and the tail of a long conversation are read.
 
 use crate::catalogue::{Capabilities, Capability, Modality};
-use crate::wire::vocab::{Body, Format, MediaKind, Request, Role, Source};
+use crate::wire::vocab::{Body, Format, MediaKind, Request, Role, Source, Turn};
 
 /// What a model must be able to do to be asked at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -104,7 +104,7 @@ impl Features {
         };
         features.tools = share(request.tools.len(), 8);
         let last = request.turns.iter().rev().find(|turn| turn.role == Role::User);
-        for text in last.into_iter().flat_map(|turn| turn.texts()) {
+        for text in last.into_iter().flat_map(Turn::texts) {
             features.prompt_chars += text.len();
             features.read(ends(text).0);
             features.read(ends(text).1);
@@ -116,19 +116,59 @@ impl Features {
         let lower = text.to_ascii_lowercase();
         let count = |words: &[&str]| words.iter().filter(|word| lower.contains(**word)).count();
         self.code = self.code.max(share(
-            count(&["```", "fn ", "def ", "class ", "import ", "function", "sql", "regex", "compile", "refactor", "unit test", "stack trace"]),
+            count(&[
+                "```",
+                "fn ",
+                "def ",
+                "class ",
+                "import ",
+                "function",
+                "sql",
+                "regex",
+                "compile",
+                "refactor",
+                "unit test",
+                "stack trace",
+            ]),
             4,
         ));
         self.mathematics = self.mathematics.max(share(
-            count(&["prove", "integral", "equation", "theorem", "probability", "derivative", "matrix", "\\frac", "solve for", "how many"]),
+            count(&[
+                "prove",
+                "integral",
+                "equation",
+                "theorem",
+                "probability",
+                "derivative",
+                "matrix",
+                "\\frac",
+                "solve for",
+                "how many",
+            ]),
             3,
         ));
         self.reasoning = self.reasoning.max(share(
-            count(&["why", "analy", "compare", "trade-off", "tradeoff", "step by step", "implications", "evaluate", "design", "strategy", "plan ", "explain how"]),
+            count(&[
+                "why",
+                "analy",
+                "compare",
+                "trade-off",
+                "tradeoff",
+                "step by step",
+                "implications",
+                "evaluate",
+                "design",
+                "strategy",
+                "plan ",
+                "explain how",
+            ]),
             4,
         ));
         self.constraints = self.constraints.max(share(
-            count(&["must", "exactly", "at least", "at most", "do not", "without", "only", "format", "json", "table"]),
+            count(&[
+                "must", "exactly", "at least", "at most", "do not", "without", "only", "format",
+                "json", "table",
+            ]),
             6,
         ));
     }
@@ -162,21 +202,17 @@ fn ends(text: &str) -> (&str, &str) {
     }
     let half = READ_BYTES / 2;
     let head = (0..=half).rev().find_map(|at| text.get(..at)).unwrap_or_default();
-    let tail =
-        (text.len() - half..text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
+    let tail = (text.len() - half..text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
     (head, tail)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::vocab::{Part, Turn};
+    use crate::wire::vocab::Part;
 
     fn asking(text: &str) -> Request {
-        Request {
-            turns: vec![Turn::new(Role::User, vec![Part::text(text)])],
-            ..Request::default()
-        }
+        Request { turns: vec![Turn::new(Role::User, vec![Part::text(text)])], ..Request::default() }
     }
 
     #[test]

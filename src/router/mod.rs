@@ -51,7 +51,7 @@ impl Dial {
     pub(super) fn quality_per_usd(self) -> f64 {
         match self {
             Self::Cheap => 400.0,
-            Self::Balanced => 12.0,
+            Self::Balanced => 25.0,
             Self::Best => 0.25,
         }
     }

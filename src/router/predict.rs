@@ -37,11 +37,16 @@ impl Predictor for Heuristic {
         if reasons {
             ability += 0.03;
         }
-        // A logistic curve around the point where ability meets difficulty.
-        let quality = 1.0 / (1.0 + (-6.0 * (ability - 0.55 * difficulty - 0.15)).exp());
+        // A logistic curve around the point where ability meets difficulty: every model greets well,
+        // few prove theorems.
+        let quality = 1.0 / (1.0 + (-8.0 * (ability - 0.75 * difficulty - 0.10)).exp());
         let spoken = 120.0 + 700.0 * difficulty;
         let thought = if reasons { 400.0 * difficulty } else { 0.0 };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small and positive"
+        )]
         let output_tokens = (spoken + thought) as u64;
         Prediction { quality, output_tokens }
     }

@@ -145,8 +145,9 @@ fn refuse_with(dialect: Dialect, status: u16, retry_after: Option<u64>) -> HttpR
     };
     let error = Error::new(kind, format!("Simulated fault {status}."));
     let (_, body) = codec(dialect).encode_error(&error);
-    let mut response =
-        HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let mut response = HttpResponse::build(
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    );
     if let Some(seconds) = retry_after {
         response.insert_header(("retry-after", seconds.to_string()));
     }
@@ -185,7 +186,7 @@ impl MessageBody for Performance {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if let Some(pause) = &mut self.pause {
-            if std::future::Future::poll(pause.as_mut(), cx).is_pending() {
+            if Future::poll(pause.as_mut(), cx).is_pending() {
                 return Poll::Pending;
             }
             self.pause = None;

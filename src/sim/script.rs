@@ -82,7 +82,10 @@ impl Scripts {
                 .map(|status| Fault::Status { status, retry_after: None })
                 .or(scripted.and_then(|script| script.fault)),
             latency: millis("x-sim-latency-ms", scripted.and_then(|script| script.latency_ms)),
-            chunk_gap: millis("x-sim-chunk-gap-ms", scripted.and_then(|script| script.chunk_gap_ms)),
+            chunk_gap: millis(
+                "x-sim-chunk-gap-ms",
+                scripted.and_then(|script| script.chunk_gap_ms),
+            ),
         }
     }
 

@@ -50,7 +50,10 @@ pub fn answer(request: &Request, model: &str) -> Reply {
             if let Some(most) = request.max_output_tokens
                 && tokens(&text) > most
             {
-                text = words(&text).into_iter().take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+                text = words(&text)
+                    .into_iter()
+                    .take(usize::try_from(most).unwrap_or(usize::MAX))
+                    .collect();
                 why = Stop::Length;
                 sequence = None;
             }
@@ -165,7 +168,12 @@ fn spoken(request: &Request, model: &str, prompt: &str) -> String {
         Some(Format::Text) | None => {}
     }
     // What a dialect without a JSON mode is told in words.
-    if request.instructions.iter().flat_map(Turn::texts).any(|text| text.contains("valid JSON object")) {
+    if request
+        .instructions
+        .iter()
+        .flat_map(Turn::texts)
+        .any(|text| text.contains("valid JSON object"))
+    {
         return json!({"answer": head(prompt, 200)}).to_string();
     }
     if let Some((_, rest)) = prompt.split_once("Repeat after me: ") {
@@ -250,8 +258,7 @@ fn calls(request: &Request, prompt: &str) -> Vec<Part> {
     if results(request).is_some() {
         return Vec::new();
     }
-    let functions: Vec<&Tool> =
-        request.tools.iter().filter(|tool| tool.name().is_some()).collect();
+    let functions: Vec<&Tool> = request.tools.iter().filter(|tool| tool.name().is_some()).collect();
     let lower = prompt.to_lowercase();
     let mentioned = |tool: &&&Tool| {
         let name = tool.name().unwrap_or_default().to_lowercase();
@@ -307,7 +314,9 @@ fn example(schema: &Value, root: &Value, name: &str, prompt: &str, depth: usize)
         return first.clone();
     }
     for choice in ["anyOf", "oneOf", "allOf"] {
-        if let Some(first) = schema.get(choice).and_then(Value::as_array).and_then(|all| all.first()) {
+        if let Some(first) =
+            schema.get(choice).and_then(Value::as_array).and_then(|all| all.first())
+        {
             return next(first, name);
         }
     }
@@ -335,7 +344,9 @@ fn example(schema: &Value, root: &Value, name: &str, prompt: &str, depth: usize)
             let item = schema.get("items").map_or(Value::Null, |items| next(items, name));
             (0..least).map(|_| item.clone()).collect()
         }
-        "integer" | "number" => schema.get("minimum").cloned().unwrap_or_else(|| json!(number(prompt))),
+        "integer" | "number" => {
+            schema.get("minimum").cloned().unwrap_or_else(|| json!(number(prompt)))
+        }
         "boolean" => Value::Bool(true),
         "null" => Value::Null,
         _ => Value::from(topic(prompt).unwrap_or(name)),
@@ -352,10 +363,7 @@ fn topic(prompt: &str) -> Option<&str> {
 }
 
 fn number(prompt: &str) -> u64 {
-    prompt
-        .split(|c: char| !c.is_ascii_digit())
-        .find_map(|digits| digits.parse().ok())
-        .unwrap_or(1)
+    prompt.split(|c: char| !c.is_ascii_digit()).find_map(|digits| digits.parse().ok()).unwrap_or(1)
 }
 
 fn logprobs(request: &Request, parts: &[Part]) -> Extra {
@@ -397,6 +405,7 @@ fn tokens(text: &str) -> u64 {
 }
 
 fn fingerprint(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

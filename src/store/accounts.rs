@@ -73,14 +73,12 @@ impl Store {
     /// When the store fails.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
-                "SELECT id, name, plan, created_ms, suspended_ms FROM accounts ORDER BY id",
-            )
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(account)
-            .collect::<Result<_, sqlx::Error>>()
+            sqlx::query("SELECT id, name, plan, created_ms, suspended_ms FROM accounts ORDER BY id")
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(account)
+                .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

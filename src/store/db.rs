@@ -77,7 +77,10 @@ impl Store {
     }
 
     /// Runs `work` where the connections live.
-    pub(super) async fn run<T, E, F>(&self, work: impl FnOnce(AnyPool) -> F) -> Result<T, StoreError>
+    pub(super) async fn run<T, E, F>(
+        &self,
+        work: impl FnOnce(AnyPool) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
@@ -92,7 +95,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.run(|pool| async move { sqlx::query("SELECT 1").execute(&pool).await.map(|_| ()) }).await
+        self.run(|pool| async move { sqlx::query("SELECT 1").execute(&pool).await.map(|_| ()) })
+            .await
     }
 }
 

@@ -36,7 +36,8 @@ impl Metrics {
             "Attempts at providers.",
             &["provider", "model", "outcome"],
         )?;
-        let tokens = counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
+        let tokens =
+            counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
         let first_byte_seconds = HistogramVec::new(
             HistogramOpts::new("optimux_first_byte_seconds", "Time to a provider's first byte.")
                 .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
@@ -67,6 +68,8 @@ mod tests {
     fn names_are_distinct() {
         let metrics = Metrics::new().unwrap();
         metrics.in_flight.inc();
-        assert!(String::from_utf8(metrics.render().unwrap()).unwrap().contains("optimux_in_flight 1"));
+        assert!(
+            String::from_utf8(metrics.render().unwrap()).unwrap().contains("optimux_in_flight 1")
+        );
     }
 }

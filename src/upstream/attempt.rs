@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
+use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
-use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
 use super::breaker::Permit;
@@ -23,8 +23,14 @@ use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Usage};
 use crate::wire::{Heading, Inbound, Target, codec};
 
 pub enum Tried {
-    Answered { body: AnswerBody, losses: Losses },
-    Failed { fault: Fault, retry_after: Option<Duration> },
+    Answered {
+        body: AnswerBody,
+        losses: Losses,
+    },
+    Failed {
+        fault: Fault,
+        retry_after: Option<Duration>,
+    },
     /// This deployment's dialect cannot say what the request says.
     Unsayable(Error),
 }
@@ -46,6 +52,7 @@ pub async fn send(
     request: &RequestId,
     budget: &Budget,
     permit: Permit,
+    others: usize,
 ) -> Tried {
     let id = step.deployment.id;
     let outgoing = match outgoing(step, inbound) {
@@ -56,7 +63,7 @@ pub async fn send(
         }
     };
     let started = Instant::now();
-    let outcome = exchange(upstream, step, inbound, request, budget, outgoing).await;
+    let outcome = exchange(upstream, step, inbound, request, budget, others, outgoing).await;
     let labels = [&*step.deployment.provider.id, &*step.model.id];
     match outcome {
         Ok((body, losses)) => {
@@ -71,9 +78,17 @@ pub async fn send(
         }
         Err((fault, retry_after)) => {
             let rest = retry_after.filter(|_| {
-                matches!(fault.kind, FaultKind::RateLimited | FaultKind::Overloaded | FaultKind::Quota)
+                matches!(
+                    fault.kind,
+                    FaultKind::RateLimited | FaultKind::Overloaded | FaultKind::Quota
+                )
             });
-            upstream.health.failed(id, permit, &fault, rest.filter(|rest| *rest > upstream.limits.longest_wait));
+            upstream.health.failed(
+                id,
+                permit,
+                &fault,
+                rest.filter(|rest| *rest > upstream.limits.longest_wait),
+            );
             upstream
                 .metrics
                 .attempts
@@ -142,8 +157,7 @@ fn respelled(inbound: &Inbound, name: &str) -> (Bytes, bool) {
     {
         edits.push((span.clone(), quoted.as_bytes()));
     }
-    let asks_usage =
-        inbound.dialect == Dialect::OpenAiChat && head.stream && !head.include_usage;
+    let asks_usage = inbound.dialect == Dialect::OpenAiChat && head.stream && !head.include_usage;
     let options;
     if asks_usage {
         match &head.stream_options_at {
@@ -177,12 +191,16 @@ async fn exchange(
     inbound: &Inbound,
     request: &RequestId,
     budget: &Budget,
+    others: usize,
     outgoing: Outgoing,
 ) -> Result<(AnswerBody, Losses), Failure> {
     let limits = &upstream.limits;
-    let left = budget.left(Instant::now());
     let stream = inbound.head.stream;
-    let patience = if stream { limits.first_byte.min(left) } else { left };
+    let patience = if stream {
+        limits.first_byte.min(budget.left(Instant::now()))
+    } else {
+        budget.patience(others, Instant::now())
+    };
     let incoming = upstream
         .transport
         .send(&step.deployment, stream, outgoing.body.clone(), patience)
@@ -223,11 +241,12 @@ async fn exchange(
             heading,
             request: request.clone(),
         };
-        let relay = Relay::open(incoming.body, setup, patience).await.map_err(|fault| (fault, None))?;
+        let relay =
+            Relay::open(incoming.body, setup, patience).await.map_err(|fault| (fault, None))?;
         return Ok((AnswerBody::Stream(Box::new(relay)), outgoing.losses));
     }
     // Either a whole answer was asked for, or a provider answers a wish for a stream with one.
-    let body = read_whole(incoming, budget.left(Instant::now()).min(limits.deadline), limits.reply_bytes)
+    let body = read_whole(incoming, budget.patience(others, Instant::now()), limits.reply_bytes)
         .await
         .map_err(|fault| (fault, None))?;
     let body = whole(step, inbound, &outgoing, &heading, body, upstream)?;
@@ -317,7 +336,8 @@ pub(super) fn rename_span(body: &[u8], name: &str) -> Option<std::ops::Range<usi
     memchr::memmem::find_iter(body, b"\"model\"").find_map(|at| {
         let after = at + 7;
         let rest = body.get(after..)?;
-        let skipped = rest.iter().take_while(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t')).count();
+        let skipped =
+            rest.iter().take_while(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t')).count();
         let start = after + skipped;
         body.get(start..)?.starts_with(quoted.as_bytes()).then(|| start..start + quoted.len())
     })
@@ -345,7 +365,14 @@ pub(super) fn count_tokens(upstream: &Upstream, step: &Step, usage: Option<&Usag
 /// Seconds, or milliseconds in OpenAI's own header. Dates are rare here and not worth a parser.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| {
-        headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| (0.0..=86_400_000.0).contains(n))
+        headers
+            .get(name)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|n| (0.0..=86_400_000.0).contains(n))
     };
     if let Some(ms) = number("retry-after-ms") {
         return Some(Duration::from_secs_f64(ms / 1000.0));
@@ -359,11 +386,15 @@ async fn read_whole(incoming: Incoming, patience: Duration, limit: usize) -> Res
         let mut first: Option<Bytes> = None;
         let mut all = BytesMut::new();
         loop {
-            let frame = std::future::poll_fn(|cx: &mut Context<'_>| Pin::new(&mut body).poll_frame(cx));
+            let frame =
+                std::future::poll_fn(|cx: &mut Context<'_>| Pin::new(&mut body).poll_frame(cx));
             match frame.await {
                 None => break,
                 Some(Err(why)) => {
-                    return Err(Fault::new(FaultKind::Broken, format!("the answer broke off: {why}")));
+                    return Err(Fault::new(
+                        FaultKind::Broken,
+                        format!("the answer broke off: {why}"),
+                    ));
                 }
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
@@ -385,7 +416,7 @@ async fn read_whole(incoming: Incoming, patience: Duration, limit: usize) -> Res
         }
         Ok(first.unwrap_or_else(|| all.freeze()))
     };
-    tokio::time::timeout(patience, reading)
-        .await
-        .unwrap_or_else(|_| Err(Fault::new(FaultKind::Timeout, "the answer did not come to its end")))
+    tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| {
+        Err(Fault::new(FaultKind::Timeout, "the answer did not come to its end"))
+    })
 }

@@ -21,7 +21,9 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The same deployment, after a pause.
-    Again { after: Duration },
+    Again {
+        after: Duration,
+    },
     Next,
     GiveUp,
 }
@@ -55,6 +57,14 @@ impl Budget {
     #[must_use]
     pub fn left(&self, now: Instant) -> Duration {
         self.until.saturating_duration_since(now)
+    }
+
+    /// How long a whole answer may take to come, when `others` could still be asked instead: a
+    /// deployment that hangs must leave them time.
+    #[must_use]
+    pub fn patience(&self, others: usize, now: Instant) -> Duration {
+        let left = self.left(now);
+        if others > 0 { left / 2 } else { left }
     }
 
     fn tries_here(&self) -> u8 {
@@ -143,6 +153,9 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_run_out() {
-        assert_eq!(verdict(FaultKind::Broken, 9, Limits::default().attempts, None), Verdict::GiveUp);
+        assert_eq!(
+            verdict(FaultKind::Broken, 9, Limits::default().attempts, None),
+            Verdict::GiveUp
+        );
     }
 }

@@ -112,7 +112,8 @@ pub async fn run(
             continue;
         };
         budget.begin(position);
-        let tried = attempt::send(upstream, step, inbound, request, &budget, permit).await;
+        let others = decision.steps.len() - position - 1;
+        let tried = attempt::send(upstream, step, inbound, request, &budget, permit, others).await;
         let (fault, retry_after) = match tried {
             Tried::Answered { body, losses } => {
                 return Ok(Answer {
@@ -143,7 +144,6 @@ pub async fn run(
             message = %fault.message.chars().take(300).collect::<String>(),
             "attempt failed"
         );
-        let others = decision.steps.len() - position - 1;
         let verdict = judge(&fault, retry_after, others, &budget, Instant::now(), dice);
         match verdict {
             Verdict::Again { after } => tokio::time::sleep(after).await,

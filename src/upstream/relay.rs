@@ -11,10 +11,10 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
+use super::Upstream;
 use super::attempt::{count_tokens, rename_span};
 use super::breaker::Permit;
 use super::transport::Body;
-use super::Upstream;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::router::Step;
@@ -43,10 +43,17 @@ enum Way {
     /// They are the caller's bytes. A tap watches.
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
-    Edited { rename: Option<(String, String)>, drop_usage: bool },
-    Translated { reader: Box<dyn Reader + Send>, events: Vec<Event> },
+    Edited {
+        rename: Option<(String, String)>,
+        drop_usage: bool,
+    },
+    Translated {
+        reader: Box<dyn Reader + Send>,
+        events: Vec<Event>,
+    },
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that happened")]
 pub struct Relay {
     /// `None` once the provider has said all, or is given up.
     body: Option<Body>,
@@ -82,9 +89,8 @@ impl Relay {
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
         let provider = &setup.step.deployment.provider;
         let theirs = codec(provider.dialect);
-        let rename = (setup.step.deployment.name != *setup.step.model.id).then(|| {
-            (setup.step.deployment.name.clone(), setup.step.model.id.to_string())
-        });
+        let rename = (setup.step.deployment.name != *setup.step.model.id)
+            .then(|| (setup.step.deployment.name.clone(), setup.step.model.id.to_string()));
         let way = if !setup.same_dialect {
             Way::Translated { reader: theirs.reader(), events: Vec::new() }
         } else if rename.is_some() || setup.usage_added {
@@ -314,9 +320,9 @@ impl Relay {
     /// Watches the time while the provider is silent.
     fn poll_pulse(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         let limits = self.setup.as_ref().map(|setup| setup.upstream.limits).unwrap_or_default();
-        let pulse = self
-            .pulse
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits.keep_alive.min(limits.idle))));
+        let pulse = self.pulse.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep(limits.keep_alive.min(limits.idle)))
+        });
         while pulse.as_mut().poll_elapsed(cx) {
             let now = Instant::now();
             let silent = now.duration_since(self.last_heard);
@@ -396,7 +402,7 @@ trait PollElapsed {
 
 impl PollElapsed for Pin<&mut Sleep> {
     fn poll_elapsed(self, cx: &mut Context<'_>) -> bool {
-        std::future::Future::poll(self, cx).is_ready()
+        Future::poll(self, cx).is_ready()
     }
 }
 

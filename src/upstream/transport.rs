@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use bytes::Bytes;
 use reqwest::{Client, Url};
 
 use super::Limits;
@@ -68,9 +68,8 @@ impl Transport {
         }
         let provider = &deployment.provider;
         let url = |path: String| {
-            Url::parse(&format!("{}{path}", provider.base_url)).map_err(|why| {
-                Fault::new(FaultKind::Unreachable, format!("not a URL: {why}"))
-            })
+            Url::parse(&format!("{}{path}", provider.base_url))
+                .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))
         };
         let (whole, stream) = match provider.dialect {
             Dialect::OpenAiChat => {
@@ -79,7 +78,8 @@ impl Transport {
             Dialect::Anthropic => (url("/messages".to_owned())?, url("/messages".to_owned())?),
             Dialect::Gemini => {
                 let name = &deployment.name;
-                let model = if name.contains('/') { name.clone() } else { format!("models/{name}") };
+                let model =
+                    if name.contains('/') { name.clone() } else { format!("models/{name}") };
                 (
                     url(format!("/{model}:generateContent"))?,
                     url(format!("/{model}:streamGenerateContent?alt=sse"))?,
@@ -103,8 +103,7 @@ impl Transport {
     ) -> Result<Incoming, Fault> {
         let endpoint = self.endpoint(deployment)?;
         let url = if stream { endpoint.stream.clone() } else { endpoint.whole.clone() };
-        let sending =
-            self.client.post(url).headers(endpoint.headers.clone()).body(body).send();
+        let sending = self.client.post(url).headers(endpoint.headers.clone()).body(body).send();
         match tokio::time::timeout(patience, sending).await {
             Err(_) => Err(Fault::new(
                 FaultKind::Timeout,

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use bytes::Bytes;
 
-use super::vocab::{Dialect, Head, Malformed, Request};
 use super::codec;
+use super::vocab::{Dialect, Head, Malformed, Request};
 
 #[derive(Debug)]
 pub struct Inbound {

@@ -1,3 +1,13 @@
 //! Everything that is tested from outside the code it tests: one binary, a module per topic.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and shows the gateway's log when it does"
+)]
 
+mod failover;
+mod house;
+mod layers;
 mod recordings;
+mod requests;

@@ -81,7 +81,13 @@ pub fn difference(ours: &Value, theirs: &Value, path: &str) -> Option<String> {
         }
         (Value::Array(a), Value::Array(b)) => {
             if a.len() != b.len() {
-                return Some(format!("{path}: {} items instead of {}: {} | {}", a.len(), b.len(), cut(ours), cut(theirs)));
+                return Some(format!(
+                    "{path}: {} items instead of {}: {} | {}",
+                    a.len(),
+                    b.len(),
+                    cut(ours),
+                    cut(theirs)
+                ));
             }
             a.iter()
                 .zip(b)

@@ -26,7 +26,9 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         || message.contains("context window");
     let kind = match (text("type").unwrap_or_default(), status) {
         ("invalid_request_error", _) if too_long => FaultKind::ContextLength,
-        ("invalid_request_error", _) if message.contains("credit balance is too low") => FaultKind::Quota,
+        ("invalid_request_error", _) if message.contains("credit balance is too low") => {
+            FaultKind::Quota
+        }
         ("authentication_error" | "permission_error", _) => FaultKind::Credential,
         ("billing_error", _) => FaultKind::Quota,
         ("not_found_error", _) => FaultKind::ModelGone,

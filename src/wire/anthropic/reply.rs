@@ -8,7 +8,7 @@ use super::{DIALECT, block};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Extra, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -28,7 +28,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         reply.usage = Some(usage_from(usage));
     }
     let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
-    reply.choices.push(Choice { index: 0, turn, finish, extra: Default::default() });
+    reply.choices.push(Choice { index: 0, turn, finish, extra: Extra::NONE });
     reply.extra = object.finish(DIALECT);
     Ok(reply)
 }
@@ -50,7 +50,11 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
     finish.word_in(DIALECT).unwrap_or(match finish.why {
         Stop::End | Stop::Failed => "end_turn",
         Stop::Sequence => {
-            if finish.sequence.is_some() { "stop_sequence" } else { "end_turn" }
+            if finish.sequence.is_some() {
+                "stop_sequence"
+            } else {
+                "end_turn"
+            }
         }
         Stop::Length => "max_tokens",
         Stop::ToolCalls => "tool_use",
@@ -115,7 +119,10 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
         .filter_map(|part| block::encode(part, at_home, &mut lost))
         .collect();
     if choice.is_some_and(|choice| choice.turn.shape == Shape::Text) && at_home {
-        body.set("content", choice.and_then(|choice| choice.turn.texts().next()).unwrap_or_default());
+        body.set(
+            "content",
+            choice.and_then(|choice| choice.turn.texts().next()).unwrap_or_default(),
+        );
     } else {
         body.set("content", blocks);
     }

@@ -62,8 +62,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
     }
     if object.has("system") {
         let (shape, parts) = block::decode_content(object.take("system"), "system")?;
-        request.instructions =
-            Some(Turn { role: Role::System, parts, shape, extra: Extra::NONE });
+        request.instructions = Some(Turn { role: Role::System, parts, shape, extra: Extra::NONE });
     }
     request.max_output_tokens = object.unsigned("max_tokens")?;
     let sampling = &mut request.sampling;
@@ -78,7 +77,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
             match stop {
                 Value::String(stop) => sampling.stop.push(stop),
                 other => {
-                    return Err(Malformed::wrong_type("stop_sequences", "strings", type_name(&other)));
+                    return Err(Malformed::wrong_type(
+                        "stop_sequences",
+                        "strings",
+                        type_name(&other),
+                    ));
                 }
             }
         }
@@ -113,7 +116,12 @@ fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
         "user" => Role::User,
         "assistant" => Role::Assistant,
         "system" => Role::System,
-        other => return Err(Malformed::invalid(&message.path("role"), format!("unexpected role '{}'", other.chars().take(40).collect::<String>()))),
+        other => {
+            return Err(Malformed::invalid(
+                &message.path("role"),
+                format!("unexpected role '{}'", other.chars().take(40).collect::<String>()),
+            ));
+        }
     };
     let path = message.path("content");
     if message.peek("content").is_none() {
@@ -169,10 +177,8 @@ fn decode_reasoning(object: &mut Object, request: &mut Request) -> Result<(), Ma
         let kind = thinking.get("type").and_then(Value::as_str).unwrap_or_default();
         reasoning.enabled = Some(kind != "disabled");
         reasoning.budget = thinking.get("budget_tokens").and_then(Value::as_i64);
-        reasoning.show = thinking
-            .get("display")
-            .and_then(Value::as_str)
-            .map(|display| display != "omitted");
+        reasoning.show =
+            thinking.get("display").and_then(Value::as_str).map(|display| display != "omitted");
         object.keep_spelling("thinking");
     }
     if let Some(config) = object.peek("output_config").cloned() {
@@ -254,7 +260,8 @@ fn encode_sampling(request: &Request, at_home: bool, lost: &mut Losses, body: &m
     // Several models refuse both at once; the temperature says more.
     if at_home || sampling.temperature.is_none() {
         body.maybe("top_p", sampling.top_p.clone());
-    } else if sampling.top_p.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|p| p < 1.0) {
+    } else if sampling.top_p.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|p| p < 1.0)
+    {
         lost.dropped("top_p");
     }
     body.maybe("top_k", sampling.top_k.clone());
@@ -295,10 +302,8 @@ fn encode_system(request: &Request, at_home: bool, lost: &mut Losses, body: &mut
     }
     // Wherever they stood: this dialect has one place for them.
     let mut blocks = Vec::new();
-    let instructing = request
-        .turns
-        .iter()
-        .filter(|turn| matches!(turn.role, Role::System | Role::Developer));
+    let instructing =
+        request.turns.iter().filter(|turn| matches!(turn.role, Role::System | Role::Developer));
     for turn in request.instructions.iter().chain(instructing) {
         turn.extra.write(&mut serde_json::Map::new(), DIALECT, "messages", lost);
         blocks.extend(turn.parts.iter().filter_map(|part| block::encode(part, false, lost)));
@@ -322,9 +327,9 @@ fn encode_content(turn: &Turn, at_home: bool, lost: &mut Losses) -> Value {
         (Shape::Text, [Part { body: Body::Text(text), cache: None, .. }]) => {
             Value::from(text.as_str())
         }
-        (_, parts) => {
-            Value::Array(parts.iter().filter_map(|part| block::encode(part, at_home, lost)).collect())
-        }
+        (_, parts) => Value::Array(
+            parts.iter().filter_map(|part| block::encode(part, at_home, lost)).collect(),
+        ),
     }
 }
 
@@ -333,11 +338,14 @@ fn encode_messages(request: &Request, at_home: bool, lost: &mut Losses) -> Vec<V
     if at_home {
         for turn in &request.turns {
             let mut message = Builder::new();
-            message.set("role", match turn.role {
-                Role::Assistant => "assistant",
-                Role::System | Role::Developer => "system",
-                Role::User | Role::Tool => "user",
-            });
+            message.set(
+                "role",
+                match turn.role {
+                    Role::Assistant => "assistant",
+                    Role::System | Role::Developer => "system",
+                    Role::User | Role::Tool => "user",
+                },
+            );
             message.set("content", encode_content(turn, true, lost));
             turn.extra.write(&mut message.0, DIALECT, "messages", lost);
             messages.push(message.done());
@@ -373,10 +381,15 @@ fn encode_messages(request: &Request, at_home: bool, lost: &mut Losses) -> Vec<V
     for (assistant, mut blocks) in merged {
         let role = if assistant { "assistant" } else { "user" };
         if !assistant {
-            blocks.sort_by_key(|block| block.get("type").and_then(Value::as_str) != Some("tool_result"));
+            blocks.sort_by_key(|block| {
+                block.get("type").and_then(Value::as_str) != Some("tool_result")
+            });
         }
         let content = match blocks.as_slice() {
-            [only] if only.get("type") == Some(&json!("text")) && only.as_object().is_some_and(|only| only.len() == 2) => {
+            [only]
+                if only.get("type") == Some(&json!("text"))
+                    && only.as_object().is_some_and(|only| only.len() == 2) =>
+            {
                 only.get("text").cloned().unwrap_or_default()
             }
             _ => Value::Array(blocks),
@@ -477,7 +490,9 @@ fn thinking_budget(request: &Request, target: &Target<'_>, lost: &mut Losses) ->
     };
     let forced = matches!(
         request.tool_choice,
-        Some(ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Among { required: true, .. })
+        Some(
+            ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Among { required: true, .. }
+        )
     );
     let last = request.turns.iter().rev().find(|turn| turn.role == Role::Assistant);
     let in_loop = request.turns.last().is_some_and(|turn| {

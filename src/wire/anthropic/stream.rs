@@ -76,8 +76,7 @@ fn extra(scope: Scope, object: Object, out: &mut Vec<Event>) {
 
 impl MessageReader {
     fn start(&mut self, mut event: Object, out: &mut Vec<Event>) -> Result<(), Malformed> {
-        let mut message =
-            event.object("message")?.ok_or_else(|| Malformed::missing("message"))?;
+        let mut message = event.object("message")?.ok_or_else(|| Malformed::missing("message"))?;
         for name in ["type", "role"] {
             message.take(name);
         }
@@ -150,8 +149,9 @@ impl MessageReader {
         let delta = match value.get("type").and_then(Value::as_str) {
             Some("text_delta") => text("text").map(Delta::Text),
             Some("thinking_delta") => text("thinking").map(Delta::Text),
-            Some("signature_delta") => text("signature")
-                .map(|value| Delta::Signature(Signature { by: DIALECT, value })),
+            Some("signature_delta") => {
+                text("signature").map(|value| Delta::Signature(Signature { by: DIALECT, value }))
+            }
             Some("input_json_delta") if reads_arguments => {
                 text("partial_json").map(Delta::Arguments)
             }

@@ -78,10 +78,9 @@ impl MessageWriter {
         message.set("stop_reason", Value::Null).set("stop_sequence", Value::Null);
         message.set(
             "usage",
-            self.usage.as_ref().map_or_else(
-                || json!({"input_tokens": 0, "output_tokens": 0}),
-                reply::usage_value,
-            ),
+            self.usage
+                .as_ref()
+                .map_or_else(|| json!({"input_tokens": 0, "output_tokens": 0}), reply::usage_value),
         );
         std::mem::take(&mut self.message_extra).write_quietly(&mut message.0, DIALECT);
         emit(out, "message_start", json!({"message": message.done()}));
@@ -139,9 +138,10 @@ impl MessageWriter {
                 filled(&thought.text, Delta::Text),
             ),
             Body::Call(call) => {
-                let id = call.id.clone().unwrap_or_else(|| {
-                    format!("toolu_{}_{}", self.heading.id, self.next_index)
-                });
+                let id = call
+                    .id
+                    .clone()
+                    .unwrap_or_else(|| format!("toolu_{}_{}", self.heading.id, self.next_index));
                 (
                     Some(json!({"type": "tool_use", "id": id, "name": call.name, "input": {}})),
                     filled(call.arguments.as_deref().unwrap_or_default(), Delta::Arguments),

@@ -30,7 +30,8 @@ impl Object {
     /// # Errors
     /// [`Malformed`] when `bytes` is not one JSON object.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|why| Malformed::not_json(&why))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|why| Malformed::not_json(&why))?;
         match value {
             Value::Object(left) => Ok(Self { left, spelled: Map::new(), path: String::new() }),
             other => Err(Malformed::new(format!(
@@ -276,7 +277,10 @@ mod tests {
     fn splices_keep_everything_else() {
         let body = br#"{"model":"a","n":1}"#;
         assert_eq!(splice(body, &[(9..12, br#""gpt""#)]), br#"{"model":"gpt","n":1}"#);
-        assert_eq!(splice(body, &[(1..1, br#""x":2,"#), (9..12, b"7")]), br#"{"x":2,"model":7,"n":1}"#);
+        assert_eq!(
+            splice(body, &[(1..1, br#""x":2,"#), (9..12, b"7")]),
+            br#"{"x":2,"model":7,"n":1}"#
+        );
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Splitter {
     }
 
     fn take_line(&mut self, line: &[u8], each: &mut impl FnMut(Frame<'_>)) {
-        let line = if self.at_start { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) } else { line };
+        let line =
+            if self.at_start { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) } else { line };
         self.at_start = false;
         if line.is_empty() {
             return self.dispatch(each);

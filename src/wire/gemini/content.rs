@@ -39,7 +39,8 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
 }
 
 pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
-    let has = |names: [&str; 2]| names.iter().any(|name| value.get(*name).is_some_and(|v| !v.is_null()));
+    let has =
+        |names: [&str; 2]| names.iter().any(|name| value.get(*name).is_some_and(|v| !v.is_null()));
     let is_call = has(["functionCall", "function_call"]);
     let is_outcome = has(["functionResponse", "function_response"]);
     let is_media = has(["inlineData", "inline_data"]) || has(["fileData", "file_data"]);
@@ -109,9 +110,7 @@ fn has_data(object: &Object, names: [&str; 2]) -> bool {
 }
 
 fn mime_of(inner: &mut Object) -> Option<String> {
-    inner
-        .take_either(["mimeType", "mime_type"])
-        .and_then(|value| value.as_str().map(str::to_owned))
+    inner.take_either(["mimeType", "mime_type"]).and_then(|value| value.as_str().map(str::to_owned))
 }
 
 fn media(source: Source, mime: Option<String>) -> Media {
@@ -129,7 +128,12 @@ fn media(source: Source, mime: Option<String>) -> Media {
 /// Names of calls by their ids: a result here must say which function it is of.
 pub(super) type CallNames = std::collections::HashMap<String, String>;
 
-pub(super) fn encode(turn: &Turn, at_home: bool, names: &mut CallNames, lost: &mut Losses) -> Value {
+pub(super) fn encode(
+    turn: &Turn,
+    at_home: bool,
+    names: &mut CallNames,
+    lost: &mut Losses,
+) -> Value {
     let mut content = Builder::new();
     content.set("role", if turn.role == Role::Assistant { "model" } else { "user" });
     if !(at_home && turn.shape == Shape::Absent && turn.parts.is_empty()) {
@@ -159,9 +163,7 @@ pub(super) fn encode_parts(
         }
         let Some(mut value) = encode_part(part, at_home, names, lost) else { continue };
         if let (true, Body::Call(_), Some(object)) = (unsigned, &part.body, value.as_object_mut()) {
-            object
-                .entry("thoughtSignature")
-                .or_insert_with(|| Value::from(FOREIGN_CALL));
+            object.entry("thoughtSignature").or_insert_with(|| Value::from(FOREIGN_CALL));
             unsigned = false;
         }
         parts.push(value);

@@ -36,7 +36,9 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         {
             FaultKind::Credential
         }
-        "INVALID_ARGUMENT" if message.contains("exceeds the maximum") && message.contains("token") => {
+        "INVALID_ARGUMENT"
+            if message.contains("exceeds the maximum") && message.contains("token") =>
+        {
             FaultKind::ContextLength
         }
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" => FaultKind::Refused,

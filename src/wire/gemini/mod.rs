@@ -1,4 +1,4 @@
-//! Gemini generateContent. Members come in camelCase or snake_case and leave in camelCase.
+//! Gemini generateContent. Members come in `camelCase` or `snake_case` and leave in `camelCase`.
 //! Source: the google-genai SDK's types and the recordings under `tests/recordings`.
 
 mod content;

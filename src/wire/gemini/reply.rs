@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::content::{self, CallNames};
 use super::DIALECT;
+use super::content::{self, CallNames};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
@@ -106,12 +106,25 @@ pub(super) fn take_finish(object: &mut Object, called: bool) -> Option<Finish> {
 pub(super) fn finish(word: String, called: bool) -> Finish {
     let why = match word.as_str() {
         "MAX_TOKENS" => Stop::Length,
-        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" | "MODEL_ARMOR" => Stop::Filter,
+        "SAFETY"
+        | "RECITATION"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "MODEL_ARMOR" => Stop::Filter,
         "CONTINUATION" => Stop::Pause,
-        "LANGUAGE" | "OTHER" | "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS" | "MISSING_THOUGHT_SIGNATURE" | "MALFORMED_RESPONSE"
-        | "NO_IMAGE" | "IMAGE_OTHER" => Stop::Failed,
+        "LANGUAGE"
+        | "OTHER"
+        | "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MISSING_THOUGHT_SIGNATURE"
+        | "MALFORMED_RESPONSE"
+        | "NO_IMAGE"
+        | "IMAGE_OTHER" => Stop::Failed,
         _ if called => Stop::ToolCalls,
         _ => Stop::End,
     };

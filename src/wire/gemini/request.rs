@@ -21,8 +21,7 @@ struct HeadBody {
 
 /// The model and the wish for a stream stand in the path here.
 pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
-    let read: HeadBody =
-        serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
+    let read: HeadBody = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
     if read.contents.is_none() {
         return Err(Malformed::missing("contents"));
     }
@@ -158,25 +157,24 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
 }
 
 fn decode_tools(mut tool: Object, request: &mut Request) -> Result<(), Malformed> {
-    let declarations =
-        tool.take_either(["functionDeclarations", "function_declarations"]);
+    let declarations = tool.take_either(["functionDeclarations", "function_declarations"]);
     if let Some(Value::Array(items)) = declarations {
         let path = tool.path("functionDeclarations");
         for (index, item) in items.into_iter().enumerate() {
             let mut one = Object::of(item, format!("{path}[{index}]"))?;
             let name = one.required_string("name")?;
             let description = one.string("description")?;
-            let parameters = match one.take_either(["parametersJsonSchema", "parameters_json_schema"])
-            {
-                Some(schema) => Some(schema),
-                None => {
-                    let older = one.peek("parameters").map(schema::from_openapi);
-                    if older.is_some() {
-                        one.keep_spelling("parameters");
+            let parameters =
+                match one.take_either(["parametersJsonSchema", "parameters_json_schema"]) {
+                    Some(schema) => Some(schema),
+                    None => {
+                        let older = one.peek("parameters").map(schema::from_openapi);
+                        if older.is_some() {
+                            one.keep_spelling("parameters");
+                        }
+                        older
                     }
-                    older
-                }
-            };
+                };
             request.tools.push(Tool {
                 kind: ToolKind::Function { name, description, parameters, strict: None },
                 cache: None,
@@ -320,9 +318,9 @@ fn encode_foreign(
     if merged.is_empty() {
         merged.push((false, vec![json!({"text": "Continue."})]));
     }
-    contents.extend(merged.into_iter().map(|(model, parts)| {
-        json!({"role": if model { "model" } else { "user" }, "parts": parts})
-    }));
+    contents.extend(merged.into_iter().map(
+        |(model, parts)| json!({"role": if model { "model" } else { "user" }, "parts": parts}),
+    ));
 }
 
 fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut Builder) {
@@ -342,9 +340,14 @@ fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut 
                                 properties.as_object().is_some_and(|members| !members.is_empty())
                             })
                     });
-                    one.maybe("parametersJsonSchema", schema.map(|schema| {
-                        if at_home { schema.clone() } else { schema::inlined(schema) }
-                    }));
+                    one.maybe(
+                        "parametersJsonSchema",
+                        schema.map(
+                            |schema| {
+                                if at_home { schema.clone() } else { schema::inlined(schema) }
+                            },
+                        ),
+                    );
                 }
                 if *strict == Some(true) {
                     lost.dropped("tools.strict");
@@ -440,10 +443,16 @@ fn encode_config(
                     Effort::Medium => "MEDIUM",
                     Effort::High | Effort::XHigh | Effort::Max => "HIGH",
                 };
-                config.set("thinkingConfig", json!({"includeThoughts": true, "thinkingLevel": level}));
+                config.set(
+                    "thinkingConfig",
+                    json!({"includeThoughts": true, "thinkingLevel": level}),
+                );
             }
             Some(budget) => {
-                config.set("thinkingConfig", json!({"includeThoughts": true, "thinkingBudget": budget}));
+                config.set(
+                    "thinkingConfig",
+                    json!({"includeThoughts": true, "thinkingBudget": budget}),
+                );
             }
             None => {
                 config.set("thinkingConfig", json!({"includeThoughts": true}));

@@ -46,7 +46,8 @@ fn expand(value: &Value, root: &Value, depth: usize, room: &mut usize) -> Value 
                         let mut target = expand(target, root, depth + 1, room);
                         // A description beside the reference says more than the shared one.
                         if let Some(target) = target.as_object_mut() {
-                            for (name, member) in members.iter().filter(|(name, _)| *name != "$ref") {
+                            for (name, member) in members.iter().filter(|(name, _)| *name != "$ref")
+                            {
                                 target.insert(name.clone(), member.clone());
                             }
                         }
@@ -58,7 +59,9 @@ fn expand(value: &Value, root: &Value, depth: usize, room: &mut usize) -> Value 
             Value::Object(
                 members
                     .iter()
-                    .filter(|(name, _)| depth > 0 || !matches!(name.as_str(), "$defs" | "definitions"))
+                    .filter(|(name, _)| {
+                        depth > 0 || !matches!(name.as_str(), "$defs" | "definitions")
+                    })
                     .map(|(name, member)| (name.clone(), expand(member, root, depth, room)))
                     .collect(),
             )

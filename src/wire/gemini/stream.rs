@@ -43,7 +43,8 @@ impl Reader for ContentReader {
             self.opened = true;
             out.push(Event::Open { id, model, created: None });
         }
-        for (position, value) in chunk.list("candidates")?.unwrap_or_default().into_iter().enumerate()
+        for (position, value) in
+            chunk.list("candidates")?.unwrap_or_default().into_iter().enumerate()
         {
             self.read_candidate(value, position, out)?;
         }
@@ -118,6 +119,10 @@ impl Open {
             _ => None,
         };
         let plain = part.extra.is_empty();
+        // Google ends many streams with an empty text, which says nothing.
+        if plain && part.signature.is_none() && is_empty(&part) {
+            return;
+        }
         if let (Some(thought), Some((open, number)), true) = (flow, self.current, plain)
             && thought == open
         {
@@ -227,7 +232,10 @@ impl ContentWriter {
 impl Writer for ContentWriter {
     fn write(&mut self, events: &[Event], out: &mut Vec<u8>) {
         let mut parts: Vec<(u64, Vec<Value>)> = Vec::new();
-        let mut put = |choice: u64, value: Value| match parts.iter_mut().find(|(known, _)| *known == choice) {
+        let mut put = |choice: u64, value: Value| match parts
+            .iter_mut()
+            .find(|(known, _)| *known == choice)
+        {
             Some((_, list)) => list.push(value),
             None => parts.push((choice, vec![value])),
         };
@@ -266,9 +274,14 @@ impl Writer for ContentWriter {
                         (Delta::Text(text), Some((_, true))) => {
                             put(at.choice, json!({"text": text, "thought": true}));
                         }
-                        (Delta::Text(text), Some((_, false))) => put(at.choice, json!({"text": text})),
-                        (Delta::Signature(signature), Some((_, thought))) if signature.by == DIALECT => {
-                            let mut value = json!({"text": "", "thoughtSignature": signature.value});
+                        (Delta::Text(text), Some((_, false))) => {
+                            put(at.choice, json!({"text": text}));
+                        }
+                        (Delta::Signature(signature), Some((_, thought)))
+                            if signature.by == DIALECT =>
+                        {
+                            let mut value =
+                                json!({"text": "", "thoughtSignature": signature.value});
                             if let (true, Some(value)) = (*thought, value.as_object_mut()) {
                                 value.insert("thought".to_owned(), Value::from(true));
                             }
@@ -336,7 +349,9 @@ impl Writer for ContentWriter {
                 candidate.set("content", json!({"role": "model", "parts": [{"text": ""}]}));
                 candidate.set("finishReason", reply::finish_word(finish));
                 candidate.set("index", *choice);
-                if let Some((_, extra)) = self.choice_extras.iter().find(|(known, _)| known == choice) {
+                if let Some((_, extra)) =
+                    self.choice_extras.iter().find(|(known, _)| known == choice)
+                {
                     extra.write_quietly(&mut candidate.0, DIALECT);
                 }
                 candidate.done()

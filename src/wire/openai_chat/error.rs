@@ -21,16 +21,18 @@ pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
 }
 
 /// Reads an error object wherever its words stand: `error.message` (OpenAI), `error` as a string
-/// (xAI), `message` (Cohere, Azure), `detail` (FastAPI servers), all of it in a list (Google).
+/// (xAI), `message` (Cohere, Azure), `detail` (`FastAPI` servers), all of it in a list (Google).
 pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
     let value = value.as_array().and_then(|items| items.first()).unwrap_or(value);
     let error = value.get("error").filter(|error| error.is_object()).unwrap_or(value);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
     let detail = |value: &Value| match value.get("detail") {
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Array(items)) => {
-            items.first().and_then(|item| item.get("msg")).and_then(Value::as_str).map(str::to_owned)
-        }
+        Some(Value::Array(items)) => items
+            .first()
+            .and_then(|item| item.get("msg"))
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         _ => None,
     };
     let message = text("message")
@@ -127,13 +129,38 @@ mod tests {
     #[test]
     fn reads_every_shape_of_error() {
         for (status, body, kind, message) in [
-            (400, r#"{"error":{"message":"bad","type":"invalid_request_error","param":"n","code":null}}"#, FaultKind::Refused, "bad"),
+            (
+                400,
+                r#"{"error":{"message":"bad","type":"invalid_request_error","param":"n","code":null}}"#,
+                FaultKind::Refused,
+                "bad",
+            ),
             (403, r#"{"code":"x","error":"no access"}"#, FaultKind::Credential, "no access"),
-            (400, r#"{"id":"1","message":"too long: exceeds the maximum context length"}"#, FaultKind::ContextLength, "too long: exceeds the maximum context length"),
+            (
+                400,
+                r#"{"id":"1","message":"too long: exceeds the maximum context length"}"#,
+                FaultKind::ContextLength,
+                "too long: exceeds the maximum context length",
+            ),
             (422, r#"{"detail":[{"msg":"field required"}]}"#, FaultKind::Refused, "field required"),
-            (400, r#"[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}]"#, FaultKind::Credential, "API key not valid."),
-            (200, r#"{"error":{"message":"Provider returned error","code":502}}"#, FaultKind::Broken, "Provider returned error"),
-            (429, r#"{"error":{"message":"x","code":"insufficient_quota"}}"#, FaultKind::Quota, "x"),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}]"#,
+                FaultKind::Credential,
+                "API key not valid.",
+            ),
+            (
+                200,
+                r#"{"error":{"message":"Provider returned error","code":502}}"#,
+                FaultKind::Broken,
+                "Provider returned error",
+            ),
+            (
+                429,
+                r#"{"error":{"message":"x","code":"insufficient_quota"}}"#,
+                FaultKind::Quota,
+                "x",
+            ),
             (500, "<html>", FaultKind::Broken, "The provider answered with status 500."),
         ] {
             let fault = decode(status, body.as_bytes());

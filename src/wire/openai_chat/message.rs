@@ -178,7 +178,13 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
                 .ok_or_else(|| Malformed::missing(&object.path("video_url")))?;
             let (source, mime) = source_of(video.required_string("url")?);
             inner = Some(video);
-            Body::Media(Media { kind: MediaKind::Video, source, mime, filename: None, detail: None })
+            Body::Media(Media {
+                kind: MediaKind::Video,
+                source,
+                mime,
+                filename: None,
+                detail: None,
+            })
         }
         _ => return Ok(Part::new(Body::Opaque(DIALECT, whole))),
     };
@@ -197,7 +203,9 @@ trait CloneIfOpaque {
 impl CloneIfOpaque for Value {
     fn clone_if_opaque(&self) -> Value {
         match self.get("type").and_then(Self::as_str) {
-            Some("text" | "refusal" | "thinking" | "image_url" | "input_audio" | "file") => Self::Null,
+            Some("text" | "refusal" | "thinking" | "image_url" | "input_audio" | "file") => {
+                Self::Null
+            }
             _ => self.clone(),
         }
     }
@@ -237,8 +245,7 @@ fn decode_thoughts(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Ma
             message.keep_spelling(name);
         }
     }
-    let plain_name =
-        ["reasoning_content", "reasoning"].into_iter().find(|name| message.has(name));
+    let plain_name = ["reasoning_content", "reasoning"].into_iter().find(|name| message.has(name));
     if signed.is_empty() {
         match plain_name {
             Some("reasoning_content") => {
@@ -261,7 +268,8 @@ fn decode_thoughts(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Ma
             && let Body::Thought(thought) = &mut only.body
             && thought.text.is_empty()
             && !thought.redacted
-            && let Some(text) = plain_name.and_then(|name| message.peek(name)).and_then(Value::as_str)
+            && let Some(text) =
+                plain_name.and_then(|name| message.peek(name)).and_then(Value::as_str)
         {
             text.clone_into(&mut thought.text);
         }
@@ -312,9 +320,9 @@ fn thoughts_of_details(details: &[Value]) -> Vec<Part> {
                     *known == index && index.is_some() && part.signature.is_none()
                 });
                 match open.map(|(_, part)| part) {
-                    Some(Part { body: Body::Thought(known), signature: known_signature, .. })
-                        if !known.redacted =>
-                    {
+                    Some(Part {
+                        body: Body::Thought(known), signature: known_signature, ..
+                    }) if !known.redacted => {
                         known.text.push_str(text);
                         *known_signature = signature;
                     }
@@ -505,12 +513,7 @@ pub(super) fn encode(turn: &Turn, from_chat: bool, lost: &mut Losses, out: &mut 
     out.push(message.done());
 }
 
-fn encode_text_or_list(
-    parts: &[&Part],
-    from_chat: bool,
-    lost: &mut Losses,
-    message: &mut Builder,
-) {
+fn encode_text_or_list(parts: &[&Part], from_chat: bool, lost: &mut Losses, message: &mut Builder) {
     match parts {
         [Part { body: Body::Text(text), extra, cache, .. }] => {
             extra.write(&mut serde_json::Map::new(), DIALECT, "messages.content", lost);
@@ -542,7 +545,9 @@ fn encode_outcome(outcome: &Outcome, from_chat: bool, lost: &mut Losses) -> Opti
         (Shape::Absent, []) if from_chat => None,
         (_, []) if !from_chat => Some(Value::from("")),
         (Shape::Text, [Part { body: Body::Text(text), .. }]) => Some(Value::from(text.as_str())),
-        (_, parts) if from_chat => Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost)),
+        (_, parts) if from_chat => {
+            Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost))
+        }
         // Chat knows only text in a result.
         (_, parts) => {
             if parts.iter().any(|part| !matches!(part.body, Body::Text(_))) {
@@ -560,8 +565,7 @@ fn encode_assistant(
     lost: &mut Losses,
     message: &mut Builder,
 ) {
-    let calls: Vec<Value> =
-        parts.iter().filter_map(|part| encode_call(part, lost)).collect();
+    let calls: Vec<Value> = parts.iter().filter_map(|part| encode_call(part, lost)).collect();
     let content: Vec<&Part> = parts
         .iter()
         .copied()
@@ -589,7 +593,12 @@ fn encode_assistant(
                 match &part.body {
                     Body::Text(_) => {
                         note_cache(part.cache.is_some() && !from_chat, lost);
-                        part.extra.write(&mut serde_json::Map::new(), DIALECT, "messages.content", lost);
+                        part.extra.write(
+                            &mut serde_json::Map::new(),
+                            DIALECT,
+                            "messages.content",
+                            lost,
+                        );
                     }
                     _ => lost.dropped("messages.content"),
                 }
@@ -767,7 +776,11 @@ fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder
     };
     inner.maybe("filename", media.filename.as_deref());
     inner.maybe("detail", media.detail.as_deref());
-    if !from_chat && name == "file" && media.filename.is_none() && matches!(media.source, Source::Inline(_)) {
+    if !from_chat
+        && name == "file"
+        && media.filename.is_none()
+        && matches!(media.source, Source::Inline(_))
+    {
         // OpenAI refuses inline files without a name.
         inner.set("filename", "file.pdf");
     }

@@ -94,8 +94,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
         .min(prompt.saturating_sub(cache_read));
     let thought = detail("completion_tokens_details", "reasoning_tokens").unwrap_or(0);
     // xAI counts reasoning beside the completion, everyone else within it. The total tells which.
-    let apart = thought > 0
-        && total == prompt.saturating_add(completion).saturating_add(thought)
+    let apart = thought > 0 && total == prompt.saturating_add(completion).saturating_add(thought)
         || thought > completion;
     let output = if apart { completion } else { completion.saturating_sub(thought) };
     Usage {
@@ -152,10 +151,7 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
 fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
     let mut object = Builder::new();
     object.set("index", choice.index);
-    let from_chat = choice
-        .finish
-        .as_ref()
-        .is_some_and(|finish| finish.word_in(DIALECT).is_some())
+    let from_chat = choice.finish.as_ref().is_some_and(|finish| finish.word_in(DIALECT).is_some())
         || choice.extra.came_from(DIALECT)
         || choice.turn.extra.came_from(DIALECT)
         || reply.extra.came_from(DIALECT);

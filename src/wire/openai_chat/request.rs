@@ -61,11 +61,15 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
     };
     let model = read.model.ok_or_else(|| Malformed::missing("model"))?;
     let name: Cow<'_, str> = serde_json::from_str(model.get()).map_err(|_| {
-        Malformed::new("Invalid type for 'model': expected a string.").at("model").coded("invalid_type")
+        Malformed::new("Invalid type for 'model': expected a string.")
+            .at("model")
+            .coded("invalid_type")
     })?;
     let options = match read.stream_options {
         Some(raw) => Some(serde_json::from_str::<StreamOptions>(raw.get()).map_err(|_| {
-            Malformed::new("Invalid value for 'stream_options'.").at("stream_options").coded("invalid_type")
+            Malformed::new("Invalid value for 'stream_options'.")
+                .at("stream_options")
+                .coded("invalid_type")
         })?),
         None => None,
     };
@@ -158,7 +162,10 @@ fn decode_sampling(object: &mut Object, request: &mut Request) -> Result<(), Mal
         if let Some(value) = value.as_ref().and_then(serde_json::Number::as_f64)
             && !(0.0..=most).contains(&value)
         {
-            return Err(Malformed::invalid(name, format!("expected a value from 0 to {most}, but got {value}")));
+            return Err(Malformed::invalid(
+                name,
+                format!("expected a value from 0 to {most}, but got {value}"),
+            ));
         }
     }
     sampling.frequency_penalty = object.number("frequency_penalty")?;
@@ -168,7 +175,10 @@ fn decode_sampling(object: &mut Object, request: &mut Request) -> Result<(), Mal
     if let Some(n) = sampling.n
         && !(1..=128).contains(&n)
     {
-        return Err(Malformed::invalid("n", format!("expected a value from 1 to 128, but got {n}")));
+        return Err(Malformed::invalid(
+            "n",
+            format!("expected a value from 1 to 128, but got {n}"),
+        ));
     }
     sampling.logprobs = object.boolean("logprobs")?;
     sampling.top_logprobs = object.unsigned("top_logprobs")?;
@@ -182,13 +192,23 @@ fn decode_sampling(object: &mut Object, request: &mut Request) -> Result<(), Mal
             for stop in all {
                 match stop.as_str() {
                     Some(stop) => sampling.stop.push(stop.to_owned()),
-                    None => return Err(Malformed::wrong_type("stop", "an array of strings", "another type")),
+                    None => {
+                        return Err(Malformed::wrong_type(
+                            "stop",
+                            "an array of strings",
+                            "another type",
+                        ));
+                    }
                 }
             }
             object.keep_spelling("stop");
         }
         Some(other) => {
-            return Err(Malformed::wrong_type("stop", "a string or an array of strings", type_name(other)));
+            return Err(Malformed::wrong_type(
+                "stop",
+                "a string or an array of strings",
+                type_name(other),
+            ));
         }
     }
     let newer = object.unsigned("max_completion_tokens")?;
@@ -237,7 +257,12 @@ fn decode_tools(object: &mut Object, request: &mut Request) -> Result<(), Malfor
                 object.spell("tool_choice", Value::from("any"));
                 ToolChoice::Required
             }
-            _ => return Err(Malformed::invalid("tool_choice", "expected 'none', 'auto', 'required' or an object")),
+            _ => {
+                return Err(Malformed::invalid(
+                    "tool_choice",
+                    "expected 'none', 'auto', 'required' or an object",
+                ));
+            }
         }),
         Some(value) => Some(decode_choice(value, object)?),
     };
@@ -317,7 +342,8 @@ fn decode_tool(value: Value, path: &str) -> Result<Tool, Malformed> {
     if object.string("type")?.is_none() {
         object.spell("type", Value::Null);
     }
-    let inner = object.object("function")?.ok_or_else(|| Malformed::missing(&object.path("function")))?;
+    let inner =
+        object.object("function")?.ok_or_else(|| Malformed::missing(&object.path("function")))?;
     let mut tool = decode_function(inner)?;
     tool.cache = object.peek("cache_control").cloned();
     object.keep_spelling("cache_control");
@@ -451,9 +477,13 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     if let Some(include) = request.include_usage {
         body.set("stream_options", json!({ "include_usage": include }));
     }
-    body.maybe("user", request.user.as_deref().filter(|_| {
-        request.extra.get(DIALECT, "safety_identifier").is_none()
-    }));
+    body.maybe(
+        "user",
+        request
+            .user
+            .as_deref()
+            .filter(|_| request.extra.get(DIALECT, "safety_identifier").is_none()),
+    );
     request.extra.write(&mut body.0, DIALECT, "", &mut lost);
     drop_placeholders(&mut body.0);
     Encoded { body: Bytes::from(Value::Object(body.0).to_string()), losses: lost }
@@ -523,7 +553,13 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
             ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
             ToolKind::Opaque(_, value) => {
                 let kind = value.get("type").and_then(Value::as_str).unwrap_or("hosted");
-                lost.lost(format!("tools.{}", kind.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect::<String>()));
+                lost.lost(format!(
+                    "tools.{}",
+                    kind.chars()
+                        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+                        .take(40)
+                        .collect::<String>()
+                ));
             }
         }
     }
@@ -574,4 +610,3 @@ fn encode_format(format: &Format) -> Value {
         }
     }
 }
-

@@ -77,8 +77,10 @@ impl Reader for ChatReader {
         }
         if let Some(usage) = chunk.take("usage") {
             out.push(Event::Usage(reply::usage_from(usage)));
-        } else if let Some(usage) =
-            chunk.peek("x_groq").and_then(|groq| groq.get("usage")).filter(|usage| usage.is_object())
+        } else if let Some(usage) = chunk
+            .peek("x_groq")
+            .and_then(|groq| groq.get("usage"))
+            .filter(|usage| usage.is_object())
         {
             out.push(Event::Usage(reply::usage_from(usage.clone())));
         }
@@ -462,11 +464,14 @@ impl ChatWriter {
 /// The deltas of one frame, per choice, on their way into one chunk.
 #[derive(Debug, Default)]
 struct Pending {
-    deltas: Vec<(u64, Map<String, Value>, Option<Value>, Extra)>,
+    deltas: Vec<ChoiceDelta>,
 }
 
+/// What one frame says of one choice: the delta, the finish reason, and the rest.
+type ChoiceDelta = (u64, Map<String, Value>, Option<Value>, Extra);
+
 impl Pending {
-    fn of(&mut self, choice: u64) -> &mut (u64, Map<String, Value>, Option<Value>, Extra) {
+    fn of(&mut self, choice: u64) -> &mut ChoiceDelta {
         let position = match self.deltas.iter().position(|(known, ..)| *known == choice) {
             Some(position) => position,
             None => {
@@ -700,10 +705,8 @@ impl ChatWriter {
             (Delta::CallId(id), WrittenKind::Call { index }) => {
                 pending.call(at.choice, json!({"index": *index, "id": id}));
             }
-            (Delta::Signature(signature), WrittenKind::Text) => {
-                if signature.by == Dialect::Gemini {
-                    sign_text(at.choice, signature, pending);
-                }
+            (Delta::Signature(signature), WrittenKind::Text) if signature.by == Dialect::Gemini => {
+                sign_text(at.choice, signature, pending);
             }
             (Delta::Signature(more), WrittenKind::Thought(_)) => match &mut written.signature {
                 Some(known) => known.value.push_str(&more.value),

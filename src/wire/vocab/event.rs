@@ -21,15 +21,34 @@ pub enum Scope {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    Open { id: Option<String>, model: Option<String>, created: Option<i64> },
+    Open {
+        id: Option<String>,
+        model: Option<String>,
+        created: Option<i64>,
+    },
     /// A part begins; what it already holds counts.
-    PartOpen { at: Slot, part: Part },
-    Delta { at: Slot, delta: Delta },
-    PartClose { at: Slot, extra: Extra },
+    PartOpen {
+        at: Slot,
+        part: Part,
+    },
+    Delta {
+        at: Slot,
+        delta: Delta,
+    },
+    PartClose {
+        at: Slot,
+        extra: Extra,
+    },
     /// What the vocabulary has no word for.
-    Extra { scope: Scope, extra: Extra },
+    Extra {
+        scope: Scope,
+        extra: Extra,
+    },
     Usage(Usage),
-    Finish { choice: u64, finish: Finish },
+    Finish {
+        choice: u64,
+        finish: Finish,
+    },
     Fault(Fault),
     /// Nothing happened, on purpose.
     Ping,
@@ -125,8 +144,10 @@ impl Fold {
                     .find(|(known, _)| *known == scope)
                     .map_or(Extra::NONE, |(_, extra)| extra.clone())
             };
-            let mine: Vec<Part> =
-                parts.extract_if(.., |(slot, _)| slot.choice == index).map(|(_, part)| part).collect();
+            let mine: Vec<Part> = parts
+                .extract_if(.., |(slot, _)| slot.choice == index)
+                .map(|(_, part)| part)
+                .collect();
             let shape = if mine.iter().any(|part| matches!(part.body, Body::Text(_))) {
                 Shape::Text
             } else {

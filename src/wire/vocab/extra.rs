@@ -53,7 +53,13 @@ impl Extra {
 
     /// Writes the members back into an object of the dialect they came from; names the unknown
     /// ones as lost in any other.
-    pub fn write(&self, into: &mut Map<String, Value>, dialect: Dialect, at: &str, lost: &mut Losses) {
+    pub fn write(
+        &self,
+        into: &mut Map<String, Value>,
+        dialect: Dialect,
+        at: &str,
+        lost: &mut Losses,
+    ) {
         let Some(members) = &self.0 else { return };
         if members.from == dialect {
             for (name, value) in members.unknown.iter().chain(&members.spelled) {

@@ -157,10 +157,11 @@ impl Fault {
                     .coded("model_unavailable")
                     .because(self.message);
             }
-            FaultKind::Overloaded => {
-                Error::new(Kind::Overloaded, "The model provider is overloaded. Retry after a brief delay.")
-                    .coded("upstream_overloaded")
-            }
+            FaultKind::Overloaded => Error::new(
+                Kind::Overloaded,
+                "The model provider is overloaded. Retry after a brief delay.",
+            )
+            .coded("upstream_overloaded"),
             FaultKind::Timeout => {
                 return Error::new(Kind::Timeout, "The model provider did not answer in time.")
                     .coded("upstream_timeout")

@@ -24,7 +24,10 @@ impl Losses {
     pub fn dropped_at(&mut self, at: &str, name: &str) {
         // A client chooses these names, and they go into a header: only a name's characters pass.
         let clean = |text: &str| -> String {
-            text.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(*c)).take(60).collect()
+            text.chars()
+                .filter(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(*c))
+                .take(60)
+                .collect()
         };
         let name = clean(name);
         let field = if at.is_empty() { name } else { format!("{at}.{name}") };

@@ -70,7 +70,12 @@ pub enum Format {
     Text,
     /// Any JSON object.
     Json,
-    Schema { name: Option<String>, schema: Value, strict: Option<bool>, description: Option<String> },
+    Schema {
+        name: Option<String>,
+        schema: Value,
+        strict: Option<bool>,
+        description: Option<String>,
+    },
 }
 
 /// How hard to think, in whichever unit the caller used.

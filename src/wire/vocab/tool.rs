@@ -43,7 +43,10 @@ pub enum ToolChoice {
     /// This one.
     Named(String),
     /// Some of them; `required` = one must be called.
-    Among { names: Vec<String>, required: bool },
+    Among {
+        names: Vec<String>,
+        required: bool,
+    },
     /// Only its own dialect knows.
     Opaque(Dialect, Value),
 }

@@ -4,10 +4,8 @@ use optimux::wire::vocab::Dialect;
 use serde_json::{Map, Value, json};
 
 pub fn accumulated(dialect: Dialect, frames: &[(String, Vec<u8>)]) -> Value {
-    let chunks: Vec<Value> = frames
-        .iter()
-        .filter_map(|(_, data)| serde_json::from_slice(data).ok())
-        .collect();
+    let chunks: Vec<Value> =
+        frames.iter().filter_map(|(_, data)| serde_json::from_slice(data).ok()).collect();
     match dialect {
         Dialect::OpenAiChat => chat(&chunks),
         Dialect::Anthropic => messages(&chunks),
@@ -46,13 +44,26 @@ fn chat(chunks: &[Value]) -> Value {
         }
         for choice in chunk.get("choices").and_then(Value::as_array).into_iter().flatten() {
             let index = choice.get("index").map_or_else(|| "0".to_owned(), Value::to_string);
-            let known = choices.entry(index).or_insert_with(|| json!({"message": {}, "tool_calls": {}}));
+            let known =
+                choices.entry(index).or_insert_with(|| json!({"message": {}, "tool_calls": {}}));
             let known = known.as_object_mut().unwrap();
             // A message beside a delta (Perplexity) repeats it.
             overlay(known, choice.as_object().unwrap(), &["index", "delta", "message"]);
             let Some(delta) = choice.get("delta").and_then(Value::as_object) else { continue };
             let mut message = known["message"].as_object().unwrap().clone();
-            overlay(&mut message, delta, &["role", "content", "reasoning_content", "reasoning", "refusal", "tool_calls", "reasoning_details"]);
+            overlay(
+                &mut message,
+                delta,
+                &[
+                    "role",
+                    "content",
+                    "reasoning_content",
+                    "reasoning",
+                    "refusal",
+                    "tool_calls",
+                    "reasoning_details",
+                ],
+            );
             for (name, value) in delta {
                 match (name.as_str(), value) {
                     ("content", Value::Array(items)) => {
@@ -63,7 +74,9 @@ fn chat(chunks: &[Value]) -> Value {
                             }
                         }
                     }
-                    ("content" | "reasoning_content" | "reasoning" | "refusal", _) => append(&mut message, name, value),
+                    ("content" | "reasoning_content" | "reasoning" | "refusal", _) => {
+                        append(&mut message, name, value);
+                    }
                     ("reasoning_details", Value::Array(items)) => {
                         let list = message.entry(name.clone()).or_insert_with(|| json!([]));
                         list.as_array_mut().unwrap().extend(items.clone());
@@ -72,8 +85,11 @@ fn chat(chunks: &[Value]) -> Value {
                 }
             }
             known.insert("message".to_owned(), Value::Object(message));
-            for (position, call) in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten().enumerate() {
-                let index = call.get("index").map_or_else(|| position.to_string(), Value::to_string);
+            for (position, call) in
+                delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten().enumerate()
+            {
+                let index =
+                    call.get("index").map_or_else(|| position.to_string(), Value::to_string);
                 let calls = known["tool_calls"].as_object_mut().unwrap();
                 let slot = calls.entry(index).or_insert_with(|| json!({"function": {}}));
                 let slot = slot.as_object_mut().unwrap();
@@ -102,8 +118,11 @@ fn messages(events: &[Value]) -> Value {
             "message_start" => {
                 // Several messages in one stream are one answer, by the name of the first; what
                 // a later one already holds are further blocks.
-                let skip: &[&str] =
-                    if message.is_empty() { &["usage", "content"] } else { &["usage", "content", "id"] };
+                let skip: &[&str] = if message.is_empty() {
+                    &["usage", "content"]
+                } else {
+                    &["usage", "content", "id"]
+                };
                 blocks.extend(event["message"]["content"].as_array().unwrap().iter().map(block));
                 overlay(&mut message, event["message"].as_object().unwrap(), skip);
                 overlay(&mut usage, event["message"]["usage"].as_object().unwrap(), &[]);

@@ -1,7 +1,7 @@
 //! `encode(decode(x)) == x`, in one dialect.
 
-use optimux::wire::vocab::{Dialect, Event};
 use optimux::wire::frame::sse::{Frame, Splitter};
+use optimux::wire::vocab::{Dialect, Event};
 use optimux::wire::{Heading, Target, codec};
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,9 @@ fn requests_lose_nothing() {
             Ok(request) => {
                 let encoded = codec.encode_request(&request, &target(&request.model)).unwrap();
                 let ours: Value = serde_json::from_slice(&encoded.body).unwrap();
-                if let Some(found) = difference(&canonical(ours, &row), &canonical(body.clone(), &row), "") {
+                if let Some(found) =
+                    difference(&canonical(ours, &row), &canonical(body.clone(), &row), "")
+                {
                     findings.push(format!("{}: {found}", row.id));
                 }
             }
@@ -51,12 +53,20 @@ fn canonical(mut body: Value, row: &Row) -> Value {
     }
 }
 
-/// Gemini takes snake_case and camelCase; we write camelCase. Tools of one kind are gathered into
+/// Gemini takes `snake_case` and camelCase; we write camelCase. Tools of one kind are gathered into
 /// one entry. An instruction's role means nothing.
 fn camel(value: Value, under: &str) -> Value {
     let free = matches!(
         under,
-        "args" | "response" | "parameters" | "parametersJsonSchema" | "responseSchema" | "responseJsonSchema" | "modelArmorConfig" | "toolCall" | "toolResponse"
+        "args"
+            | "response"
+            | "parameters"
+            | "parametersJsonSchema"
+            | "responseSchema"
+            | "responseJsonSchema"
+            | "modelArmorConfig"
+            | "toolCall"
+            | "toolResponse"
     );
     match value {
         Value::Object(members) if !free => {
@@ -75,17 +85,23 @@ fn camel(value: Value, under: &str) -> Value {
                     }
                 }
                 let mut member = camel(member, &camel_name);
-                if camel_name == "systemInstruction" && let Some(system) = member.as_object_mut() {
+                if camel_name == "systemInstruction"
+                    && let Some(system) = member.as_object_mut()
+                {
                     system.insert("role".to_owned(), Value::from("user"));
                 }
-                if camel_name == "tools" && let Value::Array(tools) = &member {
+                if camel_name == "tools"
+                    && let Value::Array(tools) = &member
+                {
                     member = gathered(tools);
                 }
                 out.insert(camel_name, member);
             }
             Value::Object(out)
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| camel(item, under)).collect()),
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(|item| camel(item, under)).collect())
+        }
         other => other,
     }
 }
@@ -124,7 +140,9 @@ fn replies_lose_nothing() {
                 Ok(reply) => {
                     let ours = codec.encode_reply(&reply, &Heading::default());
                     let ours: Value = serde_json::from_slice(&ours).unwrap();
-                    if let Some(found) = difference(&filled(ours, row.api), &filled(body, row.api), "") {
+                    if let Some(found) =
+                        difference(&filled(ours, row.api), &filled(body, row.api), "")
+                    {
                         findings.push(format!("{}: {found}", row.id));
                     }
                 }
@@ -139,18 +157,32 @@ fn filled(mut reply: Value, dialect: Dialect) -> Value {
     let object = reply.as_object_mut().unwrap();
     match dialect {
         Dialect::OpenAiChat => {
-            for (name, value) in [("object", json!("chat.completion")), ("created", json!(0)), ("id", json!("")), ("model", json!(""))] {
+            for (name, value) in [
+                ("object", json!("chat.completion")),
+                ("created", json!(0)),
+                ("id", json!("")),
+                ("model", json!("")),
+            ] {
                 object.entry(name).or_insert(value);
             }
-            for (position, choice) in object["choices"].as_array_mut().unwrap().iter_mut().enumerate() {
+            for (position, choice) in
+                object["choices"].as_array_mut().unwrap().iter_mut().enumerate()
+            {
                 let choice = choice.as_object_mut().unwrap();
                 choice.entry("index").or_insert(json!(position));
                 if let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) {
                     message.entry("role").or_insert(json!("assistant"));
-                    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+                    for call in message
+                        .get_mut("tool_calls")
+                        .and_then(Value::as_array_mut)
+                        .into_iter()
+                        .flatten()
+                    {
                         call.as_object_mut().unwrap().entry("type").or_insert(json!("function"));
                         // A call without arguments (OpenRouter) is a call with none.
-                        if let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) {
+                        if let Some(function) =
+                            call.get_mut("function").and_then(Value::as_object_mut)
+                        {
                             function.entry("arguments").or_insert(json!("{}"));
                         }
                     }
@@ -161,7 +193,9 @@ fn filled(mut reply: Value, dialect: Dialect) -> Value {
             object.entry("stop_sequence").or_insert(Value::Null);
         }
         Dialect::Gemini => {
-            for candidate in object.get_mut("candidates").and_then(Value::as_array_mut).into_iter().flatten() {
+            for candidate in
+                object.get_mut("candidates").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 if let Some(content) = candidate.get_mut("content").and_then(Value::as_object_mut) {
                     content.entry("role").or_insert(json!("model"));
                 }
@@ -193,7 +227,9 @@ fn events(row: &Row, chunks: &[&[u8]]) -> Result<(Vec<Vec<Event>>, bool), String
     let mut batches = Vec::new();
     for (event, data) in frames(chunks) {
         let mut batch = Vec::new();
-        reader.read(&Frame { event: &event, data: &data }, &mut batch).map_err(|why| format!("{}: {why}", row.id))?;
+        reader
+            .read(&Frame { event: &event, data: &data }, &mut batch)
+            .map_err(|why| format!("{}: {why}", row.id))?;
         batches.push(batch);
     }
     let mut last = Vec::new();
@@ -206,7 +242,10 @@ fn events(row: &Row, chunks: &[&[u8]]) -> Result<(Vec<Vec<Event>>, bool), String
 fn streams_lose_nothing() {
     let (mut checked, mut findings) = (0, Vec::new());
     for row in rows() {
-        let Some(text) = row.stream.as_ref().filter(|text| row.status < 400 && !text.is_empty()) else { continue };
+        let Some(text) = row.stream.as_ref().filter(|text| row.status < 400 && !text.is_empty())
+        else {
+            continue;
+        };
         checked += 1;
         let (batches, ended) = match events(&row, &[text.as_bytes()]) {
             Ok(read) => read,
@@ -223,7 +262,8 @@ fn streams_lose_nothing() {
             findings.push(format!("{}: did not end", row.id));
             continue;
         }
-        let mut writer = codec(row.api).writer(Heading { include_usage: true, ..Heading::default() });
+        let mut writer =
+            codec(row.api).writer(Heading { include_usage: true, ..Heading::default() });
         let mut out = Vec::new();
         for batch in &batches {
             writer.write(batch, &mut out);

@@ -1,0 +1,321 @@
+//! Whatever the first deployment does, the caller gets the second one's answer or one clear error.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::house::{
+    Gateway, Provider, Received, STREAM_HEAD, chain, chunk, completion, delta, end_chunks,
+    eventually, good, respond,
+};
+
+fn request(stream: bool) -> Value {
+    json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": stream})
+}
+
+type Accident = fn(&mut TcpStream, &Received, usize);
+
+/// Faults before anything of the answer came.
+const EARLY: &[(&str, Accident)] = &[
+    ("closes before headers", |_, _, _| {}),
+    ("status 429", |socket, _, _| {
+        respond(
+            socket,
+            429,
+            "retry-after: 30\r\n",
+            "application/json",
+            br#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#,
+        );
+    }),
+    ("status 500", |socket, _, _| respond(socket, 500, "", "text/html", b"<html>oops</html>")),
+    ("status 503", |socket, _, _| {
+        respond(socket, 503, "", "application/json", br#"{"error":{"message":"overloaded"}}"#);
+    }),
+    ("status 401", |socket, _, _| {
+        respond(socket, 401, "", "application/json", br#"{"error":{"message":"Incorrect API key provided: sk-secret","code":"invalid_api_key"}}"#);
+    }),
+    ("status 302", |socket, _, _| {
+        respond(socket, 302, "location: http://127.0.0.1:1/\r\n", "text/html", b"");
+    }),
+    ("hangs", |_, _, _| std::thread::sleep(Duration::from_secs(5))),
+    ("breaks off after headers", |socket, _, _| {
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+    }),
+    ("hangs after headers", |socket, _, _| {
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        std::thread::sleep(Duration::from_secs(5));
+    }),
+    ("an error in a 200 body", |socket, _, _| {
+        respond(
+            socket,
+            200,
+            "",
+            "application/json",
+            br#"{"error":{"message":"Provider returned error","code":502}}"#,
+        );
+    }),
+    ("an error as the first event", |socket, _, _| {
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        chunk(socket, b": PROCESSING\n\n");
+        chunk(socket, b"data: {\"error\":{\"message\":\"no\",\"code\":502}}\n\n");
+        end_chunks(socket);
+    }),
+    ("not HTTP at all", |socket, _, _| {
+        let _ = socket.write_all(b"SSH-2.0-OpenSSH\r\n");
+    }),
+    ("half a JSON body", |socket, _, _| {
+        let whole = completion("m", "never");
+        let _ = socket.write_all(
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                whole.len()
+            )
+            .as_bytes(),
+        );
+        let _ = socket.write_all(&whole[..whole.len() / 2]);
+        let _ = socket.shutdown(Shutdown::Both);
+    }),
+];
+
+#[test]
+fn the_second_deployment_answers() {
+    for (name, accident) in EARLY {
+        for stream in [false, true] {
+            let first = Provider::start(accident);
+            let second = Provider::start(good("from the second"));
+            let gateway = Gateway::start(&chain(&[&first, &second]));
+            let reply = gateway.chat(&request(stream));
+            assert_eq!(reply.status, 200, "{name}, stream {stream}: {}", reply.text());
+            assert_eq!(reply.said(), "from the second", "{name}, stream {stream}");
+            assert!(reply.whole, "{name}");
+            assert_eq!(reply.header("x-optimux-provider"), "p1", "{name}");
+            assert_eq!(reply.header("x-optimux-attempts"), "2", "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_connection_goes_to_the_second() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let mut first = Provider::start(|_, _, _| {});
+    first.base = base;
+    let second = Provider::start(good("from the second"));
+    let gateway = Gateway::start(&chain(&[&first, &second]));
+    for stream in [false, true] {
+        assert_eq!(gateway.chat(&request(stream)).said(), "from the second");
+    }
+}
+
+#[test]
+fn one_clear_error_when_all_fail() {
+    for (name, accident) in EARLY.iter().filter(|(name, _)| !name.contains("hangs")) {
+        let only = Provider::start(accident);
+        let gateway = Gateway::start(&chain(&[&only]));
+        let reply = gateway.chat(&request(false));
+        assert!((502..=504).contains(&reply.status), "{name}: {}", reply.status);
+        let error = &reply.json()["error"];
+        assert_eq!(error["type"], "service_unavailable_error", "{name}");
+        assert!(
+            !reply.text().contains("sk-secret"),
+            "{name}: what a provider says of our key is not the caller's"
+        );
+    }
+}
+
+#[test]
+fn a_fault_after_the_first_byte_is_an_error_event() {
+    let accidents: &[(&str, Accident)] = &[
+        ("cut", |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &delta("m", &json!({"content": "half an"}), None));
+            let _ = socket.shutdown(Shutdown::Both);
+        }),
+        ("cut inside an event", |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &delta("m", &json!({"content": "half an"}), None));
+            chunk(socket, b"data: {\"id\":\"chatc");
+            let _ = socket.shutdown(Shutdown::Both);
+        }),
+        ("stall", |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &delta("m", &json!({"content": "half an"}), None));
+            std::thread::sleep(Duration::from_secs(5));
+        }),
+        ("ends too early", |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &delta("m", &json!({"content": "half an"}), None));
+            end_chunks(socket);
+        }),
+        ("error event", |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &delta("m", &json!({"content": "half an"}), None));
+            chunk(socket, b"data: {\"error\":{\"message\":\"server had an error\",\"type\":\"server_error\"}}\n\n");
+            end_chunks(socket);
+        }),
+    ];
+    for (name, accident) in accidents {
+        for include_usage in [false, true] {
+            let first = Provider::start(accident);
+            let second = Provider::start(good("never"));
+            let gateway = Gateway::start(&chain(&[&first, &second]));
+            let mut body = request(true);
+            body["stream_options"] = json!({"include_usage": include_usage});
+            let reply = gateway.chat(&body);
+            assert_eq!(reply.status, 200, "{name}");
+            assert!(reply.whole, "{name}: the body itself must end properly");
+            assert_eq!(second.count(), 0, "{name}: no bytes of two attempts");
+            let text = reply.text();
+            assert!(text.contains("half an"), "{name}");
+            let last = text.rsplit("data: ").next().unwrap();
+            let last: Value = serde_json::from_str(last.trim())
+                .unwrap_or_else(|why| panic!("{name}: {why}: {text}"));
+            assert!(last["error"]["message"].is_string(), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_request_is_not_tried_elsewhere() {
+    let first = Provider::start(|socket, _, _| {
+        respond(socket, 400, "", "application/json", br#"{"error":{"message":"'temperature' is not supported","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#);
+    });
+    let second = Provider::start(good("never"));
+    let gateway = Gateway::start(&chain(&[&first, &second]));
+    let reply = gateway.chat(&request(false));
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.json()["error"]["message"], "'temperature' is not supported");
+    assert_eq!(reply.json()["error"]["param"], "temperature");
+    assert_eq!(second.count(), 0);
+}
+
+#[test]
+fn a_request_too_long_for_one_model_goes_to_another() {
+    let first = Provider::start(|socket, _, _| {
+        respond(socket, 400, "", "application/json", br#"{"error":{"message":"This model's maximum context length is 8192 tokens.","type":"invalid_request_error","code":"context_length_exceeded"}}"#);
+    });
+    let second = Provider::start(good("I can read that"));
+    let gateway = Gateway::start(&chain(&[&first, &second]));
+    assert_eq!(gateway.chat(&request(false)).said(), "I can read that");
+    let alone = Gateway::start(&chain(&[&first]));
+    let reply = alone.chat(&request(false));
+    assert_eq!(
+        (reply.status, reply.json()["error"]["code"].as_str()),
+        (400, Some("context_length_exceeded"))
+    );
+}
+
+#[test]
+fn fallback_models_answer_when_every_deployment_is_down() {
+    let down = Provider::start(|socket, _, _| respond(socket, 500, "", "text/plain", b"no"));
+    let other = Provider::start(good("the fallback"));
+    let config = format!(
+        "[providers.a]\nbase_url = \"{}/v1\"\n[providers.b]\nbase_url = \"{}/v1\"\n\
+         [[models]]\nid = \"one\"\ndeployments = [{{ provider = \"a\" }}]\n\
+         [[models]]\nid = \"two\"\ndeployments = [{{ provider = \"b\" }}]\n\
+         [routes.fallback]\none = [\"two\"]\n",
+        down.base, other.base
+    );
+    let gateway = Gateway::start(&config);
+    let reply =
+        gateway.chat(&json!({"model": "one", "messages": [{"role": "user", "content": "hi"}]}));
+    assert_eq!(reply.said(), "the fallback");
+    assert_eq!(reply.header("x-optimux-model"), "two");
+}
+
+#[test]
+fn a_pause_that_a_provider_asks_for_is_kept() {
+    let provider = Provider::start(|socket, _, number| {
+        if number == 0 {
+            respond(
+                socket,
+                429,
+                "retry-after: 1\r\n",
+                "application/json",
+                br#"{"error":{"message":"slow"}}"#,
+            );
+        } else {
+            respond(socket, 200, "", "application/json", &completion("m", "now"));
+        }
+    });
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let started = std::time::Instant::now();
+    assert_eq!(gateway.chat(&request(false)).said(), "now");
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    // A longer pause than we would wait is passed on.
+    let busy = Provider::start(|socket, _, _| {
+        respond(socket, 429, "retry-after: 40\r\n", "application/json", b"{}");
+    });
+    let gateway = Gateway::start(&chain(&[&busy]));
+    let reply = gateway.chat(&request(false));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "40"));
+    assert_eq!(busy.count(), 1);
+}
+
+#[test]
+fn a_deployment_that_fails_is_left_alone_and_taken_back() {
+    let mut healed = false;
+    let flaky = Provider::start(|socket, request, number| {
+        if number < 5 {
+            respond(socket, 500, "", "text/plain", b"no");
+        } else {
+            good("healed")(socket, request, number);
+        }
+    });
+    let spare = Provider::start(good("spare"));
+    let gateway = Gateway::start(&chain(&[&flaky, &spare]));
+    for _ in 0..5 {
+        assert_eq!(gateway.chat(&request(false)).said(), "spare");
+    }
+    assert_eq!(flaky.count(), 5);
+    assert_eq!(
+        gateway.chat(&request(false)).header("x-optimux-attempts"),
+        "1",
+        "tripped: not even tried"
+    );
+    eventually("the breaker lets a probe through", || {
+        healed |= gateway.chat(&request(false)).said() == "healed";
+        healed
+    });
+}
+
+#[test]
+fn a_caller_that_leaves_ends_the_providers_work() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    for stream in [true, false] {
+        let gone = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&gone);
+        let provider = Provider::start(move |socket, _, _| {
+            if stream {
+                let _ = socket.write_all(STREAM_HEAD.as_bytes());
+                chunk(socket, &delta("m", &json!({"content": "begun"}), None));
+            }
+            // Reading ends when the gateway hangs up.
+            let mut buffer = [0; 1];
+            let _ = std::io::Read::read(socket, &mut buffer);
+            seen.store(true, Ordering::SeqCst);
+        });
+        let gateway =
+            Gateway::start(&chain(&[&provider]).replace("400ms", "20s").replace("3s", "20s"));
+        let body = request(stream).to_string();
+        let mut socket = TcpStream::connect(gateway.base.trim_start_matches("http://")).unwrap();
+        write!(
+            socket,
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+            crate::house::KEY,
+            body.len()
+        )
+        .unwrap();
+        eventually("the provider is asked", || provider.count() == 1);
+        if stream {
+            let mut buffer = [0; 4096];
+            assert!(std::io::Read::read(&mut socket, &mut buffer).unwrap() > 0);
+        }
+        drop(socket);
+        eventually("the provider is let go", || gone.load(Ordering::SeqCst));
+    }
+}

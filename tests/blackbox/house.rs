@@ -1,0 +1,347 @@
+//! The gateway as a process, and providers that do exactly what a script says, byte by byte.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The administrator's key of every gateway under test, which may also call models.
+pub const KEY: &str = "sk-optimux-testtesttesttesttesttesttesttesttesttesttes";
+
+/// Waits for a condition, with a deadline.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < until, "never came true: {what}");
+        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A gateway process with a folder of its own.
+pub struct Gateway {
+    pub base: String,
+    pub folder: PathBuf,
+    child: Child,
+}
+
+impl Gateway {
+    pub fn start(config: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("optimux-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        std::fs::write(
+            folder.join("optimux.toml"),
+            format!("[admin]\nkey_env = \"TEST_ADMIN_KEY\"\n{config}"),
+        )
+        .unwrap();
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_optimux"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_API_KEY")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(["serve", "--listen", &address.to_string()])
+            .env("TEST_ADMIN_KEY", KEY)
+            .env("OPTIMUX_SERVER__WORKERS", "2")
+            .current_dir(&folder)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let gateway = Self { base: format!("http://{address}"), folder, child };
+        eventually("the gateway answers", || TcpStream::connect(address).is_ok());
+        gateway
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    /// Runs a command of the binary in the gateway's folder; its standard output.
+    pub fn command(&self, arguments: &[&str]) -> String {
+        let done = Command::new(env!("CARGO_BIN_EXE_optimux"))
+            .args(arguments)
+            .current_dir(&self.folder)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    pub fn post(&self, path: &str, key: &str, body: impl Into<Vec<u8>>) -> Reply {
+        send(client().post(format!("{}{path}", self.base)).bearer_auth(key).body(body.into()))
+    }
+
+    pub fn chat(&self, body: &Value) -> Reply {
+        self.post("/v1/chat/completions", KEY, body.to_string())
+    }
+
+    pub fn get(&self, path: &str, key: &str) -> Reply {
+        send(client().get(format!("{}{path}", self.base)).bearer_auth(key))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+        let _cleared = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// An answer, read to its end.
+pub struct Reply {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Vec<u8>,
+    /// The body came to its proper end.
+    pub whole: bool,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The `data` of each event.
+    pub fn events(&self) -> Vec<Value> {
+        self.text()
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .filter(|data| *data != "[DONE]")
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
+    }
+
+    /// The text of a chat stream or answer.
+    pub fn said(&self) -> String {
+        let pieces = |name: &str, all: &[Value]| -> String {
+            all.iter()
+                .filter_map(|one| {
+                    one.pointer(&format!("/choices/0/{name}/content"))?.as_str().map(str::to_owned)
+                })
+                .collect()
+        };
+        if self.header("content-type").starts_with("text/event-stream") {
+            pieces("delta", &self.events())
+        } else {
+            pieces("message", &[self.json()])
+        }
+    }
+}
+
+pub fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap())
+}
+
+pub fn client() -> reqwest::Client {
+    optimux::boot::prepare();
+    reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap()
+}
+
+pub fn send(request: reqwest::RequestBuilder) -> Reply {
+    runtime().block_on(async {
+        let mut response = request.header("content-type", "application/json").send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut body = Vec::new();
+        let whole = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        Reply { status, headers, body, whole }
+    })
+}
+
+/// A request as a scripted provider received it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// A provider on a raw socket.
+pub struct Provider {
+    pub base: String,
+    pub received: Arc<Mutex<Vec<Received>>>,
+}
+
+/// What a script does with a connection once a request has been read.
+pub type Script = dyn Fn(&mut TcpStream, &Received, usize) + Send + Sync;
+
+impl Provider {
+    /// `script` gets the socket, the request and its number, from 0; the connection closes after it.
+    pub fn start(
+        script: impl Fn(&mut TcpStream, &Received, usize) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let script: Arc<Script> = Arc::new(script);
+        let count = Arc::new(AtomicUsize::new(0));
+        let all = Arc::clone(&received);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let Ok(mut socket) = socket else { continue };
+                let (script, all, count) =
+                    (Arc::clone(&script), Arc::clone(&all), Arc::clone(&count));
+                std::thread::spawn(move || {
+                    let Some(request) = read_request(&mut socket) else { return };
+                    all.lock().unwrap().push(request.clone());
+                    script(&mut socket, &request, count.fetch_add(1, Ordering::SeqCst));
+                });
+            }
+        });
+        Self { base, received }
+    }
+
+    pub fn count(&self) -> usize {
+        self.received.lock().unwrap().len()
+    }
+
+    pub fn last(&self) -> Received {
+        self.received.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+fn read_request(socket: &mut TcpStream) -> Option<Received> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 65_536];
+    loop {
+        let read = socket.read(&mut buffer).ok().filter(|read| *read > 0)?;
+        bytes.extend_from_slice(&buffer[..read]);
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+            let length: usize = head
+                .lines()
+                .find_map(|line| {
+                    line.to_lowercase()
+                        .strip_prefix("content-length:")
+                        .map(|n| n.trim().parse().unwrap())
+                })
+                .unwrap_or(0);
+            let mut body = bytes[end + 4..].to_vec();
+            while body.len() < length {
+                let read = socket.read(&mut buffer).ok().filter(|read| *read > 0)?;
+                body.extend_from_slice(&buffer[..read]);
+            }
+            return Some(Received { head, body });
+        }
+    }
+}
+
+/// A whole answer.
+pub fn respond(socket: &mut TcpStream, status: u16, extra: &str, kind: &str, body: &[u8]) {
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n{extra}\r\n",
+        body.len()
+    );
+    let _gone = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(body));
+}
+
+pub const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// One chunk of a chunked body. `false` when the other end is gone.
+pub fn chunk(socket: &mut TcpStream, data: &[u8]) -> bool {
+    let mut framed = format!("{:x}\r\n", data.len()).into_bytes();
+    framed.extend_from_slice(data);
+    framed.extend_from_slice(b"\r\n");
+    socket.write_all(&framed).and_then(|()| socket.flush()).is_ok()
+}
+
+pub fn end_chunks(socket: &mut TcpStream) {
+    let _gone = socket.write_all(b"0\r\n\r\n");
+}
+
+/// A chat completion that says `text`.
+pub fn completion(model: &str, text: &str) -> Vec<u8> {
+    serde_json::json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text, "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// A chunk of a chat stream.
+pub fn delta(model: &str, delta: &Value, finish: Option<&str>) -> Vec<u8> {
+    let chunk = serde_json::json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]
+    });
+    format!("data: {chunk}\n\n").into_bytes()
+}
+
+/// Answers well, as a stream or whole, whichever was asked for.
+pub fn good(text: &'static str) -> impl Fn(&mut TcpStream, &Received, usize) + Send + Sync {
+    move |socket, request, _| {
+        if request.json()["stream"] == true {
+            let _gone = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(
+                socket,
+                &delta("m", &serde_json::json!({"role": "assistant", "content": ""}), None),
+            );
+            chunk(socket, &delta("m", &serde_json::json!({"content": text}), None));
+            chunk(socket, &delta("m", &serde_json::json!({}), Some("stop")));
+            chunk(socket, b"data: [DONE]\n\n");
+            end_chunks(socket);
+        } else {
+            respond(socket, 200, "", "application/json", &completion("m", text));
+        }
+    }
+}
+
+/// A configuration in which the model `m` is at each of these chat providers, in order.
+pub fn chain(providers: &[&Provider]) -> String {
+    use std::fmt::Write as _;
+    let mut config = String::from(
+        "[upstream]\nfirst_byte_timeout = \"400ms\"\nidle_timeout = \"400ms\"\nconnect_timeout = \"400ms\"\n",
+    );
+    let mut places = Vec::new();
+    for (index, provider) in providers.iter().enumerate() {
+        writeln!(
+            config,
+            "[providers.p{index}]\nbase_url = \"{}/v1\"\ndialect = \"openai-chat\"",
+            provider.base
+        )
+        .unwrap();
+        places.push(format!("{{ provider = \"p{index}\", model = \"m\" }}"));
+    }
+    format!(
+        "[server]\nrequest_timeout = \"3s\"\n{config}[[models]]\nid = \"m\"\ndeployments = [{}]\n",
+        places.join(", ")
+    )
+}
