@@ -224,6 +224,7 @@ pub async fn serve(file: Option<&Path>, listen: Option<&str>) -> Result<(), Fail
         })
     })
     .workers(workers)
+    .on_connect(send_at_once)
     .backlog(4096)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(10))
@@ -236,6 +237,15 @@ pub async fn serve(file: Option<&Path>, listen: Option<&str>) -> Result<(), Fail
         simulation.stop(false).await;
     }
     Ok(())
+}
+
+/// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
+fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions) {
+    if let Some(socket) = connection.downcast_ref::<tokio::net::TcpStream>()
+        && let Err(why) = socket.set_nodelay(true)
+    {
+        tracing::debug!(%why, "TCP_NODELAY cannot be set");
+    }
 }
 
 fn worker(shared: Shared) -> Result<App, Failure> {

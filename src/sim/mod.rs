@@ -42,6 +42,12 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
             .route("/sim/scripts", web::delete().to(script::clear))
     })
     .workers(workers)
+    .on_connect(|connection, _| {
+        if let Some(socket) = connection.downcast_ref::<tokio::net::TcpStream>() {
+            // Only a socket that is gone already refuses.
+            let _gone = socket.set_nodelay(true);
+        }
+    })
     .disable_signals()
     .listen(listener)?
     .run();

@@ -238,7 +238,7 @@ impl Provider {
 
 fn read_request(socket: &mut TcpStream) -> Option<Received> {
     let mut bytes = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     loop {
         let read = socket.read(&mut buffer).ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&buffer[..read]);

@@ -86,12 +86,15 @@ pub(super) fn usage_value(usage: &Usage) -> Value {
     if let Some(raw) = usage.raw_in(DIALECT) {
         return raw.clone();
     }
-    json!({
-        "input_tokens": usage.input,
-        "cache_creation_input_tokens": usage.cache_write,
-        "cache_read_input_tokens": usage.cache_read,
-        "output_tokens": usage.completion(),
-    })
+    let mut value = Builder::new();
+    value.set("input_tokens", usage.input);
+    value.set("cache_creation_input_tokens", usage.cache_write);
+    value.set("cache_read_input_tokens", usage.cache_read);
+    value.set("output_tokens", usage.completion());
+    if usage.thought > 0 {
+        value.set("output_tokens_details", json!({ "thinking_tokens": usage.thought }));
+    }
+    value.done()
 }
 
 pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {

@@ -95,7 +95,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
         }
     }
     decode_choice(&mut object, &mut request)?;
-    decode_reasoning(&mut object, &mut request)?;
+    decode_reasoning(&mut object, &mut request);
     if let Some(mut metadata) = object.object("metadata")? {
         request.user = metadata.string("user_id")?;
         if !metadata.is_spent() || request.user.is_none() {
@@ -171,7 +171,7 @@ fn decode_choice(object: &mut Object, request: &mut Request) -> Result<(), Malfo
     Ok(())
 }
 
-fn decode_reasoning(object: &mut Object, request: &mut Request) -> Result<(), Malformed> {
+fn decode_reasoning(object: &mut Object, request: &mut Request) {
     let mut reasoning = Reasoning::default();
     if let Some(thinking) = object.peek("thinking") {
         let kind = thinking.get("type").and_then(Value::as_str).unwrap_or_default();
@@ -196,7 +196,6 @@ fn decode_reasoning(object: &mut Object, request: &mut Request) -> Result<(), Ma
         object.keep_spelling("output_config");
     }
     request.reasoning = (reasoning != Reasoning::default()).then_some(reasoning);
-    Ok(())
 }
 
 // === writing ===

@@ -72,7 +72,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
         }
     }
     if let Some(config) = object.take_either(["toolConfig", "tool_config"]) {
-        decode_choice(config, &mut object, &mut request)?;
+        decode_choice(config, &mut object, &mut request);
     }
     request.model = object.string("model")?.unwrap_or_default();
     request.extra = object.finish(DIALECT);
@@ -198,11 +198,7 @@ fn decode_tools(mut tool: Object, request: &mut Request) -> Result<(), Malformed
     Ok(())
 }
 
-fn decode_choice(
-    config: Value,
-    object: &mut Object,
-    request: &mut Request,
-) -> Result<(), Malformed> {
+fn decode_choice(config: Value, object: &mut Object, request: &mut Request) {
     let calling = config
         .get("functionCallingConfig")
         .or_else(|| config.get("function_calling_config"))
@@ -228,7 +224,6 @@ fn decode_choice(
     if encode_choice(request.tool_choice.as_ref()).as_ref() != Some(&config) {
         object.spell("toolConfig", config);
     }
-    Ok(())
 }
 
 // === writing ===
