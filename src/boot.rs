@@ -12,10 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::{Identities, Plans, keys};
-use crate::app::{App, Shared};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::{self, Catalogue, DeploymentEntry, ProviderEntry, Sources};
 use crate::config::{self, Config};
+use crate::gateway::{App, Shared};
 use crate::router::Heuristic;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -166,7 +166,11 @@ fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
 ///
 /// # Errors
 /// What keeps it from starting, in one line.
-pub async fn serve(file: Option<&Path>, listen: Option<&str>) -> Result<(), Failure> {
+pub async fn serve(
+    file: Option<&Path>,
+    listen: Option<&str>,
+    say: fn(&str),
+) -> Result<(), Failure> {
     let Ground { config, plans, store } = ground(file).await?;
     crate::telemetry::log::start(config.log.json);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
@@ -204,7 +208,7 @@ pub async fn serve(file: Option<&Path>, listen: Option<&str>) -> Result<(), Fail
         body_limit_bytes: config.server.body_limit_bytes,
     };
     watch_identities(shared.identities.clone());
-    greet(&shared, &address.to_string(), simulation.is_some()).await?;
+    say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
 
     let workers = config
         .server
@@ -277,11 +281,10 @@ fn watch_identities(identities: Identities) {
 }
 
 /// Says what runs. On a fresh store with simulated models, also makes the first key.
-async fn greet(shared: &Shared, address: &str, simulated: bool) -> Result<(), Failure> {
+async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<String, Failure> {
     let models = shared.catalogue.models().len();
     if !simulated {
-        tracing::info!(%address, models, "optimux is listening");
-        return Ok(());
+        return Ok(format!("optimux is listening on http://{address} with {models} models"));
     }
     let mut text = format!(
         "\noptimux is listening on http://{address}\n\
@@ -305,6 +308,5 @@ async fn greet(shared: &Shared, address: &str, simulated: bool) -> Result<(), Fa
     } else {
         text.push_str("\nMake another key with: optimux key create --account first\n");
     }
-    crate::cli::say(&text);
-    Ok(())
+    Ok(text)
 }

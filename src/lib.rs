@@ -2,7 +2,6 @@
 //! walks through them; ARCHITECTURE.md is the map.
 #![forbid(unsafe_code)]
 
-pub mod app;
 pub mod boot;
 pub mod cli;
 pub mod config;

@@ -15,6 +15,6 @@ pub struct Serve {
 
 impl Serve {
     pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
-        boot::serve(config, self.listen.as_deref()).await
+        boot::serve(config, self.listen.as_deref(), super::say).await
     }
 }

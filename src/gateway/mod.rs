@@ -1,12 +1,12 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
+mod app;
 mod models;
 mod route;
 
 use tokio::time::Instant;
 
 use crate::admit::Caller;
-use crate::app::App;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::router::{self, Decision, Dial, Features, Health, Needs};
@@ -14,6 +14,7 @@ use crate::upstream::{self, Answer};
 use crate::wire::Inbound;
 use crate::wire::vocab::Dialect;
 
+pub use app::{App, Shared};
 pub use models::{ListedModel, list_models};
 pub use route::explain;
 

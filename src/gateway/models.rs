@@ -1,6 +1,6 @@
 //! What can be asked for.
 
-use crate::app::App;
+use super::App;
 use crate::catalogue::{Mode, Model, Tier};
 use crate::router::Dial;
 

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::decide;
+use super::{App, decide};
 use crate::admit::Caller;
-use crate::app::App;
 use crate::base::Error;
 use crate::router::Explanation;
 use crate::wire::Inbound;

@@ -9,7 +9,7 @@ mod respond;
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::app::App;
+use crate::gateway::App;
 
 /// Every route. Each path also answers under `/api`.
 pub fn routes(config: &mut ServiceConfig) {

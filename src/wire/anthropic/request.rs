@@ -377,6 +377,7 @@ fn encode_messages(request: &Request, at_home: bool, lost: &mut Losses) -> Vec<V
         // A prefill must not end in white space.
         text.truncate(text.trim_end().len());
     }
+    pair_results(&mut merged);
     for (assistant, mut blocks) in merged {
         let role = if assistant { "assistant" } else { "user" };
         if !assistant {
@@ -396,6 +397,59 @@ fn encode_messages(request: &Request, at_home: bool, lost: &mut Losses) -> Vec<V
         messages.push(json!({"role": role, "content": content}));
     }
     messages
+}
+
+/// Every call needs its result in the next message, by an id of letters, digits, `_` and `-`.
+/// Clients misspell ids (seen with Z.AI's, which hold a sign) and cut conversations short.
+fn pair_results(messages: &mut [(bool, Vec<Value>)]) {
+    let id_of = |block: &Value, kind: &str, name: &str| -> Option<String> {
+        (block.get("type").and_then(Value::as_str) == Some(kind))
+            .then(|| block.get(name).and_then(Value::as_str).map(str::to_owned))
+            .flatten()
+    };
+    for (_, blocks) in messages.iter_mut() {
+        for block in blocks.iter_mut().filter_map(Value::as_object_mut) {
+            for name in ["id", "tool_use_id"] {
+                if let Some(Value::String(id)) = block.get_mut(name) {
+                    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                    if id.contains(odd) {
+                        *id = id.replace(odd, "_");
+                    }
+                }
+            }
+        }
+    }
+    for at in 1..messages.len() {
+        let (before, rest) = messages.split_at_mut(at);
+        let (Some((true, calling)), Some((false, answering))) = (before.last(), rest.first_mut())
+        else {
+            continue;
+        };
+        let mut open: Vec<String> =
+            calling.iter().filter_map(|block| id_of(block, "tool_use", "id")).collect();
+        let mut strays = Vec::new();
+        for (position, block) in answering.iter().enumerate() {
+            if let Some(id) = id_of(block, "tool_result", "tool_use_id") {
+                match open.iter().position(|known| *known == id) {
+                    Some(known) => {
+                        open.remove(known);
+                    }
+                    None => strays.push(position),
+                }
+            }
+        }
+        let mut open = open.into_iter();
+        for position in strays {
+            if let (Some(id), Some(block)) =
+                (open.next(), answering.get_mut(position).and_then(Value::as_object_mut))
+            {
+                block.insert("tool_use_id".to_owned(), Value::from(id));
+            }
+        }
+        answering.extend(open.map(|id| {
+            json!({"type": "tool_result", "tool_use_id": id, "content": "No result.", "is_error": true})
+        }));
+    }
 }
 
 fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut Builder) {
