@@ -60,7 +60,8 @@ impl Gateway {
             .spawn()
             .unwrap();
         let gateway = Self { base: format!("http://{address}"), folder, child };
-        eventually("the gateway answers", || TcpStream::connect(address).is_ok());
+        eventually("the gateway listens", || TcpStream::connect(address).is_ok());
+        assert_eq!(gateway.get("/readyz", "").status, 200);
         gateway
     }
 
@@ -344,4 +345,80 @@ pub fn chain(providers: &[&Provider]) -> String {
         "[server]\nrequest_timeout = \"3s\"\n{config}[[models]]\nid = \"m\"\ndeployments = [{}]\n",
         places.join(", ")
     )
+}
+
+/// A private PostgreSQL server, gone when dropped.
+pub struct Postgres {
+    pub url: String,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Postgres {
+    /// `None` where PostgreSQL is not installed.
+    pub fn start() -> Option<Self> {
+        let tools = std::fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+            .chain(std::env::split_paths(&std::env::var_os("PATH")?))
+            .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())?;
+        let folder = std::env::temp_dir().join(format!("optimux-pg-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // PostgreSQL refuses to run as root.
+        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        if root {
+            let done = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
+            assert!(done.success());
+        }
+        let run = |tool: &str| {
+            let mut command = if root {
+                let mut command = Command::new("runuser");
+                command.args(["-u", "postgres", "--"]).arg(tools.join(tool));
+                command
+            } else {
+                Command::new(tools.join(tool))
+            };
+            command.current_dir("/tmp").stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let data = folder.join("data");
+        let made =
+            run("initdb").args(["-U", "optimux", "-A", "trust", "-N", "-D"]).arg(&data).status();
+        assert!(made.unwrap().success(), "initdb");
+        let child = run("postgres")
+            .arg("-D")
+            .arg(&data)
+            .args([
+                "-p",
+                &port.to_string(),
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "fsync=off",
+                "-k",
+            ])
+            .arg(&folder)
+            .spawn()
+            .unwrap();
+        let server =
+            Self { url: format!("postgres://optimux@127.0.0.1:{port}/postgres"), folder, child };
+        eventually("PostgreSQL answers", || {
+            run("psql")
+                .args([&server.url, "-c", "SELECT 1"])
+                .status()
+                .is_ok_and(|done| done.success())
+        });
+        Some(server)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // runuser passes the signal on.
+        let _stopped = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _reaped = self.child.wait();
+        let _cleared = std::fs::remove_dir_all(&self.folder);
+    }
 }

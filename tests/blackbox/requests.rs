@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Provider, STREAM_HEAD, chain, chunk, client, completion, end_chunks, eventually,
-    good, respond, send,
+    Gateway, KEY, Postgres, Provider, STREAM_HEAD, chain, chunk, client, completion, end_chunks,
+    eventually, good, respond, send,
 };
 
 #[test]
@@ -192,9 +192,26 @@ fn every_way_to_present_a_key() {
 }
 
 #[test]
-fn keys_are_made_rotated_and_revoked() {
+fn keys_are_made_rotated_and_revoked_on_sqlite() {
+    keys_are_made_rotated_and_revoked("sqlite://optimux.db");
+    let gateway = Gateway::start("");
+    let key = gateway.command(&["key", "create", "--account", "first"]);
+    let store = std::fs::read(gateway.folder.join("optimux.db")).unwrap();
+    assert!(memchr::memmem::find(&store, key.as_bytes()).is_none(), "only its hash is kept");
+}
+
+#[test]
+fn keys_are_made_rotated_and_revoked_on_postgresql() {
+    let Some(postgres) = Postgres::start() else {
+        eprintln!("skipped keys_are_made_rotated_and_revoked_on_postgresql: no initdb here");
+        return;
+    };
+    keys_are_made_rotated_and_revoked(&postgres.url);
+}
+
+fn keys_are_made_rotated_and_revoked(store: &str) {
     let provider = Provider::start(good("fine"));
-    let gateway = Gateway::start(&chain(&[&provider]));
+    let gateway = Gateway::start(&format!("[store]\nurl = \"{store}\"\n{}", chain(&[&provider])));
     let ask = |key: &str| {
         gateway
             .post(
@@ -213,8 +230,6 @@ fn keys_are_made_rotated_and_revoked() {
     assert!(key.starts_with("sk-optimux-") && key.len() == 11 + 43);
     assert_eq!(ask(key), 200);
     assert!(!gateway.command(&["key", "list"]).contains(key), "shown once");
-    let store = std::fs::read(gateway.folder.join("optimux.db")).unwrap();
-    assert!(memchr::memmem::find(&store, key.as_bytes()).is_none(), "only its hash is kept");
 
     let rotated: Value =
         serde_json::from_str(&gateway.command(&["key", "rotate", id, "--json"])).unwrap();
