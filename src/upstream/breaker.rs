@@ -28,7 +28,7 @@ pub struct Breaker {
     resting_until: Option<Instant>,
 }
 
-/// Leave to try. Every permit is reported on, by [`Breaker::succeeded`] or [`Breaker::failed`],
+/// Leave to try. Every permit is reported on, as succeeded or failed,
 /// or counts as neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permit {

@@ -199,21 +199,27 @@ impl Relay {
         }
     }
 
-    /// One chunk of the provider's.
-    fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
-        let mut out = Vec::new();
-        let mut step = Taking {
+    /// The splitter, and the rest of what a frame touches.
+    fn taking<'a>(&'a mut self, out: &'a mut Vec<u8>) -> (&'a mut Splitter, Taking<'a>) {
+        let taking = Taking {
             way: &mut self.way,
             theirs: self.theirs,
             writer: &mut *self.writer,
-            out: &mut out,
+            out,
             usage: &mut self.usage,
             ended: &mut self.ended,
             finished: &mut self.finished,
             committed: &mut self.committed,
             fault: None,
         };
-        let fed = self.splitter.feed(&chunk, |frame| step.frame(&frame));
+        (&mut self.splitter, taking)
+    }
+
+    /// One chunk of the provider's.
+    fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
+        let mut out = Vec::new();
+        let (splitter, mut step) = self.taking(&mut out);
+        let fed = splitter.feed(&chunk, |frame| step.frame(&frame));
         let fault = step.fault.take();
         if let Err(why) = fed {
             return Err(Fault::new(FaultKind::Broken, why.to_string()));
@@ -244,18 +250,8 @@ impl Relay {
     fn end(&mut self) -> Result<(), Fault> {
         let mut out = Vec::new();
         let between = self.splitter.is_between_events();
-        let mut step = Taking {
-            way: &mut self.way,
-            theirs: self.theirs,
-            writer: &mut *self.writer,
-            out: &mut out,
-            usage: &mut self.usage,
-            ended: &mut self.ended,
-            finished: &mut self.finished,
-            committed: &mut self.committed,
-            fault: None,
-        };
-        self.splitter.finish(|frame| step.frame(&frame));
+        let (splitter, mut step) = self.taking(&mut out);
+        splitter.finish(|frame| step.frame(&frame));
         if let Some(fault) = step.fault.take() {
             return Err(fault);
         }

@@ -37,13 +37,7 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         ("timeout_error", _) => FaultKind::Timeout,
         ("api_error", _) => FaultKind::Broken,
         ("invalid_request_error" | "request_too_large" | "conflict_error", _) => FaultKind::Refused,
-        (_, Some(401 | 403)) => FaultKind::Credential,
-        (_, Some(404)) => FaultKind::ModelGone,
-        (_, Some(408 | 504)) => FaultKind::Timeout,
-        (_, Some(429)) => FaultKind::RateLimited,
-        (_, Some(503 | 529)) => FaultKind::Overloaded,
-        (_, Some(400..500)) => FaultKind::Refused,
-        _ => FaultKind::Broken,
+        _ => FaultKind::of_status(status),
     };
     Fault { kind, status, message, code: None, field: None }
 }

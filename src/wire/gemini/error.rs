@@ -48,15 +48,7 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         "RESOURCE_EXHAUSTED" => FaultKind::RateLimited,
         "UNAVAILABLE" => FaultKind::Overloaded,
         "DEADLINE_EXCEEDED" => FaultKind::Timeout,
-        _ => match status {
-            Some(401 | 403) => FaultKind::Credential,
-            Some(404) => FaultKind::ModelGone,
-            Some(408 | 504) => FaultKind::Timeout,
-            Some(429) => FaultKind::RateLimited,
-            Some(503 | 529) => FaultKind::Overloaded,
-            Some(400..500) => FaultKind::Refused,
-            _ => FaultKind::Broken,
-        },
+        _ => FaultKind::of_status(status),
     };
     Fault { kind, status, message, code: None, field: None }
 }

@@ -354,15 +354,7 @@ fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut 
                 declarations.push(one.done());
             }
             ToolKind::Opaque(DIALECT, value) => others.push(value.clone()),
-            ToolKind::Opaque(_, value) => {
-                let kind = value.get("type").and_then(Value::as_str).unwrap_or("hosted");
-                let kind: String = kind
-                    .chars()
-                    .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                    .take(40)
-                    .collect();
-                lost.lost(format!("tools.{kind}"));
-            }
+            ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }
     let mut tools = Vec::new();

@@ -80,15 +80,11 @@ fn kind_of(status: Option<u16>, code: &str, message: &str) -> FaultKind {
             FaultKind::ContextLength
         }
         Some(400) if says(&["api key not valid", "api key expired"]) => FaultKind::Credential,
-        Some(401 | 403) => FaultKind::Credential,
-        Some(402) => FaultKind::Quota,
-        Some(404) => FaultKind::ModelGone,
-        Some(408 | 504) => FaultKind::Timeout,
-        Some(425 | 429) => FaultKind::RateLimited,
-        Some(503 | 529) => FaultKind::Overloaded,
-        Some(400..500) => FaultKind::Refused,
-        _ if code == "overloaded_error" || code == "server_is_overloaded" => FaultKind::Overloaded,
-        _ => FaultKind::Broken,
+        Some(_) => FaultKind::of_status(status),
+        None if code == "overloaded_error" || code == "server_is_overloaded" => {
+            FaultKind::Overloaded
+        }
+        None => FaultKind::Broken,
     }
 }
 

@@ -100,6 +100,23 @@ pub enum FaultKind {
     Unreachable,
 }
 
+impl FaultKind {
+    /// What a status means where the body says no more.
+    #[must_use]
+    pub fn of_status(status: Option<u16>) -> Self {
+        match status {
+            Some(401 | 403) => Self::Credential,
+            Some(402) => Self::Quota,
+            Some(404) => Self::ModelGone,
+            Some(408 | 504) => Self::Timeout,
+            Some(425 | 429) => Self::RateLimited,
+            Some(503 | 529) => Self::Overloaded,
+            Some(400..500) => Self::Refused,
+            _ => Self::Broken,
+        }
+    }
+}
+
 /// Whether another try can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {

@@ -22,14 +22,7 @@ impl Losses {
     }
 
     pub fn dropped_at(&mut self, at: &str, name: &str) {
-        // A client chooses these names, and they go into a header: only a name's characters pass.
-        let clean = |text: &str| -> String {
-            text.chars()
-                .filter(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(*c))
-                .take(60)
-                .collect()
-        };
-        let name = clean(name);
+        let name = name_only(name);
         let field = if at.is_empty() { name } else { format!("{at}.{name}") };
         self.add(field.into(), false);
     }
@@ -37,6 +30,12 @@ impl Losses {
     /// Something without which the answer is not what was asked for.
     pub fn lost(&mut self, field: impl Into<Cow<'static, str>>) {
         self.add(field.into(), true);
+    }
+
+    /// A tool that only another dialect's servers can run.
+    pub fn lost_tool(&mut self, tool: &serde_json::Value) {
+        let kind = tool.get("type").and_then(serde_json::Value::as_str).unwrap_or("hosted");
+        self.lost(format!("tools.{}", name_only(kind)));
     }
 
     fn add(&mut self, field: Cow<'static, str>, grave: bool) {
@@ -59,6 +58,11 @@ impl Losses {
     pub fn iter(&self) -> impl Iterator<Item = &Loss> {
         self.0.iter()
     }
+}
+
+/// A client chooses these names, and they go into a header: only a name's characters pass.
+fn name_only(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-[]".contains(*c)).take(60).collect()
 }
 
 impl fmt::Display for Losses {

@@ -1,18 +1,17 @@
-//! Chat completion requests.
+//! Requests, read.
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{DIALECT, message};
-use crate::wire::frame::json::{Builder, Object, span_of, type_name};
+use super::super::{DIALECT, message};
+use super::write::{encode_choice, encode_format};
+use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::vocab::{
-    Effort, Format, Head, Losses, Malformed, Reasoning, Request, Tool, ToolChoice, ToolKind,
+    Effort, Format, Head, Malformed, Reasoning, Request, Tool, ToolChoice, ToolKind,
 };
-use crate::wire::{Encoded, Target};
 
 /// The members whose types the hot path checks; everything else passes unread.
 #[derive(Deserialize)]
@@ -44,7 +43,7 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<Head, Malformed> {
     let read = match serde_json::from_slice::<HeadBody<'_>>(body) {
         Ok(read) if read.is_plausible() => read,
         // Read it again the slow way, for an error that names the field.
@@ -102,7 +101,7 @@ impl HeadBody<'_> {
     }
 }
 
-pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
+pub(in crate::wire::openai_chat) fn decode(body: &[u8]) -> Result<Request, Malformed> {
     let mut object = Object::parse(body)?;
     let mut request = Request { from: Some(DIALECT), ..Request::default() };
     // Azure names the model in the path, so its absence is for `head` to refuse.
@@ -424,189 +423,4 @@ fn decode_reasoning(object: &mut Object) -> Result<Option<Reasoning>, Malformed>
         object.keep_spelling("reasoning");
     }
     Ok((reasoning != Reasoning::default()).then_some(reasoning))
-}
-
-// === writing ===
-
-pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
-    let mut lost = Losses::default();
-    let from_chat = request.from == Some(DIALECT);
-    let mut body = Builder::new();
-    body.set("model", target.model);
-    let mut messages = Vec::with_capacity(request.turns.len() + 1);
-    for turn in request.instructions.iter().chain(&request.turns) {
-        message::encode(turn, from_chat, &mut lost, &mut messages);
-    }
-    name_calls(&mut messages);
-    body.set("messages", messages);
-
-    let sampling = &request.sampling;
-    body.maybe("temperature", sampling.temperature.clone());
-    body.maybe("top_p", sampling.top_p.clone());
-    if from_chat {
-        body.maybe("top_k", sampling.top_k.clone());
-    } else if sampling.top_k.is_some() {
-        lost.dropped("top_k");
-    }
-    body.maybe("frequency_penalty", sampling.frequency_penalty.clone());
-    body.maybe("presence_penalty", sampling.presence_penalty.clone());
-    body.maybe("seed", sampling.seed);
-    body.maybe("n", sampling.n);
-    body.maybe("logprobs", sampling.logprobs);
-    body.maybe("top_logprobs", sampling.top_logprobs);
-    if !sampling.stop.is_empty() {
-        body.set("stop", sampling.stop.clone());
-    }
-    if !from_chat {
-        let name = if target.max_tokens_only { "max_tokens" } else { "max_completion_tokens" };
-        body.maybe(name, request.max_output_tokens);
-    }
-    encode_tools(request, &mut lost, &mut body);
-    body.maybe("response_format", request.format.as_ref().map(encode_format));
-    if let Some(reasoning) = &request.reasoning {
-        let effort = reasoning.effort.or_else(|| {
-            reasoning.budget.filter(|budget| *budget >= 0 && !from_chat).map(Effort::of_budget)
-        });
-        if target.reasons || from_chat {
-            body.maybe("reasoning_effort", effort.map(Effort::as_str));
-        } else if effort.is_some() {
-            lost.dropped("reasoning");
-        }
-    }
-    body.maybe("stream", request.stream);
-    if let Some(include) = request.include_usage {
-        body.set("stream_options", json!({ "include_usage": include }));
-    }
-    body.maybe(
-        "user",
-        request
-            .user
-            .as_deref()
-            .filter(|_| request.extra.get(DIALECT, "safety_identifier").is_none()),
-    );
-    request.extra.write(&mut body.0, DIALECT, "", &mut lost);
-    drop_placeholders(&mut body.0);
-    Encoded { body: Bytes::from(Value::Object(body.0).to_string()), losses: lost }
-}
-
-/// Members that a spelling replaced (`functions` for `tools`, `reasoning` for its effort) were
-/// marked with a null that no caller wrote.
-fn drop_placeholders(body: &mut Map<String, Value>) {
-    if body.contains_key("functions") && body.get("tools").is_some_and(Value::is_null) {
-        body.shift_remove("tools");
-    }
-    if body.contains_key("reasoning") && body.get("reasoning_effort").is_some_and(Value::is_null) {
-        body.shift_remove("reasoning_effort");
-    }
-}
-
-/// Calls and results that came without ids (Gemini) get them by order: chat cannot do without.
-fn name_calls(messages: &mut [Value]) {
-    let mut made = 0_usize;
-    let mut waiting = std::collections::VecDeque::new();
-    for message in messages {
-        if let Some(calls) = message.get_mut("tool_calls").and_then(Value::as_array_mut) {
-            for call in calls {
-                if let Some(call) = call.as_object_mut()
-                    && !call.contains_key("id")
-                {
-                    let id = format!("call_{made}");
-                    made += 1;
-                    waiting.push_back(id.clone());
-                    call.insert("id".to_owned(), Value::from(id));
-                }
-            }
-        } else if message.get("role").and_then(Value::as_str) == Some("tool")
-            && let Some(message) = message.as_object_mut()
-            && !message.contains_key("tool_call_id")
-            && let Some(id) = waiting.pop_front()
-        {
-            message.insert("tool_call_id".to_owned(), Value::from(id));
-        }
-    }
-}
-
-fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
-    let mut tools = Vec::with_capacity(request.tools.len());
-    for tool in &request.tools {
-        match &tool.kind {
-            ToolKind::Function { name, description, parameters, strict } => {
-                let mut inner = Builder::new();
-                inner.set("name", name.as_str());
-                inner.maybe("description", description.as_deref());
-                inner.maybe("parameters", parameters.clone());
-                inner.maybe("strict", *strict);
-                tool.inner.write(&mut inner.0, DIALECT, "tools", lost);
-                let mut object = Builder::new();
-                object.set("type", "function").set("function", inner.done());
-                tool.extra.write(&mut object.0, DIALECT, "tools", lost);
-                for name in ["type", "function"] {
-                    if object.0.get(name).is_some_and(Value::is_null) {
-                        object.0.shift_remove(name);
-                    }
-                }
-                if tool.cache.is_some() && !tool.extra.came_from(DIALECT) {
-                    lost.dropped("cache_control");
-                }
-                tools.push(object.done());
-            }
-            ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
-            ToolKind::Opaque(_, value) => {
-                let kind = value.get("type").and_then(Value::as_str).unwrap_or("hosted");
-                lost.lost(format!(
-                    "tools.{}",
-                    kind.chars()
-                        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                        .take(40)
-                        .collect::<String>()
-                ));
-            }
-        }
-    }
-    if !tools.is_empty() {
-        body.set("tools", tools);
-    }
-    if let Some(choice) = &request.tool_choice {
-        match encode_choice(choice) {
-            Some(choice) => {
-                body.set("tool_choice", choice);
-            }
-            None => lost.dropped("tool_choice"),
-        }
-    }
-    body.maybe("parallel_tool_calls", request.parallel_tool_calls);
-}
-
-fn encode_choice(choice: &ToolChoice) -> Option<Value> {
-    let named = |name: &str| json!({"type": "function", "function": {"name": name}});
-    Some(match choice {
-        ToolChoice::Auto => json!("auto"),
-        ToolChoice::None => json!("none"),
-        ToolChoice::Required => json!("required"),
-        ToolChoice::Named(name) => named(name),
-        ToolChoice::Among { names, required } => json!({
-            "type": "allowed_tools",
-            "allowed_tools": {
-                "mode": if *required { "required" } else { "auto" },
-                "tools": names.iter().map(|name| named(name)).collect::<Vec<_>>(),
-            },
-        }),
-        ToolChoice::Opaque(DIALECT, value) => value.clone(),
-        ToolChoice::Opaque(..) => return None,
-    })
-}
-
-fn encode_format(format: &Format) -> Value {
-    match format {
-        Format::Text => json!({"type": "text"}),
-        Format::Json => json!({"type": "json_object"}),
-        Format::Schema { name, schema, strict, description } => {
-            let mut inner = Builder::new();
-            inner.set("name", name.as_deref().unwrap_or("answer"));
-            inner.set("schema", schema.clone());
-            inner.maybe("strict", *strict);
-            inner.maybe("description", description.as_deref());
-            json!({"type": "json_schema", "json_schema": inner.done()})
-        }
-    }
 }

@@ -1,17 +1,12 @@
-//! Messages requests.
-
-use std::borrow::Cow;
+//! Requests, written.
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{DIALECT, block};
-use crate::wire::frame::json::{Builder, Object, span_of, type_name};
+use super::super::{DIALECT, block};
+use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Body, Effort, Extra, Format, Head, Losses, Malformed, Part, Reasoning, Request, Role, Shape,
-    Tool, ToolChoice, ToolKind, Turn,
+    Body, Effort, Format, Losses, Part, Request, Role, Shape, ToolChoice, ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
 
@@ -21,186 +16,7 @@ const LEAST_BUDGET: i64 = 1_024;
 const JSON_INSTRUCTION: &str =
     "Respond with one valid JSON object and nothing else: no prose, no code fence.";
 
-#[derive(Deserialize)]
-struct HeadBody<'a> {
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    stream: Option<bool>,
-    max_tokens: Option<u64>,
-}
-
-pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
-    let read: HeadBody<'_> = match serde_json::from_slice(body) {
-        Ok(read) => read,
-        Err(why) => {
-            decode(body)?;
-            return Err(Malformed::not_json(&why));
-        }
-    };
-    let model = read.model.ok_or_else(|| Malformed::missing("model"))?;
-    let name: Cow<'_, str> = serde_json::from_str(model.get())
-        .map_err(|_| Malformed::wrong_type("model", "a string", "another type"))?;
-    Ok(Head {
-        model: name.into_owned(),
-        model_at: span_of(body, model.get()),
-        stream: read.stream.unwrap_or(false),
-        stream_options_at: None,
-        include_usage: true,
-        max_output_tokens: read.max_tokens,
-        prompt_bytes: body.len(),
-    })
-}
-
-pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
-    let mut object = Object::parse(body)?;
-    let mut request = Request { from: Some(DIALECT), ..Request::default() };
-    // Vertex names the model in the path.
-    request.model = object.string("model")?.unwrap_or_default();
-    let messages = object.list("messages")?.ok_or_else(|| Malformed::missing("messages"))?;
-    for (index, value) in messages.into_iter().enumerate() {
-        request.turns.push(decode_message(value, &format!("messages.{index}"))?);
-    }
-    if object.has("system") {
-        let (shape, parts) = block::decode_content(object.take("system"), "system")?;
-        request.instructions = Some(Turn { role: Role::System, parts, shape, extra: Extra::NONE });
-    }
-    request.max_output_tokens = object.unsigned("max_tokens")?;
-    let sampling = &mut request.sampling;
-    sampling.temperature = object.number("temperature")?;
-    sampling.top_p = object.number("top_p")?;
-    sampling.top_k = object.number("top_k")?;
-    if let Some(stops) = object.list("stop_sequences")? {
-        if stops.is_empty() {
-            object.spell("stop_sequences", json!([]));
-        }
-        for stop in stops {
-            match stop {
-                Value::String(stop) => sampling.stop.push(stop),
-                other => {
-                    return Err(Malformed::wrong_type(
-                        "stop_sequences",
-                        "strings",
-                        type_name(&other),
-                    ));
-                }
-            }
-        }
-    }
-    if let Some(tools) = object.list("tools")? {
-        if tools.is_empty() {
-            object.spell("tools", json!([]));
-        }
-        for (index, tool) in tools.into_iter().enumerate() {
-            request.tools.push(decode_tool(tool, &format!("tools.{index}"))?);
-        }
-    }
-    decode_choice(&mut object, &mut request)?;
-    decode_reasoning(&mut object, &mut request);
-    if let Some(mut metadata) = object.object("metadata")? {
-        request.user = metadata.string("user_id")?;
-        if !metadata.is_spent() || request.user.is_none() {
-            if let Some(user) = &request.user {
-                metadata.spell("user_id", Value::from(user.as_str()));
-            }
-            object.spell("metadata", metadata.into_value());
-        }
-    }
-    request.stream = object.boolean("stream")?;
-    request.extra = object.finish(DIALECT);
-    Ok(request)
-}
-
-fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
-    let mut message = Object::of(value, path)?;
-    let role = match message.required_string("role")?.as_str() {
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
-        "system" => Role::System,
-        other => {
-            return Err(Malformed::invalid(
-                &message.path("role"),
-                format!("unexpected role '{}'", other.chars().take(40).collect::<String>()),
-            ));
-        }
-    };
-    let path = message.path("content");
-    if message.peek("content").is_none() {
-        return Err(Malformed::missing(&path));
-    }
-    let (shape, parts) = block::decode_content(message.take_any("content"), &path)?;
-    Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })
-}
-
-fn decode_tool(value: Value, path: &str) -> Result<Tool, Malformed> {
-    let hosted = value.get("type").and_then(Value::as_str).is_some_and(|kind| kind != "custom");
-    if hosted {
-        return Ok(Tool {
-            kind: ToolKind::Opaque(DIALECT, value),
-            cache: None,
-            extra: Extra::NONE,
-            inner: Extra::NONE,
-        });
-    }
-    let mut tool = Object::of(value, path)?;
-    tool.keep_spelling("type");
-    let kind = ToolKind::Function {
-        name: tool.required_string("name")?,
-        description: tool.string("description")?,
-        parameters: tool.take("input_schema"),
-        strict: tool.boolean("strict")?,
-    };
-    let cache = tool.take("cache_control");
-    Ok(Tool { kind, cache, extra: tool.finish(DIALECT), inner: Extra::NONE })
-}
-
-fn decode_choice(object: &mut Object, request: &mut Request) -> Result<(), Malformed> {
-    let Some(value) = object.take("tool_choice") else { return Ok(()) };
-    let mut choice = Object::of(value.clone(), "tool_choice")?;
-    request.parallel_tool_calls =
-        choice.boolean("disable_parallel_tool_use")?.map(|disabled| !disabled);
-    request.tool_choice = Some(match choice.required_string("type")?.as_str() {
-        "auto" => ToolChoice::Auto,
-        "any" => ToolChoice::Required,
-        "none" => ToolChoice::None,
-        "tool" => ToolChoice::Named(choice.required_string("name")?),
-        _ => ToolChoice::Opaque(DIALECT, value.clone()),
-    });
-    if encode_choice(request).as_ref() != Some(&value) {
-        object.spell("tool_choice", value);
-    }
-    Ok(())
-}
-
-fn decode_reasoning(object: &mut Object, request: &mut Request) {
-    let mut reasoning = Reasoning::default();
-    if let Some(thinking) = object.peek("thinking") {
-        let kind = thinking.get("type").and_then(Value::as_str).unwrap_or_default();
-        reasoning.enabled = Some(kind != "disabled");
-        reasoning.budget = thinking.get("budget_tokens").and_then(Value::as_i64);
-        reasoning.show =
-            thinking.get("display").and_then(Value::as_str).map(|display| display != "omitted");
-        object.keep_spelling("thinking");
-    }
-    if let Some(config) = object.peek("output_config").cloned() {
-        reasoning.effort = config.get("effort").and_then(Value::as_str).and_then(Effort::parse);
-        if let Some(format) = config.get("format")
-            && format.get("type").and_then(Value::as_str) == Some("json_schema")
-        {
-            request.format = Some(Format::Schema {
-                name: None,
-                schema: format.get("schema").cloned().unwrap_or_else(|| json!({})),
-                strict: None,
-                description: None,
-            });
-        }
-        object.keep_spelling("output_config");
-    }
-    request.reasoning = (reasoning != Reasoning::default()).then_some(reasoning);
-}
-
-// === writing ===
-
-pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
+pub(in crate::wire::anthropic) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     let mut lost = Losses::default();
     let at_home = request.from == Some(DIALECT);
     let mut body = Builder::new();
@@ -482,15 +298,7 @@ fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut 
                 tools.push(object.done());
             }
             ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
-            ToolKind::Opaque(_, value) => {
-                let kind = value.get("type").and_then(Value::as_str).unwrap_or("hosted");
-                let kind: String = kind
-                    .chars()
-                    .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                    .take(40)
-                    .collect();
-                lost.lost(format!("tools.{kind}"));
-            }
+            ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }
     let any = !tools.is_empty();
@@ -505,7 +313,7 @@ fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut 
     }
 }
 
-fn encode_choice(request: &Request) -> Option<Value> {
+pub(super) fn encode_choice(request: &Request) -> Option<Value> {
     let mut choice = match &request.tool_choice {
         Some(ToolChoice::Auto) => json!({"type": "auto"}),
         Some(ToolChoice::None) => json!({"type": "none"}),

@@ -1,0 +1,374 @@
+//! Messages, written.
+
+use serde_json::{Value, json};
+
+use super::super::DIALECT;
+use crate::wire::frame::json::Builder;
+use crate::wire::vocab::{
+    Body, CallKind, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape, Signature,
+    Source, Thought, Turn,
+};
+
+/// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
+const ANTHROPIC_FORMAT: &str = "anthropic-claude-v1";
+const GEMINI_FORMAT: &str = "google-gemini-v1";
+
+/// A turn as messages: results of tool calls are messages of their own here.
+pub(in crate::wire::openai_chat) fn encode(
+    turn: &Turn,
+    from_chat: bool,
+    lost: &mut Losses,
+    out: &mut Vec<Value>,
+) {
+    let mut rest: Vec<&Part> = Vec::new();
+    for part in &turn.parts {
+        match &part.body {
+            Body::Outcome(outcome) => {
+                let mut message = Builder::new();
+                message.set("role", "tool");
+                message.maybe("tool_call_id", outcome.call_id.as_deref());
+                if turn.role == Role::Tool {
+                    message.maybe("name", outcome.name.as_deref().filter(|_| from_chat));
+                }
+                if let Some(content) = encode_outcome(outcome, from_chat, lost) {
+                    message.set("content", content);
+                }
+                part.extra.write(&mut message.0, DIALECT, "messages.content", lost);
+                if turn.role == Role::Tool {
+                    turn.extra.write(&mut message.0, DIALECT, "messages", lost);
+                }
+                out.push(message.done());
+            }
+            _ => rest.push(part),
+        }
+    }
+    if turn.role == Role::Tool || (rest.is_empty() && !turn.parts.is_empty()) {
+        return;
+    }
+    let mut message = Builder::new();
+    message.set(
+        "role",
+        match turn.role {
+            Role::System => "system",
+            Role::Developer => "developer",
+            Role::Assistant => "assistant",
+            Role::User | Role::Tool => "user",
+        },
+    );
+    if turn.role == Role::Assistant {
+        encode_assistant(turn, &rest, from_chat, lost, &mut message);
+    } else {
+        let plain = !from_chat && rest.iter().all(|part| matches!(part.body, Body::Text(_)));
+        match turn.shape {
+            Shape::Null if rest.is_empty() => {
+                message.set("content", Value::Null);
+            }
+            Shape::Absent if rest.is_empty() && from_chat => {}
+            Shape::Text => encode_text_or_list(&rest, from_chat, lost, &mut message),
+            _ if plain => encode_text_or_list(&rest, from_chat, lost, &mut message),
+            _ => {
+                message.set("content", encode_list(&rest, from_chat, lost));
+            }
+        }
+    }
+    turn.extra.write(&mut message.0, DIALECT, "messages", lost);
+    out.push(message.done());
+}
+
+fn encode_text_or_list(parts: &[&Part], from_chat: bool, lost: &mut Losses, message: &mut Builder) {
+    match parts {
+        [Part { body: Body::Text(text), extra, cache, .. }] => {
+            extra.write(&mut serde_json::Map::new(), DIALECT, "messages.content", lost);
+            note_cache(cache.is_some() && !extra.came_from(DIALECT), lost);
+            message.set("content", text.as_str());
+        }
+        parts => {
+            message.set("content", encode_list(parts, from_chat, lost));
+        }
+    }
+}
+
+fn note_cache(dropped: bool, lost: &mut Losses) {
+    if dropped {
+        lost.dropped("cache_control");
+    }
+}
+
+fn encode_list(parts: &[&Part], from_chat: bool, lost: &mut Losses) -> Value {
+    Value::Array(parts.iter().filter_map(|part| encode_part(part, from_chat, lost)).collect())
+}
+
+fn encode_outcome(outcome: &Outcome, from_chat: bool, lost: &mut Losses) -> Option<Value> {
+    if outcome.json.is_some() {
+        return Some(Value::from(outcome.text()));
+    }
+    match (outcome.shape, outcome.parts.as_slice()) {
+        (Shape::Null, []) => Some(Value::Null),
+        (Shape::Absent, []) if from_chat => None,
+        (_, []) if !from_chat => Some(Value::from("")),
+        (Shape::Text, [Part { body: Body::Text(text), .. }]) => Some(Value::from(text.as_str())),
+        (_, parts) if from_chat => {
+            Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost))
+        }
+        // Chat knows only text in a result.
+        (_, parts) => {
+            if parts.iter().any(|part| !matches!(part.body, Body::Text(_))) {
+                lost.lost("tool_result.content");
+            }
+            Some(Value::from(outcome.text()))
+        }
+    }
+}
+
+fn encode_assistant(
+    turn: &Turn,
+    parts: &[&Part],
+    from_chat: bool,
+    lost: &mut Losses,
+    message: &mut Builder,
+) {
+    let calls: Vec<Value> = parts.iter().filter_map(|part| encode_call(part, lost)).collect();
+    let content: Vec<&Part> = parts
+        .iter()
+        .copied()
+        .filter(|part| match &part.body {
+            Body::Text(_) | Body::Media(_) | Body::Opaque(..) => true,
+            Body::Refusal(_) => turn.shape == Shape::List && from_chat,
+            // Mistral's thinking stands among the content's parts.
+            Body::Thought(thought) => {
+                from_chat && !thought.spelled && part.extra.get(DIALECT, "thinking").is_some()
+            }
+            _ => false,
+        })
+        .collect();
+    match turn.shape {
+        Shape::List if from_chat => {
+            message.set("content", encode_list(&content, from_chat, lost));
+        }
+        Shape::Absent if from_chat => {}
+        _ if content.is_empty() => {
+            message.set("content", Value::Null);
+        }
+        _ => {
+            message.set("content", joined_text(&content));
+            for part in &content {
+                match &part.body {
+                    Body::Text(_) => {
+                        note_cache(part.cache.is_some() && !from_chat, lost);
+                        part.extra.write(
+                            &mut serde_json::Map::new(),
+                            DIALECT,
+                            "messages.content",
+                            lost,
+                        );
+                    }
+                    _ => lost.dropped("messages.content"),
+                }
+            }
+        }
+    }
+    encode_thoughts(parts, message);
+    if let Some(signature) = content.iter().find_map(|part| part.signature.as_ref())
+        && signature.by == Dialect::Gemini
+    {
+        message.set("extra_content", json!({"google": {"thought_signature": signature.value}}));
+    }
+    for part in parts {
+        match &part.body {
+            Body::Refusal(refusal) if !(turn.shape == Shape::List && from_chat) => {
+                message.set("refusal", refusal.as_str());
+            }
+            Body::Call(call) if call.kind == CallKind::Legacy => {
+                let mut inner = Builder::new();
+                inner.set("name", call.name.as_str());
+                inner.maybe("arguments", call.arguments.as_deref());
+                part.inner.write_quietly(&mut inner.0, DIALECT);
+                message.set("function_call", inner.done());
+            }
+            _ => {}
+        }
+    }
+    if !calls.is_empty() {
+        message.set("tool_calls", calls);
+    }
+}
+
+fn joined_text(parts: &[&Part]) -> String {
+    parts
+        .iter()
+        .filter_map(|part| match &part.body {
+            Body::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Thoughts that the turn's own members do not already say.
+fn encode_thoughts(parts: &[&Part], message: &mut Builder) {
+    let mut text = String::new();
+    let mut said = false;
+    let mut details = Vec::new();
+    for part in parts {
+        let Body::Thought(thought) = &part.body else { continue };
+        if thought.spelled || part.extra.get(DIALECT, "thinking").is_some() {
+            continue;
+        }
+        if !thought.redacted {
+            text.push_str(&thought.text);
+            said = true;
+        }
+        if let Some(detail) = thought_detail(thought, part.signature.as_ref(), details.len()) {
+            details.push(detail);
+        }
+    }
+    if said {
+        message.set("reasoning_content", text);
+    }
+    if !details.is_empty() {
+        message.set("reasoning_details", details);
+    }
+}
+
+/// A signed thought as OpenRouter writes it, which is how it comes back to us.
+pub(in crate::wire::openai_chat) fn thought_detail(
+    thought: &Thought,
+    signature: Option<&Signature>,
+    index: usize,
+) -> Option<Value> {
+    let signature = signature?;
+    let format = match signature.by {
+        Dialect::Anthropic => ANTHROPIC_FORMAT,
+        Dialect::Gemini => GEMINI_FORMAT,
+        Dialect::OpenAiChat => return None,
+    };
+    Some(if thought.redacted {
+        json!({"type": "reasoning.encrypted", "data": signature.value, "format": format, "index": index})
+    } else {
+        json!({"type": "reasoning.text", "text": thought.text, "signature": signature.value,
+               "format": format, "index": index})
+    })
+}
+
+fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value> {
+    let mut object = Builder::new();
+    let mut nested = |name: &str, mut inner: Builder, object: &mut Builder| {
+        part.inner.write(&mut inner.0, DIALECT, name, lost);
+        object.set(name, inner.done());
+    };
+    match &part.body {
+        Body::Text(text) => {
+            object.set("type", "text").set("text", text.as_str());
+        }
+        Body::Refusal(refusal) => {
+            object.set("type", "refusal").set("refusal", refusal.as_str());
+        }
+        Body::Thought(_) => {
+            object.set("type", "thinking");
+        }
+        Body::Media(media) => match encode_media(media, from_chat) {
+            Some((name, inner)) => {
+                object.set("type", name);
+                nested(name, inner, &mut object);
+            }
+            None => {
+                lost.lost(format!("content.{:?}", media.kind).to_lowercase());
+                return None;
+            }
+        },
+        Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(_, value) => {
+            let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
+            lost.dropped_at("content", kind);
+            return None;
+        }
+        Body::Call(_) | Body::Outcome(_) => return None,
+    }
+    note_cache(part.cache.is_some() && !part.extra.came_from(DIALECT), lost);
+    part.extra.write(&mut object.0, DIALECT, "content", lost);
+    Some(object.done())
+}
+
+fn data_uri(mime: Option<&str>, fallback: &str, data: &str) -> String {
+    format!("data:{};base64,{data}", mime.unwrap_or(fallback))
+}
+
+fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder)> {
+    let mut inner = Builder::new();
+    let mime = media.mime.as_deref();
+    let name = match (media.kind, &media.source) {
+        (MediaKind::Image, Source::Url(url)) => {
+            inner.set("url", url.as_str());
+            "image_url"
+        }
+        (MediaKind::Image, Source::Inline(data)) => {
+            inner.set("url", data_uri(mime, "image/png", data));
+            "image_url"
+        }
+        (MediaKind::Video, Source::Url(url)) => {
+            inner.set("url", url.as_str());
+            "video_url"
+        }
+        (MediaKind::Video, Source::Inline(data)) => {
+            inner.set("url", data_uri(mime, "video/mp4", data));
+            "video_url"
+        }
+        (MediaKind::Audio, Source::Inline(data)) => {
+            let format = match mime.unwrap_or("audio/wav") {
+                "audio/mpeg" | "audio/mp3" => "mp3",
+                "audio/x-wav" | "audio/wave" => "wav",
+                other => other.strip_prefix("audio/").unwrap_or(other),
+            };
+            inner.set("data", data.as_str()).set("format", format);
+            "input_audio"
+        }
+        (MediaKind::File, Source::Inline(data)) => {
+            inner.set("file_data", data_uri(mime, "application/pdf", data));
+            "file"
+        }
+        // Not in the specification, but what the servers that fetch documents accept.
+        (MediaKind::File, Source::Url(url)) => {
+            inner.set("file_data", url.as_str());
+            "file"
+        }
+        (MediaKind::File, Source::Id(id)) => {
+            inner.set("file_id", id.as_str());
+            "file"
+        }
+        _ => return None,
+    };
+    inner.maybe("filename", media.filename.as_deref());
+    inner.maybe("detail", media.detail.as_deref());
+    if !from_chat
+        && name == "file"
+        && media.filename.is_none()
+        && matches!(media.source, Source::Inline(_))
+    {
+        // OpenAI refuses inline files without a name.
+        inner.set("filename", "file.pdf");
+    }
+    Some((name, inner))
+}
+
+fn encode_call(part: &Part, lost: &mut Losses) -> Option<Value> {
+    let Body::Call(call) = &part.body else { return None };
+    let (kind, payload, default) = match call.kind {
+        CallKind::Function => ("function", "arguments", "{}"),
+        CallKind::Custom => ("custom", "input", ""),
+        CallKind::Legacy => return None,
+    };
+    let mut inner = Builder::new();
+    inner.set("name", call.name.as_str());
+    inner.set(payload, call.arguments.as_deref().unwrap_or(default));
+    part.inner.write(&mut inner.0, DIALECT, "tool_calls", lost);
+    let mut object = Builder::new();
+    object.maybe("id", call.id.as_deref());
+    object.set("type", kind);
+    object.set(kind, inner.done());
+    if let Some(signature) = &part.signature
+        && signature.by == Dialect::Gemini
+    {
+        object.set("extra_content", json!({"google": {"thought_signature": signature.value}}));
+    }
+    part.extra.write(&mut object.0, DIALECT, "tool_calls", lost);
+    Some(object.done())
+}

@@ -1,0 +1,7 @@
+//! Chat completion requests.
+
+mod read;
+mod write;
+
+pub(super) use read::{decode, head};
+pub(super) use write::encode;

@@ -1,0 +1,10 @@
+//! Chat completion streams.
+
+mod reader;
+mod writer;
+
+pub(super) use reader::{ChatReader, tap};
+pub(super) use writer::ChatWriter;
+
+/// The data of a stream's last event.
+const DONE: &[u8] = b"[DONE]";
