@@ -193,6 +193,15 @@ pub async fn serve(
     if let Some(name) = config.admin.key_env.as_deref().filter(|_| admin.is_none()) {
         tracing::warn!(variable = name, "the administrator's key is not set");
     }
+    // A worker that could not make its client would answer nothing: find out before there are any.
+    Transport::new(&limits)?;
+    for name in config.plans.iter().filter(|(_, plan)| plan.asks_for_limits()).map(|(name, _)| name)
+    {
+        tracing::warn!(plan = %name, "limits of plans are not enforced by this version");
+    }
+    if config.redis.url.is_some() {
+        tracing::warn!("redis.url is not used by this version");
+    }
     let clock = Clock::System;
     let plans = Arc::new(plans);
     let shared = Shared {

@@ -16,6 +16,7 @@ use crate::catalogue::{ModelEntry, ProviderEntry};
 pub struct Config {
     pub server: Server,
     pub store: Store,
+    pub redis: Redis,
     pub admin: Admin,
     pub upstream: Upstream,
     pub log: Log,
@@ -59,6 +60,13 @@ impl Default for Store {
     fn default() -> Self {
         Self { url: "sqlite://optimux.db".to_owned() }
     }
+}
+
+/// Where nodes agree. Read, and not used by anything yet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

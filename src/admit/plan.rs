@@ -27,6 +27,27 @@ impl Plan {
 pub struct PlanEntry {
     /// All, if not given.
     pub tiers: Option<Vec<Tier>>,
+    pub requests_per_minute: Option<u64>,
+    pub requests_per_day: Option<u64>,
+    pub tokens_per_minute: Option<u64>,
+    pub images_per_minute: Option<u64>,
+    pub credits_per_month: Option<u64>,
+}
+
+impl PlanEntry {
+    /// Something is configured that nothing enforces yet.
+    #[must_use]
+    pub fn asks_for_limits(&self) -> bool {
+        [
+            self.requests_per_minute,
+            self.requests_per_day,
+            self.tokens_per_minute,
+            self.images_per_minute,
+            self.credits_per_month,
+        ]
+        .iter()
+        .any(Option::is_some)
+    }
 }
 
 /// Every plan by name. `standard` is another name of `starter`.

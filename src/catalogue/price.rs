@@ -23,9 +23,9 @@ pub struct LongPrice {
     pub output: Nanos,
 }
 
-/// As it is written in a provider's file: USD per million tokens.
+/// As it is written in a provider's file: USD per million tokens. Prices of other kinds of token
+/// (audio, images) may stand beside these and are not read yet.
 #[derive(Debug, Clone, Copy, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
 pub struct PriceEntry {
     #[serde(default)]
     input: f64,

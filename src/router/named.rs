@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Allows, Decision, HealthOf, Step};
 use crate::base::{Error, Kind};
-use crate::catalogue::{Catalogue, Mode, Model};
+use crate::catalogue::{Catalogue, Deployment, Mode, Model};
 
 /// How far a chain of fallbacks is followed.
 const FALLBACK_MODELS: usize = 4;
@@ -18,7 +18,7 @@ pub fn decide_named(
     allows: Allows<'_>,
     health: HealthOf<'_>,
 ) -> Result<Decision, Error> {
-    let model = catalogue.model(name).ok_or_else(|| Error::unknown_model(name))?;
+    let (model, only) = find(name, catalogue).ok_or_else(|| Error::unknown_model(name))?;
     if !allows(model.tier) {
         return Err(Error::new(
             Kind::Forbidden,
@@ -37,6 +37,10 @@ pub fn decide_named(
     }
     let mut steps = Vec::with_capacity(model.deployments.len());
     add(model, health, &mut steps);
+    if let Some(provider) = only {
+        steps.retain(|step| &*step.deployment.provider.id == provider);
+        return Ok(Decision { steps, explanation: None });
+    }
     let chain = catalogue.fallbacks(model).iter().take(FALLBACK_MODELS);
     for other in chain.filter_map(|name| catalogue.model(name)) {
         if allows(other.tier) && other.mode == Mode::Chat && other.id != model.id {
@@ -44,6 +48,17 @@ pub fn decide_named(
         }
     }
     Ok(Decision { steps, explanation: None })
+}
+
+/// A model by its name, or by `provider/name`, which means that provider and no other.
+fn find<'a>(name: &'a str, catalogue: &'a Catalogue) -> Option<(&'a Arc<Model>, Option<&'a str>)> {
+    if let Some(model) = catalogue.model(name) {
+        return Some((model, None));
+    }
+    let (provider, rest) = name.split_once('/')?;
+    let model = catalogue.model(rest)?;
+    let there = |deployment: &Arc<Deployment>| &*deployment.provider.id == provider;
+    model.deployments.iter().any(there).then_some((model, Some(provider)))
 }
 
 /// Those that are up first; the others stay, in case they are all there is.

@@ -319,3 +319,58 @@ fn a_caller_that_leaves_ends_the_providers_work() {
         eventually("the provider is let go", || gone.load(Ordering::SeqCst));
     }
 }
+
+/// The same accidents where the provider speaks another dialect than the caller.
+#[test]
+fn translated_streams_fail_over_and_fail_clearly() {
+    const START: &[u8] = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n";
+    const ERROR: &[u8] = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    const TEXT: &[u8] = b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"half\"}}\n\n";
+    let at_anthropic = |first: &Provider, second: &Provider| {
+        Gateway::start(&chain(&[first, second]).replacen("openai-chat", "anthropic", 1))
+    };
+    // An error after the message's head is still before anything was said.
+    let early = Provider::start(|socket, _, _| {
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        chunk(socket, START);
+        chunk(socket, b"event: ping\ndata: {\"type\":\"ping\"}\n\n");
+        chunk(socket, ERROR);
+        end_chunks(socket);
+    });
+    let second = Provider::start(good("from the second"));
+    let reply = at_anthropic(&early, &second).chat(&request(true));
+    assert_eq!(reply.said(), "from the second");
+    assert!(!reply.text().contains("msg_1"), "no bytes of two attempts: {}", reply.text());
+
+    let late: &[Accident] = &[
+        |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, START);
+            chunk(socket, TEXT);
+            chunk(socket, ERROR);
+            end_chunks(socket);
+        },
+        |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, START);
+            chunk(socket, TEXT);
+            end_chunks(socket);
+        },
+        |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, START);
+            chunk(socket, TEXT);
+            chunk(socket, b"event: content_block_delta\ndata: {broken\n\n");
+            std::thread::sleep(Duration::from_secs(5));
+        },
+    ];
+    for accident in late {
+        let first = Provider::start(accident);
+        let second = Provider::start(good("never"));
+        let reply = at_anthropic(&first, &second).chat(&request(true));
+        assert!(reply.whole);
+        assert_eq!(reply.said(), "half");
+        assert!(reply.events().last().unwrap()["error"]["message"].is_string(), "{}", reply.text());
+        assert_eq!(second.count(), 0);
+    }
+}

@@ -29,7 +29,7 @@ fn bad_input_gets_the_documented_error() {
         ("empty", String::new(), 400, "invalid_request_error", "parse the JSON"),
         ("a list", "[]".to_owned(), 400, "invalid_request_error", "must be a JSON object"),
         (
-            "invalid UTF-8",
+            "a control character",
             String::from(
                 "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\u{0}\"}]}",
             ),
@@ -390,4 +390,54 @@ fn check_says_what_is_wrong() {
     let told = String::from_utf8(done.stderr).unwrap();
     assert!(told.contains("there is no provider 'ghost'"), "{told}");
     assert!(gateway.command(&["check"]).contains("good"));
+}
+
+#[test]
+fn invalid_utf8_is_refused() {
+    let provider = Provider::start(good("fine"));
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let body = b"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}";
+    assert_eq!(gateway.post("/v1/chat/completions", KEY, &body[..]).status, 400);
+    let body = b"{\"model\":\"\xff\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}";
+    assert_eq!(gateway.post("/v1/chat/completions", KEY, &body[..]).status, 400);
+}
+
+#[test]
+fn the_configuration_of_the_contract_is_accepted() {
+    let provider = Provider::start(good("fine"));
+    let gateway = Gateway::start(&format!(
+        "[redis]\nurl = \"redis://127.0.0.1:1\"\n[plans.pro]\nrequests_per_minute = 300\n\
+         credits_per_month = 1000\n{}\n[[models]]\nid = \"other\"\ndeployments = [{{ provider = \"p0\", \
+         model = \"m\", usd_per_million = {{ input = 2.5, output = 10.0, cache_read = 1.25 }} }}]\n",
+        chain(&[&provider])
+    ));
+    let ask = |model: &str| {
+        gateway.chat(&json!({"model": model, "messages": [{"role": "user", "content": "hi"}]}))
+    };
+    assert_eq!(ask("other").status, 200);
+    assert_eq!(ask("p0/other").header("x-optimux-provider"), "p0");
+    assert_eq!(ask("p1/other").status, 404);
+}
+
+#[test]
+fn a_silent_stream_is_kept_alive() {
+    let provider = Provider::start(|socket, _, _| {
+        use std::io::Write;
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        chunk(socket, &crate::house::delta("m", &json!({"content": "a"}), None));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        chunk(socket, &crate::house::delta("m", &json!({"content": "b"}), Some("stop")));
+        chunk(socket, b"data: [DONE]\n\n");
+        end_chunks(socket);
+    });
+    let config = chain(&[&provider])
+        .replace("[upstream]\n", "[upstream]\nkeep_alive = \"100ms\"\n")
+        .replace("idle_timeout = \"400ms\"", "idle_timeout = \"5s\"");
+    let gateway = Gateway::start(&config);
+    let reply = gateway.chat(
+        &json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true}),
+    );
+    assert_eq!(reply.said(), "ab");
+    let kept = reply.text().matches(": keep-alive\n\n").count();
+    assert!((2..=5).contains(&kept), "{kept}");
 }

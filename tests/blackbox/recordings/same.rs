@@ -312,3 +312,42 @@ fn errors_are_understood() {
     }
     report("errors", checked, &findings);
 }
+
+/// Recorded streams that random cuts are tried on: a few of each dialect, read once.
+fn sample() -> &'static Vec<Row> {
+    static SAMPLE: std::sync::OnceLock<Vec<Row>> = std::sync::OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let mut all: Vec<Row> = rows()
+            .into_iter()
+            .filter(|row| {
+                row.stream.as_ref().is_some_and(|text| {
+                    (500..60_000).contains(&text.len()) && !text.starts_with('[')
+                })
+            })
+            .filter(|row| events(row, &[row.stream.as_ref().unwrap().as_bytes()]).is_ok())
+            .collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn random_cuts_do_not_matter(
+        which in proptest::prelude::any::<proptest::sample::Index>(),
+        cuts in proptest::collection::vec(proptest::prelude::any::<proptest::sample::Index>(), 0..40),
+    ) {
+        let row = which.get(sample());
+        let bytes = row.stream.as_ref().unwrap().as_bytes();
+        let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+        at.sort_unstable();
+        let mut chunks = Vec::new();
+        let mut from = 0;
+        for cut in at {
+            chunks.push(&bytes[from..cut]);
+            from = cut;
+        }
+        chunks.push(&bytes[from..]);
+        proptest::prop_assert_eq!(events(row, &chunks).unwrap(), events(row, &[bytes]).unwrap(), "{}", row.id);
+    }
+}
