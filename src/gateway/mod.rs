@@ -1,6 +1,7 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
 mod app;
+mod count;
 mod models;
 mod route;
 
@@ -11,10 +12,11 @@ use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::router::{self, Decision, Dial, Features, Health, Needs};
 use crate::upstream::{self, Answer};
-use crate::wire::Inbound;
 use crate::wire::vocab::Dialect;
+use crate::wire::{Inbound, PathTarget};
 
 pub use app::{App, Shared};
+pub use count::estimate_tokens;
 pub use models::{ListedModel, list_models};
 pub use route::explain;
 
@@ -24,6 +26,10 @@ pub struct Arrival {
     pub id: RequestId,
     pub dialect: Dialect,
     pub body: bytes::Bytes,
+    /// What the path says, where the dialect puts the model there.
+    pub target: Option<PathTarget>,
+    /// Headers for a provider of the same dialect.
+    pub forward: Vec<(&'static str, String)>,
 }
 
 /// An answer, and what the headers say of how it came about.
@@ -52,7 +58,8 @@ impl<E: Into<Error>> From<E> for Refused {
 /// # Errors
 /// What the caller is to be told.
 pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
-    let inbound = Inbound::arrive(arrival.dialect, arrival.body)?;
+    let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
+    inbound.forward = arrival.forward;
     let decision = decide(app, caller, &inbound)?;
     let mut dice = app.dice.borrow_mut().split();
     let answer = upstream::run(&app.upstream, &decision, &inbound, &arrival.id, &mut dice)

@@ -38,7 +38,7 @@ pub struct Route {
 /// # Errors
 /// As the call itself would answer.
 pub fn explain(app: &App, caller: &Caller, body: Bytes) -> Result<Route, Error> {
-    let inbound = Inbound::arrive(Dialect::OpenAiChat, body)?;
+    let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
     let decision = decide(app, caller, &inbound)?;
     let plan: Vec<Planned> = decision
         .steps

@@ -1,7 +1,11 @@
 //! HTTP in: routes, arrival and answer. The route table is here, on one screen.
 
 mod admin;
+mod anthropic;
+mod array;
 mod arrival;
+mod gemini;
+mod generate;
 mod models;
 mod openai;
 mod ops;
@@ -20,6 +24,11 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/chat/completions"), web::post().to(openai::chat))
             .route(&at("/models"), web::get().to(models::list))
             .route(&at("/models/{id:.*}"), web::get().to(models::get))
+            // Google's newer SDKs leave the `beta` out.
+            .route(&at("/models/{target:.*}"), web::post().to(gemini::act))
+            // Called by the Anthropic SDK.
+            .route(&at("/messages"), web::post().to(anthropic::messages))
+            .route(&at("/messages/count_tokens"), web::post().to(anthropic::count_tokens))
             // Called by our own customers.
             .route(&at("/route"), web::post().to(openai::route))
             // Called by operators.
@@ -28,6 +37,13 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/admin/keys"), web::post().to(admin::create_key))
             .route(&at("/admin/keys"), web::get().to(admin::list_keys))
             .route(&at("/admin/keys/{id}"), web::delete().to(admin::revoke_key));
+    }
+    for prefix in ["/v1beta", "/api/v1beta"] {
+        // Called by Google's SDK.
+        config
+            .route(&format!("{prefix}/models"), web::get().to(models::list))
+            .route(&format!("{prefix}/models/{{id:.*}}"), web::get().to(models::get))
+            .route(&format!("{prefix}/models/{{target:.*}}"), web::post().to(gemini::act));
     }
     config
         .route("/healthz", web::get().to(ops::alive))

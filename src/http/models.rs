@@ -1,4 +1,5 @@
-//! `GET /v1/models` and `/v1/models/{id}`.
+//! `GET …/models` and `…/models/{id}`, in the shape of whoever asks: three dialects list their
+//! models at the same path.
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,13 +8,39 @@ use serde_json::{Value, json};
 use super::{Worker, arrival, respond};
 use crate::base::Error;
 use crate::base::ids::RequestId;
+use crate::catalogue::Mode;
 use crate::gateway::{ListedModel, list_models};
 use crate::wire::vocab::Dialect;
 
-/// OpenAI's `created` for models whose date nobody tells.
+/// OpenAI's `created` for models whose date nobody tells; Anthropic's below is the same moment.
 const CREATED: i64 = 1_700_000_000;
 
-fn shown(model: &ListedModel<'_>) -> Value {
+/// Each SDK says who it is.
+fn dialect_of(request: &HttpRequest) -> Dialect {
+    let says = |name: &str| request.headers().contains_key(name);
+    if request.path().contains("/v1beta/") || says("x-goog-api-client") || says("x-goog-api-key") {
+        Dialect::Gemini
+    } else if says("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAiChat
+    }
+}
+
+fn shown(model: &ListedModel<'_>, dialect: Dialect) -> Value {
+    match dialect {
+        Dialect::OpenAiChat => shown_to_openai(model),
+        Dialect::Anthropic => json!({
+            "type": "model",
+            "id": model.id(),
+            "display_name": model.id(),
+            "created_at": "2023-11-14T22:13:20Z",
+        }),
+        Dialect::Gemini => shown_to_gemini(model),
+    }
+}
+
+fn shown_to_openai(model: &ListedModel<'_>) -> Value {
     let mut object = json!({
         "id": model.id(),
         "object": "model",
@@ -38,15 +65,69 @@ fn shown(model: &ListedModel<'_>) -> Value {
     object
 }
 
+fn shown_to_gemini(model: &ListedModel<'_>) -> Value {
+    let (input, output) = match model {
+        ListedModel::Auto(_) => (1_048_576, 65_536),
+        ListedModel::Real(model) => (model.context_tokens, model.max_output_tokens),
+    };
+    json!({
+        "name": format!("models/{}", model.id()),
+        "baseModelId": model.id(),
+        "version": "1",
+        "displayName": model.id(),
+        "description": model.description().unwrap_or_default(),
+        "inputTokenLimit": input,
+        "outputTokenLimit": output,
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    })
+}
+
+/// A page of Anthropic's list: `limit`, `after_id`, `before_id`.
+fn page(request: &HttpRequest, models: &[ListedModel<'_>]) -> Value {
+    let asked = |name: &str| {
+        request.query_string().split('&').find_map(|pair| {
+            let (known, value) = pair.split_once('=')?;
+            (known == name).then_some(value)
+        })
+    };
+    let limit = asked("limit").and_then(|limit| limit.parse().ok()).unwrap_or(1000).clamp(1, 1000);
+    let at = |id: &str| models.iter().position(|model| model.id() == id);
+    let (start, end) = match (asked("after_id").and_then(at), asked("before_id").and_then(at)) {
+        (Some(after), _) => (after + 1, (after + 1 + limit).min(models.len())),
+        (None, Some(before)) => (before.saturating_sub(limit), before),
+        (None, None) => (0, limit.min(models.len())),
+    };
+    let part = models.get(start..end).unwrap_or_default();
+    json!({
+        "data": part.iter().map(|model| shown(model, Dialect::Anthropic)).collect::<Vec<_>>(),
+        "has_more": end < models.len(),
+        "first_id": part.first().map(ListedModel::id),
+        "last_id": part.last().map(ListedModel::id),
+    })
+}
+
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
+    let dialect = dialect_of(&request);
     if let Err(error) = app.shared.identities.identify(arrival::credential(&request)).await {
-        return respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0);
+        return respond::refused(&RequestId::fresh(), dialect, &error, 0);
     }
-    let data: Vec<Value> = list_models(&app).iter().map(shown).collect();
-    HttpResponse::Ok().json(json!({"object": "list", "data": data}))
+    let models = list_models(&app);
+    let all = |models: &[ListedModel<'_>]| -> Vec<Value> {
+        models.iter().map(|model| shown(model, dialect)).collect()
+    };
+    HttpResponse::Ok().json(match dialect {
+        Dialect::OpenAiChat => json!({"object": "list", "data": all(&models)}),
+        Dialect::Anthropic => page(&request, &models),
+        Dialect::Gemini => {
+            let chat: Vec<_> =
+                models.into_iter().filter(|model| model.mode() == Mode::Chat).collect();
+            json!({ "models": all(&chat) })
+        }
+    })
 }
 
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let dialect = dialect_of(&request);
     let found = match app.shared.identities.identify(arrival::credential(&request)).await {
         Ok(_) => {
             let real = app.shared.catalogue.model(&id).map(|model| model.id.clone());
@@ -54,13 +135,13 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
             list_models(&app)
                 .iter()
                 .find(|model| model.id() == wanted)
-                .map(shown)
+                .map(|model| shown(model, dialect))
                 .ok_or_else(|| Error::unknown_model(&id))
         }
         Err(error) => Err(error),
     };
     match found {
         Ok(model) => HttpResponse::Ok().json(model),
-        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+        Err(error) => respond::refused(&RequestId::fresh(), dialect, &error, 0),
     }
 }

@@ -3,30 +3,18 @@
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::generate::{Door, generate};
 use super::{Worker, arrival, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway::{self, Arrival, Refused};
+use crate::gateway;
 use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
 
 /// `POST /v1/chat/completions`
 pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = RequestId::fresh();
-    let answering = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        let arrival = Arrival { id: id.clone(), dialect: SURFACE, body };
-        gateway::answer(&app, &caller, arrival).await
-    };
-    let outcome: Result<_, Refused> = answering.await;
-    let response = match outcome {
-        Ok(answered) => respond::answered(&id, answered),
-        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
-    };
-    count(&app, "chat", &response);
-    response
+    generate(app, request, payload, Door::of(SURFACE)).await
 }
 
 /// `POST /v1/route`
@@ -42,7 +30,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
         Ok(route) => HttpResponse::Ok().json(route),
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
     };
-    count(&app, "route", &response);
+    respond::count(&app, "route", &response);
     response
 }
 
@@ -64,13 +52,4 @@ fn dialect_of(path: &str) -> Dialect {
     } else {
         Dialect::OpenAiChat
     }
-}
-
-pub fn count(app: &Worker, surface: &str, response: &HttpResponse) {
-    let class = match response.status().as_u16() {
-        200..300 => "2xx",
-        400..500 => "4xx",
-        _ => "5xx",
-    };
-    app.shared.metrics.requests.with_label_values(&[surface, class]).inc();
 }

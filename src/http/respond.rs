@@ -7,9 +7,13 @@ use std::task::{Context, Poll};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use bytes::Bytes;
 
+use super::Worker;
+use super::array::ArrayBody;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error};
 use crate::gateway::Answered;
@@ -27,7 +31,7 @@ const DROPPED: HeaderName = HeaderName::from_static("x-optimux-dropped");
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The relay as the server reads it.
-struct Streamed(Box<Relay>);
+pub(super) struct Streamed(Box<Relay>);
 
 impl MessageBody for Streamed {
     type Error = Infallible;
@@ -44,16 +48,29 @@ impl MessageBody for Streamed {
     }
 }
 
+/// Anthropic's SDK reads the id from a header of its own.
+fn name_request(headers: &mut HeaderMap, id: &RequestId, dialect: Dialect) {
+    headers.insert(REQUEST_ID, value(id.as_str()));
+    if dialect == Dialect::Anthropic {
+        headers.insert(HeaderName::from_static("request-id"), value(id.as_str()));
+    }
+}
+
 /// A header value from text that may hold anything: what cannot be sent is left out.
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
 }
 
-pub fn answered(id: &RequestId, answered: Answered) -> HttpResponse {
+pub fn answered(
+    id: &RequestId,
+    answered: Answered,
+    dialect: Dialect,
+    as_array: bool,
+) -> HttpResponse {
     let Answered { answer, decision } = answered;
     let mut response = HttpResponse::new(StatusCode::OK);
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, value(id.as_str()));
+    name_request(headers, id, dialect);
     headers.insert(MODEL, value(&answer.step.model.id));
     headers.insert(PROVIDER, value(&answer.step.deployment.provider.id));
     headers.insert(ATTEMPTS, HeaderValue::from(u16::from(answer.attempts)));
@@ -67,6 +84,11 @@ pub fn answered(id: &RequestId, answered: Answered) -> HttpResponse {
         AnswerBody::Whole(body) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response.set_body(body).map_into_boxed_body()
+        }
+        AnswerBody::Stream(relay) if as_array => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(ACCEL, HeaderValue::from_static("no"));
+            response.set_body(ArrayBody::new(Streamed(relay))).map_into_boxed_body()
         }
         AnswerBody::Stream(relay) => {
             headers
@@ -90,7 +112,7 @@ pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) ->
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     );
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, value(id.as_str()));
+    name_request(headers, id, dialect);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ATTEMPTS, HeaderValue::from(u16::from(attempts)));
     if let Some(wait) = error.retry_after {
@@ -99,4 +121,14 @@ pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) ->
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     response.set_body(body).map_into_boxed_body()
+}
+
+/// Counts an answer by its surface and the class of its status.
+pub fn count(app: &Worker, surface: &str, response: &HttpResponse) {
+    let class = match response.status().as_u16() {
+        200..300 => "2xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    app.shared.metrics.requests.with_label_values(&[surface, class]).inc();
 }

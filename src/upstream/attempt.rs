@@ -203,7 +203,13 @@ async fn exchange(
     };
     let incoming = upstream
         .transport
-        .send(&step.deployment, stream, outgoing.body.clone(), patience)
+        .send(
+            &step.deployment,
+            stream,
+            outgoing.body.clone(),
+            if outgoing.same_dialect { &inbound.forward } else { &[] },
+            patience,
+        )
         .await
         .map_err(|fault| (fault, None))?;
     let theirs = codec(step.deployment.provider.dialect);

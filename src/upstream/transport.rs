@@ -99,11 +99,18 @@ impl Transport {
         deployment: &Arc<Deployment>,
         stream: bool,
         body: Bytes,
+        forward: &[(&'static str, String)],
         patience: Duration,
     ) -> Result<Incoming, Fault> {
         let endpoint = self.endpoint(deployment)?;
         let url = if stream { endpoint.stream.clone() } else { endpoint.whole.clone() };
-        let sending = self.client.post(url).headers(endpoint.headers.clone()).body(body).send();
+        let mut headers = endpoint.headers.clone();
+        for (name, value) in forward {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(*name, value);
+            }
+        }
+        let sending = self.client.post(url).headers(headers).body(body).send();
         match tokio::time::timeout(patience, sending).await {
             Err(_) => Err(Fault::new(
                 FaultKind::Timeout,

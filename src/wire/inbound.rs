@@ -12,7 +12,16 @@ pub struct Inbound {
     pub dialect: Dialect,
     pub head: Head,
     pub body: Bytes,
+    /// Headers that mean something to a provider of the same dialect (`anthropic-beta`).
+    pub forward: Vec<(&'static str, String)>,
     request: OnceCell<Request>,
+}
+
+/// What a path says where a dialect puts it there (Gemini).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTarget {
+    pub model: String,
+    pub stream: bool,
 }
 
 impl Inbound {
@@ -20,9 +29,18 @@ impl Inbound {
     ///
     /// # Errors
     /// [`Malformed`] as the dialect's codec finds it.
-    pub fn arrive(dialect: Dialect, body: Bytes) -> Result<Self, Malformed> {
-        let head = codec(dialect).head(&body)?;
-        Ok(Self { dialect, head, body, request: OnceCell::new() })
+    pub fn arrive(
+        dialect: Dialect,
+        body: Bytes,
+        target: Option<PathTarget>,
+    ) -> Result<Self, Malformed> {
+        let mut head = codec(dialect).head(&body)?;
+        if let Some(target) = target {
+            head.model = target.model;
+            head.model_at = None;
+            head.stream = target.stream;
+        }
+        Ok(Self { dialect, head, body, forward: Vec::new(), request: OnceCell::new() })
     }
 
     /// The decoded request; decoded at most once.
@@ -34,7 +52,12 @@ impl Inbound {
             return Ok(request);
         }
         let mut decoded = codec(self.dialect).decode_request(&self.body)?;
-        decoded.stream = decoded.stream.or(Some(self.head.stream).filter(|stream| *stream));
+        decoded.model.clone_from(&self.head.model);
+        if self.head.stream {
+            decoded.stream = Some(true);
+            // Usage comes at the end of every stream but chat's, where it must be asked for.
+            decoded.include_usage = Some(true);
+        }
         Ok(self.request.get_or_init(|| decoded))
     }
 }

@@ -18,7 +18,7 @@ pub mod vocab;
 
 use bytes::Bytes;
 
-pub use inbound::Inbound;
+pub use inbound::{Inbound, PathTarget};
 
 use crate::base::Error;
 use frame::sse::Frame;

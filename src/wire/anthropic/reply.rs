@@ -8,7 +8,7 @@ use super::{DIALECT, block};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Extra, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Extra, Finish, Losses, Malformed, Part, Reply, Role, Shape, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -105,6 +105,25 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     serde_json::from_slice::<Only>(body).ok()?.usage.map(usage_from)
 }
 
+/// A part of an answer. A thought that nobody signed (`DeepSeek`'s) is shown all the same: it is
+/// only in a request that Anthropic would refuse it.
+fn encode_part(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Value> {
+    match &part.body {
+        Body::Thought(thought) if !at_home && !thought.redacted => {
+            let signature = part.signature.as_ref().filter(|signature| signature.by == DIALECT);
+            Some(json!({
+                "type": "thinking",
+                "thinking": thought.text,
+                "signature": signature.map_or("", |signature| signature.value.as_str()),
+            }))
+        }
+        Body::Text(text) if text.is_empty() => {
+            Some(json!({"type": "text", "text": ""})).filter(|_| at_home)
+        }
+        _ => block::encode(part, at_home, lost),
+    }
+}
+
 pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
     let mut lost = Losses::default();
     let choice = reply.choices.first();
@@ -119,7 +138,7 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
     let blocks: Vec<Value> = choice
         .into_iter()
         .flat_map(|choice| &choice.turn.parts)
-        .filter_map(|part| block::encode(part, at_home, &mut lost))
+        .filter_map(|part| encode_part(part, at_home, &mut lost))
         .collect();
     if choice.is_some_and(|choice| choice.turn.shape == Shape::Text) && at_home {
         body.set(

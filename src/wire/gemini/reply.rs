@@ -213,7 +213,7 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
 
 fn encode_candidate(choice: &Choice, at_home: bool, lost: &mut Losses) -> Value {
     let mut candidate = Builder::new();
-    candidate.set("content", content::encode(&choice.turn, at_home, &mut CallNames::new(), lost));
+    candidate.set("content", content::encode(&choice.turn, true, &mut CallNames::new(), lost));
     match &choice.finish {
         Some(finish) => {
             candidate.set("finishReason", finish_word(finish));

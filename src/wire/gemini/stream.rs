@@ -328,7 +328,7 @@ impl Writer for ContentWriter {
                 Event::Fault(_) | Event::Ping => {}
             }
         }
-        if parts.is_empty() && reply_extra.is_empty() {
+        if parts.is_empty() && !reply_extra.came_from(DIALECT) {
             return;
         }
         let candidates = parts

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ use crate::wire::vocab::{
 struct HeadBody<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
+    messages: Option<IgnoredAny>,
     stream: Option<bool>,
     max_tokens: Option<u64>,
 }
@@ -33,6 +35,12 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
     let model = read.model.ok_or_else(|| Malformed::missing("model"))?;
     let name: Cow<'_, str> = serde_json::from_str(model.get())
         .map_err(|_| Malformed::wrong_type("model", "a string", "another type"))?;
+    if read.messages.is_none() {
+        return Err(Malformed::missing("messages"));
+    }
+    if read.max_tokens.is_none() {
+        return Err(Malformed::missing("max_tokens"));
+    }
     Ok(Head {
         model: name.into_owned(),
         model_at: span_of(body, model.get()),

@@ -187,6 +187,8 @@ impl Writer for ChatWriter {
                     inline_usage = usage.raw_in(DIALECT).cloned();
                     self.usage = Some(usage.clone());
                 }
+                // Another dialect's own words make no chunk here.
+                Event::Extra { extra, .. } if !extra.came_from(DIALECT) => {}
                 Event::Extra { scope, extra } => match scope {
                     Scope::Reply => {
                         self.from_chat |= extra.came_from(DIALECT);
@@ -198,7 +200,7 @@ impl Writer for ChatWriter {
                 Event::Fault(_) | Event::Ping => {}
             }
         }
-        if pending.deltas.is_empty() && reply_extra.is_empty() {
+        if pending.deltas.is_empty() && !reply_extra.came_from(DIALECT) {
             return;
         }
         let mut choices = Vec::with_capacity(pending.deltas.len());

@@ -1,0 +1,35 @@
+//! The Anthropic surface.
+
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+
+use super::generate::{Door, generate};
+use super::{Worker, arrival, respond};
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::gateway;
+use crate::wire::vocab::Dialect;
+
+const SURFACE: Dialect = Dialect::Anthropic;
+
+/// `POST /v1/messages`
+pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let door = Door { forward: &["anthropic-beta", "anthropic-version"], ..Door::of(SURFACE) };
+    generate(app, request, payload, door).await
+}
+
+/// `POST /v1/messages/count_tokens`
+pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let id = RequestId::fresh();
+    let counting = async {
+        app.shared.identities.identify(arrival::credential(&request)).await?;
+        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        gateway::estimate_tokens(SURFACE, &body)
+    };
+    let outcome: Result<u64, Error> = counting.await;
+    match outcome {
+        Ok(tokens) => HttpResponse::Ok().json(json!({ "input_tokens": tokens })),
+        Err(error) => respond::refused(&id, SURFACE, &error, 0),
+    }
+}

@@ -1,0 +1,62 @@
+//! The Gemini surface: the model and the verb stand in the path.
+
+use actix_web::web::{Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::generate::{Door, generate};
+use super::{Worker, arrival, respond};
+use crate::base::ids::RequestId;
+use crate::base::{Error, Kind};
+use crate::gateway;
+use crate::wire::PathTarget;
+use crate::wire::vocab::Dialect;
+
+const SURFACE: Dialect = Dialect::Gemini;
+
+/// `POST /v1beta/models/{model}:{verb}`
+pub async fn act(
+    app: Worker,
+    request: HttpRequest,
+    payload: Payload,
+    target: Path<String>,
+) -> HttpResponse {
+    let (model, verb) = target.rsplit_once(':').unwrap_or((&target, ""));
+    let model = model.strip_prefix("models/").unwrap_or(model).to_owned();
+    let sse = request.query_string().split('&').any(|pair| pair == "alt=sse");
+    match verb {
+        "generateContent" | "streamGenerateContent" => {
+            let stream = verb == "streamGenerateContent";
+            let door = Door {
+                target: Some(PathTarget { model, stream }),
+                as_array: stream && !sse,
+                ..Door::of(SURFACE)
+            };
+            generate(app, request, payload, door).await
+        }
+        "countTokens" => count_tokens(app, request, payload).await,
+        _ => {
+            let verb: String = verb.chars().take(60).collect();
+            let error = Error::new(Kind::NotFound, format!("There is no method '{verb}'."));
+            respond::refused(&RequestId::fresh(), SURFACE, &error, 0)
+        }
+    }
+}
+
+async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let counting = async {
+        app.shared.identities.identify(arrival::credential(&request)).await?;
+        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        // The contents themselves, or a whole request around them.
+        let inner = serde_json::from_slice::<Value>(&body)
+            .ok()
+            .and_then(|body| body.get("generateContentRequest").map(ToString::to_string));
+        gateway::estimate_tokens(SURFACE, &inner.map_or(body, Bytes::from))
+    };
+    let outcome: Result<u64, Error> = counting.await;
+    match outcome {
+        Ok(tokens) => HttpResponse::Ok().json(json!({ "totalTokens": tokens })),
+        Err(error) => respond::refused(&RequestId::fresh(), SURFACE, &error, 0),
+    }
+}

@@ -1,0 +1,60 @@
+//! The one path behind every door that generates.
+
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{Worker, arrival, respond};
+use crate::base::ids::RequestId;
+use crate::gateway::{self, Arrival, Refused};
+use crate::wire::PathTarget;
+use crate::wire::vocab::Dialect;
+
+/// How a request came in.
+pub struct Door {
+    pub dialect: Dialect,
+    pub target: Option<PathTarget>,
+    /// Headers of the request that a provider of the same dialect is to get.
+    pub forward: &'static [&'static str],
+    /// A stream is to be one JSON array instead of server-sent events (Gemini).
+    pub as_array: bool,
+}
+
+impl Door {
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        Self { dialect, target: None, forward: &[], as_array: false }
+    }
+}
+
+pub async fn generate(
+    app: Worker,
+    request: HttpRequest,
+    payload: Payload,
+    door: Door,
+) -> HttpResponse {
+    let id = RequestId::fresh();
+    let (dialect, as_array) = (door.dialect, door.as_array);
+    let answering = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let header = |name: &&'static str| {
+            let value = request.headers().get(*name)?.to_str().ok()?;
+            Some((*name, value.to_owned()))
+        };
+        let arrival = Arrival {
+            id: id.clone(),
+            dialect,
+            body,
+            target: door.target,
+            forward: door.forward.iter().filter_map(header).collect(),
+        };
+        gateway::answer(&app, &caller, arrival).await
+    };
+    let outcome: Result<_, Refused> = answering.await;
+    let response = match outcome {
+        Ok(answered) => respond::answered(&id, answered, dialect, as_array),
+        Err(refused) => respond::refused(&id, dialect, &refused.error, refused.attempts),
+    };
+    respond::count(&app, dialect.as_str(), &response);
+    response
+}
