@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::breaker::Permit;
@@ -224,6 +225,7 @@ async fn exchange(
         if (300..400).contains(&status) {
             fault.kind = FaultKind::Broken;
         }
+        fault.message = without_key(fault.message, step);
         return Err((fault, retry_after));
     }
     let heading = Heading {
@@ -257,6 +259,16 @@ async fn exchange(
         .map_err(|fault| (fault, None))?;
     let body = whole(step, inbound, &outgoing, &heading, body, upstream)?;
     Ok((body, outgoing.losses))
+}
+
+/// Some providers quote the key that they refuse. It is ours, and goes to no log and no caller.
+fn without_key(message: String, step: &Step) -> String {
+    match &step.deployment.provider.api_key {
+        Some(key) if message.contains(key.expose_secret()) => {
+            message.replace(key.expose_secret(), "…")
+        }
+        _ => message,
+    }
 }
 
 /// Ids as each dialect spells them, for providers that give none.

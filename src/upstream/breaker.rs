@@ -53,6 +53,18 @@ impl Breaker {
             }
     }
 
+    /// How long until a request would be let through.
+    #[must_use]
+    pub fn wait(&self, now: Instant) -> Duration {
+        let state = match self.state {
+            State::Passing { .. } => now,
+            State::Tripped { until } => until,
+            State::Probing { since } => since + PROBE_PATIENCE,
+        };
+        let until = self.resting_until.map_or(state, |rest| rest.max(state));
+        until.saturating_duration_since(now)
+    }
+
     pub fn permit(&mut self, now: Instant) -> Option<Permit> {
         if !self.is_passing(now) {
             return None;

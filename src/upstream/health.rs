@@ -33,6 +33,11 @@ impl HealthBoard {
     }
 
     #[must_use]
+    pub fn wait(&self, id: DeploymentId, now: Instant) -> Duration {
+        self.with(id, |breaker| breaker.wait(now)).unwrap_or_default()
+    }
+
+    #[must_use]
     pub fn permit(&self, id: DeploymentId, now: Instant) -> Option<Permit> {
         self.with(id, |breaker| breaker.permit(now)).flatten()
     }

@@ -106,8 +106,13 @@ pub async fn run(
     let mut budget = Budget::new(upstream.limits, Instant::now());
     let mut position = 0;
     let mut last: Option<Fault> = None;
+    // The shortest wait of those that were not even tried.
+    let mut wait: Option<Duration> = None;
     while let Some(step) = decision.steps.get(position) {
-        let Some(permit) = upstream.health.permit(step.deployment.id, Instant::now()) else {
+        let now = Instant::now();
+        let Some(permit) = upstream.health.permit(step.deployment.id, now) else {
+            let this = upstream.health.wait(step.deployment.id, now);
+            wait = Some(wait.map_or(this, |known| known.min(this)));
             position += 1;
             continue;
         };
@@ -158,7 +163,8 @@ pub async fn run(
     let error = match last {
         Some(fault) => fault.into_error(),
         None => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
-            .coded("model_unavailable"),
+            .coded("model_unavailable")
+            .after(wait),
     };
     Err((error, budget.attempts()))
 }

@@ -252,6 +252,9 @@ fn a_pause_that_a_provider_asks_for_is_kept() {
     let gateway = Gateway::start(&chain(&[&busy]));
     let reply = gateway.chat(&request(false));
     assert_eq!((reply.status, reply.header("retry-after")), (503, "40"));
+    // And kept, without asking again.
+    let reply = gateway.chat(&request(false));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "40"));
     assert_eq!(busy.count(), 1);
 }
 
@@ -373,4 +376,22 @@ fn translated_streams_fail_over_and_fail_clearly() {
         assert!(reply.events().last().unwrap()["error"]["message"].is_string(), "{}", reply.text());
         assert_eq!(second.count(), 0);
     }
+}
+
+#[test]
+fn a_key_that_a_provider_quotes_is_told_to_nobody() {
+    let secret = "provider-secret-0123456789";
+    let provider = Provider::start(move |socket, request, _| {
+        assert!(request.head.contains(secret), "sent to its provider");
+        let body = json!({"error": {"message": format!("Not allowed with {secret}"), "type": "invalid_request_error"}});
+        respond(socket, 400, "", "application/json", body.to_string().as_bytes());
+    });
+    let gateway =
+        Gateway::start(&chain(&[&provider]).replace(
+            "dialect = \"openai-chat\"",
+            "dialect = \"openai-chat\"\napi_key_file = \"key\"",
+        ));
+    let reply = gateway.chat(&request(false));
+    assert_eq!(reply.status, 400);
+    assert!(!reply.text().contains(secret) && !gateway.log().contains(secret));
 }

@@ -44,6 +44,7 @@ impl Gateway {
             format!("[admin]\nkey_env = \"TEST_ADMIN_KEY\"\n{config}"),
         )
         .unwrap();
+        std::fs::write(folder.join("key"), "provider-secret-0123456789\n").unwrap();
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_optimux"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_API_KEY")) {

@@ -54,7 +54,7 @@ impl Splitter {
         mut chunk: &[u8],
         mut each: impl FnMut(Frame<'_>),
     ) -> Result<(), TooLong> {
-        if self.after_cr {
+        if self.after_cr && !chunk.is_empty() {
             self.after_cr = false;
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
         }

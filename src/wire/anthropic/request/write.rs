@@ -223,7 +223,15 @@ fn pair_results(messages: &mut [(bool, Vec<Value>)]) {
             .then(|| block.get(name).and_then(Value::as_str).map(str::to_owned))
             .flatten()
     };
-    for (_, blocks) in messages.iter_mut() {
+    for (at, (_, blocks)) in messages.iter_mut().enumerate() {
+        for (number, block) in blocks.iter_mut().enumerate() {
+            // Gemini's calls have no ids, nor have chat's first ones.
+            if id_of(block, "tool_use", "id").is_some_and(|id| id.is_empty())
+                && let Some(block) = block.as_object_mut()
+            {
+                block.insert("id".to_owned(), Value::from(format!("toolu_{at}_{number}")));
+            }
+        }
         for block in blocks.iter_mut().filter_map(Value::as_object_mut) {
             for name in ["id", "tool_use_id"] {
                 if let Some(Value::String(id)) = block.get_mut(name) {
