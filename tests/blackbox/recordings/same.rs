@@ -205,7 +205,7 @@ fn filled(mut reply: Value, dialect: Dialect) -> Value {
     reply
 }
 
-fn frames(chunks: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
+pub fn frames(chunks: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
     // Vertex streams one JSON array when nobody asks for server-sent events.
     if let [whole] = chunks
         && let Ok(Value::Array(items)) = serde_json::from_slice(whole)
@@ -222,7 +222,7 @@ fn frames(chunks: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-fn events(row: &Row, chunks: &[&[u8]]) -> Result<(Vec<Vec<Event>>, bool), String> {
+pub fn events(row: &Row, chunks: &[&[u8]]) -> Result<(Vec<Vec<Event>>, bool), String> {
     let mut reader = codec(row.api).reader();
     let mut batches = Vec::new();
     for (event, data) in frames(chunks) {
