@@ -364,7 +364,8 @@ fn gist(dialect: Dialect, sum: &Value) -> Gist {
             for block in sum["blocks"].as_array().unwrap() {
                 match block["start"]["type"].as_str().unwrap() {
                     "text" => {
-                        gist.text.push_str(&(text(&block["start"]["text"]) + &text(&block["text"])))
+                        gist.text
+                            .push_str(&(text(&block["start"]["text"]) + &text(&block["text"])));
                     }
                     "thinking" => gist.thought.push_str(&text(&block["text"])),
                     "tool_use" => {
