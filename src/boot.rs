@@ -128,6 +128,7 @@ fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
     }
     let place = |dialect: Dialect| match dialect {
         Dialect::OpenAiChat => ("sim", "/v1"),
+        Dialect::OpenAiResponses => ("sim-responses", "/v1"),
         Dialect::Anthropic => ("sim-anthropic", "/v1"),
         Dialect::Gemini => ("sim-gemini", "/v1beta"),
     };

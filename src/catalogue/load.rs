@@ -268,7 +268,7 @@ fn provider(
     }
     let dialect = file.dialect.unwrap_or(Dialect::OpenAiChat);
     let auth = file.auth.unwrap_or(match dialect {
-        Dialect::OpenAiChat => Auth::Bearer,
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => Auth::Bearer,
         Dialect::Anthropic => Auth::XApiKey,
         Dialect::Gemini => Auth::XGoogApiKey,
     });

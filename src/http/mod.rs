@@ -22,6 +22,7 @@ pub fn routes(config: &mut ServiceConfig) {
         config
             // Called by the OpenAI SDK.
             .route(&at("/chat/completions"), web::post().to(openai::chat))
+            .route(&at("/responses"), web::post().to(openai::responses))
             .route(&at("/models"), web::get().to(models::list))
             .route(&at("/models/{id:.*}"), web::get().to(models::get))
             // Google's newer SDKs leave the `beta` out.

@@ -29,7 +29,7 @@ fn dialect_of(request: &HttpRequest) -> Dialect {
 
 fn shown(model: &ListedModel<'_>, dialect: Dialect) -> Value {
     match dialect {
-        Dialect::OpenAiChat => shown_to_openai(model),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => shown_to_openai(model),
         Dialect::Anthropic => json!({
             "type": "model",
             "id": model.id(),
@@ -116,7 +116,9 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
         models.iter().map(|model| shown(model, dialect)).collect()
     };
     HttpResponse::Ok().json(match dialect {
-        Dialect::OpenAiChat => json!({"object": "list", "data": all(&models)}),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => {
+            json!({"object": "list", "data": all(&models)})
+        }
         Dialect::Anthropic => page(&request, &models),
         Dialect::Gemini => {
             let chat: Vec<_> =

@@ -36,6 +36,7 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
             .app_data(scripts.clone())
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .route("/v1/chat/completions", web::post().to(chat))
+            .route("/v1/responses", web::post().to(responses))
             .route("/v1/messages", web::post().to(messages))
             .route("/v1beta/models/{target}", web::post().to(generate))
             .route("/sim/scripts", web::post().to(script::post))
@@ -56,6 +57,10 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
 
 async fn chat(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
     answer(&request, &scripts, Dialect::OpenAiChat, body, None).await
+}
+
+async fn responses(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
+    answer(&request, &scripts, Dialect::OpenAiResponses, body, None).await
 }
 
 async fn messages(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
@@ -107,6 +112,7 @@ async fn answer(
         model: model.clone(),
         created: reply.created.unwrap_or_default(),
         include_usage: decoded.include_usage.unwrap_or(false),
+        echo: codec.echo(&body),
     };
     if !stream {
         return HttpResponse::Ok()

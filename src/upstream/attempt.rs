@@ -8,6 +8,7 @@ use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use secrecy::ExposeSecret;
+use serde_json::Map;
 use tokio::time::Instant;
 
 use super::breaker::Permit;
@@ -20,7 +21,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Usage};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Request, Usage};
 use crate::wire::{Heading, Inbound, Target, codec};
 
 pub enum Tried {
@@ -129,6 +130,14 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
             max_tokens_only: provider.max_tokens_only,
         };
         target.max_output_tokens = target.max_output_tokens.max(1);
+        if let Some(state) = kept_elsewhere(inbound.request()?) {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("'{state}' is not supported with the model '{}'.", step.model.id),
+            )
+            .at(state)
+            .coded("unsupported_parameter"));
+        }
         let encoded = codec(provider.dialect).encode_request(inbound.request()?, &target)?;
         if let Some(loss) = encoded.losses.grave() {
             return Err(Error::new(
@@ -148,6 +157,17 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     })
 }
 
+/// What a request builds on that only the provider which made it has.
+fn kept_elsewhere(request: &Request) -> Option<&'static str> {
+    let asks = |name: &str| {
+        let value = request.extra.get(Dialect::OpenAiResponses, name);
+        value.is_some_and(|value| !(value.is_null() || value == &serde_json::Value::Bool(false)))
+    };
+    ["previous_response_id", "conversation", "prompt", "background"]
+        .into_iter()
+        .find(|name| asks(name))
+}
+
 /// The caller's own bytes, but for the model's name and the wish for usage.
 fn respelled(inbound: &Inbound, name: &str) -> (Bytes, bool) {
     let head = &inbound.head;
@@ -164,7 +184,7 @@ fn respelled(inbound: &Inbound, name: &str) -> (Bytes, bool) {
         match &head.stream_options_at {
             Some(span) => {
                 let raw = inbound.body.get(span.clone()).unwrap_or_default();
-                let mut members: serde_json::Map<String, serde_json::Value> =
+                let mut members: Map<String, serde_json::Value> =
                     serde_json::from_slice(raw).unwrap_or_default();
                 members.insert("include_usage".to_owned(), serde_json::Value::from(true));
                 options = serde_json::Value::Object(members).to_string();
@@ -233,6 +253,11 @@ async fn exchange(
         model: step.model.id.to_string(),
         created: crate::base::clock::Clock::System.now().seconds(),
         include_usage: inbound.head.include_usage,
+        echo: if outgoing.same_dialect {
+            Map::new()
+        } else {
+            codec(inbound.dialect).echo(&inbound.body)
+        },
     };
     let event_stream = incoming
         .headers
@@ -276,6 +301,7 @@ fn heading_id(dialect: Dialect, request: &RequestId) -> String {
     let bare = request.as_str().trim_start_matches("req_");
     match dialect {
         Dialect::OpenAiChat => format!("chatcmpl-{bare}"),
+        Dialect::OpenAiResponses => format!("resp_{bare}"),
         Dialect::Anthropic => format!("msg_{bare}"),
         Dialect::Gemini => bare.to_owned(),
     }
@@ -309,6 +335,7 @@ fn whole(
     if outgoing.same_dialect {
         let plausible = match inbound.dialect {
             Dialect::OpenAiChat => &b"\"choices\""[..],
+            Dialect::OpenAiResponses => b"\"output\"",
             Dialect::Anthropic => b"\"content\"",
             Dialect::Gemini => b"{",
         };

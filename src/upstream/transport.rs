@@ -75,6 +75,9 @@ impl Transport {
             Dialect::OpenAiChat => {
                 (url("/chat/completions".to_owned())?, url("/chat/completions".to_owned())?)
             }
+            Dialect::OpenAiResponses => {
+                (url("/responses".to_owned())?, url("/responses".to_owned())?)
+            }
             Dialect::Anthropic => (url("/messages".to_owned())?, url("/messages".to_owned())?),
             Dialect::Gemini => {
                 let name = &deployment.name;

@@ -14,9 +14,12 @@ pub mod frame;
 pub mod gemini;
 mod inbound;
 pub mod openai_chat;
+mod openai_error;
+pub mod openai_responses;
 pub mod vocab;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 pub use inbound::{Inbound, PathTarget};
 
@@ -56,6 +59,8 @@ pub struct Heading {
     pub created: i64,
     /// The caller asked for usage at the end of a chat stream.
     pub include_usage: bool,
+    /// The request's settings, which an answer of OpenAI's Responses repeats.
+    pub echo: Map<String, Value>,
 }
 
 /// One dialect, both ways.
@@ -85,6 +90,11 @@ pub trait Codec: Sync {
     fn reader(&self) -> Box<dyn Reader + Send>;
 
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send>;
+
+    /// The settings of a request that an answer of this dialect repeats.
+    fn echo(&self, _body: &[u8]) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// What a frame of this dialect's stream says of usage, without building events of the rest.
     fn tap(&self, data: &[u8]) -> Tapped;
@@ -143,6 +153,7 @@ pub trait Writer {
 pub fn codec(dialect: Dialect) -> &'static dyn Codec {
     match dialect {
         Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
     }

@@ -46,6 +46,7 @@ fn row(line: &str) -> Option<Row> {
     let row: Value = serde_json::from_str(line).unwrap();
     let api = match row["api"].as_str()? {
         "chat" => Dialect::OpenAiChat,
+        "responses" => Dialect::OpenAiResponses,
         "messages" => Dialect::Anthropic,
         "gemini" => Dialect::Gemini,
         _ => return None,

@@ -1,7 +1,6 @@
 //! OpenAI chat completions, and what the many providers that claim to speak it really say.
 //! Source: the openai SDK's types and the recordings under `tests/recordings`.
 
-mod error;
 mod message;
 mod reply;
 mod request;
@@ -9,6 +8,7 @@ mod stream;
 
 use bytes::Bytes;
 
+use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
 use crate::base::Error;

@@ -8,6 +8,7 @@ pub fn accumulated(dialect: Dialect, frames: &[(String, Vec<u8>)]) -> Value {
         frames.iter().filter_map(|(_, data)| serde_json::from_slice(data).ok()).collect();
     match dialect {
         Dialect::OpenAiChat => chat(&chunks),
+        Dialect::OpenAiResponses => responses(&chunks),
         Dialect::Anthropic => messages(&chunks),
         Dialect::Gemini => gemini(&chunks),
     }
@@ -94,17 +95,38 @@ fn chat(chunks: &[Value]) -> Value {
                 let slot = calls.entry(index).or_insert_with(|| json!({"function": {}}));
                 let slot = slot.as_object_mut().unwrap();
                 // A tool call is a function unless it says otherwise.
-                overlay(slot, call.as_object().unwrap(), &["function", "index", "type"]);
+                overlay(slot, call.as_object().unwrap(), &["function", "custom", "index", "type"]);
                 if slot.get("id") == Some(&json!("")) {
                     slot.shift_remove("id");
                 }
                 for (name, value) in call["function"].as_object().into_iter().flatten() {
                     append(slot["function"].as_object_mut().unwrap(), name, value);
                 }
+                for (name, value) in
+                    call.get("custom").and_then(Value::as_object).into_iter().flatten()
+                {
+                    let custom = slot.entry("custom").or_insert_with(|| json!({}));
+                    append(custom.as_object_mut().unwrap(), name, value);
+                }
             }
         }
     }
     json!({"top": top, "choices": choices})
+}
+
+/// The last event holds the whole answer; a stream may hold several (compaction, tool loops).
+fn responses(events: &[Value]) -> Value {
+    let ends: Vec<&Value> = events
+        .iter()
+        .filter(|event| {
+            matches!(event["type"].as_str(), Some("response.completed" | "response.incomplete"))
+        })
+        .map(|event| &event["response"])
+        .collect();
+    let output: Vec<Value> =
+        ends.iter().flat_map(|end| end["output"].as_array().cloned().unwrap_or_default()).collect();
+    let usage = ends.last().map(|end| end["usage"].clone()).unwrap_or_default();
+    json!({"output": output, "usage": usage})
 }
 
 fn messages(events: &[Value]) -> Value {

@@ -278,7 +278,7 @@ fn answers_are_valid_chat_completions() {
             id: "chatcmpl-x".to_owned(),
             model: "m".to_owned(),
             created: 1,
-            include_usage: false,
+            ..Heading::default()
         };
         let ours: Value =
             serde_json::from_slice(&codec(Dialect::OpenAiChat).encode_reply(&reply, &heading))
@@ -302,13 +302,18 @@ fn answers_are_valid_chat_completions() {
         for call in message["tool_calls"].as_array().into_iter().flatten() {
             let arguments = call["function"]["arguments"].as_str();
             if call["id"].as_str().is_none_or(str::is_empty)
-                || call["type"] != "function"
-                || arguments.is_none_or(|text| serde_json::from_str::<Value>(text).is_err())
+                || (call["type"] != "custom" && call["type"] != "function")
+                || call["type"] == "function"
+                    && arguments.is_none_or(|text| serde_json::from_str::<Value>(text).is_err())
             {
                 fault("a call");
             }
         }
         let usage = &ours["usage"];
+        // A response in the background has used nothing yet.
+        if row.api == Dialect::OpenAiResponses && body["usage"].is_null() {
+            continue;
+        }
         if usage["total_tokens"].as_u64()
             != Some(
                 usage["prompt_tokens"].as_u64().unwrap_or(0)
@@ -355,10 +360,42 @@ fn gist(dialect: Dialect, sum: &Value) -> Gist {
             gist.thought = text(&choice["message"]["reasoning_content"]);
             for call in choice["tool_calls"].as_object().into_iter().flatten().map(|(_, call)| call)
             {
+                if let Some(custom) = call.get("custom") {
+                    gist.calls.push((text(&custom["name"]), parsed(&text(&custom["input"]))));
+                    continue;
+                }
                 let arguments = text(&call["function"]["arguments"]);
                 gist.calls.push((text(&call["function"]["name"]), parsed(&arguments)));
             }
             gist.total_tokens = sum["top"]["usage"]["total_tokens"].as_u64().unwrap_or(0);
+        }
+        Dialect::OpenAiResponses => {
+            for item in sum["output"].as_array().into_iter().flatten() {
+                match item["type"].as_str().unwrap() {
+                    "message" => {
+                        for part in item["content"].as_array().unwrap() {
+                            gist.text.push_str(&text(&part["text"]));
+                        }
+                    }
+                    "reasoning" => {
+                        let texts: Vec<String> = ["summary", "content"]
+                            .iter()
+                            .flat_map(|name| item[*name].as_array().cloned().unwrap_or_default())
+                            .map(|one| text(&one["text"]))
+                            .collect();
+                        gist.thought.push_str(&texts.join("\n\n"));
+                    }
+                    "function_call" => {
+                        let arguments = text(&item["arguments"]);
+                        gist.calls.push((text(&item["name"]), parsed(&arguments)));
+                    }
+                    "custom_tool_call" => {
+                        gist.calls.push((text(&item["name"]), parsed(&text(&item["input"]))));
+                    }
+                    _ => {}
+                }
+            }
+            gist.total_tokens = sum["usage"]["total_tokens"].as_u64().unwrap_or(0);
         }
         Dialect::Anthropic => {
             for block in sum["blocks"].as_array().unwrap() {
@@ -418,7 +455,8 @@ fn streams_say_the_same_in_every_dialect() {
             continue;
         };
         // Arguments in fragments that only Gemini's newest streams have are not read yet.
-        if stream.contains("partialArgs") {
+        // A text that was redacted in one place and not in another does not add up.
+        if stream.contains("partialArgs") || stream.contains("REDACTED") {
             continue;
         }
         let Ok((batches, true)) = events(&row, &[stream.as_bytes()]) else { continue };
@@ -430,6 +468,7 @@ fn streams_say_the_same_in_every_dialect() {
             checked += 1;
             let mut writer = codec(dialect).writer(Heading {
                 include_usage: true,
+                echo: serde_json::Map::new(),
                 id: "x".to_owned(),
                 model: "m".to_owned(),
                 created: 1,

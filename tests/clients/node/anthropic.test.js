@@ -13,7 +13,7 @@ const tools = [
   { name: "get_weather", input_schema: { type: "object", properties: { city: { type: "string" } } } },
 ];
 
-for (const model of ["via-chat", "via-anthropic", "via-gemini"]) {
+for (const model of ["via-chat", "via-responses", "via-anthropic", "via-gemini"]) {
   test(`${model}: message and stream`, async () => {
     const messages = [{ role: "user", content: "Repeat after me: one two" }];
     const reply = await client.messages.create({ model, max_tokens: 50, messages });

@@ -9,7 +9,7 @@ const client = new GoogleGenAI({
   httpOptions: { baseUrl: process.env.OPTIMUX_BASE },
 });
 
-for (const model of ["via-chat", "via-anthropic", "via-gemini"]) {
+for (const model of ["via-chat", "via-responses", "via-anthropic", "via-gemini"]) {
   test(`${model}: generate and stream`, async () => {
     const contents = "Repeat after me: one two";
     assert.equal((await client.models.generateContent({ model, contents })).text, "one two");

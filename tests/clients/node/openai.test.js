@@ -26,7 +26,7 @@ const weather = {
 };
 const user = (content) => ({ role: "user", content });
 
-for (const model of ["via-chat", "via-anthropic", "via-gemini"]) {
+for (const model of ["via-chat", "via-responses", "via-anthropic", "via-gemini"]) {
   test(`${model}: chat`, async () => {
     const reply = await client.chat.completions.create({
       model,

@@ -7,7 +7,7 @@ import pytest
 
 BASE = os.environ["OPTIMUX_BASE"]
 KEY = os.environ["OPTIMUX_KEY"]
-MODELS = ["via-chat", "via-anthropic", "via-gemini"]
+MODELS = ["via-chat", "via-responses", "via-anthropic", "via-gemini"]
 WEATHER = {
     "name": "get_weather",
     "description": "The weather in a city",
@@ -57,6 +57,11 @@ def test_stream(client, model):
 def test_stop_and_length(client, model):
     short = client.messages.create(model=model, max_tokens=2, messages=[user("Repeat after me: a b c d")])
     assert short.stop_reason == "max_tokens"
+    if model == "via-responses":
+        # That dialect has no stop sequences, and an answer without them would be another one.
+        with pytest.raises(anthropic.BadRequestError):
+            client.messages.create(model=model, max_tokens=9, messages=[user("x")], stop_sequences=["c"])
+        return
     stopped = client.messages.create(
         model=model, max_tokens=50, messages=[user("Repeat after me: a b c d")], stop_sequences=["c"]
     )

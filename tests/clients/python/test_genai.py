@@ -9,7 +9,7 @@ from google.genai import errors, types
 
 BASE = os.environ["OPTIMUX_BASE"]
 KEY = os.environ["OPTIMUX_KEY"]
-MODELS = ["via-chat", "via-anthropic", "via-gemini"]
+MODELS = ["via-chat", "via-responses", "via-anthropic", "via-gemini"]
 
 
 @pytest.fixture(params=["", "/api"], scope="module")

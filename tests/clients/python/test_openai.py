@@ -8,7 +8,7 @@ import pytest
 
 BASE = os.environ["OPTIMUX_BASE"]
 KEY = os.environ["OPTIMUX_KEY"]
-MODELS = ["via-chat", "via-anthropic", "via-gemini"]
+MODELS = ["via-chat", "via-responses", "via-anthropic", "via-gemini"]
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "YPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -95,6 +95,11 @@ def test_length_and_stop(client, model):
         model=model, messages=[user("Repeat after me: a b c d e f")], max_completion_tokens=2
     )
     assert short.choices[0].finish_reason == "length"
+    if model == "via-responses":
+        # That dialect has no stop sequences, and an answer without them would be another one.
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(model=model, messages=[user("x")], stop=["c"])
+        return
     stopped = client.chat.completions.create(
         model=model, messages=[user("Repeat after me: a b c d")], stop=["c"]
     )

@@ -292,6 +292,8 @@ fn maker(format: Option<&str>) -> Option<Dialect> {
     let format = format?;
     if format.starts_with("anthropic") {
         Some(Dialect::Anthropic)
+    } else if format.starts_with("openai-responses") {
+        Some(Dialect::OpenAiResponses)
     } else if format.starts_with("google") {
         Some(Dialect::Gemini)
     } else {

@@ -11,6 +11,7 @@ use crate::wire::vocab::{
 
 /// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
 const ANTHROPIC_FORMAT: &str = "anthropic-claude-v1";
+const RESPONSES_FORMAT: &str = "openai-responses-v1";
 const GEMINI_FORMAT: &str = "google-gemini-v1";
 
 /// A turn as messages: results of tool calls are messages of their own here.
@@ -239,6 +240,7 @@ pub(in crate::wire::openai_chat) fn thought_detail(
     let format = match signature.by {
         Dialect::Anthropic => ANTHROPIC_FORMAT,
         Dialect::Gemini => GEMINI_FORMAT,
+        Dialect::OpenAiResponses => RESPONSES_FORMAT,
         Dialect::OpenAiChat => return None,
     };
     Some(if thought.redacted {

@@ -1,11 +1,13 @@
 //! Requests, written.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::super::{DIALECT, message};
 use crate::wire::frame::json::Builder;
-use crate::wire::vocab::{Effort, Format, Losses, Request, ToolChoice, ToolKind};
+use crate::wire::vocab::{Effort, Format, Losses, Request, Role, ToolChoice, ToolKind, Turn};
 use crate::wire::{Encoded, Target};
 
 pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
@@ -14,7 +16,7 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     let mut body = Builder::new();
     body.set("model", target.model);
     let mut messages = Vec::with_capacity(request.turns.len() + 1);
-    for turn in request.instructions.iter().chain(&request.turns) {
+    for turn in request.instructions.iter().chain(&*joined(&request.turns, from_chat)) {
         message::encode(turn, from_chat, &mut lost, &mut messages);
     }
     name_calls(&mut messages);
@@ -67,6 +69,24 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     request.extra.write(&mut body.0, DIALECT, "", &mut lost);
     drop_placeholders(&mut body.0);
     Encoded { body: Bytes::from(Value::Object(body.0).to_string()), losses: lost }
+}
+
+/// Turns of the model in a row are one message here: where calls are items of their own
+/// (Responses), their results would otherwise not follow the message that holds all of them.
+fn joined(turns: &[Turn], from_chat: bool) -> Cow<'_, [Turn]> {
+    let said = |turn: &Turn| turn.role == Role::Assistant;
+    let neighbours = turns.windows(2).any(|pair| pair.iter().all(said));
+    if from_chat || !neighbours {
+        return Cow::Borrowed(turns);
+    }
+    let mut all: Vec<Turn> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        match all.last_mut() {
+            Some(last) if said(last) && said(turn) => last.parts.extend(turn.parts.clone()),
+            _ => all.push(turn.clone()),
+        }
+    }
+    Cow::Owned(all)
 }
 
 /// Members that a spelling replaced (`functions` for `tools`, `reasoning` for its effort) were

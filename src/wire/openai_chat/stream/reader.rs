@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::super::{DIALECT, error, reply};
+use super::super::{DIALECT, reply};
 use super::DONE;
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
+use crate::wire::openai_error as error;
 use crate::wire::vocab::{
     Body, Call, CallKind, Delta, Dialect, Event, Extra, Finish, Malformed, Part, Scope, Signature,
     Slot, Stop, Thought,

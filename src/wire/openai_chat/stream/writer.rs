@@ -5,11 +5,12 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::super::{DIALECT, error, message, reply};
+use super::super::{DIALECT, message, reply};
 use super::DONE;
 use crate::base::Error;
 use crate::wire::frame::json::Builder;
 use crate::wire::frame::sse::{self};
+use crate::wire::openai_error as error;
 use crate::wire::vocab::{
     Body, CallKind, Delta, Dialect, Event, Extra, Part, Scope, Signature, Slot, Thought, Usage,
 };
@@ -28,7 +29,7 @@ enum WrittenKind {
     Text,
     Refusal,
     Thought(Thought),
-    Call { index: usize },
+    Call { index: usize, custom: bool },
     Skipped,
 }
 
@@ -308,7 +309,7 @@ impl ChatWriter {
                 }
                 part.extra.write_quietly(&mut fragment.0, DIALECT);
                 pending.call(at.choice, fragment.done());
-                WrittenKind::Call { index: number }
+                WrittenKind::Call { index: number, custom: call.kind == CallKind::Custom }
             }
             Body::Media(_) | Body::Outcome(_) | Body::Opaque(..) => WrittenKind::Skipped,
         };
@@ -334,13 +335,16 @@ impl ChatWriter {
                 thought.text.push_str(text);
                 pending.append(at.choice, "reasoning_content", text);
             }
-            (Delta::Arguments(text), WrittenKind::Call { index }) => {
+            (Delta::Arguments(text), WrittenKind::Call { index, custom: true }) => {
+                pending.call(at.choice, json!({"index": *index, "custom": {"input": text}}));
+            }
+            (Delta::Arguments(text), WrittenKind::Call { index, .. }) => {
                 pending.call(at.choice, json!({"index": *index, "function": {"arguments": text}}));
             }
-            (Delta::CallName(name), WrittenKind::Call { index }) => {
+            (Delta::CallName(name), WrittenKind::Call { index, .. }) => {
                 pending.call(at.choice, json!({"index": *index, "function": {"name": name}}));
             }
-            (Delta::CallId(id), WrittenKind::Call { index }) => {
+            (Delta::CallId(id), WrittenKind::Call { index, .. }) => {
                 pending.call(at.choice, json!({"index": *index, "id": id}));
             }
             (Delta::Signature(signature), WrittenKind::Text) if signature.by == Dialect::Gemini => {

@@ -1,4 +1,5 @@
-//! Error bodies: OpenAI's own, and the shapes that other servers use in its place.
+//! Error bodies of OpenAI's two dialects: its own, and the shapes that other servers use in its
+//! place.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{Fault, FaultKind};
 
-pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
+pub(in crate::wire) fn decode(status: u16, body: &[u8]) -> Fault {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let mut fault = of_value(&value, Some(status));
     if fault.message.is_empty() {
@@ -22,7 +23,7 @@ pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
 
 /// Reads an error object wherever its words stand: `error.message` (OpenAI), `error` as a string
 /// (xAI), `message` (Cohere, Azure), `detail` (`FastAPI` servers), all of it in a list (Google).
-pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
+pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
     let value = value.as_array().and_then(|items| items.first()).unwrap_or(value);
     let error = value.get("error").filter(|error| error.is_object()).unwrap_or(value);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
@@ -89,7 +90,7 @@ fn kind_of(status: Option<u16>, code: &str, message: &str) -> FaultKind {
 }
 
 /// Seed 004's table of types; 402 as in seed 003, with a number for its code.
-pub(super) fn encode(error: &Error) -> (u16, Bytes) {
+pub(in crate::wire) fn encode(error: &Error) -> (u16, Bytes) {
     let (status, kind) = match error.kind {
         Kind::Malformed | Kind::Unsupported | Kind::ContextLength => (400, "invalid_request_error"),
         Kind::Unauthenticated => (401, "authentication_error"),

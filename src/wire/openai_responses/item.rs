@@ -1,0 +1,359 @@
+//! Items of input and output. A message, a call, a result and a thought are items of their own;
+//! several in a row make one turn of the conversation elsewhere.
+
+use serde_json::{Value, json};
+
+use super::DIALECT;
+use crate::wire::frame::json::{Builder, Object, type_name};
+use crate::wire::vocab::{
+    Body, Call, CallKind, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
+    Signature, Source, Thought, Turn,
+};
+
+pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
+    let kind = match value.get("type") {
+        Some(Value::String(kind)) => kind.clone(),
+        _ if value.get("role").is_some() => "message".to_owned(),
+        _ if !value.is_object() => {
+            return Err(Malformed::wrong_type(path, "an object", type_name(&value)));
+        }
+        _ => return Err(Malformed::missing(&format!("{path}.type"))),
+    };
+    match kind.as_str() {
+        "message" => decode_message(value, path),
+        "function_call" | "custom_tool_call" => {
+            let mut item = Object::of(value, path)?;
+            item.take("type");
+            let custom = kind == "custom_tool_call";
+            let call = Call {
+                id: Some(item.required_string("call_id")?),
+                name: item.required_string("name")?,
+                arguments: item.string(if custom { "input" } else { "arguments" })?,
+                kind: if custom { CallKind::Custom } else { CallKind::Function },
+            };
+            let mut part = Part::new(Body::Call(call));
+            part.extra = item.finish(DIALECT);
+            Ok(Turn::new(Role::Assistant, vec![part]))
+        }
+        "function_call_output" | "custom_tool_call_output" => {
+            let mut item = Object::of(value, path)?;
+            item.take("type");
+            if kind == "custom_tool_call_output" {
+                item.spell("type", Value::from(kind));
+            }
+            let call_id = Some(item.required_string("call_id")?);
+            let path = item.path("output");
+            let (shape, parts) = decode_content(item.take_any("output"), &path)?;
+            let outcome = Outcome { call_id, name: None, parts, shape, is_error: None, json: None };
+            let mut part = Part::new(Body::Outcome(outcome));
+            part.extra = item.finish(DIALECT);
+            Ok(Turn::new(Role::Tool, vec![part]))
+        }
+        "reasoning" => decode_reasoning(value, path),
+        _ => Ok(Turn::new(Role::Assistant, vec![Part::new(Body::Opaque(DIALECT, value))])),
+    }
+}
+
+fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
+    let mut item = Object::of(value, path)?;
+    let role = match item.required_string("role")?.as_str() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "system" => Role::System,
+        "developer" => Role::Developer,
+        other => {
+            let other: String = other.chars().take(40).collect();
+            item.spell("role", Value::from(other));
+            Role::User
+        }
+    };
+    let path = item.path("content");
+    let (shape, parts) = decode_content(item.take_any("content"), &path)?;
+    // `type` may be left out, so it is a spelling.
+    item.keep_spelling("type");
+    Ok(Turn { role, parts, shape, extra: item.finish(DIALECT) })
+}
+
+fn decode_content(value: Option<Value>, path: &str) -> Result<(Shape, Vec<Part>), Malformed> {
+    match value {
+        None => Ok((Shape::Absent, Vec::new())),
+        Some(Value::Null) => Ok((Shape::Null, Vec::new())),
+        Some(Value::String(text)) => Ok((Shape::Text, vec![Part::text(text)])),
+        Some(Value::Array(items)) => {
+            let mut parts = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                parts.push(decode_part(item, &format!("{path}[{index}]"))?);
+            }
+            Ok((Shape::List, parts))
+        }
+        Some(other) => {
+            Err(Malformed::wrong_type(path, "a string or an array of parts", type_name(&other)))
+        }
+    }
+}
+
+pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
+    let kind = value.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_read = match kind.as_str() {
+        "input_text" | "output_text" | "text" | "refusal" => true,
+        "input_image" => {
+            value.get("image_url").or(value.get("file_id")).is_some_and(Value::is_string)
+        }
+        "input_file" => ["file_data", "file_id", "file_url"]
+            .iter()
+            .any(|name| value.get(*name).is_some_and(Value::is_string)),
+        _ => false,
+    };
+    if !is_read {
+        if value.is_object() {
+            return Ok(Part::new(Body::Opaque(DIALECT, value)));
+        }
+        return Err(Malformed::wrong_type(path, "an object", type_name(&value)));
+    }
+    let mut object = Object::of(value, path)?;
+    let body = match kind.as_str() {
+        "refusal" => {
+            object.take("type");
+            Body::Refusal(object.required_string("refusal")?)
+        }
+        "input_image" => {
+            object.take("type");
+            let detail = object.string("detail")?;
+            let (source, mime) = match object.string("image_url")? {
+                Some(url) => source_of(url),
+                None => (Source::Id(object.required_string("file_id")?), None),
+            };
+            Body::Media(Media { kind: MediaKind::Image, source, mime, filename: None, detail })
+        }
+        "input_file" => {
+            object.take("type");
+            let filename = object.string("filename")?;
+            let (source, mime) = match (object.string("file_data")?, object.string("file_url")?) {
+                (Some(data), _) => source_of(data),
+                (None, Some(url)) => (Source::Url(url), None),
+                (None, None) => (Source::Id(object.required_string("file_id")?), None),
+            };
+            Body::Media(Media { kind: MediaKind::File, source, mime, filename, detail: None })
+        }
+        _ => {
+            // Which of its names a text goes by depends on whose it is.
+            object.keep_spelling("type");
+            Body::Text(object.required_string("text")?)
+        }
+    };
+    let mut part = Part::new(body);
+    part.extra = object.finish(DIALECT);
+    Ok(part)
+}
+
+fn source_of(url: String) -> (Source, Option<String>) {
+    if let Some((mime, data)) =
+        url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"))
+    {
+        return (Source::Inline(data.to_owned()), Some(mime.to_owned()));
+    }
+    (Source::Url(url), None)
+}
+
+fn decode_reasoning(value: Value, path: &str) -> Result<Turn, Malformed> {
+    let mut item = Object::of(value, path)?;
+    item.take("type");
+    let signature = item.string("encrypted_content")?.map(|value| Signature { by: DIALECT, value });
+    let mut texts = Vec::new();
+    for name in ["summary", "content"] {
+        for one in item.peek(name).and_then(Value::as_array).into_iter().flatten() {
+            texts.extend(one.get("text").and_then(Value::as_str).map(str::to_owned));
+        }
+        if item.has(name) {
+            item.keep_spelling(name);
+        }
+    }
+    let mut part =
+        Part::new(Body::Thought(Thought { text: texts.join("\n\n"), ..Thought::default() }));
+    part.signature = signature;
+    part.extra = item.finish(DIALECT);
+    Ok(Turn::new(Role::Assistant, vec![part]))
+}
+
+// === writing ===
+
+/// A turn as items.
+pub(super) fn encode(turn: &Turn, at_home: bool, lost: &mut Losses, out: &mut Vec<Value>) {
+    let mut message: Vec<Value> = Vec::new();
+    let assistant = turn.role == Role::Assistant;
+    for part in &turn.parts {
+        match &part.body {
+            Body::Call(_) | Body::Outcome(_) | Body::Thought(_) => {
+                // What was said before a call stands before it.
+                if assistant {
+                    flush(turn, &mut message, lost, out);
+                }
+                out.extend(encode_item(part, at_home, lost));
+            }
+            Body::Opaque(DIALECT, value) if turn.shape == Shape::Text && turn.extra.is_empty() => {
+                out.push(value.clone());
+            }
+            _ => message.extend(encode_part(part, assistant, lost)),
+        }
+    }
+    if let (true, Shape::Text, [Part { body: Body::Text(text), .. }]) =
+        (at_home || !assistant, turn.shape, turn.parts.as_slice())
+    {
+        message.clear();
+        let mut item = Builder::new();
+        item.set("role", role(turn.role)).set("content", text.as_str());
+        turn.extra.write(&mut item.0, DIALECT, "messages", lost);
+        out.push(item.done());
+        return;
+    }
+    if at_home && turn.parts.is_empty() {
+        let mut item = Builder::new();
+        item.set("role", role(turn.role));
+        match turn.shape {
+            Shape::List => {
+                item.set("content", json!([]));
+            }
+            Shape::Null => {
+                item.set("content", Value::Null);
+            }
+            Shape::Text | Shape::Absent => {}
+        }
+        turn.extra.write(&mut item.0, DIALECT, "messages", lost);
+        out.push(item.done());
+    }
+    flush(turn, &mut message, lost, out);
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::Developer => "developer",
+        Role::Assistant => "assistant",
+        Role::User | Role::Tool => "user",
+    }
+}
+
+fn flush(turn: &Turn, content: &mut Vec<Value>, lost: &mut Losses, out: &mut Vec<Value>) {
+    if content.is_empty() {
+        return;
+    }
+    let mut item = Builder::new();
+    item.set("role", role(turn.role)).set("content", std::mem::take(content));
+    turn.extra.write(&mut item.0, DIALECT, "messages", lost);
+    out.push(item.done());
+}
+
+/// A call, a result or a thought. `None` for a thought that only another maker can read.
+pub(super) fn encode_item(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Value> {
+    let mut item = Builder::new();
+    match &part.body {
+        Body::Call(call) => {
+            let (kind, payload) = match call.kind {
+                CallKind::Custom => ("custom_tool_call", "input"),
+                CallKind::Function | CallKind::Legacy => ("function_call", "arguments"),
+            };
+            item.set("type", kind);
+            item.set("call_id", call.id.as_deref().unwrap_or_default());
+            item.set("name", call.name.as_str());
+            if !at_home || call.arguments.is_some() {
+                item.set(payload, call.arguments.as_deref().unwrap_or("{}"));
+            }
+        }
+        Body::Outcome(outcome) => {
+            item.set("type", "function_call_output");
+            item.set("call_id", outcome.call_id.as_deref().unwrap_or_default());
+            match (outcome.shape, &outcome.json) {
+                (Shape::List, None) => {
+                    let parts: Vec<Value> = outcome
+                        .parts
+                        .iter()
+                        .filter_map(|part| encode_part(part, false, lost))
+                        .collect();
+                    item.set("output", parts);
+                }
+                (Shape::Absent, None) if at_home => {}
+                _ => {
+                    item.set("output", outcome.text());
+                }
+            }
+        }
+        Body::Thought(_) => {
+            let signature = part.signature.as_ref().filter(|signature| signature.by == DIALECT);
+            if signature.is_none() && !at_home {
+                lost.dropped("reasoning");
+                return None;
+            }
+            item.set("type", "reasoning");
+            if !at_home {
+                item.set("summary", json!([]));
+            }
+            item.maybe("encrypted_content", signature.map(|signature| signature.value.as_str()));
+        }
+        _ => return None,
+    }
+    part.extra.write(&mut item.0, DIALECT, "input", lost);
+    Some(item.done())
+}
+
+pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -> Option<Value> {
+    let mut object = Builder::new();
+    match &part.body {
+        Body::Text(text) => {
+            object.set("type", if said_by_model { "output_text" } else { "input_text" });
+            object.set("text", text.as_str());
+        }
+        Body::Refusal(text) => {
+            object.set("type", "refusal").set("refusal", text.as_str());
+        }
+        Body::Media(media) => {
+            let data = |fallback: &str, data: &str| {
+                format!("data:{};base64,{data}", media.mime.as_deref().unwrap_or(fallback))
+            };
+            match (media.kind, &media.source) {
+                (MediaKind::Image, Source::Url(url)) => {
+                    object.set("type", "input_image").set("image_url", url.as_str());
+                }
+                (MediaKind::Image, Source::Inline(inline)) => {
+                    object.set("type", "input_image").set("image_url", data("image/png", inline));
+                }
+                (MediaKind::Image, Source::Id(id)) => {
+                    object.set("type", "input_image").set("file_id", id.as_str());
+                }
+                (MediaKind::File, Source::Url(url)) => {
+                    object.set("type", "input_file").set("file_url", url.as_str());
+                }
+                (MediaKind::File, Source::Inline(inline)) => {
+                    object.set("type", "input_file");
+                    object.set("file_data", data("application/pdf", inline));
+                    if media.filename.is_none() && !part.extra.came_from(DIALECT) {
+                        object.set("filename", "file.pdf");
+                    }
+                }
+                (MediaKind::File, Source::Id(id)) => {
+                    object.set("type", "input_file").set("file_id", id.as_str());
+                }
+                (_, Source::Text(text)) => {
+                    object.set("type", "input_text").set("text", text.as_str());
+                }
+                (kind, _) => {
+                    lost.lost(format!("content.{kind:?}").to_lowercase());
+                    return None;
+                }
+            }
+            object.maybe("detail", media.detail.as_deref());
+            object.maybe("filename", media.filename.as_deref());
+        }
+        Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(_, value) => {
+            let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
+            lost.dropped_at("content", kind);
+            return None;
+        }
+        Body::Call(_) | Body::Outcome(_) | Body::Thought(_) => return None,
+    }
+    if part.cache.is_some() {
+        lost.dropped("cache_control");
+    }
+    part.extra.write(&mut object.0, DIALECT, "content", lost);
+    Some(object.done())
+}

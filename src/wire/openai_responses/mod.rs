@@ -1,0 +1,73 @@
+//! OpenAI Responses. Source: the openai SDK's types and the recordings under `tests/recordings`.
+
+mod item;
+mod reader;
+mod reply;
+mod request;
+mod writer;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::openai_error as error;
+use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
+use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
+use crate::base::Error;
+
+pub struct OpenAiResponses;
+
+const DIALECT: Dialect = Dialect::OpenAiResponses;
+
+impl Codec for OpenAiResponses {
+    fn dialect(&self) -> Dialect {
+        DIALECT
+    }
+
+    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+        request::head(body)
+    }
+
+    fn decode_request(&self, body: &[u8]) -> Result<Request, Malformed> {
+        request::decode(body)
+    }
+
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes {
+        reply::encode(reply, heading)
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(reader::ResponseReader::default())
+    }
+
+    fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
+        Box::new(writer::ResponseWriter::new(heading))
+    }
+
+    fn echo(&self, body: &[u8]) -> Map<String, Value> {
+        request::echo(&serde_json::from_slice(body).unwrap_or_default())
+    }
+
+    fn tap(&self, data: &[u8]) -> Tapped {
+        reader::tap(data)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::usage_of(body)
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+
+    fn encode_error(&self, error: &Error) -> (u16, Bytes) {
+        error::encode(error)
+    }
+}

@@ -1,0 +1,270 @@
+//! Responses answers.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::{DIALECT, item};
+use crate::wire::Heading;
+use crate::wire::frame::json::{Builder, Object};
+use crate::wire::vocab::{
+    Body, Choice, Finish, Losses, Malformed, Part, Reply, Role, Shape, Stop, Turn, Usage,
+};
+
+pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
+    let mut object = Object::parse(body)?;
+    if let Some(error) = object.peek("error") {
+        let message = error.get("message").and_then(Value::as_str).unwrap_or("failed").to_owned();
+        return Err(Malformed::new(message));
+    }
+    let mut reply = Reply {
+        id: object.string("id")?,
+        model: object.string("model")?,
+        created: object.peek("created_at").and_then(Value::as_i64),
+        ..Reply::default()
+    };
+    // LM Studio's is a fraction.
+    if reply.created.is_some() {
+        object.take("created_at");
+    } else {
+        object.keep_spelling("created_at");
+    }
+    match object.string("object")? {
+        // `response.compaction`: an answer of the compacting endpoint.
+        Some(kind) if kind != "response" => object.spell("object", Value::from(kind)),
+        _ => {}
+    }
+    let status = object.string("status")?;
+    let reason = object
+        .peek("incomplete_details")
+        .and_then(|details| details.get("reason"))
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let output = object.list("output")?.ok_or_else(|| Malformed::missing("output"))?;
+    let mut parts = Vec::new();
+    for (index, value) in output.iter().enumerate() {
+        parts.extend(item::decode(value.clone(), &format!("output[{index}]"))?.parts);
+    }
+    // Items keep their ids and states, which no other dialect has words for.
+    object.spell("output", Value::Array(output));
+    let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+    let finish = status.map(|status| finish(status, reason.as_deref(), called));
+    if let Some(usage) = object.take("usage") {
+        reply.usage = Some(usage_from(usage));
+    }
+    let shape = if parts.is_empty() { Shape::Null } else { Shape::List };
+    let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
+    reply.choices.push(Choice { index: 0, turn, finish, extra: crate::wire::vocab::Extra::NONE });
+    reply.extra = object.finish(DIALECT);
+    Ok(reply)
+}
+
+pub(super) fn finish(status: String, reason: Option<&str>, called: bool) -> Finish {
+    let why = match (status.as_str(), reason) {
+        ("incomplete", Some("content_filter")) => Stop::Filter,
+        ("incomplete", _) => Stop::Length,
+        ("failed" | "cancelled", _) => Stop::Failed,
+        _ if called => Stop::ToolCalls,
+        _ => Stop::End,
+    };
+    Finish { why, word: Some((DIALECT, status)), sequence: None }
+}
+
+pub(super) fn usage_from(raw: Value) -> Usage {
+    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let detail = |group: &str, name: &str| {
+        raw.get(group).and_then(|group| group.get(name)).and_then(Value::as_u64).unwrap_or(0)
+    };
+    let input = count("input_tokens");
+    let cache_read = detail("input_tokens_details", "cached_tokens").min(input);
+    let cache_write = detail("input_tokens_details", "cache_write_tokens").min(input - cache_read);
+    let output = count("output_tokens");
+    let thought = detail("output_tokens_details", "reasoning_tokens").min(output);
+    Usage {
+        input: input - cache_read - cache_write,
+        cache_read,
+        cache_write,
+        output: output - thought,
+        thought,
+        raw: Some((DIALECT, raw)),
+    }
+}
+
+pub(super) fn usage_value(usage: &Usage) -> Value {
+    if let Some(raw) = usage.raw_in(DIALECT) {
+        return raw.clone();
+    }
+    json!({
+        "input_tokens": usage.prompt(),
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
+        "output_tokens": usage.completion(),
+        "output_tokens_details": {"reasoning_tokens": usage.thought},
+        "total_tokens": usage.total(),
+    })
+}
+
+pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Only<'a> {
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+    }
+    let only: Only<'_> = serde_json::from_slice(body).ok()?;
+    serde_json::from_str(only.usage?.get()).ok().map(usage_from)
+}
+
+/// A response around its output: the members that the SDK's type requires, the request's
+/// settings repeated, and the rest.
+pub(super) fn around(heading: &Heading, status: &str, output: Vec<Value>) -> Map<String, Value> {
+    let mut body = Builder::new();
+    body.set("id", response_id(&heading.id));
+    body.set("object", "response");
+    body.set("created_at", heading.created);
+    body.set("status", status);
+    body.set("background", false);
+    body.set("error", Value::Null).set("incomplete_details", Value::Null);
+    body.set("instructions", Value::Null).set("max_output_tokens", Value::Null);
+    body.set("model", heading.model.as_str());
+    body.set("output", output);
+    body.set("parallel_tool_calls", true).set("previous_response_id", Value::Null);
+    body.set("reasoning", json!({"effort": null, "summary": null}));
+    body.set("store", false).set("temperature", 1.0);
+    body.set("text", json!({"format": {"type": "text"}}));
+    body.set("tool_choice", "auto").set("tools", json!([]));
+    body.set("top_p", 1.0).set("truncation", "disabled");
+    body.set("usage", Value::Null).set("metadata", json!({}));
+    for (name, value) in &heading.echo {
+        if !value.is_null() {
+            body.set(name, value.clone());
+        }
+    }
+    body.0
+}
+
+/// Ids of answers begin with `resp_`, whoever gave them.
+pub(super) fn response_id(id: &str) -> String {
+    if id.starts_with("resp") { id.to_owned() } else { format!("resp_{id}") }
+}
+
+/// Status and details of how an answer ended.
+pub(super) fn ended(finish: Option<&Finish>) -> (&'static str, Value) {
+    match finish.map(|finish| finish.why) {
+        Some(Stop::Length) => ("incomplete", json!({"reason": "max_output_tokens"})),
+        Some(Stop::Filter) => ("incomplete", json!({"reason": "content_filter"})),
+        _ => ("completed", Value::Null),
+    }
+}
+
+pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
+    let choice = reply.choices.first();
+    let finish = choice.and_then(|choice| choice.finish.as_ref());
+    if reply.extra.came_from(DIALECT) {
+        return encode_at_home(reply, finish);
+    }
+    let mut heading = heading.clone();
+    heading.id = reply.id.clone().unwrap_or(heading.id);
+    heading.model = reply.model.clone().unwrap_or(heading.model);
+    heading.created = reply.created.unwrap_or(heading.created);
+    let parts = choice.map(|choice| choice.turn.parts.as_slice()).unwrap_or_default();
+    let (status, details) = ended(finish);
+    let mut body = around(&heading, status, output(parts, &heading.id));
+    body.insert("incomplete_details".to_owned(), details);
+    if let Some(usage) = &reply.usage {
+        body.insert("usage".to_owned(), usage_value(usage));
+    }
+    Bytes::from(Value::Object(body).to_string())
+}
+
+fn encode_at_home(reply: &Reply, finish: Option<&Finish>) -> Bytes {
+    let mut body = Builder::new();
+    body.maybe("id", reply.id.as_deref());
+    body.set("object", "response");
+    body.maybe("created_at", reply.created);
+    body.maybe("model", reply.model.as_deref());
+    body.maybe("status", finish.and_then(|finish| finish.word_in(DIALECT)));
+    body.maybe("usage", reply.usage.as_ref().map(usage_value));
+    reply.extra.write_quietly(&mut body.0, DIALECT);
+    Bytes::from(body.done().to_string())
+}
+
+/// Items of output, each with an id: texts in a row are one message.
+fn output(parts: &[Part], id: &str) -> Vec<Value> {
+    let mut items: Vec<Value> = Vec::new();
+    let mut message: Vec<Value> = Vec::new();
+    for part in parts {
+        match &part.body {
+            Body::Text(_) | Body::Refusal(_) => message.extend(content(part)),
+            Body::Thought(_) | Body::Call(_) => {
+                close_message(&mut message, &mut items, id);
+                items.extend(finished(part, id, items.len()));
+            }
+            _ => {}
+        }
+    }
+    close_message(&mut message, &mut items, id);
+    items
+}
+
+fn close_message(content: &mut Vec<Value>, items: &mut Vec<Value>, id: &str) {
+    if !content.is_empty() {
+        let content = std::mem::take(content);
+        items.push(json!({
+            "id": item_id("msg", id, items.len()),
+            "type": "message",
+            "status": "completed",
+            "role": "assistant",
+            "content": content,
+        }));
+    }
+}
+
+pub(super) fn item_id(prefix: &str, id: &str, index: usize) -> String {
+    format!("{prefix}_{}_{index}", id.trim_start_matches("resp_"))
+}
+
+/// A text or a refusal inside a message.
+pub(super) fn content(part: &Part) -> Option<Value> {
+    match &part.body {
+        Body::Text(text) => {
+            Some(json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []}))
+        }
+        Body::Refusal(text) => Some(json!({"type": "refusal", "refusal": text})),
+        _ => None,
+    }
+}
+
+/// A thought or a call as a whole item.
+pub(super) fn finished(part: &Part, id: &str, index: usize) -> Option<Value> {
+    match &part.body {
+        Body::Thought(thought) => {
+            let summary: Vec<Value> = Some(&thought.text)
+                .filter(|text| !text.is_empty())
+                .map(|text| json!({"type": "summary_text", "text": text}))
+                .into_iter()
+                .collect();
+            let mut item = Builder::new();
+            item.set("id", item_id("rs", id, index)).set("type", "reasoning");
+            item.set("summary", summary);
+            let sealed = part.signature.as_ref().filter(|signature| signature.by == DIALECT);
+            item.maybe("encrypted_content", sealed.map(|sealed| sealed.value.as_str()));
+            Some(item.done())
+        }
+        Body::Call(call) => {
+            let mut lost = Losses::default();
+            let mut item = item::encode_item(part, false, &mut lost)?;
+            if let Some(members) = item.as_object_mut() {
+                members.insert("id".to_owned(), Value::from(item_id("fc", id, index)));
+                members.insert("status".to_owned(), Value::from("completed"));
+                if call.id.is_none() {
+                    members.insert("call_id".to_owned(), Value::from(item_id("call", id, index)));
+                }
+            }
+            Some(item)
+        }
+        _ => None,
+    }
+}
