@@ -74,7 +74,13 @@ fn decisions(c: &mut Criterion) {
     });
     group.bench_function("named", |b| {
         b.iter(|| {
-            decide_named(black_box("gpt-4o"), &catalogue, &|_| true, &|_| Health { passing: true })
+            decide_named(
+                black_box("gpt-4o"),
+                optimux::catalogue::Mode::Chat,
+                &catalogue,
+                &|_| true,
+                &|_| Health { passing: true },
+            )
         });
     });
     group.finish();

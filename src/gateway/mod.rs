@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
+use crate::catalogue::Mode;
 use crate::router::{self, Decision, Dial, Features, Health, Needs};
 use crate::upstream::{self, Answer};
 use crate::wire::vocab::Dialect;
@@ -69,6 +70,33 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
     Ok(Answered { answer, decision })
 }
 
+/// Embeds: a named model, at whichever of its deployments is up.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn embed(
+    app: &App,
+    caller: &Caller,
+    id: &RequestId,
+    body: bytes::Bytes,
+) -> Result<Answered, Refused> {
+    let inbound = Inbound::arrive_to_embed(body)?;
+    let shared = &app.shared;
+    let now = Instant::now();
+    let decision = router::decide_named(
+        &inbound.head.model,
+        Mode::Embedding,
+        &shared.catalogue,
+        &|tier| caller.plan.allows(tier),
+        &|id| Health { passing: shared.health.is_passing(id, now) },
+    )?;
+    let mut dice = app.dice.borrow_mut().split();
+    let answer = upstream::run(&app.upstream, &decision, &inbound, id, &mut dice)
+        .await
+        .map_err(|(error, attempts)| Refused { error, attempts })?;
+    Ok(Answered { answer, decision: None })
+}
+
 /// Which deployments may answer, best first. Only `auto` needs the words.
 fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Error> {
     let shared = &app.shared;
@@ -88,6 +116,12 @@ fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Err
                 &*shared.predictor,
             )
         }
-        None => router::decide_named(&inbound.head.model, &shared.catalogue, &allows, &health),
+        None => router::decide_named(
+            &inbound.head.model,
+            Mode::Chat,
+            &shared.catalogue,
+            &allows,
+            &health,
+        ),
     }
 }

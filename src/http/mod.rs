@@ -23,6 +23,7 @@ pub fn routes(config: &mut ServiceConfig) {
             // Called by the OpenAI SDK.
             .route(&at("/chat/completions"), web::post().to(openai::chat))
             .route(&at("/responses"), web::post().to(openai::responses))
+            .route(&at("/embeddings"), web::post().to(openai::embeddings))
             .route(&at("/models"), web::get().to(models::list))
             .route(&at("/models/{id:.*}"), web::get().to(models::get))
             // Google's newer SDKs leave the `beta` out.

@@ -7,7 +7,7 @@ use super::generate::{Door, generate};
 use super::{Worker, arrival, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway;
+use crate::gateway::{self, Refused};
 use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
@@ -20,6 +20,23 @@ pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
 /// `POST /v1/responses`
 pub async fn responses(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     generate(app, request, payload, Door::of(Dialect::OpenAiResponses)).await
+}
+
+/// `POST /v1/embeddings`
+pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let id = RequestId::fresh();
+    let embedding = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        gateway::embed(&app, &caller, &id, body).await
+    };
+    let outcome: Result<_, Refused> = embedding.await;
+    let response = match outcome {
+        Ok(answered) => respond::answered(&id, answered, SURFACE, false),
+        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
+    };
+    respond::count(&app, "embeddings", &response);
+    response
 }
 
 /// `POST /v1/route`

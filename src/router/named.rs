@@ -14,6 +14,7 @@ const FALLBACK_MODELS: usize = 4;
 /// plan does not hold, [`Kind::Unsupported`] for a model that does not converse.
 pub fn decide_named(
     name: &str,
+    mode: Mode,
     catalogue: &Catalogue,
     allows: Allows<'_>,
     health: HealthOf<'_>,
@@ -27,10 +28,14 @@ pub fn decide_named(
         .at("model")
         .coded("model_not_allowed"));
     }
-    if model.mode != Mode::Chat {
+    if model.mode != mode {
+        let what = match mode {
+            Mode::Embedding => "embeddings",
+            _ => "chat completions",
+        };
         return Err(Error::new(
             Kind::Unsupported,
-            format!("The model '{}' does not support chat completions.", model.id),
+            format!("The model '{}' does not support {what}.", model.id),
         )
         .at("model")
         .coded("model_not_supported"));
@@ -41,9 +46,11 @@ pub fn decide_named(
         steps.retain(|step| &*step.deployment.provider.id == provider);
         return Ok(Decision { steps, explanation: None });
     }
-    let chain = catalogue.fallbacks(model).iter().take(FALLBACK_MODELS);
+    // Vectors of different models do not mix: only another deployment of the same may answer.
+    let most = if mode == Mode::Embedding { 0 } else { FALLBACK_MODELS };
+    let chain = catalogue.fallbacks(model).iter().take(most);
     for other in chain.filter_map(|name| catalogue.model(name)) {
-        if allows(other.tier) && other.mode == Mode::Chat && other.id != model.id {
+        if allows(other.tier) && other.mode == mode && other.id != model.id {
             add(other, health, &mut steps);
         }
     }

@@ -15,11 +15,12 @@ use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Path};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use serde_json::{Value, json};
 use tokio::time::Sleep;
 
 use crate::base::{Error, Kind};
 use crate::wire::vocab::Dialect;
-use crate::wire::{Heading, codec};
+use crate::wire::{Heading, codec, embeddings};
 
 use script::{Fault, Plan, Scripts};
 
@@ -36,6 +37,7 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
             .app_data(scripts.clone())
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .route("/v1/chat/completions", web::post().to(chat))
+            .route("/v1/embeddings", web::post().to(embed))
             .route("/v1/responses", web::post().to(responses))
             .route("/v1/messages", web::post().to(messages))
             .route("/v1beta/models/{target}", web::post().to(generate))
@@ -67,6 +69,39 @@ async fn messages(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> 
     answer(&request, &scripts, Dialect::Anthropic, body, None).await
 }
 
+/// A vector that follows from the text, of as many dimensions as are asked for.
+async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+        let error = Error::new(Kind::Malformed, "not JSON");
+        return refuse(Dialect::OpenAiChat, &error);
+    };
+    let model = asked.get("model").and_then(Value::as_str).unwrap_or_default();
+    if let Some(Fault::Status { status, retry_after }) = scripts.plan(&request, model).fault {
+        return refuse_with(Dialect::OpenAiChat, status, retry_after);
+    }
+    let texts = match asked.get("input") {
+        Some(Value::Array(all)) => all.iter().map(ToString::to_string).collect(),
+        Some(one) => vec![one.to_string()],
+        None => Vec::new(),
+    };
+    let dimensions = asked.get("dimensions").and_then(Value::as_u64).unwrap_or(8).min(4096);
+    let base64 = asked.get("encoding_format").and_then(Value::as_str) == Some("base64");
+    let tokens: u64 = texts.iter().map(|text| text.len() as u64 / 4 + 1).sum();
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let vector = voice::vector(text, dimensions);
+            let embedding = if base64 { json!(embeddings::packed(&vector)) } else { json!(vector) };
+            json!({"object": "embedding", "index": index, "embedding": embedding})
+        })
+        .collect();
+    HttpResponse::Ok().json(json!({
+        "object": "list", "data": data, "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }))
+}
+
 async fn generate(
     request: HttpRequest,
     scripts: Data<Scripts>,
@@ -74,6 +109,23 @@ async fn generate(
     body: Bytes,
 ) -> HttpResponse {
     let (model, verb) = target.split_once(':').unwrap_or((&target, ""));
+    if verb == "batchEmbedContents" {
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let vectors: Vec<Value> = asked
+            .get("requests")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|one| {
+                let text = one.pointer("/content/parts/0/text").map(ToString::to_string);
+                let dimensions = one.get("outputDimensionality").and_then(Value::as_u64);
+                let values =
+                    voice::vector(&text.unwrap_or_default(), dimensions.unwrap_or(8).min(4096));
+                json!({ "values": values })
+            })
+            .collect();
+        return HttpResponse::Ok().json(json!({ "embeddings": vectors }));
+    }
     let stream = verb == "streamGenerateContent";
     answer(&request, &scripts, Dialect::Gemini, body, Some((model.to_owned(), stream))).await
 }

@@ -409,3 +409,11 @@ fn fingerprint(text: &str) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+/// A unit vector that follows from the text alone.
+pub fn vector(text: &str, dimensions: u64) -> Vec<f32> {
+    let mut dice = fastrand::Rng::with_seed(fingerprint(text));
+    let raw: Vec<f32> = (0..dimensions).map(|_| dice.f32() - 0.5).collect();
+    let length = raw.iter().map(|value| value * value).sum::<f32>().sqrt().max(f32::EPSILON);
+    raw.into_iter().map(|value| value / length).collect()
+}

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::breaker::Permit;
 use super::failover::Budget;
 use super::relay::{Relay, Setup};
-use super::transport::Incoming;
+use super::transport::{Call, Incoming};
 use super::{AnswerBody, Upstream};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -22,7 +22,7 @@ use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Request, Usage};
-use crate::wire::{Heading, Inbound, Target, codec};
+use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings};
 
 pub enum Tried {
     Answered {
@@ -122,6 +122,14 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     let (body, losses, same_dialect, usage_added) = if provider.dialect == inbound.dialect {
         let (body, usage_added) = respelled(inbound, name);
         (body, Losses::default(), true, usage_added)
+    } else if inbound.operation == Operation::Embed {
+        if provider.dialect != Dialect::Gemini {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("The provider of '{}' has no embeddings.", step.model.id),
+            ));
+        }
+        (embeddings::to_gemini(&inbound.body, name)?, Losses::default(), false, false)
     } else {
         let mut target = Target {
             model: name,
@@ -226,7 +234,11 @@ async fn exchange(
         .transport
         .send(
             &step.deployment,
-            stream,
+            match inbound.operation {
+                Operation::Embed => Call::Embed,
+                Operation::Generate if stream => Call::Stream,
+                Operation::Generate => Call::Whole,
+            },
             outgoing.body.clone(),
             if outgoing.same_dialect { &inbound.forward } else { &[] },
             patience,
@@ -332,8 +344,16 @@ fn whole(
             codec(inbound.dialect).writer(heading.clone()),
         ))));
     }
+    if inbound.operation == Operation::Embed && !outgoing.same_dialect {
+        // Four bytes to a token, which is near enough for what is not told.
+        let tokens = (inbound.head.prompt_bytes as u64).div_ceil(4);
+        let answer = embeddings::from_gemini(&body, &inbound.body, &step.model.id, tokens)
+            .map_err(|_| broken(&body))?;
+        return Ok(AnswerBody::Whole(answer));
+    }
     if outgoing.same_dialect {
         let plausible = match inbound.dialect {
+            _ if inbound.operation == Operation::Embed => &b"\"data\""[..],
             Dialect::OpenAiChat => &b"\"choices\""[..],
             Dialect::OpenAiResponses => b"\"output\"",
             Dialect::Anthropic => b"\"content\"",

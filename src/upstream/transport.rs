@@ -15,11 +15,20 @@ use super::sign;
 use crate::catalogue::Deployment;
 use crate::wire::vocab::{Dialect, Fault, FaultKind};
 
+/// Which of a deployment's endpoints is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Whole,
+    Stream,
+    Embed,
+}
+
 /// Where a deployment is asked, worked out once per worker.
 #[derive(Debug)]
 struct Endpoint {
     whole: Url,
     stream: Url,
+    embed: Url,
     headers: HeaderMap,
 }
 
@@ -89,9 +98,13 @@ impl Transport {
                 )
             }
         };
+        let embed = match provider.dialect {
+            Dialect::Gemini => url(format!("/models/{}:batchEmbedContents", deployment.name))?,
+            _ => url("/embeddings".to_owned())?,
+        };
         let mut headers = sign::headers(provider);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let endpoint = Rc::new(Endpoint { whole, stream, headers });
+        let endpoint = Rc::new(Endpoint { whole, stream, embed, headers });
         self.endpoints.borrow_mut().insert(deployment.id.0, Rc::clone(&endpoint));
         Ok(endpoint)
     }
@@ -100,13 +113,18 @@ impl Transport {
     pub async fn send(
         &self,
         deployment: &Arc<Deployment>,
-        stream: bool,
+        to: Call,
         body: Bytes,
         forward: &[(&'static str, String)],
         patience: Duration,
     ) -> Result<Incoming, Fault> {
         let endpoint = self.endpoint(deployment)?;
-        let url = if stream { endpoint.stream.clone() } else { endpoint.whole.clone() };
+        let url = match to {
+            Call::Whole => &endpoint.whole,
+            Call::Stream => &endpoint.stream,
+            Call::Embed => &endpoint.embed,
+        }
+        .clone();
         let mut headers = endpoint.headers.clone();
         for (name, value) in forward {
             if let Ok(value) = HeaderValue::from_str(value) {

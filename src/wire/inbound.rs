@@ -4,11 +4,20 @@ use std::cell::OnceCell;
 
 use bytes::Bytes;
 
-use super::codec;
 use super::vocab::{Dialect, Head, Malformed, Request};
+use super::{codec, embeddings};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Generate,
+    /// Vectors for texts, in OpenAI's form.
+    Embed,
+}
 
 #[derive(Debug)]
 pub struct Inbound {
+    pub operation: Operation,
     pub dialect: Dialect,
     pub head: Head,
     pub body: Bytes,
@@ -40,7 +49,29 @@ impl Inbound {
             head.model_at = None;
             head.stream = target.stream;
         }
-        Ok(Self { dialect, head, body, forward: Vec::new(), request: OnceCell::new() })
+        Ok(Self {
+            operation: Operation::Generate,
+            dialect,
+            head,
+            body,
+            forward: Vec::new(),
+            request: OnceCell::new(),
+        })
+    }
+
+    /// A request for embeddings, in OpenAI's form.
+    ///
+    /// # Errors
+    /// [`Malformed`] naming the field at fault.
+    pub fn arrive_to_embed(body: Bytes) -> Result<Self, Malformed> {
+        Ok(Self {
+            operation: Operation::Embed,
+            dialect: Dialect::OpenAiChat,
+            head: embeddings::head(&body)?,
+            body,
+            forward: Vec::new(),
+            request: OnceCell::new(),
+        })
     }
 
     /// The decoded request; decoded at most once.

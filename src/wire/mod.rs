@@ -10,6 +10,7 @@
 //! - what an encoding cannot say is named in [`vocab::Losses`].
 
 pub mod anthropic;
+pub mod embeddings;
 pub mod frame;
 pub mod gemini;
 mod inbound;
@@ -21,7 +22,7 @@ pub mod vocab;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-pub use inbound::{Inbound, PathTarget};
+pub use inbound::{Inbound, Operation, PathTarget};
 
 use crate::base::Error;
 use frame::sse::Frame;

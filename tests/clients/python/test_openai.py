@@ -266,6 +266,24 @@ def test_models(client):
     assert client.models.retrieve("via-gemini").owned_by == "g"
 
 
+@pytest.mark.parametrize("model", ["embed-chat", "embed-gemini"])
+def test_embeddings(client, model):
+    one = client.embeddings.create(model=model, input="The quick brown fox")
+    assert one.object == "list" and one.usage.total_tokens > 0
+    assert abs(sum(x * x for x in one.data[0].embedding) - 1) < 1e-4
+    many = client.embeddings.create(
+        model=model, input=["The quick brown fox", "jumps"], dimensions=16, encoding_format="float"
+    )
+    assert [item.index for item in many.data] == [0, 1]
+    assert len(many.data[1].embedding) == 16
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model="via-chat", input="x")
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model=model, input="")
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model=model, messages=[user("x")])
+
+
 def test_auto(client):
     reply = client.chat.completions.with_raw_response.create(
         model="auto", messages=[user("Explain quantum computing in one sentence.")]
