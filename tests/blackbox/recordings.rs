@@ -2,6 +2,8 @@
 //! is decoded and written in the same dialect again, whatever the cuts between chunks.
 
 mod fold;
+mod gist;
+mod hostile;
 mod same;
 mod translate;
 
