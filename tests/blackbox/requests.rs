@@ -441,3 +441,36 @@ fn a_silent_stream_is_kept_alive() {
     let kept = reply.text().matches(": keep-alive\n\n").count();
     assert!((2..=5).contains(&kept), "{kept}");
 }
+
+#[test]
+fn a_stream_under_way_outlives_the_signal_to_stop() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (begun, stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begin, stop) = (Arc::clone(&begun), Arc::clone(&stopped));
+    let provider = Provider::start(move |socket, _, _| {
+        use std::io::Write;
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        chunk(socket, &crate::house::delta("m", &json!({"content": "before"}), None));
+        begin.store(true, Ordering::SeqCst);
+        eventually("the gateway is stopping", || stop.load(Ordering::SeqCst));
+        chunk(socket, &crate::house::delta("m", &json!({"content": " and after"}), Some("stop")));
+        chunk(socket, b"data: [DONE]\n\n");
+        end_chunks(socket);
+    });
+    let gateway = Gateway::start(&chain(&[&provider]).replace("400ms", "20s").replace("3s", "20s"));
+    let address = gateway.base.trim_start_matches("http://").to_owned();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("the stream has begun", || begun.load(Ordering::SeqCst));
+            gateway.ask_to_stop();
+            eventually("nobody else is let in", || std::net::TcpStream::connect(&address).is_err());
+            stopped.store(true, Ordering::SeqCst);
+        });
+        let reply = gateway.chat(
+            &json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true}),
+        );
+        assert_eq!(reply.said(), "before and after");
+        assert!(reply.whole);
+    });
+}
