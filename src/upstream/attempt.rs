@@ -1,12 +1,9 @@
 //! One try at one deployment: encode, send, and wait for proof that an answer is coming.
 
-use std::pin::Pin;
-use std::task::Context;
 use std::time::Duration;
 
 use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::Map;
 use tokio::time::Instant;
@@ -14,14 +11,15 @@ use tokio::time::Instant;
 use super::breaker::Permit;
 use super::failover::Budget;
 use super::relay::{Relay, Setup};
-use super::transport::{Call, Incoming};
+use super::transport::Call;
+use super::whole::{read_whole, whole};
 use super::{AnswerBody, Upstream};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Request, Usage};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Request};
 use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings};
 
 pub enum Tried {
@@ -294,7 +292,8 @@ async fn exchange(
     let body = read_whole(incoming, budget.patience(others, Instant::now()), limits.reply_bytes)
         .await
         .map_err(|fault| (fault, None))?;
-    let body = whole(step, inbound, &outgoing, &heading, body, upstream)?;
+    let body = whole(step, inbound, outgoing.same_dialect, &heading, body, upstream)
+        .map_err(|fault| (fault, None))?;
     Ok((body, outgoing.losses))
 }
 
@@ -319,114 +318,6 @@ fn heading_id(dialect: Dialect, request: &RequestId) -> String {
     }
 }
 
-fn whole(
-    step: &Step,
-    inbound: &Inbound,
-    outgoing: &Outgoing,
-    heading: &Heading,
-    body: Bytes,
-    upstream: &Upstream,
-) -> Result<AnswerBody, Failure> {
-    let theirs = codec(step.deployment.provider.dialect);
-    let broken = |body: &[u8]| {
-        // An error under status 200 (Azure, OpenRouter), or no answer at all.
-        let mut fault = theirs.decode_error(200, body);
-        if !body.windows(7).any(|window| window == b"\"error\"") {
-            fault = Fault::new(FaultKind::Broken, "the answer cannot be read");
-        }
-        (fault, None)
-    };
-    if inbound.head.stream {
-        let reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
-        count_tokens(upstream, step, reply.usage.as_ref());
-        return Ok(AnswerBody::Stream(Box::new(Relay::told_at_once(
-            &reply,
-            codec(inbound.dialect).writer(heading.clone()),
-        ))));
-    }
-    if inbound.operation == Operation::Embed && !outgoing.same_dialect {
-        // Four bytes to a token, which is near enough for what is not told.
-        let tokens = (inbound.head.prompt_bytes as u64).div_ceil(4);
-        let answer = embeddings::from_gemini(&body, &inbound.body, &step.model.id, tokens)
-            .map_err(|_| broken(&body))?;
-        return Ok(AnswerBody::Whole(answer));
-    }
-    if outgoing.same_dialect {
-        let plausible = match inbound.dialect {
-            _ if inbound.operation == Operation::Embed => &b"\"data\""[..],
-            Dialect::OpenAiChat => &b"\"choices\""[..],
-            Dialect::OpenAiResponses => b"\"output\"",
-            Dialect::Anthropic => b"\"content\"",
-            Dialect::Gemini => b"{",
-        };
-        // The last thing a provider writes is a closing brace; a cut body has none.
-        let complete = body.trim_ascii_end().ends_with(b"}")
-            && memchr::memmem::find(&body, plausible).is_some();
-        if !complete {
-            return Err(broken(&body));
-        }
-        let usage = theirs.usage(&body);
-        if usage.is_none() && theirs.decode_reply(&body).is_err() {
-            return Err(broken(&body));
-        }
-        count_tokens(upstream, step, usage.as_ref());
-        return Ok(AnswerBody::Whole(renamed(body, step)));
-    }
-    let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
-    count_tokens(upstream, step, reply.usage.as_ref());
-    if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
-        reply.model = Some(step.model.id.to_string());
-    }
-    Ok(AnswerBody::Whole(codec(inbound.dialect).encode_reply(&reply, heading)))
-}
-
-/// The provider's own name for the deployment becomes the catalogue's. A name that says more (a
-/// dated snapshot) stays, and so does everything else.
-fn renamed(body: Bytes, step: &Step) -> Bytes {
-    if step.deployment.name == *step.model.id {
-        return body;
-    }
-    match rename_span(&body, &step.deployment.name) {
-        Some(span) => {
-            let name = serde_json::Value::from(&*step.model.id).to_string();
-            Bytes::from(splice(&body, &[(span, name.as_bytes())]))
-        }
-        None => body,
-    }
-}
-
-/// Where `"model": "NAME"` stands. The key cannot occur inside a string, whose quotes are escaped.
-pub(super) fn rename_span(body: &[u8], name: &str) -> Option<std::ops::Range<usize>> {
-    let quoted = serde_json::Value::from(name).to_string();
-    memchr::memmem::find_iter(body, b"\"model\"").find_map(|at| {
-        let after = at + 7;
-        let rest = body.get(after..)?;
-        let skipped =
-            rest.iter().take_while(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t')).count();
-        let start = after + skipped;
-        body.get(start..)?.starts_with(quoted.as_bytes()).then(|| start..start + quoted.len())
-    })
-}
-
-pub(super) fn count_tokens(upstream: &Upstream, step: &Step, usage: Option<&Usage>) {
-    let Some(usage) = usage else { return };
-    for (kind, tokens) in [
-        ("input", usage.input),
-        ("cache_read", usage.cache_read),
-        ("cache_write", usage.cache_write),
-        ("output", usage.output),
-        ("thought", usage.thought),
-    ] {
-        if tokens > 0 {
-            upstream
-                .metrics
-                .tokens
-                .with_label_values(&[&*step.deployment.provider.id, &*step.model.id, kind])
-                .inc_by(tokens);
-        }
-    }
-}
-
 /// Seconds, or milliseconds in OpenAI's own header. Dates are rare here and not worth a parser.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| {
@@ -443,45 +334,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs_f64(ms / 1000.0));
     }
     number(RETRY_AFTER.as_str()).map(Duration::from_secs_f64)
-}
-
-async fn read_whole(incoming: Incoming, patience: Duration, limit: usize) -> Result<Bytes, Fault> {
-    let reading = async move {
-        let mut body = incoming.body;
-        let mut first: Option<Bytes> = None;
-        let mut all = BytesMut::new();
-        loop {
-            let frame =
-                std::future::poll_fn(|cx: &mut Context<'_>| Pin::new(&mut body).poll_frame(cx));
-            match frame.await {
-                None => break,
-                Some(Err(why)) => {
-                    return Err(Fault::new(
-                        FaultKind::Broken,
-                        format!("the answer broke off: {why}"),
-                    ));
-                }
-                Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    if all.len() + data.len() > limit {
-                        return Err(Fault::new(FaultKind::Broken, "the answer is too large"));
-                    }
-                    // Most answers come in one piece, which then need not be copied.
-                    match (&first, all.is_empty()) {
-                        (None, true) => first = Some(data),
-                        _ => {
-                            if let Some(first) = first.take() {
-                                all.extend_from_slice(&first);
-                            }
-                            all.extend_from_slice(&data);
-                        }
-                    }
-                }
-            }
-        }
-        Ok(first.unwrap_or_else(|| all.freeze()))
-    };
-    tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| {
-        Err(Fault::new(FaultKind::Timeout, "the answer did not come to its end"))
-    })
 }

@@ -4,9 +4,11 @@ mod attempt;
 mod breaker;
 mod failover;
 mod health;
+mod passing;
 mod relay;
 mod sign;
 mod transport;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;

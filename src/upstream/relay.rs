@@ -12,8 +12,8 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
 use super::Upstream;
-use super::attempt::{count_tokens, rename_span};
 use super::breaker::Permit;
+use super::passing::{count_tokens, rename_span};
 use super::transport::Body;
 use crate::base::Error;
 use crate::base::ids::RequestId;

@@ -1,0 +1,122 @@
+//! An answer that comes whole: read within limits, looked at, passed on or translated.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+
+use super::passing::{count_tokens, renamed};
+use super::relay::Relay;
+use super::transport::Incoming;
+use super::{AnswerBody, Upstream};
+use crate::router::Step;
+use crate::wire::vocab::{Dialect, Fault, FaultKind};
+use crate::wire::{Heading, Inbound, Operation, codec, embeddings};
+
+pub(super) fn whole(
+    step: &Step,
+    inbound: &Inbound,
+    same_dialect: bool,
+    heading: &Heading,
+    body: Bytes,
+    upstream: &Upstream,
+) -> Result<AnswerBody, Fault> {
+    let theirs = codec(step.deployment.provider.dialect);
+    let broken = |body: &[u8]| {
+        // An error under status 200 (Azure, OpenRouter), or no answer at all.
+        let mut fault = theirs.decode_error(200, body);
+        if !body.windows(7).any(|window| window == b"\"error\"") {
+            fault = Fault::new(FaultKind::Broken, "the answer cannot be read");
+        }
+        fault
+    };
+    if inbound.head.stream {
+        let reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+        count_tokens(upstream, step, reply.usage.as_ref());
+        return Ok(AnswerBody::Stream(Box::new(Relay::told_at_once(
+            &reply,
+            codec(inbound.dialect).writer(heading.clone()),
+        ))));
+    }
+    if inbound.operation == Operation::Embed && !same_dialect {
+        // Four bytes to a token, which is near enough for what is not told.
+        let tokens = (inbound.head.prompt_bytes as u64).div_ceil(4);
+        let answer = embeddings::from_gemini(&body, &inbound.body, &step.model.id, tokens)
+            .map_err(|_| broken(&body))?;
+        return Ok(AnswerBody::Whole(answer));
+    }
+    if same_dialect {
+        let plausible = match inbound.dialect {
+            _ if inbound.operation == Operation::Embed => &b"\"data\""[..],
+            Dialect::OpenAiChat => &b"\"choices\""[..],
+            Dialect::OpenAiResponses => b"\"output\"",
+            Dialect::Anthropic => b"\"content\"",
+            Dialect::Gemini => b"{",
+        };
+        // The last thing a provider writes is a closing brace; a cut body has none.
+        let complete = body.trim_ascii_end().ends_with(b"}")
+            && memchr::memmem::find(&body, plausible).is_some();
+        if !complete {
+            return Err(broken(&body));
+        }
+        let usage = theirs.usage(&body);
+        if usage.is_none() && theirs.decode_reply(&body).is_err() {
+            return Err(broken(&body));
+        }
+        count_tokens(upstream, step, usage.as_ref());
+        return Ok(AnswerBody::Whole(renamed(body, step)));
+    }
+    let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+    count_tokens(upstream, step, reply.usage.as_ref());
+    if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
+        reply.model = Some(step.model.id.to_string());
+    }
+    Ok(AnswerBody::Whole(codec(inbound.dialect).encode_reply(&reply, heading)))
+}
+
+pub(super) async fn read_whole(
+    incoming: Incoming,
+    patience: Duration,
+    limit: usize,
+) -> Result<Bytes, Fault> {
+    let reading = async move {
+        let mut body = incoming.body;
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        loop {
+            let frame =
+                std::future::poll_fn(|cx: &mut Context<'_>| Pin::new(&mut body).poll_frame(cx));
+            match frame.await {
+                None => break,
+                Some(Err(why)) => {
+                    return Err(Fault::new(
+                        FaultKind::Broken,
+                        format!("the answer broke off: {why}"),
+                    ));
+                }
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    if all.len() + data.len() > limit {
+                        return Err(Fault::new(FaultKind::Broken, "the answer is too large"));
+                    }
+                    // Most answers come in one piece, which then need not be copied.
+                    match (&first, all.is_empty()) {
+                        (None, true) => first = Some(data),
+                        _ => {
+                            if let Some(first) = first.take() {
+                                all.extend_from_slice(&first);
+                            }
+                            all.extend_from_slice(&data);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    };
+    tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| {
+        Err(Fault::new(FaultKind::Timeout, "the answer did not come to its end"))
+    })
+}
