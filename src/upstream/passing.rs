@@ -1,38 +1,41 @@
 //! What is changed in an answer that passes through, and what is counted of it.
 
-use bytes::Bytes;
-
 use super::Upstream;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
 use crate::wire::vocab::Usage;
 
 /// The provider's own name for the deployment becomes the catalogue's. A name that says more (a
-/// dated snapshot) stays, and so does everything else.
-pub(super) fn renamed(body: Bytes, step: &Step) -> Bytes {
-    if step.deployment.name == *step.model.id {
-        return body;
-    }
-    match rename_span(&body, &step.deployment.name) {
-        Some(span) => {
-            let name = serde_json::Value::from(&*step.model.id).to_string();
-            Bytes::from(splice(&body, &[(span, name.as_bytes())]))
-        }
-        None => body,
-    }
+/// dated snapshot) stays, and so does everything else. Both names are kept as JSON writes them, so
+/// that a stream's chunks need not.
+#[derive(Debug)]
+pub(super) struct Rename {
+    from: String,
+    to: String,
 }
 
-/// Where `"model": "NAME"` stands. The key cannot occur inside a string, whose quotes are escaped.
-pub(super) fn rename_span(body: &[u8], name: &str) -> Option<std::ops::Range<usize>> {
-    let quoted = serde_json::Value::from(name).to_string();
-    memchr::memmem::find_iter(body, b"\"model\"").find_map(|at| {
-        let after = at + 7;
-        let rest = body.get(after..)?;
-        let skipped =
-            rest.iter().take_while(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t')).count();
-        let start = after + skipped;
-        body.get(start..)?.starts_with(quoted.as_bytes()).then(|| start..start + quoted.len())
-    })
+impl Rename {
+    /// `None` where both call it the same.
+    pub(super) fn of(step: &Step) -> Option<Self> {
+        let quoted = |name: &str| serde_json::Value::from(name).to_string();
+        (step.deployment.name != *step.model.id)
+            .then(|| Self { from: quoted(&step.deployment.name), to: quoted(&step.model.id) })
+    }
+
+    /// `None` where the name does not occur.
+    pub(super) fn apply(&self, body: &[u8]) -> Option<Vec<u8>> {
+        // The key cannot occur inside a string, whose quotes are escaped.
+        let span = memchr::memmem::find_iter(body, b"\"model\"").find_map(|at| {
+            let after = at + 7;
+            let rest = body.get(after..)?;
+            let gap = |byte: &&u8| matches!(byte, b' ' | b':' | b'\n' | b'\t');
+            let start = after + rest.iter().take_while(gap).count();
+            body.get(start..)?
+                .starts_with(self.from.as_bytes())
+                .then(|| start..start + self.from.len())
+        })?;
+        Some(splice(body, &[(span, self.to.as_bytes())]))
+    }
 }
 
 pub(super) fn count_tokens(upstream: &Upstream, step: &Step, usage: Option<&Usage>) {

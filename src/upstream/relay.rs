@@ -13,12 +13,11 @@ use tokio::time::{Instant, Sleep};
 
 use super::Upstream;
 use super::breaker::Permit;
-use super::passing::{count_tokens, rename_span};
+use super::passing::{Rename, count_tokens};
 use super::transport::Body;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::router::Step;
-use crate::wire::frame::json::splice;
 use crate::wire::frame::sse::{self, Frame, Splitter};
 use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Reply, Usage};
 use crate::wire::{Codec, Heading, Reader, Writer, codec};
@@ -44,7 +43,7 @@ enum Way {
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
     Edited {
-        rename: Option<(String, String)>,
+        rename: Option<Rename>,
         drop_usage: bool,
     },
     Translated {
@@ -89,8 +88,7 @@ impl Relay {
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
         let provider = &setup.step.deployment.provider;
         let theirs = codec(provider.dialect);
-        let rename = (setup.step.deployment.name != *setup.step.model.id)
-            .then(|| (setup.step.deployment.name.clone(), setup.step.model.id.to_string()));
+        let rename = Rename::of(&setup.step);
         let way = if !setup.same_dialect {
             Way::Translated { reader: theirs.reader(), events: Vec::new() }
         } else if rename.is_some() || setup.usage_added {
@@ -463,11 +461,7 @@ impl Taking<'_> {
             if *drop_usage && tapped.usage_only {
                 return;
             }
-            let renamed = rename.as_ref().and_then(|(from, to)| {
-                let span = rename_span(frame.data, from)?;
-                let name = serde_json::Value::from(to.as_str()).to_string();
-                Some(splice(frame.data, &[(span, name.as_bytes())]))
-            });
+            let renamed = rename.as_ref().and_then(|rename| rename.apply(frame.data));
             sse::write(self.out, frame.event, renamed.as_deref().unwrap_or(frame.data));
         }
     }

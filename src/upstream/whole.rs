@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 
-use super::passing::{count_tokens, renamed};
+use super::passing::{Rename, count_tokens};
 use super::relay::Relay;
 use super::transport::Incoming;
 use super::{AnswerBody, Upstream};
@@ -66,7 +66,9 @@ pub(super) fn whole(
             return Err(broken(&body));
         }
         count_tokens(upstream, step, usage.as_ref());
-        return Ok(AnswerBody::Whole(renamed(body, step)));
+        return Ok(AnswerBody::Whole(
+            Rename::of(step).and_then(|rename| rename.apply(&body)).map_or(body, Bytes::from),
+        ));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
     count_tokens(upstream, step, reply.usage.as_ref());

@@ -196,8 +196,14 @@ fn keys_are_made_rotated_and_revoked_on_sqlite() {
     keys_are_made_rotated_and_revoked("sqlite://optimux.db");
     let gateway = Gateway::start("");
     let key = gateway.command(&["key", "create", "--account", "first"]);
-    let store = std::fs::read(gateway.folder.join("optimux.db")).unwrap();
-    assert!(memchr::memmem::find(&store, key.as_bytes()).is_none(), "only its hash is kept");
+    // What was just written stands in the log beside the file.
+    let mut store = Vec::new();
+    for name in ["optimux.db", "optimux.db-wal"] {
+        store.extend(std::fs::read(gateway.folder.join(name)).unwrap_or_default());
+    }
+    let holds = |text: &str| memchr::memmem::find(&store, text.as_bytes()).is_some();
+    assert!(holds(&optimux::base::secret::KeyHash::of(&key).to_hex()), "its hash is kept");
+    assert!(!holds(&key), "and nothing else");
 }
 
 #[test]
@@ -473,4 +479,22 @@ fn a_stream_under_way_outlives_the_signal_to_stop() {
         assert_eq!(reply.said(), "before and after");
         assert!(reply.whole);
     });
+}
+
+#[test]
+fn what_a_provider_cannot_be_told_is_named() {
+    let gateway = Gateway::start("");
+    let ask = |extra: Value| {
+        let mut body =
+            json!({"model": "claude-sonnet-4-6", "messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        gateway.chat(&body)
+    };
+    assert_eq!(ask(json!({})).header("x-optimux-dropped"), "");
+    let dropped = ask(json!({"seed": 7, "logit_bias": {"1": 2}, "made\r\nup": 1}));
+    assert_eq!(dropped.status, 200);
+    assert_eq!(dropped.header("x-optimux-dropped"), "seed, logit_bias, madeup");
+    // What changes the answer is refused instead.
+    let refused = ask(json!({"n": 2}));
+    assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("n")));
 }

@@ -43,7 +43,6 @@ pub(in crate::wire::openai_chat) struct ChatWriter {
     calls: HashMap<u64, usize>,
     details: usize,
     usage: Option<Usage>,
-    reply_extra: Extra,
     from_chat: bool,
 }
 
@@ -57,7 +56,6 @@ impl ChatWriter {
             calls: HashMap::new(),
             details: 0,
             usage: None,
-            reply_extra: Extra::NONE,
             from_chat: false,
         };
         writer.set_prefix();
@@ -249,7 +247,6 @@ impl Writer for ChatWriter {
             chunk.set("model", self.heading.model.as_str());
             chunk.set("choices", json!([]));
             chunk.set("usage", reply::usage_value(&usage));
-            self.reply_extra.write_quietly(&mut chunk.0, DIALECT);
             sse::write(out, "", chunk.done().to_string().as_bytes());
         }
         sse::write(out, "", DONE);
