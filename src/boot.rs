@@ -15,6 +15,7 @@ use crate::admit::{Identities, Plans, keys};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::{self, Catalogue, DeploymentEntry, ProviderEntry, Sources};
 use crate::config::{self, Config};
+use crate::gateway::responses::Runs;
 use crate::gateway::{App, Shared};
 use crate::router::Heuristic;
 use crate::store::Store;
@@ -22,6 +23,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Transport, Upstream};
 use crate::wire::vocab::Dialect;
 use crate::{http, sim};
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -216,8 +219,11 @@ pub async fn serve(
         clock,
         limits,
         body_limit_bytes: config.server.body_limit_bytes,
+        runs: Runs::default(),
+        responses_kept_for: config.responses.retention.0,
     };
     watch_identities(shared.identities.clone());
+    sweep(store, clock);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
 
     let workers = config
@@ -285,6 +291,22 @@ fn watch_identities(identities: Identities) {
             tick.tick().await;
             if let Err(why) = identities.refresh().await {
                 tracing::warn!(%why, "changes of keys cannot be looked for");
+            }
+        }
+    });
+}
+
+/// Deletes what is past its time.
+fn sweep(store: Store, clock: Clock) {
+    // Nothing waits for it at shutdown: what it leaves, the next one takes.
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(SWEEP_INTERVAL);
+        loop {
+            tick.tick().await;
+            match store.sweep_responses(clock.now()).await {
+                Ok(0) => {}
+                Ok(responses) => tracing::info!(responses, "deleted what was past its time"),
+                Err(why) => tracing::warn!(%why, "what is past its time cannot be deleted"),
             }
         }
     });

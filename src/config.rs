@@ -23,6 +23,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderEntry>,
     pub models: Vec<ModelEntry>,
     pub routes: Routes,
+    pub responses: Responses,
     pub plans: BTreeMap<String, PlanEntry>,
 }
 
@@ -98,7 +99,21 @@ pub struct Routes {
     pub fallback: BTreeMap<String, Vec<String>>,
 }
 
-/// A duration: `30`, `"30s"`, `"250ms"` or `"5m"`.
+/// Answers of `/v1/responses` that are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Responses {
+    /// How long a chain can be gone on with.
+    pub retention: Seconds,
+}
+
+impl Default for Responses {
+    fn default() -> Self {
+        Self { retention: Seconds(Duration::from_secs(30 * 86_400)) }
+    }
+}
+
+/// A duration: `30`, `"30s"`, `"250ms"`, `"5m"`, `"12h"` or `"30d"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
 
@@ -119,12 +134,17 @@ impl<'de> Deserialize<'de> for Seconds {
             Spelled::Part(seconds) => seconds,
             Spelled::Text(text) => {
                 let text = text.trim();
-                let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)]
-                    .into_iter()
-                    .find_map(|(suffix, unit)| {
-                        text.strip_suffix(suffix).map(|number| (number, unit))
-                    })
-                    .ok_or_else(wrong)?;
+                let (number, unit) = [
+                    ("ms", 0.001),
+                    ("s", 1.0),
+                    ("m", 60.0),
+                    ("h", 3_600.0),
+                    ("d", 86_400.0),
+                    ("", 1.0),
+                ]
+                .into_iter()
+                .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
+                .ok_or_else(wrong)?;
                 number.trim().parse::<f64>().map_err(|_| wrong())? * unit
             }
         };
@@ -172,6 +192,8 @@ mod tests {
             ("\"30s\"", 30_000),
             ("\"250ms\"", 250),
             ("\"5m\"", 300_000),
+            ("\"2h\"", 7_200_000),
+            ("\"1d\"", 86_400_000),
             ("0.5", 500),
         ] {
             let one: One = toml::from_str(&format!("wait = {text}")).unwrap();

@@ -10,6 +10,7 @@ pub mod http;
 pub mod gateway;
 
 pub mod admit;
+pub mod platform;
 pub mod sim;
 
 pub mod catalogue;

@@ -48,6 +48,12 @@ id!(
 id!(
     /// One credential of an account.
     KeyId, "key_");
+id!(
+    /// An answer that is kept.
+    ResponseId, "resp_");
+id!(
+    /// A list of items that answers are added to.
+    ConversationId, "conv_");
 
 #[cfg(test)]
 mod tests {

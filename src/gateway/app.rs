@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::responses::Runs;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::Catalogue;
@@ -24,6 +26,10 @@ pub struct Shared {
     pub clock: Clock,
     pub limits: Limits,
     pub body_limit_bytes: usize,
+    /// Answers of `/v1/responses` in the background, on this node.
+    pub runs: Runs,
+    /// How long such answers can be built on.
+    pub responses_kept_for: Duration,
 }
 
 /// What one worker has: the shared handles, and what must stay on its thread.

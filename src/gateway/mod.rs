@@ -1,8 +1,10 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
 mod app;
+pub mod conversations;
 mod count;
 mod models;
+pub mod responses;
 mod route;
 
 use tokio::time::Instant;
@@ -33,8 +35,15 @@ pub struct Arrival {
     pub forward: Vec<(&'static str, String)>,
 }
 
+impl Arrival {
+    /// A request whose body says everything.
+    #[must_use]
+    pub fn of(id: RequestId, dialect: Dialect, body: bytes::Bytes) -> Self {
+        Self { id, dialect, body, target: None, forward: Vec::new() }
+    }
+}
+
 /// An answer, and what the headers say of how it came about.
-#[derive(Debug)]
 pub struct Answered {
     pub answer: Answer,
     /// One line, for `auto` only.

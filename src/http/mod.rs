@@ -10,6 +10,7 @@ mod models;
 mod openai;
 mod ops;
 mod respond;
+mod responses;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -22,7 +23,22 @@ pub fn routes(config: &mut ServiceConfig) {
         config
             // Called by the OpenAI SDK.
             .route(&at("/chat/completions"), web::post().to(openai::chat))
-            .route(&at("/responses"), web::post().to(openai::responses))
+            .route(&at("/responses"), web::post().to(responses::create))
+            .route(&at("/responses/{id}"), web::get().to(responses::retrieve))
+            .route(&at("/responses/{id}"), web::delete().to(responses::forget))
+            .route(&at("/responses/{id}/cancel"), web::post().to(responses::cancel))
+            .route(&at("/responses/{id}/input_items"), web::get().to(responses::input_items))
+            .route(&at("/conversations"), web::post().to(responses::create_conversation))
+            .route(&at("/conversations/{id}"), web::get().to(responses::conversation))
+            .route(&at("/conversations/{id}"), web::post().to(responses::describe_conversation))
+            .route(&at("/conversations/{id}"), web::delete().to(responses::forget_conversation))
+            .route(&at("/conversations/{id}/items"), web::get().to(responses::list_items))
+            .route(&at("/conversations/{id}/items"), web::post().to(responses::add_items))
+            .route(&at("/conversations/{id}/items/{item}"), web::get().to(responses::item))
+            .route(
+                &at("/conversations/{id}/items/{item}"),
+                web::delete().to(responses::forget_item),
+            )
             .route(&at("/embeddings"), web::post().to(openai::embeddings))
             .route(&at("/models"), web::get().to(models::list))
             .route(&at("/models/{id:.*}"), web::get().to(models::get))

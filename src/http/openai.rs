@@ -17,11 +17,6 @@ pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
     generate(app, request, payload, Door::of(SURFACE)).await
 }
 
-/// `POST /v1/responses`
-pub async fn responses(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    generate(app, request, payload, Door::of(Dialect::OpenAiResponses)).await
-}
-
 /// `POST /v1/embeddings`
 pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();

@@ -11,13 +11,14 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::Worker;
 use super::array::ArrayBody;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error};
 use crate::gateway::Answered;
-use crate::upstream::{AnswerBody, Relay};
+use crate::upstream::{AnswerBody, Pieces};
 use crate::wire::codec;
 use crate::wire::vocab::Dialect;
 
@@ -30,8 +31,8 @@ const DROPPED: HeaderName = HeaderName::from_static("x-optimux-dropped");
 /// Tells nginx in front of us not to gather a stream.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The relay as the server reads it.
-pub(super) struct Streamed(Box<Relay>);
+/// A stream as the server reads it.
+pub(super) struct Streamed(pub(super) Pieces);
 
 impl MessageBody for Streamed {
     type Error = Infallible;
@@ -44,7 +45,7 @@ impl MessageBody for Streamed {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        self.get_mut().0.poll_piece(cx).map(|piece| piece.map(Ok))
+        self.get_mut().0.as_mut().poll_next(cx).map(|piece| piece.map(Ok))
     }
 }
 
@@ -85,19 +86,38 @@ pub fn answered(
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response.set_body(body).map_into_boxed_body()
         }
-        AnswerBody::Stream(relay) if as_array => {
+        AnswerBody::Stream(pieces) if as_array => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEL, HeaderValue::from_static("no"));
-            response.set_body(ArrayBody::new(Streamed(relay))).map_into_boxed_body()
+            response.set_body(ArrayBody::new(Streamed(pieces))).map_into_boxed_body()
         }
-        AnswerBody::Stream(relay) => {
-            headers
-                .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            headers.insert(ACCEL, HeaderValue::from_static("no"));
-            response.set_body(Streamed(relay)).map_into_boxed_body()
-        }
+        AnswerBody::Stream(pieces) => streamed(response, pieces),
     }
+}
+
+/// Server-sent events as the body of `response`.
+fn streamed(mut response: HttpResponse, pieces: Pieces) -> HttpResponse {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL, HeaderValue::from_static("no"));
+    response.set_body(Streamed(pieces)).map_into_boxed_body()
+}
+
+/// Events that no attempt of this request brought about.
+pub fn events(id: &RequestId, dialect: Dialect, pieces: Pieces) -> HttpResponse {
+    let mut response = HttpResponse::new(StatusCode::OK);
+    name_request(response.headers_mut(), id, dialect);
+    streamed(response, pieces)
+}
+
+/// A value that no attempt of this request brought about.
+pub fn told(id: &RequestId, dialect: Dialect, value: &Value) -> HttpResponse {
+    let mut response = HttpResponse::new(StatusCode::OK);
+    let headers = response.headers_mut();
+    name_request(headers, id, dialect);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.set_body(value.to_string()).map_into_boxed_body()
 }
 
 /// An error in the dialect of whoever asked. The cause goes to the log, once, here.

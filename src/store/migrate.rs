@@ -10,8 +10,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// Forward only, never edited once released.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "accounts", include_str!("../../migrations/0001_accounts.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
+    (2, "responses", include_str!("../../migrations/0002_responses.sql")),
+];
 
 pub(super) async fn run(pool: &AnyPool) -> Result<(), StoreError> {
     let migrations = MIGRATIONS

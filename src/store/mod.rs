@@ -2,10 +2,14 @@
 //! pool; the rest is SQL and the mapping of its rows.
 
 mod accounts;
+mod conversations;
 mod db;
 mod keys;
 mod migrate;
+mod responses;
 
 pub use accounts::Account;
+pub use conversations::{Conversation, ConversationItem};
 pub use db::{Store, StoreError};
 pub use keys::{Key, Owner};
+pub use responses::{KeptResponse, Link};

@@ -19,7 +19,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Request};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
 use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings};
 
 pub enum Tried {
@@ -136,14 +136,6 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
             max_tokens_only: provider.max_tokens_only,
         };
         target.max_output_tokens = target.max_output_tokens.max(1);
-        if let Some(state) = kept_elsewhere(inbound.request()?) {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("'{state}' is not supported with the model '{}'.", step.model.id),
-            )
-            .at(state)
-            .coded("unsupported_parameter"));
-        }
         let encoded = codec(provider.dialect).encode_request(inbound.request()?, &target)?;
         if let Some(loss) = encoded.losses.grave() {
             return Err(Error::new(
@@ -161,17 +153,6 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
         same_dialect,
         usage_added,
     })
-}
-
-/// What a request builds on that only the provider which made it has.
-fn kept_elsewhere(request: &Request) -> Option<&'static str> {
-    let asks = |name: &str| {
-        let value = request.extra.get(Dialect::OpenAiResponses, name);
-        value.is_some_and(|value| !(value.is_null() || value == &serde_json::Value::Bool(false)))
-    };
-    ["previous_response_id", "conversation", "prompt", "background"]
-        .into_iter()
-        .find(|name| asks(name))
 }
 
 /// The caller's own bytes, but for the model's name and the wish for usage.
@@ -286,7 +267,7 @@ async fn exchange(
         };
         let relay =
             Relay::open(incoming.body, setup, patience).await.map_err(|fault| (fault, None))?;
-        return Ok((AnswerBody::Stream(Box::new(relay)), outgoing.losses));
+        return Ok((AnswerBody::Stream(Box::pin(relay)), outgoing.losses));
     }
     // Either a whole answer was asked for, or a provider answers a wish for a stream with one.
     let body = read_whole(incoming, budget.patience(others, Instant::now()), limits.reply_bytes)

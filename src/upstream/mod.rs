@@ -10,10 +10,12 @@ mod sign;
 mod transport;
 mod whole;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream;
 use tokio::time::Instant;
 
 use crate::base::clock::Dice;
@@ -79,7 +81,6 @@ pub struct Upstream {
 }
 
 /// An answer on its way to the caller.
-#[derive(Debug)]
 pub struct Answer {
     pub step: Step,
     pub attempts: u8,
@@ -87,10 +88,12 @@ pub struct Answer {
     pub body: AnswerBody,
 }
 
-#[derive(Debug)]
+/// The bytes of a streamed answer, as the caller reads them. It is a [`Relay`], or wraps one.
+pub type Pieces = Pin<Box<dyn Stream<Item = Bytes>>>;
+
 pub enum AnswerBody {
     Whole(Bytes),
-    Stream(Box<Relay>),
+    Stream(Pieces),
 }
 
 /// Tries the decision's steps in order until one answers.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
@@ -343,7 +344,7 @@ impl Relay {
     }
 
     /// The next piece for the caller; `None` at the end.
-    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 self.last_said = self.last_heard;
@@ -375,6 +376,14 @@ impl Relay {
         if let Some(setup) = self.setup.take() {
             count_tokens(&setup.upstream, &setup.step, self.usage.as_ref());
         }
+    }
+}
+
+impl Stream for Relay {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.get_mut().poll_piece(cx)
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn whole(
     if inbound.head.stream {
         let reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
         count_tokens(upstream, step, reply.usage.as_ref());
-        return Ok(AnswerBody::Stream(Box::new(Relay::told_at_once(
+        return Ok(AnswerBody::Stream(Box::pin(Relay::told_at_once(
             &reply,
             codec(inbound.dialect).writer(heading.clone()),
         ))));

@@ -11,3 +11,4 @@ mod house;
 mod layers;
 mod recordings;
 mod requests;
+mod responses;

@@ -7,14 +7,30 @@ mod request;
 mod writer;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::frame::sse;
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
 pub struct OpenAiResponses;
+
+/// A response of which nothing has come yet.
+#[must_use]
+pub fn beginning(heading: &Heading, status: &str) -> Map<String, Value> {
+    reply::around(heading, status, Vec::new())
+}
+
+/// The event that ends a stream with a failed response.
+#[must_use]
+pub fn failure(response: &Value) -> Bytes {
+    let event = json!({"type": "response.failed", "sequence_number": 0, "response": response});
+    let mut out = Vec::new();
+    sse::write(&mut out, "response.failed", event.to_string().as_bytes());
+    Bytes::from(out)
+}
 
 const DIALECT: Dialect = Dialect::OpenAiResponses;
 

@@ -166,7 +166,10 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
         return encode_at_home(reply, finish);
     }
     let mut heading = heading.clone();
-    heading.id = reply.id.clone().unwrap_or(heading.id);
+    // The gateway's own: a chain refers to it, and not every provider's is unlike all others.
+    if heading.id.is_empty() {
+        heading.id = reply.id.clone().unwrap_or_default();
+    }
     heading.model = reply.model.clone().unwrap_or(heading.model);
     heading.created = reply.created.unwrap_or(heading.created);
     let parts = choice.map(|choice| choice.turn.parts.as_slice()).unwrap_or_default();

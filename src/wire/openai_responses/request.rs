@@ -131,6 +131,12 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
     }
     request.stream = object.boolean("stream")?;
     request.user = object.string("user")?;
+    // The gateway's own affair, whoever answers.
+    for name in ["store", "metadata"] {
+        if object.has(name) {
+            object.keep_spelling(name);
+        }
+    }
     request.extra = object.finish(DIALECT);
     Ok(request)
 }

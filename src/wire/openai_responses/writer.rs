@@ -377,7 +377,7 @@ impl Writer for ResponseWriter {
         for event in events {
             match event {
                 Event::Open { id, model, created } => {
-                    if let Some(id) = id.as_ref().filter(|id| !id.is_empty()) {
+                    if let Some(id) = id.as_ref().filter(|_| self.heading.id.is_empty()) {
                         self.heading.id.clone_from(id);
                     }
                     if let Some(model) = model.as_ref().filter(|_| self.heading.model.is_empty()) {

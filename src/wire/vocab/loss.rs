@@ -38,6 +38,13 @@ impl Losses {
         self.lost(format!("tools.{}", name_only(kind)));
     }
 
+    /// What was named as dropped changes what the caller gets after all.
+    pub fn aggravate(&mut self, field: &str) {
+        for loss in self.0.iter_mut().filter(|loss| loss.field == field) {
+            loss.grave = true;
+        }
+    }
+
     fn add(&mut self, field: Cow<'static, str>, grave: bool) {
         // A hostile request may hold thousands of unknown names; the header need not.
         if self.0.len() < 32 && !self.0.iter().any(|loss| loss.field == field) {

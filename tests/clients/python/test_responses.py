@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import openai
 import pytest
@@ -133,3 +134,44 @@ def test_errors(client):
 
 def test_auto(client):
     assert client.responses.create(model="auto", input="Hello").model in MODELS
+
+
+def test_chain_across_providers(client):
+    first = client.responses.create(model="via-anthropic", input="What is the weather in Rome?", tools=[WEATHER])
+    call = next(item for item in first.output if item.type == "function_call")
+    assert first.store is True
+    last = client.responses.create(
+        model="via-gemini",
+        previous_response_id=first.id,
+        input=[{"type": "function_call_output", "call_id": call.call_id, "output": "cloudy"}],
+        tools=[WEATHER],
+    )
+    assert "cloudy" in last.output_text and last.previous_response_id == first.id
+    items = client.responses.input_items.list(last.id, order="asc").data
+    assert [item.type for item in items] == ["message", "function_call", "function_call_output"]
+    assert client.responses.retrieve(last.id).output_text == last.output_text
+    client.responses.delete(last.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(last.id)
+
+
+def test_background(client, model):
+    queued = client.responses.create(model=model, input="Repeat after me: in good time", background=True)
+    assert queued.status == "queued"
+    for _ in range(200):
+        done = client.responses.retrieve(queued.id)
+        if done.status not in ("queued", "in_progress"):
+            break
+        time.sleep(0.02)
+    assert done.output_text == "in good time" and done.id == queued.id
+    assert client.responses.cancel(queued.id).status == "completed"
+
+
+def test_conversation(client, model):
+    conversation = client.conversations.create(metadata={"a": "b"})
+    client.responses.create(model=model, input="Repeat after me: yes", conversation=conversation.id)
+    with client.responses.stream(model=model, input="Repeat after me: no", conversation=conversation.id) as stream:
+        assert stream.get_final_response().output_text == "no"
+    items = client.conversations.items.list(conversation.id, order="asc").data
+    assert [item.role for item in items] == ["user", "assistant", "user", "assistant"]
+    assert client.conversations.delete(conversation.id).deleted

@@ -1,0 +1,185 @@
+//! `/v1/responses`: answers that build on each other, and answers in the background.
+
+mod keep;
+mod read;
+mod run;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use super::{Answered, App, Arrival, Refused, answer};
+use crate::admit::Caller;
+use crate::base::ids::ResponseId;
+use crate::base::{Error, Kind};
+use crate::platform::items;
+use crate::platform::responses::{Asked, failed, said_in};
+use crate::upstream::{AnswerBody, Pieces};
+use crate::wire::{Heading, codec, openai_responses};
+
+use keep::Keeper;
+pub use read::{cancel, forget, input_items, retrieve, watch};
+pub use run::{Run, Runs};
+
+/// What a request comes to.
+pub enum Begun {
+    Now(Box<Answered>),
+    /// The answer as it stands, and the work that is to be done meanwhile.
+    Later(Value, Box<Job>),
+}
+
+/// An answer to be worked on in the background.
+pub struct Job {
+    arrival: Arrival,
+    caller: Arc<Caller>,
+    keeper: Keeper,
+    id: String,
+    /// The answer as it stands at first.
+    queued: Value,
+    pub run: Arc<Run>,
+    pub stream: bool,
+}
+
+/// Answers, or begins to.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn respond(
+    app: &App,
+    caller: &Arc<Caller>,
+    mut arrival: Arrival,
+) -> Result<Begun, Refused> {
+    let asked = Asked::read(&arrival.body)?;
+    let echo = codec(arrival.dialect).echo(&arrival.body);
+    if !asked.stands_alone() {
+        let earlier = earlier(app, caller, &asked).await?;
+        let found = found(app, caller, &asked).await?;
+        arrival.body = asked.made_whole(&arrival.body, earlier, &found)?;
+    }
+    let kept = asked.store || asked.previous.is_some() || asked.conversation.is_some();
+    let mut keeper = Keeper::new(&app.shared, caller, asked);
+    if keeper.asked.background {
+        let id = ResponseId::fresh().as_str().to_owned();
+        let heading = Heading {
+            id: id.clone(),
+            model: crate::wire::Inbound::arrive(arrival.dialect, arrival.body.clone(), None)?
+                .head
+                .model,
+            created: app.shared.clock.now().seconds(),
+            include_usage: true,
+            echo,
+        };
+        let mut queued = Value::Object(openai_responses::beginning(&heading, "queued"));
+        keeper.claim(&mut queued).await.map_err(Error::internal)?;
+        keeper.goes_by(id.clone());
+        let run = app.shared.runs.begin(&caller.account, &id);
+        let stream = keeper.asked.stream;
+        let caller = Arc::clone(caller);
+        let job = Job { arrival, caller, keeper, id, queued: queued.clone(), run, stream };
+        return Ok(Begun::Later(queued, Box::new(job)));
+    }
+    let mut answered = answer(app, caller, arrival).await?;
+    if kept {
+        answered.answer.body = match answered.answer.body {
+            AnswerBody::Whole(body) => AnswerBody::Whole(keeper.whole(body).await?),
+            AnswerBody::Stream(pieces) => AnswerBody::Stream(keep::keeping(pieces, keeper)),
+        };
+    }
+    Ok(Begun::Now(Box::new(answered)))
+}
+
+/// What the request builds on, oldest first.
+async fn earlier(app: &App, caller: &Caller, asked: &Asked) -> Result<Vec<Value>, Error> {
+    let store = &app.shared.store;
+    let account = || caller.account.clone();
+    if let Some(previous) = &asked.previous {
+        let chain = store
+            .response_chain(account(), previous.clone(), app.shared.clock.now())
+            .await
+            .map_err(Error::internal)?;
+        return said_in(&chain, previous);
+    }
+    let Some(id) = &asked.conversation else { return Ok(Vec::new()) };
+    let known = store.conversation(account(), id.clone()).await.map_err(Error::internal)?;
+    if known.is_none() {
+        let shown: String = id.chars().take(80).collect();
+        let text = format!("Conversation with id '{shown}' not found.");
+        return Err(Error::new(Kind::NotFound, text).at("conversation"));
+    }
+    let items = store.conversation_items(account(), id.clone()).await.map_err(Error::internal)?;
+    Ok(items.iter().filter_map(|item| items::kept(&item.id, &item.body)).collect())
+}
+
+/// The items that the input refers to by their ids.
+async fn found(app: &App, caller: &Caller, asked: &Asked) -> Result<HashMap<String, Value>, Error> {
+    let mut found = HashMap::new();
+    for id in asked.references() {
+        let body = app
+            .shared
+            .store
+            .response_of_item(caller.account.clone(), id.clone())
+            .await
+            .map_err(Error::internal)?;
+        let response: Value =
+            body.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default();
+        let item = items::output(&response)
+            .into_iter()
+            .find(|item| items::id_of(item) == Some(id.as_str()));
+        if let Some(item) = item {
+            found.insert(id, item);
+        }
+    }
+    Ok(found)
+}
+
+/// Works on an answer until it is there, cancelled, or given up.
+pub async fn work(app: Arc<App>, job: Job) {
+    let Job { arrival, caller, mut keeper, id, queued, run, .. } = job;
+    let (account, runs) = (caller.account.clone(), app.shared.runs.clone());
+    let stays = stays_wanted(&app, &caller, &id);
+    let working = async {
+        let outcome = answer(&app, &caller, arrival).await;
+        let finished = match outcome.map(|answered| answered.answer.body) {
+            Ok(AnswerBody::Whole(body)) => keeper.whole(body).await.map(|_| ()),
+            Ok(AnswerBody::Stream(pieces)) => {
+                let mut kept: Pieces = keep::keeping(pieces, keeper);
+                while let Some(event) = kept.next().await {
+                    run.tell(event);
+                }
+                Ok(())
+            }
+            Err(refused) => {
+                let mut failed = failed(queued, &refused.error);
+                run.tell(openai_responses::failure(&failed));
+                keeper.finish(&mut failed).await.map_err(Error::internal)
+            }
+        };
+        if let Err(why) = finished {
+            tracing::error!(%why, "an answer in the background could not be kept");
+        }
+    };
+    tokio::select! {
+        () = working => {}
+        () = run.cancelled() => {}
+        () = stays => {}
+    }
+    runs.end(&account, &id);
+}
+
+/// Renews the lease; returns once the answer is no longer wanted, wherever that was said.
+async fn stays_wanted(app: &App, caller: &Caller, id: &str) {
+    let mut tick = tokio::time::interval(keep::LEASE);
+    loop {
+        tick.tick().await;
+        let lease = Keeper::lease(app.shared.clock.now());
+        let renewed =
+            app.shared.store.renew_response(caller.account.clone(), id.to_owned(), lease).await;
+        match renewed {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(why) => tracing::warn!(%why, "the lease of an answer could not be renewed"),
+        }
+    }
+}

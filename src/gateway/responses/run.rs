@@ -1,0 +1,113 @@
+//! Answers that are worked on in the background: what they have said so far, for whoever follows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::base::ids::AccountId;
+use crate::upstream::Pieces;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    events: usize,
+    over: Option<Instant>,
+}
+
+/// A run that is over can be followed for so long yet; then there is only its answer.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// One answer under way.
+#[derive(Debug)]
+pub struct Run {
+    events: Mutex<Vec<Bytes>>,
+    progress: watch::Sender<Progress>,
+    cancel: Notify,
+}
+
+impl Run {
+    pub(super) fn tell(&self, event: Bytes) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.push(event);
+        let count = events.len();
+        drop(events);
+        self.progress.send_modify(|progress| progress.events = count);
+    }
+
+    fn end(&self) {
+        self.progress.send_modify(|progress| progress.over = Some(Instant::now()));
+    }
+
+    pub(super) async fn cancelled(&self) {
+        self.cancel.notified().await;
+    }
+
+    fn event(&self, number: usize) -> Option<Bytes> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).get(number).cloned()
+    }
+
+    /// The events from `first` on, those to come included.
+    #[must_use]
+    pub fn follow(self: &Arc<Self>, first: usize) -> Pieces {
+        let start = (Arc::clone(self), self.progress.subscribe(), first);
+        Box::pin(stream::unfold(start, |(run, mut progress, next)| async move {
+            loop {
+                if let Some(event) = run.event(next) {
+                    return Some((event, (run, progress, next + 1)));
+                }
+                if progress.borrow_and_update().over.is_some() && run.event(next).is_none() {
+                    return None;
+                }
+                progress.changed().await.ok()?;
+            }
+        }))
+    }
+}
+
+/// The answers under way on this node.
+#[derive(Debug, Clone, Default)]
+pub struct Runs(Arc<Mutex<ByName>>);
+
+type ByName = HashMap<(AccountId, String), Arc<Run>>;
+
+impl Runs {
+    fn with<T>(&self, act: impl FnOnce(&mut ByName) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn begin(&self, account: &AccountId, id: &str) -> Arc<Run> {
+        let run = Arc::new(Run {
+            events: Mutex::default(),
+            progress: watch::Sender::new(Progress::default()),
+            cancel: Notify::new(),
+        });
+        self.with(|runs| {
+            runs.retain(|_, run| {
+                run.progress.borrow().over.is_none_or(|over| over.elapsed() < REMEMBERED)
+            });
+            runs.insert((account.clone(), id.to_owned()), Arc::clone(&run))
+        });
+        run
+    }
+
+    pub(super) fn end(&self, account: &AccountId, id: &str) {
+        if let Some(run) = self.get(account, id) {
+            run.end();
+        }
+    }
+
+    pub(super) fn get(&self, account: &AccountId, id: &str) -> Option<Arc<Run>> {
+        self.with(|runs| runs.get(&(account.clone(), id.to_owned())).cloned())
+    }
+
+    pub(super) fn cancel(&self, account: &AccountId, id: &str) {
+        if let Some(run) = self.get(account, id) {
+            run.cancel.notify_one();
+        }
+    }
+}

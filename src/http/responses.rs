@@ -1,0 +1,191 @@
+//! OpenAI's Responses and conversations: answers that are kept, and lists of items.
+
+use std::sync::Arc;
+
+use actix_web::web::{Bytes, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Map, Value};
+
+use super::{Worker, arrival, respond};
+use crate::admit::Caller;
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::gateway::responses::Begun;
+use crate::gateway::{Arrival, Refused, conversations, responses};
+use crate::platform::items::Page;
+use crate::wire::vocab::{Dialect, Malformed};
+
+const SURFACE: Dialect = Dialect::OpenAiResponses;
+
+/// `POST /v1/responses`
+pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let id = RequestId::fresh();
+    let answering = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let arrival = Arrival::of(id.clone(), SURFACE, body);
+        responses::respond(&app, &caller, arrival).await
+    };
+    let outcome: Result<_, Refused> = answering.await;
+    let response = match outcome {
+        Ok(Begun::Now(answered)) => respond::answered(&id, *answered, SURFACE, false),
+        Ok(Begun::Later(queued, job)) => {
+            let response = if job.stream {
+                respond::events(&id, SURFACE, job.run.follow(0))
+            } else {
+                respond::told(&id, SURFACE, &queued)
+            };
+            // It goes on when the caller has gone; that is what the background is.
+            actix_web::rt::spawn(responses::work(Arc::clone(&app), *job));
+            response
+        }
+        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
+    };
+    respond::count(&app, SURFACE.as_str(), &response);
+    response
+}
+
+/// A call about what is kept: who asks, then what of it.
+async fn about(
+    app: &Worker,
+    request: &HttpRequest,
+    act: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
+) -> HttpResponse {
+    let id = RequestId::fresh();
+    let outcome = async {
+        let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+        act(caller).await
+    };
+    match outcome.await {
+        Ok(value) => respond::told(&id, SURFACE, &value),
+        Err(error) => respond::refused(&id, SURFACE, &error, 0),
+    }
+}
+
+/// A member of the query; ids and numbers need no decoding.
+fn query<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.query_string().split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn page(request: &HttpRequest) -> Page {
+    Page {
+        limit: query(request, "limit").and_then(|limit| limit.parse().ok()),
+        after: query(request, "after").map(str::to_owned),
+        ascending: query(request, "order") == Some("asc"),
+    }
+}
+
+fn object(body: &Bytes) -> Result<Map<String, Value>, Error> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why).into())
+}
+
+/// `GET /v1/responses/{id}`
+pub async fn retrieve(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    if query(&request, "stream") != Some("true") {
+        return about(&app, &request, async |caller| responses::retrieve(&app, &caller, &id).await)
+            .await;
+    }
+    let name = RequestId::fresh();
+    let watching = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let after = query(&request, "starting_after").and_then(|after| after.parse().ok());
+        responses::watch(&app, &caller, &id, after).await
+    };
+    match watching.await {
+        Ok(events) => respond::events(&name, SURFACE, events),
+        Err(error) => respond::refused(&name, SURFACE, &error, 0),
+    }
+}
+
+/// `DELETE /v1/responses/{id}`
+pub async fn forget(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    about(&app, &request, async |caller| responses::forget(&app, &caller, &id).await).await
+}
+
+/// `POST /v1/responses/{id}/cancel`
+pub async fn cancel(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    about(&app, &request, async |caller| responses::cancel(&app, &caller, &id).await).await
+}
+
+/// `GET /v1/responses/{id}/input_items`
+pub async fn input_items(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let page = page(&request);
+    about(&app, &request, async |caller| responses::input_items(&app, &caller, &id, &page).await)
+        .await
+}
+
+/// `POST /v1/conversations`
+pub async fn create_conversation(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    about(&app, &request, async |caller| {
+        conversations::create(&app, &caller, &object(&body)?).await
+    })
+    .await
+}
+
+/// `GET /v1/conversations/{id}`
+pub async fn conversation(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    about(&app, &request, async |caller| conversations::retrieve(&app, &caller, &id).await).await
+}
+
+/// `POST /v1/conversations/{id}`
+pub async fn describe_conversation(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    about(&app, &request, async |caller| {
+        conversations::describe(&app, &caller, &id, &object(&body)?).await
+    })
+    .await
+}
+
+/// `DELETE /v1/conversations/{id}`
+pub async fn forget_conversation(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+) -> HttpResponse {
+    about(&app, &request, async |caller| conversations::forget(&app, &caller, &id).await).await
+}
+
+/// `GET /v1/conversations/{id}/items`
+pub async fn list_items(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let page = page(&request);
+    about(&app, &request, async |caller| conversations::list_items(&app, &caller, &id, &page).await)
+        .await
+}
+
+/// `POST /v1/conversations/{id}/items`
+pub async fn add_items(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    about(&app, &request, async |caller| {
+        conversations::add_items(&app, &caller, &id, &object(&body)?).await
+    })
+    .await
+}
+
+/// `GET /v1/conversations/{id}/items/{item}`
+pub async fn item(app: Worker, request: HttpRequest, at: Path<(String, String)>) -> HttpResponse {
+    about(&app, &request, async |caller| conversations::item(&app, &caller, &at.0, &at.1).await)
+        .await
+}
+
+/// `DELETE /v1/conversations/{id}/items/{item}`
+pub async fn forget_item(
+    app: Worker,
+    request: HttpRequest,
+    at: Path<(String, String)>,
+) -> HttpResponse {
+    about(&app, &request, async |caller| {
+        conversations::forget_item(&app, &caller, &at.0, &at.1).await
+    })
+    .await
+}
