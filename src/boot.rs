@@ -18,7 +18,7 @@ use crate::config::{self, Config};
 use crate::gateway::responses::Runs;
 use crate::gateway::{App, Shared};
 use crate::router::Heuristic;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Transport, Upstream};
 use crate::wire::vocab::Dialect;
@@ -221,6 +221,8 @@ pub async fn serve(
         body_limit_bytes: config.server.body_limit_bytes,
         runs: Runs::default(),
         responses_kept_for: config.responses.retention.0,
+        images_kept_for: config.images.retention.0,
+        public_url: config.server.public_url.clone(),
     };
     watch_identities(shared.identities.clone());
     sweep(store, clock);
@@ -303,9 +305,18 @@ fn sweep(store: Store, clock: Clock) {
         let mut tick = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             tick.tick().await;
-            match store.sweep_responses(clock.now()).await {
-                Ok(0) => {}
-                Ok(responses) => tracing::info!(responses, "deleted what was past its time"),
+            let now = clock.now();
+            let swept = async {
+                Ok::<_, StoreError>((
+                    store.sweep_responses(now).await?,
+                    store.sweep_pictures(now).await?,
+                ))
+            };
+            match swept.await {
+                Ok((0, 0)) => {}
+                Ok((responses, pictures)) => {
+                    tracing::info!(responses, pictures, "deleted what was past its time");
+                }
                 Err(why) => tracing::warn!(%why, "what is past its time cannot be deleted"),
             }
         }

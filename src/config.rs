@@ -24,6 +24,7 @@ pub struct Config {
     pub models: Vec<ModelEntry>,
     pub routes: Routes,
     pub responses: Responses,
+    pub images: Images,
     pub plans: BTreeMap<String, PlanEntry>,
 }
 
@@ -37,6 +38,8 @@ pub struct Server {
     /// For a request as a whole, up to its first byte.
     pub request_timeout: Seconds,
     pub shutdown_grace: Seconds,
+    /// Where clients reach this gateway, for the addresses of pictures; else as a request says.
+    pub public_url: Option<String>,
 }
 
 impl Default for Server {
@@ -47,6 +50,7 @@ impl Default for Server {
             body_limit_bytes: 32 << 20,
             request_timeout: Seconds(Duration::from_secs(300)),
             shutdown_grace: Seconds(Duration::from_secs(30)),
+            public_url: None,
         }
     }
 }
@@ -110,6 +114,20 @@ pub struct Responses {
 impl Default for Responses {
     fn default() -> Self {
         Self { retention: Seconds(Duration::from_secs(30 * 86_400)) }
+    }
+}
+
+/// Pictures that are kept for their addresses.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Images {
+    /// How long an address is good.
+    pub retention: Seconds,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { retention: Seconds(Duration::from_secs(3_600)) }
     }
 }
 

@@ -58,19 +58,26 @@ impl fmt::Debug for KeyHash {
 /// # Errors
 /// When the operating system has no randomness to give.
 pub fn new_key() -> Result<SecretString, getrandom::Error> {
-    let mut key = String::with_capacity(KEY_PREFIX.len() + KEY_BODY);
-    key.push_str(KEY_PREFIX);
+    new_token().map(|token| SecretString::from(format!("{KEY_PREFIX}{token}")))
+}
+
+/// As much that cannot be guessed as a key holds, without the prefix.
+///
+/// # Errors
+/// When the operating system has no randomness to give.
+pub fn new_token() -> Result<String, getrandom::Error> {
+    let mut token = String::with_capacity(KEY_BODY);
     let mut pool = [0_u8; 64];
-    while key.len() < KEY_PREFIX.len() + KEY_BODY {
+    while token.len() < KEY_BODY {
         getrandom::fill(&mut pool)?;
         // 248 = 4 × 62: bytes above it would make the first characters likelier than the rest.
         for byte in pool.iter().filter(|byte| **byte < 248) {
-            if key.len() < KEY_PREFIX.len() + KEY_BODY {
-                key.push(char::from(BASE62[usize::from(byte % 62)]));
+            if token.len() < KEY_BODY {
+                token.push(char::from(BASE62[usize::from(byte % 62)]));
             }
         }
     }
-    Ok(SecretString::from(key))
+    Ok(token)
 }
 
 /// The few characters by which a person recognises a key in a list; they do not help a guesser.

@@ -10,6 +10,7 @@ use super::model::{Deployment, DeploymentId, Modality, Mode, Model, Tier};
 use super::price::PriceEntry;
 use super::{Auth, Capabilities, Capability, Catalogue, Provider, Quirk};
 use crate::wire::vocab::Dialect;
+use crate::wire::{embeddings, images};
 
 include!(concat!(env!("OUT_DIR"), "/provider_files.rs"));
 
@@ -31,6 +32,8 @@ pub struct ProviderEntry {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     pub max_tokens_only: Option<bool>,
+    pub embeddings: Option<embeddings::Form>,
+    pub images: Option<images::Form>,
     #[serde(default)]
     pub quirks: Vec<Quirk>,
     #[serde(default)]
@@ -54,6 +57,7 @@ pub struct ModelEntry {
     pub output: Option<Vec<Modality>>,
     pub capabilities: Option<Vec<Capability>>,
     pub fallback: Option<Vec<String>>,
+    pub images: Option<images::Rules>,
     /// Replaces the catalogue's deployments of the model.
     pub deployments: Option<Vec<DeploymentEntry>>,
 }
@@ -235,6 +239,7 @@ fn merged(
                     )*};
                 }
                 lay!(name, base_url, dialect, auth, api_key_env, api_key_file, max_tokens_only);
+                lay!(embeddings, images);
                 file.headers.extend(patch.headers.clone());
                 file.quirks.extend(patch.quirks.clone());
                 file.models.extend(patch.models.clone());
@@ -285,6 +290,16 @@ fn provider(
         auth,
         api_key: key,
         headers,
+        embeddings: file.embeddings.or(match dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => Some(embeddings::Form::Openai),
+            Dialect::Gemini => Some(embeddings::Form::Gemini),
+            Dialect::Anthropic => None,
+        }),
+        images: file.images.or(match dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => Some(images::Form::Openai),
+            Dialect::Gemini => Some(images::Form::Gemini),
+            Dialect::Anthropic => None,
+        }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
     }))
 }
@@ -299,7 +314,7 @@ fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
     }
     entry.id = patch.id;
     lay!(aliases, owned_by, tier, mode, context_tokens, max_output_tokens, input, output);
-    lay!(capabilities, fallback, deployments);
+    lay!(capabilities, fallback, images, deployments);
 }
 
 fn add_model(
@@ -362,6 +377,7 @@ fn add_model(
         output: entry.output.unwrap_or_else(|| vec![Modality::Text]),
         capabilities,
         fallback: boxed(entry.fallback),
+        images: entry.images.unwrap_or_default(),
         deployments,
     };
     let index = catalogue.models.len();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Price, Provider, Quirk};
+use crate::wire::images;
 
 /// How dear a model is, which plans and credits go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +141,8 @@ pub struct Model {
     pub output: Vec<Modality>,
     pub capabilities: Capabilities,
     pub fallback: Vec<Box<str>>,
+    /// What it takes, if it draws.
+    pub images: images::Rules,
     /// In order of preference. Never empty.
     pub deployments: Vec<Arc<Deployment>>,
 }

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::wire::vocab::Dialect;
+use crate::wire::{embeddings, images};
 
 /// How a provider takes its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -31,6 +32,10 @@ pub struct Provider {
     pub api_key: Option<SecretString>,
     /// Sent with every request.
     pub headers: Vec<(String, String)>,
+    /// How it is asked for embeddings, if it has any.
+    pub embeddings: Option<embeddings::Form>,
+    /// How it is asked for pictures, if it draws any.
+    pub images: Option<images::Form>,
     /// Knows `max_tokens` and not `max_completion_tokens`.
     pub max_tokens_only: bool,
 }

@@ -30,6 +30,10 @@ pub struct Shared {
     pub runs: Runs,
     /// How long such answers can be built on.
     pub responses_kept_for: Duration,
+    /// How long the address of a picture is good.
+    pub images_kept_for: Duration,
+    /// Where this gateway is reached from outside, if not where a request says.
+    pub public_url: Option<String>,
 }
 
 /// What one worker has: the shared handles, and what must stay on its thread.

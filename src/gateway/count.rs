@@ -1,15 +1,50 @@
-//! Tokens of a request, counted here.
+//! Tokens of a request: counted by a provider that speaks the caller's dialect, or estimated here.
 
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{App, carry_out, named};
+use crate::admit::Caller;
 use crate::base::Error;
-use crate::router::Needs;
-use crate::wire::codec;
-use crate::wire::vocab::Dialect;
+use crate::base::ids::RequestId;
+use crate::catalogue::Mode;
+use crate::router::{Dial, Needs};
+use crate::upstream::AnswerBody;
+use crate::wire::vocab::{Dialect, Head};
+use crate::wire::{Inbound, Operation, codec};
 
-/// An estimate: four bytes of text to a token, fixed sums for media and tools.
+/// How many tokens a request has. `body` is what a provider of the dialect is asked, `words` the
+/// request in it.
 ///
 /// # Errors
-/// When the request cannot be read.
-pub fn estimate_tokens(dialect: Dialect, body: &[u8]) -> Result<u64, Error> {
-    let request = codec(dialect).decode_request(body)?;
-    Ok(Needs::of(&request).input_tokens)
+/// When the request cannot be read, or nobody serves the model.
+pub async fn count_tokens(
+    app: &App,
+    caller: &Caller,
+    id: &RequestId,
+    dialect: Dialect,
+    head: Head,
+    body: Bytes,
+    words: &[u8],
+) -> Result<u64, Error> {
+    let request = codec(dialect).decode_request(words)?;
+    let estimate = Needs::of(&request).input_tokens;
+    if Dial::of(&head.model).is_some() {
+        return Ok(estimate);
+    }
+    let mut decision = named(app, caller, &head.model, Mode::Chat)?;
+    decision.steps.retain(|step| step.deployment.provider.dialect == dialect);
+    if decision.steps.is_empty() {
+        return Ok(estimate);
+    }
+    let inbound = Inbound::of(Operation::Count, dialect, head, body);
+    let counted = carry_out(app, &decision, &inbound, id).await;
+    let told = counted.ok().and_then(|answered| match answered.answer.body {
+        AnswerBody::Whole(told) => serde_json::from_slice::<Value>(&told).ok(),
+        AnswerBody::Stream(_) => None,
+    });
+    let tokens = told.as_ref().and_then(|told| {
+        ["input_tokens", "totalTokens"].iter().find_map(|name| told.get(*name)?.as_u64())
+    });
+    Ok(tokens.unwrap_or(estimate))
 }

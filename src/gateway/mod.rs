@@ -3,6 +3,8 @@
 mod app;
 pub mod conversations;
 mod count;
+mod draw;
+mod embed;
 mod models;
 pub mod responses;
 mod route;
@@ -19,7 +21,9 @@ use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, PathTarget};
 
 pub use app::{App, Shared};
-pub use count::estimate_tokens;
+pub use count::count_tokens;
+pub use draw::{draw, picture};
+pub use embed::embed;
 pub use models::{ListedModel, list_models};
 pub use route::explain;
 
@@ -71,39 +75,22 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
     let decision = decide(app, caller, &inbound)?;
+    carry_out(app, &decision, &inbound, &arrival.id).await
+}
+
+/// Has a decision carried out.
+async fn carry_out(
+    app: &App,
+    decision: &Decision,
+    inbound: &Inbound,
+    id: &RequestId,
+) -> Result<Answered, Refused> {
     let mut dice = app.dice.borrow_mut().split();
-    let answer = upstream::run(&app.upstream, &decision, &inbound, &arrival.id, &mut dice)
+    let answer = upstream::run(&app.upstream, decision, inbound, id, &mut dice)
         .await
         .map_err(|(error, attempts)| Refused { error, attempts })?;
     let decision = decision.explanation.as_deref().map(router::Explanation::line);
     Ok(Answered { answer, decision })
-}
-
-/// Embeds: a named model, at whichever of its deployments is up.
-///
-/// # Errors
-/// What the caller is to be told.
-pub async fn embed(
-    app: &App,
-    caller: &Caller,
-    id: &RequestId,
-    body: bytes::Bytes,
-) -> Result<Answered, Refused> {
-    let inbound = Inbound::arrive_to_embed(body)?;
-    let shared = &app.shared;
-    let now = Instant::now();
-    let decision = router::decide_named(
-        &inbound.head.model,
-        Mode::Embedding,
-        &shared.catalogue,
-        &|tier| caller.plan.allows(tier),
-        &|id| Health { passing: shared.health.is_passing(id, now) },
-    )?;
-    let mut dice = app.dice.borrow_mut().split();
-    let answer = upstream::run(&app.upstream, &decision, &inbound, id, &mut dice)
-        .await
-        .map_err(|(error, attempts)| Refused { error, attempts })?;
-    Ok(Answered { answer, decision: None })
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
@@ -125,12 +112,15 @@ fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Err
                 &*shared.predictor,
             )
         }
-        None => router::decide_named(
-            &inbound.head.model,
-            Mode::Chat,
-            &shared.catalogue,
-            &allows,
-            &health,
-        ),
+        None => named(app, caller, &inbound.head.model, Mode::Chat),
     }
+}
+
+/// The deployments of a model by name, best first.
+fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision, Error> {
+    let shared = &app.shared;
+    let now = Instant::now();
+    router::decide_named(model, mode, &shared.catalogue, &|tier| caller.plan.allows(tier), &|id| {
+        Health { passing: shared.health.is_passing(id, now) }
+    })
 }

@@ -9,6 +9,7 @@ use super::{Worker, arrival, respond};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::gateway;
+use crate::wire::model_only;
 use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::Anthropic;
@@ -23,9 +24,10 @@ pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        gateway::estimate_tokens(SURFACE, &body)
+        let head = model_only(&body)?;
+        gateway::count_tokens(&app, &caller, &id, SURFACE, head, body.clone(), &body).await
     };
     let outcome: Result<u64, Error> = counting.await;
     match outcome {

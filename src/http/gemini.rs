@@ -5,13 +5,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::generate::{Door, generate};
+use super::generate::{Door, generate, whole};
 use super::{Worker, arrival, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway;
 use crate::wire::PathTarget;
-use crate::wire::vocab::Dialect;
+use crate::wire::embeddings::Form;
+use crate::wire::vocab::{Dialect, Head};
 
 const SURFACE: Dialect = Dialect::Gemini;
 
@@ -35,7 +36,14 @@ pub async fn act(
             };
             generate(app, request, payload, door).await
         }
-        "countTokens" => count_tokens(app, request, payload).await,
+        "countTokens" => count_tokens(app, request, payload, model).await,
+        "embedContent" | "batchEmbedContents" => {
+            let form = if verb == "embedContent" { Form::GeminiOne } else { Form::Gemini };
+            whole(&app, &request, payload, SURFACE, "embeddings", async |caller, id, body| {
+                gateway::embed(&app, &caller, &id, body, form, Some(model)).await
+            })
+            .await
+        }
         _ => {
             let verb: String = verb.chars().take(60).collect();
             let error = Error::new(Kind::NotFound, format!("There is no method '{verb}'."));
@@ -44,19 +52,27 @@ pub async fn act(
     }
 }
 
-async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+async fn count_tokens(
+    app: Worker,
+    request: HttpRequest,
+    payload: Payload,
+    model: String,
+) -> HttpResponse {
+    let id = RequestId::fresh();
     let counting = async {
-        app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         // The contents themselves, or a whole request around them.
         let inner = serde_json::from_slice::<Value>(&body)
             .ok()
             .and_then(|body| body.get("generateContentRequest").map(ToString::to_string));
-        gateway::estimate_tokens(SURFACE, &inner.map_or(body, Bytes::from))
+        let words = inner.map_or(body.clone(), Bytes::from);
+        let head = Head { model, prompt_bytes: body.len(), ..Head::default() };
+        gateway::count_tokens(&app, &caller, &id, SURFACE, head, body, &words).await
     };
     let outcome: Result<u64, Error> = counting.await;
     match outcome {
         Ok(tokens) => HttpResponse::Ok().json(json!({ "totalTokens": tokens })),
-        Err(error) => respond::refused(&RequestId::fresh(), SURFACE, &error, 0),
+        Err(error) => respond::refused(&id, SURFACE, &error, 0),
     }
 }

@@ -1,11 +1,14 @@
 //! The one path behind every door that generates.
 
-use actix_web::web::Payload;
+use std::sync::Arc;
+
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Worker, arrival, respond};
+use crate::admit::Caller;
 use crate::base::ids::RequestId;
-use crate::gateway::{self, Arrival, Refused};
+use crate::gateway::{self, Answered, Arrival, Refused};
 use crate::wire::PathTarget;
 use crate::wire::vocab::Dialect;
 
@@ -56,5 +59,29 @@ pub async fn generate(
         Err(refused) => respond::refused(&id, dialect, &refused.error, refused.attempts),
     };
     respond::count(&app, dialect.as_str(), &response);
+    response
+}
+
+/// The one path behind every door that answers whole.
+pub async fn whole(
+    app: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+    dialect: Dialect,
+    surface: &str,
+    act: impl AsyncFnOnce(Arc<Caller>, RequestId, Bytes) -> Result<Answered, Refused>,
+) -> HttpResponse {
+    let id = RequestId::fresh();
+    let acting = async {
+        let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+        let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
+        act(caller, id.clone(), body).await
+    };
+    let outcome: Result<_, Refused> = acting.await;
+    let response = match outcome {
+        Ok(answered) => respond::answered(&id, answered, dialect, false),
+        Err(refused) => respond::refused(&id, dialect, &refused.error, refused.attempts),
+    };
+    respond::count(app, surface, &response);
     response
 }

@@ -40,6 +40,9 @@ pub fn routes(config: &mut ServiceConfig) {
                 web::delete().to(responses::forget_item),
             )
             .route(&at("/embeddings"), web::post().to(openai::embeddings))
+            .route(&at("/responses/input_tokens"), web::post().to(openai::input_tokens))
+            .route(&at("/images/generations"), web::post().to(openai::images))
+            .route(&at("/images/files/{name}"), web::get().to(openai::picture))
             .route(&at("/models"), web::get().to(models::list))
             .route(&at("/models/{id:.*}"), web::get().to(models::get))
             // Google's newer SDKs leave the `beta` out.

@@ -1,13 +1,16 @@
 //! The OpenAI surface.
 
-use actix_web::web::Payload;
+use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
 
-use super::generate::{Door, generate};
+use super::generate::{Door, generate, whole};
 use super::{Worker, arrival, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway::{self, Refused};
+use crate::gateway;
+use crate::wire::embeddings::Form;
+use crate::wire::model_only;
 use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
@@ -19,19 +22,56 @@ pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
 
 /// `POST /v1/embeddings`
 pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    whole(&app, &request, payload, SURFACE, "embeddings", async |caller, id, body| {
+        gateway::embed(&app, &caller, &id, body, Form::Openai, None).await
+    })
+    .await
+}
+
+/// `POST /v1/images/generations`
+pub async fn images(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let home = match &app.shared.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => {
+            let asked = request.connection_info();
+            format!("{}://{}", asked.scheme(), asked.host())
+        }
+    };
+    whole(&app, &request, payload, SURFACE, "images", async |caller, id, body| {
+        gateway::draw(&app, &caller, &id, body, &home).await
+    })
+    .await
+}
+
+/// `GET /v1/images/files/{name}`: whoever knows the name may see it.
+pub async fn picture(app: Worker, name: Path<String>) -> HttpResponse {
+    match gateway::picture(&app, &name).await {
+        Ok((mime, bytes)) => HttpResponse::Ok()
+            .content_type(mime)
+            .insert_header(("cache-control", "private, max-age=3600"))
+            .body(bytes),
+        Err(error) => respond::refused(&RequestId::fresh(), SURFACE, &error, 0),
+    }
+}
+
+/// `POST /v1/responses/input_tokens`
+pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
-    let embedding = async {
+    let counting = async {
         let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        gateway::embed(&app, &caller, &id, body).await
+        let dialect = Dialect::OpenAiResponses;
+        let head = model_only(&body)?;
+        gateway::count_tokens(&app, &caller, &id, dialect, head, body.clone(), &body).await
     };
-    let outcome: Result<_, Refused> = embedding.await;
-    let response = match outcome {
-        Ok(answered) => respond::answered(&id, answered, SURFACE, false),
-        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
-    };
-    respond::count(&app, "embeddings", &response);
-    response
+    let outcome: Result<u64, Error> = counting.await;
+    match outcome {
+        Ok(tokens) => {
+            let told = json!({"object": "response.input_tokens", "input_tokens": tokens});
+            respond::told(&id, SURFACE, &told)
+        }
+        Err(error) => respond::refused(&id, SURFACE, &error, 0),
+    }
 }
 
 /// `POST /v1/route`

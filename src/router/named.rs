@@ -31,6 +31,8 @@ pub fn decide_named(
     if model.mode != mode {
         let what = match mode {
             Mode::Embedding => "embeddings",
+            Mode::Image => "image generation",
+            Mode::Realtime => "the realtime API",
             _ => "chat completions",
         };
         return Err(Error::new(

@@ -38,7 +38,9 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .route("/v1/chat/completions", web::post().to(chat))
             .route("/v1/embeddings", web::post().to(embed))
+            .route("/v1/images/generations", web::post().to(draw))
             .route("/v1/responses", web::post().to(responses))
+            .route("/v1/messages/count_tokens", web::post().to(count))
             .route("/v1/messages", web::post().to(messages))
             .route("/v1beta/models/{target}", web::post().to(generate))
             .route("/sim/scripts", web::post().to(script::post))
@@ -102,6 +104,34 @@ async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> Htt
     }))
 }
 
+/// As many pictures as are asked for, the same one each time.
+async fn draw(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default();
+    if let Some(Fault::Status { status, retry_after }) = scripts.plan(&request, text("model")).fault
+    {
+        return refuse_with(Dialect::OpenAiChat, status, retry_after);
+    }
+    let count = asked.get("n").and_then(Value::as_u64).unwrap_or(1).min(10);
+    let picture = if text("response_format") == "url" {
+        json!({"url": "https://pictures.invalid/simulated.png", "revised_prompt": text("prompt")})
+    } else {
+        json!({"b64_json": voice::PICTURE, "revised_prompt": text("prompt")})
+    };
+    let data: Vec<&Value> = (0..count).map(|_| &picture).collect();
+    HttpResponse::Ok().json(json!({"created": voice::CREATED, "data": data}))
+}
+
+/// Anthropic's way to count, with a count that follows from the words.
+async fn count(body: Bytes) -> HttpResponse {
+    match codec(Dialect::Anthropic).decode_request(&body) {
+        Ok(request) => {
+            HttpResponse::Ok().json(json!({"input_tokens": voice::prompt_tokens(&request)}))
+        }
+        Err(why) => refuse(Dialect::Anthropic, &Error::from(why)),
+    }
+}
+
 async fn generate(
     request: HttpRequest,
     scripts: Data<Scripts>,
@@ -125,6 +155,14 @@ async fn generate(
             })
             .collect();
         return HttpResponse::Ok().json(json!({ "embeddings": vectors }));
+    }
+    if memchr::memmem::find(&body, b"\"IMAGE\"").is_some() {
+        return HttpResponse::Ok().json(json!({
+            "candidates": [{"finishReason": "STOP", "content": {"role": "model", "parts": [
+                {"inlineData": {"mimeType": "image/png", "data": voice::PICTURE}},
+            ]}}],
+            "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 1290},
+        }));
     }
     let stream = verb == "streamGenerateContent";
     answer(&request, &scripts, Dialect::Gemini, body, Some((model.to_owned(), stream))).await

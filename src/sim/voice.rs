@@ -10,7 +10,7 @@ use crate::wire::vocab::{
 };
 
 /// 2026-01-01, so that answers can be compared.
-const CREATED: i64 = 1_767_225_600;
+pub const CREATED: i64 = 1_767_225_600;
 /// Deeper than this a schema's example is cut to `null`.
 const DEEPEST: usize = 8;
 
@@ -93,14 +93,7 @@ pub fn answer(request: &Request, model: &str) -> Reply {
         created: Some(CREATED),
         choices,
         usage: Some(Usage {
-            input: request
-                .instructions
-                .iter()
-                .chain(&request.turns)
-                .flat_map(Turn::texts)
-                .map(tokens)
-                .sum::<u64>()
-                .max(1),
+            input: prompt_tokens(request),
             output: output * count,
             thought,
             ..Usage::default()
@@ -150,6 +143,15 @@ pub fn events(reply: &Reply) -> Vec<Vec<Event>> {
     batches.push(reply.usage.clone().map(Event::Usage).into_iter().collect());
     batches
 }
+
+/// How many tokens the words of a request are.
+pub fn prompt_tokens(request: &Request) -> u64 {
+    let turns = request.instructions.iter().chain(&request.turns);
+    turns.flat_map(Turn::texts).map(tokens).sum::<u64>().max(1)
+}
+
+/// One red pixel, a PNG in base64.
+pub const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
 
 const REFUSAL: &str = "I'm sorry, but I can't help with that.";
 

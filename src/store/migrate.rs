@@ -13,6 +13,7 @@ use super::StoreError;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "responses", include_str!("../../migrations/0002_responses.sql")),
+    (3, "pictures", include_str!("../../migrations/0003_pictures.sql")),
 ];
 
 pub(super) async fn run(pool: &AnyPool) -> Result<(), StoreError> {

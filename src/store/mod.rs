@@ -6,10 +6,12 @@ mod conversations;
 mod db;
 mod keys;
 mod migrate;
+mod pictures;
 mod responses;
 
 pub use accounts::Account;
 pub use conversations::{Conversation, ConversationItem};
 pub use db::{Store, StoreError};
 pub use keys::{Key, Owner};
+pub use pictures::Picture;
 pub use responses::{KeptResponse, Link};

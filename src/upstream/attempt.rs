@@ -20,7 +20,7 @@ use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
-use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings};
+use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings, images};
 
 pub enum Tried {
     Answered {
@@ -117,17 +117,38 @@ fn kind_label(kind: FaultKind) -> &'static str {
 fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     let provider = &step.deployment.provider;
     let name = step.deployment.name.as_str();
+    let missing = |what: &str| {
+        let text = format!("The provider of '{}' has no {what}.", step.model.id);
+        Error::new(Kind::Unsupported, text)
+    };
+    let whole = |body, same_dialect| Outgoing {
+        body,
+        losses: Losses::default(),
+        same_dialect,
+        usage_added: false,
+    };
+    match &inbound.operation {
+        Operation::Generate => {}
+        Operation::Count if provider.dialect == inbound.dialect => {
+            return Ok(whole(respelled(inbound, name).0, true));
+        }
+        Operation::Count => return Err(missing("way to count tokens")),
+        Operation::Embed(form, request) => {
+            let theirs = provider.embeddings.ok_or_else(|| missing("embeddings"))?;
+            if *form == theirs && theirs == embeddings::Form::Openai {
+                return Ok(whole(respelled(inbound, name).0, true));
+            }
+            return Ok(whole(embeddings::encode_request(request, theirs, name)?, false));
+        }
+        Operation::Draw(request, count) => {
+            let form = provider.images.ok_or_else(|| missing("images"))?;
+            let body = images::encode_request(request, form, &step.model.images, name, *count);
+            return Ok(whole(body, form != images::Form::Gemini));
+        }
+    }
     let (body, losses, same_dialect, usage_added) = if provider.dialect == inbound.dialect {
         let (body, usage_added) = respelled(inbound, name);
         (body, Losses::default(), true, usage_added)
-    } else if inbound.operation == Operation::Embed {
-        if provider.dialect != Dialect::Gemini {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("The provider of '{}' has no embeddings.", step.model.id),
-            ));
-        }
-        (embeddings::to_gemini(&inbound.body, name)?, Losses::default(), false, false)
     } else {
         let mut target = Target {
             model: name,
@@ -213,8 +234,10 @@ async fn exchange(
         .transport
         .send(
             &step.deployment,
-            match inbound.operation {
-                Operation::Embed => Call::Embed,
+            match &inbound.operation {
+                Operation::Embed(..) => Call::Embed,
+                Operation::Draw(..) => Call::Draw,
+                Operation::Count => Call::Count,
                 Operation::Generate if stream => Call::Stream,
                 Operation::Generate => Call::Whole,
             },

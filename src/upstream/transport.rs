@@ -14,6 +14,7 @@ use super::Limits;
 use super::sign;
 use crate::catalogue::Deployment;
 use crate::wire::vocab::{Dialect, Fault, FaultKind};
+use crate::wire::{embeddings, images};
 
 /// Which of a deployment's endpoints is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Call {
     Whole,
     Stream,
     Embed,
+    Draw,
+    Count,
 }
 
 /// Where a deployment is asked, worked out once per worker.
@@ -29,6 +32,8 @@ struct Endpoint {
     whole: Url,
     stream: Url,
     embed: Url,
+    draw: Url,
+    count: Url,
     headers: HeaderMap,
 }
 
@@ -76,10 +81,11 @@ impl Transport {
             return Ok(Rc::clone(known));
         }
         let provider = &deployment.provider;
-        let url = |path: String| {
-            Url::parse(&format!("{}{path}", provider.base_url))
+        let parse = |text: &str| {
+            Url::parse(text)
                 .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))
         };
+        let url = |path: String| parse(&format!("{}{path}", provider.base_url));
         let (whole, stream) = match provider.dialect {
             Dialect::OpenAiChat => {
                 (url("/chat/completions".to_owned())?, url("/chat/completions".to_owned())?)
@@ -98,13 +104,31 @@ impl Transport {
                 )
             }
         };
-        let embed = match provider.dialect {
-            Dialect::Gemini => url(format!("/models/{}:batchEmbedContents", deployment.name))?,
+        let name = &deployment.name;
+        let embed = match provider.embeddings {
+            Some(embeddings::Form::Gemini) => url(format!("/models/{name}:batchEmbedContents"))?,
+            Some(embeddings::Form::Vertex) => url(format!("/models/{name}:predict"))?,
+            // Its chat is at another address than the rest.
+            Some(embeddings::Form::Cohere) => {
+                match provider.base_url.strip_suffix("/compatibility/v1") {
+                    Some(root) => parse(&format!("{root}/v2/embed"))?,
+                    None => url("/embed".to_owned())?,
+                }
+            }
             _ => url("/embeddings".to_owned())?,
+        };
+        let draw = match provider.images {
+            Some(images::Form::Gemini) => whole.clone(),
+            _ => url("/images/generations".to_owned())?,
+        };
+        let count = match provider.dialect {
+            Dialect::Gemini => url(format!("/models/{name}:countTokens"))?,
+            Dialect::Anthropic => url("/messages/count_tokens".to_owned())?,
+            _ => url("/responses/input_tokens".to_owned())?,
         };
         let mut headers = sign::headers(provider);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let endpoint = Rc::new(Endpoint { whole, stream, embed, headers });
+        let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
         self.endpoints.borrow_mut().insert(deployment.id.0, Rc::clone(&endpoint));
         Ok(endpoint)
     }
@@ -123,6 +147,8 @@ impl Transport {
             Call::Whole => &endpoint.whole,
             Call::Stream => &endpoint.stream,
             Call::Embed => &endpoint.embed,
+            Call::Draw => &endpoint.draw,
+            Call::Count => &endpoint.count,
         }
         .clone();
         let mut headers = endpoint.headers.clone();

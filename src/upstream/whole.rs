@@ -13,7 +13,7 @@ use super::transport::Incoming;
 use super::{AnswerBody, Upstream};
 use crate::router::Step;
 use crate::wire::vocab::{Dialect, Fault, FaultKind};
-use crate::wire::{Heading, Inbound, Operation, codec, embeddings};
+use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images};
 
 pub(super) fn whole(
     step: &Step,
@@ -40,20 +40,32 @@ pub(super) fn whole(
             codec(inbound.dialect).writer(heading.clone()),
         ))));
     }
-    if inbound.operation == Operation::Embed && !same_dialect {
-        // Four bytes to a token, which is near enough for what is not told.
-        let tokens = (inbound.head.prompt_bytes as u64).div_ceil(4);
-        let answer = embeddings::from_gemini(&body, &inbound.body, &step.model.id, tokens)
-            .map_err(|_| broken(&body))?;
-        return Ok(AnswerBody::Whole(answer));
+    match &inbound.operation {
+        Operation::Embed(form, request) if !same_dialect => {
+            // Four bytes to a token, which is near enough for what is not told.
+            let tokens = (inbound.head.prompt_bytes as u64).div_ceil(4);
+            let answer = embeddings::decode_reply(&body)
+                .and_then(|reply| {
+                    embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
+                })
+                .map_err(|_| broken(&body))?;
+            return Ok(AnswerBody::Whole(answer));
+        }
+        Operation::Draw(..) if !same_dialect => {
+            let answer = images::from_gemini(&body, heading.created)
+                .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
+            return Ok(AnswerBody::Whole(answer));
+        }
+        _ => {}
     }
     if same_dialect {
-        let plausible = match inbound.dialect {
-            _ if inbound.operation == Operation::Embed => &b"\"data\""[..],
-            Dialect::OpenAiChat => &b"\"choices\""[..],
-            Dialect::OpenAiResponses => b"\"output\"",
-            Dialect::Anthropic => b"\"content\"",
-            Dialect::Gemini => b"{",
+        let plausible = match (&inbound.operation, inbound.dialect) {
+            (Operation::Embed(..) | Operation::Draw(..), _) => &b"\"data\""[..],
+            (Operation::Count, _) => b"okens\"",
+            (Operation::Generate, Dialect::OpenAiChat) => b"\"choices\"",
+            (_, Dialect::OpenAiResponses) => b"\"output\"",
+            (_, Dialect::Anthropic) => b"\"content\"",
+            (_, Dialect::Gemini) => b"{",
         };
         // The last thing a provider writes is a closing brace; a cut body has none.
         let complete = body.trim_ascii_end().ends_with(b"}")
@@ -62,7 +74,8 @@ pub(super) fn whole(
             return Err(broken(&body));
         }
         let usage = theirs.usage(&body);
-        if usage.is_none() && theirs.decode_reply(&body).is_err() {
+        let generated = matches!(inbound.operation, Operation::Generate);
+        if generated && usage.is_none() && theirs.decode_reply(&body).is_err() {
             return Err(broken(&body));
         }
         count_tokens(upstream, step, usage.as_ref());

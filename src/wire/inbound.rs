@@ -1,18 +1,26 @@
 //! A request as it arrived: its bytes, its head, and, once somebody needs the words, its meaning.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::frame::json::span_of;
 use super::vocab::{Dialect, Head, Malformed, Request};
-use super::{codec, embeddings};
+use super::{codec, embeddings, images};
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Operation {
     Generate,
-    /// Vectors for texts, in OpenAI's form.
-    Embed,
+    /// Only how many tokens a request has, asked of a provider of the same dialect.
+    Count,
+    /// Vectors for texts, in the form of the surface.
+    Embed(embeddings::Form, embeddings::Request),
+    /// So many pictures in one call.
+    Draw(images::Request, u64),
 }
 
 #[derive(Debug)]
@@ -31,6 +39,28 @@ pub struct Inbound {
 pub struct PathTarget {
     pub model: String,
     pub stream: bool,
+}
+
+/// The head of a request of which only the model must be known.
+///
+/// # Errors
+/// [`Malformed`] when it names none.
+pub fn model_only(body: &[u8]) -> Result<Head, Malformed> {
+    #[derive(Deserialize)]
+    struct Only<'a> {
+        #[serde(borrow)]
+        model: Option<&'a RawValue>,
+    }
+    let only: Only<'_> = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
+    let model = only.model.ok_or_else(|| Malformed::missing("model"))?;
+    let name: Cow<'_, str> = serde_json::from_str(model.get())
+        .map_err(|_| Malformed::wrong_type("model", "a string", "another type"))?;
+    Ok(Head {
+        model: name.into_owned(),
+        model_at: span_of(body, model.get()),
+        prompt_bytes: body.len(),
+        ..Head::default()
+    })
 }
 
 impl Inbound {
@@ -59,19 +89,31 @@ impl Inbound {
         })
     }
 
-    /// A request for embeddings, in OpenAI's form.
+    /// A request for embeddings, in OpenAI's form or in one of Gemini's for the model of the path.
     ///
     /// # Errors
     /// [`Malformed`] naming the field at fault.
-    pub fn arrive_to_embed(body: Bytes) -> Result<Self, Malformed> {
-        Ok(Self {
-            operation: Operation::Embed,
-            dialect: Dialect::OpenAiChat,
-            head: embeddings::head(&body)?,
-            body,
-            forward: Vec::new(),
-            request: OnceCell::new(),
-        })
+    pub fn arrive_to_embed(
+        body: Bytes,
+        form: embeddings::Form,
+        model: Option<String>,
+    ) -> Result<Self, Malformed> {
+        let head = match model {
+            Some(model) => Head { model, prompt_bytes: body.len(), ..Head::default() },
+            None => embeddings::head(&body)?,
+        };
+        let dialect = match form {
+            embeddings::Form::Gemini | embeddings::Form::GeminiOne => Dialect::Gemini,
+            _ => Dialect::OpenAiChat,
+        };
+        let operation = Operation::Embed(form, embeddings::decode_request(&body, form)?);
+        Ok(Self::of(operation, dialect, head, body))
+    }
+
+    /// A request that goes on as it is, to be answered whole.
+    #[must_use]
+    pub fn of(operation: Operation, dialect: Dialect, head: Head, body: Bytes) -> Self {
+        Self { operation, dialect, head, body, forward: Vec::new(), request: OnceCell::new() }
     }
 
     /// The decoded request; decoded at most once.

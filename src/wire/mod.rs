@@ -13,6 +13,7 @@ pub mod anthropic;
 pub mod embeddings;
 pub mod frame;
 pub mod gemini;
+pub mod images;
 mod inbound;
 pub mod openai_chat;
 mod openai_error;
@@ -22,7 +23,7 @@ pub mod vocab;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-pub use inbound::{Inbound, Operation, PathTarget};
+pub use inbound::{Inbound, Operation, PathTarget, model_only};
 
 use crate::base::Error;
 use frame::sse::Frame;

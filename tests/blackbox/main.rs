@@ -12,3 +12,4 @@ mod layers;
 mod recordings;
 mod requests;
 mod responses;
+mod vectors;

@@ -6,6 +6,7 @@ mod gist;
 mod hostile;
 mod same;
 mod translate;
+mod vectors;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -25,6 +26,13 @@ pub struct Row {
 
 /// Every recording of the dialects that have a codec.
 pub fn rows() -> Vec<Row> {
+    let rows: Vec<Row> = lines().iter().filter_map(row).collect();
+    assert!(rows.len() > 1_500, "the recordings are missing: {} rows", rows.len());
+    rows
+}
+
+/// Every recording there is.
+pub fn lines() -> Vec<Value> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
     let mut files: Vec<PathBuf> = [root.clone(), root.join("answers")]
         .iter()
@@ -38,14 +46,12 @@ pub fn rows() -> Vec<Row> {
         flate2::read::GzDecoder::new(std::fs::File::open(file).unwrap())
             .read_to_string(&mut text)
             .unwrap();
-        rows.extend(text.lines().filter_map(row));
+        rows.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
     }
-    assert!(rows.len() > 1_500, "the recordings are missing: {} rows", rows.len());
     rows
 }
 
-fn row(line: &str) -> Option<Row> {
-    let row: Value = serde_json::from_str(line).unwrap();
+fn row(row: &Value) -> Option<Row> {
     let api = match row["api"].as_str()? {
         "chat" => Dialect::OpenAiChat,
         "responses" => Dialect::OpenAiResponses,

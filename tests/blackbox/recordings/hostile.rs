@@ -1,8 +1,9 @@
 //! Whatever the bytes, no codec panics: recorded bodies with one thing wrong in them, and noise.
 
+use optimux::wire::embeddings::Form;
 use optimux::wire::frame::sse::{Frame, Splitter};
 use optimux::wire::vocab::Dialect;
-use optimux::wire::{Heading, Target, codec, embeddings};
+use optimux::wire::{Heading, Target, codec, embeddings, images};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -79,7 +80,12 @@ fn try_everything(dialect: Dialect, bytes: &[u8]) {
     let target =
         Target { model: "m", max_output_tokens: 10, reasons: true, max_tokens_only: false };
     let _head = home.head(bytes);
-    let _embedding = embeddings::head(bytes).and_then(|_| embeddings::to_gemini(bytes, "m"));
+    for form in [Form::Openai, Form::Gemini, Form::GeminiOne] {
+        let _embedding = embeddings::decode_request(bytes, form);
+    }
+    let _vectors = embeddings::decode_reply(bytes);
+    let _picture = images::decode_request(bytes);
+    let _drawn = images::from_gemini(bytes, 0);
     let _usage = home.usage(bytes);
     let _tapped = home.tap(bytes);
     let _echo = home.echo(bytes);

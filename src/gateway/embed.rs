@@ -1,0 +1,30 @@
+//! Embeddings: a named model, at whichever of its deployments is up.
+
+use bytes::Bytes;
+
+use super::{Answered, App, Refused, carry_out, named};
+use crate::admit::Caller;
+use crate::base::ids::RequestId;
+use crate::catalogue::Mode;
+use crate::wire::Inbound;
+use crate::wire::embeddings::Form;
+
+/// `model` is what the path says, where the form has it there.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn embed(
+    app: &App,
+    caller: &Caller,
+    id: &RequestId,
+    body: Bytes,
+    form: Form,
+    model: Option<String>,
+) -> Result<Answered, Refused> {
+    let inbound = Inbound::arrive_to_embed(body, form, model)?;
+    let mut decision = named(app, caller, &inbound.head.model, Mode::Embedding)?;
+    // Vectors of different models never mix.
+    let asked = decision.steps.first().map(|step| step.model.id.clone());
+    decision.steps.retain(|step| Some(&step.model.id) == asked.as_ref());
+    carry_out(app, &decision, &inbound, id).await
+}

@@ -1,0 +1,239 @@
+//! Embeddings: texts to vectors, in the forms that surfaces and providers have for it. Source: the
+//! SDKs' types, the providers' references and the recordings.
+
+mod read;
+mod write;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::vocab::{Head, Malformed};
+
+pub use read::{decode_reply, decode_request, head};
+pub use write::{encode_reply, encode_request};
+
+/// How a surface asks for embeddings, or a provider wants to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// `{model, input, dimensions, encoding_format}`
+    Openai,
+    /// OpenAI's, with `output_dimension`, and floats only.
+    Mistral,
+    /// OpenAI's, with `output_dimension`, `base64` or nothing, and no `user`.
+    Voyage,
+    /// `/v2/embed`
+    Cohere,
+    /// `batchEmbedContents`
+    Gemini,
+    /// Vertex's `:predict`
+    Vertex,
+    /// `embedContent`: Gemini's, for a single text.
+    #[serde(skip)]
+    GeminiOne,
+}
+
+/// What vectors are wanted for, which some models are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Query,
+    Document,
+    Classification,
+    Clustering,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Request {
+    pub inputs: Vec<Input>,
+    pub dimensions: Option<u64>,
+    /// Vectors are to be packed.
+    pub base64: bool,
+    pub purpose: Option<Purpose>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    Text(String),
+    /// Numbers of a tokenizer that only the model's maker has.
+    Tokens(Value),
+    /// Gemini's parts, where they are more than one text.
+    Parts(Value),
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reply {
+    pub vectors: Vec<Vector>,
+    /// Prompt tokens, where the provider counts them.
+    pub tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Vector {
+    Floats(Vec<f32>),
+    /// Little-endian float32 in base64.
+    Packed(String),
+}
+
+impl Vector {
+    #[must_use]
+    pub fn packed(self) -> String {
+        match self {
+            Self::Packed(text) => text,
+            Self::Floats(values) => packed(&values),
+        }
+    }
+
+    /// # Errors
+    /// [`Malformed`] for what is not base64 of whole numbers.
+    pub fn floats(self) -> Result<Vec<f32>, Malformed> {
+        match self {
+            Self::Floats(values) => Ok(values),
+            Self::Packed(text) => {
+                let wrong = || Malformed::new("a vector is not packed float32");
+                let bytes = BASE64_STANDARD.decode(text).map_err(|_| wrong())?;
+                let (numbers, []) = bytes.as_chunks::<4>() else { return Err(wrong()) };
+                Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+            }
+        }
+    }
+}
+
+/// Little-endian float32 in base64, as OpenAI's SDKs unpack it.
+#[must_use]
+pub fn packed(values: &[f32]) -> String {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// A request in the form that a provider wants, for the model it calls `name`.
+///
+/// # Errors
+/// [`Malformed`] for what the form cannot say.
+pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Bytes, Malformed> {
+    encode_request(&decode_request(body, from)?, to, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const FORMS: [Form; 6] =
+        [Form::Openai, Form::Mistral, Form::Voyage, Form::Cohere, Form::Gemini, Form::Vertex];
+
+    fn said(form: Form, body: &str) -> Value {
+        let bytes = translate(body.as_bytes(), Form::Openai, form, "theirs").unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn each_form_says_the_same_its_own_way() {
+        let body = r#"{"model":"m","input":["a","b"],"dimensions":2,"encoding_format":"base64",
+                       "input_type":"query","user":"u"}"#;
+        assert_eq!(
+            said(Form::Mistral, body),
+            json!({"model": "theirs", "input": ["a", "b"], "output_dimension": 2})
+        );
+        assert_eq!(
+            said(Form::Voyage, body),
+            json!({"model": "theirs", "input": ["a", "b"], "input_type": "query",
+                   "output_dimension": 2, "encoding_format": "base64"})
+        );
+        assert_eq!(
+            said(Form::Cohere, body),
+            json!({"model": "theirs", "texts": ["a", "b"], "input_type": "search_query",
+                   "embedding_types": ["float"], "output_dimension": 2})
+        );
+        assert_eq!(
+            said(Form::Vertex, body),
+            json!({"instances": [{"content": "a", "task_type": "RETRIEVAL_QUERY"},
+                                 {"content": "b", "task_type": "RETRIEVAL_QUERY"}],
+                   "parameters": {"outputDimensionality": 2}})
+        );
+        let one = |text: &str| {
+            json!({"model": "models/theirs", "content": {"parts": [{"text": text}]},
+                   "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2})
+        };
+        assert_eq!(said(Form::Gemini, body), json!({"requests": [one("a"), one("b")]}));
+    }
+
+    #[test]
+    fn gemini_asks_for_one_or_many() {
+        let one = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_DOCUMENT"}"#;
+        let read = decode_request(one, Form::GeminiOne).unwrap();
+        assert_eq!(read.inputs, [Input::Text("a".to_owned())]);
+        assert_eq!(read.purpose, Some(Purpose::Document));
+        let many = br#"{"requests":[{"content":{"parts":[{"text":"a"}]},"output_dimensionality":3},
+                                    {"content":{"parts":[{"text":"b"},{"text":"c"}]}}]}"#;
+        let read = decode_request(many, Form::Gemini).unwrap();
+        assert_eq!((read.inputs.len(), read.dimensions), (2, Some(3)));
+        assert!(matches!(read.inputs[1], Input::Parts(_)));
+        assert!(encode_request(&read, Form::Openai, "m").is_err());
+        assert!(encode_request(&read, Form::Gemini, "m").is_ok());
+    }
+
+    #[test]
+    fn any_answer_is_read_by_its_shape() {
+        let half = Vector::Floats(vec![0.5]);
+        for (body, tokens) in [
+            (r#"{"data":[{"embedding":[0.5]}],"usage":{"prompt_tokens":3}}"#, Some(3)),
+            (r#"{"data":[{"embedding":"AAAAPw=="}],"usage":{"total_tokens":4}}"#, Some(4)),
+            (r#"{"embeddings":[{"values":[0.5]}]}"#, None),
+            (r#"{"embedding":[0.5]}"#, None),
+            (
+                r#"{"predictions":[{"embeddings":{"values":[0.5],"statistics":{"token_count":6}}}]}"#,
+                Some(6),
+            ),
+            (r#"{"embedding":{"values":[0.5]},"usageMetadata":{"promptTokenCount":2}}"#, Some(2)),
+            (
+                r#"{"embeddings":{"float":[[0.5]]},"meta":{"billed_units":{"input_tokens":5}}}"#,
+                Some(5),
+            ),
+        ] {
+            let mut reply = decode_reply(body.as_bytes()).unwrap();
+            assert_eq!(reply.tokens, tokens, "{body}");
+            let vector = Vector::Floats(reply.vectors.remove(0).floats().unwrap());
+            assert_eq!(vector, half, "{body}");
+        }
+        assert!(decode_reply(br#"{"detail":"no"}"#).is_err());
+        assert!(decode_reply(br#"{"data":[{"embedding":"AAAA"}]}"#).is_ok());
+    }
+
+    #[test]
+    fn vectors_are_packed_as_the_sdks_unpack_them() {
+        // Python: base64.b64encode(struct.pack("<3f", 0.5, -1, 2))
+        assert_eq!(packed(&[0.5, -1.0, 2.0]), "AAAAPwAAgL8AAABA");
+        assert_eq!(
+            Vector::Packed("AAAAPwAAgL8AAABA".to_owned()).floats().unwrap(),
+            [0.5, -1.0, 2.0]
+        );
+        assert!(Vector::Packed("AAA=".to_owned()).floats().is_err());
+    }
+
+    #[test]
+    fn nothing_to_embed_is_refused() {
+        for body in [
+            r#"{"model":"m"}"#,
+            r#"{"model":"m","input":""}"#,
+            r#"{"model":"m","input":[]}"#,
+            r#"{"model":"m","input":["a",""]}"#,
+            r#"{"model":"m","input":{"a":1}}"#,
+            r#"{"input":"a"}"#,
+            r#"{"model":"m","input":"a","encoding_format":"x"}"#,
+            r#"{"model":"m","input":"a","dimensions":0}"#,
+        ] {
+            assert!(head(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn tokens_go_only_where_they_are_understood() {
+        let body = r#"{"model":"m","input":[[1,2],[3]]}"#;
+        for form in FORMS {
+            let said = translate(body.as_bytes(), Form::Openai, form, "m");
+            assert_eq!(said.is_ok(), form == Form::Openai, "{form:?}");
+        }
+    }
+}

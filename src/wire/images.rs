@@ -1,0 +1,391 @@
+//! Pictures from a prompt: OpenAI's form in front, and how others say the same. Source: the openai
+//! SDK's types, Google's and xAI's references, and the recordings.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::frame::json::Object;
+use super::vocab::{Head, Malformed};
+
+/// How a provider wants to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    Openai,
+    /// `aspect_ratio` in place of `size`, and no `quality`.
+    Xai,
+    /// `generateContent` of a model that can draw.
+    Gemini,
+}
+
+/// What a model takes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    pub sizes: Vec<String>,
+    pub qualities: Vec<String>,
+    /// The most pictures of one call to a provider; more are asked for by several calls.
+    pub per_call: u64,
+    pub prompt_characters: usize,
+    /// Answers with the bytes, never with an address.
+    pub base64_only: bool,
+    /// Members that the model's maker refuses.
+    pub unsaid: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let words = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        Self {
+            sizes: words(&["256x256", "512x512", "1024x1024", "1792x1024", "1024x1792"]),
+            qualities: words(&["standard", "hd"]),
+            per_call: 1,
+            prompt_characters: 4_000,
+            base64_only: false,
+            unsaid: Vec::new(),
+        }
+    }
+}
+
+/// The most pictures of one request.
+const MOST: u64 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    #[serde(rename = "url")]
+    Url,
+    #[serde(rename = "b64_json")]
+    Base64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Request {
+    pub prompt: String,
+    pub count: u64,
+    pub size: Option<String>,
+    pub quality: Option<String>,
+    /// How the caller wants them; `None` = as the model does it.
+    pub wanted: Option<Wanted>,
+    /// The body's members, to be passed on to a provider of the same form.
+    members: Map<String, Value>,
+}
+
+/// # Errors
+/// [`Malformed`] naming the field at fault.
+pub fn decode_request(body: &[u8]) -> Result<(Head, Request), Malformed> {
+    let members: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
+    let mut object = Object::of(Value::Object(members.clone()), "")?;
+    let model = object.required_string("model")?;
+    let prompt = object.required_string("prompt")?;
+    if prompt.trim().is_empty() {
+        return Err(Malformed::invalid("prompt", "expected a text that is not empty"));
+    }
+    let count = object.unsigned("n")?.unwrap_or(1);
+    if !(1..=MOST).contains(&count) {
+        return Err(Malformed::invalid(
+            "n",
+            format!("expected a value from 1 to {MOST}, but got {count}"),
+        ));
+    }
+    let wanted = match object.string("response_format")?.as_deref() {
+        None => None,
+        Some("url") => Some(Wanted::Url),
+        Some("b64_json") => Some(Wanted::Base64),
+        Some(_) => {
+            return Err(Malformed::invalid("response_format", "expected 'url' or 'b64_json'"));
+        }
+    };
+    if object.boolean("stream")? == Some(true) {
+        return Err(
+            Malformed::invalid("stream", "images are not streamed").coded("unsupported_parameter")
+        );
+    }
+    let request = Request {
+        prompt,
+        count,
+        size: object.string("size")?,
+        quality: object.string("quality")?,
+        wanted,
+        members,
+    };
+    Ok((Head { model, prompt_bytes: body.len(), ..Head::default() }, request))
+}
+
+impl Rules {
+    /// # Errors
+    /// [`Malformed`] for what the model does not take.
+    pub fn check(&self, request: &Request) -> Result<(), Malformed> {
+        let among = |field: &str, value: &Option<String>, all: &[String]| match value {
+            Some(value) if !all.is_empty() && !all.contains(value) => {
+                let all: Vec<String> = all.iter().map(|one| format!("'{one}'")).collect();
+                Err(Malformed::invalid(field, format!("expected one of {}", all.join(", "))))
+            }
+            _ => Ok(()),
+        };
+        among("size", &request.size, &self.sizes)?;
+        among("quality", &request.quality, &self.qualities)?;
+        let characters = request.prompt.chars().count();
+        if characters > self.prompt_characters {
+            let most = self.prompt_characters;
+            let why = format!("expected at most {most} characters, but got {characters}");
+            return Err(Malformed::invalid("prompt", why));
+        }
+        Ok(())
+    }
+
+    /// The nearest that this model takes to what was asked of another.
+    fn fit_size(&self, size: &str) -> Option<String> {
+        if self.sizes.is_empty() || self.sizes.iter().any(|one| one == size) {
+            return Some(size.to_owned());
+        }
+        let wanted = ratio(size)?;
+        let distance = |one: &String| {
+            let (width, height) = ratio(one)?;
+            // Cross products, so that nothing is divided.
+            Some(
+                (width * wanted.1).abs_diff(wanted.0 * height) * 1_000 / (height * wanted.1).max(1),
+            )
+        };
+        self.sizes
+            .iter()
+            .filter_map(|one| Some((distance(one)?, one)))
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, one)| one.clone())
+    }
+
+    fn fit_quality(&self, quality: &str) -> Option<String> {
+        let takes = |one: &str| self.qualities.iter().any(|known| known == one);
+        if self.qualities.is_empty() || takes(quality) {
+            return Some(quality.to_owned());
+        }
+        let other = match quality {
+            "hd" => "high",
+            "high" => "hd",
+            "standard" => "medium",
+            _ => "standard",
+        };
+        takes(other).then(|| other.to_owned())
+    }
+}
+
+fn ratio(size: &str) -> Option<(u64, u64)> {
+    let (width, height) = size.split_once('x')?;
+    let side = |text: &str| text.parse::<u64>().ok().filter(|side| (1..=16_384).contains(side));
+    Some((side(width)?, side(height)?))
+}
+
+/// The nearest of the ratios that Gemini and xAI have words for.
+fn aspect(size: &str) -> Option<&'static str> {
+    let (width, height) = ratio(size)?;
+    [("1:1", 1, 1), ("3:2", 3, 2), ("2:3", 2, 3), ("16:9", 16, 9), ("9:16", 9, 16)]
+        .into_iter()
+        .min_by_key(|(_, w, h)| (width * h).abs_diff(height * w) * 100 / (height * h))
+        .map(|(word, ..)| word)
+}
+
+/// A request for `count` pictures in a provider's form.
+#[must_use]
+pub fn encode_request(
+    request: &Request,
+    form: Form,
+    rules: &Rules,
+    name: &str,
+    count: u64,
+) -> Bytes {
+    let body = match form {
+        Form::Openai | Form::Xai => {
+            let mut members = request.members.clone();
+            members.insert("model".to_owned(), Value::from(name));
+            if request.count != count {
+                members.insert("n".to_owned(), Value::from(count));
+            }
+            if form == Form::Xai {
+                for unknown in ["size", "quality", "style"] {
+                    members.shift_remove(unknown);
+                }
+                if let Some(aspect) = request.size.as_deref().and_then(aspect) {
+                    members.insert("aspect_ratio".to_owned(), Value::from(aspect));
+                }
+            } else {
+                let mut fit = |name: &str, value: Option<Option<String>>| match value {
+                    Some(Some(value)) => {
+                        members.insert(name.to_owned(), Value::from(value));
+                    }
+                    Some(None) => {
+                        members.shift_remove(name);
+                    }
+                    None => {}
+                };
+                fit("size", request.size.as_deref().map(|size| rules.fit_size(size)));
+                fit("quality", request.quality.as_deref().map(|one| rules.fit_quality(one)));
+            }
+            for unsaid in &rules.unsaid {
+                members.shift_remove(unsaid);
+            }
+            Value::Object(members)
+        }
+        Form::Gemini => {
+            let mut config = json!({"responseModalities": ["TEXT", "IMAGE"]});
+            if let (Some(config), Some(aspect)) =
+                (config.as_object_mut(), request.size.as_deref().and_then(aspect))
+            {
+                config.insert("imageConfig".to_owned(), json!({ "aspectRatio": aspect }));
+            }
+            json!({
+                "contents": [{"role": "user", "parts": [{"text": request.prompt}]}],
+                "generationConfig": config,
+            })
+        }
+    };
+    Bytes::from(body.to_string())
+}
+
+/// Gemini's answer in OpenAI's form.
+///
+/// # Errors
+/// [`Malformed`] when it holds no picture, with what it says instead.
+pub fn from_gemini(body: &[u8], created: i64) -> Result<Bytes, Malformed> {
+    let answer: Value = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
+    let parts = |candidate: &Value| {
+        candidate.pointer("/content/parts").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let all: Vec<Value> = answer
+        .get("candidates")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .flat_map(parts)
+        .collect();
+    let data: Vec<Value> = all
+        .iter()
+        // A draft that the model thought of first is not the picture.
+        .filter(|part| part.get("thought").and_then(Value::as_bool) != Some(true))
+        .filter_map(|part| part.get("inlineData").or_else(|| part.get("inline_data")))
+        .filter_map(|inline| inline.get("data").and_then(Value::as_str))
+        .map(|data| json!({ "b64_json": data }))
+        .collect();
+    if data.is_empty() {
+        let why = answer
+            .pointer("/promptFeedback/blockReason")
+            .or_else(|| answer.pointer("/candidates/0/finishReason"))
+            .and_then(Value::as_str)
+            .unwrap_or("no picture");
+        return Err(Malformed::new(format!("The model drew nothing ({why}).")));
+    }
+    let count = |name: &str| {
+        answer.pointer(&format!("/usageMetadata/{name}")).and_then(Value::as_u64).unwrap_or(0)
+    };
+    let (input, output) = (count("promptTokenCount"), count("candidatesTokenCount"));
+    let body = json!({
+        "created": created,
+        "data": data,
+        "usage": {
+            "input_tokens": input,
+            "output_tokens": output,
+            "total_tokens": input + output,
+            "input_tokens_details": {"text_tokens": input, "image_tokens": 0},
+        },
+    });
+    Ok(Bytes::from(body.to_string()))
+}
+
+/// What a picture's first bytes say that it is.
+#[must_use]
+pub fn mime_of(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xFF, 0xD8, ..] => "image/jpeg",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        [b'G', b'I', b'F', ..] => "image/gif",
+        _ => "image/png",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: Value) -> Result<Request, Malformed> {
+        decode_request(body.to_string().as_bytes()).map(|(_, request)| request)
+    }
+
+    fn refused_at(body: Value, rules: &Rules) -> Option<String> {
+        read(body).and_then(|request| rules.check(&request)).err()?.field
+    }
+
+    #[test]
+    fn what_the_documentation_excludes_is_refused() {
+        let rules = Rules::default();
+        let with = |name: &str, value: Value| {
+            let mut body = json!({"model": "dall-e-3", "prompt": "a cat"});
+            body[name] = value;
+            body
+        };
+        for (name, bad) in [
+            ("n", json!(0)),
+            ("n", json!(5)),
+            ("n", json!("2")),
+            ("size", json!("100x100")),
+            ("size", json!(5)),
+            ("quality", json!("best")),
+            ("response_format", json!("png")),
+            ("prompt", json!("")),
+            ("prompt", json!("x".repeat(4_001))),
+            ("stream", json!(true)),
+        ] {
+            assert_eq!(refused_at(with(name, bad.clone()), &rules).as_deref(), Some(name), "{bad}");
+        }
+        for (name, good) in [
+            ("n", json!(4)),
+            ("size", json!("1792x1024")),
+            ("quality", json!("hd")),
+            ("response_format", json!("b64_json")),
+            ("prompt", json!("é".repeat(4_000))),
+        ] {
+            assert_eq!(refused_at(with(name, good), &rules), None, "{name}");
+        }
+        assert_eq!(refused_at(json!({"prompt": "x"}), &rules).as_deref(), Some("model"));
+    }
+
+    #[test]
+    fn a_stand_in_gets_the_nearest_that_it_takes() {
+        let rules = Rules {
+            sizes: ["1024x1024", "1536x1024", "1024x1536", "auto"].map(str::to_owned).to_vec(),
+            qualities: ["low", "medium", "high", "auto"].map(str::to_owned).to_vec(),
+            unsaid: vec!["response_format".to_owned(), "style".to_owned()],
+            ..Rules::default()
+        };
+        let request = read(json!({
+            "model": "dall-e-3", "prompt": "a cat", "size": "1792x1024", "quality": "hd",
+            "response_format": "url", "style": "vivid", "n": 2, "user": "u",
+        }))
+        .unwrap();
+        let sent = |form: Form| -> Value {
+            serde_json::from_slice(&encode_request(&request, form, &rules, "theirs", 1)).unwrap()
+        };
+        assert_eq!(
+            sent(Form::Openai),
+            json!({"model": "theirs", "prompt": "a cat", "size": "1536x1024", "quality": "high",
+                   "n": 1, "user": "u"})
+        );
+        assert_eq!(
+            sent(Form::Gemini)["generationConfig"]["imageConfig"],
+            json!({"aspectRatio": "16:9"})
+        );
+        let xai = sent(Form::Xai);
+        assert_eq!((&xai["aspect_ratio"], xai.get("size")), (&json!("16:9"), None));
+    }
+
+    #[test]
+    fn gemini_draws() {
+        let answer = br#"{"candidates":[{"content":{"parts":[{"text":"Here:"},
+            {"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},"finishReason":"STOP"}],
+            "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1290}}"#;
+        let ours: Value = serde_json::from_slice(&from_gemini(answer, 7).unwrap()).unwrap();
+        assert_eq!(ours["data"], json!([{"b64_json": "AAAA"}]));
+        assert_eq!(ours["usage"]["total_tokens"], 1293);
+        let refused = br#"{"candidates":[{"finishReason":"IMAGE_SAFETY"}]}"#;
+        assert!(from_gemini(refused, 7).unwrap_err().to_string().contains("IMAGE_SAFETY"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Embeddings, pictures and counted tokens, from outside.
+
+use serde_json::{Value, json};
+
+use crate::house::{Gateway, KEY, Provider, Received, client, respond, send};
+
+/// A gateway with one model `m` of a mode at a provider that answers with `answer`.
+fn serving(provider: &str, mode: &str, answer: Value) -> (Gateway, Provider) {
+    let upstream = Provider::start(move |socket, _, _| {
+        respond(socket, 200, "", "application/json", answer.to_string().as_bytes());
+    });
+    let gateway = Gateway::start(&format!(
+        "[providers.{provider}]\nbase_url = \"{}\"\napi_key_file = \"key\"\n\
+         [[models]]\nid = \"m\"\nmode = \"{mode}\"\ndeployments = [{{ provider = \"{provider}\", model = \"theirs\" }}]\n",
+        upstream.base
+    ));
+    (gateway, upstream)
+}
+
+fn path(received: &Received) -> String {
+    received.head.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn each_maker_of_vectors_is_asked_its_own_way() {
+    let body = json!({"model": "m", "input": ["a", "b"], "dimensions": 2, "user": "u"}).to_string();
+    let cases = [
+        (
+            "cohere",
+            json!({"embeddings": {"float": [[1.0, 2.0], [3.0, 4.0]]},
+                   "meta": {"billed_units": {"input_tokens": 2}}}),
+            "/embed",
+            json!({"model": "theirs", "texts": ["a", "b"], "input_type": "search_document",
+                   "embedding_types": ["float"], "output_dimension": 2}),
+        ),
+        (
+            "voyage",
+            json!({"object": "list", "model": "theirs", "usage": {"total_tokens": 2},
+                   "data": [{"embedding": [1.0, 2.0], "index": 0}, {"embedding": [3.0, 4.0], "index": 1}]}),
+            "/embeddings",
+            json!({"model": "theirs", "input": ["a", "b"], "output_dimension": 2}),
+        ),
+        (
+            "mistral",
+            json!({"object": "list", "model": "theirs", "usage": {"prompt_tokens": 2, "total_tokens": 2},
+                   "data": [{"embedding": [1.0, 2.0], "index": 0}, {"embedding": [3.0, 4.0], "index": 1}]}),
+            "/embeddings",
+            json!({"model": "theirs", "input": ["a", "b"], "output_dimension": 2}),
+        ),
+        (
+            "gemini",
+            json!({"embeddings": [{"values": [1.0, 2.0]}, {"values": [3.0, 4.0]}]}),
+            "/models/theirs:batchEmbedContents",
+            json!({"requests": [
+                {"model": "models/theirs", "content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2},
+                {"model": "models/theirs", "content": {"parts": [{"text": "b"}]}, "outputDimensionality": 2},
+            ]}),
+        ),
+    ];
+    for (provider, answer, at, asked) in cases {
+        let (gateway, upstream) = serving(provider, "embedding", answer);
+        let told = gateway.post("/v1/embeddings", KEY, body.clone()).json();
+        assert_eq!((path(&upstream.last()), upstream.last().json()), (at.to_owned(), asked));
+        assert_eq!(told["data"][1]["embedding"], json!([3.0, 4.0]), "{provider}");
+        assert_eq!((&told["model"], told["data"][1]["index"].as_u64()), (&json!("m"), Some(1)));
+        assert!(told["usage"]["prompt_tokens"].as_u64().unwrap() > 0);
+
+        // The same from Gemini's surface.
+        let asked = json!({"content": {"parts": [{"text": "a"}]}}).to_string();
+        let told = gateway.post("/v1beta/models/m:embedContent", KEY, asked).json();
+        assert_eq!(told["embedding"]["values"], json!([3.0, 4.0]), "{provider}: {told}");
+    }
+}
+
+#[test]
+fn pictures_as_bytes_get_an_address_for_a_while() {
+    const RED: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
+    let answer = json!({
+        "candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": RED}}]}}],
+        "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1290},
+    });
+    let (gateway, upstream) = serving("gemini", "image", answer);
+    let draw = |body: Value| gateway.post("/v1/images/generations", KEY, body.to_string());
+    let drawn = draw(json!({"model": "m", "prompt": "a cat", "n": 2, "size": "1792x1024"})).json();
+    assert_eq!(upstream.count(), 2);
+    let asked = upstream.last();
+    assert_eq!(path(&asked), "/models/theirs:generateContent");
+    assert_eq!(asked.json()["generationConfig"]["imageConfig"]["aspectRatio"], "16:9");
+    assert_eq!(
+        (drawn["data"].as_array().unwrap().len(), &drawn["usage"]["total_tokens"]),
+        (2, &json!(2586))
+    );
+    let url = drawn["data"][0]["url"].as_str().unwrap();
+    assert!(url.starts_with(&gateway.base), "{url}");
+    // Whoever has the address needs no key.
+    let seen = send(client().get(url));
+    assert_eq!((seen.status, seen.header("content-type")), (200, "image/png"));
+    assert!(seen.body.starts_with(b"\x89PNG"));
+    assert_eq!(
+        send(client().get(format!("{}/v1/images/files/guess.png", gateway.base))).status,
+        404
+    );
+
+    let bytes =
+        draw(json!({"model": "m", "prompt": "a cat", "response_format": "b64_json"})).json();
+    assert_eq!(bytes["data"][0]["b64_json"], RED);
+    for (field, bad) in [("n", json!(9)), ("size", json!("1x1")), ("quality", json!("x"))] {
+        let mut body = json!({"model": "m", "prompt": "a cat"});
+        body[field] = bad;
+        let refused = draw(body);
+        assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!(field)));
+    }
+}
+
+#[test]
+fn pictures_of_openai_pass_as_they_come() {
+    let answer = json!({"created": 7, "data": [{"url": "https://x/y.png", "revised_prompt": "r"}], "new": 1});
+    let (gateway, upstream) = serving("openai", "image", answer.clone());
+    let body = json!({"model": "m", "prompt": "a cat", "style": "vivid", "user": "u"});
+    let drawn = gateway.post("/v1/images/generations", KEY, body.to_string());
+    assert_eq!(drawn.json(), answer);
+    let mut expected = body;
+    expected["model"] = json!("theirs");
+    assert_eq!(upstream.last().json(), expected);
+}
+
+#[test]
+fn tokens_are_counted_by_who_knows() {
+    let (gateway, upstream) = serving("anthropic", "chat", json!({"input_tokens": 1234}));
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hello there"}]});
+    let count = |path: &str, body: &Value| gateway.post(path, KEY, body.to_string()).json();
+    assert_eq!(count("/v1/messages/count_tokens", &body)["input_tokens"], 1234);
+    assert_eq!(path(&upstream.last()), "/messages/count_tokens");
+    // Nobody there speaks Gemini, so it is an estimate.
+    let contents = json!({"contents": [{"parts": [{"text": "hello there"}]}]});
+    let estimate = count("/v1beta/models/m:countTokens", &contents)["totalTokens"].as_u64();
+    assert!((2..40).contains(&estimate.unwrap()));
+    assert_eq!(upstream.count(), 1);
+}
