@@ -16,7 +16,7 @@ use crate::base::clock::{Clock, Dice};
 use crate::catalogue::{self, Catalogue, DeploymentEntry, ProviderEntry, Sources};
 use crate::config::{self, Config};
 use crate::gateway::responses::Runs;
-use crate::gateway::{App, Shared};
+use crate::gateway::{App, Sessions, Shared};
 use crate::router::Heuristic;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -222,6 +222,10 @@ pub async fn serve(
         runs: Runs::default(),
         responses_kept_for: config.responses.retention.0,
         images_kept_for: config.images.retention.0,
+        sessions: Sessions {
+            idle: config.realtime.idle_timeout.0,
+            duration: config.realtime.max_duration.0,
+        },
         public_url: config.server.public_url.clone(),
     };
     watch_identities(shared.identities.clone());

@@ -25,6 +25,7 @@ pub struct Config {
     pub routes: Routes,
     pub responses: Responses,
     pub images: Images,
+    pub realtime: Realtime,
     pub plans: BTreeMap<String, PlanEntry>,
 }
 
@@ -128,6 +129,24 @@ pub struct Images {
 impl Default for Images {
     fn default() -> Self {
         Self { retention: Seconds(Duration::from_secs(3_600)) }
+    }
+}
+
+/// Time limits of a realtime session.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Realtime {
+    /// Nothing was said by either side.
+    pub idle_timeout: Seconds,
+    pub max_duration: Seconds,
+}
+
+impl Default for Realtime {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Seconds(Duration::from_secs(600)),
+            max_duration: Seconds(Duration::from_secs(3_600)),
+        }
     }
 }
 

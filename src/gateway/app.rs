@@ -13,6 +13,13 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Upstream};
 
+/// Time limits of a realtime session.
+#[derive(Debug, Clone, Copy)]
+pub struct Sessions {
+    pub idle: Duration,
+    pub duration: Duration,
+}
+
 /// What all workers share.
 #[derive(Clone)]
 pub struct Shared {
@@ -32,6 +39,7 @@ pub struct Shared {
     pub responses_kept_for: Duration,
     /// How long the address of a picture is good.
     pub images_kept_for: Duration,
+    pub sessions: Sessions,
     /// Where this gateway is reached from outside, if not where a request says.
     pub public_url: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 mod app;
 pub mod conversations;
+mod converse;
 mod count;
 mod draw;
 mod embed;
@@ -20,7 +21,8 @@ use crate::upstream::{self, Answer};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, PathTarget};
 
-pub use app::{App, Shared};
+pub use app::{App, Sessions, Shared};
+pub use converse::{converse, overhear};
 pub use count::count_tokens;
 pub use draw::{draw, picture};
 pub use embed::embed;

@@ -24,7 +24,8 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
             return Some(key.trim());
         }
     }
-    if let Some(key) = header("x-api-key").or_else(|| header("x-goog-api-key")) {
+    let named = ["x-api-key", "x-goog-api-key", "api-key"].into_iter().find_map(header);
+    if let Some(key) = named {
         return Some(key.trim());
     }
     // In the address only where Gemini's clients put it: addresses end up in logs.

@@ -9,6 +9,7 @@ mod generate;
 mod models;
 mod openai;
 mod ops;
+mod realtime;
 mod respond;
 mod responses;
 
@@ -41,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
             )
             .route(&at("/embeddings"), web::post().to(openai::embeddings))
             .route(&at("/responses/input_tokens"), web::post().to(openai::input_tokens))
+            .route(&at("/realtime"), web::get().to(realtime::realtime))
             .route(&at("/images/generations"), web::post().to(openai::images))
             .route(&at("/images/files/{name}"), web::get().to(openai::picture))
             .route(&at("/models"), web::get().to(models::list))

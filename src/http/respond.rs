@@ -18,6 +18,7 @@ use super::array::ArrayBody;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error};
 use crate::gateway::Answered;
+use crate::router::Step;
 use crate::upstream::{AnswerBody, Pieces};
 use crate::wire::codec;
 use crate::wire::vocab::Dialect;
@@ -62,6 +63,15 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
 }
 
+/// Says who answers, and after how many attempts.
+pub fn describe(response: &mut HttpResponse, id: &RequestId, step: &Step, attempts: u8) {
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, value(id.as_str()));
+    headers.insert(MODEL, value(&step.model.id));
+    headers.insert(PROVIDER, value(&step.deployment.provider.id));
+    headers.insert(ATTEMPTS, HeaderValue::from(u16::from(attempts)));
+}
+
 pub fn answered(
     id: &RequestId,
     answered: Answered,
@@ -70,11 +80,9 @@ pub fn answered(
 ) -> HttpResponse {
     let Answered { answer, decision } = answered;
     let mut response = HttpResponse::new(StatusCode::OK);
+    describe(&mut response, id, &answer.step, answer.attempts);
     let headers = response.headers_mut();
     name_request(headers, id, dialect);
-    headers.insert(MODEL, value(&answer.step.model.id));
-    headers.insert(PROVIDER, value(&answer.step.deployment.provider.id));
-    headers.insert(ATTEMPTS, HeaderValue::from(u16::from(answer.attempts)));
     if let Some(line) = decision {
         headers.insert(DECISION, value(&line));
     }

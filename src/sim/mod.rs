@@ -3,6 +3,7 @@
 //! any other, on a socket of its own.
 
 mod script;
+mod socket;
 mod voice;
 
 use std::net::TcpListener;
@@ -38,6 +39,7 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .route("/v1/chat/completions", web::post().to(chat))
             .route("/v1/embeddings", web::post().to(embed))
+            .route("/v1/realtime", web::get().to(socket::realtime))
             .route("/v1/images/generations", web::post().to(draw))
             .route("/v1/responses", web::post().to(responses))
             .route("/v1/messages/count_tokens", web::post().to(count))

@@ -7,6 +7,7 @@ mod health;
 mod passing;
 mod relay;
 mod sign;
+mod socket;
 mod transport;
 mod whole;
 
@@ -29,6 +30,7 @@ use crate::wire::vocab::{Fault, FaultKind, Losses};
 pub use breaker::Permit;
 pub use health::HealthBoard;
 pub use relay::Relay;
+pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::Transport;
 
 use attempt::Tried;

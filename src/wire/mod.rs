@@ -18,6 +18,7 @@ mod inbound;
 pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
+pub mod realtime;
 pub mod vocab;
 
 use bytes::Bytes;

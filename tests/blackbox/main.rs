@@ -9,6 +9,7 @@
 mod failover;
 mod house;
 mod layers;
+mod realtime;
 mod recordings;
 mod requests;
 mod responses;

@@ -1,0 +1,219 @@
+//! `WS /v1/realtime`: a socket of the caller and one of the provider, and what passes between them,
+//! each way at the pace of whoever reads.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_web::web::{Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, ProtocolError, Session};
+use bytestring::ByteString;
+use futures_util::StreamExt;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{Worker, arrival, respond};
+use crate::base::ids::RequestId;
+use crate::base::{Error, Kind};
+use crate::gateway::{self, Refused};
+use crate::router::Step;
+use crate::upstream::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
+use crate::wire::realtime;
+use crate::wire::vocab::{Dialect, Malformed};
+
+const SURFACE: Dialect = Dialect::OpenAiChat;
+/// Headers of the caller's that mean something to the provider.
+const FORWARDED: [&str; 2] = ["openai-beta", "openai-safety-identifier"];
+/// How often the caller is asked whether it is there, and how long it may take to say so.
+const PULSE: Duration = Duration::from_secs(20);
+
+/// `GET /v1/realtime?model=…`
+pub async fn realtime(
+    app: Worker,
+    request: HttpRequest,
+    payload: Payload,
+    query: Query<HashMap<String, String>>,
+) -> HttpResponse {
+    let id = RequestId::fresh();
+    let opening = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        if !request.headers().contains_key("sec-websocket-key") {
+            let text = "This is a WebSocket endpoint: the request must ask for an upgrade.";
+            return Err(Error::new(Kind::Malformed, text).into());
+        }
+        let model = query.get("model").ok_or_else(|| Malformed::missing("model"))?;
+        gateway::converse(&app, &caller, &id, model, &forwarded(&request)).await
+    };
+    let outcome: Result<_, Refused> = opening.await;
+    let response = match outcome {
+        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
+        Ok(socket) => match actix_ws::handle_with_protocols(&request, payload, &["realtime"]) {
+            Err(why) => {
+                let error = Error::new(Kind::Malformed, format!("{why}."));
+                respond::refused(&id, SURFACE, &error, socket.attempts)
+            }
+            Ok((mut response, session, messages)) => {
+                respond::describe(&mut response, &id, &socket.step, socket.attempts);
+                let messages = messages
+                    .max_frame_size(MESSAGE_BYTES)
+                    .aggregate_continuations()
+                    .max_continuation_size(MESSAGE_BYTES);
+                // It lives as long as its two sockets, which time limits end.
+                actix_web::rt::spawn(bridge(app.clone(), socket, session, messages));
+                response
+            }
+        },
+    };
+    respond::count(&app, "realtime", &response);
+    response
+}
+
+fn forwarded(request: &HttpRequest) -> Vec<(&'static str, String)> {
+    let header = |name: &str| request.headers().get(name)?.to_str().ok();
+    let mut all: Vec<_> =
+        FORWARDED.into_iter().filter_map(|name| Some((name, header(name)?.to_owned()))).collect();
+    // A browser's socket can set no header, and says this among its protocols.
+    let beta = header("sec-websocket-protocol")
+        .is_some_and(|all| all.split(',').any(|one| one.trim() == "openai-beta.realtime-v1"));
+    if beta && !all.iter().any(|(name, _)| *name == "openai-beta") {
+        all.push(("openai-beta", "realtime=v1".to_owned()));
+    }
+    all
+}
+
+/// Passes messages both ways until either side closes, breaks, or time is up; then closes both.
+async fn bridge(app: Worker, socket: Socket, session: Session, messages: AggregatedMessageStream) {
+    let Socket { step, mut outlet, inlet, .. } = socket;
+    let heard = Heard { caller: Cell::new(Instant::now()), anything: Cell::new(Instant::now()) };
+    let ended = tokio::select! {
+        close = upwards(messages, &mut outlet, session.clone(), &heard) => close,
+        close = downwards(&app, &step, inlet, session.clone(), &heard) => close,
+        close = time(&app, session.clone(), &heard) => close,
+    };
+    tracing::debug!(code = ended.code, reason = %ended.reason, "a session has ended");
+    // Either may be gone already, which is what it was to be told.
+    let _gone = outlet.send(Message::Close(ended.clone())).await;
+    let reason = CloseReason { code: ended.code.into(), description: Some(ended.reason) };
+    let _gone = session.close(Some(reason)).await;
+}
+
+/// When something was last heard.
+struct Heard {
+    /// From the caller, answers to pings included.
+    caller: Cell<Instant>,
+    /// From either side, pings not included.
+    anything: Cell<Instant>,
+}
+
+async fn upwards(
+    mut messages: AggregatedMessageStream,
+    outlet: &mut Outlet,
+    mut session: Session,
+    heard: &Heard,
+) -> Close {
+    loop {
+        let message = match messages.next().await {
+            None => return Close::new(1001, "the caller left"),
+            Some(Err(ProtocolError::Overflow)) => {
+                return Close::new(1009, "the message is too large");
+            }
+            Some(Err(ProtocolError::Io(_))) => return Close::new(1001, "the caller left"),
+            Some(Err(why)) => return Close::new(1002, why.to_string()),
+            Some(Ok(message)) => message,
+        };
+        heard.caller.set(Instant::now());
+        let passed = match message {
+            AggregatedMessage::Text(text) => Message::Text(text.into_bytes()),
+            AggregatedMessage::Binary(bytes) => Message::Binary(bytes),
+            AggregatedMessage::Ping(bytes) => {
+                if session.pong(&bytes).await.is_err() {
+                    return Close::new(1001, "the caller left");
+                }
+                continue;
+            }
+            AggregatedMessage::Pong(_) => continue,
+            AggregatedMessage::Close(reason) => {
+                return match reason {
+                    Some(reason) => {
+                        Close::new(reason.code.into(), reason.description.unwrap_or_default())
+                    }
+                    None => Close::new(1000, ""),
+                };
+            }
+        };
+        heard.anything.set(Instant::now());
+        if let Err(fault) = outlet.send(passed).await {
+            return broken(session, &fault.message).await;
+        }
+    }
+}
+
+async fn downwards(
+    app: &Worker,
+    step: &Step,
+    mut inlet: Inlet,
+    mut session: Session,
+    heard: &Heard,
+) -> Close {
+    loop {
+        let message = match inlet.receive().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return broken(session, "it hung up").await,
+            Err(fault) => return broken(session, &fault.message).await,
+        };
+        heard.anything.set(Instant::now());
+        let sent = match message {
+            Message::Text(text) => {
+                gateway::overhear(app, step, &text);
+                match ByteString::try_from(text) {
+                    Ok(text) => session.text(text).await,
+                    Err(_) => return broken(session, "it sent what is not text").await,
+                }
+            }
+            Message::Binary(bytes) => session.binary(bytes).await,
+            Message::Close(close) => return close,
+        };
+        if sent.is_err() {
+            return Close::new(1001, "the caller left");
+        }
+    }
+}
+
+/// The provider's side failed: the caller is told in an event, as any error of a session is.
+async fn broken(mut session: Session, why: &str) -> Close {
+    tracing::warn!(why, "a provider's socket broke");
+    let text = "The connection to the model broke off.";
+    let event = realtime::error("server_error", "upstream_disconnected", text);
+    // If the caller is gone as well, there is nobody to tell.
+    let _gone = session.text(event).await;
+    Close::new(1011, "the connection to the model broke off")
+}
+
+/// Asks the caller now and then whether it is there, and ends what is idle or has lasted too long.
+async fn time(app: &Worker, mut session: Session, heard: &Heard) -> Close {
+    let limits = app.shared.sessions;
+    let until = Instant::now() + limits.duration;
+    let mut tick = tokio::time::interval(PULSE.min(limits.idle).min(limits.duration));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        let now = Instant::now();
+        let over = if now >= until {
+            Some(("session_expired", "Your session has hit its maximum duration."))
+        } else if now - heard.anything.get() >= limits.idle {
+            Some(("session_idle", "Your session was idle for too long."))
+        } else {
+            None
+        };
+        if let Some((code, text)) = over {
+            let event = realtime::error("invalid_request_error", code, text);
+            // If the caller is gone, there is nobody to tell.
+            let _gone = session.text(event).await;
+            return Close::new(1001, code);
+        }
+        if now - heard.caller.get() >= PULSE * 3 || session.ping(b"").await.is_err() {
+            return Close::new(1001, "the caller left");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Sockets to providers. The only file that names `tokio_tungstenite`.
+
+use std::time::Duration;
+
+use ::http::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::{Upstream, sign};
+use crate::base::ids::RequestId;
+use crate::base::{Error, Kind};
+use crate::router::{Decision, Step};
+use crate::wire::codec;
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Usage};
+
+/// A message of some seconds of sound fits.
+pub const MESSAGE_BYTES: usize = 16 << 20;
+
+type Wire = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What goes over a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Valid UTF-8.
+    Text(Bytes),
+    Binary(Bytes),
+    Close(Close),
+}
+
+/// Why a socket was closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// RFC 6455, 7.4; never one that must not be sent.
+    pub code: u16,
+    pub reason: String,
+}
+
+impl Close {
+    #[must_use]
+    pub fn new(code: u16, reason: impl Into<String>) -> Self {
+        // 1005, 1006 and 1015 say what happened and are never sent.
+        let code =
+            if matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) { code } else { 1011 };
+        let mut reason: String = reason.into();
+        // A close frame holds 125 bytes, two of them the code.
+        while reason.len() > 123 {
+            reason.pop();
+        }
+        Self { code, reason }
+    }
+}
+
+/// To the provider.
+pub struct Outlet(SplitSink<Wire, tungstenite::Message>);
+
+/// From the provider.
+pub struct Inlet(SplitStream<Wire>);
+
+/// An open socket to a provider.
+pub struct Socket {
+    pub step: Step,
+    pub attempts: u8,
+    pub outlet: Outlet,
+    pub inlet: Inlet,
+}
+
+impl Outlet {
+    /// # Errors
+    /// When the provider is gone.
+    pub async fn send(&mut self, message: Message) -> Result<(), Fault> {
+        let message = match message {
+            Message::Text(text) => {
+                let text = Utf8Bytes::try_from(text)
+                    .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
+                tungstenite::Message::Text(text)
+            }
+            Message::Binary(bytes) => tungstenite::Message::Binary(bytes),
+            Message::Close(close) => tungstenite::Message::Close(Some(CloseFrame {
+                code: CloseCode::from(close.code),
+                reason: close.reason.into(),
+            })),
+        };
+        self.0.send(message).await.map_err(|why| fault_of(&why))
+    }
+}
+
+impl Inlet {
+    /// The next message; `Ok(None)` once the provider has hung up without a word.
+    ///
+    /// # Errors
+    /// When the connection breaks or a message is too large.
+    pub async fn receive(&mut self) -> Result<Option<Message>, Fault> {
+        loop {
+            let message = match self.0.next().await {
+                None => return Ok(None),
+                Some(Err(why)) => return Err(fault_of(&why)),
+                Some(Ok(message)) => message,
+            };
+            return Ok(Some(match message {
+                tungstenite::Message::Text(text) => Message::Text(text.into()),
+                tungstenite::Message::Binary(bytes) => Message::Binary(bytes),
+                tungstenite::Message::Close(frame) => Message::Close(match frame {
+                    Some(frame) => Close::new(u16::from(frame.code), frame.reason.as_str()),
+                    None => Close::new(1000, ""),
+                }),
+                // Answered where they arrive.
+                tungstenite::Message::Ping(_)
+                | tungstenite::Message::Pong(_)
+                | tungstenite::Message::Frame(_) => continue,
+            }));
+        }
+    }
+}
+
+fn fault_of(why: &WsError) -> Fault {
+    match why {
+        WsError::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            codec(Dialect::OpenAiChat).decode_error(response.status().as_u16(), body)
+        }
+        WsError::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Fault::new(FaultKind::Refused, "the message is too large")
+        }
+        WsError::Io(why) => Fault::new(FaultKind::Unreachable, why.to_string()),
+        other => Fault::new(FaultKind::Broken, other.to_string()),
+    }
+}
+
+/// Opens a socket at the first of the decision's steps that lets us in.
+///
+/// # Errors
+/// The last fault, and after how many attempts.
+pub async fn dial(
+    upstream: &Upstream,
+    decision: &Decision,
+    forward: &[(&'static str, String)],
+    request: &RequestId,
+) -> Result<Socket, (Error, u8)> {
+    let mut attempts = 0;
+    let mut last = None;
+    for step in &decision.steps {
+        let id = step.deployment.id;
+        let Some(permit) = upstream.health.permit(id, tokio::time::Instant::now()) else {
+            continue;
+        };
+        attempts += 1;
+        match open(step, forward, upstream.limits.connect + upstream.limits.first_byte).await {
+            Ok(wire) => {
+                upstream.health.succeeded(id);
+                let (outlet, inlet) = wire.split();
+                return Ok(Socket {
+                    step: step.clone(),
+                    attempts,
+                    outlet: Outlet(outlet),
+                    inlet: Inlet(inlet),
+                });
+            }
+            Err(fault) => {
+                tracing::warn!(
+                    %request,
+                    provider = %step.deployment.provider.id,
+                    model = %step.model.id,
+                    kind = ?fault.kind,
+                    message = %fault.message.chars().take(300).collect::<String>(),
+                    "a socket could not be opened"
+                );
+                upstream.health.failed(id, permit, &fault, None);
+                last = Some(fault);
+            }
+        }
+    }
+    let error = match last {
+        Some(fault) => fault.into_error(),
+        None => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+            .coded("model_unavailable"),
+    };
+    Err((error, attempts))
+}
+
+async fn open(
+    step: &Step,
+    forward: &[(&'static str, String)],
+    patience: Duration,
+) -> Result<Wire, Fault> {
+    let provider = &step.deployment.provider;
+    // `http…` becomes `ws…`, and `https…` `wss…`.
+    let base = provider.base_url.replacen("http", "ws", 1);
+    let name: String = step
+        .deployment
+        .name
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    let refused = |why: String| Fault::new(FaultKind::Unreachable, why);
+    let mut request = format!("{base}/realtime?model={name}")
+        .into_client_request()
+        .map_err(|why| refused(format!("not a URL: {why}")))?;
+    let headers = request.headers_mut();
+    headers.extend(sign::headers(provider));
+    for (name, value) in forward {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES))
+        .max_frame_size(Some(MESSAGE_BYTES));
+    let opening = connect_async_with_config(request, Some(config), true);
+    match tokio::time::timeout(patience, opening).await {
+        Err(_) => Err(Fault::new(FaultKind::Timeout, "the socket did not open in time")),
+        Ok(Err(why)) => Err(fault_of(&why)),
+        Ok(Ok((wire, _))) => Ok(wire),
+    }
+}
+
+/// Counts what a response of a session used.
+pub fn meter(upstream: &Upstream, step: &Step, usage: &Usage) {
+    super::passing::count_tokens(upstream, step, Some(usage));
+}

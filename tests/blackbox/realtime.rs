@@ -1,0 +1,320 @@
+//! Realtime sessions, over real sockets: the recorded ones played back on both sides, and what
+//! happens when a side is slow, large, late or gone.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, accept_hdr_async_with_config, connect_async,
+};
+
+use crate::house::{Gateway, KEY, eventually, runtime};
+use crate::recordings::lines;
+
+type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Server = WebSocketStream<TcpStream>;
+/// The request line and headers of each socket that was opened.
+type Doors = Arc<Mutex<Vec<String>>>;
+
+/// A provider that does `talk` on every socket.
+fn provider<F>(talk: impl Fn(Server) -> F + Send + Sync + 'static) -> (String, Doors)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let doors = Doors::default();
+    let seen = Arc::clone(&doors);
+    let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    runtime().spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let seen = Arc::clone(&seen);
+            #[expect(clippy::result_large_err, reason = "the signature is the crate's")]
+            let note = |request: &Request, response: Response| {
+                let headers = request.headers().iter();
+                let headers: Vec<String> = headers
+                    .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                    .collect();
+                let door = format!("{} {}", request.uri(), headers.join(" "));
+                seen.lock().unwrap().push(door);
+                Ok(response)
+            };
+            let config = WebSocketConfig::default().max_message_size(Some(64 << 20));
+            if let Ok(socket) = accept_hdr_async_with_config(socket, note, Some(config)).await {
+                tokio::spawn(talk(socket));
+            }
+        }
+    });
+    (base, doors)
+}
+
+fn gateway(base: &str, more: &str) -> Gateway {
+    Gateway::start(&format!(
+        "[providers.openai]\nbase_url = \"{base}/v1\"\napi_key_file = \"key\"\n\
+         [providers.azured]\nbase_url = \"{base}/openai/v1\"\nauth = \"api-key\"\napi_key_file = \"key\"\n\
+         [[models]]\nid = \"talk\"\nmode = \"realtime\"\ndeployments = [{{ provider = \"openai\", model = \"gpt-realtime\" }}]\n\
+         [[models]]\nid = \"azure-talk\"\nmode = \"realtime\"\ndeployments = [{{ provider = \"azured\", model = \"my deployment\" }}]\n\
+         {more}"
+    ))
+}
+
+async fn dial(
+    gateway: &Gateway,
+    model: &str,
+    header: (&'static str, &str),
+) -> Result<Client, Error> {
+    let url = format!("{}/v1/realtime?model={model}", gateway.base.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert(header.0, header.1.parse().unwrap());
+    connect_async(request).await.map(|(socket, response)| {
+        assert_eq!(response.headers()["x-optimux-model"], model);
+        if header.0 == "sec-websocket-protocol" {
+            assert_eq!(response.headers()["sec-websocket-protocol"], "realtime");
+        }
+        socket
+    })
+}
+
+fn bearer() -> (&'static str, String) {
+    ("authorization", format!("Bearer {KEY}"))
+}
+
+async fn open(gateway: &Gateway, model: &str) -> Client {
+    let (name, value) = bearer();
+    dial(gateway, model, (name, &value)).await.unwrap()
+}
+
+/// The next message that says something.
+async fn next<S>(socket: &mut WebSocketStream<S>) -> Option<Message>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    loop {
+        let next = tokio::time::timeout(Duration::from_secs(10), socket.next()).await.unwrap();
+        match next {
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(message)) => return Some(message),
+            _ => return None,
+        }
+    }
+}
+
+fn json_of(message: Option<&Message>) -> Value {
+    serde_json::from_str(message.and_then(|message| message.to_text().ok()).unwrap_or("null"))
+        .unwrap()
+}
+
+#[test]
+fn recorded_sessions_pass_both_ways() {
+    let sessions: Vec<Vec<(bool, Value)>> = lines()
+        .iter()
+        .filter(|row| row["api"] == "realtime" && row["provider"] != "gemini")
+        .map(|row| {
+            let events = row["events"].as_array().unwrap().iter();
+            events
+                .filter(|event| event["kind"] == "message" && event["data"].is_object())
+                .map(|event| (event["direction"] == "sent", event["data"].clone()))
+                .collect()
+        })
+        .collect();
+    assert!(sessions.len() >= 15, "{} sessions", sessions.len());
+    let count = sessions.len();
+    let script = Arc::new(Mutex::new(sessions.clone().into_iter()));
+    let (base, doors) = provider(move |mut socket| {
+        let events = script.lock().unwrap().next().unwrap();
+        async move {
+            for (sent, event) in events {
+                if sent {
+                    assert_eq!(json_of(next(&mut socket).await.as_ref()), event);
+                } else {
+                    socket.send(Message::text(event.to_string())).await.unwrap();
+                }
+            }
+            socket.close(None).await.unwrap();
+        }
+    });
+    let gateway = gateway(&base, "");
+    let mut tokens = 0;
+    runtime().block_on(async {
+        for events in sessions {
+            let mut socket = open(&gateway, "talk").await;
+            for (sent, event) in events {
+                if sent {
+                    socket.send(Message::text(event.to_string())).await.unwrap();
+                } else {
+                    assert_eq!(json_of(next(&mut socket).await.as_ref()), event);
+                    let used = ["/response/usage/output_tokens", "/usage/output_tokens"];
+                    if event["type"] == "response.done" {
+                        tokens +=
+                            used.iter().find_map(|at| event.pointer(at)?.as_u64()).unwrap_or(0);
+                    }
+                }
+            }
+            assert!(matches!(next(&mut socket).await, Some(Message::Close(_))));
+        }
+    });
+    let doors = doors.lock().unwrap();
+    assert_eq!(doors.len(), count);
+    assert!(doors[0].starts_with("/v1/realtime?model=gpt-realtime "), "{}", doors[0]);
+    assert!(doors[0].contains("authorization: Bearer provider-secret-0123456789"));
+    // Every response of every session was metered.
+    let metrics = gateway.get("/metrics", "").text();
+    let counted: u64 = metrics
+        .lines()
+        .filter(|line| line.contains("kind=\"output\"") || line.contains("kind=\"thought\""))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(counted, tokens);
+}
+
+/// Says back what it hears.
+async fn echo(mut socket: Server) {
+    while let Some(Ok(message)) = socket.next().await {
+        let said = match message {
+            Message::Text(_) | Message::Binary(_) => socket.send(message).await,
+            _ => Ok(()),
+        };
+        if said.is_err() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn keys_stand_in_headers_or_among_the_protocols() {
+    let (base, doors) = provider(echo);
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let protocols = format!("realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1");
+        let mut socket =
+            dial(&gateway, "azure-talk", ("sec-websocket-protocol", &protocols)).await.unwrap();
+        socket.send(Message::text("{\"a\":1}")).await.unwrap();
+        assert_eq!(next(&mut socket).await, Some(Message::text("{\"a\":1}")));
+        socket.send(Message::binary(vec![0, 255])).await.unwrap();
+        assert_eq!(next(&mut socket).await, Some(Message::binary(vec![0, 255])));
+        for (header, value, model, status) in [
+            ("authorization", "Bearer sk-optimux-wrong", "talk", 401),
+            ("x-test", "no key", "talk", 401),
+            ("x-api-key", KEY, "nobody", 404),
+        ] {
+            match dial(&gateway, model, (header, value)).await {
+                Err(Error::Http(refused)) => assert_eq!(refused.status(), status),
+                other => panic!("{other:?}"),
+            }
+        }
+        dial(&gateway, "talk", ("x-api-key", KEY)).await.unwrap();
+    });
+    let door = doors.lock().unwrap()[0].clone();
+    assert!(door.starts_with("/openai/v1/realtime?model=my%20deployment "), "{door}");
+    assert!(door.contains("api-key: provider-secret-0123456789"), "{door}");
+    assert!(door.contains("openai-beta: realtime=v1"), "{door}");
+    assert!(!door.contains("insecure") && !gateway.log().contains("sk-optimux"), "{door}");
+    // Not a socket at all.
+    assert_eq!(gateway.get("/v1/realtime?model=talk", KEY).status, 400);
+}
+
+#[test]
+fn close_codes_reach_the_other_side() {
+    let (base, _) = provider(|mut socket| async move {
+        next(&mut socket).await;
+        let reason = CloseFrame { code: 4_008.into(), reason: "enough".into() };
+        socket.close(Some(reason)).await.unwrap();
+    });
+    let heard = Arc::new(Mutex::new(None));
+    let (other, _) = provider({
+        let heard = Arc::clone(&heard);
+        move |mut socket| {
+            let heard = Arc::clone(&heard);
+            async move {
+                let last = next(&mut socket).await;
+                *heard.lock().unwrap() = last;
+            }
+        }
+    });
+    let (first, second) = (gateway(&base, ""), gateway(&other, ""));
+    runtime().block_on(async {
+        let mut socket = open(&first, "talk").await;
+        socket.send(Message::text("{}")).await.unwrap();
+        let Some(Message::Close(Some(frame))) = next(&mut socket).await else {
+            panic!("not closed")
+        };
+        assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4_008, "enough"));
+
+        let mut socket = open(&second, "talk").await;
+        let reason = CloseFrame { code: 3_000.into(), reason: "done".into() };
+        socket.close(Some(reason)).await.unwrap();
+        // Until the other side has closed too.
+        while next(&mut socket).await.is_some() {}
+    });
+    eventually("the provider hears of it", || heard.lock().unwrap().is_some());
+    let Some(Message::Close(Some(frame))) = heard.lock().unwrap().clone() else {
+        panic!("not closed")
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (3_000, "done"));
+}
+
+#[test]
+fn a_broken_provider_is_told_of_and_closed_after() {
+    let (base, _) = provider(|socket| async move { drop(socket) });
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let mut socket = open(&gateway, "talk").await;
+        let event = json_of(next(&mut socket).await.as_ref());
+        assert_eq!(
+            (&event["type"], &event["error"]["code"]),
+            (&json!("error"), &json!("upstream_disconnected"))
+        );
+        let Some(Message::Close(Some(frame))) = next(&mut socket).await else {
+            panic!("not closed")
+        };
+        assert_eq!(u16::from(frame.code), 1_011);
+    });
+}
+
+#[test]
+fn a_provider_that_lets_nobody_in_is_an_error_before_the_socket() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let (name, value) = bearer();
+        match dial(&gateway, "talk", (name, &value)).await {
+            Err(Error::Http(refused)) => assert_eq!(refused.status(), 502),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn sessions_end_when_idle_too_long_or_too_large() {
+    let (base, _) = provider(echo);
+    let quick = gateway(&base, "[realtime]\nidle_timeout = \"300ms\"\n");
+    let short = gateway(&base, "[realtime]\nmax_duration = \"300ms\"\n");
+    let normal = gateway(&base, "");
+    runtime().block_on(async {
+        for (gateway, code) in [(&quick, "session_idle"), (&short, "session_expired")] {
+            let mut socket = open(gateway, "talk").await;
+            let event = json_of(next(&mut socket).await.as_ref());
+            assert_eq!(event["error"]["code"], code);
+            let Some(Message::Close(Some(frame))) = next(&mut socket).await else {
+                panic!("not closed")
+            };
+            assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1_001, code));
+        }
+        let mut socket = open(&normal, "talk").await;
+        // A megabyte passes; more than the limit does not.
+        let large = "x".repeat(1 << 20);
+        socket.send(Message::text(large.clone())).await.unwrap();
+        assert_eq!(next(&mut socket).await, Some(Message::text(large)));
+        // It may be cut off while it is still sending.
+        let _cut = socket.send(Message::text("x".repeat(17 << 20))).await;
+        assert!(!matches!(next(&mut socket).await, Some(Message::Text(_))));
+    });
+}
