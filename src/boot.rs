@@ -13,7 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::{Identities, Plans, keys};
 use crate::base::clock::{Clock, Dice};
-use crate::catalogue::{self, Catalogue, DeploymentEntry, ProviderEntry, Sources};
+use crate::catalogue::{
+    self, Auth, AwsCredential, Catalogue, DeploymentEntry, ProviderEntry, Sources,
+};
 use crate::config::{self, Config};
 use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
@@ -21,7 +23,7 @@ use crate::router::Heuristic;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Transport, Upstream};
-use crate::wire::vocab::Dialect;
+use crate::wire::vocab::{Dialect, Protocol};
 use crate::{http, sim};
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -80,6 +82,12 @@ fn provider_keys(
         .chain(patches.iter().map(|(id, patch)| (id.clone(), patch)));
     for (id, entry) in named {
         if let Some(key) = entry.api_key_env.as_deref().and_then(secret_variable) {
+            let key = if entry.auth == Some(Auth::Google) {
+                let text = service_account(&id, key.expose_secret())?;
+                SecretString::from(text)
+            } else {
+                key
+            };
             keys.insert(id.clone(), key);
         }
         if let Some(file) = &entry.api_key_file {
@@ -90,6 +98,23 @@ fn provider_keys(
         }
     }
     Ok(keys)
+}
+
+/// Google's variable names the file in which a service account's key is.
+fn service_account(provider: &str, variable: &str) -> Result<String, Failure> {
+    if !Path::new(variable).is_absolute() {
+        return Ok(variable.to_owned());
+    }
+    std::fs::read_to_string(variable)
+        .map_err(|why| format!("providers.{provider}: {variable} cannot be read: {why}").into())
+}
+
+fn aws_credential() -> Option<AwsCredential> {
+    Some(AwsCredential {
+        access_key: std::env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty())?,
+        secret_key: secret_variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: secret_variable("AWS_SESSION_TOKEN"),
+    })
 }
 
 fn secret_variable(name: &str) -> Option<SecretString> {
@@ -109,6 +134,15 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
         models: config.models.clone(),
         fallbacks: config.routes.fallback.clone(),
         keys,
+        aws: aws_credential(),
+        // Only what an address may name: nothing of it is secret.
+        variables: std::env::vars()
+            .filter(|(name, _)| {
+                ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_", "OPTIMUX_"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix))
+            })
+            .collect(),
     })
 }
 
@@ -126,7 +160,9 @@ fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
     let mut dialects: HashMap<String, Dialect> = HashMap::new();
     for file in &files {
         for model in &file.models {
-            dialects.insert(model.id.clone(), file.dialect.unwrap_or(Dialect::OpenAiChat));
+            if let Some(Protocol::Dialect(dialect)) = file.dialect {
+                dialects.insert(model.id.clone(), dialect);
+            }
         }
     }
     let place = |dialect: Dialect| match dialect {
@@ -142,7 +178,7 @@ fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
             id: Some(id.to_owned()),
             name: Some("Simulated provider".to_owned()),
             base_url: Some(format!("{base}{path}")),
-            dialect: Some(dialect),
+            dialect: Some(Protocol::Dialect(dialect)),
             enabled: Some(true),
             ..ProviderEntry::default()
         });

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::model::{Deployment, DeploymentId, Modality, Mode, Model, Tier};
 use super::price::PriceEntry;
-use super::{Auth, Capabilities, Capability, Catalogue, Provider, Quirk};
-use crate::wire::vocab::Dialect;
+use super::{Auth, AwsCredential, Capabilities, Capability, Catalogue, Provider, Quirk};
+use crate::wire::vocab::{Dialect, Protocol};
 use crate::wire::{embeddings, images};
 
 include!(concat!(env!("OUT_DIR"), "/provider_files.rs"));
@@ -22,10 +22,12 @@ pub struct ProviderEntry {
     pub id: Option<String>,
     pub name: Option<String>,
     pub base_url: Option<String>,
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<Protocol>,
     pub auth: Option<Auth>,
     /// The environment variable that holds the key.
     pub api_key_env: Option<String>,
+    /// For `auth = "aws"`; from `AWS_REGION` if not given.
+    pub region: Option<String>,
     /// A file that holds the key.
     pub api_key_file: Option<String>,
     pub enabled: Option<bool>,
@@ -98,6 +100,10 @@ pub struct Sources {
     pub fallbacks: BTreeMap<String, Vec<String>>,
     /// Keys by provider id, read from the environment or files by the composition root.
     pub keys: HashMap<String, SecretString>,
+    /// What requests to AWS are signed with.
+    pub aws: Option<AwsCredential>,
+    /// What stands for `${NAME}` in an address.
+    pub variables: HashMap<String, String>,
 }
 
 /// One thing wrong with the catalogue, with the remedy in words.
@@ -143,7 +149,12 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
             order.push(model.id.clone());
             entries.insert(model.id.clone(), model.clone());
         }
-        let provider = match provider(&id, &file, sources.keys.remove(&id)) {
+        let ours = Ours {
+            key: sources.keys.remove(&id),
+            aws: sources.aws.clone(),
+            variables: &sources.variables,
+        };
+        let provider = match provider(&id, &file, ours) {
             Ok(Some(provider)) => Arc::new(provider),
             Ok(None) => continue,
             Err(fault) => {
@@ -239,7 +250,7 @@ fn merged(
                     )*};
                 }
                 lay!(name, base_url, dialect, auth, api_key_env, api_key_file, max_tokens_only);
-                lay!(embeddings, images);
+                lay!(embeddings, images, region);
                 file.headers.extend(patch.headers.clone());
                 file.quirks.extend(patch.quirks.clone());
                 file.models.extend(patch.models.clone());
@@ -251,54 +262,87 @@ fn merged(
     all
 }
 
-/// `None` for a provider that is not enabled.
-fn provider(
-    id: &str,
-    file: &ProviderEntry,
+/// What the composition root found for a provider.
+struct Ours<'a> {
     key: Option<SecretString>,
-) -> Result<Option<Provider>, Fault> {
+    aws: Option<AwsCredential>,
+    variables: &'a HashMap<String, String>,
+}
+
+/// An address with its `${NAME}`s written out; the first name that nothing stands for.
+fn filled(template: &str, variables: &HashMap<String, String>) -> Result<String, String> {
+    let mut whole = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        whole.push_str(before);
+        whole.push_str(variables.get(name).ok_or_else(|| name.to_owned())?);
+        rest = after;
+    }
+    whole.push_str(rest);
+    Ok(whole)
+}
+
+/// `None` for a provider that is not enabled.
+fn provider(id: &str, file: &ProviderEntry, ours: Ours<'_>) -> Result<Option<Provider>, Fault> {
     let named_key = file.api_key_env.is_some() || file.api_key_file.is_some();
-    let enabled = file.enabled.unwrap_or(key.is_some() || !named_key);
+    let aws = ours.aws.filter(|_| file.auth == Some(Auth::Aws));
+    let key = ours.key;
+    let enabled = file.enabled.unwrap_or(key.is_some() || aws.is_some() || !named_key);
     if !enabled {
         return Ok(None);
     }
-    let base_url = file
+    let template = file
         .base_url
         .as_deref()
-        .ok_or_else(|| Fault(format!("providers.{id}: base_url is missing")))?
-        .trim_end_matches('/')
-        .to_owned();
+        .ok_or_else(|| Fault(format!("providers.{id}: base_url is missing")))?;
+    let base_url = match filled(template, ours.variables) {
+        Ok(base_url) => base_url.trim_end_matches('/').to_owned(),
+        // Nobody has said where; unless it was asked for by name, it is not asked at all.
+        Err(_) if file.enabled.is_none() => return Ok(None),
+        Err(name) => {
+            return Err(Fault(format!("providers.{id}: base_url needs {name} in the environment")));
+        }
+    };
+    let region = file.region.clone().or_else(|| ours.variables.get("AWS_REGION").cloned());
     if !(base_url.starts_with("https://") || base_url.starts_with("http://")) {
         return Err(Fault(format!("providers.{id}: base_url '{base_url}' is not an http(s) URL")));
     }
-    let dialect = file.dialect.unwrap_or(Dialect::OpenAiChat);
+    let protocol = file.dialect.unwrap_or(Protocol::Dialect(Dialect::OpenAiChat));
+    let dialect = match protocol {
+        Protocol::Dialect(dialect) => Some(dialect),
+        Protocol::Bedrock => None,
+    };
     let auth = file.auth.unwrap_or(match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiResponses => Auth::Bearer,
-        Dialect::Anthropic => Auth::XApiKey,
-        Dialect::Gemini => Auth::XGoogApiKey,
+        Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Auth::Bearer,
+        Some(Dialect::Anthropic) => Auth::XApiKey,
+        Some(Dialect::Gemini) => Auth::XGoogApiKey,
+        None => Auth::Aws,
     });
     let mut headers: Vec<(String, String)> =
         file.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    if dialect == Dialect::Anthropic && !file.headers.contains_key("anthropic-version") {
+    if dialect == Some(Dialect::Anthropic) && !file.headers.contains_key("anthropic-version") {
         headers.push(("anthropic-version".to_owned(), "2023-06-01".to_owned()));
     }
     Ok(Some(Provider {
         id: id.into(),
         name: file.name.clone().unwrap_or_else(|| id.to_owned()),
         base_url,
-        dialect,
+        protocol,
         auth,
         api_key: key,
+        aws,
+        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
         headers,
         embeddings: file.embeddings.or(match dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses => Some(embeddings::Form::Openai),
-            Dialect::Gemini => Some(embeddings::Form::Gemini),
-            Dialect::Anthropic => None,
+            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(embeddings::Form::Openai),
+            Some(Dialect::Gemini) => Some(embeddings::Form::Gemini),
+            Some(Dialect::Anthropic) | None => None,
         }),
         images: file.images.or(match dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses => Some(images::Form::Openai),
-            Dialect::Gemini => Some(images::Form::Gemini),
-            Dialect::Anthropic => None,
+            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(images::Form::Openai),
+            Some(Dialect::Gemini) => Some(images::Form::Gemini),
+            Some(Dialect::Anthropic) | None => None,
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
     }))

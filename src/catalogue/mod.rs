@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use load::{DeploymentEntry, Fault, ModelEntry, ProviderEntry, Sources, builtin, load};
 pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::Price;
-pub use provider::{Auth, Provider};
+pub use provider::{Auth, AwsCredential, Provider};
 pub use quirk::{Quirk, apply as apply_quirks};
 
 /// What there is to route to. Immutable; a reload swaps the whole.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::wire::vocab::Dialect;
+use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
 /// How a provider takes its credential.
@@ -18,7 +18,20 @@ pub enum Auth {
     XGoogApiKey,
     /// Azure's `api-key`.
     ApiKey,
+    /// Signature Version 4, or `Authorization: Bearer` where there is a Bedrock API key.
+    Aws,
+    /// `Authorization: Bearer` of a token that a service account's key is changed for; a key that
+    /// is a token already goes as it is.
+    Google,
     None,
+}
+
+/// Whose name requests are signed in (`AWS_ACCESS_KEY_ID` and its kin).
+#[derive(Debug, Clone)]
+pub struct AwsCredential {
+    pub access_key: String,
+    pub secret_key: SecretString,
+    pub session_token: Option<SecretString>,
 }
 
 #[derive(Debug)]
@@ -27,9 +40,12 @@ pub struct Provider {
     pub name: String,
     /// Without a trailing slash.
     pub base_url: String,
-    pub dialect: Dialect,
+    pub protocol: Protocol,
     pub auth: Auth,
     pub api_key: Option<SecretString>,
+    pub aws: Option<AwsCredential>,
+    /// What AWS calls the place where it is.
+    pub region: String,
     /// Sent with every request.
     pub headers: Vec<(String, String)>,
     /// How it is asked for embeddings, if it has any.

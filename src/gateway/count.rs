@@ -10,7 +10,7 @@ use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
 use crate::router::{Dial, Needs};
 use crate::upstream::AnswerBody;
-use crate::wire::vocab::{Dialect, Head};
+use crate::wire::vocab::{Dialect, Head, Protocol};
 use crate::wire::{Inbound, Operation, codec};
 
 /// How many tokens a request has. `body` is what a provider of the dialect is asked, `words` the
@@ -33,7 +33,8 @@ pub async fn count_tokens(
         return Ok(estimate);
     }
     let mut decision = named(app, caller, &head.model, Mode::Chat)?;
-    decision.steps.retain(|step| step.deployment.provider.dialect == dialect);
+    let spoken = Protocol::Dialect(dialect);
+    decision.steps.retain(|step| step.deployment.provider.protocol == spoken);
     if decision.steps.is_empty() {
         return Ok(estimate);
     }

@@ -19,8 +19,11 @@ use crate::base::{Error, Kind};
 use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
-use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings, images};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Protocol};
+use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings, images, provider_side};
+
+/// The binary frames of AWS.
+const AWS_EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 pub enum Tried {
     Answered {
@@ -117,6 +120,7 @@ fn kind_label(kind: FaultKind) -> &'static str {
 fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     let provider = &step.deployment.provider;
     let name = step.deployment.name.as_str();
+    let same_dialect = provider.protocol == Protocol::Dialect(inbound.dialect);
     let missing = |what: &str| {
         let text = format!("The provider of '{}' has no {what}.", step.model.id);
         Error::new(Kind::Unsupported, text)
@@ -129,7 +133,7 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     };
     match &inbound.operation {
         Operation::Generate => {}
-        Operation::Count if provider.dialect == inbound.dialect => {
+        Operation::Count if same_dialect => {
             return Ok(whole(respelled(inbound, name).0, true));
         }
         Operation::Count => return Err(missing("way to count tokens")),
@@ -146,7 +150,7 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
             return Ok(whole(body, form != images::Form::Gemini));
         }
     }
-    let (body, losses, same_dialect, usage_added) = if provider.dialect == inbound.dialect {
+    let (body, losses, same_dialect, usage_added) = if same_dialect {
         let (body, usage_added) = respelled(inbound, name);
         (body, Losses::default(), true, usage_added)
     } else {
@@ -157,7 +161,8 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
             max_tokens_only: provider.max_tokens_only,
         };
         target.max_output_tokens = target.max_output_tokens.max(1);
-        let encoded = codec(provider.dialect).encode_request(inbound.request()?, &target)?;
+        let encoded =
+            provider_side(provider.protocol).encode_request(inbound.request()?, &target)?;
         if let Some(loss) = encoded.losses.grave() {
             return Err(Error::new(
                 Kind::Unsupported,
@@ -247,7 +252,7 @@ async fn exchange(
         )
         .await
         .map_err(|fault| (fault, None))?;
-    let theirs = codec(step.deployment.provider.dialect);
+    let theirs = provider_side(step.deployment.provider.protocol);
     if !(200..300).contains(&incoming.status) {
         let status = incoming.status;
         let retry_after = retry_after(&incoming.headers);
@@ -273,11 +278,10 @@ async fn exchange(
             codec(inbound.dialect).echo(&inbound.body)
         },
     };
-    let event_stream = incoming
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("text/event-stream"));
+    let event_stream =
+        incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
+            |kind| kind.starts_with("text/event-stream") || kind.starts_with(AWS_EVENT_STREAM),
+        );
     if stream && event_stream {
         let setup = Setup {
             upstream: upstream.clone(),

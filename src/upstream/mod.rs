@@ -3,6 +3,7 @@
 mod attempt;
 mod breaker;
 mod failover;
+mod google;
 mod health;
 mod passing;
 mod relay;

@@ -19,9 +19,9 @@ use super::transport::Body;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::router::Step;
-use crate::wire::frame::sse::{self, Frame, Splitter};
-use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Reply, Usage};
-use crate::wire::{Codec, Heading, Reader, Writer, codec};
+use crate::wire::frame::{Frame, Splitter, sse};
+use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Protocol, Reply, Usage};
+use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
 
 /// The largest single event: a picture in base64 fits.
 const EVENT_BYTES: usize = 32 << 20;
@@ -59,7 +59,8 @@ pub struct Relay {
     body: Option<Body>,
     splitter: Splitter,
     way: Way,
-    theirs: &'static dyn Codec,
+    front: Dialect,
+    theirs: &'static dyn ProviderSide,
     writer: Box<dyn Writer + Send>,
     ready: VecDeque<Bytes>,
     pulse: Option<Pin<Box<Sleep>>>,
@@ -88,7 +89,7 @@ impl Relay {
     /// The fault that came in its place: another provider can still be asked.
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
         let provider = &setup.step.deployment.provider;
-        let theirs = codec(provider.dialect);
+        let theirs = provider_side(provider.protocol);
         let rename = Rename::of(&setup.step);
         let way = if !setup.same_dialect {
             Way::Translated { reader: theirs.reader(), events: Vec::new() }
@@ -100,8 +101,9 @@ impl Relay {
         let now = Instant::now();
         let mut relay = Self {
             body: Some(body),
-            splitter: Splitter::new(EVENT_BYTES),
+            splitter: theirs.splitter(EVENT_BYTES),
             way,
+            front: setup.front,
             theirs,
             writer: codec(setup.front).writer(setup.heading.clone()),
             ready: VecDeque::new(),
@@ -138,9 +140,10 @@ impl Relay {
         let now = Instant::now();
         Self {
             body: None,
-            splitter: Splitter::new(0),
+            splitter: Splitter::Sse(sse::Splitter::new(0)),
             way: Way::Verbatim,
-            theirs: codec(Dialect::OpenAiChat),
+            front: Dialect::OpenAiChat,
+            theirs: provider_side(Protocol::Dialect(Dialect::OpenAiChat)),
             writer,
             ready: VecDeque::from([Bytes::from(out)]),
             pulse: None,
@@ -274,8 +277,8 @@ impl Relay {
         let translated = matches!(self.way, Way::Translated { .. });
         if !self.ended && self.finished && !translated {
             // Cerebras and others leave the last word out; the caller's SDK may wait for it.
-            self.ended = self.theirs.dialect() != Dialect::Anthropic;
-            if self.theirs.dialect() == Dialect::OpenAiChat {
+            self.ended = self.front != Dialect::Anthropic;
+            if self.front == Dialect::OpenAiChat {
                 let gap: &[u8] = if passed_on && !between { b"\n\n" } else { b"" };
                 self.ready.push_back(Bytes::from([gap, b"data: [DONE]\n\n"].concat()));
             }
@@ -416,7 +419,7 @@ fn broken_off() -> Fault {
 /// The parts of a relay that a frame touches.
 struct Taking<'a> {
     way: &'a mut Way,
-    theirs: &'static dyn Codec,
+    theirs: &'static dyn ProviderSide,
     writer: &'a mut (dyn Writer + Send),
     out: &'a mut Vec<u8>,
     usage: &'a mut Option<Usage>,

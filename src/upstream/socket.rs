@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use super::transport::segment;
 use super::{Upstream, sign};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -193,17 +194,7 @@ async fn open(
     let provider = &step.deployment.provider;
     // `http…` becomes `ws…`, and `https…` `wss…`.
     let base = provider.base_url.replacen("http", "ws", 1);
-    let name: String = step
-        .deployment
-        .name
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
+    let name = segment(&step.deployment.name);
     let refused = |why: String| Fault::new(FaultKind::Unreachable, why);
     let mut request = format!("{base}/realtime?model={name}")
         .into_client_request()

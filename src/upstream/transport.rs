@@ -2,18 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use bytes::Bytes;
 use reqwest::{Client, Url};
+use secrecy::SecretString;
+use tokio::time::Instant;
 
-use super::Limits;
-use super::sign;
-use crate::catalogue::Deployment;
-use crate::wire::vocab::{Dialect, Fault, FaultKind};
+use super::{Limits, google, sign};
+use crate::base::clock::Clock;
+use crate::catalogue::{Deployment, Provider};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{embeddings, images};
 
 /// Which of a deployment's endpoints is called.
@@ -42,6 +45,8 @@ struct Endpoint {
 pub struct Transport {
     client: Client,
     endpoints: Rc<RefCell<HashMap<usize, Rc<Endpoint>>>>,
+    /// By provider: a token, and until when it is good.
+    tokens: Rc<RefCell<HashMap<String, (HeaderValue, Instant)>>>,
 }
 
 /// What comes after an answer's head, frame by frame.
@@ -73,7 +78,7 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { client, endpoints: Rc::default() })
+        Ok(Self { client, endpoints: Rc::default(), tokens: Rc::default() })
     }
 
     fn endpoint(&self, deployment: &Arc<Deployment>) -> Result<Rc<Endpoint>, Fault> {
@@ -86,15 +91,24 @@ impl Transport {
                 .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))
         };
         let url = |path: String| parse(&format!("{}{path}", provider.base_url));
-        let (whole, stream) = match provider.dialect {
-            Dialect::OpenAiChat => {
+        let (whole, stream) = match provider.protocol {
+            Protocol::Bedrock => {
+                let model = segment(&deployment.name);
+                (
+                    url(format!("/model/{model}/converse"))?,
+                    url(format!("/model/{model}/converse-stream"))?,
+                )
+            }
+            Protocol::Dialect(Dialect::OpenAiChat) => {
                 (url("/chat/completions".to_owned())?, url("/chat/completions".to_owned())?)
             }
-            Dialect::OpenAiResponses => {
+            Protocol::Dialect(Dialect::OpenAiResponses) => {
                 (url("/responses".to_owned())?, url("/responses".to_owned())?)
             }
-            Dialect::Anthropic => (url("/messages".to_owned())?, url("/messages".to_owned())?),
-            Dialect::Gemini => {
+            Protocol::Dialect(Dialect::Anthropic) => {
+                (url("/messages".to_owned())?, url("/messages".to_owned())?)
+            }
+            Protocol::Dialect(Dialect::Gemini) => {
                 let name = &deployment.name;
                 let model =
                     if name.contains('/') { name.clone() } else { format!("models/{name}") };
@@ -121,9 +135,9 @@ impl Transport {
             Some(images::Form::Gemini) => whole.clone(),
             _ => url("/images/generations".to_owned())?,
         };
-        let count = match provider.dialect {
-            Dialect::Gemini => url(format!("/models/{name}:countTokens"))?,
-            Dialect::Anthropic => url("/messages/count_tokens".to_owned())?,
+        let count = match provider.protocol {
+            Protocol::Dialect(Dialect::Gemini) => url(format!("/models/{name}:countTokens"))?,
+            Protocol::Dialect(Dialect::Anthropic) => url("/messages/count_tokens".to_owned())?,
             _ => url("/responses/input_tokens".to_owned())?,
         };
         let mut headers = sign::headers(provider);
@@ -131,6 +145,41 @@ impl Transport {
         let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
         self.endpoints.borrow_mut().insert(deployment.id.0, Rc::clone(&endpoint));
         Ok(endpoint)
+    }
+
+    /// What a service account's key is changed for, until shortly before it expires.
+    async fn token(
+        &self,
+        provider: &Provider,
+        key: &SecretString,
+        patience: Duration,
+    ) -> Result<HeaderValue, Fault> {
+        let refused = |why: String| Fault::new(FaultKind::Credential, why);
+        if let Some((token, until)) = self.tokens.borrow().get(&*provider.id)
+            && Instant::now() < *until
+        {
+            return Ok(token.clone());
+        }
+        let account = google::ServiceAccount::read(key).map_err(|why| refused(why.to_string()))?;
+        let asking = google::assertion(&account, Clock::System.now())
+            .map_err(|why| refused(why.to_string()))?;
+        let sending = self
+            .client
+            .post(&account.token_uri)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(asking)
+            .send();
+        let told = async {
+            let response = sending.await.map_err(|why| fault_of(&why))?;
+            response.bytes().await.map_err(|why| fault_of(&why))
+        };
+        let told = tokio::time::timeout(patience, told)
+            .await
+            .map_err(|_| Fault::new(FaultKind::Timeout, "no token within the time"))??;
+        let (token, lifetime) = google::token_of(&told).map_err(|why| refused(why.to_string()))?;
+        let until = Instant::now() + lifetime.saturating_sub(Duration::from_secs(60));
+        self.tokens.borrow_mut().insert(provider.id.to_string(), (token.clone(), until));
+        Ok(token)
     }
 
     /// Sends a request and waits for the answer's head.
@@ -157,6 +206,14 @@ impl Transport {
                 headers.insert(*name, value);
             }
         }
+        let provider = &deployment.provider;
+        if let Some(credential) = provider.aws.as_ref().filter(|_| provider.api_key.is_none()) {
+            sign::with_aws(credential, &provider.region, url.as_str(), &body, &mut headers)
+                .map_err(|why| Fault::new(FaultKind::Credential, why.to_string()))?;
+        }
+        if let Some(key) = sign::needs_token(provider) {
+            headers.insert(AUTHORIZATION, self.token(provider, key, patience).await?);
+        }
         let sending = self.client.post(url).headers(headers).body(body).send();
         match tokio::time::timeout(patience, sending).await {
             Err(_) => Err(Fault::new(
@@ -171,6 +228,23 @@ impl Transport {
             }
         }
     }
+}
+
+/// A name as it stands in one segment of an address, or in one value of its query.
+pub(super) fn segment(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                // Writing to a String cannot fail.
+                let _infallible = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
 }
 
 fn fault_of(why: &reqwest::Error) -> Fault {

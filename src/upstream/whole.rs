@@ -13,7 +13,7 @@ use super::transport::Incoming;
 use super::{AnswerBody, Upstream};
 use crate::router::Step;
 use crate::wire::vocab::{Dialect, Fault, FaultKind};
-use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images};
+use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images, provider_side};
 
 pub(super) fn whole(
     step: &Step,
@@ -23,7 +23,7 @@ pub(super) fn whole(
     body: Bytes,
     upstream: &Upstream,
 ) -> Result<AnswerBody, Fault> {
-    let theirs = codec(step.deployment.provider.dialect);
+    let theirs = provider_side(step.deployment.provider.protocol);
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
         let mut fault = theirs.decode_error(200, body);

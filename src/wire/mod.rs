@@ -9,7 +9,9 @@
 //! - a stream means the same however it is cut into chunks;
 //! - what an encoding cannot say is named in [`vocab::Losses`].
 
+mod alternate;
 pub mod anthropic;
+pub mod bedrock;
 pub mod embeddings;
 pub mod frame;
 pub mod gemini;
@@ -27,8 +29,8 @@ use serde_json::{Map, Value};
 pub use inbound::{Inbound, Operation, PathTarget, model_only};
 
 use crate::base::Error;
-use frame::sse::Frame;
-use vocab::{Dialect, Event, Fault, Head, Losses, Malformed, Reply, Request, Usage};
+use frame::{Frame, Splitter, sse};
+use vocab::{Dialect, Event, Fault, Head, Losses, Malformed, Protocol, Reply, Request, Usage};
 
 /// What an encoder has to know of the deployment it writes for.
 #[derive(Debug, Clone, Copy)]
@@ -66,8 +68,35 @@ pub struct Heading {
     pub echo: Map<String, Value>,
 }
 
-/// One dialect, both ways.
-pub trait Codec: Sync {
+/// What it takes to ask a provider, and to understand it.
+pub trait ProviderSide: Sync {
+    /// # Errors
+    /// [`Malformed`] when the request says something the target dialect must be told and cannot be.
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed>;
+
+    /// # Errors
+    /// [`Malformed`] when a provider's answer cannot be read.
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed>;
+
+    /// Cuts the provider's streams.
+    fn splitter(&self, limit_bytes: usize) -> Splitter {
+        Splitter::Sse(sse::Splitter::new(limit_bytes))
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send>;
+
+    /// What a frame of this dialect's stream says of usage, without building events of the rest.
+    fn tap(&self, data: &[u8]) -> Tapped;
+
+    /// The usage that a whole reply reports.
+    fn usage(&self, body: &[u8]) -> Option<Usage>;
+
+    /// What a provider's error means. `body` may be anything at all.
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault;
+}
+
+/// One dialect, both ways: what it takes to be asked, too.
+pub trait Codec: ProviderSide {
     fn dialect(&self) -> Dialect;
 
     /// The few facts the hot path needs, found in one pass without building a tree.
@@ -80,17 +109,7 @@ pub trait Codec: Sync {
     /// [`Malformed`] naming the field at fault.
     fn decode_request(&self, body: &[u8]) -> Result<Request, Malformed>;
 
-    /// # Errors
-    /// [`Malformed`] when the request says something the target dialect must be told and cannot be.
-    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed>;
-
-    /// # Errors
-    /// [`Malformed`] when a provider's answer cannot be read.
-    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed>;
-
     fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes;
-
-    fn reader(&self) -> Box<dyn Reader + Send>;
 
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send>;
 
@@ -98,15 +117,6 @@ pub trait Codec: Sync {
     fn echo(&self, _body: &[u8]) -> Map<String, Value> {
         Map::new()
     }
-
-    /// What a frame of this dialect's stream says of usage, without building events of the rest.
-    fn tap(&self, data: &[u8]) -> Tapped;
-
-    /// The usage that a whole reply reports.
-    fn usage(&self, body: &[u8]) -> Option<Usage>;
-
-    /// What a provider's error means. `body` may be anything at all.
-    fn decode_error(&self, status: u16, body: &[u8]) -> Fault;
 
     /// Status and body.
     fn encode_error(&self, error: &Error) -> (u16, Bytes);
@@ -159,5 +169,17 @@ pub fn codec(dialect: Dialect) -> &'static dyn Codec {
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
+    }
+}
+
+/// How a provider is asked.
+#[must_use]
+pub fn provider_side(protocol: Protocol) -> &'static dyn ProviderSide {
+    match protocol {
+        Protocol::Dialect(Dialect::OpenAiChat) => &openai_chat::OpenAiChat,
+        Protocol::Dialect(Dialect::OpenAiResponses) => &openai_responses::OpenAiResponses,
+        Protocol::Dialect(Dialect::Anthropic) => &anthropic::Anthropic,
+        Protocol::Dialect(Dialect::Gemini) => &gemini::Gemini,
+        Protocol::Bedrock => &bedrock::Bedrock,
     }
 }

@@ -32,6 +32,11 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// With variables of the environment beside the configuration.
+    pub fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("optimux-{}-{number}", std::process::id()));
@@ -50,10 +55,16 @@ impl Gateway {
         for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_API_KEY")) {
             command.env_remove(name);
         }
+        for (name, _) in std::env::vars() {
+            if ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_"].iter().any(|one| name.starts_with(one)) {
+                command.env_remove(name);
+            }
+        }
         let child = command
             .args(["serve", "--listen", &address.to_string()])
             .env("TEST_ADMIN_KEY", KEY)
             .env("OPTIMUX_SERVER__WORKERS", "2")
+            .envs(variables.iter().copied())
             .current_dir(&folder)
             .stdout(log.try_clone().unwrap())
             .stderr(log)

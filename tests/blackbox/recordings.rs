@@ -1,6 +1,7 @@
 //! Real traffic of real providers against the codecs: nothing a dialect says may be lost when it
 //! is decoded and written in the same dialect again, whatever the cuts between chunks.
 
+mod bedrock;
 mod fold;
 mod gist;
 mod hostile;

@@ -10,12 +10,38 @@ mod writer;
 use bytes::Bytes;
 
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
 pub struct Anthropic;
 
 const DIALECT: Dialect = Dialect::Anthropic;
+
+impl ProviderSide for Anthropic {
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(stream::MessageReader::default())
+    }
+
+    fn tap(&self, data: &[u8]) -> Tapped {
+        stream::tap(data)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::usage_of(body)
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+}
 
 impl Codec for Anthropic {
     fn dialect(&self) -> Dialect {
@@ -30,36 +56,12 @@ impl Codec for Anthropic {
         request::decode(body)
     }
 
-    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
-        Ok(request::encode(request, target))
-    }
-
-    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
-        reply::decode(body)
-    }
-
     fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes {
         reply::encode(reply, heading)
     }
 
-    fn reader(&self) -> Box<dyn Reader + Send> {
-        Box::new(stream::MessageReader::default())
-    }
-
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
         Box::new(writer::MessageWriter::new(heading))
-    }
-
-    fn tap(&self, data: &[u8]) -> Tapped {
-        stream::tap(data)
-    }
-
-    fn usage(&self, body: &[u8]) -> Option<Usage> {
-        reply::usage_of(body)
-    }
-
-    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
-        error::decode(status, body)
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

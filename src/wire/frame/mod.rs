@@ -1,4 +1,52 @@
-//! How bodies and streams are cut up, below any dialect.
+//! What streams and bodies are cut into.
 
+pub mod eventstream;
 pub mod json;
 pub mod sse;
+
+pub use sse::Frame;
+
+/// The stream cannot be cut any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error("an event of the stream is larger than {limit_bytes} bytes")]
+    TooLong { limit_bytes: usize },
+    #[error("a frame of the stream is damaged")]
+    Damaged,
+}
+
+/// Cuts a provider's stream into frames, whichever kind it is of.
+#[derive(Debug)]
+pub enum Splitter {
+    Sse(sse::Splitter),
+    EventStream(eventstream::Splitter),
+}
+
+impl Splitter {
+    /// Feeds a chunk and hands each frame that it completes to `each`.
+    ///
+    /// # Errors
+    /// [`Broken`] when there is no going on.
+    pub fn feed(&mut self, chunk: &[u8], each: impl FnMut(Frame<'_>)) -> Result<(), Broken> {
+        match self {
+            Self::Sse(splitter) => splitter.feed(chunk, each),
+            Self::EventStream(splitter) => splitter.feed(chunk, each),
+        }
+    }
+
+    /// Nothing of a frame is pending: here something may be put in between.
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        match self {
+            Self::Sse(splitter) => splitter.is_between_events(),
+            Self::EventStream(splitter) => splitter.is_between_events(),
+        }
+    }
+
+    /// The connection ended.
+    pub fn finish(&mut self, each: impl FnMut(Frame<'_>)) {
+        if let Self::Sse(splitter) = self {
+            splitter.finish(each);
+        }
+    }
+}

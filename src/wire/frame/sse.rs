@@ -5,18 +5,13 @@
 
 use memchr::memchr2;
 
+use super::Broken;
+
 /// One event. `event` is empty where the stream names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     pub event: &'a str,
     pub data: &'a [u8],
-}
-
-/// The stream sent an event larger than we are ready to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an event of the stream is larger than {limit_bytes} bytes")]
-pub struct TooLong {
-    pub limit_bytes: usize,
 }
 
 /// Cuts bytes into events.
@@ -48,12 +43,12 @@ impl Splitter {
     /// Feeds a chunk and hands each event that it completes to `each`.
     ///
     /// # Errors
-    /// [`TooLong`] when an event outgrows the limit.
+    /// [`Broken`] when an event outgrows the limit.
     pub fn feed(
         &mut self,
         mut chunk: &[u8],
         mut each: impl FnMut(Frame<'_>),
-    ) -> Result<(), TooLong> {
+    ) -> Result<(), Broken> {
         if self.after_cr && !chunk.is_empty() {
             self.after_cr = false;
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
@@ -99,9 +94,9 @@ impl Splitter {
         self.dispatch(&mut each);
     }
 
-    fn check(&self) -> Result<(), TooLong> {
+    fn check(&self) -> Result<(), Broken> {
         if self.line.len() + self.data.len() > self.limit_bytes {
-            return Err(TooLong { limit_bytes: self.limit_bytes });
+            return Err(Broken::TooLong { limit_bytes: self.limit_bytes });
         }
         Ok(())
     }

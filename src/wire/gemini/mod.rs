@@ -11,12 +11,38 @@ mod stream;
 use bytes::Bytes;
 
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
 pub struct Gemini;
 
 const DIALECT: Dialect = Dialect::Gemini;
+
+impl ProviderSide for Gemini {
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(stream::ContentReader::default())
+    }
+
+    fn tap(&self, data: &[u8]) -> Tapped {
+        stream::tap(data)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::usage_of(body)
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+}
 
 impl Codec for Gemini {
     fn dialect(&self) -> Dialect {
@@ -31,36 +57,12 @@ impl Codec for Gemini {
         request::decode(body)
     }
 
-    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
-        Ok(request::encode(request, target))
-    }
-
-    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
-        reply::decode(body)
-    }
-
     fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes {
         reply::encode(reply, heading)
     }
 
-    fn reader(&self) -> Box<dyn Reader + Send> {
-        Box::new(stream::ContentReader::default())
-    }
-
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
         Box::new(stream::ContentWriter::new(heading))
-    }
-
-    fn tap(&self, data: &[u8]) -> Tapped {
-        stream::tap(data)
-    }
-
-    fn usage(&self, body: &[u8]) -> Option<Usage> {
-        reply::usage_of(body)
-    }
-
-    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
-        error::decode(status, body)
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

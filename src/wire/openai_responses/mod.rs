@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::frame::sse;
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
 pub struct OpenAiResponses;
@@ -34,6 +34,32 @@ pub fn failure(response: &Value) -> Bytes {
 
 const DIALECT: Dialect = Dialect::OpenAiResponses;
 
+impl ProviderSide for OpenAiResponses {
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(reader::ResponseReader::default())
+    }
+
+    fn tap(&self, data: &[u8]) -> Tapped {
+        reader::tap(data)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::usage_of(body)
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+}
+
 impl Codec for OpenAiResponses {
     fn dialect(&self) -> Dialect {
         DIALECT
@@ -47,20 +73,8 @@ impl Codec for OpenAiResponses {
         request::decode(body)
     }
 
-    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
-        Ok(request::encode(request, target))
-    }
-
-    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
-        reply::decode(body)
-    }
-
     fn encode_reply(&self, reply: &Reply, heading: &Heading) -> Bytes {
         reply::encode(reply, heading)
-    }
-
-    fn reader(&self) -> Box<dyn Reader + Send> {
-        Box::new(reader::ResponseReader::default())
     }
 
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
@@ -69,18 +83,6 @@ impl Codec for OpenAiResponses {
 
     fn echo(&self, body: &[u8]) -> Map<String, Value> {
         request::echo(&serde_json::from_slice(body).unwrap_or_default())
-    }
-
-    fn tap(&self, data: &[u8]) -> Tapped {
-        reader::tap(data)
-    }
-
-    fn usage(&self, body: &[u8]) -> Option<Usage> {
-        reply::usage_of(body)
-    }
-
-    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
-        error::decode(status, body)
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

@@ -72,6 +72,13 @@ impl Extra {
         }
     }
 
+    /// Names what is lost where there is no place to write anything.
+    pub fn name_lost(&self, at: &str, lost: &mut Losses) {
+        for name in self.0.iter().flat_map(|members| members.unknown.keys()) {
+            lost.dropped_at(at, name);
+        }
+    }
+
     /// As [`Extra::write`], where there is nobody to tell of a loss (replies and streams).
     pub fn write_quietly(&self, into: &mut Map<String, Value>, dialect: Dialect) {
         if let Some(members) = &self.0

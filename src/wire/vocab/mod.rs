@@ -19,7 +19,7 @@ pub use event::{Delta, Event, Fold, Scope, Slot};
 pub use extra::Extra;
 pub use fault::{Fault, FaultKind, Malformed, Retry};
 pub use loss::{Loss, Losses};
-pub use name::Dialect;
+pub use name::{Dialect, Protocol};
 pub use part::{
     Body, Call, CallKind, Media, MediaKind, Outcome, Part, Role, Shape, Signature, Source, Thought,
     Turn,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::super::{DIALECT, block};
+use crate::wire::alternate::alternating;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Body, Effort, Format, Losses, Part, Request, Role, Shape, ToolChoice, ToolKind, Turn,
@@ -167,40 +168,21 @@ fn encode_messages(request: &Request, at_home: bool, lost: &mut Losses) -> Vec<V
         }
         return messages;
     }
-    // Roles must alternate, and every result of a turn's calls must stand in the one message after
-    // it, before any text: so neighbours of one role become one message.
-    let mut merged: Vec<(bool, Vec<Value>)> = Vec::new();
     for turn in &request.turns {
-        if matches!(turn.role, Role::System | Role::Developer) {
-            continue;
-        }
-        turn.extra.write(&mut serde_json::Map::new(), DIALECT, "messages", lost);
-        let assistant = turn.role == Role::Assistant;
-        let blocks = turn.parts.iter().filter_map(|part| block::encode(part, false, lost));
-        match merged.last_mut() {
-            Some((same, known)) if *same == assistant => known.extend(blocks),
-            _ => merged.push((assistant, blocks.collect())),
+        if !matches!(turn.role, Role::System | Role::Developer) {
+            turn.extra.write(&mut serde_json::Map::new(), DIALECT, "messages", lost);
         }
     }
-    merged.retain(|(_, blocks)| !blocks.is_empty());
-    if merged.first().is_none_or(|(assistant, _)| *assistant) {
-        merged.insert(0, (false, vec![json!({"type": "text", "text": "Continue."})]));
-    }
-    if let Some((true, blocks)) = merged.last_mut()
+    let mut sides = alternating(request, |part| block::encode(part, false, lost));
+    if let Some((true, blocks)) = sides.last_mut()
         && let Some(Value::Object(last)) = blocks.last_mut()
         && let Some(Value::String(text)) = last.get_mut("text")
     {
         // A prefill must not end in white space.
         text.truncate(text.trim_end().len());
     }
-    pair_results(&mut merged);
-    for (assistant, mut blocks) in merged {
+    for (assistant, blocks) in sides {
         let role = if assistant { "assistant" } else { "user" };
-        if !assistant {
-            blocks.sort_by_key(|block| {
-                block.get("type").and_then(Value::as_str) != Some("tool_result")
-            });
-        }
         let content = match blocks.as_slice() {
             [only]
                 if only.get("type") == Some(&json!("text"))
@@ -213,67 +195,6 @@ fn encode_messages(request: &Request, at_home: bool, lost: &mut Losses) -> Vec<V
         messages.push(json!({"role": role, "content": content}));
     }
     messages
-}
-
-/// Every call needs its result in the next message, by an id of letters, digits, `_` and `-`.
-/// Clients misspell ids (seen with Z.AI's, which hold a sign) and cut conversations short.
-fn pair_results(messages: &mut [(bool, Vec<Value>)]) {
-    let id_of = |block: &Value, kind: &str, name: &str| -> Option<String> {
-        (block.get("type").and_then(Value::as_str) == Some(kind))
-            .then(|| block.get(name).and_then(Value::as_str).map(str::to_owned))
-            .flatten()
-    };
-    for (at, (_, blocks)) in messages.iter_mut().enumerate() {
-        for (number, block) in blocks.iter_mut().enumerate() {
-            // Gemini's calls have no ids, nor have chat's first ones.
-            if id_of(block, "tool_use", "id").is_some_and(|id| id.is_empty())
-                && let Some(block) = block.as_object_mut()
-            {
-                block.insert("id".to_owned(), Value::from(format!("toolu_{at}_{number}")));
-            }
-        }
-        for block in blocks.iter_mut().filter_map(Value::as_object_mut) {
-            for name in ["id", "tool_use_id"] {
-                if let Some(Value::String(id)) = block.get_mut(name) {
-                    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
-                    if id.contains(odd) {
-                        *id = id.replace(odd, "_");
-                    }
-                }
-            }
-        }
-    }
-    for at in 1..messages.len() {
-        let (before, rest) = messages.split_at_mut(at);
-        let (Some((true, calling)), Some((false, answering))) = (before.last(), rest.first_mut())
-        else {
-            continue;
-        };
-        let mut open: Vec<String> =
-            calling.iter().filter_map(|block| id_of(block, "tool_use", "id")).collect();
-        let mut strays = Vec::new();
-        for (position, block) in answering.iter().enumerate() {
-            if let Some(id) = id_of(block, "tool_result", "tool_use_id") {
-                match open.iter().position(|known| *known == id) {
-                    Some(known) => {
-                        open.remove(known);
-                    }
-                    None => strays.push(position),
-                }
-            }
-        }
-        let mut open = open.into_iter();
-        for position in strays {
-            if let (Some(id), Some(block)) =
-                (open.next(), answering.get_mut(position).and_then(Value::as_object_mut))
-            {
-                block.insert("tool_use_id".to_owned(), Value::from(id));
-            }
-        }
-        answering.extend(open.map(|id| {
-            json!({"type": "tool_result", "tool_use_id": id, "content": "No result.", "is_error": true})
-        }));
-    }
 }
 
 fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut Builder) {

@@ -1,0 +1,45 @@
+//! Amazon Bedrock's Converse, as a provider speaks it. Source: the service's API reference and the
+//! recordings under `tests/recordings`.
+
+mod block;
+mod error;
+mod reply;
+mod request;
+mod stream;
+
+use super::frame::{Splitter, eventstream};
+use super::vocab::{Fault, Malformed, Reply, Request, Usage};
+use super::{Encoded, ProviderSide, Reader, Tapped, Target};
+
+pub struct Bedrock;
+
+impl ProviderSide for Bedrock {
+    fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
+        Ok(request::encode(request, target))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
+        reply::decode(body)
+    }
+
+    fn splitter(&self, limit_bytes: usize) -> Splitter {
+        Splitter::EventStream(eventstream::Splitter::new(limit_bytes))
+    }
+
+    fn reader(&self) -> Box<dyn Reader + Send> {
+        Box::new(stream::ConverseReader::default())
+    }
+
+    /// Nobody asks us in this dialect, so nothing passes unread.
+    fn tap(&self, _data: &[u8]) -> Tapped {
+        Tapped::default()
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        reply::decode(body).ok()?.usage
+    }
+
+    fn decode_error(&self, status: u16, body: &[u8]) -> Fault {
+        error::decode(status, body)
+    }
+}

@@ -1,0 +1,226 @@
+//! Converse requests, written.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::block;
+use crate::wire::alternate::alternating;
+use crate::wire::frame::json::Builder;
+use crate::wire::vocab::{Body, Effort, Format, Losses, Part, Request, Role, ToolChoice, ToolKind};
+use crate::wire::{Encoded, Target};
+
+/// The least thinking that Claude allows.
+const LEAST_BUDGET: i64 = 1_024;
+/// What takes the place of a JSON mode, which this dialect does not have.
+const JSON_INSTRUCTION: &str =
+    "Respond with one valid JSON object and nothing else: no prose, no code fence.";
+
+pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
+    let mut lost = Losses::default();
+    let mut body = Builder::new();
+    let messages: Vec<Value> = alternating(request, |part| with_cache(part, &mut lost))
+        .into_iter()
+        .map(|(assistant, blocks)| {
+            let content: Vec<Value> = blocks.into_iter().flatten().collect();
+            json!({"role": if assistant { "assistant" } else { "user" }, "content": content})
+        })
+        .collect();
+    body.set("messages", messages);
+    for turn in &request.turns {
+        turn.extra.name_lost("messages", &mut lost);
+    }
+    let system = system(request, &mut lost);
+    if !system.is_empty() {
+        body.set("system", system);
+    }
+    sampling(request, target, &mut lost, &mut body);
+    tools(request, &mut lost, &mut body);
+    if let Some(Format::Schema { name, schema, description, .. }) = &request.format {
+        let mut inner = Builder::new();
+        inner.set("name", name.as_deref().unwrap_or("answer"));
+        inner.set("schema", schema.to_string());
+        inner.maybe("description", description.as_deref());
+        let structure = json!({"jsonSchema": inner.done()});
+        body.set(
+            "outputConfig",
+            json!({"textFormat": {"type": "json_schema", "structure": structure}}),
+        );
+    }
+    if request.user.is_some() {
+        lost.dropped("user");
+    }
+    request.extra.name_lost("", &mut lost);
+    Encoded { body: Bytes::from(body.done().to_string()), losses: lost }
+}
+
+/// A block, and the mark after it up to which the prompt is to be cached.
+fn with_cache(part: &Part, lost: &mut Losses) -> Option<Vec<Value>> {
+    let mut blocks = vec![block::encode(part, lost)?];
+    if part.cache.is_some() {
+        blocks.push(json!({"cachePoint": {"type": "default"}}));
+    }
+    Some(blocks)
+}
+
+/// Wherever they stood: this dialect has one place for them.
+fn system(request: &Request, lost: &mut Losses) -> Vec<Value> {
+    let instructing =
+        request.turns.iter().filter(|turn| matches!(turn.role, Role::System | Role::Developer));
+    let mut blocks: Vec<Value> = request
+        .instructions
+        .iter()
+        .chain(instructing)
+        .flat_map(|turn| &turn.parts)
+        .filter(|part| matches!(part.body, Body::Text(_)))
+        .filter_map(|part| with_cache(part, lost))
+        .flatten()
+        .collect();
+    if request.format == Some(Format::Json) {
+        blocks.push(json!({ "text": JSON_INSTRUCTION }));
+    }
+    blocks
+}
+
+fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mut Builder) {
+    let sampling = &request.sampling;
+    let mut config = Builder::new();
+    let mut more = Builder::new();
+    let most = target.max_output_tokens.max(1);
+    let mut max_tokens = request.max_output_tokens;
+    match sampling.temperature.as_ref().and_then(serde_json::Number::as_f64) {
+        Some(hot) if hot > 1.0 => {
+            config.set("temperature", 1.0);
+            lost.dropped("temperature");
+        }
+        _ => {
+            config.maybe("temperature", sampling.temperature.clone());
+        }
+    }
+    config.maybe("topP", sampling.top_p.clone());
+    more.maybe("top_k", sampling.top_k.clone());
+    let stops: Vec<&str> =
+        sampling.stop.iter().map(String::as_str).filter(|stop| !stop.trim().is_empty()).collect();
+    if !stops.is_empty() {
+        config.set("stopSequences", stops);
+    }
+    if let Some(budget) = thinking(request, target, lost) {
+        // The budget is part of maxTokens, and must leave room for an answer.
+        let room = max_tokens.unwrap_or(most);
+        let wanted = room.saturating_add(budget.unsigned_abs()).min(most.max(room));
+        let budget = budget.min(i64::try_from(wanted).unwrap_or(i64::MAX) - 1);
+        if budget >= LEAST_BUDGET {
+            max_tokens = Some(wanted);
+            more.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
+            for name in ["temperature", "topP"] {
+                if config.0.shift_remove(name).is_some() {
+                    lost.dropped(name);
+                }
+            }
+        } else {
+            lost.dropped("reasoning");
+        }
+    }
+    config.maybe("maxTokens", max_tokens);
+    if !config.0.is_empty() {
+        body.set("inferenceConfig", config.done());
+    }
+    if !more.0.is_empty() {
+        body.set("additionalModelRequestFields", more.done());
+    }
+    if sampling.n.is_some_and(|n| n > 1) {
+        lost.lost("n");
+    }
+    for (name, said) in [
+        ("seed", sampling.seed.is_some()),
+        ("frequency_penalty", sampling.frequency_penalty.is_some()),
+        ("presence_penalty", sampling.presence_penalty.is_some()),
+        ("logprobs", sampling.logprobs == Some(true)),
+        ("top_logprobs", sampling.top_logprobs.is_some()),
+        ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
+    ] {
+        if said {
+            lost.dropped(name);
+        }
+    }
+}
+
+/// How many tokens to think, or `None` for not at all. Thinking and a forced tool exclude each
+/// other; only Claude is told in this way.
+fn thinking(request: &Request, target: &Target<'_>, lost: &mut Losses) -> Option<i64> {
+    let reasoning = request.reasoning.as_ref()?;
+    let wanted = match (reasoning.budget, reasoning.effort) {
+        (Some(budget), _) if budget > 0 => budget,
+        (Some(0), _) | (_, Some(Effort::None)) => return None,
+        (_, Some(effort)) => effort.budget(),
+        (Some(_), None) => Effort::Medium.budget(),
+        (None, None) if reasoning.enabled == Some(true) => Effort::Medium.budget(),
+        (None, None) => return None,
+    };
+    let forced = matches!(
+        request.tool_choice,
+        Some(
+            ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Among { required: true, .. }
+        )
+    );
+    let answering = request
+        .turns
+        .last()
+        .is_some_and(|turn| turn.parts.iter().any(|part| matches!(part.body, Body::Outcome(_))));
+    if !target.reasons || forced || answering || !target.model.contains("claude") {
+        lost.dropped("reasoning");
+        return None;
+    }
+    Some(wanted.max(LEAST_BUDGET))
+}
+
+fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
+    let mut tools = Vec::with_capacity(request.tools.len());
+    for tool in &request.tools {
+        let ToolKind::Function { name, description, parameters, .. } = &tool.kind else {
+            if let ToolKind::Opaque(_, value) = &tool.kind {
+                lost.lost_tool(value);
+            }
+            continue;
+        };
+        let mut schema = parameters.clone().unwrap_or_else(|| json!({}));
+        if let Some(schema) = schema.as_object_mut() {
+            schema.entry("type").or_insert(Value::from("object"));
+        }
+        let mut spec = Builder::new();
+        spec.set("name", name.as_str());
+        // An empty one is refused.
+        spec.maybe("description", description.as_deref().filter(|text| !text.trim().is_empty()));
+        spec.set("inputSchema", json!({ "json": schema }));
+        tools.push(json!({"toolSpec": spec.done()}));
+        if tool.cache.is_some() {
+            tools.push(json!({"cachePoint": {"type": "default"}}));
+        }
+        tool.extra.name_lost("tools", lost);
+    }
+    let has_calls = request
+        .turns
+        .iter()
+        .flat_map(|turn| &turn.parts)
+        .any(|part| matches!(part.body, Body::Call(_)));
+    let mut choice = None;
+    match &request.tool_choice {
+        None => {}
+        Some(ToolChoice::Auto | ToolChoice::Opaque(..)) => choice = Some(json!({"auto": {}})),
+        Some(ToolChoice::Required) => choice = Some(json!({"any": {}})),
+        Some(ToolChoice::Named(name)) => choice = Some(json!({"tool": {"name": name}})),
+        Some(ToolChoice::Among { required, .. }) => {
+            lost.dropped("tool_choice.allowed_tools");
+            choice = Some(if *required { json!({"any": {}}) } else { json!({"auto": {}}) });
+        }
+        // It has no word for "none": without tools there is nothing to choose. A conversation in
+        // which tools were called must name them.
+        Some(ToolChoice::None) if has_calls => lost.dropped("tool_choice"),
+        Some(ToolChoice::None) => tools.clear(),
+    }
+    if tools.is_empty() {
+        return;
+    }
+    let mut config = Builder::new();
+    config.set("tools", tools).maybe("toolChoice", choice);
+    body.set("toolConfig", config.done());
+}
