@@ -255,6 +255,7 @@ pub async fn serve(
         clock,
         limits,
         body_limit_bytes: config.server.body_limit_bytes,
+        strict: config.server.strict,
         runs: Runs::default(),
         responses_kept_for: config.responses.retention.0,
         images_kept_for: config.images.retention.0,

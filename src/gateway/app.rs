@@ -33,6 +33,8 @@ pub struct Shared {
     pub clock: Clock,
     pub limits: Limits,
     pub body_limit_bytes: usize,
+    /// Every request is strict, whether or not it says so.
+    pub strict: bool,
     /// Answers of `/v1/responses` in the background, on this node.
     pub runs: Runs,
     /// How long such answers can be built on.

@@ -39,13 +39,15 @@ pub struct Arrival {
     pub target: Option<PathTarget>,
     /// Headers for a provider of the same dialect.
     pub forward: Vec<(&'static str, String)>,
+    /// What a provider cannot be told is refused, not dropped.
+    pub strict: bool,
 }
 
 impl Arrival {
     /// A request whose body says everything.
     #[must_use]
     pub fn of(id: RequestId, dialect: Dialect, body: bytes::Bytes) -> Self {
-        Self { id, dialect, body, target: None, forward: Vec::new() }
+        Self { id, dialect, body, target: None, forward: Vec::new(), strict: false }
     }
 }
 
@@ -76,6 +78,7 @@ impl<E: Into<Error>> From<E> for Refused {
 pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
+    inbound.strict = arrival.strict || app.shared.strict;
     let decision = decide(app, caller, &inbound)?;
     carry_out(app, &decision, &inbound, &arrival.id).await
 }

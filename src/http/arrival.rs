@@ -38,6 +38,12 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
     })
 }
 
+/// Whether the caller would rather be refused than have something dropped.
+#[must_use]
+pub fn is_strict(request: &HttpRequest) -> bool {
+    request.headers().get("x-optimux-strict").is_some_and(|value| value == "true" || value == "1")
+}
+
 /// The whole body.
 ///
 /// # Errors

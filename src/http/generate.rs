@@ -50,6 +50,7 @@ pub async fn generate(
             body,
             target: door.target,
             forward: door.forward.iter().filter_map(header).collect(),
+            strict: arrival::is_strict(&request),
         };
         gateway::answer(&app, &caller, arrival).await
     };

@@ -23,7 +23,8 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let answering = async {
         let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        let arrival = Arrival::of(id.clone(), SURFACE, body);
+        let strict = arrival::is_strict(&request);
+        let arrival = Arrival { strict, ..Arrival::of(id.clone(), SURFACE, body) };
         responses::respond(&app, &caller, arrival).await
     };
     let outcome: Result<_, Refused> = answering.await;

@@ -163,7 +163,9 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
         target.max_output_tokens = target.max_output_tokens.max(1);
         let encoded =
             provider_side(provider.protocol).encode_request(inbound.request()?, &target)?;
-        if let Some(loss) = encoded.losses.grave() {
+        let refused =
+            if inbound.strict { encoded.losses.iter().next() } else { encoded.losses.grave() };
+        if let Some(loss) = refused {
             return Err(Error::new(
                 Kind::Unsupported,
                 format!("The model '{}' cannot take '{}'.", step.model.id, loss.field),

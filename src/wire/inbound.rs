@@ -31,6 +31,8 @@ pub struct Inbound {
     pub body: Bytes,
     /// Headers that mean something to a provider of the same dialect (`anthropic-beta`).
     pub forward: Vec<(&'static str, String)>,
+    /// What a provider cannot be told is refused, not dropped.
+    pub strict: bool,
     request: OnceCell<Request>,
 }
 
@@ -85,6 +87,7 @@ impl Inbound {
             head,
             body,
             forward: Vec::new(),
+            strict: false,
             request: OnceCell::new(),
         })
     }
@@ -113,7 +116,15 @@ impl Inbound {
     /// A request that goes on as it is, to be answered whole.
     #[must_use]
     pub fn of(operation: Operation, dialect: Dialect, head: Head, body: Bytes) -> Self {
-        Self { operation, dialect, head, body, forward: Vec::new(), request: OnceCell::new() }
+        Self {
+            operation,
+            dialect,
+            head,
+            body,
+            forward: Vec::new(),
+            strict: false,
+            request: OnceCell::new(),
+        }
     }
 
     /// The decoded request; decoded at most once.

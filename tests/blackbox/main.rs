@@ -7,6 +7,7 @@
 )]
 
 mod clouds;
+mod dialects;
 mod failover;
 mod house;
 mod layers;

@@ -498,3 +498,30 @@ fn what_a_provider_cannot_be_told_is_named() {
     let refused = ask(json!({"n": 2}));
     assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("n")));
 }
+
+#[test]
+fn strict_mode_refuses_what_would_be_dropped() {
+    let provider = Provider::start(|socket, _, _| {
+        let body = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "fine"}], "usage": {"input_tokens": 1, "output_tokens": 1}});
+        respond(socket, 200, "", "application/json", body.to_string().as_bytes());
+    });
+    let config = chain(&[&provider]).replace("openai-chat", "anthropic");
+    let gateway = Gateway::start(&config);
+    let body = json!({"model": "m", "seed": 7, "messages": [{"role": "user", "content": "hi"}]});
+    let lenient = gateway.chat(&body);
+    assert_eq!((lenient.status, lenient.header("x-optimux-dropped")), (200, "seed"));
+    let strictly = |gateway: &Gateway, body: &Value, header: &str| {
+        let url = format!("{}/v1/chat/completions", gateway.base);
+        let request = client().post(url).bearer_auth(KEY).header("x-optimux-strict", header);
+        send(request.body(body.to_string()))
+    };
+    let refused = strictly(&gateway, &body, "true");
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("seed")));
+    assert_eq!(provider.count(), 1);
+    let plain = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(strictly(&gateway, &plain, "true").status, 200);
+    assert_eq!(strictly(&gateway, &body, "false").status, 200);
+    let always = Gateway::start(&config.replace("[server]\n", "[server]\nstrict = true\n"));
+    assert_eq!(always.chat(&body).status, 400);
+}

@@ -6,10 +6,11 @@ use serde_json::{Map, Number, Value};
 use crate::wire::vocab::{Dialect, Extra, Malformed, Span};
 
 /// A JSON object on its way into the vocabulary. `path` is where it stood, for errors.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Object {
     left: Map<String, Value>,
     spelled: Map<String, Value>,
+    unsaid: Vec<String>,
     path: String,
 }
 
@@ -33,7 +34,9 @@ impl Object {
         let value: Value =
             serde_json::from_slice(bytes).map_err(|why| Malformed::not_json(&why))?;
         match value {
-            Value::Object(left) => Ok(Self { left, spelled: Map::new(), path: String::new() }),
+            Value::Object(left) => {
+                Ok(Self { left, spelled: Map::new(), unsaid: Vec::new(), path: String::new() })
+            }
             other => Err(Malformed::new(format!(
                 "The request body must be a JSON object, but is {}.",
                 type_name(&other)
@@ -47,7 +50,7 @@ impl Object {
     pub fn of(value: Value, path: impl Into<String>) -> Result<Self, Malformed> {
         let path = path.into();
         match value {
-            Value::Object(left) => Ok(Self { left, spelled: Map::new(), path }),
+            Value::Object(left) => Ok(Self { left, spelled: Map::new(), unsaid: Vec::new(), path }),
             other => Err(Malformed::wrong_type(&path, "an object", type_name(&other))),
         }
     }
@@ -91,6 +94,13 @@ impl Object {
 
     pub fn spell(&mut self, name: &str, value: Value) {
         self.spelled.insert(name.to_owned(), value);
+    }
+
+    /// What was understood but for what is `left` of it.
+    pub fn spell_in_part(&mut self, name: &str, whole: Value, left: &Self) {
+        let said = left.left.iter().filter(|(_, value)| !value.is_null());
+        self.unsaid.extend(said.map(|(inner, _)| format!("{name}.{inner}")));
+        self.spell(name, whole);
     }
 
     pub fn unknown(&mut self, name: &str, value: Value) {
@@ -199,7 +209,7 @@ impl Object {
     /// What nobody took.
     #[must_use]
     pub fn finish(self, dialect: Dialect) -> Extra {
-        Extra::of(dialect, self.left, self.spelled)
+        Extra::of(dialect, self.left, self.spelled).with_unsaid(self.unsaid)
     }
 }
 

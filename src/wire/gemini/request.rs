@@ -58,7 +58,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
         let mut config = Object::of(value, "generationConfig")?;
         decode_config(&mut config, &mut request)?;
         if !config.is_spent() {
-            object.unknown("generationConfig", config.into_value());
+            let left = config.clone().into_value();
+            object.spell_in_part("generationConfig", left, &config);
         } else if config_is_empty(&request) {
             object.spell("generationConfig", json!({}));
         }

@@ -157,7 +157,8 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
         || reply.extra.came_from(DIALECT);
     let mut messages = Vec::new();
     if !(choice.turn.shape == Shape::Absent && from_chat && choice.turn.parts.is_empty()) {
-        message::encode(&choice.turn, from_chat, lost, &mut messages);
+        // An answer holds no results.
+        message::encode(&choice.turn, from_chat, lost, &mut Vec::new(), &mut messages);
     }
     if let Some(mut message) = messages.pop() {
         if !from_chat && let Some(message) = message.as_object_mut() {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{DIALECT, item};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
-    Effort, Extra, Format, Head, Losses, Malformed, Part, Reasoning, Request, Role, Tool,
+    Dialect, Effort, Extra, Format, Head, Losses, Malformed, Part, Reasoning, Request, Role, Tool,
     ToolChoice, ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
@@ -111,13 +111,16 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
     }
     if let Some(text) = object.peek("text") {
         request.format = decode_format(text);
-        if text.get("verbosity").is_some() || request.format.is_none() {
-            // Understood only in part: what is left is named elsewhere.
-            let whole = text.clone();
-            object.take("text");
-            object.unknown("text", whole);
+        let whole = text.clone();
+        object.take("text");
+        if whole.is_object() {
+            let mut left = Object::of(whole.clone(), "text")?;
+            if request.format.is_some() {
+                left.take("format");
+            }
+            object.spell_in_part("text", whole, &left);
         } else {
-            object.keep_spelling("text");
+            object.unknown("text", whole);
         }
     }
     if let Some(reasoning) = object.peek("reasoning") {
@@ -254,16 +257,25 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     body.maybe("max_output_tokens", request.max_output_tokens);
     encode_tools(request, &mut lost, &mut body);
     if !at_home {
-        if let Some(format) = &request.format {
-            body.set("text", json!({"format": encode_format(format)}));
+        let mut text = Builder::new();
+        text.maybe("format", request.format.as_ref().map(encode_format));
+        text.maybe("verbosity", request.extra.get(Dialect::OpenAiChat, "verbosity").cloned());
+        if !text.0.is_empty() {
+            body.set("text", text.done());
         }
         encode_reasoning(request, target, &mut lost, &mut body);
     }
     body.maybe("stream", request.stream);
     body.maybe("user", request.user.as_deref());
     request.extra.write(&mut body.0, DIALECT, "", &mut lost);
+    lost.carried("verbosity");
+    request.extra.share(Dialect::OpenAiChat, &SHARED, &mut body.0, &mut lost);
     Encoded { body: Bytes::from(body.done().to_string()), losses: lost }
 }
+
+/// What OpenAI's two dialects say in the same words.
+const SHARED: [&str; 5] =
+    ["service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "metadata"];
 
 fn encode_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mut Builder) {
     let Some(reasoning) = &request.reasoning else { return };
@@ -306,6 +318,15 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
                 tools.push(object.done());
             }
             ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
+            // Chat nests what stands beside the type here.
+            ToolKind::Opaque(Dialect::OpenAiChat, value) if value.get("custom").is_some() => {
+                let mut tool = Builder::new();
+                tool.set("type", "custom");
+                tool.0.extend(
+                    value.get("custom").and_then(Value::as_object).cloned().unwrap_or_default(),
+                );
+                tools.push(tool.done());
+            }
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }

@@ -17,6 +17,8 @@ struct Members {
     /// Understood, but written as an encoder would not (`null`, a string where a list is usual).
     /// They win over the encoder's own spelling and are no loss elsewhere.
     spelled: Map<String, Value>,
+    /// What inside the spelled there is no word for, as paths: lost when another dialect is written.
+    unsaid: Vec<String>,
 }
 
 impl Extra {
@@ -28,7 +30,7 @@ impl Extra {
         if left.is_empty() && spelled.is_empty() {
             return Self::NONE;
         }
-        let mut members = Members { from, unknown: left, spelled };
+        let mut members = Members { from, unknown: left, spelled, unsaid: Vec::new() };
         if members.unknown.values().any(Value::is_null) {
             let (nulls, unknown) =
                 std::mem::take(&mut members.unknown).into_iter().partition(|(_, v)| v.is_null());
@@ -37,6 +39,15 @@ impl Extra {
             members.spelled.extend(nulls);
         }
         Self(Some(Box::new(members)))
+    }
+
+    /// With the paths of what was spelled and not understood.
+    #[must_use]
+    pub fn with_unsaid(mut self, unsaid: Vec<String>) -> Self {
+        if let Some(members) = &mut self.0 {
+            members.unsaid = unsaid;
+        }
+        self
     }
 
     #[must_use]
@@ -66,16 +77,32 @@ impl Extra {
                 into.insert(name.clone(), value.clone());
             }
         } else {
-            for name in members.unknown.keys() {
-                lost.dropped_at(at, name);
-            }
+            self.name_lost(at, lost);
         }
     }
 
     /// Names what is lost where there is no place to write anything.
     pub fn name_lost(&self, at: &str, lost: &mut Losses) {
-        for name in self.0.iter().flat_map(|members| members.unknown.keys()) {
+        let Some(members) = &self.0 else { return };
+        for name in members.unknown.keys().chain(&members.unsaid) {
             lost.dropped_at(at, name);
+        }
+    }
+
+    /// Writes those members that another dialect says in the same words, and takes them off the
+    /// list of what was lost.
+    pub fn share(
+        &self,
+        from: Dialect,
+        names: &[&'static str],
+        into: &mut Map<String, Value>,
+        lost: &mut Losses,
+    ) {
+        for name in names {
+            if let Some(value) = self.get(from, name) {
+                into.insert((*name).to_owned(), value.clone());
+                lost.carried(name);
+            }
         }
     }
 

@@ -12,6 +12,19 @@ pub struct Loss {
     pub grave: bool,
 }
 
+/// Members of a request without which the answer is not what was asked for: what stands for the
+/// prompt or a part of it, and what has the answer made elsewhere or in another form.
+const GRAVE: [&str; 8] = [
+    "prompt",
+    "cachedContent",
+    "audio",
+    "web_search_options",
+    "container",
+    "mcp_servers",
+    "generationConfig.responseModalities",
+    "generationConfig.speechConfig",
+];
+
 /// Losses of one encoding, each field once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Losses(Vec<Loss>);
@@ -23,8 +36,9 @@ impl Losses {
 
     pub fn dropped_at(&mut self, at: &str, name: &str) {
         let name = name_only(name);
+        let grave = at.is_empty() && GRAVE.contains(&name.as_str());
         let field = if at.is_empty() { name } else { format!("{at}.{name}") };
-        self.add(field.into(), false);
+        self.add(field.into(), grave);
     }
 
     /// Something without which the answer is not what was asked for.
@@ -34,15 +48,19 @@ impl Losses {
 
     /// A tool that only another dialect's servers can run.
     pub fn lost_tool(&mut self, tool: &serde_json::Value) {
-        let kind = tool.get("type").and_then(serde_json::Value::as_str).unwrap_or("hosted");
+        // Gemini's have no type, but one member that names them.
+        let only = || tool.as_object().and_then(|members| members.keys().next());
+        let kind = tool
+            .get("type")
+            .and_then(serde_json::Value::as_str)
+            .or_else(|| only().map(String::as_str))
+            .unwrap_or("hosted");
         self.lost(format!("tools.{}", name_only(kind)));
     }
 
-    /// What was named as dropped changes what the caller gets after all.
-    pub fn aggravate(&mut self, field: &str) {
-        for loss in self.0.iter_mut().filter(|loss| loss.field == field) {
-            loss.grave = true;
-        }
+    /// What was named as dropped has been said in another way.
+    pub fn carried(&mut self, field: &str) {
+        self.0.retain(|loss| loss.field != field);
     }
 
     fn add(&mut self, field: Cow<'static, str>, grave: bool) {

@@ -19,6 +19,7 @@ pub(in crate::wire::openai_chat) fn encode(
     turn: &Turn,
     from_chat: bool,
     lost: &mut Losses,
+    shown: &mut Vec<Value>,
     out: &mut Vec<Value>,
 ) {
     let mut rest: Vec<&Part> = Vec::new();
@@ -31,7 +32,7 @@ pub(in crate::wire::openai_chat) fn encode(
                 if turn.role == Role::Tool {
                     message.maybe("name", outcome.name.as_deref().filter(|_| from_chat));
                 }
-                if let Some(content) = encode_outcome(outcome, from_chat, lost) {
+                if let Some(content) = encode_outcome(outcome, from_chat, lost, shown) {
                     message.set("content", content);
                 }
                 part.extra.write(&mut message.0, DIALECT, "messages.content", lost);
@@ -99,7 +100,13 @@ fn encode_list(parts: &[&Part], from_chat: bool, lost: &mut Losses) -> Value {
     Value::Array(parts.iter().filter_map(|part| encode_part(part, from_chat, lost)).collect())
 }
 
-fn encode_outcome(outcome: &Outcome, from_chat: bool, lost: &mut Losses) -> Option<Value> {
+/// A result. What of it is not text goes to `shown`, because chat knows only text here.
+fn encode_outcome(
+    outcome: &Outcome,
+    from_chat: bool,
+    lost: &mut Losses,
+    shown: &mut Vec<Value>,
+) -> Option<Value> {
     if outcome.json.is_some() {
         return Some(Value::from(outcome.text()));
     }
@@ -111,11 +118,9 @@ fn encode_outcome(outcome: &Outcome, from_chat: bool, lost: &mut Losses) -> Opti
         (_, parts) if from_chat => {
             Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost))
         }
-        // Chat knows only text in a result.
         (_, parts) => {
-            if parts.iter().any(|part| !matches!(part.body, Body::Text(_))) {
-                lost.lost("tool_result.content");
-            }
+            let media = parts.iter().filter(|part| !matches!(part.body, Body::Text(_)));
+            shown.extend(media.filter_map(|part| encode_part(part, from_chat, lost)));
             Some(Value::from(outcome.text()))
         }
     }
@@ -266,6 +271,9 @@ fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value>
         }
         Body::Thought(_) => {
             object.set("type", "thinking");
+        }
+        Body::Media(Media { source: Source::Text(text), .. }) => {
+            object.set("type", "text").set("text", text.as_str());
         }
         Body::Media(media) => match encode_media(media, from_chat) {
             Some((name, inner)) => {

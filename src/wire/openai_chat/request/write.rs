@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::{DIALECT, message};
 use crate::wire::frame::json::Builder;
-use crate::wire::vocab::{Effort, Format, Losses, Request, Role, ToolChoice, ToolKind, Turn};
+use crate::wire::vocab::{
+    Dialect, Effort, Format, Losses, Request, Role, ToolChoice, ToolKind, Turn,
+};
 use crate::wire::{Encoded, Target};
 
 pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
@@ -16,9 +18,14 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     let mut body = Builder::new();
     body.set("model", target.model);
     let mut messages = Vec::with_capacity(request.turns.len() + 1);
+    let mut shown = Vec::new();
     for turn in request.instructions.iter().chain(&*joined(&request.turns, from_chat)) {
-        message::encode(turn, from_chat, &mut lost, &mut messages);
+        if turn.role == Role::Assistant {
+            show(&mut shown, &mut messages);
+        }
+        message::encode(turn, from_chat, &mut lost, &mut shown, &mut messages);
     }
+    show(&mut shown, &mut messages);
     name_calls(&mut messages);
     body.set("messages", messages);
 
@@ -67,9 +74,34 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
             .filter(|_| request.extra.get(DIALECT, "safety_identifier").is_none()),
     );
     request.extra.write(&mut body.0, DIALECT, "", &mut lost);
+    let text = request.extra.get(Dialect::OpenAiResponses, "text");
+    if let Some(verbosity) = text.and_then(|text| text.get("verbosity")) {
+        body.set("verbosity", verbosity.clone());
+        lost.carried("text.verbosity");
+    }
+    request.extra.share(Dialect::OpenAiResponses, &SHARED, &mut body.0, &mut lost);
     drop_placeholders(&mut body.0);
     Encoded { body: Bytes::from(Value::Object(body.0).to_string()), losses: lost }
 }
+
+/// Pictures that tools came back with, which only the user can show here: after all results, and
+/// before what the user says beside them.
+fn show(shown: &mut Vec<Value>, messages: &mut Vec<Value>) {
+    if shown.is_empty() {
+        return;
+    }
+    let after = messages
+        .iter()
+        .rposition(|message| message.get("role").and_then(Value::as_str) == Some("tool"))
+        .map_or(messages.len(), |last| last + 1);
+    let mut content = vec![json!({"type": "text", "text": "What the tools returned:"})];
+    content.append(shown);
+    messages.insert(after, json!({"role": "user", "content": content}));
+}
+
+/// What OpenAI's two dialects say in the same words.
+const SHARED: [&str; 4] =
+    ["service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"];
 
 /// Turns of the model in a row are one message here: where calls are items of their own
 /// (Responses), their results would otherwise not follow the message that holds all of them.
@@ -151,6 +183,14 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
                 tools.push(object.done());
             }
             ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
+            // Responses has beside the type what is nested here.
+            ToolKind::Opaque(Dialect::OpenAiResponses, Value::Object(members))
+                if members.get("type").is_some_and(|kind| kind == "custom") =>
+            {
+                let mut inner = members.clone();
+                inner.shift_remove("type");
+                tools.push(json!({"type": "custom", "custom": inner}));
+            }
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }
