@@ -9,6 +9,7 @@
 mod clouds;
 mod dialects;
 mod failover;
+mod fuzzed;
 mod house;
 mod layers;
 mod realtime;

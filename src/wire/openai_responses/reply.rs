@@ -136,7 +136,8 @@ pub(super) fn around(heading: &Heading, status: &str, output: Vec<Value>) -> Map
     body.set("text", json!({"format": {"type": "text"}}));
     body.set("tool_choice", "auto").set("tools", json!([]));
     body.set("top_p", 1.0).set("truncation", "disabled");
-    body.set("usage", Value::Null).set("metadata", json!({}));
+    // No `usage` yet: OpenAI's document has no place for a null there, though its servers send one.
+    body.set("metadata", json!({}));
     for (name, value) in &heading.echo {
         if !value.is_null() {
             body.set(name, value.clone());
