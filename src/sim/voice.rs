@@ -347,7 +347,9 @@ fn example(schema: &Value, root: &Value, name: &str, prompt: &str, depth: usize)
             (0..least).map(|_| item.clone()).collect()
         }
         "integer" | "number" => {
-            schema.get("minimum").cloned().unwrap_or_else(|| json!(number(prompt)))
+            let said = json!(number(prompt));
+            let least = schema.get("minimum").filter(|least| least.as_f64() > said.as_f64());
+            least.cloned().unwrap_or(said)
         }
         "boolean" => Value::Bool(true),
         "null" => Value::Null,

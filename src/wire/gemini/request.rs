@@ -108,6 +108,15 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
             config.unknown(camel, value);
         }
     }
+    // Text alone is what anybody answers.
+    let only_text = |value: &Value| value == &json!(["TEXT"]);
+    if ["responseModalities", "response_modalities"]
+        .iter()
+        .any(|name| config.peek(name).is_some_and(only_text))
+    {
+        config.keep_spelling("responseModalities");
+        config.keep_spelling("response_modalities");
+    }
     let sampling = &mut request.sampling;
     sampling.temperature = config.number("temperature")?;
     sampling.top_p = config.number("topP")?;
