@@ -16,7 +16,8 @@ struct Meaning {
     turns: Vec<(bool, Vec<Said>)>,
     tools: Vec<(String, Option<Value>)>,
     choice: Option<String>,
-    format: Option<Option<Value>>,
+    /// A schema; `null` for any JSON.
+    format: Option<Value>,
     max_tokens: Option<u64>,
     temperature: Option<f64>,
     stop: Vec<String>,
@@ -100,8 +101,8 @@ fn meaning(request: &Request) -> Meaning {
         }),
         format: request.format.as_ref().and_then(|format| match format {
             Format::Text => None,
-            Format::Json => Some(None),
-            Format::Schema { schema, .. } => Some(Some(schema.clone())),
+            Format::Json => Some(Value::Null),
+            Format::Schema { schema, .. } => Some(schema.clone()),
         }),
         max_tokens: request.max_output_tokens,
         temperature: request.sampling.temperature.as_ref().and_then(serde_json::Number::as_f64),

@@ -17,7 +17,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn the_corpus_and_every_finding_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     for (name, decode) in decoders::DECODERS {
-        let corpus = files(&root.join("corpus").join(name));
+        // A fuzzer adds to the folder as it runs; what is kept is named so.
+        let mut corpus = files(&root.join("corpus").join(name));
+        corpus.retain(|file| file.file_name().unwrap().to_string_lossy().starts_with("seed-"));
         assert!(corpus.len() >= 10, "{name} has a corpus of {}", corpus.len());
         let findings = files(&root.join("findings"));
         let ours = findings.iter().filter(|file| {

@@ -2,6 +2,7 @@
 //! is decoded and written in the same dialect again, whatever the cuts between chunks.
 
 mod bedrock;
+mod cited;
 mod conforming;
 mod fold;
 mod gist;

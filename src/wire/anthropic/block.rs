@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::DIALECT;
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Losses, Malformed, Media, MediaKind, Outcome, Part, Shape, Signature,
-    Source, Thought,
+    Body, Call, CallKind, Citation, Losses, Malformed, Media, MediaKind, Outcome, Part, Shape,
+    Signature, Source, Thought,
 };
 
 /// A content: a string or a list of blocks.
@@ -51,8 +51,14 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
     let cache = block.take("cache_control");
     let mut signature = None;
     let mut inner = None;
+    let mut citations = Vec::new();
     let body = match kind.as_str() {
-        "text" => Body::Text(block.required_string("text")?),
+        "text" => {
+            let all = block.peek("citations").and_then(Value::as_array);
+            citations = all.into_iter().flatten().map(citation).collect();
+            block.keep_spelling("citations");
+            Body::Text(block.required_string("text")?)
+        }
         "thinking" => {
             signature = block.string("signature")?.map(|value| Signature { by: DIALECT, value });
             Body::Thought(Thought {
@@ -100,10 +106,36 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
     };
     let mut part = Part::new(body);
     part.signature = signature;
+    part.citations = citations;
     part.cache = cache;
     part.inner = inner.map(|inner| inner.finish(DIALECT)).unwrap_or_default();
     part.extra = block.finish(DIALECT);
     Ok(part)
+}
+
+pub(super) fn citation(cited: &Value) -> Citation {
+    let text = |name: &str| cited.get(name).and_then(Value::as_str).map(str::to_owned);
+    Citation {
+        url: text("url").or_else(|| text("source")),
+        title: text("title").or_else(|| text("document_title")),
+        quote: text("cited_text"),
+        span: None,
+    }
+}
+
+/// A source as one that a search found, or as a document of the caller's.
+pub(super) fn cited(citation: &Citation) -> Value {
+    let quote = citation.quote.as_deref().unwrap_or_default();
+    match &citation.url {
+        Some(url) => json!({
+            "type": "web_search_result_location", "url": url, "title": citation.title,
+            "cited_text": quote, "encrypted_index": "",
+        }),
+        None => json!({
+            "type": "char_location", "document_index": 0, "document_title": citation.title,
+            "cited_text": quote, "start_char_index": 0, "end_char_index": quote.chars().count(),
+        }),
+    }
 }
 
 fn has_plain_source(block: &Value) -> bool {
@@ -123,6 +155,9 @@ pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Va
                 return None;
             }
             block.set("type", "text").set("text", text.as_str());
+            if !at_home && !part.citations.is_empty() {
+                block.set("citations", part.citations.iter().map(cited).collect::<Vec<_>>());
+            }
         }
         Body::Refusal(text) => {
             block.set("type", "text").set("text", text.as_str());

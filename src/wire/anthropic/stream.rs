@@ -157,6 +157,10 @@ impl MessageReader {
             }
             _ => None,
         };
+        if let Some(cited) = value.get("citation") {
+            let citation = Delta::Citation(block::citation(cited));
+            out.push(Event::Delta { at: slot(index), delta: citation });
+        }
         out.push(Event::Delta { at: slot(index), delta: delta.unwrap_or(Delta::Opaque(value)) });
         Ok(())
     }

@@ -131,7 +131,9 @@ impl MessageWriter {
         }
         match &part.body {
             Body::Text(text) | Body::Refusal(text) => {
-                (Some(json!({"type": "text", "text": ""})), filled(text, Delta::Text))
+                let mut first = filled(text, Delta::Text);
+                first.extend(part.citations.iter().cloned().map(Delta::Citation));
+                (Some(json!({"type": "text", "text": ""})), first)
             }
             Body::Thought(thought) if !thought.redacted => (
                 Some(json!({"type": "thinking", "thinking": "", "signature": ""})),
@@ -159,6 +161,9 @@ impl MessageWriter {
             Delta::Arguments(text) => json!({"type": "input_json_delta", "partial_json": text}),
             Delta::Signature(signature) if signature.by == DIALECT => {
                 json!({"type": "signature_delta", "signature": signature.value})
+            }
+            Delta::Citation(citation) if !self.at_home => {
+                json!({"type": "citations_delta", "citation": block::cited(citation)})
             }
             Delta::Opaque(value) if self.at_home => value.clone(),
             _ => return,

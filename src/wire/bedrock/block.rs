@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::wire::vocab::{
-    Body, Call, CallKind, Dialect, Losses, Media, MediaKind, Outcome, Part, Signature, Source,
-    Thought,
+    Body, Call, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Signature,
+    Source, Thought,
 };
 
 /// Claude's proofs are the same wherever it runs.
@@ -157,8 +157,29 @@ pub(super) fn decode(block: &Value) -> Vec<Part> {
     if let Some(reasoning) = block.get("reasoningContent") {
         return vec![thought(reasoning)];
     }
-    let cited = block.pointer("/citationsContent/content").and_then(Value::as_array);
-    cited.into_iter().flatten().filter_map(|one| text(one, "text")).map(Part::text).collect()
+    let list = |name: &str| {
+        block.get("citationsContent").and_then(|cited| cited.get(name)).and_then(Value::as_array)
+    };
+    let mut parts: Vec<Part> = list("content")
+        .into_iter()
+        .flatten()
+        .filter_map(|one| text(one, "text"))
+        .map(Part::text)
+        .collect();
+    if let Some(part) = parts.last_mut() {
+        part.citations = list("citations").into_iter().flatten().map(citation).collect();
+    }
+    parts
+}
+
+pub(super) fn citation(cited: &Value) -> Citation {
+    let at = |path: &str| cited.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    Citation {
+        url: at("/location/web/url"),
+        title: at("/title"),
+        quote: at("/sourceContent/0/text"),
+        span: None,
+    }
 }
 
 fn thought(reasoning: &Value) -> Part {

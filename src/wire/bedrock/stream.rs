@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{error, reply};
+use super::{block, error, reply};
 use crate::wire::Reader;
 use crate::wire::frame::Frame;
 use crate::wire::vocab::{
@@ -50,8 +50,12 @@ impl ConverseReader {
                 let signature = Signature { by: Dialect::Anthropic, value };
                 out.push(Event::Delta { at, delta: Delta::Signature(signature) });
             }
+        } else if let Some(cited) = delta.get("citation") {
+            self.open(index, Body::Text(String::new()), out);
+            let citation = block::citation(cited);
+            out.push(Event::Delta { at, delta: Delta::Citation(citation) });
         } else {
-            // A citation, or what a tool of the service's own came to.
+            // What a tool of the service's own came to.
             out.push(Event::Ping);
         }
     }

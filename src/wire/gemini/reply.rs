@@ -9,7 +9,7 @@ use super::content::{self, CallNames};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Extra, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Citation, Extra, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
 };
 
 /// The word of a choice that stands for a refused prompt, which has no candidate.
@@ -79,9 +79,61 @@ fn decode_candidate(value: Value, position: usize) -> Result<Choice, Malformed> 
             Turn { shape: Shape::Absent, ..Turn::new(Role::Assistant, Vec::new()) }
         }
     };
+    let mut turn = turn;
+    if let Some(part) = turn.parts.iter_mut().rev().find(|part| matches!(part.body, Body::Text(_)))
+    {
+        part.citations = citations(object.peek("groundingMetadata"));
+    }
     let called = turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
     let finish = take_finish(&mut object, called);
     Ok(Choice { index, turn, finish, extra: object.finish(DIALECT) })
+}
+
+/// What a candidate rests on: a page for each passage that cites it, or all that were found.
+pub(super) fn citations(grounding: Option<&Value>) -> Vec<Citation> {
+    let list = |name: &str| {
+        grounding.and_then(|all| all.get(name)).and_then(Value::as_array).map(Vec::as_slice)
+    };
+    let page = |chunk: &Value, quote: Option<&str>| {
+        let page = chunk.get("web").or_else(|| chunk.get("retrievedContext"))?;
+        let text = |name: &str| page.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Citation {
+            url: text("uri"),
+            title: text("title"),
+            quote: quote.map(str::to_owned),
+            span: None,
+        })
+    };
+    let chunks = list("groundingChunks").unwrap_or_default();
+    let supports = list("groundingSupports").unwrap_or_default();
+    if supports.is_empty() {
+        return chunks.iter().filter_map(|chunk| page(chunk, None)).collect();
+    }
+    supports
+        .iter()
+        .flat_map(|support| {
+            let quote = support.pointer("/segment/text").and_then(Value::as_str);
+            let indices = support.get("groundingChunkIndices").and_then(Value::as_array);
+            indices.into_iter().flatten().filter_map(move |index| {
+                let index = usize::try_from(index.as_u64()?).ok()?;
+                page(chunks.get(index)?, quote)
+            })
+        })
+        .collect()
+}
+
+pub(super) fn grounding(citations: &[Citation]) -> Value {
+    let chunks: Vec<Value> =
+        citations.iter().map(|one| json!({"web": {"uri": one.url, "title": one.title}})).collect();
+    let supports: Vec<Value> = citations
+        .iter()
+        .enumerate()
+        .filter_map(|(index, one)| {
+            let quote = one.quote.as_deref()?;
+            Some(json!({"segment": {"text": quote}, "groundingChunkIndices": [index]}))
+        })
+        .collect();
+    json!({"groundingChunks": chunks, "groundingSupports": supports})
 }
 
 /// Vertex writes enums as integers at times.
@@ -224,6 +276,11 @@ fn encode_candidate(choice: &Choice, at_home: bool, lost: &mut Losses) -> Value 
         None => {}
     }
     candidate.set("index", choice.index);
+    let cited: Vec<Citation> =
+        choice.turn.parts.iter().flat_map(|part| part.citations.iter().cloned()).collect();
+    if !cited.is_empty() && !at_home {
+        candidate.set("groundingMetadata", grounding(&cited));
+    }
     choice.extra.write_quietly(&mut candidate.0, DIALECT);
     for name in ["index", "content"] {
         if candidate.0.get(name).is_some_and(Value::is_null) {

@@ -11,7 +11,7 @@ use crate::base::Error;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::frame::sse::{self, Frame};
 use crate::wire::vocab::{
-    Body, Delta, Event, Extra, Finish, Losses, Malformed, Part, Scope, Slot, Stop, Usage,
+    Body, Citation, Delta, Event, Extra, Finish, Losses, Malformed, Part, Scope, Slot, Stop, Usage,
 };
 use crate::wire::{Heading, Reader, Tapped, Writer};
 
@@ -90,6 +90,14 @@ impl ContentReader {
             if !extra.is_empty() {
                 out.push(Event::Extra { scope: Scope::Turn(choice), extra });
             }
+        }
+        if let (Some((false, part)), Some(grounding)) =
+            (open.current, object.peek("groundingMetadata"))
+        {
+            out.extend(reply::citations(Some(grounding)).into_iter().map(|one| Event::Delta {
+                at: Slot { choice, part },
+                delta: Delta::Citation(one),
+            }));
         }
         let finish = reply::take_finish(&mut object, open.called);
         let extra = object.finish(DIALECT);
@@ -195,6 +203,7 @@ pub(super) struct ContentWriter {
     finishes: Vec<(u64, Finish)>,
     usage: Option<Usage>,
     choice_extras: Vec<(u64, Extra)>,
+    citations: Vec<(u64, Citation)>,
     at_home: bool,
 }
 
@@ -207,6 +216,7 @@ impl ContentWriter {
             finishes: Vec::new(),
             usage: None,
             choice_extras: Vec::new(),
+            citations: Vec::new(),
             at_home: false,
         }
     }
@@ -252,6 +262,14 @@ impl Writer for ContentWriter {
                         self.heading.model.clone_from(model);
                     }
                 }
+                Event::PartOpen { at, part } if !part.citations.is_empty() => {
+                    self.citations
+                        .extend(part.citations.iter().map(|one| (at.choice, one.clone())));
+                    if let Some(value) = content::encode_part(part, true, &names, &mut lost) {
+                        put(at.choice, value);
+                    }
+                    self.open.push((*at, false));
+                }
                 Event::PartOpen { at, part } => match &part.body {
                     Body::Call(_) => self.calls.push((*at, part.clone())),
                     Body::Text(_) | Body::Refusal(_) | Body::Thought(_) => {
@@ -268,6 +286,9 @@ impl Writer for ContentWriter {
                         }
                     }
                 },
+                Event::Delta { at, delta: Delta::Citation(citation) } => {
+                    self.citations.push((at.choice, citation.clone()));
+                }
                 Event::Delta { at, delta } => {
                     let thought = self.open.iter().rev().find(|(slot, _)| slot == at);
                     match (delta, thought) {
@@ -349,6 +370,15 @@ impl Writer for ContentWriter {
                 candidate.set("content", json!({"role": "model", "parts": [{"text": ""}]}));
                 candidate.set("finishReason", reply::finish_word(finish));
                 candidate.set("index", *choice);
+                let cited: Vec<Citation> = self
+                    .citations
+                    .iter()
+                    .filter(|(by, _)| by == choice && !self.at_home)
+                    .map(|(_, one)| one.clone())
+                    .collect();
+                if !cited.is_empty() {
+                    candidate.set("groundingMetadata", reply::grounding(&cited));
+                }
                 if let Some((_, extra)) =
                     self.choice_extras.iter().find(|(known, _)| known == choice)
                 {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::DIALECT;
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, Turn,
+    Body, Call, CallKind, Citation, Losses, Malformed, Media, MediaKind, Outcome, Part, Role,
+    Shape, Signature, Source, Thought, Turn,
 };
 
 pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
@@ -111,6 +111,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
         return Err(Malformed::wrong_type(path, "an object", type_name(&value)));
     }
     let mut object = Object::of(value, path)?;
+    let mut citations = Vec::new();
     let body = match kind.as_str() {
         "refusal" => {
             object.take("type");
@@ -138,12 +139,42 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
         _ => {
             // Which of its names a text goes by depends on whose it is.
             object.keep_spelling("type");
+            let all = object.peek("annotations").and_then(Value::as_array);
+            citations = all.into_iter().flatten().filter_map(citation).collect();
+            object.keep_spelling("annotations");
             Body::Text(object.required_string("text")?)
         }
     };
     let mut part = Part::new(body);
+    part.citations = citations;
     part.extra = object.finish(DIALECT);
     Ok(part)
+}
+
+pub(super) fn citation(annotation: &Value) -> Option<Citation> {
+    let text = |name: &str| annotation.get(name).and_then(Value::as_str).map(str::to_owned);
+    let number = |name: &str| annotation.get(name).and_then(Value::as_u64);
+    match annotation.get("type").and_then(Value::as_str)? {
+        "url_citation" => Some(Citation {
+            url: text("url"),
+            title: text("title"),
+            quote: None,
+            span: number("start_index").zip(number("end_index")),
+        }),
+        "file_citation" => Some(Citation { title: text("filename"), ..Citation::default() }),
+        _ => None,
+    }
+}
+
+pub(super) fn annotation(citation: &Citation, said: &str) -> Value {
+    let title = citation.title.as_deref().unwrap_or_default();
+    match &citation.url {
+        Some(url) => {
+            let (start, end) = citation.span_in(said);
+            json!({"type": "url_citation", "url": url, "title": title, "start_index": start, "end_index": end})
+        }
+        None => json!({"type": "file_citation", "file_id": "", "filename": title, "index": 0}),
+    }
 }
 
 fn source_of(url: String) -> (Source, Option<String>) {

@@ -177,6 +177,13 @@ impl Reader for ResponseReader {
                 }
                 self.feed(at, Delta::Text(delta()), out);
             }
+            "response.output_text.annotation.added" => {
+                let citation = event.get("annotation").and_then(item::citation);
+                out.extend(citation.map(|citation| Event::Delta {
+                    at: slot(&event),
+                    delta: Delta::Citation(citation),
+                }));
+            }
             "response.reasoning_summary_part.added" => {
                 self.summaries += 1;
                 if self.summaries > 1 {

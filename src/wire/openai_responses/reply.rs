@@ -234,7 +234,11 @@ pub(super) fn item_id(prefix: &str, id: &str, index: usize) -> String {
 pub(super) fn content(part: &Part) -> Option<Value> {
     match &part.body {
         Body::Text(text) => {
-            Some(json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []}))
+            let annotations: Vec<Value> =
+                part.citations.iter().map(|one| item::annotation(one, text)).collect();
+            Some(
+                json!({"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}),
+            )
         }
         Body::Refusal(text) => Some(json!({"type": "refusal", "refusal": text})),
         _ => None,

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{error, reply};
+use super::{error, item, reply};
 use crate::base::Error;
 use crate::wire::frame::sse;
 use crate::wire::vocab::{
@@ -129,6 +129,9 @@ impl ResponseWriter {
                 if !first.is_empty() {
                     self.add_delta(at, &Delta::Text(first), out);
                 }
+                for citation in &part.citations {
+                    self.add_delta(at, &Delta::Citation(citation.clone()), out);
+                }
             }
             Body::Thought(thought) => {
                 self.close_items(out);
@@ -209,6 +212,20 @@ impl ResponseWriter {
                         rest.insert("logprobs".to_owned(), json!([]));
                     }
                     event = Some((kind, rest));
+                }
+                (
+                    Kind::Message { content, open: Some((slot, part)) },
+                    Delta::Citation(citation),
+                ) if *slot == at => {
+                    let Body::Text(said) = &part.body else { return };
+                    let annotation = item::annotation(citation, said);
+                    let rest = json!({
+                        "content_index": content.len(),
+                        "annotation_index": part.citations.len(),
+                        "annotation": annotation,
+                    });
+                    part.citations.push(citation.clone());
+                    event = Some(("response.output_text.annotation.added", with(&place, rest)));
                 }
                 (Kind::Thought { at: slot, part }, Delta::Text(more)) if *slot == at => {
                     if let Body::Thought(thought) = &mut part.body {

@@ -1,6 +1,8 @@
 //! A stream: what happens, in order, and what it adds up to.
 
-use super::{Body, Choice, Extra, Fault, Finish, Part, Reply, Role, Shape, Signature, Turn, Usage};
+use super::{
+    Body, Choice, Citation, Extra, Fault, Finish, Part, Reply, Role, Shape, Signature, Turn, Usage,
+};
 use serde_json::Value;
 
 /// A part of one choice, numbered as its dialect numbers them; parts may interleave.
@@ -64,6 +66,8 @@ pub enum Delta {
     CallName(String),
     CallId(String),
     Signature(Signature),
+    /// A source of the text.
+    Citation(Citation),
     /// Only its own dialect knows.
     Opaque(Value),
 }
@@ -185,6 +189,7 @@ fn extend(part: &mut Part, delta: &Delta) {
         }
         (Delta::CallName(name), Body::Call(call)) => call.name.push_str(name),
         (Delta::CallId(id), Body::Call(call)) => call.id = Some(id.clone()),
+        (Delta::Citation(citation), _) => part.citations.push(citation.clone()),
         (Delta::Signature(more), _) => match &mut part.signature {
             Some(signature) => signature.value.push_str(&more.value),
             none => *none = Some(more.clone()),

@@ -21,8 +21,8 @@ pub use fault::{Fault, FaultKind, Malformed, Retry};
 pub use loss::{Loss, Losses};
 pub use name::{Dialect, Protocol};
 pub use part::{
-    Body, Call, CallKind, Media, MediaKind, Outcome, Part, Role, Shape, Signature, Source, Thought,
-    Turn,
+    Body, Call, CallKind, Citation, Media, MediaKind, Outcome, Part, Role, Shape, Signature,
+    Source, Thought, Turn,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{Effort, Format, Head, Reasoning, Request, Sampling, Span};

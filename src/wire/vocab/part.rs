@@ -55,6 +55,8 @@ pub struct Part {
     pub body: Body,
     /// The maker's proof of a thought, or of the thinking behind a call or a text.
     pub signature: Option<Signature>,
+    /// What a text rests on. In its own dialect the spelled members say the same.
+    pub citations: Vec<Citation>,
     /// Anthropic's `cache_control`, which chat clients send as an extension too.
     pub cache: Option<Value>,
     pub extra: Extra,
@@ -65,12 +67,46 @@ pub struct Part {
 impl Part {
     #[must_use]
     pub fn new(body: Body) -> Self {
-        Self { body, signature: None, cache: None, extra: Extra::NONE, inner: Extra::NONE }
+        Self {
+            body,
+            signature: None,
+            citations: Vec::new(),
+            cache: None,
+            extra: Extra::NONE,
+            inner: Extra::NONE,
+        }
     }
 
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(Body::Text(text.into()))
+    }
+}
+
+/// A source of something that was said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Citation {
+    /// A page; `None` for a document of the caller's own.
+    pub url: Option<String>,
+    pub title: Option<String>,
+    /// What the source says, or what of the answer rests on it.
+    pub quote: Option<String>,
+    /// Which characters of the answer's text rest on it.
+    pub span: Option<(u64, u64)>,
+}
+
+impl Citation {
+    /// Which characters of `text` rest on it, as well as can be told; none, if it cannot.
+    #[must_use]
+    pub fn span_in(&self, text: &str) -> (u64, u64) {
+        self.span.unwrap_or_else(|| {
+            let quote = self.quote.as_deref().filter(|quote| !quote.is_empty());
+            let found = quote.and_then(|quote| Some((text.find(quote)?, quote)));
+            found.map_or((0, 0), |(at, quote)| {
+                let start = text.get(..at).unwrap_or_default().chars().count() as u64;
+                (start, start + quote.chars().count() as u64)
+            })
+        })
     }
 }
 

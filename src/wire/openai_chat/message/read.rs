@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::DIALECT;
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Dialect, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, Turn,
+    Body, Call, CallKind, Citation, Dialect, Malformed, Media, MediaKind, Outcome, Part, Role,
+    Shape, Signature, Source, Thought, Turn,
 };
 
 pub(in crate::wire::openai_chat) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
@@ -72,9 +72,31 @@ fn decode_as(role: Role, mut message: Object) -> Result<Turn, Malformed> {
             parts.push(Part::new(Body::Refusal(refusal)));
         }
         decode_calls(&mut message, &mut parts)?;
+        cite(&mut message, &mut parts);
         sign_text(&mut message, &mut parts);
     }
     Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })
+}
+
+/// Sources stand beside the text.
+fn cite(message: &mut Object, parts: &mut [Part]) {
+    let said = parts.iter_mut().find(|part| matches!(part.body, Body::Text(_)));
+    if let (Some(part), Some(all)) = (said, message.peek("annotations").and_then(Value::as_array)) {
+        part.citations = all.iter().filter_map(citation).collect();
+        message.keep_spelling("annotations");
+    }
+}
+
+pub(in crate::wire::openai_chat) fn citation(annotation: &Value) -> Option<Citation> {
+    let cited = annotation.get("url_citation")?;
+    let text = |name: &str| cited.get(name).and_then(Value::as_str).map(str::to_owned);
+    let number = |name: &str| cited.get(name).and_then(Value::as_u64);
+    Some(Citation {
+        url: text("url"),
+        title: text("title"),
+        quote: None,
+        span: number("start_index").zip(number("end_index")),
+    })
 }
 
 fn decode_content(message: &mut Object) -> Result<(Shape, Vec<Part>), Malformed> {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::DIALECT;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Body, CallKind, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape, Signature,
-    Source, Thought, Turn,
+    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape,
+    Signature, Source, Thought, Turn,
 };
 
 /// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
@@ -174,6 +174,17 @@ fn encode_assistant(
         }
     }
     encode_thoughts(parts, message);
+    let cited: Vec<Value> = content
+        .iter()
+        .filter_map(|part| match &part.body {
+            Body::Text(text) => Some((part, text)),
+            _ => None,
+        })
+        .flat_map(|(part, text)| part.citations.iter().filter_map(|one| annotation(one, text)))
+        .collect();
+    if !cited.is_empty() {
+        message.set("annotations", cited);
+    }
     if let Some(signature) = content.iter().find_map(|part| part.signature.as_ref())
         && signature.by == Dialect::Gemini
     {
@@ -197,6 +208,15 @@ fn encode_assistant(
     if !calls.is_empty() {
         message.set("tool_calls", calls);
     }
+}
+
+/// A source as chat has it: pages only.
+pub(in crate::wire::openai_chat) fn annotation(citation: &Citation, said: &str) -> Option<Value> {
+    let url = citation.url.as_deref()?;
+    let (start, end) = citation.span_in(said);
+    let title = citation.title.as_deref().unwrap_or_default();
+    Some(json!({"type": "url_citation", "url_citation":
+        {"url": url, "title": title, "start_index": start, "end_index": end}}))
 }
 
 fn joined_text(parts: &[&Part]) -> String {

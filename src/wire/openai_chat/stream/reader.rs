@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::super::{DIALECT, reply};
+use super::super::{DIALECT, message, reply};
 use super::DONE;
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Delta, Dialect, Event, Extra, Finish, Malformed, Part, Scope, Signature,
-    Slot, Stop, Thought,
+    Body, Call, CallKind, Citation, Delta, Dialect, Event, Extra, Finish, Malformed, Part, Scope,
+    Signature, Slot, Stop, Thought,
 };
 use crate::wire::{Reader, Tapped};
 
@@ -22,6 +22,8 @@ struct Open {
     next: u64,
     /// The part that takes plain deltas now.
     current: Option<(Flow, u64)>,
+    /// Sources that came before the text that rests on them.
+    cited: Vec<Citation>,
     calls: Vec<(u64, u64)>,
     finish: Option<Finish>,
 }
@@ -141,7 +143,11 @@ impl Open {
                         Body::Thought(Thought { spelled, ..Thought::default() })
                     }
                 };
-                out.push(Event::PartOpen { at, part: Part::new(body) });
+                let mut part = Part::new(body);
+                if flow == Flow::Text {
+                    part.citations = std::mem::take(&mut self.cited);
+                }
+                out.push(Event::PartOpen { at, part });
                 self.current = Some((flow, at.part));
                 at.part
             }
@@ -234,6 +240,16 @@ impl Open {
                 "arguments": legacy.take("arguments").unwrap_or_default(),
             }});
             self.read_call(choice, call, out)?;
+        }
+        let all = delta.peek("annotations").and_then(Value::as_array);
+        for citation in all.into_iter().flatten().filter_map(message::citation) {
+            match self.current {
+                Some((Flow::Text, part)) => {
+                    let delta = Delta::Citation(citation);
+                    out.push(Event::Delta { at: Slot { choice, part }, delta });
+                }
+                _ => self.cited.push(citation),
+            }
         }
         let extra = delta.finish(DIALECT);
         if !extra.is_empty() {

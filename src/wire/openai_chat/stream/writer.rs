@@ -12,7 +12,8 @@ use crate::wire::frame::json::Builder;
 use crate::wire::frame::sse::{self};
 use crate::wire::openai_error as error;
 use crate::wire::vocab::{
-    Body, CallKind, Delta, Dialect, Event, Extra, Part, Scope, Signature, Slot, Thought, Usage,
+    Body, CallKind, Citation, Delta, Dialect, Event, Extra, Part, Scope, Signature, Slot, Thought,
+    Usage,
 };
 use crate::wire::{Heading, Writer};
 
@@ -131,6 +132,14 @@ impl Pending {
         extra.write_quietly(delta, DIALECT);
         if let (Some(text), Some(Value::Array(items))) = (text, delta.get_mut("content")) {
             items.push(json!({"type": "text", "text": text}));
+        }
+    }
+
+    fn cite(&mut self, choice: u64, citation: &Citation, said: &str) {
+        let Some(annotation) = message::annotation(citation, said) else { return };
+        match self.of(choice).1.entry("annotations").or_insert_with(|| json!([])) {
+            Value::Array(all) => all.push(annotation),
+            other => *other = json!([annotation]),
         }
     }
 
@@ -266,6 +275,10 @@ impl ChatWriter {
         let kind = match &part.body {
             Body::Text(text) => {
                 pending.append(at.choice, "content", text);
+                // Its own dialect's stand in the chunk that they came in.
+                if !self.from_chat {
+                    part.citations.iter().for_each(|one| pending.cite(at.choice, one, text));
+                }
                 WrittenKind::Text
             }
             Body::Refusal(text) => {
@@ -324,9 +337,13 @@ impl ChatWriter {
     }
 
     fn add_delta(&mut self, at: Slot, delta: &Delta, pending: &mut Pending) {
+        let abroad = !self.from_chat;
         let Some(written) = self.written(at) else { return };
         match (delta, &mut written.kind) {
             (Delta::Text(text), WrittenKind::Text) => pending.append(at.choice, "content", text),
+            (Delta::Citation(one), WrittenKind::Text) if abroad => {
+                pending.cite(at.choice, one, "");
+            }
             (Delta::Text(text), WrittenKind::Refusal) => pending.append(at.choice, "refusal", text),
             (Delta::Text(text), WrittenKind::Thought(thought)) if !thought.spelled => {
                 thought.text.push_str(text);
