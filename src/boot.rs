@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +12,18 @@ use actix_web::{HttpServer, web};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::admit::identity::REVISION_INTERVAL;
-use crate::admit::{Identities, Plans, keys};
+use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, keys};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::{
     self, Auth, AwsCredential, Catalogue, DeploymentEntry, ProviderEntry, Sources,
 };
+use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
 use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
+use crate::ledger::{Counter, Journal, Tariff};
 use crate::router::Heuristic;
-use crate::store::{Store, StoreError};
+use crate::store::{AllowanceOf, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Transport, Upstream};
 use crate::wire::vocab::{Dialect, Protocol};
@@ -195,6 +198,7 @@ fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
                 provider: place(dialect).0.to_owned(),
                 model: None,
                 usd_per_million: price,
+                usd_per_image: None,
             }]);
             sources.models.push(model);
         }
@@ -235,20 +239,36 @@ pub async fn serve(
     }
     // A worker that could not make its client would answer nothing: find out before there are any.
     Transport::new(&limits)?;
-    for name in config.plans.iter().filter(|(_, plan)| plan.asks_for_limits()).map(|(name, _)| name)
-    {
-        tracing::warn!(plan = %name, "limits of plans are not enforced by this version");
-    }
-    if config.redis.url.is_some() {
-        tracing::warn!("redis.url is not used by this version");
-    }
     let clock = Clock::System;
-    let plans = Arc::new(plans);
+    plans.change(&changed_plans(&store).await?);
+    let journal = Journal::open(
+        journal_folder(&config),
+        config.ledger.durability,
+        store.clone(),
+        allowances(&plans),
+    )
+    .await?;
+    let redis = match &config.redis.url {
+        Some(url) => {
+            let opened = cluster::Shared::open(url, clock);
+            Some(opened.map_err(|why| format!("redis.url cannot be used: {why}"))?)
+        }
+        None => None,
+    };
+    let counting = Counting {
+        local: Memory::default(),
+        redis: redis.clone(),
+        journal: journal.clone(),
+        tariff: Arc::new(config.credits.clone()),
+    };
     let shared = Shared {
         health: Arc::new(HealthBoard::new(catalogue.deployment_count())),
         catalogue: Arc::new(catalogue),
-        identities: Identities::new(store.clone(), Arc::clone(&plans), clock, admin.as_ref()),
-        plans,
+        identities: Identities::new(store.clone(), plans.clone(), clock, admin.as_ref()),
+        plans: plans.clone(),
+        journal: journal.clone(),
+        redis,
+        baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
         predictor: Arc::new(Heuristic),
         metrics: Metrics::new()?,
@@ -265,7 +285,7 @@ pub async fn serve(
         },
         public_url: config.server.public_url.clone(),
     };
-    watch_identities(shared.identities.clone());
+    watch_identities(shared.identities.clone(), store.clone(), plans);
     sweep(store, clock);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
 
@@ -276,7 +296,7 @@ pub async fn serve(
         .unwrap_or(1)
         .max(1);
     let server = HttpServer::new(move || {
-        let app = worker(shared.clone());
+        let app = worker(shared.clone(), &counting);
         actix_web::App::new().configure(move |routes| match app {
             Ok(app) => {
                 routes.app_data(web::Data::new(app));
@@ -296,6 +316,8 @@ pub async fn serve(
     .listen(listener)?
     .run();
     server.await?;
+    // The last of what was delivered goes into the store before we do.
+    journal.close(config.server.shutdown_grace.0).await;
     if let Some(simulation) = simulation {
         simulation.stop(false).await;
     }
@@ -311,7 +333,45 @@ fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensio
     }
 }
 
-fn worker(shared: Shared) -> Result<App, Failure> {
+/// Where requests are counted: what every worker's counter is made of.
+#[derive(Clone)]
+struct Counting {
+    local: Memory,
+    redis: Option<cluster::Shared>,
+    journal: Journal,
+    tariff: Arc<Tariff>,
+}
+
+/// Beside the SQLite file, or else in the working directory.
+fn journal_folder(config: &Config) -> PathBuf {
+    if let Some(folder) = &config.ledger.folder {
+        return folder.clone();
+    }
+    let file = config.store.url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    let file =
+        file.and_then(|path| path.split('?').next()).filter(|path| !path.contains(":memory:"));
+    PathBuf::from(format!("{}.ledger", file.unwrap_or("optimux")))
+}
+
+/// What a plan gives for a period, for whoever opens one.
+#[must_use]
+pub fn allowances(plans: &Plans) -> AllowanceOf {
+    let plans = plans.clone();
+    Arc::new(move |plan, own| plans.held_to(plan, own).and_then(|plan| plan.credits))
+}
+
+/// Plans that an administrator made or changed.
+async fn changed_plans(
+    store: &Store,
+) -> Result<std::collections::BTreeMap<String, PlanEntry>, Failure> {
+    let mut changed = std::collections::BTreeMap::new();
+    for (name, terms) in store.changed_plans().await? {
+        changed.insert(name, serde_json::from_str(&terms)?);
+    }
+    Ok(changed)
+}
+
+fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
     let upstream = Upstream {
         transport: Transport::new(&shared.limits)?,
         health: Arc::clone(&shared.health),
@@ -321,19 +381,38 @@ fn worker(shared: Shared) -> Result<App, Failure> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)?;
     let dice = Dice::seeded(u64::from_le_bytes(seed));
-    Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice) })
+    let quota = match &counting.redis {
+        Some(redis) => Quota::Shared(cluster::Redis::new(redis.clone())),
+        None => Quota::Local(counting.local.clone()),
+    };
+    let counter = Rc::new(Counter {
+        quota,
+        journal: counting.journal.clone(),
+        tariff: Arc::clone(&counting.tariff),
+        clock: shared.clock,
+    });
+    Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }
 
 /// Looks for changes of keys and accounts, made on whichever node.
-fn watch_identities(identities: Identities) {
+fn watch_identities(identities: Identities, store: Store, plans: Plans) {
     // Nothing waits for it at shutdown: it only reads.
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(REVISION_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if let Err(why) = identities.refresh().await {
-                tracing::warn!(%why, "changes of keys cannot be looked for");
+            match identities.has_changed().await {
+                Ok(false) => {}
+                // Plans first: whoever is asked for anew is held to them.
+                Ok(true) => {
+                    match changed_plans(&store).await {
+                        Ok(changed) => plans.change(&changed),
+                        Err(why) => tracing::error!(%why, "changes of plans cannot be read"),
+                    }
+                    identities.forget();
+                }
+                Err(why) => tracing::warn!(%why, "changes of keys cannot be looked for"),
             }
         }
     });
@@ -377,8 +456,10 @@ async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<Str
     );
     if shared.store.accounts().await?.is_empty() {
         let now = shared.clock.now();
-        let account = keys::create_account(&shared.store, "first", "free", now).await?;
-        let issued = keys::issue(&shared.store, account.id.as_str(), "first", now).await?;
+        let account = keys::create_account(&shared.store, "first", "free", None, now).await?;
+        let issued =
+            keys::issue(&shared.store, account.id.as_str(), "first", &KeyTerms::default(), now)
+                .await?;
         let key = issued.secret.expose_secret();
         // Writing to a String cannot fail.
         let _infallible = write!(

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::admit::plan::PlanEntry;
 use crate::catalogue::{ModelEntry, ProviderEntry};
+use crate::ledger::{Durability, Tariff};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub images: Images,
     pub realtime: Realtime,
     pub plans: BTreeMap<String, PlanEntry>,
+    pub credits: Tariff,
+    pub ledger: Ledger,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -71,7 +74,7 @@ impl Default for Store {
     }
 }
 
-/// Where nodes agree. Read, and not used by anything yet.
+/// Where nodes agree on limits. Without it each process counts for itself.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
@@ -151,6 +154,18 @@ impl Default for Realtime {
             max_duration: Seconds(Duration::from_secs(3_600)),
         }
     }
+}
+
+/// How what was delivered is written down.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// When a settlement counts as safe, before which the last byte of its answer does not leave.
+    pub durability: Durability,
+    /// Where the journal's files are; beside the SQLite file, if not given.
+    pub folder: Option<PathBuf>,
+    /// The model that savings are told against.
+    pub baseline_model: Option<String>,
 }
 
 /// A duration: `30`, `"30s"`, `"250ms"`, `"5m"`, `"12h"` or `"30d"`.

@@ -10,10 +10,12 @@ pub mod http;
 pub mod gateway;
 
 pub mod admit;
+pub mod ledger;
 pub mod platform;
 pub mod sim;
 
 pub mod catalogue;
+pub mod cluster;
 pub mod router;
 pub mod store;
 pub mod telemetry;

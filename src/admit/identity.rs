@@ -9,21 +9,54 @@ use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::plan::{Plan, Plans};
+use super::terms::{KeyTerms, Scope};
+use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::{KEY_PREFIX, KeyHash};
 use crate::base::{Error, Kind};
-use crate::store::{Store, StoreError};
+use crate::catalogue::Model;
+use crate::cluster::{Limits, Terms};
+use crate::ledger::Funds;
+use crate::store::{Owner, Store, StoreError};
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub account: AccountId,
     pub key: KeyId,
+    /// The account's plan, with what the account has of its own.
     pub plan: Arc<Plan>,
     pub admin: bool,
-    /// When the key stops being good, while a rotation overlaps.
+    /// What the account and the key are held to.
+    pub terms: Arc<Terms>,
+    rights: KeyTerms,
+    /// When the key stops being good: it expires, or was rotated.
     until: Option<Timestamp>,
+    /// The period whose credits the terms speak of.
+    period: Period,
+}
+
+impl Caller {
+    /// The model is in the plan, and the key is for it.
+    #[must_use]
+    pub fn may_use(&self, model: &Model) -> bool {
+        self.plan.allows(model.tier) && self.rights.may_use(&model.id)
+    }
+
+    /// # Errors
+    /// [`Kind::Forbidden`] when the key is not for this part of the surface.
+    pub fn must_be_for(&self, scope: Scope) -> Result<(), Error> {
+        if self.rights.may(scope) {
+            return Ok(());
+        }
+        let text = format!("This API key is not for {}.", scope.as_str());
+        Err(Error::new(Kind::Forbidden, text).coded("missing_scope"))
+    }
+
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// Every node looks for changes this often.
@@ -35,22 +68,19 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 pub struct Identities {
     store: Store,
-    plans: Arc<Plans>,
+    plans: Plans,
     clock: Clock,
     admin: Option<KeyHash>,
     /// `None` = there is no such key.
     known: Cache<KeyHash, Option<Arc<Caller>>>,
     revision: Arc<AtomicI64>,
+    /// How often everything was forgotten.
+    changes: Arc<AtomicI64>,
 }
 
 impl Identities {
     #[must_use]
-    pub fn new(
-        store: Store,
-        plans: Arc<Plans>,
-        clock: Clock,
-        admin: Option<&SecretString>,
-    ) -> Self {
+    pub fn new(store: Store, plans: Plans, clock: Clock, admin: Option<&SecretString>) -> Self {
         Self {
             store,
             plans,
@@ -58,6 +88,7 @@ impl Identities {
             admin: admin.map(|key| KeyHash::of(key.expose_secret())),
             known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
             revision: Arc::new(AtomicI64::new(-1)),
+            changes: Arc::default(),
         }
     }
 
@@ -76,33 +107,42 @@ impl Identities {
         if !key.starts_with(KEY_PREFIX) {
             return Err(Error::invalid_key());
         }
+        let now = self.clock.now();
+        let period = Period::of(now);
         let found = match self.known.get(&hash) {
-            Some(found) => found,
-            None => self.look_up(hash).await?,
+            // A new period has other credits.
+            Some(found) if found.as_ref().is_none_or(|caller| caller.period == period) => found,
+            _ => self.look_up(hash).await?,
         };
-        match found {
-            Some(caller) if caller.until.is_none_or(|until| self.clock.now() < until) => Ok(caller),
-            _ => Err(Error::invalid_key()),
-        }
+        found.filter(|caller| caller.is_good(now)).ok_or_else(Error::invalid_key)
     }
 
     fn administrator(&self) -> Result<Arc<Caller>, Error> {
         let plan = self
             .plans
             .get("enterprise")
-            .cloned()
             .ok_or_else(|| Error::internal("the enterprise plan is missing"))?;
+        let (account, key) = (AccountId::stored("acct_admin"), KeyId::stored("key_admin"));
+        let terms = Terms {
+            account: account.clone(),
+            key: key.clone(),
+            limits: Limits { credits: plan.credits, ..plan.limits.clone() },
+            key_limits: None,
+        };
         Ok(Arc::new(Caller {
-            account: AccountId::stored("acct_admin"),
-            key: KeyId::stored("key_admin"),
+            account,
+            key,
             plan,
             admin: true,
+            terms: Arc::new(terms),
+            rights: KeyTerms::default(),
             until: None,
+            period: Period::of(self.clock.now()),
         }))
     }
 
     async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Caller>>, Error> {
-        let revision = self.revision.load(Ordering::Acquire);
+        let changes = self.changes.load(Ordering::Acquire);
         let owner = self.store.owner(hash).await.map_err(Error::internal)?;
         let now = self.clock.now();
         let found = match owner {
@@ -114,48 +154,71 @@ impl Identities {
                 .coded("account_suspended"));
             }
             Some(owner) if owner.revoked.is_none_or(|at| now < at) => {
-                let plan = self
-                    .plans
-                    .get(&owner.plan)
-                    .or_else(|| self.plans.get("free"))
-                    .cloned()
-                    .ok_or_else(|| Error::internal("no plan for the account"))?;
-                Some(Arc::new(Caller {
-                    account: owner.account,
-                    key: owner.key,
-                    plan,
-                    admin: false,
-                    until: owner.revoked,
-                }))
+                Some(Arc::new(self.caller(owner, Period::of(now)).await?))
             }
             _ => None,
         };
         // An answer that was read before a change must not outlive it.
-        if self.revision.load(Ordering::Acquire) == revision {
+        if self.changes.load(Ordering::Acquire) == changes {
             self.known.insert(hash, found.clone());
         }
         Ok(found)
     }
 
-    /// Forgets everything if any key or account has changed since the last look.
+    /// What the store knows of a key's owner, as requests need it.
+    async fn caller(&self, owner: Owner, period: Period) -> Result<Caller, Error> {
+        let plan = self
+            .plans
+            .held_to(&owner.plan, owner.limits.as_deref())
+            .ok_or_else(|| Error::internal("no plan for the account"))?;
+        let rights: KeyTerms = owner
+            .terms
+            .as_deref()
+            .map_or_else(|| Ok(KeyTerms::default()), serde_json::from_str)
+            .map_err(Error::internal)?;
+        let mut balances =
+            self.store.balances(owner.account.clone()).await.map_err(Error::internal)?;
+        let open = balances.iter_mut().find(|balance| balance.period == period);
+        if let Some(open) = open.filter(|open| open.allowance != plan.credits) {
+            // The plan gives something else than when the period was opened.
+            self.store
+                .change_allowance(owner.account.clone(), period, plan.credits, self.clock.now())
+                .await
+                .map_err(Error::internal)?;
+            open.allowance = plan.credits;
+        }
+        let credits = Funds::of(&balances, period, plan.credits).total();
+        let terms = Terms {
+            account: owner.account.clone(),
+            key: owner.key.clone(),
+            limits: Limits { credits, ..plan.limits.clone() },
+            key_limits: rights.limits(),
+        };
+        let until = [owner.revoked, rights.expires()].into_iter().flatten().min();
+        Ok(Caller {
+            account: owner.account,
+            key: owner.key,
+            plan,
+            admin: false,
+            terms: Arc::new(terms),
+            rights,
+            until,
+            period,
+        })
+    }
+
+    /// Whether any key, account or plan has changed since the last look.
     ///
     /// # Errors
     /// When the store fails; what is remembered stays good until its time is up.
-    pub async fn refresh(&self) -> Result<(), StoreError> {
-        match self.store.identity_revision().await {
-            Ok(revision) => {
-                if self.revision.swap(revision, Ordering::AcqRel) != revision {
-                    self.known.invalidate_all();
-                }
-                Ok(())
-            }
-            Err(why) => Err(why),
-        }
+    pub async fn has_changed(&self) -> Result<bool, StoreError> {
+        let revision = self.store.identity_revision().await?;
+        Ok(self.revision.swap(revision, Ordering::AcqRel) != revision)
     }
 
-    /// Forgets everything now: a change was made through this node.
+    /// Forgets everything: something has changed, maybe through this node.
     pub fn forget(&self) {
-        self.revision.store(-1, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.known.invalidate_all();
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::terms::KeyTerms;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::{KeyHash, key_hint, new_key};
@@ -19,6 +20,8 @@ pub enum KeyError {
     NoAccount(String),
     #[error("there is no key '{0}'")]
     NoKey(String),
+    #[error("the key's terms cannot be read or written: {0}")]
+    Terms(serde_json::Error),
 }
 
 /// A key as it is shown, once.
@@ -36,6 +39,7 @@ pub async fn create_account(
     store: &Store,
     name: &str,
     plan: &str,
+    limits: Option<String>,
     now: Timestamp,
 ) -> Result<Account, KeyError> {
     let account = Account {
@@ -44,6 +48,7 @@ pub async fn create_account(
         plan: plan.to_owned(),
         created: now,
         suspended: None,
+        limits,
     };
     store.create_account(account.clone()).await?;
     Ok(account)
@@ -57,6 +62,7 @@ pub async fn issue(
     store: &Store,
     account: &str,
     name: &str,
+    terms: &KeyTerms,
     now: Timestamp,
 ) -> Result<Issued, KeyError> {
     let account =
@@ -69,9 +75,39 @@ pub async fn issue(
         hint: key_hint(&secret),
         created: now,
         revoked: None,
+        terms: written(terms)?,
     };
     store.create_key(key.clone(), KeyHash::of(secret.expose_secret())).await?;
     Ok(Issued { key, secret })
+}
+
+/// Terms as the store keeps them; nothing for none.
+fn written(terms: &KeyTerms) -> Result<Option<String>, KeyError> {
+    if *terms == KeyTerms::default() {
+        return Ok(None);
+    }
+    serde_json::to_string(terms).map(Some).map_err(KeyError::Terms)
+}
+
+/// What a key may do, as the store has it.
+///
+/// # Errors
+/// When what is there cannot be read.
+pub fn terms_of(key: &Key) -> Result<KeyTerms, KeyError> {
+    let terms = key.terms.as_deref().map_or_else(|| Ok(KeyTerms::default()), serde_json::from_str);
+    terms.map_err(KeyError::Terms)
+}
+
+/// Gives a key other terms.
+///
+/// # Errors
+/// When there is no such key, or the store fails.
+pub async fn change(store: &Store, id: &str, terms: &KeyTerms) -> Result<(), KeyError> {
+    if store.change_key(KeyId::stored(id), written(terms)?).await? {
+        Ok(())
+    } else {
+        Err(KeyError::NoKey(id.to_owned()))
+    }
 }
 
 /// # Errors
@@ -99,7 +135,8 @@ pub async fn rotate(
         .into_iter()
         .find(|key| key.id.as_str() == id && key.revoked.is_none_or(|at| at > now))
         .ok_or_else(|| KeyError::NoKey(id.to_owned()))?;
-    let issued = issue(store, old.account.as_str(), &old.name, now).await?;
+    let terms = terms_of(&old)?;
+    let issued = issue(store, old.account.as_str(), &old.name, &terms, now).await?;
     revoke(store, id, now.after(overlap)).await?;
     Ok(issued)
 }

@@ -1,8 +1,14 @@
-//! Who asks, and what the plan allows them.
+//! Who asks, what they may, and how much of it is left.
 
+mod admission;
 pub mod identity;
 pub mod keys;
+mod office;
 pub mod plan;
+pub mod terms;
 
+pub use admission::{Denied, admit};
 pub use identity::{Caller, Identities};
-pub use plan::{Plan, Plans};
+pub use office::{AccountChange, Office};
+pub use plan::{Bound, Plan, PlanEntry, Plans};
+pub use terms::{KeyTerms, Scope, Usd};

@@ -1,84 +1,259 @@
-//! Plans: what an account may use.
+//! Plans: what an account may use, and how much of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::base::money::Credits;
 use crate::catalogue::Tier;
+use crate::cluster::Limits;
+
+/// A limit as it is written: a number, or `"unlimited"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    Of(u64),
+    Unlimited,
+}
+
+impl Bound {
+    fn limit(self) -> Option<u64> {
+        match self {
+            Self::Of(limit) => Some(limit),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Spelled {
+            Number(u64),
+            Word(String),
+        }
+        let wrong = || serde::de::Error::custom("expected a whole number, or \"unlimited\"");
+        match Spelled::deserialize(deserializer).map_err(|_| wrong())? {
+            Spelled::Number(limit) => Ok(Self::Of(limit)),
+            Spelled::Word(word) if word == "unlimited" => Ok(Self::Unlimited),
+            // The environment has only text.
+            Spelled::Word(word) => word.parse().map(Self::Of).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl Serialize for Bound {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Of(limit) => serializer.serialize_u64(*limit),
+            Self::Unlimited => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
+/// A `[plans.NAME]` table; also what an account has in the place of its plan's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanEntry {
+    /// All, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<Vec<Tier>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credits_per_month: Option<Bound>,
+}
+
+impl PlanEntry {
+    /// This, and what it leaves open as `other` has it.
+    fn over(&self, other: &Self) -> Self {
+        Self {
+            tiers: self.tiers.clone().or_else(|| other.tiers.clone()),
+            requests_per_minute: self.requests_per_minute.or(other.requests_per_minute),
+            requests_per_day: self.requests_per_day.or(other.requests_per_day),
+            tokens_per_minute: self.tokens_per_minute.or(other.tokens_per_minute),
+            images_per_minute: self.images_per_minute.or(other.images_per_minute),
+            credits_per_month: self.credits_per_month.or(other.credits_per_month),
+        }
+    }
+}
 
 /// What a plan allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub name: String,
+    pub entry: PlanEntry,
     pub tiers: Vec<Tier>,
+    /// Without the money, which depends on the period.
+    pub limits: Limits,
+    /// Per period. `None` = as much as it takes.
+    pub credits: Option<Credits>,
 }
 
 impl Plan {
+    fn of(name: &str, entry: PlanEntry) -> Self {
+        let limit = |bound: Option<Bound>| bound.and_then(Bound::limit);
+        let limits = Limits {
+            requests_per_minute: limit(entry.requests_per_minute),
+            requests_per_day: limit(entry.requests_per_day),
+            tokens_per_minute: limit(entry.tokens_per_minute),
+            images_per_minute: limit(entry.images_per_minute),
+            credits: None,
+            spend: None,
+        };
+        let credits = limit(entry.credits_per_month)
+            .map(|credits| Credits(i64::try_from(credits).unwrap_or(i64::MAX)));
+        let tiers = entry.tiers.clone().unwrap_or_else(|| Tier::ALL.to_vec());
+        Self { name: name.to_owned(), entry, tiers, limits, credits }
+    }
+
     #[must_use]
     pub fn allows(&self, tier: Tier) -> bool {
         self.tiers.contains(&tier)
     }
-}
 
-/// A `[plans.NAME]` table.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlanEntry {
-    /// All, if not given.
-    pub tiers: Option<Vec<Tier>>,
-    pub requests_per_minute: Option<u64>,
-    pub requests_per_day: Option<u64>,
-    pub tokens_per_minute: Option<u64>,
-    pub images_per_minute: Option<u64>,
-    pub credits_per_month: Option<u64>,
-}
-
-impl PlanEntry {
-    /// Something is configured that nothing enforces yet.
+    /// The plan as an account has it that was given limits of its own.
     #[must_use]
-    pub fn asks_for_limits(&self) -> bool {
-        [
-            self.requests_per_minute,
-            self.requests_per_day,
-            self.tokens_per_minute,
-            self.images_per_minute,
-            self.credits_per_month,
-        ]
-        .iter()
-        .any(Option::is_some)
+    pub fn with(&self, own: &PlanEntry) -> Self {
+        Self::of(&self.name, own.over(&self.entry))
     }
 }
 
-/// Every plan by name. `standard` is another name of `starter`.
-#[derive(Debug, Clone)]
-pub struct Plans(BTreeMap<String, Arc<Plan>>);
+/// The plans that there are without any configuration: requests a minute and a day, tokens and
+/// pictures a minute, credits a month. The published ones of the API documents, and the next steps
+/// where those say nothing.
+const BUILT_IN: [(&str, [u64; 5]); 4] = [
+    ("free", [10, 200, 40_000, 5, 500]),
+    ("starter", [60, 5_000, 200_000, 20, 10_000]),
+    ("pro", [300, 50_000, 1_000_000, 60, 100_000]),
+    ("business", [1_000, 200_000, 5_000_000, 200, 500_000]),
+];
+/// Without limits, until an account is given some.
+const CUSTOM: &str = "enterprise";
 
-const BUILT_IN: [&str; 5] = ["free", "starter", "pro", "business", "enterprise"];
+fn built_in() -> BTreeMap<String, PlanEntry> {
+    let entry = |[minute, day, tokens, images, credits]: [u64; 5]| PlanEntry {
+        tiers: None,
+        requests_per_minute: Some(Bound::Of(minute)),
+        requests_per_day: Some(Bound::Of(day)),
+        tokens_per_minute: Some(Bound::Of(tokens)),
+        images_per_minute: Some(Bound::Of(images)),
+        credits_per_month: Some(Bound::Of(credits)),
+    };
+    BUILT_IN
+        .into_iter()
+        .map(|(name, limits)| (name.to_owned(), entry(limits)))
+        .chain([(CUSTOM.to_owned(), PlanEntry::default())])
+        .collect()
+}
+
+type Named = BTreeMap<String, Arc<Plan>>;
+
+/// Every plan by name. `standard` is another name of `starter`. Cheap to clone; all clones see a
+/// change.
+#[derive(Debug, Clone)]
+pub struct Plans {
+    configured: Arc<BTreeMap<String, PlanEntry>>,
+    named: Arc<ArcSwap<Named>>,
+}
 
 impl Plans {
+    /// `configured` comes before what is built in.
     #[must_use]
     pub fn new(configured: &BTreeMap<String, PlanEntry>) -> Self {
-        let mut plans = BTreeMap::new();
-        for name in BUILT_IN.iter().map(|name| (*name).to_owned()).chain(configured.keys().cloned())
-        {
-            let entry = configured.get(&name);
-            let tiers =
-                entry.and_then(|entry| entry.tiers.clone()).unwrap_or_else(|| Tier::ALL.to_vec());
-            plans.insert(name.clone(), Arc::new(Plan { name, tiers }));
-        }
-        if let Some(starter) = plans.get("starter").cloned() {
-            plans.entry("standard".to_owned()).or_insert(starter);
-        }
-        Self(plans)
+        let mut entries = built_in();
+        lay_over(&mut entries, configured);
+        let named = Arc::new(ArcSwap::from_pointee(plans(&entries)));
+        Self { configured: Arc::new(entries), named }
+    }
+
+    /// Takes up what an administrator has changed, which comes before everything else.
+    pub fn change(&self, changed: &BTreeMap<String, PlanEntry>) {
+        let mut entries = (*self.configured).clone();
+        lay_over(&mut entries, changed);
+        self.named.store(Arc::new(plans(&entries)));
     }
 
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Arc<Plan>> {
-        self.0.get(&name.to_ascii_lowercase())
+    pub fn get(&self, name: &str) -> Option<Arc<Plan>> {
+        let name = name.to_ascii_lowercase();
+        let name = if name == "standard" { "starter" } else { &name };
+        self.named.load().get(name).cloned()
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Plan>> {
+        self.named.load().values().cloned().collect()
+    }
+
+    /// What an account's plan and its own limits (JSON) come to. A plan that is no more is `free`.
+    #[must_use]
+    pub fn held_to(&self, plan: &str, own: Option<&str>) -> Option<Arc<Plan>> {
+        let plan = self.get(plan).or_else(|| self.get("free"))?;
+        let own = own.and_then(|own| serde_json::from_str::<PlanEntry>(own).ok());
+        Some(own.map_or_else(|| Arc::clone(&plan), |own| Arc::new(plan.with(&own))))
+    }
+}
+
+fn lay_over(entries: &mut BTreeMap<String, PlanEntry>, upper: &BTreeMap<String, PlanEntry>) {
+    for (name, entry) in upper {
+        let name = name.to_ascii_lowercase();
+        let name = if name == "standard" { "starter".to_owned() } else { name };
+        let merged = entries.get(&name).map_or_else(|| entry.clone(), |lower| entry.over(lower));
+        entries.insert(name, merged);
+    }
+}
+
+fn plans(entries: &BTreeMap<String, PlanEntry>) -> Named {
+    let plan = |(name, entry): (&String, &PlanEntry)| {
+        (name.clone(), Arc::new(Plan::of(name, entry.clone())))
+    };
+    entries.iter().map(plan).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> BTreeMap<String, PlanEntry> {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn plans_are_as_published_until_configured() {
+        let plans = Plans::new(&BTreeMap::new());
+        let free = plans.get("Free").unwrap();
+        assert_eq!(free.limits.requests_per_minute, Some(10));
+        assert_eq!(free.credits, Some(Credits(500)));
+        assert_eq!(plans.get("standard").unwrap().name, "starter");
+        assert_eq!(plans.get("enterprise").unwrap().limits, Limits::default());
+        assert!(plans.get("gold").is_none());
+    }
+
+    #[test]
+    fn what_is_configured_comes_first() {
+        let plans = Plans::new(&read(
+            "[free]\nrequests_per_minute = 3\ncredits_per_month = \"unlimited\"\n[gold]\ntiers = [\"mid\"]",
+        ));
+        let free = plans.get("free").unwrap();
+        assert_eq!(free.limits.requests_per_minute, Some(3));
+        assert_eq!(free.limits.requests_per_day, Some(200));
+        assert_eq!(free.credits, None);
+        let gold = plans.get("gold").unwrap();
+        assert_eq!(gold.limits, Limits::default());
+        assert!(gold.allows(Tier::Mid) && !gold.allows(Tier::Ultra));
+        plans.change(&read("[free]\nrequests_per_minute = 4"));
+        assert_eq!(plans.get("free").unwrap().limits.requests_per_minute, Some(4));
+        let own = plans.held_to("free", Some(r#"{"requests_per_minute":5}"#)).unwrap();
+        assert_eq!(own.limits.requests_per_minute, Some(5));
+        assert_eq!(own.limits.requests_per_day, Some(200));
     }
 }

@@ -7,7 +7,10 @@ use uuid::Uuid;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(
+            Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+        )]
+        #[serde(transparent)]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -54,6 +57,13 @@ id!(
 id!(
     /// A list of items that answers are added to.
     ConversationId, "conv_");
+
+id!(
+    /// Credits given beyond the plan's.
+    GrantId, "grant_");
+id!(
+    /// Something an administrator did.
+    AuditId, "audit_");
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What everything stands on: clock, ids, money, errors, secrets. Imports nothing of ours.
 
+pub mod calendar;
 pub mod clock;
 pub mod error;
 pub mod ids;

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// 1e-9 US dollars. An `i64` of them spans about 9.2 billion dollars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Nanos(pub i64);
 
 impl Nanos {
@@ -32,11 +37,62 @@ impl Nanos {
         Self(i64::try_from(rounded).unwrap_or(i64::MAX))
     }
 
+    /// Reads an amount of USD as a decimal: `12.5`. Nothing smaller than a nano-USD.
+    #[must_use]
+    pub fn from_decimal(text: &str) -> Option<Self> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || part.len() > 9 || !digits(whole) || !digits(part) {
+            return None;
+        }
+        let whole: i64 = whole.parse().ok()?;
+        let part: i64 = format!("{part:0<9}").parse().ok()?;
+        whole.checked_mul(1_000_000_000)?.checked_add(part).map(Self)
+    }
+
+    /// The amount in USD as a decimal, exact: `12.5`.
+    #[must_use]
+    pub fn to_decimal(self) -> String {
+        let text = self.to_string().replace('$', "");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// For display and comparison with measured data only, never for arithmetic on balances.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "display only")]
     pub fn as_usd(self) -> f64 {
         self.0 as f64 / 1e9
+    }
+}
+
+/// What a customer pays in: whole credits.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Credits(pub i64);
+
+impl Credits {
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Credits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -65,6 +121,19 @@ mod tests {
         assert_eq!(price.for_tokens(1), Nanos(140));
         assert_eq!(Nanos(1).for_tokens(1), Nanos(1));
         assert_eq!(price.for_tokens(0), Nanos(0));
+    }
+
+    #[test]
+    fn decimals_read_back() {
+        for (text, nanos) in
+            [("12.5", 12_500_000_000), ("0", 0), ("0.000000001", 1), ("7", 7_000_000_000)]
+        {
+            assert_eq!(Nanos::from_decimal(text), Some(Nanos(nanos)));
+            assert_eq!(Nanos(nanos).to_decimal(), text);
+        }
+        for text in ["", "-1", "1e3", ".5", "0.0000000001", "99999999999999", "1.x"] {
+            assert_eq!(Nanos::from_decimal(text), None, "{text}");
+        }
     }
 
     #[test]

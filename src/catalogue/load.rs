@@ -71,6 +71,8 @@ pub struct DeploymentEntry {
     /// The provider's own name for it; the model's id if not given.
     pub model: Option<String>,
     pub usd_per_million: Option<PriceEntry>,
+    /// For each picture, in place of what its tokens would cost.
+    pub usd_per_image: Option<f64>,
 }
 
 /// A `[[deployments]]` entry of a provider's file.
@@ -86,6 +88,8 @@ pub struct FileDeployment {
     pub retired: bool,
     #[serde(default)]
     pub usd_per_million: PriceEntry,
+    /// For each picture, in place of what its tokens would cost.
+    pub usd_per_image: Option<f64>,
 }
 
 /// Everything a catalogue is made from.
@@ -167,7 +171,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                 provider: Arc::clone(&provider),
                 name: deployment.name,
                 rank: (deployment.retired, deployment.preference),
-                price: deployment.usd_per_million,
+                price: deployment.usd_per_million.with_image(deployment.usd_per_image),
                 quirks: file.quirks.clone(),
             });
         }
@@ -182,7 +186,10 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                         provider: Arc::clone(provider),
                         name: deployment.model.clone().unwrap_or_else(|| patch.id.clone()),
                         rank: (false, u32::try_from(position).unwrap_or(u32::MAX)),
-                        price: deployment.usd_per_million.unwrap_or_default(),
+                        price: deployment
+                            .usd_per_million
+                            .unwrap_or_default()
+                            .with_image(deployment.usd_per_image),
                         quirks: quirks.clone(),
                     }),
                     None if sources.providers.contains_key(&deployment.provider)

@@ -12,6 +12,8 @@ pub struct Price {
     pub output: Nanos,
     pub cache_read: Nanos,
     pub cache_write: Nanos,
+    /// A picture, where that has a price of its own; what it says in tokens is then in it.
+    pub image: Option<Nanos>,
     /// Dearer prices for prompts longer than so many tokens.
     pub long: Option<LongPrice>,
 }
@@ -37,9 +39,18 @@ pub struct PriceEntry {
     output_above_200k: Option<f64>,
     input_above_272k: Option<f64>,
     output_above_272k: Option<f64>,
+    #[serde(skip)]
+    image: Option<f64>,
 }
 
 impl PriceEntry {
+    /// With the price of a picture, in USD.
+    #[must_use]
+    pub fn with_image(mut self, usd: Option<f64>) -> Self {
+        self.image = usd;
+        self
+    }
+
     /// `None` for a price that is negative or absurd.
     #[must_use]
     pub fn read(&self) -> Option<Price> {
@@ -65,12 +76,24 @@ impl PriceEntry {
             output,
             cache_read: optional(self.cache_read, input)?,
             cache_write: optional(self.cache_write, input)?,
+            image: match self.image {
+                // The same scale: nano-USD of one, not of a million.
+                Some(usd) => Some(nanos(usd)?),
+                None => None,
+            },
             long,
         })
     }
 }
 
 impl Price {
+    /// What pictures cost beside their tokens.
+    #[must_use]
+    pub fn pictures(&self, count: u64) -> Nanos {
+        let each = self.image.unwrap_or_default();
+        Nanos(each.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
     /// What a request cost, each kind of token rounded up once.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Nanos {
@@ -82,7 +105,11 @@ impl Price {
             .for_tokens(usage.input)
             .plus(self.cache_read.for_tokens(usage.cache_read))
             .plus(self.cache_write.for_tokens(usage.cache_write))
-            .plus(output.for_tokens(usage.completion()))
+            .plus(if self.image.is_some() {
+                Nanos(0)
+            } else {
+                output.for_tokens(usage.completion())
+            })
     }
 }
 
@@ -105,5 +132,8 @@ mod tests {
         assert_eq!(price.cost(&usage), Nanos(2_000_000 + 100_000 + 1_100_000));
         let long = Usage { input: 200_001, ..Usage::default() };
         assert_eq!(price.cost(&long), Nanos(800_004_000));
+        let drawing = entry.with_image(Some(0.04)).read().unwrap();
+        assert_eq!(drawing.pictures(2), Nanos(80_000_000));
+        assert_eq!(drawing.cost(&usage), Nanos(2_000_000 + 100_000));
     }
 }

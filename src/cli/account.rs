@@ -30,12 +30,18 @@ impl Account {
         match self {
             Self::Create { name, plan, json } => {
                 let plan = ground.plans.get(&plan).ok_or_else(|| {
-                    let known: Vec<&str> = ground.plans.names().collect();
+                    let known = ground.plans.all();
+                    let known: Vec<&str> = known.iter().map(|plan| plan.name.as_str()).collect();
                     format!("there is no plan '{plan}'; there are {}", known.join(", "))
                 })?;
-                let account =
-                    keys::create_account(&ground.store, &name, &plan.name, Clock::System.now())
-                        .await?;
+                let account = keys::create_account(
+                    &ground.store,
+                    &name,
+                    &plan.name,
+                    None,
+                    Clock::System.now(),
+                )
+                .await?;
                 if json {
                     say(&json!({"id": account.id.as_str(), "name": account.name, "plan": account.plan}).to_string());
                 } else {

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::say;
+use crate::admit::KeyTerms;
 use crate::admit::keys::{self, Issued, KeyError};
 use crate::base::clock::Clock;
 use crate::boot::{self, Failure};
@@ -59,7 +60,7 @@ impl Key {
         let now = Clock::System.now();
         match self {
             Self::Create { account, name, json } => {
-                show(&keys::issue(&store, &account, &name, now).await?, json);
+                show(&keys::issue(&store, &account, &name, &KeyTerms::default(), now).await?, json);
             }
             Self::List { account } => {
                 let account = match account {

@@ -1,6 +1,7 @@
 //! The handles that every request on a worker shares.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use super::responses::Runs;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::Catalogue;
+use crate::cluster;
+use crate::ledger::{Counter, Journal};
 use crate::router::Predictor;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -25,7 +28,12 @@ pub struct Sessions {
 pub struct Shared {
     pub catalogue: Arc<Catalogue>,
     pub identities: Identities,
-    pub plans: Arc<Plans>,
+    pub plans: Plans,
+    pub journal: Journal,
+    /// Where nodes agree on limits, if they do.
+    pub redis: Option<cluster::Shared>,
+    /// The model that savings are told against.
+    pub baseline_model: Option<String>,
     pub store: Store,
     pub health: Arc<HealthBoard>,
     pub predictor: Arc<dyn Predictor>,
@@ -51,4 +59,6 @@ pub struct App {
     pub shared: Shared,
     pub upstream: Upstream,
     pub dice: RefCell<Dice>,
+    /// Where this worker's requests are counted and written down.
+    pub counter: Rc<Counter>,
 }

@@ -1,11 +1,30 @@
-//! Realtime: a socket to a model, and what passes over it.
+//! Realtime: a socket to a model, and what passes over it. Each of the model's answers is settled
+//! by itself; what the next may cost is taken before it is asked for.
 
+use std::sync::Arc;
+
+use super::charge::{self, Intent, Sum};
 use super::{App, Refused, named};
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
-use crate::upstream::{self, Socket};
+use crate::ledger::{Basis, Hold, Tokens};
+use crate::router::{Decision, Step};
+use crate::upstream::{self, Socket, Unanswered};
 use crate::wire::realtime;
+use crate::wire::vocab::Head;
+
+const SURFACE: &str = "realtime";
+
+/// Who pays for a session, and what is taken for its next answer.
+#[derive(Debug)]
+pub struct Meter {
+    caller: Arc<Caller>,
+    decision: Decision,
+    head: Head,
+    step: Step,
+    hold: Option<Hold>,
+}
 
 /// Opens a socket to a model by name.
 ///
@@ -13,20 +32,41 @@ use crate::wire::realtime;
 /// What the caller is to be told, before its own socket opens.
 pub async fn converse(
     app: &App,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     id: &RequestId,
     model: &str,
     forward: &[(&'static str, String)],
-) -> Result<Socket, Refused> {
+) -> Result<(Socket, Meter), Refused> {
+    caller.must_be_for(Scope::Realtime)?;
     let decision = named(app, caller, model, Mode::Realtime)?;
-    upstream::dial(&app.upstream, &decision, forward, id)
-        .await
-        .map_err(|(error, attempts)| Refused { error, attempts })
+    let head = Head { model: model.to_owned(), stream: true, ..Head::default() };
+    let hold = charge::hold(app, caller, &decision, &head, Intent::of(id, SURFACE)).await?;
+    match upstream::dial(&app.upstream, &decision, forward, id).await {
+        Ok(socket) => {
+            let (caller, step) = (Arc::clone(caller), socket.step.clone());
+            Ok((socket, Meter { caller, decision, head, step, hold: Some(hold) }))
+        }
+        Err((error, attempts)) => {
+            Err(charge::give_up(hold, Unanswered { error, attempts, tried: Vec::new() }))
+        }
+    }
 }
 
-/// Looks at an event on its way to the caller.
-pub fn overhear(app: &App, step: &crate::router::Step, event: &[u8]) {
-    if let Some(usage) = realtime::usage_of(event) {
-        upstream::meter(&app.upstream, step, &usage);
+/// Looks at an event on its way to the caller. An answer that is complete is settled.
+///
+/// # Errors
+/// When the caller cannot pay for another.
+pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), Refused> {
+    let Some(usage) = realtime::usage_of(event) else { return Ok(()) };
+    upstream::meter(&app.upstream, &meter.step, &usage);
+    if let Some(hold) = meter.hold.take() {
+        let tokens = Tokens::from(&usage);
+        let (basis, tried) = (Basis::Reported, Vec::new());
+        let sum = Sum { tokens, basis, images: 0, attempts: 1, tried };
+        charge::settle(app, &meter.step, hold, sum).await;
     }
+    let intent = Intent { counts: false, ..Intent::of(&RequestId::fresh(), SURFACE) };
+    let hold = charge::hold(app, &meter.caller, &meter.decision, &meter.head, intent).await?;
+    meter.hold = Some(hold);
+    Ok(())
 }

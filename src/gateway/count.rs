@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{App, carry_out, named};
+use super::{App, charge, named};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
@@ -39,10 +39,10 @@ pub async fn count_tokens(
         return Ok(estimate);
     }
     let inbound = Inbound::of(Operation::Count, dialect, head, body);
-    let counted = carry_out(app, &decision, &inbound, id).await;
-    let told = counted.ok().and_then(|answered| match answered.answer.body {
-        AnswerBody::Whole(told) => serde_json::from_slice::<Value>(&told).ok(),
-        AnswerBody::Stream(_) => None,
+    let counted = charge::ask(app, &decision, &inbound, id).await;
+    let told = counted.ok().and_then(|answer| match answer.body {
+        AnswerBody::Whole { body, .. } => serde_json::from_slice::<Value>(&body).ok(),
+        AnswerBody::Relay(_) => None,
     });
     let tokens = told.as_ref().and_then(|told| {
         ["input_tokens", "totalTokens"].iter().find_map(|name| told.get(*name)?.as_u64())

@@ -5,14 +5,16 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Answered, App, Refused, carry_out, named};
-use crate::admit::Caller;
+use super::charge::{self, Intent, Sum};
+use super::{Answered, App, Body, Refused, named};
+use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::Mode;
+use crate::ledger::{Basis, Tokens};
 use crate::store::Picture;
-use crate::upstream::AnswerBody;
+use crate::upstream::{Answer, AnswerBody};
 use crate::wire::images::{self, Wanted, mime_of};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, Operation};
@@ -28,6 +30,7 @@ pub async fn draw(
     body: Bytes,
     home: &str,
 ) -> Result<Answered, Refused> {
+    caller.must_be_for(Scope::Images)?;
     let (head, request) = images::decode_request(&body)?;
     let decision = named(app, caller, &head.model, Mode::Image)?;
     let first =
@@ -42,21 +45,31 @@ pub async fn draw(
             Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone())
         })
         .collect();
+    let intent = Intent { images: request.count, ..Intent::of(id, "images") };
+    let hold = charge::hold(app, caller, &decision, &head, intent).await?;
     let answers =
-        try_join_all(calls.iter().map(|call| carry_out(app, &decision, call, id))).await?;
-    let mut answers = answers.into_iter();
-    let mut answered = answers.next().ok_or_else(|| Error::internal("no call was made"))?;
-    let AnswerBody::Whole(drawn) = &answered.answer.body else {
-        return Err(Error::internal("pictures came as a stream").into());
+        try_join_all(calls.iter().map(|call| charge::ask(app, &decision, call, id))).await;
+    let mut answers = match answers {
+        Ok(answers) => answers.into_iter(),
+        Err(unanswered) => return Err(charge::give_up(hold, unanswered)),
     };
-    let original = drawn.clone();
-    let mut whole: Value = serde_json::from_slice(drawn).map_err(unreadable)?;
+    let first_answer = answers.next().ok_or_else(|| Error::internal("no call was made"))?;
+    let Answer { step, mut attempts, mut tried, losses, body } = first_answer;
+    let (original, mut tokens, basis) = drawn(body)?;
+    let mut whole: Value = serde_json::from_slice(&original).map_err(unreadable)?;
     for other in answers {
-        answered.answer.attempts = answered.answer.attempts.saturating_add(other.answer.attempts);
-        let AnswerBody::Whole(more) = &other.answer.body else { continue };
-        let more: Value = serde_json::from_slice(more).map_err(unreadable)?;
+        attempts = attempts.saturating_add(other.attempts);
+        tried.extend(other.tried);
+        let (more, used, _) = drawn(other.body)?;
+        tokens.input += used.input;
+        tokens.output += used.output;
+        let more: Value = serde_json::from_slice(&more).map_err(unreadable)?;
         add(&mut whole, &more);
     }
+    let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    let standing = Some(hold.standing());
+    let sum = Sum { tokens, basis, images: count, attempts, tried };
+    charge::settle(app, &step, hold, sum).await;
     // What a model does by itself is its own; who asks for a model that answers with addresses,
     // and gets a stand-in, still gets addresses.
     let wants_url = match request.wanted {
@@ -65,9 +78,16 @@ pub async fn draw(
     };
     let changed = wants_url && give_addresses(app, &mut whole, home).await?;
     let alone = calls.len() == 1 && !changed;
-    answered.answer.body =
-        AnswerBody::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
-    Ok(answered)
+    let body = Body::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
+    Ok(Answered { step, attempts, losses, body, decision: None, standing })
+}
+
+/// Pictures never come as a stream.
+fn drawn(body: AnswerBody) -> Result<(Bytes, Tokens, Basis), Error> {
+    match body {
+        AnswerBody::Whole { body, tokens, basis } => Ok((body, tokens, basis)),
+        AnswerBody::Relay(_) => Err(Error::internal("pictures came as a stream")),
+    }
 }
 
 fn unreadable(why: serde_json::Error) -> Refused {

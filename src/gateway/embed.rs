@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Answered, App, Refused, carry_out, named};
-use crate::admit::Caller;
+use super::{Answered, App, Intent, Refused, charge, named};
+use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
 use crate::wire::Inbound;
@@ -21,10 +21,13 @@ pub async fn embed(
     form: Form,
     model: Option<String>,
 ) -> Result<Answered, Refused> {
+    caller.must_be_for(Scope::Embeddings)?;
     let inbound = Inbound::arrive_to_embed(body, form, model)?;
     let mut decision = named(app, caller, &inbound.head.model, Mode::Embedding)?;
     // Vectors of different models never mix.
     let asked = decision.steps.first().map(|step| step.model.id.clone());
     decision.steps.retain(|step| Some(&step.model.id) == asked.as_ref());
-    carry_out(app, &decision, &inbound, id).await
+    let intent = Intent::of(id, "embeddings");
+    let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
+    charge::deliver(app, &decision, &inbound, id, hold).await
 }

@@ -1,6 +1,7 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
 mod app;
+mod charge;
 pub mod conversations;
 mod converse;
 mod count;
@@ -10,19 +11,24 @@ mod models;
 pub mod responses;
 mod route;
 
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_core::Stream;
 use tokio::time::Instant;
 
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::catalogue::Mode;
-use crate::router::{self, Decision, Dial, Features, Health, Needs};
-use crate::upstream::{self, Answer};
-use crate::wire::vocab::Dialect;
+use crate::catalogue::{Mode, Model};
+use crate::cluster::Standing;
+use crate::router::{self, Decision, Dial, Features, Health, Needs, Step};
+use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, PathTarget};
 
 pub use app::{App, Sessions, Shared};
-pub use converse::{converse, overhear};
+use charge::Intent;
+pub use converse::{Meter, converse, overhear};
 pub use count::count_tokens;
 pub use draw::{draw, picture};
 pub use embed::embed;
@@ -34,7 +40,7 @@ pub use route::explain;
 pub struct Arrival {
     pub id: RequestId,
     pub dialect: Dialect,
-    pub body: bytes::Bytes,
+    pub body: Bytes,
     /// What the path says, where the dialect puts the model there.
     pub target: Option<PathTarget>,
     /// Headers for a provider of the same dialect.
@@ -46,56 +52,65 @@ pub struct Arrival {
 impl Arrival {
     /// A request whose body says everything.
     #[must_use]
-    pub fn of(id: RequestId, dialect: Dialect, body: bytes::Bytes) -> Self {
+    pub fn of(id: RequestId, dialect: Dialect, body: Bytes) -> Self {
         Self { id, dialect, body, target: None, forward: Vec::new(), strict: false }
+    }
+}
+
+/// The bytes of a streamed answer, as the caller reads them.
+pub type Pieces = Pin<Box<dyn Stream<Item = Bytes>>>;
+
+pub enum Body {
+    Whole(Bytes),
+    Stream(Pieces),
+}
+
+impl Body {
+    /// A stream that has come to its end.
+    fn at_once(events: Bytes) -> Self {
+        Self::Stream(Box::pin(futures_util::stream::iter([events])))
     }
 }
 
 /// An answer, and what the headers say of how it came about.
 pub struct Answered {
-    pub answer: Answer,
+    pub step: Step,
+    pub attempts: u8,
+    pub losses: Losses,
+    pub body: Body,
     /// One line, for `auto` only.
     pub decision: Option<String>,
+    /// Where the caller stands with its limits, where the request counted.
+    pub standing: Option<Standing>,
 }
 
-/// A failure, and how many attempts it took.
+/// A failure, how many attempts it took, and where the caller stands with its limits.
 #[derive(Debug)]
 pub struct Refused {
     pub error: Error,
     pub attempts: u8,
+    pub standing: Option<Box<Standing>>,
 }
 
 impl<E: Into<Error>> From<E> for Refused {
     fn from(error: E) -> Self {
-        Self { error: error.into(), attempts: 0 }
+        Self { error: error.into(), attempts: 0, standing: None }
     }
 }
 
-/// Generates: reads the head, decides, and has the decision carried out.
+/// Generates: reads the head, decides, takes what it may cost, and has the decision carried out.
 ///
 /// # Errors
 /// What the caller is to be told.
 pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
+    caller.must_be_for(Scope::Chat)?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
     inbound.strict = arrival.strict || app.shared.strict;
     let decision = decide(app, caller, &inbound)?;
-    carry_out(app, &decision, &inbound, &arrival.id).await
-}
-
-/// Has a decision carried out.
-async fn carry_out(
-    app: &App,
-    decision: &Decision,
-    inbound: &Inbound,
-    id: &RequestId,
-) -> Result<Answered, Refused> {
-    let mut dice = app.dice.borrow_mut().split();
-    let answer = upstream::run(&app.upstream, decision, inbound, id, &mut dice)
-        .await
-        .map_err(|(error, attempts)| Refused { error, attempts })?;
-    let decision = decision.explanation.as_deref().map(router::Explanation::line);
-    Ok(Answered { answer, decision })
+    let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
+    let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
+    charge::deliver(app, &decision, &inbound, &arrival.id, hold).await
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
@@ -103,7 +118,7 @@ fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Err
     let shared = &app.shared;
     let now = Instant::now();
     let health = |id| Health { passing: shared.health.is_passing(id, now) };
-    let allows = |tier| caller.plan.allows(tier);
+    let allows = |model: &Model| caller.may_use(model);
     match Dial::of(&inbound.head.model) {
         Some(dial) => {
             let request = inbound.request()?;
@@ -125,7 +140,7 @@ fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Err
 fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision, Error> {
     let shared = &app.shared;
     let now = Instant::now();
-    router::decide_named(model, mode, &shared.catalogue, &|tier| caller.plan.allows(tier), &|id| {
+    router::decide_named(model, mode, &shared.catalogue, &|model| caller.may_use(model), &|id| {
         Health { passing: shared.health.is_passing(id, now) }
     })
 }

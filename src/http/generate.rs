@@ -57,7 +57,7 @@ pub async fn generate(
     let outcome: Result<_, Refused> = answering.await;
     let response = match outcome {
         Ok(answered) => respond::answered(&id, answered, dialect, as_array),
-        Err(refused) => respond::refused(&id, dialect, &refused.error, refused.attempts),
+        Err(refused) => respond::refused_at(&id, dialect, &refused),
     };
     respond::count(&app, dialect.as_str(), &response);
     response
@@ -81,7 +81,7 @@ pub async fn whole(
     let outcome: Result<_, Refused> = acting.await;
     let response = match outcome {
         Ok(answered) => respond::answered(&id, answered, dialect, false),
-        Err(refused) => respond::refused(&id, dialect, &refused.error, refused.attempts),
+        Err(refused) => respond::refused_at(&id, dialect, &refused),
     };
     respond::count(app, surface, &response);
     response

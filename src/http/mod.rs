@@ -53,13 +53,9 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/messages"), web::post().to(anthropic::messages))
             .route(&at("/messages/count_tokens"), web::post().to(anthropic::count_tokens))
             // Called by our own customers.
-            .route(&at("/route"), web::post().to(openai::route))
-            // Called by operators.
-            .route(&at("/admin/accounts"), web::post().to(admin::create_account))
-            .route(&at("/admin/accounts"), web::get().to(admin::list_accounts))
-            .route(&at("/admin/keys"), web::post().to(admin::create_key))
-            .route(&at("/admin/keys"), web::get().to(admin::list_keys))
-            .route(&at("/admin/keys/{id}"), web::delete().to(admin::revoke_key));
+            .route(&at("/route"), web::post().to(openai::route));
+        // Called by operators.
+        admin::routes(prefix, config);
     }
     for prefix in ["/v1beta", "/api/v1beta"] {
         // Called by Google's SDK.

@@ -15,8 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::{Worker, arrival, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway::{self, Refused};
-use crate::router::Step;
+use crate::gateway::{self, Meter, Refused};
 use crate::upstream::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
 use crate::wire::realtime;
 use crate::wire::vocab::{Dialect, Malformed};
@@ -46,23 +45,25 @@ pub async fn realtime(
     };
     let outcome: Result<_, Refused> = opening.await;
     let response = match outcome {
-        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
-        Ok(socket) => match actix_ws::handle_with_protocols(&request, payload, &["realtime"]) {
-            Err(why) => {
-                let error = Error::new(Kind::Malformed, format!("{why}."));
-                respond::refused(&id, SURFACE, &error, socket.attempts)
+        Err(refused) => respond::refused_at(&id, SURFACE, &refused),
+        Ok((socket, meter)) => {
+            match actix_ws::handle_with_protocols(&request, payload, &["realtime"]) {
+                Err(why) => {
+                    let error = Error::new(Kind::Malformed, format!("{why}."));
+                    respond::refused(&id, SURFACE, &error, socket.attempts)
+                }
+                Ok((mut response, session, messages)) => {
+                    respond::describe(&mut response, &id, &socket.step, socket.attempts);
+                    let messages = messages
+                        .max_frame_size(MESSAGE_BYTES)
+                        .aggregate_continuations()
+                        .max_continuation_size(MESSAGE_BYTES);
+                    // It lives as long as its two sockets, which time limits end.
+                    actix_web::rt::spawn(bridge(app.clone(), socket, meter, session, messages));
+                    response
+                }
             }
-            Ok((mut response, session, messages)) => {
-                respond::describe(&mut response, &id, &socket.step, socket.attempts);
-                let messages = messages
-                    .max_frame_size(MESSAGE_BYTES)
-                    .aggregate_continuations()
-                    .max_continuation_size(MESSAGE_BYTES);
-                // It lives as long as its two sockets, which time limits end.
-                actix_web::rt::spawn(bridge(app.clone(), socket, session, messages));
-                response
-            }
-        },
+        }
     };
     respond::count(&app, "realtime", &response);
     response
@@ -82,12 +83,18 @@ fn forwarded(request: &HttpRequest) -> Vec<(&'static str, String)> {
 }
 
 /// Passes messages both ways until either side closes, breaks, or time is up; then closes both.
-async fn bridge(app: Worker, socket: Socket, session: Session, messages: AggregatedMessageStream) {
-    let Socket { step, mut outlet, inlet, .. } = socket;
+async fn bridge(
+    app: Worker,
+    socket: Socket,
+    meter: Meter,
+    session: Session,
+    messages: AggregatedMessageStream,
+) {
+    let Socket { mut outlet, inlet, .. } = socket;
     let heard = Heard { caller: Cell::new(Instant::now()), anything: Cell::new(Instant::now()) };
     let ended = tokio::select! {
         close = upwards(messages, &mut outlet, session.clone(), &heard) => close,
-        close = downwards(&app, &step, inlet, session.clone(), &heard) => close,
+        close = downwards(&app, meter, inlet, session.clone(), &heard) => close,
         close = time(&app, session.clone(), &heard) => close,
     };
     tracing::debug!(code = ended.code, reason = %ended.reason, "a session has ended");
@@ -150,7 +157,7 @@ async fn upwards(
 
 async fn downwards(
     app: &Worker,
-    step: &Step,
+    mut meter: Meter,
     mut inlet: Inlet,
     mut session: Session,
     heard: &Heard,
@@ -164,11 +171,15 @@ async fn downwards(
         heard.anything.set(Instant::now());
         let sent = match message {
             Message::Text(text) => {
-                gateway::overhear(app, step, &text);
-                match ByteString::try_from(text) {
+                let paid = gateway::overhear(app, &mut meter, &text).await;
+                let sent = match ByteString::try_from(text) {
                     Ok(text) => session.text(text).await,
                     Err(_) => return broken(session, "it sent what is not text").await,
+                };
+                if let Err(refused) = paid {
+                    return unpaid(session, &refused.error).await;
                 }
+                sent
             }
             Message::Binary(bytes) => session.binary(bytes).await,
             Message::Close(close) => return close,
@@ -177,6 +188,15 @@ async fn downwards(
             return Close::new(1001, "the caller left");
         }
     }
+}
+
+/// The caller cannot pay for another answer, and is told so as of any error of a session.
+async fn unpaid(mut session: Session, error: &Error) -> Close {
+    let code = error.code.as_deref().unwrap_or("insufficient_credits");
+    let event = realtime::error("insufficient_credits", code, &error.public);
+    // If the caller is gone, there is nobody to tell.
+    let _gone = session.text(event).await;
+    Close::new(1008, error.public.clone())
 }
 
 /// The provider's side failed: the caller is told in an event, as any error of a session is.

@@ -17,9 +17,10 @@ use super::Worker;
 use super::array::ArrayBody;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error};
-use crate::gateway::Answered;
+use crate::cluster::{Line, Standing};
+use crate::gateway::{Answered, Refused};
+use crate::gateway::{Body, Pieces};
 use crate::router::Step;
-use crate::upstream::{AnswerBody, Pieces};
 use crate::wire::codec;
 use crate::wire::vocab::Dialect;
 
@@ -63,6 +64,43 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
 }
 
+/// Where the caller stands with its limits. The plain ones are of whichever of a minute's and a
+/// day's requests has fewer left.
+fn limits(headers: &mut HeaderMap, standing: &Standing) {
+    let minute = standing.requests;
+    let tighter = match (minute, standing.requests_day) {
+        (Some(minute), Some(day)) if day.remaining < minute.remaining => Some(day),
+        (minute, day) => minute.or(day),
+    };
+    for (line, names) in [
+        (tighter, ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]),
+        (
+            minute.or(tighter),
+            [
+                "x-ratelimit-limit-requests",
+                "x-ratelimit-remaining-requests",
+                "x-ratelimit-reset-requests",
+            ],
+        ),
+        (
+            standing.tokens,
+            [
+                "x-ratelimit-limit-tokens",
+                "x-ratelimit-remaining-tokens",
+                "x-ratelimit-reset-tokens",
+            ],
+        ),
+    ] {
+        let Some(Line { limit, remaining, reset }) = line else { continue };
+        // A part of a second is not over yet.
+        let reset = reset.0.saturating_add(999).div_euclid(1000);
+        let [named_limit, named_remaining, named_reset] = names.map(HeaderName::from_static);
+        headers.insert(named_limit, HeaderValue::from(limit));
+        headers.insert(named_remaining, HeaderValue::from(remaining));
+        headers.insert(named_reset, HeaderValue::from(reset));
+    }
+}
+
 /// Says who answers, and after how many attempts.
 pub fn describe(response: &mut HttpResponse, id: &RequestId, step: &Step, attempts: u8) {
     let headers = response.headers_mut();
@@ -78,28 +116,31 @@ pub fn answered(
     dialect: Dialect,
     as_array: bool,
 ) -> HttpResponse {
-    let Answered { answer, decision } = answered;
+    let Answered { step, attempts, losses, body, decision, standing } = answered;
     let mut response = HttpResponse::new(StatusCode::OK);
-    describe(&mut response, id, &answer.step, answer.attempts);
+    describe(&mut response, id, &step, attempts);
     let headers = response.headers_mut();
     name_request(headers, id, dialect);
     if let Some(line) = decision {
         headers.insert(DECISION, value(&line));
     }
-    if !answer.losses.is_empty() {
-        headers.insert(DROPPED, value(&answer.losses.to_string()));
+    if let Some(standing) = standing {
+        limits(headers, &standing);
     }
-    match answer.body {
-        AnswerBody::Whole(body) => {
+    if !losses.is_empty() {
+        headers.insert(DROPPED, value(&losses.to_string()));
+    }
+    match body {
+        Body::Whole(body) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response.set_body(body).map_into_boxed_body()
         }
-        AnswerBody::Stream(pieces) if as_array => {
+        Body::Stream(pieces) if as_array => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEL, HeaderValue::from_static("no"));
             response.set_body(ArrayBody::new(Streamed(pieces))).map_into_boxed_body()
         }
-        AnswerBody::Stream(pieces) => streamed(response, pieces),
+        Body::Stream(pieces) => streamed(response, pieces),
     }
 }
 
@@ -130,6 +171,21 @@ pub fn told(id: &RequestId, dialect: Dialect, value: &Value) -> HttpResponse {
 
 /// An error in the dialect of whoever asked. The cause goes to the log, once, here.
 pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) -> HttpResponse {
+    failed(id, dialect, error, attempts, None)
+}
+
+/// The same, with where the caller stands with its limits.
+pub fn refused_at(id: &RequestId, dialect: Dialect, refused: &Refused) -> HttpResponse {
+    failed(id, dialect, &refused.error, refused.attempts, refused.standing.as_deref())
+}
+
+fn failed(
+    id: &RequestId,
+    dialect: Dialect,
+    error: &Error,
+    attempts: u8,
+    standing: Option<&Standing>,
+) -> HttpResponse {
     match error.blame {
         Blame::Us => tracing::error!(request = %id, %error, "request failed"),
         Blame::Upstream => tracing::warn!(request = %id, %error, attempts, "request failed"),
@@ -143,6 +199,9 @@ pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) ->
     name_request(headers, id, dialect);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ATTEMPTS, HeaderValue::from(u16::from(attempts)));
+    if let Some(standing) = standing {
+        limits(headers, standing);
+    }
     if let Some(wait) = error.retry_after {
         // Rounded up: a client that comes back early only asks twice.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -40,7 +40,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
             actix_web::rt::spawn(responses::work(Arc::clone(&app), *job));
             response
         }
-        Err(refused) => respond::refused(&id, SURFACE, &refused.error, refused.attempts),
+        Err(refused) => respond::refused_at(&id, SURFACE, &refused),
     };
     respond::count(&app, SURFACE.as_str(), &response);
     response

@@ -95,7 +95,7 @@ pub fn decide_auto(
 
 /// Why a model cannot be asked, if it cannot.
 fn unfit(model: &Model, needs: &Needs, allows: Allows<'_>) -> Option<&'static str> {
-    if !allows(model.tier) {
+    if !allows(model) {
         return Some("not in the plan");
     }
     if !model.output.contains(&Modality::Text) {
@@ -217,7 +217,7 @@ mod tests {
             &Needs::of(&request),
             &Features::of(&request),
             &catalogue(),
-            &|tier| tier <= Tier::Budget,
+            &|model| model.tier <= Tier::Budget,
             &|_| Health { passing: true },
             &Heuristic,
         )

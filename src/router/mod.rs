@@ -10,7 +10,7 @@ mod predict;
 use std::sync::Arc;
 
 use crate::base::money::Nanos;
-use crate::catalogue::{Deployment, DeploymentId, Model, Tier};
+use crate::catalogue::{Deployment, DeploymentId, Model};
 
 pub use choose::decide_auto;
 pub use explain::{Explanation, Kept, Rejected};
@@ -67,8 +67,8 @@ pub struct Health {
 /// Looks up the state of a deployment.
 pub type HealthOf<'a> = &'a dyn Fn(DeploymentId) -> Health;
 
-/// What the caller's plan lets the router use.
-pub type Allows<'a> = &'a dyn Fn(Tier) -> bool;
+/// What the caller's plan and key let the router use.
+pub type Allows<'a> = &'a dyn Fn(&Model) -> bool;
 
 /// One place to try.
 #[derive(Debug, Clone)]

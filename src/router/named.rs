@@ -20,7 +20,7 @@ pub fn decide_named(
     health: HealthOf<'_>,
 ) -> Result<Decision, Error> {
     let (model, only) = find(name, catalogue).ok_or_else(|| Error::unknown_model(name))?;
-    if !allows(model.tier) {
+    if !allows(model) {
         return Err(Error::new(
             Kind::Forbidden,
             format!("The model '{}' is not available on your plan.", model.id),
@@ -52,7 +52,7 @@ pub fn decide_named(
     let most = if mode == Mode::Embedding { 0 } else { FALLBACK_MODELS };
     let chain = catalogue.fallbacks(model).iter().take(most);
     for other in chain.filter_map(|name| catalogue.model(name)) {
-        if allows(other.tier) && other.mode == mode && other.id != model.id {
+        if allows(other) && other.mode == mode && other.id != model.id {
             add(other, health, &mut steps);
         }
     }

@@ -14,6 +14,8 @@ pub struct Account {
     pub plan: String,
     pub created: Timestamp,
     pub suspended: Option<Timestamp>,
+    /// What it has in place of its plan's limits, as JSON.
+    pub limits: Option<String>,
 }
 
 fn account(row: &AnyRow) -> Result<Account, sqlx::Error> {
@@ -23,6 +25,7 @@ fn account(row: &AnyRow) -> Result<Account, sqlx::Error> {
         plan: row.try_get("plan")?,
         created: Timestamp(row.try_get("created_ms")?),
         suspended: optional_ms(row, "suspended_ms")?.map(Timestamp),
+        limits: row.try_get("limits")?,
     })
 }
 
@@ -32,12 +35,13 @@ impl Store {
     pub async fn create_account(&self, account: Account) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let done = sqlx::query(
-                "INSERT INTO accounts (id, name, plan, created_ms) VALUES ($1, $2, $3, $4)",
+                "INSERT INTO accounts (id, name, plan, created_ms, limits) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(account.id.as_str())
             .bind(&account.name)
             .bind(&account.plan)
             .bind(account.created.0)
+            .bind(&account.limits)
             .execute(&pool)
             .await;
             match done {
@@ -58,7 +62,7 @@ impl Store {
         let name = name.to_owned();
         self.run(|pool| async move {
             let row = sqlx::query(
-                "SELECT id, name, plan, created_ms, suspended_ms FROM accounts \
+                "SELECT id, name, plan, created_ms, suspended_ms, limits FROM accounts \
                  WHERE id = $1 OR name = $1",
             )
             .bind(name)
@@ -73,12 +77,14 @@ impl Store {
     /// When the store fails.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("SELECT id, name, plan, created_ms, suspended_ms FROM accounts ORDER BY id")
-                .fetch_all(&pool)
-                .await?
-                .iter()
-                .map(account)
-                .collect::<Result<_, sqlx::Error>>()
+            sqlx::query(
+                "SELECT id, name, plan, created_ms, suspended_ms, limits FROM accounts ORDER BY id",
+            )
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(account)
+            .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

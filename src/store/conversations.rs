@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::db::{Store, StoreError};
+use super::db::{Store, StoreError, begin};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -80,7 +80,7 @@ impl Store {
         items: Vec<ConversationItem>,
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             sqlx::query(
                 "INSERT INTO conversations (account_id, id, created_ms, metadata) \
                  VALUES ($1, $2, $3, $4)",
@@ -152,7 +152,7 @@ impl Store {
         id: String,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             sqlx::query(
                 "DELETE FROM conversation_items WHERE account_id = $1 AND conversation_id = $2",
             )
@@ -205,7 +205,7 @@ impl Store {
         items: Vec<ConversationItem>,
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             append(&mut transaction, &account, &id, &items).await?;
             transaction.commit().await
         })

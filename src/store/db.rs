@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, Row};
+use sqlx::{Any, AnyPool, Row, Transaction};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -97,6 +97,16 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.run(|pool| async move { sqlx::query("SELECT 1").execute(&pool).await.map(|_| ()) })
             .await
+    }
+}
+
+/// A transaction that is going to write. SQLite is told so at once: one that read first and then
+/// wanted to write could not wait for another writer, and would fail.
+pub(super) async fn begin(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    if pool.connect_options().database_url.scheme() == "sqlite" {
+        pool.begin_with("BEGIN IMMEDIATE").await
+    } else {
+        pool.begin().await
     }
 }
 

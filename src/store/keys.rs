@@ -1,9 +1,9 @@
 //! API keys, by their hashes.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
-use super::db::{Store, StoreError, optional_ms};
+use super::db::{Store, StoreError, begin, optional_ms};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::KeyHash;
@@ -16,6 +16,8 @@ pub struct Key {
     pub hint: String,
     pub created: Timestamp,
     pub revoked: Option<Timestamp>,
+    /// What it may do, as JSON.
+    pub terms: Option<String>,
 }
 
 /// Whom a key speaks for.
@@ -26,6 +28,10 @@ pub struct Owner {
     pub plan: String,
     pub revoked: Option<Timestamp>,
     pub suspended: Option<Timestamp>,
+    /// The account's own limits, as JSON.
+    pub limits: Option<String>,
+    /// The key's terms, as JSON.
+    pub terms: Option<String>,
 }
 
 fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
@@ -36,20 +42,27 @@ fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
         hint: row.try_get("hint")?,
         created: Timestamp(row.try_get("created_ms")?),
         revoked: optional_ms(row, "revoked_ms")?.map(Timestamp),
+        terms: row.try_get("terms")?,
     })
 }
 
-const BUMP: &str = "UPDATE revisions SET revision = revision + 1 WHERE topic = 'identity'";
+/// Has every node forget what it knows of accounts and keys.
+pub(super) async fn bump(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE revisions SET revision = revision + 1 WHERE topic = 'identity'")
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
 
 impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn create_key(&self, key: Key, hash: KeyHash) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             sqlx::query(
-                "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms, terms) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(key.id.as_str())
             .bind(key.account.as_str())
@@ -57,9 +70,10 @@ impl Store {
             .bind(hash.to_hex())
             .bind(&key.hint)
             .bind(key.created.0)
+            .bind(&key.terms)
             .execute(&mut *transaction)
             .await?;
-            sqlx::query(BUMP).execute(&mut *transaction).await?;
+            bump(&mut transaction).await?;
             transaction.commit().await
         })
         .await
@@ -70,7 +84,8 @@ impl Store {
     pub async fn owner(&self, hash: KeyHash) -> Result<Option<Owner>, StoreError> {
         self.run(|pool| async move {
             let row = sqlx::query(
-                "SELECT k.id AS key_id, k.account_id, k.revoked_ms, a.plan, a.suspended_ms \
+                "SELECT k.id AS key_id, k.account_id, k.revoked_ms, k.terms, a.plan, a.limits, \
+                 a.suspended_ms \
                  FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE k.hash = $1",
             )
             .bind(hash.to_hex())
@@ -83,6 +98,8 @@ impl Store {
                     plan: row.try_get("plan")?,
                     revoked: optional_ms(&row, "revoked_ms")?.map(Timestamp),
                     suspended: optional_ms(&row, "suspended_ms")?.map(Timestamp),
+                    limits: row.try_get("limits")?,
+                    terms: row.try_get("terms")?,
                 })
             })
             .transpose()
@@ -95,7 +112,8 @@ impl Store {
     pub async fn keys(&self, account: Option<AccountId>) -> Result<Vec<Key>, StoreError> {
         self.run(|pool| async move {
             let all = sqlx::query(
-                "SELECT id, account_id, name, hint, created_ms, revoked_ms FROM api_keys ORDER BY id",
+                "SELECT id, account_id, name, hint, created_ms, revoked_ms, terms FROM api_keys \
+                 ORDER BY id",
             )
             .fetch_all(&pool)
             .await?;
@@ -114,13 +132,32 @@ impl Store {
     /// When the store fails.
     pub async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             let done = sqlx::query("UPDATE api_keys SET revoked_ms = $1 WHERE id = $2")
                 .bind(at.0)
                 .bind(id.as_str())
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query(BUMP).execute(&mut *transaction).await?;
+            bump(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Gives a key other terms (JSON). `false` when there is no such key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn change_key(&self, id: KeyId, terms: Option<String>) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = sqlx::query("UPDATE api_keys SET terms = $1 WHERE id = $2")
+                .bind(terms)
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            bump(&mut transaction).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(done.rows_affected() > 0)
         })

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
     (2, "responses", include_str!("../../migrations/0002_responses.sql")),
     (3, "pictures", include_str!("../../migrations/0003_pictures.sql")),
+    (4, "ledger", include_str!("../../migrations/0004_ledger.sql")),
 ];
 
 pub(super) async fn run(pool: &AnyPool) -> Result<(), StoreError> {

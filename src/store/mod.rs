@@ -2,16 +2,24 @@
 //! pool; the rest is SQL and the mapping of its rows.
 
 mod accounts;
+mod admin;
 mod conversations;
 mod db;
 mod keys;
+mod ledger;
 mod migrate;
 mod pictures;
+mod proof;
 mod responses;
+mod usage;
 
 pub use accounts::Account;
+pub use admin::{Audit, GrantRow, Member};
 pub use conversations::{Conversation, ConversationItem};
 pub use db::{Store, StoreError};
 pub use keys::{Key, Owner};
+pub use ledger::{AllowanceOf, Balance, Grant, MinuteKey, MinuteSums, PageRow, Posting};
 pub use pictures::Picture;
+pub use proof::EntrySum;
 pub use responses::{KeptResponse, Link};
+pub use usage::{Span, UsageRow};

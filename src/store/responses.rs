@@ -4,7 +4,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::db::{Store, StoreError};
+use super::db::{Store, StoreError, begin};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -82,7 +82,7 @@ impl Store {
         items: Vec<String>,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             let done = sqlx::query(
                 "INSERT INTO responses (account_id, id, previous_id, status, background, \
                  created_ms, lease_ms, expires_ms, input, body) \
@@ -123,7 +123,7 @@ impl Store {
         items: Vec<String>,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             let done = sqlx::query(
                 "UPDATE responses SET status = $1, body = $2 WHERE account_id = $3 AND id = $4 \
                  AND status IN ('queued', 'in_progress')",
@@ -268,7 +268,7 @@ impl Store {
         id: String,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             sqlx::query("DELETE FROM response_items WHERE account_id = $1 AND response_id = $2")
                 .bind(account.as_str())
                 .bind(&id)
@@ -291,7 +291,7 @@ impl Store {
     /// When the store fails.
     pub async fn sweep_responses(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = begin(&pool).await?;
             sqlx::query(
                 "DELETE FROM response_items WHERE EXISTS (SELECT 1 FROM responses r \
                  WHERE r.account_id = response_items.account_id \

@@ -15,6 +15,12 @@ pub struct Metrics {
     pub first_byte_seconds: HistogramVec,
     /// Requests whose answer is under way.
     pub in_flight: IntGauge,
+    /// Requests that a limit kept out, by which.
+    pub refusals: IntCounterVec,
+    /// Whether limits are counted together with other nodes, as configured.
+    pub quota_shared: IntGauge,
+    /// Settlements that are written down here and not in the store yet.
+    pub journal_backlog: IntGauge,
     /// Tokens by provider, model and kind.
     pub tokens: IntCounterVec,
 }
@@ -46,7 +52,30 @@ impl Metrics {
         registry.register(Box::new(first_byte_seconds.clone()))?;
         let in_flight = IntGauge::new("optimux_in_flight", "Requests under way.")?;
         registry.register(Box::new(in_flight.clone()))?;
-        Ok(Self { registry, requests, attempts, first_byte_seconds, in_flight, tokens })
+        let refusals =
+            counter("optimux_refusals_total", "Requests that a limit kept out.", &["limit"])?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let quota_shared = gauge(
+            "optimux_quota_shared",
+            "1 while limits are counted in Redis, or in the only process; 0 while Redis is away.",
+        )?;
+        let journal_backlog =
+            gauge("optimux_journal_backlog", "Settlements not in the store yet.")?;
+        Ok(Self {
+            registry,
+            requests,
+            attempts,
+            first_byte_seconds,
+            in_flight,
+            refusals,
+            quota_shared,
+            journal_backlog,
+            tokens,
+        })
     }
 
     /// In Prometheus' text format.

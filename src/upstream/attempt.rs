@@ -102,7 +102,8 @@ pub async fn send(
     }
 }
 
-fn kind_label(kind: FaultKind) -> &'static str {
+/// A fault as the metrics and the journal call it.
+pub(super) fn kind_label(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Refused => "refused",
         FaultKind::ContextLength => "context_length",
@@ -296,7 +297,7 @@ async fn exchange(
         };
         let relay =
             Relay::open(incoming.body, setup, patience).await.map_err(|fault| (fault, None))?;
-        return Ok((AnswerBody::Stream(Box::pin(relay)), outgoing.losses));
+        return Ok((AnswerBody::Relay(Box::new(relay)), outgoing.losses));
     }
     // Either a whole answer was asked for, or a provider answers a wish for a stream with one.
     let body = read_whole(incoming, budget.patience(others, Instant::now()), limits.reply_bytes)

@@ -12,17 +12,16 @@ mod socket;
 mod transport;
 mod whole;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_core::Stream;
 use tokio::time::Instant;
 
 use crate::base::clock::Dice;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
+use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::{Decision, Step};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::Inbound;
@@ -87,16 +86,25 @@ pub struct Upstream {
 pub struct Answer {
     pub step: Step,
     pub attempts: u8,
+    /// Attempts before it that did not answer.
+    pub tried: Vec<Failed>,
     pub losses: Losses,
     pub body: AnswerBody,
 }
 
-/// The bytes of a streamed answer, as the caller reads them. It is a [`Relay`], or wraps one.
-pub type Pieces = Pin<Box<dyn Stream<Item = Bytes>>>;
+/// Nobody answered.
+#[derive(Debug)]
+pub struct Unanswered {
+    pub error: Error,
+    pub attempts: u8,
+    pub tried: Vec<Failed>,
+}
 
 pub enum AnswerBody {
-    Whole(Bytes),
-    Stream(Pieces),
+    /// All of it, and what it took. Where a stream was asked for, these are its events.
+    Whole { body: Bytes, tokens: Tokens, basis: Basis },
+    /// It reads the provider, and waits to be told whom to settle with.
+    Relay(Box<Relay>),
 }
 
 /// Tries the decision's steps in order until one answers.
@@ -110,10 +118,11 @@ pub async fn run(
     inbound: &Inbound,
     request: &RequestId,
     dice: &mut Dice,
-) -> Result<Answer, (Error, u8)> {
+) -> Result<Answer, Unanswered> {
     let mut budget = Budget::new(upstream.limits, Instant::now());
     let mut position = 0;
     let mut last: Option<Fault> = None;
+    let mut failed = Vec::new();
     // The shortest wait of those that were not even tried.
     let mut wait: Option<Duration> = None;
     while let Some(step) = decision.steps.get(position) {
@@ -132,6 +141,7 @@ pub async fn run(
                 return Ok(Answer {
                     step: step.clone(),
                     attempts: budget.attempts(),
+                    tried: failed,
                     losses,
                     body,
                 });
@@ -142,7 +152,7 @@ pub async fn run(
                 budget.refund();
                 position += 1;
                 if decision.steps.len() == position && last.is_none() {
-                    return Err((error, budget.attempts()));
+                    return Err(Unanswered { error, attempts: budget.attempts(), tried: failed });
                 }
                 continue;
             }
@@ -157,13 +167,19 @@ pub async fn run(
             message = %fault.message.chars().take(300).collect::<String>(),
             "attempt failed"
         );
+        failed.push(Failed {
+            provider: step.deployment.provider.id.to_string(),
+            model: step.model.id.to_string(),
+            fault: attempt::kind_label(fault.kind).into(),
+        });
         let verdict = judge(&fault, retry_after, others, &budget, Instant::now(), dice);
         match verdict {
             Verdict::Again { after } => tokio::time::sleep(after).await,
             Verdict::Next => position += 1,
             Verdict::GiveUp => {
                 let told = fault_for_later(fault, last);
-                return Err((told.into_error().after(retry_after), budget.attempts()));
+                let error = told.into_error().after(retry_after);
+                return Err(Unanswered { error, attempts: budget.attempts(), tried: failed });
             }
         }
         last = Some(fault_for_later(fault, last));
@@ -174,7 +190,7 @@ pub async fn run(
             .coded("model_unavailable")
             .after(wait),
     };
-    Err((error, budget.attempts()))
+    Err(Unanswered { error, attempts: budget.attempts(), tried: failed })
 }
 
 /// The fault to tell of, when all have failed: one that speaks of the request over one that speaks

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,10 +17,12 @@ use super::breaker::Permit;
 use super::passing::{Rename, count_tokens};
 use super::transport::Body;
 use crate::base::Error;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
+use crate::ledger::{Basis, Delivered, Hold, Outcome, Tokens, Tried, count_reply};
 use crate::router::Step;
 use crate::wire::frame::{Frame, Splitter, sse};
-use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Protocol, Reply, Usage};
+use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Fold, Usage};
 use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
 
 /// The largest single event: a picture in base64 fits.
@@ -36,6 +38,17 @@ pub struct Setup {
     pub usage_added: bool,
     pub heading: Heading,
     pub request: RequestId,
+}
+
+/// So much of a stream is kept, to be counted should its usage never come.
+const HEARD_BYTES: usize = 256 << 10;
+
+/// What a relay has to settle, and what it will say of how the answer came about.
+struct Settling {
+    hold: Hold,
+    attempts: u8,
+    tried: Vec<Tried>,
+    first_byte: Timestamp,
 }
 
 /// How frames become the caller's bytes.
@@ -73,6 +86,11 @@ pub struct Relay {
     /// Something of the answer itself has come: from here on there is no other provider.
     committed: bool,
     failed: bool,
+    /// What the provider said, as long as its usage is not known to the end.
+    heard: Vec<u8>,
+    settling: Option<Settling>,
+    /// The last piece does not leave before this is done.
+    safe: Option<Pin<Box<dyn Future<Output = ()>>>>,
     setup: Option<Setup>,
 }
 
@@ -115,6 +133,9 @@ impl Relay {
             finished: false,
             committed: false,
             failed: false,
+            heard: Vec::new(),
+            settling: None,
+            safe: None,
             setup: Some(setup),
         };
         let beginning = std::future::poll_fn(|cx| relay.poll_beginning(cx));
@@ -131,31 +152,10 @@ impl Relay {
         }
     }
 
-    /// A stream made of an answer that came whole.
-    #[must_use]
-    pub fn told_at_once(reply: &Reply, mut writer: Box<dyn Writer + Send>) -> Self {
-        let mut out = Vec::new();
-        writer.write(&reply.events(), &mut out);
-        writer.finish(&mut out);
-        let now = Instant::now();
-        Self {
-            body: None,
-            splitter: Splitter::Sse(sse::Splitter::new(0)),
-            way: Way::Verbatim,
-            front: Dialect::OpenAiChat,
-            theirs: provider_side(Protocol::Dialect(Dialect::OpenAiChat)),
-            writer,
-            ready: VecDeque::from([Bytes::from(out)]),
-            pulse: None,
-            last_heard: now,
-            last_said: now,
-            usage: None,
-            ended: true,
-            finished: true,
-            committed: true,
-            failed: false,
-            setup: None,
-        }
+    /// From here on whoever reads the answer, or stops reading it, settles the hold.
+    pub fn settle_with(&mut self, hold: Hold, attempts: u8, tried: Vec<Tried>) {
+        let first_byte = Clock::System.now();
+        self.settling = Some(Settling { hold, attempts, tried, first_byte });
     }
 
     fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
@@ -219,6 +219,12 @@ impl Relay {
 
     /// One chunk of the provider's.
     fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
+        let counted = self.usage.is_some() && (self.finished || self.ended);
+        if counted {
+            self.heard = Vec::new();
+        } else if self.heard.len() < HEARD_BYTES {
+            self.heard.extend_from_slice(&chunk);
+        }
         let mut out = Vec::new();
         let (splitter, mut step) = self.taking(&mut out);
         let fed = splitter.feed(&chunk, |frame| step.frame(&frame));
@@ -349,12 +355,18 @@ impl Relay {
     /// The next piece for the caller; `None` at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
+            if self.ended || self.body.is_none() {
+                self.close(if self.failed { Outcome::Failed } else { Outcome::Complete });
+                if let Some(safe) = &mut self.safe {
+                    ready!(safe.as_mut().poll(cx));
+                    self.safe = None;
+                }
+            }
             if let Some(bytes) = self.ready.pop_front() {
                 self.last_said = self.last_heard;
                 return Poll::Ready(Some(bytes));
             }
             if self.body.is_none() {
-                self.close();
                 return Poll::Ready(None);
             }
             match self.poll_body(cx) {
@@ -369,16 +381,61 @@ impl Relay {
                         self.body = None;
                     }
                 }
+                // All has been said.
+                Poll::Ready(Err(_)) if self.ended => self.body = None,
                 Poll::Ready(Err(fault)) => self.fail(fault),
             }
         }
     }
 
-    /// Counts what was used, once.
-    fn close(&mut self) {
-        if let Some(setup) = self.setup.take() {
-            count_tokens(&setup.upstream, &setup.step, self.usage.as_ref());
+    /// Counts what was used and settles it, once.
+    fn close(&mut self, outcome: Outcome) {
+        let Some(setup) = self.setup.take() else { return };
+        count_tokens(&setup.upstream, &setup.step, self.usage.as_ref());
+        let Some(Settling { hold, attempts, tried, first_byte }) = self.settling.take() else {
+            return;
+        };
+        let (tokens, basis) = self.used(hold.prompt_tokens());
+        let journal = hold.journal().cloned();
+        let receipt = hold.settle(Delivered {
+            model: &setup.step.model,
+            deployment: &setup.step.deployment,
+            outcome,
+            tokens,
+            basis,
+            images: 0,
+            attempts,
+            tried,
+            first_byte,
+        });
+        if let Some(journal) = journal.filter(|_| !receipt.is_safe()) {
+            self.safe = Some(Box::pin(async move { journal.safe(receipt).await }));
         }
+    }
+
+    /// The provider's count if it came to its end, else ours of what was said.
+    fn used(&self, prompt_tokens: u64) -> (Tokens, Basis) {
+        let reported = self.usage.as_ref().map(Tokens::from);
+        if let Some(reported) = reported
+            && (self.finished || self.ended)
+        {
+            return (reported, Basis::Reported);
+        }
+        let (mut reader, mut fold, mut events) = (self.theirs.reader(), Fold::new(), Vec::new());
+        // What cannot be read was not said.
+        let _cut = self.theirs.splitter(EVENT_BYTES).feed(&self.heard, |frame| {
+            events.clear();
+            if reader.read(&frame, &mut events).is_ok() {
+                for event in &events {
+                    fold.push(event);
+                }
+            }
+        });
+        let counted = count_reply(&fold.finish().0);
+        let prompt = Tokens { input: prompt_tokens, ..Tokens::default() };
+        let known = reported.unwrap_or(prompt);
+        let output = counted.output.max(known.output);
+        (Tokens { output, thought: counted.thought.max(known.thought), ..known }, Basis::Estimated)
     }
 }
 
@@ -397,7 +454,7 @@ impl Drop for Relay {
         {
             tracing::debug!(request = %setup.request, "the caller left");
         }
-        self.close();
+        self.close(if self.failed { Outcome::Failed } else { Outcome::Left });
     }
 }
 
@@ -445,8 +502,10 @@ impl Taking<'_> {
                 match event {
                     Event::Usage(usage) => *self.usage = Some(usage.clone()),
                     Event::Fault(one) => fault = Some(one.clone()),
-                    Event::PartOpen { .. } | Event::Delta { .. } | Event::Finish { .. } => {
+                    Event::PartOpen { .. } | Event::Delta { .. } => *self.committed = true,
+                    Event::Finish { .. } => {
                         *self.committed = true;
+                        *self.finished = true;
                     }
                     _ => {}
                 }

@@ -8,11 +8,11 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 
 use super::passing::{Rename, count_tokens};
-use super::relay::Relay;
 use super::transport::Incoming;
 use super::{AnswerBody, Upstream};
+use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
-use crate::wire::vocab::{Dialect, Fault, FaultKind};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Usage};
 use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images, provider_side};
 
 pub(super) fn whole(
@@ -35,26 +35,29 @@ pub(super) fn whole(
     if inbound.head.stream {
         let reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
         count_tokens(upstream, step, reply.usage.as_ref());
-        return Ok(AnswerBody::Stream(Box::pin(Relay::told_at_once(
-            &reply,
-            codec(inbound.dialect).writer(heading.clone()),
-        ))));
+        let mut events = Vec::new();
+        let mut writer = codec(inbound.dialect).writer(heading.clone());
+        writer.write(&reply.events(), &mut events);
+        writer.finish(&mut events);
+        return Ok(measured(events.into(), reply.usage.as_ref(), || count_reply(&reply)));
     }
+    // Four bytes to a token, which is near enough for what is not told.
+    let prompt =
+        || Tokens { input: (inbound.head.prompt_bytes as u64).div_ceil(4), ..Tokens::default() };
     match &inbound.operation {
         Operation::Embed(form, request) if !same_dialect => {
-            // Four bytes to a token, which is near enough for what is not told.
-            let tokens = (inbound.head.prompt_bytes as u64).div_ceil(4);
-            let answer = embeddings::decode_reply(&body)
-                .and_then(|reply| {
-                    embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
-                })
+            let reply = embeddings::decode_reply(&body).map_err(|_| broken(&body))?;
+            let usage = reply.tokens.map(|input| Usage { input, ..Usage::default() });
+            let tokens = prompt().input;
+            let answer = embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
                 .map_err(|_| broken(&body))?;
-            return Ok(AnswerBody::Whole(answer));
+            count_tokens(upstream, step, usage.as_ref());
+            return Ok(measured(answer, usage.as_ref(), prompt));
         }
         Operation::Draw(..) if !same_dialect => {
             let answer = images::from_gemini(&body, heading.created)
                 .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
-            return Ok(AnswerBody::Whole(answer));
+            return Ok(measured(answer, theirs.usage(&body).as_ref(), prompt));
         }
         _ => {}
     }
@@ -79,16 +82,28 @@ pub(super) fn whole(
             return Err(broken(&body));
         }
         count_tokens(upstream, step, usage.as_ref());
-        return Ok(AnswerBody::Whole(
-            Rename::of(step).and_then(|rename| rename.apply(&body)).map_or(body, Bytes::from),
-        ));
+        let count = || {
+            let said = theirs.decode_reply(&body).ok().filter(|_| generated);
+            said.as_ref().map(count_reply).unwrap_or_default()
+        };
+        let renamed = Rename::of(step).and_then(|rename| rename.apply(&body)).map(Bytes::from);
+        return Ok(measured(renamed.unwrap_or_else(|| body.clone()), usage.as_ref(), count));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
     count_tokens(upstream, step, reply.usage.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
     }
-    Ok(AnswerBody::Whole(codec(inbound.dialect).encode_reply(&reply, heading)))
+    let told = codec(inbound.dialect).encode_reply(&reply, heading);
+    Ok(measured(told, reply.usage.as_ref(), || count_reply(&reply)))
+}
+
+/// With the provider's own count, or ours.
+fn measured(body: Bytes, usage: Option<&Usage>, count: impl FnOnce() -> Tokens) -> AnswerBody {
+    match usage {
+        Some(usage) => AnswerBody::Whole { body, tokens: usage.into(), basis: Basis::Reported },
+        None => AnswerBody::Whole { body, tokens: count(), basis: Basis::Estimated },
+    }
 }
 
 pub(super) async fn read_whole(

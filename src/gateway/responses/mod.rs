@@ -10,13 +10,12 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use super::{Answered, App, Arrival, Refused, answer};
+use super::{Answered, App, Arrival, Body, Pieces, Refused, answer};
 use crate::admit::Caller;
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
 use crate::platform::items;
 use crate::platform::responses::{Asked, failed, said_in};
-use crate::upstream::{AnswerBody, Pieces};
 use crate::wire::{Heading, codec, openai_responses};
 
 use keep::Keeper;
@@ -82,9 +81,9 @@ pub async fn respond(
     }
     let mut answered = answer(app, caller, arrival).await?;
     if kept {
-        answered.answer.body = match answered.answer.body {
-            AnswerBody::Whole(body) => AnswerBody::Whole(keeper.whole(body).await?),
-            AnswerBody::Stream(pieces) => AnswerBody::Stream(keep::keeping(pieces, keeper)),
+        answered.body = match answered.body {
+            Body::Whole(body) => Body::Whole(keeper.whole(body).await?),
+            Body::Stream(pieces) => Body::Stream(keep::keeping(pieces, keeper)),
         };
     }
     Ok(Begun::Now(Box::new(answered)))
@@ -141,9 +140,9 @@ pub async fn work(app: Arc<App>, job: Job) {
     let stays = stays_wanted(&app, &caller, &id);
     let working = async {
         let outcome = answer(&app, &caller, arrival).await;
-        let finished = match outcome.map(|answered| answered.answer.body) {
-            Ok(AnswerBody::Whole(body)) => keeper.whole(body).await.map(|_| ()),
-            Ok(AnswerBody::Stream(pieces)) => {
+        let finished = match outcome.map(|answered| answered.body) {
+            Ok(Body::Whole(body)) => keeper.whole(body).await.map(|_| ()),
+            Ok(Body::Stream(pieces)) => {
                 let mut kept: Pieces = keep::keeping(pieces, keeper);
                 while let Some(event) = kept.next().await {
                     run.tell(event);

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
+use crate::gateway::Pieces;
 use crate::platform::items::{self, Page};
 use crate::platform::responses::{failed, said_in};
 use crate::store::KeptResponse;
-use crate::upstream::{Pieces, Relay};
 use crate::wire::frame::sse::{self, Splitter};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Heading, codec};
@@ -81,17 +81,16 @@ pub async fn watch(
         include_usage: true,
         echo: codec.echo(row.body.as_bytes()),
     };
-    let told: Vec<_> = Relay::told_at_once(&reply, codec.writer(heading)).collect().await;
+    let (mut told, mut writer) = (Vec::new(), codec.writer(heading));
+    writer.write(&reply.events(), &mut told);
+    writer.finish(&mut told);
     let mut events = Vec::new();
-    let mut splitter = Splitter::new(usize::MAX);
-    for chunk in &told {
-        let fed = splitter.feed(chunk, |frame| {
-            let mut event = Vec::new();
-            sse::write(&mut event, frame.event, frame.data);
-            events.push(Bytes::from(event));
-        });
-        fed.map_err(Error::internal)?;
-    }
+    let fed = Splitter::new(usize::MAX).feed(&told, |frame| {
+        let mut event = Vec::new();
+        sse::write(&mut event, frame.event, frame.data);
+        events.push(Bytes::from(event));
+    });
+    fed.map_err(Error::internal)?;
     Ok(Box::pin(stream::iter(events).skip(first)))
 }
 

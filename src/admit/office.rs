@@ -1,0 +1,341 @@
+//! What administrators do: accounts, keys, plans, credits. Every change is logged with who made it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::keys::{self, Issued, KeyError};
+use super::{Identities, KeyTerms, PlanEntry, Plans};
+use crate::base::calendar::Period;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::{AccountId, AuditId, GrantId, KeyId};
+use crate::base::money::Credits;
+use crate::base::{Error, Kind};
+use crate::ledger::{Settlement, minute_key, report};
+use crate::store::{Account, Audit, Grant, Key, Member, Store, StoreError};
+
+/// A change of an account; what is not given stays.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccountChange {
+    pub name: Option<String>,
+    pub plan: Option<String>,
+    pub limits: Option<PlanEntry>,
+    pub suspended: Option<bool>,
+}
+
+/// One administrator at work.
+pub struct Office<'a> {
+    pub store: &'a Store,
+    pub plans: &'a Plans,
+    pub identities: &'a Identities,
+    pub clock: Clock,
+    pub actor: KeyId,
+}
+
+fn missing(what: &str, id: &str) -> Error {
+    let id: String = id.chars().take(80).collect();
+    Error::new(Kind::NotFound, format!("There is no {what} '{id}'."))
+}
+
+fn of_store(why: StoreError) -> Error {
+    match why {
+        StoreError::Taken(name) => {
+            Error::new(Kind::Conflict, format!("'{name}' is taken.")).at("name")
+        }
+        other => Error::internal(other),
+    }
+}
+
+fn of_key(why: KeyError) -> Error {
+    match why {
+        KeyError::NoAccount(name) => missing("account", &name).at("account"),
+        KeyError::NoKey(id) => missing("key", &id),
+        KeyError::Store(why) => of_store(why),
+        other => Error::internal(other),
+    }
+}
+
+fn named(name: &str) -> Result<(), Error> {
+    if name.trim().is_empty() || name.chars().count() > 200 {
+        return Err(Error::new(Kind::Malformed, "A name has 1 to 200 characters.").at("name"));
+    }
+    Ok(())
+}
+
+/// JSON for the store; nothing for what says nothing.
+fn written(entry: &PlanEntry) -> Result<Option<String>, Error> {
+    if *entry == PlanEntry::default() {
+        return Ok(None);
+    }
+    serde_json::to_string(entry).map(Some).map_err(Error::internal)
+}
+
+impl Office<'_> {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn log(&self, action: &str, target: &str, detail: Value) -> Result<(), Error> {
+        let audit = Audit {
+            id: AuditId::fresh(),
+            at: self.now(),
+            actor: self.actor.as_str().to_owned(),
+            action: action.to_owned(),
+            target: target.to_owned(),
+            detail: detail.to_string(),
+        };
+        self.store.log_audit(audit).await.map_err(Error::internal)
+    }
+
+    fn plan(&self, name: &str) -> Result<String, Error> {
+        let plan = self.plans.get(name).map(|plan| plan.name.clone());
+        plan.ok_or_else(|| {
+            let name: String = name.chars().take(40).collect();
+            Error::new(Kind::Malformed, format!("There is no plan '{name}'.")).at("plan")
+        })
+    }
+
+    /// An account by its id or its name.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn account(&self, id: &str) -> Result<Account, Error> {
+        let found = self.store.account(id).await.map_err(Error::internal)?;
+        found.ok_or_else(|| missing("account", id))
+    }
+
+    /// # Errors
+    /// For a name that is taken, or a plan that is not there.
+    pub async fn open_account(
+        &self,
+        name: &str,
+        plan: &str,
+        limits: &PlanEntry,
+    ) -> Result<Account, Error> {
+        named(name)?;
+        let plan = self.plan(plan)?;
+        let limits = written(limits)?;
+        let account = keys::create_account(self.store, name, &plan, limits, self.now())
+            .await
+            .map_err(of_key)?;
+        self.log("account.create", account.id.as_str(), json!({"name": name, "plan": plan}))
+            .await?;
+        Ok(account)
+    }
+
+    /// # Errors
+    /// As [`Self::open_account`]; [`Kind::NotFound`].
+    pub async fn change_account(&self, id: &str, change: &AccountChange) -> Result<Account, Error> {
+        let mut account = self.account(id).await?;
+        if let Some(name) = &change.name {
+            named(name)?;
+            account.name.clone_from(name);
+        }
+        if let Some(plan) = &change.plan {
+            account.plan = self.plan(plan)?;
+        }
+        if let Some(limits) = &change.limits {
+            account.limits = written(limits)?;
+        }
+        match change.suspended {
+            Some(true) => account.suspended = account.suspended.or(Some(self.now())),
+            Some(false) => account.suspended = None,
+            None => {}
+        }
+        self.store.change_account(account.clone()).await.map_err(of_store)?;
+        let credits = self
+            .plans
+            .held_to(&account.plan, account.limits.as_deref())
+            .and_then(|plan| plan.credits);
+        let (at, period) = (self.now(), Period::of(self.now()));
+        self.store
+            .change_allowance(account.id.clone(), period, credits, at)
+            .await
+            .map_err(Error::internal)?;
+        self.identities.forget();
+        let detail = json!({
+            "name": change.name,
+            "plan": change.plan,
+            "limits": change.limits,
+            "suspended": change.suspended,
+        });
+        self.log("account.change", account.id.as_str(), detail).await?;
+        Ok(account)
+    }
+
+    /// # Errors
+    /// For a role that there is not, or an address that is there.
+    pub async fn add_member(&self, id: &str, email: &str, role: &str) -> Result<Member, Error> {
+        let account = self.account(id).await?;
+        if !["owner", "member", "billing"].contains(&role) {
+            let text = "A role is 'owner', 'member' or 'billing'.";
+            return Err(Error::new(Kind::Malformed, text).at("role"));
+        }
+        if email.len() > 320 || !email.contains('@') {
+            return Err(Error::new(Kind::Malformed, "That is no e-mail address.").at("email"));
+        }
+        let member = Member {
+            id: format!("member_{}", GrantId::fresh().as_str().trim_start_matches("grant_")),
+            email: email.to_ascii_lowercase(),
+            role: role.to_owned(),
+            created: self.now(),
+        };
+        self.store.add_member(account.id.clone(), member.clone()).await.map_err(of_store)?;
+        let detail = json!({"member": member.id, "email": member.email, "role": role});
+        self.log("member.add", account.id.as_str(), detail).await?;
+        Ok(member)
+    }
+
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn remove_member(&self, id: &str, member: &str) -> Result<(), Error> {
+        let account = self.account(id).await?;
+        let removed = self.store.remove_member(account.id.clone(), member.to_owned()).await;
+        if !removed.map_err(Error::internal)? {
+            return Err(missing("member", member));
+        }
+        self.log("member.remove", account.id.as_str(), json!({"member": member})).await
+    }
+
+    /// # Errors
+    /// [`Kind::NotFound`] for the account.
+    pub async fn issue_key(
+        &self,
+        account: &str,
+        name: &str,
+        terms: &KeyTerms,
+    ) -> Result<Issued, Error> {
+        named(name)?;
+        let issued =
+            keys::issue(self.store, account, name, terms, self.now()).await.map_err(of_key)?;
+        self.identities.forget();
+        let detail = json!({"account": issued.key.account.as_str(), "name": name, "terms": terms});
+        self.log("key.create", issued.key.id.as_str(), detail).await?;
+        Ok(issued)
+    }
+
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn key(&self, id: &str) -> Result<Key, Error> {
+        let all = self.store.keys(None).await.map_err(Error::internal)?;
+        all.into_iter().find(|key| key.id.as_str() == id).ok_or_else(|| missing("key", id))
+    }
+
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn change_key(&self, id: &str, terms: &KeyTerms) -> Result<Key, Error> {
+        keys::change(self.store, id, terms).await.map_err(of_key)?;
+        self.identities.forget();
+        self.log("key.change", id, json!({"terms": terms})).await?;
+        self.key(id).await
+    }
+
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn rotate_key(&self, id: &str, overlap: Duration) -> Result<Issued, Error> {
+        let issued = keys::rotate(self.store, id, overlap, self.now()).await.map_err(of_key)?;
+        self.identities.forget();
+        let detail = json!({"new": issued.key.id.as_str(), "overlap_seconds": overlap.as_secs()});
+        self.log("key.rotate", id, detail).await?;
+        Ok(issued)
+    }
+
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn revoke_key(&self, id: &str) -> Result<(), Error> {
+        keys::revoke(self.store, id, self.now()).await.map_err(of_key)?;
+        self.identities.forget();
+        self.log("key.revoke", id, json!({})).await
+    }
+
+    /// # Errors
+    /// For a name that is none.
+    pub async fn put_plan(&self, name: &str, entry: &PlanEntry) -> Result<(), Error> {
+        named(name)?;
+        let name = name.to_ascii_lowercase();
+        let terms = serde_json::to_string(entry).map_err(Error::internal)?;
+        self.store.put_plan(name.clone(), terms).await.map_err(Error::internal)?;
+        let changed = self.store.changed_plans().await.map_err(Error::internal)?;
+        let read = |(name, terms): (String, String)| Ok((name, serde_json::from_str(&terms)?));
+        let changed: Result<_, serde_json::Error> = changed.into_iter().map(read).collect();
+        self.plans.change(&changed.map_err(Error::internal)?);
+        self.identities.forget();
+        self.log("plan.put", &name, json!(entry)).await
+    }
+
+    fn allowance_of(&self) -> crate::store::AllowanceOf {
+        let plans = self.plans.clone();
+        Arc::new(move |plan, own| plans.held_to(plan, own).and_then(|plan| plan.credits))
+    }
+
+    /// Gives an account credits beyond its plan's, which stay until they are used.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`]; [`Kind::Malformed`] for an amount that is none.
+    pub async fn grant(&self, id: &str, credits: i64, reason: &str) -> Result<Grant, Error> {
+        if !(1..=1_000_000_000_000).contains(&credits) {
+            let text = "'credits' must be a whole number from 1 to 1,000,000,000,000.";
+            return Err(Error::new(Kind::Malformed, text).at("credits"));
+        }
+        let account = self.account(id).await?;
+        let grant = Grant {
+            id: GrantId::fresh(),
+            account: account.id,
+            period: Period::of(self.now()),
+            credits: Credits(credits),
+            reason: reason.chars().take(1_000).collect(),
+            created: self.now(),
+            refunds: None,
+        };
+        self.store.grant(grant.clone(), self.allowance_of()).await.map_err(Error::internal)?;
+        self.identities.forget();
+        let detail = json!({"grant": grant.id.as_str(), "credits": credits, "reason": reason});
+        self.log("credits.grant", grant.account.as_str(), detail).await?;
+        Ok(grant)
+    }
+
+    /// Gives a request's credits back, once.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] for a request that was not charged, [`Kind::Conflict`] for one that was
+    /// refunded before.
+    pub async fn refund(&self, request: &str, reason: &str) -> Result<(Grant, Settlement), Error> {
+        let found = report::find(self.store, request).await.map_err(Error::internal)?;
+        let charged = found
+            .filter(|one| one.credits.0 > 0)
+            .ok_or_else(|| missing("charged request", request))?;
+        let key = minute_key(charged.account.clone(), charged.key.clone(), &charged);
+        let grant = Grant {
+            id: GrantId::fresh(),
+            account: charged.account.clone(),
+            // It is taken back where it was charged.
+            period: charged.period(),
+            credits: charged.credits,
+            reason: reason.chars().take(1_000).collect(),
+            created: self.now(),
+            refunds: Some((request.to_owned(), key)),
+        };
+        let given = self.store.grant(grant.clone(), self.allowance_of()).await;
+        if !given.map_err(Error::internal)? {
+            return Err(Error::new(Kind::Conflict, "This request has been refunded."));
+        }
+        self.identities.forget();
+        let detail = json!({"grant": grant.id.as_str(), "request": request, "reason": reason});
+        self.log("credits.refund", grant.account.as_str(), detail).await?;
+        Ok((grant, charged))
+    }
+
+    /// The accounts' ids and names are not secret to whoever is here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keys_of(&self, account: Option<&str>) -> Result<Vec<Key>, Error> {
+        let account: Option<AccountId> = match account {
+            Some(name) => Some(self.account(name).await?.id),
+            None => None,
+        };
+        self.store.keys(account).await.map_err(Error::internal)
+    }
+}

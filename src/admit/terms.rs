@@ -1,0 +1,151 @@
+//! What a key may do, beyond what its account may not.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::plan::Bound;
+use crate::base::clock::Timestamp;
+use crate::base::money::{Credits, Nanos};
+use crate::cluster::Limits;
+
+/// A part of the surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Everything that generates text, in any dialect.
+    Chat,
+    Embeddings,
+    Images,
+    Realtime,
+    /// Reading what was used.
+    Usage,
+}
+
+impl Scope {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Realtime => "realtime",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+/// An amount in USD: written as a number or a decimal text, kept as a whole number of nano-USD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usd(pub Nanos);
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Spelled {
+            Number(serde_json::Number),
+            Text(String),
+        }
+        let text = match Spelled::deserialize(deserializer)? {
+            Spelled::Number(number) => number.to_string(),
+            Spelled::Text(text) => text,
+        };
+        let wrong = || serde::de::Error::custom("expected an amount in USD, such as 12.50");
+        Nanos::from_decimal(&text).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl Serialize for Usd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_decimal())
+    }
+}
+
+/// What is kept of a key beside its name; all of it optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyTerms {
+    /// All, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Scope>>,
+    /// Names of models; `gpt-*` stands for all that begin so. All, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_budget_usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_credits: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images_per_minute: Option<Bound>,
+    /// In seconds since the epoch: from then on the key is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+}
+
+impl KeyTerms {
+    /// The key's own limits, if it has any.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        let limit = |bound: Option<Bound>| match bound {
+            Some(Bound::Of(limit)) => Some(limit),
+            Some(Bound::Unlimited) | None => None,
+        };
+        let limits = Limits {
+            requests_per_minute: limit(self.requests_per_minute),
+            requests_per_day: limit(self.requests_per_day),
+            tokens_per_minute: limit(self.tokens_per_minute),
+            images_per_minute: limit(self.images_per_minute),
+            credits: self.monthly_credits.map(|credits| Credits(i64::from(credits))),
+            spend: self.monthly_budget_usd.map(|usd| usd.0),
+        };
+        (limits != Limits::default()).then_some(limits)
+    }
+
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires_at.map(|seconds| Timestamp(seconds.saturating_mul(1000)))
+    }
+
+    #[must_use]
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&scope))
+    }
+
+    #[must_use]
+    pub fn may_use(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| {
+            models.iter().any(|name| match name.strip_suffix('*') {
+                Some(start) => model.starts_with(start),
+                None => name == model,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_read_as_they_are_written() {
+        let terms: KeyTerms = serde_json::from_str(
+            r#"{"scopes":["chat"],"models":["gpt-*","o3"],"monthly_budget_usd":12.5,"requests_per_minute":5}"#,
+        )
+        .unwrap();
+        assert!(terms.may(Scope::Chat) && !terms.may(Scope::Images));
+        assert!(terms.may_use("gpt-5") && terms.may_use("o3") && !terms.may_use("o3-mini"));
+        let limits = terms.limits().unwrap();
+        assert_eq!(limits.spend, Some(Nanos(12_500_000_000)));
+        assert_eq!(limits.requests_per_minute, Some(5));
+        let again: KeyTerms =
+            serde_json::from_str(&serde_json::to_string(&terms).unwrap()).unwrap();
+        assert_eq!(again, terms);
+        assert_eq!(KeyTerms::default().limits(), None);
+        assert!(KeyTerms::default().may_use("anything"));
+    }
+}

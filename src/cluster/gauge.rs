@@ -1,0 +1,465 @@
+//! The arithmetic of limits: pure, in integers, with the time passed in. `take.lua` says the same
+//! for Redis; a property test holds the two against each other.
+//!
+//! A rate is a generic cell rate algorithm, written as a meter that fills with what is taken and
+//! leaks at the rate of the limit: what would spill over is refused. A full burst passes at once,
+//! and then as much as leaks.
+
+use std::time::Duration;
+
+use crate::base::calendar::{Period, day, until_tomorrow};
+use crate::base::clock::Timestamp;
+use crate::base::money::{Credits, Nanos};
+
+/// A meter's level counts in parts of a unit, so that a limit per minute leaks a whole number of
+/// them each millisecond: the limit itself.
+const PARTS: i64 = 60_000;
+
+/// The limits of an account or of a key. `None` = without limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    pub requests_per_minute: Option<u64>,
+    /// Days are UTC's.
+    pub requests_per_day: Option<u64>,
+    pub tokens_per_minute: Option<u64>,
+    pub images_per_minute: Option<u64>,
+    /// For the period as a whole.
+    pub credits: Option<Credits>,
+    /// For the period as a whole.
+    pub spend: Option<Nanos>,
+}
+
+impl Limits {
+    /// Something of them needs to be known from the books.
+    #[must_use]
+    pub fn needs_books(&self) -> bool {
+        self.credits.is_some() || self.spend.is_some()
+    }
+}
+
+/// What a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amount {
+    pub requests: u64,
+    pub tokens: u64,
+    pub images: u64,
+    pub credits: Credits,
+    pub spend: Nanos,
+}
+
+/// What of a period's allowance is gone: the books' word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    pub credits: Credits,
+    pub spend: Nanos,
+}
+
+/// When, in the units that limits count in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    pub at: Timestamp,
+    pub period: Period,
+}
+
+impl Now {
+    #[must_use]
+    pub fn at(at: Timestamp) -> Self {
+        Self { at, period: Period::of(at) }
+    }
+}
+
+/// Which limit said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    Requests,
+    RequestsDay,
+    Tokens,
+    Images,
+    Credits,
+    Spend,
+}
+
+impl Limit {
+    /// In the order in which `take.lua` numbers them, from 1.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Requests, Self::RequestsDay, Self::Tokens, Self::Images, Self::Credits, Self::Spend];
+}
+
+/// A refusal: which limit, and when there is room again. No time is ever right for money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub limit: Limit,
+    /// It was the key's own limit, not the account's.
+    pub of_key: bool,
+    pub wait: Duration,
+}
+
+fn whole(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+/// One rate's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rate {
+    pub level: i64,
+    pub at_ms: i64,
+}
+
+impl Rate {
+    /// The level once what has leaked since is gone.
+    fn level_at(self, limit: u64, at: Timestamp) -> i64 {
+        let leaked = (at.0 - self.at_ms).max(0).saturating_mul(whole(limit));
+        self.level.saturating_sub(leaked).max(0)
+    }
+
+    /// How long until `amount` fits; nothing if it does.
+    fn wait(self, limit: u64, amount: u64, at: Timestamp) -> Duration {
+        if limit == 0 {
+            return Duration::from_secs(60);
+        }
+        let room = whole(limit).saturating_mul(PARTS) - self.level_at(limit, at);
+        let over = whole(amount.min(limit)).saturating_mul(PARTS) - room;
+        if over <= 0 { Duration::ZERO } else { millis((over - 1) / whole(limit) + 1) }
+    }
+
+    fn take(&mut self, limit: u64, amount: u64, at: Timestamp) {
+        self.level = self.level_at(limit, at).saturating_add(whole(amount).saturating_mul(PARTS));
+        self.at_ms = self.at_ms.max(at.0);
+    }
+
+    /// What was taken was `by` too little, or too much.
+    fn correct(&mut self, by: i64) {
+        self.level = self.level.saturating_add(by.saturating_mul(PARTS)).max(0);
+    }
+
+    /// Whole units that would still fit, and when nothing will be taken any more.
+    #[must_use]
+    pub fn line(self, limit: u64, at: Timestamp) -> Line {
+        let level = self.level_at(limit, at);
+        let left = (whole(limit).saturating_mul(PARTS) - level).max(0) / PARTS;
+        let empty_in = if limit == 0 { PARTS } else { level / whole(limit) };
+        Line {
+            limit,
+            remaining: u64::try_from(left).unwrap_or(0),
+            reset: Timestamp(at.0.saturating_add(empty_in)),
+        }
+    }
+}
+
+/// How many of a day are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Daily {
+    pub day: i64,
+    pub count: u64,
+}
+
+impl Daily {
+    fn count_at(self, at: Timestamp) -> u64 {
+        if self.day == day(at) { self.count } else { 0 }
+    }
+
+    fn fits(self, limit: u64, amount: u64, at: Timestamp) -> bool {
+        self.count_at(at).saturating_add(amount) <= limit
+    }
+
+    fn take(&mut self, amount: u64, at: Timestamp) {
+        *self = Self { day: day(at), count: self.count_at(at).saturating_add(amount) };
+    }
+
+    #[must_use]
+    pub fn line(self, limit: u64, at: Timestamp) -> Line {
+        Line {
+            limit,
+            remaining: limit.saturating_sub(self.count_at(at)),
+            reset: Timestamp(
+                at.0.saturating_add(whole(
+                    u64::try_from(until_tomorrow(at).as_millis()).unwrap_or(0),
+                )),
+            ),
+        }
+    }
+}
+
+/// What of a period's allowance is gone, and what is spoken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purse {
+    /// `None` until the books have been asked.
+    pub period: Option<Period>,
+    pub used: i64,
+    pub reserved: i64,
+}
+
+impl Purse {
+    fn fits(self, total: i64, amount: i64) -> bool {
+        self.used.saturating_add(self.reserved).saturating_add(amount) <= total
+    }
+
+    fn settle(&mut self, period: Period, held: i64, charged: i64) {
+        self.reserved = (self.reserved - held).max(0);
+        if self.period == Some(period) {
+            self.used = self.used.saturating_add(charged);
+        }
+    }
+}
+
+/// The state of every limit of an account, or of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gauges {
+    pub requests: Rate,
+    pub requests_day: Daily,
+    pub tokens: Rate,
+    pub images: Rate,
+    pub credits: Purse,
+    pub spend: Purse,
+}
+
+impl Gauges {
+    /// The books are not known for this period.
+    #[must_use]
+    pub fn is_blank(&self, limits: &Limits, now: Now) -> bool {
+        (limits.credits.is_some() && self.credits.period != Some(now.period))
+            || (limits.spend.is_some() && self.spend.period != Some(now.period))
+    }
+
+    /// What the books say is gone.
+    pub fn seed(&mut self, used: Used, now: Now) {
+        for (purse, used) in [(&mut self.credits, used.credits.0), (&mut self.spend, used.spend.0)]
+        {
+            if purse.period != Some(now.period) {
+                purse.period = Some(now.period);
+                purse.used = used;
+            }
+        }
+    }
+
+    /// The limit that `amount` breaks. Money before rates, since waiting does not mend it; then
+    /// whichever makes wait longest.
+    #[must_use]
+    pub fn refusal(&self, limits: &Limits, amount: &Amount, now: Now) -> Option<(Limit, Duration)> {
+        if limits.credits.is_some_and(|total| !self.credits.fits(total.0, amount.credits.0)) {
+            return Some((Limit::Credits, Duration::ZERO));
+        }
+        if limits.spend.is_some_and(|total| !self.spend.fits(total.0, amount.spend.0)) {
+            return Some((Limit::Spend, Duration::ZERO));
+        }
+        let rate = |rate: Rate, limit: Option<u64>, amount: u64| {
+            limit
+                .filter(|_| amount > 0)
+                .map_or(Duration::ZERO, |limit| rate.wait(limit, amount, now.at))
+        };
+        let over = |limit: &u64| !self.requests_day.fits(*limit, amount.requests, now.at);
+        let day = limits.requests_per_day.filter(|_| amount.requests > 0).filter(over);
+        [
+            (Limit::Requests, rate(self.requests, limits.requests_per_minute, amount.requests)),
+            (Limit::RequestsDay, day.map_or(Duration::ZERO, |_| until_tomorrow(now.at))),
+            (Limit::Tokens, rate(self.tokens, limits.tokens_per_minute, amount.tokens)),
+            (Limit::Images, rate(self.images, limits.images_per_minute, amount.images)),
+        ]
+        .into_iter()
+        .filter(|(_, wait)| !wait.is_zero())
+        .reduce(|first, other| if other.1 > first.1 { other } else { first })
+    }
+
+    /// Takes what has been found to fit.
+    pub fn take(&mut self, limits: &Limits, amount: &Amount, now: Now) {
+        for (rate, limit, amount) in [
+            (&mut self.requests, limits.requests_per_minute, amount.requests),
+            (&mut self.tokens, limits.tokens_per_minute, amount.tokens),
+            (&mut self.images, limits.images_per_minute, amount.images),
+        ] {
+            if let Some(limit) = limit
+                && amount > 0
+            {
+                rate.take(limit, amount, now.at);
+            }
+        }
+        if limits.requests_per_day.is_some() && amount.requests > 0 {
+            self.requests_day.take(amount.requests, now.at);
+        }
+        if limits.credits.is_some() {
+            self.credits.reserved = self.credits.reserved.saturating_add(amount.credits.0);
+        }
+        if limits.spend.is_some() {
+            self.spend.reserved = self.spend.reserved.saturating_add(amount.spend.0);
+        }
+    }
+
+    /// What was held becomes what it came to.
+    pub fn settle(&mut self, limits: &Limits, correction: &Correction) {
+        if limits.credits.is_some() {
+            let (held, charged) = (correction.held.credits.0, correction.charged.credits.0);
+            self.credits.settle(correction.period, held, charged);
+        }
+        if limits.spend.is_some() {
+            let (held, charged) = (correction.held.spend.0, correction.charged.spend.0);
+            self.spend.settle(correction.period, held, charged);
+        }
+        if limits.tokens_per_minute.is_some() {
+            self.tokens.correct(correction.tokens());
+        }
+    }
+
+    /// What the headers say.
+    #[must_use]
+    pub fn standing(&self, limits: &Limits, at: Timestamp) -> Standing {
+        Standing {
+            requests: limits.requests_per_minute.map(|limit| self.requests.line(limit, at)),
+            requests_day: limits.requests_per_day.map(|limit| self.requests_day.line(limit, at)),
+            tokens: limits.tokens_per_minute.map(|limit| self.tokens.line(limit, at)),
+            images: limits.images_per_minute.map(|limit| self.images.line(limit, at)),
+        }
+    }
+}
+
+/// What a hold came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Correction {
+    /// The period of the settlement.
+    pub period: Period,
+    pub held: Amount,
+    pub charged: Used,
+    pub used_tokens: u64,
+}
+
+impl Correction {
+    #[must_use]
+    pub fn tokens(&self) -> i64 {
+        whole(self.used_tokens).saturating_sub(whole(self.held.tokens))
+    }
+}
+
+/// One limit, as the headers say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    pub limit: u64,
+    pub remaining: u64,
+    /// When it is whole again.
+    pub reset: Timestamp,
+}
+
+/// Where an account stands with its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    pub requests: Option<Line>,
+    pub requests_day: Option<Line>,
+    pub tokens: Option<Line>,
+    pub images: Option<Line>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Now {
+        // A day's start, so that no test runs over midnight.
+        Now::at(Timestamp(1_775_001_600_000 + ms))
+    }
+
+    fn ten() -> Limits {
+        Limits { requests_per_minute: Some(10), ..Limits::default() }
+    }
+
+    fn one() -> Amount {
+        Amount { requests: 1, ..Amount::default() }
+    }
+
+    fn ask(gauges: &mut Gauges, limits: &Limits, amount: &Amount, now: Now) -> Option<Duration> {
+        let refused = gauges.refusal(limits, amount, now);
+        if refused.is_none() {
+            gauges.take(limits, amount, now);
+        }
+        refused.map(|(_, wait)| wait)
+    }
+
+    #[test]
+    fn a_burst_passes_then_one_each_interval() {
+        let mut gauges = Gauges::default();
+        for _ in 0..10 {
+            assert_eq!(ask(&mut gauges, &ten(), &one(), at(0)), None);
+        }
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(0)), Some(Duration::from_secs(6)));
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(5_999)), Some(Duration::from_millis(1)));
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(6_000)), None);
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(6_000)), Some(Duration::from_secs(6)));
+    }
+
+    #[test]
+    fn headers_count_down() {
+        let mut gauges = Gauges::default();
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(0)), None);
+        let line = gauges.standing(&ten(), at(0).at).requests.unwrap();
+        assert_eq!((line.limit, line.remaining, line.reset), (10, 9, at(6_000).at));
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight() {
+        let limits = Limits { requests_per_day: Some(2), ..Limits::default() };
+        let mut gauges = Gauges::default();
+        assert_eq!(ask(&mut gauges, &limits, &one(), at(0)), None);
+        assert_eq!(ask(&mut gauges, &limits, &one(), at(1)), None);
+        let wait = ask(&mut gauges, &limits, &one(), at(86_390_000));
+        assert_eq!(wait, Some(Duration::from_secs(10)));
+        assert_eq!(ask(&mut gauges, &limits, &one(), at(86_400_000)), None);
+    }
+
+    #[test]
+    fn real_usage_corrects_the_estimate() {
+        let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
+        let amount = Amount { tokens: 600, ..Amount::default() };
+        let mut gauges = Gauges::default();
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+        assert!(ask(&mut gauges, &limits, &amount, at(0)).is_some());
+        let correction = Correction {
+            period: at(0).period,
+            held: amount,
+            charged: Used::default(),
+            used_tokens: 100,
+        };
+        gauges.settle(&limits, &correction);
+        assert_eq!(gauges.standing(&limits, at(0).at).tokens.unwrap().remaining, 900);
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+    }
+
+    #[test]
+    fn a_purse_holds_what_is_spoken_for() {
+        let limits = Limits { credits: Some(Credits(3)), ..Limits::default() };
+        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let mut gauges = Gauges::default();
+        assert!(gauges.is_blank(&limits, at(0)));
+        gauges.seed(Used { credits: Credits(1), ..Used::default() }, at(0));
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+        assert_eq!(gauges.refusal(&limits, &amount, at(0)).unwrap().0, Limit::Credits);
+        let mut correction = Correction {
+            period: at(0).period,
+            held: amount,
+            charged: Used::default(),
+            used_tokens: 0,
+        };
+        // One failed and gives its credit back, the other is charged.
+        gauges.settle(&limits, &correction);
+        correction.charged.credits = Credits(1);
+        gauges.settle(&limits, &correction);
+        assert_eq!((gauges.credits.used, gauges.credits.reserved), (2, 0));
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+    }
+
+    #[test]
+    fn extreme_limits_do_not_overflow() {
+        let limits = Limits {
+            requests_per_minute: Some(u64::MAX),
+            tokens_per_minute: Some(0),
+            ..Limits::default()
+        };
+        let mut gauges = Gauges::default();
+        let amount = Amount { requests: u64::MAX, ..Amount::default() };
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+        let _shown = gauges.standing(&limits, at(i64::MAX / 4).at);
+        let amount = Amount { tokens: 1, ..Amount::default() };
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), Some(Duration::from_secs(60)));
+    }
+}

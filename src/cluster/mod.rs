@@ -1,0 +1,85 @@
+//! What nodes agree on: how much of every limit is gone. In this process, or in Redis.
+
+mod gauge;
+mod memory;
+mod together;
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId};
+
+pub use gauge::{Amount, Correction, Gauges, Limit, Limits, Line, Now, Refusal, Standing, Used};
+pub use memory::Memory;
+pub use together::{Redis, Shared};
+
+/// What a caller is held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub account: AccountId,
+    pub key: KeyId,
+    pub limits: Limits,
+    /// The key's own, where it has any, beside the account's.
+    pub key_limits: Option<Limits>,
+}
+
+impl Terms {
+    /// Something of them needs to be known from the books.
+    #[must_use]
+    pub fn needs_books(&self) -> bool {
+        self.limits.needs_books() || self.key_limits.as_ref().is_some_and(Limits::needs_books)
+    }
+}
+
+/// What the books say of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Books {
+    pub account: Used,
+    pub key: Used,
+}
+
+/// One question: may this much be taken now?
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub terms: &'a Terms,
+    pub amount: Amount,
+    pub now: Now,
+    /// Names what is taken until it is settled.
+    pub hold: &'a str,
+    /// When a hold that nobody settles lapses.
+    pub lapses: Timestamp,
+    /// Given once a first try found that they are needed.
+    pub books: Option<Books>,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    Yes(Standing),
+    No(Refusal, Standing),
+    /// Ask again, with what the books say.
+    Blank,
+}
+
+/// Where limits are counted.
+#[derive(Debug, Clone)]
+pub enum Quota {
+    Local(Memory),
+    Shared(Redis),
+}
+
+impl Quota {
+    /// Takes all of it or nothing.
+    pub async fn take(&self, ask: &Ask<'_>) -> Taken {
+        match self {
+            Self::Local(memory) => memory.take(ask),
+            Self::Shared(redis) => redis.take(ask).await,
+        }
+    }
+
+    /// A hold came to what it came to. Never waits.
+    pub fn settle(&self, terms: &Terms, hold: &str, correction: Correction) {
+        match self {
+            Self::Local(memory) => memory.settle(terms, &correction),
+            Self::Shared(redis) => redis.settle(terms, hold, correction),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a request takes of the caller's limits and credits: asked for before the call, settled with
+//! what came of it.
+
+use std::borrow::Cow;
+
+use super::{Answered, App, Body, Refused};
+use crate::admit::{self, Caller};
+use crate::base::ids::RequestId;
+use crate::base::money::{Credits, Nanos};
+use crate::catalogue::Mode;
+use crate::cluster::Amount;
+use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried};
+use crate::router::{Decision, Explanation, Step};
+use crate::upstream::{self, Answer, AnswerBody, Unanswered};
+use crate::wire::Inbound;
+use crate::wire::vocab::{Head, Usage};
+
+/// What an answer is taken to be long, before it is there. What it is, is corrected afterwards.
+const EXPECTED_TOKENS: u64 = 256;
+
+/// What a request is about to take.
+#[derive(Debug, Clone)]
+pub(super) struct Intent {
+    pub id: RequestId,
+    pub surface: Cow<'static, str>,
+    pub images: u64,
+    /// It is the first of a session, or stands for itself.
+    pub counts: bool,
+}
+
+impl Intent {
+    pub fn of(id: &RequestId, surface: impl Into<Cow<'static, str>>) -> Self {
+        Self { id: id.clone(), surface: surface.into(), images: 0, counts: true }
+    }
+}
+
+/// Takes what the request may come to.
+pub(super) async fn hold(
+    app: &App,
+    caller: &Caller,
+    decision: &Decision,
+    head: &Head,
+    intent: Intent,
+) -> Result<Hold, Refused> {
+    let prompt_tokens = (head.prompt_bytes as u64).div_ceil(4);
+    let expected = head.max_output_tokens.unwrap_or(EXPECTED_TOKENS).min(EXPECTED_TOKENS * 16);
+    let tariff = &app.counter.tariff;
+    // Whichever of the steps answers can be paid.
+    let dearest = decision.steps.iter().map(|step| match step.model.mode {
+        Mode::Image => tariff.pictures(&step.model.id, step.model.tier, intent.images),
+        _ => tariff.request(step.model.tier),
+    });
+    let spend = decision.steps.first().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
+        let usage = Usage { input: prompt_tokens, output: expected, ..Usage::default() };
+        let price = &step.deployment.price;
+        price.cost(&usage).plus(price.pictures(intent.images))
+    });
+    let amount = Amount {
+        requests: u64::from(intent.counts),
+        tokens: if intent.images == 0 { prompt_tokens.saturating_add(expected) } else { 0 },
+        images: intent.images,
+        credits: dearest.max().unwrap_or(Credits(0)),
+        spend: spend.unwrap_or(Nanos(0)),
+    };
+    let outset = Outset {
+        id: intent.id,
+        surface: intent.surface,
+        asked: head.model.chars().take(200).collect(),
+        streamed: head.stream,
+        began: app.shared.clock.now(),
+        prompt_tokens,
+        decision: line(decision),
+    };
+    admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
+        let kind = denied.error.code.as_deref().unwrap_or("insufficient_credits").to_owned();
+        app.shared.metrics.refusals.with_label_values(&[kind.as_str()]).inc();
+        Refused { error: denied.error, attempts: 0, standing: Some(Box::new(denied.standing)) }
+    })
+}
+
+/// What one or several calls came to.
+#[derive(Debug)]
+pub(super) struct Sum {
+    pub tokens: Tokens,
+    pub basis: Basis,
+    pub images: u64,
+    pub attempts: u8,
+    pub tried: Vec<Tried>,
+}
+
+/// Writes down what was delivered whole, and waits until that is safe.
+pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum) {
+    let Sum { mut tokens, basis, images, attempts, tried } = sum;
+    if basis == Basis::Estimated && tokens.input == 0 {
+        tokens.input = hold.prompt_tokens();
+    }
+    let receipt = hold.settle(Delivered {
+        model: &step.model,
+        deployment: &step.deployment,
+        outcome: Outcome::Complete,
+        tokens,
+        basis,
+        images,
+        attempts,
+        tried,
+        first_byte: app.shared.clock.now(),
+    });
+    if !receipt.is_safe() {
+        app.counter.journal.safe(receipt).await;
+    }
+}
+
+/// Nobody answered: it costs nothing.
+pub(super) fn give_up(hold: Hold, unanswered: Unanswered) -> Refused {
+    let Unanswered { error, attempts, tried } = unanswered;
+    let standing = Some(Box::new(hold.standing()));
+    hold.fail(attempts, tried);
+    Refused { error, attempts, standing }
+}
+
+/// Has a decision carried out.
+pub(super) async fn ask(
+    app: &App,
+    decision: &Decision,
+    inbound: &Inbound,
+    id: &RequestId,
+) -> Result<Answer, Unanswered> {
+    let mut dice = app.dice.borrow_mut().split();
+    upstream::run(&app.upstream, decision, inbound, id, &mut dice).await
+}
+
+/// Has a decision carried out, and settles what it comes to.
+pub(super) async fn deliver(
+    app: &App,
+    decision: &Decision,
+    inbound: &Inbound,
+    id: &RequestId,
+    hold: Hold,
+) -> Result<Answered, Refused> {
+    let answer = match ask(app, decision, inbound, id).await {
+        Ok(answer) => answer,
+        Err(unanswered) => return Err(give_up(hold, unanswered)),
+    };
+    let standing = Some(hold.standing());
+    let Answer { step, attempts, tried, losses, body } = answer;
+    let body = match body {
+        AnswerBody::Relay(mut relay) => {
+            relay.settle_with(hold, attempts, tried);
+            Body::Stream(Box::pin(*relay))
+        }
+        AnswerBody::Whole { body, tokens, basis } => {
+            let sum = Sum { tokens, basis, images: 0, attempts, tried };
+            settle(app, &step, hold, sum).await;
+            if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
+        }
+    };
+    Ok(Answered { step, attempts, losses, body, decision: line(decision), standing })
+}
+
+/// How `auto` chose, in one line.
+pub(super) fn line(decision: &Decision) -> Option<String> {
+    decision.explanation.as_deref().map(Explanation::line)
+}

@@ -1,0 +1,147 @@
+//! Accounts and their members.
+
+use actix_web::web::{Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::Worker;
+use super::{act, act_on, list as listed};
+use crate::admit::{AccountChange, PlanEntry};
+use crate::base::Error;
+use crate::store::{Account, Member};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewAccount {
+    name: String,
+    plan: Option<String>,
+    #[serde(default)]
+    limits: PlanEntry,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMember {
+    email: String,
+    #[serde(default = "member")]
+    role: String,
+}
+
+fn member() -> String {
+    "member".to_owned()
+}
+
+fn shown(account: &Account) -> Value {
+    let limits = account.limits.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    json!({
+        "id": account.id.as_str(),
+        "object": "account",
+        "name": account.name,
+        "plan": account.plan,
+        "limits": limits.unwrap_or(Value::Null),
+        "created": account.created.seconds(),
+        "suspended": account.suspended.is_some(),
+    })
+}
+
+fn shown_member(member: &Member) -> Value {
+    json!({
+        "id": member.id,
+        "object": "member",
+        "email": member.email,
+        "role": member.role,
+        "created": member.created.seconds(),
+    })
+}
+
+/// `POST /v1/admin/accounts`
+pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act_on(&app, &request, payload, async |office, new: NewAccount| {
+        let plan = new.plan.as_deref().unwrap_or("free");
+        office.open_account(&new.name, plan, &new.limits).await.map(|account| shown(&account))
+    })
+    .await
+}
+
+/// `GET /v1/admin/accounts`
+pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let all = office.store.accounts().await.map_err(Error::internal)?;
+        Ok(listed(all.iter().map(shown).collect()))
+    })
+    .await
+}
+
+/// `GET /v1/admin/accounts/{id}`
+pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    act(&app, &request, async |office| office.account(&id).await.map(|account| shown(&account)))
+        .await
+}
+
+/// `PATCH /v1/admin/accounts/{id}`
+pub async fn change(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    act_on(&app, &request, payload, async |office, change: AccountChange| {
+        office.change_account(&id, &change).await.map(|account| shown(&account))
+    })
+    .await
+}
+
+async fn access(app: &Worker, request: &HttpRequest, id: &str, suspended: bool) -> HttpResponse {
+    let change = AccountChange { suspended: Some(suspended), ..AccountChange::default() };
+    act(app, request, async |office| {
+        office.change_account(id, &change).await.map(|account| shown(&account))
+    })
+    .await
+}
+
+/// `POST /v1/admin/accounts/{id}/suspend`
+pub async fn suspend(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    access(&app, &request, &id, true).await
+}
+
+/// `POST /v1/admin/accounts/{id}/resume`
+pub async fn resume(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    access(&app, &request, &id, false).await
+}
+
+/// `GET /v1/admin/accounts/{id}/members`
+pub async fn members(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let account = office.account(&id).await?;
+        let all = office.store.members(account.id).await.map_err(Error::internal)?;
+        Ok(listed(all.iter().map(shown_member).collect()))
+    })
+    .await
+}
+
+/// `POST /v1/admin/accounts/{id}/members`
+pub async fn add_member(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    act_on(&app, &request, payload, async |office, new: NewMember| {
+        office.add_member(&id, &new.email, &new.role).await.map(|member| shown_member(&member))
+    })
+    .await
+}
+
+/// `DELETE /v1/admin/accounts/{id}/members/{member}`
+pub async fn remove_member(
+    app: Worker,
+    request: HttpRequest,
+    at: Path<(String, String)>,
+) -> HttpResponse {
+    act(&app, &request, async |office| {
+        office.remove_member(&at.0, &at.1).await?;
+        Ok(json!({"id": at.1, "object": "member", "deleted": true}))
+    })
+    .await
+}

@@ -1,0 +1,101 @@
+//! `/v1/admin/*`: for operators, with the administrator's key. Each handler reads, has the office do
+//! it, and shows what came of it.
+
+mod accounts;
+mod keys;
+mod money;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::Value;
+
+use super::{Worker, arrival, respond};
+use crate::admit::{Caller, Office};
+use crate::base::ids::RequestId;
+use crate::base::{Error, Kind};
+use crate::wire::vocab::Dialect;
+
+/// The routes under a prefix.
+pub fn routes(prefix: &str, config: &mut ServiceConfig) {
+    let at = |path: &str| format!("{prefix}/admin{path}");
+    config
+        .route(&at("/accounts"), web::post().to(accounts::create))
+        .route(&at("/accounts"), web::get().to(accounts::list))
+        .route(&at("/accounts/{id}"), web::get().to(accounts::get))
+        .route(&at("/accounts/{id}"), web::patch().to(accounts::change))
+        .route(&at("/accounts/{id}/suspend"), web::post().to(accounts::suspend))
+        .route(&at("/accounts/{id}/resume"), web::post().to(accounts::resume))
+        .route(&at("/accounts/{id}/members"), web::get().to(accounts::members))
+        .route(&at("/accounts/{id}/members"), web::post().to(accounts::add_member))
+        .route(&at("/accounts/{id}/members/{member}"), web::delete().to(accounts::remove_member))
+        .route(&at("/accounts/{id}/credits"), web::get().to(money::grants))
+        .route(&at("/accounts/{id}/credits"), web::post().to(money::grant))
+        .route(&at("/refunds"), web::post().to(money::refund))
+        .route(&at("/keys"), web::post().to(keys::create))
+        .route(&at("/keys"), web::get().to(keys::list))
+        .route(&at("/keys/{id}"), web::get().to(keys::get))
+        .route(&at("/keys/{id}"), web::patch().to(keys::change))
+        .route(&at("/keys/{id}"), web::delete().to(keys::revoke))
+        .route(&at("/keys/{id}/rotate"), web::post().to(keys::rotate))
+        .route(&at("/plans"), web::get().to(money::plans))
+        .route(&at("/plans/{name}"), web::put().to(money::put_plan))
+        .route(&at("/audit"), web::get().to(money::audit))
+        .route(&at("/ledger/verify"), web::get().to(money::verify));
+}
+
+async fn administrator(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
+    let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+    if caller.admin {
+        return Ok(caller);
+    }
+    Err(Error::new(Kind::Forbidden, "This needs an administrator's key.").coded("admin_required"))
+}
+
+/// Lets an administrator in, and has something done.
+async fn act(
+    app: &Worker,
+    request: &HttpRequest,
+    work: impl AsyncFnOnce(Office<'_>) -> Result<Value, Error>,
+) -> HttpResponse {
+    let acting = async {
+        let caller = administrator(app, request).await?;
+        let shared = &app.shared;
+        let office = Office {
+            store: &shared.store,
+            plans: &shared.plans,
+            identities: &shared.identities,
+            clock: shared.clock,
+            actor: caller.key.clone(),
+        };
+        work(office).await
+    };
+    match acting.await {
+        Ok(value) => HttpResponse::Ok().json(value),
+        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+    }
+}
+
+/// The same, with what the body says. Nobody else's body is read.
+async fn act_on<T: serde::de::DeserializeOwned>(
+    app: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+    work: impl AsyncFnOnce(Office<'_>, T) -> Result<Value, Error>,
+) -> HttpResponse {
+    act(app, request, async |office| {
+        let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        let said = serde_json::from_slice(body).map_err(|why| {
+            Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
+        })?;
+        work(office, said).await
+    })
+    .await
+}
+
+/// A list as OpenAI's interface writes one.
+fn list(all: Vec<Value>) -> Value {
+    serde_json::json!({"object": "list", "data": all})
+}

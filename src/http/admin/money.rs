@@ -1,0 +1,161 @@
+//! Plans, credits, and the proofs of what was done.
+
+use actix_web::web::{Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::Worker;
+use super::{act, act_on, list};
+use crate::admit::{Plan, PlanEntry};
+use crate::base::Error;
+use crate::base::calendar;
+use crate::ledger::verify::verify as prove;
+use crate::store::Audit;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewGrant {
+    credits: i64,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewRefund {
+    request: String,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    before: Option<String>,
+    limit: Option<i64>,
+}
+
+fn shown(plan: &Plan) -> Value {
+    let limit = |limit: Option<u64>| limit.map_or_else(|| json!("unlimited"), Value::from);
+    json!({
+        "name": plan.name,
+        "object": "plan",
+        "tiers": plan.tiers,
+        "requests_per_minute": limit(plan.limits.requests_per_minute),
+        "requests_per_day": limit(plan.limits.requests_per_day),
+        "tokens_per_minute": limit(plan.limits.tokens_per_minute),
+        "images_per_minute": limit(plan.limits.images_per_minute),
+        "credits_per_month": plan.credits.map_or_else(|| json!("unlimited"), |all| json!(all)),
+    })
+}
+
+fn logged(audit: &Audit) -> Value {
+    json!({
+        "id": audit.id.as_str(),
+        "object": "audit_event",
+        "at": calendar::written(audit.at),
+        "actor": audit.actor,
+        "action": audit.action,
+        "target": audit.target,
+        "detail": serde_json::from_str::<Value>(&audit.detail).unwrap_or(Value::Null),
+    })
+}
+
+/// `GET /v1/admin/plans`
+pub async fn plans(app: Worker, request: HttpRequest) -> HttpResponse {
+    act(&app, &request, async |office| {
+        Ok(list(office.plans.all().iter().map(|plan| shown(plan)).collect()))
+    })
+    .await
+}
+
+/// `PUT /v1/admin/plans/{name}`
+pub async fn put_plan(
+    app: Worker,
+    request: HttpRequest,
+    name: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    act_on(&app, &request, payload, async |office, entry: PlanEntry| {
+        office.put_plan(&name, &entry).await?;
+        let plan = office.plans.get(&name);
+        plan.map(|plan| shown(&plan)).ok_or_else(|| Error::internal("the plan is not there"))
+    })
+    .await
+}
+
+/// `POST /v1/admin/accounts/{id}/credits`
+pub async fn grant(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    act_on(&app, &request, payload, async |office, new: NewGrant| {
+        let grant = office.grant(&id, new.credits, &new.reason).await?;
+        Ok(json!({
+            "id": grant.id.as_str(),
+            "object": "credit_grant",
+            "account": grant.account.as_str(),
+            "credits": grant.credits,
+            "reason": grant.reason,
+        }))
+    })
+    .await
+}
+
+/// `GET /v1/admin/accounts/{id}/credits`
+pub async fn grants(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let account = office.account(&id).await?;
+        let all = office.store.grants(account.id).await.map_err(Error::internal)?;
+        let shown = all.iter().map(|grant| {
+            json!({
+                "id": grant.id,
+                "object": if grant.request.is_some() { "refund" } else { "credit_grant" },
+                "credits": grant.credits,
+                "request": grant.request,
+                "reason": grant.reason,
+                "created": grant.created.seconds(),
+            })
+        });
+        Ok(list(shown.collect()))
+    })
+    .await
+}
+
+/// `POST /v1/admin/refunds`
+pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act_on(&app, &request, payload, async |office, new: NewRefund| {
+        let (grant, charged) = office.refund(&new.request, &new.reason).await?;
+        Ok(json!({
+            "id": grant.id.as_str(),
+            "object": "refund",
+            "account": grant.account.as_str(),
+            "request": charged.id.as_str(),
+            "credits": grant.credits,
+            "reason": grant.reason,
+        }))
+    })
+    .await
+}
+
+/// `GET /v1/admin/audit`, newest first
+pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
+        let all = office.store.audits(page.before.clone(), limit).await.map_err(Error::internal)?;
+        Ok(list(all.iter().map(logged).collect()))
+    })
+    .await
+}
+
+/// `GET /v1/admin/ledger/verify`
+pub async fn verify(app: Worker, request: HttpRequest) -> HttpResponse {
+    act(&app, &request, async |office| {
+        app.shared.journal.flush(std::time::Duration::from_secs(5)).await;
+        let proof = prove(office.store).await.map_err(Error::internal)?;
+        serde_json::to_value(proof).map_err(Error::internal)
+    })
+    .await
+}

@@ -1,0 +1,218 @@
+//! What is taken for a request before it is asked, and what becomes of it: settled, or given back.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Answerer, Basis, Journal, Outcome, Receipt, Settlement, Tariff, Tokens, Tried};
+use crate::base::calendar::Period;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::RequestId;
+use crate::base::money::{Credits, Nanos};
+use crate::catalogue::{Deployment, Mode, Model};
+use crate::cluster::{Amount, Correction, Quota, Standing, Terms, Used};
+
+/// Where a worker counts and writes down: shared by all its holds.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    pub quota: Quota,
+    pub journal: Journal,
+    pub tariff: Arc<Tariff>,
+    pub clock: Clock,
+}
+
+/// What is known of a request when it is let in.
+#[derive(Debug, Clone)]
+pub struct Outset {
+    pub id: RequestId,
+    pub surface: Cow<'static, str>,
+    pub asked: String,
+    pub streamed: bool,
+    pub began: Timestamp,
+    /// Tokens of the prompt, should nobody say how many there were.
+    pub prompt_tokens: u64,
+    /// How `auto` chose, in one line.
+    pub decision: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Delivered<'a> {
+    pub model: &'a Model,
+    pub deployment: &'a Deployment,
+    pub outcome: Outcome,
+    pub tokens: Tokens,
+    pub basis: Basis,
+    pub images: u64,
+    pub attempts: u8,
+    pub tried: Vec<Tried>,
+    /// When the answer began.
+    pub first_byte: Timestamp,
+}
+
+/// A part of an account's limits and credits, spoken for. Settled once; given back when dropped.
+#[must_use = "a hold that is dropped is given back"]
+pub struct Hold(Option<Box<Open>>);
+
+struct Open {
+    counter: Rc<Counter>,
+    terms: Arc<Terms>,
+    outset: Outset,
+    amount: Amount,
+    standing: Standing,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.0.as_ref().map(|open| open.outset.id.as_str());
+        f.debug_tuple("Hold").field(&id).finish()
+    }
+}
+
+impl Hold {
+    /// What `amount` was taken for.
+    pub fn open(
+        counter: Rc<Counter>,
+        terms: Arc<Terms>,
+        outset: Outset,
+        amount: Amount,
+        standing: Standing,
+    ) -> Self {
+        Self(Some(Box::new(Open { counter, terms, outset, amount, standing })))
+    }
+
+    /// Where the account stands with its limits, this request counted.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.0.as_ref().map(|open| open.standing).unwrap_or_default()
+    }
+
+    /// Tokens of the prompt, as far as they can be told from its size.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        self.0.as_ref().map_or(0, |open| open.outset.prompt_tokens)
+    }
+
+    /// The journal that this will be written to.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.0.as_ref().map(|open| &open.counter.journal)
+    }
+
+    /// Writes down what was delivered. The receipt says when that is safe.
+    pub fn settle(mut self, delivered: Delivered<'_>) -> Receipt {
+        let Some(open) = self.0.take() else { return Receipt::safe() };
+        let Delivered {
+            model, deployment, outcome, tokens, basis, images, attempts, tried, ..
+        } = delivered;
+        let credits = match outcome {
+            Outcome::Failed => Credits(0),
+            Outcome::Complete | Outcome::Left if model.mode == Mode::Image => {
+                open.counter.tariff.pictures(&model.id, model.tier, images)
+            }
+            Outcome::Complete | Outcome::Left => open.counter.tariff.request(model.tier),
+        };
+        let cost = deployment.price.cost(&tokens.into()).plus(deployment.price.pictures(images));
+        let by = Answerer {
+            model: model.id.to_string(),
+            provider: deployment.provider.id.to_string(),
+            tier: model.tier,
+        };
+        let first_byte_ms =
+            u64::try_from(delivered.first_byte.0 - open.outset.began.0).unwrap_or(0);
+        open.close(
+            outcome,
+            Some(by),
+            tokens,
+            basis,
+            images,
+            credits,
+            cost,
+            attempts,
+            tried,
+            first_byte_ms,
+        )
+    }
+
+    /// Nobody answered: that too is written down, and costs nothing.
+    pub fn fail(mut self, attempts: u8, tried: Vec<Tried>) {
+        let Some(open) = self.0.take() else { return };
+        let nothing = (Credits(0), Nanos(0));
+        // Nothing hangs on its being safe.
+        let _receipt = open.close(
+            Outcome::Failed,
+            None,
+            Tokens::default(),
+            Basis::Reported,
+            0,
+            nothing.0,
+            nothing.1,
+            attempts,
+            tried,
+            0,
+        );
+    }
+}
+
+impl Open {
+    #[expect(clippy::too_many_arguments, reason = "each is a column of the line")]
+    fn close(
+        self: Box<Self>,
+        outcome: Outcome,
+        by: Option<Answerer>,
+        tokens: Tokens,
+        basis: Basis,
+        images: u64,
+        credits: Credits,
+        cost: Nanos,
+        attempts: u8,
+        tried: Vec<Tried>,
+        first_byte_ms: u64,
+    ) -> Receipt {
+        let Self { counter, terms, outset, amount, .. } = *self;
+        let at = counter.clock.now();
+        // The books of the period in which it ends pay for it.
+        let correction = Correction {
+            period: Period::of(at),
+            held: amount,
+            charged: Used { credits, spend: cost },
+            used_tokens: tokens.total(),
+        };
+        counter.quota.settle(&terms, outset.id.as_str(), correction);
+        counter.journal.append(Settlement {
+            id: outset.id,
+            account: terms.account.clone(),
+            key: terms.key.clone(),
+            began: outset.began,
+            at,
+            surface: outset.surface,
+            asked: outset.asked,
+            streamed: outset.streamed,
+            outcome,
+            by,
+            tokens,
+            images,
+            basis,
+            credits,
+            cost,
+            attempts,
+            tried,
+            decision: outset.decision,
+            first_byte_ms,
+        })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Some(open) = self.0.take() else { return };
+        let correction = Correction {
+            period: Period::of(open.counter.clock.now()),
+            held: open.amount,
+            charged: Used::default(),
+            used_tokens: 0,
+        };
+        open.counter.quota.settle(&open.terms, open.outset.id.as_str(), correction);
+    }
+}

@@ -1,0 +1,467 @@
+//! The journal: settlements written to a file of this node at once, and posted to the store a page
+//! at a time, behind the requests' backs.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::{Notify, watch};
+
+use super::segment::{Segment, orphans, read_back};
+use super::{Page, Settlement};
+use crate::store::{AllowanceOf, Store, StoreError};
+
+/// Lines of one transaction, at most.
+const PAGE_LINES: usize = 1_000;
+/// Under load a page is given so long to fill.
+const GATHERING: Duration = Duration::from_millis(25);
+/// After the store has failed.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often files of processes that are gone are looked for.
+const ADOPTION: Duration = Duration::from_secs(2);
+/// A file larger than this is closed, and goes once it is posted.
+const SEGMENT_BYTES: u64 = 32 << 20;
+/// Lines kept in memory while the store is away; what is beyond is read back from the file.
+const WAITING_LINES: usize = 100_000;
+
+/// When a settlement counts as written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The operating system has it: it survives the process.
+    #[default]
+    Process,
+    /// The disk has it: it survives the machine's power.
+    Power,
+    /// The store has it: it survives this node.
+    Store,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("the journal's folder {} cannot be used: {why}", folder.display())]
+    Folder { folder: PathBuf, why: io::Error },
+    #[error("what is in the journal cannot be posted: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// What `append` gives: says how far things have to come for the line to be safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a settlement counts once its receipt says so"]
+pub struct Receipt(Safe);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Safe {
+    Now,
+    /// Once so many lines are on the disk.
+    Synced(u64),
+    /// Once so many lines are in the store.
+    Posted(u64),
+}
+
+impl Receipt {
+    /// Nothing to wait for.
+    pub fn safe() -> Self {
+        Self(Safe::Now)
+    }
+
+    #[must_use]
+    pub fn is_safe(self) -> bool {
+        self.0 == Safe::Now
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    durability: Durability,
+    store: Store,
+    allowance_of: AllowanceOf,
+    state: Mutex<State>,
+    written: Notify,
+    unsynced: Notify,
+    hurry: Notify,
+    synced: watch::Sender<u64>,
+    posted: watch::Sender<u64>,
+}
+
+struct State {
+    /// `None` where no file can be written: lines then are safe once the store has them.
+    segment: Option<Segment>,
+    /// The segment's name when there is no file.
+    nameless: Arc<str>,
+    nameless_lines: u64,
+    waiting: VecDeque<Waiting>,
+    waiting_lines: usize,
+    /// Lines ever appended by this process.
+    lines: u64,
+    /// Files that are full, with the number of the line after their last.
+    full: Vec<(PathBuf, u64)>,
+}
+
+/// Lines in a row of one segment, not yet posted.
+struct Waiting {
+    segment: Arc<str>,
+    first_line: u64,
+    /// How many lines this process had appended before.
+    before: u64,
+    lines: Lines,
+}
+
+enum Lines {
+    Here(Vec<Settlement>),
+    /// In the file, where memory would have run over.
+    InFile {
+        path: PathBuf,
+        offset: u64,
+        bytes: u64,
+        count: u64,
+    },
+}
+
+impl Lines {
+    fn count(&self) -> u64 {
+        match self {
+            Self::Here(all) => all.len() as u64,
+            Self::InFile { count, .. } => *count,
+        }
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("folder", &self.0.folder).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn push(&mut self, settlement: Settlement, line: &[u8]) -> bool {
+        let before = self.lines;
+        let (segment, first_line, place, written) = match &mut self.segment {
+            Some(segment) => {
+                let (number, offset) = (segment.lines, segment.bytes);
+                match segment.append(line) {
+                    Ok(()) => {
+                        let place = Some((segment.path.clone(), offset));
+                        (Arc::clone(&segment.name), number, place, true)
+                    }
+                    Err(why) => {
+                        tracing::error!(%why, "the journal cannot be written: the store has to do");
+                        // Pages of the file end here; others go by another name.
+                        let end = self.lines;
+                        if let Some(segment) = self.segment.take() {
+                            self.full.push((segment.path, end));
+                        }
+                        self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
+                        self.nameless_lines = 0;
+                        (Arc::clone(&self.nameless), 0, None, false)
+                    }
+                }
+            }
+            None => (Arc::clone(&self.nameless), self.nameless_lines, None, false),
+        };
+        if !written {
+            self.nameless_lines += 1;
+        }
+        self.lines += 1;
+        self.waiting_lines += 1;
+        let crowded = self.waiting_lines > WAITING_LINES;
+        let last = self.waiting.back_mut().filter(|last| last.segment == segment);
+        match (last, place) {
+            (Some(Waiting { lines: Lines::InFile { bytes, count, .. }, .. }), Some(_)) => {
+                *bytes += line.len() as u64;
+                *count += 1;
+            }
+            (_, Some((path, offset))) if crowded => {
+                let bytes = line.len() as u64;
+                let lines = Lines::InFile { path, offset, bytes, count: 1 };
+                self.waiting.push_back(Waiting { segment, first_line, before, lines });
+            }
+            (Some(Waiting { lines: Lines::Here(all), .. }), _) if all.len() < PAGE_LINES => {
+                all.push(settlement);
+            }
+            _ => {
+                let lines = Lines::Here(vec![settlement]);
+                self.waiting.push_back(Waiting { segment, first_line, before, lines });
+            }
+        }
+        written
+    }
+
+    /// Goes on in another file when this one is large.
+    fn turn(&mut self, folder: &Path) {
+        let large = self.segment.as_ref().is_none_or(|segment| segment.bytes > SEGMENT_BYTES);
+        if !large {
+            return;
+        }
+        match Segment::create(folder) {
+            Ok(fresh) => {
+                if let Some(old) = self.segment.replace(fresh) {
+                    self.full.push((old.path, self.lines));
+                }
+            }
+            Err(why) => tracing::error!(%why, "the journal cannot go on in another file"),
+        }
+    }
+}
+
+impl Journal {
+    /// Posts what earlier processes left in `folder`, then starts a file of its own there.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or what is in it cannot be posted.
+    pub async fn open(
+        folder: PathBuf,
+        durability: Durability,
+        store: Store,
+        allowance_of: AllowanceOf,
+    ) -> Result<Self, JournalError> {
+        let unusable = |why| JournalError::Folder { folder: folder.clone(), why };
+        std::fs::create_dir_all(&folder).map_err(unusable)?;
+        adopt(&folder, &store, &allowance_of).await?;
+        let segment = Segment::create(&folder).map_err(unusable)?;
+        let state = State {
+            nameless: Arc::clone(&segment.name),
+            segment: Some(segment),
+            nameless_lines: 0,
+            waiting: VecDeque::new(),
+            waiting_lines: 0,
+            lines: 0,
+            full: Vec::new(),
+        };
+        let journal = Self(Arc::new(Inner {
+            folder,
+            durability,
+            store,
+            allowance_of,
+            state: Mutex::new(state),
+            written: Notify::new(),
+            unsynced: Notify::new(),
+            hurry: Notify::new(),
+            synced: watch::Sender::new(0),
+            posted: watch::Sender::new(0),
+        }));
+        // They end with the process; `close` waits for the last page.
+        tokio::spawn(posting(journal.clone()));
+        tokio::spawn(adopting(journal.clone()));
+        if durability == Durability::Power {
+            tokio::spawn(syncing(journal.clone()));
+        }
+        Ok(journal)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked did so between two lines.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a settlement down.
+    pub fn append(&self, settlement: Settlement) -> Receipt {
+        let mut line = Vec::with_capacity(512);
+        settlement.write(&mut line);
+        let mut state = self.state();
+        let written = state.push(settlement, &line);
+        state.turn(&self.0.folder);
+        let lines = state.lines;
+        drop(state);
+        self.0.written.notify_one();
+        match self.0.durability {
+            _ if !written => Receipt(Safe::Posted(lines)),
+            Durability::Process => Receipt(Safe::Now),
+            Durability::Power => {
+                self.0.unsynced.notify_one();
+                Receipt(Safe::Synced(lines))
+            }
+            Durability::Store => Receipt(Safe::Posted(lines)),
+        }
+    }
+
+    /// Waits until what the receipt is for is safe.
+    pub async fn safe(&self, receipt: Receipt) {
+        let (mut seen, lines) = match receipt.0 {
+            Safe::Now => return,
+            Safe::Synced(lines) => (self.0.synced.subscribe(), lines),
+            Safe::Posted(lines) => {
+                self.0.hurry.notify_one();
+                (self.0.posted.subscribe(), lines)
+            }
+        };
+        // The sender lives as long as we do.
+        let _closed = seen.wait_for(|seen| *seen >= lines).await;
+    }
+
+    /// Waits until all that has been appended is in the store, but not for ever.
+    pub async fn flush(&self, patience: Duration) -> bool {
+        let lines = self.state().lines;
+        if *self.0.posted.borrow() >= lines {
+            return true;
+        }
+        tokio::time::timeout(patience, self.safe(Receipt(Safe::Posted(lines)))).await.is_ok()
+    }
+
+    /// Lines that are not in the store yet.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        let lines = self.state().lines;
+        lines.saturating_sub(*self.0.posted.borrow())
+    }
+
+    /// Posts the last page and leaves nothing behind, if the store lets it.
+    pub async fn close(&self, patience: Duration) {
+        if self.flush(patience).await {
+            let mut state = self.state();
+            let (lines, segment) = (state.lines, state.segment.take());
+            if *self.0.posted.borrow() >= lines
+                && let Some(segment) = segment
+            {
+                remove(&segment.path);
+            }
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(why) = std::fs::remove_file(path) {
+        // It is posted: the next process finds nothing new in it.
+        tracing::warn!(%why, "a posted file of the journal cannot be removed");
+    }
+}
+
+async fn post(store: &Store, allowance_of: &AllowanceOf, page: &Page) -> Result<bool, StoreError> {
+    let (row, postings, minutes) = (page.row(), page.postings(), page.minutes());
+    store.post_page(row, postings, minutes, Arc::clone(allowance_of)).await
+}
+
+/// Posts what is waiting, in order, for ever.
+async fn posting(journal: Journal) {
+    let inner = &journal.0;
+    loop {
+        let Some(next) = journal.state().waiting.pop_front() else {
+            inner.written.notified().await;
+            continue;
+        };
+        let (before, count) = (next.before, next.lines.count());
+        let mut first_line = next.first_line;
+        let settlements = match next.lines {
+            Lines::Here(all) => all,
+            Lines::InFile { path, offset, bytes, .. } => loop {
+                match read_back(&path, offset, bytes) {
+                    Ok(all) => break all,
+                    Err(why) => {
+                        tracing::error!(%why, "the journal cannot be read back yet");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+            },
+        };
+        let mut rest = settlements;
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(PAGE_LINES));
+            let page = Page { segment: Arc::clone(&next.segment), first_line, settlements: rest };
+            while let Err(why) = post(&inner.store, &inner.allowance_of, &page).await {
+                tracing::error!(%why, lines = page.settlements.len(), "a page cannot be posted yet");
+                tokio::time::sleep(RETRY).await;
+            }
+            first_line += page.settlements.len() as u64;
+            rest = later;
+        }
+        let posted = before + count;
+        let done: Vec<PathBuf> = {
+            let mut state = journal.state();
+            state.waiting_lines =
+                state.waiting_lines.saturating_sub(usize::try_from(count).unwrap_or(0));
+            let (done, full) = state.full.drain(..).partition(|(_, end)| *end <= posted);
+            state.full = full;
+            let done: Vec<(PathBuf, u64)> = done;
+            done.into_iter().map(|(path, _)| path).collect()
+        };
+        for path in &done {
+            remove(path);
+        }
+        inner.posted.send_replace(posted);
+        let waits = journal
+            .state()
+            .waiting
+            .front()
+            .is_some_and(|next| next.lines.count() < PAGE_LINES as u64);
+        if waits || count > 1 {
+            // More are on their way: fewer, larger pages cost less. Whoever waits is not kept.
+            let _either = tokio::time::timeout(GATHERING, inner.hurry.notified()).await;
+        }
+    }
+}
+
+/// Has the disk take what is written, for many lines at once.
+async fn syncing(journal: Journal) {
+    let mut synced = 0;
+    loop {
+        let (file, lines) = {
+            let state = journal.state();
+            (state.segment.as_ref().map(|segment| Arc::clone(&segment.file)), state.lines)
+        };
+        if lines == synced {
+            journal.0.unsynced.notified().await;
+            continue;
+        }
+        let Some(file) = file else { continue };
+        let done = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        match done {
+            Ok(Ok(())) => {
+                synced = lines;
+                journal.0.synced.send_replace(lines);
+            }
+            Ok(Err(why)) => {
+                tracing::error!(%why, "the disk does not take the journal");
+                tokio::time::sleep(RETRY).await;
+            }
+            // The runtime ends.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Looks for files of processes that are gone.
+async fn adopting(journal: Journal) {
+    loop {
+        tokio::time::sleep(ADOPTION).await;
+        let Inner { folder, store, allowance_of, .. } = &*journal.0;
+        if let Err(why) = adopt(folder, store, allowance_of).await {
+            tracing::error!(%why, "what another process left in the journal is not posted yet");
+        }
+    }
+}
+
+/// Posts what processes that are gone have left.
+async fn adopt(
+    folder: &Path,
+    store: &Store,
+    allowance_of: &AllowanceOf,
+) -> Result<(), JournalError> {
+    let unusable = |why| JournalError::Folder { folder: folder.to_owned(), why };
+    for mut orphan in orphans(folder).map_err(unusable)? {
+        let mut settlements = orphan.read().map_err(unusable)?;
+        let mut first_line = store.posted_lines(orphan.name.to_string()).await?;
+        let posted = usize::try_from(first_line).unwrap_or(usize::MAX);
+        let mut rest = settlements.split_off(settlements.len().min(posted));
+        let found = rest.len();
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(PAGE_LINES));
+            let page = Page { segment: Arc::clone(&orphan.name), first_line, settlements: rest };
+            post(store, allowance_of, &page).await?;
+            first_line += page.settlements.len() as u64;
+            rest = later;
+        }
+        if found > 0 {
+            tracing::warn!(segment = %orphan.name, lines = found, "posted what a process had left in the journal");
+        }
+        remove(&orphan.path);
+    }
+    Ok(())
+}

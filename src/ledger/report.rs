@@ -1,0 +1,163 @@
+//! What was used and what it cost, added up from the same postings that make the balance.
+
+use std::collections::BTreeMap;
+
+use super::{LineError, Settlement};
+use crate::base::clock::Timestamp;
+use crate::base::ids::RequestId;
+use crate::catalogue::Price;
+use crate::store::{MinuteSums, Store, StoreError, UsageRow};
+use crate::wire::vocab::Usage;
+
+/// What a report is grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Model,
+    Key,
+    Provider,
+    Tier,
+    Day,
+    Hour,
+    Account,
+}
+
+impl Group {
+    pub const ALL: [Self; 7] =
+        [Self::Model, Self::Key, Self::Provider, Self::Tier, Self::Day, Self::Hour, Self::Account];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Key => "key",
+            Self::Provider => "provider",
+            Self::Tier => "tier",
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Account => "account",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.as_str() == name)
+    }
+
+    /// The stretches of time that rows have to come in for it, in milliseconds.
+    #[must_use]
+    pub fn width_ms(self) -> i64 {
+        match self {
+            Self::Hour => 3_600_000,
+            _ => 86_400_000,
+        }
+    }
+
+    fn of(self, row: &UsageRow) -> String {
+        match self {
+            Self::Model => row.model.clone(),
+            Self::Key => row.key.clone(),
+            Self::Provider => row.provider.clone(),
+            Self::Tier => row.tier.clone(),
+            Self::Day => crate::base::calendar::written_day(row.start),
+            Self::Hour => crate::base::calendar::written(row.start),
+            Self::Account => row.account.clone(),
+        }
+    }
+}
+
+/// Rows added up by what they are grouped by, in its order.
+#[must_use]
+pub fn grouped(rows: &[UsageRow], group: Group) -> BTreeMap<String, MinuteSums> {
+    let mut groups: BTreeMap<String, MinuteSums> = BTreeMap::new();
+    for row in rows {
+        groups.entry(group.of(row)).or_default().add(&row.sums);
+    }
+    groups
+}
+
+/// All rows added up.
+#[must_use]
+pub fn total(rows: &[UsageRow]) -> MinuteSums {
+    let mut all = MinuteSums::default();
+    for row in rows {
+        all.add(&row.sums);
+    }
+    all
+}
+
+/// What the same tokens would have cost at another price, less what they did cost: in nano-USD.
+/// Below nothing, where the other would have been cheaper.
+#[must_use]
+pub fn saved(sums: &MinuteSums, baseline: &Price) -> i64 {
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let usage = Usage {
+        input: count(sums.input),
+        cache_read: count(sums.cache_read),
+        cache_write: count(sums.cache_write),
+        output: count(sums.output),
+        thought: count(sums.thought),
+        raw: None,
+    };
+    // The sum of many prompts is not one long prompt.
+    let flat = Price { long: None, ..*baseline };
+    flat.cost(&usage).0.saturating_sub(sums.cost)
+}
+
+/// What a request came to, if it was settled.
+///
+/// # Errors
+/// When the store fails.
+pub async fn find(store: &Store, id: &str) -> Result<Option<Settlement>, StoreError> {
+    let Some(began) = began(id) else { return Ok(None) };
+    // Nothing lasts longer than a session may, and that by far.
+    let until = began.after(std::time::Duration::from_secs(24 * 3_600));
+    // Clocks of nodes differ a little.
+    let since = Timestamp(began.0 - 60_000);
+    let pages = store.pages_with(id.to_owned(), since, until).await?;
+    let wanted = RequestId::stored(id);
+    for page in pages {
+        for line in page.lines().filter(|line| line.contains(id)) {
+            match Settlement::read(line.as_bytes()) {
+                Ok(found) if found.id == wanted => return Ok(Some(found)),
+                Ok(_) => {}
+                Err(why) => report_damage(&why),
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn report_damage(why: &LineError) {
+    tracing::error!(%why, "a page of the ledger is damaged");
+}
+
+/// An id says when it was made: the first 48 bits of a UUID v7 are milliseconds.
+fn began(id: &str) -> Option<Timestamp> {
+    let digits = id.strip_prefix("req_")?.get(..12)?;
+    i64::from_str_radix(digits, 16).ok().map(Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::money::Nanos;
+
+    #[test]
+    fn an_id_says_when() {
+        let now = crate::base::clock::Clock::System.now();
+        let began = began(RequestId::fresh().as_str()).unwrap();
+        assert!((began.0 - now.0).abs() < 1_000);
+        assert_eq!(super::began("req_"), None);
+        assert_eq!(super::began("req_zzzzzzzzzzzz"), None);
+    }
+
+    #[test]
+    fn savings_are_against_the_same_tokens() {
+        let sums =
+            MinuteSums { input: 1_000, output: 1_000, cost: 1_000_000, ..MinuteSums::default() };
+        let price =
+            Price { input: Nanos(1_000_000_000), output: Nanos(2_000_000_000), ..Price::default() };
+        assert_eq!(saved(&sums, &price), 2_000_000);
+        assert_eq!(saved(&sums, &Price::default()), -1_000_000);
+    }
+}

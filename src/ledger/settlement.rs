@@ -1,0 +1,250 @@
+//! What one request came to: a line of the journal, for good.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::calendar::Period;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId, RequestId};
+use crate::base::money::{Credits, Nanos};
+use crate::catalogue::Tier;
+use crate::wire::vocab::Usage;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The answer was given whole.
+    Complete,
+    /// The caller left before its end, and is charged for what was produced.
+    Left,
+    /// The provider broke off, or none answered. Costs the caller nothing.
+    Failed,
+}
+
+impl Outcome {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Left => "left",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Where the token counts come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// The provider's own.
+    Reported,
+    /// Counted here, since the provider said nothing.
+    Estimated,
+}
+
+/// Tokens by kind, each counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    pub input: u64,
+    pub cache_read: u64,
+    pub cache_write: u64,
+    pub output: u64,
+    pub thought: u64,
+}
+
+impl Tokens {
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        [self.input, self.cache_read, self.cache_write, self.output, self.thought]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}
+
+impl From<&Usage> for Tokens {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            input: usage.input,
+            cache_read: usage.cache_read,
+            cache_write: usage.cache_write,
+            output: usage.output,
+            thought: usage.thought,
+        }
+    }
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            input: tokens.input,
+            cache_read: tokens.cache_read,
+            cache_write: tokens.cache_write,
+            output: tokens.output,
+            thought: tokens.thought,
+            raw: None,
+        }
+    }
+}
+
+/// An attempt that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    pub provider: String,
+    pub model: String,
+    pub fault: Cow<'static, str>,
+}
+
+/// Who answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answerer {
+    pub model: String,
+    pub provider: String,
+    pub tier: Tier,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    pub id: RequestId,
+    pub account: AccountId,
+    pub key: KeyId,
+    pub began: Timestamp,
+    pub at: Timestamp,
+    /// The dialect or the surface that was asked.
+    pub surface: Cow<'static, str>,
+    /// The model that was asked for.
+    pub asked: String,
+    pub streamed: bool,
+    pub outcome: Outcome,
+    /// `None` when nobody answered.
+    pub by: Option<Answerer>,
+    pub tokens: Tokens,
+    pub images: u64,
+    pub basis: Basis,
+    pub credits: Credits,
+    /// What the providers charge for it.
+    pub cost: Nanos,
+    pub attempts: u8,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
+    /// How `auto` chose, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// From arrival to the first byte of the answer.
+    pub first_byte_ms: u64,
+}
+
+impl Settlement {
+    /// The period whose allowance pays for it.
+    #[must_use]
+    pub fn period(&self) -> Period {
+        Period::of(self.at)
+    }
+
+    /// From arrival to the end, in milliseconds.
+    #[must_use]
+    pub fn latency_ms(&self) -> u64 {
+        u64::try_from(self.at.0 - self.began.0).unwrap_or(0)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    #[error("the line has no checksum")]
+    Cut,
+    #[error("the line's checksum is wrong")]
+    Checksum,
+    #[error("the line cannot be read: {0}")]
+    Words(String),
+}
+
+impl Settlement {
+    /// Adds the settlement's line to `out`: a checksum, its JSON, a line end.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(b"00000000 ");
+        if serde_json::to_writer(&mut *out, self).is_err() {
+            // Nothing in it can fail to be written: no map has keys that are not text.
+            out.truncate(start);
+            return;
+        }
+        let sum = crc32fast::hash(out.get(start + 9..).unwrap_or_default());
+        let digits = b"0123456789abcdef";
+        for (place, byte) in out.iter_mut().skip(start).take(8).enumerate() {
+            let nibble = (sum >> (28 - 4 * place)) & 15;
+            *byte = digits.get(nibble as usize).copied().unwrap_or(b'0');
+        }
+        out.push(b'\n');
+    }
+
+    /// Reads a line without its end.
+    ///
+    /// # Errors
+    /// [`LineError`] for a line that was cut off or changed.
+    pub fn read(line: &[u8]) -> Result<Self, LineError> {
+        let (sum, words) = line.split_at_checked(9).ok_or(LineError::Cut)?;
+        let sum = std::str::from_utf8(sum).map_err(|_| LineError::Cut)?;
+        let sum = u32::from_str_radix(sum.trim_end(), 16).map_err(|_| LineError::Cut)?;
+        if crc32fast::hash(words) != sum {
+            return Err(LineError::Checksum);
+        }
+        serde_json::from_slice(words).map_err(|why| LineError::Words(why.to_string()))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A settlement that costs one credit.
+    pub fn settlement(number: u64) -> Settlement {
+        Settlement {
+            id: RequestId::stored(&format!("req_{number:032}")),
+            account: AccountId::stored("acct_a"),
+            key: KeyId::stored("key_a"),
+            began: Timestamp(1_775_001_600_000),
+            at: Timestamp(1_775_001_601_000),
+            surface: "chat".into(),
+            asked: "auto".to_owned(),
+            streamed: false,
+            outcome: Outcome::Complete,
+            by: Some(Answerer {
+                model: "gpt-5".to_owned(),
+                provider: "openai".to_owned(),
+                tier: Tier::Premium,
+            }),
+            tokens: Tokens { input: 10, output: 20, ..Tokens::default() },
+            images: 0,
+            basis: Basis::Reported,
+            credits: Credits(1),
+            cost: Nanos(1_234),
+            attempts: 1,
+            tried: Vec::new(),
+            decision: None,
+            first_byte_ms: 12,
+        }
+    }
+
+    #[test]
+    fn a_line_reads_back() {
+        let one = settlement(7);
+        let mut line = Vec::new();
+        one.write(&mut line);
+        assert_eq!(line.pop(), Some(b'\n'));
+        assert_eq!(Settlement::read(&line).unwrap(), one);
+    }
+
+    #[test]
+    fn a_changed_line_is_found_out() {
+        let mut line = Vec::new();
+        settlement(7).write(&mut line);
+        line.pop();
+        let at = line.len() - 3;
+        line[at] ^= 1;
+        assert_eq!(Settlement::read(&line), Err(LineError::Checksum));
+        assert_eq!(Settlement::read(&line[..at]), Err(LineError::Checksum));
+        assert_eq!(Settlement::read(b"12"), Err(LineError::Cut));
+    }
+}

@@ -1,0 +1,63 @@
+//! What a request costs the customer, in credits.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::base::money::Credits;
+use crate::catalogue::Tier;
+
+/// `[credits]`: whole numbers. A tier that is not named costs one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tariff {
+    free: Option<u32>,
+    budget: Option<u32>,
+    mid: Option<u32>,
+    premium: Option<u32>,
+    ultra: Option<u32>,
+    /// For each picture, if not what the tier costs.
+    image: Option<u32>,
+    /// For each picture of a model by its name.
+    images: BTreeMap<String, u32>,
+}
+
+impl Tariff {
+    /// A request answered by a model of this tier.
+    #[must_use]
+    pub fn request(&self, tier: Tier) -> Credits {
+        let price = match tier {
+            Tier::Free => self.free,
+            Tier::Budget => self.budget,
+            Tier::Mid => self.mid,
+            Tier::Premium => self.premium,
+            Tier::Ultra => self.ultra,
+        };
+        Credits(i64::from(price.unwrap_or(1)))
+    }
+
+    /// So many pictures of a model.
+    #[must_use]
+    pub fn pictures(&self, model: &str, tier: Tier, count: u64) -> Credits {
+        let each = self.images.get(model).copied().or(self.image);
+        each.map_or_else(|| self.request(tier), |each| Credits(i64::from(each))).times(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_costs_one_unless_it_says_otherwise() {
+        let tariff: Tariff =
+            toml::from_str("ultra = 5\nfree = 0\nimage = 3\n[images]\nbig = 7").unwrap();
+        assert_eq!(tariff.request(Tier::Mid), Credits(1));
+        assert_eq!(tariff.request(Tier::Ultra), Credits(5));
+        assert_eq!(tariff.request(Tier::Free), Credits(0));
+        assert_eq!(tariff.pictures("small", Tier::Mid, 2), Credits(6));
+        assert_eq!(tariff.pictures("big", Tier::Mid, 2), Credits(14));
+        assert_eq!(Tariff::default().pictures("big", Tier::Mid, 2), Credits(2));
+        assert!(toml::from_str::<Tariff>("mid = 0.5").is_err());
+    }
+}

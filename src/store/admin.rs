@@ -1,0 +1,246 @@
+//! What administrators change, and the log of it.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::db::{Store, StoreError, begin};
+use super::keys::bump;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, AuditId};
+
+/// Something an administrator did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    pub id: AuditId,
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    pub target: String,
+    /// JSON
+    pub detail: String,
+}
+
+/// A person of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub id: String,
+    pub email: String,
+    pub role: String,
+    pub created: Timestamp,
+}
+
+/// Credits that were given, or given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRow {
+    pub id: String,
+    pub credits: i64,
+    pub request: Option<String>,
+    pub reason: String,
+    pub created: Timestamp,
+}
+
+fn audit(row: &AnyRow) -> Result<Audit, sqlx::Error> {
+    Ok(Audit {
+        id: AuditId::stored(&row.try_get::<String, _>("id")?),
+        at: Timestamp(row.try_get("at_ms")?),
+        actor: row.try_get("actor")?,
+        action: row.try_get("action")?,
+        target: row.try_get("target")?,
+        detail: row.try_get("detail")?,
+    })
+}
+
+impl Store {
+    /// Gives an account another plan, other limits (JSON), or takes its access. `false` when there
+    /// is no such account.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is taken.
+    pub async fn change_account(&self, account: super::Account) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = sqlx::query(
+                "UPDATE accounts SET name = $2, plan = $3, limits = $4, suspended_ms = $5 \
+                 WHERE id = $1",
+            )
+            .bind(account.id.as_str())
+            .bind(&account.name)
+            .bind(&account.plan)
+            .bind(&account.limits)
+            .bind(account.suspended.map(|at| at.0))
+            .execute(&mut *transaction)
+            .await;
+            let done = match done {
+                Err(sqlx::Error::Database(why)) if why.is_unique_violation() => {
+                    return Err(StoreError::Taken(account.name.clone()));
+                }
+                other => other?,
+            };
+            bump(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Makes a plan, or changes one: its terms as JSON.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_plan(&self, name: String, terms: String) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            sqlx::query(
+                "INSERT INTO plans (name, terms) VALUES ($1, $2) \
+                 ON CONFLICT (name) DO UPDATE SET terms = excluded.terms",
+            )
+            .bind(&name)
+            .bind(&terms)
+            .execute(&mut *transaction)
+            .await?;
+            bump(&mut transaction).await?;
+            transaction.commit().await
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the store fails, or the account has a member of that address.
+    pub async fn add_member(&self, account: AccountId, member: Member) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            let done = sqlx::query(
+                "INSERT INTO members (id, account_id, email, role, created_ms) \
+                 VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(&member.id)
+            .bind(account.as_str())
+            .bind(&member.email)
+            .bind(&member.role)
+            .bind(member.created.0)
+            .execute(&pool)
+            .await;
+            match done {
+                Err(sqlx::Error::Database(why)) if why.is_unique_violation() => {
+                    Err(StoreError::Taken(member.email.clone()))
+                }
+                other => other.map(|_| ()).map_err(StoreError::from),
+            }
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the store fails.
+    pub async fn members(&self, account: AccountId) -> Result<Vec<Member>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "SELECT id, email, role, created_ms FROM members WHERE account_id = $1 ORDER BY id",
+            )
+            .bind(account.as_str())
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(Member {
+                    id: row.try_get("id")?,
+                    email: row.try_get("email")?,
+                    role: row.try_get("role")?,
+                    created: Timestamp(row.try_get("created_ms")?),
+                })
+            })
+            .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// `false` when the account has no such member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let done = sqlx::query("DELETE FROM members WHERE account_id = $1 AND id = $2")
+                .bind(account.as_str())
+                .bind(&id)
+                .execute(&pool)
+                .await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// What an account was given, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn grants(&self, account: AccountId) -> Result<Vec<GrantRow>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "SELECT id, credits, request_id, reason, created_ms FROM grants \
+                 WHERE account_id = $1 ORDER BY id DESC LIMIT 1000",
+            )
+            .bind(account.as_str())
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(GrantRow {
+                    id: row.try_get("id")?,
+                    credits: row.try_get("credits")?,
+                    request: row.try_get("request_id")?,
+                    reason: row.try_get("reason")?,
+                    created: Timestamp(row.try_get("created_ms")?),
+                })
+            })
+            .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the store fails.
+    pub async fn log_audit(&self, audit: Audit) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "INSERT INTO audit_log (id, at_ms, actor, action, target, detail) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(audit.id.as_str())
+            .bind(audit.at.0)
+            .bind(&audit.actor)
+            .bind(&audit.action)
+            .bind(&audit.target)
+            .bind(&audit.detail)
+            .execute(&pool)
+            .await
+            .map(|_| ())
+        })
+        .await
+    }
+
+    /// The log, newest first, from before an id if one is given.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn audits(
+        &self,
+        before: Option<String>,
+        limit: i64,
+    ) -> Result<Vec<Audit>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "SELECT id, at_ms, actor, action, target, detail FROM audit_log \
+                 WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            )
+            // After every id that there is.
+            .bind(before.unwrap_or_else(|| "audit_~".to_owned()))
+            .bind(limit)
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(audit)
+            .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+}

@@ -1,0 +1,580 @@
+//! The books: pages of the journal and what they post to the accounts.
+
+use std::sync::Arc;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::db::{Store, StoreError, begin};
+use crate::base::calendar::Period;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, GrantId, KeyId};
+use crate::base::money::{Credits, Nanos};
+
+/// A page of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRow {
+    pub segment: String,
+    pub first_line: i64,
+    pub lines: i64,
+    pub least_id: String,
+    pub greatest_id: String,
+    pub settled: Timestamp,
+    pub body: String,
+}
+
+/// What a page charges an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    pub account: AccountId,
+    pub period: Period,
+    pub credits: Credits,
+    pub cost: Nanos,
+}
+
+/// What sums of usage are kept by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MinuteKey {
+    pub account: AccountId,
+    pub minute: Timestamp,
+    pub key: KeyId,
+    pub model: String,
+    pub provider: String,
+    pub tier: String,
+}
+
+/// Sums of usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MinuteSums {
+    pub requests: i64,
+    pub failures: i64,
+    pub estimated: i64,
+    pub input: i64,
+    pub cache_read: i64,
+    pub cache_write: i64,
+    pub output: i64,
+    pub thought: i64,
+    pub images: i64,
+    pub credits: i64,
+    pub cost: i64,
+    pub latency_ms: i64,
+    pub first_byte_ms: i64,
+}
+
+impl MinuteSums {
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.requests, other.requests),
+            (&mut self.failures, other.failures),
+            (&mut self.estimated, other.estimated),
+            (&mut self.input, other.input),
+            (&mut self.cache_read, other.cache_read),
+            (&mut self.cache_write, other.cache_write),
+            (&mut self.output, other.output),
+            (&mut self.thought, other.thought),
+            (&mut self.images, other.images),
+            (&mut self.credits, other.credits),
+            (&mut self.cost, other.cost),
+            (&mut self.latency_ms, other.latency_ms),
+            (&mut self.first_byte_ms, other.first_byte_ms),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
+    pub(super) fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            requests: row.try_get("requests")?,
+            failures: row.try_get("failures")?,
+            estimated: row.try_get("estimated")?,
+            input: row.try_get("input_tokens")?,
+            cache_read: row.try_get("cache_read_tokens")?,
+            cache_write: row.try_get("cache_write_tokens")?,
+            output: row.try_get("output_tokens")?,
+            thought: row.try_get("thought_tokens")?,
+            images: row.try_get("images")?,
+            credits: row.try_get("credits")?,
+            cost: row.try_get("nanos")?,
+            latency_ms: row.try_get("latency_ms")?,
+            first_byte_ms: row.try_get("first_byte_ms")?,
+        })
+    }
+}
+
+/// A period's sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    pub period: Period,
+    /// `None` = as much as it takes.
+    pub allowance: Option<Credits>,
+    pub granted: Credits,
+    pub used: Credits,
+    pub cost: Nanos,
+}
+
+/// What a plan, with an account's own limits (JSON), gives for a period. `None` = as much as it takes.
+pub type AllowanceOf = Arc<dyn Fn(&str, Option<&str>) -> Option<Credits> + Send + Sync>;
+
+/// Credits given, or given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub id: GrantId,
+    pub account: AccountId,
+    pub period: Period,
+    pub credits: Credits,
+    pub reason: String,
+    pub created: Timestamp,
+    /// The request whose charge is given back, and where its usage stands.
+    pub refunds: Option<(String, MinuteKey)>,
+}
+
+/// Two entries that add up to nothing.
+struct Entries<'a> {
+    posting: &'a str,
+    account: &'a AccountId,
+    period: Period,
+    cause: &'a str,
+    from: &'a str,
+    to: &'a str,
+    at: Timestamp,
+    credits: i64,
+    nanos: i64,
+}
+
+impl Entries<'_> {
+    async fn write(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        for (book, sign) in [(self.from, -1), (self.to, 1)] {
+            sqlx::query(
+                "INSERT INTO ledger_entries \
+                 (posting, account_id, period, book, cause, at_ms, credits, nanos) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(self.posting)
+            .bind(self.account.as_str())
+            .bind(self.period.0)
+            .bind(book)
+            .bind(self.cause)
+            .bind(self.at.0)
+            .bind(self.credits * sign)
+            .bind(self.nanos * sign)
+            .execute(&mut *connection)
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens an account's period, if it is not open yet: the plan gives its allowance.
+async fn open_period(
+    connection: &mut AnyConnection,
+    account: &AccountId,
+    period: Period,
+    at: Timestamp,
+    allowance_of: &AllowanceOf,
+) -> Result<(), sqlx::Error> {
+    let row = sqlx::query("SELECT plan, limits FROM accounts WHERE id = $1")
+        .bind(account.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    // The administrator has no account, and pays nothing.
+    let allowance = match row {
+        Some(row) => {
+            let limits: Option<String> = row.try_get("limits")?;
+            allowance_of(&row.try_get::<String, _>("plan")?, limits.as_deref())
+        }
+        None => None,
+    };
+    let opened = sqlx::query(
+        "INSERT INTO balances (account_id, period, allowance, granted, used, nanos) \
+         VALUES ($1, $2, $3, 0, 0, 0) ON CONFLICT DO NOTHING",
+    )
+    .bind(account.as_str())
+    .bind(period.0)
+    .bind(allowance.map(|credits| credits.0))
+    .execute(&mut *connection)
+    .await?;
+    if opened.rows_affected() == 0 {
+        return Ok(());
+    }
+    let posting = format!("allowance:{account}:{}", period.0);
+    let credits = allowance.map_or(0, |credits| credits.0);
+    let entries = Entries {
+        posting: &posting,
+        account,
+        period,
+        cause: "allowance",
+        from: "issued",
+        to: "customer",
+        at,
+        credits,
+        nanos: 0,
+    };
+    entries.write(connection).await
+}
+
+async fn add_minute(
+    connection: &mut AnyConnection,
+    key: &MinuteKey,
+    sums: &MinuteSums,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO usage_minutes (account_id, minute_ms, key_id, model, provider, tier, \
+         requests, failures, estimated, input_tokens, cache_read_tokens, cache_write_tokens, \
+         output_tokens, thought_tokens, images, credits, nanos, latency_ms, first_byte_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         ON CONFLICT (account_id, minute_ms, key_id, model, provider, tier) DO UPDATE SET \
+         requests = usage_minutes.requests + excluded.requests, \
+         failures = usage_minutes.failures + excluded.failures, \
+         estimated = usage_minutes.estimated + excluded.estimated, \
+         input_tokens = usage_minutes.input_tokens + excluded.input_tokens, \
+         cache_read_tokens = usage_minutes.cache_read_tokens + excluded.cache_read_tokens, \
+         cache_write_tokens = usage_minutes.cache_write_tokens + excluded.cache_write_tokens, \
+         output_tokens = usage_minutes.output_tokens + excluded.output_tokens, \
+         thought_tokens = usage_minutes.thought_tokens + excluded.thought_tokens, \
+         images = usage_minutes.images + excluded.images, \
+         credits = usage_minutes.credits + excluded.credits, \
+         nanos = usage_minutes.nanos + excluded.nanos, \
+         latency_ms = usage_minutes.latency_ms + excluded.latency_ms, \
+         first_byte_ms = usage_minutes.first_byte_ms + excluded.first_byte_ms",
+    )
+    .bind(key.account.as_str())
+    .bind(key.minute.0)
+    .bind(key.key.as_str())
+    .bind(&key.model)
+    .bind(&key.provider)
+    .bind(&key.tier)
+    .bind(sums.requests)
+    .bind(sums.failures)
+    .bind(sums.estimated)
+    .bind(sums.input)
+    .bind(sums.cache_read)
+    .bind(sums.cache_write)
+    .bind(sums.output)
+    .bind(sums.thought)
+    .bind(sums.images)
+    .bind(sums.credits)
+    .bind(sums.cost)
+    .bind(sums.latency_ms)
+    .bind(sums.first_byte_ms)
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds to a period's sums. `false` where the period is not open.
+async fn add_to_balance(
+    connection: &mut AnyConnection,
+    account: &AccountId,
+    period: Period,
+    used: Credits,
+    granted: Credits,
+    cost: Nanos,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE balances SET used = used + $3, granted = granted + $4, nanos = nanos + $5 \
+         WHERE account_id = $1 AND period = $2",
+    )
+    .bind(account.as_str())
+    .bind(period.0)
+    .bind(used.0)
+    .bind(granted.0)
+    .bind(cost.0)
+    .execute(&mut *connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+impl Store {
+    /// Posts a page with everything that follows from it, or nothing. `false` when it is there
+    /// already.
+    ///
+    /// # Errors
+    /// When the store fails; whether the page was posted is then unknown, and it may be posted again.
+    pub async fn post_page(
+        &self,
+        page: PageRow,
+        postings: Vec<Posting>,
+        minutes: Vec<(MinuteKey, MinuteSums)>,
+        allowance_of: AllowanceOf,
+    ) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let written = sqlx::query(
+                "INSERT INTO ledger_pages \
+                 (segment, first_line, lines, least_id, greatest_id, settled_ms, body) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            )
+            .bind(&page.segment)
+            .bind(page.first_line)
+            .bind(page.lines)
+            .bind(&page.least_id)
+            .bind(&page.greatest_id)
+            .bind(page.settled.0)
+            .bind(&page.body)
+            .execute(&mut *transaction)
+            .await?;
+            if written.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let name = format!("page:{}:{}", page.segment, page.first_line);
+            for posting in &postings {
+                let Posting { account, period, credits, cost } = posting;
+                let nothing = Credits(0);
+                if !add_to_balance(&mut transaction, account, *period, *credits, nothing, *cost)
+                    .await?
+                {
+                    let at = page.settled;
+                    open_period(&mut transaction, account, *period, at, &allowance_of).await?;
+                    add_to_balance(&mut transaction, account, *period, *credits, nothing, *cost)
+                        .await?;
+                }
+                let entries = Entries {
+                    posting: &name,
+                    account,
+                    period: *period,
+                    cause: "page",
+                    from: "customer",
+                    to: "usage",
+                    at: page.settled,
+                    credits: credits.0,
+                    nanos: cost.0,
+                };
+                entries.write(&mut transaction).await?;
+            }
+            for (key, sums) in &minutes {
+                add_minute(&mut transaction, key, sums).await?;
+            }
+            transaction.commit().await?;
+            Ok::<_, StoreError>(true)
+        })
+        .await
+    }
+
+    /// How many lines of a segment have been posted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn posted_lines(&self, segment: String) -> Result<u64, StoreError> {
+        self.run(|pool| async move {
+            let row = sqlx::query(
+                "SELECT CAST(MAX(first_line + lines) AS BIGINT) AS posted FROM ledger_pages \
+                 WHERE segment = $1",
+            )
+            .bind(segment)
+            .fetch_one(&pool)
+            .await?;
+            let posted: Option<i64> = row.try_get("posted")?;
+            Ok::<_, sqlx::Error>(u64::try_from(posted.unwrap_or(0)).unwrap_or(0))
+        })
+        .await
+    }
+
+    /// An account's periods, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn balances(&self, account: AccountId) -> Result<Vec<Balance>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "SELECT period, allowance, granted, used, nanos FROM balances \
+                 WHERE account_id = $1 ORDER BY period",
+            )
+            .bind(account.as_str())
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(balance)
+            .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// What a key has used since a moment.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn used_by_key(
+        &self,
+        key: KeyId,
+        since: Timestamp,
+    ) -> Result<(Credits, Nanos), StoreError> {
+        self.run(|pool| async move {
+            let row = sqlx::query(
+                "SELECT CAST(COALESCE(SUM(credits), 0) AS BIGINT) AS credits, \
+                 CAST(COALESCE(SUM(nanos), 0) AS BIGINT) AS nanos FROM usage_minutes \
+                 WHERE key_id = $1 AND minute_ms >= $2",
+            )
+            .bind(key.as_str())
+            .bind(since.0)
+            .fetch_one(&pool)
+            .await?;
+            Ok::<_, sqlx::Error>((Credits(row.try_get("credits")?), Nanos(row.try_get("nanos")?)))
+        })
+        .await
+    }
+
+    /// The page that a request's line may be on: all that were written from `since` on and whose
+    /// ids span it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn pages_with(
+        &self,
+        request: String,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "SELECT body FROM ledger_pages WHERE settled_ms >= $1 AND settled_ms <= $2 \
+                 AND least_id <= $3 AND greatest_id >= $3 ORDER BY settled_ms LIMIT 1000",
+            )
+            .bind(since.0)
+            .bind(until.0)
+            .bind(request)
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(|row| row.try_get("body"))
+            .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// Gives credits, or gives a request's back. `false` for a request that was refunded before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn grant(&self, grant: Grant, allowance_of: AllowanceOf) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let request = grant.refunds.as_ref().map(|(request, _)| request.clone());
+            let written = sqlx::query(
+                "INSERT INTO grants (id, account_id, period, credits, request_id, reason, created_ms) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            )
+            .bind(grant.id.as_str())
+            .bind(grant.account.as_str())
+            .bind(grant.period.0)
+            .bind(grant.credits.0)
+            .bind(request)
+            .bind(&grant.reason)
+            .bind(grant.created.0)
+            .execute(&mut *transaction)
+            .await?;
+            if written.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let Grant { account, period, credits, created, .. } = &grant;
+            open_period(&mut transaction, account, *period, *created, &allowance_of).await?;
+            let (cause, from, used, granted) = match &grant.refunds {
+                Some(_) => ("refund", "usage", Credits(-credits.0), Credits(0)),
+                None => ("grant", "issued", Credits(0), *credits),
+            };
+            add_to_balance(&mut transaction, account, *period, used, granted, Nanos(0)).await?;
+            let entries = Entries {
+                posting: grant.id.as_str(),
+                account,
+                period: *period,
+                cause,
+                from,
+                to: "customer",
+                at: *created,
+                credits: credits.0,
+                nanos: 0,
+            };
+            entries.write(&mut transaction).await?;
+            if let Some((_, key)) = &grant.refunds {
+                let sums = MinuteSums { credits: -credits.0, ..MinuteSums::default() };
+                add_minute(&mut transaction, key, &sums).await?;
+            }
+            super::keys::bump(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(true)
+        })
+        .await
+    }
+
+    /// Plans that an administrator made or changed: their names and their terms (JSON).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn changed_plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query("SELECT name, terms FROM plans ORDER BY name")
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| Ok((row.try_get("name")?, row.try_get("terms")?)))
+                .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// An account's plan gives something else from now on, in the period that is open too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn change_allowance(
+        &self,
+        account: AccountId,
+        period: Period,
+        allowance: Option<Credits>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            // Takes the row first, so that two changes at once come one after the other.
+            sqlx::query("UPDATE balances SET used = used WHERE account_id = $1 AND period = $2")
+                .bind(account.as_str())
+                .bind(period.0)
+                .execute(&mut *transaction)
+                .await?;
+            let row = sqlx::query(
+                "SELECT period, allowance, granted, used, nanos FROM balances \
+                 WHERE account_id = $1 AND period = $2",
+            )
+            .bind(account.as_str())
+            .bind(period.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some(before) = row.as_ref().map(balance).transpose()? else { return Ok(()) };
+            if before.allowance == allowance {
+                return Ok(());
+            }
+            sqlx::query("UPDATE balances SET allowance = $3 WHERE account_id = $1 AND period = $2")
+                .bind(account.as_str())
+                .bind(period.0)
+                .bind(allowance.map(|credits| credits.0))
+                .execute(&mut *transaction)
+                .await?;
+            let credits = |allowance: Option<Credits>| allowance.map_or(0, |credits| credits.0);
+            let posting = format!("allowance:{account}:{}:{}", period.0, GrantId::fresh());
+            let entries = Entries {
+                posting: &posting,
+                account: &account,
+                period,
+                cause: "allowance",
+                from: "issued",
+                to: "customer",
+                at,
+                credits: credits(allowance) - credits(before.allowance),
+                nanos: 0,
+            };
+            entries.write(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
+        })
+        .await
+    }
+}
+
+pub(super) fn balance(row: &AnyRow) -> Result<Balance, sqlx::Error> {
+    Ok(Balance {
+        period: Period(row.try_get("period")?),
+        allowance: row.try_get::<Option<i64>, _>("allowance")?.map(Credits),
+        granted: Credits(row.try_get("granted")?),
+        used: Credits(row.try_get("used")?),
+        cost: Nanos(row.try_get("nanos")?),
+    })
+}
