@@ -21,7 +21,7 @@ use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
 use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
-use crate::ledger::{Counter, Journal, Tariff};
+use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::router::Heuristic;
 use crate::store::{AllowanceOf, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -353,6 +353,19 @@ fn journal_folder(config: &Config) -> PathBuf {
     PathBuf::from(format!("{}.ledger", file.unwrap_or("optimux")))
 }
 
+/// Posts what processes that are gone have left in the journal.
+///
+/// # Errors
+/// When the folder or the store cannot be used.
+pub async fn post_leftovers(ground: &Ground) -> Result<(), Failure> {
+    ground.plans.change(&changed_plans(&ground.store).await?);
+    let folder = journal_folder(&ground.config);
+    if folder.exists() {
+        ledger::post_leftovers(&folder, &ground.store, &allowances(&ground.plans)).await?;
+    }
+    Ok(())
+}
+
 /// What a plan gives for a period, for whoever opens one.
 #[must_use]
 pub fn allowances(plans: &Plans) -> AllowanceOf {
@@ -456,7 +469,7 @@ async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<Str
     );
     if shared.store.accounts().await?.is_empty() {
         let now = shared.clock.now();
-        let account = keys::create_account(&shared.store, "first", "free", None, now).await?;
+        let account = keys::create_account(&shared.store, "first", "enterprise", None, now).await?;
         let issued =
             keys::issue(&shared.store, account.id.as_str(), "first", &KeyTerms::default(), now)
                 .await?;

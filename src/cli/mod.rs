@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod key;
+mod ledger;
 mod serve;
 mod sim;
 
@@ -36,6 +37,9 @@ enum Command {
     /// Manage API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Look after the books.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Run the simulated provider as a process of its own.
     Sim(sim::Sim),
 }
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
             Command::Check => check::run(config).await,
             Command::Account(command) => command.run(config).await,
             Command::Key(command) => command.run(config).await,
+            Command::Ledger(command) => command.run(config).await,
             Command::Sim(command) => command.run().await,
         }
     });

@@ -10,6 +10,7 @@ mod embed;
 mod models;
 pub mod responses;
 mod route;
+pub mod usage;
 
 use std::pin::Pin;
 

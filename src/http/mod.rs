@@ -12,6 +12,7 @@ mod ops;
 mod realtime;
 mod respond;
 mod responses;
+mod usage;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -53,7 +54,14 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/messages"), web::post().to(anthropic::messages))
             .route(&at("/messages/count_tokens"), web::post().to(anthropic::count_tokens))
             // Called by our own customers.
-            .route(&at("/route"), web::post().to(openai::route));
+            .route(&at("/route"), web::post().to(openai::route))
+            .route(&at("/usage"), web::get().to(usage::report))
+            .route(&at("/requests/{id}"), web::get().to(usage::request))
+            // Called by billing dashboards.
+            .route(&at("/organization/usage/completions"), web::get().to(usage::completions))
+            .route(&at("/organization/usage/embeddings"), web::get().to(usage::embeddings))
+            .route(&at("/organization/usage/images"), web::get().to(usage::images))
+            .route(&at("/organization/costs"), web::get().to(usage::costs));
         // Called by operators.
         admin::routes(prefix, config);
     }

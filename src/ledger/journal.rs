@@ -225,7 +225,7 @@ impl Journal {
     ) -> Result<Self, JournalError> {
         let unusable = |why| JournalError::Folder { folder: folder.clone(), why };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
-        adopt(&folder, &store, &allowance_of).await?;
+        post_leftovers(&folder, &store, &allowance_of).await?;
         let segment = Segment::create(&folder).map_err(unusable)?;
         let state = State {
             nameless: Arc::clone(&segment.name),
@@ -432,14 +432,17 @@ async fn adopting(journal: Journal) {
     loop {
         tokio::time::sleep(ADOPTION).await;
         let Inner { folder, store, allowance_of, .. } = &*journal.0;
-        if let Err(why) = adopt(folder, store, allowance_of).await {
+        if let Err(why) = post_leftovers(folder, store, allowance_of).await {
             tracing::error!(%why, "what another process left in the journal is not posted yet");
         }
     }
 }
 
-/// Posts what processes that are gone have left.
-async fn adopt(
+/// Posts what processes that are gone have left in `folder`.
+///
+/// # Errors
+/// When the folder or the store cannot be used.
+pub async fn post_leftovers(
     folder: &Path,
     store: &Store,
     allowance_of: &AllowanceOf,

@@ -21,7 +21,7 @@ pub mod verify;
 pub use count::{count_reply, count_text};
 pub use funds::Funds;
 pub use hold::{Counter, Delivered, Hold, Outset};
-pub use journal::{Durability, Journal, JournalError, Receipt};
+pub use journal::{Durability, Journal, JournalError, Receipt, post_leftovers};
 pub use page::{Page, minute_key};
 pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};
 pub use tariff::Tariff;

@@ -25,8 +25,11 @@ impl Segment {
     pub fn create(folder: &Path) -> io::Result<Self> {
         let name: Arc<str> = uuid::Uuid::now_v7().simple().to_string().into();
         let path = folder.join(format!("{name}.{ENDING}"));
-        let file = OpenOptions::new().create_new(true).read(true).append(true).open(&path)?;
+        // Under another name until it is locked: nobody must take it for left behind.
+        let unlocked = path.with_extension("new");
+        let file = OpenOptions::new().create_new(true).read(true).append(true).open(&unlocked)?;
         file.lock()?;
+        std::fs::rename(&unlocked, &path)?;
         Ok(Self { name, path, file: Arc::new(file), lines: 0, bytes: 0 })
     }
 

@@ -110,6 +110,15 @@ pub(super) async fn begin(pool: &AnyPool) -> Result<Transaction<'static, Any>, s
     }
 }
 
+/// A transaction that only reads, and sees everything as it was when it first did.
+pub(super) async fn snapshot(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    if pool.connect_options().database_url.scheme() == "sqlite" {
+        pool.begin().await
+    } else {
+        pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+}
+
 /// A column that may be NULL.
 pub(super) fn optional_ms(row: &AnyRow, name: &str) -> Result<Option<i64>, sqlx::Error> {
     row.try_get::<Option<i64>, _>(name)

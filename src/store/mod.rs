@@ -20,6 +20,6 @@ pub use db::{Store, StoreError};
 pub use keys::{Key, Owner};
 pub use ledger::{AllowanceOf, Balance, Grant, MinuteKey, MinuteSums, PageRow, Posting};
 pub use pictures::Picture;
-pub use proof::EntrySum;
+pub use proof::{BookSums, EntrySum};
 pub use responses::{KeptResponse, Link};
 pub use usage::{Span, UsageRow};

@@ -1,14 +1,18 @@
-//! What a proof of the books reads.
+//! What a proof of the books reads: all of it as of one moment.
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
-use super::db::{Store, StoreError};
+use super::db::{Store, StoreError, snapshot};
 use super::ledger::{Balance, MinuteSums, PageRow, balance};
+use super::usage::sums;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
+
+/// Pages read at a time.
+const AT_ONCE: i64 = 200;
 
 /// Entries of an account's period in one book, added up by their cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,141 +26,157 @@ pub struct EntrySum {
     pub nanos: i64,
 }
 
-impl Store {
-    /// Pages in the order of their places, from after one of them.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn ledger_pages(
-        &self,
-        after: Option<(String, i64)>,
-        limit: i64,
-    ) -> Result<Vec<PageRow>, StoreError> {
-        self.run(move |pool| async move {
-            let (segment, line) = after.unwrap_or_else(|| (String::new(), -1));
-            sqlx::query(
-                "SELECT segment, first_line, lines, least_id, greatest_id, settled_ms, body \
-                 FROM ledger_pages WHERE segment > $1 OR (segment = $1 AND first_line > $2) \
-                 ORDER BY segment, first_line LIMIT $3",
-            )
-            .bind(segment)
-            .bind(line)
-            .bind(limit)
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(PageRow {
-                    segment: row.try_get("segment")?,
-                    first_line: row.try_get("first_line")?,
-                    lines: row.try_get("lines")?,
-                    least_id: row.try_get("least_id")?,
-                    greatest_id: row.try_get("greatest_id")?,
-                    settled: Timestamp(row.try_get("settled_ms")?),
-                    body: row.try_get("body")?,
-                })
-            })
-            .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
+/// Everything but the pages.
+#[derive(Debug, Default)]
+pub struct BookSums {
+    pub entries: Vec<EntrySum>,
     /// Postings whose entries do not add up to nothing.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn unbalanced_postings(&self) -> Result<Vec<String>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query(
-                "SELECT posting FROM ledger_entries GROUP BY posting \
-                 HAVING SUM(credits) <> 0 OR SUM(nanos) <> 0 ORDER BY posting LIMIT 100",
-            )
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| row.try_get("posting"))
-            .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// # Errors
-    /// When the store fails.
-    pub async fn entry_sums(&self) -> Result<Vec<EntrySum>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query(
-                "SELECT account_id, period, book, cause, COUNT(*) AS entries, \
-                 CAST(SUM(credits) AS BIGINT) AS credits, CAST(SUM(nanos) AS BIGINT) AS nanos \
-                 FROM ledger_entries GROUP BY account_id, period, book, cause",
-            )
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(EntrySum {
-                    account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
-                    period: Period(row.try_get("period")?),
-                    book: row.try_get("book")?,
-                    cause: row.try_get("cause")?,
-                    count: row.try_get("entries")?,
-                    credits: row.try_get("credits")?,
-                    nanos: row.try_get("nanos")?,
-                })
-            })
-            .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// # Errors
-    /// When the store fails.
-    pub async fn all_balances(&self) -> Result<Vec<(AccountId, Balance)>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query("SELECT account_id, period, allowance, granted, used, nanos FROM balances")
-                .fetch_all(&pool)
-                .await?
-                .iter()
-                .map(|row| {
-                    let account = row.try_get::<String, _>("account_id")?;
-                    Ok((AccountId::stored(&account), balance(row)?))
-                })
-                .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
+    pub unbalanced: Vec<String>,
+    pub balances: Vec<(AccountId, Balance)>,
     /// Credits of refunded requests.
+    pub refunded: BTreeMap<AccountId, i64>,
+    /// All that was ever used.
+    pub usage: BTreeMap<AccountId, MinuteSums>,
+}
+
+impl Store {
+    /// Shows `seen` every page in the order of their places, then gives it back with the sums.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn refunded(&self) -> Result<BTreeMap<AccountId, i64>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query(
-                "SELECT account_id, CAST(SUM(credits) AS BIGINT) AS credits FROM grants \
-                 WHERE request_id IS NOT NULL GROUP BY account_id",
-            )
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                let account = row.try_get::<String, _>("account_id")?;
-                Ok((AccountId::stored(&account), row.try_get("credits")?))
-            })
-            .collect::<Result<_, sqlx::Error>>()
+    pub async fn read_books<T: Send + 'static>(
+        &self,
+        mut seen: T,
+        page: fn(&mut T, PageRow),
+    ) -> Result<(T, BookSums), StoreError> {
+        self.run(move |pool| async move {
+            let mut reading = snapshot(&pool).await?;
+            let mut last = (String::new(), -1);
+            loop {
+                let pages = pages_after(&mut reading, &last).await?;
+                let Some(end) = pages.last() else { break };
+                last = (end.segment.clone(), end.first_line);
+                for one in pages {
+                    page(&mut seen, one);
+                }
+            }
+            let sums = BookSums {
+                entries: entries(&mut reading).await?,
+                unbalanced: unbalanced(&mut reading).await?,
+                balances: balances(&mut reading).await?,
+                refunded: refunded(&mut reading).await?,
+                usage: usage(&mut reading).await?,
+            };
+            reading.rollback().await?;
+            Ok::<_, sqlx::Error>((seen, sums))
         })
         .await
     }
+}
 
-    /// All that was ever used, by account.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn usage_by_account(&self) -> Result<BTreeMap<AccountId, MinuteSums>, StoreError> {
-        let span = super::Span { account: None, start: Timestamp(0), end: Timestamp(i64::MAX) };
-        let mut all: BTreeMap<AccountId, MinuteSums> = BTreeMap::new();
-        for row in self.usage(span, i64::MAX).await? {
-            all.entry(AccountId::stored(&row.account)).or_default().add(&row.sums);
-        }
-        Ok(all)
-    }
+async fn pages_after(
+    connection: &mut AnyConnection,
+    (segment, line): &(String, i64),
+) -> Result<Vec<PageRow>, sqlx::Error> {
+    sqlx::query(
+        "SELECT segment, first_line, lines, least_id, greatest_id, settled_ms, body \
+         FROM ledger_pages WHERE segment > $1 OR (segment = $1 AND first_line > $2) \
+         ORDER BY segment, first_line LIMIT $3",
+    )
+    .bind(segment)
+    .bind(line)
+    .bind(AT_ONCE)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(PageRow {
+            segment: row.try_get("segment")?,
+            first_line: row.try_get("first_line")?,
+            lines: row.try_get("lines")?,
+            least_id: row.try_get("least_id")?,
+            greatest_id: row.try_get("greatest_id")?,
+            settled: Timestamp(row.try_get("settled_ms")?),
+            body: row.try_get("body")?,
+        })
+    })
+    .collect()
+}
+
+async fn unbalanced(connection: &mut AnyConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query(
+        "SELECT posting FROM ledger_entries GROUP BY posting \
+         HAVING SUM(credits) <> 0 OR SUM(nanos) <> 0 ORDER BY posting LIMIT 100",
+    )
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| row.try_get("posting"))
+    .collect()
+}
+
+async fn entries(connection: &mut AnyConnection) -> Result<Vec<EntrySum>, sqlx::Error> {
+    sqlx::query(
+        "SELECT account_id, period, book, cause, COUNT(*) AS entries, \
+         CAST(SUM(credits) AS BIGINT) AS credits, CAST(SUM(nanos) AS BIGINT) AS nanos \
+         FROM ledger_entries GROUP BY account_id, period, book, cause",
+    )
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(EntrySum {
+            account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+            period: Period(row.try_get("period")?),
+            book: row.try_get("book")?,
+            cause: row.try_get("cause")?,
+            count: row.try_get("entries")?,
+            credits: row.try_get("credits")?,
+            nanos: row.try_get("nanos")?,
+        })
+    })
+    .collect()
+}
+
+async fn balances(
+    connection: &mut AnyConnection,
+) -> Result<Vec<(AccountId, Balance)>, sqlx::Error> {
+    sqlx::query("SELECT account_id, period, allowance, granted, used, nanos FROM balances")
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(|row| {
+            let account = row.try_get::<String, _>("account_id")?;
+            Ok((AccountId::stored(&account), balance(row)?))
+        })
+        .collect()
+}
+
+async fn refunded(connection: &mut AnyConnection) -> Result<BTreeMap<AccountId, i64>, sqlx::Error> {
+    sqlx::query(
+        "SELECT account_id, CAST(SUM(credits) AS BIGINT) AS credits FROM grants \
+         WHERE request_id IS NOT NULL GROUP BY account_id",
+    )
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| {
+        let account = row.try_get::<String, _>("account_id")?;
+        Ok((AccountId::stored(&account), row.try_get("credits")?))
+    })
+    .collect()
+}
+
+async fn usage(
+    connection: &mut AnyConnection,
+) -> Result<BTreeMap<AccountId, MinuteSums>, sqlx::Error> {
+    sqlx::query(concat!("SELECT account_id, ", sums!(), " FROM usage_minutes GROUP BY account_id"))
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(|row| {
+            let account = row.try_get::<String, _>("account_id")?;
+            Ok((AccountId::stored(&account), MinuteSums::read(row)?))
+        })
+        .collect()
 }

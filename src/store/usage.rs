@@ -7,6 +7,26 @@ use super::ledger::MinuteSums;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
+/// The columns that [`MinuteSums::read`] reads, added up. PostgreSQL adds to another type.
+macro_rules! sums {
+    () => {
+        "CAST(SUM(requests) AS BIGINT) AS requests, \
+         CAST(SUM(failures) AS BIGINT) AS failures, \
+         CAST(SUM(estimated) AS BIGINT) AS estimated, \
+         CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
+         CAST(SUM(cache_read_tokens) AS BIGINT) AS cache_read_tokens, \
+         CAST(SUM(cache_write_tokens) AS BIGINT) AS cache_write_tokens, \
+         CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, \
+         CAST(SUM(thought_tokens) AS BIGINT) AS thought_tokens, \
+         CAST(SUM(images) AS BIGINT) AS images, \
+         CAST(SUM(credits) AS BIGINT) AS credits, \
+         CAST(SUM(nanos) AS BIGINT) AS nanos, \
+         CAST(SUM(latency_ms) AS BIGINT) AS latency_ms, \
+         CAST(SUM(first_byte_ms) AS BIGINT) AS first_byte_ms"
+    };
+}
+pub(super) use sums;
+
 /// Whose usage, and of when: from `start` up to `end`, without it. `None` = every account's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -36,27 +56,15 @@ impl Store {
     /// When the store fails.
     pub async fn usage(&self, span: Span, width_ms: i64) -> Result<Vec<UsageRow>, StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(
+            sqlx::query(concat!(
                 "SELECT account_id, key_id, model, provider, tier, \
-                 minute_ms - minute_ms % $1 AS start_ms, \
-                 CAST(SUM(requests) AS BIGINT) AS requests, \
-                 CAST(SUM(failures) AS BIGINT) AS failures, \
-                 CAST(SUM(estimated) AS BIGINT) AS estimated, \
-                 CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
-                 CAST(SUM(cache_read_tokens) AS BIGINT) AS cache_read_tokens, \
-                 CAST(SUM(cache_write_tokens) AS BIGINT) AS cache_write_tokens, \
-                 CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, \
-                 CAST(SUM(thought_tokens) AS BIGINT) AS thought_tokens, \
-                 CAST(SUM(images) AS BIGINT) AS images, \
-                 CAST(SUM(credits) AS BIGINT) AS credits, \
-                 CAST(SUM(nanos) AS BIGINT) AS nanos, \
-                 CAST(SUM(latency_ms) AS BIGINT) AS latency_ms, \
-                 CAST(SUM(first_byte_ms) AS BIGINT) AS first_byte_ms \
-                 FROM usage_minutes \
-                 WHERE (account_id = $2 OR $2 = '') AND minute_ms >= $3 AND minute_ms < $4 \
-                 GROUP BY account_id, key_id, model, provider, tier, start_ms \
-                 ORDER BY start_ms, account_id, key_id, model, provider, tier",
-            )
+                     minute_ms - minute_ms % $1 AS start_ms, ",
+                sums!(),
+                " FROM usage_minutes \
+                     WHERE (account_id = $2 OR $2 = '') AND minute_ms >= $3 AND minute_ms < $4 \
+                     GROUP BY account_id, key_id, model, provider, tier, start_ms \
+                     ORDER BY start_ms, account_id, key_id, model, provider, tier"
+            ))
             .bind(width_ms.max(1))
             .bind(span.account.as_ref().map_or("", AccountId::as_str))
             .bind(span.start.0)

@@ -1,0 +1,416 @@
+//! What an account used: the billing period, reports, single requests. All of it from the books.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::App;
+use crate::admit::{Caller, Scope};
+use crate::base::calendar::{self, MINUTE_MS, Period};
+use crate::base::clock::Timestamp;
+use crate::base::ids::AccountId;
+use crate::base::money::Nanos;
+use crate::base::{Error, Kind};
+use crate::catalogue::{Mode, Model, Price, Tier};
+use crate::ledger::report::{self, Group};
+use crate::ledger::{Funds, Outcome, Settlement};
+use crate::store::{MinuteSums, Span, UsageRow};
+
+/// What this node has delivered is in a report, unless the store is away for longer.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// What a report is asked for.
+#[derive(Debug, Default)]
+pub struct Query {
+    pub start: Option<Timestamp>,
+    pub end: Option<Timestamp>,
+    pub group: Option<Group>,
+    /// The model that savings are told against.
+    pub baseline: Option<String>,
+    /// Whose: for administrators only.
+    pub account: Option<String>,
+}
+
+/// A report: its totals and its groups.
+pub struct Report {
+    pub value: Value,
+    /// The same groups as rows of text, the first of them their names.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Whose usage a caller may see: its own, or any if it is an administrator's.
+async fn whose(
+    app: &App,
+    caller: &Caller,
+    asked: Option<&str>,
+) -> Result<Option<AccountId>, Error> {
+    caller.must_be_for(Scope::Usage)?;
+    match asked {
+        Some(name) if caller.admin => {
+            let found = app.shared.store.account(name).await.map_err(Error::internal)?;
+            let missing = || Error::new(Kind::NotFound, "There is no such account.").at("account");
+            Ok(Some(found.ok_or_else(missing)?.id))
+        }
+        Some(name) if name != caller.account.as_str() => {
+            Err(Error::new(Kind::Forbidden, "This needs an administrator's key.").at("account"))
+        }
+        _ => Ok(Some(caller.account.clone())),
+    }
+}
+
+/// The model that savings are told against: the one asked for, the configured one, or the dearest
+/// of the premium ones.
+fn baseline<'a>(app: &'a App, asked: Option<&str>) -> Result<Option<(&'a Model, Price)>, Error> {
+    let catalogue = &app.shared.catalogue;
+    let price = |model: &'a Model| model.deployments.first().map(|one| (model, one.price));
+    if let Some(name) = asked.or(app.shared.baseline_model.as_deref()) {
+        let model = catalogue.model(name);
+        return match (model, asked) {
+            (Some(model), _) => Ok(price(model)),
+            (None, Some(name)) => Err(Error::unknown_model(name)),
+            (None, None) => Ok(None),
+        };
+    }
+    let premium = catalogue
+        .models()
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|model: &&Model| model.mode == Mode::Chat && model.tier == Tier::Premium);
+    Ok(premium.filter_map(price).max_by_key(|(model, price)| {
+        (price.input.plus(price.output), std::cmp::Reverse(model.id.clone()))
+    }))
+}
+
+fn usd(nanos: i64) -> Value {
+    json!(Nanos(nanos).as_usd())
+}
+
+fn average(sum: i64, count: i64) -> i64 {
+    if count == 0 { 0 } else { sum / count }
+}
+
+fn shown(sums: &MinuteSums, baseline: Option<&Price>) -> Map<String, Value> {
+    let mut all = Map::new();
+    for (name, value) in [
+        ("requests", json!(sums.requests)),
+        ("failed_requests", json!(sums.failures)),
+        ("estimated_requests", json!(sums.estimated)),
+        ("input_tokens", json!(sums.input + sums.cache_read + sums.cache_write)),
+        ("cached_tokens", json!(sums.cache_read)),
+        ("output_tokens", json!(sums.output + sums.thought)),
+        ("reasoning_tokens", json!(sums.thought)),
+        (
+            "total_tokens",
+            json!(sums.input + sums.cache_read + sums.cache_write + sums.output + sums.thought),
+        ),
+        ("images", json!(sums.images)),
+        ("credits", json!(sums.credits)),
+        ("cost_usd", usd(sums.cost)),
+        ("cost_nano_usd", json!(sums.cost)),
+        ("saved_usd", baseline.map_or(Value::Null, |price| usd(report::saved(sums, price)))),
+        ("average_latency_ms", json!(average(sums.latency_ms, sums.requests))),
+        ("average_time_to_first_byte_ms", json!(average(sums.first_byte_ms, sums.requests))),
+    ] {
+        all.insert(name.to_owned(), value);
+    }
+    all
+}
+
+/// `GET /v1/usage`
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, Error> {
+    let account = whose(app, caller, query.account.as_deref()).await?;
+    let baseline = baseline(app, query.baseline.as_deref())?;
+    app.shared.journal.flush(FLUSH).await;
+    let now = app.shared.clock.now();
+    let period = Period::of(now);
+    let store = &app.shared.store;
+    let id = account.clone().unwrap_or_else(|| caller.account.clone());
+    let balances = store.balances(id.clone()).await.map_err(Error::internal)?;
+    let allowance = if id == caller.account {
+        caller.plan.credits
+    } else {
+        let account = store.account(id.as_str()).await.map_err(Error::internal)?;
+        account.and_then(|account| {
+            let plan = app.shared.plans.held_to(&account.plan, account.limits.as_deref());
+            plan.and_then(|plan| plan.credits)
+        })
+    };
+    let funds = Funds::of(&balances, period, allowance);
+    let this_period = Span { account: account.clone(), start: period.start(), end: period.end() };
+    let rows = store.usage(this_period, Group::Tier.width_ms()).await.map_err(Error::internal)?;
+    let tiers = report::grouped(&rows, Group::Tier);
+    let breakdown: Map<String, Value> = Tier::ALL
+        .iter()
+        .map(|tier| {
+            let credits = tiers.get(tier.as_str()).map_or(0, |sums| sums.credits);
+            (tier.as_str().to_owned(), json!(credits))
+        })
+        .collect();
+    let last = Timestamp(period.end().0 - 1);
+    let mut value = json!({
+        "credits_used": funds.used,
+        "credits_remaining": funds.remaining(),
+        "credits_total": funds.total(),
+        "billing_period_start": calendar::written(period.start()),
+        "billing_period_end": calendar::written(last),
+        "tier_breakdown": breakdown,
+        "plan": caller.plan.name,
+    });
+
+    let start = query.start.unwrap_or(period.start());
+    let end = query.end.unwrap_or(period.end());
+    if end <= start {
+        return Err(Error::new(Kind::Malformed, "'end' must be after 'start'.").at("end"));
+    }
+    // What a minute holds is not told apart.
+    let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(MINUTE_MS));
+    let span = Span { account, start: floor(start), end: floor(Timestamp(end.0 + MINUTE_MS - 1)) };
+    let width = query.group.map_or(Group::Day.width_ms(), Group::width_ms);
+    let rows = store.usage(span, width).await.map_err(Error::internal)?;
+    let price = baseline.as_ref().map(|(_, price)| price);
+    let mut total = shown(&report::total(&rows), price);
+    total.insert("start".to_owned(), json!(calendar::written(start)));
+    total.insert("end".to_owned(), json!(calendar::written(end)));
+    let against = baseline.as_ref().map(|(model, _)| model.id.to_string());
+    total.insert("saved_against".to_owned(), json!(against));
+    let group = query.group.unwrap_or(Group::Day);
+    let groups = report::grouped(&rows, group);
+    let listed: Vec<Value> = groups
+        .iter()
+        .map(|(name, sums)| {
+            let mut group_of = Map::new();
+            group_of.insert(group.as_str().to_owned(), json!(name));
+            group_of.extend(shown(sums, price));
+            Value::Object(group_of)
+        })
+        .collect();
+    let table = table(group, &groups, price);
+    if let Some(members) = value.as_object_mut() {
+        members.insert("usage".to_owned(), Value::Object(total));
+        if query.group.is_some() {
+            members.insert("group_by".to_owned(), json!(group.as_str()));
+            members.insert("data".to_owned(), Value::Array(listed));
+        }
+    }
+    Ok(Report { value, rows: table })
+}
+
+fn table(
+    group: Group,
+    groups: &BTreeMap<String, MinuteSums>,
+    price: Option<&Price>,
+) -> Vec<Vec<String>> {
+    let names = shown(&MinuteSums::default(), price).keys().cloned().collect::<Vec<_>>();
+    let mut rows = vec![[vec![group.as_str().to_owned()], names].concat()];
+    for (name, sums) in groups {
+        let mut row = vec![name.clone()];
+        for (column, value) in shown(sums, price) {
+            row.push(match (column.as_str(), &value) {
+                ("cost_usd", _) => Nanos(sums.cost).to_decimal(),
+                (_, Value::Null) => String::new(),
+                (_, value) => value.to_string(),
+            });
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+/// `GET /v1/requests/{id}`: what was decided, tried and charged.
+///
+/// # Errors
+/// [`Kind::NotFound`] for what is not the caller's.
+pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Usage)?;
+    app.shared.journal.flush(FLUSH).await;
+    let found = report::find(&app.shared.store, id).await.map_err(Error::internal)?;
+    let own = found.filter(|one| caller.admin || one.account == caller.account);
+    let one = own.ok_or_else(|| {
+        let id: String = id.chars().take(80).collect();
+        Error::new(Kind::NotFound, format!("There is no request '{id}'."))
+    })?;
+    Ok(told(&one))
+}
+
+fn told(one: &Settlement) -> Value {
+    let by = one.by.as_ref();
+    let mut attempts: Vec<Value> = one
+        .tried
+        .iter()
+        .map(|tried| json!({"provider": tried.provider, "model": tried.model, "outcome": tried.fault}))
+        .collect();
+    if let Some(by) = by {
+        let outcome = if one.outcome == Outcome::Failed { "broke_off" } else { "ok" };
+        attempts.push(json!({"provider": by.provider, "model": by.model, "outcome": outcome}));
+    }
+    json!({
+        "id": one.id.as_str(),
+        "object": "request",
+        "status": one.outcome.as_str(),
+        "created_at": calendar::written(one.began),
+        "completed_at": calendar::written(one.at),
+        "account": one.account.as_str(),
+        "api_key_id": one.key.as_str(),
+        "surface": one.surface,
+        "stream": one.streamed,
+        "model_requested": one.asked,
+        "model": by.map(|by| &by.model),
+        "provider": by.map(|by| &by.provider),
+        "tier": by.map(|by| by.tier),
+        "decision": one.decision,
+        "attempts": attempts,
+        "attempt_count": one.attempts,
+        "usage": {
+            "input_tokens": one.tokens.input + one.tokens.cache_read + one.tokens.cache_write,
+            "cached_tokens": one.tokens.cache_read,
+            "cache_write_tokens": one.tokens.cache_write,
+            "output_tokens": one.tokens.output + one.tokens.thought,
+            "reasoning_tokens": one.tokens.thought,
+            "total_tokens": one.tokens.total(),
+            "images": one.images,
+            "basis": one.basis,
+        },
+        "credits": one.credits,
+        "cost_usd": one.cost.as_usd(),
+        "cost_nano_usd": one.cost,
+        "latency_ms": one.latency_ms(),
+        "time_to_first_byte_ms": one.first_byte_ms,
+    })
+}
+
+/// What OpenAI's interface for organizations is asked for.
+#[derive(Debug)]
+pub struct Buckets {
+    pub kind: Kinds,
+    pub start: Timestamp,
+    pub end: Option<Timestamp>,
+    /// Milliseconds.
+    pub width: i64,
+    pub limit: usize,
+    /// Where the page before left off.
+    pub page: Option<Timestamp>,
+    pub by_model: bool,
+    pub by_key: bool,
+    pub by_account: bool,
+    pub models: Vec<String>,
+    pub keys: Vec<String>,
+    pub accounts: Vec<String>,
+}
+
+/// Which of its reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    Completions,
+    Embeddings,
+    Images,
+    Costs,
+}
+
+impl Kinds {
+    fn covers(self, mode: Mode) -> bool {
+        match self {
+            Self::Completions => !matches!(mode, Mode::Embedding | Mode::Image),
+            Self::Embeddings => mode == Mode::Embedding,
+            Self::Images => mode == Mode::Image,
+            Self::Costs => true,
+        }
+    }
+}
+
+/// `GET /v1/organization/usage/*` and `/v1/organization/costs`, as OpenAI's SDKs and dashboards read
+/// them. An account is a project; administrators see all of them.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Usage)?;
+    app.shared.journal.flush(FLUSH).await;
+    let account = (!caller.admin).then(|| caller.account.clone());
+    let width = query.width.max(MINUTE_MS);
+    let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(width));
+    let first = floor(query.page.unwrap_or(query.start));
+    let until = query.end.unwrap_or_else(|| app.shared.clock.now());
+    let limit = i64::try_from(query.limit).unwrap_or(1);
+    let last = Timestamp(first.0.saturating_add(limit.saturating_mul(width)).min(until.0));
+    let span = Span { account, start: first, end: last };
+    let rows = app.shared.store.usage(span, width).await.map_err(Error::internal)?;
+    let named =
+        |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
+    let mode = |row: &UsageRow| {
+        app.shared.catalogue.model(&row.model).map_or(Mode::Chat, |model| model.mode)
+    };
+    let mut data = Vec::new();
+    let mut start = first;
+    while start < last {
+        let mut results: BTreeMap<[Option<String>; 3], MinuteSums> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.start == start) {
+            let wanted = query.kind.covers(mode(row))
+                && named(&query.models, &row.model)
+                && named(&query.keys, &row.key)
+                && named(&query.accounts, &row.account);
+            if wanted && (row.sums.requests > 0 || row.sums.cost > 0) {
+                let group = [
+                    query.by_model.then(|| row.model.clone()),
+                    query.by_key.then(|| row.key.clone()),
+                    query.by_account.then(|| row.account.clone()),
+                ];
+                results.entry(group).or_default().add(&row.sums);
+            }
+        }
+        let results: Vec<Value> =
+            results.iter().map(|(group, sums)| result(query.kind, group, sums)).collect();
+        data.push(json!({
+            "object": "bucket",
+            "start_time": start.seconds(),
+            "end_time": Timestamp(start.0 + width).seconds(),
+            "results": results,
+        }));
+        start = Timestamp(start.0 + width);
+    }
+    let more = start < until;
+    Ok(json!({
+        "object": "page",
+        "data": data,
+        "has_more": more,
+        "next_page": more.then(|| format!("page_{}", start.0)),
+    }))
+}
+
+fn result(kind: Kinds, [model, key, account]: &[Option<String>; 3], sums: &MinuteSums) -> Value {
+    match kind {
+        Kinds::Completions => json!({
+            "object": "organization.usage.completions.result",
+            "input_tokens": sums.input + sums.cache_read + sums.cache_write,
+            "output_tokens": sums.output + sums.thought,
+            "input_cached_tokens": sums.cache_read,
+            "input_audio_tokens": 0,
+            "output_audio_tokens": 0,
+            "num_model_requests": sums.requests,
+            "project_id": account, "user_id": null, "api_key_id": key, "model": model,
+            "batch": null, "service_tier": null,
+        }),
+        Kinds::Embeddings => json!({
+            "object": "organization.usage.embeddings.result",
+            "input_tokens": sums.input + sums.cache_read,
+            "num_model_requests": sums.requests,
+            "project_id": account, "user_id": null, "api_key_id": key, "model": model,
+        }),
+        Kinds::Images => json!({
+            "object": "organization.usage.images.result",
+            "images": sums.images,
+            "num_model_requests": sums.requests,
+            "source": null, "size": null,
+            "project_id": account, "user_id": null, "api_key_id": key, "model": model,
+        }),
+        Kinds::Costs => json!({
+            "object": "organization.costs.result",
+            "amount": {"value": Nanos(sums.cost).as_usd(), "currency": "usd"},
+            "line_item": model,
+            "project_id": account,
+        }),
+    }
+}
