@@ -42,11 +42,14 @@ impl<'de> Deserialize<'de> for Usd {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Spelled {
-            Number(serde_json::Number),
+            Whole(u64),
+            Part(f64),
             Text(String),
         }
+        // A number prints as the shortest decimal that reads back to it, which is what was written.
         let text = match Spelled::deserialize(deserializer)? {
-            Spelled::Number(number) => number.to_string(),
+            Spelled::Whole(number) => number.to_string(),
+            Spelled::Part(number) => number.to_string(),
             Spelled::Text(text) => text,
         };
         let wrong = || serde::de::Error::custom("expected an amount in USD, such as 12.50");

@@ -22,7 +22,11 @@ pub async fn ready(app: Worker) -> HttpResponse {
 }
 
 pub async fn metrics(app: Worker) -> HttpResponse {
-    match app.shared.metrics.render() {
+    let shared = &app.shared;
+    let counted_together = shared.redis.as_ref().is_none_or(crate::cluster::Shared::is_up);
+    shared.metrics.quota_shared.set(i64::from(counted_together));
+    shared.metrics.journal_backlog.set(i64::try_from(shared.journal.backlog()).unwrap_or(i64::MAX));
+    match shared.metrics.render() {
         Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
         Err(why) => {
             tracing::error!(%why, "metrics cannot be written");

@@ -27,6 +27,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Gateway {
     pub base: String,
     pub folder: PathBuf,
+    address: std::net::SocketAddr,
+    variables: Vec<(String, String)>,
     child: Child,
 }
 
@@ -50,31 +52,35 @@ impl Gateway {
         )
         .unwrap();
         std::fs::write(folder.join("key"), "provider-secret-0123456789\n").unwrap();
-        let log = std::fs::File::create(folder.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_optimux"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_API_KEY")) {
-            command.env_remove(name);
-        }
-        for (name, _) in std::env::vars() {
-            if ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_"].iter().any(|one| name.starts_with(one)) {
-                command.env_remove(name);
-            }
-        }
-        let child = command
-            .args(["serve", "--listen", &address.to_string()])
-            .env("TEST_ADMIN_KEY", KEY)
-            .env("OPTIMUX_SERVER__WORKERS", "2")
-            .envs(variables.iter().copied())
-            .current_dir(&folder)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let gateway = Self { base: format!("http://{address}"), folder, child };
-        eventually("the gateway listens", || TcpStream::connect(address).is_ok());
-        assert_eq!(gateway.get("/readyz", "").status, 200);
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let child = spawn(&folder, address, &variables);
+        let base = format!("http://{address}");
+        let gateway = Self { base, folder, address, variables, child };
+        gateway.is_there();
         gateway
+    }
+
+    fn is_there(&self) {
+        eventually("the gateway listens", || TcpStream::connect(self.address).is_ok());
+        eventually("the gateway is ready", || self.get("/readyz", "").status == 200);
+    }
+
+    /// Ends the process as nothing but the operating system can.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was, on the same address.
+    pub fn start_again(&mut self) {
+        self.child = spawn(&self.folder, self.address, &self.variables);
+        self.is_there();
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn has_stopped(&mut self) {
+        eventually("the gateway stops", || self.child.try_wait().unwrap().is_some());
     }
 
     /// The signal that a supervisor sends first.
@@ -102,6 +108,30 @@ impl Gateway {
         send(client().post(format!("{}{path}", self.base)).bearer_auth(key).body(body.into()))
     }
 
+    /// As the administrator.
+    pub fn admin(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let address = format!("{}/v1/admin{path}", self.base);
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        send(client().request(method, address).bearer_auth(KEY).body(body.to_string()))
+    }
+
+    /// A new account on a plan, and a key of it with these terms.
+    pub fn account(&self, name: &str, plan: &str, terms: &Value) -> (String, String) {
+        let made =
+            self.admin("POST", "/accounts", &serde_json::json!({"name": name, "plan": plan}));
+        assert_eq!(made.status, 200, "{}", made.text());
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        (id.clone(), self.key(&id, terms))
+    }
+
+    pub fn key(&self, account: &str, terms: &Value) -> String {
+        let mut asked = terms.as_object().cloned().unwrap_or_default();
+        asked.insert("account".to_owned(), Value::from(account));
+        let made = self.admin("POST", "/keys", &Value::Object(asked));
+        assert_eq!(made.status, 200, "{}", made.text());
+        made.json()["key"].as_str().unwrap().to_owned()
+    }
+
     pub fn chat(&self, body: &Value) -> Reply {
         self.post("/v1/chat/completions", KEY, body.to_string())
     }
@@ -109,6 +139,34 @@ impl Gateway {
     pub fn get(&self, path: &str, key: &str) -> Reply {
         send(client().get(format!("{}{path}", self.base)).bearer_auth(key))
     }
+}
+
+fn spawn(
+    folder: &std::path::Path,
+    address: std::net::SocketAddr,
+    variables: &[(String, String)],
+) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_optimux"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_API_KEY")) {
+        command.env_remove(name);
+    }
+    for (name, _) in std::env::vars() {
+        if ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_"].iter().any(|one| name.starts_with(one)) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["serve", "--listen", &address.to_string()])
+        .env("TEST_ADMIN_KEY", KEY)
+        .env("OPTIMUX_SERVER__WORKERS", "2")
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(folder)
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Gateway {
@@ -363,80 +421,4 @@ pub fn chain(providers: &[&Provider]) -> String {
         "[server]\nrequest_timeout = \"3s\"\n{config}[[models]]\nid = \"m\"\ndeployments = [{}]\n",
         places.join(", ")
     )
-}
-
-/// A private PostgreSQL server, gone when dropped.
-pub struct Postgres {
-    pub url: String,
-    folder: PathBuf,
-    child: Child,
-}
-
-impl Postgres {
-    /// `None` where PostgreSQL is not installed.
-    pub fn start() -> Option<Self> {
-        let tools = std::fs::read_dir("/usr/lib/postgresql")
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
-            .chain(std::env::split_paths(&std::env::var_os("PATH")?))
-            .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())?;
-        let folder = std::env::temp_dir().join(format!("optimux-pg-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // PostgreSQL refuses to run as root.
-        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        if root {
-            let done = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
-            assert!(done.success());
-        }
-        let run = |tool: &str| {
-            let mut command = if root {
-                let mut command = Command::new("runuser");
-                command.args(["-u", "postgres", "--"]).arg(tools.join(tool));
-                command
-            } else {
-                Command::new(tools.join(tool))
-            };
-            command.current_dir("/tmp").stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        let data = folder.join("data");
-        let made =
-            run("initdb").args(["-U", "optimux", "-A", "trust", "-N", "-D"]).arg(&data).status();
-        assert!(made.unwrap().success(), "initdb");
-        let child = run("postgres")
-            .arg("-D")
-            .arg(&data)
-            .args([
-                "-p",
-                &port.to_string(),
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "fsync=off",
-                "-k",
-            ])
-            .arg(&folder)
-            .spawn()
-            .unwrap();
-        let server =
-            Self { url: format!("postgres://optimux@127.0.0.1:{port}/postgres"), folder, child };
-        eventually("PostgreSQL answers", || {
-            run("psql")
-                .args([&server.url, "-c", "SELECT 1"])
-                .status()
-                .is_ok_and(|done| done.success())
-        });
-        Some(server)
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // runuser passes the signal on.
-        let _stopped = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _reaped = self.child.wait();
-        let _cleared = std::fs::remove_dir_all(&self.folder);
-    }
 }

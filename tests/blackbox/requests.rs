@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Postgres, Provider, STREAM_HEAD, chain, chunk, client, completion, end_chunks,
-    eventually, good, respond, send,
+    Gateway, KEY, Provider, STREAM_HEAD, chain, chunk, client, completion, end_chunks, eventually,
+    good, respond, send,
 };
+use crate::servers::Postgres;
 
 #[test]
 fn bad_input_gets_the_documented_error() {

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Postgres, Provider, Reply, chain, client, completion, eventually, respond, send,
+    Gateway, KEY, Provider, Reply, chain, client, completion, eventually, respond, send,
 };
+use crate::servers::Postgres;
 
 /// Answers with how many messages it saw and the text of the first.
 fn recalling() -> Provider {
