@@ -8,6 +8,7 @@
 
 mod carrying;
 mod clouds;
+mod crash;
 mod dialects;
 mod failover;
 mod fuzzed;
