@@ -443,12 +443,13 @@ fn sweep(store: Store, clock: Clock) {
                 Ok::<_, StoreError>((
                     store.sweep_responses(now).await?,
                     store.sweep_pictures(now).await?,
+                    store.sweep_replays(now).await?,
                 ))
             };
             match swept.await {
-                Ok((0, 0)) => {}
-                Ok((responses, pictures)) => {
-                    tracing::info!(responses, pictures, "deleted what was past its time");
+                Ok((0, 0, 0)) => {}
+                Ok((responses, pictures, replays)) => {
+                    tracing::info!(responses, pictures, replays, "deleted what was past its time");
                 }
                 Err(why) => tracing::warn!(%why, "what is past its time cannot be deleted"),
             }

@@ -53,6 +53,17 @@ impl fmt::Debug for KeyHash {
     }
 }
 
+/// SHA-256 of several values in a row, in hex; where one ends and the next begins counts too.
+#[must_use]
+pub fn fingerprint(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    KeyHash(hash.finalize().into()).to_hex()
+}
+
 /// A new key with 256 bits from the operating system.
 ///
 /// # Errors

@@ -2,8 +2,9 @@
 //! what came of it.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
-use super::{Answered, App, Body, Refused};
+use super::{Answered, App, Body, Ending, Refused};
 use crate::admit::{self, Caller};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
@@ -142,19 +143,21 @@ pub(super) async fn deliver(
         Err(unanswered) => return Err(give_up(hold, unanswered)),
     };
     let standing = Some(hold.standing());
+    let ending = Ending::default();
     let Answer { step, attempts, tried, losses, body } = answer;
     let body = match body {
         AnswerBody::Relay(mut relay) => {
-            relay.settle_with(hold, attempts, tried);
+            relay.settle_with(hold, attempts, tried, Rc::clone(&ending));
             Body::Stream(Box::pin(*relay))
         }
         AnswerBody::Whole { body, tokens, basis } => {
             let sum = Sum { tokens, basis, images: 0, attempts, tried };
             settle(app, &step, hold, sum).await;
+            ending.set(Some(Outcome::Complete));
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
         }
     };
-    Ok(Answered { step, attempts, losses, body, decision: line(decision), standing })
+    Ok(Answered { step, attempts, losses, body, decision: line(decision), standing, ending })
 }
 
 /// How `auto` chose, in one line.

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::charge::{self, Intent, Sum};
-use super::{Answered, App, Body, Refused, named};
+use super::{Answered, App, Body, Ending, Refused, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
@@ -79,7 +79,15 @@ pub async fn draw(
     let changed = wants_url && give_addresses(app, &mut whole, home).await?;
     let alone = calls.len() == 1 && !changed;
     let body = Body::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
-    Ok(Answered { step, attempts, losses, body, decision: None, standing })
+    Ok(Answered {
+        step,
+        attempts,
+        losses,
+        body,
+        decision: None,
+        standing,
+        ending: Ending::default(),
+    })
 }
 
 /// Pictures never come as a stream.

@@ -8,11 +8,14 @@ mod count;
 mod draw;
 mod embed;
 mod models;
+pub mod replay;
 pub mod responses;
 mod route;
 pub mod usage;
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -23,6 +26,7 @@ use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Model};
 use crate::cluster::Standing;
+use crate::ledger::Outcome;
 use crate::router::{self, Decision, Dial, Features, Health, Needs, Step};
 use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, PathTarget};
@@ -83,7 +87,12 @@ pub struct Answered {
     pub decision: Option<String>,
     /// Where the caller stands with its limits, where the request counted.
     pub standing: Option<Standing>,
+    /// How the answer ended, once it has.
+    pub ending: Ending,
 }
+
+/// How an answer ended: told by whoever settled it.
+pub type Ending = Rc<Cell<Option<Outcome>>>;
 
 /// A failure, how many attempts it took, and where the caller stands with its limits.
 #[derive(Debug)]

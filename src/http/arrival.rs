@@ -13,6 +13,12 @@ use crate::base::{Error, Kind};
 /// A body that trickles in is given up after this.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
+/// The name under which a request may come again.
+#[must_use]
+pub fn idempotency(request: &HttpRequest) -> Option<&str> {
+    request.headers().get("idempotency-key").and_then(|value| value.to_str().ok())
+}
+
 /// The key, from any of the places where one may stand.
 #[must_use]
 pub fn credential(request: &HttpRequest) -> Option<&str> {

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{Worker, arrival, respond};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
+use crate::gateway::replay::{self, Again, Turn};
 use crate::gateway::{self, Answered, Arrival, Refused};
 use crate::wire::PathTarget;
 use crate::wire::vocab::Dialect;
@@ -20,6 +21,12 @@ pub struct Door {
     pub forward: &'static [&'static str],
     /// A stream is to be one JSON array instead of server-sent events (Gemini).
     pub as_array: bool,
+}
+
+/// An answer, or one that was given before.
+pub(super) enum Given {
+    Now(Box<Answered>),
+    Again(Box<Again>),
 }
 
 impl Door {
@@ -40,6 +47,12 @@ pub async fn generate(
     let answering = async {
         let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
+        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
+        let turn = match turn.await? {
+            Turn::Again(again) => return Ok(Given::Again(again)),
+            turn => turn,
+        };
         let header = |name: &&'static str| {
             let value = request.headers().get(*name)?.to_str().ok()?;
             Some((*name, value.to_owned()))
@@ -52,11 +65,13 @@ pub async fn generate(
             forward: door.forward.iter().filter_map(header).collect(),
             strict: arrival::is_strict(&request),
         };
-        gateway::answer(&app, &caller, arrival).await
+        let answered = gateway::answer(&app, &caller, arrival).await;
+        turn.keep(&id, answered).await.map(|answered| Given::Now(Box::new(answered)))
     };
     let outcome: Result<_, Refused> = answering.await;
     let response = match outcome {
-        Ok(answered) => respond::answered(&id, answered, dialect, as_array),
+        Ok(Given::Now(answered)) => respond::answered(&id, *answered, dialect, as_array),
+        Ok(Given::Again(again)) => respond::again(*again, dialect, as_array),
         Err(refused) => respond::refused_at(&id, dialect, &refused),
     };
     respond::count(&app, dialect.as_str(), &response);
@@ -76,11 +91,19 @@ pub async fn whole(
     let acting = async {
         let caller = app.shared.identities.identify(arrival::credential(request)).await?;
         let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
-        act(caller, id.clone(), body).await
+        let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
+        let turn = replay::turn(app, &caller, arrival::idempotency(request), &said);
+        let turn = match turn.await? {
+            Turn::Again(again) => return Ok(Given::Again(again)),
+            turn => turn,
+        };
+        let answered = act(caller, id.clone(), body).await;
+        turn.keep(&id, answered).await.map(|answered| Given::Now(Box::new(answered)))
     };
     let outcome: Result<_, Refused> = acting.await;
     let response = match outcome {
-        Ok(answered) => respond::answered(&id, answered, dialect, false),
+        Ok(Given::Now(answered)) => respond::answered(&id, *answered, dialect, false),
+        Ok(Given::Again(again)) => respond::again(*again, dialect, false),
         Err(refused) => respond::refused_at(&id, dialect, &refused),
     };
     respond::count(app, surface, &response);

@@ -18,6 +18,7 @@ use super::array::ArrayBody;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error};
 use crate::cluster::{Line, Standing};
+use crate::gateway::replay::Again;
 use crate::gateway::{Answered, Refused};
 use crate::gateway::{Body, Pieces};
 use crate::router::Step;
@@ -116,7 +117,7 @@ pub fn answered(
     dialect: Dialect,
     as_array: bool,
 ) -> HttpResponse {
-    let Answered { step, attempts, losses, body, decision, standing } = answered;
+    let Answered { step, attempts, losses, body, decision, standing, .. } = answered;
     let mut response = HttpResponse::new(StatusCode::OK);
     describe(&mut response, id, &step, attempts);
     let headers = response.headers_mut();
@@ -142,6 +143,33 @@ pub fn answered(
         }
         Body::Stream(pieces) => streamed(response, pieces),
     }
+}
+
+/// An answer that was given before, with the headers that it had.
+pub fn again(again: Again, dialect: Dialect, as_array: bool) -> HttpResponse {
+    let Again { head, body } = again;
+    let mut response = HttpResponse::new(StatusCode::OK);
+    let headers = response.headers_mut();
+    name_request(headers, &RequestId::stored(&head.id), dialect);
+    headers.insert(MODEL, value(&head.model));
+    headers.insert(PROVIDER, value(&head.provider));
+    headers.insert(ATTEMPTS, HeaderValue::from(u16::from(head.attempts)));
+    headers.insert(HeaderName::from_static("idempotent-replayed"), value("true"));
+    for (name, said) in [(DECISION, head.decision), (DROPPED, head.dropped)] {
+        if let Some(said) = said {
+            headers.insert(name, value(&said));
+        }
+    }
+    if !head.streamed {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return response.set_body(body).map_into_boxed_body();
+    }
+    let pieces: Pieces = Box::pin(futures_util::stream::iter([body]));
+    if as_array {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return response.set_body(ArrayBody::new(Streamed(pieces))).map_into_boxed_body();
+    }
+    streamed(response, pieces)
 }
 
 /// Server-sent events as the body of `response`.

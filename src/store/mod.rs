@@ -10,6 +10,7 @@ mod ledger;
 mod migrate;
 mod pictures;
 mod proof;
+mod replays;
 mod responses;
 mod usage;
 
@@ -21,5 +22,6 @@ pub use keys::{Key, Owner};
 pub use ledger::{AllowanceOf, Balance, Grant, MinuteKey, MinuteSums, PageRow, Posting};
 pub use pictures::Picture;
 pub use proof::{BookSums, EntrySum};
+pub use replays::Replay;
 pub use responses::{KeptResponse, Link};
 pub use usage::{Span, UsageRow};

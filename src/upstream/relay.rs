@@ -1,9 +1,11 @@
 //! The body of a streamed answer, which reads the provider as it is read itself: no task, no
 //! channel, natural back pressure. Dropping it cancels the provider.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ struct Settling {
     attempts: u8,
     tried: Vec<Tried>,
     first_byte: Timestamp,
+    /// Told how it ended.
+    ending: Rc<Cell<Option<Outcome>>>,
 }
 
 /// How frames become the caller's bytes.
@@ -153,9 +157,15 @@ impl Relay {
     }
 
     /// From here on whoever reads the answer, or stops reading it, settles the hold.
-    pub fn settle_with(&mut self, hold: Hold, attempts: u8, tried: Vec<Tried>) {
+    pub fn settle_with(
+        &mut self,
+        hold: Hold,
+        attempts: u8,
+        tried: Vec<Tried>,
+        ending: Rc<Cell<Option<Outcome>>>,
+    ) {
         let first_byte = Clock::System.now();
-        self.settling = Some(Settling { hold, attempts, tried, first_byte });
+        self.settling = Some(Settling { hold, attempts, tried, first_byte, ending });
     }
 
     fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
@@ -392,9 +402,11 @@ impl Relay {
     fn close(&mut self, outcome: Outcome) {
         let Some(setup) = self.setup.take() else { return };
         count_tokens(&setup.upstream, &setup.step, self.usage.as_ref());
-        let Some(Settling { hold, attempts, tried, first_byte }) = self.settling.take() else {
+        let Some(Settling { hold, attempts, tried, first_byte, ending }) = self.settling.take()
+        else {
             return;
         };
+        ending.set(Some(outcome));
         let (tokens, basis) = self.used(hold.prompt_tokens());
         let journal = hold.journal().cloned();
         let receipt = hold.settle(Delivered {

@@ -3,7 +3,7 @@
 //!
 //! `CRASHES` says how often something is killed; `tests/crash` runs it for long.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ struct Seen {
     cut: HashSet<String>,
     /// They never heard of it again.
     unheard: u64,
-    refused: u64,
+    refused: Vec<String>,
 }
 
 /// One request after another, plain and streamed in turn, until told to stop.
@@ -81,7 +81,7 @@ async fn call(
                     seen.cut.insert(id);
                 }
             }
-            Ok(_) => seen.refused += 1,
+            Ok(bytes) => seen.refused.push(format!("{status} {}", String::from_utf8_lossy(&bytes))),
             Err(_) => {
                 seen.cut.insert(id);
             }
@@ -205,13 +205,14 @@ fn survives(redis: Option<Redis>, postgres: Option<Postgres>) {
     let credits: i64 = lines.values().map(|line| line.credits.0).sum();
     assert_eq!(usage["credits_used"], credits, "{usage}");
     eprintln!(
-        "{} crashes: {} complete, {} cut, {} unheard, {} refused, {} charged beside",
+        "{} crashes: {} complete, {} cut, {} unheard, {} charged beside, {} refused: {:?}",
         crashes(),
         seen.complete.len(),
         seen.cut.len(),
         seen.unheard,
-        seen.refused,
-        charged.len()
+        charged.len(),
+        seen.refused.len(),
+        seen.refused.iter().collect::<BTreeSet<_>>()
     );
     assert!(seen.complete.len() > 20 * crashes());
 }

@@ -401,3 +401,76 @@ fn a_price_makes_a_cost() {
     let refused = ask(&gateway, &poor);
     assert_eq!(refused.status, 402, "{}", refused.text());
 }
+
+/// The same request under the same key is answered as it was, and charged once.
+#[test]
+fn a_request_that_comes_again_is_charged_once() {
+    let provider = Provider::start(good("Hello"));
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let (_, key) = gateway.account("a", "pro", &json!({}));
+    let body = |stream: bool| {
+        json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "Hi"}]})
+            .to_string()
+    };
+    let under = |name: &str, body: String| {
+        send(
+            client()
+                .post(format!("{}/v1/chat/completions", gateway.base))
+                .bearer_auth(&key)
+                .header("idempotency-key", name)
+                .body(body),
+        )
+    };
+    for (name, stream) in [("one", false), ("two", true)] {
+        let first = under(name, body(stream));
+        let again = under(name, body(stream));
+        assert_eq!((first.status, again.status), (200, 200), "{}", again.text());
+        assert_eq!(first.text(), again.text());
+        for header in ["x-request-id", "content-type", "x-optimux-model"] {
+            assert_eq!(first.header(header), again.header(header));
+        }
+        assert_eq!(again.header("idempotent-replayed"), "true");
+    }
+    assert_eq!(provider.count(), 2);
+    assert_eq!(gateway.get("/v1/usage", &key).json()["credits_used"], 2);
+    let other = under("one", body(true));
+    assert_eq!(
+        (other.status, other.json()["error"]["code"].as_str()),
+        (400, Some("idempotency_key_reused"))
+    );
+    // Another account's key of the same name is another.
+    let (_, theirs) = gateway.account("b", "pro", &json!({}));
+    let sent = client()
+        .post(format!("{}/v1/chat/completions", gateway.base))
+        .bearer_auth(&theirs)
+        .header("idempotency-key", "one")
+        .body(body(false));
+    assert_eq!(send(sent).header("idempotent-replayed"), "");
+    assert_eq!(provider.count(), 3);
+}
+
+/// What failed is tried again under the same key.
+#[test]
+fn a_failure_is_not_kept() {
+    let provider = Provider::start(|socket, request, number| {
+        if number == 0 {
+            respond(socket, 400, "", "application/json", br#"{"error":{"message":"no"}}"#);
+        } else {
+            good("Hello")(socket, request, number);
+        }
+    });
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let ask = || {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+        send(
+            client()
+                .post(format!("{}/v1/chat/completions", gateway.base))
+                .bearer_auth(KEY)
+                .header("idempotency-key", "k")
+                .body(body.to_string()),
+        )
+        .status
+    };
+    assert_eq!(ask(), 400);
+    eventually("its place is free", || ask() == 200);
+}
