@@ -255,6 +255,7 @@ pub async fn serve(
         }
         None => None,
     };
+    let counting_together = redis.clone();
     let counting = Counting {
         local: Memory::default(),
         redis: redis.clone(),
@@ -318,6 +319,9 @@ pub async fn serve(
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
+    if let Some(redis) = &counting_together {
+        redis.flush().await;
+    }
     if let Some(simulation) = simulation {
         simulation.stop(false).await;
     }

@@ -6,6 +6,8 @@ kernel counted for the proxy's processes (/proc/PID/stat), divided by the reques
 completed. Needs nginx, wrk and a release build:
 
     cargo build --release && benches/load/run.py
+
+`--against BINARY` measures another build beside it, in turns, and prints the ratio of the two.
 """
 
 import argparse
@@ -78,13 +80,13 @@ def memory_mb(pid):
     ) / 1024
 
 
-def wrk(url, body, folder, connections, seconds):
+def wrk(url, body, folder, connections, seconds, key=KEY):
     script = folder / "post.lua"
     script.write_text(
         'wrk.method = "POST"\n'
         f"wrk.body = {json.dumps(json.dumps(body))}\n"
         'wrk.headers["Content-Type"] = "application/json"\n'
-        f'wrk.headers["Authorization"] = "Bearer {KEY}"\n'
+        f'wrk.headers["Authorization"] = "Bearer {key}"\n'
     )
     out = subprocess.run(
         ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url],
@@ -101,12 +103,12 @@ def wrk(url, body, folder, connections, seconds):
     return requests, rate, p50
 
 
-def measure(name, pid, url, body, folder, seconds):
-    wrk(url, body, folder, 32, 1)
+def measure(name, pid, url, body, folder, seconds, key=KEY):
+    wrk(url, body, folder, 32, 1, key)
     before = cpu_seconds(pid)
-    requests, rate, _ = wrk(url, body, folder, 32, seconds)
+    requests, rate, _ = wrk(url, body, folder, 32, seconds, key)
     per_request = (cpu_seconds(pid) - before) / requests * 1e6
-    _, _, p50 = wrk(url, body, folder, 1, max(2, seconds // 3))
+    _, _, p50 = wrk(url, body, folder, 1, max(2, seconds // 3), key)
     return {"name": name, "cpu": per_request, "rate": rate, "p50": p50, "rss": memory_mb(pid)}
 
 
@@ -122,10 +124,39 @@ def table(title, rows, base, per=1, unit="request"):
         )
 
 
+def customer(binary, folder):
+    """A key of an account whose limits and credits are counted and never met."""
+    run = lambda *words: subprocess.run([binary, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+    run("account", "create", "load", "--plan", "load")
+    return json.loads(run("key", "create", "--account", "load", "--json"))["key"]
+
+
+def compare(options, folder, optimux, gateway, key, processes):
+    """Two builds in turns, so that what else the machine does falls on both."""
+    other, port = folder / "other", free_port()
+    other.mkdir()
+    (other / "optimux.toml").write_text((folder / "optimux.toml").read_text())
+    theirs = customer(options.against, other)
+    against = start(0, [options.against, "serve", "--listen", f"127.0.0.1:{port}"], other)
+    processes.append(against)
+    wait(port)
+    turns = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": "Explain quantum computing in one sentence. " * 10}]
+    for model in ("m", "auto"):
+        body = {"model": model, "messages": turns, "temperature": 0.7}
+        cpu = {"this": [], "other": []}
+        for _ in range(4):
+            for name, process, at, secret in (("this", optimux, gateway, key), ("other", against, port, theirs)):
+                url = f"http://127.0.0.1:{at}/v1/chat/completions"
+                cpu[name].append(measure(name, process.pid, url, body, folder, options.seconds, secret)["cpu"])
+        this, that = (sorted(cpu[name])[1] for name in ("this", "other"))
+        print(f"{model}: {this:.1f} µs of CPU per request, {that:.1f} of the other: {this / that:.2f}  {cpu}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=6, help="of each measurement")
     parser.add_argument("--binary", default=ROOT / "target/release/optimux")
+    parser.add_argument("--against", help="another build, measured beside it")
     options = parser.parse_args()
     work = tempfile.TemporaryDirectory()
     folder = pathlib.Path(work.name)
@@ -163,6 +194,11 @@ http {{ access_log off; keepalive_requests 100000000; proxy_http_version 1.1; pr
 workers = 1
 [admin]
 key_env = "LOAD_KEY"
+[plans.load]
+requests_per_minute = 100000000
+requests_per_day = 1000000000
+tokens_per_minute = 1000000000
+credits_per_month = 1000000000
 [providers.u]
 base_url = "http://127.0.0.1:{upstream}/v1"
 [providers.a]
@@ -194,11 +230,15 @@ deployments = [{{ provider = "sa", usd_per_million = {{ input = 15.0, output = 7
         up = start(1, ["nginx", "-p", folder, "-c", folder / "upstream.conf"], folder)
         nginx = start(0, ["nginx", "-p", folder, "-c", folder / "proxy.conf"], folder)
         simulated = start(1, [options.binary, "sim", "--listen", f"127.0.0.1:{sim}"], folder)
+        key = customer(options.binary, folder)
         optimux = start(0, [options.binary, "serve", "--listen", f"127.0.0.1:{gateway}"], folder)
         processes = [up, nginx, simulated, optimux]
         for port in (upstream, proxy, sim, gateway, streams):
             wait(port)
         time.sleep(0.5)
+        if options.against:
+            compare(options, folder, optimux, gateway, key, processes)
+            return
         turns = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": "Explain quantum computing in one sentence. " * 10}]
         body = {"model": "m", "messages": turns, "temperature": 0.7}
         path = "/v1/chat/completions"
@@ -207,16 +247,16 @@ deployments = [{{ provider = "sa", usd_per_million = {{ input = 15.0, output = 7
         rows = [
             measure("upstream alone", up.pid, at(upstream), body, folder, s) | {"proxy": False},
             measure("nginx `proxy_pass`", nginx.pid, at(proxy), body, folder, s),
-            measure("Optimux, named model", optimux.pid, at(gateway), body, folder, s),
-            measure("Optimux, `auto`", optimux.pid, at(gateway), body | {"model": "auto"}, folder, s),
-            measure("Optimux, translated to Anthropic", optimux.pid, at(gateway), body | {"model": "translated"}, folder, s),
+            measure("Optimux, named model", optimux.pid, at(gateway), body, folder, s, key),
+            measure("Optimux, `auto`", optimux.pid, at(gateway), body | {"model": "auto"}, folder, s, key),
+            measure("Optimux, translated to Anthropic", optimux.pid, at(gateway), body | {"model": "translated"}, folder, s, key),
         ]
         said = {"messages": [{"role": "user", "content": "Repeat after me: " + " ".join(["word"] * WORDS)}], "stream": True}
         said["stream_options"] = {"include_usage": True}
         flows = [
             measure("nginx `proxy_pass`, unbuffered", nginx.pid, at(streams), said | {"model": "stream"}, folder, s),
-            measure("Optimux, same dialect", optimux.pid, at(gateway), said | {"model": "stream"}, folder, s),
-            measure("Optimux, translated from Anthropic", optimux.pid, at(gateway), said | {"model": "stream-translated"}, folder, s),
+            measure("Optimux, same dialect", optimux.pid, at(gateway), said | {"model": "stream"}, folder, s, key),
+            measure("Optimux, translated from Anthropic", optimux.pid, at(gateway), said | {"model": "stream-translated"}, folder, s, key),
         ]
         model = re.search(r"model name\s*:\s*(.*)", open("/proc/cpuinfo").read()).group(1)
         print(f"{datetime.date.today()}, {model}, Linux {platform.release()}, one core for the proxy, {s} s each")

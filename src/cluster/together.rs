@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script, ScriptInvocation};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::gauge::{Daily, Rate};
 use super::memory::shared_out;
@@ -47,7 +47,14 @@ struct Link {
     nodes: AtomicU64,
     /// Counts while Redis is away.
     local: Memory,
-    corrections: mpsc::UnboundedSender<Settled>,
+    corrections: mpsc::UnboundedSender<Passed>,
+}
+
+/// What is passed on to Redis.
+enum Passed {
+    Settled(Box<Settled>),
+    /// Asks to be told once all before it is there.
+    Mark(oneshot::Sender<()>),
 }
 
 impl fmt::Debug for Shared {
@@ -58,7 +65,7 @@ impl fmt::Debug for Shared {
 
 /// A settlement on its way to Redis.
 struct Settled {
-    terms: Arc<Terms>,
+    terms: Terms,
     hold: String,
     correction: Correction,
 }
@@ -113,6 +120,15 @@ impl Shared {
         self.0.up.load(Ordering::Acquire)
     }
 
+    /// Waits until what has been settled so far is in Redis, if it is there at all.
+    pub async fn flush(&self) {
+        let (told, done) = oneshot::channel();
+        if self.0.corrections.send(Passed::Mark(told)).is_ok() {
+            // It ends with whoever passes things on.
+            let _ended = tokio::time::timeout(PATIENCE * 4, done).await;
+        }
+    }
+
     fn lost(&self, why: &RedisError) {
         if self.0.up.swap(false, Ordering::AcqRel) {
             tracing::error!(%why, "Redis is away: limits are counted by each node for itself");
@@ -164,7 +180,7 @@ async fn heartbeat(shared: Shared) {
 }
 
 /// Passes settlements on, many at a time.
-async fn settling(shared: Shared, mut settled: mpsc::UnboundedReceiver<Settled>) {
+async fn settling(shared: Shared, mut settled: mpsc::UnboundedReceiver<Passed>) {
     let script = Script::new(include_str!("settle.lua"));
     let mut connection = None;
     let mut batch = Vec::new();
@@ -177,10 +193,14 @@ async fn settling(shared: Shared, mut settled: mpsc::UnboundedReceiver<Settled>)
             }
             let Some(link) = connection.as_mut() else { return Ok(()) };
             let mut pipe = redis::pipe();
+            let mut empty = true;
             for one in &batch {
-                pipe.invoke_script(&settlement(&script, one)).ignore();
+                if let Passed::Settled(one) = one {
+                    pipe.invoke_script(&settlement(&script, one)).ignore();
+                    empty = false;
+                }
             }
-            pipe.query_async::<()>(link).await
+            if empty { Ok(()) } else { pipe.query_async::<()>(link).await }
         };
         if let Err(why) = passing.await {
             // What was held lapses by itself; what was charged is in the books, which Redis is told
@@ -188,7 +208,12 @@ async fn settling(shared: Shared, mut settled: mpsc::UnboundedReceiver<Settled>)
             connection = None;
             shared.lost(&why);
         }
-        batch.clear();
+        for one in batch.drain(..) {
+            if let Passed::Mark(told) = one {
+                // Whoever asked may have stopped waiting.
+                let _gone = told.send(());
+            }
+        }
     }
 }
 
@@ -282,8 +307,8 @@ impl Redis {
         let hold = hold_name(hold, terms, &correction.held);
         // While Redis is away the local count is the one that matters.
         self.shared.0.local.settle(terms, &correction);
-        let settled = Settled { terms: Arc::new(terms.clone()), hold, correction };
-        if self.shared.0.corrections.send(settled).is_err() {
+        let settled = Settled { terms: terms.clone(), hold, correction };
+        if self.shared.0.corrections.send(Passed::Settled(Box::new(settled))).is_err() {
             tracing::error!("settlements no longer reach Redis");
         }
     }

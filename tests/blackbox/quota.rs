@@ -1,0 +1,369 @@
+//! Limits, taken apart from HTTP: in process and in Redis the same, and the books whole however
+//! holds, settlements and crashes fall.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use optimux::base::calendar::Period;
+use optimux::base::clock::{Clock, Timestamp};
+use optimux::base::ids::{AccountId, KeyId, RequestId};
+use optimux::base::money::{Credits, Nanos};
+use optimux::catalogue::{Catalogue, Sources, builtin, load};
+use optimux::cluster::{
+    self, Amount, Ask, Books, Correction, Limits, Memory, Now, Quota, Taken, Terms, Used,
+};
+use optimux::ledger::verify::verify;
+use optimux::ledger::{
+    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, Tariff, Tokens,
+};
+use optimux::store::{AllowanceOf, Store};
+use proptest::prelude::*;
+
+use crate::house::runtime;
+use crate::servers::Redis;
+
+fn fresh(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// One step of a trace.
+#[derive(Debug, Clone)]
+enum Act {
+    Wait(i64),
+    Take(Amount),
+    /// Settles one of those that are held, with so much.
+    Settle {
+        which: usize,
+        credits: i64,
+        spend: i64,
+        tokens: u64,
+    },
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    (0..3_u64, 0..400_u64, 0..3_u64, 0..3_i64, 0..2_000_i64).prop_map(
+        |(requests, tokens, images, credits, spend)| Amount {
+            requests,
+            tokens,
+            images,
+            credits: Credits(credits),
+            spend: Nanos(spend),
+        },
+    )
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        2 => prop_oneof![0..50_i64, 0..20_000_i64, Just(86_400_000)].prop_map(Act::Wait),
+        6 => amount().prop_map(Act::Take),
+        3 => (0..8_usize, 0..3_i64, 0..2_000_i64, 0..900_u64).prop_map(
+            |(which, credits, spend, tokens)| Act::Settle { which, credits, spend, tokens }
+        ),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let rate = |most: u64| proptest::option::of(0..most);
+    (
+        rate(12),
+        rate(15),
+        rate(1_500),
+        rate(4),
+        proptest::option::of(0..20_i64),
+        proptest::option::of(0..20_000_i64),
+    )
+        .prop_map(|(minute, day, tokens, images, credits, spend)| Limits {
+            requests_per_minute: minute,
+            requests_per_day: day,
+            tokens_per_minute: tokens,
+            images_per_minute: images,
+            credits: credits.map(Credits),
+            spend: spend.map(Nanos),
+        })
+}
+
+/// Plays a trace; what every step came to.
+async fn play(
+    quota: &Quota,
+    shared: Option<&cluster::Shared>,
+    terms: &Terms,
+    acts: &[Act],
+) -> Vec<Taken> {
+    let mut at = Timestamp(1_775_000_000_000);
+    let mut held: Vec<(String, Amount)> = Vec::new();
+    let mut told = Vec::new();
+    for (number, act) in acts.iter().enumerate() {
+        match act {
+            Act::Wait(ms) => at = Timestamp(at.0 + ms),
+            Act::Take(amount) => {
+                let hold = format!("hold_{number}");
+                let mut ask = Ask {
+                    terms,
+                    amount: *amount,
+                    now: Now::at(at),
+                    hold: &hold,
+                    lapses: Timestamp(i64::MAX / 1_000_000),
+                    books: None,
+                };
+                let mut taken = quota.take(&ask).await;
+                if taken == Taken::Blank {
+                    told.push(taken);
+                    let used = Used { credits: Credits(1), spend: Nanos(10) };
+                    ask.books = Some(Books { account: used, key: used });
+                    taken = quota.take(&ask).await;
+                }
+                if matches!(taken, Taken::Yes(_)) {
+                    held.push((hold, *amount));
+                }
+                told.push(taken);
+            }
+            Act::Settle { which, credits, spend, tokens } => {
+                if held.is_empty() {
+                    continue;
+                }
+                let (hold, amount) = held.remove(which % held.len());
+                let correction = Correction {
+                    period: Period::of(at),
+                    held: amount,
+                    charged: Used { credits: Credits(*credits), spend: Nanos(*spend) },
+                    used_tokens: *tokens,
+                };
+                quota.settle(terms, &hold, correction);
+                if let Some(shared) = shared {
+                    shared.flush().await;
+                }
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn redis_decides_as_this_process_does() {
+    let Some(redis) = Redis::start() else {
+        eprintln!("skipped redis_decides_as_this_process_does: no redis-server here");
+        return;
+    };
+    let guard = runtime().enter();
+    let shared = cluster::Shared::open(&redis.url, Clock::System).unwrap();
+    drop(guard);
+    let strategy =
+        (limits(), proptest::option::of(limits()), proptest::collection::vec(act(), 1..60));
+    let mut config = ProptestConfig::with_cases(200);
+    config.failure_persistence = None;
+    proptest!(config, |((limits, key_limits, acts) in strategy)| {
+        let terms = Terms {
+            account: AccountId::stored(&fresh("acct")),
+            key: KeyId::stored("key_one"),
+            limits,
+            key_limits,
+        };
+        let here = Quota::Local(Memory::default());
+        let there = Quota::Shared(cluster::Redis::new(shared.clone()));
+        let (here, there) = runtime().block_on(async {
+            (
+                play(&here, None, &terms, &acts).await,
+                play(&there, Some(&shared), &terms, &acts).await,
+            )
+        });
+        prop_assert!(shared.is_up());
+        prop_assert_eq!(here, there);
+    });
+}
+
+/// One step of a node's life.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Take,
+    Settle(usize),
+    Fail(usize),
+    Release(usize),
+    /// The process is killed: what it held in memory is gone.
+    Crash,
+    /// The store is given time.
+    Flush,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Take),
+        4 => (0..9_usize).prop_map(Step::Settle),
+        1 => (0..9_usize).prop_map(Step::Fail),
+        1 => (0..9_usize).prop_map(Step::Release),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Flush),
+    ]
+}
+
+const TOTAL: i64 = 20;
+
+fn terms() -> Terms {
+    Terms {
+        account: AccountId::stored("acct_a"),
+        key: KeyId::stored("key_a"),
+        limits: Limits { credits: Some(Credits(TOTAL)), ..Limits::default() },
+        key_limits: None,
+    }
+}
+
+/// A process: from its start to the moment it is killed.
+struct Life {
+    runtime: tokio::runtime::Runtime,
+    store: Store,
+    counter: Rc<Counter>,
+    holds: Vec<Hold>,
+}
+
+impl Life {
+    fn begin(folder: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let url = format!("sqlite://{}", folder.join("books.db").display());
+        let allowance: AllowanceOf = Arc::new(|_, _| Some(Credits(TOTAL)));
+        let (store, journal) = runtime.block_on(async {
+            let store = Store::open(&url, tokio::runtime::Handle::current()).await.unwrap();
+            let journal = Journal::open(
+                folder.join("journal"),
+                Durability::Process,
+                store.clone(),
+                allowance,
+            );
+            (store.clone(), journal.await.unwrap())
+        });
+        let counter = Rc::new(Counter {
+            quota: Quota::Local(Memory::default()),
+            journal,
+            tariff: Arc::new(Tariff::default()),
+            clock: Clock::System,
+        });
+        Self { runtime, store, counter, holds: Vec::new() }
+    }
+
+    fn take(&mut self) -> bool {
+        let (terms, id) = (terms(), RequestId::fresh());
+        let amount = Amount { requests: 1, credits: Credits(1), ..Amount::default() };
+        let now = Now::at(Clock::System.now());
+        let mut ask = Ask {
+            terms: &terms,
+            amount,
+            now,
+            hold: id.as_str(),
+            lapses: Timestamp(i64::MAX),
+            books: None,
+        };
+        let taken = self.runtime.block_on(async {
+            let taken = self.counter.quota.take(&ask).await;
+            if taken != Taken::Blank {
+                return taken;
+            }
+            assert!(self.counter.journal.flush(std::time::Duration::from_secs(5)).await);
+            let balances = self.store.balances(terms.account.clone()).await.unwrap();
+            let used = balances.first().map_or(Credits(0), |balance| balance.used);
+            ask.books = Some(Books {
+                account: Used { credits: used, spend: Nanos(0) },
+                key: Used::default(),
+            });
+            self.counter.quota.take(&ask).await
+        });
+        let Taken::Yes(standing) = taken else { return false };
+        let outset = Outset {
+            id,
+            surface: "test".into(),
+            asked: "gpt-4o".to_owned(),
+            streamed: false,
+            began: now.at,
+            prompt_tokens: 1,
+            decision: None,
+        };
+        let counter = Rc::clone(&self.counter);
+        self.holds.push(Hold::open(counter, Arc::new(terms), outset, amount, standing));
+        true
+    }
+
+    fn pick(&mut self, which: usize) -> Option<Hold> {
+        (!self.holds.is_empty()).then(|| self.holds.swap_remove(which % self.holds.len()))
+    }
+
+    /// As a killed process: what is held goes with the memory that it was counted in, and nothing
+    /// is flushed. All of it has to go, since the lock on the journal ends with the last of it.
+    fn crash(self) {
+        let Self { runtime, store, counter, holds } = self;
+        drop((holds, counter, store));
+        runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    }
+}
+
+fn catalogue() -> Catalogue {
+    let keys = [("openai".to_owned(), secrecy::SecretString::from("k"))].into_iter().collect();
+    load(Sources { files: builtin().unwrap(), keys, ..Sources::default() }).unwrap()
+}
+
+#[test]
+fn the_books_balance_however_things_fall() {
+    let catalogue = catalogue();
+    let model = catalogue.model("gpt-4o").unwrap();
+    let mut config = ProptestConfig::with_cases(24);
+    config.failure_persistence = None;
+    proptest!(config, |(steps in proptest::collection::vec(step(), 1..80))| {
+        let folder = std::env::temp_dir().join(fresh("optimux-books"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut life = Life::begin(&folder);
+        let mut charged = 0;
+        for step in steps {
+            match step {
+                Step::Take => {
+                    let room = charged + i64::try_from(life.holds.len()).unwrap() < TOTAL;
+                    prop_assert_eq!(life.take(), room);
+                }
+                Step::Settle(which) => {
+                    if let Some(hold) = life.pick(which) {
+                        let receipt = hold.settle(Delivered {
+                            model,
+                            deployment: &model.deployments[0],
+                            outcome: Outcome::Complete,
+                            tokens: Tokens { input: 10, output: 5, ..Tokens::default() },
+                            basis: Basis::Reported,
+                            images: 0,
+                            attempts: 1,
+                            tried: Vec::new(),
+                            first_byte: Clock::System.now(),
+                        });
+                        prop_assert!(receipt.is_safe());
+                        charged += 1;
+                    }
+                }
+                Step::Fail(which) => {
+                    if let Some(hold) = life.pick(which) {
+                        hold.fail(1, Vec::new());
+                    }
+                }
+                Step::Release(which) => drop(life.pick(which)),
+                Step::Crash => {
+                    life.crash();
+                    life = Life::begin(&folder);
+                }
+                Step::Flush => {
+                    let flushed = life.counter.journal.flush(std::time::Duration::from_secs(5));
+                    prop_assert!(life.runtime.block_on(flushed));
+                }
+            }
+        }
+        life.crash();
+        let life = Life::begin(&folder);
+        let (proof, balances) = life.runtime.block_on(async {
+            let store = &life.store;
+            (verify(store).await.unwrap(), store.balances(AccountId::stored("acct_a")).await.unwrap())
+        });
+        prop_assert!(proof.ok, "{:?}", proof.faults);
+        let used: i64 = balances.iter().map(|balance| balance.used.0).sum();
+        prop_assert_eq!(used, charged);
+        life.crash();
+        std::fs::remove_dir_all(&folder).unwrap();
+    });
+}
