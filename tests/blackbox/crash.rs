@@ -230,6 +230,54 @@ fn killed_redis_and_postgresql_lose_no_charge() {
     }
 }
 
+/// Nodes are stopped and started again one after the other: no answer is cut, and no charge lost.
+#[test]
+fn a_rolling_restart_loses_nothing() {
+    let (Some(redis), Some(postgres)) = (Redis::start(), Postgres::start()) else {
+        eprintln!("skipped a_rolling_restart_loses_nothing: a server is missing here");
+        return;
+    };
+    let (flaky, steady) = providers();
+    let config = format!(
+        "[redis]\nurl = \"{}\"\n[store]\nurl = \"{}\"\n{ROOMY}{}",
+        redis.url,
+        postgres.url,
+        chain(&[&flaky, &steady])
+    );
+    let mut nodes = [Gateway::start(&config), Gateway::start(&config)];
+    let (_, key) = nodes[0].account("rolling", "roomy", &json!({}));
+    let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (stop, seen) = (Arc::clone(&stop), Arc::clone(&seen));
+            let base = nodes[caller % 2].base.clone();
+            runtime().spawn(call(base, key.clone(), caller, stop, seen))
+        })
+        .collect();
+    for turn in 0..4 {
+        let before = seen.lock().unwrap().complete.len();
+        eventually("answers come", || seen.lock().unwrap().complete.len() > before + 30);
+        let node = &mut nodes[turn % 2];
+        node.ask_to_stop();
+        node.has_stopped();
+        node.start_again();
+    }
+    stop.store(true, Ordering::Release);
+    for caller in callers {
+        runtime().block_on(caller).unwrap();
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen.cut.is_empty(), "{:?} were cut", seen.cut);
+    assert!(seen.refused.is_empty(), "{:?}", seen.refused);
+    for node in &nodes {
+        eventually("the books know every answer and no other", || {
+            node.get("/v1/usage", &key).json()["credits_used"] == seen.complete.len()
+        });
+    }
+    let proof = nodes[0].admin("GET", "/ledger/verify", &Value::Null).json();
+    assert_eq!(proof["ok"], true, "{proof}");
+}
+
 /// Many nodes and many callers on one key: exactly the plan, no more and no less.
 #[test]
 fn four_nodes_hold_a_key_to_its_plan() {
