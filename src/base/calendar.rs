@@ -57,9 +57,9 @@ pub fn until_tomorrow(at: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
+/// To the second.
 fn moment(at: Timestamp) -> OffsetDateTime {
-    let nanos = i128::from(at.0) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp(at.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn of_moment(moment: OffsetDateTime) -> Timestamp {
@@ -70,8 +70,7 @@ fn of_moment(moment: OffsetDateTime) -> Timestamp {
 /// As RFC 3339 has it, to the second: `2026-04-01T00:00:00Z`.
 #[must_use]
 pub fn written(at: Timestamp) -> String {
-    let whole = Timestamp(at.seconds().saturating_mul(1000));
-    moment(whole).format(&Rfc3339).unwrap_or_default()
+    moment(at).format(&Rfc3339).unwrap_or_default()
 }
 
 /// The day alone: `2026-04-01`.

@@ -19,6 +19,9 @@ use crate::wire::vocab::{Head, Usage};
 /// What an answer is taken to be long, before it is there. What it is, is corrected afterwards.
 const EXPECTED_TOKENS: u64 = 256;
 
+/// More of the name of a model is not written down; none is as long.
+const NAME_BYTES: usize = 200;
+
 /// What a request is about to take.
 #[derive(Debug, Clone)]
 pub(super) struct Intent {
@@ -66,7 +69,7 @@ pub(super) async fn hold(
     let outset = Outset {
         id: intent.id,
         surface: intent.surface,
-        asked: head.model.chars().take(200).collect(),
+        asked: head.model.get(..NAME_BYTES).unwrap_or(&head.model).to_owned(),
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,

@@ -31,6 +31,22 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-optimux-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-optimux-attempts");
 const DECISION: HeaderName = HeaderName::from_static("x-optimux-decision");
 const DROPPED: HeaderName = HeaderName::from_static("x-optimux-dropped");
+/// The limit, what is left of it, and when it is whole again.
+const PLAIN: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
+const REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 /// Tells nginx in front of us not to gather a stream.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -73,29 +89,12 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
         (Some(minute), Some(day)) if day.remaining < minute.remaining => Some(day),
         (minute, day) => minute.or(day),
     };
-    for (line, names) in [
-        (tighter, ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]),
-        (
-            minute.or(tighter),
-            [
-                "x-ratelimit-limit-requests",
-                "x-ratelimit-remaining-requests",
-                "x-ratelimit-reset-requests",
-            ],
-        ),
-        (
-            standing.tokens,
-            [
-                "x-ratelimit-limit-tokens",
-                "x-ratelimit-remaining-tokens",
-                "x-ratelimit-reset-tokens",
-            ],
-        ),
-    ] {
+    for (line, [named_limit, named_remaining, named_reset]) in
+        [(tighter, PLAIN), (minute.or(tighter), REQUESTS), (standing.tokens, TOKENS)]
+    {
         let Some(Line { limit, remaining, reset }) = line else { continue };
         // A part of a second is not over yet.
         let reset = reset.0.saturating_add(999).div_euclid(1000);
-        let [named_limit, named_remaining, named_reset] = names.map(HeaderName::from_static);
         headers.insert(named_limit, HeaderValue::from(limit));
         headers.insert(named_remaining, HeaderValue::from(remaining));
         headers.insert(named_reset, HeaderValue::from(reset));

@@ -180,7 +180,7 @@ impl Open {
             used_tokens: tokens.total(),
         };
         counter.quota.settle(&terms, outset.id.as_str(), correction);
-        counter.journal.append(Settlement {
+        counter.journal.append(&Settlement {
             id: outset.id,
             account: terms.account.clone(),
             key: terms.key.clone(),

@@ -16,9 +16,9 @@ use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
 /// Lines of one transaction, at most.
-const PAGE_LINES: usize = 1_000;
+const PAGE_LINES: u64 = 1_000;
 /// Under load a page is given so long to fill.
-const GATHERING: Duration = Duration::from_millis(25);
+const GATHERING: Duration = Duration::from_millis(50);
 /// After the store has failed.
 const RETRY: Duration = Duration::from_millis(250);
 /// How often files of processes that are gone are looked for.
@@ -108,29 +108,39 @@ struct State {
 
 /// Lines in a row of one segment, not yet posted.
 struct Waiting {
-    segment: Arc<str>,
-    first_line: u64,
     /// How many lines this process had appended before.
     before: u64,
     lines: Lines,
 }
 
 enum Lines {
-    Here(Vec<Settlement>),
+    Here(Box<Page>),
     /// In the file, where memory would have run over.
-    InFile {
-        path: PathBuf,
-        offset: u64,
-        bytes: u64,
-        count: u64,
-    },
+    InFile(Stretch),
+}
+
+/// A part of a file.
+struct Stretch {
+    segment: Arc<str>,
+    first_line: u64,
+    path: PathBuf,
+    offset: u64,
+    bytes: u64,
+    count: u64,
 }
 
 impl Lines {
     fn count(&self) -> u64 {
         match self {
-            Self::Here(all) => all.len() as u64,
-            Self::InFile { count, .. } => *count,
+            Self::Here(page) => page.lines,
+            Self::InFile(stretch) => stretch.count,
+        }
+    }
+
+    fn is_of(&self, segment: &Arc<str>) -> bool {
+        match self {
+            Self::Here(page) => Arc::ptr_eq(&page.segment, segment),
+            Self::InFile(stretch) => Arc::ptr_eq(&stretch.segment, segment),
         }
     }
 }
@@ -142,57 +152,57 @@ impl fmt::Debug for Journal {
 }
 
 impl State {
-    fn push(&mut self, settlement: Settlement, line: &[u8]) -> bool {
+    /// Writes a line and adds it to what waits. `false` when no file took it.
+    fn push(&mut self, settlement: &Settlement, line: &[u8]) -> bool {
         let before = self.lines;
-        let (segment, first_line, place, written) = match &mut self.segment {
-            Some(segment) => {
-                let (number, offset) = (segment.lines, segment.bytes);
-                match segment.append(line) {
-                    Ok(()) => {
-                        let place = Some((segment.path.clone(), offset));
-                        (Arc::clone(&segment.name), number, place, true)
-                    }
-                    Err(why) => {
-                        tracing::error!(%why, "the journal cannot be written: the store has to do");
-                        // Pages of the file end here; others go by another name.
-                        let end = self.lines;
-                        if let Some(segment) = self.segment.take() {
-                            self.full.push((segment.path, end));
-                        }
-                        self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
-                        self.nameless_lines = 0;
-                        (Arc::clone(&self.nameless), 0, None, false)
-                    }
-                }
-            }
-            None => (Arc::clone(&self.nameless), self.nameless_lines, None, false),
-        };
-        if !written {
-            self.nameless_lines += 1;
-        }
+        let (segment, first_line, offset) = self.place(line);
         self.lines += 1;
         self.waiting_lines += 1;
         let crowded = self.waiting_lines > WAITING_LINES;
-        let last = self.waiting.back_mut().filter(|last| last.segment == segment);
-        match (last, place) {
-            (Some(Waiting { lines: Lines::InFile { bytes, count, .. }, .. }), Some(_)) => {
-                *bytes += line.len() as u64;
-                *count += 1;
+        let last = self.waiting.back_mut().map(|last| &mut last.lines);
+        match (last.filter(|last| last.is_of(&segment)), offset) {
+            (Some(Lines::InFile(stretch)), Some(_)) => {
+                stretch.bytes += line.len() as u64;
+                stretch.count += 1;
             }
-            (_, Some((path, offset))) if crowded => {
+            (Some(Lines::Here(page)), _) if page.lines < PAGE_LINES && !crowded => {
+                page.add(settlement, line);
+            }
+            (_, Some(offset)) if crowded => {
+                let path = self.segment.as_ref().map(|own| own.path.clone()).unwrap_or_default();
                 let bytes = line.len() as u64;
-                let lines = Lines::InFile { path, offset, bytes, count: 1 };
-                self.waiting.push_back(Waiting { segment, first_line, before, lines });
-            }
-            (Some(Waiting { lines: Lines::Here(all), .. }), _) if all.len() < PAGE_LINES => {
-                all.push(settlement);
+                let stretch = Stretch { segment, first_line, path, offset, bytes, count: 1 };
+                self.waiting.push_back(Waiting { before, lines: Lines::InFile(stretch) });
             }
             _ => {
-                let lines = Lines::Here(vec![settlement]);
-                self.waiting.push_back(Waiting { segment, first_line, before, lines });
+                let mut page = Page::new(segment, first_line);
+                page.add(settlement, line);
+                self.waiting.push_back(Waiting { before, lines: Lines::Here(Box::new(page)) });
             }
         }
-        written
+        offset.is_some()
+    }
+
+    /// Writes a line: to which segment, as which of its lines, and where in its file, if it has one.
+    fn place(&mut self, line: &[u8]) -> (Arc<str>, u64, Option<u64>) {
+        if let Some(segment) = &mut self.segment {
+            let (number, offset) = (segment.lines, segment.bytes);
+            match segment.append(line) {
+                Ok(()) => return (Arc::clone(&segment.name), number, Some(offset)),
+                Err(why) => {
+                    tracing::error!(%why, "the journal cannot be written: the store has to do");
+                }
+            }
+            // Pages of the file end here; others go by another name.
+            if let Some(segment) = self.segment.take() {
+                self.full.push((segment.path, self.lines));
+            }
+            self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
+            self.nameless_lines = 0;
+        }
+        let number = self.nameless_lines;
+        self.nameless_lines += 1;
+        (Arc::clone(&self.nameless), number, None)
     }
 
     /// Goes on in another file when this one is large.
@@ -263,8 +273,8 @@ impl Journal {
     }
 
     /// Writes a settlement down.
-    pub fn append(&self, settlement: Settlement) -> Receipt {
-        let mut line = Vec::with_capacity(512);
+    pub fn append(&self, settlement: &Settlement) -> Receipt {
+        let mut line = Vec::with_capacity(640);
         settlement.write(&mut line);
         let mut state = self.state();
         let written = state.push(settlement, &line);
@@ -334,9 +344,31 @@ fn remove(path: &Path) {
     }
 }
 
-async fn post(store: &Store, allowance_of: &AllowanceOf, page: &Page) -> Result<bool, StoreError> {
-    let (row, postings, minutes) = (page.row(), page.postings(), page.minutes());
-    store.post_page(row, postings, minutes, Arc::clone(allowance_of)).await
+/// The pages of lines that were read back.
+fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec<Page> {
+    let mut pages: Vec<Page> = Vec::new();
+    for (number, one) in (first_line..).zip(settlements) {
+        let mut line = Vec::new();
+        one.write(&mut line);
+        match pages.last_mut().filter(|page| page.lines < PAGE_LINES) {
+            Some(page) => page.add(one, &line),
+            None => {
+                let mut page = Page::new(Arc::clone(segment), number);
+                page.add(one, &line);
+                pages.push(page);
+            }
+        }
+    }
+    pages
+}
+
+/// Posts a page, however long it takes.
+async fn post(inner: &Inner, page: Page) {
+    let posted = page.posted();
+    while let Err(why) = inner.store.post_page(&posted, &inner.allowance_of).await {
+        tracing::error!(%why, lines = posted.row.lines, "a page cannot be posted yet");
+        tokio::time::sleep(RETRY).await;
+    }
 }
 
 /// Posts what is waiting, in order, for ever.
@@ -348,29 +380,22 @@ async fn posting(journal: Journal) {
             continue;
         };
         let (before, count) = (next.before, next.lines.count());
-        let mut first_line = next.first_line;
-        let settlements = match next.lines {
-            Lines::Here(all) => all,
-            Lines::InFile { path, offset, bytes, .. } => loop {
-                match read_back(&path, offset, bytes) {
-                    Ok(all) => break all,
-                    Err(why) => {
-                        tracing::error!(%why, "the journal cannot be read back yet");
-                        tokio::time::sleep(RETRY).await;
+        match next.lines {
+            Lines::Here(page) => post(inner, *page).await,
+            Lines::InFile(stretch) => {
+                let settlements = loop {
+                    match read_back(&stretch.path, stretch.offset, stretch.bytes) {
+                        Ok(all) => break all,
+                        Err(why) => {
+                            tracing::error!(%why, "the journal cannot be read back yet");
+                            tokio::time::sleep(RETRY).await;
+                        }
                     }
+                };
+                for page in pages(&stretch.segment, stretch.first_line, &settlements) {
+                    post(inner, page).await;
                 }
-            },
-        };
-        let mut rest = settlements;
-        while !rest.is_empty() {
-            let later = rest.split_off(rest.len().min(PAGE_LINES));
-            let page = Page { segment: Arc::clone(&next.segment), first_line, settlements: rest };
-            while let Err(why) = post(&inner.store, &inner.allowance_of, &page).await {
-                tracing::error!(%why, lines = page.settlements.len(), "a page cannot be posted yet");
-                tokio::time::sleep(RETRY).await;
             }
-            first_line += page.settlements.len() as u64;
-            rest = later;
         }
         let posted = before + count;
         let done: Vec<PathBuf> = {
@@ -386,11 +411,8 @@ async fn posting(journal: Journal) {
             remove(path);
         }
         inner.posted.send_replace(posted);
-        let waits = journal
-            .state()
-            .waiting
-            .front()
-            .is_some_and(|next| next.lines.count() < PAGE_LINES as u64);
+        let waits =
+            journal.state().waiting.front().is_some_and(|next| next.lines.count() < PAGE_LINES);
         if waits || count > 1 {
             // More are on their way: fewer, larger pages cost less. Whoever waits is not kept.
             let _either = tokio::time::timeout(GATHERING, inner.hurry.notified()).await;
@@ -449,18 +471,14 @@ pub async fn post_leftovers(
 ) -> Result<(), JournalError> {
     let unusable = |why| JournalError::Folder { folder: folder.to_owned(), why };
     for mut orphan in orphans(folder).map_err(unusable)? {
-        let mut settlements = orphan.read().map_err(unusable)?;
-        let mut first_line = store.posted_lines(orphan.name.to_string()).await?;
-        let posted = usize::try_from(first_line).unwrap_or(usize::MAX);
-        let mut rest = settlements.split_off(settlements.len().min(posted));
-        let found = rest.len();
-        while !rest.is_empty() {
-            let later = rest.split_off(rest.len().min(PAGE_LINES));
-            let page = Page { segment: Arc::clone(&orphan.name), first_line, settlements: rest };
-            post(store, allowance_of, &page).await?;
-            first_line += page.settlements.len() as u64;
-            rest = later;
+        let settlements = orphan.read().map_err(unusable)?;
+        let posted = store.posted_lines(orphan.name.to_string()).await?;
+        let start = usize::try_from(posted).unwrap_or(usize::MAX).min(settlements.len());
+        let rest = settlements.get(start..).unwrap_or_default();
+        for page in pages(&orphan.name, posted, rest) {
+            store.post_page(&page.posted(), allowance_of).await?;
         }
+        let found = rest.len();
         if found > 0 {
             tracing::warn!(segment = %orphan.name, lines = found, "posted what a process had left in the journal");
         }

@@ -1,6 +1,6 @@
 //! A page of the journal, and what it means for the accounts: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Outcome, Settlement};
@@ -8,62 +8,113 @@ use crate::base::calendar::{MINUTE_MS, Period};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::money::{Credits, Nanos};
-use crate::store::{MinuteKey, MinuteSums, PageRow, Posting};
+use crate::store::{MinuteKey, MinuteSums, PageRow, Posted, Posting};
 
-/// Lines that become one transaction.
+/// Lines that become one transaction, and what they mean: added up as each is written, by whoever
+/// writes it, so that nothing but sums and bytes changes hands.
 #[derive(Debug, Clone)]
 pub struct Page {
     pub segment: Arc<str>,
     /// The first line's number in the segment, from 0.
     pub first_line: u64,
-    pub settlements: Vec<Settlement>,
+    pub lines: u64,
+    body: Vec<u8>,
+    least_id: String,
+    greatest_id: String,
+    settled: Timestamp,
+    charges: BTreeMap<(AccountId, Period), (Credits, Nanos)>,
+    minutes: HashMap<MinuteKey, MinuteSums>,
+    /// The row of a report that the last line belongs to: the next one's is mostly the same.
+    latest: Option<(MinuteKey, MinuteSums)>,
 }
 
 impl Page {
-    /// The page as the store keeps it: the lines as they are in the journal.
     #[must_use]
-    pub fn row(&self) -> PageRow {
-        let mut body = Vec::with_capacity(self.settlements.len() * 400);
-        for one in &self.settlements {
-            one.write(&mut body);
+    pub fn new(segment: Arc<str>, first_line: u64) -> Self {
+        Self {
+            segment,
+            first_line,
+            lines: 0,
+            body: Vec::new(),
+            least_id: String::new(),
+            greatest_id: String::new(),
+            settled: Timestamp(0),
+            charges: BTreeMap::new(),
+            minutes: HashMap::new(),
+            latest: None,
         }
-        let ids = || self.settlements.iter().map(|one| one.id.as_str());
-        PageRow {
+    }
+
+    /// Adds a settlement and its line.
+    pub fn add(&mut self, one: &Settlement, line: &[u8]) {
+        self.body.extend_from_slice(line);
+        self.lines += 1;
+        self.settled = self.settled.max(one.at);
+        let id = one.id.as_str();
+        if id > self.greatest_id.as_str() {
+            id.clone_into(&mut self.greatest_id);
+        }
+        if self.least_id.is_empty() || id < self.least_id.as_str() {
+            id.clone_into(&mut self.least_id);
+        }
+        let sums = minute(one);
+        match &mut self.latest {
+            Some((key, latest)) if is_of(key, one) => latest.add(&sums),
+            _ => {
+                self.turn_minute();
+                let key = minute_key(one.account.clone(), one.key.clone(), one);
+                self.latest = Some((key, sums));
+            }
+        }
+    }
+
+    /// The last line's sums go to the others.
+    fn turn_minute(&mut self) {
+        let Some((key, sums)) = self.latest.take() else { return };
+        let period = Period::of(key.minute);
+        let charge = self.charges.entry((key.account.clone(), period)).or_default();
+        charge.0 = charge.0.plus(Credits(sums.credits));
+        charge.1 = charge.1.plus(Nanos(sums.cost));
+        self.minutes.entry(key).or_default().add(&sums);
+    }
+
+    /// As the store takes it: the page itself, what each account is charged in the order of their
+    /// ids, and what reports are made of.
+    #[must_use]
+    pub fn posted(mut self) -> Posted {
+        self.turn_minute();
+        let row = PageRow {
             segment: self.segment.to_string(),
             first_line: i64::try_from(self.first_line).unwrap_or(i64::MAX),
-            lines: i64::try_from(self.settlements.len()).unwrap_or(i64::MAX),
-            least_id: ids().min().unwrap_or_default().to_owned(),
-            greatest_id: ids().max().unwrap_or_default().to_owned(),
-            settled: self.settlements.iter().map(|one| one.at).max().unwrap_or(Timestamp(0)),
+            lines: i64::try_from(self.lines).unwrap_or(i64::MAX),
+            least_id: self.least_id,
+            greatest_id: self.greatest_id,
+            settled: self.settled,
             // JSON is UTF-8, and so are hexadecimal digits.
-            body: String::from_utf8(body).unwrap_or_default(),
-        }
-    }
-
-    /// What each account is charged, in the order of their ids.
-    #[must_use]
-    pub fn postings(&self) -> Vec<Posting> {
-        let mut sums: BTreeMap<(AccountId, Period), (Credits, Nanos)> = BTreeMap::new();
-        for one in &self.settlements {
-            let sum = sums.entry((one.account.clone(), one.period())).or_default();
-            sum.0 = sum.0.plus(one.credits);
-            sum.1 = sum.1.plus(one.cost);
-        }
+            body: String::from_utf8(self.body).unwrap_or_default(),
+        };
         let posting =
             |((account, period), (credits, cost))| Posting { account, period, credits, cost };
-        sums.into_iter().map(posting).collect()
+        let charges = self.charges.into_iter().map(posting);
+        // Nodes that post at once take the rows in one order.
+        let mut minutes: Vec<_> = self.minutes.into_iter().collect();
+        minutes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Posted { row: Arc::new(row), charges: charges.collect(), minutes: minutes.into() }
     }
+}
 
-    /// What reports are made of.
-    #[must_use]
-    pub fn minutes(&self) -> Vec<(MinuteKey, MinuteSums)> {
-        let mut sums: BTreeMap<MinuteKey, MinuteSums> = BTreeMap::new();
-        for one in &self.settlements {
-            let key = minute_key(one.account.clone(), one.key.clone(), one);
-            sums.entry(key).or_default().add(&minute(one));
+/// Whether a settlement belongs to the row of this key.
+fn is_of(key: &MinuteKey, one: &Settlement) -> bool {
+    let same_answerer = match &one.by {
+        Some(by) => {
+            key.model == by.model && key.provider == by.provider && key.tier == by.tier.as_str()
         }
-        sums.into_iter().collect()
-    }
+        None => key.provider.is_empty(),
+    };
+    same_answerer
+        && key.minute.0 == one.at.0 - one.at.0.rem_euclid(MINUTE_MS)
+        && key.key == one.key
+        && key.account == one.account
 }
 
 /// The row of a report that a settlement belongs to.
@@ -111,14 +162,18 @@ mod tests {
         settlements[3].account = AccountId::stored("acct_b");
         settlements[4].outcome = Outcome::Failed;
         settlements[4].credits = Credits(0);
-        let page = Page { segment: "s".into(), first_line: 5, settlements };
-        let postings = page.postings();
-        assert_eq!(postings.len(), 2);
-        assert_eq!(postings[0].credits, Credits(8));
-        assert_eq!(postings[1].credits, Credits(1));
-        let credits: i64 = page.minutes().iter().map(|(_, sums)| sums.credits).sum();
-        assert_eq!(credits, 9);
-        let row = page.row();
+        let mut page = Page::new("s".into(), 5);
+        for one in &settlements {
+            let mut line = Vec::new();
+            one.write(&mut line);
+            page.add(one, &line);
+        }
+        let Posted { row, charges, minutes } = page.posted();
+        assert_eq!(charges.len(), 2);
+        assert_eq!(charges[0].credits, Credits(8));
+        assert_eq!(charges[1].credits, Credits(1));
+        let credits: i64 = minutes.iter().map(|(_, sums)| sums.credits).sum();
+        assert_eq!((credits, minutes.len()), (9, 2));
         assert_eq!((row.first_line, row.lines), (5, 10));
         assert_eq!(row.body.lines().count(), 10);
         assert!(row.least_id.ends_with('0') && row.greatest_id.ends_with('9'));

@@ -48,11 +48,22 @@ pub enum Basis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tokens {
+    #[serde(skip_serializing_if = "is_nothing")]
     pub input: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub cache_read: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub cache_write: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub output: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub thought: u64,
+}
+
+/// Lines are short: what is nothing is not said.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Tokens {
@@ -121,6 +132,7 @@ pub struct Settlement {
     /// `None` when nobody answered.
     pub by: Option<Answerer>,
     pub tokens: Tokens,
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub images: u64,
     pub basis: Basis,
     pub credits: Credits,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Outcome, Page, Settlement};
 use crate::base::calendar::Period;
 use crate::base::ids::AccountId;
-use crate::store::{BookSums, EntrySum, MinuteSums, PageRow, Store, StoreError};
+use crate::store::{BookSums, EntrySum, MinuteSums, PageRow, Posted, Store, StoreError};
 
 /// No report gets longer than this.
 const MOST_FAULTS: usize = 100;
@@ -64,17 +64,16 @@ impl Pages {
             proof.fault(format!("{place}: the lines from {next} on are missing"));
         }
         self.next = (row.segment.clone(), row.first_line + row.lines);
-        let mut settlements = Vec::new();
+        let mut page = Page::new(row.segment.as_str().into(), 0);
         for (number, line) in row.body.lines().enumerate() {
-            match Settlement::read(line.as_bytes()) {
-                Ok(one) => settlements.push(one),
-                Err(why) => proof.fault(format!("{place}, line {number}: {why}")),
-            }
-        }
-        if i64::try_from(settlements.len()) != Ok(row.lines) {
-            proof.fault(format!("{place}: {} lines, not {}", settlements.len(), row.lines));
-        }
-        for one in &settlements {
+            let one = match Settlement::read(line.as_bytes()) {
+                Ok(one) => one,
+                Err(why) => {
+                    proof.fault(format!("{place}, line {number}: {why}"));
+                    continue;
+                }
+            };
+            page.add(&one, line.as_bytes());
             if !self.ids.insert(one.id.as_str().to_owned()) {
                 proof.fault(format!("{place}: {} is settled twice", one.id));
             }
@@ -86,15 +85,19 @@ impl Pages {
             }
         }
         proof.pages += 1;
-        proof.settlements += settlements.len() as u64;
-        let page = Page { segment: row.segment.as_str().into(), first_line: 0, settlements };
-        for posting in page.postings() {
-            let sum = self.charged.entry((posting.account, posting.period)).or_default();
+        proof.settlements += page.lines;
+        if i64::try_from(page.lines) != Ok(row.lines) {
+            proof.fault(format!("{place}: {} lines, not {}", page.lines, row.lines));
+        }
+        let Posted { charges, minutes, .. } = page.posted();
+        for posting in &*charges {
+            let account = posting.account.clone();
+            let sum = self.charged.entry((account, posting.period)).or_default();
             sum.0 += posting.credits.0;
             sum.1 += posting.cost.0;
         }
-        for (key, sums) in page.minutes() {
-            self.minutes.entry(key.account).or_default().add(&sums);
+        for (key, sums) in &*minutes {
+            self.minutes.entry(key.account.clone()).or_default().add(sums);
         }
     }
 

@@ -23,6 +23,14 @@ pub struct PageRow {
     pub body: String,
 }
 
+/// A page, what each account is charged, and what reports are made of. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    pub row: Arc<PageRow>,
+    pub charges: Arc<[Posting]>,
+    pub minutes: Arc<[(MinuteKey, MinuteSums)]>,
+}
+
 /// What a page charges an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
@@ -33,7 +41,7 @@ pub struct Posting {
 }
 
 /// What sums of usage are kept by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MinuteKey {
     pub account: AccountId,
     pub minute: Timestamp,
@@ -292,12 +300,13 @@ impl Store {
     /// When the store fails; whether the page was posted is then unknown, and it may be posted again.
     pub async fn post_page(
         &self,
-        page: PageRow,
-        postings: Vec<Posting>,
-        minutes: Vec<(MinuteKey, MinuteSums)>,
-        allowance_of: AllowanceOf,
+        posted: &Posted,
+        allowance_of: &AllowanceOf,
     ) -> Result<bool, StoreError> {
+        // A page may be posted again, and is not copied for that.
+        let (posted, allowance_of) = (posted.clone(), Arc::clone(allowance_of));
         self.run(|pool| async move {
+            let Posted { row: page, charges, minutes } = posted;
             let mut transaction = begin(&pool).await?;
             let written = sqlx::query(
                 "INSERT INTO ledger_pages \
@@ -317,7 +326,7 @@ impl Store {
                 return Ok(false);
             }
             let name = format!("page:{}:{}", page.segment, page.first_line);
-            for posting in &postings {
+            for posting in &*charges {
                 let Posting { account, period, credits, cost } = posting;
                 let nothing = Credits(0);
                 if !add_to_balance(&mut transaction, account, *period, *credits, nothing, *cost)
@@ -341,7 +350,7 @@ impl Store {
                 };
                 entries.write(&mut transaction).await?;
             }
-            for (key, sums) in &minutes {
+            for (key, sums) in &*minutes {
                 add_minute(&mut transaction, key, sums).await?;
             }
             transaction.commit().await?;

@@ -19,7 +19,7 @@ pub use admin::{Audit, GrantRow, Member};
 pub use conversations::{Conversation, ConversationItem};
 pub use db::{Store, StoreError};
 pub use keys::{Key, Owner};
-pub use ledger::{AllowanceOf, Balance, Grant, MinuteKey, MinuteSums, PageRow, Posting};
+pub use ledger::{AllowanceOf, Balance, Grant, MinuteKey, MinuteSums, PageRow, Posted, Posting};
 pub use pictures::Picture;
 pub use proof::{BookSums, EntrySum};
 pub use replays::Replay;
