@@ -1,6 +1,7 @@
 //! Typed ids: a prefix that says what is named, then a UUID v7, so that ids sort by time.
 
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ macro_rules! id {
             Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
         )]
         #[serde(transparent)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// A fresh id, later than every one made before it on this machine.

@@ -89,15 +89,19 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
         (Some(minute), Some(day)) if day.remaining < minute.remaining => Some(day),
         (minute, day) => minute.or(day),
     };
-    for (line, [named_limit, named_remaining, named_reset]) in
+    let mut insert = |line: Line, [limit, remaining, reset]: [HeaderName; 3]| {
+        headers.insert(limit, HeaderValue::from(line.limit));
+        headers.insert(remaining, HeaderValue::from(line.remaining));
+        // A part of a second is not over yet.
+        let at = line.reset.0.saturating_add(999).div_euclid(1000);
+        headers.insert(reset, HeaderValue::from(at));
+    };
+    for (line, names) in
         [(tighter, PLAIN), (minute.or(tighter), REQUESTS), (standing.tokens, TOKENS)]
     {
-        let Some(Line { limit, remaining, reset }) = line else { continue };
-        // A part of a second is not over yet.
-        let reset = reset.0.saturating_add(999).div_euclid(1000);
-        headers.insert(named_limit, HeaderValue::from(limit));
-        headers.insert(named_remaining, HeaderValue::from(remaining));
-        headers.insert(named_reset, HeaderValue::from(reset));
+        if let Some(line) = line {
+            insert(line, names);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
 /// Lines of one transaction, at most.
-const PAGE_LINES: u64 = 1_000;
+const PAGE_LINES: u64 = 200;
 /// Under load a page is given so long to fill.
 const GATHERING: Duration = Duration::from_millis(50);
 /// After the store has failed.
@@ -57,6 +57,8 @@ pub struct Receipt(Safe);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Safe {
     Now,
+    /// Once so many lines are in the file.
+    Written(u64),
     /// Once so many lines are on the disk.
     Synced(u64),
     /// Once so many lines are in the store.
@@ -85,7 +87,7 @@ struct Inner {
     store: Store,
     allowance_of: AllowanceOf,
     state: Mutex<State>,
-    written: Notify,
+    appended: Notify,
     unsynced: Notify,
     hurry: Notify,
     synced: watch::Sender<u64>,
@@ -102,6 +104,10 @@ struct State {
     waiting_lines: usize,
     /// Lines ever appended by this process.
     lines: u64,
+    /// So many of them are in a file.
+    written: u64,
+    /// So many of them no file took: the store has to do for these.
+    refused: u64,
     /// Files that are full, with the number of the line after their last.
     full: Vec<(PathBuf, u64)>,
 }
@@ -152,57 +158,70 @@ impl fmt::Debug for Journal {
 }
 
 impl State {
-    /// Writes a line and adds it to what waits. `false` when no file took it.
-    fn push(&mut self, settlement: &Settlement, line: &[u8]) -> bool {
+    /// Adds a line to the file, and to what waits to be posted.
+    fn push(&mut self, settlement: &Settlement, line: &[u8]) {
         let before = self.lines;
+        let crowded = self.waiting_lines >= WAITING_LINES;
         let (segment, first_line, offset) = self.place(line);
         self.lines += 1;
         self.waiting_lines += 1;
-        let crowded = self.waiting_lines > WAITING_LINES;
+        // Only what is in the file need not be in memory.
+        let offset = offset.filter(|_| crowded && self.is_written(before + 1));
         let last = self.waiting.back_mut().map(|last| &mut last.lines);
         match (last.filter(|last| last.is_of(&segment)), offset) {
             (Some(Lines::InFile(stretch)), Some(_)) => {
                 stretch.bytes += line.len() as u64;
                 stretch.count += 1;
             }
-            (Some(Lines::Here(page)), _) if page.lines < PAGE_LINES && !crowded => {
-                page.add(settlement, line);
-            }
-            (_, Some(offset)) if crowded => {
+            (_, Some(offset)) => {
                 let path = self.segment.as_ref().map(|own| own.path.clone()).unwrap_or_default();
                 let bytes = line.len() as u64;
                 let stretch = Stretch { segment, first_line, path, offset, bytes, count: 1 };
                 self.waiting.push_back(Waiting { before, lines: Lines::InFile(stretch) });
             }
-            _ => {
+            (Some(Lines::Here(page)), None) if page.lines < PAGE_LINES => {
+                page.add(settlement, line);
+            }
+            (_, None) => {
                 let mut page = Page::new(segment, first_line);
                 page.add(settlement, line);
                 self.waiting.push_back(Waiting { before, lines: Lines::Here(Box::new(page)) });
             }
         }
-        offset.is_some()
     }
 
-    /// Writes a line: to which segment, as which of its lines, and where in its file, if it has one.
+    /// The line's place: in which segment, as which of its lines, and where in its file, if it has one.
     fn place(&mut self, line: &[u8]) -> (Arc<str>, u64, Option<u64>) {
         if let Some(segment) = &mut self.segment {
             let (number, offset) = (segment.lines, segment.bytes);
-            match segment.append(line) {
-                Ok(()) => return (Arc::clone(&segment.name), number, Some(offset)),
-                Err(why) => {
-                    tracing::error!(%why, "the journal cannot be written: the store has to do");
-                }
-            }
-            // Pages of the file end here; others go by another name.
-            if let Some(segment) = self.segment.take() {
-                self.full.push((segment.path, self.lines));
-            }
-            self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
-            self.nameless_lines = 0;
+            segment.add(line);
+            return (Arc::clone(&segment.name), number, Some(offset));
         }
         let number = self.nameless_lines;
         self.nameless_lines += 1;
         (Arc::clone(&self.nameless), number, None)
+    }
+
+    /// Whether so many lines are in a file, once what is pending has been written for all of them.
+    fn is_written(&mut self, lines: u64) -> bool {
+        if self.written < self.lines {
+            match self.segment.as_mut().map(Segment::write) {
+                Some(Ok(())) => {}
+                Some(Err(why)) => {
+                    tracing::error!(%why, "the journal cannot be written: the store has to do");
+                    self.refused = self.lines;
+                    // Its pages end here; what comes goes by another name.
+                    if let Some(segment) = self.segment.take() {
+                        self.full.push((segment.path, self.lines));
+                    }
+                    self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
+                    self.nameless_lines = 0;
+                }
+                None => self.refused = self.lines,
+            }
+            self.written = self.lines;
+        }
+        lines > self.refused
     }
 
     /// Goes on in another file when this one is large.
@@ -211,6 +230,8 @@ impl State {
         if !large {
             return;
         }
+        let lines = self.lines;
+        self.is_written(lines);
         match Segment::create(folder) {
             Ok(fresh) => {
                 if let Some(old) = self.segment.replace(fresh) {
@@ -244,6 +265,8 @@ impl Journal {
             waiting: VecDeque::new(),
             waiting_lines: 0,
             lines: 0,
+            written: 0,
+            refused: 0,
             full: Vec::new(),
         };
         let journal = Self(Arc::new(Inner {
@@ -252,7 +275,7 @@ impl Journal {
             store,
             allowance_of,
             state: Mutex::new(state),
-            written: Notify::new(),
+            appended: Notify::new(),
             unsynced: Notify::new(),
             hurry: Notify::new(),
             synced: watch::Sender::new(0),
@@ -277,14 +300,13 @@ impl Journal {
         let mut line = Vec::with_capacity(640);
         settlement.write(&mut line);
         let mut state = self.state();
-        let written = state.push(settlement, &line);
+        state.push(settlement, &line);
         state.turn(&self.0.folder);
         let lines = state.lines;
         drop(state);
-        self.0.written.notify_one();
+        self.0.appended.notify_one();
         match self.0.durability {
-            _ if !written => Receipt(Safe::Posted(lines)),
-            Durability::Process => Receipt(Safe::Now),
+            Durability::Process => Receipt(Safe::Written(lines)),
             Durability::Power => {
                 self.0.unsynced.notify_one();
                 Receipt(Safe::Synced(lines))
@@ -297,6 +319,14 @@ impl Journal {
     pub async fn safe(&self, receipt: Receipt) {
         let (mut seen, lines) = match receipt.0 {
             Safe::Now => return,
+            Safe::Written(lines) => {
+                // Whatever else this worker is about to settle goes with it.
+                tokio::task::yield_now().await;
+                if self.state().is_written(lines) {
+                    return;
+                }
+                (self.0.posted.subscribe(), lines)
+            }
             Safe::Synced(lines) => (self.0.synced.subscribe(), lines),
             Safe::Posted(lines) => {
                 self.0.hurry.notify_one();
@@ -375,8 +405,15 @@ async fn post(inner: &Inner, page: Page) {
 async fn posting(journal: Journal) {
     let inner = &journal.0;
     loop {
-        let Some(next) = journal.state().waiting.pop_front() else {
-            inner.written.notified().await;
+        let next = {
+            let mut state = journal.state();
+            // Those that nobody waited for.
+            let lines = state.lines;
+            state.is_written(lines);
+            state.waiting.pop_front()
+        };
+        let Some(next) = next else {
+            inner.appended.notified().await;
             continue;
         };
         let (before, count) = (next.before, next.lines.count());
@@ -411,9 +448,8 @@ async fn posting(journal: Journal) {
             remove(path);
         }
         inner.posted.send_replace(posted);
-        let waits =
-            journal.state().waiting.front().is_some_and(|next| next.lines.count() < PAGE_LINES);
-        if waits || count > 1 {
+        let next = journal.state().waiting.front().map(|next| next.lines.count());
+        if count > 1 && next.is_none_or(|count| count < PAGE_LINES) {
             // More are on their way: fewer, larger pages cost less. Whoever waits is not kept.
             let _either = tokio::time::timeout(GATHERING, inner.hurry.notified()).await;
         }
@@ -425,7 +461,9 @@ async fn syncing(journal: Journal) {
     let mut synced = 0;
     loop {
         let (file, lines) = {
-            let state = journal.state();
+            let mut state = journal.state();
+            let lines = state.lines;
+            state.is_written(lines);
             (state.segment.as_ref().map(|segment| Arc::clone(&segment.file)), state.lines)
         };
         if lines == synced {

@@ -18,6 +18,8 @@ pub(super) struct Segment {
     pub file: Arc<File>,
     pub lines: u64,
     pub bytes: u64,
+    /// Lines that the file does not have yet, at its end.
+    pending: Vec<u8>,
 }
 
 impl Segment {
@@ -30,18 +32,28 @@ impl Segment {
         let file = OpenOptions::new().create_new(true).read(true).append(true).open(&unlocked)?;
         file.lock()?;
         std::fs::rename(&unlocked, &path)?;
-        Ok(Self { name, path, file: Arc::new(file), lines: 0, bytes: 0 })
+        Ok(Self { name, path, file: Arc::new(file), lines: 0, bytes: 0, pending: Vec::new() })
     }
 
-    /// Adds a line, or nothing. From here on it survives the process, though not the machine.
-    pub fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if let Err(why) = (&*self.file).write_all(line) {
-            // A part of it may be there: the next line must not stand behind it.
-            self.file.set_len(self.bytes)?;
-            return Err(why);
-        }
+    /// Adds a line, to be written with the next ones.
+    pub fn add(&mut self, line: &[u8]) {
+        self.pending.extend_from_slice(line);
         self.bytes += line.len() as u64;
         self.lines += 1;
+    }
+
+    /// Writes what is pending: all of it or nothing. From here on it survives the process, though
+    /// not the machine.
+    pub fn write(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        if let Err(why) = (&*self.file).write_all(&self.pending) {
+            // A part of it may be there: the next line must not stand behind it.
+            self.file.set_len(self.bytes - self.pending.len() as u64)?;
+            return Err(why);
+        }
+        self.pending.clear();
         Ok(())
     }
 }
@@ -129,7 +141,8 @@ mod tests {
         for number in 0..3 {
             let mut line = Vec::new();
             settlement(number).write(&mut line);
-            segment.append(&line).unwrap();
+            segment.add(&line);
+            segment.write().unwrap();
         }
         assert!(orphans(&folder).unwrap().is_empty(), "it is locked");
         (&*segment.file).write_all(b"0123abcd {\"id\":").unwrap();
@@ -151,7 +164,8 @@ mod tests {
         for number in 0..3 {
             let mut line = Vec::new();
             settlement(number).write(&mut line);
-            segment.append(&line).unwrap();
+            segment.add(&line);
+            segment.write().unwrap();
             offsets.push(segment.bytes);
         }
         let read = read_back(&segment.path, offsets[1], offsets[3] - offsets[1]).unwrap();
