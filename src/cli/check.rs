@@ -3,12 +3,19 @@
 use std::path::Path;
 
 use super::say;
+use crate::base::clock::Clock;
 use crate::boot::{self, Failure};
+use crate::cluster::Shared;
 
 pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let ground = boot::ground(config).await?;
     let catalogue = boot::catalogue(&ground.config)?;
     ground.store.ping().await?;
+    if let Some(url) = &ground.config.redis.url {
+        let redis = Shared::open(url, Clock::System);
+        let redis = redis.map_err(|why| format!("redis.url cannot be used: {why}"))?;
+        redis.ping().await.map_err(|why| format!("Redis does not answer at redis.url: {why}"))?;
+    }
     let models = catalogue.models().len();
     let mut faults = Vec::new();
     for (model, chain) in &ground.config.routes.fallback {

@@ -66,10 +66,6 @@ pub async fn draw(
         let more: Value = serde_json::from_slice(&more).map_err(unreadable)?;
         add(&mut whole, &more);
     }
-    let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-    let standing = Some(hold.standing());
-    let sum = Sum { tokens, basis, images: count, attempts, tried };
-    charge::settle(app, &step, hold, sum).await;
     // What a model does by itself is its own; who asks for a model that answers with addresses,
     // and gets a stand-in, still gets addresses.
     let wants_url = match request.wanted {
@@ -78,6 +74,10 @@ pub async fn draw(
     };
     let changed = wants_url && give_addresses(app, &mut whole, home).await?;
     let alone = calls.len() == 1 && !changed;
+    let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    let standing = Some(hold.standing());
+    let sum = Sum { tokens, basis, images: count, attempts, tried };
+    charge::settle(app, &step, hold, sum).await;
     let body = Body::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
     Ok(Answered {
         step,

@@ -11,18 +11,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
-use super::segment::{Segment, orphans, read_back};
+use super::posting::{adopting, post_leftovers, posting, remove, syncing};
+use super::segment::Segment;
 use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
 /// Lines of one transaction, at most.
-const PAGE_LINES: u64 = 200;
-/// Under load a page is given so long to fill.
-const GATHERING: Duration = Duration::from_millis(50);
-/// After the store has failed.
-const RETRY: Duration = Duration::from_millis(250);
-/// How often files of processes that are gone are looked for.
-const ADOPTION: Duration = Duration::from_secs(2);
+pub(super) const PAGE_LINES: u64 = 500;
 /// A file larger than this is closed, and goes once it is posted.
 const SEGMENT_BYTES: u64 = 32 << 20;
 /// Lines kept in memory while the store is away; what is beyond is read back from the file.
@@ -79,64 +74,64 @@ impl Receipt {
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Journal(Arc<Inner>);
+pub struct Journal(pub(super) Arc<Inner>);
 
-struct Inner {
-    folder: PathBuf,
-    durability: Durability,
-    store: Store,
-    allowance_of: AllowanceOf,
-    state: Mutex<State>,
-    appended: Notify,
-    unsynced: Notify,
-    hurry: Notify,
-    synced: watch::Sender<u64>,
-    posted: watch::Sender<u64>,
+pub(super) struct Inner {
+    pub folder: PathBuf,
+    pub durability: Durability,
+    pub store: Store,
+    pub allowance_of: AllowanceOf,
+    pub state: Mutex<State>,
+    pub appended: Notify,
+    pub unsynced: Notify,
+    pub hurry: Notify,
+    pub synced: watch::Sender<u64>,
+    pub posted: watch::Sender<u64>,
 }
 
-struct State {
+pub(super) struct State {
     /// `None` where no file can be written: lines then are safe once the store has them.
-    segment: Option<Segment>,
+    pub segment: Option<Segment>,
     /// The segment's name when there is no file.
-    nameless: Arc<str>,
-    nameless_lines: u64,
-    waiting: VecDeque<Waiting>,
-    waiting_lines: usize,
+    pub nameless: Arc<str>,
+    pub nameless_lines: u64,
+    pub waiting: VecDeque<Waiting>,
+    pub waiting_lines: usize,
     /// Lines ever appended by this process.
-    lines: u64,
+    pub lines: u64,
     /// So many of them are in a file.
-    written: u64,
+    pub written: u64,
     /// So many of them no file took: the store has to do for these.
-    refused: u64,
+    pub refused: u64,
     /// Files that are full, with the number of the line after their last.
-    full: Vec<(PathBuf, u64)>,
+    pub full: Vec<(PathBuf, u64)>,
 }
 
 /// Lines in a row of one segment, not yet posted.
-struct Waiting {
+pub(super) struct Waiting {
     /// How many lines this process had appended before.
-    before: u64,
-    lines: Lines,
+    pub before: u64,
+    pub lines: Lines,
 }
 
-enum Lines {
+pub(super) enum Lines {
     Here(Box<Page>),
     /// In the file, where memory would have run over.
     InFile(Stretch),
 }
 
 /// A part of a file.
-struct Stretch {
-    segment: Arc<str>,
-    first_line: u64,
-    path: PathBuf,
-    offset: u64,
-    bytes: u64,
-    count: u64,
+pub(super) struct Stretch {
+    pub segment: Arc<str>,
+    pub first_line: u64,
+    pub path: PathBuf,
+    pub offset: u64,
+    pub bytes: u64,
+    pub count: u64,
 }
 
 impl Lines {
-    fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         match self {
             Self::Here(page) => page.lines,
             Self::InFile(stretch) => stretch.count,
@@ -203,7 +198,7 @@ impl State {
     }
 
     /// Whether so many lines are in a file, once what is pending has been written for all of them.
-    fn is_written(&mut self, lines: u64) -> bool {
+    pub fn is_written(&mut self, lines: u64) -> bool {
         if self.written < self.lines {
             match self.segment.as_mut().map(Segment::write) {
                 Some(Ok(())) => {}
@@ -290,7 +285,7 @@ impl Journal {
         Ok(journal)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Whoever panicked did so between two lines.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -365,162 +360,4 @@ impl Journal {
             }
         }
     }
-}
-
-fn remove(path: &Path) {
-    if let Err(why) = std::fs::remove_file(path) {
-        // It is posted: the next process finds nothing new in it.
-        tracing::warn!(%why, "a posted file of the journal cannot be removed");
-    }
-}
-
-/// The pages of lines that were read back.
-fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec<Page> {
-    let mut pages: Vec<Page> = Vec::new();
-    for (number, one) in (first_line..).zip(settlements) {
-        let mut line = Vec::new();
-        one.write(&mut line);
-        match pages.last_mut().filter(|page| page.lines < PAGE_LINES) {
-            Some(page) => page.add(one, &line),
-            None => {
-                let mut page = Page::new(Arc::clone(segment), number);
-                page.add(one, &line);
-                pages.push(page);
-            }
-        }
-    }
-    pages
-}
-
-/// Posts a page, however long it takes.
-async fn post(inner: &Inner, page: Page) {
-    let posted = page.posted();
-    while let Err(why) = inner.store.post_page(&posted, &inner.allowance_of).await {
-        tracing::error!(%why, lines = posted.row.lines, "a page cannot be posted yet");
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Posts what is waiting, in order, for ever.
-async fn posting(journal: Journal) {
-    let inner = &journal.0;
-    loop {
-        let next = {
-            let mut state = journal.state();
-            // Those that nobody waited for.
-            let lines = state.lines;
-            state.is_written(lines);
-            state.waiting.pop_front()
-        };
-        let Some(next) = next else {
-            inner.appended.notified().await;
-            continue;
-        };
-        let (before, count) = (next.before, next.lines.count());
-        match next.lines {
-            Lines::Here(page) => post(inner, *page).await,
-            Lines::InFile(stretch) => {
-                let settlements = loop {
-                    match read_back(&stretch.path, stretch.offset, stretch.bytes) {
-                        Ok(all) => break all,
-                        Err(why) => {
-                            tracing::error!(%why, "the journal cannot be read back yet");
-                            tokio::time::sleep(RETRY).await;
-                        }
-                    }
-                };
-                for page in pages(&stretch.segment, stretch.first_line, &settlements) {
-                    post(inner, page).await;
-                }
-            }
-        }
-        let posted = before + count;
-        let done: Vec<PathBuf> = {
-            let mut state = journal.state();
-            state.waiting_lines =
-                state.waiting_lines.saturating_sub(usize::try_from(count).unwrap_or(0));
-            let (done, full) = state.full.drain(..).partition(|(_, end)| *end <= posted);
-            state.full = full;
-            let done: Vec<(PathBuf, u64)> = done;
-            done.into_iter().map(|(path, _)| path).collect()
-        };
-        for path in &done {
-            remove(path);
-        }
-        inner.posted.send_replace(posted);
-        let next = journal.state().waiting.front().map(|next| next.lines.count());
-        if count > 1 && next.is_none_or(|count| count < PAGE_LINES) {
-            // More are on their way: fewer, larger pages cost less. Whoever waits is not kept.
-            let _either = tokio::time::timeout(GATHERING, inner.hurry.notified()).await;
-        }
-    }
-}
-
-/// Has the disk take what is written, for many lines at once.
-async fn syncing(journal: Journal) {
-    let mut synced = 0;
-    loop {
-        let (file, lines) = {
-            let mut state = journal.state();
-            let lines = state.lines;
-            state.is_written(lines);
-            (state.segment.as_ref().map(|segment| Arc::clone(&segment.file)), state.lines)
-        };
-        if lines == synced {
-            journal.0.unsynced.notified().await;
-            continue;
-        }
-        let Some(file) = file else { continue };
-        let done = tokio::task::spawn_blocking(move || file.sync_data()).await;
-        match done {
-            Ok(Ok(())) => {
-                synced = lines;
-                journal.0.synced.send_replace(lines);
-            }
-            Ok(Err(why)) => {
-                tracing::error!(%why, "the disk does not take the journal");
-                tokio::time::sleep(RETRY).await;
-            }
-            // The runtime ends.
-            Err(_) => return,
-        }
-    }
-}
-
-/// Looks for files of processes that are gone.
-async fn adopting(journal: Journal) {
-    loop {
-        tokio::time::sleep(ADOPTION).await;
-        let Inner { folder, store, allowance_of, .. } = &*journal.0;
-        if let Err(why) = post_leftovers(folder, store, allowance_of).await {
-            tracing::error!(%why, "what another process left in the journal is not posted yet");
-        }
-    }
-}
-
-/// Posts what processes that are gone have left in `folder`.
-///
-/// # Errors
-/// When the folder or the store cannot be used.
-pub async fn post_leftovers(
-    folder: &Path,
-    store: &Store,
-    allowance_of: &AllowanceOf,
-) -> Result<(), JournalError> {
-    let unusable = |why| JournalError::Folder { folder: folder.to_owned(), why };
-    for mut orphan in orphans(folder).map_err(unusable)? {
-        let settlements = orphan.read().map_err(unusable)?;
-        let posted = store.posted_lines(orphan.name.to_string()).await?;
-        let start = usize::try_from(posted).unwrap_or(usize::MAX).min(settlements.len());
-        let rest = settlements.get(start..).unwrap_or_default();
-        for page in pages(&orphan.name, posted, rest) {
-            store.post_page(&page.posted(), allowance_of).await?;
-        }
-        let found = rest.len();
-        if found > 0 {
-            tracing::warn!(segment = %orphan.name, lines = found, "posted what a process had left in the journal");
-        }
-        remove(&orphan.path);
-    }
-    Ok(())
 }

@@ -29,16 +29,6 @@ pub struct Member {
     pub created: Timestamp,
 }
 
-/// Credits that were given, or given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantRow {
-    pub id: String,
-    pub credits: i64,
-    pub request: Option<String>,
-    pub reason: String,
-    pub created: Timestamp,
-}
-
 fn audit(row: &AnyRow) -> Result<Audit, sqlx::Error> {
     Ok(Audit {
         id: AuditId::stored(&row.try_get::<String, _>("id")?),
@@ -104,6 +94,22 @@ impl Store {
         .await
     }
 
+    /// Plans that an administrator made or changed: their names and their terms (JSON).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn changed_plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query("SELECT name, terms FROM plans ORDER BY name")
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| Ok((row.try_get("name")?, row.try_get("terms")?)))
+                .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
     /// # Errors
     /// When the store fails, or the account has a member of that address.
     pub async fn add_member(&self, account: AccountId, member: Member) -> Result<(), StoreError> {
@@ -165,34 +171,6 @@ impl Store {
                 .execute(&pool)
                 .await?;
             Ok::<_, sqlx::Error>(done.rows_affected() > 0)
-        })
-        .await
-    }
-
-    /// What an account was given, newest first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn grants(&self, account: AccountId) -> Result<Vec<GrantRow>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query(
-                "SELECT id, credits, request_id, reason, created_ms FROM grants \
-                 WHERE account_id = $1 ORDER BY id DESC LIMIT 1000",
-            )
-            .bind(account.as_str())
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(GrantRow {
-                    id: row.try_get("id")?,
-                    credits: row.try_get("credits")?,
-                    request: row.try_get("request_id")?,
-                    reason: row.try_get("reason")?,
-                    created: Timestamp(row.try_get("created_ms")?),
-                })
-            })
-            .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

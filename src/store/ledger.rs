@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 use super::db::{Store, StoreError, begin};
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, GrantId, KeyId};
+use crate::base::ids::{AccountId, KeyId};
 use crate::base::money::{Credits, Nanos};
 
 /// A page of the journal.
@@ -123,34 +123,21 @@ pub struct Balance {
 /// What a plan, with an account's own limits (JSON), gives for a period. `None` = as much as it takes.
 pub type AllowanceOf = Arc<dyn Fn(&str, Option<&str>) -> Option<Credits> + Send + Sync>;
 
-/// Credits given, or given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    pub id: GrantId,
-    pub account: AccountId,
-    pub period: Period,
-    pub credits: Credits,
-    pub reason: String,
-    pub created: Timestamp,
-    /// The request whose charge is given back, and where its usage stands.
-    pub refunds: Option<(String, MinuteKey)>,
-}
-
 /// Two entries that add up to nothing.
-struct Entries<'a> {
-    posting: &'a str,
-    account: &'a AccountId,
-    period: Period,
-    cause: &'a str,
-    from: &'a str,
-    to: &'a str,
-    at: Timestamp,
-    credits: i64,
-    nanos: i64,
+pub(super) struct Entries<'a> {
+    pub posting: &'a str,
+    pub account: &'a AccountId,
+    pub period: Period,
+    pub cause: &'a str,
+    pub from: &'a str,
+    pub to: &'a str,
+    pub at: Timestamp,
+    pub credits: i64,
+    pub nanos: i64,
 }
 
 impl Entries<'_> {
-    async fn write(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    pub async fn write(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         for (book, sign) in [(self.from, -1), (self.to, 1)] {
             sqlx::query(
                 "INSERT INTO ledger_entries \
@@ -173,7 +160,7 @@ impl Entries<'_> {
 }
 
 /// Opens an account's period, if it is not open yet: the plan gives its allowance.
-async fn open_period(
+pub(super) async fn open_period(
     connection: &mut AnyConnection,
     account: &AccountId,
     period: Period,
@@ -220,7 +207,7 @@ async fn open_period(
     entries.write(connection).await
 }
 
-async fn add_minute(
+pub(super) async fn add_minute(
     connection: &mut AnyConnection,
     key: &MinuteKey,
     sums: &MinuteSums,
@@ -270,7 +257,7 @@ async fn add_minute(
 }
 
 /// Adds to a period's sums. `false` where the period is not open.
-async fn add_to_balance(
+pub(super) async fn add_to_balance(
     connection: &mut AnyConnection,
     account: &AccountId,
     period: Period,
@@ -446,133 +433,6 @@ impl Store {
             .iter()
             .map(|row| row.try_get("body"))
             .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// Gives credits, or gives a request's back. `false` for a request that was refunded before.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn grant(&self, grant: Grant, allowance_of: AllowanceOf) -> Result<bool, StoreError> {
-        self.run(|pool| async move {
-            let mut transaction = begin(&pool).await?;
-            let request = grant.refunds.as_ref().map(|(request, _)| request.clone());
-            let written = sqlx::query(
-                "INSERT INTO grants (id, account_id, period, credits, request_id, reason, created_ms) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-            )
-            .bind(grant.id.as_str())
-            .bind(grant.account.as_str())
-            .bind(grant.period.0)
-            .bind(grant.credits.0)
-            .bind(request)
-            .bind(&grant.reason)
-            .bind(grant.created.0)
-            .execute(&mut *transaction)
-            .await?;
-            if written.rows_affected() == 0 {
-                return Ok(false);
-            }
-            let Grant { account, period, credits, created, .. } = &grant;
-            open_period(&mut transaction, account, *period, *created, &allowance_of).await?;
-            let (cause, from, used, granted) = match &grant.refunds {
-                Some(_) => ("refund", "usage", Credits(-credits.0), Credits(0)),
-                None => ("grant", "issued", Credits(0), *credits),
-            };
-            add_to_balance(&mut transaction, account, *period, used, granted, Nanos(0)).await?;
-            let entries = Entries {
-                posting: grant.id.as_str(),
-                account,
-                period: *period,
-                cause,
-                from,
-                to: "customer",
-                at: *created,
-                credits: credits.0,
-                nanos: 0,
-            };
-            entries.write(&mut transaction).await?;
-            if let Some((_, key)) = &grant.refunds {
-                let sums = MinuteSums { credits: -credits.0, ..MinuteSums::default() };
-                add_minute(&mut transaction, key, &sums).await?;
-            }
-            super::keys::bump(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok::<_, StoreError>(true)
-        })
-        .await
-    }
-
-    /// Plans that an administrator made or changed: their names and their terms (JSON).
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn changed_plans(&self) -> Result<Vec<(String, String)>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query("SELECT name, terms FROM plans ORDER BY name")
-                .fetch_all(&pool)
-                .await?
-                .iter()
-                .map(|row| Ok((row.try_get("name")?, row.try_get("terms")?)))
-                .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// An account's plan gives something else from now on, in the period that is open too.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn change_allowance(
-        &self,
-        account: AccountId,
-        period: Period,
-        allowance: Option<Credits>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.run(|pool| async move {
-            let mut transaction = begin(&pool).await?;
-            // Takes the row first, so that two changes at once come one after the other.
-            sqlx::query("UPDATE balances SET used = used WHERE account_id = $1 AND period = $2")
-                .bind(account.as_str())
-                .bind(period.0)
-                .execute(&mut *transaction)
-                .await?;
-            let row = sqlx::query(
-                "SELECT period, allowance, granted, used, nanos FROM balances \
-                 WHERE account_id = $1 AND period = $2",
-            )
-            .bind(account.as_str())
-            .bind(period.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
-            let Some(before) = row.as_ref().map(balance).transpose()? else { return Ok(()) };
-            if before.allowance == allowance {
-                return Ok(());
-            }
-            sqlx::query("UPDATE balances SET allowance = $3 WHERE account_id = $1 AND period = $2")
-                .bind(account.as_str())
-                .bind(period.0)
-                .bind(allowance.map(|credits| credits.0))
-                .execute(&mut *transaction)
-                .await?;
-            let credits = |allowance: Option<Credits>| allowance.map_or(0, |credits| credits.0);
-            let posting = format!("allowance:{account}:{}:{}", period.0, GrantId::fresh());
-            let entries = Entries {
-                posting: &posting,
-                account: &account,
-                period,
-                cause: "allowance",
-                from: "issued",
-                to: "customer",
-                at,
-                credits: credits(allowance) - credits(before.allowance),
-                nanos: 0,
-            };
-            entries.write(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok::<_, StoreError>(())
         })
         .await
     }

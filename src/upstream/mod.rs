@@ -5,6 +5,7 @@ mod breaker;
 mod failover;
 mod google;
 mod health;
+mod heard;
 mod passing;
 mod relay;
 mod sign;

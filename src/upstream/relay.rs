@@ -16,15 +16,16 @@ use tokio::time::{Instant, Sleep};
 
 use super::Upstream;
 use super::breaker::Permit;
+use super::heard::Heard;
 use super::passing::{Rename, count_tokens};
 use super::transport::Body;
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
-use crate::ledger::{Basis, Delivered, Hold, Outcome, Tokens, Tried, count_reply};
+use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::wire::frame::{Frame, Splitter, sse};
-use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Fold, Usage};
+use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Usage};
 use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
 
 /// The largest single event: a picture in base64 fits.
@@ -41,9 +42,6 @@ pub struct Setup {
     pub heading: Heading,
     pub request: RequestId,
 }
-
-/// So much of a stream is kept, to be counted should its usage never come.
-const HEARD_BYTES: usize = 256 << 10;
 
 /// What a relay has to settle, and what it will say of how the answer came about.
 struct Settling {
@@ -90,8 +88,7 @@ pub struct Relay {
     /// Something of the answer itself has come: from here on there is no other provider.
     committed: bool,
     failed: bool,
-    /// What the provider said, as long as its usage is not known to the end.
-    heard: Vec<u8>,
+    heard: Heard,
     settling: Option<Settling>,
     /// The last piece does not leave before this is done.
     safe: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -137,7 +134,7 @@ impl Relay {
             finished: false,
             committed: false,
             failed: false,
-            heard: Vec::new(),
+            heard: Heard::default(),
             settling: None,
             safe: None,
             setup: Some(setup),
@@ -229,11 +226,10 @@ impl Relay {
 
     /// One chunk of the provider's.
     fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
-        let counted = self.usage.is_some() && (self.finished || self.ended);
-        if counted {
-            self.heard = Vec::new();
-        } else if self.heard.len() < HEARD_BYTES {
-            self.heard.extend_from_slice(&chunk);
+        if self.usage.is_some() && (self.finished || self.ended) {
+            self.heard.forget();
+        } else {
+            self.heard.take(&chunk);
         }
         let mut out = Vec::new();
         let (splitter, mut step) = self.taking(&mut out);
@@ -407,7 +403,9 @@ impl Relay {
             return;
         };
         ending.set(Some(outcome));
-        let (tokens, basis) = self.used(hold.prompt_tokens());
+        let to_the_end = self.finished || self.ended;
+        let (tokens, basis) =
+            self.heard.used(self.theirs, self.usage.as_ref(), to_the_end, hold.prompt_tokens());
         let journal = hold.journal().cloned();
         let receipt = hold.settle(Delivered {
             model: &setup.step.model,
@@ -423,31 +421,6 @@ impl Relay {
         if let Some(journal) = journal.filter(|_| !receipt.is_safe()) {
             self.safe = Some(Box::pin(async move { journal.safe(receipt).await }));
         }
-    }
-
-    /// The provider's count if it came to its end, else ours of what was said.
-    fn used(&self, prompt_tokens: u64) -> (Tokens, Basis) {
-        let reported = self.usage.as_ref().map(Tokens::from);
-        if let Some(reported) = reported
-            && (self.finished || self.ended)
-        {
-            return (reported, Basis::Reported);
-        }
-        let (mut reader, mut fold, mut events) = (self.theirs.reader(), Fold::new(), Vec::new());
-        // What cannot be read was not said.
-        let _cut = self.theirs.splitter(EVENT_BYTES).feed(&self.heard, |frame| {
-            events.clear();
-            if reader.read(&frame, &mut events).is_ok() {
-                for event in &events {
-                    fold.push(event);
-                }
-            }
-        });
-        let counted = count_reply(&fold.finish().0);
-        let prompt = Tokens { input: prompt_tokens, ..Tokens::default() };
-        let known = reported.unwrap_or(prompt);
-        let output = counted.output.max(known.output);
-        (Tokens { output, thought: counted.thought.max(known.thought), ..known }, Basis::Estimated)
     }
 }
 

@@ -82,7 +82,14 @@ pub async fn respond(
     let mut answered = answer(app, caller, arrival).await?;
     if kept {
         answered.body = match answered.body {
-            Body::Whole(body) => Body::Whole(keeper.whole(body).await?),
+            Body::Whole(body) => match keeper.whole(body.clone()).await {
+                Ok(told) => Body::Whole(told),
+                // It is paid for: the caller gets it, though no chain can go on from it.
+                Err(why) => {
+                    tracing::error!(%why, "an answer could not be kept");
+                    Body::Whole(body)
+                }
+            },
             Body::Stream(pieces) => Body::Stream(keep::keeping(pieces, keeper)),
         };
     }
