@@ -1,6 +1,7 @@
 //! What can be asked for.
 
 use super::App;
+use crate::admit::Caller;
 use crate::catalogue::{Mode, Model, Tier};
 use crate::router::Dial;
 
@@ -56,12 +57,13 @@ impl ListedModel<'_> {
     }
 }
 
-/// Everything that can be asked for, `auto` first.
+/// Everything that a caller can ask for, `auto` first.
 #[must_use]
-pub fn list_models(app: &App) -> Vec<ListedModel<'_>> {
+pub fn list_models<'a>(app: &'a App, caller: &Caller) -> Vec<ListedModel<'a>> {
+    let models = app.shared.catalogue.models().iter();
     [Dial::Balanced, Dial::Cheap, Dial::Best]
         .into_iter()
         .map(ListedModel::Auto)
-        .chain(app.shared.catalogue.models().iter().map(|model| ListedModel::Real(model)))
+        .chain(models.filter(|model| caller.may_use(model)).map(|model| ListedModel::Real(model)))
         .collect()
 }

@@ -108,10 +108,11 @@ fn page(request: &HttpRequest, models: &[ListedModel<'_>]) -> Value {
 
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
     let dialect = dialect_of(&request);
-    if let Err(error) = app.shared.identities.identify(arrival::credential(&request)).await {
-        return respond::refused(&RequestId::fresh(), dialect, &error, 0);
-    }
-    let models = list_models(&app);
+    let caller = match app.shared.identities.identify(arrival::credential(&request)).await {
+        Ok(caller) => caller,
+        Err(error) => return respond::refused(&RequestId::fresh(), dialect, &error, 0),
+    };
+    let models = list_models(&app, &caller);
     let all = |models: &[ListedModel<'_>]| -> Vec<Value> {
         models.iter().map(|model| shown(model, dialect)).collect()
     };
@@ -131,10 +132,10 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let dialect = dialect_of(&request);
     let found = match app.shared.identities.identify(arrival::credential(&request)).await {
-        Ok(_) => {
+        Ok(caller) => {
             let real = app.shared.catalogue.model(&id).map(|model| model.id.clone());
             let wanted = real.as_deref().unwrap_or(&id);
-            list_models(&app)
+            list_models(&app, &caller)
                 .iter()
                 .find(|model| model.id() == wanted)
                 .map(|model| shown(model, dialect))

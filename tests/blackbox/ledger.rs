@@ -231,6 +231,8 @@ fn keys(gateway: &Gateway) {
     );
     let others = gateway.key(&account, &json!({"models": ["gpt-*"]}));
     assert!((403..=404).contains(&ask(gateway, &others).status));
+    let listed = |key: &str| gateway.get("/v1/models", key).text().contains("\"m\"");
+    assert!(listed(&vectors) && !listed(&others));
     let few = gateway.key(&account, &json!({"requests_per_minute": 2, "monthly_credits": 100}));
     assert_eq!(
         [ask(gateway, &few).status, ask(gateway, &few).status, ask(gateway, &few).status],
