@@ -25,7 +25,7 @@ use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::router::Heuristic;
 use crate::store::{AllowanceOf, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Transport, Upstream};
+use crate::upstream::{HealthBoard, Limits, Meters, Transport, Upstream};
 use crate::wire::vocab::{Dialect, Protocol};
 use crate::{http, sim};
 
@@ -393,6 +393,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         transport: Transport::new(&shared.limits)?,
         health: Arc::clone(&shared.health),
         metrics: shared.metrics.clone(),
+        meters: Meters::default(),
         limits: shared.limits,
     };
     let mut seed = [0; 8];

@@ -55,6 +55,9 @@ impl Store {
                                 "PRAGMA journal_mode = WAL",
                                 "PRAGMA synchronous = NORMAL",
                                 "PRAGMA busy_timeout = 5000",
+                                // 16 MB of pages before they are copied back: under load the
+                                // same ones are written again and again.
+                                "PRAGMA wal_autocheckpoint = 4000",
                                 "PRAGMA foreign_keys = ON",
                             ] {
                                 sqlx::query(pragma).execute(&mut *connection).await?;

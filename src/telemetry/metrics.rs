@@ -1,7 +1,8 @@
 //! Every metric's name, in one struct.
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
 };
 
 #[derive(Debug, Clone)]
@@ -25,7 +26,27 @@ pub struct Metrics {
     pub tokens: IntCounterVec,
 }
 
+/// One deployment's part of them.
+#[derive(Debug, Clone)]
+pub struct DeploymentMetrics {
+    pub answered: IntCounter,
+    pub first_byte_seconds: Histogram,
+    /// Input, cache read, cache write, output, thought.
+    pub tokens: [IntCounter; 5],
+}
+
 impl Metrics {
+    /// What is counted of a model at a provider.
+    #[must_use]
+    pub fn of_deployment(&self, provider: &str, model: &str) -> DeploymentMetrics {
+        let kinds = ["input", "cache_read", "cache_write", "output", "thought"];
+        DeploymentMetrics {
+            answered: self.attempts.with_label_values(&[provider, model, "ok"]),
+            first_byte_seconds: self.first_byte_seconds.with_label_values(&[provider, model]),
+            tokens: kinds.map(|kind| self.tokens.with_label_values(&[provider, model, kind])),
+        }
+    }
+
     /// # Errors
     /// When two metrics have one name, which a test would have found.
     pub fn new() -> Result<Self, prometheus::Error> {

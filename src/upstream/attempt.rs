@@ -67,16 +67,12 @@ pub async fn send(
     };
     let started = Instant::now();
     let outcome = exchange(upstream, step, inbound, request, budget, others, outgoing).await;
-    let labels = [&*step.deployment.provider.id, &*step.model.id];
     match outcome {
         Ok((body, losses)) => {
             upstream.health.succeeded(id);
-            upstream.metrics.attempts.with_label_values(&[labels[0], labels[1], "ok"]).inc();
-            upstream
-                .metrics
-                .first_byte_seconds
-                .with_label_values(&labels)
-                .observe(started.elapsed().as_secs_f64());
+            let meters = upstream.meters.of(step, &upstream.metrics);
+            meters.answered.inc();
+            meters.first_byte_seconds.observe(started.elapsed().as_secs_f64());
             Tried::Answered { body, losses }
         }
         Err((fault, retry_after)) => {
@@ -95,7 +91,11 @@ pub async fn send(
             upstream
                 .metrics
                 .attempts
-                .with_label_values(&[labels[0], labels[1], kind_label(fault.kind)])
+                .with_label_values(&[
+                    &*step.deployment.provider.id,
+                    &*step.model.id,
+                    kind_label(fault.kind),
+                ])
                 .inc();
             Tried::Failed { fault, retry_after }
         }
@@ -270,7 +270,8 @@ async fn exchange(
         fault.message = without_key(fault.message, step);
         return Err((fault, retry_after));
     }
-    let heading = Heading {
+    // An answer that passes through as it came needs none.
+    let heading = || Heading {
         id: heading_id(inbound.dialect, request),
         model: step.model.id.to_string(),
         created: crate::base::clock::Clock::System.now().seconds(),
@@ -292,7 +293,7 @@ async fn exchange(
             front: inbound.dialect,
             same_dialect: outgoing.same_dialect,
             usage_added: outgoing.usage_added,
-            heading,
+            heading: heading(),
             request: request.clone(),
         };
         let relay =

@@ -6,6 +6,7 @@ mod failover;
 mod google;
 mod health;
 mod heard;
+mod meters;
 mod passing;
 mod relay;
 mod sign;
@@ -30,6 +31,7 @@ use crate::wire::vocab::{Fault, FaultKind, Losses};
 
 pub use breaker::Permit;
 pub use health::HealthBoard;
+pub use meters::Meters;
 pub use relay::Relay;
 pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::Transport;
@@ -80,6 +82,7 @@ pub struct Upstream {
     pub transport: Transport,
     pub health: Arc<HealthBoard>,
     pub metrics: Metrics,
+    pub meters: Meters,
     pub limits: Limits,
 }
 

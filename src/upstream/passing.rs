@@ -40,19 +40,16 @@ impl Rename {
 
 pub(super) fn count_tokens(upstream: &Upstream, step: &Step, usage: Option<&Usage>) {
     let Some(usage) = usage else { return };
-    for (kind, tokens) in [
-        ("input", usage.input),
-        ("cache_read", usage.cache_read),
-        ("cache_write", usage.cache_write),
-        ("output", usage.output),
-        ("thought", usage.thought),
-    ] {
+    let meters = upstream.meters.of(step, &upstream.metrics);
+    for (counter, tokens) in meters.tokens.iter().zip([
+        usage.input,
+        usage.cache_read,
+        usage.cache_write,
+        usage.output,
+        usage.thought,
+    ]) {
         if tokens > 0 {
-            upstream
-                .metrics
-                .tokens
-                .with_label_values(&[&*step.deployment.provider.id, &*step.model.id, kind])
-                .inc_by(tokens);
+            counter.inc_by(tokens);
         }
     }
 }

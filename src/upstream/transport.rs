@@ -222,9 +222,8 @@ impl Transport {
             )),
             Ok(Err(why)) => Err(fault_of(&why)),
             Ok(Ok(response)) => {
-                let status = response.status().as_u16();
-                let headers = response.headers().clone();
-                Ok(Incoming { status, headers, body: reqwest::Body::from(response) })
+                let (head, body) = ::http::Response::<Body>::from(response).into_parts();
+                Ok(Incoming { status: head.status.as_u16(), headers: head.headers, body })
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn whole(
     step: &Step,
     inbound: &Inbound,
     same_dialect: bool,
-    heading: &Heading,
+    heading: &dyn Fn() -> Heading,
     body: Bytes,
     upstream: &Upstream,
 ) -> Result<AnswerBody, Fault> {
@@ -36,7 +36,7 @@ pub(super) fn whole(
         let reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
         count_tokens(upstream, step, reply.usage.as_ref());
         let mut events = Vec::new();
-        let mut writer = codec(inbound.dialect).writer(heading.clone());
+        let mut writer = codec(inbound.dialect).writer(heading());
         writer.write(&reply.events(), &mut events);
         writer.finish(&mut events);
         return Ok(measured(events.into(), reply.usage.as_ref(), || count_reply(&reply)));
@@ -55,7 +55,7 @@ pub(super) fn whole(
             return Ok(measured(answer, usage.as_ref(), prompt));
         }
         Operation::Draw(..) if !same_dialect => {
-            let answer = images::from_gemini(&body, heading.created)
+            let answer = images::from_gemini(&body, heading().created)
                 .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
             return Ok(measured(answer, theirs.usage(&body).as_ref(), prompt));
         }
@@ -94,7 +94,7 @@ pub(super) fn whole(
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
     }
-    let told = codec(inbound.dialect).encode_reply(&reply, heading);
+    let told = codec(inbound.dialect).encode_reply(&reply, &heading());
     Ok(measured(told, reply.usage.as_ref(), || count_reply(&reply)))
 }
 
