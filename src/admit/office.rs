@@ -12,6 +12,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, AuditId, GrantId, KeyId};
 use crate::base::money::Credits;
 use crate::base::{Error, Kind};
+use crate::cluster::{Amount, Correction, Limits, Quota, Terms, Used};
 use crate::ledger::{Settlement, minute_key, report};
 use crate::store::{Account, Audit, Grant, Key, Member, Store, StoreError};
 
@@ -30,6 +31,8 @@ pub struct Office<'a> {
     pub store: &'a Store,
     pub plans: &'a Plans,
     pub identities: &'a Identities,
+    /// Where what is given back may be used again at once.
+    pub quota: &'a Quota,
     pub clock: Clock,
     pub actor: KeyId,
 }
@@ -321,10 +324,35 @@ impl Office<'_> {
         if !given.map_err(Error::internal)? {
             return Err(Error::new(Kind::Conflict, "This request has been refunded."));
         }
+        self.make_room(&charged).await?;
         self.identities.forget();
         let detail = json!({"grant": grant.id.as_str(), "request": request, "reason": reason});
         self.log("credits.refund", grant.account.as_str(), detail).await?;
         Ok((grant, charged))
+    }
+
+    /// What was charged no longer counts against the account's limits, nor the key's.
+    async fn make_room(&self, charged: &Settlement) -> Result<(), Error> {
+        let key_limits = match self.key(charged.key.as_str()).await {
+            Ok(key) => keys::terms_of(&key).map_err(of_key)?.limits(),
+            // The administrator's is not in the store.
+            Err(_) => None,
+        };
+        let credits = Some(charged.credits);
+        let terms = Terms {
+            account: charged.account.clone(),
+            key: charged.key.clone(),
+            limits: Limits { credits, ..Limits::default() },
+            key_limits,
+        };
+        let correction = Correction {
+            period: charged.period(),
+            held: Amount::default(),
+            charged: Used { credits: Credits(-charged.credits.0), ..Used::default() },
+            used_tokens: 0,
+        };
+        self.quota.settle(&terms, "", correction);
+        Ok(())
     }
 
     /// The accounts' ids and names are not secret to whoever is here.

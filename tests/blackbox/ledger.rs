@@ -272,6 +272,15 @@ fn replayed_refunds(gateway: &Gateway) {
         (Some(0), Some(0))
     );
     assert_eq!(gateway.admin("POST", "/refunds", &json!({"request": "req_0"})).status, 404);
+    // What was given back can be used again.
+    let (_, key) = gateway.account("refunded", "poor", &json!({"monthly_credits": 3}));
+    let ids: Vec<String> =
+        (0..3).map(|_| ask(gateway, &key).header("x-request-id").to_owned()).collect();
+    assert_eq!(ask(gateway, &key).status, 402);
+    gateway.get("/v1/usage", &key);
+    assert_eq!(gateway.admin("POST", "/refunds", &json!({"request": ids[1]})).status, 200);
+    eventually("there is room for one", || ask(gateway, &key).status == 200);
+    assert_eq!(ask(gateway, &key).status, 402);
 }
 
 #[test]

@@ -66,6 +66,7 @@ async fn act(
             store: &shared.store,
             plans: &shared.plans,
             identities: &shared.identities,
+            quota: &app.counter.quota,
             clock: shared.clock,
             actor: caller.key.clone(),
         };
