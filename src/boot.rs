@@ -12,6 +12,7 @@ use actix_web::{HttpServer, web};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::admit::identity::REVISION_INTERVAL;
+use crate::admit::keys::KeyError;
 use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, keys};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::{
@@ -23,7 +24,7 @@ use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::router::Heuristic;
-use crate::store::{AllowanceOf, Store, StoreError};
+use crate::store::{AllowanceOf, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Meters, Transport, Upstream};
 use crate::wire::vocab::{Dialect, Protocol};
@@ -351,10 +352,7 @@ fn journal_folder(config: &Config) -> PathBuf {
     if let Some(folder) = &config.ledger.folder {
         return folder.clone();
     }
-    let file = config.store.url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
-    let file =
-        file.and_then(|path| path.split('?').next()).filter(|path| !path.contains(":memory:"));
-    PathBuf::from(format!("{}.ledger", file.unwrap_or("optimux")))
+    PathBuf::from(format!("{}.ledger", file_of(&config.store.url).unwrap_or("optimux")))
 }
 
 /// Posts what processes that are gone have left in the journal.
@@ -473,9 +471,19 @@ async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<Str
          No provider is configured, so {models} models are SIMULATED: answers are made up.\n\
          Set a provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …) for real ones.\n"
     );
-    if shared.store.accounts().await?.is_empty() {
-        let now = shared.clock.now();
-        let account = keys::create_account(&shared.store, "first", "enterprise", None, now).await?;
+    let now = shared.clock.now();
+    let fresh = shared.store.accounts().await?.is_empty();
+    let first = if fresh {
+        match keys::create_account(&shared.store, "first", "enterprise", None, now).await {
+            Ok(account) => Some(account),
+            // Another node was faster.
+            Err(KeyError::Store(StoreError::Taken(_))) => None,
+            Err(why) => return Err(why.into()),
+        }
+    } else {
+        None
+    };
+    if let Some(account) = first {
         let issued =
             keys::issue(&shared.store, account.id.as_str(), "first", &KeyTerms::default(), now)
                 .await?;

@@ -2,6 +2,7 @@
 //! only its result crosses to the worker that asked.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
@@ -17,6 +18,8 @@ pub enum StoreError {
     Query(#[from] sqlx::Error),
     #[error("there is already an account named '{0}'")]
     Taken(String),
+    #[error("the store cannot be locked to bring its tables up to date: {0}")]
+    Lock(std::io::Error),
     #[error("the store's runtime has stopped")]
     Stopped,
 }
@@ -75,7 +78,8 @@ impl Store {
             .map_err(|_| StoreError::Stopped)?
             .map_err(|why| StoreError::Open { url: shown, why })?;
         let store = Self { pool, runtime };
-        store.run(|pool| async move { super::migrate::run(&pool).await }).await?;
+        let file = file_of(url).map(PathBuf::from);
+        store.run(|pool| async move { super::migrate::run(&pool, file).await }).await?;
         Ok(store)
     }
 
@@ -127,6 +131,14 @@ pub(super) fn optional_ms(row: &AnyRow, name: &str) -> Result<Option<i64>, sqlx:
     row.try_get::<Option<i64>, _>(name)
 }
 
+/// The file of an SQLite database, if it is in one.
+#[must_use]
+pub fn file_of(url: &str) -> Option<&str> {
+    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//");
+    let path = path.split('?').next()?;
+    (!path.is_empty() && !path.contains(":memory:")).then_some(path)
+}
+
 /// The URL without its credentials.
 fn shown(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
@@ -143,5 +155,13 @@ mod tests {
     fn a_password_is_not_shown() {
         assert_eq!(shown("postgres://u:p@h/db"), "postgres://…@h/db");
         assert_eq!(shown("sqlite://a.db"), "sqlite://a.db");
+    }
+
+    #[test]
+    fn a_database_in_a_file_has_a_name() {
+        assert_eq!(file_of("sqlite://a/b.db?mode=rwc"), Some("a/b.db"));
+        assert_eq!(file_of("sqlite:///tmp/b.db"), Some("/tmp/b.db"));
+        assert_eq!(file_of("sqlite::memory:"), None);
+        assert_eq!(file_of("postgres://h/db"), None);
     }
 }

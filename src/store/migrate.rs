@@ -1,7 +1,9 @@
 //! Brings the tables up to date. Several nodes may start at once: on PostgreSQL an advisory lock
-//! lets one of them work, on SQLite the file does.
+//! lets one of them work, on SQLite a lock on a file beside the database.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::path::PathBuf;
 
 use sqlx::AnyPool;
 use sqlx::SqlStr;
@@ -17,7 +19,13 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "ledger", include_str!("../../migrations/0004_ledger.sql")),
 ];
 
-pub(super) async fn run(pool: &AnyPool) -> Result<(), StoreError> {
+/// `file` is the database's, if it is in one.
+pub(super) async fn run(pool: &AnyPool, file: Option<PathBuf>) -> Result<(), StoreError> {
+    // Held until the end of it.
+    let _alone = match file {
+        Some(file) => Some(locked(file).await?),
+        None => None,
+    };
     let migrations = MIGRATIONS
         .iter()
         .map(|(version, name, sql)| {
@@ -28,4 +36,16 @@ pub(super) async fn run(pool: &AnyPool) -> Result<(), StoreError> {
     let migrator = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
     migrator.run(pool).await?;
     Ok(())
+}
+
+/// Waits for whoever else is at it.
+async fn locked(mut file: PathBuf) -> Result<File, StoreError> {
+    file.as_mut_os_string().push(".lock");
+    let locking = move || {
+        let lock = File::options().create(true).append(true).open(file)?;
+        lock.lock()?;
+        Ok(lock)
+    };
+    let locked = tokio::task::spawn_blocking(locking).await.map_err(|_| StoreError::Stopped)?;
+    locked.map_err(StoreError::Lock)
 }

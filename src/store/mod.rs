@@ -18,7 +18,7 @@ mod usage;
 pub use accounts::Account;
 pub use admin::{Audit, Member};
 pub use conversations::{Conversation, ConversationItem};
-pub use db::{Store, StoreError};
+pub use db::{Store, StoreError, file_of};
 pub use grants::{Grant, GrantRow};
 pub use keys::{Key, Owner};
 pub use ledger::{AllowanceOf, Balance, MinuteKey, MinuteSums, PageRow, Posted, Posting};

@@ -317,6 +317,34 @@ fn four_nodes_hold_a_key_to_its_plan() {
     assert_eq!(statuses.values().sum::<u64>(), 900, "{statuses:?}");
 }
 
+/// Processes that share a folder and its SQLite file may start at once, each with a file of its own
+/// in the journal.
+#[test]
+fn nodes_may_share_a_folder() {
+    let steady = Provider::start(good("Hello"));
+    let folder = std::env::temp_dir().join(format!("optimux-shared-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = format!(
+        "[store]\nurl = \"sqlite://{0}/books.db\"\n[ledger]\nfolder = \"{0}/journal\"\n{1}",
+        folder.display(),
+        chain(&[&steady])
+    );
+    let nodes: Vec<Gateway> = std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..4).map(|_| scope.spawn(|| Gateway::start(&config))).collect();
+        starting.into_iter().map(|node| node.join().unwrap()).collect()
+    });
+    let (_, key) = nodes[0].account("a", "enterprise", &json!({}));
+    let (statuses, _) = storm(&nodes, &key, 200);
+    assert_eq!(statuses.get(&200), Some(&200), "{statuses:?}");
+    eventually("all of it is in the books", || {
+        nodes[3].get("/v1/usage", &key).json()["credits_used"] == 200
+    });
+    let proof = nodes[1].admin("GET", "/ledger/verify", &Value::Null).json();
+    assert_eq!(proof["ok"], true, "{proof}");
+    drop(nodes);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// So many requests from 200 callers, spread over the nodes.
 fn storm(nodes: &[Gateway], key: &str, requests: u64) -> (BTreeMap<u16, u64>, Duration) {
     let next = Arc::new(AtomicU64::new(0));
