@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
-use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, keys};
+use crate::admit::{Identities, KeyTerms, Plans, keys};
 use crate::base::clock::{Clock, Dice};
 use crate::catalogue::{
     self, Auth, AwsCredential, Catalogue, DeploymentEntry, ProviderEntry, Sources,
@@ -24,7 +24,7 @@ use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::router::Heuristic;
-use crate::store::{AllowanceOf, Store, StoreError, file_of};
+use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Meters, Transport, Upstream};
 use crate::wire::vocab::{Dialect, Protocol};
@@ -241,12 +241,12 @@ pub async fn serve(
     // A worker that could not make its client would answer nothing: find out before there are any.
     Transport::new(&limits)?;
     let clock = Clock::System;
-    plans.change(&changed_plans(&store).await?);
+    plans.reload(&store).await?;
     let journal = Journal::open(
         journal_folder(&config),
         config.ledger.durability,
         store.clone(),
-        allowances(&plans),
+        plans.allowances(),
     )
     .await?;
     let redis = match &config.redis.url {
@@ -360,30 +360,12 @@ fn journal_folder(config: &Config) -> PathBuf {
 /// # Errors
 /// When the folder or the store cannot be used.
 pub async fn post_leftovers(ground: &Ground) -> Result<(), Failure> {
-    ground.plans.change(&changed_plans(&ground.store).await?);
+    ground.plans.reload(&ground.store).await?;
     let folder = journal_folder(&ground.config);
     if folder.exists() {
-        ledger::post_leftovers(&folder, &ground.store, &allowances(&ground.plans)).await?;
+        ledger::post_leftovers(&folder, &ground.store, &ground.plans.allowances()).await?;
     }
     Ok(())
-}
-
-/// What a plan gives for a period, for whoever opens one.
-#[must_use]
-pub fn allowances(plans: &Plans) -> AllowanceOf {
-    let plans = plans.clone();
-    Arc::new(move |plan, own| plans.held_to(plan, own).and_then(|plan| plan.credits))
-}
-
-/// Plans that an administrator made or changed.
-async fn changed_plans(
-    store: &Store,
-) -> Result<std::collections::BTreeMap<String, PlanEntry>, Failure> {
-    let mut changed = std::collections::BTreeMap::new();
-    for (name, terms) in store.changed_plans().await? {
-        changed.insert(name, serde_json::from_str(&terms)?);
-    }
-    Ok(changed)
 }
 
 fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
@@ -422,9 +404,8 @@ fn watch_identities(identities: Identities, store: Store, plans: Plans) {
                 Ok(false) => {}
                 // Plans first: whoever is asked for anew is held to them.
                 Ok(true) => {
-                    match changed_plans(&store).await {
-                        Ok(changed) => plans.change(&changed),
-                        Err(why) => tracing::error!(%why, "changes of plans cannot be read"),
+                    if let Err(why) = plans.reload(&store).await {
+                        tracing::error!(%why, "changes of plans cannot be taken up");
                     }
                     identities.forget();
                 }

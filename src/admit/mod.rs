@@ -10,5 +10,5 @@ pub mod terms;
 pub use admission::{Denied, admit};
 pub use identity::{Caller, Identities};
 pub use office::{AccountChange, Office};
-pub use plan::{Bound, Plan, PlanEntry, Plans};
+pub use plan::{Bound, Plan, PlanEntry, PlanError, Plans};
 pub use terms::{KeyTerms, Scope, Usd};

@@ -1,6 +1,5 @@
 //! What administrators do: accounts, keys, plans, credits. Every change is logged with who made it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -260,17 +259,9 @@ impl Office<'_> {
         let name = name.to_ascii_lowercase();
         let terms = serde_json::to_string(entry).map_err(Error::internal)?;
         self.store.put_plan(name.clone(), terms).await.map_err(Error::internal)?;
-        let changed = self.store.changed_plans().await.map_err(Error::internal)?;
-        let read = |(name, terms): (String, String)| Ok((name, serde_json::from_str(&terms)?));
-        let changed: Result<_, serde_json::Error> = changed.into_iter().map(read).collect();
-        self.plans.change(&changed.map_err(Error::internal)?);
+        self.plans.reload(self.store).await.map_err(Error::internal)?;
         self.identities.forget();
         self.log("plan.put", &name, json!(entry)).await
-    }
-
-    fn allowance_of(&self) -> crate::store::AllowanceOf {
-        let plans = self.plans.clone();
-        Arc::new(move |plan, own| plans.held_to(plan, own).and_then(|plan| plan.credits))
     }
 
     /// Gives an account credits beyond its plan's, which stay until they are used.
@@ -292,7 +283,7 @@ impl Office<'_> {
             created: self.now(),
             refunds: None,
         };
-        self.store.grant(grant.clone(), self.allowance_of()).await.map_err(Error::internal)?;
+        self.store.grant(grant.clone(), self.plans.allowances()).await.map_err(Error::internal)?;
         self.identities.forget();
         let detail = json!({"grant": grant.id.as_str(), "credits": credits, "reason": reason});
         self.log("credits.grant", grant.account.as_str(), detail).await?;
@@ -320,7 +311,7 @@ impl Office<'_> {
             created: self.now(),
             refunds: Some((request.to_owned(), key)),
         };
-        let given = self.store.grant(grant.clone(), self.allowance_of()).await;
+        let given = self.store.grant(grant.clone(), self.plans.allowances()).await;
         if !given.map_err(Error::internal)? {
             return Err(Error::new(Kind::Conflict, "This request has been refunded."));
         }

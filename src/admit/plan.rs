@@ -9,12 +9,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::money::Credits;
 use crate::catalogue::Tier;
 use crate::cluster::Limits;
+use crate::store::{AllowanceOf, Store, StoreError};
 
 /// A limit as it is written: a number, or `"unlimited"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     Of(u64),
     Unlimited,
+}
+
+/// Limits per time as they are written: of a plan, an account or a key.
+pub(super) fn rates(
+    minute: Option<Bound>,
+    day: Option<Bound>,
+    tokens: Option<Bound>,
+    images: Option<Bound>,
+) -> Limits {
+    let limit = |bound: Option<Bound>| bound.and_then(Bound::limit);
+    Limits {
+        requests_per_minute: limit(minute),
+        requests_per_day: limit(day),
+        tokens_per_minute: limit(tokens),
+        images_per_minute: limit(images),
+        ..Limits::default()
+    }
 }
 
 impl Bound {
@@ -100,16 +118,15 @@ pub struct Plan {
 
 impl Plan {
     fn of(name: &str, entry: PlanEntry) -> Self {
-        let limit = |bound: Option<Bound>| bound.and_then(Bound::limit);
-        let limits = Limits {
-            requests_per_minute: limit(entry.requests_per_minute),
-            requests_per_day: limit(entry.requests_per_day),
-            tokens_per_minute: limit(entry.tokens_per_minute),
-            images_per_minute: limit(entry.images_per_minute),
-            credits: None,
-            spend: None,
-        };
-        let credits = limit(entry.credits_per_month)
+        let limits = rates(
+            entry.requests_per_minute,
+            entry.requests_per_day,
+            entry.tokens_per_minute,
+            entry.images_per_minute,
+        );
+        let credits = entry
+            .credits_per_month
+            .and_then(Bound::limit)
             .map(|credits| Credits(i64::try_from(credits).unwrap_or(i64::MAX)));
         let tiers = entry.tiers.clone().unwrap_or_else(|| Tier::ALL.to_vec());
         Self { name: name.to_owned(), entry, tiers, limits, credits }
@@ -175,8 +192,28 @@ impl Plans {
         Self { configured: Arc::new(entries), named }
     }
 
-    /// Takes up what an administrator has changed, which comes before everything else.
-    pub fn change(&self, changed: &BTreeMap<String, PlanEntry>) {
+    /// Takes up what administrators have changed, on whichever node.
+    ///
+    /// # Errors
+    /// When the store fails, or what is there cannot be read.
+    pub async fn reload(&self, store: &Store) -> Result<(), PlanError> {
+        let mut changed = BTreeMap::new();
+        for (name, terms) in store.changed_plans().await? {
+            changed.insert(name, serde_json::from_str(&terms)?);
+        }
+        self.change(&changed);
+        Ok(())
+    }
+
+    /// What a plan gives for a period, for whoever opens one.
+    #[must_use]
+    pub fn allowances(&self) -> AllowanceOf {
+        let plans = self.clone();
+        Arc::new(move |plan, own| plans.held_to(plan, own).and_then(|plan| plan.credits))
+    }
+
+    /// What is changed comes before everything else.
+    fn change(&self, changed: &BTreeMap<String, PlanEntry>) {
         let mut entries = (*self.configured).clone();
         lay_over(&mut entries, changed);
         self.named.store(Arc::new(plans(&entries)));
@@ -201,6 +238,15 @@ impl Plans {
         let own = own.and_then(|own| serde_json::from_str::<PlanEntry>(own).ok());
         Some(own.map_or_else(|| Arc::clone(&plan), |own| Arc::new(plan.with(&own))))
     }
+}
+
+/// Plans that an administrator made or changed cannot be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a changed plan cannot be read: {0}")]
+    Terms(#[from] serde_json::Error),
 }
 
 fn lay_over(entries: &mut BTreeMap<String, PlanEntry>, upper: &BTreeMap<String, PlanEntry>) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::plan::Bound;
+use super::plan::{Bound, rates};
 use crate::base::clock::Timestamp;
 use crate::base::money::{Credits, Nanos};
 use crate::cluster::Limits;
@@ -94,17 +94,15 @@ impl KeyTerms {
     /// The key's own limits, if it has any.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
-        let limit = |bound: Option<Bound>| match bound {
-            Some(Bound::Of(limit)) => Some(limit),
-            Some(Bound::Unlimited) | None => None,
-        };
         let limits = Limits {
-            requests_per_minute: limit(self.requests_per_minute),
-            requests_per_day: limit(self.requests_per_day),
-            tokens_per_minute: limit(self.tokens_per_minute),
-            images_per_minute: limit(self.images_per_minute),
             credits: self.monthly_credits.map(|credits| Credits(i64::from(credits))),
             spend: self.monthly_budget_usd.map(|usd| usd.0),
+            ..rates(
+                self.requests_per_minute,
+                self.requests_per_day,
+                self.tokens_per_minute,
+                self.images_per_minute,
+            )
         };
         (limits != Limits::default()).then_some(limits)
     }

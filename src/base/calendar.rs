@@ -79,15 +79,23 @@ pub fn written_day(at: Timestamp) -> String {
     written(at).split('T').next().unwrap_or_default().to_owned()
 }
 
-/// Reads a moment as people write one: RFC 3339, a date, or seconds since the epoch.
+/// Reads a moment as people write one: RFC 3339, a date, or seconds since the epoch; from 1970 to
+/// 9999, so that a little more than it is a moment too.
 #[must_use]
 pub fn read(text: &str) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<i64>() {
-        return seconds.checked_mul(1000).map(Timestamp);
+        return seconds.checked_mul(1000).map(Timestamp).filter(|at| is_in_range(*at));
     }
     let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     // A plus in an address arrives as a space.
-    OffsetDateTime::parse(&full.replace(' ', "+"), &Rfc3339).ok().map(of_moment)
+    let moment = OffsetDateTime::parse(&full.replace(' ', "+"), &Rfc3339).ok()?;
+    Some(of_moment(moment)).filter(|at| is_in_range(*at))
+}
+
+/// From 1970 to 9999.
+#[must_use]
+pub fn is_in_range(at: Timestamp) -> bool {
+    (0..=253_402_300_799_999).contains(&at.0)
 }
 
 #[cfg(test)]
@@ -122,6 +130,9 @@ mod tests {
             assert_eq!(read(text).unwrap().seconds(), seconds, "{text}");
         }
         assert_eq!(read("soon"), None);
-        assert_eq!(read("9999999999999999999"), None);
+        for text in ["9999999999999999999", "9223372036854775", "-1", "1969-12-31"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert!(read("9999-12-31T23:59:59Z").is_some());
     }
 }

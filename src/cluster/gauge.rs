@@ -121,8 +121,8 @@ impl Rate {
         if limit == 0 {
             return Duration::from_secs(60);
         }
-        let room = whole(limit).saturating_mul(PARTS) - self.level_at(limit, at);
-        let over = whole(amount.min(limit)).saturating_mul(PARTS) - room;
+        let room = whole(limit).saturating_mul(PARTS).saturating_sub(self.level_at(limit, at));
+        let over = whole(amount.min(limit)).saturating_mul(PARTS).saturating_sub(room);
         if over <= 0 { Duration::ZERO } else { millis((over - 1) / whole(limit) + 1) }
     }
 
@@ -140,7 +140,7 @@ impl Rate {
     #[must_use]
     pub fn line(self, limit: u64, at: Timestamp) -> Line {
         let level = self.level_at(limit, at);
-        let left = (whole(limit).saturating_mul(PARTS) - level).max(0) / PARTS;
+        let left = whole(limit).saturating_mul(PARTS).saturating_sub(level).max(0) / PARTS;
         let empty_in = if limit == 0 { PARTS } else { level / whole(limit) };
         Line {
             limit,
@@ -199,7 +199,7 @@ impl Purse {
     }
 
     fn settle(&mut self, period: Period, held: i64, charged: i64) {
-        self.reserved = (self.reserved - held).max(0);
+        self.reserved = self.reserved.saturating_sub(held).max(0);
         if self.period == Some(period) {
             self.used = self.used.saturating_add(charged);
         }
@@ -461,5 +461,17 @@ mod tests {
         let _shown = gauges.standing(&limits, at(i64::MAX / 4).at);
         let amount = Amount { tokens: 1, ..Amount::default() };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), Some(Duration::from_secs(60)));
+        // A debt that nobody can have is waited for, not forgiven.
+        let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
+        let mut gauges = Gauges::default();
+        let correction = Correction {
+            period: at(0).period,
+            held: Amount::default(),
+            charged: Used::default(),
+            used_tokens: u64::MAX,
+        };
+        assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
+        gauges.settle(&limits, &correction);
+        assert!(ask(&mut gauges, &limits, &amount, at(0)).is_some());
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::{Answered, App, Body, Ending, Refused};
 use crate::admit::{self, Caller};
+use crate::base::Kind;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Mode;
@@ -73,11 +74,13 @@ pub(super) async fn hold(
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,
-        decision: line(decision),
+        decision: decision.explanation.as_deref().map(Explanation::line),
     };
     admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
-        let kind = denied.error.code.as_deref().unwrap_or("insufficient_credits").to_owned();
-        app.shared.metrics.refusals.with_label_values(&[kind.as_str()]).inc();
+        if denied.error.kind != Kind::Internal {
+            let limit = denied.error.code.as_deref().unwrap_or("insufficient_credits");
+            app.shared.metrics.refusals.with_label_values(&[limit]).inc();
+        }
         Refused { error: denied.error, attempts: 0, standing: Some(Box::new(denied.standing)) }
     })
 }
@@ -145,7 +148,7 @@ pub(super) async fn deliver(
         Ok(answer) => answer,
         Err(unanswered) => return Err(give_up(hold, unanswered)),
     };
-    let standing = Some(hold.standing());
+    let (standing, line) = (Some(hold.standing()), hold.decision().map(str::to_owned));
     let ending = Ending::default();
     let Answer { step, attempts, tried, losses, body } = answer;
     let body = match body {
@@ -160,10 +163,5 @@ pub(super) async fn deliver(
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
         }
     };
-    Ok(Answered { step, attempts, losses, body, decision: line(decision), standing, ending })
-}
-
-/// How `auto` chose, in one line.
-pub(super) fn line(decision: &Decision) -> Option<String> {
-    decision.explanation.as_deref().map(Explanation::line)
+    Ok(Answered { step, attempts, losses, body, decision: line, standing, ending })
 }

@@ -61,8 +61,8 @@ pub async fn draw(
         attempts = attempts.saturating_add(other.attempts);
         tried.extend(other.tried);
         let (more, used, _) = drawn(other.body)?;
-        tokens.input += used.input;
-        tokens.output += used.output;
+        tokens.input = tokens.input.saturating_add(used.input);
+        tokens.output = tokens.output.saturating_add(used.output);
         let more: Value = serde_json::from_slice(&more).map_err(unreadable)?;
         add(&mut whole, &more);
     }

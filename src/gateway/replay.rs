@@ -145,6 +145,24 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// Keeps an answer that is only the name of one to come (a response in the background).
+    pub async fn keep_name(self, id: &RequestId, told: &serde_json::Value) {
+        let Self::First(mut ticket) = self else { return };
+        let model = told.get("model").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let head = Head {
+            id: id.as_str().to_owned(),
+            model: model.to_owned(),
+            provider: String::new(),
+            attempts: 0,
+            decision: None,
+            dropped: None,
+            streamed: false,
+        };
+        ticket.write(&head, told.to_string().as_bytes()).await;
+    }
+}
+
 impl Ticket {
     async fn write(&mut self, head: &Head, body: &[u8]) {
         if body.len() > KEPT_BYTES {
@@ -173,13 +191,14 @@ impl Ticket {
                         if all.len() <= KEPT_BYTES {
                             all.extend_from_slice(&piece);
                         }
-                        if ending.get() == Some(Outcome::Complete) && !ticket.done {
+                        // Before the last piece leaves; there may be more than one of it.
+                        if ending.get() == Some(Outcome::Complete) {
                             ticket.write(&head, &all).await;
                         }
                         Some((piece, Some((pieces, ticket, all))))
                     }
                     None => {
-                        if ending.get() == Some(Outcome::Complete) {
+                        if ending.get() == Some(Outcome::Complete) && !ticket.done {
                             ticket.write(&head, &all).await;
                         }
                         None

@@ -1,6 +1,7 @@
 //! What an account used: the billing period, reports, single requests. All of it from the books.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -130,15 +131,13 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let store = &app.shared.store;
     let id = account.clone().unwrap_or_else(|| caller.account.clone());
     let balances = store.balances(id.clone()).await.map_err(Error::internal)?;
-    let allowance = if id == caller.account {
-        caller.plan.credits
+    let plan = if id == caller.account {
+        Some(Arc::clone(&caller.plan))
     } else {
         let account = store.account(id.as_str()).await.map_err(Error::internal)?;
-        account.and_then(|account| {
-            let plan = app.shared.plans.held_to(&account.plan, account.limits.as_deref());
-            plan.and_then(|plan| plan.credits)
-        })
+        account.and_then(|one| app.shared.plans.held_to(&one.plan, one.limits.as_deref()))
     };
+    let allowance = plan.as_ref().and_then(|plan| plan.credits);
     let funds = Funds::of(&balances, period, allowance);
     let this_period = Span { account: account.clone(), start: period.start(), end: period.end() };
     let rows = store.usage(this_period, Group::Tier.width_ms()).await.map_err(Error::internal)?;
@@ -158,7 +157,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
         "billing_period_start": calendar::written(period.start()),
         "billing_period_end": calendar::written(last),
         "tier_breakdown": breakdown,
-        "plan": caller.plan.name,
+        "plan": plan.map(|plan| plan.name.clone()),
     });
 
     let start = query.start.unwrap_or(period.start());

@@ -10,8 +10,9 @@ use super::{Worker, arrival, respond};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::gateway::responses::Begun;
-use crate::gateway::{Arrival, Refused, conversations, responses};
+use crate::gateway::replay::{self, Again, Turn};
+use crate::gateway::responses::{Begun, Job};
+use crate::gateway::{Answered, Arrival, Refused, conversations, responses};
 use crate::platform::items::Page;
 use crate::wire::vocab::{Dialect, Malformed};
 
@@ -23,14 +24,29 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let answering = async {
         let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
+        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
+        let turn = match turn.await? {
+            Turn::Again(again) => return Ok(Given::Again(again)),
+            turn => turn,
+        };
         let strict = arrival::is_strict(&request);
         let arrival = Arrival { strict, ..Arrival::of(id.clone(), SURFACE, body) };
-        responses::respond(&app, &caller, arrival).await
+        match responses::respond(&app, &caller, arrival).await? {
+            Begun::Now(answered) => {
+                turn.keep(&id, Ok(*answered)).await.map(|answered| Given::Now(Box::new(answered)))
+            }
+            Begun::Later(queued, job) => {
+                turn.keep_name(&id, &queued).await;
+                Ok(Given::Later(queued, job))
+            }
+        }
     };
     let outcome: Result<_, Refused> = answering.await;
     let response = match outcome {
-        Ok(Begun::Now(answered)) => respond::answered(&id, *answered, SURFACE, false),
-        Ok(Begun::Later(queued, job)) => {
+        Ok(Given::Now(answered)) => respond::answered(&id, *answered, SURFACE, false),
+        Ok(Given::Again(again)) => respond::again(*again, SURFACE, false),
+        Ok(Given::Later(queued, job)) => {
             let response = if job.stream {
                 respond::events(&id, SURFACE, job.run.follow(0))
             } else {
@@ -44,6 +60,13 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     };
     respond::count(&app, SURFACE.as_str(), &response);
     response
+}
+
+/// An answer, one that was given before, or one to come.
+enum Given {
+    Now(Box<Answered>),
+    Again(Box<Again>),
+    Later(Value, Box<Job>),
 }
 
 /// A call about what is kept: who asks, then what of it.

@@ -164,7 +164,10 @@ async fn buckets(app: &Worker, request: &HttpRequest, kind: Kinds) -> HttpRespon
             end: parameters.time("end_time")?,
             width,
             limit: limit.clamp(1, most),
-            page: page.and_then(|page| page.parse().ok()).map(Timestamp),
+            page: page
+                .and_then(|page| page.parse().ok())
+                .map(Timestamp)
+                .filter(|at| calendar::is_in_range(*at)),
             by_model: by("model") || by("line_item"),
             by_key: by("api_key_id"),
             by_account: by("project_id"),

@@ -88,6 +88,12 @@ impl Hold {
         self.0.as_ref().map(|open| open.standing).unwrap_or_default()
     }
 
+    /// How `auto` chose, in one line.
+    #[must_use]
+    pub fn decision(&self) -> Option<&str> {
+        self.0.as_ref()?.outset.decision.as_deref()
+    }
+
     /// Tokens of the prompt, as far as they can be told from its size.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::posting::{adopting, post_leftovers, posting, remove, syncing};
 use super::segment::Segment;
@@ -20,6 +21,8 @@ use crate::store::{AllowanceOf, Store, StoreError};
 pub(super) const PAGE_LINES: u64 = 500;
 /// A file larger than this is closed, and goes once it is posted.
 const SEGMENT_BYTES: u64 = 32 << 20;
+/// After no file could be made.
+const NEXT_TRY: Duration = Duration::from_secs(1);
 /// Lines kept in memory while the store is away; what is beyond is read back from the file.
 const WAITING_LINES: usize = 100_000;
 
@@ -101,6 +104,8 @@ pub(super) struct State {
     pub lines: u64,
     /// So many of them are in a file.
     pub written: u64,
+    /// No new file is tried for before.
+    again_at: Option<Instant>,
     /// So many of them no file took: the store has to do for these.
     pub refused: u64,
     /// Files that are full, with the number of the line after their last.
@@ -161,7 +166,7 @@ impl State {
         self.lines += 1;
         self.waiting_lines += 1;
         // Only what is in the file need not be in memory.
-        let offset = offset.filter(|_| crowded && self.is_written(before + 1));
+        let offset = offset.filter(|_| crowded && self.write_down(before + 1));
         let last = self.waiting.back_mut().map(|last| &mut last.lines);
         match (last.filter(|last| last.is_of(&segment)), offset) {
             (Some(Lines::InFile(stretch)), Some(_)) => {
@@ -197,8 +202,9 @@ impl State {
         (Arc::clone(&self.nameless), number, None)
     }
 
-    /// Whether so many lines are in a file, once what is pending has been written for all of them.
-    pub fn is_written(&mut self, lines: u64) -> bool {
+    /// Writes what is pending, for all who wait. Whether the first `lines` of this process are in a
+    /// file.
+    pub fn write_down(&mut self, lines: u64) -> bool {
         if self.written < self.lines {
             match self.segment.as_mut().map(Segment::write) {
                 Some(Ok(())) => {}
@@ -222,18 +228,21 @@ impl State {
     /// Goes on in another file when this one is large.
     fn turn(&mut self, folder: &Path) {
         let large = self.segment.as_ref().is_none_or(|segment| segment.bytes > SEGMENT_BYTES);
-        if !large {
+        if !large || self.again_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let lines = self.lines;
-        self.is_written(lines);
+        self.write_down(lines);
         match Segment::create(folder) {
             Ok(fresh) => {
                 if let Some(old) = self.segment.replace(fresh) {
                     self.full.push((old.path, self.lines));
                 }
             }
-            Err(why) => tracing::error!(%why, "the journal cannot go on in another file"),
+            Err(why) => {
+                tracing::error!(%why, "the journal cannot go on in another file");
+                self.again_at = Some(Instant::now() + NEXT_TRY);
+            }
         }
     }
 }
@@ -262,6 +271,7 @@ impl Journal {
             lines: 0,
             written: 0,
             refused: 0,
+            again_at: None,
             full: Vec::new(),
         };
         let journal = Self(Arc::new(Inner {
@@ -317,7 +327,7 @@ impl Journal {
             Safe::Written(lines) => {
                 // Whatever else this worker is about to settle goes with it.
                 tokio::task::yield_now().await;
-                if self.state().is_written(lines) {
+                if self.state().write_down(lines) {
                     return;
                 }
                 (self.0.posted.subscribe(), lines)

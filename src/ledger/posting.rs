@@ -59,7 +59,7 @@ pub(super) async fn posting(journal: Journal) {
             let mut state = journal.state();
             // Those that nobody waited for.
             let lines = state.lines;
-            state.is_written(lines);
+            state.write_down(lines);
             state.waiting.pop_front()
         };
         let Some(next) = next else {
@@ -113,7 +113,7 @@ pub(super) async fn syncing(journal: Journal) {
         let (file, lines) = {
             let mut state = journal.state();
             let lines = state.lines;
-            state.is_written(lines);
+            state.write_down(lines);
             (state.segment.as_ref().map(|segment| Arc::clone(&segment.file)), state.lines)
         };
         if lines == synced {
@@ -159,7 +159,7 @@ pub async fn post_leftovers(
 ) -> Result<(), JournalError> {
     let unusable = |why| JournalError::Folder { folder: folder.to_owned(), why };
     for mut orphan in orphans(folder).map_err(unusable)? {
-        let settlements = orphan.read().map_err(unusable)?;
+        let (settlements, damaged) = orphan.read().map_err(unusable)?;
         let posted = store.posted_lines(orphan.name.to_string()).await?;
         let start = usize::try_from(posted).unwrap_or(usize::MAX).min(settlements.len());
         let rest = settlements.get(start..).unwrap_or_default();
@@ -170,7 +170,7 @@ pub async fn post_leftovers(
         if found > 0 {
             tracing::warn!(segment = %orphan.name, lines = found, "posted what a process had left in the journal");
         }
-        remove(&orphan.path);
+        orphan.done(damaged).map_err(unusable)?;
     }
     Ok(())
 }

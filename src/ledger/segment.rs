@@ -90,8 +90,9 @@ pub(super) fn orphans(folder: &Path) -> io::Result<Vec<Orphan>> {
 }
 
 impl Orphan {
-    /// What is in it. A last line that was cut off was never acknowledged, and is left out.
-    pub fn read(&mut self) -> io::Result<Vec<Settlement>> {
+    /// What is in it, and whether something of it cannot be read. A last line that was cut off was
+    /// never acknowledged, and is left out.
+    pub fn read(&mut self) -> io::Result<(Vec<Settlement>, bool)> {
         let mut bytes = Vec::new();
         self.file.read_to_end(&mut bytes)?;
         let mut all = Vec::new();
@@ -102,11 +103,19 @@ impl Orphan {
                 Err(why) => {
                     // Only a failing disk changes a line in the middle.
                     tracing::error!(segment = %self.name, line = all.len(), %why, "the journal is damaged");
-                    break;
+                    return Ok((all, true));
                 }
             }
         }
-        Ok(all)
+        Ok((all, false))
+    }
+
+    /// All of it that can be is posted. What is damaged stays, under another name, for people.
+    pub fn done(self, damaged: bool) -> io::Result<()> {
+        if damaged {
+            return std::fs::rename(&self.path, self.path.with_extension("damaged"));
+        }
+        std::fs::remove_file(&self.path)
     }
 }
 
@@ -151,8 +160,34 @@ mod tests {
         let mut found = orphans(&folder).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, path);
-        let read = found[0].read().unwrap();
+        let (read, damaged) = found[0].read().unwrap();
         assert_eq!(read, (0..3).map(settlement).collect::<Vec<_>>());
+        assert!(!damaged, "it was only cut");
+        found.remove(0).done(damaged).unwrap();
+        assert!(!path.exists());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_damaged_is_kept() {
+        let folder = folder("damaged");
+        let mut segment = Segment::create(&folder).unwrap();
+        for number in 0..3 {
+            let mut line = Vec::new();
+            settlement(number).write(&mut line);
+            if number == 1 {
+                line[40] ^= 1;
+            }
+            segment.add(&line);
+        }
+        segment.write().unwrap();
+        drop(segment);
+        let mut orphan = orphans(&folder).unwrap().remove(0);
+        let (read, damaged) = orphan.read().unwrap();
+        assert_eq!((read.len(), damaged), (1, true));
+        let kept = orphan.path.with_extension("damaged");
+        orphan.done(damaged).unwrap();
+        assert!(kept.exists() && orphans(&folder).unwrap().is_empty());
         std::fs::remove_dir_all(folder).unwrap();
     }
 

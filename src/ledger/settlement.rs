@@ -75,14 +75,18 @@ impl Tokens {
     }
 }
 
+/// More tokens of one kind than any request can have. A provider that says more is not believed:
+/// such a count could not be added up for ever.
+const MOST: u64 = 1_000_000_000;
+
 impl From<&Usage> for Tokens {
     fn from(usage: &Usage) -> Self {
         Self {
-            input: usage.input,
-            cache_read: usage.cache_read,
-            cache_write: usage.cache_write,
-            output: usage.output,
-            thought: usage.thought,
+            input: usage.input.min(MOST),
+            cache_read: usage.cache_read.min(MOST),
+            cache_write: usage.cache_write.min(MOST),
+            output: usage.output.min(MOST),
+            thought: usage.thought.min(MOST),
         }
     }
 }
@@ -246,6 +250,13 @@ pub(super) mod tests {
         one.write(&mut line);
         assert_eq!(line.pop(), Some(b'\n'));
         assert_eq!(Settlement::read(&line).unwrap(), one);
+    }
+
+    #[test]
+    fn an_absurd_count_is_not_believed() {
+        let usage = Usage { input: u64::MAX, output: 7, ..Usage::default() };
+        let tokens = Tokens::from(&usage);
+        assert_eq!((tokens.input, tokens.output), (MOST, 7));
     }
 
     #[test]

@@ -103,5 +103,6 @@ pub fn token_of(answer: &[u8]) -> Result<(HeaderValue, Duration), AccountError> 
     let mut value = HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|why| AccountError::Refused(why.to_string()))?;
     value.set_sensitive(true);
-    Ok((value, Duration::from_secs(answer.expires_in.unwrap_or(3_600))))
+    // Google's last an hour.
+    Ok((value, Duration::from_secs(answer.expires_in.unwrap_or(3_600).min(3_600))))
 }

@@ -284,7 +284,7 @@ pub fn from_gemini(body: &[u8], created: i64) -> Result<Bytes, Malformed> {
         "usage": {
             "input_tokens": input,
             "output_tokens": output,
-            "total_tokens": input + output,
+            "total_tokens": input.saturating_add(output),
             "input_tokens_details": {"text_tokens": input, "image_tokens": 0},
         },
     });

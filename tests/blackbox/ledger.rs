@@ -416,7 +416,16 @@ fn a_price_makes_a_cost() {
 /// The same request under the same key is answered as it was, and charged once.
 #[test]
 fn a_request_that_comes_again_is_charged_once() {
-    let provider = Provider::start(good("Hello"));
+    let provider = Provider::start(|socket, request, number| {
+        use std::io::Write as _;
+        if request.json()["stream"] != true {
+            return good("Hello")(socket, request, number);
+        }
+        let _gone = socket.write_all(crate::house::STREAM_HEAD.as_bytes());
+        chunk(socket, &delta("m", &json!({"role": "assistant", "content": "Hello"}), None));
+        chunk(socket, &delta("m", &json!({}), Some("stop")));
+        end_chunks(socket);
+    });
     let gateway = Gateway::start(&chain(&[&provider]));
     let (_, key) = gateway.account("a", "pro", &json!({}));
     let body = |stream: bool| {
@@ -432,11 +441,13 @@ fn a_request_that_comes_again_is_charged_once() {
                 .body(body),
         )
     };
+    // This provider leaves the last word out, which then is a piece of its own.
     for (name, stream) in [("one", false), ("two", true)] {
         let first = under(name, body(stream));
         let again = under(name, body(stream));
         assert_eq!((first.status, again.status), (200, 200), "{}", again.text());
         assert_eq!(first.text(), again.text());
+        assert_eq!(stream, first.text().ends_with("data: [DONE]\n\n"));
         for header in ["x-request-id", "content-type", "x-optimux-model"] {
             assert_eq!(first.header(header), again.header(header));
         }
@@ -458,6 +469,65 @@ fn a_request_that_comes_again_is_charged_once() {
         .body(body(false));
     assert_eq!(send(sent).header("idempotent-replayed"), "");
     assert_eq!(provider.count(), 3);
+}
+
+/// Responses too, in the background and not.
+#[test]
+fn a_response_that_is_asked_for_again_is_the_same() {
+    let provider = Provider::start(good("Hello"));
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let under = |name: &str, body: &Value| {
+        send(
+            client()
+                .post(format!("{}/v1/responses", gateway.base))
+                .bearer_auth(KEY)
+                .header("idempotency-key", name)
+                .body(body.to_string()),
+        )
+    };
+    for (name, body) in [
+        ("one", json!({"model": "m", "input": "Hi"})),
+        ("two", json!({"model": "m", "input": "Hi", "stream": true})),
+        ("three", json!({"model": "m", "input": "Hi", "background": true})),
+    ] {
+        let (first, again) = (under(name, &body), under(name, &body));
+        assert_eq!((first.status, again.status), (200, 200), "{}", again.text());
+        assert_eq!(first.text(), again.text());
+        assert_eq!(again.header("idempotent-replayed"), "true");
+    }
+    eventually("each was asked for once", || provider.count() == 3);
+}
+
+/// A moment that cannot be is refused, and holds no worker up.
+#[test]
+fn absurd_moments_are_refused() {
+    let provider = Provider::start(good("Hello"));
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let most = "9223372036854775";
+    for path in [
+        format!("/v1/organization/costs?start_time={most}&end_time={most}"),
+        format!("/v1/organization/usage/completions?start_time=-{most}&bucket_width=1m"),
+        format!("/v1/usage?start={most}&end={most}9"),
+    ] {
+        assert_eq!(gateway.get(&path, KEY).status, 400, "{path}");
+    }
+    let path = format!("/v1/organization/costs?start_time=0&page=page_{most}807");
+    assert_eq!(gateway.get(&path, KEY).status, 200);
+}
+
+/// An administrator sees an account as the account does.
+#[test]
+fn an_account_is_shown_with_its_own_plan() {
+    let provider = Provider::start(good("Hello"));
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let (_, key) = gateway.account("a", "pro", &json!({}));
+    assert_eq!(ask(&gateway, &key).status, 200);
+    let own = gateway.get("/v1/usage", &key).json();
+    let shown = gateway.get("/v1/usage?account=a", KEY).json();
+    for name in ["plan", "credits_used", "credits_total", "tier_breakdown"] {
+        assert_eq!(own[name], shown[name], "{name}");
+    }
+    assert_eq!(own["plan"], "pro");
 }
 
 /// What failed is tried again under the same key.

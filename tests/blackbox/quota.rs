@@ -174,6 +174,33 @@ fn redis_decides_as_this_process_does() {
     });
 }
 
+/// What a node took that is gone is given back in time.
+#[test]
+fn a_hold_that_nobody_settles_lapses() {
+    let Some(redis) = Redis::start() else {
+        eprintln!("skipped a_hold_that_nobody_settles_lapses: no redis-server here");
+        return;
+    };
+    let guard = runtime().enter();
+    let shared = cluster::Shared::open(&redis.url, Clock::System).unwrap();
+    drop(guard);
+    let quota = Quota::Shared(cluster::Redis::new(shared));
+    let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
+    let terms = Terms { limits: limits.clone(), key_limits: Some(limits), ..terms() };
+    let take = |hold: &str, at: i64| {
+        let at = Timestamp(1_775_000_000_000 + at);
+        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let lapses = Timestamp(at.0 + 1_000);
+        let books = Some(Books::default());
+        let ask = Ask { terms: &terms, amount, now: Now::at(at), hold, lapses, books };
+        matches!(runtime().block_on(quota.take(&ask)), Taken::Yes(_))
+    };
+    assert!(take("one", 0));
+    assert!(!take("two", 500));
+    assert!(take("three", 1_500));
+    assert!(!take("four", 1_600));
+}
+
 /// One step of a node's life.
 #[derive(Debug, Clone, Copy)]
 enum Step {
