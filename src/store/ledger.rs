@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
+use super::pack::{packed, unpacked};
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -306,7 +307,7 @@ impl Store {
             .bind(&page.least_id)
             .bind(&page.greatest_id)
             .bind(page.settled.0)
-            .bind(&page.body)
+            .bind(packed(&page.body))
             .execute(&mut *transaction)
             .await?;
             if written.rows_affected() == 0 {
@@ -431,7 +432,7 @@ impl Store {
             .fetch_all(&pool)
             .await?
             .iter()
-            .map(|row| row.try_get("body"))
+            .map(|row| unpacked(row.try_get("body")?))
             .collect::<Result<_, sqlx::Error>>()
         })
         .await

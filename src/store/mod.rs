@@ -9,6 +9,7 @@ mod grants;
 mod keys;
 mod ledger;
 mod migrate;
+mod pack;
 mod pictures;
 mod proof;
 mod replays;

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, snapshot};
 use super::ledger::{Balance, MinuteSums, PageRow, balance};
+use super::pack::unpacked;
 use super::usage::sums;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
@@ -90,6 +91,7 @@ async fn pages_after(
     .await?
     .iter()
     .map(|row| {
+        let kept: String = row.try_get("body")?;
         Ok(PageRow {
             segment: row.try_get("segment")?,
             first_line: row.try_get("first_line")?,
@@ -97,7 +99,8 @@ async fn pages_after(
             least_id: row.try_get("least_id")?,
             greatest_id: row.try_get("greatest_id")?,
             settled: Timestamp(row.try_get("settled_ms")?),
-            body: row.try_get("body")?,
+            // What cannot be unpacked is no line either: the proof finds that.
+            body: unpacked(kept.clone()).unwrap_or(kept),
         })
     })
     .collect()
