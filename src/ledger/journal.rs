@@ -18,7 +18,7 @@ use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
 /// Lines of one transaction, at most.
-pub(super) const PAGE_LINES: u64 = 500;
+pub(super) const PAGE_LINES: u64 = 4_000;
 /// A file larger than this is closed, and goes once it is posted.
 const SEGMENT_BYTES: u64 = 32 << 20;
 /// After no file could be made.

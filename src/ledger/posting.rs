@@ -11,7 +11,7 @@ use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store};
 
 /// Under load a page is given so long to fill.
-const GATHERING: Duration = Duration::from_millis(50);
+const GATHERING: Duration = Duration::from_millis(150);
 /// After the store has failed.
 const RETRY: Duration = Duration::from_millis(250);
 /// How often files of processes that are gone are looked for.
