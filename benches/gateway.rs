@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use optimux::catalogue::{Catalogue, Sources, builtin, load};
-use optimux::router::{Features, Health, Heuristic, Needs, decide_auto, decide_named};
+use optimux::router::{Choice, Dial, Health, Needs, Predictor, decide_auto, decide_named};
 use optimux::wire::frame::sse::{Frame, Splitter};
 use optimux::wire::vocab::Dialect;
 use optimux::wire::{Heading, Target, codec};
@@ -57,21 +57,31 @@ fn requests(c: &mut Criterion) {
 
 fn decisions(c: &mut Criterion) {
     let catalogue = catalogue();
-    let Ok(request) = codec(Dialect::OpenAiChat).decode_request(&request()) else { return };
     let mut group = c.benchmark_group("decide");
-    group.bench_function("auto, 2000 characters, whole catalogue", |b| {
-        b.iter(|| {
-            decide_auto(
-                optimux::router::Dial::Balanced,
-                &Needs::of(black_box(&request)),
-                &Features::of(&request),
-                &catalogue,
-                &|_| true,
-                &|_| Health { passing: true },
-                &Heuristic,
-            )
+    let Ok(weights) = Predictor::builtin() else { return };
+    let predictor = Predictor::new(weights, &catalogue);
+    let choice = Choice {
+        catalogue: &catalogue,
+        allows: &|_| true,
+        health: &|_| Health { passing: true },
+        predictor: &predictor,
+        corrections: &|_| 0.0,
+    };
+    for characters in [500, 2_000, 100_000] {
+        let text = "Explain how a proxy balances requests over 3 servers, step by step; why? ";
+        let text = text.repeat(characters / text.len() + 1);
+        let said = json!({"model": "auto", "messages": [{"role": "user", "content": text.get(..characters)}]});
+        let Ok(request) = codec(Dialect::OpenAiChat).decode_request(said.to_string().as_bytes())
+        else {
+            return;
+        };
+        group.bench_function(format!("auto, {characters} characters, whole catalogue"), |b| {
+            b.iter(|| {
+                let demand = predictor.demand(black_box(&request));
+                decide_auto(Dial::BALANCED.into(), &Needs::of(&request), &demand, &choice)
+            });
         });
-    });
+    }
     group.bench_function("named", |b| {
         b.iter(|| {
             decide_named(

@@ -23,7 +23,8 @@ use crate::config::{self, Config};
 use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
-use crate::router::Heuristic;
+use crate::router::Predictor;
+use crate::router::neural::Weights;
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Meters, Transport, Upstream};
@@ -150,6 +151,23 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
     })
 }
 
+/// The trained router, with the abilities of the catalogue's models.
+///
+/// # Errors
+/// When the configured file is not one.
+pub fn predictor(config: &config::Router, catalogue: &Catalogue) -> Result<Predictor, Failure> {
+    let weights = match &config.weights {
+        None => Predictor::builtin()?,
+        Some(path) => {
+            let unusable =
+                |why: String| format!("router.weights ({}) cannot be used: {why}", path.display());
+            let bytes = std::fs::read(path).map_err(|why| unusable(why.to_string()))?;
+            Weights::from_bytes(&bytes).map_err(|why| unusable(why.to_string()))?
+        }
+    };
+    Ok(Predictor::new(weights, catalogue))
+}
+
 fn load(sources: Sources) -> Result<Catalogue, Failure> {
     catalogue::load(sources).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -159,7 +177,7 @@ fn load(sources: Sources) -> Result<Catalogue, Failure> {
 
 /// The whole catalogue, served by the simulated provider at `base`, each model in its maker's
 /// dialect.
-fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
+pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
     let files = catalogue::builtin()?;
     let mut dialects: HashMap<String, Dialect> = HashMap::new();
     for file in &files {
@@ -263,6 +281,7 @@ pub async fn serve(
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),
     };
+    let predictor = Arc::new(predictor(&config.router, &catalogue)?);
     let shared = Shared {
         health: Arc::new(HealthBoard::new(catalogue.deployment_count())),
         catalogue: Arc::new(catalogue),
@@ -272,7 +291,7 @@ pub async fn serve(
         redis,
         baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
-        predictor: Arc::new(Heuristic),
+        predictor,
         metrics: Metrics::new()?,
         clock,
         limits,

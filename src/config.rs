@@ -30,6 +30,15 @@ pub struct Config {
     pub plans: BTreeMap<String, PlanEntry>,
     pub credits: Tariff,
     pub ledger: Ledger,
+    pub router: Router,
+}
+
+/// What `auto` chooses by.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Router {
+    /// A file of `optimux router train`, if not what this build carries.
+    pub weights: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod learn;
 
 pub mod gateway;
 

@@ -24,6 +24,12 @@ impl Nanos {
         Some(Self((usd * 1e9).round() as i64))
     }
 
+    /// An amount that somebody wrote in US dollars. `None` for one below nothing, or absurd.
+    #[must_use]
+    pub fn from_usd(usd: f64) -> Option<Self> {
+        Self::per_million_from_usd(usd)
+    }
+
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -32,6 +38,12 @@ impl Nanos {
     /// What `tokens` cost when `self` is the price of a million, rounded up to a whole nano.
     #[must_use]
     pub fn for_tokens(self, tokens: u64) -> Self {
+        // Nearly always within 64 bits, where dividing is cheap.
+        let small = i64::try_from(tokens).ok().and_then(|tokens| self.0.checked_mul(tokens));
+        if let Some(exact) = small {
+            let over = i64::from(exact.rem_euclid(1_000_000) != 0);
+            return Self(exact.div_euclid(1_000_000) + over);
+        }
         let exact = i128::from(self.0) * i128::from(tokens);
         let rounded = exact.div_euclid(1_000_000) + i128::from(exact.rem_euclid(1_000_000) != 0);
         Self(i64::try_from(rounded).unwrap_or(i64::MAX))

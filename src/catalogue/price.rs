@@ -30,9 +30,9 @@ pub struct LongPrice {
 #[derive(Debug, Clone, Copy, Deserialize, Default)]
 pub struct PriceEntry {
     #[serde(default)]
-    input: f64,
+    pub input: f64,
     #[serde(default)]
-    output: f64,
+    pub output: f64,
     cache_read: Option<f64>,
     cache_write: Option<f64>,
     input_above_200k: Option<f64>,

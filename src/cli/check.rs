@@ -10,6 +10,7 @@ use crate::cluster::Shared;
 pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let ground = boot::ground(config).await?;
     let catalogue = boot::catalogue(&ground.config)?;
+    boot::predictor(&ground.config.router, &catalogue)?;
     ground.store.ping().await?;
     if let Some(url) = &ground.config.redis.url {
         let redis = Shared::open(url, Clock::System);

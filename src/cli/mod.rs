@@ -4,6 +4,7 @@ mod account;
 mod check;
 mod key;
 mod ledger;
+mod router;
 mod serve;
 mod sim;
 
@@ -40,6 +41,9 @@ enum Command {
     /// Look after the books.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Train, judge and question what `auto` chooses by.
+    #[command(subcommand)]
+    Router(router::Router),
     /// Run the simulated provider as a process of its own.
     Sim(sim::Sim),
 }
@@ -66,6 +70,7 @@ pub fn main() -> ExitCode {
             Command::Account(command) => command.run(config).await,
             Command::Key(command) => command.run(config).await,
             Command::Ledger(command) => command.run(config).await,
+            Command::Router(command) => command.run(config),
             Command::Sim(command) => command.run().await,
         }
     });

@@ -36,7 +36,7 @@ pub struct Shared {
     pub baseline_model: Option<String>,
     pub store: Store,
     pub health: Arc<HealthBoard>,
-    pub predictor: Arc<dyn Predictor>,
+    pub predictor: Arc<Predictor>,
     pub metrics: Metrics,
     pub clock: Clock,
     pub limits: Limits,

@@ -12,7 +12,7 @@ use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Mode;
 use crate::cluster::Amount;
 use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried};
-use crate::router::{Decision, Explanation, Step};
+use crate::router::{Decision, Step};
 use crate::upstream::{self, Answer, AnswerBody, Unanswered};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Head, Usage};
@@ -74,7 +74,7 @@ pub(super) async fn hold(
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,
-        decision: decision.explanation.as_deref().map(Explanation::line),
+        decision: decision.line(),
     };
     admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
         if denied.error.kind != Kind::Internal {

@@ -24,10 +24,11 @@ use tokio::time::Instant;
 use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::catalogue::{Mode, Model};
+use crate::base::money::Nanos;
+use crate::catalogue::Mode;
 use crate::cluster::Standing;
 use crate::ledger::Outcome;
-use crate::router::{self, Decision, Dial, Features, Health, Needs, Step};
+use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish};
 use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, PathTarget};
 
@@ -50,15 +51,25 @@ pub struct Arrival {
     pub target: Option<PathTarget>,
     /// Headers for a provider of the same dialect.
     pub forward: Vec<(&'static str, String)>,
+    pub asked: Asked,
+}
+
+/// What the headers of a request ask for, beside its body.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Asked {
     /// What a provider cannot be told is refused, not dropped.
     pub strict: bool,
+    /// Where the dial of `auto` stands, if not where the model's name says.
+    pub dial: Option<Dial>,
+    /// What `auto` may spend on the request.
+    pub max_cost: Option<Nanos>,
 }
 
 impl Arrival {
     /// A request whose body says everything.
     #[must_use]
     pub fn of(id: RequestId, dialect: Dialect, body: Bytes) -> Self {
-        Self { id, dialect, body, target: None, forward: Vec::new(), strict: false }
+        Self { id, dialect, body, target: None, forward: Vec::new(), asked: Asked::default() }
     }
 }
 
@@ -116,34 +127,31 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
     caller.must_be_for(Scope::Chat)?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
-    inbound.strict = arrival.strict || app.shared.strict;
-    let decision = decide(app, caller, &inbound)?;
+    inbound.strict = arrival.asked.strict || app.shared.strict;
+    let decision = decide(app, caller, &inbound, &arrival.asked)?;
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     charge::deliver(app, &decision, &inbound, &arrival.id, hold).await
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
-fn decide(app: &App, caller: &Caller, inbound: &Inbound) -> Result<Decision, Error> {
+fn decide(app: &App, caller: &Caller, inbound: &Inbound, asked: &Asked) -> Result<Decision, Error> {
     let shared = &app.shared;
+    let Some(dial) = Dial::of(&inbound.head.model) else {
+        return named(app, caller, &inbound.head.model, Mode::Chat);
+    };
     let now = Instant::now();
-    let health = |id| Health { passing: shared.health.is_passing(id, now) };
-    let allows = |model: &Model| caller.may_use(model);
-    match Dial::of(&inbound.head.model) {
-        Some(dial) => {
-            let request = inbound.request()?;
-            router::decide_auto(
-                dial,
-                &Needs::of(request),
-                &Features::of(request),
-                &shared.catalogue,
-                &allows,
-                &health,
-                &*shared.predictor,
-            )
-        }
-        None => named(app, caller, &inbound.head.model, Mode::Chat),
-    }
+    let request = inbound.request()?;
+    let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
+    let choice = Choice {
+        catalogue: &shared.catalogue,
+        allows: &|model| caller.may_use(model),
+        health: &|id| Health { passing: shared.health.is_passing(id, now) },
+        predictor: &shared.predictor,
+        corrections: &|_| 0.0,
+    };
+    let demand = shared.predictor.demand(request);
+    router::decide_auto(wish, &Needs::of(request), &demand, &choice)
 }
 
 /// The deployments of a model by name, best first.

@@ -16,8 +16,8 @@ impl ListedModel<'_> {
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
-            Self::Auto(Dial::Balanced) => "auto",
-            Self::Auto(dial) => dial.as_str(),
+            Self::Auto(Dial::BALANCED) => "auto",
+            Self::Auto(dial) => dial.name(),
             Self::Real(model) => &model.id,
         }
     }
@@ -41,9 +41,9 @@ impl ListedModel<'_> {
     #[must_use]
     pub fn description(&self) -> Option<&'static str> {
         match self {
-            Self::Auto(Dial::Balanced) => Some("Neural Router - automatic model selection"),
-            Self::Auto(Dial::Cheap) => Some("Neural Router - the cheapest model that may do"),
-            Self::Auto(Dial::Best) => Some("Neural Router - the best model, whatever it costs"),
+            Self::Auto(Dial::BALANCED) => Some("Neural Router - automatic model selection"),
+            Self::Auto(Dial::CHEAP) => Some("Neural Router - the cheapest model that may do"),
+            Self::Auto(_) => Some("Neural Router - the best model, whatever it costs"),
             Self::Real(_) => None,
         }
     }
@@ -61,7 +61,7 @@ impl ListedModel<'_> {
 #[must_use]
 pub fn list_models<'a>(app: &'a App, caller: &Caller) -> Vec<ListedModel<'a>> {
     let models = app.shared.catalogue.models().iter();
-    [Dial::Balanced, Dial::Cheap, Dial::Best]
+    [Dial::BALANCED, Dial::CHEAP, Dial::BEST]
         .into_iter()
         .map(ListedModel::Auto)
         .chain(models.filter(|model| caller.may_use(model)).map(|model| ListedModel::Real(model)))

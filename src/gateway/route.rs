@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{App, decide};
+use super::{App, Asked, decide};
 use crate::admit::Caller;
 use crate::base::Error;
-use crate::router::Explanation;
+use crate::router::Account;
 use crate::wire::Inbound;
 use crate::wire::vocab::Dialect;
 
@@ -19,7 +19,7 @@ pub struct Planned {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Route {
+pub struct Route<'a> {
     pub object: &'static str,
     /// What was asked for.
     pub asked: String,
@@ -30,16 +30,21 @@ pub struct Route {
     pub plan: Vec<Planned>,
     /// Only for `auto`: every model, and why it was ranked or rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub explanation: Option<Box<Explanation>>,
+    pub explanation: Option<Account<'a>>,
 }
 
 /// What [`super::answer`] would do with this chat request.
 ///
 /// # Errors
 /// As the call itself would answer.
-pub fn explain(app: &App, caller: &Caller, body: Bytes) -> Result<Route, Error> {
+pub fn explain<'a>(
+    app: &'a App,
+    caller: &Caller,
+    body: Bytes,
+    asked: &Asked,
+) -> Result<Route<'a>, Error> {
     let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
-    let decision = decide(app, caller, &inbound)?;
+    let decision = decide(app, caller, &inbound, asked)?;
     let plan: Vec<Planned> = decision
         .steps
         .iter()
@@ -56,6 +61,8 @@ pub fn explain(app: &App, caller: &Caller, body: Bytes) -> Result<Route, Error> 
         model: first.model.clone(),
         provider: first.provider.clone(),
         plan,
-        explanation: decision.explanation,
+        explanation: decision
+            .explanation
+            .map(|all| all.told(&app.shared.catalogue, app.shared.predictor.id())),
     })
 }

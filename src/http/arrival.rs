@@ -8,7 +8,10 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 
+use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
+use crate::gateway::Asked;
+use crate::router::Dial;
 
 /// A body that trickles in is given up after this.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
@@ -44,10 +47,35 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
     })
 }
 
-/// Whether the caller would rather be refused than have something dropped.
-#[must_use]
-pub fn is_strict(request: &HttpRequest) -> bool {
-    request.headers().get("x-optimux-strict").is_some_and(|value| value == "true" || value == "1")
+/// What the headers ask for, beside the body.
+///
+/// # Errors
+/// [`Kind::Malformed`] for a dial or a price that is none: whoever sets a limit wants it kept.
+pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
+    let header = |name: &str| request.headers().get(name);
+    let number = |name: &'static str, what: &str| {
+        let Some(value) = header(name) else { return Ok(None) };
+        let number = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
+        let refused = || Error::new(Kind::Malformed, format!("{name} has to be {what}.")).at(name);
+        number.map(Some).ok_or_else(refused)
+    };
+    let dial = |quality| {
+        let refused = "x-optimux-quality has to be a number from 0 to 1.";
+        Dial::new(quality)
+            .ok_or_else(|| Error::new(Kind::Malformed, refused).at("x-optimux-quality"))
+    };
+    let price = |usd| {
+        let refused = "x-optimux-max-cost-usd has to be an amount of US dollars.";
+        Nanos::from_usd(usd)
+            .ok_or_else(|| Error::new(Kind::Malformed, refused).at("x-optimux-max-cost-usd"))
+    };
+    Ok(Asked {
+        strict: header("x-optimux-strict").is_some_and(|value| value == "true" || value == "1"),
+        dial: number("x-optimux-quality", "a number from 0 to 1")?.map(dial).transpose()?,
+        max_cost: number("x-optimux-max-cost-usd", "an amount of US dollars")?
+            .map(price)
+            .transpose()?,
+    })
 }
 
 /// The whole body.

@@ -63,7 +63,7 @@ pub async fn generate(
             body,
             target: door.target,
             forward: door.forward.iter().filter_map(header).collect(),
-            strict: arrival::is_strict(&request),
+            asked: arrival::asked(&request)?,
         };
         let answered = gateway::answer(&app, &caller, arrival).await;
         turn.keep(&id, answered).await.map(|answered| Given::Now(Box::new(answered)))

@@ -80,7 +80,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let explaining = async {
         let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        gateway::explain(&app, &caller, body)
+        gateway::explain(&app, &caller, body, &arrival::asked(&request)?)
     };
     let outcome: Result<_, Error> = explaining.await;
     let response = match outcome {

@@ -30,8 +30,8 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
             Turn::Again(again) => return Ok(Given::Again(again)),
             turn => turn,
         };
-        let strict = arrival::is_strict(&request);
-        let arrival = Arrival { strict, ..Arrival::of(id.clone(), SURFACE, body) };
+        let asked = arrival::asked(&request)?;
+        let arrival = Arrival { asked, ..Arrival::of(id.clone(), SURFACE, body) };
         match responses::respond(&app, &caller, arrival).await? {
             Begun::Now(answered) => {
                 turn.keep(&id, Ok(*answered)).await.map(|answered| Given::Now(Box::new(answered)))

@@ -1,71 +1,110 @@
 //! `auto`: filter by what the request needs, score what is left, take the best first.
 
-use super::explain::{Explanation, Kept, Rejected};
-use super::{Allows, Decision, Dial, Features, HealthOf, Needs, Predictor, Step, expected_cost};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::explain::{Explanation, Kept};
+use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish, expected_cost};
 use crate::base::{Error, Kind};
 use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model};
-use std::sync::Arc;
 
 /// How many models a plan may run through, and how many deployments of each.
 const MODELS: usize = 4;
 const DEPLOYMENTS: usize = 2;
 
+/// What an account has found out about a model, in log-odds, by its place in the catalogue.
+pub type Corrections<'a> = &'a dyn Fn(usize) -> f32;
+
+/// What there is to choose from, and what may be chosen.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    pub catalogue: &'a Catalogue,
+    pub allows: Allows<'a>,
+    pub health: HealthOf<'a>,
+    pub predictor: &'a Predictor,
+    pub corrections: Corrections<'a>,
+}
+
+/// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the
+/// cheaper, then to the name's place, so that a decision can be repeated.
+pub(super) fn order(one: &Kept, other: &Kept) -> Ordering {
+    other
+        .above_floor
+        .cmp(&one.above_floor)
+        .then(other.utility.total_cmp(&one.utility))
+        .then(one.cost.cmp(&other.cost))
+        .then(one.place.cmp(&other.place))
+}
+
 /// # Errors
 /// [`Kind::Unsupported`] when no model can do what is asked, [`Kind::Overloaded`] when those that
 /// can are all down.
 pub fn decide_auto(
-    dial: Dial,
+    wish: Wish,
     needs: &Needs,
-    features: &Features,
-    catalogue: &Catalogue,
-    allows: Allows<'_>,
-    health: HealthOf<'_>,
-    predictor: &dyn Predictor,
+    demand: &Demand,
+    choice: &Choice<'_>,
 ) -> Result<Decision, Error> {
-    let mut explanation = Explanation::new(dial, features.difficulty(), needs.input_tokens);
-    let mut ranked: Vec<(f64, &Arc<Model>, Kept)> = Vec::with_capacity(catalogue.models().len());
+    let Choice { catalogue, allows, health, predictor, corrections } = *choice;
+    let models = catalogue.models();
+    let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
+    let mut rejected = Vec::new();
     let mut down = false;
-    for model in catalogue.models() {
+    let dollar = wish.dial.quality_per_usd();
+    for (place, model) in models.iter().enumerate() {
         if model.mode != Mode::Chat {
             continue;
         }
         if let Some(reason) = unfit(model, needs, allows) {
-            explanation.rejected.push(Rejected { model: model.id.clone(), reason });
+            rejected.push((place, reason));
             continue;
         }
-        let Some(first) = model.deployments.iter().find(|deployment| health(deployment.id).passing)
-        else {
+        let passing = |one: &Arc<crate::catalogue::Deployment>| health(one.id).passing;
+        let Some(deployment) = model.deployments.iter().position(passing) else {
             down = true;
-            explanation.rejected.push(Rejected { model: model.id.clone(), reason: "down" });
+            rejected.push((place, "down"));
             continue;
         };
-        let prediction = predictor.predict(features, model);
-        let output = needs
+        let Some(first) = model.deployments.get(deployment) else { continue };
+        let prediction = predictor.predict(demand, place, model, corrections(place));
+        let output_tokens = needs
             .max_output_tokens
             .map_or(prediction.output_tokens, |most| prediction.output_tokens.min(most));
-        let cost = expected_cost(first, needs.input_tokens, output);
-        let utility = f64::from(prediction.quality) - dial.quality_per_usd() * cost.as_usd();
-        let kept = Kept {
-            model: model.id.clone(),
-            provider: (&*first.provider.id).into(),
-            tier: model.tier.as_str(),
-            quality: prediction.quality,
-            expected_cost_nano_usd: cost.0,
-            expected_output_tokens: output,
+        let cost = expected_cost(first, model.tier, needs.input_tokens, output_tokens);
+        if wish.max_cost.is_some_and(|most| cost > most) {
+            rejected.push((place, "dearer than allowed"));
+            continue;
+        }
+        let utility = f64::from(prediction.quality) - dollar * cost.as_usd();
+        let quality = prediction.quality;
+        kept.push(Kept {
+            place,
+            deployment,
+            quality,
+            cost,
+            output_tokens,
             utility,
-        };
-        ranked.push((utility, model, kept));
+            above_floor: true,
+        });
     }
-    // Equal utilities fall to the cheaper, then to the name, so that a decision can be repeated.
-    ranked.sort_by(|(a, _, one), (b, _, other)| {
-        b.total_cmp(a)
-            .then(one.expected_cost_nano_usd.cmp(&other.expected_cost_nano_usd))
-            .then_with(|| one.model.cmp(&other.model))
-    });
-    let steps: Vec<Step> = ranked
+    let best = kept.iter().map(|one| one.quality).fold(0.0, f32::max);
+    let floor = f64::from(best) * wish.dial.floor();
+    for one in &mut kept {
+        one.above_floor = f64::from(one.quality) >= floor;
+    }
+    // Only those that will be tried have to be in order.
+    if kept.len() > MODELS {
+        kept.select_nth_unstable_by(MODELS - 1, order);
+    }
+    let first = kept.len().min(MODELS);
+    if let Some(first) = kept.get_mut(..first) {
+        first.sort_by(order);
+    }
+    let steps: Vec<Step> = kept
         .iter()
         .take(MODELS)
-        .flat_map(|(_, model, _)| {
+        .filter_map(|one| models.get(one.place))
+        .flat_map(|model| {
             model
                 .deployments
                 .iter()
@@ -78,19 +117,36 @@ pub fn decide_auto(
         })
         .collect();
     if steps.is_empty() {
-        return Err(if down {
-            Error::new(
-                Kind::Overloaded,
-                "Every model that could answer is temporarily unavailable.",
-            )
-            .coded("no_model_available")
-        } else {
-            Error::new(Kind::Unsupported, "No available model can do what the request asks for.")
-                .coded("no_suitable_model")
-        });
+        return Err(nobody(&rejected, down));
     }
-    explanation.kept = ranked.into_iter().map(|(_, _, kept)| kept).collect();
+    let explanation = Explanation {
+        dial: wish.dial,
+        difficulty: demand.difficulty(),
+        novelty: demand.novelty(),
+        input_tokens: needs.input_tokens,
+        kept,
+        rejected,
+    };
     Ok(Decision { steps, explanation: Some(Box::new(explanation)) })
+}
+
+fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {
+    if down {
+        return Error::new(
+            Kind::Overloaded,
+            "Every model that could answer is temporarily unavailable.",
+        )
+        .coded("no_model_available");
+    }
+    if rejected.iter().any(|(_, reason)| *reason == "dearer than allowed") {
+        return Error::new(
+            Kind::Unsupported,
+            "No model that could answer is expected to cost as little as the request allows.",
+        )
+        .coded("max_cost_too_low");
+    }
+    Error::new(Kind::Unsupported, "No available model can do what the request asks for.")
+        .coded("no_suitable_model")
 }
 
 /// Why a model cannot be asked, if it cannot.
@@ -128,100 +184,4 @@ fn unfit(model: &Model, needs: &Needs, allows: Allows<'_>) -> Option<&'static st
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalogue::{Sources, Tier, builtin, load};
-    use crate::router::{Health, Heuristic};
-    use crate::wire::vocab::{Part, Request, Role, Turn};
-
-    fn catalogue() -> Catalogue {
-        let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
-        for file in &sources.files {
-            let id = file.id.clone().unwrap();
-            sources.keys.insert(id, secrecy::SecretString::from("k"));
-        }
-        load(sources).unwrap()
-    }
-
-    fn decide(dial: Dial, text: &str, needs: impl Fn(&mut Needs)) -> Result<Decision, Error> {
-        let request = Request {
-            turns: vec![Turn::new(Role::User, vec![Part::text(text)])],
-            ..Request::default()
-        };
-        let mut wanted = Needs::of(&request);
-        needs(&mut wanted);
-        decide_auto(
-            dial,
-            &wanted,
-            &Features::of(&request),
-            &catalogue(),
-            &|_| true,
-            &|_| Health { passing: true },
-            &Heuristic,
-        )
-    }
-
-    #[test]
-    fn a_dearer_dial_never_lowers_predicted_quality() {
-        for text in [
-            "Hello",
-            "Prove the theorem and explain why, step by step.",
-            "refactor this class: ```def f```",
-        ] {
-            let quality =
-                |dial| decide(dial, text, |_| {}).unwrap().explanation.unwrap().kept[0].quality;
-            assert!(quality(Dial::Cheap) <= quality(Dial::Balanced), "{text}");
-            assert!(quality(Dial::Balanced) <= quality(Dial::Best), "{text}");
-        }
-    }
-
-    #[test]
-    fn hard_requirements_are_never_broken() {
-        let decision = decide(Dial::Cheap, "Look", |needs| {
-            needs.capabilities.add(Capability::Vision);
-            needs.capabilities.add(Capability::Tools);
-            needs.input_tokens = 150_000;
-        })
-        .unwrap();
-        for step in &decision.steps {
-            assert!(step.model.capabilities.has(Capability::Vision));
-            assert!(step.model.capabilities.has(Capability::Tools));
-            assert!(step.model.context_tokens >= 150_000);
-        }
-    }
-
-    #[test]
-    fn the_same_facts_give_the_same_decision() {
-        let names = || -> Vec<Box<str>> {
-            decide(Dial::Balanced, "Compare two plans", |_| {})
-                .unwrap()
-                .steps
-                .iter()
-                .map(|step| step.model.id.clone())
-                .collect()
-        };
-        assert_eq!(names(), names());
-    }
-
-    #[test]
-    fn what_nobody_can_do_is_said_so() {
-        let error = decide(Dial::Best, "x", |needs| needs.input_tokens = 1 << 40).unwrap_err();
-        assert_eq!(error.kind, Kind::Unsupported);
-    }
-
-    #[test]
-    fn a_plan_without_a_tier_never_gets_it() {
-        let request = Request::default();
-        let decision = decide_auto(
-            Dial::Best,
-            &Needs::of(&request),
-            &Features::of(&request),
-            &catalogue(),
-            &|model| model.tier <= Tier::Budget,
-            &|_| Health { passing: true },
-            &Heuristic,
-        )
-        .unwrap();
-        assert!(decision.steps.iter().all(|step| step.model.tier <= Tier::Budget));
-    }
-}
+mod tests;

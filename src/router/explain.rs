@@ -1,82 +1,137 @@
 //! A decision as data, and as one line.
 
-use std::fmt;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::Dial;
+use super::{Dial, Step};
+use crate::base::money::Nanos;
+use crate::catalogue::Catalogue;
 
 /// A model that was considered and ranked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kept {
-    pub model: Box<str>,
-    pub provider: Box<str>,
-    pub tier: &'static str,
+    /// Its place in the catalogue.
+    pub place: usize,
+    /// Its deployment that would be asked first, in the model's order.
+    pub deployment: usize,
     /// Predicted probability of a good answer.
     pub quality: f32,
-    /// Expected cost in nano-USD.
-    pub expected_cost_nano_usd: i64,
-    pub expected_output_tokens: u64,
+    pub cost: Nanos,
+    pub output_tokens: u64,
     /// Quality minus the price of money: what the ranking goes by.
     pub utility: f64,
+    /// Of the quality that the dial insists on.
+    pub above_floor: bool,
 }
 
-/// A model that was not, and why.
+/// What was weighed. Names are looked up only when somebody asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    pub dial: Dial,
+    pub difficulty: f32,
+    pub novelty: f32,
+    pub input_tokens: u64,
+    /// The first few in order, the others as they stand in the catalogue.
+    pub kept: Vec<Kept>,
+    /// Places in the catalogue.
+    pub rejected: Vec<(usize, &'static str)>,
+}
+
+/// A candidate as the caller reads of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranked<'a> {
+    pub model: &'a str,
+    pub provider: &'a str,
+    pub tier: &'static str,
+    pub quality: f32,
+    pub expected_cost_nano_usd: i64,
+    pub expected_output_tokens: u64,
+    pub utility: f64,
+    pub verdict: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rejected {
-    pub model: Box<str>,
+pub struct Rejected<'a> {
+    pub model: &'a str,
     pub reason: &'static str,
 }
 
+/// The whole of it in words.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Explanation {
+pub struct Account<'a> {
     pub mode: &'static str,
-    pub router: &'static str,
+    pub dial: f64,
+    pub router: &'a str,
     pub difficulty: f32,
+    /// The share of what was read that the router had never seen in training.
+    pub novelty: f32,
     pub input_tokens: u64,
+    /// The least share of the best model's quality that was insisted on.
+    pub floor: f64,
     /// Best first.
-    pub kept: Vec<Kept>,
-    pub rejected: Vec<Rejected>,
+    pub kept: Vec<Ranked<'a>>,
+    pub rejected: Vec<Rejected<'a>>,
 }
 
 impl Explanation {
+    /// For a header: one line of visible ASCII. `first` is the step that comes first.
     #[must_use]
-    pub(super) fn new(dial: Dial, difficulty: f32, input_tokens: u64) -> Self {
-        Self {
-            mode: dial.as_str(),
-            router: "heuristic-1",
-            difficulty,
-            input_tokens,
-            kept: Vec::new(),
-            rejected: Vec::new(),
-        }
-    }
-
-    /// For a header: one line of visible ASCII.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let mut line = String::with_capacity(96);
-        if let Some(first) = self.kept.first() {
+    pub fn line(&self, first: &Step) -> String {
+        let mut line = String::with_capacity(112);
+        if let Some(kept) = self.kept.first() {
             // Writing to a String cannot fail.
             let _infallible = write!(
                 line,
                 "{} -> {} @ {}; quality {:.2}; cost ${:.6}; {} considered, {} rejected",
-                self.mode,
-                first.model,
-                first.provider,
-                first.quality,
-                crate::base::money::Nanos(first.expected_cost_nano_usd).as_usd(),
+                self.dial.name(),
+                first.model.id,
+                first.deployment.provider.id,
+                kept.quality,
+                kept.cost.as_usd(),
                 self.kept.len() + self.rejected.len(),
                 self.rejected.len(),
             );
         }
         line
     }
-}
 
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line())
+    /// Every candidate by name, best first.
+    #[must_use]
+    pub fn told<'a>(&self, catalogue: &'a Catalogue, router: &'a str) -> Account<'a> {
+        let models = catalogue.models();
+        let mut kept = self.kept.clone();
+        kept.sort_by(super::choose::order);
+        let mut verdicts =
+            std::iter::once("chosen").chain(std::iter::repeat("dearer for its quality"));
+        let ranked = kept.iter().filter_map(|one| {
+            let model = models.get(one.place)?;
+            let deployment = model.deployments.get(one.deployment)?;
+            let verdict = verdicts.next().unwrap_or_default();
+            Some(Ranked {
+                model: &model.id,
+                provider: &deployment.provider.id,
+                tier: model.tier.as_str(),
+                quality: one.quality,
+                expected_cost_nano_usd: one.cost.0,
+                expected_output_tokens: one.output_tokens,
+                utility: one.utility,
+                verdict: if one.above_floor { verdict } else { "below the floor of quality" },
+            })
+        });
+        let rejected = self.rejected.iter().filter_map(|(place, reason)| {
+            Some(Rejected { model: &models.get(*place)?.id, reason })
+        });
+        Account {
+            mode: self.dial.name(),
+            dial: self.dial.quality(),
+            router,
+            difficulty: self.difficulty,
+            novelty: self.novelty,
+            input_tokens: self.input_tokens,
+            floor: self.dial.floor(),
+            kept: ranked.collect(),
+            rejected: rejected.collect(),
+        }
     }
 }

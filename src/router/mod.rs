@@ -2,60 +2,24 @@
 //! it out, failovers included, is `upstream`'s job.
 
 mod choose;
+mod dial;
 mod explain;
-mod features;
 mod named;
+mod needs;
+pub mod neural;
 mod predict;
 
 use std::sync::Arc;
 
 use crate::base::money::Nanos;
-use crate::catalogue::{Deployment, DeploymentId, Model};
+use crate::catalogue::{Deployment, DeploymentId, Model, Tier};
 
-pub use choose::decide_auto;
-pub use explain::{Explanation, Kept, Rejected};
-pub use features::{Features, Needs};
+pub use choose::{Choice, Corrections, decide_auto};
+pub use dial::{Dial, Wish};
+pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
-pub use predict::{Heuristic, Prediction, Predictor};
-
-/// The dial of `auto`: how much quality a dollar must buy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dial {
-    Cheap,
-    Balanced,
-    Best,
-}
-
-impl Dial {
-    /// The variant a model name asks for, if it asks for `auto` at all.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        match name {
-            "auto" | "auto:balanced" => Some(Self::Balanced),
-            "auto:cheap" => Some(Self::Cheap),
-            "auto:best" => Some(Self::Best),
-            _ => None,
-        }
-    }
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cheap => "auto:cheap",
-            Self::Balanced => "auto:balanced",
-            Self::Best => "auto:best",
-        }
-    }
-
-    /// Quality that one dollar is worth.
-    pub(super) fn quality_per_usd(self) -> f64 {
-        match self {
-            Self::Cheap => 400.0,
-            Self::Balanced => 25.0,
-            Self::Best => 0.25,
-        }
-    }
-}
+pub use needs::Needs;
+pub use predict::{Demand, Prediction, Predictor};
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +49,40 @@ pub struct Decision {
     pub explanation: Option<Box<Explanation>>,
 }
 
-/// What a request is expected to cost at a deployment.
+impl Decision {
+    /// How `auto` chose, in one line.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        Some(self.explanation.as_deref()?.line(self.steps.first()?))
+    }
+}
+
+/// What a request is expected to cost at a deployment. Where the catalogue knows no price and the
+/// model is not of the free tier, its tier speaks for it: unknown is not free.
 #[must_use]
-fn expected_cost(deployment: &Deployment, input_tokens: u64, output_tokens: u64) -> Nanos {
+fn expected_cost(
+    deployment: &Deployment,
+    tier: Tier,
+    input_tokens: u64,
+    output_tokens: u64,
+) -> Nanos {
     let price = &deployment.price;
-    price.input.for_tokens(input_tokens).plus(price.output.for_tokens(output_tokens))
+    let (input, output) = if price.input.0 == 0 && price.output.0 == 0 {
+        usual_price(tier)
+    } else {
+        (price.input, price.output)
+    };
+    input.for_tokens(input_tokens).plus(output.for_tokens(output_tokens))
+}
+
+/// What a million tokens of a tier usually cost, read and written.
+fn usual_price(tier: Tier) -> (Nanos, Nanos) {
+    let usd = |input: i64, output: i64| (Nanos(input * 10_000_000), Nanos(output * 10_000_000));
+    match tier {
+        Tier::Free => usd(0, 0),
+        Tier::Budget => usd(20, 80),
+        Tier::Mid => usd(80, 320),
+        Tier::Premium => usd(300, 1_500),
+        Tier::Ultra => usd(1_000, 4_000),
+    }
 }

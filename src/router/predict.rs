@@ -1,8 +1,20 @@
-//! How good an answer each model is likely to give, and how long. The heuristic stands behind the
-//! interface that a trained model will use.
+//! How good an answer each model is likely to give, and how long.
 
-use super::Features;
-use crate::catalogue::{Capability, Model, Tier};
+use std::borrow::Cow;
+
+use super::neural::{Ability, FormatError, Prompt, View, Weights};
+use crate::catalogue::{Capability, Catalogue, Model};
+use crate::wire::vocab::{Body, Request, Role, Turn};
+
+/// What this build carries.
+static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-1/weights.bin");
+
+/// A last message shorter than this, in bytes, is read with the one before: "and in French?".
+const SHORT_BYTES: usize = 40;
+/// Log-odds that a model which cannot think first loses when it is asked to.
+const WITHOUT_THOUGHT: f32 = 1.0;
+/// What models that think first write, against what they say.
+const THOUGHT: f32 = 2.0;
 
 /// What is expected of a model on a prompt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,42 +24,160 @@ pub struct Prediction {
     pub output_tokens: u64,
 }
 
-pub trait Predictor: Send + Sync {
-    /// Deterministic: the same prompt and model give the same prediction.
-    fn predict(&self, features: &Features, model: &Model) -> Prediction;
+/// A trained router with the abilities of a catalogue's models. Deterministic: the same prompt and
+/// model give the same prediction.
+#[derive(Debug)]
+pub struct Predictor {
+    weights: Weights,
+    /// In the catalogue's order.
+    abilities: Vec<Ability>,
 }
 
-/// No training: a prompt has a difficulty, a tier has an ability, and a harder prompt tells the
-/// tiers further apart. The abilities are the tiers' rough order on public leaderboards, not
-/// measurements of any one model.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Heuristic;
+/// What a prompt demands, and whether thought was asked for.
+#[derive(Debug)]
+pub struct Demand {
+    view: View,
+    thought: bool,
+}
 
-impl Predictor for Heuristic {
-    fn predict(&self, features: &Features, model: &Model) -> Prediction {
-        let difficulty = features.difficulty();
-        let mut ability = match model.tier {
-            Tier::Free => 0.62,
-            Tier::Budget => 0.70,
-            Tier::Mid => 0.78,
-            Tier::Premium => 0.90,
-            Tier::Ultra => 0.96,
+impl Demand {
+    /// From 0, which any model answers, to 1, which few do.
+    #[must_use]
+    pub fn difficulty(&self) -> f32 {
+        1.0 - sigmoid(self.view.ease)
+    }
+
+    /// From 0, like what the router was trained on, to 1, like nothing it has seen.
+    #[must_use]
+    pub fn novelty(&self) -> f32 {
+        self.view.novelty
+    }
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The text of a turn: borrowed if it is one piece, as it mostly is.
+fn text(turn: &Turn) -> Cow<'_, str> {
+    let mut pieces = turn.parts.iter().filter_map(|part| match &part.body {
+        Body::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let first = pieces.next().unwrap_or_default();
+    match pieces.next() {
+        None => Cow::Borrowed(first),
+        Some(second) => {
+            let mut all = format!("{first}\n{second}");
+            for piece in pieces {
+                all.push('\n');
+                all.push_str(piece);
+            }
+            Cow::Owned(all)
+        }
+    }
+}
+
+/// What is asked: the last thing its user said, with the one before where that says little.
+fn question(request: &Request) -> Cow<'_, str> {
+    let mut said = request.turns.iter().rev().filter(|turn| turn.role == Role::User).map(text);
+    // Turns that only hand in what a tool said are no question.
+    let Some(last) = said.by_ref().find(|text| !text.is_empty()) else { return Cow::Borrowed("") };
+    if last.len() >= SHORT_BYTES {
+        return last;
+    }
+    match said.find(|text| !text.is_empty()) {
+        Some(before) => Cow::Owned(format!("{before}\n{last}")),
+        None => last,
+    }
+}
+
+impl Predictor {
+    #[must_use]
+    pub fn new(weights: Weights, catalogue: &Catalogue) -> Self {
+        let ability = |model: &Model| {
+            let reasons = model.capabilities.has(Capability::Reasoning);
+            weights.ability_in_tier(&model.id, model.tier as usize, reasons)
+        };
+        let abilities = catalogue.models().iter().map(|model| ability(model)).collect();
+        Self { weights, abilities }
+    }
+
+    /// The weights that this build carries.
+    ///
+    /// # Errors
+    /// Never, unless the build itself is broken: a test reads them.
+    pub fn builtin() -> Result<Weights, FormatError> {
+        Weights::from_bytes(BUILTIN)
+    }
+
+    /// What decisions are labelled with.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.weights.meta.id
+    }
+
+    #[must_use]
+    pub fn demand(&self, request: &Request) -> Demand {
+        let text = question(request);
+        let prompt = Prompt { text: &text, tools: request.tools.len() };
+        Demand { view: self.weights.view(prompt), thought: request.reasoning.is_some() }
+    }
+
+    /// What is expected of the model at `place` of the catalogue. `correction` is what an account
+    /// has found out about it, in log-odds.
+    #[must_use]
+    pub fn predict(
+        &self,
+        demand: &Demand,
+        place: usize,
+        model: &Model,
+        correction: f32,
+    ) -> Prediction {
+        let Some(ability) = self.abilities.get(place) else {
+            return Prediction { quality: 0.0, output_tokens: 0 };
         };
         let reasons = model.capabilities.has(Capability::Reasoning);
-        if reasons {
-            ability += 0.03;
+        let mut logit = self.weights.logit(&demand.view, ability) + correction;
+        if demand.thought && !reasons {
+            logit -= WITHOUT_THOUGHT;
         }
-        // A logistic curve around the point where ability meets difficulty: every model greets well,
-        // few prove theorems.
-        let quality = 1.0 / (1.0 + (-8.0 * (ability - 0.75 * difficulty - 0.10)).exp());
-        let spoken = 120.0 + 700.0 * difficulty;
-        let thought = if reasons { 400.0 * difficulty } else { 0.0 };
+        let spoken = (demand.view.length + ability.verbosity).exp().clamp(16.0, 4_096.0);
+        let written = if reasons { spoken * (1.0 + THOUGHT) } else { spoken };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "small and positive"
+            reason = "between 16 and 12,288"
         )]
-        let output_tokens = (spoken + thought) as u64;
-        Prediction { quality, output_tokens }
+        let output_tokens = written as u64;
+        Prediction { quality: sigmoid(logit), output_tokens }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vocab::Part;
+
+    fn said(texts: &[&str]) -> Request {
+        let turn = |text: &&str| Turn::new(Role::User, vec![Part::text(*text)]);
+        Request { turns: texts.iter().map(turn).collect(), ..Request::default() }
+    }
+
+    #[test]
+    fn a_short_question_is_read_with_the_one_before() {
+        let asked = said(&["Prove that there are infinitely many primes.", "and now?", ""]);
+        assert_eq!(question(&asked), "Prove that there are infinitely many primes.\nand now?");
+        let asked = said(&["Hello", "Explain how a gateway routes requests, in detail."]);
+        assert_eq!(question(&asked), "Explain how a gateway routes requests, in detail.");
+        assert_eq!(question(&Request::default()), "");
+    }
+
+    #[test]
+    fn a_greeting_is_easier_than_a_proof() {
+        let predictor = Predictor::new(Predictor::builtin().unwrap(), &Catalogue::default());
+        let easy = predictor.demand(&said(&["Hello, how are you?"])).difficulty();
+        let hard = predictor.demand(&said(&["Prove that for every prime $p$ the congruence $x^2 \\equiv -1 \\pmod p$ has a solution if and only if $p \\equiv 1 \\pmod 4$. Find the sum of all such $p < 10000$."])).difficulty();
+        assert!(easy < hard, "{easy} {hard}");
     }
 }

@@ -84,7 +84,10 @@ fn request(dialect: Dialect, bytes: &[u8]) {
         let _said = provider_side(protocol).encode_request(&request, &target);
     }
     let _needs = optimux::router::Needs::of(&request);
-    let _features = optimux::router::Features::of(&request);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let prompt = optimux::router::neural::Prompt::new(text);
+        let _counts = optimux::router::neural::read(prompt, &mut |_| {});
+    }
 }
 
 fn heading() -> Heading {

@@ -1,0 +1,200 @@
+//! `optimux router …`
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::say;
+use crate::boot::{self, Failure};
+use crate::config;
+use crate::learn::{
+    Data, Entry, Leave, Recipe, by_neighbours, by_price, entries, left_out, picture, predict,
+    table, train,
+};
+use crate::router::neural::Weights;
+use crate::router::{Choice, Dial, Health, Needs, Predictor, decide_auto};
+use crate::wire::vocab::{Part, Request, Role, Turn};
+
+#[derive(Debug, Subcommand)]
+pub enum Router {
+    /// Train a router from prompts with measured scores. The same rows and seed give the same file.
+    Train {
+        /// Newline-delimited JSON, gzip-compressed or not; a `models.json` beside it gives prices.
+        #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+        data: Vec<PathBuf>,
+        /// Where the weights go.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// What decisions are labelled with.
+        #[arg(long, default_value = "auto-1")]
+        id: String,
+    },
+    /// Judge a router on prompts with measured scores, beside simpler ways to choose.
+    Eval {
+        #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+        data: Vec<PathBuf>,
+        /// What `router train` wrote; what this build carries if not given.
+        #[arg(long, value_name = "FILE")]
+        weights: Option<PathBuf>,
+        /// Writes {"id": …, "quality": {model: 0..1}} for every row and every model of the data.
+        #[arg(long, value_name = "FILE")]
+        predictions: Option<PathBuf>,
+        /// Training rows, for the baseline of nearest neighbours.
+        #[arg(long, num_args = 1.., value_name = "FILE")]
+        known: Vec<PathBuf>,
+        /// Judges routers trained without what they are judged on, from the data alone.
+        #[arg(long)]
+        leave_out: Option<Left>,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A folder for a picture of each source.
+        #[arg(long, value_name = "FOLDER")]
+        pictures: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how `auto` would choose for a prompt, without asking anybody.
+    Explain {
+        prompt: String,
+        /// The dial, from 0 (cheap) to 1 (best).
+        #[arg(long, default_value_t = 0.5)]
+        quality: f64,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Left {
+    Domains,
+    Sources,
+}
+
+impl Router {
+    pub fn run(self, config: Option<&Path>) -> Result<(), Failure> {
+        match self {
+            Self::Train { data, out, seed, id } => {
+                let data = Data::read(&data)?;
+                let weights = train(&data, &Recipe::default(), &id, seed).to_bytes();
+                std::fs::write(&out, &weights)?;
+                say(&format!(
+                    "{}: {} prompts, {} models, {} bytes",
+                    out.display(),
+                    data.rows.len(),
+                    data.models.len(),
+                    weights.len()
+                ));
+                Ok(())
+            }
+            Self::Eval { data, weights, predictions, known, leave_out, seed, pictures, json } => {
+                let data = Data::read(&data)?;
+                let weights = match weights {
+                    Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
+                    None => Predictor::builtin()?,
+                };
+                let predicted = match leave_out {
+                    None => predict(&weights, &data),
+                    Some(Left::Domains) => {
+                        left_out(&data, Leave::Domains, &Recipe::default(), seed)
+                    }
+                    Some(Left::Sources) => {
+                        left_out(&data, Leave::Sources, &Recipe::default(), seed)
+                    }
+                };
+                if let Some(path) = predictions {
+                    write_predictions(&path, &data, &predicted)?;
+                }
+                let mut judged = entries(&data, &predicted, "router");
+                if let Some(folder) = pictures {
+                    std::fs::create_dir_all(&folder)?;
+                    for entry in judged.iter().filter(|entry| entry.domain.is_none()) {
+                        std::fs::write(
+                            folder.join(format!("{}.svg", entry.source)),
+                            picture(entry),
+                        )?;
+                    }
+                }
+                judged.extend(entries(&data, &by_price(&data), "price"));
+                if !known.is_empty() {
+                    let known = Data::read(&known)?;
+                    let near = by_neighbours(&weights, &known, &data);
+                    judged.extend(entries(&data, &near, "neighbours"));
+                }
+                let order = |entry: &Entry| (entry.source.clone(), entry.domain.clone());
+                judged.sort_by_key(order);
+                say(&if json { serde_json::to_string(&judged)? } else { table(&judged) });
+                Ok(())
+            }
+            Self::Explain { prompt, quality, json } => explain(config, prompt, quality, json),
+        }
+    }
+}
+
+fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::fs::File::create(path)?);
+    for (row, quality) in data.rows.iter().zip(predicted) {
+        let quality: BTreeMap<&String, &f64> = data.models.iter().zip(quality).collect();
+        writeln!(out, "{}", json!({"id": row.id, "quality": quality}))?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Result<(), Failure> {
+    let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
+    let config = config::read(config)?;
+    let mut catalogue = boot::catalogue(&config)?;
+    if catalogue.models().is_empty() {
+        // No provider has a key: as if all had one, as when the gateway simulates them.
+        catalogue = boot::simulated("http://localhost", &config)?;
+    }
+    let predictor = boot::predictor(&config.router, &catalogue)?;
+    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
+    let request = Request { turns, ..Request::default() };
+    let choice = Choice {
+        catalogue: &catalogue,
+        allows: &|_| true,
+        health: &|_| Health { passing: true },
+        predictor: &predictor,
+        corrections: &|_| 0.0,
+    };
+    let demand = predictor.demand(&request);
+    let decision = decide_auto(dial.into(), &Needs::of(&request), &demand, &choice)
+        .map_err(|error| error.to_string())?;
+    let explanation = decision.explanation.ok_or("a decision of auto explains itself")?;
+    let told = explanation.told(&catalogue, predictor.id());
+    if json {
+        say(&serde_json::to_string(&told)?);
+        return Ok(());
+    }
+    say(&format!(
+        "{} (dial {}): difficulty {:.2}, novelty {:.2}, some {} tokens, floor {:.0}% of the best",
+        told.router,
+        told.dial,
+        told.difficulty,
+        told.novelty,
+        told.input_tokens,
+        told.floor * 100.0
+    ));
+    for one in &told.kept {
+        say(&format!(
+            "{:32} {:14} {:8} quality {:.3}  ${:.6}  {} tokens  {}",
+            one.model,
+            one.provider,
+            one.tier,
+            one.quality,
+            crate::base::money::Nanos(one.expected_cost_nano_usd).as_usd(),
+            one.expected_output_tokens,
+            one.verdict
+        ));
+    }
+    for one in &told.rejected {
+        say(&format!("{:32} rejected: {}", one.model, one.reason));
+    }
+    Ok(())
+}

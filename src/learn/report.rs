@@ -1,0 +1,208 @@
+//! A router judged on rows: predictions, the measures of every source and domain, and what simpler
+//! ways of choosing come to on the same prompts.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::data::{Data, Row};
+use super::judge::{Measures, Pool, judge};
+use super::train::{Recipe, train};
+use crate::router::neural::{Ability, Prompt, Weights, dot};
+
+/// Prompts of a pool that are too few to say anything.
+const FEWEST: usize = 30;
+/// Neighbours that are asked, and the most rows that are searched for them.
+const NEIGHBOURS: usize = 20;
+const SEARCHED: usize = 20_000;
+
+/// What is predicted of every model on every row.
+pub type Predictions = Vec<Vec<f64>>;
+
+/// One pool, judged.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    pub source: String,
+    /// `None` for a source as a whole.
+    pub domain: Option<String>,
+    /// The router, or what it is held against.
+    pub by: &'static str,
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// What is left out of training when a router is judged by training it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Domains,
+    Sources,
+}
+
+fn abilities(weights: &Weights, data: &Data) -> Vec<Ability> {
+    let ability = |name: &String| {
+        let listed = data.prices.get(name);
+        let price = |of: fn(&super::Listed) -> Option<f64>| listed.and_then(of);
+        weights.ability(name, price(|one| one.price_in), price(|one| one.price_out))
+    };
+    data.models.iter().map(ability).collect()
+}
+
+/// What a router predicts of every model of the data on each row.
+#[must_use]
+pub fn predict(weights: &Weights, data: &Data) -> Predictions {
+    let abilities = abilities(weights, data);
+    let of = |row: &Row| {
+        let view = weights.view(Prompt::new(&row.prompt));
+        let chance = |ability| 1.0 / (1.0 + (-f64::from(weights.logit(&view, ability))).exp());
+        abilities.iter().map(chance).collect()
+    };
+    data.rows.iter().map(of).collect()
+}
+
+/// What is predicted by price alone: the dearer the better.
+#[must_use]
+pub fn by_price(data: &Data) -> Predictions {
+    let price = |name: &String| {
+        let listed = data.prices.get(name);
+        listed.and_then(|one| Some(one.price_in? + one.price_out?)).unwrap_or(0.0)
+    };
+    let quality: Vec<f64> =
+        data.models.iter().map(|name| (price(name).max(0.01).ln() + 5.0) / 12.0).collect();
+    data.rows.iter().map(|_| quality.clone()).collect()
+}
+
+/// What the most similar training prompts came to, model by model, and the model's mean where they
+/// say nothing of it.
+#[must_use]
+pub fn by_neighbours(weights: &Weights, known: &Data, data: &Data) -> Predictions {
+    let direction = |row: &Row| {
+        let mut words = weights.view(Prompt::new(&row.prompt)).embedding.to_vec();
+        let length = dot(&words, &words).sqrt().max(1e-6);
+        for one in &mut words {
+            *one /= length;
+        }
+        words
+    };
+    let step = known.rows.len().div_ceil(SEARCHED).max(1);
+    let searched: Vec<(Vec<f32>, &Row)> =
+        known.rows.iter().step_by(step).map(|row| (direction(row), row)).collect();
+    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for cell in known.rows.iter().flat_map(|row| &row.cells) {
+        let sum = sums.entry(&known.models[cell.model]).or_default();
+        sum.0 += f64::from(cell.score);
+        sum.1 += 1.0;
+    }
+    let mean = |name: &str| sums.get(name).map_or(0.5, |(sum, count)| sum / count);
+    let of = |row: &Row| {
+        let at = direction(row);
+        let mut near: Vec<(f32, &Row)> =
+            searched.iter().map(|(words, row)| (dot(&at, words), *row)).collect();
+        let nearest = NEIGHBOURS.min(near.len());
+        if nearest < near.len() {
+            near.select_nth_unstable_by(nearest, |one, other| other.0.total_cmp(&one.0));
+        }
+        near.truncate(nearest);
+        let of_model = |name: &String| {
+            // The mean weighs as much as two neighbours.
+            let (mut sum, mut count) = (2.0 * mean(name), 2.0);
+            for (_, row) in &near {
+                let said = row.cells.iter().find(|cell| known.models[cell.model] == *name);
+                if let Some(cell) = said {
+                    sum += f64::from(cell.score);
+                    count += 1.0;
+                }
+            }
+            sum / count
+        };
+        data.models.iter().map(of_model).collect()
+    };
+    data.rows.iter().map(of).collect()
+}
+
+/// Judges predictions by source and by domain.
+#[must_use]
+pub fn entries(data: &Data, predictions: &Predictions, by: &'static str) -> Vec<Entry> {
+    let mut pools: BTreeMap<(usize, Option<&str>), Vec<usize>> = BTreeMap::new();
+    for (place, row) in data.rows.iter().enumerate() {
+        pools.entry((row.source, None)).or_default().push(place);
+        pools.entry((row.source, Some(&row.domain))).or_default().push(place);
+    }
+    let domains = |source: usize| pools.keys().filter(|key| key.0 == source).count() - 1;
+    let mut entries = Vec::new();
+    for ((source, domain), places) in &pools {
+        // A source of one domain is that domain.
+        if places.len() < FEWEST || (domain.is_some() && domains(*source) < 2) {
+            continue;
+        }
+        let rows: Vec<(&Row, &[f64])> = places
+            .iter()
+            .map(|place| (&data.rows[*place], predictions[*place].as_slice()))
+            .collect();
+        if let Some(pool) = Pool::of(data, &rows) {
+            entries.push(Entry {
+                source: data.sources[*source].clone(),
+                domain: domain.map(str::to_owned),
+                by,
+                measures: judge(&pool),
+            });
+        }
+    }
+    entries
+}
+
+/// Predictions for every row by routers that were trained without its source, or without its domain
+/// and others: a fifth of the domains at a time. Whatever asks the same question is left out too.
+#[must_use]
+pub fn left_out(data: &Data, leave: Leave, recipe: &Recipe, seed: u64) -> Predictions {
+    let fold_of = |row: &Row| match leave {
+        Leave::Sources => row.source,
+        Leave::Domains => {
+            let hash = row
+                .domain
+                .bytes()
+                .fold(7_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+            hash % 5
+        }
+    };
+    let folds = data.rows.iter().map(fold_of).max().map_or(0, |last| last + 1);
+    let mut predictions: Predictions = vec![Vec::new(); data.rows.len()];
+    for fold in 0..folds {
+        let groups: HashSet<u64> =
+            data.rows.iter().filter(|row| fold_of(row) == fold).map(|row| row.group).collect();
+        let rest = data.only(|row| fold_of(row) != fold && !groups.contains(&row.group));
+        if rest.rows.is_empty() {
+            continue;
+        }
+        let weights = train(&rest, recipe, "left-out", seed);
+        let judged = predict(&weights, &data.only(|row| fold_of(row) == fold));
+        let places = data.rows.iter().zip(&mut predictions);
+        for ((_, place), one) in places.filter(|(row, _)| fold_of(row) == fold).zip(judged) {
+            *place = one;
+        }
+    }
+    predictions
+}
+
+/// For people: one line a pool.
+#[must_use]
+pub fn table(entries: &[Entry]) -> String {
+    let mut out = String::from(
+        "| pool | by | prompts | models | best | oracle | APGR | saved at 95/98/100% | mixed | above the line | ECE |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for Entry { source, domain, by, measures } in entries {
+        let pool =
+            domain.as_ref().map_or_else(|| source.clone(), |name| format!("{source}: {name}"));
+        let shares = |shares: [f64; 3]| shares.map(|one| format!("{:.0}", one * 100.0)).join("/");
+        let Measures { prompts, models, best, oracle, apgr, above, calibration, .. } = measures;
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(
+            out,
+            "| {pool} | {by} | {prompts} | {models} | {best:.3} | {oracle:.3} | {apgr:.3} | {} | {} | {above:+.4} | {calibration:.3} |",
+            shares(measures.savings),
+            shares(measures.mixed),
+        );
+    }
+    out
+}

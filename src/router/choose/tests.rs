@@ -1,0 +1,269 @@
+use super::*;
+use crate::catalogue::{Sources, Tier, builtin, load};
+use crate::router::{Dial, Health, Wish};
+use crate::wire::vocab::{Part, Request, Role, Turn};
+
+fn catalogue() -> Catalogue {
+    let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
+    for file in &sources.files {
+        let id = file.id.clone().unwrap();
+        sources.keys.insert(id, secrecy::SecretString::from("k"));
+    }
+    load(sources).unwrap()
+}
+
+struct House {
+    catalogue: Catalogue,
+    predictor: Predictor,
+}
+
+impl House {
+    fn new() -> Self {
+        let catalogue = catalogue();
+        let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
+        Self { catalogue, predictor }
+    }
+
+    fn choice(&self) -> Choice<'_> {
+        Choice {
+            catalogue: &self.catalogue,
+            allows: &|_| true,
+            health: &|_| Health { passing: true },
+            predictor: &self.predictor,
+            corrections: &|_| 0.0,
+        }
+    }
+
+    fn decide(&self, wish: impl Into<Wish>, text: &str) -> Decision {
+        self.decide_needing(wish, text, |_| {}).unwrap()
+    }
+
+    fn decide_needing(
+        &self,
+        wish: impl Into<Wish>,
+        text: &str,
+        needing: impl Fn(&mut Needs),
+    ) -> Result<Decision, Error> {
+        let request = asking(text);
+        let mut needs = Needs::of(&request);
+        needing(&mut needs);
+        decide_auto(wish.into(), &needs, &self.predictor.demand(&request), &self.choice())
+    }
+}
+
+fn asking(text: &str) -> Request {
+    Request { turns: vec![Turn::new(Role::User, vec![Part::text(text)])], ..Request::default() }
+}
+
+fn first(decision: &Decision) -> Kept {
+    decision.explanation.as_ref().unwrap().kept[0]
+}
+
+const PROMPTS: [&str; 8] = [
+    "Hello",
+    "Prove that there are infinitely many primes, step by step.",
+    "refactor this class: ```python\nclass A:\n    def f(self): pass\n```",
+    "Which of these is a mammal?\nA. trout\nB. bat\nC. crow\nD. newt\nAnswer:",
+    "A train leaves at 9:40 and arrives at 13:05 after a stop of 25 minutes. How long did it run?",
+    "Translate into French: the cat sits on the mat.",
+    "Write a haiku about rain.",
+    "目前最通用的楷书印刷体是什么？",
+];
+
+#[test]
+fn a_dearer_dial_never_lowers_predicted_quality() {
+    let house = House::new();
+    for text in PROMPTS {
+        let mut before = 0.0;
+        for at in 0..=50 {
+            let dial = Dial::new(f64::from(at) / 50.0).unwrap();
+            let quality = first(&house.decide(dial, text)).quality;
+            assert!(quality >= before, "{text} at {at}: {quality} < {before}");
+            before = quality;
+        }
+    }
+}
+
+#[test]
+fn a_price_rise_never_wins_a_model_requests() {
+    let house = House::new();
+    let wins = |house: &House, model: &str| {
+        let chosen = |text: &&&str| &*house.decide(Dial::BALANCED, text).steps[0].model.id == model;
+        PROMPTS.iter().filter(chosen).count()
+    };
+    let chosen: Vec<Box<str>> = PROMPTS
+        .iter()
+        .map(|text| house.decide(Dial::BALANCED, text).steps[0].model.id.clone())
+        .collect();
+    for model in chosen {
+        let mut before = wins(&house, &model);
+        for factor in [2.0, 5.0, 20.0] {
+            let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
+            for file in &mut sources.files {
+                let id = file.id.clone().unwrap();
+                sources.keys.insert(id, secrecy::SecretString::from("k"));
+                for one in file.deployments.iter_mut().filter(|one| *one.model == *model) {
+                    one.usd_per_million.input *= factor;
+                    one.usd_per_million.output *= factor;
+                }
+            }
+            let catalogue = load(sources).unwrap();
+            let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
+            let now = wins(&House { catalogue, predictor }, &model);
+            assert!(now <= before, "{model} at {factor} times its price");
+            before = now;
+        }
+    }
+}
+
+#[test]
+fn hard_requirements_are_never_broken() {
+    let house = House::new();
+    for dial in [Dial::CHEAP, Dial::BALANCED, Dial::BEST] {
+        let decision = house.decide_needing(dial, "Look", |needs| {
+            needs.capabilities.add(Capability::Vision);
+            needs.capabilities.add(Capability::Tools);
+            needs.input_tokens = 150_000;
+        });
+        for step in &decision.unwrap().steps {
+            assert!(step.model.capabilities.has(Capability::Vision));
+            assert!(step.model.capabilities.has(Capability::Tools));
+            assert!(step.model.context_tokens >= 150_000);
+        }
+    }
+}
+
+#[test]
+fn the_same_facts_give_the_same_decision() {
+    let (one, other) = (House::new(), House::new());
+    for text in PROMPTS {
+        let (one, other) = (one.decide(Dial::BALANCED, text), other.decide(Dial::BALANCED, text));
+        let names = |decision: &Decision| -> Vec<Box<str>> {
+            decision.steps.iter().map(|step| step.model.id.clone()).collect()
+        };
+        assert_eq!(names(&one), names(&other));
+        assert_eq!(first(&one), first(&other));
+    }
+}
+
+#[test]
+fn what_nobody_can_do_is_said_so() {
+    let house = House::new();
+    let error = house.decide_needing(Dial::BEST, "x", |needs| needs.input_tokens = 1 << 40);
+    assert_eq!(error.unwrap_err().kind, Kind::Unsupported);
+}
+
+#[test]
+fn no_more_is_spent_than_allowed() {
+    let house = House::new();
+    let free = first(&house.decide(Dial::BEST, PROMPTS[1])).cost;
+    let most = crate::base::money::Nanos(free.0 / 10);
+    let wish = Wish { dial: Dial::BEST, max_cost: Some(most) };
+    let decision = house.decide(wish, PROMPTS[1]);
+    let explanation = decision.explanation.unwrap();
+    assert!(explanation.kept.iter().all(|one| one.cost <= most));
+    assert!(explanation.rejected.iter().any(|(_, reason)| *reason == "dearer than allowed"));
+    let nothing = Wish { dial: Dial::BEST, max_cost: Some(crate::base::money::Nanos(0)) };
+    // But for models that an operator runs without a price.
+    let paid = |model: &Model| model.deployments.iter().all(|one| one.price.output.0 > 0);
+    let request = asking(PROMPTS[1]);
+    let choice = Choice { allows: &paid, ..house.choice() };
+    let told =
+        decide_auto(nothing, &Needs::of(&request), &house.predictor.demand(&request), &choice);
+    assert!(told.is_err_and(|error| error.code.as_deref() == Some("max_cost_too_low")));
+}
+
+#[test]
+fn the_floor_of_quality_is_kept() {
+    let house = House::new();
+    for text in PROMPTS {
+        for dial in [Dial::CHEAP, Dial::BALANCED, Dial::BEST] {
+            let decision = house.decide(dial, text);
+            let kept = &decision.explanation.as_ref().unwrap().kept;
+            let best = kept.iter().map(|one| one.quality).fold(0.0, f32::max);
+            assert!(f64::from(kept[0].quality) >= f64::from(best) * dial.floor());
+        }
+    }
+}
+
+#[test]
+fn a_plan_without_a_tier_never_gets_it() {
+    let house = House::new();
+    let request = asking(PROMPTS[1]);
+    let choice = Choice { allows: &|model| model.tier <= Tier::Budget, ..house.choice() };
+    let demand = house.predictor.demand(&request);
+    let decision = decide_auto(Dial::BEST.into(), &Needs::of(&request), &demand, &choice).unwrap();
+    assert!(decision.steps.iter().all(|step| step.model.tier <= Tier::Budget));
+}
+
+#[test]
+fn what_an_account_found_out_moves_its_choice() {
+    let house = House::new();
+    let request = asking(PROMPTS[1]);
+    let demand = house.predictor.demand(&request);
+    let needs = Needs::of(&request);
+    let before = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
+    let place = first(&before).place;
+    let choice =
+        Choice { corrections: &|one| if one == place { -3.0 } else { 0.0 }, ..house.choice() };
+    let after = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
+    assert_ne!(first(&after).place, place);
+}
+
+/// Case, spaces and punctuation at the ends say nothing of how hard a question is.
+#[test]
+fn another_spelling_seldom_changes_the_decision() {
+    let house = House::new();
+    let words = ["river", "budget", "theorem", "python", "garden", "contract", "protein", "orbit"];
+    let asks = [
+        "Explain {} to a child.",
+        "What are the main risks of {} today, and how would you weigh them?",
+        "Write a function about {} and prove that it terminates.",
+        "Summarise what is known about {}.",
+        "Which {} is larger? Compute it step by step: 17 * 23 + 4.",
+    ];
+    let (mut all, mut changed) = (0, 0);
+    for ask in asks {
+        for word in words {
+            let text = ask.replace("{}", word);
+            let chosen = |text: &str| house.decide(Dial::BALANCED, text).steps[0].model.id.clone();
+            let plain = chosen(&text);
+            for other in [
+                format!("  {text}\n"),
+                text.replace(' ', "  "),
+                text.to_uppercase().to_lowercase(),
+                format!("{text} Thanks!"),
+                format!("Please: {text}"),
+            ] {
+                all += 1;
+                if chosen(&other) != plain {
+                    eprintln!("{other:?}: {} not {plain}", chosen(&other));
+                }
+                changed += usize::from(chosen(&other) != plain);
+            }
+        }
+    }
+    assert!(changed * 20 < all, "{changed} of {all}");
+}
+
+/// Padding can make a prompt look harder, but what that may cost is bounded: `auto:cheap` and
+/// `auto` stay far from the dearest model.
+#[test]
+fn padding_cannot_force_the_dearest_model() {
+    let house = House::new();
+    let dearest = |decision: &Decision| {
+        let kept = &decision.explanation.as_ref().unwrap().kept;
+        (kept[0].cost, kept.iter().map(|one| one.cost).max().unwrap())
+    };
+    for pad in
+        ["prove theorem ", "∀ε>0 ∃δ ", "$$\\frac{1}{2}$$ ", "def f(x): ", "professional law "]
+    {
+        for times in [1, 10, 100, 1000] {
+            let text = format!("{}{}", PROMPTS[0], pad.repeat(times));
+            for dial in [Dial::CHEAP, Dial::BALANCED] {
+                let (cost, most) = dearest(&house.decide(dial, &text));
+                assert!(cost.0 * 4 < most.0, "{pad} x {times}: {cost:?} of {most:?}");
+            }
+        }
+    }
+}

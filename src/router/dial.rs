@@ -1,0 +1,91 @@
+//! What the caller of `auto` wishes: how much quality is worth, and what it may cost at most.
+
+use crate::base::money::Nanos;
+
+/// The dial of `auto`, from 0, as cheap as can be, to 1, as good as can be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dial(f64);
+
+impl Dial {
+    pub const CHEAP: Self = Self(0.125);
+    pub const BALANCED: Self = Self(0.5);
+    pub const BEST: Self = Self(1.0);
+
+    /// `None` outside 0 to 1.
+    #[must_use]
+    pub fn new(quality: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&quality).then_some(Self(quality))
+    }
+
+    /// The variant a model name asks for, if it asks for `auto` at all.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "auto" | "auto:balanced" => Some(Self::BALANCED),
+            "auto:cheap" => Some(Self::CHEAP),
+            "auto:best" => Some(Self::BEST),
+            _ => None,
+        }
+    }
+
+    /// As decisions name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CHEAP => "auto:cheap",
+            Self::BALANCED => "auto:balanced",
+            Self::BEST => "auto:best",
+            _ => "auto",
+        }
+    }
+
+    #[must_use]
+    pub fn quality(self) -> f64 {
+        self.0
+    }
+
+    /// Quality that one dollar is worth: 1000 at 0, 63 in the middle, a quarter at 1. In the middle a
+    /// call may cost a cent more if it makes a good answer likelier by 0.63.
+    #[must_use]
+    pub fn quality_per_usd(self) -> f64 {
+        let power = if self.0 < 0.5 { 3.0 - 2.4 * self.0 } else { 4.2 - 4.8 * self.0 };
+        10_f64.powf(power)
+    }
+
+    /// The share of the best model's expected quality that is not gone below, whatever it costs.
+    #[must_use]
+    pub fn floor(self) -> f64 {
+        0.6 + 0.38 * self.0
+    }
+}
+
+/// A dial with a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wish {
+    pub dial: Dial,
+    /// No model that is expected to cost more is asked.
+    pub max_cost: Option<Nanos>,
+}
+
+impl From<Dial> for Wish {
+    fn from(dial: Dial) -> Self {
+        Self { dial, max_cost: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quality_is_worth_more_the_higher_the_dial() {
+        let dials: Vec<Dial> =
+            (0..=100).filter_map(|at| Dial::new(f64::from(at) / 100.0)).collect();
+        for pair in dials.windows(2) {
+            assert!(pair[0].quality_per_usd() > pair[1].quality_per_usd());
+            assert!(pair[0].floor() < pair[1].floor());
+        }
+        assert!((Dial::BALANCED.quality_per_usd() - 63.1).abs() < 0.1);
+        assert_eq!((Dial::new(1.01), Dial::new(f64::NAN)), (None, None));
+    }
+}

@@ -1,0 +1,18 @@
+//! The trained router: from a prompt to the chance of a good answer from every model, in
+//! microseconds and without a network.
+//!
+//! Hashed words are added up to a short vector; small networks turn it into what the prompt demands
+//! (its difficulty and a few directions of skill); a model has abilities, and meets the demands or
+//! does not: item response theory with a learned item side. Trained in [`crate::learn`].
+
+mod abilities;
+mod format;
+mod names;
+mod net;
+mod text;
+
+pub use format::{FormatError, Meta, ModelMeta};
+pub use names::{CLUES, clues, family};
+pub use net::{Ability, Net, Shape, View, Weights};
+pub(crate) use net::{dot, softmax, spot};
+pub use text::{BUCKETS, COUNTS, PAIRS, Prompt, Trace, read};
