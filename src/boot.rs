@@ -20,6 +20,7 @@ use crate::catalogue::{
 };
 use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
+use crate::gateway::feedback::Tastes;
 use crate::gateway::responses::Runs;
 use crate::gateway::{App, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
@@ -292,6 +293,7 @@ pub async fn serve(
         baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
         predictor,
+        tastes: Tastes::default(),
         metrics: Metrics::new()?,
         clock,
         limits,

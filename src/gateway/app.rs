@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::feedback::Tastes;
 use super::responses::Runs;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::{Clock, Dice};
@@ -37,6 +38,8 @@ pub struct Shared {
     pub store: Store,
     pub health: Arc<HealthBoard>,
     pub predictor: Arc<Predictor>,
+    /// What accounts said of answers.
+    pub tastes: Tastes,
     pub metrics: Metrics,
     pub clock: Clock,
     pub limits: Limits,

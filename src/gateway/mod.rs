@@ -7,6 +7,7 @@ mod converse;
 mod count;
 mod draw;
 mod embed;
+pub mod feedback;
 mod models;
 pub mod replay;
 pub mod responses;
@@ -128,18 +129,24 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
     inbound.strict = arrival.asked.strict || app.shared.strict;
-    let decision = decide(app, caller, &inbound, &arrival.asked)?;
+    let decision = decide(app, caller, &inbound, &arrival.asked).await?;
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     charge::deliver(app, &decision, &inbound, &arrival.id, hold).await
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
-fn decide(app: &App, caller: &Caller, inbound: &Inbound, asked: &Asked) -> Result<Decision, Error> {
+async fn decide(
+    app: &App,
+    caller: &Caller,
+    inbound: &Inbound,
+    asked: &Asked,
+) -> Result<Decision, Error> {
     let shared = &app.shared;
     let Some(dial) = Dial::of(&inbound.head.model) else {
         return named(app, caller, &inbound.head.model, Mode::Chat);
     };
+    let found_out = feedback::corrections(app, &caller.account).await;
     let now = Instant::now();
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
@@ -148,7 +155,7 @@ fn decide(app: &App, caller: &Caller, inbound: &Inbound, asked: &Asked) -> Resul
         allows: &|model| caller.may_use(model),
         health: &|id| Health { passing: shared.health.is_passing(id, now) },
         predictor: &shared.predictor,
-        corrections: &|_| 0.0,
+        corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
     };
     let demand = shared.predictor.demand(request);
     router::decide_auto(wish, &Needs::of(request), &demand, &choice)

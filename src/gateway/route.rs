@@ -37,14 +37,14 @@ pub struct Route<'a> {
 ///
 /// # Errors
 /// As the call itself would answer.
-pub fn explain<'a>(
+pub async fn explain<'a>(
     app: &'a App,
     caller: &Caller,
     body: Bytes,
     asked: &Asked,
 ) -> Result<Route<'a>, Error> {
     let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
-    let decision = decide(app, caller, &inbound, asked)?;
+    let decision = decide(app, caller, &inbound, asked).await?;
     let plan: Vec<Planned> = decision
         .steps
         .iter()

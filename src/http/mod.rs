@@ -55,6 +55,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/messages/count_tokens"), web::post().to(anthropic::count_tokens))
             // Called by our own customers.
             .route(&at("/route"), web::post().to(openai::route))
+            .route(&at("/feedback"), web::post().to(openai::feedback))
             .route(&at("/usage"), web::get().to(usage::report))
             .route(&at("/requests/{id}"), web::get().to(usage::request))
             // Called by billing dashboards.

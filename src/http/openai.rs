@@ -13,6 +13,9 @@ use crate::wire::embeddings::Form;
 use crate::wire::model_only;
 use crate::wire::vocab::Dialect;
 
+/// An opinion is short.
+const FEEDBACK_BYTES: usize = 64 << 10;
+
 const SURFACE: Dialect = Dialect::OpenAiChat;
 
 /// `POST /v1/chat/completions`
@@ -80,7 +83,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let explaining = async {
         let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        gateway::explain(&app, &caller, body, &arrival::asked(&request)?)
+        gateway::explain(&app, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;
     let response = match outcome {
@@ -88,6 +91,26 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
     };
     respond::count(&app, "route", &response);
+    response
+}
+
+/// `POST /v1/feedback`
+pub async fn feedback(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let id = RequestId::fresh();
+    let noting = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let body = arrival::body(&request, payload, FEEDBACK_BYTES).await?;
+        let said = serde_json::from_slice(&body).map_err(|why| {
+            Error::new(Kind::Malformed, format!("The body cannot be read: {why}."))
+        })?;
+        gateway::feedback::note(&app, &caller, said).await
+    };
+    let outcome: Result<_, Error> = noting.await;
+    let response = match outcome {
+        Ok(noted) => HttpResponse::Ok().json(noted),
+        Err(error) => respond::refused(&id, SURFACE, &error, 0),
+    };
+    respond::count(&app, "feedback", &response);
     response
 }
 

@@ -2,6 +2,7 @@
 //! it out, failovers included, is `upstream`'s job.
 
 mod choose;
+mod corrections;
 mod dial;
 mod explain;
 mod named;
@@ -15,6 +16,7 @@ use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, DeploymentId, Model, Tier};
 
 pub use choose::{Choice, Corrections, decide_auto};
+pub use corrections::correction;
 pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;

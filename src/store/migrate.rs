@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "responses", include_str!("../../migrations/0002_responses.sql")),
     (3, "pictures", include_str!("../../migrations/0003_pictures.sql")),
     (4, "ledger", include_str!("../../migrations/0004_ledger.sql")),
+    (5, "feedback", include_str!("../../migrations/0005_feedback.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

@@ -20,5 +20,6 @@ mod realtime;
 mod recordings;
 mod requests;
 mod responses;
+mod routing;
 mod servers;
 mod vectors;

@@ -1,0 +1,199 @@
+//! `auto`, from outside: its dial, its limits, what accounts say of answers, and the commands that
+//! train and judge what it chooses by.
+
+use serde_json::{Value, json};
+
+use crate::house::{Gateway, KEY, client, eventually, send};
+
+fn asked(gateway: &Gateway, path: &str, headers: &[(&str, &str)], text: &str) -> (u16, Value) {
+    let mut request = client().post(format!("{}{path}", gateway.base)).bearer_auth(KEY).body(
+        json!({"model": "auto", "messages": [{"role": "user", "content": text}]}).to_string(),
+    );
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let reply = send(request);
+    (reply.status, reply.json())
+}
+
+const HARD: &str =
+    "Prove that every finite integral domain is a field, and find all such rings of order $p^2$.";
+
+#[test]
+fn the_dial_turns_and_the_limit_holds() {
+    let gateway = Gateway::start("");
+    let route = |headers: &[(&str, &str)]| asked(&gateway, "/v1/route", headers, HARD);
+    let mut before = (0.0, 0.0);
+    for dial in ["0", "0.3", "0.6", "1"] {
+        let (status, told) = route(&[("x-optimux-quality", dial)]);
+        assert_eq!(status, 200, "{told}");
+        let first = &told["explanation"]["kept"][0];
+        let now =
+            (first["quality"].as_f64().unwrap(), told["explanation"]["floor"].as_f64().unwrap());
+        assert!(now.0 >= before.0 && now.1 > before.1, "{dial}: {now:?} after {before:?}");
+        assert_eq!(first["verdict"], "chosen");
+        before = now;
+    }
+    let (_, told) = route(&[("x-optimux-quality", "1"), ("x-optimux-max-cost-usd", "0.0005")]);
+    let explanation = &told["explanation"];
+    for kept in explanation["kept"].as_array().unwrap() {
+        assert!(kept["expected_cost_nano_usd"].as_i64().unwrap() <= 500_000, "{kept}");
+    }
+    let rejected = explanation["rejected"].as_array().unwrap();
+    assert!(rejected.iter().any(|one| one["reason"] == "dearer than allowed"));
+    assert_eq!(explanation["router"], "auto-1");
+    for (name, value) in [
+        ("x-optimux-quality", "1.5"),
+        ("x-optimux-quality", "good"),
+        ("x-optimux-max-cost-usd", "-1"),
+        ("x-optimux-max-cost-usd", "NaN"),
+    ] {
+        let (status, error) = asked(&gateway, "/v1/chat/completions", &[(name, value)], "Hi");
+        assert_eq!((status, &error["error"]["param"]), (400, &json!(name)), "{error}");
+    }
+}
+
+#[test]
+fn feedback_moves_an_account_and_nobody_else() {
+    let gateway = Gateway::start("");
+    let (_, key) = gateway.account("other", "enterprise", &json!({}));
+    let route = |key: &str| {
+        let body = json!({"model": "auto", "messages": [{"role": "user", "content": HARD}]});
+        gateway.post("/v1/route", key, body.to_string()).json()
+    };
+    let chosen = route(&key)["model"].as_str().unwrap().to_owned();
+    let say = |key: &str, said: Value| gateway.post("/v1/feedback", key, said.to_string());
+    let mut correction = 0.0;
+    for _ in 0..60 {
+        let reply = say(&key, json!({"model": chosen, "score": 0.0}));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let now = reply.json()["corrections"][0]["correction"].as_f64().unwrap();
+        // Down, by little each time, and never far.
+        assert!(now <= correction && correction - now < 0.2 && now >= -0.81, "{now}");
+        correction = now;
+    }
+    assert!(correction < -0.7);
+    assert_ne!(route(&key)["model"], json!(chosen), "what is found bad is chosen less");
+    assert_eq!(route(KEY)["model"], json!(chosen), "nobody else is moved");
+
+    // By request: what auto promised is what an answer is measured against; said twice, it counts once.
+    let reply = gateway.post(
+        "/v1/chat/completions",
+        KEY,
+        json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}).to_string(),
+    );
+    let id = reply.header("x-request-id").to_owned();
+    eventually("the request is in the books", || {
+        gateway.get(&format!("/v1/requests/{id}"), KEY).status == 200
+    });
+    let once = say(KEY, json!({"request_id": id, "score": 1.0})).json();
+    let twice = say(KEY, json!({"request_id": id, "score": 1.0})).json();
+    assert_eq!(once, twice);
+    assert_eq!(once["corrections"][0]["model"], reply.header("x-optimux-model"));
+    assert_eq!(say(&key, json!({"request_id": id, "score": 1.0})).status, 404);
+    let pair = say(KEY, json!({"better": "gpt-4o-mini", "worse": "gpt-4o"})).json();
+    let of = |at: usize| pair["corrections"][at]["correction"].as_f64().unwrap();
+    assert!(of(0) > 0.0 && of(1) < 0.0, "{pair}");
+    for wrong in [
+        json!({}),
+        json!({"score": 0.5}),
+        json!({"model": "gpt-4o", "score": 2}),
+        json!({"better": "gpt-4o", "worse": "gpt-4o"}),
+        json!({"better": "gpt-4o"}),
+        json!({"model": "gpt-4o", "score": 0.5, "extra": 1}),
+    ] {
+        assert_eq!(say(KEY, wrong.clone()).status, 400, "{wrong}");
+    }
+    assert_eq!(say(KEY, json!({"model": "no-such-model", "score": 0.5})).status, 404);
+}
+
+/// Rows of two models: the small one answers short questions, the large one all.
+fn rows() -> String {
+    let mut lines = String::new();
+    for number in 0..300 {
+        let hard = number % 2 == 0;
+        let prompt = if hard {
+            format!("Prove theorem {number} about rings, step by step, with every lemma.")
+        } else {
+            format!("Say hello to person {number}.")
+        };
+        let row = json!({
+            "id": format!("row-{number}"), "source": "made", "domain": if hard { "proofs" } else { "talk" },
+            "prompt": prompt,
+            "scores": {"small-1b": if hard { 0.0 } else { 1.0 }, "large-70b": 1.0},
+            "tokens_out": {"small-1b": 20, "large-70b": 300},
+        });
+        lines.push_str(&row.to_string());
+        lines.push('\n');
+    }
+    lines
+}
+
+#[test]
+fn a_router_is_trained_judged_and_used() {
+    let gateway = Gateway::start("");
+    let folder = &gateway.folder;
+    std::fs::write(folder.join("rows.jsonl"), rows()).unwrap();
+    let prices = json!({
+        "small-1b": {"price_in": 0.1, "price_out": 0.1, "tier": "free"},
+        "large-70b": {"price_in": 1.0, "price_out": 1.0, "tier": "mid"},
+    });
+    std::fs::write(folder.join("models.json"), prices.to_string()).unwrap();
+    for out in ["one.bin", "two.bin"] {
+        gateway.command(&[
+            "router",
+            "train",
+            "--data",
+            "rows.jsonl",
+            "--out",
+            out,
+            "--id",
+            "made-1",
+            "--seed",
+            "7",
+        ]);
+    }
+    let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert!(bytes("one.bin") == bytes("two.bin"), "the same seed gives the same bytes");
+    let judged = gateway.command(&[
+        "router",
+        "eval",
+        "--data",
+        "rows.jsonl",
+        "--weights",
+        "one.bin",
+        "--predictions",
+        "out.jsonl",
+        "--known",
+        "rows.jsonl",
+        "--pictures",
+        "pictures",
+        "--json",
+    ]);
+    let judged: Vec<Value> = serde_json::from_str(&judged).unwrap();
+    let of =
+        |by: &str| judged.iter().find(|one| one["by"] == by && one["domain"].is_null()).unwrap();
+    assert!(of("router")["apgr"].as_f64().unwrap() > 0.7, "{}", of("router"));
+    assert!((of("price")["apgr"].as_f64().unwrap() - 0.5).abs() < 0.2);
+    assert!(of("neighbours")["apgr"].as_f64().unwrap() > 0.6);
+    let predictions = String::from_utf8(bytes("out.jsonl")).unwrap();
+    assert_eq!(predictions.lines().count(), 300);
+    for line in predictions.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let quality = |model: &str| line["quality"][model].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&quality("small-1b")) && quality("large-70b") <= 1.0);
+    }
+    let picture = std::fs::read_to_string(folder.join("pictures/made.svg")).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.contains("polyline"));
+
+    // A gateway chooses by it when told to, and does not start on what is no router.
+    let weights = folder.join("one.bin");
+    let config = format!("[router]\nweights = {:?}\n", weights.display().to_string());
+    let other = Gateway::start(&config);
+    let told = asked(&other, "/v1/route", &[], "Hello").1;
+    assert_eq!(told["explanation"]["router"], "made-1");
+    let told = gateway.command(&["router", "explain", "Hello", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["router"], "auto-1");
+    assert_eq!(told["kept"][0]["verdict"], "chosen");
+}
