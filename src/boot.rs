@@ -22,7 +22,7 @@ use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
 use crate::gateway::feedback::Tastes;
 use crate::gateway::responses::Runs;
-use crate::gateway::{App, Sessions, Shared};
+use crate::gateway::{Affinity, App, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::router::Predictor;
 use crate::router::neural::Weights;
@@ -294,6 +294,7 @@ pub async fn serve(
         store: store.clone(),
         predictor,
         tastes: Tastes::default(),
+        affinity: Affinity::default(),
         metrics: Metrics::new()?,
         clock,
         limits,

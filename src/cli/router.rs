@@ -162,6 +162,7 @@ fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Res
         health: &|_| Health { passing: true },
         predictor: &predictor,
         corrections: &|_| 0.0,
+        before: None,
     };
     let demand = predictor.demand(&request);
     let decision = decide_auto(dial.into(), &Needs::of(&request), &demand, &choice)

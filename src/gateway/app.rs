@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Affinity;
 use super::feedback::Tastes;
 use super::responses::Runs;
 use crate::admit::{Identities, Plans};
@@ -40,6 +41,8 @@ pub struct Shared {
     pub predictor: Arc<Predictor>,
     /// What accounts said of answers.
     pub tastes: Tastes,
+    /// Where conversations were answered.
+    pub affinity: Affinity,
     pub metrics: Metrics,
     pub clock: Clock,
     pub limits: Limits,

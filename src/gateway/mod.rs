@@ -1,5 +1,6 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
+mod affinity;
 mod app;
 mod charge;
 pub mod conversations;
@@ -17,6 +18,7 @@ pub mod usage;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -33,6 +35,9 @@ use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish};
 use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, PathTarget};
 
+use affinity::Thread;
+
+pub use affinity::Affinity;
 pub use app::{App, Sessions, Shared};
 use charge::Intent;
 pub use converse::{Meter, converse, overhear};
@@ -56,7 +61,7 @@ pub struct Arrival {
 }
 
 /// What the headers of a request ask for, beside its body.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Asked {
     /// What a provider cannot be told is refused, not dropped.
     pub strict: bool,
@@ -64,6 +69,8 @@ pub struct Asked {
     pub dial: Option<Dial>,
     /// What `auto` may spend on the request.
     pub max_cost: Option<Nanos>,
+    /// A name for requests that `auto` should leave with one model.
+    pub session: Option<String>,
 }
 
 impl Arrival {
@@ -132,7 +139,27 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
     let decision = decide(app, caller, &inbound, &arrival.asked).await?;
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
-    charge::deliver(app, &decision, &inbound, &arrival.id, hold).await
+    let answered = charge::deliver(app, &decision, &inbound, &arrival.id, hold).await?;
+    if let Some(explanation) = &decision.explanation
+        && let Some(thread) = thread(app, caller, &inbound, &arrival.asked)?
+    {
+        let mut models = app.shared.catalogue.models().iter();
+        if let Some(place) = models.position(|model| Arc::ptr_eq(model, &answered.step.model)) {
+            app.shared.affinity.answered(thread, place, explanation.input_tokens);
+        }
+    }
+    Ok(answered)
+}
+
+/// The conversation that a request goes on with, as far as can be told.
+fn thread(
+    app: &App,
+    caller: &Caller,
+    inbound: &Inbound,
+    asked: &Asked,
+) -> Result<Option<Thread>, Error> {
+    let request = inbound.request()?;
+    Ok(app.shared.affinity.thread(&caller.account, asked.session.as_deref(), request))
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
@@ -156,6 +183,8 @@ async fn decide(
         health: &|id| Health { passing: shared.health.is_passing(id, now) },
         predictor: &shared.predictor,
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
+        before: thread(app, caller, inbound, asked)?
+            .and_then(|thread| shared.affinity.before(thread)),
     };
     let demand = shared.predictor.demand(request);
     router::decide_auto(wish, &Needs::of(request), &demand, &choice)

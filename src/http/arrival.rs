@@ -16,6 +16,9 @@ use crate::router::Dial;
 /// A body that trickles in is given up after this.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
+/// More of a session's name is not looked at.
+const SESSION_CHARACTERS: usize = 200;
+
 /// The name under which a request may come again.
 #[must_use]
 pub fn idempotency(request: &HttpRequest) -> Option<&str> {
@@ -75,6 +78,10 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
         max_cost: number("x-optimux-max-cost-usd", "an amount of US dollars")?
             .map(price)
             .transpose()?,
+        session: header("x-optimux-session")
+            .and_then(|value| value.to_str().ok())
+            .filter(|name| !name.is_empty())
+            .map(|name| name.chars().take(SESSION_CHARACTERS).collect()),
     })
 }
 

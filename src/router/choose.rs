@@ -12,8 +12,22 @@ use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model};
 const MODELS: usize = 4;
 const DEPLOYMENTS: usize = 2;
 
+/// No provider caches a shorter prompt.
+const CACHED_TOKENS: u64 = 1_024;
+
 /// What an account has found out about a model, in log-odds, by its place in the catalogue.
 pub type Corrections<'a> = &'a dyn Fn(usize) -> f32;
+
+/// Where this conversation was answered before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// The model's place in the catalogue.
+    pub place: usize,
+    /// Tokens of the prompt that its provider has likely kept.
+    pub prefix_tokens: u64,
+    /// The caller wishes to stay with it while it will do.
+    pub stays: bool,
+}
 
 /// What there is to choose from, and what may be chosen.
 #[derive(Clone, Copy)]
@@ -23,6 +37,7 @@ pub struct Choice<'a> {
     pub health: HealthOf<'a>,
     pub predictor: &'a Predictor,
     pub corrections: Corrections<'a>,
+    pub before: Option<Before>,
 }
 
 /// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the
@@ -31,6 +46,7 @@ pub(super) fn order(one: &Kept, other: &Kept) -> Ordering {
     other
         .above_floor
         .cmp(&one.above_floor)
+        .then(other.stays.cmp(&one.stays))
         .then(other.utility.total_cmp(&one.utility))
         .then(one.cost.cmp(&other.cost))
         .then(one.place.cmp(&other.place))
@@ -45,7 +61,7 @@ pub fn decide_auto(
     demand: &Demand,
     choice: &Choice<'_>,
 ) -> Result<Decision, Error> {
-    let Choice { catalogue, allows, health, predictor, corrections } = *choice;
+    let Choice { catalogue, allows, health, predictor, corrections, before } = *choice;
     let models = catalogue.models();
     let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
     let mut rejected = Vec::new();
@@ -70,14 +86,22 @@ pub fn decide_auto(
         let output_tokens = needs
             .max_output_tokens
             .map_or(prediction.output_tokens, |most| prediction.output_tokens.min(most));
-        let cost = expected_cost(first, model.tier, needs.input_tokens, output_tokens);
+        let before = before.filter(|before| before.place == place);
+        // Only a prompt cache makes what was read before cheaper to read again.
+        let caches = model.capabilities.has(Capability::PromptCache);
+        let cached = before
+            .filter(|before| caches && before.prefix_tokens >= CACHED_TOKENS)
+            .map_or(0, |before| before.prefix_tokens);
+        let cost = expected_cost(first, model.tier, needs.input_tokens, cached, output_tokens);
         if wish.max_cost.is_some_and(|most| cost > most) {
             rejected.push((place, "dearer than allowed"));
             continue;
         }
         let utility = f64::from(prediction.quality) - dollar * cost.as_usd();
         let quality = prediction.quality;
+        let stays = before.is_some_and(|before| before.stays);
         kept.push(Kept {
+            stays,
             place,
             deployment,
             quality,

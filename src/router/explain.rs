@@ -23,6 +23,8 @@ pub struct Kept {
     pub utility: f64,
     /// Of the quality that the dial insists on.
     pub above_floor: bool,
+    /// The conversation was here before, and wishes to stay.
+    pub stays: bool,
 }
 
 /// What was weighed. Names are looked up only when somebody asks.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, DeploymentId, Model, Tier};
 
-pub use choose::{Choice, Corrections, decide_auto};
+pub use choose::{Before, Choice, Corrections, decide_auto};
 pub use corrections::correction;
 pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
@@ -66,15 +66,21 @@ fn expected_cost(
     deployment: &Deployment,
     tier: Tier,
     input_tokens: u64,
+    cached_tokens: u64,
     output_tokens: u64,
 ) -> Nanos {
     let price = &deployment.price;
-    let (input, output) = if price.input.0 == 0 && price.output.0 == 0 {
-        usual_price(tier)
+    let (input, cached, output) = if price.input.0 == 0 && price.output.0 == 0 {
+        let (input, output) = usual_price(tier);
+        (input, input, output)
     } else {
-        (price.input, price.output)
+        (price.input, price.cache_read, price.output)
     };
-    input.for_tokens(input_tokens).plus(output.for_tokens(output_tokens))
+    let cached_tokens = cached_tokens.min(input_tokens);
+    input
+        .for_tokens(input_tokens - cached_tokens)
+        .plus(cached.for_tokens(cached_tokens))
+        .plus(output.for_tokens(output_tokens))
 }
 
 /// What a million tokens of a tier usually cost, read and written.

@@ -107,6 +107,22 @@ fn feedback_moves_an_account_and_nobody_else() {
     assert_eq!(say(KEY, json!({"model": "no-such-model", "score": 0.5})).status, 404);
 }
 
+#[test]
+fn a_session_stays_with_its_model() {
+    let gateway = Gateway::start("");
+    let ask = |session: &str, dial: &str| {
+        let headers = [("x-optimux-session", session), ("x-optimux-quality", dial)];
+        let (status, reply) = asked(&gateway, "/v1/chat/completions", &headers, HARD);
+        assert_eq!(status, 200, "{reply}");
+        reply["model"].as_str().unwrap().to_owned()
+    };
+    let (best, cheap) = (ask("one", "0.6"), ask("two", "0.1"));
+    assert_ne!(best, cheap);
+    // What a named session began with, it goes on with, while that is good enough.
+    assert_eq!(ask("one", "0.3"), best);
+    assert_eq!(ask("three", "0.1"), cheap);
+}
+
 /// Rows of two models: the small one answers short questions, the large one all.
 fn rows() -> String {
     let mut lines = String::new();

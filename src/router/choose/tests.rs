@@ -31,6 +31,7 @@ impl House {
             health: &|_| Health { passing: true },
             predictor: &self.predictor,
             corrections: &|_| 0.0,
+            before: None,
         }
     }
 
@@ -208,6 +209,41 @@ fn what_an_account_found_out_moves_its_choice() {
         Choice { corrections: &|one| if one == place { -3.0 } else { 0.0 }, ..house.choice() };
     let after = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
     assert_ne!(first(&after).place, place);
+}
+
+#[test]
+fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
+    let house = House::new();
+    let request = asking(PROMPTS[1]);
+    let demand = house.predictor.demand(&request);
+    let mut needs = Needs::of(&request);
+    needs.input_tokens = 40_000;
+    let decide = |before: Option<Before>| {
+        let choice = Choice { before, ..house.choice() };
+        first(&decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap())
+    };
+    let fresh = decide(None);
+    let all = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
+    let caching = |one: &&Kept| {
+        let model = &house.catalogue.models()[one.place];
+        let price = &model.deployments[one.deployment].price;
+        model.capabilities.has(Capability::PromptCache) && price.cache_read < price.input
+    };
+    let kept = &all.explanation.unwrap().kept;
+    let other = kept.iter().filter(caching).find(|one| one.place != fresh.place).unwrap();
+    // Read from the cache, it costs less than read afresh; a short prompt is not cached.
+    let place = other.place;
+    let cost = |prefix_tokens| {
+        let before = Before { place, prefix_tokens, stays: false };
+        let choice = Choice { before: Some(before), ..house.choice() };
+        let decision = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
+        let kept = decision.explanation.unwrap().kept;
+        kept.iter().find(|one| one.place == place).unwrap().cost
+    };
+    assert!(cost(39_000) < other.cost && cost(1_000) == other.cost);
+    // Whoever wishes to stay does, as long as the model will do.
+    let before = Before { place, prefix_tokens: 0, stays: true };
+    assert!(!other.above_floor || decide(Some(before)).place == place);
 }
 
 /// Case, spaces and punctuation at the ends say nothing of how hard a question is.
