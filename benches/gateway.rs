@@ -67,6 +67,7 @@ fn decisions(c: &mut Criterion) {
         predictor: &predictor,
         corrections: &|_| 0.0,
         before: None,
+        explore: None,
     };
     for characters in [500, 2_000, 100_000] {
         let text = "Explain how a proxy balances requests over 3 servers, step by step; why? ";

@@ -293,6 +293,7 @@ pub async fn serve(
         baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
         predictor,
+        explore: config.router.explore,
         tastes: Tastes::default(),
         affinity: Affinity::default(),
         metrics: Metrics::new()?,

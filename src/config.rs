@@ -39,6 +39,9 @@ pub struct Config {
 pub struct Router {
     /// A file of `optimux router train`, if not what this build carries.
     pub weights: Option<PathBuf>,
+    /// The share of requests, from 0 to 1, for which one of the best few models is drawn, so that
+    /// feedback finds out about all of them.
+    pub explore: f64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -69,6 +69,11 @@ impl Dice {
         self.0.f64()
     }
 
+    /// A number to draw by, in so large a share of the throws.
+    pub fn wins(&mut self, share: f64) -> Option<u64> {
+        (share > 0.0 && self.unit() < share).then(|| self.0.u64(..))
+    }
+
     /// `base` spread over 50 to 100 % of itself, so that many waiting callers do not return at once.
     pub fn jitter(&mut self, base: Duration) -> Duration {
         base.mul_f64(0.5 + self.unit() / 2.0)

@@ -1,14 +1,17 @@
 //! `optimux router …`
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead as _, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::json;
 
 use super::say;
+use crate::base::money::Nanos;
 use crate::boot::{self, Failure};
+use crate::catalogue::{Catalogue, Model};
 use crate::config;
 use crate::learn::{
     Data, Entry, Leave, Recipe, by_neighbours, by_price, entries, left_out, picture, predict,
@@ -16,7 +19,8 @@ use crate::learn::{
 };
 use crate::router::neural::Weights;
 use crate::router::{Choice, Dial, Health, Needs, Predictor, decide_auto};
-use crate::wire::vocab::{Part, Request, Role, Turn};
+use crate::wire::Inbound;
+use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
 
 #[derive(Debug, Subcommand)]
 pub enum Router {
@@ -55,6 +59,18 @@ pub enum Router {
         /// A folder for a picture of each source.
         #[arg(long, value_name = "FOLDER")]
         pictures: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what other policies would have cost, and by the predictor delivered, on requests that
+    /// were made. Asks nobody.
+    Replay {
+        /// Chat completion requests, a line each, as they were sent; "auto" or a model in each.
+        #[arg(long, required = true, value_name = "FILE")]
+        from: PathBuf,
+        /// "auto", "auto:cheap", "auto:best", a dial from 0 to 1, or the name of a model.
+        #[arg(long, required = true, num_args = 1.., value_name = "POLICY")]
+        policy: Vec<String>,
         #[arg(long)]
         json: bool,
     },
@@ -130,6 +146,7 @@ impl Router {
                 say(&if json { serde_json::to_string(&judged)? } else { table(&judged) });
                 Ok(())
             }
+            Self::Replay { from, policy, json } => replay(config, &from, &policy, json),
             Self::Explain { prompt, quality, json } => explain(config, prompt, quality, json),
         }
     }
@@ -145,8 +162,8 @@ fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result
     Ok(())
 }
 
-fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Result<(), Failure> {
-    let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
+/// The catalogue that the configuration comes to, and what `auto` chooses by.
+fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     let config = config::read(config)?;
     let mut catalogue = boot::catalogue(&config)?;
     if catalogue.models().is_empty() {
@@ -154,16 +171,126 @@ fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Res
         catalogue = boot::simulated("http://localhost", &config)?;
     }
     let predictor = boot::predictor(&config.router, &catalogue)?;
-    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
-    let request = Request { turns, ..Request::default() };
-    let choice = Choice {
-        catalogue: &catalogue,
+    Ok((catalogue, predictor))
+}
+
+fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
+    Choice {
+        catalogue,
         allows: &|_| true,
         health: &|_| Health { passing: true },
-        predictor: &predictor,
+        predictor,
         corrections: &|_| 0.0,
         before: None,
+        explore: None,
+    }
+}
+
+/// What a policy came to.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    policy: String,
+    requests: u64,
+    /// No model could answer: too long, or none can do what is asked.
+    unanswered: u64,
+    cost_nano_usd: i64,
+    quality: f64,
+    models: BTreeMap<String, u64>,
+}
+
+/// Decides as `policy` says; the model, its predicted quality and its cost.
+fn decided(policy: &str, request: &Request, choice: &Choice<'_>) -> Option<(String, f64, Nanos)> {
+    let needs = Needs::of(request);
+    let demand = choice.predictor.demand(request);
+    let dial = Dial::of(policy).or_else(|| policy.parse().ok().and_then(Dial::new));
+    let named =
+        |model: &Model| choice.catalogue.model(policy).is_some_and(|one| one.id == model.id);
+    let choice = match dial {
+        Some(_) => *choice,
+        None => Choice { allows: &named, ..*choice },
     };
+    // A single model is chosen whatever the dial says.
+    let wish = dial.unwrap_or(Dial::BALANCED).into();
+    let decision = decide_auto(wish, &needs, &demand, &choice).ok()?;
+    let kept = *decision.explanation?.kept.first()?;
+    let model = choice.catalogue.models().get(kept.place)?;
+    Some((model.id.to_string(), f64::from(kept.quality), kept.cost))
+}
+
+fn replay(
+    config: Option<&Path>,
+    from: &Path,
+    policies: &[String],
+    json: bool,
+) -> Result<(), Failure> {
+    let (catalogue, predictor) = house(config)?;
+    let choice = choice(&catalogue, &predictor);
+    for policy in policies {
+        let dial = policy.parse().ok().and_then(Dial::new);
+        if dial.is_none() && Dial::of(policy).is_none() && catalogue.model(policy).is_none() {
+            return Err(format!("there is no policy and no model '{policy}'").into());
+        }
+    }
+    let file = std::fs::File::open(from)?;
+    let policy_of = |policy: &String| Outcome { policy: policy.clone(), ..Outcome::default() };
+    let asked = Outcome { policy: "as asked".to_owned(), ..Outcome::default() };
+    let mut outcomes: Vec<Outcome> =
+        std::iter::once(asked).chain(policies.iter().map(policy_of)).collect();
+    for (number, line) in std::io::BufReader::new(file).lines().enumerate() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let wrong = |why: String| format!("{}:{}: {why}", from.display(), number + 1);
+        let inbound = Inbound::arrive(Dialect::OpenAiChat, line.into(), None)
+            .map_err(|why| wrong(why.to_string()))?;
+        let request = inbound.request().map_err(|why| wrong(why.to_string()))?;
+        for (place, outcome) in outcomes.iter_mut().enumerate() {
+            let policy = place
+                .checked_sub(1)
+                .and_then(|place| policies.get(place))
+                .unwrap_or(&inbound.head.model);
+            outcome.requests += 1;
+            match decided(policy, request, &choice) {
+                Some((model, quality, cost)) => {
+                    outcome.cost_nano_usd = outcome.cost_nano_usd.saturating_add(cost.0);
+                    outcome.quality += quality;
+                    *outcome.models.entry(model).or_default() += 1;
+                }
+                None => outcome.unanswered += 1,
+            }
+        }
+    }
+    for outcome in &mut outcomes {
+        #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+        let answered = (outcome.requests - outcome.unanswered).max(1) as f64;
+        outcome.quality /= answered;
+    }
+    if json {
+        say(&serde_json::to_string(&outcomes)?);
+        return Ok(());
+    }
+    let before = outcomes.first().map_or(0, |asked| asked.cost_nano_usd);
+    for one in &outcomes {
+        say(&format!(
+            "{:20} {} requests, {} unanswered: {} expected, quality {:.3}, {} saved",
+            one.policy,
+            one.requests,
+            one.unanswered,
+            Nanos(one.cost_nano_usd),
+            one.quality,
+            Nanos(before.saturating_sub(one.cost_nano_usd)),
+        ));
+    }
+    Ok(())
+}
+
+fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Result<(), Failure> {
+    let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
+    let (catalogue, predictor) = house(config)?;
+    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
+    let request = Request { turns, ..Request::default() };
+    let choice = choice(&catalogue, &predictor);
     let demand = predictor.demand(&request);
     let decision = decide_auto(dial.into(), &Needs::of(&request), &demand, &choice)
         .map_err(|error| error.to_string())?;
@@ -189,7 +316,7 @@ fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Res
             one.provider,
             one.tier,
             one.quality,
-            crate::base::money::Nanos(one.expected_cost_nano_usd).as_usd(),
+            Nanos(one.expected_cost_nano_usd).as_usd(),
             one.expected_output_tokens,
             one.verdict
         ));

@@ -39,6 +39,8 @@ pub struct Shared {
     pub store: Store,
     pub health: Arc<HealthBoard>,
     pub predictor: Arc<Predictor>,
+    /// The share of `auto`'s requests that find something out.
+    pub explore: f64,
     /// What accounts said of answers.
     pub tastes: Tastes,
     /// Where conversations were answered.

@@ -183,6 +183,7 @@ async fn decide(
         health: &|id| Health { passing: shared.health.is_passing(id, now) },
         predictor: &shared.predictor,
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
+        explore: app.dice.borrow_mut().wins(shared.explore),
         before: thread(app, caller, inbound, asked)?
             .and_then(|thread| shared.affinity.before(thread)),
     };

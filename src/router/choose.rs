@@ -38,6 +38,8 @@ pub struct Choice<'a> {
     pub predictor: &'a Predictor,
     pub corrections: Corrections<'a>,
     pub before: Option<Before>,
+    /// This request is to find something out: one of the best few is asked, drawn by this number.
+    pub explore: Option<u64>,
 }
 
 /// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the
@@ -61,7 +63,7 @@ pub fn decide_auto(
     demand: &Demand,
     choice: &Choice<'_>,
 ) -> Result<Decision, Error> {
-    let Choice { catalogue, allows, health, predictor, corrections, before } = *choice;
+    let Choice { catalogue, allows, health, predictor, corrections, before, explore } = *choice;
     let models = catalogue.models();
     let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
     let mut rejected = Vec::new();
@@ -124,6 +126,13 @@ pub fn decide_auto(
     if let Some(first) = kept.get_mut(..first) {
         first.sort_by(order);
     }
+    let good = kept.iter().take(MODELS).filter(|one| one.above_floor).count();
+    let drawn = explore.and_then(|draw| draw.checked_rem(good as u64));
+    if let Some(drawn) = drawn.and_then(|drawn| usize::try_from(drawn).ok())
+        && let Some(front) = kept.get_mut(..=drawn)
+    {
+        front.rotate_right(1);
+    }
     let steps: Vec<Step> = kept
         .iter()
         .take(MODELS)
@@ -148,6 +157,7 @@ pub fn decide_auto(
         difficulty: demand.difficulty(),
         novelty: demand.novelty(),
         input_tokens: needs.input_tokens,
+        explored: drawn.is_some_and(|drawn| drawn > 0),
         kept,
         rejected,
     };

@@ -34,6 +34,8 @@ pub struct Explanation {
     pub difficulty: f32,
     pub novelty: f32,
     pub input_tokens: u64,
+    /// The first was drawn among the best few, to find something out.
+    pub explored: bool,
     /// The first few in order, the others as they stand in the catalogue.
     pub kept: Vec<Kept>,
     /// Places in the catalogue.
@@ -103,9 +105,14 @@ impl Explanation {
     pub fn told<'a>(&self, catalogue: &'a Catalogue, router: &'a str) -> Account<'a> {
         let models = catalogue.models();
         let mut kept = self.kept.clone();
-        kept.sort_by(super::choose::order);
+        // A draw stands before what the ranking says.
+        let drawn = usize::from(self.explored);
+        if let Some(ranked) = kept.get_mut(drawn..) {
+            ranked.sort_by(super::choose::order);
+        }
+        let first = if self.explored { "drawn to find out" } else { "chosen" };
         let mut verdicts =
-            std::iter::once("chosen").chain(std::iter::repeat("dearer for its quality"));
+            std::iter::once(first).chain(std::iter::repeat("dearer for its quality"));
         let ranked = kept.iter().filter_map(|one| {
             let model = models.get(one.place)?;
             let deployment = model.deployments.get(one.deployment)?;

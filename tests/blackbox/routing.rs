@@ -213,3 +213,35 @@ fn a_router_is_trained_judged_and_used() {
     assert_eq!(told["router"], "auto-1");
     assert_eq!(told["kept"][0]["verdict"], "chosen");
 }
+
+#[test]
+fn other_policies_are_weighed_on_what_was_asked() {
+    let gateway = Gateway::start("");
+    let line = |text: &&str| {
+        json!({"model": "gpt-4.1", "messages": [{"role": "user", "content": text}]}).to_string()
+    };
+    let texts = ["Say hello.", HARD, "Translate 'good morning' into Greek."];
+    let lines = texts.iter().map(line).collect::<Vec<_>>().join("\n");
+    std::fs::write(gateway.folder.join("asked.jsonl"), lines).unwrap();
+    let told = gateway.command(&[
+        "router",
+        "replay",
+        "--from",
+        "asked.jsonl",
+        "--policy",
+        "auto:cheap",
+        "auto:best",
+        "gpt-4.1",
+        "--json",
+    ]);
+    let told: Vec<Value> = serde_json::from_str(&told).unwrap();
+    let of = |at: usize, what: &str| told[at][what].as_f64().unwrap();
+    assert!(told.iter().all(|one| one["requests"] == 3 && one["unanswered"] == 0), "{told:?}");
+    assert_eq!(told[0]["models"], json!({"gpt-4.1": 3}));
+    assert_eq!(
+        (&told[0]["cost_nano_usd"], of(0, "quality")),
+        (&told[3]["cost_nano_usd"], of(3, "quality"))
+    );
+    assert!(of(1, "cost_nano_usd") < of(0, "cost_nano_usd"));
+    assert!(of(2, "quality") >= of(1, "quality"));
+}

@@ -32,6 +32,7 @@ impl House {
             predictor: &self.predictor,
             corrections: &|_| 0.0,
             before: None,
+            explore: None,
         }
     }
 
@@ -244,6 +245,25 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     // Whoever wishes to stay does, as long as the model will do.
     let before = Before { place, prefix_tokens: 0, stays: true };
     assert!(!other.above_floor || decide(Some(before)).place == place);
+}
+
+#[test]
+fn a_draw_finds_something_out_and_stays_good() {
+    let house = House::new();
+    let request = asking(PROMPTS[1]);
+    let demand = house.predictor.demand(&request);
+    let mut seen = std::collections::BTreeSet::new();
+    for draw in 0..8 {
+        let choice = Choice { explore: Some(draw), ..house.choice() };
+        let wish = Dial::BALANCED.into();
+        let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
+        let explanation = decision.explanation.as_ref().unwrap();
+        assert!(explanation.kept[0].above_floor);
+        let told = explanation.told(&house.catalogue, "auto-1");
+        assert_eq!(told.kept[0].model, &*decision.steps[0].model.id);
+        seen.insert(told.kept[0].model.to_owned());
+    }
+    assert!(seen.len() > 1, "{seen:?}");
 }
 
 /// Case, spaces and punctuation at the ends say nothing of how hard a question is.
