@@ -47,6 +47,9 @@ pub use embed::embed;
 pub use models::{ListedModel, list_models};
 pub use route::explain;
 
+/// Some 1,024 tokens, the least that any provider caches.
+const CACHED_BYTES: usize = 4_096;
+
 /// A request that has been let in by its credential, not yet read.
 #[derive(Debug)]
 pub struct Arrival {
@@ -158,6 +161,10 @@ fn thread(
     inbound: &Inbound,
     asked: &Asked,
 ) -> Result<Option<Thread>, Error> {
+    // A short prompt is in no provider's cache: nothing is gained by remembering where it went.
+    if asked.session.is_none() && inbound.head.prompt_bytes < CACHED_BYTES {
+        return Ok(None);
+    }
     let request = inbound.request()?;
     Ok(app.shared.affinity.thread(&caller.account, asked.session.as_deref(), request))
 }

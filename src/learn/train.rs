@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::data::Data;
 use super::fit::{Fitted, Layout, fit};
 use crate::router::neural::{
-    Ability, BUCKETS, CLUES, COUNTS, Meta, ModelMeta, Net, PAIRS, Prompt, Shape, Weights, clues,
-    family, read, spot,
+    Ability, BUCKETS, CLUES, COUNTS, Meta, ModelMeta, Net, PAIRS, Prompt, Shape, Usual, Weights,
+    clues, dot, family, read, spot,
 };
 
 /// How a router is trained.
@@ -130,8 +130,30 @@ pub fn train(data: &Data, recipe: &Recipe, id: &str, seed: u64) -> Weights {
         seen[cell.model] += 1;
     }
     let mut weights = assemble(data, &fitted, &families, &family_of, &seen, id, seed);
+    weights.meta.usual = usual(&weights, data);
+    // From here on the unfamiliar is treated as such.
     weights.familiar = familiar(&samples);
     weights
+}
+
+/// What the prompts of training are like to a router that holds nothing of them yet.
+fn usual(weights: &Weights, data: &Data) -> Usual {
+    let count = data.rows.len().max(1);
+    let (mut ease, mut length) = (0.0_f64, 0.0_f64);
+    let mut far: [Vec<f32>; Shape::NETS] = Default::default();
+    for row in &data.rows {
+        let view = weights.view(Prompt::new(&row.prompt));
+        ease += f64::from(view.ease);
+        length += f64::from(view.length);
+        for (far, words) in far.iter_mut().zip(view.embedding.chunks_exact(Shape::EMBED)) {
+            far.push(dot(words, words).sqrt());
+        }
+    }
+    let reach = far.map(|mut far| {
+        far.sort_by(f32::total_cmp);
+        far.get(far.len() * 99 / 100).copied().unwrap_or(f32::MAX)
+    });
+    Usual { ease: (ease / count as f64) as f32, length: (length / count as f64) as f32, reach }
 }
 
 /// The pairs of words of more than one prompt.

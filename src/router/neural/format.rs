@@ -36,6 +36,26 @@ pub struct Meta {
     pub level_by: Vec<f32>,
     /// The same where a tier is all that is known, from the cheapest tier to the dearest.
     pub level_by_tier: Vec<f32>,
+    /// What the prompts of training were like.
+    pub usual: Usual,
+}
+
+/// What is held of a prompt that is like none of training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Usual {
+    /// The mean ease.
+    pub ease: f32,
+    /// The mean log length of answers.
+    pub length: f32,
+    /// How far the sums of words reach in each network, but for one prompt in a hundred. Repeating
+    /// a word would carry them anywhere.
+    pub reach: [f32; Shape::NETS],
+}
+
+impl Default for Usual {
+    fn default() -> Self {
+        Self { ease: 0.0, length: 0.0, reach: [f32::MAX; Shape::NETS] }
+    }
 }
 
 /// A model that there is data for, or a family of such.
@@ -56,6 +76,7 @@ impl Meta {
             models,
             level_by: Vec::new(),
             level_by_tier: Vec::new(),
+            usual: Usual::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ mod names;
 mod net;
 mod text;
 
-pub use format::{FormatError, Meta, ModelMeta};
+pub use format::{FormatError, Meta, ModelMeta, Usual};
 pub use names::{CLUES, clues, family};
 pub use net::{Ability, Net, Shape, View, Weights};
 pub(crate) use net::{dot, softmax, spot};

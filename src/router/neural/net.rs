@@ -200,13 +200,21 @@ impl Weights {
         let demands = view.demands.chunks_exact_mut(Shape::RANK);
         let embedding = view.embedding.chunks_exact_mut(Shape::EMBED);
         let sums = sums.wide.chunks_exact(Shape::EMBED);
-        let each = self.nets.iter().zip(&self.steps).zip(sums).zip(demands).zip(embedding);
-        for ((((net, step), sums), demands), embedding) in each {
+        let nets = self.nets.iter().zip(&self.steps).zip(&self.meta.usual.reach);
+        let each = nets.zip(sums).zip(demands).zip(embedding);
+        for (((((net, step), reach), sums), demands), embedding) in each {
             for ((one, kept), sum) in input.iter_mut().zip(embedding).zip(sums) {
                 #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
                 let sum = *sum as f32;
                 *one = sum * step * scale;
                 *kept = *one;
+            }
+            let words = input.get_mut(..Shape::EMBED).unwrap_or_default();
+            let far = dot(words, words).sqrt();
+            if far > *reach {
+                for one in words {
+                    *one *= reach / far;
+                }
             }
             for (one, count) in input.iter_mut().skip(Shape::EMBED).zip(counts) {
                 *one = count;
@@ -226,6 +234,10 @@ impl Weights {
                 *demand = out * belief;
             }
         }
+        // Of the unfamiliar, what is usual is held.
+        let usual = &self.meta.usual;
+        view.ease = usual.ease + (view.ease - usual.ease) * belief;
+        view.length = usual.length + (view.length - usual.length) * belief;
         view
     }
 
