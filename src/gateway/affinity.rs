@@ -48,8 +48,8 @@ pub struct Thread {
 }
 
 impl Affinity {
-    /// The thread of a request. Nothing for a first question that nobody gave a name: there is
-    /// nothing to remember it by that another's might not share.
+    /// The thread of a request: its session's, or that of its instructions and its first question.
+    /// Nothing where there is neither.
     pub fn thread(
         &self,
         account: &AccountId,

@@ -123,7 +123,9 @@ pub fn train(data: &Data, recipe: &Recipe, id: &str, seed: u64) -> Weights {
                 })
             })
             .collect();
-        running.into_iter().filter_map(|one| one.join().ok()).collect()
+        // A network that panicked is no network less: the whole training has failed.
+        let whole = |panic| std::panic::resume_unwind(panic);
+        running.into_iter().map(|one| one.join().unwrap_or_else(whole)).collect()
     });
     let mut seen = vec![0_u64; data.models.len()];
     for cell in data.rows.iter().flat_map(|row| &row.cells) {

@@ -127,6 +127,8 @@ pub fn decide_auto(
         first.sort_by(order);
     }
     let good = kept.iter().take(MODELS).filter(|one| one.above_floor).count();
+    // Whoever wishes to stay is not drawn away.
+    let explore = explore.filter(|_| !before.is_some_and(|before| before.stays));
     let drawn = explore.and_then(|draw| draw.checked_rem(good as u64));
     if let Some(drawn) = drawn.and_then(|drawn| usize::try_from(drawn).ok())
         && let Some(front) = kept.get_mut(..=drawn)

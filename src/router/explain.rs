@@ -68,7 +68,7 @@ pub struct Account<'a> {
     pub dial: f64,
     pub router: &'a str,
     pub difficulty: f32,
-    /// The share of what was read that the router had never seen in training.
+    /// The share of word pairs that training had not seen.
     pub novelty: f32,
     pub input_tokens: u64,
     /// The least share of the best model's quality that was insisted on.

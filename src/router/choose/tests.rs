@@ -264,6 +264,15 @@ fn a_draw_finds_something_out_and_stays_good() {
         seen.insert(told.kept[0].model.to_owned());
     }
     assert!(seen.len() > 1, "{seen:?}");
+    // A session that stays is left alone.
+    let usual = first(&house.decide(Dial::BALANCED, PROMPTS[1])).place;
+    for draw in 0..8 {
+        let before = Some(Before { place: usual, prefix_tokens: 0, stays: true });
+        let choice = Choice { explore: Some(draw), before, ..house.choice() };
+        let wish = Dial::BALANCED.into();
+        let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
+        assert_eq!(first(&decision).place, usual);
+    }
 }
 
 /// Case, spaces and punctuation at the ends say nothing of how hard a question is.
