@@ -63,7 +63,7 @@ fn decisions(c: &mut Criterion) {
     let choice = Choice {
         catalogue: &catalogue,
         allows: &|_| true,
-        health: &|_| Health { passing: true },
+        health: &|_| Health::default(),
         predictor: &predictor,
         corrections: &|_| 0.0,
         before: None,
@@ -91,11 +91,62 @@ fn decisions(c: &mut Criterion) {
                 optimux::catalogue::Mode::Chat,
                 &catalogue,
                 &|_| true,
-                &|_| Health { passing: true },
+                &|_| Health::default(),
             )
         });
     });
     group.finish();
+}
+
+/// What a mean hides: the slowest in a hundred decisions, each on words of its own.
+fn tails(_: &mut Criterion) {
+    let Ok(weights) = Predictor::builtin() else { return };
+    let catalogue = catalogue();
+    let predictor = Predictor::new(weights, &catalogue);
+    let choice = Choice {
+        catalogue: &catalogue,
+        allows: &|_| true,
+        health: &|_| Health::default(),
+        predictor: &predictor,
+        corrections: &|_| 0.0,
+        before: None,
+        explore: None,
+    };
+    let words = include_str!("../docs/router.md").split_whitespace().collect::<Vec<_>>();
+    for characters in [500, 2_000, 100_000] {
+        let rounds = 10_000;
+        let mut took: Vec<u128> = (0..rounds)
+            .filter_map(|round| {
+                let mut text = String::with_capacity(characters + 32);
+                for word in words.iter().cycle().skip(round * 7 % words.len()) {
+                    if text.len() >= characters {
+                        break;
+                    }
+                    text.push_str(word);
+                    text.push(' ');
+                }
+                let said =
+                    json!({"model": "auto", "messages": [{"role": "user", "content": text}]});
+                let request =
+                    codec(Dialect::OpenAiChat).decode_request(said.to_string().as_bytes()).ok()?;
+                let started = std::time::Instant::now();
+                let demand = predictor.demand(black_box(&request));
+                let decided =
+                    decide_auto(Dial::BALANCED.into(), &Needs::of(&request), &demand, &choice);
+                let took = started.elapsed().as_nanos();
+                black_box(decided).ok()?;
+                Some(took)
+            })
+            .collect();
+        took.sort_unstable();
+        let at = |share: usize| took.get(took.len() * share / 1_000).copied().unwrap_or(0);
+        println!(
+            "decide/auto, {characters} characters: p50 {} ns, p99 {} ns, p99.9 {} ns",
+            at(500),
+            at(990),
+            at(999)
+        );
+    }
 }
 
 fn stream(dialect: Dialect) -> Vec<u8> {
@@ -152,5 +203,5 @@ fn pumps(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, requests, decisions, pumps);
+criterion_group!(benches, requests, decisions, tails, pumps);
 criterion_main!(benches);

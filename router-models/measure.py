@@ -62,20 +62,21 @@ def main():
             f"{known[source, 'neighbours']['apgr']:.3f}", f"{known[source, 'price']['apgr']:.3f}",
             shares(own, "savings"), shares(own, "mixed"),
             f"{mean(one['above'] for one in own):+.4f}", f"{mean(one['calibration'] for one in own):.3f}",
+            shares(own, "kept"),
         ])
     table("Rows that were not trained on, mean of three seeds", [
         "source", "prompts", "models", "best model", "oracle", "APGR", "neighbours", "price",
-        "saved at 95/98/100%", "mixed", "above the line", "ECE"], rows)
+        "saved at 95/98/100%", "mixed", "above the line", "ECE", "kept at 65/79/98%"], rows)
     everything = parts["train"] + parts["dev"]
     for left in ("sources", "domains"):
         judged = whole(run("eval", "--data", *everything, "--leave-out", left, "--json"))
         rows = [
             [source, str(one["prompts"]), str(one["models"]), f"{one['apgr']:.3f}", shares([one], "savings"),
-             shares([one], "mixed"), f"{one['above']:+.4f}", f"{one['calibration']:.3f}"]
+             shares([one], "mixed"), f"{one['above']:+.4f}", f"{one['calibration']:.3f}", shares([one], "kept")]
             for (source, by), one in judged.items() if by == "router"
         ]
         table(f"Trained without the {left} judged on", [
-            "source", "prompts", "models", "APGR", "saved at 95/98/100%", "mixed", "above the line", "ECE"], rows)
+            "source", "prompts", "models", "APGR", "saved at 95/98/100%", "mixed", "above the line", "ECE", "kept at 65/79/98%"], rows)
 
 
 main()

@@ -178,7 +178,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
     Choice {
         catalogue,
         allows: &|_| true,
-        health: &|_| Health { passing: true },
+        health: &|_| Health::default(),
         predictor,
         corrections: &|_| 0.0,
         before: None,

@@ -31,7 +31,7 @@ use crate::base::money::Nanos;
 use crate::catalogue::Mode;
 use crate::cluster::Standing;
 use crate::ledger::Outcome;
-use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish};
+use crate::router::{self, Choice, Decision, Dial, Needs, Step, Wish};
 use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, PathTarget};
 
@@ -181,13 +181,13 @@ async fn decide(
         return named(app, caller, &inbound.head.model, Mode::Chat);
     };
     let found_out = feedback::corrections(app, &caller.account).await;
-    let now = Instant::now();
+    let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
     let choice = Choice {
         catalogue: &shared.catalogue,
         allows: &|model| caller.may_use(model),
-        health: &|id| Health { passing: shared.health.is_passing(id, now) },
+        health: &|id| shared.health.state(id, stream, now),
         predictor: &shared.predictor,
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
         explore: app.dice.borrow_mut().wins(shared.explore),
@@ -203,6 +203,6 @@ fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision
     let shared = &app.shared;
     let now = Instant::now();
     router::decide_named(model, mode, &shared.catalogue, &|model| caller.may_use(model), &|id| {
-        Health { passing: shared.health.is_passing(id, now) }
+        shared.health.state(id, false, now)
     })
 }

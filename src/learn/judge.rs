@@ -36,9 +36,16 @@ pub struct Measures {
     /// Mean quality above the line of mixed single models, over log cost.
     pub above: f64,
     pub calibration: f64,
+    /// What the promise of [`FLOORS`] came to: of the best single model's measured quality, the
+    /// share that is kept where each prompt goes to the cheapest model above the floor.
+    pub kept: [f64; 3],
     pub curve: Vec<Point>,
     pub line: Vec<Point>,
 }
+
+/// Shares of the best predicted quality that are not gone below: those of `auto:cheap`, `auto` and
+/// `auto:best`.
+pub const FLOORS: [f64; 3] = [0.65, 0.79, 0.98];
 
 /// Tokens of an answer whose length nobody wrote down.
 const USUAL_TOKENS: f64 = 200.0;
@@ -155,6 +162,22 @@ impl Pool {
         points.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
         points.dedup();
         points
+    }
+
+    /// The measured quality where each prompt goes to the cheapest model that is predicted to reach
+    /// `floor` of the best predicted.
+    fn at_floor(&self, floor: f64) -> f64 {
+        let pick = |row: usize| {
+            let quality = &self.quality[row];
+            let least = floor * quality.iter().copied().fold(0.0, f64::max);
+            (0..self.models.len())
+                .filter(|model| quality[*model] >= least)
+                .min_by(|one, other| {
+                    self.expected[row][*one].total_cmp(&self.expected[row][*other])
+                })
+                .unwrap_or(0)
+        };
+        self.mixed(pick).1
     }
 
     fn gap(&self, strong: usize, weak: usize) -> f64 {
@@ -275,6 +298,7 @@ pub fn judge(pool: &Pool) -> Measures {
         mixed: saved(&line),
         above,
         calibration: pool.calibration(),
+        kept: FLOORS.map(|floor| pool.at_floor(floor) / best.1.max(1e-9)),
         curve,
         line,
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::explain::{Explanation, Kept};
 use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish, expected_cost};
+use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model};
+use crate::catalogue::{Capability, Catalogue, Deployment, Modality, Mode, Model};
 
 /// How many models a plan may run through, and how many deployments of each.
 const MODELS: usize = 4;
@@ -14,6 +15,10 @@ const DEPLOYMENTS: usize = 2;
 
 /// No provider caches a shorter prompt.
 const CACHED_TOKENS: u64 = 1_024;
+
+/// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
+/// a hundred and sixty. As money, so that the dial weighs it against quality as it does money.
+const USD_PER_SECOND: f64 = 0.000_1;
 
 /// What an account has found out about a model, in log-odds, by its place in the catalogue.
 pub type Corrections<'a> = &'a dyn Fn(usize) -> f32;
@@ -77,13 +82,6 @@ pub fn decide_auto(
             rejected.push((place, reason));
             continue;
         }
-        let passing = |one: &Arc<crate::catalogue::Deployment>| health(one.id).passing;
-        let Some(deployment) = model.deployments.iter().position(passing) else {
-            down = true;
-            rejected.push((place, "down"));
-            continue;
-        };
-        let Some(first) = model.deployments.get(deployment) else { continue };
         let prediction = predictor.predict(demand, place, model, corrections(place));
         let output_tokens = needs
             .max_output_tokens
@@ -94,12 +92,20 @@ pub fn decide_auto(
         let cached = before
             .filter(|before| caches && before.prefix_tokens >= CACHED_TOKENS)
             .map_or(0, |before| before.prefix_tokens);
-        let cost = expected_cost(first, model.tier, needs.input_tokens, cached, output_tokens);
+        let price = |deployment: &Deployment| {
+            expected_cost(deployment, model.tier, needs.input_tokens, cached, output_tokens)
+        };
+        let Some(Offer { deployment, cost, wait_seconds, .. }) = best_offer(model, health, price)
+        else {
+            down = true;
+            rejected.push((place, "down"));
+            continue;
+        };
         if wish.max_cost.is_some_and(|most| cost > most) {
             rejected.push((place, "dearer than allowed"));
             continue;
         }
-        let utility = f64::from(prediction.quality) - dollar * cost.as_usd();
+        let utility = f64::from(prediction.quality) - dollar * burden(cost, wait_seconds);
         let quality = prediction.quality;
         let stays = before.is_some_and(|before| before.stays);
         kept.push(Kept {
@@ -108,6 +114,7 @@ pub fn decide_auto(
             deployment,
             quality,
             cost,
+            wait_seconds,
             output_tokens,
             utility,
             above_floor: true,
@@ -138,17 +145,18 @@ pub fn decide_auto(
     let steps: Vec<Step> = kept
         .iter()
         .take(MODELS)
-        .filter_map(|one| models.get(one.place))
-        .flat_map(|model| {
-            model
-                .deployments
-                .iter()
-                .filter(|deployment| health(deployment.id).passing)
-                .take(DEPLOYMENTS)
-                .map(|deployment| Step {
-                    model: Arc::clone(model),
-                    deployment: Arc::clone(deployment),
-                })
+        .filter_map(|one| Some((models.get(one.place)?, one.deployment)))
+        .flat_map(|(model, first)| {
+            let first = model.deployments.get(first).into_iter();
+            let others =
+                model.deployments.iter().filter(|deployment| health(deployment.id).passing);
+            let places = first
+                .clone()
+                .chain(others.filter(move |other| first.clone().all(|first| first.id != other.id)));
+            places.take(DEPLOYMENTS).map(|deployment| Step {
+                model: Arc::clone(model),
+                deployment: Arc::clone(deployment),
+            })
         })
         .collect();
     if steps.is_empty() {
@@ -164,6 +172,44 @@ pub fn decide_auto(
         rejected,
     };
     Ok(Decision { steps, explanation: Some(Box::new(explanation)) })
+}
+
+/// A deployment of a model that is up.
+#[derive(Debug, Clone, Copy)]
+struct Offer {
+    /// Its place among the model's.
+    deployment: usize,
+    cost: Nanos,
+    wait_seconds: f32,
+    strained: bool,
+}
+
+/// What an answer costs in USD, the wait for it included.
+fn burden(cost: Nanos, wait_seconds: f32) -> f64 {
+    cost.as_usd() + USD_PER_SECOND * f64::from(wait_seconds)
+}
+
+/// The deployment to ask first: one with room under its limits, then the one whose price and wait
+/// weigh least, then the one that the operator named first. `None` if all are down.
+fn best_offer(
+    model: &Model,
+    health: HealthOf<'_>,
+    price: impl Fn(&Deployment) -> Nanos,
+) -> Option<Offer> {
+    let offers = model.deployments.iter().enumerate().filter_map(|(place, deployment)| {
+        let state = health(deployment.id);
+        state.passing.then(|| Offer {
+            deployment: place,
+            cost: price(deployment),
+            wait_seconds: state.wait_seconds,
+            strained: state.strained,
+        })
+    });
+    // Of equals the first is kept.
+    offers.min_by(|one, other| {
+        let weight = |offer: &Offer| burden(offer.cost, offer.wait_seconds);
+        one.strained.cmp(&other.strained).then(weight(one).total_cmp(&weight(other)))
+    })
 }
 
 fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {

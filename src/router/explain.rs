@@ -18,8 +18,10 @@ pub struct Kept {
     /// Predicted probability of a good answer.
     pub quality: f32,
     pub cost: Nanos,
+    /// How long its deployment has made callers wait of late: 0 if nobody knows.
+    pub wait_seconds: f32,
     pub output_tokens: u64,
-    /// Quality minus the price of money: what the ranking goes by.
+    /// Quality minus the price of money and of waiting: what the ranking goes by.
     pub utility: f64,
     /// Of the quality that the dial insists on.
     pub above_floor: bool,
@@ -51,6 +53,9 @@ pub struct Ranked<'a> {
     pub quality: f32,
     pub expected_cost_nano_usd: i64,
     pub expected_output_tokens: u64,
+    /// Until the answer, or the first token of a stream, by those of the last minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_wait_seconds: Option<f32>,
     pub utility: f64,
     pub verdict: &'static str,
 }
@@ -124,6 +129,7 @@ impl Explanation {
                 quality: one.quality,
                 expected_cost_nano_usd: one.cost.0,
                 expected_output_tokens: one.output_tokens,
+                expected_wait_seconds: (one.wait_seconds > 0.0).then_some(one.wait_seconds),
                 utility: one.utility,
                 verdict: if one.above_floor { verdict } else { "below the floor of quality" },
             })

@@ -24,10 +24,21 @@ pub use needs::Needs;
 pub use predict::{Demand, Prediction, Predictor};
 
 /// What the router is told of a deployment's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Health {
     /// The breaker lets requests through.
     pub passing: bool,
+    /// Little is left of its rate limit: others come first.
+    pub strained: bool,
+    /// How long an answer, or the first token of a stream, has taken of late: 0 if nobody knows.
+    pub wait_seconds: f32,
+}
+
+impl Default for Health {
+    /// Up, and nothing known.
+    fn default() -> Self {
+        Self { passing: true, strained: false, wait_seconds: 0.0 }
+    }
 }
 
 /// Looks up the state of a deployment.

@@ -70,13 +70,20 @@ fn find<'a>(name: &'a str, catalogue: &'a Catalogue) -> Option<(&'a Arc<Model>, 
     model.deployments.iter().any(there).then_some((model, Some(provider)))
 }
 
-/// Those that are up first; the others stay, in case they are all there is.
+/// Those that are up first, then those whose limits are nearly used up; the others stay, in case
+/// they are all there is. Within each the operator's order holds.
 fn add(model: &Arc<Model>, health: HealthOf<'_>, steps: &mut Vec<Step>) {
-    for wanted in [true, false] {
-        for deployment in &model.deployments {
-            if health(deployment.id).passing == wanted {
-                steps.push(Step { model: Arc::clone(model), deployment: Arc::clone(deployment) });
-            }
-        }
+    let first = steps.len();
+    steps.extend(
+        model.deployments.iter().map(|deployment| Step {
+            model: Arc::clone(model),
+            deployment: Arc::clone(deployment),
+        }),
+    );
+    if let Some(added) = steps.get_mut(first..).filter(|added| added.len() > 1) {
+        added.sort_by_cached_key(|step| {
+            let state = health(step.deployment.id);
+            (!state.passing, state.strained)
+        });
     }
 }

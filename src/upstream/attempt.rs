@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::breaker::Permit;
 use super::failover::Budget;
+use super::pulse::share_left;
 use super::relay::{Relay, Setup};
 use super::transport::Call;
 use super::whole::{read_whole, whole};
@@ -69,10 +70,11 @@ pub async fn send(
     let outcome = exchange(upstream, step, inbound, request, budget, others, outgoing).await;
     match outcome {
         Ok((body, losses)) => {
-            upstream.health.succeeded(id);
+            let took = started.elapsed();
+            upstream.health.answered(id, inbound.head.stream, took);
             let meters = upstream.meters.of(step, &upstream.metrics);
             meters.answered.inc();
-            meters.first_byte_seconds.observe(started.elapsed().as_secs_f64());
+            meters.first_byte_seconds.observe(took.as_secs_f64());
             Tried::Answered { body, losses }
         }
         Err((fault, retry_after)) => {
@@ -255,6 +257,9 @@ async fn exchange(
         )
         .await
         .map_err(|fault| (fault, None))?;
+    if let Some(share) = share_left(&incoming.headers) {
+        upstream.health.left(step.deployment.id, share);
+    }
     let theirs = provider_side(step.deployment.provider.protocol);
     if !(200..300).contains(&incoming.status) {
         let status = incoming.status;

@@ -6,30 +6,49 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Permit};
+use super::pulse::Pulse;
 use crate::catalogue::DeploymentId;
+use crate::router::Health;
 use crate::wire::vocab::Fault;
 
-/// A breaker per deployment. A lock is held for a few instructions and never over an await.
+#[derive(Debug, Default)]
+struct Vitals {
+    breaker: Breaker,
+    pulse: Pulse,
+}
+
+/// The breaker and the pulse of every deployment. A lock is held for a few instructions and never
+/// over an await.
 #[derive(Debug)]
 pub struct HealthBoard {
-    breakers: Vec<Mutex<Breaker>>,
+    vitals: Vec<Mutex<Vitals>>,
 }
 
 impl HealthBoard {
     #[must_use]
     pub fn new(deployments: usize) -> Self {
-        Self { breakers: (0..deployments).map(|_| Mutex::default()).collect() }
+        Self { vitals: (0..deployments).map(|_| Mutex::default()).collect() }
+    }
+
+    fn vitals<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Vitals) -> T) -> Option<T> {
+        let vitals = self.vitals.get(id.0)?;
+        // They are whole after every call, so a panic elsewhere does not spoil them.
+        Some(act(&mut vitals.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn with<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Breaker) -> T) -> Option<T> {
-        let breaker = self.breakers.get(id.0)?;
-        // A breaker is whole after every call, so a panic elsewhere does not spoil it.
-        Some(act(&mut breaker.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.vitals(id, |vitals| act(&mut vitals.breaker))
     }
 
+    /// What the router goes by. `stream` says which kind of answer is waited for.
     #[must_use]
-    pub fn is_passing(&self, id: DeploymentId, now: Instant) -> bool {
-        self.with(id, |breaker| breaker.is_passing(now)).unwrap_or(false)
+    pub fn state(&self, id: DeploymentId, stream: bool, now: Instant) -> Health {
+        let state = self.vitals(id, |Vitals { breaker, pulse }| Health {
+            passing: breaker.is_passing(now),
+            strained: pulse.is_strained(now),
+            wait_seconds: pulse.wait_seconds(stream, now),
+        });
+        state.unwrap_or(Health { passing: false, ..Health::default() })
     }
 
     #[must_use]
@@ -44,6 +63,19 @@ impl HealthBoard {
 
     pub fn succeeded(&self, id: DeploymentId) {
         self.with(id, Breaker::succeeded);
+    }
+
+    /// It answered, or began to, after `took`.
+    pub fn answered(&self, id: DeploymentId, stream: bool, took: Duration) {
+        self.vitals(id, |vitals| {
+            vitals.breaker.succeeded();
+            vitals.pulse.answered(stream, took, Instant::now());
+        });
+    }
+
+    /// It said what share of its limits is left.
+    pub fn left(&self, id: DeploymentId, share: f64) {
+        self.vitals(id, |vitals| vitals.pulse.left(share, Instant::now()));
     }
 
     pub fn failed(&self, id: DeploymentId, permit: Permit, fault: &Fault, rest: Option<Duration>) {

@@ -8,6 +8,7 @@ mod health;
 mod heard;
 mod meters;
 mod passing;
+mod pulse;
 mod relay;
 mod sign;
 mod socket;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalogue::{Sources, Tier, builtin, load};
+use crate::catalogue::{DeploymentId, Sources, Tier, builtin, load};
 use crate::router::{Dial, Health, Wish};
 use crate::wire::vocab::{Part, Request, Role, Turn};
 
@@ -28,7 +28,7 @@ impl House {
         Choice {
             catalogue: &self.catalogue,
             allows: &|_| true,
-            health: &|_| Health { passing: true },
+            health: &|_| Health::default(),
             predictor: &self.predictor,
             corrections: &|_| 0.0,
             before: None,
@@ -159,13 +159,13 @@ fn what_nobody_can_do_is_said_so() {
 fn no_more_is_spent_than_allowed() {
     let house = House::new();
     let free = first(&house.decide(Dial::BEST, PROMPTS[1])).cost;
-    let most = crate::base::money::Nanos(free.0 / 10);
+    let most = Nanos(free.0 / 10);
     let wish = Wish { dial: Dial::BEST, max_cost: Some(most) };
     let decision = house.decide(wish, PROMPTS[1]);
     let explanation = decision.explanation.unwrap();
     assert!(explanation.kept.iter().all(|one| one.cost <= most));
     assert!(explanation.rejected.iter().any(|(_, reason)| *reason == "dearer than allowed"));
-    let nothing = Wish { dial: Dial::BEST, max_cost: Some(crate::base::money::Nanos(0)) };
+    let nothing = Wish { dial: Dial::BEST, max_cost: Some(Nanos(0)) };
     // But for models that an operator runs without a price.
     let paid = |model: &Model| model.deployments.iter().all(|one| one.price.output.0 > 0);
     let request = asking(PROMPTS[1]);
@@ -331,4 +331,74 @@ fn padding_cannot_force_the_dearest_model() {
             }
         }
     }
+}
+
+/// A model of many providers at one price.
+fn twins() -> House {
+    let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
+    for file in &mut sources.files {
+        for one in file.deployments.iter_mut().filter(|one| one.model == "llama-3.3-70b") {
+            one.usd_per_million.input = 0.15;
+            one.usd_per_million.output = 0.6;
+        }
+        let id = file.id.clone().unwrap();
+        sources.keys.insert(id, secrecy::SecretString::from("k"));
+    }
+    let catalogue = load(sources).unwrap();
+    let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
+    House { catalogue, predictor }
+}
+
+#[test]
+fn of_a_models_deployments_the_one_with_room_and_the_shorter_wait_is_asked_first() {
+    let house = twins();
+    let model = house.catalogue.model("llama-3.3-70b").unwrap();
+    let ids: Vec<_> = model.deployments.iter().map(|one| one.id).collect();
+    assert!(ids.len() >= 2, "the catalogue has one provider of it");
+    let asked = |state: HealthOf<'_>| {
+        let choice = Choice {
+            health: state,
+            allows: &|model| &*model.id == "llama-3.3-70b",
+            ..house.choice()
+        };
+        let request = asking("Hello");
+        let demand = house.predictor.demand(&request);
+        let decision =
+            decide_auto(Dial::BALANCED.into(), &Needs::of(&request), &demand, &choice).unwrap();
+        let asked: Vec<_> = decision.steps.iter().map(|step| step.deployment.id).collect();
+        let kept = first(&decision);
+        assert_eq!(model.deployments[kept.deployment].id, asked[0], "what is explained is done");
+        asked
+    };
+    assert_eq!(asked(&|_| Health::default())[..2], ids[..2], "the operator's order");
+    let slow =
+        |id| Health { wait_seconds: if id == ids[1] { 0.5 } else { 3.0 }, ..Health::default() };
+    assert_eq!(asked(&slow)[..2], [ids[1], ids[0]]);
+    let strained = |id| Health { strained: id == ids[1], ..slow(id) };
+    assert_eq!(asked(&strained)[..2], ids[..2], "no room is worse than a wait");
+    let down = |id| Health { passing: id != ids[0], ..strained(id) };
+    assert_eq!(asked(&down)[0], ids[2]);
+}
+
+#[test]
+fn waiting_counts_as_money_and_leaves_the_dial_in_order() {
+    let house = House::new();
+    let slow = |id: DeploymentId| Health { wait_seconds: (id.0 % 7) as f32, ..Health::default() };
+    let mut moved = 0;
+    for text in PROMPTS {
+        let request = asking(text);
+        let demand = house.predictor.demand(&request);
+        let choice = Choice { health: &slow, ..house.choice() };
+        let mut before = 0.0;
+        for at in 0..=50 {
+            let dial = Dial::new(f64::from(at) / 50.0).unwrap();
+            let decision =
+                decide_auto(dial.into(), &Needs::of(&request), &demand, &choice).unwrap();
+            let kept = first(&decision);
+            assert!(kept.quality >= before, "{text} at {at}");
+            before = kept.quality;
+            moved += usize::from(kept.place != first(&house.decide(dial, text)).place);
+        }
+    }
+    assert!(moved > 0, "no wait ever mattered");
 }
