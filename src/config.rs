@@ -31,6 +31,34 @@ pub struct Config {
     pub credits: Tariff,
     pub ledger: Ledger,
     pub router: Router,
+    pub signin: SignIn,
+    pub vault: Vault,
+}
+
+/// Who may sign in, beside those whom an administrator lets in.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignIn {
+    /// The plan of those who register by themselves; if not given, nobody does.
+    pub register: Option<String>,
+    /// Addresses are told by `X-Forwarded-For`: right behind a proxy of one's own, and wrong anywhere
+    /// else.
+    pub behind_proxy: bool,
+}
+
+/// The key that credentials and signing keys are sealed with in the store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vault {
+    /// The environment variable that holds it: 32 random characters or more. Without it, a node on
+    /// SQLite keeps one in a file beside the database.
+    pub key_env: String,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self { key_env: "OPTIMUX_VAULT_KEY".to_owned() }
+    }
 }
 
 /// What `auto` chooses by.
@@ -98,6 +126,10 @@ pub struct Redis {
 pub struct Admin {
     /// The environment variable that holds the administrator's key.
     pub key_env: Option<String>,
+    /// An administrator who signs in, made at start if there is none of that address.
+    pub email: Option<String>,
+    /// The environment variable that holds their first password.
+    pub password_env: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

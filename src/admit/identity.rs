@@ -8,8 +8,12 @@ use std::time::Duration;
 use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::features::{Feature, Features};
+use super::person::{Person, Role};
 use super::plan::{Plan, Plans};
+use super::signers::Signers;
 use super::terms::{KeyTerms, Scope};
+use super::token::looks_like_one;
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, KeyId};
@@ -28,6 +32,10 @@ pub struct Caller {
     /// The account's plan, with what the account has of its own.
     pub plan: Arc<Plan>,
     pub admin: bool,
+    /// In whose name.
+    pub person: Arc<Person>,
+    /// How the switches stand for them.
+    pub features: Features,
     /// What the account and the key are held to.
     pub terms: Arc<Terms>,
     rights: KeyTerms,
@@ -54,6 +62,18 @@ impl Caller {
         Err(Error::new(Kind::Forbidden, text).coded("missing_scope"))
     }
 
+    /// Whether the credential is held to less than its account.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.rights != KeyTerms::default()
+    }
+
+    /// # Errors
+    /// [`Kind::Forbidden`] when the feature is off for the caller.
+    pub fn must_have(&self, feature: Feature) -> Result<(), Error> {
+        self.features.must_have(feature)
+    }
+
     fn is_good(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
@@ -70,9 +90,12 @@ pub struct Identities {
     store: Store,
     plans: Plans,
     clock: Clock,
+    signers: Signers,
     admin: Option<KeyHash>,
     /// `None` = there is no such key.
     known: Cache<KeyHash, Option<Arc<Caller>>>,
+    /// How the switches stand for users that accounts name.
+    users: Cache<(AccountId, String), Features>,
     revision: Arc<AtomicI64>,
     /// How often everything was forgotten.
     changes: Arc<AtomicI64>,
@@ -80,13 +103,21 @@ pub struct Identities {
 
 impl Identities {
     #[must_use]
-    pub fn new(store: Store, plans: Plans, clock: Clock, admin: Option<&SecretString>) -> Self {
+    pub fn new(
+        store: Store,
+        plans: Plans,
+        signers: Signers,
+        clock: Clock,
+        admin: Option<&SecretString>,
+    ) -> Self {
         Self {
             store,
             plans,
+            signers,
             clock,
             admin: admin.map(|key| KeyHash::of(key.expose_secret())),
             known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
+            users: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
             revision: Arc::new(AtomicI64::new(-1)),
             changes: Arc::default(),
         }
@@ -104,7 +135,8 @@ impl Identities {
             return self.administrator();
         }
         // What cannot be one of ours need not trouble the store.
-        if !key.starts_with(KEY_PREFIX) {
+        let token = looks_like_one(key);
+        if !token && !key.starts_with(KEY_PREFIX) {
             return Err(Error::invalid_key());
         }
         let now = self.clock.now();
@@ -112,7 +144,12 @@ impl Identities {
         let found = match self.known.get(&hash) {
             // A new period has other credits.
             Some(found) if found.as_ref().is_none_or(|caller| caller.period == period) => found,
-            _ => self.look_up(hash).await?,
+            _ if token => self.look_up_token(hash, key).await?,
+            _ => {
+                let changes = self.changes.load(Ordering::Acquire);
+                let owner = self.store.owner(hash).await.map_err(Error::internal)?;
+                self.look_up(hash, owner, changes).await?
+            }
         };
         found.filter(|caller| caller.is_good(now)).ok_or_else(Error::invalid_key)
     }
@@ -130,6 +167,8 @@ impl Identities {
             key_limits: None,
         };
         Ok(Arc::new(Caller {
+            person: Arc::new(Person { id: account.as_str().to_owned(), role: Role::Admin }),
+            features: Features::of(plan.entry.features.as_ref(), &[]),
             account,
             key,
             plan,
@@ -141,9 +180,28 @@ impl Identities {
         }))
     }
 
-    async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Caller>>, Error> {
+    /// A token is as good as the sign-in it came of, and no longer than it says.
+    async fn look_up_token(
+        &self,
+        hash: KeyHash,
+        token: &str,
+    ) -> Result<Option<Arc<Caller>>, Error> {
+        let claims = self.signers.verify(token).await?;
         let changes = self.changes.load(Ordering::Acquire);
-        let owner = self.store.owner(hash).await.map_err(Error::internal)?;
+        let owner = self.store.owner_of_signin(claims.sid).await.map_err(Error::internal)?;
+        let owner = owner.map(|owner| Owner {
+            revoked: Some(Timestamp(claims.exp.saturating_mul(1000))).min(owner.revoked),
+            ..owner
+        });
+        self.look_up(hash, owner, changes).await
+    }
+
+    async fn look_up(
+        &self,
+        hash: KeyHash,
+        owner: Option<Owner>,
+        changes: i64,
+    ) -> Result<Option<Arc<Caller>>, Error> {
         let now = self.clock.now();
         let found = match owner {
             Some(owner) if owner.suspended.is_some() => {
@@ -194,17 +252,55 @@ impl Identities {
             limits: Limits { credits, ..plan.limits.clone() },
             key_limits: rights.limits(),
         };
+        let person = match owner.member {
+            None => Person { id: owner.account.as_str().to_owned(), role: Role::Owner },
+            Some((id, role)) => Person {
+                id,
+                role: Role::parse(&role).ok_or_else(|| Error::internal("a role that is none"))?,
+            },
+        };
+        let rights = match person.role {
+            Role::Billing => KeyTerms { scopes: Some(vec![Scope::Usage]), ..rights },
+            Role::Owner | Role::Member | Role::Admin => rights,
+        };
+        let rows = self.store.features(owner.account.clone(), person.id.clone()).await;
+        let rows = rows.map_err(Error::internal)?;
+        let features = Features::of(plan.entry.features.as_ref(), &rows);
         let until = [owner.revoked, rights.expires()].into_iter().flatten().min();
         Ok(Caller {
             account: owner.account,
             key: owner.key,
             plan,
-            admin: false,
+            admin: person.role == Role::Admin,
+            person: Arc::new(person),
+            features,
             terms: Arc::new(terms),
             rights,
             until,
             period,
         })
+    }
+
+    /// How the switches stand for a user that the caller acts for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn features_of(&self, caller: &Caller, user: &str) -> Result<Features, Error> {
+        if user == caller.person.id {
+            return Ok(caller.features);
+        }
+        let key = (caller.account.clone(), user.to_owned());
+        if let Some(known) = self.users.get(&key) {
+            return Ok(known);
+        }
+        let changes = self.changes.load(Ordering::Acquire);
+        let rows = self.store.features(caller.account.clone(), user.to_owned()).await;
+        let rows = rows.map_err(Error::internal)?;
+        let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
+        if self.changes.load(Ordering::Acquire) == changes {
+            self.users.insert(key, features);
+        }
+        Ok(features)
     }
 
     /// Whether any key, account or plan has changed since the last look.
@@ -220,5 +316,6 @@ impl Identities {
     pub fn forget(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.known.invalidate_all();
+        self.users.invalidate_all();
     }
 }

@@ -54,13 +54,14 @@ pub async fn create_account(
     Ok(account)
 }
 
-/// Makes a key for an account, named by id or by name.
+/// Makes a key for an account, named by id or by name, or for one of its members.
 ///
 /// # Errors
 /// When there is no such account, or the store fails.
 pub async fn issue(
     store: &Store,
     account: &str,
+    member: Option<&str>,
     name: &str,
     terms: &KeyTerms,
     now: Timestamp,
@@ -76,6 +77,7 @@ pub async fn issue(
         created: now,
         revoked: None,
         terms: written(terms)?,
+        member: member.map(str::to_owned),
     };
     store.create_key(key.clone(), KeyHash::of(secret.expose_secret())).await?;
     Ok(Issued { key, secret })
@@ -136,7 +138,8 @@ pub async fn rotate(
         .find(|key| key.id.as_str() == id && key.revoked.is_none_or(|at| at > now))
         .ok_or_else(|| KeyError::NoKey(id.to_owned()))?;
     let terms = terms_of(&old)?;
-    let issued = issue(store, old.account.as_str(), &old.name, &terms, now).await?;
+    let issued =
+        issue(store, old.account.as_str(), old.member.as_deref(), &old.name, &terms, now).await?;
     revoke(store, id, now.after(overlap)).await?;
     Ok(issued)
 }

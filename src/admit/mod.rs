@@ -1,14 +1,27 @@
 //! Who asks, what they may, and how much of it is left.
 
 mod admission;
+pub mod features;
 pub mod identity;
 pub mod keys;
 mod office;
+mod password;
+mod person;
 pub mod plan;
+mod signers;
+mod signin;
 pub mod terms;
+mod throttle;
+mod token;
 
 pub use admission::{Denied, admit};
+pub use features::{Feature, Features};
 pub use identity::{Caller, Identities};
 pub use office::{AccountChange, Office};
+pub use password::Passwords;
+pub use person::{Person, Role, user_name};
 pub use plan::{Bound, Plan, PlanEntry, PlanError, Plans};
+pub use signers::Signers;
+pub use signin::{FrontDesk, Session, new_member};
 pub use terms::{KeyTerms, Scope, Usd};
+pub use throttle::Throttle;

@@ -5,11 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::keys::{self, Issued, KeyError};
+use super::person::Role;
+use super::signin::new_member;
 use super::{Identities, KeyTerms, PlanEntry, Plans};
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, AuditId, GrantId, KeyId};
 use crate::base::money::Credits;
+use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::cluster::{Amount, Correction, Limits, Quota, Terms, Used};
 use crate::ledger::{Settlement, minute_key, report};
@@ -167,25 +170,40 @@ impl Office<'_> {
         Ok(account)
     }
 
+    /// Forgets an account for good. Its books stay, under an id that stands for nobody.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn erase_account(&self, id: &str) -> Result<AccountId, Error> {
+        let account = self.account(id).await?;
+        if !self.store.erase_account(account.id.clone()).await.map_err(Error::internal)? {
+            return Err(missing("account", id));
+        }
+        self.identities.forget();
+        // That it was done is to be found, but not whose it was.
+        let stands_for = fingerprint(&[account.id.as_str().as_bytes()]);
+        self.log("account.erase", &stands_for, json!({})).await?;
+        Ok(account.id)
+    }
+
     /// # Errors
     /// For a role that there is not, or an address that is there.
-    pub async fn add_member(&self, id: &str, email: &str, role: &str) -> Result<Member, Error> {
+    pub async fn add_member(
+        &self,
+        id: &str,
+        email: &str,
+        role: &str,
+        password: Option<String>,
+    ) -> Result<Member, Error> {
         let account = self.account(id).await?;
-        if !["owner", "member", "billing"].contains(&role) {
-            let text = "A role is 'owner', 'member' or 'billing'.";
-            return Err(Error::new(Kind::Malformed, text).at("role"));
-        }
-        if email.len() > 320 || !email.contains('@') {
-            return Err(Error::new(Kind::Malformed, "That is no e-mail address.").at("email"));
-        }
-        let member = Member {
-            id: format!("member_{}", GrantId::fresh().as_str().trim_start_matches("grant_")),
-            email: email.to_ascii_lowercase(),
-            role: role.to_owned(),
-            created: self.now(),
-        };
-        self.store.add_member(account.id.clone(), member.clone()).await.map_err(of_store)?;
-        let detail = json!({"member": member.id, "email": member.email, "role": role});
+        let role = Role::parse(role).ok_or_else(|| {
+            let text = "A role is 'owner', 'member', 'billing' or 'admin'.";
+            Error::new(Kind::Malformed, text).at("role")
+        })?;
+        let member =
+            Member { password, ..new_member(account.id.clone(), email, role, self.now())? };
+        self.store.add_member(member.clone()).await.map_err(of_store)?;
+        let detail = json!({"member": member.id, "role": role.as_str()});
         self.log("member.add", account.id.as_str(), detail).await?;
         Ok(member)
     }
@@ -194,10 +212,11 @@ impl Office<'_> {
     /// [`Kind::NotFound`].
     pub async fn remove_member(&self, id: &str, member: &str) -> Result<(), Error> {
         let account = self.account(id).await?;
-        let removed = self.store.remove_member(account.id.clone(), member.to_owned()).await;
+        let removed = self.store.erase_member(account.id.clone(), member.to_owned()).await;
         if !removed.map_err(Error::internal)? {
             return Err(missing("member", member));
         }
+        self.identities.forget();
         self.log("member.remove", account.id.as_str(), json!({"member": member})).await
     }
 
@@ -210,8 +229,9 @@ impl Office<'_> {
         terms: &KeyTerms,
     ) -> Result<Issued, Error> {
         named(name)?;
-        let issued =
-            keys::issue(self.store, account, name, terms, self.now()).await.map_err(of_key)?;
+        let issued = keys::issue(self.store, account, None, name, terms, self.now())
+            .await
+            .map_err(of_key)?;
         self.identities.forget();
         let detail = json!({"account": issued.key.account.as_str(), "name": name, "terms": terms});
         self.log("key.create", issued.key.id.as_str(), detail).await?;

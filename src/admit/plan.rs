@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::features::Feature;
 use crate::base::money::Credits;
 use crate::catalogue::Tier;
 use crate::cluster::Limits;
@@ -88,6 +89,9 @@ pub struct PlanEntry {
     pub images_per_minute: Option<Bound>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits_per_month: Option<Bound>,
+    /// Switches, where they differ from the defaults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<BTreeMap<Feature, bool>>,
 }
 
 impl PlanEntry {
@@ -100,6 +104,7 @@ impl PlanEntry {
             tokens_per_minute: self.tokens_per_minute.or(other.tokens_per_minute),
             images_per_minute: self.images_per_minute.or(other.images_per_minute),
             credits_per_month: self.credits_per_month.or(other.credits_per_month),
+            features: self.features.clone().or_else(|| other.features.clone()),
         }
     }
 }
@@ -164,6 +169,7 @@ fn built_in() -> BTreeMap<String, PlanEntry> {
         tokens_per_minute: Some(Bound::Of(tokens)),
         images_per_minute: Some(Bound::Of(images)),
         credits_per_month: Some(Bound::Of(credits)),
+        features: None,
     };
     BUILT_IN
         .into_iter()

@@ -18,6 +18,10 @@ pub enum Scope {
     Realtime,
     /// Reading what was used.
     Usage,
+    /// Conversations, memory, agents, connected apps, switches.
+    Platform,
+    /// Making and revoking keys.
+    Keys,
 }
 
 impl Scope {
@@ -29,6 +33,8 @@ impl Scope {
             Self::Images => "images",
             Self::Realtime => "realtime",
             Self::Usage => "usage",
+            Self::Platform => "the platform",
+            Self::Keys => "keys",
         }
     }
 }

@@ -3,20 +3,33 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::say;
-use crate::admit::keys;
+use crate::admit::{Passwords, Role, keys, new_member};
 use crate::base::clock::Clock;
+use crate::base::secret::new_token;
 use crate::boot::{self, Failure};
+use crate::store::Member;
 
 #[derive(Debug, Subcommand)]
 pub enum Account {
     /// Create an account.
     Create {
         name: String,
-        #[arg(long, default_value = "free")]
-        plan: String,
+        /// "free", or "enterprise" for administrators, if not given.
+        #[arg(long)]
+        plan: Option<String>,
+        /// Who signs in, as the account's owner.
+        #[arg(long)]
+        email: Option<String>,
+        /// They run the gateway.
+        #[arg(long, requires = "email")]
+        admin: bool,
+        /// The environment variable that holds their password; if not given, one is made and shown.
+        #[arg(long, requires = "email", value_name = "VARIABLE")]
+        password_env: Option<String>,
         #[arg(long)]
         json: bool,
     },
@@ -28,24 +41,45 @@ impl Account {
     pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
         let ground = boot::ground(config).await?;
         match self {
-            Self::Create { name, plan, json } => {
-                let plan = ground.plans.get(&plan).ok_or_else(|| {
+            Self::Create { name, plan, email, admin, password_env, json } => {
+                let plan = plan.as_deref().unwrap_or(if admin { "enterprise" } else { "free" });
+                let plan = ground.plans.get(plan).ok_or_else(|| {
                     let known = ground.plans.all();
                     let known: Vec<&str> = known.iter().map(|plan| plan.name.as_str()).collect();
                     format!("there is no plan '{plan}'; there are {}", known.join(", "))
                 })?;
-                let account = keys::create_account(
-                    &ground.store,
-                    &name,
-                    &plan.name,
-                    None,
-                    Clock::System.now(),
-                )
-                .await?;
+                let now = Clock::System.now();
+                let account =
+                    keys::create_account(&ground.store, &name, &plan.name, None, now).await?;
+                let mut made =
+                    json!({"id": account.id.as_str(), "name": account.name, "plan": account.plan});
+                if let Some(email) = email {
+                    let role = if admin { Role::Admin } else { Role::Owner };
+                    let member = new_member(account.id.clone(), &email, role, now)?;
+                    let given = match &password_env {
+                        Some(name) => {
+                            Some(std::env::var(name).map_err(|why| format!("{name}: {why}"))?)
+                        }
+                        None => None,
+                    };
+                    let shown = given.is_none();
+                    let password = given.map_or_else(new_token, Ok)?;
+                    let hash = Passwords::new()?.hash(SecretString::from(password.clone())).await?;
+                    let member = Member { password: Some(hash), ..member };
+                    made["member"] =
+                        json!({"id": member.id, "email": member.email, "role": member.role});
+                    if shown {
+                        made["password"] = json!(password);
+                    }
+                    ground.store.add_member(member).await?;
+                }
                 if json {
-                    say(&json!({"id": account.id.as_str(), "name": account.name, "plan": account.plan}).to_string());
+                    say(&made.to_string());
                 } else {
                     say(account.id.as_str());
+                    if let Some(password) = made["password"].as_str() {
+                        say(&format!("password, shown only now: {password}"));
+                    }
                 }
             }
             Self::List => {

@@ -60,7 +60,10 @@ impl Key {
         let now = Clock::System.now();
         match self {
             Self::Create { account, name, json } => {
-                show(&keys::issue(&store, &account, &name, &KeyTerms::default(), now).await?, json);
+                show(
+                    &keys::issue(&store, &account, None, &name, &KeyTerms::default(), now).await?,
+                    json,
+                );
             }
             Self::List { account } => {
                 let account = match account {

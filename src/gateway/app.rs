@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::Affinity;
 use super::feedback::Tastes;
 use super::responses::Runs;
-use crate::admit::{Identities, Plans};
+use crate::admit::{FrontDesk, Identities, Plans};
 use crate::base::clock::{Clock, Dice};
+use crate::base::seal::Vault;
 use crate::catalogue::Catalogue;
 use crate::cluster;
 use crate::ledger::{Counter, Journal};
@@ -30,6 +31,12 @@ pub struct Sessions {
 pub struct Shared {
     pub catalogue: Arc<Catalogue>,
     pub identities: Identities,
+    /// Where people sign in.
+    pub desk: FrontDesk,
+    /// What credentials are sealed with; `None` = none can be kept.
+    pub vault: Option<Vault>,
+    /// Callers' addresses are told by `X-Forwarded-For`.
+    pub behind_proxy: bool,
     pub plans: Plans,
     pub journal: Journal,
     /// Where nodes agree on limits, if they do.

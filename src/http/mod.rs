@@ -12,6 +12,7 @@ mod ops;
 mod realtime;
 mod respond;
 mod responses;
+mod signin;
 mod usage;
 
 use actix_web::web::{self, ServiceConfig};
@@ -56,6 +57,10 @@ pub fn routes(config: &mut ServiceConfig) {
             // Called by our own customers.
             .route(&at("/route"), web::post().to(openai::route))
             .route(&at("/feedback"), web::post().to(openai::feedback))
+            .route(&at("/keys"), web::get().to(signin::list_keys))
+            .route(&at("/keys"), web::post().to(signin::create_key))
+            .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
+            .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
             .route(&at("/usage"), web::get().to(usage::report))
             .route(&at("/requests/{id}"), web::get().to(usage::request))
             // Called by billing dashboards.
@@ -74,6 +79,12 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&format!("{prefix}/models/{{target:.*}}"), web::post().to(gemini::act));
     }
     config
+        // Called by people's browsers, through whatever signs them in.
+        .route("/api/auth/login", web::post().to(signin::login))
+        .route("/api/auth/refresh", web::post().to(signin::refresh))
+        .route("/api/auth/logout", web::post().to(signin::logout))
+        .route("/api/auth/register", web::post().to(signin::register))
+        .route("/.well-known/jwks.json", web::get().to(signin::jwks))
         .route("/healthz", web::get().to(ops::alive))
         .route("/readyz", web::get().to(ops::ready))
         .route("/metrics", web::get().to(ops::metrics))

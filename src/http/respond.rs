@@ -205,6 +205,14 @@ pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) ->
     failed(id, dialect, error, attempts, None)
 }
 
+/// An error as seed 000 writes it, for those who speak no dialect: `{"error": "…"}`.
+pub fn plainly(error: &Error) -> HttpResponse {
+    let mut response = refused(&RequestId::fresh(), Dialect::OpenAiChat, error, 0);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let body = serde_json::json!({"error": error.public, "code": error.code});
+    response.set_body(body.to_string()).map_into_boxed_body()
+}
+
 /// The same, with where the caller stands with its limits.
 pub fn refused_at(id: &RequestId, dialect: Dialect, refused: &Refused) -> HttpResponse {
     failed(id, dialect, &refused.error, refused.attempts, refused.standing.as_deref())

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::db::{Store, StoreError, begin};
 use super::keys::bump;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, AuditId};
+use crate::base::ids::AuditId;
 
 /// Something an administrator did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +18,6 @@ pub struct Audit {
     pub target: String,
     /// JSON
     pub detail: String,
-}
-
-/// A person of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    pub id: String,
-    pub email: String,
-    pub role: String,
-    pub created: Timestamp,
 }
 
 fn audit(row: &AnyRow) -> Result<Audit, sqlx::Error> {
@@ -106,71 +97,6 @@ impl Store {
                 .iter()
                 .map(|row| Ok((row.try_get("name")?, row.try_get("terms")?)))
                 .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// # Errors
-    /// When the store fails, or the account has a member of that address.
-    pub async fn add_member(&self, account: AccountId, member: Member) -> Result<(), StoreError> {
-        self.run(|pool| async move {
-            let done = sqlx::query(
-                "INSERT INTO members (id, account_id, email, role, created_ms) \
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&member.id)
-            .bind(account.as_str())
-            .bind(&member.email)
-            .bind(&member.role)
-            .bind(member.created.0)
-            .execute(&pool)
-            .await;
-            match done {
-                Err(sqlx::Error::Database(why)) if why.is_unique_violation() => {
-                    Err(StoreError::Taken(member.email.clone()))
-                }
-                other => other.map(|_| ()).map_err(StoreError::from),
-            }
-        })
-        .await
-    }
-
-    /// # Errors
-    /// When the store fails.
-    pub async fn members(&self, account: AccountId) -> Result<Vec<Member>, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query(
-                "SELECT id, email, role, created_ms FROM members WHERE account_id = $1 ORDER BY id",
-            )
-            .bind(account.as_str())
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(Member {
-                    id: row.try_get("id")?,
-                    email: row.try_get("email")?,
-                    role: row.try_get("role")?,
-                    created: Timestamp(row.try_get("created_ms")?),
-                })
-            })
-            .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// `false` when the account has no such member.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn remove_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
-        self.run(|pool| async move {
-            let done = sqlx::query("DELETE FROM members WHERE account_id = $1 AND id = $2")
-                .bind(account.as_str())
-                .bind(&id)
-                .execute(&pool)
-                .await?;
-            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
         })
         .await
     }

@@ -18,6 +18,8 @@ pub struct Key {
     pub revoked: Option<Timestamp>,
     /// What it may do, as JSON.
     pub terms: Option<String>,
+    /// Whom it speaks for; `None` = the account as a whole.
+    pub member: Option<String>,
 }
 
 /// Whom a key speaks for.
@@ -32,6 +34,8 @@ pub struct Owner {
     pub limits: Option<String>,
     /// The key's terms, as JSON.
     pub terms: Option<String>,
+    /// The member it speaks for, and their role.
+    pub member: Option<(String, String)>,
 }
 
 fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
@@ -43,6 +47,7 @@ fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
         created: Timestamp(row.try_get("created_ms")?),
         revoked: optional_ms(row, "revoked_ms")?.map(Timestamp),
         terms: row.try_get("terms")?,
+        member: row.try_get("member_id")?,
     })
 }
 
@@ -61,8 +66,8 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             sqlx::query(
-                "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms, terms) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms, terms, member_id) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
             .bind(key.id.as_str())
             .bind(key.account.as_str())
@@ -71,6 +76,7 @@ impl Store {
             .bind(&key.hint)
             .bind(key.created.0)
             .bind(&key.terms)
+            .bind(&key.member)
             .execute(&mut *transaction)
             .await?;
             bump(&mut transaction).await?;
@@ -85,8 +91,9 @@ impl Store {
         self.run(|pool| async move {
             let row = sqlx::query(
                 "SELECT k.id AS key_id, k.account_id, k.revoked_ms, k.terms, a.plan, a.limits, \
-                 a.suspended_ms \
-                 FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE k.hash = $1",
+                 a.suspended_ms, m.id AS member_id, m.role \
+                 FROM api_keys k JOIN accounts a ON a.id = k.account_id \
+                 LEFT JOIN members m ON m.id = k.member_id WHERE k.hash = $1",
             )
             .bind(hash.to_hex())
             .fetch_optional(&pool)
@@ -100,6 +107,10 @@ impl Store {
                     suspended: optional_ms(&row, "suspended_ms")?.map(Timestamp),
                     limits: row.try_get("limits")?,
                     terms: row.try_get("terms")?,
+                    member: match row.try_get::<Option<String>, _>("member_id")? {
+                        Some(member) => Some((member, row.try_get("role")?)),
+                        None => None,
+                    },
                 })
             })
             .transpose()
@@ -112,7 +123,7 @@ impl Store {
     pub async fn keys(&self, account: Option<AccountId>) -> Result<Vec<Key>, StoreError> {
         self.run(|pool| async move {
             let all = sqlx::query(
-                "SELECT id, account_id, name, hint, created_ms, revoked_ms, terms FROM api_keys \
+                "SELECT id, account_id, name, hint, created_ms, revoked_ms, terms, member_id FROM api_keys \
                  ORDER BY id",
             )
             .fetch_all(&pool)

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "pictures", include_str!("../../migrations/0003_pictures.sql")),
     (4, "ledger", include_str!("../../migrations/0004_ledger.sql")),
     (5, "feedback", include_str!("../../migrations/0005_feedback.sql")),
+    (6, "platform", include_str!("../../migrations/0006_platform.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

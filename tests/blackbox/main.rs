@@ -22,4 +22,5 @@ mod requests;
 mod responses;
 mod routing;
 mod servers;
+mod signin;
 mod vectors;

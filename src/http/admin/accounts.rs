@@ -2,6 +2,7 @@
 
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ struct NewMember {
     email: String,
     #[serde(default = "member")]
     role: String,
+    /// Without one they cannot sign in.
+    password: Option<SecretString>,
 }
 
 fn member() -> String {
@@ -51,6 +54,7 @@ fn shown_member(member: &Member) -> Value {
         "object": "member",
         "email": member.email,
         "role": member.role,
+        "signs_in": member.password.is_some(),
         "created": member.created.seconds(),
     })
 }
@@ -92,6 +96,15 @@ pub async fn change(
     .await
 }
 
+/// `DELETE /v1/admin/accounts/{id}`: for good, with all that its users keep
+pub async fn erase(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let erased = office.erase_account(&id).await?;
+        Ok(json!({"id": erased.as_str(), "object": "account", "deleted": true}))
+    })
+    .await
+}
+
 async fn access(app: &Worker, request: &HttpRequest, id: &str, suspended: bool) -> HttpResponse {
     let change = AccountChange { suspended: Some(suspended), ..AccountChange::default() };
     act(app, request, async |office| {
@@ -128,7 +141,12 @@ pub async fn add_member(
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |office, new: NewMember| {
-        office.add_member(&id, &new.email, &new.role).await.map(|member| shown_member(&member))
+        let password = match new.password {
+            Some(password) => Some(app.shared.desk.passwords.hash(password).await?),
+            None => None,
+        };
+        let added = office.add_member(&id, &new.email, &new.role, password).await;
+        added.map(|member| shown_member(&member))
     })
     .await
 }

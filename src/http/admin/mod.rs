@@ -25,6 +25,7 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/accounts"), web::get().to(accounts::list))
         .route(&at("/accounts/{id}"), web::get().to(accounts::get))
         .route(&at("/accounts/{id}"), web::patch().to(accounts::change))
+        .route(&at("/accounts/{id}"), web::delete().to(accounts::erase))
         .route(&at("/accounts/{id}/suspend"), web::post().to(accounts::suspend))
         .route(&at("/accounts/{id}/resume"), web::post().to(accounts::resume))
         .route(&at("/accounts/{id}/members"), web::get().to(accounts::members))

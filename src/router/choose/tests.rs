@@ -383,7 +383,10 @@ fn of_a_models_deployments_the_one_with_room_and_the_shorter_wait_is_asked_first
 #[test]
 fn waiting_counts_as_money_and_leaves_the_dial_in_order() {
     let house = House::new();
-    let slow = |id: DeploymentId| Health { wait_seconds: (id.0 % 7) as f32, ..Health::default() };
+    let slow = |id: DeploymentId| Health {
+        wait_seconds: f32::from(u8::try_from(id.0 % 7).unwrap()),
+        ..Health::default()
+    };
     let mut moved = 0;
     for text in PROMPTS {
         let request = asking(text);

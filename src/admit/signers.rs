@@ -1,0 +1,156 @@
+//! The keys that sign access tokens: made when there is none or the newest has grown old, shared
+//! through the store, known by every node.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::token::{Claims, Signer, TokenError, verify};
+use crate::base::Error;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::AuditId;
+use crate::base::seal::{Vault, is_sealed};
+use crate::store::{SigningKey, Store};
+
+/// How long a key signs.
+const SIGNS_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How long what it signed is believed afterwards: longer than any token lives.
+const BELIEVED_FOR: Duration = Duration::from_secs(86_400);
+/// How long an access token is good.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How often the store is asked for a key that nobody has heard of.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Newest first.
+    signers: Arc<Vec<Signer>>,
+    asked: Option<Timestamp>,
+}
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Signers {
+    store: Store,
+    vault: Option<Vault>,
+    clock: Clock,
+    known: Arc<RwLock<Known>>,
+}
+
+impl Signers {
+    #[must_use]
+    pub fn new(store: Store, vault: Option<Vault>, clock: Clock) -> Self {
+        Self { store, vault, clock, known: Arc::default() }
+    }
+
+    fn known(&self) -> Arc<Vec<Signer>> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).signers)
+    }
+
+    fn opened(&self, key: SigningKey) -> Option<Signer> {
+        let document = if is_sealed(&key.document) {
+            match self.vault.as_ref()?.open(&key.document, &key.id) {
+                Ok(document) => document,
+                Err(why) => {
+                    tracing::error!(key = key.id, %why, "a signing key cannot be opened");
+                    return None;
+                }
+            }
+        } else {
+            SecretString::from(key.document)
+        };
+        let document = BASE64_STANDARD.decode(document.expose_secret()).ok()?;
+        let pair = Ed25519KeyPair::from_pkcs8(&document).ok()?;
+        Some(Signer { id: key.id, created: key.created, pair })
+    }
+
+    async fn reload(&self) -> Result<Arc<Vec<Signer>>, Error> {
+        let now = self.clock.now();
+        let keys = self.store.signing_keys().await.map_err(Error::internal)?;
+        let signers = Arc::new(keys.into_iter().filter_map(|key| self.opened(key)).collect());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Known { signers: Arc::clone(&signers), asked: Some(now) };
+        Ok(signers)
+    }
+
+    /// Whether the newest of them may still sign.
+    fn signs(&self, signers: &[Signer]) -> bool {
+        signers.first().is_some_and(|one| self.clock.now() < one.created.after(SIGNS_FOR))
+    }
+
+    async fn signing(&self) -> Result<Arc<Vec<Signer>>, Error> {
+        let known = self.known();
+        if self.signs(&known) {
+            return Ok(known);
+        }
+        let known = self.reload().await?;
+        if self.signs(&known) {
+            return Ok(known);
+        }
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+            .map_err(|_| Error::internal("the operating system gave no randomness"))?;
+        let id = format!("sig_{}", AuditId::fresh().as_str().trim_start_matches("audit_"));
+        let document = BASE64_STANDARD.encode(document.as_ref());
+        let document = match &self.vault {
+            Some(vault) => vault.seal(&document, &id).map_err(Error::internal)?,
+            None => document,
+        };
+        let now = self.clock.now();
+        let life = SIGNS_FOR + BELIEVED_FOR;
+        let oldest = Timestamp(now.0 - i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
+        let key = SigningKey { id, created: now, document };
+        self.store.add_signing_key(key, oldest).await.map_err(Error::internal)?;
+        self.reload().await
+    }
+
+    /// A token for a sign-in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mint(&self, claims: Claims) -> Result<String, Error> {
+        let signers = self.signing().await?;
+        let signer = signers.first().ok_or_else(|| Error::internal("no key signs"))?;
+        let now = self.clock.now();
+        let jti = crate::base::secret::new_token().map_err(Error::internal)?;
+        let exp = now.after(TOKEN_LIFE).seconds();
+        Ok(signer.mint(&Claims { iat: now.seconds(), exp, jti, ..claims }))
+    }
+
+    /// What a token says; a key of another node is looked for in the store.
+    ///
+    /// # Errors
+    /// Unauthenticated for a token that is not good, or when the store fails.
+    pub async fn verify(&self, token: &str) -> Result<Claims, Error> {
+        let now = self.clock.now();
+        let mut verified = verify(token, self.known().iter(), now);
+        if verified == Err(TokenError::UnknownKey) {
+            let asked = self.known.read().unwrap_or_else(PoisonError::into_inner).asked;
+            if asked.is_none_or(|asked| asked.after(ASK_AGAIN) <= now) {
+                verified = verify(token, self.reload().await?.iter(), now);
+            }
+        }
+        verified.map_err(|why| match why {
+            TokenError::Expired => Error::new(
+                crate::base::Kind::Unauthenticated,
+                "The access token has expired. Get another at /api/auth/refresh.",
+            )
+            .coded("token_expired"),
+            TokenError::Invalid | TokenError::UnknownKey => Error::invalid_key(),
+        })
+    }
+
+    /// What others check our tokens with.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn jwks(&self) -> Result<Value, Error> {
+        let signers = self.signing().await?;
+        let keys: Vec<Value> = signers.iter().map(Signer::jwk).collect();
+        Ok(json!({"keys": keys}))
+    }
+}

@@ -1,0 +1,248 @@
+//! Signing in and out. A refresh token is good for one use; used twice, all that came of its sign-in
+//! ends.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::keys::{KeyError, create_account};
+use super::password::{Passwords, acceptable};
+use super::person::Role;
+use super::signers::{Signers, TOKEN_LIFE};
+use super::throttle::Throttle;
+use super::token::{Claims, looks_like_one};
+use super::{Identities, Plans};
+use crate::base::clock::Clock;
+use crate::base::ids::{AccountId, AuditId, KeyId};
+use crate::base::secret::{KeyHash, new_token};
+use crate::base::{Error, Kind};
+use crate::store::{Member, Refreshed, SignIn, Store, StoreError};
+
+/// What every refresh token begins with.
+const REFRESH_PREFIX: &str = "rt-";
+/// How long a sign-in lasts after its last use.
+const LASTS: Duration = Duration::from_secs(30 * 86_400);
+
+/// What a signed-in person gets.
+#[derive(Debug)]
+pub struct Session {
+    pub access: String,
+    pub refresh: String,
+    pub expires_in: Duration,
+    pub member: Member,
+}
+
+/// Where people sign in.
+#[derive(Debug, Clone)]
+pub struct FrontDesk {
+    pub store: Store,
+    pub signers: Signers,
+    pub passwords: Passwords,
+    pub throttle: Throttle,
+    pub identities: Identities,
+    pub plans: Plans,
+    pub clock: Clock,
+    /// The plan of those who register by themselves; `None` = nobody does.
+    pub register: Option<String>,
+}
+
+fn wrong() -> Error {
+    Error::new(Kind::Unauthenticated, "Wrong e-mail address or password.").coded("wrong_password")
+}
+
+fn over() -> Error {
+    let text = "The refresh token is not good (any more). Sign in again.";
+    Error::new(Kind::Unauthenticated, text).coded("invalid_refresh_token")
+}
+
+/// A member as they are written down.
+///
+/// # Errors
+/// [`Kind::Malformed`] for an address that is none.
+pub fn new_member(
+    account: AccountId,
+    email: &str,
+    role: Role,
+    now: crate::base::clock::Timestamp,
+) -> Result<Member, Error> {
+    let email = email.trim().to_lowercase();
+    let parts = email.split_once('@');
+    let fits = email.len() <= 320 && !email.chars().any(|c| c.is_control() || c.is_whitespace());
+    if !fits || parts.is_none_or(|(name, place)| name.is_empty() || place.is_empty()) {
+        return Err(Error::new(Kind::Malformed, "That is no e-mail address.").at("email"));
+    }
+    Ok(Member {
+        id: format!("member_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),
+        account,
+        email,
+        role: role.as_str().to_owned(),
+        created: now,
+        key: KeyId::fresh(),
+        password: None,
+    })
+}
+
+impl FrontDesk {
+    /// # Errors
+    /// [`Kind::Unauthenticated`] for a wrong pair, [`Kind::RateLimited`] after too many,
+    /// [`Kind::Forbidden`] for a suspended account.
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: SecretString,
+        address: &str,
+    ) -> Result<Session, Error> {
+        let email = email.trim().to_lowercase();
+        let now = self.clock.now();
+        self.throttle.pass(&email, address, now)?;
+        let member = self.store.member_of_email(email.clone()).await.map_err(Error::internal)?;
+        let hash = member.as_ref().and_then(|member| member.password.clone());
+        // A guesser's tries that come at once count before any of them is answered.
+        self.throttle.failed(&email, address, now);
+        let right = self.passwords.is_right(password, hash).await?;
+        let member = member.filter(|_| right).ok_or_else(wrong)?;
+        self.throttle.succeeded(&email);
+        self.not_suspended(&member).await?;
+        self.open(member).await
+    }
+
+    async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
+        let account = self.store.account(member.account.as_str()).await.map_err(Error::internal)?;
+        if account.is_none_or(|account| account.suspended.is_some()) {
+            let text = "API access is disabled for your account.";
+            return Err(Error::new(Kind::Forbidden, text).coded("account_suspended"));
+        }
+        Ok(())
+    }
+
+    /// Signs in whoever proved to be `member`.
+    async fn open(&self, member: Member) -> Result<Session, Error> {
+        let now = self.clock.now();
+        let signin = SignIn {
+            id: format!("signin_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),
+            account: member.account.clone(),
+            member: member.id.clone(),
+            created: now,
+            expires: now.after(LASTS),
+        };
+        let refresh = fresh()?;
+        self.store.sign_in(signin.clone(), KeyHash::of(&refresh)).await.map_err(Error::internal)?;
+        self.session(member, &signin.id, refresh).await
+    }
+
+    async fn session(
+        &self,
+        member: Member,
+        signin: &str,
+        refresh: String,
+    ) -> Result<Session, Error> {
+        let claims = Claims::new(&member.id, member.account.as_str(), &member.role, signin);
+        let access = self.signers.mint(claims).await?;
+        Ok(Session { access, refresh, expires_in: TOKEN_LIFE, member })
+    }
+
+    /// A new pair for a refresh token.
+    ///
+    /// # Errors
+    /// [`Kind::Unauthenticated`] for one that is not good, or was used before.
+    pub async fn refresh(&self, token: &str) -> Result<Session, Error> {
+        let (now, next) = (self.clock.now(), fresh()?);
+        let refreshed = self
+            .store
+            .refresh(KeyHash::of(token), KeyHash::of(&next), now, now.after(LASTS))
+            .await
+            .map_err(Error::internal)?;
+        let signin = match refreshed {
+            Refreshed::Fresh(signin) => signin,
+            Refreshed::Stolen => {
+                tracing::warn!("a refresh token came twice: its sign-in has been ended");
+                self.identities.forget();
+                return Err(over());
+            }
+            Refreshed::Unknown => return Err(over()),
+        };
+        let member = self
+            .store
+            .member(signin.account.clone(), signin.member.clone())
+            .await
+            .map_err(Error::internal)?
+            .ok_or_else(over)?;
+        self.not_suspended(&member).await?;
+        self.session(member, &signin.id, next).await
+    }
+
+    /// Ends a sign-in, known by its access token, its refresh token, or both.
+    ///
+    /// # Errors
+    /// [`Kind::Unauthenticated`] when neither names one.
+    pub async fn sign_out(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), Error> {
+        let mut signins = Vec::new();
+        if let Some(token) = access.filter(|token| looks_like_one(token)) {
+            // One that has expired cannot end anything, but its refresh token can.
+            if let Ok(claims) = self.signers.verify(token).await {
+                signins.push(claims.sid);
+            }
+        }
+        if let Some(token) = refresh {
+            let found = self.store.signin_of(KeyHash::of(token)).await;
+            signins.extend(found.map_err(Error::internal)?);
+        }
+        if signins.is_empty() {
+            return Err(over());
+        }
+        for signin in signins {
+            self.store.sign_out(signin).await.map_err(Error::internal)?;
+        }
+        self.identities.forget();
+        Ok(())
+    }
+
+    /// A new account with its owner, for whoever asks, where that is allowed.
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`] where it is not; [`Kind::Conflict`] for an address that is taken.
+    pub async fn register(
+        &self,
+        email: &str,
+        password: SecretString,
+        address: &str,
+    ) -> Result<Session, Error> {
+        let plan = self.register.as_deref().ok_or_else(|| {
+            let text = "Registration is not open here. Ask an administrator for an account.";
+            Error::new(Kind::Forbidden, text).coded("registration_closed")
+        })?;
+        let plan = self
+            .plans
+            .get(plan)
+            .ok_or_else(|| Error::internal("the plan of those who register is missing"))?;
+        let now = self.clock.now();
+        // Making accounts counts as failing: neither may be done often.
+        self.throttle.pass("", address, now)?;
+        self.throttle.failed("", address, now);
+        acceptable(&password)?;
+        let sample = new_member(AccountId::fresh(), email, Role::Owner, now)?;
+        let hash = self.passwords.hash(password).await?;
+        let account = create_account(&self.store, &sample.email, &plan.name, None, now)
+            .await
+            .map_err(|why| match why {
+                KeyError::Store(why) => taken(why),
+                other => Error::internal(other),
+            })?;
+        let member = Member { account: account.id, password: Some(hash), ..sample };
+        self.store.add_member(member.clone()).await.map_err(taken)?;
+        self.open(member).await
+    }
+}
+
+fn fresh() -> Result<String, Error> {
+    new_token().map(|token| format!("{REFRESH_PREFIX}{token}")).map_err(Error::internal)
+}
+
+fn taken(why: StoreError) -> Error {
+    match why {
+        StoreError::Taken(_) => {
+            Error::new(Kind::Conflict, "That e-mail address is taken.").at("email").coded("taken")
+        }
+        other => Error::internal(other),
+    }
+}

@@ -1,0 +1,165 @@
+//! What the catalogue and the router are made of: files, variables of the environment, keys.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Failure;
+use crate::catalogue::{
+    self, Auth, AwsCredential, Catalogue, DeploymentEntry, ProviderEntry, Sources,
+};
+use crate::config::{self, Config};
+use crate::router::Predictor;
+use crate::router::neural::Weights;
+use crate::wire::vocab::{Dialect, Protocol};
+
+/// Keys of providers, from the environment or from files.
+fn provider_keys(
+    files: &[ProviderEntry],
+    patches: &std::collections::BTreeMap<String, ProviderEntry>,
+) -> Result<HashMap<String, SecretString>, Failure> {
+    let mut keys = HashMap::new();
+    let named = files
+        .iter()
+        .filter_map(|file| file.id.clone().map(|id| (id, file)))
+        .chain(patches.iter().map(|(id, patch)| (id.clone(), patch)));
+    for (id, entry) in named {
+        if let Some(key) = entry.api_key_env.as_deref().and_then(secret_variable) {
+            let key = if entry.auth == Some(Auth::Google) {
+                let text = service_account(&id, key.expose_secret())?;
+                SecretString::from(text)
+            } else {
+                key
+            };
+            keys.insert(id.clone(), key);
+        }
+        if let Some(file) = &entry.api_key_file {
+            let key = std::fs::read_to_string(file).map_err(|why| {
+                format!("providers.{id}: api_key_file {file} cannot be read: {why}")
+            })?;
+            keys.insert(id, SecretString::from(key.trim().to_owned()));
+        }
+    }
+    Ok(keys)
+}
+
+/// Google's variable names the file in which a service account's key is.
+fn service_account(provider: &str, variable: &str) -> Result<String, Failure> {
+    if !Path::new(variable).is_absolute() {
+        return Ok(variable.to_owned());
+    }
+    std::fs::read_to_string(variable)
+        .map_err(|why| format!("providers.{provider}: {variable} cannot be read: {why}").into())
+}
+
+fn aws_credential() -> Option<AwsCredential> {
+    Some(AwsCredential {
+        access_key: std::env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty())?,
+        secret_key: secret_variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: secret_variable("AWS_SESSION_TOKEN"),
+    })
+}
+
+pub(super) fn secret_variable(name: &str) -> Option<SecretString> {
+    std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(SecretString::from)
+}
+
+/// The catalogue of what is configured.
+///
+/// # Errors
+/// Every fault of the configuration and the files, a line each.
+pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
+    let files = catalogue::builtin()?;
+    let keys = provider_keys(&files, &config.providers)?;
+    load(Sources {
+        files,
+        providers: config.providers.clone(),
+        models: config.models.clone(),
+        fallbacks: config.routes.fallback.clone(),
+        keys,
+        aws: aws_credential(),
+        // Only what an address may name: nothing of it is secret.
+        variables: std::env::vars()
+            .filter(|(name, _)| {
+                ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_", "OPTIMUX_"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix))
+            })
+            .collect(),
+    })
+}
+
+/// The trained router, with the abilities of the catalogue's models.
+///
+/// # Errors
+/// When the configured file is not one.
+pub fn predictor(config: &config::Router, catalogue: &Catalogue) -> Result<Predictor, Failure> {
+    let weights = match &config.weights {
+        None => Predictor::builtin()?,
+        Some(path) => {
+            let unusable =
+                |why: String| format!("router.weights ({}) cannot be used: {why}", path.display());
+            let bytes = std::fs::read(path).map_err(|why| unusable(why.to_string()))?;
+            Weights::from_bytes(&bytes).map_err(|why| unusable(why.to_string()))?
+        }
+    };
+    Ok(Predictor::new(weights, catalogue))
+}
+
+fn load(sources: Sources) -> Result<Catalogue, Failure> {
+    catalogue::load(sources).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        lines.join("\n").into()
+    })
+}
+
+/// The whole catalogue, served by the simulated provider at `base`, each model in its maker's
+/// dialect.
+pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
+    let files = catalogue::builtin()?;
+    let mut dialects: HashMap<String, Dialect> = HashMap::new();
+    for file in &files {
+        for model in &file.models {
+            if let Some(Protocol::Dialect(dialect)) = file.dialect {
+                dialects.insert(model.id.clone(), dialect);
+            }
+        }
+    }
+    let place = |dialect: Dialect| match dialect {
+        Dialect::OpenAiChat => ("sim", "/v1"),
+        Dialect::OpenAiResponses => ("sim-responses", "/v1"),
+        Dialect::Anthropic => ("sim-anthropic", "/v1"),
+        Dialect::Gemini => ("sim-gemini", "/v1beta"),
+    };
+    let mut sources = Sources { fallbacks: config.routes.fallback.clone(), ..Sources::default() };
+    for dialect in Dialect::ALL {
+        let (id, path) = place(dialect);
+        sources.files.push(ProviderEntry {
+            id: Some(id.to_owned()),
+            name: Some("Simulated provider".to_owned()),
+            base_url: Some(format!("{base}{path}")),
+            dialect: Some(Protocol::Dialect(dialect)),
+            enabled: Some(true),
+            ..ProviderEntry::default()
+        });
+    }
+    for file in files {
+        for mut model in file.models {
+            let price = file
+                .deployments
+                .iter()
+                .find(|deployment| deployment.model == model.id)
+                .map(|deployment| deployment.usd_per_million);
+            let dialect = dialects.get(&model.id).copied().unwrap_or(Dialect::OpenAiChat);
+            model.deployments = Some(vec![DeploymentEntry {
+                provider: place(dialect).0.to_owned(),
+                model: None,
+                usd_per_million: price,
+                usd_per_image: None,
+            }]);
+            sources.models.push(model);
+        }
+    }
+    load(sources)
+}

@@ -1,0 +1,280 @@
+//! Who is signed in, and with what: families of refresh tokens, and the keys that sign.
+
+use sqlx::{AnyConnection, Row};
+
+use super::db::{Store, StoreError, begin, optional_ms};
+use super::keys::{Owner, bump};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, KeyId};
+use crate::base::secret::KeyHash;
+
+/// One sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    pub id: String,
+    pub account: AccountId,
+    pub member: String,
+    pub created: Timestamp,
+    pub expires: Timestamp,
+}
+
+/// What a refresh token came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refreshed {
+    Fresh(SignIn),
+    /// It was used before: whoever holds it or its successor has stolen it, so the sign-in is over.
+    Stolen,
+    Unknown,
+}
+
+/// What signs access tokens: a PKCS #8 document, maybe sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    pub id: String,
+    pub created: Timestamp,
+    pub document: String,
+}
+
+async fn end(connection: &mut AnyConnection, signin: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query("DELETE FROM refresh_tokens WHERE signin_id = $1")
+        .bind(signin)
+        .execute(&mut *connection)
+        .await?;
+    let done = sqlx::query("DELETE FROM signins WHERE id = $1")
+        .bind(signin)
+        .execute(&mut *connection)
+        .await?;
+    bump(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn add_token(
+    connection: &mut AnyConnection,
+    signin: &str,
+    token: KeyHash,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO refresh_tokens (hash, signin_id, used) VALUES ($1, $2, 0)")
+        .bind(token.to_hex())
+        .bind(signin)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+impl Store {
+    /// # Errors
+    /// When the store fails.
+    pub async fn sign_in(&self, signin: SignIn, token: KeyHash) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            sqlx::query(
+                "INSERT INTO signins (id, account_id, member_id, created_ms, expires_ms) \
+                 VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(&signin.id)
+            .bind(signin.account.as_str())
+            .bind(&signin.member)
+            .bind(signin.created.0)
+            .bind(signin.expires.0)
+            .execute(&mut *transaction)
+            .await?;
+            add_token(&mut transaction, &signin.id, token).await?;
+            transaction.commit().await
+        })
+        .await
+    }
+
+    /// Puts a new refresh token in the place of an old one, once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn refresh(
+        &self,
+        old: KeyHash,
+        new: KeyHash,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<Refreshed, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let row = sqlx::query(
+                "SELECT s.id, s.account_id, s.member_id, s.created_ms, s.expires_ms \
+                 FROM refresh_tokens t JOIN signins s ON s.id = t.signin_id WHERE t.hash = $1",
+            )
+            .bind(old.to_hex())
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some(row) = row else { return Ok(Refreshed::Unknown) };
+            let signin = SignIn {
+                id: row.try_get("id")?,
+                account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+                member: row.try_get("member_id")?,
+                created: Timestamp(row.try_get("created_ms")?),
+                expires: Timestamp(row.try_get("expires_ms")?),
+            };
+            if signin.expires <= now {
+                end(&mut transaction, &signin.id).await?;
+                transaction.commit().await?;
+                return Ok(Refreshed::Unknown);
+            }
+            // Of two that come at once, one finds it used.
+            let taken =
+                sqlx::query("UPDATE refresh_tokens SET used = 1 WHERE hash = $1 AND used = 0")
+                    .bind(old.to_hex())
+                    .execute(&mut *transaction)
+                    .await?;
+            if taken.rows_affected() == 0 {
+                end(&mut transaction, &signin.id).await?;
+                transaction.commit().await?;
+                return Ok(Refreshed::Stolen);
+            }
+            add_token(&mut transaction, &signin.id, new).await?;
+            sqlx::query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
+                .bind(expires.0)
+                .bind(&signin.id)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(Refreshed::Fresh(SignIn { expires, ..signin }))
+        })
+        .await
+    }
+
+    /// Ends a sign-in. `false` when it had ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sign_out(&self, signin: String) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = end(&mut transaction, &signin).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done)
+        })
+        .await
+    }
+
+    /// The sign-in that a refresh token belongs to.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signin_of(&self, token: KeyHash) -> Result<Option<String>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query("SELECT signin_id FROM refresh_tokens WHERE hash = $1")
+                .bind(token.to_hex())
+                .fetch_optional(&pool)
+                .await?
+                .map(|row| row.try_get("signin_id"))
+                .transpose()
+        })
+        .await
+    }
+
+    /// Whom a sign-in speaks for, while it lasts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn owner_of_signin(&self, signin: String) -> Result<Option<Owner>, StoreError> {
+        self.run(|pool| async move {
+            let row = sqlx::query(
+                "SELECT m.id AS member_id, m.key_id, m.role, m.account_id, a.plan, a.limits, \
+                 a.suspended_ms, s.expires_ms \
+                 FROM signins s JOIN members m ON m.id = s.member_id \
+                 JOIN accounts a ON a.id = m.account_id WHERE s.id = $1",
+            )
+            .bind(signin)
+            .fetch_optional(&pool)
+            .await?;
+            row.map(|row| {
+                let member: String = row.try_get("member_id")?;
+                let key: Option<String> = row.try_get("key_id")?;
+                Ok::<_, sqlx::Error>(Owner {
+                    key: KeyId::stored(key.as_deref().unwrap_or(&member)),
+                    account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+                    plan: row.try_get("plan")?,
+                    revoked: Some(Timestamp(row.try_get("expires_ms")?)),
+                    suspended: optional_ms(&row, "suspended_ms")?.map(Timestamp),
+                    limits: row.try_get("limits")?,
+                    terms: None,
+                    member: Some((member, row.try_get("role")?)),
+                })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// The keys that sign, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signing_keys(&self) -> Result<Vec<SigningKey>, StoreError> {
+        self.run(|pool| async move {
+            sqlx::query(
+                "SELECT id, created_ms, document FROM signing_keys ORDER BY created_ms DESC",
+            )
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(SigningKey {
+                    id: row.try_get("id")?,
+                    created: Timestamp(row.try_get("created_ms")?),
+                    document: row.try_get("document")?,
+                })
+            })
+            .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// Adds a key, and drops those from before `oldest`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn add_signing_key(
+        &self,
+        key: SigningKey,
+        oldest: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            sqlx::query("DELETE FROM signing_keys WHERE created_ms < $1")
+                .bind(oldest.0)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("INSERT INTO signing_keys (id, created_ms, document) VALUES ($1, $2, $3)")
+                .bind(&key.id)
+                .bind(key.created.0)
+                .bind(&key.document)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        })
+        .await
+    }
+
+    /// Forgets sign-ins that are past their time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sweep_signins(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            sqlx::query(
+                "DELETE FROM refresh_tokens WHERE signin_id IN \
+                 (SELECT id FROM signins WHERE expires_ms < $1)",
+            )
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await?;
+            let done = sqlx::query("DELETE FROM signins WHERE expires_ms < $1")
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected())
+        })
+        .await
+    }
+}
