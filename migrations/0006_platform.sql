@@ -53,6 +53,9 @@ ALTER TABLE conversations ADD COLUMN title TEXT NOT NULL DEFAULT '';
 ALTER TABLE conversations ADD COLUMN model TEXT NOT NULL DEFAULT '';
 ALTER TABLE conversations ADD COLUMN updated_ms BIGINT NOT NULL DEFAULT 0;
 
+-- What an item says, in lower case, for those who look for words.
+ALTER TABLE conversation_items ADD COLUMN words TEXT NOT NULL DEFAULT '';
+
 CREATE INDEX conversations_user ON conversations (account_id, user_id, updated_ms);
 
 -- What is remembered of a user.

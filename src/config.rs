@@ -33,6 +33,15 @@ pub struct Config {
     pub router: Router,
     pub signin: SignIn,
     pub vault: Vault,
+    pub memory: Memory,
+}
+
+/// How memory finds things.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// The model that makes vectors; the embedded static embedding, if not given.
+    pub embedding_model: Option<String>,
 }
 
 /// Who may sign in, beside those whom an administrator lets in.

@@ -22,6 +22,12 @@ impl Timestamp {
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
+
+    /// This moment moved back by `by`; saturates instead of wrapping.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// Where "now" comes from.

@@ -60,6 +60,22 @@ id!(
     ConversationId, "conv_");
 
 id!(
+    /// Something that is remembered.
+    MemoryId, "mem_");
+id!(
+    /// Instructions and tools under a name.
+    AgentId, "agent_");
+id!(
+    /// Credentials lent to an app.
+    ConnectionId, "conn_");
+id!(
+    /// Something that an action or an agent did.
+    EventId, "evt_");
+id!(
+    /// One run of an agent.
+    RunId, "run_");
+
+id!(
     /// Credits given beyond the plan's.
     GrantId, "grant_");
 id!(

@@ -19,9 +19,11 @@ use crate::admit::{FrontDesk, Identities, KeyTerms, Passwords, Plans, Signers, T
 use crate::base::clock::{Clock, Dice};
 use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
+use crate::gateway::cache::Answers;
 use crate::gateway::feedback::Tastes;
+use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
-use crate::gateway::{Affinity, App, Sessions, Shared};
+use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
@@ -31,6 +33,8 @@ use crate::{http, sim};
 use sources::secret_variable;
 pub use sources::{catalogue, predictor, simulated};
 
+/// How long logged contents are kept.
+const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -163,7 +167,11 @@ pub async fn serve(
         explore: config.router.explore,
         tastes: Tastes::default(),
         affinity: Affinity::default(),
+        answers: Answers::default(),
+        recollections: Recollections::default(),
+        memory: MemoryModels { embedding_model: config.memory.embedding_model.clone() },
         metrics: Metrics::new()?,
+        started: clock.now(),
         clock,
         limits,
         body_limit_bytes: config.server.body_limit_bytes,
@@ -317,7 +325,10 @@ fn sweep(store: Store, clock: Clock) {
                 Ok::<_, StoreError>((
                     store.sweep_responses(now).await?,
                     store.sweep_pictures(now).await?,
-                    store.sweep_replays(now).await? + store.sweep_signins(now).await?,
+                    store.sweep_replays(now).await?
+                        + store.sweep_signins(now).await?
+                        + store.sweep_memories(now).await?
+                        + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,
                 ))
             };
             match swept.await {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Affinity;
+use super::cache::Answers;
 use super::feedback::Tastes;
+use super::memory::Recollections;
 use super::responses::Runs;
 use crate::admit::{FrontDesk, Identities, Plans};
-use crate::base::clock::{Clock, Dice};
+use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::seal::Vault;
 use crate::catalogue::Catalogue;
 use crate::cluster;
@@ -24,6 +26,13 @@ use crate::upstream::{HealthBoard, Limits, Upstream};
 pub struct Sessions {
     pub idle: Duration,
     pub duration: Duration,
+}
+
+/// Models that memory asks, where it is told to.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryModels {
+    /// For vectors; the embedded static embedding, if not given.
+    pub embedding_model: Option<String>,
 }
 
 /// What all workers share.
@@ -50,9 +59,16 @@ pub struct Shared {
     pub explore: f64,
     /// What accounts said of answers.
     pub tastes: Tastes,
+    /// Answers that are given again.
+    pub answers: Answers,
+    /// What finds what is remembered of users.
+    pub recollections: Recollections,
+    pub memory: MemoryModels,
     /// Where conversations were answered.
     pub affinity: Affinity,
     pub metrics: Metrics,
+    /// When this process began.
+    pub started: Timestamp,
     pub clock: Clock,
     pub limits: Limits,
     pub body_limit_bytes: usize,

@@ -163,5 +163,6 @@ pub(super) async fn deliver(
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
         }
     };
-    Ok(Answered { step, attempts, losses, body, decision: line, standing, ending })
+    let notes = Vec::new();
+    Ok(Answered { step, attempts, losses, body, decision: line, standing, ending, notes })
 }

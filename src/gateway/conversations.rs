@@ -56,14 +56,18 @@ fn new_items(body: &Map<String, Value>) -> Result<Vec<(String, Value)>, Error> {
 fn rows(items: &[(String, Value)]) -> Vec<ConversationItem> {
     items
         .iter()
-        .map(|(id, item)| ConversationItem { id: id.clone(), body: item.to_string() })
+        .map(|(id, item)| ConversationItem {
+            id: id.clone(),
+            words: items::words(item),
+            body: item.to_string(),
+        })
         .collect()
 }
 
 async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Error> {
     app.shared
         .store
-        .conversation(caller.account.clone(), id.to_owned())
+        .conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
         .await
         .map_err(Error::internal)?
         .ok_or_else(|| unknown(id))
@@ -72,16 +76,21 @@ async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Err
 /// # Errors
 /// [`Kind::Malformed`] for a body of another form.
 pub async fn create(app: &App, caller: &Caller, body: &Map<String, Value>) -> Result<Value, Error> {
+    let now = app.shared.clock.now();
     let conversation = Conversation {
         account: caller.account.clone(),
+        user: caller.person.id.clone(),
         id: ConversationId::fresh().as_str().to_owned(),
-        created: app.shared.clock.now(),
+        created: now,
+        updated: now,
+        title: String::new(),
+        model: String::new(),
         metadata: metadata(body)?,
     };
     let items = rows(&new_items(body)?);
     app.shared
         .store
-        .create_conversation(conversation.clone(), items)
+        .save_conversation(conversation.clone(), Some(items))
         .await
         .map_err(Error::internal)?;
     Ok(shown(&conversation))
@@ -107,7 +116,7 @@ pub async fn describe(
     conversation.metadata = metadata(body)?;
     app.shared
         .store
-        .describe_conversation(caller.account.clone(), id.to_owned(), conversation.metadata.clone())
+        .save_conversation(conversation.clone(), None)
         .await
         .map_err(Error::internal)?;
     Ok(shown(&conversation))
@@ -121,7 +130,7 @@ pub async fn forget(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
     let done = app
         .shared
         .store
-        .forget_conversation(caller.account.clone(), id.to_owned())
+        .forget_conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
         .await
         .map_err(Error::internal)?;
     if !done {
@@ -159,7 +168,12 @@ pub async fn add_items(
     let items = new_items(body)?;
     app.shared
         .store
-        .add_to_conversation(caller.account.clone(), id.to_owned(), rows(&items))
+        .add_to_conversation(
+            caller.account.clone(),
+            id.to_owned(),
+            rows(&items),
+            app.shared.clock.now(),
+        )
         .await
         .map_err(Error::internal)?;
     let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();

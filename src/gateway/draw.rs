@@ -87,6 +87,7 @@ pub async fn draw(
         decision: None,
         standing,
         ending: Ending::default(),
+        notes: Vec::new(),
     })
 }
 

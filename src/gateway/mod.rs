@@ -2,19 +2,25 @@
 
 mod affinity;
 mod app;
+pub mod cache;
 mod charge;
+pub mod chats;
 pub mod conversations;
 mod converse;
 mod count;
 mod draw;
 mod embed;
 pub mod feedback;
+pub mod memory;
 mod models;
 pub mod replay;
 pub mod responses;
 mod route;
+pub mod status;
 pub mod usage;
+mod words;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -24,11 +30,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::Instant;
 
-use crate::admit::{Caller, Scope};
+use crate::admit::{Caller, Feature, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::base::money::Nanos;
-use crate::catalogue::Mode;
+use crate::catalogue::{Mode, Model};
 use crate::cluster::Standing;
 use crate::ledger::Outcome;
 use crate::router::{self, Choice, Decision, Dial, Needs, Step, Wish};
@@ -36,9 +42,11 @@ use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, PathTarget};
 
 use affinity::Thread;
+use cache::CacheWish;
+use words::Who;
 
 pub use affinity::Affinity;
-pub use app::{App, Sessions, Shared};
+pub use app::{App, MemoryModels, Sessions, Shared};
 use charge::Intent;
 pub use converse::{Meter, converse, overhear};
 pub use count::count_tokens;
@@ -74,6 +82,9 @@ pub struct Asked {
     pub max_cost: Option<Nanos>,
     /// A name for requests that `auto` should leave with one model.
     pub session: Option<String>,
+    /// The user of the account in whose name it is.
+    pub user: Option<String>,
+    pub cache: CacheWish,
 }
 
 impl Arrival {
@@ -111,6 +122,8 @@ pub struct Answered {
     pub standing: Option<Standing>,
     /// How the answer ended, once it has.
     pub ending: Ending,
+    /// What else the headers say.
+    pub notes: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 /// How an answer ended: told by whoever settled it.
@@ -134,12 +147,21 @@ impl<E: Into<Error>> From<E> for Refused {
 ///
 /// # Errors
 /// What the caller is to be told.
-pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
+pub async fn answer(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Chat)?;
+    let mut who = Who::of(app, caller, &arrival.asked).await?;
+    let words = words::prepare(app, caller, &mut who, &mut arrival).await?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
-    inbound.strict = arrival.asked.strict || app.shared.strict;
-    let decision = decide(app, caller, &inbound, &arrival.asked).await?;
+    inbound.strict =
+        arrival.asked.strict || app.shared.strict || who.features.has(Feature::StrictParameters);
+    let mut decision = decide(app, caller, &who, &inbound, &arrival.asked).await?;
+    if !who.features.has(Feature::Failover) {
+        decision.steps.truncate(1);
+    }
+    if let Some(known) = words.as_ref().and_then(|words| words.known(app, caller, &inbound)) {
+        return Ok(known);
+    }
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     let answered = charge::deliver(app, &decision, &inbound, &arrival.id, hold).await?;
@@ -151,7 +173,10 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
             app.shared.affinity.answered(thread, place, explanation.input_tokens);
         }
     }
-    Ok(answered)
+    Ok(match words {
+        None => answered,
+        Some(words) => words.keep(app, caller, &who, &arrival.id, arrival.dialect, answered).await,
+    })
 }
 
 /// The conversation that a request goes on with, as far as can be told.
@@ -173,6 +198,7 @@ fn thread(
 async fn decide(
     app: &App,
     caller: &Caller,
+    who: &Who,
     inbound: &Inbound,
     asked: &Asked,
 ) -> Result<Decision, Error> {
@@ -180,6 +206,7 @@ async fn decide(
     let Some(dial) = Dial::of(&inbound.head.model) else {
         return named(app, caller, &inbound.head.model, Mode::Chat);
     };
+    who.features.must_have(Feature::AutoRouting)?;
     let found_out = feedback::corrections(app, &caller.account).await;
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
@@ -202,7 +229,11 @@ async fn decide(
 fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision, Error> {
     let shared = &app.shared;
     let now = Instant::now();
-    router::decide_named(model, mode, &shared.catalogue, &|model| caller.may_use(model), &|id| {
-        shared.health.state(id, false, now)
-    })
+    let allows = |model: &Model| caller.may_use(model);
+    let health = |id| shared.health.state(id, false, now);
+    let mut decision = router::decide_named(model, mode, &shared.catalogue, &allows, &health)?;
+    if !caller.features.has(Feature::Failover) {
+        decision.steps.truncate(1);
+    }
+    Ok(decision)
 }

@@ -232,7 +232,15 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Erro
         let id: String = id.chars().take(80).collect();
         Error::new(Kind::NotFound, format!("There is no request '{id}'."))
     })?;
-    Ok(told(&one))
+    let mut told = told(&one);
+    // What was said is for whoever said it, and for those who run the account.
+    let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;
+    if let Some(content) = content.map_err(Error::internal)?
+        && caller.person.may_act_for(&content.user).is_ok()
+    {
+        told["content"] = json!({"request": content.request, "answer": content.answer});
+    }
+    Ok(told)
 }
 
 fn told(one: &Settlement) -> Value {

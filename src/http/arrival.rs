@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::gateway::Asked;
+use crate::gateway::cache::CacheWish;
 use crate::router::Dial;
 
 /// A body that trickles in is given up after this.
@@ -82,7 +83,27 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .and_then(|value| value.to_str().ok())
             .filter(|name| !name.is_empty())
             .map(|name| name.chars().take(SESSION_CHARACTERS).collect()),
+        user: header("x-optimux-user").and_then(|value| value.to_str().ok()).map(str::to_owned),
+        cache: header("cache-control")
+            .and_then(|value| value.to_str().ok())
+            .map_or_else(CacheWish::default, cache_wish),
     })
+}
+
+/// What `Cache-Control` of a request says of caches (RFC 9111, 5.2.1).
+fn cache_wish(said: &str) -> CacheWish {
+    let mut wish = CacheWish::default();
+    for directive in said.split(',').map(|one| one.trim().to_ascii_lowercase()) {
+        match directive.split_once('=') {
+            None if directive == "no-cache" => wish.look = false,
+            None if directive == "no-store" => {
+                wish = CacheWish { look: false, keep: false, ..wish }
+            }
+            Some(("max-age", seconds)) => wish.max_age = seconds.parse().ok().or(wish.max_age),
+            _ => {}
+        }
+    }
+    wish
 }
 
 /// The whole body.

@@ -9,6 +9,7 @@ mod generate;
 mod models;
 mod openai;
 mod ops;
+mod platform;
 mod realtime;
 mod respond;
 mod responses;
@@ -68,6 +69,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/organization/usage/embeddings"), web::get().to(usage::embeddings))
             .route(&at("/organization/usage/images"), web::get().to(usage::images))
             .route(&at("/organization/costs"), web::get().to(usage::costs));
+        platform::routes(prefix, config);
         // Called by operators.
         admin::routes(prefix, config);
     }
@@ -78,6 +80,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&format!("{prefix}/models/{{id:.*}}"), web::get().to(models::get))
             .route(&format!("{prefix}/models/{{target:.*}}"), web::post().to(gemini::act));
     }
+    platform::optima_routes(config);
     config
         // Called by people's browsers, through whatever signs them in.
         .route("/api/auth/login", web::post().to(signin::login))

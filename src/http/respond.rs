@@ -120,7 +120,7 @@ pub fn answered(
     dialect: Dialect,
     as_array: bool,
 ) -> HttpResponse {
-    let Answered { step, attempts, losses, body, decision, standing, .. } = answered;
+    let Answered { step, attempts, losses, body, decision, standing, notes, .. } = answered;
     let mut response = HttpResponse::new(StatusCode::OK);
     describe(&mut response, id, &step, attempts);
     let headers = response.headers_mut();
@@ -133,6 +133,9 @@ pub fn answered(
     }
     if !losses.is_empty() {
         headers.insert(DROPPED, value(&losses.to_string()));
+    }
+    for (name, said) in notes {
+        headers.insert(HeaderName::from_static(name), value(&said));
     }
     match body {
         Body::Whole(body) => {

@@ -152,6 +152,23 @@ pub fn page(mut items: Vec<Value>, page: &Page) -> Value {
     })
 }
 
+/// What an item says, in lower case, without what is only about it.
+#[must_use]
+pub fn words(item: &Value) -> String {
+    let text = |value: &Value| value.as_str().map(str::to_lowercase);
+    let mut all: Vec<String> = Vec::new();
+    for name in ["content", "summary", "output", "arguments"] {
+        match item.get(name) {
+            Some(Value::Array(parts)) => {
+                all.extend(parts.iter().filter_map(|part| text(part.get("text")?)));
+            }
+            Some(value) => all.extend(text(value)),
+            None => {}
+        }
+    }
+    all.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,8 @@
 //! Rules of what lives longer than a request. Pure: rows in, values out.
 
+pub mod embedding;
+pub mod facts;
 pub mod items;
+pub mod recall;
+pub mod redact;
 pub mod responses;

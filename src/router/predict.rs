@@ -79,7 +79,8 @@ fn text(turn: &Turn) -> Cow<'_, str> {
 }
 
 /// What is asked: the last thing its user said, with the one before where that says little.
-fn question(request: &Request) -> Cow<'_, str> {
+#[must_use]
+pub fn question(request: &Request) -> Cow<'_, str> {
     let mut said = request.turns.iter().rev().filter(|turn| turn.role == Role::User).map(text);
     // Turns that only hand in what a tool said are no question.
     let Some(last) = said.by_ref().find(|text| !text.is_empty()) else { return Cow::Borrowed("") };

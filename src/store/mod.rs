@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin;
+mod contents;
 mod conversations;
 mod db;
 mod erase;
@@ -12,6 +13,7 @@ mod grants;
 mod keys;
 mod ledger;
 mod members;
+mod memories;
 mod migrate;
 mod pack;
 mod pictures;
@@ -23,6 +25,7 @@ mod usage;
 
 pub use accounts::Account;
 pub use admin::Audit;
+pub use contents::Content;
 pub use conversations::{Conversation, ConversationItem};
 pub use db::{Store, StoreError, file_of};
 pub use features::FeatureRow;
@@ -31,6 +34,7 @@ pub use grants::{Grant, GrantRow};
 pub use keys::{Key, Owner};
 pub use ledger::{AllowanceOf, Balance, MinuteKey, MinuteSums, PageRow, Posted, Posting};
 pub use members::Member;
+pub use memories::{Memory, MemoryState, RelationRow};
 pub use pictures::Picture;
 pub use proof::{BookSums, EntrySum};
 pub use replays::Replay;

@@ -1,5 +1,9 @@
 //! Every metric's name, in one struct.
 
+use std::collections::BTreeMap;
+
+use prometheus::core::Collector as _;
+use prometheus::proto::{LabelPair, MetricFamily};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder,
@@ -97,6 +101,24 @@ impl Metrics {
             journal_backlog,
             tokens,
         })
+    }
+
+    /// Requests since the start, by the class of their status.
+    #[must_use]
+    pub fn requests_by_class(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for metric in self.requests.collect().iter().flat_map(MetricFamily::get_metric) {
+            let class = metric.get_label().iter().find(|label| label.name() == "status");
+            let class = class.map_or("", LabelPair::value).to_owned();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a whole count, kept as a float"
+            )]
+            let count = metric.get_counter().get_value() as u64;
+            *counts.entry(class).or_default() += count;
+        }
+        counts
     }
 
     /// In Prometheus' text format.

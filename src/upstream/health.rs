@@ -51,6 +51,12 @@ impl HealthBoard {
         state.unwrap_or(Health { passing: false, ..Health::default() })
     }
 
+    /// The share of attempts that failed of late, from 0 to 1.
+    #[must_use]
+    pub fn fault_share(&self, id: DeploymentId) -> f32 {
+        self.vitals(id, |vitals| vitals.pulse.fault_share()).unwrap_or_default()
+    }
+
     #[must_use]
     pub fn wait(&self, id: DeploymentId, now: Instant) -> Duration {
         self.with(id, |breaker| breaker.wait(now)).unwrap_or_default()
@@ -80,9 +86,10 @@ impl HealthBoard {
 
     pub fn failed(&self, id: DeploymentId, permit: Permit, fault: &Fault, rest: Option<Duration>) {
         let now = Instant::now();
-        self.with(id, |breaker| {
+        self.vitals(id, |Vitals { breaker, pulse }| {
             if fault.counts_against_health() {
                 breaker.failed(permit, now);
+                pulse.failed();
             } else {
                 breaker.neither(permit, now);
             }

@@ -40,6 +40,8 @@ impl Average {
 pub struct Pulse {
     whole: Average,
     stream: Average,
+    /// The share of attempts that failed, the newest weighing most.
+    faults: f32,
     spared_until: Option<Instant>,
 }
 
@@ -59,6 +61,17 @@ impl Pulse {
     pub fn answered(&mut self, stream: bool, took: Duration, now: Instant) {
         let average = if stream { &mut self.stream } else { &mut self.whole };
         average.heard(took, now);
+        self.faults -= WEIGHT * self.faults;
+    }
+
+    pub fn failed(&mut self) {
+        self.faults += WEIGHT * (1.0 - self.faults);
+    }
+
+    /// From 0 to 1.
+    #[must_use]
+    pub fn fault_share(&self) -> f32 {
+        self.faults
     }
 
     /// The provider said how much of a limit is left.

@@ -30,7 +30,9 @@ pub use inbound::{Inbound, Operation, PathTarget, model_only};
 
 use crate::base::Error;
 use frame::{Frame, Splitter, sse};
-use vocab::{Dialect, Event, Fault, Head, Losses, Malformed, Protocol, Reply, Request, Usage};
+use vocab::{
+    Dialect, Event, Fault, Fold, Head, Losses, Malformed, Protocol, Reply, Request, Usage,
+};
 
 /// What an encoder has to know of the deployment it writes for.
 #[derive(Debug, Clone, Copy)]
@@ -118,8 +120,27 @@ pub trait Codec: ProviderSide {
         Map::new()
     }
 
+    /// Adds an instruction to those that a request has, after them.
+    fn instruct(&self, body: &mut Map<String, Value>, text: &str);
+
     /// Status and body.
     fn encode_error(&self, error: &Error) -> (u16, Bytes);
+}
+
+/// Adds a text to instructions that are a string, a list of parts, or not there.
+fn instruct_at(body: &mut Map<String, Value>, name: &str, text: &str) {
+    match body.get_mut(name) {
+        Some(Value::String(known)) if !known.is_empty() => {
+            known.push_str("\n\n");
+            known.push_str(text);
+        }
+        Some(Value::Array(parts)) => {
+            parts.push(serde_json::json!({"type": "text", "text": text}));
+        }
+        _ => {
+            body.insert(name.to_owned(), Value::from(text));
+        }
+    }
 }
 
 /// What a relay that passes bytes through learns from one frame.
@@ -169,6 +190,43 @@ pub fn codec(dialect: Dialect) -> &'static dyn Codec {
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
+    }
+}
+
+/// The longest event of a stream that is read again.
+const EVENT_BYTES: usize = 32 << 20;
+
+/// What an answer says that was given in a dialect, whole or as a stream.
+///
+/// # Errors
+/// [`Malformed`] when it is none, or broke off.
+pub fn said(dialect: Dialect, answer: &[u8], streamed: bool) -> Result<Reply, Malformed> {
+    let codec = codec(dialect);
+    if !streamed {
+        return codec.decode_reply(answer);
+    }
+    let (mut reader, mut events, mut broken) = (codec.reader(), Vec::new(), None);
+    let mut splitter = codec.splitter(EVENT_BYTES);
+    let mut read = |frame: Frame<'_>| {
+        if let Err(why) = reader.read(&frame, &mut events) {
+            broken.get_or_insert(why);
+        }
+    };
+    let whole = splitter.feed(answer, &mut read).is_ok();
+    splitter.finish(&mut read);
+    if let Some(why) = broken {
+        return Err(why);
+    }
+    if !reader.finish(&mut events) || !whole {
+        return Err(Malformed::new("The stream broke off."));
+    }
+    let mut fold = Fold::new();
+    for event in &events {
+        fold.push(event);
+    }
+    match fold.finish() {
+        (reply, None) => Ok(reply),
+        (_, Some(fault)) => Err(Malformed::new(fault.message)),
     }
 }
 

@@ -15,6 +15,7 @@ mod fuzzed;
 mod house;
 mod layers;
 mod ledger;
+mod platform;
 mod quota;
 mod realtime;
 mod recordings;

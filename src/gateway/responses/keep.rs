@@ -142,9 +142,14 @@ impl Keeper {
         said.extend(items::output(response));
         let said = items::named(said)
             .into_iter()
-            .map(|(id, item)| ConversationItem { id, body: item.to_string() })
+            .map(|(id, item)| ConversationItem {
+                id,
+                words: items::words(&item),
+                body: item.to_string(),
+            })
             .collect();
-        self.store.add_to_conversation(self.account.clone(), conversation.clone(), said).await
+        let now = self.clock.now();
+        self.store.add_to_conversation(self.account.clone(), conversation.clone(), said, now).await
     }
 
     /// An answer that came whole, as the caller is to read it.

@@ -108,7 +108,8 @@ async fn earlier(app: &App, caller: &Caller, asked: &Asked) -> Result<Vec<Value>
         return said_in(&chain, previous);
     }
     let Some(id) = &asked.conversation else { return Ok(Vec::new()) };
-    let known = store.conversation(account(), id.clone()).await.map_err(Error::internal)?;
+    let user = caller.person.id.clone();
+    let known = store.conversation(account(), user, id.clone()).await.map_err(Error::internal)?;
     if known.is_none() {
         let shown: String = id.chars().take(80).collect();
         let text = format!("Conversation with id '{shown}' not found.");

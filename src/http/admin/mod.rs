@@ -15,6 +15,7 @@ use super::{Worker, arrival, respond};
 use crate::admit::{Caller, Office};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
+use crate::gateway;
 use crate::wire::vocab::Dialect;
 
 /// The routes under a prefix.
@@ -43,7 +44,9 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/plans"), web::get().to(money::plans))
         .route(&at("/plans/{name}"), web::put().to(money::put_plan))
         .route(&at("/audit"), web::get().to(money::audit))
-        .route(&at("/ledger/verify"), web::get().to(money::verify));
+        .route(&at("/ledger/verify"), web::get().to(money::verify))
+        .route(&at("/status"), web::get().to(status))
+        .route(&at("/health"), web::get().to(health));
 }
 
 async fn administrator(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
@@ -52,6 +55,23 @@ async fn administrator(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller
         return Ok(caller);
     }
     Err(Error::new(Kind::Forbidden, "This needs an administrator's key.").coded("admin_required"))
+}
+
+/// `GET /v1/admin/status`
+async fn status(app: Worker, request: HttpRequest) -> HttpResponse {
+    act(&app, &request, async |_| Ok(gateway::status::admin_status(&app).await)).await
+}
+
+/// `GET /v1/admin/health`: for probes too, which have no key, and learn no more than that it is up
+async fn health(app: Worker, request: HttpRequest) -> HttpResponse {
+    let (ready, mut told) = gateway::status::admin_health(&app).await;
+    if administrator(&app, &request).await.is_err()
+        && let Some(told) = told.as_object_mut()
+    {
+        told.remove("dependencies");
+    }
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(told)
 }
 
 /// Lets an administrator in, and has something done.

@@ -8,9 +8,10 @@ mod stream;
 mod writer;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer, instruct_at};
 use crate::base::Error;
 
 pub struct Anthropic;
@@ -62,6 +63,10 @@ impl Codec for Anthropic {
 
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
         Box::new(writer::MessageWriter::new(heading))
+    }
+
+    fn instruct(&self, body: &mut Map<String, Value>, text: &str) {
+        instruct_at(body, "system", text);
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

@@ -9,6 +9,7 @@ mod schema;
 mod stream;
 
 use bytes::Bytes;
+use serde_json::{Map, Value, json};
 
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
@@ -63,6 +64,19 @@ impl Codec for Gemini {
 
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
         Box::new(stream::ContentWriter::new(heading))
+    }
+
+    fn instruct(&self, body: &mut Map<String, Value>, text: &str) {
+        let name = ["systemInstruction", "system_instruction"];
+        let name = name.into_iter().find(|name| body.contains_key(*name)).unwrap_or(name[0]);
+        let known = body.entry(name).or_insert_with(|| json!({"parts": []}));
+        if let Value::String(said) = known {
+            *known = json!({"parts": [{"text": said.as_str()}]});
+        }
+        match known.get_mut("parts") {
+            Some(Value::Array(parts)) => parts.push(json!({"text": text})),
+            _ => *known = json!({"parts": [{"text": text}]}),
+        }
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

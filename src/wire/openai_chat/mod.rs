@@ -7,6 +7,7 @@ mod request;
 mod stream;
 
 use bytes::Bytes;
+use serde_json::{Map, Value, json};
 
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
@@ -62,6 +63,15 @@ impl Codec for OpenAiChat {
 
     fn writer(&self, heading: Heading) -> Box<dyn Writer + Send> {
         Box::new(stream::ChatWriter::new(heading))
+    }
+
+    fn instruct(&self, body: &mut Map<String, Value>, text: &str) {
+        let Some(Value::Array(messages)) = body.get_mut("messages") else { return };
+        let is_instruction = |message: &Value| {
+            matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"))
+        };
+        let after = messages.iter().take_while(|message| is_instruction(message)).count();
+        messages.insert(after, json!({"role": "system", "content": text}));
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::frame::sse;
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer, instruct_at};
 use crate::base::Error;
 
 pub struct OpenAiResponses;
@@ -83,6 +83,10 @@ impl Codec for OpenAiResponses {
 
     fn echo(&self, body: &[u8]) -> Map<String, Value> {
         request::echo(&serde_json::from_slice(body).unwrap_or_default())
+    }
+
+    fn instruct(&self, body: &mut Map<String, Value>, text: &str) {
+        instruct_at(body, "instructions", text);
     }
 
     fn encode_error(&self, error: &Error) -> (u16, Bytes) {

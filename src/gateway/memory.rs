@@ -1,0 +1,411 @@
+//! What is remembered of users: kept, found, told as a graph, forgotten. The index of a user is made
+//! of rows when it is first needed, and goes on from there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use moka::sync::Cache;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{App, Body};
+use crate::admit::{Caller, Scope, user_name};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{AccountId, MemoryId, RequestId};
+use crate::base::{Error, Kind};
+use crate::platform::embedding::{self, packed};
+use crate::platform::facts;
+use crate::platform::recall::{Entry, Hit, Index, Query};
+use crate::store::{Memory, RelationRow};
+use crate::wire::embeddings::Form;
+
+/// Memory that indexes may take.
+const INDEX_BYTES: u64 = 512 << 20;
+/// Rows that are read at a time.
+const PAGE: i64 = 5_000;
+/// The longest memory, in bytes, and the most in one request.
+const LONGEST: usize = 32 << 10;
+const MOST_ENTRIES: usize = 1_000;
+const MOST_TAGS: usize = 32;
+const MOST_HITS: usize = 100;
+/// Relations that a graph is made of.
+const MOST_RELATIONS: i64 = 10_000;
+
+type Shelf = Arc<Mutex<Index>>;
+
+/// Indexes of the users that were here lately. Cheap to clone.
+#[derive(Clone)]
+pub struct Recollections(Cache<(AccountId, String), Shelf>);
+
+impl fmt::Debug for Recollections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recollections").finish_non_exhaustive()
+    }
+}
+
+impl Default for Recollections {
+    fn default() -> Self {
+        let weigh = |_: &(AccountId, String), shelf: &Shelf| {
+            let index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            u32::try_from(index.weight() + 1_024).unwrap_or(u32::MAX)
+        };
+        Self(
+            Cache::builder()
+                .weigher(weigh)
+                .max_capacity(INDEX_BYTES)
+                .time_to_idle(Duration::from_secs(3_600))
+                .build(),
+        )
+    }
+}
+
+/// Something to remember.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMemory {
+    #[serde(alias = "content")]
+    pub text: String,
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Seconds since the epoch.
+    pub expires_at: Option<i64>,
+    pub ttl_seconds: Option<u64>,
+}
+
+/// What `/v1/memory/search` is asked.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Asked {
+    #[serde(alias = "userId")]
+    pub user_id: Option<String>,
+    pub query: String,
+    #[serde(alias = "top_k")]
+    pub limit: Option<usize>,
+    pub tags: Vec<String>,
+    /// Seconds since the epoch.
+    pub since: Option<i64>,
+    pub until: Option<i64>,
+}
+
+/// Whose memories a caller means.
+///
+/// # Errors
+/// [`Kind::Forbidden`] for another user's.
+pub fn whose<'a>(caller: &'a Caller, user: Option<&'a str>) -> Result<&'a str, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    let user = user_name(user.unwrap_or(&caller.person.id))?;
+    caller.person.may_act_for(user)?;
+    Ok(user)
+}
+
+fn refused(field: &'static str, text: &'static str) -> Error {
+    Error::new(Kind::Malformed, text).at(field)
+}
+
+/// What an embedding model answers, as far as it matters here.
+#[derive(Deserialize)]
+struct Vectors {
+    data: Vec<OneVector>,
+}
+
+#[derive(Deserialize)]
+struct OneVector {
+    embedding: Vec<f32>,
+}
+
+/// Vectors for texts, and who made them.
+async fn vectors(
+    app: &App,
+    caller: &Caller,
+    texts: &[&str],
+) -> Result<(String, Vec<Vec<i8>>), Error> {
+    let Some(model) = &app.shared.memory.embedding_model else {
+        let all = texts.iter().map(|text| packed(&embedding::embed(text))).collect();
+        return Ok((embedding::NAME.to_owned(), all));
+    };
+    let body = json!({"model": model, "input": texts, "encoding_format": "float"}).to_string();
+    let id = RequestId::fresh();
+    let answered = super::embed(app, caller, &id, body.into(), Form::Openai, None).await;
+    let answered = answered.map_err(|refused| refused.error)?;
+    let Body::Whole(body) = answered.body else {
+        return Err(Error::internal("vectors came as a stream"));
+    };
+    let all: Vectors = serde_json::from_slice(&body).map_err(Error::internal)?;
+    if all.data.len() != texts.len() {
+        return Err(Error::new(Kind::UpstreamDown, "The embedding model answered with too few."));
+    }
+    Ok((model.clone(), all.data.iter().map(|one| packed(&one.embedding)).collect()))
+}
+
+fn bytes_of(vector: &[i8]) -> String {
+    let bytes: Vec<u8> = vector.iter().map(|one| one.to_ne_bytes()[0]).collect();
+    BASE64_STANDARD.encode(bytes)
+}
+
+fn vector_of(text: &str) -> Vec<i8> {
+    let bytes = BASE64_STANDARD.decode(text).unwrap_or_default();
+    bytes.into_iter().map(|byte| i8::from_ne_bytes([byte])).collect()
+}
+
+fn tags_of(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn shown(memory: &Memory) -> Value {
+    json!({
+        "id": memory.id,
+        "object": "memory",
+        "text": memory.text,
+        "tags": tags_of(&memory.tags),
+        "created_at": memory.created.seconds(),
+        "expires_at": memory.expires.map(Timestamp::seconds),
+        "embedded_by": memory.embedded_by,
+    })
+}
+
+/// Keeps memories of a user; what they are, as they are kept.
+///
+/// # Errors
+/// [`Kind::Malformed`] for one that is empty, too long or already over.
+pub async fn store(
+    app: &App,
+    caller: &Caller,
+    user: &str,
+    new: Vec<NewMemory>,
+) -> Result<Vec<Value>, Error> {
+    if new.is_empty() || new.len() > MOST_ENTRIES {
+        return Err(refused("entries", "There have to be 1 to 1,000 memories."));
+    }
+    let now = app.shared.clock.now();
+    for one in &new {
+        if one.text.trim().is_empty() || one.text.len() > LONGEST || one.text.contains('\0') {
+            return Err(refused("text", "A memory has 1 to 32,768 bytes of text."));
+        }
+        if one.tags.len() > MOST_TAGS || one.tags.iter().any(|tag| tag.len() > 200) {
+            return Err(refused("tags", "A memory has at most 32 tags of 200 bytes."));
+        }
+        let over = one.expires_at.is_some_and(|at| at <= now.seconds());
+        if over || one.ttl_seconds == Some(0) {
+            return Err(refused("expires_at", "A memory has to expire in the future."));
+        }
+    }
+    let texts: Vec<&str> = new.iter().map(|one| one.text.as_str()).collect();
+    let (embedded_by, vectors) = vectors(app, caller, &texts).await?;
+    let mut rows = Vec::with_capacity(new.len());
+    for (one, vector) in new.iter().zip(&vectors) {
+        let lasts = one.ttl_seconds.map(|seconds| now.after(Duration::from_secs(seconds)));
+        let memory = Memory {
+            id: MemoryId::fresh().as_str().to_owned(),
+            place: 0,
+            text: one.text.clone(),
+            tags: json!(one.tags).to_string(),
+            created: now,
+            expires: one.expires_at.map(|at| Timestamp(at.saturating_mul(1000))).or(lasts),
+            embedded_by: embedded_by.clone(),
+            embedding: bytes_of(vector),
+        };
+        let relations = facts::relations(&one.text).into_iter().map(|relation| RelationRow {
+            memory: memory.id.clone(),
+            subject: relation.subject.name,
+            subject_kind: relation.subject.kind.to_owned(),
+            relation: relation.relation,
+            object: relation.object.name,
+            object_kind: relation.object.kind.to_owned(),
+        });
+        let relations = relations.collect();
+        rows.push((memory, relations));
+    }
+    let told = rows.iter().map(|(memory, _)| shown(memory)).collect();
+    let kept = app.shared.store.remember(caller.account.clone(), user.to_owned(), rows).await;
+    kept.map_err(Error::internal)?;
+    Ok(told)
+}
+
+/// The index of a user, up to date; `None` when nothing is remembered of them.
+async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Shelf>, Error> {
+    let store = &app.shared.store;
+    let name = (account.clone(), user.to_owned());
+    let state = store.memory_state(account.clone(), user.to_owned()).await;
+    let Some(state) = state.map_err(Error::internal)? else {
+        app.shared.recollections.0.invalidate(&name);
+        return Ok(None);
+    };
+    let fits = |shelf: &Shelf| {
+        let index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        index.forgotten == state.forgotten
+    };
+    let known = app.shared.recollections.0.get(&name).filter(fits);
+    let shelf = known.unwrap_or_else(|| Arc::new(Mutex::new(Index::after(state.forgotten))));
+    let at = || shelf.lock().unwrap_or_else(PoisonError::into_inner).last_place;
+    let before = at();
+    let mut place = before;
+    while place < state.last_place {
+        let rows = store.memories_after(account.clone(), user.to_owned(), place, PAGE).await;
+        let rows = rows.map_err(Error::internal)?;
+        let Some(last) = rows.last() else { break };
+        place = last.place;
+        let mut index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            // Another worker may have been at it meanwhile.
+            if row.place > index.last_place {
+                index.add(Entry {
+                    vector: vector_of(&row.embedding),
+                    tags: tags_of(&row.tags),
+                    id: row.id,
+                    place: row.place,
+                    text: row.text,
+                    created: row.created,
+                    expires: row.expires,
+                });
+            }
+        }
+    }
+    if at() != before || before == 0 {
+        // Weighed anew.
+        app.shared.recollections.0.insert(name, Arc::clone(&shelf));
+    }
+    Ok(Some(shelf))
+}
+
+/// Finds memories of a user, with what makes them fit.
+///
+/// # Errors
+/// When the store or the embedding model fails.
+pub async fn find(
+    app: &App,
+    caller: &Caller,
+    user: &str,
+    asked: &Asked,
+) -> Result<Vec<(Memory, Hit)>, Error> {
+    let Some(shelf) = shelf(app, &caller.account, user).await? else { return Ok(Vec::new()) };
+    let (_, mut vectors) = vectors(app, caller, &[&asked.query]).await?;
+    let query = Query {
+        text: asked.query.clone(),
+        vector: vectors.pop().unwrap_or_default(),
+        tags: asked.tags.clone(),
+        since: asked.since.map(|at| Timestamp(at.saturating_mul(1000))),
+        until: asked.until.map(|at| Timestamp(at.saturating_mul(1000))),
+        limit: asked.limit.unwrap_or(10).clamp(1, MOST_HITS),
+    };
+    let now = app.shared.clock.now();
+    // Some milliseconds for many memories: not on a worker, which has other callers.
+    let searching = move || {
+        let index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        index.search(&query, now)
+    };
+    let hits = tokio::task::spawn_blocking(searching).await.map_err(Error::internal)?;
+    let ids = hits.iter().map(|hit| hit.id.clone()).collect();
+    let rows = app.shared.store.memories_of(caller.account.clone(), user.to_owned(), ids).await;
+    let mut rows: BTreeMap<String, Memory> =
+        rows.map_err(Error::internal)?.into_iter().map(|row| (row.id.clone(), row)).collect();
+    // In the order of the hits; one that was forgotten since is not there.
+    Ok(hits.into_iter().filter_map(|hit| Some((rows.remove(&hit.id)?, hit))).collect())
+}
+
+/// `/v1/memory/search`
+///
+/// # Errors
+/// As [`find`].
+pub async fn search(app: &App, caller: &Caller, user: &str, asked: &Asked) -> Result<Value, Error> {
+    let found = find(app, caller, user, asked).await?;
+    let data: Vec<Value> = found
+        .iter()
+        .map(|(memory, hit)| {
+            let mut shown = shown(memory);
+            shown["score"] = json!(hit.score);
+            shown["similarity"] = json!(hit.similarity);
+            shown
+        })
+        .collect();
+    Ok(json!({"object": "list", "user_id": user, "data": data}))
+}
+
+/// The entities that a user's memories name, and how they stand to each other, each with the
+/// memories that say so.
+///
+/// # Errors
+/// [`Kind::NotFound`] when nothing is remembered of the user.
+pub async fn graph(app: &App, caller: &Caller, user: &str) -> Result<Value, Error> {
+    let store = &app.shared.store;
+    let account = || caller.account.clone();
+    let known = store.memory_state(account(), user.to_owned()).await.map_err(Error::internal)?;
+    if known.is_none() && user != caller.person.id {
+        return Err(nobody());
+    }
+    let relations = store.memory_relations(account(), user.to_owned(), MOST_RELATIONS).await;
+    let relations = relations.map_err(Error::internal)?;
+    let mut entities: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
+    let mut edges: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
+    for row in &relations {
+        for (name, kind) in [(&row.subject, &row.subject_kind), (&row.object, &row.object_kind)] {
+            let entity = entities.entry(name).or_insert((kind, Vec::new()));
+            // The more telling kind stays.
+            if entity.0 == "thing" {
+                entity.0 = kind;
+            }
+            if entity.1.last() != Some(&row.memory.as_str()) {
+                entity.1.push(&row.memory);
+            }
+        }
+        if !row.relation.is_empty() {
+            edges.entry((&row.subject, &row.relation, &row.object)).or_default().push(&row.memory);
+        }
+    }
+    let entities: Vec<Value> = entities
+        .into_iter()
+        .map(|(name, (kind, memories))| {
+            json!({"name": name, "type": kind, "mentions": memories.len(), "memories": memories})
+        })
+        .collect();
+    let edges: Vec<Value> = edges
+        .into_iter()
+        .map(|((subject, relation, object), memories)| {
+            json!({"subject": subject, "relation": relation, "object": object, "memories": memories})
+        })
+        .collect();
+    Ok(json!({"object": "memory.graph", "user_id": user, "entities": entities, "relations": edges}))
+}
+
+fn nobody() -> Error {
+    Error::new(Kind::NotFound, "Nothing is remembered of this user.").coded("user_not_found")
+}
+
+/// Forgets all of a user, or one memory: text, vector and what it stated.
+///
+/// # Errors
+/// [`Kind::NotFound`] when there was nothing.
+pub async fn forget(
+    app: &App,
+    caller: &Caller,
+    user: &str,
+    id: Option<&str>,
+) -> Result<Value, Error> {
+    let (account, name) = (caller.account.clone(), user.to_owned());
+    let gone = app.shared.store.forget_memories(account, name, id.map(str::to_owned)).await;
+    let gone = gone.map_err(Error::internal)?;
+    app.shared.recollections.0.invalidate(&(caller.account.clone(), user.to_owned()));
+    if gone == 0 && (id.is_some() || user != caller.person.id) {
+        return Err(nobody());
+    }
+    Ok(json!({"object": "memory.deleted", "user_id": user, "deleted": gone}))
+}
+
+/// Something of a conversation that is worth remembering, unless it is known.
+pub(super) async fn learn(app: &App, caller: &Caller, user: &str, said: &str) -> Result<(), Error> {
+    let mut new = Vec::new();
+    for fact in facts::facts(said) {
+        let asked = Asked { query: fact.clone(), limit: Some(1), ..Asked::default() };
+        let known = find(app, caller, user, &asked).await?;
+        if known.first().is_none_or(|(_, hit)| hit.similarity < 0.95) {
+            let tags = vec!["conversation".to_owned()];
+            new.push(NewMemory { text: fact, tags, ..NewMemory::default() });
+        }
+    }
+    if !new.is_empty() {
+        store(app, caller, user, new).await?;
+    }
+    Ok(())
+}

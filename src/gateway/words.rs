@@ -1,0 +1,414 @@
+//! What switches do to the words of a request before it goes, and with its answer when it is there:
+//! redaction, memories, answers from a cache, saved conversations, a log of contents.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+use super::cache::{CacheWish, Kept, LONGEST_BYTES, hinge};
+use super::chats::Continued;
+use super::memory;
+use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats};
+use crate::admit::features::Settings;
+use crate::admit::{Caller, Feature, Features, user_name};
+use crate::base::Error;
+use crate::base::ids::{AccountId, RequestId};
+use crate::base::secret::fingerprint;
+use crate::ledger::Outcome;
+use crate::platform::embedding::{embed, packed};
+use crate::platform::redact::redact_body;
+use crate::router::question;
+use crate::store::Content;
+use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
+use crate::wire::{Inbound, Target, codec};
+
+/// Memories that may be added to one request.
+const MOST_MEMORIES: usize = 8;
+/// How near a memory has to be that shares no word with the question.
+const NEAR: f32 = 0.35;
+/// More of a request or an answer is not logged.
+const LOGGED_BYTES: usize = 256 << 10;
+
+/// In whose name a request is made, and how the switches stand for them.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    pub user: String,
+    pub features: Features,
+    /// The request's headers named them.
+    named: bool,
+}
+
+impl Who {
+    /// # Errors
+    /// Forbidden, for a caller who may not act for the user of the header.
+    pub async fn of(app: &App, caller: &Caller, asked: &Asked) -> Result<Self, Error> {
+        let Some(user) = asked.user.as_deref() else {
+            let (user, features) = (caller.person.id.clone(), caller.features);
+            return Ok(Self { user, features, named: false });
+        };
+        let user = user_name(user)?;
+        caller.person.may_act_for(user)?;
+        let features = app.shared.identities.features_of(caller, user).await?;
+        Ok(Self { user: user.to_owned(), features, named: true })
+    }
+}
+
+/// A question among others of the same context.
+#[derive(Debug, Clone)]
+struct Alike {
+    context: String,
+    vector: Vec<i8>,
+    hinge: String,
+}
+
+/// What is known of a request whose words something is done with.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// Its place among answers that are given again.
+    exact: Option<String>,
+    alike: Option<Alike>,
+    settings: Settings,
+    wish: CacheWish,
+    /// The memories that were added.
+    pub recalled: Vec<String>,
+    /// What the user said that may be worth remembering.
+    said: Option<String>,
+    log: bool,
+    continued: Option<Continued>,
+    /// The request as it goes, for the log.
+    request: Bytes,
+}
+
+/// Prepares the words of a request. Most have no switch that touches them, and pass untouched.
+///
+/// # Errors
+/// What the caller is to be told of a body that cannot be read, or a conversation that is not there.
+pub(super) async fn prepare(
+    app: &App,
+    caller: &Caller,
+    who: &mut Who,
+    arrival: &mut Arrival,
+) -> Result<Option<Words>, Error> {
+    let continued = chats::go_on(app, caller, &who.user, arrival).await?;
+    if !who.features.touch_words() {
+        return Ok(continued.map(|continued| Words {
+            continued: Some(continued),
+            request: arrival.body.clone(),
+            ..Words::default()
+        }));
+    }
+    let mut words = Words {
+        settings: who.features.settings,
+        wish: arrival.asked.cache,
+        log: who.features.has(Feature::ContentLogging),
+        continued,
+        ..Words::default()
+    };
+    if who.features.has(Feature::PiiRedaction) {
+        let mut body: Value = read(&arrival.body)?;
+        if redact_body(&mut body) > 0 {
+            arrival.body = Bytes::from(body.to_string());
+        }
+    }
+    if who.features.has(Feature::Memory) {
+        recall(app, caller, who, arrival, &mut words).await?;
+    }
+    let model = arrival.target.as_ref().map_or("", |target| &target.model);
+    let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
+    let place = |body: &[u8]| {
+        let asked = format!("{:?} {:?}", arrival.asked.dial, arrival.asked.max_cost);
+        let stream = if stream { "stream" } else { "" };
+        fingerprint(&[
+            caller.account.as_str().as_bytes(),
+            arrival.dialect.as_str().as_bytes(),
+            model.as_bytes(),
+            stream.as_bytes(),
+            asked.as_bytes(),
+            body,
+        ])
+    };
+    // What goes on with a conversation changes it, and is asked anew.
+    if words.continued.is_none() {
+        if who.features.has(Feature::ResponseCache) {
+            let body: Value = read(&arrival.body)?;
+            words.exact = Some(place(body.to_string().as_bytes()));
+        }
+        if who.features.has(Feature::SemanticCache) {
+            let request = codec(arrival.dialect).decode_request(&arrival.body)?;
+            words.alike = unasked(&request).and_then(|(rest, question)| {
+                let target = Target {
+                    model: &request.model,
+                    max_output_tokens: 1,
+                    reasons: true,
+                    max_tokens_only: false,
+                };
+                let rest = codec(arrival.dialect).encode_request(&rest, &target).ok()?;
+                Some(Alike {
+                    context: place(&rest.body),
+                    vector: packed(&embed(&question)),
+                    hinge: hinge(&question),
+                })
+            });
+        }
+    }
+    words.request = arrival.body.clone();
+    Ok(Some(words))
+}
+
+fn read(body: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(body).map_err(|why| crate::wire::vocab::Malformed::not_json(&why).into())
+}
+
+/// The request without its last question, and the question, if it is nothing but words.
+fn unasked(request: &Request) -> Option<(Request, String)> {
+    let mut rest = request.clone();
+    let last = rest.turns.last_mut().filter(|turn| turn.role == Role::User)?;
+    let mut question = String::new();
+    for part in &mut last.parts {
+        let Said::Text(text) = &mut part.body else { return None };
+        question.push_str(text);
+        text.clear();
+    }
+    (!question.trim().is_empty()).then_some((rest, question))
+}
+
+/// Adds what is remembered of the user and has to do with the question.
+async fn recall(
+    app: &App,
+    caller: &Caller,
+    who: &mut Who,
+    arrival: &mut Arrival,
+    words: &mut Words,
+) -> Result<(), Error> {
+    let codec = codec(arrival.dialect);
+    let request = codec.decode_request(&arrival.body)?;
+    // A user whom the body names, where the headers name none.
+    if let Some(user) = request.user.as_deref().filter(|_| !who.named)
+        && user_name(user).is_ok()
+        && caller.person.may_act_for(user).is_ok()
+    {
+        user.clone_into(&mut who.user);
+    }
+    let question = question(&request).into_owned();
+    if question.trim().is_empty() {
+        return Ok(());
+    }
+    let asked =
+        memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
+    let found = memory::find(app, caller, &who.user, &asked).await?;
+    let mut left = words.settings.memory_tokens;
+    let mut told = String::new();
+    for (memory, _) in found.iter().filter(|(_, hit)| hit.has_words || hit.similarity >= NEAR) {
+        // A word is some four bytes to the token, and the dash and the line are one more.
+        let tokens = (memory.text.len() as u64).div_ceil(4) + 1;
+        if tokens > left {
+            continue;
+        }
+        left -= tokens;
+        told.push_str("\n- ");
+        told.push_str(&memory.text.replace('\n', " "));
+        words.recalled.push(memory.id.clone());
+    }
+    if !told.is_empty() {
+        let mut body: Value = read(&arrival.body)?;
+        if let Some(body) = body.as_object_mut() {
+            codec.instruct(body, &format!("What is remembered of the user:{told}"));
+        }
+        arrival.body = Bytes::from(body.to_string());
+    }
+    words.said = Some(question);
+    Ok(())
+}
+
+impl Words {
+    /// An answer that was given before, if one will do.
+    pub fn known(&self, app: &App, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
+        let answers = &app.shared.answers;
+        let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
+        let kept = exact.or_else(|| {
+            let Alike { context, vector, hinge } = self.alike.as_ref()?;
+            let threshold = self.settings.semantic_threshold;
+            answers.alike(context, vector, hinge, threshold, self.wish)
+        })?;
+        // Another key of the account may have been for more.
+        if !caller.may_use(&kept.step.model) || kept.streamed != inbound.head.stream {
+            return None;
+        }
+        let ending = Ending::default();
+        ending.set(Some(Outcome::Complete));
+        let body = if kept.streamed {
+            Body::at_once(kept.body.clone())
+        } else {
+            Body::Whole(kept.body.clone())
+        };
+        Some(Answered {
+            step: kept.step.clone(),
+            attempts: 0,
+            losses: kept.losses.clone(),
+            body,
+            decision: kept.decision.clone(),
+            standing: None,
+            ending,
+            notes: vec![
+                ("x-optimux-cache", Cow::Borrowed("hit")),
+                ("age", Cow::Owned(kept.at.elapsed().as_secs().to_string())),
+            ],
+        })
+    }
+
+    /// Whether an answer is asked for again when it comes.
+    fn caches(&self) -> bool {
+        self.exact.is_some() || self.alike.is_some()
+    }
+
+    /// Does with an answer what is to be done with it: now, if it is whole, or once it has ended.
+    pub async fn keep(
+        self,
+        app: &App,
+        caller: &Caller,
+        who: &Who,
+        id: &RequestId,
+        dialect: Dialect,
+        mut answered: Answered,
+    ) -> Answered {
+        if self.caches() {
+            answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
+        }
+        if !self.recalled.is_empty() {
+            answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
+        }
+        if let Some(said) = &self.said
+            && let Err(why) = memory::learn(app, caller, &who.user, said).await
+        {
+            // The answer is there all the same.
+            tracing::warn!(%why, "what was said could not be remembered");
+        }
+        let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
+        if !watches {
+            return answered;
+        }
+        let aside = Aside {
+            shared: app.shared.clone(),
+            account: caller.account.clone(),
+            user: who.user.clone(),
+            id: id.clone(),
+            dialect,
+            answered: Given {
+                step: answered.step.clone(),
+                losses: answered.losses.clone(),
+                decision: answered.decision.clone(),
+            },
+            words: self,
+        };
+        answered.body = match answered.body {
+            Body::Whole(body) => {
+                aside.done(&body, false).await;
+                Body::Whole(body)
+            }
+            Body::Stream(pieces) => {
+                Body::Stream(aside.watching(pieces, Rc::clone(&answered.ending)))
+            }
+        };
+        answered
+    }
+}
+
+/// Who answered, and how.
+struct Given {
+    step: crate::router::Step,
+    losses: crate::wire::vocab::Losses,
+    decision: Option<String>,
+}
+
+/// What is to be done with an answer when it is complete.
+struct Aside {
+    shared: Shared,
+    account: AccountId,
+    user: String,
+    id: RequestId,
+    dialect: Dialect,
+    answered: Given,
+    words: Words,
+}
+
+impl Aside {
+    async fn done(self, body: &[u8], streamed: bool) {
+        let Words { exact, alike, settings, wish, log, continued, request, .. } = self.words;
+        if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
+            let kept = |seconds: u64| {
+                Arc::new(Kept {
+                    step: self.answered.step.clone(),
+                    losses: self.answered.losses.clone(),
+                    decision: self.answered.decision.clone(),
+                    body: Bytes::copy_from_slice(body),
+                    streamed,
+                    at: Instant::now(),
+                    lasts: Duration::from_secs(seconds),
+                })
+            };
+            let answers = &self.shared.answers;
+            if let Some(key) = exact {
+                answers.keep(key, kept(settings.cache_seconds));
+            }
+            if let Some(Alike { context, vector, hinge }) = alike {
+                answers.keep_alike(context, vector, hinge, kept(settings.semantic_seconds));
+            }
+        }
+        let now = self.shared.clock.now();
+        if log {
+            let text = |bytes: &[u8]| {
+                let bytes = bytes.get(..LOGGED_BYTES).unwrap_or(bytes);
+                String::from_utf8_lossy(bytes).into_owned()
+            };
+            let content = Content {
+                account: self.account.clone(),
+                request_id: self.id.as_str().to_owned(),
+                user: self.user.clone(),
+                at: now,
+                request: text(&request),
+                answer: text(body),
+            };
+            if let Err(why) = self.shared.store.keep_content(content).await {
+                tracing::error!(%why, "a content could not be logged");
+            }
+        }
+        if let Some(continued) = continued {
+            let kept = continued.keep(&self.shared, &self.account, self.dialect, body, streamed);
+            if let Err(why) = kept.await {
+                tracing::error!(%why, "an answer could not be added to its conversation");
+            }
+        }
+    }
+
+    /// The stream, with an eye on it: what is to be done is done before its end is told.
+    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
+        let start = Some((pieces, self, Vec::new(), false));
+        let watched = stream::unfold(start, move |state| {
+            let ending = Rc::clone(&ending);
+            async move {
+                let (mut pieces, aside, mut all, too_long) = state?;
+                match pieces.next().await {
+                    Some(piece) => {
+                        let too_long = too_long || all.len() + piece.len() > 8 * LONGEST_BYTES;
+                        if !too_long {
+                            all.extend_from_slice(&piece);
+                        }
+                        Some((piece, Some((pieces, aside, all, too_long))))
+                    }
+                    None => {
+                        if ending.get() == Some(Outcome::Complete) && !too_long {
+                            aside.done(&all, true).await;
+                        }
+                        None
+                    }
+                }
+            }
+        });
+        Box::pin(watched)
+    }
+}

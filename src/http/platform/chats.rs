@@ -1,0 +1,85 @@
+//! `/optima/v1/*`: models, what can be done, saved conversations.
+
+use actix_web::web::{Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use super::{BODY_BYTES, caller, plainly, said};
+use crate::gateway::chats::{self, Saved, Wanted};
+use crate::gateway::status;
+use crate::http::Worker;
+
+#[derive(Debug, Deserialize, Default)]
+pub struct Which {
+    id: Option<String>,
+}
+
+/// `GET /optima/v1/models`
+pub async fn models(app: Worker, request: HttpRequest) -> HttpResponse {
+    let listing = async { Ok(status::models(&app, &*caller(&app, &request).await?)) };
+    plainly(&app, listing.await)
+}
+
+/// `GET /optima/v1/capabilities`
+pub async fn capabilities(app: Worker, request: HttpRequest) -> HttpResponse {
+    let telling = async { Ok(status::capabilities(&app, &*caller(&app, &request).await?)) };
+    plainly(&app, telling.await)
+}
+
+/// `GET /optima/v1/conversations`
+pub async fn list(app: Worker, request: HttpRequest, wanted: Query<Wanted>) -> HttpResponse {
+    let listing = async {
+        let caller = caller(&app, &request).await?;
+        chats::list(&app, &caller, wanted.into_inner()).await
+    };
+    plainly(&app, listing.await)
+}
+
+/// `GET /optima/v1/conversations/{id}`
+pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let getting = async { chats::get(&app, &*caller(&app, &request).await?, &id).await };
+    plainly(&app, getting.await)
+}
+
+/// `PUT /optima/v1/conversations`: a new one, or the one that the body names
+pub async fn put(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let saving = async {
+        let caller = caller(&app, &request).await?;
+        let saved: Saved = said(&request, payload, BODY_BYTES).await?;
+        chats::put(&app, &caller, None, saved).await
+    };
+    plainly(&app, saving.await)
+}
+
+/// `PUT /optima/v1/conversations/{id}`
+pub async fn put_one(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    let saving = async {
+        let caller = caller(&app, &request).await?;
+        let saved: Saved = said(&request, payload, BODY_BYTES).await?;
+        chats::put(&app, &caller, Some(&id), saved).await
+    };
+    plainly(&app, saving.await)
+}
+
+/// `DELETE /optima/v1/conversations`: all of the user's, or `?id=`
+pub async fn delete(app: Worker, request: HttpRequest, which: Query<Which>) -> HttpResponse {
+    let deleting = async {
+        let caller = caller(&app, &request).await?;
+        match &which.id {
+            Some(id) => chats::delete(&app, &caller, id).await,
+            None => chats::delete_all(&app, &caller).await,
+        }
+    };
+    plainly(&app, deleting.await)
+}
+
+/// `DELETE /optima/v1/conversations/{id}`
+pub async fn delete_one(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let deleting = async { chats::delete(&app, &*caller(&app, &request).await?, &id).await };
+    plainly(&app, deleting.await)
+}

@@ -1,0 +1,147 @@
+//! `/v1/features`: how switches stand, and setting them.
+
+use actix_web::web::{Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{act, act_on};
+use crate::admit::features::checked;
+use crate::admit::{Caller, Feature, Features, Scope, user_name};
+use crate::base::ids::AuditId;
+use crate::base::{Error, Kind};
+use crate::http::Worker;
+use crate::store::{Audit, FeatureRow};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    /// The other way round, if not given.
+    enabled: Option<bool>,
+    #[serde(default)]
+    settings: Map<String, Value>,
+}
+
+fn shown(feature: Feature, features: &Features) -> Value {
+    let at = &features.settings;
+    let settings = match feature {
+        Feature::ResponseCache => json!({"ttl_seconds": at.cache_seconds}),
+        Feature::SemanticCache => {
+            json!({"ttl_seconds": at.semantic_seconds, "threshold": at.semantic_threshold})
+        }
+        Feature::Memory => json!({"token_budget": at.memory_tokens}),
+        _ => json!({}),
+    };
+    json!({
+        "id": feature.as_str(),
+        "object": "feature",
+        "description": feature.description(),
+        "default": feature.default_on(),
+        "enabled": features.has(feature),
+        "source": features.source(feature),
+        "settings": settings,
+    })
+}
+
+fn all(features: &Features) -> Vec<Value> {
+    Feature::ALL.into_iter().map(|feature| shown(feature, features)).collect()
+}
+
+/// The user of the path, whom the caller has to be or to act for. An account's own id stands for the
+/// account as a whole.
+fn whose<'a>(caller: &'a Caller, user: &'a str) -> Result<&'a str, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    let user = user_name(user)?;
+    caller.person.may_act_for(user)?;
+    // Ids of ours are no names that an account gives: they are its own, or nobody's here.
+    if user.starts_with("acct_") && user != caller.account.as_str() {
+        return Err(nobody());
+    }
+    Ok(user)
+}
+
+fn nobody() -> Error {
+    Error::new(Kind::NotFound, "There is no such user.").coded("user_not_found")
+}
+
+/// A member's id has to be one of the account's.
+async fn there(app: &Worker, caller: &Caller, user: &str) -> Result<(), Error> {
+    if !user.starts_with("member_") {
+        return Ok(());
+    }
+    let found = app.shared.store.member(caller.account.clone(), user.to_owned()).await;
+    found.map_err(Error::internal)?.map(|_| ()).ok_or_else(nobody)
+}
+
+/// `GET /v1/features`
+pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        caller.must_be_for(Scope::Platform)?;
+        Ok(json!({"object": "list", "data": all(&caller.features)}))
+    })
+    .await
+}
+
+/// `GET /v1/features/{user}`
+pub async fn of_user(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        let user = whose(&caller, &user)?;
+        there(&app, &caller, user).await?;
+        let features = app.shared.identities.features_of(&caller, user).await?;
+        Ok(json!({"object": "list", "user_id": user, "data": all(&features)}))
+    })
+    .await
+}
+
+/// `POST /v1/features/{user}/{feature}`: `{"enabled": true, "settings": {…}}`, or nothing, which
+/// turns it the other way
+pub async fn set(
+    app: Worker,
+    request: HttpRequest,
+    at: Path<(String, String)>,
+    payload: Payload,
+) -> HttpResponse {
+    act_on(&app, &request, payload, async |caller, wish: Wish| {
+        let (user, name) = at.into_inner();
+        let user = whose(&caller, &user)?;
+        there(&app, &caller, user).await?;
+        let feature = Feature::parse(&name).ok_or_else(|| {
+            let name: String = name.chars().take(80).collect();
+            Error::new(Kind::NotFound, format!("There is no feature '{name}'."))
+                .coded("feature_not_found")
+        })?;
+        checked(feature, &wish.settings)?;
+        let of_account = user == caller.account.as_str();
+        if of_account {
+            caller.person.must_run_the_account()?;
+        }
+        let before = app.shared.identities.features_of(&caller, user).await?;
+        let enabled = wish.enabled.unwrap_or(!before.has(feature));
+        let row = FeatureRow {
+            user: if of_account { String::new() } else { user.to_owned() },
+            feature: feature.as_str().to_owned(),
+            enabled,
+            settings: Value::Object(wish.settings).to_string(),
+        };
+        let (shared, now) = (&app.shared, app.shared.clock.now());
+        let set = shared.store.set_feature(caller.account.clone(), row, now).await;
+        set.map_err(Error::internal)?;
+        shared.identities.forget();
+        let audit = Audit {
+            id: AuditId::fresh(),
+            at: now,
+            actor: caller.key.as_str().to_owned(),
+            action: "feature.set".to_owned(),
+            target: caller.account.as_str().to_owned(),
+            detail: json!({"feature": feature.as_str(), "enabled": enabled}).to_string(),
+        };
+        shared.store.log_audit(audit).await.map_err(Error::internal)?;
+        let rows = shared.store.features(caller.account.clone(), user.to_owned()).await;
+        let rows = rows.map_err(Error::internal)?;
+        let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
+        let mut told = shown(feature, &features);
+        told["user_id"] = Value::from(user);
+        Ok(told)
+    })
+    .await
+}

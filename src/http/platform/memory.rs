@@ -1,0 +1,97 @@
+//! `/v1/memory/*`
+
+use actix_web::web::{Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{act, act_on};
+use crate::base::{Error, Kind};
+use crate::gateway::memory::{self, Asked, NewMemory};
+use crate::http::Worker;
+
+/// One memory, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Store {
+    #[serde(alias = "userId")]
+    user_id: Option<String>,
+    #[serde(alias = "content")]
+    text: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    expires_at: Option<i64>,
+    ttl_seconds: Option<u64>,
+    entries: Option<Vec<NewMemory>>,
+}
+
+/// `POST /v1/memory/store`
+pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act_on(&app, &request, payload, async |caller, said: Store| {
+        let user = memory::whose(&caller, said.user_id.as_deref())?;
+        match (said.text, said.entries) {
+            (Some(text), None) => {
+                let (tags, expires_at, ttl_seconds) =
+                    (said.tags, said.expires_at, said.ttl_seconds);
+                let new = NewMemory { text, tags, expires_at, ttl_seconds };
+                let kept = memory::store(&app, &caller, user, vec![new]).await?;
+                let mut one = kept.into_iter().next().unwrap_or_default();
+                one["user_id"] = Value::from(user);
+                Ok(one)
+            }
+            (None, Some(entries)) => {
+                let kept = memory::store(&app, &caller, user, entries).await?;
+                Ok(json!({"object": "list", "user_id": user, "data": kept}))
+            }
+            _ => Err(Error::new(Kind::Malformed, "Either 'text' or 'entries' is required.")
+                .at("text")
+                .coded("missing_required_parameter")),
+        }
+    })
+    .await
+}
+
+/// `POST /v1/memory/search`
+pub async fn search(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act_on(&app, &request, payload, async |caller, asked: Asked| {
+        let user = memory::whose(&caller, asked.user_id.as_deref())?;
+        if asked.query.trim().is_empty() {
+            return Err(Error::new(Kind::Malformed, "Missing required parameter: 'query'.")
+                .at("query")
+                .coded("missing_required_parameter"));
+        }
+        memory::search(&app, &caller, user, &asked).await
+    })
+    .await
+}
+
+/// `GET /v1/memory/graph/{user}/entities`
+pub async fn graph(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        let user = memory::whose(&caller, Some(&user))?;
+        memory::graph(&app, &caller, user).await
+    })
+    .await
+}
+
+/// `DELETE /v1/memory/{user}`
+pub async fn forget(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        let user = memory::whose(&caller, Some(&user))?;
+        memory::forget(&app, &caller, user, None).await
+    })
+    .await
+}
+
+/// `DELETE /v1/memory/{user}/{id}`
+pub async fn forget_one(
+    app: Worker,
+    request: HttpRequest,
+    at: Path<(String, String)>,
+) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        let user = memory::whose(&caller, Some(&at.0))?;
+        memory::forget(&app, &caller, user, Some(&at.1)).await
+    })
+    .await
+}

@@ -1,0 +1,94 @@
+//! What customers keep here and run here, beside asking models. Each handler reads, has the gateway
+//! do it, and shows what came of it.
+
+mod chats;
+mod features;
+mod memory;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::signin::said;
+use super::{Worker, arrival, respond};
+use crate::admit::Caller;
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::wire::vocab::Dialect;
+
+/// What is said here is short, memories and conversations included.
+const BODY_BYTES: usize = 8 << 20;
+
+/// The routes under a prefix.
+pub fn routes(prefix: &str, config: &mut ServiceConfig) {
+    let at = |path: &str| format!("{prefix}{path}");
+    config
+        .route(&at("/features"), web::get().to(features::list))
+        .route(&at("/features/{user}"), web::get().to(features::of_user))
+        .route(&at("/features/{user}/{feature}"), web::post().to(features::set))
+        .route(&at("/memory/store"), web::post().to(memory::store))
+        .route(&at("/memory/search"), web::post().to(memory::search))
+        .route(&at("/memory/graph/{user}/entities"), web::get().to(memory::graph))
+        .route(&at("/memory/{user}"), web::delete().to(memory::forget))
+        .route(&at("/memory/{user}/{id}"), web::delete().to(memory::forget_one));
+}
+
+/// The routes of seed 000, whose errors are plain.
+pub fn optima_routes(config: &mut ServiceConfig) {
+    config
+        .route("/optima/v1/models", web::get().to(chats::models))
+        .route("/optima/v1/capabilities", web::get().to(chats::capabilities))
+        .route("/optima/v1/conversations", web::get().to(chats::list))
+        .route("/optima/v1/conversations", web::put().to(chats::put))
+        .route("/optima/v1/conversations", web::delete().to(chats::delete))
+        .route("/optima/v1/conversations/{id}", web::get().to(chats::get))
+        .route("/optima/v1/conversations/{id}", web::put().to(chats::put_one))
+        .route("/optima/v1/conversations/{id}", web::delete().to(chats::delete_one));
+}
+
+async fn caller(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
+    app.shared.identities.identify(arrival::credential(request)).await
+}
+
+/// Lets a caller in, and has something done.
+async fn act(
+    app: &Worker,
+    request: &HttpRequest,
+    work: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
+) -> HttpResponse {
+    let acting = async { work(caller(app, request).await?).await };
+    let outcome: Result<Value, Error> = acting.await;
+    let response = match outcome {
+        Ok(value) => HttpResponse::Ok().json(value),
+        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+    };
+    respond::count(app, "platform", &response);
+    response
+}
+
+/// The same, with what the body says.
+async fn act_on<T: DeserializeOwned>(
+    app: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+    work: impl AsyncFnOnce(Arc<Caller>, T) -> Result<Value, Error>,
+) -> HttpResponse {
+    act(app, request, async |caller| {
+        let said = said(request, payload, BODY_BYTES).await?;
+        work(caller, said).await
+    })
+    .await
+}
+
+/// What came of it, with an error as seed 000 writes one.
+fn plainly(app: &Worker, outcome: Result<Value, Error>) -> HttpResponse {
+    let response = match outcome {
+        Ok(value) => HttpResponse::Ok().json(value),
+        Err(error) => respond::plainly(&error),
+    };
+    respond::count(app, "optima", &response);
+    response
+}
