@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::admit::plan::PlanEntry;
 use crate::catalogue::{ModelEntry, ProviderEntry};
+use crate::connect::Connect;
 use crate::ledger::{Durability, Tariff};
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,6 +35,7 @@ pub struct Config {
     pub signin: SignIn,
     pub vault: Vault,
     pub memory: Memory,
+    pub connect: Connect,
 }
 
 /// How memory finds things.

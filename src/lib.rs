@@ -11,6 +11,7 @@ pub mod learn;
 pub mod gateway;
 
 pub mod admit;
+pub mod connect;
 pub mod ledger;
 pub mod platform;
 pub mod sim;

@@ -1,6 +1,6 @@
 //! Passwords: Argon2id, away from the workers, and never many at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
@@ -28,21 +28,22 @@ fn argon() -> Argon2<'static> {
 pub struct Passwords {
     working: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    /// Compared with where nobody has the address, so that this takes as long.
-    nobody: Arc<str>,
+    /// Compared with where nobody has the address, so that this takes as long. Made when it is
+    /// first needed.
+    nobody: Arc<OnceLock<String>>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self {
+            working: Arc::new(Semaphore::new(AT_ONCE)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            nobody: Arc::default(),
+        }
+    }
 }
 
 impl Passwords {
-    /// # Errors
-    /// When nothing can be hashed here.
-    pub fn new() -> Result<Self, Error> {
-        Ok(Self {
-            working: Arc::new(Semaphore::new(AT_ONCE)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-            nobody: hashed("nobody has this password").map_err(Error::internal)?.into(),
-        })
-    }
-
     /// Runs `work` on a thread that may take its time, when it is its turn.
     async fn take_turns<T: Send + 'static>(
         &self,
@@ -77,7 +78,9 @@ impl Passwords {
         let nobody = Arc::clone(&self.nobody);
         let comparing = move || {
             let known = hash.is_some();
-            let hash = hash.as_deref().unwrap_or(&nobody);
+            let hash = hash.as_deref().unwrap_or_else(|| {
+                nobody.get_or_init(|| hashed("nobody has this password").unwrap_or_default())
+            });
             let right = PasswordHash::new(hash).is_ok_and(|hash| {
                 argon().verify_password(password.expose_secret().as_bytes(), &hash).is_ok()
             });
@@ -109,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_same_password_is_right() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::default();
         let say = |text: &str| SecretString::from(text);
         let hash = passwords.hash(say("correct horse battery")).await.unwrap();
         assert!(hash.starts_with("$argon2id$"));

@@ -29,6 +29,8 @@ pub enum Kind {
     NotFound,
     MethodNotAllowed,
     Conflict,
+    /// It was changed since the caller read it.
+    Stale,
     TooLarge,
     RateLimited,
     Internal,

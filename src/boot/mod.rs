@@ -19,6 +19,7 @@ use crate::admit::{FrontDesk, Identities, KeyTerms, Passwords, Plans, Signers, T
 use crate::base::clock::{Clock, Dice};
 use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
+use crate::connect::Apps;
 use crate::gateway::cache::Answers;
 use crate::gateway::feedback::Tastes;
 use crate::gateway::memory::Recollections;
@@ -33,9 +34,11 @@ use crate::{http, sim};
 use sources::secret_variable;
 pub use sources::{catalogue, predictor, simulated};
 
+/// How long events can be read again.
+const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long logged contents are kept.
 const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
-const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -143,13 +146,14 @@ pub async fn serve(
     let desk = FrontDesk {
         store: store.clone(),
         signers,
-        passwords: Passwords::new()?,
+        passwords: Passwords::default(),
         throttle: Throttle::default(),
         identities: identities.clone(),
         plans: plans.clone(),
         clock,
         register: config.signin.register.clone(),
     };
+    let apps = Apps::open(&config.connect.apps, tokio::runtime::Handle::current())?;
     people::first_administrator(&config, &desk).await?;
     let shared = Shared {
         desk,
@@ -168,6 +172,8 @@ pub async fn serve(
         tastes: Tastes::default(),
         affinity: Affinity::default(),
         answers: Answers::default(),
+        apps: apps.clone(),
+        noted: Arc::new(tokio::sync::watch::Sender::new(0)),
         recollections: Recollections::default(),
         memory: MemoryModels { embedding_model: config.memory.embedding_model.clone() },
         metrics: Metrics::new()?,
@@ -186,7 +192,7 @@ pub async fn serve(
         public_url: config.server.public_url.clone(),
     };
     watch_identities(shared.identities.clone(), store.clone(), plans);
-    sweep(store, clock);
+    sweep(store, clock, apps);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
 
     let workers = config
@@ -314,13 +320,14 @@ fn watch_identities(identities: Identities, store: Store, plans: Plans) {
 }
 
 /// Deletes what is past its time.
-fn sweep(store: Store, clock: Clock) {
+fn sweep(store: Store, clock: Clock, apps: Apps) {
     // Nothing waits for it at shutdown: what it leaves, the next one takes.
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             tick.tick().await;
             let now = clock.now();
+            apps.sweep();
             let swept = async {
                 Ok::<_, StoreError>((
                     store.sweep_responses(now).await?,
@@ -328,6 +335,7 @@ fn sweep(store: Store, clock: Clock) {
                     store.sweep_replays(now).await?
                         + store.sweep_signins(now).await?
                         + store.sweep_memories(now).await?
+                        + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,
                 ))
             };

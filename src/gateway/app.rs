@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Affinity;
 use super::cache::Answers;
 use super::feedback::Tastes;
@@ -15,6 +17,7 @@ use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::seal::Vault;
 use crate::catalogue::Catalogue;
 use crate::cluster;
+use crate::connect::Apps;
 use crate::ledger::{Counter, Journal};
 use crate::router::Predictor;
 use crate::store::Store;
@@ -64,6 +67,10 @@ pub struct Shared {
     /// What finds what is remembered of users.
     pub recollections: Recollections,
     pub memory: MemoryModels,
+    /// Apps whose tools can be run.
+    pub apps: Apps,
+    /// Moves with every event of this node that somebody may watch for.
+    pub noted: Arc<watch::Sender<u64>>,
     /// Where conversations were answered.
     pub affinity: Affinity,
     pub metrics: Metrics,

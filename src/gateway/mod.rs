@@ -1,10 +1,12 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
 mod affinity;
+pub mod agents;
 mod app;
 pub mod cache;
 mod charge;
 pub mod chats;
+pub mod connect;
 pub mod conversations;
 mod converse;
 mod count;
@@ -147,9 +149,22 @@ impl<E: Into<Error>> From<E> for Refused {
 ///
 /// # Errors
 /// What the caller is to be told.
-pub async fn answer(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
+pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Chat)?;
-    let mut who = Who::of(app, caller, &arrival.asked).await?;
+    let who = Who::of(app, caller, &arrival.asked).await?;
+    match agents::asked(app, caller, &arrival).await? {
+        None => generate(app, caller, who, arrival).await,
+        Some(agent) => agents::answer(app, caller, &who, &agent, arrival).await,
+    }
+}
+
+/// One turn of a model.
+async fn generate(
+    app: &App,
+    caller: &Caller,
+    mut who: Who,
+    mut arrival: Arrival,
+) -> Result<Answered, Refused> {
     let words = words::prepare(app, caller, &mut who, &mut arrival).await?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;

@@ -33,13 +33,7 @@ pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> 
 
 /// `POST /v1/images/generations`
 pub async fn images(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let home = match &app.shared.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => {
-            let asked = request.connection_info();
-            format!("{}://{}", asked.scheme(), asked.host())
-        }
-    };
+    let home = respond::home(&app, &request);
     whole(&app, &request, payload, SURFACE, "images", async |caller, id, body| {
         gateway::draw(&app, &caller, &id, body, &home).await
     })

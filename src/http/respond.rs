@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -101,6 +101,18 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
     {
         if let Some(line) = line {
             insert(line, names);
+        }
+    }
+}
+
+/// Where the caller reaches this gateway, without a slash at the end.
+#[must_use]
+pub fn home(app: &Worker, request: &HttpRequest) -> String {
+    match &app.shared.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => {
+            let asked = request.connection_info();
+            format!("{}://{}", asked.scheme(), asked.host())
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Rules of what lives longer than a request. Pure: rows in, values out.
 
+pub mod agents;
 pub mod embedding;
 pub mod facts;
 pub mod items;

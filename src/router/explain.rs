@@ -18,7 +18,7 @@ pub struct Kept {
     /// Predicted probability of a good answer.
     pub quality: f32,
     pub cost: Nanos,
-    /// How long its deployment has made callers wait of late: 0 if nobody knows.
+    /// How long its deployment has made callers wait of late, or what is usual.
     pub wait_seconds: f32,
     pub output_tokens: u64,
     /// Quality minus the price of money and of waiting: what the ranking goes by.

@@ -30,7 +30,8 @@ pub struct Health {
     pub passing: bool,
     /// Little is left of its rate limit: others come first.
     pub strained: bool,
-    /// How long an answer, or the first token of a stream, has taken of late: 0 if nobody knows.
+    /// How long an answer, or the first token of a stream, has taken of late; what is usual, where
+    /// nobody knows.
     pub wait_seconds: f32,
 }
 

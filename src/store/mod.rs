@@ -3,6 +3,8 @@
 
 mod accounts;
 mod admin;
+mod agents;
+mod connections;
 mod contents;
 mod conversations;
 mod db;
@@ -25,6 +27,8 @@ mod usage;
 
 pub use accounts::Account;
 pub use admin::Audit;
+pub use agents::AgentRow;
+pub use connections::{ConnectEvent, Connection};
 pub use contents::Content;
 pub use conversations::{Conversation, ConversationItem};
 pub use db::{Store, StoreError, file_of};

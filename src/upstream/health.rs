@@ -1,5 +1,6 @@
 //! The state of every deployment, shared by the workers.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +23,35 @@ struct Vitals {
 #[derive(Debug)]
 pub struct HealthBoard {
     vitals: Vec<Mutex<Vitals>>,
+    usual: Usual,
+}
+
+/// What answers of all deployments usually take, in seconds: whole ones, and streams to their first
+/// token. Whoever was not asked lately is taken to be like the others, neither faster nor slower.
+#[derive(Debug, Default)]
+struct Usual([AtomicU32; 2]);
+
+/// What the newest answer weighs in it.
+const WEIGHT: f32 = 0.02;
+
+impl Usual {
+    fn seconds(&self, stream: bool) -> f32 {
+        f32::from_bits(self.0[usize::from(stream)].load(Ordering::Relaxed))
+    }
+
+    /// Two that come at once may count as one: it is an average.
+    fn heard(&self, stream: bool, took: Duration) {
+        let (known, new) = (self.seconds(stream), took.as_secs_f32());
+        let moved = if known > 0.0 { known + WEIGHT * (new - known) } else { new };
+        self.0[usize::from(stream)].store(moved.to_bits(), Ordering::Relaxed);
+    }
 }
 
 impl HealthBoard {
     #[must_use]
     pub fn new(deployments: usize) -> Self {
-        Self { vitals: (0..deployments).map(|_| Mutex::default()).collect() }
+        let vitals = (0..deployments).map(|_| Mutex::default()).collect();
+        Self { vitals, usual: Usual::default() }
     }
 
     fn vitals<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Vitals) -> T) -> Option<T> {
@@ -46,7 +70,9 @@ impl HealthBoard {
         let state = self.vitals(id, |Vitals { breaker, pulse }| Health {
             passing: breaker.is_passing(now),
             strained: pulse.is_strained(now),
-            wait_seconds: pulse.wait_seconds(stream, now),
+            wait_seconds: pulse
+                .wait_seconds(stream, now)
+                .unwrap_or_else(|| self.usual.seconds(stream)),
         });
         state.unwrap_or(Health { passing: false, ..Health::default() })
     }
@@ -73,6 +99,7 @@ impl HealthBoard {
 
     /// It answered, or began to, after `took`.
     pub fn answered(&self, id: DeploymentId, stream: bool, took: Duration) {
+        self.usual.heard(stream, took);
         self.vitals(id, |vitals| {
             vitals.breaker.succeeded();
             vitals.pulse.answered(stream, took, Instant::now());

@@ -46,11 +46,11 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Seconds until an answer, or its first token if it is streamed: 0 if nobody knows.
+    /// Seconds until an answer, or its first token if it is streamed, if that is known.
     #[must_use]
-    pub fn wait_seconds(&self, stream: bool, now: Instant) -> f32 {
+    pub fn wait_seconds(&self, stream: bool, now: Instant) -> Option<f32> {
         let average = if stream { self.stream } else { self.whole };
-        average.now(now).unwrap_or(0.0)
+        average.now(now)
     }
 
     #[must_use]
@@ -108,13 +108,13 @@ mod tests {
     async fn an_average_follows_and_forgets() {
         let mut now = Instant::now();
         let mut pulse = Pulse::default();
-        assert!(pulse.wait_seconds(true, now).abs() < f32::EPSILON);
+        assert_eq!(pulse.wait_seconds(true, now), None);
         pulse.answered(true, Duration::from_secs(1), now);
         pulse.answered(true, Duration::from_secs(2), now);
-        assert!((pulse.wait_seconds(true, now) - 1.2).abs() < 1e-6);
-        assert!(pulse.wait_seconds(false, now).abs() < f32::EPSILON, "kinds are apart");
+        assert!((pulse.wait_seconds(true, now).unwrap() - 1.2).abs() < 1e-6);
+        assert_eq!(pulse.wait_seconds(false, now), None, "kinds are apart");
         now += FORGOTTEN_AFTER;
-        assert!(pulse.wait_seconds(true, now).abs() < f32::EPSILON);
+        assert_eq!(pulse.wait_seconds(true, now), None);
     }
 
     #[tokio::test(start_paused = true)]

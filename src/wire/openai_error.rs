@@ -99,6 +99,7 @@ pub(in crate::wire) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::UnknownModel | Kind::NotFound => (404, "not_found_error"),
         Kind::MethodNotAllowed => (405, "invalid_request_error"),
         Kind::Conflict => (409, "invalid_request_error"),
+        Kind::Stale => (412, "invalid_request_error"),
         Kind::TooLarge => (413, "invalid_request_error"),
         Kind::RateLimited => (429, "rate_limit_error"),
         Kind::Internal => (500, "internal_server_error"),

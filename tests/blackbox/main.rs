@@ -8,6 +8,7 @@
 
 mod carrying;
 mod clouds;
+mod connect;
 mod crash;
 mod dialects;
 mod failover;

@@ -1,7 +1,9 @@
 //! What customers keep here and run here, beside asking models. Each handler reads, has the gateway
 //! do it, and shows what came of it.
 
+mod agents;
 mod chats;
+mod connect;
 mod features;
 mod memory;
 
@@ -33,7 +35,21 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/memory/search"), web::post().to(memory::search))
         .route(&at("/memory/graph/{user}/entities"), web::get().to(memory::graph))
         .route(&at("/memory/{user}"), web::delete().to(memory::forget))
-        .route(&at("/memory/{user}/{id}"), web::delete().to(memory::forget_one));
+        .route(&at("/memory/{user}/{id}"), web::delete().to(memory::forget_one))
+        .route(&at("/agents"), web::get().to(agents::list))
+        .route(&at("/agents"), web::post().to(agents::create))
+        .route(&at("/agents/{id}"), web::get().to(agents::get))
+        .route(&at("/agents/{id}"), web::put().to(agents::change))
+        .route(&at("/agents/{id}"), web::delete().to(agents::delete))
+        .route(&at("/agents/{id}/runs"), web::post().to(agents::run))
+        .route(&at("/connect/apps"), web::get().to(connect::apps))
+        .route(&at("/connect/accounts"), web::get().to(connect::accounts))
+        .route(&at("/connect/accounts"), web::post().to(connect::connect))
+        .route(&at("/connect/accounts/{id}"), web::delete().to(connect::disconnect))
+        .route(&at("/connect/oauth/callback"), web::get().to(connect::callback))
+        .route(&at("/connect/tools"), web::get().to(connect::tools))
+        .route(&at("/connect/actions/run"), web::post().to(connect::run))
+        .route(&at("/connect/events"), web::get().to(connect::events));
 }
 
 /// The routes of seed 000, whose errors are plain.

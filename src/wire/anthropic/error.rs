@@ -51,6 +51,7 @@ pub(super) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::UnknownModel | Kind::NotFound => (404, "not_found_error"),
         Kind::MethodNotAllowed => (405, "invalid_request_error"),
         Kind::Conflict => (409, "invalid_request_error"),
+        Kind::Stale => (412, "invalid_request_error"),
         Kind::TooLarge => (413, "request_too_large"),
         Kind::RateLimited => (429, "rate_limit_error"),
         Kind::Internal => (500, "api_error"),

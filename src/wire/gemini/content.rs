@@ -231,7 +231,7 @@ pub(super) fn encode_part(
                 Some(json) => {
                     inner.set("response", json.clone());
                 }
-                None if at_home => {}
+                None if at_home && outcome.parts.is_empty() => {}
                 None => {
                     inner.set("response", response_of(outcome));
                 }

@@ -62,6 +62,7 @@ pub(super) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::UnknownModel | Kind::NotFound => (404, "NOT_FOUND"),
         Kind::MethodNotAllowed => (405, "INVALID_ARGUMENT"),
         Kind::Conflict => (409, "ABORTED"),
+        Kind::Stale => (412, "FAILED_PRECONDITION"),
         Kind::TooLarge => (413, "INVALID_ARGUMENT"),
         Kind::RateLimited => (429, "RESOURCE_EXHAUSTED"),
         Kind::Internal => (500, "INTERNAL"),

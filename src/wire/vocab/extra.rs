@@ -129,6 +129,13 @@ impl Extra {
         }
     }
 
+    /// Forgets how members were spelled that are not what they were any more.
+    pub fn forget_spelling(&mut self, names: &[&str]) {
+        if let Some(members) = &mut self.0 {
+            members.spelled.retain(|name, _| !names.contains(&name.as_str()));
+        }
+    }
+
     #[must_use]
     pub fn came_from(&self, dialect: Dialect) -> bool {
         self.0.as_deref().is_some_and(|members| members.from == dialect)

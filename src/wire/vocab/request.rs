@@ -49,6 +49,14 @@ pub struct Request {
     pub extra: Extra,
 }
 
+impl Request {
+    /// To be called where turns or tools were added to what a caller said: how they were spelled
+    /// says it no longer.
+    pub fn forget_spelling(&mut self) {
+        self.extra.forget_spelling(&["input", "contents", "tools", "tool_choice", "toolConfig"]);
+    }
+}
+
 /// How tokens are drawn. Numbers keep the spelling they came with (`1` or `1.0`).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sampling {

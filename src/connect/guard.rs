@@ -1,0 +1,135 @@
+//! Calls that go to where an operator or a document points: never to an address inside the house,
+//! whatever a name resolves to, unless that is allowed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, Url};
+
+use super::ConnectError;
+
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Whether an address is of the world outside: neither loopback, private, link-local, shared,
+/// multicast, documentation, nor nothing at all (RFC 6890).
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_broadcast()
+                || v4.is_documentation()
+                || v4.is_unspecified()
+                || v4.is_multicast()
+                || a == 0
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (b == 18 || b == 19))
+                || a >= 240)
+        }
+        IpAddr::V6(v6) => {
+            if let Some(v4) = v6.to_ipv4_mapped().or_else(|| v6.to_ipv4()) {
+                return is_public(IpAddr::V4(v4));
+            }
+            let [first, second, ..] = v6.segments();
+            !(v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || (first & 0xfe00) == 0xfc00
+                || (first & 0xffc0) == 0xfe80
+                || (first == 0x2001 && second == 0xdb8)
+                // What carries an IPv4 address inside may carry a private one.
+                || first == 0x2002
+                || (first == 0x64 && second == 0xff9b))
+        }
+    }
+}
+
+/// Resolves names, and forgets what is inside.
+struct Outside;
+
+impl Resolve for Outside {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let outside: Vec<SocketAddr> = found.filter(|one| is_public(one.ip())).collect();
+            if outside.is_empty() {
+                return Err("the name leads to no public address".into());
+            }
+            Ok(Box::new(outside.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// A client for an app, which follows nobody anywhere.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client(allow_private: bool) -> Result<Client, ConnectError> {
+    let builder = Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(4)
+        .no_proxy();
+    let builder =
+        if allow_private { builder } else { builder.dns_resolver(std::sync::Arc::new(Outside)) };
+    builder.build().map_err(|why| ConnectError::Down(why.to_string()))
+}
+
+/// Checks what no name has to be resolved for: the scheme, and addresses in numbers.
+///
+/// # Errors
+/// [`ConnectError::Down`] for one that must not be called.
+pub fn checked(url: &str, allow_private: bool) -> Result<Url, ConnectError> {
+    let url = Url::parse(url).map_err(|why| ConnectError::Down(format!("not a URL: {why}")))?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(ConnectError::Down("only http and https are spoken".to_owned()));
+    }
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let inside = host.parse::<IpAddr>().is_ok_and(|address| !is_public(address));
+    if inside && !allow_private {
+        return Err(ConnectError::Down("the address is not a public one".to_owned()));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_inside_is_not_reached() {
+        for inside in [
+            "http://127.0.0.1/",
+            "http://10.0.0.1/",
+            "http://192.168.1.1/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://100.64.0.1/",
+            "http://0.0.0.0/",
+            "http://[::1]/",
+            "http://[fd00::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "ftp://example.com/",
+            "file:///etc/passwd",
+        ] {
+            assert!(checked(inside, false).is_err(), "{inside}");
+        }
+        assert!(checked("https://example.com/", false).is_ok());
+        assert!(checked("http://8.8.8.8/", false).is_ok());
+        assert!(checked("http://127.0.0.1/", true).is_ok());
+        assert!(checked("file:///etc/passwd", true).is_err());
+    }
+
+    #[tokio::test]
+    async fn names_of_inside_lead_nowhere() {
+        let name = "localhost".parse().unwrap();
+        assert!(Outside.resolve(name).await.is_err());
+    }
+}

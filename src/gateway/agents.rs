@@ -1,0 +1,616 @@
+//! Agents: kept under a name, and run from any surface. A run asks a model, does what it asks for,
+//! and asks again, until it has answered or a limit is reached. Every turn is an ordinary request,
+//! with its own limits, credits and line in the books.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::memory::{self, NewMemory};
+use super::words::Who;
+use super::{Answered, App, Arrival, Body, Refused, connect, generate};
+use crate::admit::{Caller, Scope};
+use crate::base::ids::{AgentId, RequestId, RunId};
+use crate::base::{Error, Kind};
+use crate::platform::agents::{
+    Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
+};
+use crate::store::AgentRow;
+use crate::wire::vocab::{Call, Dialect, Reply, Request, Role, Stop, Tool, Turn};
+use crate::wire::{Heading, Target, codec};
+
+/// What names an agent where a model is named.
+const PREFIX: &str = "agent:";
+const PAGE: i64 = 20;
+const LARGEST_PAGE: i64 = 100;
+/// More of what a tool says is not read to the model.
+const OUTCOME_BYTES: usize = 128 << 10;
+
+/// An agent, and which version of it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    pub id: String,
+    pub version: i64,
+    pub agent: Agent,
+    created: i64,
+    updated: i64,
+}
+
+/// What happens in a run, for whoever watches it.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    Turn(&'a Spent),
+    Started(&'a Call),
+    Ended(&'a Call, bool),
+}
+
+/// What a run came to.
+pub struct Finished {
+    pub answered: Answered,
+    /// The last answer, in the caller's dialect.
+    body: Bytes,
+    pub reply: Reply,
+    pub end: End,
+    pub spent: Spent,
+    /// The conversation with all that the run added.
+    pub turns: Vec<Turn>,
+}
+
+/// What is run here, by the name that a model calls it.
+#[derive(Debug, Clone)]
+enum Here {
+    App { app: String, tool: String },
+    SearchMemory,
+    StoreMemory,
+}
+
+fn unknown(id: &str) -> Error {
+    let id: String = id.chars().take(80).collect();
+    Error::new(Kind::NotFound, format!("There is no agent '{id}'.")).coded("agent_not_found")
+}
+
+fn named(row: AgentRow) -> Result<Named, Error> {
+    Ok(Named {
+        agent: serde_json::from_str(&row.definition).map_err(Error::internal)?,
+        id: row.id,
+        version: row.version,
+        created: row.created.seconds(),
+        updated: row.updated.seconds(),
+    })
+}
+
+impl Named {
+    /// What changes with every version.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.version)
+    }
+
+    /// # Errors
+    /// When it cannot be written, which is a fault of ours.
+    pub fn shown(&self) -> Result<Value, Error> {
+        let mut shown = json!({"id": self.id, "object": "agent", "version": self.version});
+        let agent = serde_json::to_value(&self.agent).map_err(Error::internal)?;
+        if let (Some(shown), Value::Object(agent)) = (shown.as_object_mut(), agent) {
+            shown.extend(agent);
+            shown.insert("created_at".to_owned(), self.created.into());
+            shown.insert("updated_at".to_owned(), self.updated.into());
+        }
+        Ok(shown)
+    }
+}
+
+/// # Errors
+/// [`Kind::Malformed`] for an agent that is none.
+pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    agent.check()?;
+    let now = app.shared.clock.now();
+    let row = AgentRow {
+        account: caller.account.clone(),
+        id: AgentId::fresh().as_str().to_owned(),
+        version: 1,
+        created: now,
+        updated: now,
+        definition: serde_json::to_string(&agent).map_err(Error::internal)?,
+    };
+    app.shared.store.create_agent(row.clone()).await.map_err(Error::internal)?;
+    named(row)
+}
+
+/// # Errors
+/// [`Kind::NotFound`] for one that is not there, or is another account's.
+pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
+    let found = app.shared.store.agent(caller.account.clone(), id.to_owned()).await;
+    named(found.map_err(Error::internal)?.ok_or_else(|| unknown(id))?)
+}
+
+/// # Errors
+/// When the store fails.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    after: Option<String>,
+    limit: Option<i64>,
+) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    let store = &app.shared.store;
+    let page = store.agents(caller.account.clone(), after.unwrap_or_default(), limit + 1).await;
+    let page = page.map_err(Error::internal)?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = page.len() > most;
+    let data: Vec<Value> =
+        page.into_iter().take(most).map(|row| named(row)?.shown()).collect::<Result<_, _>>()?;
+    Ok(json!({
+        "object": "list",
+        "has_more": more,
+        "first_id": data.first().map(|one| one["id"].clone()),
+        "last_id": data.last().map(|one| one["id"].clone()),
+        "data": data,
+    }))
+}
+
+/// Makes a new version. `seen` is the `ETag` that the change was made from, if the caller says.
+///
+/// # Errors
+/// [`Kind::Stale`] when somebody else was faster.
+pub async fn change(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    agent: Agent,
+    seen: Option<&str>,
+) -> Result<Named, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    agent.check()?;
+    let before = get(app, caller, id).await?;
+    let stale = || {
+        let text = "The agent has been changed since. Read it again.";
+        Error::new(Kind::Stale, text).coded("version_conflict")
+    };
+    let tags = |seen: &str| {
+        seen.split(',')
+            .any(|tag| tag.trim() == "*" || tag.trim().trim_start_matches("W/") == before.etag())
+    };
+    if seen.is_some_and(|seen| !tags(seen)) {
+        return Err(stale());
+    }
+    let changed = AgentRow {
+        account: caller.account.clone(),
+        id: id.to_owned(),
+        version: before.version + 1,
+        created: crate::base::clock::Timestamp(before.created * 1000),
+        updated: app.shared.clock.now(),
+        definition: serde_json::to_string(&agent).map_err(Error::internal)?,
+    };
+    let done = app.shared.store.change_agent(changed.clone(), before.version).await;
+    if !done.map_err(Error::internal)? {
+        return Err(stale());
+    }
+    named(changed)
+}
+
+/// # Errors
+/// As [`get`].
+pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    let gone = app.shared.store.delete_agent(caller.account.clone(), id.to_owned()).await;
+    if !gone.map_err(Error::internal)? {
+        return Err(unknown(id));
+    }
+    Ok(json!({"id": id, "object": "agent", "deleted": true}))
+}
+
+/// The agent that a request asks for in the place of a model, if it does.
+pub(super) async fn asked(
+    app: &App,
+    caller: &Caller,
+    arrival: &Arrival,
+) -> Result<Option<Named>, Error> {
+    let id = match &arrival.target {
+        Some(target) => target.model.strip_prefix(PREFIX).map(str::to_owned),
+        // Nearly no request names one: looking for it is cheaper than reading.
+        None if memchr::memmem::find(&arrival.body, b"\"agent:").is_none() => None,
+        None => {
+            let head = codec(arrival.dialect).head(&arrival.body)?;
+            head.model.strip_prefix(PREFIX).map(str::to_owned)
+        }
+    };
+    match id {
+        Some(id) => get(app, caller, &id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Answers as an agent, on whichever surface.
+pub(super) async fn answer(
+    app: &App,
+    caller: &Caller,
+    who: &Who,
+    named: &Named,
+    mut arrival: Arrival,
+) -> Result<Answered, Refused> {
+    let dialect = arrival.dialect;
+    let streams = match &arrival.target {
+        Some(target) => target.stream,
+        None => codec(dialect).head(&arrival.body)?.stream,
+    };
+    let agent = (PREFIX_NOTE, Cow::Owned(format!("{}@{}", named.id, named.version)));
+    if !named.agent.acts() {
+        // Nothing is run here: it is a request with instructions, and streams as one.
+        prepare(&mut arrival, named, streams)?;
+        let mut request = codec(dialect).decode_request(&arrival.body)?;
+        let functions: Vec<Tool> = named.agent.functions().collect();
+        if !functions.is_empty() {
+            request.tools.extend(functions);
+            request.forget_spelling();
+            arrival.body = written(dialect, &request)?;
+        }
+        let mut answered = generate(app, caller, who.clone(), arrival).await?;
+        answered.notes.push(agent);
+        return Ok(answered);
+    }
+    let id = arrival.id.clone();
+    let finished = run(app, caller, who, named, arrival, &mut |_| {}).await?;
+    let mut answered = finished.answered;
+    answered.notes.push(agent);
+    answered.notes.push(("x-optimux-turns", Cow::Owned(finished.spent.turns.to_string())));
+    answered.body = if streams {
+        Body::at_once(as_stream(app, dialect, &id, &answered, &finished.reply))
+    } else {
+        Body::Whole(finished.body)
+    };
+    Ok(answered)
+}
+
+const PREFIX_NOTE: &str = "x-optimux-agent";
+
+/// A whole answer as the stream that says the same.
+fn as_stream(
+    app: &App,
+    dialect: Dialect,
+    id: &RequestId,
+    answered: &Answered,
+    reply: &Reply,
+) -> Bytes {
+    let heading = Heading {
+        id: reply.id.clone().unwrap_or_else(|| id.as_str().to_owned()),
+        model: answered.step.model.id.to_string(),
+        created: reply.created.unwrap_or_else(|| app.shared.clock.now().seconds()),
+        include_usage: true,
+        echo: Map::new(),
+    };
+    let (mut writer, mut out) = (codec(dialect).writer(heading), Vec::new());
+    writer.write(&reply.events(), &mut out);
+    writer.finish(&mut out);
+    Bytes::from(out)
+}
+
+/// Puts the agent's model and instructions into a request of the caller's.
+fn prepare(arrival: &mut Arrival, named: &Named, streams: bool) -> Result<(), Error> {
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&arrival.body) else {
+        return Err(Error::new(Kind::Malformed, "The request body is not a JSON object."));
+    };
+    match &mut arrival.target {
+        Some(target) => {
+            target.model.clone_from(&named.agent.model);
+            target.stream = streams;
+        }
+        None => {
+            body.insert("model".to_owned(), Value::from(named.agent.model.as_str()));
+            if !streams {
+                body.shift_remove("stream");
+                body.shift_remove("stream_options");
+            }
+        }
+    }
+    if !named.agent.instructions.is_empty() {
+        codec(arrival.dialect).instruct(&mut body, &named.agent.instructions);
+    }
+    arrival.body = Bytes::from(Value::Object(body).to_string());
+    Ok(())
+}
+
+fn written(dialect: Dialect, request: &Request) -> Result<Bytes, Error> {
+    let target = Target {
+        model: &request.model,
+        max_output_tokens: request.max_output_tokens.unwrap_or(4_096),
+        reasons: true,
+        max_tokens_only: false,
+    };
+    Ok(codec(dialect).encode_request(request, &target)?.body)
+}
+
+/// The tools that are run here: for the model, and what is behind their names.
+async fn tools(
+    app: &App,
+    caller: &Caller,
+    who: &Who,
+    agent: &Agent,
+) -> Result<(Vec<Tool>, BTreeMap<String, Here>), Error> {
+    let (mut tools, mut here) = (Vec::new(), BTreeMap::new());
+    for one in &agent.tools {
+        match one {
+            AgentTool::Function { .. } => {}
+            AgentTool::Connect { app: id, tools: only } => {
+                for tool in connect::tools_of(app, caller, &who.user, id).await? {
+                    if only.as_ref().is_some_and(|only| !only.contains(&tool.name)) {
+                        continue;
+                    }
+                    let name = connect::function_name(id, &tool.name);
+                    tools.push(function(&name, &tool.description, Some(tool.input_schema)));
+                    here.insert(name, Here::App { app: id.clone(), tool: tool.name });
+                }
+            }
+            AgentTool::Memory => {
+                let query = json!({"type": "object", "required": ["query"],
+                    "properties": {"query": {"type": "string"}}});
+                let text = json!({"type": "object", "required": ["text"],
+                    "properties": {"text": {"type": "string"}}});
+                let said = "Search what is remembered of the user.";
+                tools.push(function("memory_search", said, Some(query)));
+                let said = "Remember something of the user, in a sentence.";
+                tools.push(function("memory_store", said, Some(text)));
+                here.insert("memory_search".to_owned(), Here::SearchMemory);
+                here.insert("memory_store".to_owned(), Here::StoreMemory);
+            }
+        }
+    }
+    tools.extend(agent.functions());
+    Ok((tools, here))
+}
+
+/// Does what a model asks for; what it is told of it, and whether it went wrong.
+async fn act(app: &App, caller: &Caller, who: &Who, here: &Here, call: &Call) -> (String, bool) {
+    let arguments = match arguments(call) {
+        Ok(arguments) => arguments,
+        Err(why) => return (why, true),
+    };
+    let text = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
+    let done: Result<(String, bool), Error> = match here {
+        Here::App { app: id, tool } => {
+            let both = (id.as_str(), tool.as_str());
+            let called = connect::call(app, caller, &who.user, both, arguments, None).await;
+            called.map(|(_, ran)| (ran.text(), ran.is_error))
+        }
+        Here::SearchMemory => {
+            let asked = memory::Asked {
+                query: text("query").to_owned(),
+                limit: Some(10),
+                ..memory::Asked::default()
+            };
+            memory::find(app, caller, &who.user, &asked).await.map(|found| {
+                let lines: Vec<&str> = found.iter().map(|(one, _)| one.text.as_str()).collect();
+                let none = "Nothing is remembered.".to_owned();
+                (if lines.is_empty() { none } else { lines.join("\n") }, false)
+            })
+        }
+        Here::StoreMemory => {
+            let new = NewMemory { text: text("text").to_owned(), ..NewMemory::default() };
+            let kept = memory::store(app, caller, &who.user, vec![new]).await;
+            kept.map(|_| ("It is remembered.".to_owned(), false))
+        }
+    };
+    let (mut text, wrong) = done.unwrap_or_else(|why| (why.public.into_owned(), true));
+    text.truncate(text.floor_char_boundary(OUTCOME_BYTES));
+    (text, wrong)
+}
+
+/// Runs an agent on a request of any dialect, turn by turn.
+///
+/// # Errors
+/// What the first turn that fails is refused with.
+pub(super) async fn run(
+    app: &App,
+    caller: &Caller,
+    who: &Who,
+    named: &Named,
+    mut arrival: Arrival,
+    tell: &mut dyn FnMut(Happening<'_>),
+) -> Result<Finished, Refused> {
+    let (dialect, agent) = (arrival.dialect, &named.agent);
+    prepare(&mut arrival, named, false)?;
+    let mut request = codec(dialect).decode_request(&arrival.body)?;
+    if arrival.target.is_none() {
+        request.model.clone_from(&agent.model);
+    }
+    let (tools, here) = tools(app, caller, who, agent).await?;
+    let own_tools = request.tools.clone();
+    request.tools.extend(tools);
+    request.forget_spelling();
+    let mut spent = Spent::default();
+    loop {
+        if must_answer(&spent, &agent.limits) {
+            request.tools.clone_from(&own_tools);
+        }
+        let turn = Arrival {
+            // The first turn is the request; the others are requests of their own.
+            id: if spent.turns == 0 { arrival.id.clone() } else { RequestId::fresh() },
+            dialect,
+            body: written(dialect, &request)?,
+            target: arrival.target.clone(),
+            forward: arrival.forward.clone(),
+            asked: arrival.asked.clone(),
+        };
+        let mut answered = generate(app, caller, who.clone(), turn).await?;
+        let body = match std::mem::replace(&mut answered.body, Body::Whole(Bytes::new())) {
+            Body::Whole(body) => body,
+            Body::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
+        };
+        let reply = codec(dialect).decode_reply(&body).map_err(Error::internal)?;
+        let usage = reply.usage.clone().unwrap_or_default();
+        spent.turns += 1;
+        spent.input_tokens += usage.input + usage.cache_read + usage.cache_write;
+        spent.output_tokens += usage.output + usage.thought;
+        spent.cost = spent.cost.plus(answered.step.deployment.price.cost(&usage));
+        tell(Happening::Turn(&spent));
+        let choice = reply.choices.first().map(|choice| choice.turn.clone());
+        request.turns.extend(choice);
+        match next(&reply, &spent, &agent.limits, |name| here.contains_key(name)) {
+            Step::Done(end) => {
+                let turns = request.turns;
+                return Ok(Finished { answered, body, reply, end, spent, turns });
+            }
+            Step::Act(calls) => {
+                for call in &calls {
+                    let Some(behind) = here.get(&call.name) else { continue };
+                    tell(Happening::Started(call));
+                    let (text, wrong) = act(app, caller, who, behind, call).await;
+                    tell(Happening::Ended(call, wrong));
+                    request.turns.push(handed_in(call, &text, wrong));
+                }
+                // Who had to call a tool has done so, and may answer now.
+                request.tool_choice = None;
+            }
+        }
+    }
+}
+
+/// What `POST /v1/agents/{id}/runs` is told.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewRun {
+    /// A question, or chat messages.
+    input: Option<Value>,
+    messages: Option<Vec<Value>>,
+    pub stream: bool,
+    #[serde(alias = "userId")]
+    pub user_id: Option<String>,
+    metadata: Map<String, Value>,
+}
+
+/// A run, as it is asked for.
+pub struct Begun {
+    pub id: String,
+    pub named: Named,
+    who: Who,
+    arrival: Arrival,
+    metadata: Map<String, Value>,
+}
+
+/// Finds the agent, and makes a request of what it is asked.
+///
+/// # Errors
+/// [`Kind::NotFound`] for the agent; [`Kind::Malformed`] without a question.
+pub async fn begin(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    new: NewRun,
+    request: RequestId,
+) -> Result<Begun, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    let named = get(app, caller, id).await?;
+    let messages = match (new.messages, new.input) {
+        (Some(messages), _) => Value::Array(messages),
+        (None, Some(Value::String(text))) => json!([{"role": "user", "content": text}]),
+        (None, Some(messages @ Value::Array(_))) => messages,
+        _ => {
+            return Err(Error::new(Kind::Malformed, "Missing required parameter: 'input'.")
+                .at("input")
+                .coded("missing_required_parameter"));
+        }
+    };
+    let body = json!({"model": named.agent.model, "messages": messages}).to_string();
+    let mut arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
+    arrival.asked.user = new.user_id;
+    let who = Who::of(app, caller, &arrival.asked).await?;
+    let id = RunId::fresh().as_str().to_owned();
+    Ok(Begun { id, named, who, arrival, metadata: new.metadata })
+}
+
+fn status(end: End) -> &'static str {
+    match end {
+        End::Answered => "completed",
+        End::Asks => "requires_action",
+        End::Limit => "incomplete",
+    }
+}
+
+/// Turns as chat messages.
+fn messages(turns: Vec<Turn>) -> Result<Vec<Value>, Error> {
+    let request = Request { model: "m".to_owned(), turns, ..Request::default() };
+    let body = written(Dialect::OpenAiChat, &request)?;
+    let mut body: Value = serde_json::from_slice(&body).map_err(Error::internal)?;
+    match body.get_mut("messages").map(Value::take) {
+        Some(Value::Array(messages)) => Ok(messages),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Runs an agent; what came of it.
+///
+/// # Errors
+/// As the turn that failed.
+pub async fn execute(
+    app: &App,
+    caller: &Caller,
+    begun: Begun,
+    tell: &mut dyn FnMut(&'static str, Value),
+) -> Result<Value, Refused> {
+    let Begun { id, named, who, arrival, metadata } = begun;
+    let about = json!({"run": id, "agent": named.id, "version": named.version});
+    connect::note(app, caller, &who.user, "agent.run.started", about.clone()).await;
+    tell("run.started", json!({"id": id, "agent_id": named.id, "version": named.version}));
+    let first = arrival.id.clone();
+    let outcome = run(app, caller, &who, &named, arrival, &mut |happening| match happening {
+        Happening::Turn(spent) => tell("turn.completed", json!({"turn": spent.turns})),
+        Happening::Started(call) => {
+            tell("tool.started", json!({"name": call.name, "arguments": call.arguments}));
+        }
+        Happening::Ended(call, wrong) => {
+            tell("tool.completed", json!({"name": call.name, "is_error": wrong}));
+        }
+    })
+    .await;
+    let finished = match outcome {
+        Ok(finished) => finished,
+        Err(refused) => {
+            let mut told = about;
+            told["error"] = Value::from(refused.error.public.as_ref());
+            connect::note(app, caller, &who.user, "agent.run.failed", told).await;
+            return Err(refused);
+        }
+    };
+    let choice = finished.reply.choices.first();
+    let output: String = choice.map(|choice| choice.turn.texts().collect()).unwrap_or_default();
+    let cut = choice.and_then(|choice| choice.finish.as_ref()).map(|finish| finish.why);
+    let status = match (finished.end, cut) {
+        (End::Answered, Some(Stop::Length)) => "incomplete",
+        (end, _) => status(end),
+    };
+    // What the run added: all after what was asked.
+    let said = finished.turns;
+    let added = said.iter().rposition(|turn| turn.role == Role::User).map_or(0, |at| at + 1);
+    let all = messages(said.get(added..).unwrap_or_default().to_vec())?;
+    let calls = all.last().and_then(|last| last.get("tool_calls")).cloned();
+    let told = json!({
+        "id": id,
+        "object": "agent.run",
+        "agent_id": named.id,
+        "version": named.version,
+        "status": status,
+        "model": &*finished.answered.step.model.id,
+        "output": output,
+        "messages": all,
+        "required_action": (status == "requires_action").then_some(calls).flatten(),
+        "turns": finished.spent.turns,
+        "usage": {
+            "input_tokens": finished.spent.input_tokens,
+            "output_tokens": finished.spent.output_tokens,
+            "total_tokens": finished.spent.input_tokens + finished.spent.output_tokens,
+            "cost_usd": finished.spent.cost.as_usd(),
+        },
+        "request_id": first.as_str(),
+        "created_at": app.shared.clock.now().seconds(),
+        "metadata": metadata,
+    });
+    let mut ended = about;
+    ended["status"] = Value::from(status);
+    ended["turns"] = Value::from(finished.spent.turns);
+    connect::note(app, caller, &who.user, "agent.run.completed", ended).await;
+    Ok(told)
+}

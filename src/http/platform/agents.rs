@@ -1,0 +1,160 @@
+//! `/v1/agents`: kept, changed, run.
+
+use std::rc::Rc;
+
+use actix_web::web::{Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{BODY_BYTES, act, caller, said};
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::gateway::agents::{self, Named, NewRun};
+use crate::gateway::{Pieces, Refused};
+use crate::http::{Worker, respond};
+use crate::platform::agents::Agent;
+use crate::wire::frame::sse;
+use crate::wire::vocab::Dialect;
+
+const SURFACE: Dialect = Dialect::OpenAiChat;
+
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    limit: Option<i64>,
+    after: Option<String>,
+}
+
+fn shown(app: &Worker, outcome: Result<Named, Error>) -> HttpResponse {
+    let shown = outcome.and_then(|named| Ok((named.etag(), named.shown()?)));
+    let response = match shown {
+        Ok((etag, agent)) => HttpResponse::Ok().insert_header(("etag", etag)).json(agent),
+        Err(error) => respond::refused(&RequestId::fresh(), SURFACE, &error, 0),
+    };
+    respond::count(app, "platform", &response);
+    response
+}
+
+/// `GET /v1/agents`
+pub async fn list(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        let page = page.into_inner();
+        agents::list(&app, &caller, page.after, page.limit).await
+    })
+    .await
+}
+
+/// `POST /v1/agents`
+pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let creating = async {
+        let caller = caller(&app, &request).await?;
+        let agent: Agent = said(&request, payload, BODY_BYTES).await?;
+        agents::create(&app, &caller, agent).await
+    };
+    shown(&app, creating.await)
+}
+
+/// `GET /v1/agents/{id}`
+pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let getting = async {
+        let caller = caller(&app, &request).await?;
+        caller.must_be_for(crate::admit::Scope::Platform)?;
+        agents::get(&app, &caller, &id).await
+    };
+    shown(&app, getting.await)
+}
+
+/// `PUT /v1/agents/{id}`, with `If-Match` for the version that it was made from
+pub async fn change(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    let changing = async {
+        let caller = caller(&app, &request).await?;
+        let agent: Agent = said(&request, payload, BODY_BYTES).await?;
+        let seen = request.headers().get("if-match").and_then(|value| value.to_str().ok());
+        agents::change(&app, &caller, &id, agent, seen).await
+    };
+    shown(&app, changing.await)
+}
+
+/// `DELETE /v1/agents/{id}`
+pub async fn delete(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    act(&app, &request, async |caller| agents::delete(&app, &caller, &id).await).await
+}
+
+fn event(kind: &str, mut data: Value) -> Bytes {
+    if let Some(data) = data.as_object_mut() {
+        data.insert("type".to_owned(), Value::from(kind));
+    }
+    let mut out = Vec::new();
+    sse::write(&mut out, kind, data.to_string().as_bytes());
+    Bytes::from(out)
+}
+
+/// `POST /v1/agents/{id}/runs`
+pub async fn run(
+    app: Worker,
+    request: HttpRequest,
+    agent: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    let id = RequestId::fresh();
+    let beginning = async {
+        let caller = caller(&app, &request).await?;
+        let new: NewRun = said(&request, payload, BODY_BYTES).await?;
+        let stream = new.stream;
+        let begun = agents::begin(&app, &caller, &agent, new, id.clone()).await?;
+        Ok((caller, begun, stream))
+    };
+    let outcome: Result<_, Error> = beginning.await;
+    let response = match outcome {
+        Err(error) => respond::refused(&id, SURFACE, &error, 0),
+        Ok((caller, begun, false)) => {
+            match agents::execute(&app, &caller, begun, &mut |_, _| {}).await {
+                Ok(told) => respond::told(&id, SURFACE, &told),
+                Err(refused) => respond::refused_at(&id, SURFACE, &refused),
+            }
+        }
+        Ok((caller, begun, true)) => {
+            // A run says little: what waits to be read is a few events.
+            let (tell, told) = mpsc::unbounded_channel();
+            let worker = app.clone();
+            let running = async move {
+                let say = Rc::new(tell);
+                let events = Rc::clone(&say);
+                let mut tell = move |kind: &'static str, data: Value| {
+                    // A caller who has left is told nothing.
+                    let _gone = events.send(event(kind, data));
+                };
+                let executed = agents::execute(&worker, &caller, begun, &mut tell);
+                // Whoever leaves ends the run: nobody waits for what it would come to.
+                let outcome: Result<Value, Refused> = tokio::select! {
+                    outcome = executed => outcome,
+                    () = say.closed() => return,
+                };
+                let last = match outcome {
+                    Ok(told) => event("run.completed", json!({"run": told})),
+                    Err(refused) => event(
+                        "run.failed",
+                        json!({"error": {"message": refused.error.public, "code": refused.error.code}}),
+                    ),
+                };
+                let _gone = say.send(last);
+            };
+            actix_web::rt::spawn(running);
+            let pieces = stream::unfold(told, |mut told| async move {
+                told.recv().await.map(|event| (event, told))
+            });
+            let pieces: Pieces = Box::pin(pieces);
+            respond::events(&id, SURFACE, pieces)
+        }
+    };
+    respond::count(&app, "agents", &response);
+    response
+}
