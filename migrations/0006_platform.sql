@@ -58,6 +58,9 @@ ALTER TABLE conversation_items ADD COLUMN words TEXT NOT NULL DEFAULT '';
 
 CREATE INDEX conversations_user ON conversations (account_id, user_id, updated_ms);
 
+-- Whose an answer is; '' = from before there were users.
+ALTER TABLE responses ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
+
 -- What is remembered of a user.
 CREATE TABLE memories (
     account_id TEXT NOT NULL,

@@ -22,7 +22,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::Model;
 use crate::cluster::{Limits, Terms};
 use crate::ledger::Funds;
-use crate::store::{Owner, Store, StoreError};
+use crate::store::{Owner, Seer, Store, StoreError};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -60,6 +60,15 @@ impl Caller {
         }
         let text = format!("This API key is not for {}.", scope.as_str());
         Err(Error::new(Kind::Forbidden, text).coded("missing_scope"))
+    }
+
+    /// What of the account's they see: their own, or all of it.
+    #[must_use]
+    pub fn seer(&self) -> Seer {
+        match self.person.role {
+            Role::Owner | Role::Admin => Seer::all(),
+            Role::Member | Role::Billing => Seer::one(&self.person.id),
+        }
     }
 
     /// Whether the credential is held to less than its account.

@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::App;
-use crate::admit::{Caller, Feature, Role, Scope, user_name};
+use super::{App, users};
+use crate::admit::{Caller, Feature, Role, Scope};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ConnectionId, EventId};
 use crate::base::seal::Vault;
@@ -206,8 +206,7 @@ pub async fn connect(
 ) -> Result<Value, Error> {
     admitted(caller)?;
     let asked = known(app, caller, &new.app)?;
-    let user = user_name(new.user_id.as_deref().unwrap_or(&caller.person.id))?;
-    caller.person.may_act_for(user)?;
+    let user = users::named(app, caller, new.user_id.as_deref()).await?;
     let vault = vault(app)?;
     let name = new.name.unwrap_or_else(|| asked.id.clone());
     let now = app.shared.clock.now();
@@ -464,8 +463,7 @@ pub(super) async fn call(
 /// # Errors
 /// As [`call`].
 pub async fn run(app: &App, caller: &Caller, action: Action) -> Result<Value, Error> {
-    let user = user_name(action.user_id.as_deref().unwrap_or(&caller.person.id))?;
-    caller.person.may_act_for(user)?;
+    let user = users::named(app, caller, action.user_id.as_deref()).await?;
     // `app.tool`, as the list of tools names them, says both.
     let both = match &action.app {
         Some(app) => Some((app.as_str(), action.tool.as_str())),

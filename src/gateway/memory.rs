@@ -11,8 +11,8 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{App, Body};
-use crate::admit::{Caller, Scope, user_name};
+use super::{App, Body, users};
+use crate::admit::{Caller, Scope};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, MemoryId, RequestId};
 use crate::base::{Error, Kind};
@@ -94,11 +94,13 @@ pub struct Asked {
 ///
 /// # Errors
 /// [`Kind::Forbidden`] for another user's.
-pub fn whose<'a>(caller: &'a Caller, user: Option<&'a str>) -> Result<&'a str, Error> {
+pub async fn whose<'a>(
+    app: &App,
+    caller: &'a Caller,
+    user: Option<&'a str>,
+) -> Result<&'a str, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let user = user_name(user.unwrap_or(&caller.person.id))?;
-    caller.person.may_act_for(user)?;
-    Ok(user)
+    users::named(app, caller, user).await
 }
 
 fn refused(field: &'static str, text: &'static str) -> Error {

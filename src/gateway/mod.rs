@@ -20,6 +20,7 @@ pub mod responses;
 mod route;
 pub mod status;
 pub mod usage;
+pub mod users;
 mod words;
 
 use std::borrow::Cow;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::App;
-use crate::admit::{Caller, Scope};
+use crate::admit::{Caller, Role, Scope};
 use crate::base::calendar::{self, MINUTE_MS, Period};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -228,10 +228,20 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Erro
     app.shared.journal.flush(FLUSH).await;
     let found = report::find(&app.shared.store, id).await.map_err(Error::internal)?;
     let own = found.filter(|one| caller.admin || one.account == caller.account);
-    let one = own.ok_or_else(|| {
+    let missing = || {
         let id: String = id.chars().take(80).collect();
         Error::new(Kind::NotFound, format!("There is no request '{id}'."))
-    })?;
+    };
+    let one = own.ok_or_else(missing)?;
+    // Of a member's account others ask too: their requests are theirs.
+    if caller.person.role == Role::Member && one.key != caller.key {
+        let keys = app.shared.store.keys(Some(caller.account.clone())).await;
+        let keys = keys.map_err(Error::internal)?;
+        let member = Some(caller.person.id.as_str());
+        if !keys.iter().any(|key| key.id == one.key && key.member.as_deref() == member) {
+            return Err(missing());
+        }
+    }
     let mut told = told(&one);
     // What was said is for whoever said it, and for those who run the account.
     let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;

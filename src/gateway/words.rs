@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::cache::{CacheWish, Kept, LONGEST_BYTES, hinge};
 use super::chats::Continued;
 use super::memory;
-use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats};
+use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats, users};
 use crate::admit::features::Settings;
 use crate::admit::{Caller, Feature, Features, user_name};
 use crate::base::Error;
@@ -51,8 +51,7 @@ impl Who {
             let (user, features) = (caller.person.id.clone(), caller.features);
             return Ok(Self { user, features, named: false });
         };
-        let user = user_name(user)?;
-        caller.person.may_act_for(user)?;
+        let user = users::named(app, caller, Some(user)).await?;
         let features = app.shared.identities.features_of(caller, user).await?;
         Ok(Self { user: user.to_owned(), features, named: true })
     }

@@ -56,6 +56,11 @@ async fn erase_user(
                 (SELECT id FROM conversations WHERE account_id = $1 AND user_id = $2)";
     run(&mut *connection, text.to_owned(), &[account, user]).await?;
     let text = "DELETE FROM conversations WHERE account_id = $1 AND user_id = $2";
+    run(&mut *connection, text.to_owned(), &[account, user]).await?;
+    let text = "DELETE FROM response_items WHERE account_id = $1 AND response_id IN \
+                (SELECT id FROM responses WHERE account_id = $1 AND user_id = $2)";
+    run(&mut *connection, text.to_owned(), &[account, user]).await?;
+    let text = "DELETE FROM responses WHERE account_id = $1 AND user_id = $2";
     run(&mut *connection, text.to_owned(), &[account, user]).await
 }
 

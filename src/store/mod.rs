@@ -42,6 +42,6 @@ pub use memories::{Memory, MemoryState, RelationRow};
 pub use pictures::Picture;
 pub use proof::{BookSums, EntrySum};
 pub use replays::Replay;
-pub use responses::{KeptResponse, Link};
+pub use responses::{KeptResponse, Link, Seer};
 pub use signins::{Refreshed, SignIn, SigningKey};
 pub use usage::{Span, UsageRow};

@@ -14,6 +14,8 @@ pub const LONGEST_CHAIN: i64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptResponse {
     pub account: AccountId,
+    /// Whose it is.
+    pub user: String,
     pub id: String,
     pub previous: Option<String>,
     pub status: String,
@@ -36,9 +38,26 @@ pub struct Link {
     pub body: String,
 }
 
+/// Who looks: one user of an account, or whoever runs it, who sees all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seer(String);
+
+impl Seer {
+    #[must_use]
+    pub fn one(user: &str) -> Self {
+        Self(user.to_owned())
+    }
+
+    #[must_use]
+    pub fn all() -> Self {
+        Self(String::new())
+    }
+}
+
 fn kept(row: &AnyRow) -> Result<KeptResponse, sqlx::Error> {
     Ok(KeptResponse {
         account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+        user: row.try_get("user_id")?,
         id: row.try_get("id")?,
         previous: row.try_get("previous_id")?,
         status: row.try_get("status")?,
@@ -85,8 +104,8 @@ impl Store {
             let mut transaction = begin(&pool).await?;
             let done = sqlx::query(
                 "INSERT INTO responses (account_id, id, previous_id, status, background, \
-                 created_ms, lease_ms, expires_ms, input, body) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+                 created_ms, lease_ms, expires_ms, input, body, user_id) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
             )
             .bind(new.account.as_str())
             .bind(&new.id)
@@ -98,6 +117,7 @@ impl Store {
             .bind(new.expires.0)
             .bind(&new.input)
             .bind(&new.body)
+            .bind(&new.user)
             .execute(&mut *transaction)
             .await?;
             let fresh = done.rows_affected() > 0;
@@ -174,18 +194,21 @@ impl Store {
     pub async fn response(
         &self,
         account: AccountId,
+        seer: Seer,
         id: String,
         now: Timestamp,
     ) -> Result<Option<KeptResponse>, StoreError> {
         self.run(|pool| async move {
             let row = sqlx::query(
-                "SELECT account_id, id, previous_id, status, background, created_ms, lease_ms, \
-                 expires_ms, input, body FROM responses \
-                 WHERE account_id = $1 AND id = $2 AND expires_ms > $3",
+                "SELECT account_id, user_id, id, previous_id, status, background, created_ms, \
+                 lease_ms, expires_ms, input, body FROM responses \
+                 WHERE account_id = $1 AND id = $2 AND expires_ms > $3 \
+                 AND ($4 = '' OR user_id = '' OR user_id = $4)",
             )
             .bind(account.as_str())
             .bind(id)
             .bind(now.0)
+            .bind(seer.0)
             .fetch_optional(&pool)
             .await?;
             row.as_ref().map(kept).transpose()
@@ -201,6 +224,7 @@ impl Store {
     pub async fn response_chain(
         &self,
         account: AccountId,
+        seer: Seer,
         id: String,
         now: Timestamp,
     ) -> Result<Vec<Link>, StoreError> {
@@ -209,6 +233,7 @@ impl Store {
                 "WITH RECURSIVE chain (id, previous_id, status, input, body, depth) AS ( \
                    SELECT id, previous_id, status, input, body, CAST(0 AS BIGINT) FROM responses \
                    WHERE account_id = $1 AND id = $2 AND expires_ms > $3 \
+                   AND ($5 = '' OR user_id = '' OR user_id = $5) \
                    UNION ALL \
                    SELECT r.id, r.previous_id, r.status, r.input, r.body, chain.depth + 1 \
                    FROM chain JOIN responses r ON r.account_id = $1 AND r.id = chain.previous_id \
@@ -219,6 +244,7 @@ impl Store {
             .bind(id)
             .bind(now.0)
             .bind(LONGEST_CHAIN)
+            .bind(seer.0)
             .fetch_all(&pool)
             .await?
             .iter()
@@ -241,16 +267,19 @@ impl Store {
     pub async fn response_of_item(
         &self,
         account: AccountId,
+        seer: Seer,
         item: String,
     ) -> Result<Option<String>, StoreError> {
         self.run(|pool| async move {
             let row = sqlx::query(
                 "SELECT r.body FROM response_items i JOIN responses r \
                  ON r.account_id = i.account_id AND r.id = i.response_id \
-                 WHERE i.account_id = $1 AND i.id = $2",
+                 WHERE i.account_id = $1 AND i.id = $2 \
+                 AND ($3 = '' OR r.user_id = '' OR r.user_id = $3)",
             )
             .bind(account.as_str())
             .bind(item)
+            .bind(seer.0)
             .fetch_optional(&pool)
             .await?;
             row.map(|row| row.try_get::<String, _>("body")).transpose()

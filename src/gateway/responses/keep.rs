@@ -15,7 +15,7 @@ use crate::gateway::Pieces;
 use crate::gateway::Shared;
 use crate::platform::items;
 use crate::platform::responses::Asked;
-use crate::store::{ConversationItem, KeptResponse, Store, StoreError};
+use crate::store::{ConversationItem, KeptResponse, Seer, Store, StoreError};
 use crate::wire::frame::sse::{self, Splitter};
 
 /// Whoever works on an answer says so this often, and is taken to be gone after three silences.
@@ -37,6 +37,7 @@ const CARRIERS: [(&str, bool); 6] = [
 pub(super) struct Keeper {
     pub asked: Asked,
     pub account: AccountId,
+    user: String,
     store: Store,
     clock: Clock,
     retention: Duration,
@@ -52,6 +53,7 @@ impl Keeper {
         Self {
             asked,
             account: caller.account.clone(),
+            user: caller.person.id.clone(),
             store: shared.store.clone(),
             clock: shared.clock,
             retention: shared.responses_kept_for,
@@ -70,6 +72,7 @@ impl Keeper {
         let status = response.get("status").and_then(Value::as_str).unwrap_or("completed");
         KeptResponse {
             account: self.account.clone(),
+            user: self.user.clone(),
             id,
             previous: self.asked.previous.clone(),
             status: status.to_owned(),
@@ -209,7 +212,8 @@ impl Keeper {
     async fn broke_off(&mut self) {
         let (Some(id), false) = (self.claimed.clone(), self.ended) else { return };
         let error = Error::new(crate::base::Kind::UpstreamDown, "The answer broke off.");
-        let row = self.store.response(self.account.clone(), id, self.clock.now()).await;
+        let row =
+            self.store.response(self.account.clone(), Seer::all(), id, self.clock.now()).await;
         let Ok(Some(row)) = row else { return };
         let body = serde_json::from_str(&row.body).unwrap_or_default();
         let mut failed = crate::platform::responses::failed(body, &error);

@@ -102,7 +102,7 @@ async fn earlier(app: &App, caller: &Caller, asked: &Asked) -> Result<Vec<Value>
     let account = || caller.account.clone();
     if let Some(previous) = &asked.previous {
         let chain = store
-            .response_chain(account(), previous.clone(), app.shared.clock.now())
+            .response_chain(account(), caller.seer(), previous.clone(), app.shared.clock.now())
             .await
             .map_err(Error::internal)?;
         return said_in(&chain, previous);
@@ -126,7 +126,7 @@ async fn found(app: &App, caller: &Caller, asked: &Asked) -> Result<HashMap<Stri
         let body = app
             .shared
             .store
-            .response_of_item(caller.account.clone(), id.clone())
+            .response_of_item(caller.account.clone(), caller.seer(), id.clone())
             .await
             .map_err(Error::internal)?;
         let response: Value =

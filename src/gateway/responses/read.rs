@@ -23,7 +23,7 @@ fn unknown(id: &str) -> Error {
 async fn kept(app: &App, caller: &Caller, id: &str) -> Result<KeptResponse, Error> {
     app.shared
         .store
-        .response(caller.account.clone(), id.to_owned(), app.shared.clock.now())
+        .response(caller.account.clone(), caller.seer(), id.to_owned(), app.shared.clock.now())
         .await
         .map_err(Error::internal)?
         .ok_or_else(|| unknown(id))
@@ -97,6 +97,7 @@ pub async fn watch(
 /// # Errors
 /// As [`retrieve`].
 pub async fn forget(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+    kept(app, caller, id).await?;
     app.shared.runs.cancel(&caller.account, id);
     let done = app
         .shared
@@ -157,7 +158,12 @@ pub async fn input_items(
         let chain = app
             .shared
             .store
-            .response_chain(caller.account.clone(), previous.clone(), app.shared.clock.now())
+            .response_chain(
+                caller.account.clone(),
+                caller.seer(),
+                previous.clone(),
+                app.shared.clock.now(),
+            )
             .await
             .map_err(Error::internal)?;
         // What it was built on may have been deleted since.

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{act, act_on};
 use crate::admit::features::checked;
-use crate::admit::{Caller, Feature, Features, Scope, user_name};
+use crate::admit::{Feature, Features, Scope};
 use crate::base::ids::AuditId;
 use crate::base::{Error, Kind};
+use crate::gateway::users;
 use crate::http::Worker;
 use crate::store::{Audit, FeatureRow};
 
@@ -47,32 +48,6 @@ fn all(features: &Features) -> Vec<Value> {
     Feature::ALL.into_iter().map(|feature| shown(feature, features)).collect()
 }
 
-/// The user of the path, whom the caller has to be or to act for. An account's own id stands for the
-/// account as a whole.
-fn whose<'a>(caller: &'a Caller, user: &'a str) -> Result<&'a str, Error> {
-    caller.must_be_for(Scope::Platform)?;
-    let user = user_name(user)?;
-    caller.person.may_act_for(user)?;
-    // Ids of ours are no names that an account gives: they are its own, or nobody's here.
-    if user.starts_with("acct_") && user != caller.account.as_str() {
-        return Err(nobody());
-    }
-    Ok(user)
-}
-
-fn nobody() -> Error {
-    Error::new(Kind::NotFound, "There is no such user.").coded("user_not_found")
-}
-
-/// A member's id has to be one of the account's.
-async fn there(app: &Worker, caller: &Caller, user: &str) -> Result<(), Error> {
-    if !user.starts_with("member_") {
-        return Ok(());
-    }
-    let found = app.shared.store.member(caller.account.clone(), user.to_owned()).await;
-    found.map_err(Error::internal)?.map(|_| ()).ok_or_else(nobody)
-}
-
 /// `GET /v1/features`
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |caller| {
@@ -85,8 +60,8 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `GET /v1/features/{user}`
 pub async fn of_user(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = whose(&caller, &user)?;
-        there(&app, &caller, user).await?;
+        caller.must_be_for(Scope::Platform)?;
+        let user = users::named(&app, &caller, Some(&user)).await?;
         let features = app.shared.identities.features_of(&caller, user).await?;
         Ok(json!({"object": "list", "user_id": user, "data": all(&features)}))
     })
@@ -103,8 +78,8 @@ pub async fn set(
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, wish: Wish| {
         let (user, name) = at.into_inner();
-        let user = whose(&caller, &user)?;
-        there(&app, &caller, user).await?;
+        caller.must_be_for(Scope::Platform)?;
+        let user = users::named(&app, &caller, Some(&user)).await?;
         let feature = Feature::parse(&name).ok_or_else(|| {
             let name: String = name.chars().take(80).collect();
             Error::new(Kind::NotFound, format!("There is no feature '{name}'."))

@@ -28,7 +28,7 @@ struct Store {
 /// `POST /v1/memory/store`
 pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, said: Store| {
-        let user = memory::whose(&caller, said.user_id.as_deref())?;
+        let user = memory::whose(&app, &caller, said.user_id.as_deref()).await?;
         match (said.text, said.entries) {
             (Some(text), None) => {
                 let (tags, expires_at, ttl_seconds) =
@@ -54,7 +54,7 @@ pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 /// `POST /v1/memory/search`
 pub async fn search(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, asked: Asked| {
-        let user = memory::whose(&caller, asked.user_id.as_deref())?;
+        let user = memory::whose(&app, &caller, asked.user_id.as_deref()).await?;
         if asked.query.trim().is_empty() {
             return Err(Error::new(Kind::Malformed, "Missing required parameter: 'query'.")
                 .at("query")
@@ -68,7 +68,7 @@ pub async fn search(app: Worker, request: HttpRequest, payload: Payload) -> Http
 /// `GET /v1/memory/graph/{user}/entities`
 pub async fn graph(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&caller, Some(&user))?;
+        let user = memory::whose(&app, &caller, Some(&user)).await?;
         memory::graph(&app, &caller, user).await
     })
     .await
@@ -77,7 +77,7 @@ pub async fn graph(app: Worker, request: HttpRequest, user: Path<String>) -> Htt
 /// `DELETE /v1/memory/{user}`
 pub async fn forget(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&caller, Some(&user))?;
+        let user = memory::whose(&app, &caller, Some(&user)).await?;
         memory::forget(&app, &caller, user, None).await
     })
     .await
@@ -90,7 +90,7 @@ pub async fn forget_one(
     at: Path<(String, String)>,
 ) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&caller, Some(&at.0))?;
+        let user = memory::whose(&app, &caller, Some(&at.0)).await?;
         memory::forget(&app, &caller, user, Some(&at.1)).await
     })
     .await

@@ -1,0 +1,37 @@
+//! The user that a request is about: the caller, or one for whom the caller may act.
+
+use super::App;
+use crate::admit::{Caller, user_name};
+use crate::base::{Error, Kind};
+
+fn nobody() -> Error {
+    Error::new(Kind::NotFound, "There is no such user.").coded("user_not_found")
+}
+
+/// The user whom a request names, or else the caller.
+///
+/// An account calls its users what it likes; ids of ours are its own members', or nobody's here.
+///
+/// # Errors
+/// [`Kind::Malformed`] for what is no name, [`Kind::Forbidden`] for another user, [`Kind::NotFound`]
+/// for an id of another account's.
+pub async fn named<'a>(
+    app: &App,
+    caller: &'a Caller,
+    user: Option<&'a str>,
+) -> Result<&'a str, Error> {
+    let Some(user) = user else { return Ok(&caller.person.id) };
+    let user = user_name(user)?;
+    caller.person.may_act_for(user)?;
+    if user == caller.person.id {
+        return Ok(user);
+    }
+    if user.starts_with("acct_") && user != caller.account.as_str() {
+        return Err(nobody());
+    }
+    if user.starts_with("member_") {
+        let found = app.shared.store.member(caller.account.clone(), user.to_owned()).await;
+        found.map_err(Error::internal)?.ok_or_else(nobody)?;
+    }
+    Ok(user)
+}
