@@ -8,6 +8,7 @@ mod gemini;
 mod generate;
 mod models;
 mod openai;
+mod openapi;
 mod ops;
 mod platform;
 mod realtime;
@@ -22,6 +23,9 @@ use crate::gateway::App;
 
 /// Every route. Each path also answers under `/api`.
 pub fn routes(config: &mut ServiceConfig) {
+    config
+        .app_data(web::QueryConfig::default().error_handler(|why, _| respond::unreadable(&why)))
+        .app_data(web::PathConfig::default().error_handler(|why, _| respond::unreadable(&why)));
     for prefix in ["/v1", "/api/v1"] {
         let at = |path: &str| format!("{prefix}{path}");
         config
@@ -88,6 +92,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/logout", web::post().to(signin::logout))
         .route("/api/auth/register", web::post().to(signin::register))
         .route("/.well-known/jwks.json", web::get().to(signin::jwks))
+        .route("/openapi.json", web::get().to(openapi::openapi))
         .route("/healthz", web::get().to(ops::alive))
         .route("/readyz", web::get().to(ops::ready))
         .route("/metrics", web::get().to(ops::metrics))

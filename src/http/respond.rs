@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::Worker;
 use super::array::ArrayBody;
 use crate::base::ids::RequestId;
-use crate::base::{Blame, Error};
+use crate::base::{Blame, Error, Kind};
 use crate::cluster::{Line, Standing};
 use crate::gateway::replay::Again;
 use crate::gateway::{Answered, Refused};
@@ -226,6 +226,13 @@ pub fn plainly(error: &Error) -> HttpResponse {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let body = serde_json::json!({"error": error.public, "code": error.code});
     response.set_body(body.to_string()).map_into_boxed_body()
+}
+
+/// A path or a query that cannot be read, as the server tells it.
+pub fn unreadable(why: &dyn std::fmt::Display) -> actix_web::Error {
+    let error = Error::new(Kind::Malformed, format!("The address cannot be read: {why}."));
+    let response = refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0);
+    actix_web::error::InternalError::from_response("unreadable", response).into()
 }
 
 /// The same, with where the caller stands with its limits.

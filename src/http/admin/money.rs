@@ -45,6 +45,7 @@ fn shown(plan: &Plan) -> Value {
         "requests_per_day": limit(plan.limits.requests_per_day),
         "tokens_per_minute": limit(plan.limits.tokens_per_minute),
         "images_per_minute": limit(plan.limits.images_per_minute),
+        "features": plan.entry.features,
         "credits_per_month": plan.credits.map_or_else(|| json!("unlimited"), |all| json!(all)),
     })
 }

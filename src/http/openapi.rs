@@ -1,0 +1,554 @@
+//! `GET /openapi.json`: every endpoint of the project's own. The surfaces of OpenAI, Anthropic and
+//! Google are described where they come from. A test compares the table with the routes, and the
+//! test command has schemathesis call what it says.
+
+use actix_web::HttpResponse;
+use serde_json::{Map, Value, json};
+
+/// An endpoint.
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    /// The schema of what it is told; its name.
+    body: Option<&'static str>,
+    /// The schema of what it answers; its name.
+    answer: &'static str,
+    /// Names in the query, and their types.
+    query: &'static [(&'static str, &'static str)],
+}
+
+const fn get(
+    path: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    answer: &'static str,
+) -> Operation {
+    Operation { method: "get", path, tag, summary, body: None, answer, query: &[] }
+}
+
+const fn post(
+    path: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    body: &'static str,
+    answer: &'static str,
+) -> Operation {
+    Operation { method: "post", path, tag, summary, body: Some(body), answer, query: &[] }
+}
+
+const fn delete(path: &'static str, tag: &'static str, summary: &'static str) -> Operation {
+    Operation { method: "delete", path, tag, summary, body: None, answer: "Deleted", query: &[] }
+}
+
+impl Operation {
+    const fn asking(self, query: &'static [(&'static str, &'static str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    const fn by(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+}
+
+const PAGE: &[(&str, &str)] = &[("limit", "integer"), ("after", "string")];
+
+const OPERATIONS: &[Operation] = &[
+    post("/api/auth/login", "Sign-in", "Obtain an access token", "Credentials", "Session"),
+    post(
+        "/api/auth/register",
+        "Sign-in",
+        "Open an account, where that is allowed",
+        "Credentials",
+        "Session",
+    ),
+    post(
+        "/api/auth/refresh",
+        "Sign-in",
+        "A new pair of tokens for a refresh token",
+        "RefreshToken",
+        "Session",
+    ),
+    post("/api/auth/logout", "Sign-in", "End a session", "OptionalRefreshToken", "Object"),
+    get(
+        "/.well-known/jwks.json",
+        "Sign-in",
+        "The keys that access tokens are signed with",
+        "Object",
+    ),
+    get("/v1/keys", "Keys", "One's API keys", "List"),
+    post("/v1/keys", "Keys", "Make an API key, which is shown once", "NewKey", "Key"),
+    delete("/v1/keys/{id}", "Keys", "Revoke an API key"),
+    post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one", "Nothing", "Key")
+        .asking(&[("overlap_seconds", "integer")]),
+    get("/optima/v1/models", "Optima", "Models with tier, context, prices and health", "List"),
+    get("/optima/v1/capabilities", "Optima", "What can be done right now", "Object"),
+    get("/optima/v1/conversations", "Optima", "Saved conversations, newest first", "List")
+        .asking(&[("limit", "integer"), ("after", "string"), ("search", "string")]),
+    post(
+        "/optima/v1/conversations",
+        "Optima",
+        "Save a conversation",
+        "Conversation",
+        "SavedConversation",
+    )
+    .by("put"),
+    delete(
+        "/optima/v1/conversations",
+        "Optima",
+        "Delete all of one's conversations, or the one of ?id=",
+    )
+    .asking(&[("id", "string")]),
+    get(
+        "/optima/v1/conversations/{id}",
+        "Optima",
+        "A conversation with its messages",
+        "SavedConversation",
+    ),
+    post(
+        "/optima/v1/conversations/{id}",
+        "Optima",
+        "Change a conversation",
+        "Conversation",
+        "SavedConversation",
+    )
+    .by("put"),
+    delete("/optima/v1/conversations/{id}", "Optima", "Delete a conversation for good"),
+    get("/v1/features", "Features", "All features, as they stand for the caller", "List"),
+    get("/v1/features/{user}", "Features", "All features, as they stand for a user", "List"),
+    post(
+        "/v1/features/{user}/{feature}",
+        "Features",
+        "Turn a feature on or off; the other way round without a body",
+        "FeatureWish",
+        "Feature",
+    ),
+    post("/v1/memory/store", "Memory", "Remember something of a user", "NewMemory", "Object"),
+    post(
+        "/v1/memory/search",
+        "Memory",
+        "Find what is remembered, by meaning and by words",
+        "MemoryQuery",
+        "List",
+    ),
+    get(
+        "/v1/memory/graph/{user}/entities",
+        "Memory",
+        "Who and what a user's memories name",
+        "Graph",
+    ),
+    delete("/v1/memory/{user}", "Memory", "Forget all of a user"),
+    delete("/v1/memory/{user}/{id}", "Memory", "Forget one memory"),
+    get("/v1/agents", "Agents", "Agents, oldest first", "List").asking(PAGE),
+    post("/v1/agents", "Agents", "Create an agent", "Agent", "SavedAgent"),
+    get("/v1/agents/{id}", "Agents", "An agent", "SavedAgent"),
+    post(
+        "/v1/agents/{id}",
+        "Agents",
+        "A new version of an agent; If-Match for the one it was made from",
+        "Agent",
+        "SavedAgent",
+    )
+    .by("put"),
+    delete("/v1/agents/{id}", "Agents", "Delete an agent"),
+    post(
+        "/v1/agents/{id}/runs",
+        "Agents",
+        "Run an agent, whole or as server-sent events",
+        "NewRun",
+        "Run",
+    ),
+    get("/v1/connect/apps", "Connect", "Apps that can be connected", "List"),
+    get("/v1/connect/accounts", "Connect", "Connected accounts", "List"),
+    post(
+        "/v1/connect/accounts",
+        "Connect",
+        "Connect an account: keeps a token sealed, or says where to authorize",
+        "NewConnection",
+        "Object",
+    ),
+    delete("/v1/connect/accounts/{id}", "Connect", "Disconnect an account"),
+    get(
+        "/v1/connect/oauth/callback",
+        "Connect",
+        "Where an app's authorization server sends the user",
+        "Object",
+    )
+    .asking(&[("state", "string"), ("code", "string"), ("error", "string")]),
+    get("/v1/connect/tools", "Connect", "Tools of one app, or of all", "List")
+        .asking(&[("app", "string")]),
+    post("/v1/connect/actions/run", "Connect", "Run a tool", "Action", "Object"),
+    get(
+        "/v1/connect/events",
+        "Connect",
+        "WebSocket: what actions and agents do, from a cursor on",
+        "Object",
+    )
+    .asking(&[("after", "string")]),
+    post("/v1/route", "Routing", "The decision without the call", "ChatRequest", "Object"),
+    post("/v1/feedback", "Routing", "Say what an answer was worth", "Feedback", "Object"),
+    get("/v1/usage", "Usage", "What was used, and what it cost", "Object").asking(&[
+        ("start", "string"),
+        ("end", "string"),
+        ("group_by", "string"),
+        ("baseline", "string"),
+        ("account", "string"),
+    ]),
+    get("/v1/requests/{id}", "Usage", "What was decided, tried and charged", "Object"),
+    get("/v1/admin/status", "Admin", "How the gateway is", "Object"),
+    get("/v1/admin/health", "Admin", "Alive and ready, with each dependency", "Object"),
+    get("/v1/admin/accounts", "Admin", "All accounts", "List"),
+    post("/v1/admin/accounts", "Admin", "Open an account", "NewAccount", "Object"),
+    get("/v1/admin/accounts/{id}", "Admin", "An account, by id or name", "Object"),
+    post("/v1/admin/accounts/{id}", "Admin", "Change an account", "AccountChange", "Object")
+        .by("patch"),
+    delete(
+        "/v1/admin/accounts/{id}",
+        "Admin",
+        "Delete an account for good, with all that its users keep",
+    ),
+    post(
+        "/v1/admin/accounts/{id}/suspend",
+        "Admin",
+        "Take an account's access",
+        "Nothing",
+        "Object",
+    ),
+    post("/v1/admin/accounts/{id}/resume", "Admin", "Give it back", "Nothing", "Object"),
+    get("/v1/admin/accounts/{id}/members", "Admin", "The people of an account", "List"),
+    post("/v1/admin/accounts/{id}/members", "Admin", "Add a person", "NewMember", "Object"),
+    delete(
+        "/v1/admin/accounts/{id}/members/{member}",
+        "Admin",
+        "Forget a person, with all that they keep",
+    ),
+    get("/v1/admin/accounts/{id}/credits", "Admin", "Credits given and given back", "List"),
+    post("/v1/admin/accounts/{id}/credits", "Admin", "Give credits", "NewGrant", "Object"),
+    post("/v1/admin/refunds", "Admin", "Give a request's credits back", "NewRefund", "Object"),
+    get("/v1/admin/keys", "Admin", "API keys of all accounts", "List")
+        .asking(&[("account", "string")]),
+    post("/v1/admin/keys", "Admin", "Make an API key for an account", "NewAccountKey", "Key"),
+    get("/v1/admin/keys/{id}", "Admin", "An API key", "Object"),
+    post("/v1/admin/keys/{id}", "Admin", "Give a key other terms", "KeyTerms", "Object")
+        .by("patch"),
+    delete("/v1/admin/keys/{id}", "Admin", "Revoke an API key"),
+    post(
+        "/v1/admin/keys/{id}/rotate",
+        "Admin",
+        "A new key in the place of an old one",
+        "Rotation",
+        "Key",
+    ),
+    get("/v1/admin/plans", "Admin", "Plans", "List"),
+    post("/v1/admin/plans/{name}", "Admin", "Make or change a plan", "Plan", "Object").by("put"),
+    get("/v1/admin/audit", "Admin", "What administrators did, newest first", "List")
+        .asking(&[("before", "string"), ("limit", "integer")]),
+    get("/v1/admin/ledger/verify", "Admin", "The proof that the books add up", "Object"),
+];
+
+/// An object with these members, the first so many of them required.
+fn object(required: &[&str], members: &[(&str, Value)]) -> Value {
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+/// The same, for a body in which nothing else may stand.
+fn closed(required: &[&str], members: &[(&str, Value)]) -> Value {
+    let mut schema = object(required, members);
+    schema["additionalProperties"] = Value::from(false);
+    schema
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn whole() -> Value {
+    json!({"type": "integer"})
+}
+
+fn texts() -> Value {
+    json!({"type": "array", "items": text()})
+}
+
+fn bound() -> Value {
+    json!({"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": ["unlimited"]}]})
+}
+
+fn schemas() -> Value {
+    let any = || json!({"type": "object"});
+    let named = |list: &[&str]| json!({"type": "string", "enum": list});
+    let scopes = named(&["chat", "embeddings", "images", "realtime", "usage", "platform", "keys"]);
+    let terms = [
+        ("scopes", json!({"type": "array", "items": scopes})),
+        ("models", texts()),
+        ("monthly_budget_usd", json!({"type": "number", "minimum": 0})),
+        ("monthly_credits", json!({"type": "integer", "minimum": 0, "maximum": u32::MAX})),
+        ("requests_per_minute", bound()),
+        ("requests_per_day", bound()),
+        ("tokens_per_minute", bound()),
+        ("images_per_minute", bound()),
+        ("expires_at", whole()),
+    ];
+    let with = |first: &[(&'static str, Value)]| [first, terms.as_slice()].concat();
+    let plan = [
+        (
+            "tiers",
+            json!({"type": "array", "items": named(&["free", "budget", "mid", "premium", "ultra"])}),
+        ),
+        ("requests_per_minute", bound()),
+        ("requests_per_day", bound()),
+        ("tokens_per_minute", bound()),
+        ("images_per_minute", bound()),
+        ("credits_per_month", bound()),
+        ("features", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
+    ];
+    let messages = json!({"type": "array", "items": object(&["role"], &[("role", text()), ("content", json!({}))])});
+    let memory = [
+        ("text", text()),
+        ("tags", texts()),
+        ("expires_at", json!({"type": "integer", "description": "Seconds since the epoch"})),
+        ("ttl_seconds", json!({"type": "integer", "minimum": 1})),
+    ];
+    let agent = [
+        ("name", json!({"type": "string", "minLength": 1, "maxLength": 200})),
+        ("description", text()),
+        ("instructions", text()),
+        ("model", json!({"type": "string", "minLength": 1})),
+        (
+            "tools",
+            json!({"type": "array", "items": {"oneOf": [
+                object(&["type", "function"], &[("type", named(&["function"])), ("function", any())]),
+                object(&["type", "app"], &[("type", named(&["connect"])), ("app", text()), ("tools", texts())]),
+                object(&["type"], &[("type", named(&["memory"]))]),
+            ]}}),
+        ),
+        (
+            "limits",
+            closed(
+                &[],
+                &[
+                    ("max_turns", json!({"type": "integer", "minimum": 1, "maximum": 50})),
+                    ("max_tokens", json!({"type": "integer", "minimum": 1})),
+                    ("max_cost_usd", json!({"type": "number", "exclusiveMinimum": 0})),
+                ],
+            ),
+        ),
+        ("metadata", any()),
+    ];
+    json!({
+        "Error": object(&["error"], &[("error", json!({"oneOf": [text(), object(&["message"], &[
+            ("message", text()), ("type", text()), ("param", json!({})), ("code", json!({})),
+        ])]}))]),
+        "Object": any(),
+        "Nothing": closed(&[], &[]),
+        "List": object(&["object", "data"], &[("object", named(&["list"])), ("data", json!({"type": "array", "items": any()}))]),
+        "Deleted": object(&["deleted"], &[("deleted", json!({"type": ["boolean", "integer"]}))]),
+        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text())]),
+        "RefreshToken": object(&["refresh_token"], &[("refresh_token", text())]),
+        "OptionalRefreshToken": object(&[], &[("refresh_token", text())]),
+        "Session": object(&["access_token", "refresh_token", "expires_in"], &[
+            ("access_token", text()), ("token_type", text()), ("expires_in", whole()), ("refresh_token", text()), ("user", any()),
+        ]),
+        "KeyTerms": closed(&[], &terms),
+        "NewKey": closed(&[], &with(&[("name", json!({"type": "string", "minLength": 1, "maxLength": 200}))])),
+        "NewAccountKey": closed(&["account"], &with(&[("account", text()), ("name", text())])),
+        "Key": object(&["id", "key"], &[("id", text()), ("key", text()), ("name", text()), ("hint", text())]),
+        "Rotation": closed(&[], &[("overlap_seconds", json!({"type": "integer", "minimum": 0}))]),
+        "Conversation": object(&[], &[
+            ("id", text()), ("title", json!({"type": "string", "maxLength": 200})), ("model", text()), ("messages", messages.clone()), ("metadata", any()),
+        ]),
+        "SavedConversation": object(&["id", "title", "messages"], &[
+            ("id", text()), ("title", text()), ("model", text()), ("messages", json!({"type": "array", "items": any()})),
+            ("created_at", whole()), ("updated_at", whole()), ("metadata", any()),
+        ]),
+        "FeatureWish": closed(&[], &[("enabled", json!({"type": "boolean"})), ("settings", any())]),
+        "Feature": object(&["id", "enabled", "source"], &[("id", text()), ("enabled", json!({"type": "boolean"})), ("source", named(&["default", "plan", "account", "user"]))]),
+        "NewMemory": closed(&[], &[memory.as_slice(), &[
+            ("user_id", text()),
+            ("entries", json!({"type": "array", "items": closed(&["text"], &memory)})),
+        ]].concat()),
+        "MemoryQuery": closed(&["query"], &[
+            ("user_id", text()), ("query", text()), ("limit", json!({"type": "integer", "minimum": 1, "maximum": 100})),
+            ("tags", texts()), ("since", whole()), ("until", whole()),
+        ]),
+        "Graph": object(&["entities", "relations"], &[("entities", json!({"type": "array"})), ("relations", json!({"type": "array"}))]),
+        "Agent": closed(&["name"], &agent),
+        "SavedAgent": object(&["id", "version", "name"], &[agent.as_slice(), &[("id", text()), ("version", whole())]].concat()),
+        "NewRun": closed(&[], &[
+            ("input", json!({"oneOf": [text(), messages.clone()]})), ("messages", messages.clone()),
+            ("stream", json!({"type": "boolean"})), ("user_id", text()), ("metadata", any()),
+        ]),
+        "Run": object(&["id", "status", "output", "turns"], &[
+            ("id", text()), ("status", named(&["completed", "requires_action", "incomplete"])), ("output", text()), ("turns", whole()), ("usage", any()),
+        ]),
+        "NewConnection": closed(&["app"], &[
+            ("app", text()), ("name", text()), ("user_id", text()), ("credentials", closed(&["token"], &[("token", text())])), ("tools", texts()),
+        ]),
+        "Action": closed(&["tool"], &[
+            ("app", text()), ("tool", text()), ("arguments", any()), ("account_id", text()), ("user_id", text()),
+        ]),
+        "ChatRequest": object(&["model", "messages"], &[("model", text()), ("messages", messages)]),
+        "Feedback": closed(&[], &[
+            ("request_id", text()), ("model", text()), ("score", json!({"type": "number", "minimum": 0, "maximum": 1})), ("better", text()), ("worse", text()),
+        ]),
+        "Plan": closed(&[], &plan),
+        "NewAccount": closed(&["name"], &[("name", text()), ("plan", text()), ("limits", closed(&[], &plan))]),
+        "AccountChange": closed(&[], &[
+            ("name", text()), ("plan", text()), ("limits", closed(&[], &plan)), ("suspended", json!({"type": "boolean"})),
+        ]),
+        "NewMember": closed(&["email"], &[("email", text()), ("role", named(&["owner", "member", "billing", "admin"])), ("password", text())]),
+        "NewGrant": closed(&["credits"], &[("credits", json!({"type": "integer", "minimum": 1})), ("reason", text())]),
+        "NewRefund": closed(&["request"], &[("request", text()), ("reason", text())]),
+    })
+}
+
+fn described(operation: &Operation) -> Value {
+    let mut parameters: Vec<Value> = operation
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})
+        })
+        .collect();
+    parameters.extend(operation.query.iter().map(|(name, kind)| {
+        json!({"name": name, "in": "query", "required": false, "schema": {"type": kind}})
+    }));
+    let refers = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let content = |name: &str| json!({"application/json": {"schema": refers(name)}});
+    let mut answers = content(operation.answer);
+    if operation.path.ends_with("/runs") {
+        answers["text/event-stream"] = json!({});
+    }
+    let failed = |what: &str| json!({"description": what, "content": content("Error")});
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), json!({"description": "Done", "content": answers}));
+    responses.insert("4XX".to_owned(), failed("Refused, and why"));
+    responses.insert("5XX".to_owned(), failed("What the gateway needs is away"));
+    if operation.path.ends_with("/health") {
+        responses.insert(
+            "503".to_owned(),
+            json!({"description": "Not ready", "content": content("Object")}),
+        );
+    }
+    let mut described = json!({
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let Some(body) = operation.body.filter(|body| *body != "Nothing") {
+        described["requestBody"] = json!({"required": true, "content": content(body)});
+    }
+    let open = ["/api/auth", "/.well-known", "/v1/connect/oauth", "/v1/admin/health"];
+    if open.iter().any(|start| operation.path.starts_with(start)) {
+        described["security"] = json!([]);
+    }
+    described
+}
+
+fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in OPERATIONS {
+        let item = paths.entry(operation.path).or_insert_with(|| json!({}));
+        item[operation.method] = described(operation);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Optimux",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The endpoints of Optimux's own. Those of OpenAI, Anthropic and Gemini are as their makers describe them. Every /v1 path answers under /api/v1 too.",
+        },
+        "security": [{"bearer": []}, {"key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or an access token of /api/auth/login"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+            "schemas": schemas(),
+        },
+    })
+}
+
+/// `GET /openapi.json`
+pub async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().json(document())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The routes of a file: `.route(&at("/path"), web::get()…` under a prefix, or with a path of
+    /// their own.
+    fn routes(source: &str, prefix: &str) -> BTreeSet<(String, String)> {
+        let source: String = source.split_whitespace().collect();
+        source
+            .split(".route(")
+            .skip(1)
+            .filter_map(|route| {
+                let path = route.split('"').nth(1)?;
+                let method = route.split("web::").nth(1)?.split('(').next()?;
+                let path = if route.starts_with("&at(") {
+                    format!("{prefix}{path}")
+                } else {
+                    path.to_owned()
+                };
+                Some((method.to_owned(), path))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_endpoint_of_ours_is_described_and_every_description_is_served() {
+        let mut served = routes(include_str!("platform/mod.rs"), "/v1");
+        served.extend(routes(include_str!("admin/mod.rs"), "/v1/admin"));
+        // In the table of all routes: what customers call, and what their browsers do.
+        let ours = [
+            "/v1/keys",
+            "/v1/usage",
+            "/v1/requests",
+            "/v1/route",
+            "/v1/feedback",
+            "/api/auth",
+            "/.well-known",
+        ];
+        let all = routes(include_str!("mod.rs"), "/v1");
+        served.extend(
+            all.into_iter().filter(|(_, path)| ours.iter().any(|start| path.starts_with(start))),
+        );
+        let described: BTreeSet<(String, String)> = OPERATIONS
+            .iter()
+            .map(|operation| (operation.method.to_owned(), operation.path.to_owned()))
+            .collect();
+        assert!(served.len() > 60, "the routes were not found");
+        assert_eq!(
+            served.difference(&described).collect::<Vec<_>>(),
+            Vec::<&(String, String)>::new()
+        );
+        assert_eq!(
+            described.difference(&served).collect::<Vec<_>>(),
+            Vec::<&(String, String)>::new()
+        );
+    }
+
+    #[test]
+    fn every_schema_that_is_named_is_there() {
+        let schemas = schemas();
+        for operation in OPERATIONS {
+            for name in operation.body.iter().chain([&operation.answer]) {
+                assert!(schemas.get(name).is_some(), "{name}");
+            }
+        }
+    }
+}
