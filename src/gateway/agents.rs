@@ -229,7 +229,7 @@ pub(super) async fn asked(
 pub(super) async fn answer(
     app: &App,
     caller: &Caller,
-    who: &Who,
+    who: &Who<'_>,
     named: &Named,
     mut arrival: Arrival,
 ) -> Result<Answered, Refused> {
@@ -328,7 +328,7 @@ fn written(dialect: Dialect, request: &Request) -> Result<Bytes, Error> {
 async fn tools(
     app: &App,
     caller: &Caller,
-    who: &Who,
+    who: &Who<'_>,
     agent: &Agent,
 ) -> Result<(Vec<Tool>, BTreeMap<String, Here>), Error> {
     let (mut tools, mut here) = (Vec::new(), BTreeMap::new());
@@ -364,7 +364,13 @@ async fn tools(
 }
 
 /// Does what a model asks for; what it is told of it, and whether it went wrong.
-async fn act(app: &App, caller: &Caller, who: &Who, here: &Here, call: &Call) -> (String, bool) {
+async fn act(
+    app: &App,
+    caller: &Caller,
+    who: &Who<'_>,
+    here: &Here,
+    call: &Call,
+) -> (String, bool) {
     let arguments = match arguments(call) {
         Ok(arguments) => arguments,
         Err(why) => return (why, true),
@@ -406,7 +412,7 @@ async fn act(app: &App, caller: &Caller, who: &Who, here: &Here, call: &Call) ->
 pub(super) async fn run(
     app: &App,
     caller: &Caller,
-    who: &Who,
+    who: &Who<'_>,
     named: &Named,
     mut arrival: Arrival,
     tell: &mut dyn FnMut(Happening<'_>),
@@ -486,7 +492,7 @@ pub struct NewRun {
 pub struct Begun {
     pub id: String,
     pub named: Named,
-    who: Who,
+    who: Who<'static>,
     arrival: Arrival,
     metadata: Map<String, Value>,
 }
@@ -517,7 +523,7 @@ pub async fn begin(
     let body = json!({"model": named.agent.model, "messages": messages}).to_string();
     let mut arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
     arrival.asked.user = new.user_id;
-    let who = Who::of(app, caller, &arrival.asked).await?;
+    let who = Who::of(app, caller, &arrival.asked).await?.owned();
     let id = RunId::fresh().as_str().to_owned();
     Ok(Begun { id, named, who, arrival, metadata: new.metadata })
 }

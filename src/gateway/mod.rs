@@ -163,7 +163,7 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
 async fn generate(
     app: &App,
     caller: &Caller,
-    mut who: Who,
+    mut who: Who<'_>,
     mut arrival: Arrival,
 ) -> Result<Answered, Refused> {
     let words = words::prepare(app, caller, &mut who, &mut arrival).await?;
@@ -214,7 +214,7 @@ fn thread(
 async fn decide(
     app: &App,
     caller: &Caller,
-    who: &Who,
+    who: &Who<'_>,
     inbound: &Inbound,
     asked: &Asked,
 ) -> Result<Decision, Error> {

@@ -36,24 +36,30 @@ const LOGGED_BYTES: usize = 256 << 10;
 
 /// In whose name a request is made, and how the switches stand for them.
 #[derive(Debug, Clone)]
-pub(super) struct Who {
-    pub user: String,
+pub(super) struct Who<'a> {
+    pub user: Cow<'a, str>,
     pub features: Features,
     /// The request's headers named them.
     named: bool,
 }
 
-impl Who {
+impl<'a> Who<'a> {
     /// # Errors
     /// Forbidden, for a caller who may not act for the user of the header.
-    pub async fn of(app: &App, caller: &Caller, asked: &Asked) -> Result<Self, Error> {
+    pub async fn of(app: &App, caller: &'a Caller, asked: &Asked) -> Result<Self, Error> {
         let Some(user) = asked.user.as_deref() else {
-            let (user, features) = (caller.person.id.clone(), caller.features);
-            return Ok(Self { user, features, named: false });
+            let user = Cow::Borrowed(caller.person.id.as_str());
+            return Ok(Self { user, features: caller.features, named: false });
         };
         let user = users::named(app, caller, Some(user)).await?;
         let features = app.shared.identities.features_of(caller, user).await?;
-        Ok(Self { user: user.to_owned(), features, named: true })
+        Ok(Self { user: Cow::Owned(user.to_owned()), features, named: true })
+    }
+
+    /// For a run that outlives what it was asked with.
+    pub fn owned(self) -> Who<'static> {
+        let Self { user, features, named } = self;
+        Who { user: Cow::Owned(user.into_owned()), features, named }
     }
 }
 
@@ -90,7 +96,7 @@ pub(super) struct Words {
 pub(super) async fn prepare(
     app: &App,
     caller: &Caller,
-    who: &mut Who,
+    who: &mut Who<'_>,
     arrival: &mut Arrival,
 ) -> Result<Option<Words>, Error> {
     let continued = chats::go_on(app, caller, &who.user, arrival).await?;
@@ -180,7 +186,7 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
 async fn recall(
     app: &App,
     caller: &Caller,
-    who: &mut Who,
+    who: &mut Who<'_>,
     arrival: &mut Arrival,
     words: &mut Words,
 ) -> Result<(), Error> {
@@ -191,7 +197,7 @@ async fn recall(
         && user_name(user).is_ok()
         && caller.person.may_act_for(user).is_ok()
     {
-        user.clone_into(&mut who.user);
+        who.user = Cow::Owned(user.to_owned());
     }
     let question = question(&request).into_owned();
     if question.trim().is_empty() {
@@ -270,7 +276,7 @@ impl Words {
         self,
         app: &App,
         caller: &Caller,
-        who: &Who,
+        who: &Who<'_>,
         id: &RequestId,
         dialect: Dialect,
         mut answered: Answered,
@@ -294,7 +300,7 @@ impl Words {
         let aside = Aside {
             shared: app.shared.clone(),
             account: caller.account.clone(),
-            user: who.user.clone(),
+            user: who.user.clone().into_owned(),
             id: id.clone(),
             dialect,
             answered: Given {

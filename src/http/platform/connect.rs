@@ -109,8 +109,9 @@ pub async fn events(
         }
         let after = query.get("after").or(query.get("cursor")).cloned();
         let after = after.unwrap_or_else(|| EventId::fresh().as_str().to_owned());
-        let (response, session, messages) = actix_ws::handle(&request, payload)
-            .map_err(|why| Error::new(Kind::Malformed, format!("{why}.")))?;
+        let (response, session, messages) =
+            actix_ws::handle_with_protocols(&request, payload, &["optimux"])
+                .map_err(|why| Error::new(Kind::Malformed, format!("{why}.")))?;
         let credential = arrival::credential(&request).unwrap_or_default().to_owned();
         actix_web::rt::spawn(watch(app.clone(), credential, after, session, messages));
         Ok(response)
