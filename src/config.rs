@@ -44,6 +44,8 @@ pub struct Config {
 pub struct Memory {
     /// The model that makes vectors; the embedded static embedding, if not given.
     pub embedding_model: Option<String>,
+    /// The model that reads what a memory states; rules, if not given.
+    pub extraction_model: Option<String>,
 }
 
 /// Who may sign in, beside those whom an administrator lets in.

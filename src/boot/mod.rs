@@ -175,7 +175,10 @@ pub async fn serve(
         apps: apps.clone(),
         noted: Arc::new(tokio::sync::watch::Sender::new(0)),
         recollections: Recollections::default(),
-        memory: MemoryModels { embedding_model: config.memory.embedding_model.clone() },
+        memory: MemoryModels {
+            embedding_model: config.memory.embedding_model.clone(),
+            extraction_model: config.memory.extraction_model.clone(),
+        },
         metrics: Metrics::new()?,
         started: clock.now(),
         clock,

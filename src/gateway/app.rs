@@ -36,6 +36,8 @@ pub struct Sessions {
 pub struct MemoryModels {
     /// For vectors; the embedded static embedding, if not given.
     pub embedding_model: Option<String>,
+    /// For what a memory states; rules, if not given.
+    pub extraction_model: Option<String>,
 }
 
 /// What all workers share.

@@ -574,3 +574,63 @@ fn who_is_forgotten_leaves_no_row() {
     assert_eq!(gateway.get("/v1/usage", &key).status, 401);
     assert_eq!(gateway.admin("GET", "/ledger/verify", &Value::Null).status, 200);
 }
+
+#[test]
+fn a_model_may_read_memories_and_make_their_vectors() {
+    let reader = Provider::start(|socket, request, _| {
+        let asked = request.json();
+        if let Some(input) = asked["input"].as_array() {
+            let data: Vec<Value> = input
+                .iter()
+                .enumerate()
+                .map(|(index, text)| {
+                    let tea = text.as_str().unwrap().contains("tea") || text.as_str().unwrap().contains("drink");
+                    json!({"object": "embedding", "index": index, "embedding": if tea { [1.0, 0.1] } else { [0.0, 1.0] }})
+                })
+                .collect();
+            let told = json!({"object": "list", "model": "e", "data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}});
+            return respond(socket, 200, "", "application/json", told.to_string().as_bytes());
+        }
+        let text = asked["messages"][1]["content"].as_str().unwrap();
+        if text.contains("mumble") {
+            return respond(
+                socket,
+                200,
+                "",
+                "application/json",
+                &completion("m", "I cannot tell."),
+            );
+        }
+        let said = "```json\n{\"relations\":[{\"subject\":\"Ann\",\"subject_type\":\"person\",\"relation\":\"enjoys\",\"object\":\"tea\"}]}\n```";
+        respond(socket, 200, "", "application/json", &completion("m", said));
+    });
+    let config = format!(
+        "{}[memory]\nembedding_model = \"e\"\nextraction_model = \"m\"\n[[models]]\nid = \"e\"\nmode = \"embedding\"\ndeployments = [{{ provider = \"p0\" }}]\n",
+        chain(&[&reader])
+    );
+    let gateway = Gateway::start(&config);
+    let (_, key) = gateway.account("acme", "enterprise", &json!({}));
+    let store = |text: &str| {
+        gateway.post("/v1/memory/store", &key, json!({"user_id": "ann", "text": text}).to_string())
+    };
+    assert_eq!(store("Ann is fond of tea").json()["embedded_by"], "e");
+    store("The bus leaves at nine");
+    assert_eq!(store("mumble. Ann works at Acme Corp").status, 200);
+    let found = gateway
+        .post(
+            "/v1/memory/search",
+            &key,
+            json!({"user_id": "ann", "query": "what to drink"}).to_string(),
+        )
+        .json();
+    assert_eq!(found["data"][0]["text"], "Ann is fond of tea", "no word in common: {found}");
+    let graph = gateway.get("/v1/memory/graph/ann/entities", &key).json();
+    let relations: Vec<&str> = graph["relations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["relation"].as_str().unwrap())
+        .collect();
+    assert_eq!(relations, ["enjoys", "works at"], "one read by the model, one by rules");
+    assert!(gateway.get("/v1/usage", &key).json()["usage"]["requests"].as_i64().unwrap() >= 7);
+}
