@@ -19,6 +19,8 @@ const CACHED_TOKENS: u64 = 1_024;
 /// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
 /// a hundred and sixty. As money, so that the dial weighs it against quality as it does money.
 const USD_PER_SECOND: f64 = 0.000_1;
+/// Waiting so long bothers nobody.
+const GRACE_SECONDS: f32 = 0.5;
 
 /// What an account has found out about a model, in log-odds, by its place in the catalogue.
 pub type Corrections<'a> = &'a dyn Fn(usize) -> f32;
@@ -184,9 +186,10 @@ struct Offer {
     strained: bool,
 }
 
-/// What an answer costs in USD, the wait for it included.
+/// What an answer costs in USD, the wait for it included. Differences within [`GRACE_SECONDS`] are
+/// noise, and nothing to leave a warm prompt cache for.
 fn burden(cost: Nanos, wait_seconds: f32) -> f64 {
-    cost.as_usd() + USD_PER_SECOND * f64::from(wait_seconds)
+    cost.as_usd() + USD_PER_SECOND * f64::from((wait_seconds - GRACE_SECONDS).max(0.0))
 }
 
 /// The deployment to ask first: one with room under its limits, then the one whose price and wait

@@ -1,28 +1,27 @@
-//! Connected apps: who may use which, with whose credentials, and what came of it.
+//! The accounts that users have at apps: credentials, sealed, and the way to get them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{App, users};
-use crate::admit::{Caller, Feature, Role, Scope};
+use super::{admitted, known, not_found, of_app};
+use crate::admit::Caller;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{ConnectionId, EventId};
+use crate::base::ids::{AccountId, ConnectionId};
 use crate::base::seal::Vault;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
-use crate::connect::{self, Auth, ConnectError, Credential, Grant, Granted, Ran, Tool};
-use crate::store::{ConnectEvent, Connection};
+use crate::connect::{self, Auth, Credential, Grant, Granted};
+use crate::gateway::{App, users};
+use crate::store::Connection;
 
 /// How long a user may take to let an app act for them.
 const GRANT_LIFE: Duration = Duration::from_secs(600);
 /// A token is renewed when it has less than this left.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
-/// Events that are read at once.
-const EVENTS: i64 = 500;
 
 /// What is kept of a user's account at an app, sealed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,63 +65,6 @@ struct GivenCredentials {
     token: SecretString,
 }
 
-/// What `POST /v1/connect/actions/run` is told.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Action {
-    app: Option<String>,
-    #[serde(alias = "action")]
-    tool: String,
-    #[serde(default, alias = "input", alias = "params")]
-    arguments: Map<String, Value>,
-    /// The connected account to run it with; the user's own, if not given.
-    #[serde(alias = "account", alias = "connection_id")]
-    account_id: Option<String>,
-    #[serde(alias = "userId")]
-    user_id: Option<String>,
-}
-
-fn not_found(what: &str, id: &str) -> Error {
-    let id: String = id.chars().take(80).collect();
-    Error::new(Kind::NotFound, format!("There is no {what} '{id}'."))
-}
-
-fn of_app(why: ConnectError) -> Error {
-    let (kind, code) = match &why {
-        ConnectError::NoTool(_) => (Kind::NotFound, "tool_not_found"),
-        ConnectError::Timeout => (Kind::Timeout, "app_timeout"),
-        ConnectError::TooLarge(_) => (Kind::UpstreamDown, "answer_too_large"),
-        ConnectError::Down(_) => (Kind::UpstreamDown, "app_unavailable"),
-        ConnectError::Refused(_) => (Kind::Unsupported, "app_refused"),
-    };
-    let text = why.to_string();
-    let mut letters = text.chars();
-    let text = letters
-        .next()
-        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()));
-    Error::new(kind, text).coded(code)
-}
-
-/// # Errors
-/// [`Kind::Forbidden`] for a caller who may not, or has it turned off.
-fn admitted(caller: &Caller) -> Result<(), Error> {
-    caller.must_be_for(Scope::Platform)?;
-    caller.must_have(Feature::Connect)
-}
-
-fn known<'a>(app: &'a App, caller: &Caller, id: &str) -> Result<&'a Arc<connect::App>, Error> {
-    let found = app.shared.apps.get(id);
-    // What is not for the account is not there for it.
-    found
-        .filter(|one| one.is_for(caller.account.as_str(), &caller.plan.name))
-        .ok_or_else(|| not_found("app", id).at("app").coded("app_not_found"))
-}
-
-fn all<'a>(app: &'a App, caller: &Caller) -> impl Iterator<Item = &'a Arc<connect::App>> {
-    let (account, plan) = (caller.account.clone(), caller.plan.name.clone());
-    app.shared.apps.iter().filter(move |one| one.is_for(account.as_str(), &plan))
-}
-
 fn vault(app: &App) -> Result<&Vault, Error> {
     app.shared.vault.as_ref().ok_or_else(|| {
         let text = "This gateway has no key to seal credentials with (OPTIMUX_VAULT_KEY).";
@@ -132,28 +74,6 @@ fn vault(app: &App) -> Result<&Vault, Error> {
 
 fn purpose(account: &str, connection: &str) -> String {
     format!("connection {account}/{connection}")
-}
-
-/// `GET /v1/connect/apps`
-///
-/// # Errors
-/// [`Kind::Forbidden`].
-pub fn apps(app: &App, caller: &Caller) -> Result<Value, Error> {
-    admitted(caller)?;
-    let data: Vec<Value> = all(app, caller)
-        .map(|one| {
-            json!({
-                "id": one.id,
-                "object": "connect.app",
-                "name": one.entry.name.as_deref().unwrap_or(&one.id),
-                "description": one.entry.description,
-                "kind": one.kind(),
-                "auth": one.entry.auth.as_str(),
-                "connected_accounts_required": one.entry.auth != Auth::None,
-            })
-        })
-        .collect();
-    Ok(json!({"object": "list", "data": data}))
 }
 
 fn shown(one: &Connection) -> Value {
@@ -259,7 +179,7 @@ async fn keep(
     let text = serde_json::to_string(kept).map_err(Error::internal)?;
     let credentials = vault(app)?.seal(&text, &purpose(account, &id)).map_err(Error::internal)?;
     let one = Connection {
-        account: crate::base::ids::AccountId::stored(account),
+        account: AccountId::stored(account),
         user: user.to_owned(),
         id,
         app: asked.to_owned(),
@@ -320,7 +240,7 @@ pub async fn disconnect(app: &App, caller: &Caller, id: &str) -> Result<Value, E
 }
 
 /// With what an app is asked for `user`: nothing, if it wants nothing.
-async fn credential(
+pub(super) async fn credential(
     app: &App,
     caller: &Caller,
     user: &str,
@@ -367,167 +287,4 @@ async fn credential(
         app.shared.store.keep_connection(one.clone()).await.map_err(Error::internal)?;
     }
     Ok(Credential { owner: one.id, token: Some(SecretString::from(kept.token)) })
-}
-
-/// The tools of an app, in the name of `user`.
-///
-/// # Errors
-/// As [`run`].
-pub(super) async fn tools_of(
-    app: &App,
-    caller: &Caller,
-    user: &str,
-    id: &str,
-) -> Result<Vec<Tool>, Error> {
-    admitted(caller)?;
-    let asked = known(app, caller, id)?;
-    let credential = credential(app, caller, user, asked, None, None).await?;
-    app.shared.apps.tools(asked, &credential).await.map_err(of_app)
-}
-
-/// `GET /v1/connect/tools`: of one app, or of all; an app that does not answer is named.
-///
-/// # Errors
-/// As [`run`], where one app is asked for.
-pub async fn tools(app: &App, caller: &Caller, only: Option<&str>) -> Result<Value, Error> {
-    admitted(caller)?;
-    let user = caller.person.id.as_str();
-    let wanted: Vec<&Arc<connect::App>> = match only {
-        Some(id) => vec![known(app, caller, id)?],
-        None => all(app, caller).collect(),
-    };
-    let listing = wanted.iter().map(|one| tools_of(app, caller, user, &one.id));
-    let listed = futures_util::future::join_all(listing).await;
-    let (mut data, mut errors) = (Vec::new(), Vec::new());
-    for (one, listed) in wanted.iter().zip(listed) {
-        match listed {
-            Ok(tools) => data.extend(tools.into_iter().map(|tool| {
-                json!({
-                    "id": format!("{}.{}", one.id, tool.name),
-                    "object": "connect.tool",
-                    "app": one.id,
-                    "name": tool.name,
-                    "description": tool.description,
-                    "input_schema": tool.input_schema,
-                })
-            })),
-            Err(why) if only.is_some() => return Err(why),
-            Err(why) => {
-                errors.push(json!({"app": one.id, "error": why.public, "code": why.code}));
-            }
-        }
-    }
-    Ok(json!({"object": "list", "data": data, "errors": errors}))
-}
-
-/// Runs a tool for a user, and tells those who watch.
-///
-/// # Errors
-/// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
-/// account, and what became of the app.
-pub(super) async fn call(
-    app: &App,
-    caller: &Caller,
-    user: &str,
-    (id, tool): (&str, &str),
-    arguments: Map<String, Value>,
-    connection: Option<&str>,
-) -> Result<(String, Ran), Error> {
-    admitted(caller)?;
-    let asked = known(app, caller, id)?;
-    let credential = credential(app, caller, user, asked, connection, Some(tool)).await?;
-    let began = app.shared.clock.now();
-    let action = EventId::fresh().as_str().replace("evt_", "act_");
-    let about = json!({"id": action, "app": id, "tool": tool});
-    note(app, caller, user, "action.started", about.clone()).await;
-    let called = app.shared.apps.call(asked, tool, arguments, &credential).await;
-    let took = app.shared.clock.now().0 - began.0;
-    let mut told = about;
-    told["duration_ms"] = Value::from(took);
-    match called {
-        Ok(ran) => {
-            told["is_error"] = Value::from(ran.is_error);
-            note(app, caller, user, "action.completed", told).await;
-            Ok((action, ran))
-        }
-        Err(why) => {
-            told["error"] = Value::from(why.to_string());
-            note(app, caller, user, "action.failed", told).await;
-            Err(of_app(why))
-        }
-    }
-}
-
-/// `POST /v1/connect/actions/run`
-///
-/// # Errors
-/// As [`call`].
-pub async fn run(app: &App, caller: &Caller, action: Action) -> Result<Value, Error> {
-    let user = users::named(app, caller, action.user_id.as_deref()).await?;
-    // `app.tool`, as the list of tools names them, says both.
-    let both = match &action.app {
-        Some(app) => Some((app.as_str(), action.tool.as_str())),
-        None => action.tool.split_once('.'),
-    };
-    let both = both.ok_or_else(|| {
-        Error::new(Kind::Malformed, "Missing required parameter: 'app'.")
-            .at("app")
-            .coded("missing_required_parameter")
-    })?;
-    let began = app.shared.clock.now();
-    let connection = action.account_id.as_deref();
-    let (id, ran) = call(app, caller, user, both, action.arguments, connection).await?;
-    Ok(json!({
-        "id": id,
-        "object": "connect.action",
-        "app": both.0,
-        "tool": both.1,
-        "status": if ran.is_error { "failed" } else { "completed" },
-        "result": ran,
-        "duration_ms": app.shared.clock.now().0 - began.0,
-    }))
-}
-
-/// Tells those who watch. They may miss it; nothing else depends on it.
-pub(super) async fn note(app: &App, caller: &Caller, user: &str, kind: &str, body: Value) {
-    let event = ConnectEvent {
-        account: caller.account.clone(),
-        id: EventId::fresh().as_str().to_owned(),
-        user: user.to_owned(),
-        at: app.shared.clock.now(),
-        kind: kind.to_owned(),
-        body: body.to_string(),
-    };
-    if let Err(why) = app.shared.store.note_event(event).await {
-        tracing::warn!(%why, kind, "an event could not be noted");
-    }
-    app.shared.noted.send_modify(|count| *count = count.wrapping_add(1));
-}
-
-/// Events after a cursor, as the caller may see them: an owner all of the account's.
-///
-/// # Errors
-/// When the store fails.
-pub async fn events(app: &App, caller: &Caller, after: &str) -> Result<Vec<Value>, Error> {
-    admitted(caller)?;
-    let user = (caller.person.role == Role::Member).then(|| caller.person.id.clone());
-    let store = &app.shared.store;
-    let events = store.events_after(caller.account.clone(), user, after.to_owned(), EVENTS).await;
-    let shown = |event: ConnectEvent| {
-        let data: Value = serde_json::from_str(&event.body).unwrap_or_default();
-        json!({
-            "id": event.id,
-            "type": event.kind,
-            "created_at": event.at.seconds(),
-            "user_id": event.user,
-            "data": data,
-        })
-    };
-    Ok(events.map_err(Error::internal)?.into_iter().map(shown).collect())
-}
-
-/// What a model calls a tool of an app.
-pub(super) fn function_name(app: &str, tool: &str) -> String {
-    let kept = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
-    format!("{app}__{tool}").chars().map(kept).take(64).collect()
 }
