@@ -35,35 +35,34 @@ pub fn vault(config: &Config) -> Result<Option<Vault>, Failure> {
         return Ok(None);
     };
     let path = PathBuf::from(format!("{file}.vault"));
-    let secret = kept_secret(&path)
-        .map_err(|why| format!("the vault's key in {} cannot be used: {why}", path.display()))?;
-    Ok(Vault::new(&secret))
+    let unusable =
+        |why: String| format!("the vault's key in {} cannot be used: {why}", path.display());
+    let secret = kept_secret(&path).map_err(|why| unusable(why.to_string()))?;
+    let vault = Vault::new(&secret);
+    vault.map(Some).ok_or_else(|| unusable("it is too short".to_owned()).into())
 }
 
 /// The secret in a file that only its owner reads; made if it is not there.
 fn kept_secret(path: &Path) -> Result<SecretString, Failure> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => return Ok(SecretString::from(text.trim().to_owned())),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
-        Err(why) => return Err(why.into()),
-    }
-    let secret = new_token()?;
-    let mut options = std::fs::File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(mut file) => {
-            file.write_all(secret.as_bytes())?;
-            file.sync_all()?;
-            Ok(SecretString::from(secret))
+    if !path.exists() {
+        // Whole before it has its name: another process may look for it at the same time.
+        let draft = path.with_extension(format!("vault-{}", std::process::id()));
+        let mut options = std::fs::File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&draft)?;
+        file.write_all(new_token()?.as_bytes())?;
+        file.sync_all()?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft)?;
+        match linked {
+            // Another process was faster.
+            Err(why) if why.kind() != std::io::ErrorKind::AlreadyExists => return Err(why.into()),
+            _ => {}
         }
-        // Another process was faster.
-        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {
-            Ok(SecretString::from(std::fs::read_to_string(path)?.trim().to_owned()))
-        }
-        Err(why) => Err(why.into()),
     }
+    Ok(SecretString::from(std::fs::read_to_string(path)?.trim().to_owned()))
 }
 
 /// Makes the administrator whom the configuration names, if nobody signs in with the address.

@@ -6,6 +6,7 @@ use super::say;
 use crate::base::clock::Clock;
 use crate::boot::{self, Failure};
 use crate::cluster::Shared;
+use crate::connect::Apps;
 
 pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let ground = boot::ground(config).await?;
@@ -19,6 +20,21 @@ pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     }
     let models = catalogue.models().len();
     let mut faults = Vec::new();
+    let here = tokio::runtime::Handle::current();
+    faults.extend(Apps::open(&ground.config.connect.apps, here).err());
+    if let Some(plan) = &ground.config.signin.register
+        && ground.plans.get(plan).is_none()
+    {
+        faults.push(format!("signin.register: there is no plan '{plan}'"));
+    }
+    for name in [&ground.config.memory.embedding_model, &ground.config.memory.extraction_model] {
+        if let Some(name) = name
+            && models > 0
+            && catalogue.model(name).is_none()
+        {
+            faults.push(format!("memory: there is no model '{name}'"));
+        }
+    }
     for (model, chain) in &ground.config.routes.fallback {
         for name in std::iter::once(model).chain(chain) {
             if models > 0 && catalogue.model(name).is_none() {

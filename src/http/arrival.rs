@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
+use serde::de::DeserializeOwned;
 
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
@@ -154,5 +155,21 @@ pub async fn body(
     };
     tokio::time::timeout(BODY_PATIENCE, reading).await.unwrap_or_else(|_| {
         Err(Error::new(Kind::Malformed, "The request body did not arrive in time."))
+    })
+}
+
+/// What the body says; an empty one says nothing.
+///
+/// # Errors
+/// [`Kind::Malformed`] for one that says something else; as [`body`].
+pub async fn said<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    limit_bytes: usize,
+) -> Result<T, Error> {
+    let body = body(request, payload, limit_bytes).await?;
+    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    serde_json::from_slice(body).map_err(|why| {
+        Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
     })
 }

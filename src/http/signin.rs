@@ -7,7 +7,6 @@ use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{Worker, arrival, respond};
@@ -47,24 +46,12 @@ fn usual() -> String {
     "default".to_owned()
 }
 
-/// What the body says; an empty one says nothing.
-pub(super) async fn said<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: Payload,
-    limit_bytes: usize,
-) -> Result<T, Error> {
-    let body = arrival::body(request, payload, limit_bytes).await?;
-    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    serde_json::from_slice(body).map_err(|why| {
-        Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
-    })
-}
-
 /// Whence the caller comes, for those who guess.
 fn address(app: &Worker, request: &HttpRequest) -> String {
-    if app.shared.behind_proxy
-        && let Some(address) = request.connection_info().realip_remote_addr()
-    {
+    let forwarded = request.headers().get("x-forwarded-for").filter(|_| app.shared.behind_proxy);
+    // The last is what our own proxy saw; those before it are what its caller said.
+    let last = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    if let Some(address) = last.map(str::trim).filter(|address| !address.is_empty()) {
         return address.chars().take(64).collect();
     }
     request.peer_addr().map_or_else(|| "nowhere".to_owned(), |peer| peer.ip().to_string())
@@ -99,7 +86,7 @@ fn session(outcome: Result<Session, Error>) -> HttpResponse {
 pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = address(&app, &request);
     let signing_in = async {
-        let said: Credentials = said(&request, payload, BODY_BYTES).await?;
+        let said: Credentials = arrival::said(&request, payload, BODY_BYTES).await?;
         app.shared.desk.sign_in(&said.email, said.password, &address).await
     };
     session(signing_in.await)
@@ -109,7 +96,7 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = address(&app, &request);
     let registering = async {
-        let said: Credentials = said(&request, payload, BODY_BYTES).await?;
+        let said: Credentials = arrival::said(&request, payload, BODY_BYTES).await?;
         app.shared.desk.register(&said.email, said.password, &address).await
     };
     session(registering.await)
@@ -118,7 +105,7 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 /// `POST /api/auth/refresh`
 pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let refreshing = async {
-        let said: Token = said(&request, payload, BODY_BYTES).await?;
+        let said: Token = arrival::said(&request, payload, BODY_BYTES).await?;
         let token = said.refresh_token.ok_or_else(|| {
             Error::new(Kind::Malformed, "Missing required field: 'refresh_token'.")
         })?;
@@ -130,7 +117,7 @@ pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> Htt
 /// `POST /api/auth/logout`
 pub async fn logout(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let signing_out = async {
-        let said: Token = said(&request, payload, BODY_BYTES).await?;
+        let said: Token = arrival::said(&request, payload, BODY_BYTES).await?;
         let access = arrival::credential(&request);
         app.shared.desk.sign_out(access, said.refresh_token.as_deref()).await
     };
@@ -162,10 +149,12 @@ async fn keeper(app: &Worker, request: &HttpRequest) -> Result<std::sync::Arc<Ca
     Ok(caller)
 }
 
-fn shown_key(key: &Key) -> Result<Value, Error> {
+/// A key as lists show it.
+pub(super) fn shown_key(key: &Key) -> Result<Value, Error> {
     let mut value = json!({
         "id": key.id.as_str(),
         "object": "api_key",
+        "account": key.account.as_str(),
         "name": key.name,
         "hint": key.hint,
         "user": key.member,
@@ -181,7 +170,8 @@ fn shown_key(key: &Key) -> Result<Value, Error> {
     Ok(value)
 }
 
-fn shown_once(issued: &Issued) -> Result<Value, Error> {
+/// The key itself is in this answer and nowhere else.
+pub(super) fn shown_once(issued: &Issued) -> Result<Value, Error> {
     let mut value = shown_key(&issued.key)?;
     value["key"] = Value::from(issued.secret.expose_secret());
     Ok(value)
@@ -231,7 +221,7 @@ pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> 
             let text = "The configured key has no account; use /v1/admin/keys.";
             return Err(Error::new(Kind::Malformed, text));
         }
-        let new: NewKey = said(&request, payload, BODY_BYTES).await?;
+        let new: NewKey = arrival::said(&request, payload, BODY_BYTES).await?;
         if new.name.trim().is_empty() || new.name.chars().count() > 200 {
             let text = "A name has 1 to 200 characters.";
             return Err(Error::new(Kind::Malformed, text).at("name"));

@@ -19,16 +19,11 @@ const OF_USERS: [&str; 7] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 12] = [
-    "features",
-    "memories",
-    "memory_users",
-    "memory_relations",
-    "connections",
-    "connect_events",
-    "contents",
+const OF_ACCOUNTS: [&str; 7] = [
     "conversation_items",
     "conversations",
+    "response_items",
+    "responses",
     "agents",
     "feedback",
     "replays",
@@ -112,13 +107,11 @@ impl Store {
                 .await?;
             let Some(found) = found else { return Ok(false) };
             let name: String = found.try_get("name")?;
-            for table in OF_ACCOUNTS {
+            for table in OF_USERS.iter().chain(&OF_ACCOUNTS) {
                 let text = format!("DELETE FROM {table} WHERE account_id = $1");
                 run(&mut transaction, text, &[id]).await?;
             }
             for text in [
-                "DELETE FROM response_items WHERE account_id = $1",
-                "DELETE FROM responses WHERE account_id = $1",
                 "DELETE FROM refresh_tokens WHERE signin_id IN \
                  (SELECT id FROM signins WHERE account_id = $1)",
                 "DELETE FROM signins WHERE account_id = $1",

@@ -125,6 +125,16 @@ fn answers_are_given_again_where_that_is_on() {
 }
 
 #[test]
+fn the_configured_key_has_switches_too() {
+    let provider = Provider::start(good("done"));
+    let gateway = Gateway::start(&chain(&[&provider]));
+    chat(&gateway, KEY, "Hi", &[]);
+    set(&gateway, KEY, "acct_admin", "response_cache", &json!({"enabled": true}));
+    chat(&gateway, KEY, "Hi", &[]);
+    assert_eq!(chat(&gateway, KEY, "Hi", &[]).header("x-optimux-cache"), "hit");
+}
+
+#[test]
 fn streams_are_given_again_too() {
     let provider = Provider::start(good("streamed"));
     let gateway = Gateway::start(&chain(&[&provider]));

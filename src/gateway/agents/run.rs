@@ -333,6 +333,7 @@ pub async fn begin(
     request: RequestId,
 ) -> Result<Begun, Error> {
     caller.must_be_for(Scope::Platform)?;
+    caller.must_be_for(Scope::Chat)?;
     let named = get(app, caller, id).await?;
     let messages = match (new.messages, new.input) {
         (Some(messages), _) => Value::Array(messages),

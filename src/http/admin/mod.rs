@@ -107,11 +107,7 @@ async fn act_on<T: serde::de::DeserializeOwned>(
     work: impl AsyncFnOnce(Office<'_>, T) -> Result<Value, Error>,
 ) -> HttpResponse {
     act(app, request, async |office| {
-        let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
-        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        let said = serde_json::from_slice(body).map_err(|why| {
-            Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
-        })?;
+        let said = arrival::said(request, payload, app.shared.body_limit_bytes).await?;
         work(office, said).await
     })
     .await

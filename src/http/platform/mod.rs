@@ -14,8 +14,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::signin::said;
-use super::{Worker, arrival, respond};
+use super::arrival::{self, said};
+use super::{Worker, respond};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
