@@ -71,6 +71,8 @@ CREATE TABLE memories (
     body TEXT NOT NULL,
     -- A JSON list of words.
     tags TEXT NOT NULL,
+    -- JSON, as it was given.
+    metadata TEXT NOT NULL,
     created_ms BIGINT NOT NULL,
     expires_ms BIGINT,
     -- Which model made the vector, and its numbers as bytes in base64.
@@ -157,3 +159,12 @@ CREATE TABLE contents (
 );
 
 CREATE INDEX contents_age ON contents (at_ms);
+
+-- The processes that share this store, as far as they were heard of lately.
+CREATE TABLE nodes (
+    id TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    version TEXT NOT NULL,
+    started_ms BIGINT NOT NULL,
+    seen_ms BIGINT NOT NULL
+);

@@ -17,6 +17,7 @@ use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
 use crate::admit::{FrontDesk, Identities, KeyTerms, Passwords, Plans, Signers, Throttle, keys};
 use crate::base::clock::{Clock, Dice};
+use crate::base::ids::AuditId;
 use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config};
 use crate::connect::Apps;
@@ -26,7 +27,7 @@ use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
-use crate::store::{Store, StoreError, file_of};
+use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Meters, Transport, Upstream};
 use crate::{http, sim};
@@ -38,6 +39,8 @@ pub use sources::{catalogue, predictor, simulated};
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long logged contents are kept.
 const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How often a node says that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -194,6 +197,7 @@ pub async fn serve(
         },
         public_url: config.server.public_url.clone(),
     };
+    heartbeat(store.clone(), clock, address.to_string());
     watch_identities(shared.identities.clone(), store.clone(), plans);
     sweep(store, clock, apps);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
@@ -297,6 +301,26 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         clock: shared.clock,
     });
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
+}
+
+/// Says, as long as the process is there, that it is.
+fn heartbeat(store: Store, clock: Clock, address: String) {
+    let started = clock.now();
+    let id = AuditId::fresh().as_str().replace("audit_", "node_");
+    // Nothing waits for it at shutdown: who is silent is taken to be gone.
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(HEARTBEAT);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let (now, address) = (clock.now(), address.clone());
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            let node = Node { id: id.clone(), address, version, started, seen: now };
+            if let Err(why) = store.hear_of(node, now.before(HEARTBEAT * 60)).await {
+                tracing::warn!(%why, "the other nodes cannot be told of this one");
+            }
+        }
+    });
 }
 
 /// Looks for changes of keys and accounts, made on whichever node.

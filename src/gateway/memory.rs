@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use moka::sync::Cache;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{App, Body, Intent, charge, named, users};
 use crate::admit::{Caller, Scope};
@@ -78,6 +78,9 @@ pub struct NewMemory {
     /// Seconds since the epoch.
     pub expires_at: Option<i64>,
     pub ttl_seconds: Option<u64>,
+    /// Whatever the account wants to find beside it.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
 }
 
 /// What `/v1/memory/search` is asked.
@@ -194,11 +197,13 @@ fn tags_of(text: &str) -> Vec<String> {
 }
 
 fn shown(memory: &Memory) -> Value {
+    let metadata: Value = serde_json::from_str(&memory.metadata).unwrap_or_default();
     json!({
         "id": memory.id,
         "object": "memory",
         "text": memory.text,
         "tags": tags_of(&memory.tags),
+        "metadata": metadata,
         "created_at": memory.created.seconds(),
         "expires_at": memory.expires.map(Timestamp::seconds),
         "embedded_by": memory.embedded_by,
@@ -226,6 +231,9 @@ pub async fn store(
         if one.tags.len() > MOST_TAGS || one.tags.iter().any(|tag| tag.len() > 200) {
             return Err(refused("tags", "A memory has at most 32 tags of 200 bytes."));
         }
+        if Value::Object(one.metadata.clone()).to_string().len() > LONGEST {
+            return Err(refused("metadata", "A memory has at most 32,768 bytes of metadata."));
+        }
         let over = one.expires_at.is_some_and(|at| at <= now.seconds());
         if over || one.ttl_seconds == Some(0) {
             return Err(refused("expires_at", "A memory has to expire in the future."));
@@ -241,6 +249,7 @@ pub async fn store(
             place: 0,
             text: one.text.clone(),
             tags: json!(one.tags).to_string(),
+            metadata: Value::Object(one.metadata.clone()).to_string(),
             created: now,
             expires: one.expires_at.map(|at| Timestamp(at.saturating_mul(1000))).or(lasts),
             embedded_by: embedded_by.clone(),

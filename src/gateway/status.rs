@@ -201,6 +201,20 @@ pub async fn admin_status(app: &App) -> Value {
             })
         })
         .collect();
+    // Three heartbeats: one may be late.
+    let nodes = shared.store.nodes(now.before(Duration::from_secs(30))).await.unwrap_or_default();
+    let nodes: Vec<Value> = nodes
+        .iter()
+        .map(|node| {
+            json!({
+                "id": node.id,
+                "address": node.address,
+                "version": node.version,
+                "started_at": node.started.seconds(),
+                "seen_at": node.seen.seconds(),
+            })
+        })
+        .collect();
     let uptime = now.0.saturating_sub(shared.started.0) / 1000;
     let counted = shared.metrics.requests_by_class();
     let all: u64 = counted.values().sum();
@@ -213,6 +227,7 @@ pub async fn admin_status(app: &App) -> Value {
         "started_at": shared.started.seconds(),
         "uptime_seconds": uptime,
         "models": shared.catalogue.models().len(),
+        "nodes": nodes,
         "providers": providers,
         "dependencies": dependencies,
         "requests": {"total": all, "by_status": counted, "per_second": rate,

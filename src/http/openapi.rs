@@ -315,12 +315,15 @@ fn schemas() -> Value {
         ("tags", texts()),
         ("expires_at", json!({"type": "integer", "description": "Seconds since the epoch"})),
         ("ttl_seconds", json!({"type": "integer", "minimum": 1})),
+        ("metadata", any()),
     ];
     let agent = [
         ("name", json!({"type": "string", "minLength": 1, "maxLength": 200})),
         ("description", text()),
         ("instructions", text()),
         ("model", json!({"type": "string", "minLength": 1})),
+        ("temperature", json!({"type": "number", "minimum": 0, "maximum": 2})),
+        ("max_output_tokens", json!({"type": "integer", "minimum": 1})),
         (
             "tools",
             json!({"type": "array", "items": {"oneOf": [

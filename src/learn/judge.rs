@@ -36,8 +36,8 @@ pub struct Measures {
     /// Mean quality above the line of mixed single models, over log cost.
     pub above: f64,
     pub calibration: f64,
-    /// What the promise of [`FLOORS`] came to: of the best single model's measured quality, the
-    /// share that is kept where each prompt goes to the cheapest model above the floor.
+    /// What the promise of a floor came to, at 65, 79 and 98%: of the best single model's measured
+    /// quality, the share that is kept where each prompt goes to the cheapest model above the floor.
     pub kept: [f64; 3],
     pub curve: Vec<Point>,
     pub line: Vec<Point>,

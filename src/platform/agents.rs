@@ -1,12 +1,12 @@
 //! What an agent is, and what it does next. Pure.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Extra, Outcome, Part, Reply, Role, Shape, Tool, ToolKind, Turn,
+    Body, Call, CallKind, Extra, Outcome, Part, Reply, Request, Role, Shape, Tool, ToolKind, Turn,
 };
 
 const NAME_CHARACTERS: usize = 200;
@@ -64,10 +64,16 @@ pub struct Agent {
     pub name: String,
     #[serde(default)]
     pub description: String,
-    #[serde(default)]
+    #[serde(default, alias = "system_prompt")]
     pub instructions: String,
     #[serde(default = "auto")]
     pub model: String,
+    /// Where a request says nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Number>,
+    /// The longest answer of a turn, in tokens, where a request says nothing else.
+    #[serde(default, alias = "max_tokens", skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
     #[serde(default)]
     pub tools: Vec<AgentTool>,
     #[serde(default)]
@@ -96,6 +102,13 @@ impl Agent {
         if self.model.is_empty() || self.model.starts_with("agent:") {
             return wrong("model", "An agent asks a model, or \"auto\".");
         }
+        let warm = |n: &Number| n.as_f64().is_some_and(|n| (0.0..=2.0).contains(&n));
+        if !self.temperature.as_ref().is_none_or(warm) {
+            return wrong("temperature", "'temperature' is from 0 to 2.");
+        }
+        if self.max_output_tokens == Some(0) {
+            return wrong("max_output_tokens", "'max_output_tokens' is at least 1.");
+        }
         if self.tools.len() > MOST_TOOLS {
             return wrong("tools", "An agent has at most 128 tools.");
         }
@@ -122,6 +135,13 @@ impl Agent {
             return wrong("limits.max_cost_usd", "'max_cost_usd' is more than 0.");
         }
         Ok(())
+    }
+
+    /// What it says of how to answer, where a request says nothing.
+    pub fn complete(&self, request: &mut Request) {
+        let sampling = &mut request.sampling;
+        sampling.temperature = sampling.temperature.take().or_else(|| self.temperature.clone());
+        request.max_output_tokens = request.max_output_tokens.or(self.max_output_tokens);
     }
 
     /// Whether anything of it is run here.

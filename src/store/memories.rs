@@ -16,6 +16,8 @@ pub struct Memory {
     pub text: String,
     /// A JSON list.
     pub tags: String,
+    /// A JSON object.
+    pub metadata: String,
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
     pub embedded_by: String,
@@ -41,7 +43,8 @@ pub struct MemoryState {
     pub forgotten: i64,
 }
 
-const COLUMNS: &str = "id, place, body, tags, created_ms, expires_ms, embedded_by, embedding";
+const COLUMNS: &str =
+    "id, place, body, tags, metadata, created_ms, expires_ms, embedded_by, embedding";
 
 fn memory(row: &AnyRow) -> Result<Memory, sqlx::Error> {
     Ok(Memory {
@@ -49,6 +52,7 @@ fn memory(row: &AnyRow) -> Result<Memory, sqlx::Error> {
         place: row.try_get("place")?,
         text: row.try_get("body")?,
         tags: row.try_get("tags")?,
+        metadata: row.try_get("metadata")?,
         created: Timestamp(row.try_get("created_ms")?),
         expires: optional_ms(row, "expires_ms")?.map(Timestamp),
         embedded_by: row.try_get("embedded_by")?,
@@ -88,8 +92,8 @@ impl Store {
             for (place, (memory, relations)) in (last - count + 1..).zip(new) {
                 sqlx::query(
                     "INSERT INTO memories (account_id, user_id, id, place, body, tags, created_ms, \
-                     expires_ms, embedded_by, embedding) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                     expires_ms, embedded_by, embedding, metadata) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
                 )
                 .bind(account.as_str())
                 .bind(&user)
@@ -101,6 +105,7 @@ impl Store {
                 .bind(memory.expires.map(|at| at.0))
                 .bind(&memory.embedded_by)
                 .bind(&memory.embedding)
+                .bind(&memory.metadata)
                 .execute(&mut *transaction)
                 .await?;
                 for (number, relation) in (0_i64..).zip(relations) {

@@ -446,8 +446,11 @@ fn an_agent_without_apps_streams_as_it_comes() {
     let provider = Provider::start(good("streamed"));
     let gateway = Gateway::start(&chain(&[&provider]));
     let (_, key) = gateway.account("acme", "enterprise", &json!({}));
-    let id =
-        agent(&gateway, &key, &json!({"name": "plain", "model": "m", "instructions": "Be brief."}));
+    let id = agent(
+        &gateway,
+        &key,
+        &json!({"name": "plain", "model": "m", "instructions": "Be brief.", "temperature": 0.5}),
+    );
     let asked = json!({"model": format!("agent:{id}"), "stream": true, "messages": [{"role": "user", "content": "Hi"}]}).to_string();
     assert_eq!(gateway.post("/v1/chat/completions", &key, asked).said(), "streamed");
     let sent = provider.last().json();
@@ -455,6 +458,7 @@ fn an_agent_without_apps_streams_as_it_comes() {
         (&sent["stream"], &sent["messages"][0]["content"]),
         (&json!(true), &json!("Be brief."))
     );
+    assert_eq!(sent["temperature"], 0.5);
 }
 
 #[test]

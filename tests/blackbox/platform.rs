@@ -210,8 +210,12 @@ fn remembers(gateway: &Gateway) {
         ("Ann prefers tea over coffee", "taste"),
         ("The meeting with Bob is on Friday", "work"),
     ] {
-        let kept = store(&key, &json!({"user_id": "ann", "text": text, "tags": [tag]}));
+        let kept = store(
+            &key,
+            &json!({"userId": "ann", "content": text, "tags": [tag], "metadata": {"from": tag}}),
+        );
         assert_eq!(kept.status, 200, "{}", kept.text());
+        assert_eq!(kept.json()["metadata"]["from"], tag);
     }
     assert_eq!(
         search(&key, &json!({"user_id": "ann", "query": "coffee or tea?"}))[0],

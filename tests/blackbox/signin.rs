@@ -83,6 +83,8 @@ fn a_session_lives_on_postgresql_and_on_another_node() {
     let config = format!("[store]\nurl = \"{}\"", postgres.url);
     let vault = [("OPTIMUX_VAULT_KEY", "0123456789abcdef0123456789abcdef")];
     let (one, other) = (Gateway::start_with(&config, &vault), Gateway::start_with(&config, &vault));
+    let nodes = || one.admin("GET", "/status", &Value::Null).json()["nodes"].clone();
+    eventually("each knows of the other", || nodes().as_array().unwrap().len() == 2);
     lives_and_ends(&one);
     let (access, _) = sign_in(&one, "ann@example.com");
     assert_eq!(chat(&other, &access), 200, "signed by one, believed by the other");

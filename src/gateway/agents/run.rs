@@ -69,9 +69,10 @@ pub(in crate::gateway) async fn answer(
         // Nothing is run here: it is a request with instructions, and streams as one.
         prepare(&mut arrival, named, streams)?;
         let mut request = codec(dialect).decode_request(&arrival.body)?;
-        let functions: Vec<Tool> = named.agent.functions().collect();
-        if !functions.is_empty() {
-            request.tools.extend(functions);
+        let before = request.clone();
+        named.agent.complete(&mut request);
+        request.tools.extend(named.agent.functions());
+        if request != before {
             request.forget_spelling();
             arrival.body = written(dialect, &request)?;
         }
@@ -247,6 +248,7 @@ async fn run(
     if arrival.target.is_none() {
         request.model.clone_from(&agent.model);
     }
+    agent.complete(&mut request);
     let (tools, here) = tools(app, caller, who, agent).await?;
     let own_tools = request.tools.clone();
     request.tools.extend(tools);

@@ -191,7 +191,8 @@ pub(super) async fn call(
 /// `POST /v1/connect/actions/run`
 ///
 /// # Errors
-/// As [`call`].
+/// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
+/// account, and what became of the app.
 pub async fn run(app: &App, caller: &Caller, action: Action) -> Result<Value, Error> {
     let user = users::named(app, caller, action.user_id.as_deref()).await?;
     // `app.tool`, as the list of tools names them, says both.

@@ -3,7 +3,7 @@
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{act, act_on};
 use crate::base::{Error, Kind};
@@ -22,25 +22,27 @@ struct Store {
     tags: Vec<String>,
     expires_at: Option<i64>,
     ttl_seconds: Option<u64>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
     entries: Option<Vec<NewMemory>>,
 }
 
 /// `POST /v1/memory/store`
 pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act_on(&app, &request, payload, async |caller, said: Store| {
+    act_on(&app, &request, payload, async |caller, mut said: Store| {
         let user = memory::whose(&app, &caller, said.user_id.as_deref()).await?;
-        match (said.text, said.entries) {
+        let user = user.to_owned();
+        match (said.text.take(), said.entries.take()) {
             (Some(text), None) => {
-                let (tags, expires_at, ttl_seconds) =
-                    (said.tags, said.expires_at, said.ttl_seconds);
-                let new = NewMemory { text, tags, expires_at, ttl_seconds };
-                let kept = memory::store(&app, &caller, user, vec![new]).await?;
+                let Store { tags, expires_at, ttl_seconds, metadata, .. } = said;
+                let new = NewMemory { text, tags, expires_at, ttl_seconds, metadata };
+                let kept = memory::store(&app, &caller, &user, vec![new]).await?;
                 let mut one = kept.into_iter().next().unwrap_or_default();
                 one["user_id"] = Value::from(user);
                 Ok(one)
             }
             (None, Some(entries)) => {
-                let kept = memory::store(&app, &caller, user, entries).await?;
+                let kept = memory::store(&app, &caller, &user, entries).await?;
                 Ok(json!({"object": "list", "user_id": user, "data": kept}))
             }
             _ => Err(Error::new(Kind::Malformed, "Either 'text' or 'entries' is required.")

@@ -1,6 +1,7 @@
 // The endpoints of seeds 000 and 001 from JavaScript, as a new user tries them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import WebSocket from "ws";
 
 const base = process.env.OPTIMUX_PLAIN;
 const key = process.env.OPTIMUX_KEY;
