@@ -155,12 +155,12 @@ def test_curl_as_printed(user):
         assert isinstance(json.loads(done.stdout), dict)
 
 
-def test_the_description_holds():
+def test_the_description_holds(tmp_path):
     schemathesis = pathlib.Path(sys.executable).with_name("st")
     base = BASES["OPTIMUX_PLAIN"]
     done = subprocess.run(
         [schemathesis, "run", f"{base}/openapi.json", "-H", f"Authorization: Bearer {ADMIN}", "--seed", "1",
          "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
          "--max-examples", "8", "--exclude-path-regex", "events$"],
-        capture_output=True, text=True)
+        capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]
