@@ -67,6 +67,14 @@ def test_a_key_of_ones_own(user):
     ok(user.call("DELETE", f"/v1/keys/{key['id']}"))
 
 
+def test_responses_and_embeddings(user):
+    first = ok(user.call("POST", "/v1/responses", {"model": "auto", "input": "Hello"}))
+    second = {"model": "auto", "input": "And then?", "previous_response_id": first["id"]}
+    assert ok(user.call("POST", "/v1/responses", second))["previous_response_id"] == first["id"]
+    embedded = ok(user.call("POST", "/v1/embeddings", {"model": "text-embedding-3-small", "input": "Hello"}))
+    assert embedded["data"][0]["embedding"]
+
+
 def test_what_there_is(user):
     assert ok(user.call("GET", "/optima/v1/models"))["data"][0]["tier"]
     assert ok(user.call("GET", "/optima/v1/capabilities"))["chat"] is True
