@@ -55,20 +55,25 @@ fn requests(c: &mut Criterion) {
     group.finish();
 }
 
+/// Everything is up, and nothing is known of anybody.
+fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
+    Choice {
+        catalogue,
+        allows: &|_| true,
+        health: &|_| Health::default(),
+        predictor,
+        corrections: &|_| 0.0,
+        before: None,
+        explore: None,
+    }
+}
+
 fn decisions(c: &mut Criterion) {
     let catalogue = catalogue();
     let mut group = c.benchmark_group("decide");
     let Ok(weights) = Predictor::builtin() else { return };
     let predictor = Predictor::new(weights, &catalogue);
-    let choice = Choice {
-        catalogue: &catalogue,
-        allows: &|_| true,
-        health: &|_| Health::default(),
-        predictor: &predictor,
-        corrections: &|_| 0.0,
-        before: None,
-        explore: None,
-    };
+    let choice = choice(&catalogue, &predictor);
     for characters in [500, 2_000, 100_000] {
         let text = "Explain how a proxy balances requests over 3 servers, step by step; why? ";
         let text = text.repeat(characters / text.len() + 1);
@@ -103,15 +108,7 @@ fn tails(_: &mut Criterion) {
     let Ok(weights) = Predictor::builtin() else { return };
     let catalogue = catalogue();
     let predictor = Predictor::new(weights, &catalogue);
-    let choice = Choice {
-        catalogue: &catalogue,
-        allows: &|_| true,
-        health: &|_| Health::default(),
-        predictor: &predictor,
-        corrections: &|_| 0.0,
-        before: None,
-        explore: None,
-    };
+    let choice = choice(&catalogue, &predictor);
     let words = include_str!("../docs/router.md").split_whitespace().collect::<Vec<_>>();
     for characters in [500, 2_000, 100_000] {
         let rounds = 10_000;

@@ -62,6 +62,13 @@ impl Caller {
         Err(Error::new(Kind::Forbidden, text).coded("missing_scope"))
     }
 
+    /// The same credential, in the name of one of the account's users: what is theirs, and no more.
+    #[must_use]
+    pub fn in_name_of(&self, user: &str, features: Features) -> Self {
+        let person = Person { id: user.to_owned(), role: Role::Member };
+        Self { person: Arc::new(person), features, admin: false, ..self.clone() }
+    }
+
     /// What of the account's they see: their own, or all of it.
     #[must_use]
     pub fn seer(&self) -> Seer {
@@ -157,7 +164,14 @@ impl Identities {
                 self.look_up(hash, owner, changes).await?
             }
         };
-        found.filter(|caller| caller.is_good(now)).ok_or_else(Error::invalid_key)
+        match found.filter(|caller| caller.is_good(now)) {
+            Some(caller) => Ok(caller),
+            // A token that was good and is remembered has expired: its holder is to be told so.
+            None if token => {
+                Err(self.signers.verify(key).await.err().unwrap_or_else(Error::invalid_key))
+            }
+            None => Err(Error::invalid_key()),
+        }
     }
 
     /// Whoever has the configured key. There is no account behind it, but it has switches.
@@ -205,8 +219,9 @@ impl Identities {
         let claims = self.signers.verify(token).await?;
         let changes = self.changes.load(Ordering::Acquire);
         let owner = self.store.owner_of_signin(claims.sid).await.map_err(Error::internal)?;
+        let expires = Timestamp(claims.exp.saturating_mul(1000));
         let owner = owner.map(|owner| Owner {
-            revoked: Some(Timestamp(claims.exp.saturating_mul(1000))).min(owner.revoked),
+            revoked: Some(owner.revoked.map_or(expires, |revoked| revoked.min(expires))),
             ..owner
         });
         self.look_up(hash, owner, changes).await

@@ -217,7 +217,7 @@ impl Office<'_> {
             return Err(missing("member", member));
         }
         self.identities.forget();
-        self.log("member.remove", account.id.as_str(), json!({"member": member})).await
+        self.log("member.remove", account.id.as_str(), json!({"member": "erased"})).await
     }
 
     /// # Errors

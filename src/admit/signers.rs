@@ -154,3 +154,47 @@ impl Signers {
         Ok(json!({"keys": keys}))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    /// A node whose clock stands so many days after the others' beginning.
+    fn node(store: &Store, vault: &Vault, days: u64) -> Signers {
+        let wall = Timestamp(1_700_000_000_000).after(Duration::from_secs(days * 86_400));
+        let clock = Clock::Anchored { wall, since: Instant::now() };
+        Signers::new(store.clone(), Some(vault.clone()), clock)
+    }
+
+    async fn names(signers: &Signers) -> Vec<String> {
+        let jwks = signers.jwks().await.unwrap();
+        let keys = jwks["keys"].as_array().unwrap().clone();
+        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn keys_change_and_what_the_last_one_signed_is_believed_a_while() {
+        let file = std::env::temp_dir().join(format!("optimux-signers-{}.db", std::process::id()));
+        let url = format!("sqlite://{}", file.display());
+        let store = Store::open(&url, tokio::runtime::Handle::current()).await.unwrap();
+        let vault = Vault::new(&SecretString::from("0123456789abcdef0123456789abcdef")).unwrap();
+        let first = node(&store, &vault, 0);
+        let token = first.mint(Claims::new("m", "a", "owner", "s")).await.unwrap();
+        assert_eq!(node(&store, &vault, 0).verify(&token).await.unwrap().sub, "m", "another node");
+        let old = names(&first).await;
+        assert_eq!((old.len(), names(&node(&store, &vault, 29)).await), (1, old.clone()));
+        let both = names(&node(&store, &vault, 31)).await;
+        assert_eq!((both.len(), &both[1]), (2, &old[0]), "the new one signs, the old is believed");
+        let later = names(&node(&store, &vault, 62)).await;
+        assert!(!later.contains(&old[0]), "and forgotten");
+        assert!(node(&store, &vault, 62).verify(&token).await.is_err());
+        // Nobody who reads the store can sign.
+        let keys = store.signing_keys().await.unwrap();
+        assert!(keys.iter().all(|key| is_sealed(&key.document)));
+        drop(store);
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let _gone = std::fs::remove_file(format!("{}{end}", file.display()));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use super::keys::{KeyError, create_account};
 use super::password::{Passwords, acceptable};
 use super::person::Role;
 use super::signers::{Signers, TOKEN_LIFE};
-use super::throttle::Throttle;
+use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, looks_like_one};
 use super::{Identities, Plans};
 use crate::base::clock::Clock;
@@ -94,14 +94,13 @@ impl FrontDesk {
     ) -> Result<Session, Error> {
         let email = email.trim().to_lowercase();
         let now = self.clock.now();
-        self.throttle.pass(&email, address, now)?;
-        let member = self.store.member_of_email(email.clone()).await.map_err(Error::internal)?;
+        let attempt = Attempt::sign_in(&email, address);
+        self.throttle.begin(&attempt, now)?;
+        let member = self.store.member_of_email(email).await.map_err(Error::internal)?;
         let hash = member.as_ref().and_then(|member| member.password.clone());
-        // A guesser's tries that come at once count before any of them is answered.
-        self.throttle.failed(&email, address, now);
         let right = self.passwords.is_right(password, hash).await?;
         let member = member.filter(|_| right).ok_or_else(wrong)?;
-        self.throttle.succeeded(&email);
+        self.throttle.succeeded(&attempt, now);
         self.not_suspended(&member).await?;
         self.open(member).await
     }
@@ -216,11 +215,14 @@ impl FrontDesk {
             .get(plan)
             .ok_or_else(|| Error::internal("the plan of those who register is missing"))?;
         let now = self.clock.now();
-        // Making accounts counts as failing: neither may be done often.
-        self.throttle.pass("", address, now)?;
-        self.throttle.failed("", address, now);
+        self.throttle.begin(&Attempt::register(address), now)?;
         acceptable(&password)?;
         let sample = new_member(AccountId::fresh(), email, Role::Owner, now)?;
+        // Before there is an account that nobody would own.
+        let known = self.store.member_of_email(sample.email.clone()).await;
+        if known.map_err(Error::internal)?.is_some() {
+            return Err(taken(StoreError::Taken(sample.email)));
+        }
         let hash = self.passwords.hash(password).await?;
         let account = create_account(&self.store, &sample.email, &plan.name, None, now)
             .await

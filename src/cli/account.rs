@@ -9,6 +9,7 @@ use serde_json::json;
 use super::say;
 use crate::admit::{Passwords, Role, keys, new_member};
 use crate::base::clock::Clock;
+use crate::base::ids::AccountId;
 use crate::base::secret::new_token;
 use crate::boot::{self, Failure};
 use crate::store::Member;
@@ -49,12 +50,19 @@ impl Account {
                     format!("there is no plan '{plan}'; there are {}", known.join(", "))
                 })?;
                 let now = Clock::System.now();
+                let role = if admin { Role::Admin } else { Role::Owner };
+                if let Some(email) = &email {
+                    // Before there is an account that nobody would own.
+                    let member = new_member(AccountId::fresh(), email, role, now)?;
+                    if ground.store.member_of_email(member.email).await?.is_some() {
+                        return Err(format!("somebody signs in as {email} already").into());
+                    }
+                }
                 let account =
                     keys::create_account(&ground.store, &name, &plan.name, None, now).await?;
                 let mut made =
                     json!({"id": account.id.as_str(), "name": account.name, "plan": account.plan});
                 if let Some(email) = email {
-                    let role = if admin { Role::Admin } else { Role::Owner };
                     let member = new_member(account.id.clone(), &email, role, now)?;
                     let given = match &password_env {
                         Some(name) => {

@@ -152,8 +152,8 @@ pub fn hinge(text: &str) -> String {
     let words = crate::platform::embedding::words(text);
     let turns = |word: &String| {
         word.bytes().any(|byte| byte.is_ascii_digit())
-            || ["not", "no", "never", "without", "don", "isn", "aren", "can't", "won"]
-                .contains(&word.as_str())
+            // The "t" is what is left of "don't".
+            || ["not", "no", "never", "without", "cannot", "t"].contains(&word.as_str())
     };
     let mut hinges: Vec<String> = words.filter(turns).collect();
     hinges.sort_unstable();
@@ -168,6 +168,7 @@ mod tests {
     fn numbers_and_negations_are_hinges() {
         assert_eq!(hinge("What is 2 + 3?"), "2 3");
         assert_ne!(hinge("Is it safe?"), hinge("Is it not safe?"));
+        assert_ne!(hinge("Can I mix them?"), hinge("Can't I mix them?"));
         assert_eq!(hinge("Tell me of Rome"), hinge("Rome, tell me of it"));
     }
 }

@@ -113,9 +113,10 @@ async fn kept_items(app: &App, account: &AccountId, id: &str) -> Result<Vec<Valu
     Ok(items.iter().filter_map(|item| items::kept(&item.id, &item.body)).collect())
 }
 
-async fn found(app: &App, caller: &Caller, user: &str, id: &str) -> Result<Conversation, Error> {
+async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Error> {
     let store = &app.shared.store;
-    let found = store.conversation(caller.account.clone(), user.to_owned(), id.to_owned()).await;
+    let user = caller.person.id.clone();
+    let found = store.conversation(caller.account.clone(), user, id.to_owned()).await;
     found.map_err(Error::internal)?.ok_or_else(|| unknown(id))
 }
 
@@ -123,7 +124,6 @@ async fn found(app: &App, caller: &Caller, user: &str, id: &str) -> Result<Conve
 pub(super) async fn go_on(
     app: &App,
     caller: &Caller,
-    user: &str,
     arrival: &mut Arrival,
 ) -> Result<Option<Continued>, Error> {
     // Nearly no request has the word: looking for it is cheaper than reading.
@@ -143,7 +143,7 @@ pub(super) async fn go_on(
         }
         _ => return Ok(None),
     };
-    found(app, caller, user, &id).await?;
+    found(app, caller, &id).await?;
     let Some(Value::Array(new)) = body.get("messages") else { return Ok(None) };
     let mut messages = as_messages(&kept_items(app, &caller.account, &id).await?)?;
     let new_items = as_items(new)?;
@@ -201,7 +201,7 @@ pub async fn list(app: &App, caller: &Caller, wanted: Wanted) -> Result<Value, E
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before: Option<(Timestamp, String)> = match &wanted.after {
         Some(id) => {
-            let last = found(app, caller, user, id).await?;
+            let last = found(app, caller, id).await?;
             Some((last.updated, last.id))
         }
         None => None,
@@ -230,7 +230,7 @@ pub async fn list(app: &App, caller: &Caller, wanted: Wanted) -> Result<Value, E
 /// [`Kind::NotFound`] for one that is not there, or is another's.
 pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let conversation = found(app, caller, &caller.person.id, id).await?;
+    let conversation = found(app, caller, id).await?;
     let messages = as_messages(&kept_items(app, &caller.account, id).await?)?;
     let mut told = shown(&conversation);
     told["messages"] = Value::Array(messages);
@@ -275,7 +275,7 @@ pub async fn put(
     });
     let conversation = match id.or(saved.id.as_deref()) {
         Some(id) => {
-            let known = found(app, caller, user, id).await?;
+            let known = found(app, caller, id).await?;
             Conversation {
                 title: title.unwrap_or(known.title),
                 model: saved.model.unwrap_or(known.model),

@@ -46,7 +46,6 @@ use crate::wire::{Inbound, PathTarget};
 
 use affinity::Thread;
 use cache::CacheWish;
-use words::Who;
 
 pub use affinity::Affinity;
 pub use app::{App, MemoryModels, Sessions, Shared};
@@ -85,8 +84,6 @@ pub struct Asked {
     pub max_cost: Option<Nanos>,
     /// A name for requests that `auto` should leave with one model.
     pub session: Option<String>,
-    /// The user of the account in whose name it is.
-    pub user: Option<String>,
     pub cache: CacheWish,
 }
 
@@ -152,27 +149,21 @@ impl<E: Into<Error>> From<E> for Refused {
 /// What the caller is to be told.
 pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Chat)?;
-    let who = Who::of(app, caller, &arrival.asked).await?;
     match agents::asked(app, caller, &arrival).await? {
-        None => generate(app, caller, who, arrival).await,
-        Some(agent) => agents::answer(app, caller, &who, &agent, arrival).await,
+        None => generate(app, caller, arrival).await,
+        Some(agent) => agents::answer(app, caller, &agent, arrival).await,
     }
 }
 
 /// One turn of a model.
-async fn generate(
-    app: &App,
-    caller: &Caller,
-    mut who: Who<'_>,
-    mut arrival: Arrival,
-) -> Result<Answered, Refused> {
-    let words = words::prepare(app, caller, &mut who, &mut arrival).await?;
+async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
+    let words = words::prepare(app, caller, &mut arrival).await?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
     inbound.strict =
-        arrival.asked.strict || app.shared.strict || who.features.has(Feature::StrictParameters);
-    let mut decision = decide(app, caller, &who, &inbound, &arrival.asked).await?;
-    if !who.features.has(Feature::Failover) {
+        arrival.asked.strict || app.shared.strict || caller.features.has(Feature::StrictParameters);
+    let mut decision = decide(app, caller, &inbound, &arrival.asked).await?;
+    if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }
     if let Some(known) = words.as_ref().and_then(|words| words.known(app, caller, &inbound)) {
@@ -191,7 +182,7 @@ async fn generate(
     }
     Ok(match words {
         None => answered,
-        Some(words) => words.keep(app, caller, &who, &arrival.id, arrival.dialect, answered).await,
+        Some(words) => words.keep(app, caller, &arrival.id, arrival.dialect, answered).await,
     })
 }
 
@@ -214,7 +205,6 @@ fn thread(
 async fn decide(
     app: &App,
     caller: &Caller,
-    who: &Who<'_>,
     inbound: &Inbound,
     asked: &Asked,
 ) -> Result<Decision, Error> {
@@ -222,7 +212,7 @@ async fn decide(
     let Some(dial) = Dial::of(&inbound.head.model) else {
         return named(app, caller, &inbound.head.model, Mode::Chat);
     };
-    who.features.must_have(Feature::AutoRouting)?;
+    caller.features.must_have(Feature::AutoRouting)?;
     let found_out = feedback::corrections(app, &caller.account).await;
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;

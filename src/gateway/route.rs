@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::words::Who;
 use super::{App, Asked, decide};
 use crate::admit::Caller;
 use crate::base::Error;
@@ -44,9 +43,8 @@ pub async fn explain<'a>(
     body: Bytes,
     asked: &Asked,
 ) -> Result<Route<'a>, Error> {
-    let who = Who::of(app, caller, asked).await?;
     let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
-    let decision = decide(app, caller, &who, &inbound, asked).await?;
+    let decision = decide(app, caller, &inbound, asked).await?;
     let plan: Vec<Planned> = decision
         .steps
         .iter()

@@ -1,5 +1,7 @@
 //! The user that a request is about: the caller, or one for whom the caller may act.
 
+use std::sync::Arc;
+
 use super::App;
 use crate::admit::{Caller, user_name};
 use crate::base::{Error, Kind};
@@ -34,4 +36,22 @@ pub async fn named<'a>(
         found.map_err(Error::internal)?.ok_or_else(nobody)?;
     }
     Ok(user)
+}
+
+/// The caller in the name of the user whom a request names, if it names one.
+///
+/// # Errors
+/// As [`named`].
+pub async fn acting(
+    app: &App,
+    caller: Arc<Caller>,
+    user: Option<&str>,
+) -> Result<Arc<Caller>, Error> {
+    let Some(user) = user else { return Ok(caller) };
+    let user = named(app, &caller, Some(user)).await?;
+    if user == caller.person.id {
+        return Ok(Arc::clone(&caller));
+    }
+    let features = app.shared.identities.features_of(&caller, user).await?;
+    Ok(Arc::new(caller.in_name_of(user, features)))
 }

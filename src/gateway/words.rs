@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::cache::{CacheWish, Kept, LONGEST_BYTES, hinge};
 use super::chats::Continued;
 use super::memory;
-use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats, users};
+use super::{Answered, App, Arrival, Body, Ending, Pieces, Shared, chats, users};
 use crate::admit::features::Settings;
-use crate::admit::{Caller, Feature, Features, user_name};
+use crate::admit::{Caller, Feature};
 use crate::base::Error;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
@@ -33,35 +33,6 @@ const MOST_MEMORIES: usize = 8;
 const NEAR: f32 = 0.35;
 /// More of a request or an answer is not logged.
 const LOGGED_BYTES: usize = 256 << 10;
-
-/// In whose name a request is made, and how the switches stand for them.
-#[derive(Debug, Clone)]
-pub(super) struct Who<'a> {
-    pub user: Cow<'a, str>,
-    pub features: Features,
-    /// The request's headers named them.
-    named: bool,
-}
-
-impl<'a> Who<'a> {
-    /// # Errors
-    /// Forbidden, for a caller who may not act for the user of the header.
-    pub async fn of(app: &App, caller: &'a Caller, asked: &Asked) -> Result<Self, Error> {
-        let Some(user) = asked.user.as_deref() else {
-            let user = Cow::Borrowed(caller.person.id.as_str());
-            return Ok(Self { user, features: caller.features, named: false });
-        };
-        let user = users::named(app, caller, Some(user)).await?;
-        let features = app.shared.identities.features_of(caller, user).await?;
-        Ok(Self { user: Cow::Owned(user.to_owned()), features, named: true })
-    }
-
-    /// For a run that outlives what it was asked with.
-    pub fn owned(self) -> Who<'static> {
-        let Self { user, features, named } = self;
-        Who { user: Cow::Owned(user.into_owned()), features, named }
-    }
-}
 
 /// A question among others of the same context.
 #[derive(Debug, Clone)]
@@ -81,8 +52,8 @@ pub(super) struct Words {
     wish: CacheWish,
     /// The memories that were added.
     pub recalled: Vec<String>,
-    /// What the user said that may be worth remembering.
-    said: Option<String>,
+    /// A user, and what they said that may be worth remembering.
+    said: Option<(String, String)>,
     log: bool,
     continued: Option<Continued>,
     /// The request as it goes, for the log.
@@ -96,11 +67,10 @@ pub(super) struct Words {
 pub(super) async fn prepare(
     app: &App,
     caller: &Caller,
-    who: &mut Who<'_>,
     arrival: &mut Arrival,
 ) -> Result<Option<Words>, Error> {
-    let continued = chats::go_on(app, caller, &who.user, arrival).await?;
-    if !who.features.touch_words() {
+    let continued = chats::go_on(app, caller, arrival).await?;
+    if !caller.features.touch_words() {
         return Ok(continued.map(|continued| Words {
             continued: Some(continued),
             request: arrival.body.clone(),
@@ -108,25 +78,29 @@ pub(super) async fn prepare(
         }));
     }
     let mut words = Words {
-        settings: who.features.settings,
+        settings: caller.features.settings,
         wish: arrival.asked.cache,
-        log: who.features.has(Feature::ContentLogging),
+        log: caller.features.has(Feature::ContentLogging),
         continued,
         ..Words::default()
     };
-    if who.features.has(Feature::PiiRedaction) {
+    let rememberer = rememberer(app, caller, arrival).await?;
+    if caller.features.has(Feature::PiiRedaction) {
         let mut body: Value = read(&arrival.body)?;
         if redact_body(&mut body) > 0 {
             arrival.body = Bytes::from(body.to_string());
         }
     }
-    if who.features.has(Feature::Memory) {
-        recall(app, caller, who, arrival, &mut words).await?;
+    if let Some(user) = rememberer {
+        recall(app, caller, user, arrival, &mut words).await?;
     }
     let model = arrival.target.as_ref().map_or("", |target| &target.model);
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
     let place = |body: &[u8]| {
-        let asked = format!("{:?} {:?}", arrival.asked.dial, arrival.asked.max_cost);
+        // All that makes an answer another one, beside the words.
+        let strict = arrival.asked.strict || caller.features.has(Feature::StrictParameters);
+        let asked = (arrival.asked.dial, arrival.asked.max_cost, strict, &arrival.forward);
+        let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
         fingerprint(&[
             caller.account.as_str().as_bytes(),
@@ -139,11 +113,11 @@ pub(super) async fn prepare(
     };
     // What goes on with a conversation changes it, and is asked anew.
     if words.continued.is_none() {
-        if who.features.has(Feature::ResponseCache) {
+        if caller.features.has(Feature::ResponseCache) {
             let body: Value = read(&arrival.body)?;
             words.exact = Some(place(body.to_string().as_bytes()));
         }
-        if who.features.has(Feature::SemanticCache) {
+        if caller.features.has(Feature::SemanticCache) {
             let request = codec(arrival.dialect).decode_request(&arrival.body)?;
             words.alike = unasked(&request).and_then(|(rest, question)| {
                 let target = Target {
@@ -182,30 +156,42 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
     (!question.trim().is_empty()).then_some((rest, question))
 }
 
+/// Whose memories go with a request, if any do: those of the user whom it is made for, or whom its
+/// body names. Read before anything of the body is redacted, the name above all.
+async fn rememberer(
+    app: &App,
+    caller: &Caller,
+    arrival: &Arrival,
+) -> Result<Option<String>, Error> {
+    if !caller.features.has(Feature::Memory) {
+        return Ok(None);
+    }
+    let request = codec(arrival.dialect).decode_request(&arrival.body)?;
+    // One for whom the caller may not act is the provider's business alone.
+    let Ok(user) = users::named(app, caller, request.user.as_deref()).await else {
+        return Ok(Some(caller.person.id.clone()));
+    };
+    let features = app.shared.identities.features_of(caller, user).await?;
+    Ok(features.has(Feature::Memory).then(|| user.to_owned()))
+}
+
 /// Adds what is remembered of the user and has to do with the question.
 async fn recall(
     app: &App,
     caller: &Caller,
-    who: &mut Who<'_>,
+    user: String,
     arrival: &mut Arrival,
     words: &mut Words,
 ) -> Result<(), Error> {
     let codec = codec(arrival.dialect);
     let request = codec.decode_request(&arrival.body)?;
-    // A user whom the body names, where the headers name none.
-    if let Some(user) = request.user.as_deref().filter(|_| !who.named)
-        && user_name(user).is_ok()
-        && caller.person.may_act_for(user).is_ok()
-    {
-        who.user = Cow::Owned(user.to_owned());
-    }
     let question = question(&request).into_owned();
     if question.trim().is_empty() {
         return Ok(());
     }
     let asked =
         memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
-    let found = memory::find(app, caller, &who.user, &asked).await?;
+    let found = memory::find(app, caller, &user, &asked).await?;
     let mut left = words.settings.memory_tokens;
     let mut told = String::new();
     for (memory, _) in found.iter().filter(|(_, hit)| hit.has_words || hit.similarity >= NEAR) {
@@ -226,7 +212,7 @@ async fn recall(
         }
         arrival.body = Bytes::from(body.to_string());
     }
-    words.said = Some(question);
+    words.said = Some((user, question));
     Ok(())
 }
 
@@ -276,7 +262,6 @@ impl Words {
         self,
         app: &App,
         caller: &Caller,
-        who: &Who<'_>,
         id: &RequestId,
         dialect: Dialect,
         mut answered: Answered,
@@ -287,8 +272,8 @@ impl Words {
         if !self.recalled.is_empty() {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
-        if let Some(said) = &self.said
-            && let Err(why) = memory::learn(app, caller, &who.user, said).await
+        if let Some((user, said)) = &self.said
+            && let Err(why) = memory::learn(app, caller, user, said).await
         {
             // The answer is there all the same.
             tracing::warn!(%why, "what was said could not be remembered");
@@ -300,7 +285,7 @@ impl Words {
         let aside = Aside {
             shared: app.shared.clone(),
             account: caller.account.clone(),
-            user: who.user.clone().into_owned(),
+            user: caller.person.id.clone(),
             id: id.clone(),
             dialect,
             answered: Given {

@@ -24,7 +24,7 @@ pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body.clone(), &body).await

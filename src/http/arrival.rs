@@ -1,6 +1,7 @@
 //! From an HTTP request to what the gateway takes: the credential, and a body that is bounded in
 //! size and time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -9,10 +10,12 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 
+use super::Worker;
+use crate::admit::Caller;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::gateway::Asked;
 use crate::gateway::cache::CacheWish;
+use crate::gateway::{Asked, users};
 use crate::router::Dial;
 
 /// A body that trickles in is given up after this.
@@ -52,6 +55,21 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
     })
 }
 
+/// Who asks, in whose name: the credential's, or the user's whom `x-optimux-user` names.
+///
+/// # Errors
+/// For a credential that is not good, or a user for whom its holder may not act.
+pub async fn caller(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
+    let caller = app.shared.identities.identify(credential(request)).await?;
+    users::acting(app, caller, user(request)).await
+}
+
+/// The user whom a request names.
+#[must_use]
+pub fn user(request: &HttpRequest) -> Option<&str> {
+    request.headers().get("x-optimux-user").and_then(|value| value.to_str().ok())
+}
+
 /// What the headers ask for, beside the body.
 ///
 /// # Errors
@@ -84,7 +102,6 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .and_then(|value| value.to_str().ok())
             .filter(|name| !name.is_empty())
             .map(|name| name.chars().take(SESSION_CHARACTERS).collect()),
-        user: header("x-optimux-user").and_then(|value| value.to_str().ok()).map(str::to_owned),
         cache: header("cache-control")
             .and_then(|value| value.to_str().ok())
             .map_or_else(CacheWish::default, cache_wish),

@@ -60,7 +60,7 @@ async fn count_tokens(
 ) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         // The contents themselves, or a whole request around them.
         let inner = serde_json::from_slice::<Value>(&body)

@@ -45,7 +45,7 @@ pub async fn generate(
     let id = RequestId::fresh();
     let (dialect, as_array) = (door.dialect, door.as_array);
     let answering = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
@@ -89,7 +89,7 @@ pub async fn whole(
 ) -> HttpResponse {
     let id = RequestId::fresh();
     let acting = async {
-        let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+        let caller = arrival::caller(app, request).await?;
         let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(app, &caller, arrival::idempotency(request), &said);

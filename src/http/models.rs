@@ -108,7 +108,7 @@ fn page(request: &HttpRequest, models: &[ListedModel<'_>]) -> Value {
 
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
     let dialect = dialect_of(&request);
-    let caller = match app.shared.identities.identify(arrival::credential(&request)).await {
+    let caller = match arrival::caller(&app, &request).await {
         Ok(caller) => caller,
         Err(error) => return respond::refused(&RequestId::fresh(), dialect, &error, 0),
     };
@@ -131,7 +131,7 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let dialect = dialect_of(&request);
-    let found = match app.shared.identities.identify(arrival::credential(&request)).await {
+    let found = match arrival::caller(&app, &request).await {
         Ok(caller) => {
             let real = app.shared.catalogue.model(&id).map(|model| model.id.clone());
             let wanted = real.as_deref().unwrap_or(&id);

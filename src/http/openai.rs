@@ -55,7 +55,7 @@ pub async fn picture(app: Worker, name: Path<String>) -> HttpResponse {
 pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         let dialect = Dialect::OpenAiResponses;
         let head = model_only(&body)?;
@@ -75,7 +75,7 @@ pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -
 pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let explaining = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         gateway::explain(&app, &caller, body, &arrival::asked(&request)?).await
     };
@@ -92,7 +92,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 pub async fn feedback(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let noting = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, FEEDBACK_BYTES).await?;
         let said = serde_json::from_slice(&body).map_err(|why| {
             Error::new(Kind::Malformed, format!("The body cannot be read: {why}."))

@@ -35,7 +35,7 @@ pub async fn realtime(
 ) -> HttpResponse {
     let id = RequestId::fresh();
     let opening = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         if !request.headers().contains_key("sec-websocket-key") {
             let text = "This is a WebSocket endpoint: the request must ask for an upgrade.";
             return Err(Error::new(Kind::Malformed, text).into());

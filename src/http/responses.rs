@@ -22,7 +22,7 @@ const SURFACE: Dialect = Dialect::OpenAiResponses;
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let answering = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
@@ -77,7 +77,7 @@ async fn about(
 ) -> HttpResponse {
     let id = RequestId::fresh();
     let outcome = async {
-        let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+        let caller = arrival::caller(app, request).await?;
         act(caller).await
     };
     match outcome.await {
@@ -114,7 +114,7 @@ pub async fn retrieve(app: Worker, request: HttpRequest, id: Path<String>) -> Ht
     }
     let name = RequestId::fresh();
     let watching = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::caller(&app, &request).await?;
         let after = query(&request, "starting_after").and_then(|after| after.parse().ok());
         responses::watch(&app, &caller, &id, after).await
     };

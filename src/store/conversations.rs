@@ -10,7 +10,7 @@ use crate::base::ids::AccountId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     pub account: AccountId,
-    /// Whose it is; empty for one from before there were users, which is the account's.
+    /// Whose it is.
     pub user: String,
     pub id: String,
     pub created: Timestamp,
@@ -34,8 +34,8 @@ pub struct ConversationItem {
 
 const COLUMNS: &str = "account_id, user_id, id, created_ms, updated_ms, title, model, metadata";
 
-/// Whose conversations a user may see: their own, and those that are nobody's in particular.
-const OWN: &str = "account_id = $1 AND (user_id = $2 OR user_id = '')";
+/// Whose conversations a user sees: their own.
+const OWN: &str = "account_id = $1 AND user_id = $2";
 
 fn conversation(row: &AnyRow) -> Result<Conversation, sqlx::Error> {
     Ok(Conversation {

@@ -82,6 +82,9 @@ impl Store {
                  (SELECT id FROM signins WHERE member_id = $1)",
                 "DELETE FROM signins WHERE member_id = $1",
                 "DELETE FROM api_keys WHERE member_id = $1",
+                // What was done stays on record, and to whom does not.
+                "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \
+                 WHERE detail LIKE '%' || $1 || '%'",
             ] {
                 run(&mut transaction, text.to_owned(), &[&id]).await?;
             }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "ledger", include_str!("../../migrations/0004_ledger.sql")),
     (5, "feedback", include_str!("../../migrations/0005_feedback.sql")),
     (6, "platform", include_str!("../../migrations/0006_platform.sql")),
+    (7, "owners", include_str!("../../migrations/0007_owners.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

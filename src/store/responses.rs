@@ -203,7 +203,7 @@ impl Store {
                 "SELECT account_id, user_id, id, previous_id, status, background, created_ms, \
                  lease_ms, expires_ms, input, body FROM responses \
                  WHERE account_id = $1 AND id = $2 AND expires_ms > $3 \
-                 AND ($4 = '' OR user_id = '' OR user_id = $4)",
+                 AND ($4 = '' OR user_id = $4)",
             )
             .bind(account.as_str())
             .bind(id)
@@ -233,7 +233,7 @@ impl Store {
                 "WITH RECURSIVE chain (id, previous_id, status, input, body, depth) AS ( \
                    SELECT id, previous_id, status, input, body, CAST(0 AS BIGINT) FROM responses \
                    WHERE account_id = $1 AND id = $2 AND expires_ms > $3 \
-                   AND ($5 = '' OR user_id = '' OR user_id = $5) \
+                   AND ($5 = '' OR user_id = $5) \
                    UNION ALL \
                    SELECT r.id, r.previous_id, r.status, r.input, r.body, chain.depth + 1 \
                    FROM chain JOIN responses r ON r.account_id = $1 AND r.id = chain.previous_id \
@@ -275,7 +275,7 @@ impl Store {
                 "SELECT r.body FROM response_items i JOIN responses r \
                  ON r.account_id = i.account_id AND r.id = i.response_id \
                  WHERE i.account_id = $1 AND i.id = $2 \
-                 AND ($3 = '' OR r.user_id = '' OR r.user_id = $3)",
+                 AND ($3 = '' OR r.user_id = $3)",
             )
             .bind(account.as_str())
             .bind(item)

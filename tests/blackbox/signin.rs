@@ -219,3 +219,18 @@ fn the_first_administrator_is_made_by_command_or_configuration() {
     assert_eq!(gateway.get("/v1/admin/accounts", token).status, 200);
     assert_eq!(gateway.get("/v1/admin/accounts", KEY).status, 200, "and the configured key stays");
 }
+
+#[test]
+fn many_may_sign_in_from_one_place() {
+    let gateway = Gateway::start("[signin]\nregister = \"free\"");
+    let (account, _) = gateway.account("acme", "free", &json!({}));
+    member(&gateway, &account, "ann@example.com", "owner");
+    for number in 0..45 {
+        let said = json!({"email": "ann@example.com", "password": PASSWORD});
+        assert_eq!(post(&gateway, "/api/auth/login", &said).status, 200, "{number}");
+    }
+    for number in 0..10 {
+        let said = json!({"email": format!("{number}@example.com"), "password": PASSWORD});
+        assert_eq!(post(&gateway, "/api/auth/register", &said).status, 200, "{number}");
+    }
+}

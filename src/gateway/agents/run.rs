@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -12,8 +13,7 @@ use crate::admit::{Caller, Scope};
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::gateway::memory::{self, NewMemory};
-use crate::gateway::words::Who;
-use crate::gateway::{Answered, App, Arrival, Body, Refused, connect, generate};
+use crate::gateway::{Answered, App, Arrival, Body, Refused, connect, generate, users};
 use crate::platform::agents::{
     Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
 };
@@ -55,7 +55,6 @@ enum Here {
 pub(in crate::gateway) async fn answer(
     app: &App,
     caller: &Caller,
-    who: &Who<'_>,
     named: &Named,
     mut arrival: Arrival,
 ) -> Result<Answered, Refused> {
@@ -76,12 +75,12 @@ pub(in crate::gateway) async fn answer(
             request.forget_spelling();
             arrival.body = written(dialect, &request)?;
         }
-        let mut answered = generate(app, caller, who.clone(), arrival).await?;
+        let mut answered = generate(app, caller, arrival).await?;
         answered.notes.push(agent);
         return Ok(answered);
     }
     let id = arrival.id.clone();
-    let finished = run(app, caller, who, named, arrival, &mut |_| {}).await?;
+    let finished = run(app, caller, named, arrival, &mut |_| {}).await?;
     let mut answered = finished.answered;
     answered.notes.push(agent);
     answered.notes.push(("x-optimux-turns", Cow::Owned(finished.spent.turns.to_string())));
@@ -153,7 +152,6 @@ fn written(dialect: Dialect, request: &Request) -> Result<Bytes, Error> {
 async fn tools(
     app: &App,
     caller: &Caller,
-    who: &Who<'_>,
     agent: &Agent,
 ) -> Result<(Vec<Tool>, BTreeMap<String, Here>), Error> {
     let (mut tools, mut here) = (Vec::new(), BTreeMap::new());
@@ -161,11 +159,15 @@ async fn tools(
         match one {
             AgentTool::Function { .. } => {}
             AgentTool::Connect { app: id, tools: only } => {
-                for tool in connect::tools_of(app, caller, &who.user, id).await? {
+                for tool in connect::tools_of(app, caller, id).await? {
                     if only.as_ref().is_some_and(|only| !only.contains(&tool.name)) {
                         continue;
                     }
                     let name = connect::function_name(id, &tool.name);
+                    // Two names that are cut to one would be no tool at all.
+                    if here.contains_key(&name) {
+                        continue;
+                    }
                     tools.push(function(&name, &tool.description, Some(tool.input_schema)));
                     here.insert(name, Here::App { app: id.clone(), tool: tool.name });
                 }
@@ -189,13 +191,7 @@ async fn tools(
 }
 
 /// Does what a model asks for; what it is told of it, and whether it went wrong.
-async fn act(
-    app: &App,
-    caller: &Caller,
-    who: &Who<'_>,
-    here: &Here,
-    call: &Call,
-) -> (String, bool) {
+async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, bool) {
     let arguments = match arguments(call) {
         Ok(arguments) => arguments,
         Err(why) => return (why, true),
@@ -204,7 +200,7 @@ async fn act(
     let done: Result<(String, bool), Error> = match here {
         Here::App { app: id, tool } => {
             let both = (id.as_str(), tool.as_str());
-            let called = connect::call(app, caller, &who.user, both, arguments, None).await;
+            let called = connect::call(app, caller, both, arguments, None).await;
             called.map(|(_, ran)| (ran.text(), ran.is_error))
         }
         Here::SearchMemory => {
@@ -213,7 +209,7 @@ async fn act(
                 limit: Some(10),
                 ..memory::Asked::default()
             };
-            memory::find(app, caller, &who.user, &asked).await.map(|found| {
+            memory::find(app, caller, &caller.person.id, &asked).await.map(|found| {
                 let lines: Vec<&str> = found.iter().map(|(one, _)| one.text.as_str()).collect();
                 let none = "Nothing is remembered.".to_owned();
                 (if lines.is_empty() { none } else { lines.join("\n") }, false)
@@ -221,7 +217,7 @@ async fn act(
         }
         Here::StoreMemory => {
             let new = NewMemory { text: text("text").to_owned(), ..NewMemory::default() };
-            let kept = memory::store(app, caller, &who.user, vec![new]).await;
+            let kept = memory::store(app, caller, &caller.person.id, vec![new]).await;
             kept.map(|_| ("It is remembered.".to_owned(), false))
         }
     };
@@ -237,7 +233,6 @@ async fn act(
 async fn run(
     app: &App,
     caller: &Caller,
-    who: &Who<'_>,
     named: &Named,
     mut arrival: Arrival,
     tell: &mut dyn FnMut(Happening<'_>),
@@ -249,7 +244,7 @@ async fn run(
         request.model.clone_from(&agent.model);
     }
     agent.complete(&mut request);
-    let (tools, here) = tools(app, caller, who, agent).await?;
+    let (tools, here) = tools(app, caller, agent).await?;
     let own_tools = request.tools.clone();
     request.tools.extend(tools);
     request.forget_spelling();
@@ -267,7 +262,7 @@ async fn run(
             forward: arrival.forward.clone(),
             asked: arrival.asked.clone(),
         };
-        let mut answered = generate(app, caller, who.clone(), turn).await?;
+        let mut answered = generate(app, caller, turn).await?;
         let body = match std::mem::replace(&mut answered.body, Body::Whole(Bytes::new())) {
             Body::Whole(body) => body,
             Body::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
@@ -290,7 +285,7 @@ async fn run(
                 for call in &calls {
                     let Some(behind) = here.get(&call.name) else { continue };
                     tell(Happening::Started(call));
-                    let (text, wrong) = act(app, caller, who, behind, call).await;
+                    let (text, wrong) = act(app, caller, behind, call).await;
                     tell(Happening::Ended(call, wrong));
                     request.turns.push(handed_in(call, &text, wrong));
                 }
@@ -318,7 +313,7 @@ pub struct NewRun {
 pub struct Begun {
     pub id: String,
     pub named: Named,
-    who: Who<'static>,
+    caller: Arc<Caller>,
     arrival: Arrival,
     metadata: Map<String, Value>,
 }
@@ -329,7 +324,7 @@ pub struct Begun {
 /// [`Kind::NotFound`] for the agent; [`Kind::Malformed`] without a question.
 pub async fn begin(
     app: &App,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     id: &str,
     new: NewRun,
     request: RequestId,
@@ -348,11 +343,10 @@ pub async fn begin(
         }
     };
     let body = json!({"model": named.agent.model, "messages": messages}).to_string();
-    let mut arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
-    arrival.asked.user = new.user_id;
-    let who = Who::of(app, caller, &arrival.asked).await?.owned();
+    let arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
+    let caller = users::acting(app, Arc::clone(caller), new.user_id.as_deref()).await?;
     let id = RunId::fresh().as_str().to_owned();
-    Ok(Begun { id, named, who, arrival, metadata: new.metadata })
+    Ok(Begun { id, named, caller, arrival, metadata: new.metadata })
 }
 
 fn status(end: End) -> &'static str {
@@ -380,16 +374,15 @@ fn messages(turns: Vec<Turn>) -> Result<Vec<Value>, Error> {
 /// As the turn that failed.
 pub async fn execute(
     app: &App,
-    caller: &Caller,
     begun: Begun,
     tell: &mut dyn FnMut(&'static str, Value),
 ) -> Result<Value, Refused> {
-    let Begun { id, named, who, arrival, metadata } = begun;
+    let Begun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
-    connect::note(app, caller, &who.user, "agent.run.started", about.clone()).await;
+    connect::note(app, &caller, "agent.run.started", about.clone()).await;
     tell("run.started", json!({"id": id, "agent_id": named.id, "version": named.version}));
     let first = arrival.id.clone();
-    let outcome = run(app, caller, &who, &named, arrival, &mut |happening| match happening {
+    let outcome = run(app, &caller, &named, arrival, &mut |happening| match happening {
         Happening::Turn(spent) => tell("turn.completed", json!({"turn": spent.turns})),
         Happening::Started(call) => {
             tell("tool.started", json!({"name": call.name, "arguments": call.arguments}));
@@ -404,7 +397,7 @@ pub async fn execute(
         Err(refused) => {
             let mut told = about;
             told["error"] = Value::from(refused.error.public.as_ref());
-            connect::note(app, caller, &who.user, "agent.run.failed", told).await;
+            connect::note(app, &caller, "agent.run.failed", told).await;
             return Err(refused);
         }
     };
@@ -444,6 +437,6 @@ pub async fn execute(
     let mut ended = about;
     ended["status"] = Value::from(status);
     ended["turns"] = Value::from(finished.spent.turns);
-    connect::note(app, caller, &who.user, "agent.run.completed", ended).await;
+    connect::note(app, &caller, "agent.run.completed", ended).await;
     Ok(told)
 }

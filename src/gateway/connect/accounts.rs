@@ -12,7 +12,7 @@ use crate::admit::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, ConnectionId};
 use crate::base::seal::Vault;
-use crate::base::secret::new_token;
+use crate::base::secret::{fingerprint, new_token};
 use crate::base::{Error, Kind};
 use crate::connect::{self, Auth, Credential, Grant, Granted};
 use crate::gateway::{App, users};
@@ -90,8 +90,9 @@ fn shown(one: &Connection) -> Value {
     })
 }
 
-/// The connections that a caller may use in the name of `user`: theirs, and the account's own.
-async fn usable(app: &App, caller: &Caller, user: &str) -> Result<Vec<Connection>, Error> {
+/// The connections that a caller may use: theirs, and the account's own.
+async fn usable(app: &App, caller: &Caller) -> Result<Vec<Connection>, Error> {
+    let user = caller.person.id.as_str();
     let all = app.shared.store.connections(caller.account.clone()).await;
     let mut all = all.map_err(Error::internal)?;
     all.retain(|one| one.user == user || one.user == caller.account.as_str());
@@ -239,11 +240,10 @@ pub async fn disconnect(app: &App, caller: &Caller, id: &str) -> Result<Value, E
     Ok(json!({"id": id, "object": "connect.account", "deleted": true}))
 }
 
-/// With what an app is asked for `user`: nothing, if it wants nothing.
+/// With what an app is asked for a caller: nothing, if it wants nothing.
 pub(super) async fn credential(
     app: &App,
     caller: &Caller,
-    user: &str,
     asked: &Arc<connect::App>,
     connection: Option<&str>,
     tool: Option<&str>,
@@ -253,9 +253,10 @@ pub(super) async fn credential(
         if let Some(id) = connection {
             return Err(not_found("connected account", id));
         }
-        return Ok(Credential { owner: format!("{account}/{user}"), token: None });
+        let owner = format!("{account}/{}", caller.person.id);
+        return Ok(Credential { owner, token: None });
     }
-    let all = usable(app, caller, user).await?;
+    let all = usable(app, caller).await?;
     let mut fitting = all.into_iter().filter(|one| one.app == asked.id);
     let mut one = match connection {
         Some(id) => {
@@ -286,5 +287,7 @@ pub(super) async fn credential(
         one.credentials = vault(app)?.seal(&text, &why).map_err(Error::internal)?;
         app.shared.store.keep_connection(one.clone()).await.map_err(Error::internal)?;
     }
-    Ok(Credential { owner: one.id, token: Some(SecretString::from(kept.token)) })
+    // A session knows the token that it began with: another one is another session.
+    let owner = format!("{}/{}", one.id, fingerprint(&[kept.token.as_bytes()]));
+    Ok(Credential { owner, token: Some(SecretString::from(kept.token)) })
 }

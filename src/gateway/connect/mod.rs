@@ -99,19 +99,14 @@ pub fn apps(app: &App, caller: &Caller) -> Result<Value, Error> {
     Ok(json!({"object": "list", "data": data}))
 }
 
-/// The tools of an app, in the name of `user`.
+/// The tools of an app.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn tools_of(
-    app: &App,
-    caller: &Caller,
-    user: &str,
-    id: &str,
-) -> Result<Vec<Tool>, Error> {
+pub(super) async fn tools_of(app: &App, caller: &Caller, id: &str) -> Result<Vec<Tool>, Error> {
     admitted(caller)?;
     let asked = known(app, caller, id)?;
-    let credential = credential(app, caller, user, asked, None, None).await?;
+    let credential = credential(app, caller, asked, None, None).await?;
     app.shared.apps.tools(asked, &credential).await.map_err(of_app)
 }
 
@@ -121,12 +116,11 @@ pub(super) async fn tools_of(
 /// As [`run`], where one app is asked for.
 pub async fn tools(app: &App, caller: &Caller, only: Option<&str>) -> Result<Value, Error> {
     admitted(caller)?;
-    let user = caller.person.id.as_str();
     let wanted: Vec<&Arc<connect::App>> = match only {
         Some(id) => vec![known(app, caller, id)?],
         None => all(app, caller).collect(),
     };
-    let listing = wanted.iter().map(|one| tools_of(app, caller, user, &one.id));
+    let listing = wanted.iter().map(|one| tools_of(app, caller, &one.id));
     let listed = futures_util::future::join_all(listing).await;
     let (mut data, mut errors) = (Vec::new(), Vec::new());
     for (one, listed) in wanted.iter().zip(listed) {
@@ -150,7 +144,7 @@ pub async fn tools(app: &App, caller: &Caller, only: Option<&str>) -> Result<Val
     Ok(json!({"object": "list", "data": data, "errors": errors}))
 }
 
-/// Runs a tool for a user, and tells those who watch.
+/// Runs a tool, and tells those who watch.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
@@ -158,18 +152,17 @@ pub async fn tools(app: &App, caller: &Caller, only: Option<&str>) -> Result<Val
 pub(super) async fn call(
     app: &App,
     caller: &Caller,
-    user: &str,
     (id, tool): (&str, &str),
     arguments: Map<String, Value>,
     connection: Option<&str>,
 ) -> Result<(String, Ran), Error> {
     admitted(caller)?;
     let asked = known(app, caller, id)?;
-    let credential = credential(app, caller, user, asked, connection, Some(tool)).await?;
+    let credential = credential(app, caller, asked, connection, Some(tool)).await?;
     let began = app.shared.clock.now();
     let action = EventId::fresh().as_str().replace("evt_", "act_");
     let about = json!({"id": action, "app": id, "tool": tool});
-    note(app, caller, user, "action.started", about.clone()).await;
+    note(app, caller, "action.started", about.clone()).await;
     let called = app.shared.apps.call(asked, tool, arguments, &credential).await;
     let took = app.shared.clock.now().0 - began.0;
     let mut told = about;
@@ -177,12 +170,12 @@ pub(super) async fn call(
     match called {
         Ok(ran) => {
             told["is_error"] = Value::from(ran.is_error);
-            note(app, caller, user, "action.completed", told).await;
+            note(app, caller, "action.completed", told).await;
             Ok((action, ran))
         }
         Err(why) => {
             told["error"] = Value::from(why.to_string());
-            note(app, caller, user, "action.failed", told).await;
+            note(app, caller, "action.failed", told).await;
             Err(of_app(why))
         }
     }
@@ -193,8 +186,8 @@ pub(super) async fn call(
 /// # Errors
 /// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
 /// account, and what became of the app.
-pub async fn run(app: &App, caller: &Caller, action: Action) -> Result<Value, Error> {
-    let user = users::named(app, caller, action.user_id.as_deref()).await?;
+pub async fn run(app: &App, caller: &Arc<Caller>, action: Action) -> Result<Value, Error> {
+    let caller = users::acting(app, Arc::clone(caller), action.user_id.as_deref()).await?;
     // `app.tool`, as the list of tools names them, says both.
     let both = match &action.app {
         Some(app) => Some((app.as_str(), action.tool.as_str())),
@@ -207,7 +200,7 @@ pub async fn run(app: &App, caller: &Caller, action: Action) -> Result<Value, Er
     })?;
     let began = app.shared.clock.now();
     let connection = action.account_id.as_deref();
-    let (id, ran) = call(app, caller, user, both, action.arguments, connection).await?;
+    let (id, ran) = call(app, &caller, both, action.arguments, connection).await?;
     Ok(json!({
         "id": id,
         "object": "connect.action",
@@ -220,11 +213,11 @@ pub async fn run(app: &App, caller: &Caller, action: Action) -> Result<Value, Er
 }
 
 /// Tells those who watch. They may miss it; nothing else depends on it.
-pub(super) async fn note(app: &App, caller: &Caller, user: &str, kind: &str, body: Value) {
+pub(super) async fn note(app: &App, caller: &Caller, kind: &str, body: Value) {
     let event = ConnectEvent {
         account: caller.account.clone(),
         id: EventId::fresh().as_str().to_owned(),
-        user: user.to_owned(),
+        user: caller.person.id.clone(),
         at: app.shared.clock.now(),
         kind: kind.to_owned(),
         body: body.to_string(),

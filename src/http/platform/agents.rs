@@ -110,18 +110,16 @@ pub async fn run(
         let new: NewRun = said(&request, payload, BODY_BYTES).await?;
         let stream = new.stream;
         let begun = agents::begin(&app, &caller, &agent, new, id.clone()).await?;
-        Ok((caller, begun, stream))
+        Ok((begun, stream))
     };
     let outcome: Result<_, Error> = beginning.await;
     let response = match outcome {
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
-        Ok((caller, begun, false)) => {
-            match agents::execute(&app, &caller, begun, &mut |_, _| {}).await {
-                Ok(told) => respond::told(&id, SURFACE, &told),
-                Err(refused) => respond::refused_at(&id, SURFACE, &refused),
-            }
-        }
-        Ok((caller, begun, true)) => {
+        Ok((begun, false)) => match agents::execute(&app, begun, &mut |_, _| {}).await {
+            Ok(told) => respond::told(&id, SURFACE, &told),
+            Err(refused) => respond::refused_at(&id, SURFACE, &refused),
+        },
+        Ok((begun, true)) => {
             // A run says little: what waits to be read is a few events.
             let (tell, told) = mpsc::unbounded_channel();
             let worker = app.clone();
@@ -132,7 +130,7 @@ pub async fn run(
                     // A caller who has left is told nothing.
                     let _gone = events.send(event(kind, data));
                 };
-                let executed = agents::execute(&worker, &caller, begun, &mut tell);
+                let executed = agents::execute(&worker, begun, &mut tell);
                 // Whoever leaves ends the run: nobody waits for what it would come to.
                 let outcome: Result<Value, Refused> = tokio::select! {
                     outcome = executed => outcome,

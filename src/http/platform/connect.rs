@@ -13,6 +13,7 @@ use super::{act, act_on, caller};
 use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
 use crate::gateway::connect::{self, Action, NewConnection};
+use crate::gateway::users;
 use crate::http::{Worker, arrival, respond};
 use crate::wire::vocab::Dialect;
 
@@ -113,7 +114,8 @@ pub async fn events(
             actix_ws::handle_with_protocols(&request, payload, &["optimux"])
                 .map_err(|why| Error::new(Kind::Malformed, format!("{why}.")))?;
         let credential = arrival::credential(&request).unwrap_or_default().to_owned();
-        actix_web::rt::spawn(watch(app.clone(), credential, after, session, messages));
+        let user = arrival::user(&request).map(str::to_owned);
+        actix_web::rt::spawn(watch(app.clone(), (credential, user), after, session, messages));
         Ok(response)
     };
     let outcome: Result<HttpResponse, Error> = opening.await;
@@ -125,7 +127,7 @@ pub async fn events(
 /// Tells a watcher what happens until it leaves.
 async fn watch(
     app: Worker,
-    credential: String,
+    (credential, user): (String, Option<String>),
     mut after: String,
     mut session: Session,
     mut messages: MessageStream,
@@ -136,6 +138,7 @@ async fn watch(
         // Whoever is signed out hears no more.
         let reading = async {
             let caller = app.shared.identities.identify(Some(&credential)).await?;
+            let caller = users::acting(&app, caller, user.as_deref()).await?;
             connect::events(&app, &caller, &after).await
         };
         let events: Result<_, Error> = reading.await;

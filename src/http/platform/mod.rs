@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::arrival::{self, said};
+use super::arrival::{caller, said};
 use super::{Worker, respond};
 use crate::admit::Caller;
 use crate::base::Error;
@@ -63,10 +63,6 @@ pub fn optima_routes(config: &mut ServiceConfig) {
         .route("/optima/v1/conversations/{id}", web::get().to(chats::get))
         .route("/optima/v1/conversations/{id}", web::put().to(chats::put_one))
         .route("/optima/v1/conversations/{id}", web::delete().to(chats::delete_one));
-}
-
-async fn caller(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
-    app.shared.identities.identify(arrival::credential(request)).await
 }
 
 /// Lets a caller in, and has something done.

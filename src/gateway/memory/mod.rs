@@ -1,6 +1,8 @@
 //! What is remembered of users: kept, found, told as a graph, forgotten. The index of a user is made
 //! of rows when it is first needed, and goes on from there.
 
+mod reading;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,19 +13,16 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{App, Body, Intent, charge, named, users};
+use super::{App, users};
 use crate::admit::{Caller, Scope};
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, MemoryId, RequestId};
+use crate::base::ids::{AccountId, MemoryId};
 use crate::base::{Error, Kind};
-use crate::catalogue::Mode;
-use crate::platform::embedding::{self, packed};
 use crate::platform::facts;
 use crate::platform::recall::{Entry, Hit, Index, Query};
-use crate::store::{Memory, RelationRow};
-use crate::wire::embeddings::Form;
-use crate::wire::vocab::Dialect;
-use crate::wire::{Inbound, codec};
+use crate::store::Memory;
+
+use reading::{stated, vectors};
 
 /// Memory that indexes may take.
 const INDEX_BYTES: u64 = 512 << 20;
@@ -32,8 +31,6 @@ const PAGE: i64 = 5_000;
 /// The longest memory, in bytes, and the most in one request.
 const LONGEST: usize = 32 << 10;
 const MOST_ENTRIES: usize = 1_000;
-/// Memories of one request that a model is asked about.
-const ASKED: usize = 16;
 const MOST_TAGS: usize = 32;
 const MOST_HITS: usize = 100;
 /// Relations that a graph is made of.
@@ -113,73 +110,6 @@ pub async fn whose<'a>(
 
 fn refused(field: &'static str, text: &'static str) -> Error {
     Error::new(Kind::Malformed, text).at(field)
-}
-
-/// What an embedding model answers, as far as it matters here.
-#[derive(Deserialize)]
-struct Vectors {
-    data: Vec<OneVector>,
-}
-
-/// What an extraction model answers.
-#[derive(Deserialize)]
-struct Read {
-    relations: Vec<ReadRelation>,
-}
-
-#[derive(Deserialize)]
-struct ReadRelation {
-    subject: String,
-    #[serde(default)]
-    subject_type: String,
-    #[serde(default)]
-    relation: String,
-    object: String,
-    #[serde(default)]
-    object_type: String,
-}
-
-impl ReadRelation {
-    fn row(self, memory: &str) -> RelationRow {
-        let short = |text: String| text.replace('\0', "").chars().take(200).collect();
-        RelationRow {
-            memory: memory.to_owned(),
-            subject: short(self.subject),
-            subject_kind: short(self.subject_type),
-            relation: short(self.relation),
-            object: short(self.object),
-            object_kind: short(self.object_type),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct OneVector {
-    embedding: Vec<f32>,
-}
-
-/// Vectors for texts, and who made them.
-async fn vectors(
-    app: &App,
-    caller: &Caller,
-    texts: &[&str],
-) -> Result<(String, Vec<Vec<i8>>), Error> {
-    let Some(model) = &app.shared.memory.embedding_model else {
-        let all = texts.iter().map(|text| packed(&embedding::embed(text))).collect();
-        return Ok((embedding::NAME.to_owned(), all));
-    };
-    let body = json!({"model": model, "input": texts, "encoding_format": "float"}).to_string();
-    let id = RequestId::fresh();
-    let answered = super::embed(app, caller, &id, body.into(), Form::Openai, None).await;
-    let answered = answered.map_err(|refused| refused.error)?;
-    let Body::Whole(body) = answered.body else {
-        return Err(Error::internal("vectors came as a stream"));
-    };
-    let all: Vectors = serde_json::from_slice(&body).map_err(Error::internal)?;
-    if all.data.len() != texts.len() {
-        return Err(Error::new(Kind::UpstreamDown, "The embedding model answered with too few."));
-    }
-    Ok((model.clone(), all.data.iter().map(|one| packed(&one.embedding)).collect()))
 }
 
 fn bytes_of(vector: &[i8]) -> String {
@@ -262,62 +192,6 @@ pub async fn store(
     let kept = app.shared.store.remember(caller.account.clone(), user.to_owned(), rows).await;
     kept.map_err(Error::internal)?;
     Ok(told)
-}
-
-/// What a memory states: as the configured model reads it, or by rules, where there is none, it
-/// cannot be asked, or there are too many to ask it about.
-async fn stated(app: &App, caller: &Caller, memory: &Memory, among: usize) -> Vec<RelationRow> {
-    if let Some(model) = app.shared.memory.extraction_model.as_deref().filter(|_| among <= ASKED) {
-        match read_by(app, caller, model, &memory.text).await {
-            Ok(read) => return read.into_iter().map(|one| one.row(&memory.id)).collect(),
-            Err(why) => tracing::warn!(%why, "a memory is read by rules"),
-        }
-    }
-    let rows = facts::relations(&memory.text).into_iter().map(|relation| RelationRow {
-        memory: memory.id.clone(),
-        subject: relation.subject.name,
-        subject_kind: relation.subject.kind.to_owned(),
-        relation: relation.relation,
-        object: relation.object.name,
-        object_kind: relation.object.kind.to_owned(),
-    });
-    rows.collect()
-}
-
-const READ: &str = "Read the text and answer with a JSON object only: {\"relations\": [{\"subject\", \
-\"subject_type\", \"relation\", \"object\", \"object_type\"}]}. Types are person, organization, place, \
-thing. The relation is a short verb phrase, or empty for a mere mention.";
-
-/// What a model finds in a text, charged to the caller as any request.
-async fn read_by(
-    app: &App,
-    caller: &Caller,
-    model: &str,
-    text: &str,
-) -> Result<Vec<ReadRelation>, Error> {
-    let body = json!({
-        "model": model,
-        "messages": [{"role": "system", "content": READ}, {"role": "user", "content": text}],
-        "response_format": {"type": "json_object"},
-        "max_completion_tokens": 1_000,
-    });
-    let dialect = Dialect::OpenAiChat;
-    let inbound = Inbound::arrive(dialect, body.to_string().into(), None)?;
-    let (decision, id) = (named(app, caller, model, Mode::Chat)?, RequestId::fresh());
-    let intent = Intent::of(&id, "memory");
-    let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await;
-    let hold = hold.map_err(|refused| refused.error)?;
-    let answered = charge::deliver(app, &decision, &inbound, &id, hold).await;
-    let Body::Whole(body) = answered.map_err(|refused| refused.error)?.body else {
-        return Err(Error::internal("a whole answer streams"));
-    };
-    let reply = codec(dialect).decode_reply(&body)?;
-    let said: String =
-        reply.choices.first().map(|one| one.turn.texts().collect()).unwrap_or_default();
-    // Some models wrap what they write in a fence.
-    let said = said.trim().trim_start_matches("```json").trim_matches('`');
-    let read: Read = serde_json::from_str(said).map_err(Error::internal)?;
-    Ok(read.relations)
 }
 
 /// The index of a user, up to date; `None` when nothing is remembered of them.

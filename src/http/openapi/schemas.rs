@@ -1,0 +1,169 @@
+//! What endpoints are told and answer, as JSON Schema.
+
+use serde_json::{Map, Value, json};
+
+/// An object with these members, the first so many of them required.
+fn object(required: &[&str], members: &[(&str, Value)]) -> Value {
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+/// The same, for a body in which nothing else may stand.
+fn closed(required: &[&str], members: &[(&str, Value)]) -> Value {
+    let mut schema = object(required, members);
+    schema["additionalProperties"] = Value::from(false);
+    schema
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn whole() -> Value {
+    json!({"type": "integer"})
+}
+
+fn texts() -> Value {
+    json!({"type": "array", "items": text()})
+}
+
+fn bound() -> Value {
+    json!({"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": ["unlimited"]}]})
+}
+
+/// Every schema by its name.
+pub fn schemas() -> Value {
+    let any = || json!({"type": "object"});
+    let named = |list: &[&str]| json!({"type": "string", "enum": list});
+    let scopes = named(&["chat", "embeddings", "images", "realtime", "usage", "platform", "keys"]);
+    let terms = [
+        ("scopes", json!({"type": "array", "items": scopes})),
+        ("models", texts()),
+        ("monthly_budget_usd", json!({"type": "number", "minimum": 0})),
+        ("monthly_credits", json!({"type": "integer", "minimum": 0, "maximum": u32::MAX})),
+        ("requests_per_minute", bound()),
+        ("requests_per_day", bound()),
+        ("tokens_per_minute", bound()),
+        ("images_per_minute", bound()),
+        ("expires_at", whole()),
+    ];
+    let with = |first: &[(&'static str, Value)]| [first, terms.as_slice()].concat();
+    let plan = [
+        (
+            "tiers",
+            json!({"type": "array", "items": named(&["free", "budget", "mid", "premium", "ultra"])}),
+        ),
+        ("requests_per_minute", bound()),
+        ("requests_per_day", bound()),
+        ("tokens_per_minute", bound()),
+        ("images_per_minute", bound()),
+        ("credits_per_month", bound()),
+        ("features", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
+    ];
+    let messages = json!({"type": "array", "items": object(&["role"], &[("role", text()), ("content", json!({}))])});
+    let memory = [
+        ("text", text()),
+        ("tags", texts()),
+        ("expires_at", json!({"type": "integer", "description": "Seconds since the epoch"})),
+        ("ttl_seconds", json!({"type": "integer", "minimum": 1})),
+        ("metadata", any()),
+    ];
+    let agent = [
+        ("name", json!({"type": "string", "minLength": 1, "maxLength": 200})),
+        ("description", text()),
+        ("instructions", text()),
+        ("model", json!({"type": "string", "minLength": 1})),
+        ("temperature", json!({"type": "number", "minimum": 0, "maximum": 2})),
+        ("max_output_tokens", json!({"type": "integer", "minimum": 1})),
+        (
+            "tools",
+            json!({"type": "array", "items": {"oneOf": [
+                object(&["type", "function"], &[("type", named(&["function"])), ("function", any())]),
+                object(&["type", "app"], &[("type", named(&["connect"])), ("app", text()), ("tools", texts())]),
+                object(&["type"], &[("type", named(&["memory"]))]),
+            ]}}),
+        ),
+        (
+            "limits",
+            closed(
+                &[],
+                &[
+                    ("max_turns", json!({"type": "integer", "minimum": 1, "maximum": 50})),
+                    ("max_tokens", json!({"type": "integer", "minimum": 1})),
+                    ("max_cost_usd", json!({"type": "number", "exclusiveMinimum": 0})),
+                ],
+            ),
+        ),
+        ("metadata", any()),
+    ];
+    json!({
+        "Error": object(&["error"], &[("error", json!({"oneOf": [text(), object(&["message"], &[
+            ("message", text()), ("type", text()), ("param", json!({})), ("code", json!({})),
+        ])]}))]),
+        "Object": any(),
+        "Nothing": closed(&[], &[]),
+        "List": object(&["object", "data"], &[("object", named(&["list"])), ("data", json!({"type": "array", "items": any()}))]),
+        "Deleted": object(&["deleted"], &[("deleted", json!({"type": ["boolean", "integer"]}))]),
+        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text())]),
+        "RefreshToken": object(&["refresh_token"], &[("refresh_token", text())]),
+        "OptionalRefreshToken": object(&[], &[("refresh_token", text())]),
+        "Session": object(&["access_token", "refresh_token", "expires_in"], &[
+            ("access_token", text()), ("token_type", text()), ("expires_in", whole()), ("refresh_token", text()), ("user", any()),
+        ]),
+        "KeyTerms": closed(&[], &terms),
+        "NewKey": closed(&[], &with(&[("name", json!({"type": "string", "minLength": 1, "maxLength": 200}))])),
+        "NewAccountKey": closed(&["account"], &with(&[("account", text()), ("name", text())])),
+        "Key": object(&["id", "key"], &[("id", text()), ("key", text()), ("name", text()), ("hint", text())]),
+        "Rotation": closed(&[], &[("overlap_seconds", json!({"type": "integer", "minimum": 0}))]),
+        "Conversation": object(&[], &[
+            ("id", text()), ("title", json!({"type": "string", "maxLength": 200})), ("model", text()), ("messages", messages.clone()), ("metadata", any()),
+        ]),
+        "SavedConversation": object(&["id", "title", "messages"], &[
+            ("id", text()), ("title", text()), ("model", text()), ("messages", json!({"type": "array", "items": any()})),
+            ("created_at", whole()), ("updated_at", whole()), ("metadata", any()),
+        ]),
+        "FeatureWish": closed(&[], &[("enabled", json!({"type": "boolean"})), ("settings", any())]),
+        "Feature": object(&["id", "enabled", "source"], &[("id", text()), ("enabled", json!({"type": "boolean"})), ("source", named(&["default", "plan", "account", "user"]))]),
+        "NewMemory": closed(&[], &[memory.as_slice(), &[
+            ("user_id", text()),
+            ("entries", json!({"type": "array", "items": closed(&["text"], &memory)})),
+        ]].concat()),
+        "MemoryQuery": closed(&["query"], &[
+            ("user_id", text()), ("query", text()), ("limit", json!({"type": "integer", "minimum": 1, "maximum": 100})),
+            ("tags", texts()), ("since", whole()), ("until", whole()),
+        ]),
+        "Graph": object(&["entities", "relations"], &[("entities", json!({"type": "array"})), ("relations", json!({"type": "array"}))]),
+        "Agent": closed(&["name"], &agent),
+        "SavedAgent": object(&["id", "version", "name"], &[agent.as_slice(), &[("id", text()), ("version", whole())]].concat()),
+        "NewRun": closed(&[], &[
+            ("input", json!({"oneOf": [text(), messages.clone()]})), ("messages", messages.clone()),
+            ("stream", json!({"type": "boolean"})), ("user_id", text()), ("metadata", any()),
+        ]),
+        "Run": object(&["id", "status", "output", "turns"], &[
+            ("id", text()), ("status", named(&["completed", "requires_action", "incomplete"])), ("output", text()), ("turns", whole()), ("usage", any()),
+        ]),
+        "NewConnection": closed(&["app"], &[
+            ("app", text()), ("name", text()), ("user_id", text()), ("credentials", closed(&["token"], &[("token", text())])), ("tools", texts()),
+        ]),
+        "Action": closed(&["tool"], &[
+            ("app", text()), ("tool", text()), ("arguments", any()), ("account_id", text()), ("user_id", text()),
+        ]),
+        "ChatRequest": object(&["model", "messages"], &[("model", text()), ("messages", messages)]),
+        "Feedback": closed(&[], &[
+            ("request_id", text()), ("model", text()), ("score", json!({"type": "number", "minimum": 0, "maximum": 1})), ("better", text()), ("worse", text()),
+        ]),
+        "Plan": closed(&[], &plan),
+        "NewAccount": closed(&["name"], &[("name", text()), ("plan", text()), ("limits", closed(&[], &plan))]),
+        "AccountChange": closed(&[], &[
+            ("name", text()), ("plan", text()), ("limits", closed(&[], &plan)), ("suspended", json!({"type": "boolean"})),
+        ]),
+        "NewMember": closed(&["email"], &[("email", text()), ("role", named(&["owner", "member", "billing", "admin"])), ("password", text())]),
+        "NewGrant": closed(&["credits"], &[("credits", json!({"type": "integer", "minimum": 1})), ("reason", text())]),
+        "NewRefund": closed(&["request"], &[("request", text()), ("reason", text())]),
+    })
+}

@@ -1,0 +1,227 @@
+//! Nobody gets at another's, and who is forgotten is gone.
+
+use serde_json::{Value, json};
+
+use crate::features::set;
+use crate::house::{Gateway, client, send};
+use crate::signin::{member, sign_in, with};
+
+#[test]
+fn a_member_sees_nothing_of_another() {
+    let gateway = Gateway::start("");
+    let (account, key) = gateway.account("acme", "enterprise", &json!({}));
+    let (_, foreign) = gateway.account("other", "enterprise", &json!({}));
+    let ids: Vec<String> = ["ann", "bob"]
+        .iter()
+        .map(|name| member(&gateway, &account, &format!("{name}@example.com"), "member"))
+        .collect();
+    let (ann, bob) =
+        (sign_in(&gateway, "ann@example.com").0, sign_in(&gateway, "bob@example.com").0);
+    let made = gateway.post(
+        "/v1/responses",
+        &ann,
+        json!({"model": "auto", "input": "My secret is swordfish."}).to_string(),
+    );
+    let made = (made.header("x-request-id").to_owned(), made.json());
+    let response = made.1["id"].as_str().unwrap();
+    let item = made.1["output"][0]["id"].as_str().unwrap();
+    let own = ids[0].as_str();
+    gateway.post("/v1/memory/store", &ann, json!({"text": "The secret is swordfish"}).to_string());
+    let run = gateway.post("/v1/conversations", &ann, "{}".to_owned()).json();
+    let conversation = run["id"].as_str().unwrap();
+    for (method, path, body) in [
+        ("GET", format!("/v1/responses/{response}"), Value::Null),
+        ("GET", format!("/v1/responses/{response}/input_items"), Value::Null),
+        ("POST", format!("/v1/responses/{response}/cancel"), Value::Null),
+        ("DELETE", format!("/v1/responses/{response}"), Value::Null),
+        (
+            "POST",
+            "/v1/responses".to_owned(),
+            json!({"model": "auto", "previous_response_id": response, "input": "What is it?"}),
+        ),
+        (
+            "POST",
+            "/v1/responses".to_owned(),
+            json!({"model": "auto", "conversation": conversation, "input": "What is it?"}),
+        ),
+        (
+            "POST",
+            "/v1/responses".to_owned(),
+            json!({"model": "auto", "input": [{"type": "item_reference", "id": item}]}),
+        ),
+        ("GET", format!("/v1/conversations/{conversation}"), Value::Null),
+        ("POST", format!("/v1/conversations/{conversation}/items"), json!({"items": []})),
+        ("DELETE", format!("/v1/conversations/{conversation}"), Value::Null),
+        ("GET", format!("/v1/requests/{}", made.0), Value::Null),
+        ("GET", format!("/v1/features/{own}"), Value::Null),
+        ("POST", format!("/v1/features/{own}/memory"), Value::Null),
+        ("POST", format!("/v1/features/{account}/memory"), Value::Null),
+        ("POST", "/v1/memory/search".to_owned(), json!({"user_id": own, "query": "secret"})),
+        ("POST", "/v1/memory/store".to_owned(), json!({"user_id": own, "text": "forged"})),
+        ("GET", format!("/v1/memory/graph/{own}/entities"), Value::Null),
+        ("DELETE", format!("/v1/memory/{own}"), Value::Null),
+        ("POST", "/v1/connect/actions/run".to_owned(), json!({"tool": "x.y", "user_id": own})),
+    ] {
+        for stranger in [&bob, &foreign] {
+            let said = with(&gateway, method, &path, stranger, &body);
+            let leaks = said.text().contains("swordfish");
+            let stays_away = matches!(said.status, 400 | 403 | 404);
+            assert!(!leaks && stays_away, "{method} {path}: {} {}", said.status, said.text());
+        }
+    }
+    let header = [("x-optimux-user", own)];
+    let said =
+        json!({"model": "auto", "messages": [{"role": "user", "content": "What is the secret?"}]});
+    let mut asked = client()
+        .post(format!("{}/v1/chat/completions", gateway.base))
+        .bearer_auth(&bob)
+        .body(said.to_string());
+    for (name, value) in header {
+        asked = asked.header(name, value);
+    }
+    assert_eq!(send(asked).status, 403);
+    // All of it is there for whose it is, and for who runs the account.
+    for reader in [&ann, &key] {
+        assert_eq!(gateway.get(&format!("/v1/responses/{response}"), reader).status, 200);
+        assert_eq!(gateway.get(&format!("/v1/requests/{}", made.0), reader).status, 200);
+    }
+}
+
+/// Every row of every table, as text.
+fn rows(gateway: &Gateway) -> Vec<(String, String)> {
+    let script = "import sqlite3, sys\nd = sqlite3.connect('optimux.db')\n\
+        for (t,) in d.execute(\"SELECT name FROM sqlite_master WHERE type='table'\").fetchall():\n\
+        \x20   for r in d.execute(f'SELECT * FROM {t}').fetchall(): print(t, '\\t', repr(r))\n";
+    let done = std::process::Command::new("python3")
+        .args(["-c", script])
+        .current_dir(&gateway.folder)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8(done.stdout).unwrap();
+    text.lines()
+        .filter_map(|line| line.split_once(" \t "))
+        .map(|(table, row)| (table.to_owned(), row.to_owned()))
+        .collect()
+}
+
+#[test]
+fn who_is_forgotten_leaves_no_row() {
+    let config = "[connect.apps.app]\ncommand = [\"true\"]\nauth = { kind = \"bearer\" }";
+    let gateway = Gateway::start(config);
+    let (account, key) = gateway.account("forgettable", "enterprise", &json!({}));
+    let ann = member(&gateway, &account, "ann@example.com", "owner");
+    let (token, _) = sign_in(&gateway, "ann@example.com");
+    for feature in ["memory", "content_logging"] {
+        set(&gateway, &token, &ann, feature, &json!({"enabled": true}));
+    }
+    let say = |path: &str, body: &Value| {
+        let said = gateway.post(path, &token, body.to_string());
+        assert_eq!(said.status, 200, "{path}: {}", said.text());
+        said.json()
+    };
+    say(
+        "/v1/chat/completions",
+        &json!({"model": "auto", "messages": [{"role": "user", "content": "My name is swordfish and I live in Berlin."}]}),
+    );
+    say("/v1/memory/store", &json!({"text": "Ann likes swordfish"}));
+    let conversation = with(
+        &gateway,
+        "PUT",
+        "/optima/v1/conversations",
+        &token,
+        &json!({"messages": [{"role": "user", "content": "swordfish"}]}),
+    )
+    .json();
+    say(
+        "/v1/responses",
+        &json!({"model": "auto", "conversation": conversation["id"], "input": "swordfish"}),
+    );
+    say("/v1/keys", &json!({"name": "swordfish"}));
+    say("/v1/agents", &json!({"name": "swordfish"}));
+    say(
+        "/v1/connect/accounts",
+        &json!({"app": "app", "name": "swordfish", "credentials": {"token": "t"}}),
+    );
+    say("/v1/feedback", &json!({"model": "gpt-4o", "score": 0.5}));
+    gateway.get("/v1/usage", &token);
+    let holds = |needles: &[&str]| -> Vec<(String, String)> {
+        rows(&gateway)
+            .into_iter()
+            .filter(|(_, row)| needles.iter().any(|one| row.contains(one)))
+            .collect()
+    };
+    assert!(holds(&["swordfish"]).len() >= 8, "{:?}", holds(&["swordfish"]));
+    with(&gateway, "DELETE", &format!("/v1/memory/{ann}"), &token, &Value::Null);
+    let kept = holds(&[&ann]);
+    assert!(!kept.iter().any(|(table, _)| table.starts_with("memor")), "{kept:?}");
+    with(&gateway, "DELETE", "/optima/v1/conversations", &token, &Value::Null);
+    let tables: Vec<String> = holds(&["swordfish"]).into_iter().map(|(table, _)| table).collect();
+    assert!(!tables.iter().any(|table| table.starts_with("conversation")), "{tables:?}");
+    // The person, and then the account.
+    let gone = gateway.admin("DELETE", &format!("/accounts/{account}/members/{ann}"), &Value::Null);
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    assert_eq!(holds(&[&ann, "ann@example.com"]), [], "a row of the person was left");
+    let gone = gateway.admin("DELETE", &format!("/accounts/{account}"), &Value::Null);
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    let kept = holds(&[&ann, "ann@example.com", "swordfish", "forgettable"]);
+    assert_eq!(kept, [], "a row was left");
+    // The books stay, under an id that stands for nobody.
+    let books = ["ledger_pages", "ledger_entries", "balances", "usage_minutes", "grants"];
+    let kept = holds(&[&account]);
+    assert!(kept.iter().all(|(table, _)| books.contains(&table.as_str())), "{kept:?}");
+    assert_eq!(gateway.get("/v1/usage", &key).status, 401);
+    assert_eq!(gateway.admin("GET", "/ledger/verify", &Value::Null).status, 200);
+}
+
+#[test]
+fn a_key_in_a_users_name_has_what_is_theirs_and_no_more() {
+    let gateway = Gateway::start("");
+    let (_, key) = gateway.account("acme", "enterprise", &json!({}));
+    let call = |user: &str, method: &str, path: &str, body: &Value| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = client().request(method, format!("{}{path}", gateway.base)).bearer_auth(&key);
+        let request = request.header("x-optimux-user", user);
+        send(if body.is_null() { request } else { request.body(body.to_string()) })
+    };
+    let saved = call(
+        "ann",
+        "PUT",
+        "/optima/v1/conversations",
+        &json!({"messages": [{"role": "user", "content": "Hi"}]}),
+    );
+    assert_eq!(saved.status, 200, "{}", saved.text());
+    let id = saved.json()["id"].as_str().unwrap().to_owned();
+    let on = json!({"model": "auto", "conversation": id, "messages": [{"role": "user", "content": "And?"}]});
+    let answer = json!({"model": "auto", "conversation": id, "input": "And?"});
+    call("ann", "POST", "/v1/memory/store", &json!({"text": "Ann likes tea"}));
+    for (user, status, memories) in [("ann", 200, 1), ("bob", 404, 0)] {
+        assert_eq!(
+            call(user, "GET", &format!("/optima/v1/conversations/{id}"), &Value::Null).status,
+            status
+        );
+        assert_eq!(
+            call(user, "GET", &format!("/v1/conversations/{id}/items"), &Value::Null).status,
+            status
+        );
+        assert_eq!(call(user, "POST", "/v1/chat/completions", &on).status, status, "{user}");
+        let answered = call(user, "POST", "/v1/responses", &answer);
+        assert_eq!(answered.status, status, "{user}");
+        let found = call(user, "POST", "/v1/memory/search", &json!({"query": "tea"})).json();
+        assert_eq!(found["data"].as_array().unwrap().len(), memories);
+        if status == 200 {
+            let path = format!("/v1/responses/{}", answered.json()["id"].as_str().unwrap());
+            assert_eq!(
+                (
+                    call("ann", "GET", &path, &Value::Null).status,
+                    call("bob", "GET", &path, &Value::Null).status
+                ),
+                (200, 404)
+            );
+        }
+    }
+    assert_eq!(call("bob", "GET", "/v1/features/ann", &Value::Null).status, 403);
+    // An id of ours is nobody's name.
+    assert_eq!(call("acct_other", "GET", "/optima/v1/conversations", &Value::Null).status, 404);
+    assert_eq!(call("member_other", "POST", "/v1/chat/completions", &on).status, 404);
+}
