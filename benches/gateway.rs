@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use optimux::base::clock::Clock;
 use optimux::catalogue::{Catalogue, Sources, builtin, load};
 use optimux::router::{Choice, Dial, Health, Needs, Predictor, decide_auto, decide_named};
 use optimux::wire::frame::sse::{Frame, Splitter};
@@ -45,8 +46,7 @@ fn requests(c: &mut Criterion) {
     group.bench_function("head", |b| b.iter(|| chat.head(black_box(&body))));
     group.bench_function("decode", |b| b.iter(|| chat.decode_request(black_box(&body))));
     let Ok(decoded) = chat.decode_request(&body) else { return };
-    let target =
-        Target { model: "m", max_output_tokens: 8192, reasons: true, max_tokens_only: false };
+    let target = Target { max_output_tokens: 8192, ..Target::SELF };
     for dialect in Dialect::ALL {
         group.bench_function(format!("encode {}", dialect.as_str()), |b| {
             b.iter(|| codec(dialect).encode_request(black_box(&decoded), &target));
@@ -62,6 +62,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         allows: &|_| true,
         health: &|_| Health::default(),
         predictor,
+        now: Clock::System.now(),
         corrections: &|_| 0.0,
         before: None,
         explore: None,
@@ -95,6 +96,7 @@ fn decisions(c: &mut Criterion) {
                 black_box("gpt-4o"),
                 optimux::catalogue::Mode::Chat,
                 &catalogue,
+                Clock::System.now(),
                 &|_| true,
                 &|_| Health::default(),
             )

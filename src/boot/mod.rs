@@ -162,7 +162,7 @@ pub async fn serve(
         desk,
         vault,
         behind_proxy: config.signin.behind_proxy,
-        health: Arc::new(HealthBoard::new(catalogue.deployment_count())),
+        health: Arc::new(HealthBoard::new(catalogue.ids())),
         catalogue: Arc::new(catalogue),
         identities,
         plans: plans.clone(),

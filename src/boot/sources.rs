@@ -87,6 +87,7 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
                     .any(|prefix| name.starts_with(prefix))
             })
             .collect(),
+        first_id: 0,
     })
 }
 
@@ -150,13 +151,13 @@ pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
                 .deployments
                 .iter()
                 .find(|deployment| deployment.model == model.id)
-                .map(|deployment| deployment.usd_per_million);
+                .map(|deployment| deployment.prices.clone());
             let dialect = dialects.get(&model.id).copied().unwrap_or(Dialect::OpenAiChat);
             model.deployments = Some(vec![DeploymentEntry {
                 provider: place(dialect).0.to_owned(),
                 model: None,
-                usd_per_million: price,
-                usd_per_image: None,
+                prices: price.unwrap_or_default(),
+                ..DeploymentEntry::default()
             }]);
             sources.models.push(model);
         }

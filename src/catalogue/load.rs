@@ -1,96 +1,21 @@
-//! From files and configuration to a [`Catalogue`], with every fault found and named.
+//! From entries to a [`Catalogue`], with every fault found and named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde::Deserialize;
 
-use super::model::{Deployment, DeploymentId, Modality, Mode, Model, Tier};
-use super::price::PriceEntry;
-use super::{Auth, AwsCredential, Capabilities, Capability, Catalogue, Provider, Quirk};
-use crate::wire::vocab::{Dialect, Protocol};
-use crate::wire::{embeddings, images};
+use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
+use super::facts::{FactsEntry, Families};
+use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
+use super::place::{Waiting, enabled, merged};
+use super::price::{PriceEntry, Prices, Rates, regional};
+use super::{AwsCredential, Capabilities, Capability, Catalogue, Provider};
+use crate::base::calendar;
+use crate::base::clock::Timestamp;
+use crate::base::money::Nanos;
 
 include!(concat!(env!("OUT_DIR"), "/provider_files.rs"));
-
-/// A file of `providers/`, or a `[providers.ID]` table of the configuration, where every member
-/// overrides the file's.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProviderEntry {
-    pub id: Option<String>,
-    pub name: Option<String>,
-    pub base_url: Option<String>,
-    pub dialect: Option<Protocol>,
-    pub auth: Option<Auth>,
-    /// The environment variable that holds the key.
-    pub api_key_env: Option<String>,
-    /// For `auth = "aws"`; from `AWS_REGION` if not given.
-    pub region: Option<String>,
-    /// A file that holds the key.
-    pub api_key_file: Option<String>,
-    pub enabled: Option<bool>,
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    pub max_tokens_only: Option<bool>,
-    pub embeddings: Option<embeddings::Form>,
-    pub images: Option<images::Form>,
-    #[serde(default)]
-    pub quirks: Vec<Quirk>,
-    #[serde(default)]
-    pub models: Vec<ModelEntry>,
-    #[serde(default)]
-    pub deployments: Vec<FileDeployment>,
-}
-
-/// A `[[models]]` entry of a file or of the configuration; there, what is given overrides.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelEntry {
-    pub id: String,
-    pub aliases: Option<Vec<String>>,
-    pub owned_by: Option<String>,
-    pub tier: Option<Tier>,
-    pub mode: Option<Mode>,
-    pub context_tokens: Option<u64>,
-    pub max_output_tokens: Option<u64>,
-    pub input: Option<Vec<Modality>>,
-    pub output: Option<Vec<Modality>>,
-    pub capabilities: Option<Vec<Capability>>,
-    pub fallback: Option<Vec<String>>,
-    pub images: Option<images::Rules>,
-    /// Replaces the catalogue's deployments of the model.
-    pub deployments: Option<Vec<DeploymentEntry>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeploymentEntry {
-    pub provider: String,
-    /// The provider's own name for it; the model's id if not given.
-    pub model: Option<String>,
-    pub usd_per_million: Option<PriceEntry>,
-    /// For each picture, in place of what its tokens would cost.
-    pub usd_per_image: Option<f64>,
-}
-
-/// A `[[deployments]]` entry of a provider's file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileDeployment {
-    pub model: String,
-    pub name: String,
-    #[serde(default)]
-    pub preference: u32,
-    /// The provider has announced its end: tried last.
-    #[serde(default)]
-    pub retired: bool,
-    #[serde(default)]
-    pub usd_per_million: PriceEntry,
-    /// For each picture, in place of what its tokens would cost.
-    pub usd_per_image: Option<f64>,
-}
 
 /// Everything a catalogue is made from.
 #[derive(Debug, Default)]
@@ -108,6 +33,8 @@ pub struct Sources {
     pub aws: Option<AwsCredential>,
     /// What stands for `${NAME}` in an address.
     pub variables: HashMap<String, String>,
+    /// Where the ids of deployments begin: those of a catalogue that this one replaces are behind.
+    pub first_id: usize,
 }
 
 /// One thing wrong with the catalogue, with the remedy in words.
@@ -123,17 +50,9 @@ pub fn builtin() -> Result<Vec<ProviderEntry>, Fault> {
     PROVIDER_FILES
         .iter()
         .map(|(name, text)| {
-            toml::from_str(text).map_err(|why| Fault(format!("providers/{name}: {why}")))
+            serde_json::from_str(text).map_err(|why| Fault(format!("providers/{name}: {why}")))
         })
         .collect()
-}
-
-struct Waiting {
-    provider: Arc<Provider>,
-    name: String,
-    rank: (bool, u32),
-    price: PriceEntry,
-    quirks: Vec<Quirk>,
 }
 
 /// Builds the catalogue of enabled providers.
@@ -145,20 +64,24 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
     let mut entries: BTreeMap<String, ModelEntry> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
     let mut waiting: HashMap<String, Vec<Waiting>> = HashMap::new();
-    let mut providers: HashMap<String, (Arc<Provider>, Vec<Quirk>)> = HashMap::new();
+    let mut providers: HashMap<String, (Arc<Provider>, ProviderEntry)> = HashMap::new();
+    let mut known: HashSet<String> = HashSet::new();
 
-    for file in merged(std::mem::take(&mut sources.files), &sources.providers) {
+    let files = merged(std::mem::take(&mut sources.files), &sources.providers);
+    let families =
+        Families::new(files.iter().flat_map(|file| file.families.iter().cloned()).collect());
+    for mut file in files {
         let id = file.id.clone().unwrap_or_default();
-        for model in &file.models {
-            order.push(model.id.clone());
-            entries.insert(model.id.clone(), model.clone());
+        known.insert(id.clone());
+        for model in std::mem::take(&mut file.models) {
+            if !entries.contains_key(&model.id) {
+                order.push(model.id.clone());
+            }
+            entries.insert(model.id.clone(), model);
         }
-        let ours = Ours {
-            key: sources.keys.remove(&id),
-            aws: sources.aws.clone(),
-            variables: &sources.variables,
-        };
-        let provider = match provider(&id, &file, ours) {
+        let deployments = std::mem::take(&mut file.deployments);
+        let key = sources.keys.remove(&id);
+        let provider = match enabled(&id, &file, key, sources.aws.clone(), &sources.variables) {
             Ok(Some(provider)) => Arc::new(provider),
             Ok(None) => continue,
             Err(fault) => {
@@ -166,36 +89,47 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                 continue;
             }
         };
-        for deployment in file.deployments {
-            waiting.entry(deployment.model).or_default().push(Waiting {
-                provider: Arc::clone(&provider),
-                name: deployment.name,
-                rank: (deployment.retired, deployment.preference),
-                price: deployment.usd_per_million.with_image(deployment.usd_per_image),
-                quirks: file.quirks.clone(),
-            });
+        for deployment in deployments {
+            let model = deployment.model.clone();
+            let place = Waiting::of_file(&provider, &file, deployment);
+            waiting.entry(model).or_default().push(place);
         }
-        providers.insert(id, (provider, file.quirks));
+        providers.insert(id, (provider, file));
     }
     for patch in sources.models {
         if let Some(list) = &patch.deployments {
             let mut replaced = Vec::new();
             for (position, deployment) in list.iter().enumerate() {
                 match providers.get(&deployment.provider) {
-                    Some((provider, quirks)) => replaced.push(Waiting {
-                        provider: Arc::clone(provider),
-                        name: deployment.model.clone().unwrap_or_else(|| patch.id.clone()),
-                        rank: (false, u32::try_from(position).unwrap_or(u32::MAX)),
-                        price: deployment
-                            .usd_per_million
-                            .unwrap_or_default()
-                            .with_image(deployment.usd_per_image),
-                        quirks: quirks.clone(),
-                    }),
-                    None if sources.providers.contains_key(&deployment.provider)
-                        || PROVIDER_FILES.iter().any(|(name, _)| {
-                            name.strip_suffix(".toml") == Some(deployment.provider.as_str())
-                        }) => {}
+                    Some((provider, file)) => {
+                        let name = deployment.model.clone().unwrap_or_else(|| patch.id.clone());
+                        let listed = |model: &&ModelEntry| {
+                            model.id == name
+                                || model.aliases.iter().flatten().any(|alias| *alias == name)
+                        };
+                        // The provider's name for a model that a file describes brings its facts.
+                        let mut facts =
+                            entries.values().find(listed).map_or_else(FactsEntry::default, |one| {
+                                one.facts.clone()
+                            });
+                        facts.lay(&deployment.facts);
+                        let file_like = FileDeployment {
+                            model: patch.id.clone(),
+                            name,
+                            dialects: deployment.dialects.clone(),
+                            preference: u32::try_from(position).unwrap_or(u32::MAX),
+                            prices: prices_of(
+                                deployment.usd_per_million.as_ref(),
+                                deployment.usd_per_image,
+                                deployment.prices.clone(),
+                            ),
+                            facts,
+                            ..FileDeployment::default()
+                        };
+                        replaced.push(Waiting::of_file(provider, file, file_like));
+                    }
+                    // It is known, and not enabled.
+                    None if known.contains(&deployment.provider) => {}
                     None => faults.push(Fault(format!(
                         "models '{}': there is no provider '{}'; add [providers.{}] or correct the name",
                         patch.id, deployment.provider, deployment.provider
@@ -211,148 +145,71 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
         overlay(entry, patch);
     }
 
-    let mut catalogue = Catalogue::default();
+    let mut building = Building {
+        catalogue: Catalogue {
+            next_id: sources.first_id,
+            first_id: sources.first_id,
+            ..Catalogue::default()
+        },
+        families,
+        dearest: dearest(&entries, &waiting),
+        faults,
+    };
     for id in order {
-        let (Some(entry), Some(mut places)) = (entries.remove(&id), waiting.remove(&id)) else {
-            continue;
-        };
-        if places.is_empty() {
+        let Some(entry) = entries.remove(&id) else { continue };
+        let mut places = waiting.remove(&id).unwrap_or_default();
+        // A model that nobody serves any more is kept for its replacement.
+        if places.is_empty() && entry.replacement.is_none() {
             continue;
         }
         places.sort_by_key(|place| place.rank);
-        add_model(&mut catalogue, entry, places, &mut faults);
+        building.add(entry, places);
     }
+    let Building { mut catalogue, families, faults, .. } = building;
     for (model, chain) in sources.fallbacks {
         catalogue
             .fallbacks
             .insert(model.into(), chain.into_iter().map(String::into_boxed_str).collect());
     }
+    // A replacement that can be asked is what makes an ended model worth its name.
+    catalogue.families = families;
+    catalogue.add_unlisted(providers.into_values());
     if faults.is_empty() { Ok(catalogue) } else { Err(faults) }
 }
 
-/// The files with the configuration's tables laid over them, and the tables that add a provider.
-fn merged(
-    files: Vec<ProviderEntry>,
-    patches: &BTreeMap<String, ProviderEntry>,
-) -> Vec<ProviderEntry> {
-    let mut all = files;
-    for (id, patch) in patches {
-        let known = all.iter_mut().find(|file| file.id.as_deref() == Some(id));
-        match known {
-            Some(file) => {
-                // A table for a provider is a wish to use it.
-                file.enabled = patch.enabled.or(file.enabled.map(|_| true));
-                // A local server in a provider's place needs no key unless one is named.
-                if patch.base_url.is_some()
-                    && patch.api_key_env.is_none()
-                    && patch.api_key_file.is_none()
-                {
-                    file.enabled = file.enabled.or(Some(true));
-                }
-                macro_rules! lay {
-                    ($($member:ident),*) => {$(
-                        if patch.$member.is_some() {
-                            file.$member.clone_from(&patch.$member);
-                        }
-                    )*};
-                }
-                lay!(name, base_url, dialect, auth, api_key_env, api_key_file, max_tokens_only);
-                lay!(embeddings, images, region);
-                file.headers.extend(patch.headers.clone());
-                file.quirks.extend(patch.quirks.clone());
-                file.models.extend(patch.models.clone());
-                file.deployments.extend(patch.deployments.clone());
+/// The dearest that a tier's priced models are, kind by kind: what those cost of which nobody said
+/// what they cost.
+fn dearest(
+    entries: &BTreeMap<String, ModelEntry>,
+    waiting: &HashMap<String, Vec<Waiting>>,
+) -> [Rates; 5] {
+    let mut all = Tier::ALL.map(usual_rates);
+    for (id, places) in waiting {
+        let tier = entries.get(id).and_then(|entry| entry.tier).unwrap_or(Tier::Mid);
+        for price in places.iter().flat_map(|place| &place.prices) {
+            if price.class.is_standard()
+                && let Ok(rates) = price.usd_per_million.unwrap_or_default().read()
+                && let Some(slot) = all.get_mut(tier as usize)
+            {
+                *slot = slot.dearer(&rates);
             }
-            None => all.push(ProviderEntry { id: Some(id.clone()), ..patch.clone() }),
         }
     }
     all
 }
 
-/// What the composition root found for a provider.
-struct Ours<'a> {
-    key: Option<SecretString>,
-    aws: Option<AwsCredential>,
-    variables: &'a HashMap<String, String>,
-}
-
-/// An address with its `${NAME}`s written out; the first name that nothing stands for.
-fn filled(template: &str, variables: &HashMap<String, String>) -> Result<String, String> {
-    let mut whole = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').unwrap_or((after, ""));
-        whole.push_str(before);
-        whole.push_str(variables.get(name).ok_or_else(|| name.to_owned())?);
-        rest = after;
-    }
-    whole.push_str(rest);
-    Ok(whole)
-}
-
-/// `None` for a provider that is not enabled.
-fn provider(id: &str, file: &ProviderEntry, ours: Ours<'_>) -> Result<Option<Provider>, Fault> {
-    let named_key = file.api_key_env.is_some() || file.api_key_file.is_some();
-    let aws = ours.aws.filter(|_| file.auth == Some(Auth::Aws));
-    let key = ours.key;
-    let enabled = file.enabled.unwrap_or(key.is_some() || aws.is_some() || !named_key);
-    if !enabled {
-        return Ok(None);
-    }
-    let template = file
-        .base_url
-        .as_deref()
-        .ok_or_else(|| Fault(format!("providers.{id}: base_url is missing")))?;
-    let base_url = match filled(template, ours.variables) {
-        Ok(base_url) => base_url.trim_end_matches('/').to_owned(),
-        // Nobody has said where; unless it was asked for by name, it is not asked at all.
-        Err(_) if file.enabled.is_none() => return Ok(None),
-        Err(name) => {
-            return Err(Fault(format!("providers.{id}: base_url needs {name} in the environment")));
-        }
+/// What a million tokens of a tier usually cost at least, read and written.
+fn usual_rates(tier: Tier) -> Rates {
+    let usd = |input: i64, output: i64| {
+        Rates::text(Nanos(input * 10_000_000), Nanos(output * 10_000_000))
     };
-    let region = file.region.clone().or_else(|| ours.variables.get("AWS_REGION").cloned());
-    if !(base_url.starts_with("https://") || base_url.starts_with("http://")) {
-        return Err(Fault(format!("providers.{id}: base_url '{base_url}' is not an http(s) URL")));
+    match tier {
+        Tier::Free => usd(5, 20),
+        Tier::Budget => usd(20, 80),
+        Tier::Mid => usd(80, 320),
+        Tier::Premium => usd(300, 1_500),
+        Tier::Ultra => usd(1_000, 4_000),
     }
-    let protocol = file.dialect.unwrap_or(Protocol::Dialect(Dialect::OpenAiChat));
-    let dialect = match protocol {
-        Protocol::Dialect(dialect) => Some(dialect),
-        Protocol::Bedrock => None,
-    };
-    let auth = file.auth.unwrap_or(match dialect {
-        Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Auth::Bearer,
-        Some(Dialect::Anthropic) => Auth::XApiKey,
-        Some(Dialect::Gemini) => Auth::XGoogApiKey,
-        None => Auth::Aws,
-    });
-    let mut headers: Vec<(String, String)> =
-        file.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    if dialect == Some(Dialect::Anthropic) && !file.headers.contains_key("anthropic-version") {
-        headers.push(("anthropic-version".to_owned(), "2023-06-01".to_owned()));
-    }
-    Ok(Some(Provider {
-        id: id.into(),
-        name: file.name.clone().unwrap_or_else(|| id.to_owned()),
-        base_url,
-        protocol,
-        auth,
-        api_key: key,
-        aws,
-        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-        headers,
-        embeddings: file.embeddings.or(match dialect {
-            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(embeddings::Form::Openai),
-            Some(Dialect::Gemini) => Some(embeddings::Form::Gemini),
-            Some(Dialect::Anthropic) | None => None,
-        }),
-        images: file.images.or(match dialect {
-            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(images::Form::Openai),
-            Some(Dialect::Gemini) => Some(images::Form::Gemini),
-            Some(Dialect::Anthropic) | None => None,
-        }),
-        max_tokens_only: file.max_tokens_only.unwrap_or(false),
-    }))
 }
 
 fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
@@ -364,164 +221,143 @@ fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
         )*};
     }
     entry.id = patch.id;
+    entry.facts.lay(&patch.facts);
     lay!(aliases, owned_by, tier, mode, context_tokens, max_output_tokens, input, output);
-    lay!(capabilities, fallback, images, deployments);
+    lay!(capabilities, fallback, images, deployments, ends, replacement, preview);
 }
 
-fn add_model(
-    catalogue: &mut Catalogue,
-    entry: ModelEntry,
-    places: Vec<Waiting>,
-    faults: &mut Vec<Fault>,
-) {
-    let capabilities: Capabilities = match entry.capabilities {
-        Some(list) => list.into_iter().collect(),
-        // A model that nobody described can be asked for anything that text models do.
-        None => [
-            Capability::Tools,
-            Capability::ToolChoice,
-            Capability::JsonSchema,
-            Capability::Vision,
-            Capability::System,
-            Capability::Reasoning,
-        ]
-        .into_iter()
-        .collect(),
-    };
-    let mut deployments = Vec::with_capacity(places.len());
-    for place in places {
-        let Some(price) = place.price.read() else {
-            faults.push(Fault(format!(
-                "models '{}' at '{}': a price is negative or not a number",
-                entry.id, place.provider.id
-            )));
-            continue;
+struct Building {
+    catalogue: Catalogue,
+    families: Families,
+    dearest: [Rates; 5],
+    faults: Vec<Fault>,
+}
+
+impl Building {
+    fn fault(&mut self, model: &str, provider: &str, why: impl std::fmt::Display) {
+        self.faults.push(Fault(format!("model '{model}' at '{provider}': {why}")));
+    }
+
+    fn day(&mut self, model: &str, provider: &str, text: Option<&str>) -> Option<Timestamp> {
+        let text = text?;
+        let day = calendar::read(text);
+        if day.is_none() {
+            self.fault(
+                model,
+                provider,
+                format!("ends = '{text}' is no day: write it as 2026-12-01"),
+            );
+        }
+        day
+    }
+
+    /// What a place costs; the dearest of its tier, where nobody said.
+    fn prices(&mut self, model: &str, tier: Tier, place: &Waiting) -> Option<Prices> {
+        if place.prices.is_empty() {
+            let rates = self.dearest.get(tier as usize).copied().unwrap_or_default();
+            return Some(Prices::guess(rates));
+        }
+        let read: Result<Vec<_>, _> = place.prices.iter().map(PriceEntry::read).collect();
+        match read.and_then(|list| Ok(Prices::new(list, regional(place.regional)?))) {
+            Ok(prices) => Some(prices),
+            Err(why) => {
+                self.fault(model, &place.provider.id.clone(), why);
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, entry: ModelEntry, places: Vec<Waiting>) {
+        let capabilities: Capabilities = match &entry.capabilities {
+            Some(list) => list.iter().copied().collect(),
+            // A model that nobody described can be asked for anything that text models do.
+            None => anything(),
         };
-        let id = DeploymentId(catalogue.deployments);
-        catalogue.deployments += 1;
-        let quirks = place
-            .quirks
-            .into_iter()
-            .filter(|quirk| quirk.when.is_none_or(|needed| capabilities.has(needed)))
-            .collect();
-        deployments.push(Arc::new(Deployment {
-            id,
-            provider: place.provider,
-            name: place.name,
-            price,
-            quirks,
-        }));
-    }
-    let Some(first) = deployments.first() else { return };
-    let boxed = |list: Option<Vec<String>>| -> Vec<Box<str>> {
-        list.unwrap_or_default().into_iter().map(String::into_boxed_str).collect()
-    };
-    let model = Model {
-        owned_by: entry.owned_by.unwrap_or_else(|| first.provider.id.to_string()),
-        id: entry.id.into(),
-        aliases: boxed(entry.aliases),
-        tier: entry.tier.unwrap_or(Tier::Mid),
-        mode: entry.mode.unwrap_or_default(),
-        context_tokens: entry.context_tokens.unwrap_or(128_000),
-        max_output_tokens: entry.max_output_tokens.unwrap_or(4_096),
-        input: entry.input.unwrap_or_else(|| vec![Modality::Text]),
-        output: entry.output.unwrap_or_else(|| vec![Modality::Text]),
-        capabilities,
-        fallback: boxed(entry.fallback),
-        images: entry.images.unwrap_or_default(),
-        deployments,
-    };
-    let index = catalogue.models.len();
-    for name in std::iter::once(&model.id).chain(&model.aliases) {
-        if catalogue.by_name.insert(name.clone(), index).is_some() {
-            faults.push(Fault(format!("the model name '{name}' is used twice")));
+        let tier = entry.tier.unwrap_or(Tier::Mid);
+        let longest = entry.max_output_tokens.unwrap_or(4_096);
+        let ends = self.day(&entry.id, "its maker", entry.ends.as_deref());
+        let mut deployments = Vec::with_capacity(places.len());
+        let index = self.catalogue.models.len();
+        for place in places {
+            let Some(prices) = self.prices(&entry.id, tier, &place) else { continue };
+            let mut facts = self.families.of(&entry.id);
+            if !self.families.know(&entry.id) {
+                facts.lay(&self.families.of(&place.name));
+            }
+            facts.lay(&entry.facts);
+            facts.lay(&place.facts);
+            let own = self.day(&entry.id, &place.provider.id.clone(), place.ends.as_deref());
+            // What a maker announces holds for its own machines.
+            let maker = entry.owned_by.as_deref().is_none_or(|maker| {
+                maker == &*place.provider.id || (maker, &*place.provider.id) == ("google", "gemini")
+            });
+            let deployment = Arc::new(Deployment {
+                id: DeploymentId(self.catalogue.next_id),
+                provider: place.provider,
+                name: place.name,
+                protocols: place.protocols,
+                prices,
+                facts: Arc::new(facts.settle()),
+                ends: own.or(ends.filter(|_| maker && entry.replacement.is_some())),
+                max_output_tokens: place.max_output_tokens.unwrap_or(longest).max(1),
+                quirks: place
+                    .quirks
+                    .into_iter()
+                    .filter(|quirk| quirk.when.is_none_or(|needed| capabilities.has(needed)))
+                    .collect(),
+            });
+            self.catalogue.next_id += 1;
+            for name in std::iter::once(&deployment.name).chain(&place.other_names) {
+                let at = format!("{}/{name}", deployment.provider.id).into_boxed_str();
+                self.catalogue.by_place.entry(at).or_insert((index, Arc::clone(&deployment)));
+            }
+            deployments.push(deployment);
         }
+        if deployments.is_empty() && entry.replacement.is_none() {
+            return;
+        }
+        let maker = deployments.first().map(|first| first.provider.id.to_string());
+        let boxed = |list: Option<Vec<String>>| -> Vec<Box<str>> {
+            list.unwrap_or_default().into_iter().map(String::into_boxed_str).collect()
+        };
+        let images =
+            entry.images.or_else(|| self.families.images(&entry.id).cloned()).unwrap_or_default();
+        let model = Model {
+            owned_by: entry.owned_by.or(maker).unwrap_or_default(),
+            id: entry.id.into(),
+            aliases: boxed(entry.aliases),
+            tier,
+            mode: entry.mode.unwrap_or_default(),
+            context_tokens: entry.context_tokens.unwrap_or(128_000),
+            max_output_tokens: longest,
+            input: entry.input.unwrap_or_else(|| vec![Modality::Text]),
+            output: entry.output.unwrap_or_else(|| vec![Modality::Text]),
+            capabilities,
+            fallback: boxed(entry.fallback),
+            replacement: entry.replacement.map(String::into_boxed_str),
+            preview: entry.preview.unwrap_or(false),
+            images,
+            deployments,
+        };
+        for name in std::iter::once(&model.id).chain(&model.aliases) {
+            if self.catalogue.by_name.insert(name.clone(), index).is_some() {
+                self.faults.push(Fault(format!("the model name '{name}' is used twice")));
+            }
+        }
+        self.catalogue.models.push(Arc::new(model));
     }
-    catalogue.models.push(Arc::new(model));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sources(config: &str) -> Sources {
-        #[derive(Deserialize)]
-        struct Config {
-            #[serde(default)]
-            providers: BTreeMap<String, ProviderEntry>,
-            #[serde(default)]
-            models: Vec<ModelEntry>,
-        }
-        let config: Config = toml::from_str(config).unwrap();
-        Sources {
-            files: builtin().unwrap(),
-            providers: config.providers,
-            models: config.models,
-            ..Sources::default()
-        }
-    }
-
-    #[test]
-    fn every_built_in_file_loads_with_keys_for_all() {
-        let mut sources = sources("");
-        for file in &sources.files {
-            let id = file.id.clone().unwrap();
-            sources.keys.insert(id, SecretString::from("k"));
-        }
-        let catalogue = load(sources).unwrap();
-        assert!(catalogue.models().len() >= 55, "{}", catalogue.models().len());
-        let providers: std::collections::HashSet<_> = catalogue
-            .models()
-            .iter()
-            .flat_map(|model| &model.deployments)
-            .map(|deployment| deployment.provider.id.clone())
-            .collect();
-        assert!(providers.len() >= 12, "{providers:?}");
-        for name in ["deepseek-v3", "claude-3.5-haiku", "gpt-4.1-mini", "claude-opus-4", "o4-mini"]
-        {
-            assert!(catalogue.model(name).is_some(), "{name}");
-        }
-        assert_eq!(&*catalogue.model("claude-sonnet-4-20250514").unwrap().id, "claude-sonnet-4");
-    }
-
-    #[test]
-    fn without_keys_nothing_is_enabled() {
-        assert!(load(sources("")).unwrap().models().is_empty());
-    }
-
-    #[test]
-    fn configuration_overrides_and_adds() {
-        let catalogue = load(sources(
-            r#"
-            [providers.openai]
-            base_url = "http://127.0.0.1:1/v1/"
-            [providers.mine]
-            base_url = "http://127.0.0.1:2"
-            [[models]]
-            id = "house"
-            deployments = [{ provider = "mine", usd_per_million = { input = 1.0 } }, { provider = "openai", model = "gpt-4o" }]
-            "#,
-        ))
-        .unwrap();
-        let house = catalogue.model("house").unwrap();
-        assert_eq!(house.deployments.len(), 2);
-        assert_eq!(house.deployments[0].name, "house");
-        assert_eq!(
-            catalogue.model("gpt-4o").unwrap().deployments[0].provider.base_url,
-            "http://127.0.0.1:1/v1"
-        );
-    }
-
-    #[test]
-    fn a_deployment_at_an_unknown_provider_is_a_fault() {
-        let faults = load(sources(
-            r#"
-            [[models]]
-            id = "m"
-            deployments = [{ provider = "nowhere" }]
-            "#,
-        ))
-        .unwrap_err();
-        assert!(faults[0].0.contains("there is no provider 'nowhere'"), "{faults:?}");
-    }
+/// What a model that nobody described may be asked for.
+pub(super) fn anything() -> Capabilities {
+    [
+        Capability::Tools,
+        Capability::ToolChoice,
+        Capability::JsonSchema,
+        Capability::Vision,
+        Capability::System,
+        Capability::Reasoning,
+    ]
+    .into_iter()
+    .collect()
 }

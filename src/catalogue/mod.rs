@@ -1,27 +1,80 @@
-//! Providers, models, deployments and prices: data, loaded once into an immutable whole.
+//! Providers, models, deployments, facts and prices: data, loaded once into an immutable whole.
 
+mod entry;
+mod facts;
 mod load;
 mod model;
+mod place;
 mod price;
 mod provider;
 mod quirk;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use load::{DeploymentEntry, Fault, ModelEntry, ProviderEntry, Sources, builtin, load};
+use crate::base::clock::Timestamp;
+use crate::wire::images;
+
+pub use entry::{DeploymentEntry, FileDeployment, ModelEntry, ProviderEntry, VariantEntry};
+pub use facts::{
+    BudgetEntry, ControlWord, Facts, FactsEntry, Families, Family, Forced, MannerWord, NameRule,
+    OffWord, Param, Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
+};
+pub use load::{Fault, Sources, builtin, load};
 pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
-pub use price::Price;
-pub use provider::{Auth, AwsCredential, Provider};
+pub use price::{
+    Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, Prices, Rates, RatesEntry,
+    TokenKind, WHOLE,
+};
+pub use provider::{Auth, AwsCredential, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 
-/// What there is to route to. Immutable; a reload swaps the whole.
+use place::Waiting;
+
+/// How far a chain of replacements is followed.
+const REPLACEMENTS: usize = 4;
+
+/// What there is to route to. Immutable; a change swaps the whole.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     models: Vec<Arc<Model>>,
     by_name: HashMap<Box<str>, usize>,
+    /// `provider/name`, by every name that the provider has for a deployment.
+    by_place: HashMap<Box<str>, (usize, Arc<Deployment>)>,
     fallbacks: HashMap<Box<str>, Vec<Box<str>>>,
-    deployments: usize,
+    families: Families,
+    /// What a provider serves that nobody listed, by the provider's id.
+    unlisted: HashMap<Arc<str>, Unlisted>,
+    first_id: usize,
+    next_id: usize,
+}
+
+/// A provider that can be asked for models that no file lists.
+#[derive(Debug)]
+struct Unlisted {
+    provider: Arc<Provider>,
+    entry: ProviderEntry,
+    /// All of them share what is known of their health.
+    id: DeploymentId,
+}
+
+/// A deployment of a model.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub model: Arc<Model>,
+    pub deployment: Arc<Deployment>,
+}
+
+/// Why there is no such place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    #[error("there is no provider or model of that name")]
+    Unknown,
+    /// The provider may serve it, and nobody has said what it costs.
+    #[error("nobody has said what it costs")]
+    Unpriced { provider: String, name: String },
 }
 
 impl Catalogue {
@@ -37,10 +90,16 @@ impl Catalogue {
         &self.models
     }
 
-    /// How many deployments there are; their ids count from 0.
+    /// How many deployments there are.
     #[must_use]
     pub fn deployment_count(&self) -> usize {
-        self.deployments
+        self.models.iter().map(|model| model.deployments.len()).sum()
+    }
+
+    /// The ids of its deployments, those of unlisted models included.
+    #[must_use]
+    pub fn ids(&self) -> std::ops::Range<usize> {
+        self.first_id..self.next_id
     }
 
     /// What to try when every deployment of a model fails: the configured chain, else the
@@ -48,5 +107,96 @@ impl Catalogue {
     #[must_use]
     pub fn fallbacks<'a>(&'a self, model: &'a Model) -> &'a [Box<str>] {
         self.fallbacks.get(&*model.id).map_or(&model.fallback, Vec::as_slice)
+    }
+
+    /// The model that answers in place of one that has ended, if one can.
+    #[must_use]
+    pub fn in_place_of(&self, model: &Model, now: Timestamp) -> Option<&Arc<Model>> {
+        let mut next = model.replacement.as_deref();
+        for _ in 0..REPLACEMENTS {
+            let found = self.model(next?)?;
+            if found.is_live(now) {
+                return Some(found);
+            }
+            next = found.replacement.as_deref();
+        }
+        None
+    }
+
+    /// What `provider/name` means: a deployment by any of its names there, or one that no file
+    /// lists, with the facts of its family and the provider's price.
+    ///
+    /// # Errors
+    /// [`NoPlace`]
+    pub fn place(&self, provider: &str, name: &str) -> Result<Place, NoPlace> {
+        if let Some((index, deployment)) = self.by_place.get(&*format!("{provider}/{name}"))
+            && let Some(model) = self.models.get(*index)
+        {
+            return Ok(Place { model: Arc::clone(model), deployment: Arc::clone(deployment) });
+        }
+        // Our own name for it, at that provider.
+        if let Some(model) = self.model(name) {
+            let there = model.deployments.iter().find(|one| &*one.provider.id == provider);
+            if let Some(deployment) = there {
+                return Ok(Place { model: Arc::clone(model), deployment: Arc::clone(deployment) });
+            }
+        }
+        let unlisted = self.unlisted.get(provider).ok_or(NoPlace::Unknown)?;
+        unlisted.place(name, &self.families)
+    }
+
+    fn add_unlisted(&mut self, providers: impl Iterator<Item = (Arc<Provider>, ProviderEntry)>) {
+        let mut all: Vec<_> = providers.collect();
+        all.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
+        for (provider, entry) in all {
+            let id = DeploymentId(self.next_id);
+            self.next_id += 1;
+            self.unlisted.insert(Arc::clone(&provider.id), Unlisted { provider, entry, id });
+        }
+    }
+}
+
+impl Unlisted {
+    fn place(&self, name: &str, families: &Families) -> Result<Place, NoPlace> {
+        let unpriced =
+            || NoPlace::Unpriced { provider: self.provider.id.to_string(), name: name.to_owned() };
+        let own = FileDeployment { name: name.to_owned(), ..FileDeployment::default() };
+        let waiting = Waiting::of_file(&self.provider, &self.entry, own);
+        if waiting.prices.is_empty() {
+            return Err(unpriced());
+        }
+        let list: Result<Vec<_>, _> = waiting.prices.iter().map(PriceEntry::read).collect();
+        let list = list.map_err(|_| unpriced())?;
+        let mut facts = families.of(name);
+        facts.lay(&waiting.facts);
+        let deployment = Arc::new(Deployment {
+            id: self.id,
+            provider: waiting.provider,
+            name: waiting.name,
+            protocols: waiting.protocols,
+            prices: Prices::new(list, WHOLE),
+            facts: Arc::new(facts.settle()),
+            ends: None,
+            max_output_tokens: 32_768,
+            quirks: waiting.quirks,
+        });
+        let model = Arc::new(Model {
+            id: format!("{}/{name}", self.provider.id).into_boxed_str(),
+            aliases: Vec::new(),
+            owned_by: self.provider.id.to_string(),
+            tier: Tier::Mid,
+            mode: Mode::Chat,
+            context_tokens: 128_000,
+            max_output_tokens: 32_768,
+            input: vec![Modality::Text],
+            output: vec![Modality::Text],
+            capabilities: load::anything(),
+            fallback: Vec::new(),
+            replacement: None,
+            preview: false,
+            images: families.images(name).cloned().unwrap_or_else(images::Rules::default),
+            deployments: vec![Arc::clone(&deployment)],
+        });
+        Ok(Place { model, deployment })
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Price, Provider, Quirk};
+use super::{Facts, Prices, Provider, Quirk};
+use crate::base::clock::Timestamp;
 use crate::wire::images;
+use crate::wire::vocab::Protocol;
 
 /// How dear a model is, which plans and credits go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,8 +41,6 @@ impl Tier {
 pub enum Mode {
     #[default]
     Chat,
-    /// Only through OpenAI's Responses.
-    Responses,
     Embedding,
     Image,
     Realtime,
@@ -123,9 +123,23 @@ pub struct Deployment {
     pub provider: Arc<Provider>,
     /// The provider's own name for the model.
     pub name: String,
-    pub price: Price,
+    /// What it can be asked in, in order of preference. Never empty.
+    pub protocols: Vec<Protocol>,
+    pub prices: Prices,
+    pub facts: Arc<Facts>,
+    /// From this moment on the provider serves it no longer.
+    pub ends: Option<Timestamp>,
+    /// The most that an answer may be long here, in tokens.
+    pub max_output_tokens: u64,
     /// Edits that this provider needs for this model.
     pub quirks: Vec<Quirk>,
+}
+
+impl Deployment {
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ends.is_none_or(|ends| now < ends)
+    }
 }
 
 #[derive(Debug)]
@@ -141,8 +155,27 @@ pub struct Model {
     pub output: Vec<Modality>,
     pub capabilities: Capabilities,
     pub fallback: Vec<Box<str>>,
+    /// The model that answers once no deployment is left.
+    pub replacement: Option<Box<str>>,
+    /// Its maker may change or withdraw it without notice.
+    pub preview: bool,
     /// What it takes, if it draws.
     pub images: images::Rules,
-    /// In order of preference. Never empty.
+    /// In order of preference. Empty only for a model whose providers have all ended it, which is
+    /// kept for its replacement.
     pub deployments: Vec<Arc<Deployment>>,
+}
+
+impl Model {
+    /// When the last of its deployments ends; `None` while one has no end.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        let all = self.deployments.iter().map(|deployment| deployment.ends);
+        all.reduce(|one, other| Some(one?.max(other?))).flatten()
+    }
+
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.deployments.iter().any(|deployment| deployment.is_live(now))
+    }
 }

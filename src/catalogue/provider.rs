@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
 /// How a provider takes its credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Auth {
     /// `Authorization: Bearer KEY`
@@ -34,13 +34,22 @@ pub struct AwsCredential {
     pub session_token: Option<SecretString>,
 }
 
+/// A dialect that a provider speaks, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surface {
+    pub protocol: Protocol,
+    /// Without a trailing slash. With `{model}` in it (Vertex), the verb follows the model.
+    pub base_url: String,
+}
+
 #[derive(Debug)]
 pub struct Provider {
     pub id: Arc<str>,
     pub name: String,
     /// Without a trailing slash.
     pub base_url: String,
-    pub protocol: Protocol,
+    /// In order of preference; never empty.
+    pub surfaces: Vec<Surface>,
     pub auth: Auth,
     pub api_key: Option<SecretString>,
     pub aws: Option<AwsCredential>,
@@ -54,4 +63,12 @@ pub struct Provider {
     pub images: Option<images::Form>,
     /// Knows `max_tokens` and not `max_completion_tokens`.
     pub max_tokens_only: bool,
+}
+
+impl Provider {
+    /// Where a dialect is spoken.
+    #[must_use]
+    pub fn surface(&self, protocol: Protocol) -> Option<&Surface> {
+        self.surfaces.iter().find(|surface| surface.protocol == protocol)
+    }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::say;
+use crate::base::clock::Clock;
 use crate::base::money::Nanos;
 use crate::boot::{self, Failure};
 use crate::catalogue::{Catalogue, Model};
@@ -176,6 +177,7 @@ fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
 
 fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
     Choice {
+        now: Clock::System.now(),
         catalogue,
         allows: &|_| true,
         health: &|_| Health::default(),

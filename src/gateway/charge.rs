@@ -9,7 +9,7 @@ use crate::admit::{self, Caller};
 use crate::base::Kind;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
-use crate::catalogue::Mode;
+use crate::catalogue::{Mode, Pictures};
 use crate::cluster::Amount;
 use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried};
 use crate::router::{Decision, Step};
@@ -57,8 +57,8 @@ pub(super) async fn hold(
     });
     let spend = decision.steps.first().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
         let usage = Usage { input: prompt_tokens, output: expected, ..Usage::default() };
-        let price = &step.deployment.price;
-        price.cost(&usage).plus(price.pictures(intent.images))
+        let pictures = Pictures { count: intent.images, ..Pictures::default() };
+        step.deployment.prices.bill(&usage, pictures, app.shared.clock.now())
     });
     let amount = Amount {
         requests: u64::from(intent.counts),

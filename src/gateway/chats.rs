@@ -58,8 +58,7 @@ fn unknown(id: &str) -> Error {
         .at("conversation")
 }
 
-const TARGET: Target<'static> =
-    Target { model: "m", max_output_tokens: 1, reasons: true, max_tokens_only: false };
+const TARGET: Target<'static> = Target::SELF;
 
 /// Chat messages as items of the Responses interface.
 fn as_items(messages: &[Value]) -> Result<Vec<Value>, Error> {

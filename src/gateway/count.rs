@@ -34,7 +34,7 @@ pub async fn count_tokens(
     }
     let mut decision = named(app, caller, &head.model, Mode::Chat)?;
     let spoken = Protocol::Dialect(dialect);
-    decision.steps.retain(|step| step.deployment.provider.protocol == spoken);
+    decision.steps.retain(|step| step.deployment.protocols.contains(&spoken));
     if decision.steps.is_empty() {
         return Ok(estimate);
     }

@@ -222,6 +222,7 @@ async fn decide(
         allows: &|model| caller.may_use(model),
         health: &|id| shared.health.state(id, stream, now),
         predictor: &shared.predictor,
+        now: shared.clock.now(),
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
         explore: app.dice.borrow_mut().wins(shared.explore),
         before: thread(app, caller, inbound, asked)?
@@ -237,7 +238,8 @@ fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision
     let now = Instant::now();
     let allows = |model: &Model| caller.may_use(model);
     let health = |id| shared.health.state(id, false, now);
-    let mut decision = router::decide_named(model, mode, &shared.catalogue, &allows, &health)?;
+    let mut decision =
+        router::decide_named(model, mode, &shared.catalogue, shared.clock.now(), &allows, &health)?;
     if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::App;
 use crate::admit::{Caller, Feature};
-use crate::catalogue::{Capability, Deployment, Mode, Model};
+use crate::catalogue::{Capability, Deployment, Mode, Model, TokenKind};
 use crate::router::Health;
 
 /// A store that takes longer is not there.
@@ -65,11 +65,12 @@ pub fn models(app: &App, caller: &Caller) -> Value {
     let shown = |model: &Model| {
         let price = model.deployments.first().map(|deployment| {
             let usd = |nanos: crate::base::money::Nanos| nanos.as_usd();
-            let price = &deployment.price;
-            json!({
-                "input": usd(price.input),
-                "output": usd(price.output),
-                "cache_read": usd(price.cache_read),
+            deployment.prices.rates(app.shared.clock.now(), 0).map(|price| {
+                json!({
+                    "input": usd(price.of(TokenKind::Input)),
+                    "output": usd(price.of(TokenKind::Output)),
+                    "cache_read": usd(price.of(TokenKind::CacheRead)),
+                })
             })
         });
         let deployments: Vec<Value> = model
@@ -130,7 +131,7 @@ pub fn capabilities(app: &App, caller: &Caller) -> Value {
     json!({
         "object": "capabilities",
         "chat": some(Mode::Chat),
-        "responses": some(Mode::Chat) || some(Mode::Responses),
+        "responses": some(Mode::Chat),
         "embeddings": some(Mode::Embedding),
         "images": some(Mode::Image),
         "realtime": some(Mode::Realtime),

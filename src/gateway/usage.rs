@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Mode, Model, Price, Tier};
+use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::ledger::report::{self, Group};
 use crate::ledger::{Funds, Outcome, Settlement};
 use crate::store::{MinuteSums, Span, UsageRow};
@@ -62,9 +62,14 @@ async fn whose(
 
 /// The model that savings are told against: the one asked for, the configured one, or the dearest
 /// of the premium ones.
-fn baseline<'a>(app: &'a App, asked: Option<&str>) -> Result<Option<(&'a Model, Price)>, Error> {
+fn baseline<'a>(app: &'a App, asked: Option<&str>) -> Result<Option<(&'a Model, Rates)>, Error> {
     let catalogue = &app.shared.catalogue;
-    let price = |model: &'a Model| model.deployments.first().map(|one| (model, one.price));
+    let now = app.shared.clock.now();
+    // The sum of many prompts is not one long prompt.
+    let price = |model: &'a Model| {
+        let rates = model.deployments.first()?.prices.rates(now, 0)?;
+        Some((model, *rates))
+    };
     if let Some(name) = asked.or(app.shared.baseline_model.as_deref()) {
         let model = catalogue.model(name);
         return match (model, asked) {
@@ -79,7 +84,10 @@ fn baseline<'a>(app: &'a App, asked: Option<&str>) -> Result<Option<(&'a Model, 
         .map(AsRef::as_ref)
         .filter(|model: &&Model| model.mode == Mode::Chat && model.tier == Tier::Premium);
     Ok(premium.filter_map(price).max_by_key(|(model, price)| {
-        (price.input.plus(price.output), std::cmp::Reverse(model.id.clone()))
+        (
+            price.of(TokenKind::Input).plus(price.of(TokenKind::Output)),
+            std::cmp::Reverse(model.id.clone()),
+        )
     }))
 }
 
@@ -91,7 +99,7 @@ fn average(sum: i64, count: i64) -> i64 {
     if count == 0 { 0 } else { sum / count }
 }
 
-fn shown(sums: &MinuteSums, baseline: Option<&Price>) -> Map<String, Value> {
+fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
     let mut all = Map::new();
     for (name, value) in [
         ("requests", json!(sums.requests)),
@@ -201,7 +209,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
 fn table(
     group: Group,
     groups: &BTreeMap<String, MinuteSums>,
-    price: Option<&Price>,
+    price: Option<&Rates>,
 ) -> Vec<Vec<String>> {
     let names = shown(&MinuteSums::default(), price).keys().cloned().collect::<Vec<_>>();
     let mut rows = vec![[vec![group.as_str().to_owned()], names].concat()];

@@ -120,12 +120,7 @@ pub(super) async fn prepare(
         if caller.features.has(Feature::SemanticCache) {
             let request = codec(arrival.dialect).decode_request(&arrival.body)?;
             words.alike = unasked(&request).and_then(|(rest, question)| {
-                let target = Target {
-                    model: &request.model,
-                    max_output_tokens: 1,
-                    reasons: true,
-                    max_tokens_only: false,
-                };
+                let target = Target { model: &request.model, max_output_tokens: 1, ..Target::SELF };
                 let rest = codec(arrival.dialect).encode_request(&rest, &target).ok()?;
                 Some(Alike {
                     context: place(&rest.body),

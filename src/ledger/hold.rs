@@ -10,7 +10,7 @@ use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
-use crate::catalogue::{Deployment, Mode, Model};
+use crate::catalogue::{Deployment, Mode, Model, Pictures};
 use crate::cluster::{Amount, Correction, Quota, Standing, Terms, Used};
 
 /// Where a worker counts and writes down: shared by all its holds.
@@ -119,7 +119,10 @@ impl Hold {
             }
             Outcome::Complete | Outcome::Left => open.counter.tariff.request(model.tier),
         };
-        let cost = deployment.price.cost(&tokens.into()).plus(deployment.price.pictures(images));
+        // A request is booked at the price of the moment it completed.
+        let at = open.counter.clock.now();
+        let pictures = Pictures { count: images, ..Pictures::default() };
+        let cost = deployment.prices.bill(&tokens.into(), pictures, at);
         let by = Answerer {
             model: model.id.to_string(),
             provider: deployment.provider.id.to_string(),

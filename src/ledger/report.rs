@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{LineError, Settlement};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
-use crate::catalogue::Price;
+use crate::catalogue::Rates;
 use crate::store::{MinuteSums, Store, StoreError, UsageRow};
 use crate::wire::vocab::Usage;
 
@@ -88,7 +88,7 @@ pub fn total(rows: &[UsageRow]) -> MinuteSums {
 /// What the same tokens would have cost at another price, less what they did cost: in nano-USD.
 /// Below nothing, where the other would have been cheaper.
 #[must_use]
-pub fn saved(sums: &MinuteSums, baseline: &Price) -> i64 {
+pub fn saved(sums: &MinuteSums, baseline: &Rates) -> i64 {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let usage = Usage {
         input: count(sums.input),
@@ -96,11 +96,9 @@ pub fn saved(sums: &MinuteSums, baseline: &Price) -> i64 {
         cache_write: count(sums.cache_write),
         output: count(sums.output),
         thought: count(sums.thought),
-        raw: None,
+        ..Usage::default()
     };
-    // The sum of many prompts is not one long prompt.
-    let flat = Price { long: None, ..*baseline };
-    flat.cost(&usage).0.saturating_sub(sums.cost)
+    baseline.cost(&usage).0.saturating_sub(sums.cost)
 }
 
 /// What a request came to, if it was settled.
@@ -155,9 +153,8 @@ mod tests {
     fn savings_are_against_the_same_tokens() {
         let sums =
             MinuteSums { input: 1_000, output: 1_000, cost: 1_000_000, ..MinuteSums::default() };
-        let price =
-            Price { input: Nanos(1_000_000_000), output: Nanos(2_000_000_000), ..Price::default() };
-        assert_eq!(saved(&sums, &price), 2_000_000);
-        assert_eq!(saved(&sums, &Price::default()), -1_000_000);
+        let rates = Rates::text(Nanos(1_000_000_000), Nanos(2_000_000_000));
+        assert_eq!(saved(&sums, &rates), 2_000_000);
+        assert_eq!(saved(&sums, &Rates::default()), -1_000_000);
     }
 }

@@ -9,7 +9,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Tier;
-use crate::wire::vocab::Usage;
+use crate::wire::vocab::{More, Usage};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct Tokens {
     pub output: u64,
     #[serde(skip_serializing_if = "is_nothing")]
     pub thought: u64,
+    /// What few answers report: other media, longer caches, searches, another class of service.
+    #[serde(skip_serializing_if = "More::is_nothing")]
+    pub more: More,
 }
 
 /// Lines are short: what is nothing is not said.
@@ -67,11 +70,48 @@ fn is_nothing(count: &u64) -> bool {
 }
 
 impl Tokens {
+    /// All that was read and is in no cache, whatever the medium.
     #[must_use]
-    pub fn total(&self) -> u64 {
-        [self.input, self.cache_read, self.cache_write, self.output, self.thought]
+    pub fn fresh(&self) -> u64 {
+        let more = &self.more;
+        [self.input, more.audio_in, more.image_in, more.video_in]
             .into_iter()
             .fold(0, u64::saturating_add)
+    }
+
+    /// All that was read from a cache.
+    #[must_use]
+    pub fn cached(&self) -> u64 {
+        self.cache_read
+            .saturating_add(self.more.cache_read_audio)
+            .saturating_add(self.more.cache_read_image)
+    }
+
+    /// All that was written to a cache.
+    #[must_use]
+    pub fn cache_writes(&self) -> u64 {
+        self.cache_write.saturating_add(self.more.cache_write_long)
+    }
+
+    /// All that was written but reasoning, whatever the medium.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.output.saturating_add(self.more.completion())
+    }
+
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        [
+            self.input,
+            self.cache_read,
+            self.cache_write,
+            self.output,
+            self.thought,
+            self.more.prompt(),
+            self.more.completion(),
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 }
 
@@ -87,6 +127,7 @@ impl From<&Usage> for Tokens {
             cache_write: usage.cache_write.min(MOST),
             output: usage.output.min(MOST),
             thought: usage.thought.min(MOST),
+            more: usage.more.at_most(MOST),
         }
     }
 }
@@ -99,6 +140,7 @@ impl From<Tokens> for Usage {
             cache_write: tokens.cache_write,
             output: tokens.output,
             thought: tokens.thought,
+            more: tokens.more,
             raw: None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::explain::{Explanation, Kept};
 use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish, expected_cost};
+use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Capability, Catalogue, Deployment, Modality, Mode, Model};
@@ -43,6 +44,8 @@ pub struct Choice<'a> {
     pub allows: Allows<'a>,
     pub health: HealthOf<'a>,
     pub predictor: &'a Predictor,
+    /// Prices and ends are those of this moment.
+    pub now: Timestamp,
     pub corrections: Corrections<'a>,
     pub before: Option<Before>,
     /// This request is to find something out: one of the best few is asked, drawn by this number.
@@ -70,7 +73,8 @@ pub fn decide_auto(
     demand: &Demand,
     choice: &Choice<'_>,
 ) -> Result<Decision, Error> {
-    let Choice { catalogue, allows, health, predictor, corrections, before, explore } = *choice;
+    let Choice { catalogue, allows, health, predictor, now, corrections, before, explore } =
+        *choice;
     let models = catalogue.models();
     let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
     let mut rejected = Vec::new();
@@ -95,9 +99,10 @@ pub fn decide_auto(
             .filter(|before| caches && before.prefix_tokens >= CACHED_TOKENS)
             .map_or(0, |before| before.prefix_tokens);
         let price = |deployment: &Deployment| {
-            expected_cost(deployment, model.tier, needs.input_tokens, cached, output_tokens)
+            expected_cost(deployment, now, needs.input_tokens, cached, output_tokens)
         };
-        let Some(Offer { deployment, cost, wait_seconds, .. }) = best_offer(model, health, price)
+        let Some(Offer { deployment, cost, wait_seconds, .. }) =
+            best_offer(model, now, health, price)
         else {
             down = true;
             rejected.push((place, "down"));
@@ -151,7 +156,7 @@ pub fn decide_auto(
         .flat_map(|(model, first)| {
             let first = model.deployments.get(first).into_iter();
             let others =
-                model.deployments.iter().filter(|deployment| health(deployment.id).passing);
+                model.deployments.iter().filter(|one| one.is_live(now) && health(one.id).passing);
             let places = first
                 .clone()
                 .chain(others.filter(move |other| first.clone().all(|first| first.id != other.id)));
@@ -173,7 +178,7 @@ pub fn decide_auto(
         kept,
         rejected,
     };
-    Ok(Decision { steps, explanation: Some(Box::new(explanation)) })
+    Ok(Decision { steps, explanation: Some(Box::new(explanation)), replaced: None })
 }
 
 /// A deployment of a model that is up.
@@ -196,10 +201,12 @@ fn burden(cost: Nanos, wait_seconds: f32) -> f64 {
 /// weigh least, then the one that the operator named first. `None` if all are down.
 fn best_offer(
     model: &Model,
+    now: Timestamp,
     health: HealthOf<'_>,
     price: impl Fn(&Deployment) -> Nanos,
 ) -> Option<Offer> {
-    let offers = model.deployments.iter().enumerate().filter_map(|(place, deployment)| {
+    let live = model.deployments.iter().enumerate().filter(|(_, one)| one.is_live(now));
+    let offers = live.filter_map(|(place, deployment)| {
         let state = health(deployment.id);
         state.passing.then(|| Offer {
             deployment: place,

@@ -12,8 +12,9 @@ mod predict;
 
 use std::sync::Arc;
 
+use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
-use crate::catalogue::{Deployment, DeploymentId, Model, Tier};
+use crate::catalogue::{Deployment, DeploymentId, Model, TokenKind};
 
 pub use choose::{Before, Choice, Corrections, decide_auto};
 pub use corrections::correction;
@@ -61,6 +62,8 @@ pub struct Decision {
     pub steps: Vec<Step>,
     /// Only `auto` has something to explain at the price of an allocation.
     pub explanation: Option<Box<Explanation>>,
+    /// The model that was asked for and has ended: another answers in its place.
+    pub replaced: Option<Box<str>>,
 }
 
 impl Decision {
@@ -71,38 +74,21 @@ impl Decision {
     }
 }
 
-/// What a request is expected to cost at a deployment. Where the catalogue knows no price and the
-/// model is not of the free tier, its tier speaks for it: unknown is not free.
+/// What a request is expected to cost at a deployment now.
 #[must_use]
 fn expected_cost(
     deployment: &Deployment,
-    tier: Tier,
+    now: Timestamp,
     input_tokens: u64,
     cached_tokens: u64,
     output_tokens: u64,
 ) -> Nanos {
-    let price = &deployment.price;
-    let (input, cached, output) = if price.input.0 == 0 && price.output.0 == 0 {
-        let (input, output) = usual_price(tier);
-        (input, input, output)
-    } else {
-        (price.input, price.cache_read, price.output)
-    };
+    let Some(rates) = deployment.prices.rates(now, input_tokens) else { return Nanos(0) };
+    let (input, cached, output) =
+        (rates.of(TokenKind::Input), rates.of(TokenKind::CacheRead), rates.of(TokenKind::Output));
     let cached_tokens = cached_tokens.min(input_tokens);
     input
         .for_tokens(input_tokens - cached_tokens)
         .plus(cached.for_tokens(cached_tokens))
         .plus(output.for_tokens(output_tokens))
-}
-
-/// What a million tokens of a tier usually cost, read and written.
-fn usual_price(tier: Tier) -> (Nanos, Nanos) {
-    let usd = |input: i64, output: i64| (Nanos(input * 10_000_000), Nanos(output * 10_000_000));
-    match tier {
-        Tier::Free => usd(0, 0),
-        Tier::Budget => usd(20, 80),
-        Tier::Mid => usd(80, 320),
-        Tier::Premium => usd(300, 1_500),
-        Tier::Ultra => usd(1_000, 4_000),
-    }
 }

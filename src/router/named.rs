@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Allows, Decision, HealthOf, Step};
+use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Catalogue, Deployment, Mode, Model};
+use crate::catalogue::{Catalogue, Mode, Model, NoPlace, Place};
 
 /// How far a chain of fallbacks is followed.
 const FALLBACK_MODELS: usize = 4;
@@ -16,10 +17,35 @@ pub fn decide_named(
     name: &str,
     mode: Mode,
     catalogue: &Catalogue,
+    now: Timestamp,
     allows: Allows<'_>,
     health: HealthOf<'_>,
 ) -> Result<Decision, Error> {
-    let (model, only) = find(name, catalogue).ok_or_else(|| Error::unknown_model(name))?;
+    let Some(asked) = catalogue.model(name) else {
+        return at_provider(name, mode, catalogue, allows);
+    };
+    // A model that has ended answers through its replacement.
+    let model = if asked.is_live(now) {
+        asked
+    } else {
+        catalogue.in_place_of(asked, now).ok_or_else(|| ended(asked))?
+    };
+    must_serve(model, mode, allows)?;
+    let mut steps = Vec::with_capacity(model.deployments.len());
+    add(model, now, health, &mut steps);
+    // Vectors of different models do not mix: only another deployment of the same may answer.
+    let most = if mode == Mode::Embedding { 0 } else { FALLBACK_MODELS };
+    let chain = catalogue.fallbacks(model).iter().take(most);
+    for other in chain.filter_map(|name| catalogue.model(name)) {
+        if allows(other) && other.mode == mode && other.id != model.id {
+            add(other, now, health, &mut steps);
+        }
+    }
+    let replaced = (!Arc::ptr_eq(asked, model)).then(|| asked.id.clone());
+    Ok(Decision { steps, explanation: None, replaced })
+}
+
+fn must_serve(model: &Model, mode: Mode, allows: Allows<'_>) -> Result<(), Error> {
     if !allows(model) {
         return Err(Error::new(
             Kind::Forbidden,
@@ -33,7 +59,7 @@ pub fn decide_named(
             Mode::Embedding => "embeddings",
             Mode::Image => "image generation",
             Mode::Realtime => "the realtime API",
-            _ => "chat completions",
+            Mode::Chat => "chat completions",
         };
         return Err(Error::new(
             Kind::Unsupported,
@@ -42,40 +68,58 @@ pub fn decide_named(
         .at("model")
         .coded("model_not_supported"));
     }
-    let mut steps = Vec::with_capacity(model.deployments.len());
-    add(model, health, &mut steps);
-    if let Some(provider) = only {
-        steps.retain(|step| &*step.deployment.provider.id == provider);
-        return Ok(Decision { steps, explanation: None });
-    }
-    // Vectors of different models do not mix: only another deployment of the same may answer.
-    let most = if mode == Mode::Embedding { 0 } else { FALLBACK_MODELS };
-    let chain = catalogue.fallbacks(model).iter().take(most);
-    for other in chain.filter_map(|name| catalogue.model(name)) {
-        if allows(other) && other.mode == mode && other.id != model.id {
-            add(other, health, &mut steps);
-        }
-    }
-    Ok(Decision { steps, explanation: None })
+    Ok(())
 }
 
-/// A model by its name, or by `provider/name`, which means that provider and no other.
-fn find<'a>(name: &'a str, catalogue: &'a Catalogue) -> Option<(&'a Arc<Model>, Option<&'a str>)> {
-    if let Some(model) = catalogue.model(name) {
-        return Some((model, None));
+fn ended(model: &Model) -> Error {
+    let instead = match &model.replacement {
+        Some(other) => {
+            format!(" Its maker names '{other}' in its place, which is not served here.")
+        }
+        None => String::new(),
+    };
+    Error::new(
+        Kind::UnknownModel,
+        format!("The model '{}' is no longer served by any provider.{instead}", model.id),
+    )
+    .at("model")
+    .coded("model_not_found")
+}
+
+/// `provider/name` means that provider and no other, listed or not.
+fn at_provider(
+    asked: &str,
+    mode: Mode,
+    catalogue: &Catalogue,
+    allows: Allows<'_>,
+) -> Result<Decision, Error> {
+    let (provider, name) = asked.split_once('/').ok_or_else(|| Error::unknown_model(asked))?;
+    match catalogue.place(provider, name) {
+        Ok(Place { model, deployment }) => {
+            must_serve(&model, mode, allows)?;
+            let steps = vec![Step { model, deployment }];
+            Ok(Decision { steps, explanation: None, replaced: None })
+        }
+        Err(NoPlace::Unknown) => Err(Error::unknown_model(asked)),
+        Err(NoPlace::Unpriced { provider, name }) => Err(Error::new(
+            Kind::UnknownModel,
+            format!(
+                "The model '{name}' is not in the catalogue, and nobody has said what it costs at \
+                 '{provider}'. The operator can add: [[models]] id = \"{name}\", deployments = [{{ \
+                 provider = \"{provider}\", usd_per_million = {{ input = 1.0, output = 2.0 }} }}]"
+            ),
+        )
+        .at("model")
+        .coded("model_not_priced")),
     }
-    let (provider, rest) = name.split_once('/')?;
-    let model = catalogue.model(rest)?;
-    let there = |deployment: &Arc<Deployment>| &*deployment.provider.id == provider;
-    model.deployments.iter().any(there).then_some((model, Some(provider)))
 }
 
 /// Those that are up first, then those whose limits are nearly used up; the others stay, in case
 /// they are all there is. Within each the operator's order holds.
-fn add(model: &Arc<Model>, health: HealthOf<'_>, steps: &mut Vec<Step>) {
+fn add(model: &Arc<Model>, now: Timestamp, health: HealthOf<'_>, steps: &mut Vec<Step>) {
     let first = steps.len();
     steps.extend(
-        model.deployments.iter().map(|deployment| Step {
+        model.deployments.iter().filter(|one| one.is_live(now)).map(|deployment| Step {
             model: Arc::clone(model),
             deployment: Arc::clone(deployment),
         }),

@@ -20,7 +20,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::apply_quirks;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Protocol};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Protocol, ThoughtsBack};
 use crate::wire::{Heading, Inbound, Operation, Target, codec, embeddings, images, provider_side};
 
 /// The binary frames of AWS.
@@ -43,6 +43,8 @@ pub enum Tried {
 struct Outgoing {
     body: Bytes,
     losses: Losses,
+    /// What the provider is asked in.
+    protocol: Protocol,
     /// The provider speaks the caller's dialect: bytes pass through.
     same_dialect: bool,
     /// We asked for usage that the caller did not ask for.
@@ -120,10 +122,18 @@ pub(super) fn kind_label(kind: FaultKind) -> &'static str {
     }
 }
 
+/// What a deployment is asked in: the caller's dialect where it can be, else the first that it can.
+fn protocol_of(step: &Step, inbound: &Inbound) -> Protocol {
+    let own = Protocol::Dialect(inbound.dialect);
+    let spoken = &step.deployment.protocols;
+    if spoken.contains(&own) { own } else { spoken.first().copied().unwrap_or(own) }
+}
+
 fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     let provider = &step.deployment.provider;
     let name = step.deployment.name.as_str();
-    let same_dialect = provider.protocol == Protocol::Dialect(inbound.dialect);
+    let protocol = protocol_of(step, inbound);
+    let same_dialect = protocol == Protocol::Dialect(inbound.dialect);
     let missing = |what: &str| {
         let text = format!("The provider of '{}' has no {what}.", step.model.id);
         Error::new(Kind::Unsupported, text)
@@ -131,6 +141,7 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     let whole = |body, same_dialect| Outgoing {
         body,
         losses: Losses::default(),
+        protocol,
         same_dialect,
         usage_added: false,
     };
@@ -157,15 +168,15 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
         let (body, usage_added) = respelled(inbound, name);
         (body, Losses::default(), true, usage_added)
     } else {
-        let mut target = Target {
+        let thinking = step.deployment.facts.thinking_on(protocol);
+        let target = Target {
             model: name,
-            max_output_tokens: step.model.max_output_tokens,
-            reasons: step.model.capabilities.has(crate::catalogue::Capability::Reasoning),
+            max_output_tokens: step.deployment.max_output_tokens,
+            thinking: &thinking,
+            thoughts: ThoughtsBack::All,
             max_tokens_only: provider.max_tokens_only,
         };
-        target.max_output_tokens = target.max_output_tokens.max(1);
-        let encoded =
-            provider_side(provider.protocol).encode_request(inbound.request()?, &target)?;
+        let encoded = provider_side(protocol).encode_request(inbound.request()?, &target)?;
         let refused =
             if inbound.strict { encoded.losses.iter().next() } else { encoded.losses.grave() };
         if let Some(loss) = refused {
@@ -181,6 +192,7 @@ fn outgoing(step: &Step, inbound: &Inbound) -> Result<Outgoing, Error> {
     Ok(Outgoing {
         body: apply_quirks(&step.deployment.quirks, body),
         losses,
+        protocol,
         same_dialect,
         usage_added,
     })
@@ -244,6 +256,7 @@ async fn exchange(
         .transport
         .send(
             &step.deployment,
+            outgoing.protocol,
             match &inbound.operation {
                 Operation::Embed(..) => Call::Embed,
                 Operation::Draw(..) => Call::Draw,
@@ -260,7 +273,7 @@ async fn exchange(
     if let Some(share) = share_left(&incoming.headers) {
         upstream.health.left(step.deployment.id, share);
     }
-    let theirs = provider_side(step.deployment.provider.protocol);
+    let theirs = provider_side(outgoing.protocol);
     if !(200..300).contains(&incoming.status) {
         let status = incoming.status;
         let retry_after = retry_after(&incoming.headers);
@@ -296,6 +309,7 @@ async fn exchange(
             upstream: upstream.clone(),
             step: step.clone(),
             front: inbound.dialect,
+            protocol: outgoing.protocol,
             same_dialect: outgoing.same_dialect,
             usage_added: outgoing.usage_added,
             heading: heading(),
@@ -309,8 +323,9 @@ async fn exchange(
     let body = read_whole(incoming, budget.patience(others, Instant::now()), limits.reply_bytes)
         .await
         .map_err(|fault| (fault, None))?;
-    let body = whole(step, inbound, outgoing.same_dialect, &heading, body, upstream)
-        .map_err(|fault| (fault, None))?;
+    let body =
+        whole(step, inbound, outgoing.protocol, outgoing.same_dialect, &heading, body, upstream)
+            .map_err(|fault| (fault, None))?;
     Ok((body, outgoing.losses))
 }
 

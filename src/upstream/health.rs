@@ -1,5 +1,6 @@
 //! The state of every deployment, shared by the workers.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,8 @@ struct Vitals {
 #[derive(Debug)]
 pub struct HealthBoard {
     vitals: Vec<Mutex<Vitals>>,
+    /// The id of the first of them.
+    first: usize,
     usual: Usual,
 }
 
@@ -49,13 +52,14 @@ impl Usual {
 
 impl HealthBoard {
     #[must_use]
-    pub fn new(deployments: usize) -> Self {
-        let vitals = (0..deployments).map(|_| Mutex::default()).collect();
-        Self { vitals, usual: Usual::default() }
+    pub fn new(ids: Range<usize>) -> Self {
+        let first = ids.start;
+        let vitals = ids.map(|_| Mutex::default()).collect();
+        Self { vitals, first, usual: Usual::default() }
     }
 
     fn vitals<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Vitals) -> T) -> Option<T> {
-        let vitals = self.vitals.get(id.0)?;
+        let vitals = self.vitals.get(id.0.checked_sub(self.first)?)?;
         // They are whole after every call, so a panic elsewhere does not spoil them.
         Some(act(&mut vitals.lock().unwrap_or_else(PoisonError::into_inner)))
     }

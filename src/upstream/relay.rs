@@ -25,7 +25,7 @@ use crate::base::ids::RequestId;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::wire::frame::{Frame, Splitter, sse};
-use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Usage};
+use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Protocol, Usage};
 use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
 
 /// The largest single event: a picture in base64 fits.
@@ -37,6 +37,8 @@ pub struct Setup {
     pub upstream: Upstream,
     pub step: Step,
     pub front: Dialect,
+    /// What the provider was asked in.
+    pub protocol: Protocol,
     pub same_dialect: bool,
     pub usage_added: bool,
     pub heading: Heading,
@@ -107,8 +109,7 @@ impl Relay {
     /// # Errors
     /// The fault that came in its place: another provider can still be asked.
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
-        let provider = &setup.step.deployment.provider;
-        let theirs = provider_side(provider.protocol);
+        let theirs = provider_side(setup.protocol);
         let rename = Rename::of(&setup.step);
         let way = if !setup.same_dialect {
             Way::Translated { reader: theirs.reader(), events: Vec::new() }

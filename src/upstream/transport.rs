@@ -40,11 +40,18 @@ struct Endpoint {
     headers: HeaderMap,
 }
 
+/// An endpoint, and the deployment that it is of. Deployments that no file lists share an id.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    endpoint: Rc<Endpoint>,
+}
+
 /// A worker's client. Not `Send`: connections stay on the thread that opened them.
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: Client,
-    endpoints: Rc<RefCell<HashMap<usize, Rc<Endpoint>>>>,
+    endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
     /// By provider: a token, and until when it is good.
     tokens: Rc<RefCell<HashMap<String, (HeaderValue, Instant)>>>,
 }
@@ -81,17 +88,30 @@ impl Transport {
         Ok(Self { client, endpoints: Rc::default(), tokens: Rc::default() })
     }
 
-    fn endpoint(&self, deployment: &Arc<Deployment>) -> Result<Rc<Endpoint>, Fault> {
-        if let Some(known) = self.endpoints.borrow().get(&deployment.id.0) {
-            return Ok(Rc::clone(known));
+    fn endpoint(
+        &self,
+        deployment: &Arc<Deployment>,
+        protocol: Protocol,
+    ) -> Result<Rc<Endpoint>, Fault> {
+        let place = (deployment.id.0, protocol);
+        if let Some(known) = self.endpoints.borrow().get(&place)
+            && known.name == deployment.name
+        {
+            return Ok(Rc::clone(&known.endpoint));
         }
         let provider = &deployment.provider;
         let parse = |text: &str| {
             Url::parse(text)
                 .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))
         };
-        let url = |path: String| parse(&format!("{}{path}", provider.base_url));
-        let (whole, stream) = match provider.protocol {
+        let base = provider.surface(protocol).map_or(&provider.base_url, |one| &one.base_url);
+        let url = |path: String| parse(&format!("{base}{path}"));
+        let (whole, stream) = match protocol {
+            // The model stands in the address (Vertex), and the verb after it.
+            Protocol::Dialect(Dialect::Anthropic) if base.contains("{model}") => {
+                let base = base.replace("{model}", &segment(&deployment.name));
+                (parse(&format!("{base}:rawPredict"))?, parse(&format!("{base}:streamRawPredict"))?)
+            }
             Protocol::Bedrock => {
                 let model = segment(&deployment.name);
                 (
@@ -118,6 +138,9 @@ impl Transport {
                 )
             }
         };
+        // Everything but generating is asked where the provider is at home.
+        let base = &provider.base_url;
+        let url = |path: String| parse(&format!("{base}{path}"));
         let name = &deployment.name;
         let embed = match provider.embeddings {
             Some(embeddings::Form::Gemini) => url(format!("/models/{name}:batchEmbedContents"))?,
@@ -135,15 +158,20 @@ impl Transport {
             Some(images::Form::Gemini) => whole.clone(),
             _ => url("/images/generations".to_owned())?,
         };
-        let count = match provider.protocol {
+        let count = match protocol {
             Protocol::Dialect(Dialect::Gemini) => url(format!("/models/{name}:countTokens"))?,
-            Protocol::Dialect(Dialect::Anthropic) => url("/messages/count_tokens".to_owned())?,
+            Protocol::Dialect(Dialect::Anthropic) => {
+                let base = provider.surface(protocol).map_or(base, |one| &one.base_url);
+                let base = base.split("/{model}").next().unwrap_or(base);
+                parse(&format!("{base}/messages/count_tokens"))?
+            }
             _ => url("/responses/input_tokens".to_owned())?,
         };
         let mut headers = sign::headers(provider);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
-        self.endpoints.borrow_mut().insert(deployment.id.0, Rc::clone(&endpoint));
+        let known = Known { name: name.clone(), endpoint: Rc::clone(&endpoint) };
+        self.endpoints.borrow_mut().insert(place, known);
         Ok(endpoint)
     }
 
@@ -186,12 +214,13 @@ impl Transport {
     pub async fn send(
         &self,
         deployment: &Arc<Deployment>,
+        protocol: Protocol,
         to: Call,
         body: Bytes,
         forward: &[(&'static str, String)],
         patience: Duration,
     ) -> Result<Incoming, Fault> {
-        let endpoint = self.endpoint(deployment)?;
+        let endpoint = self.endpoint(deployment, protocol)?;
         let url = match to {
             Call::Whole => &endpoint.whole,
             Call::Stream => &endpoint.stream,

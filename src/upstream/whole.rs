@@ -12,18 +12,19 @@ use super::transport::Incoming;
 use super::{AnswerBody, Upstream};
 use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Usage};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol, Usage};
 use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images, provider_side};
 
 pub(super) fn whole(
     step: &Step,
     inbound: &Inbound,
+    protocol: Protocol,
     same_dialect: bool,
     heading: &dyn Fn() -> Heading,
     body: Bytes,
     upstream: &Upstream,
 ) -> Result<AnswerBody, Fault> {
-    let theirs = provider_side(step.deployment.provider.protocol);
+    let theirs = provider_side(protocol);
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
         let mut fault = theirs.decode_error(200, body);

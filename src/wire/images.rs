@@ -9,7 +9,7 @@ use super::frame::json::Object;
 use super::vocab::{Head, Malformed};
 
 /// How a provider wants to be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     Openai,
@@ -20,7 +20,7 @@ pub enum Form {
 }
 
 /// What a model takes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     pub sizes: Vec<String>,

@@ -12,6 +12,7 @@
 mod alternate;
 pub mod anthropic;
 pub mod bedrock;
+mod claude;
 pub mod embeddings;
 pub mod frame;
 pub mod gemini;
@@ -31,7 +32,8 @@ pub use inbound::{Inbound, Operation, PathTarget, model_only};
 use crate::base::Error;
 use frame::{Frame, Splitter, sse};
 use vocab::{
-    Dialect, Event, Fault, Fold, Head, Losses, Malformed, Protocol, Reply, Request, Usage,
+    Control, Dialect, Efforts, Event, Fault, Fold, Head, Losses, Malformed, Manner, Off, Protocol,
+    Reply, Request, Thinking, ThoughtsBack, Usage,
 };
 
 /// What an encoder has to know of the deployment it writes for.
@@ -41,10 +43,35 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// The most the model can answer, in tokens: what Anthropic must be told when nobody asked for less.
     pub max_output_tokens: u64,
-    /// Whether the model takes a reasoning budget or effort at all.
-    pub reasons: bool,
+    /// How it thinks, and how it is told to.
+    pub thinking: &'a Thinking,
+    /// What of earlier reasoning it takes back.
+    pub thoughts: ThoughtsBack,
     /// The provider knows only `max_tokens`, not OpenAI's later `max_completion_tokens`.
     pub max_tokens_only: bool,
+}
+
+/// A model of which nothing is known.
+const UNKNOWN: Thinking = Thinking {
+    manner: Manner::Unknown,
+    by_default: false,
+    off: Off::Impossible,
+    budget: None,
+    efforts: Efforts::NONE,
+    default_effort: None,
+    map: Vec::new(),
+    control: Control::Effort,
+};
+
+impl Target<'static> {
+    /// What a request is written for that is read again here.
+    pub const SELF: Self = Self {
+        model: "m",
+        max_output_tokens: 1,
+        thinking: &UNKNOWN,
+        thoughts: ThoughtsBack::All,
+        max_tokens_only: false,
+    };
 }
 
 /// An encoded request.

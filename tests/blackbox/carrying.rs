@@ -241,8 +241,7 @@ prop_compose! {
 
 /// Said in a dialect and understood there; `None` where it refuses.
 fn through(request: &Request, dialect: Dialect) -> Option<(Request, Vec<String>)> {
-    let target =
-        Target { model: "m", max_output_tokens: 9_000, reasons: true, max_tokens_only: false };
+    let target = Target { max_output_tokens: 9_000, ..Target::SELF };
     let encoded =
         provider_side(Protocol::Dialect(dialect)).encode_request(request, &target).unwrap();
     if encoded.losses.grave().is_some() {

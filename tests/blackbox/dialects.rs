@@ -27,12 +27,7 @@ enum Fate {
 
 fn fate(from: Dialect, request: &Value, to: Protocol) -> Fate {
     let request = codec(from).decode_request(request.to_string().as_bytes()).unwrap();
-    let target = Target {
-        model: "claude-m",
-        max_output_tokens: 16_000,
-        reasons: true,
-        max_tokens_only: false,
-    };
+    let target = Target { model: "claude-m", max_output_tokens: 16_000, ..Target::SELF };
     match provider_side(to).encode_request(&request, &target) {
         Err(why) => Fate::Refused(why.to_string()),
         Ok(encoded) => match encoded.losses.grave() {

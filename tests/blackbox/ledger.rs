@@ -241,8 +241,8 @@ fn keys(gateway: &Gateway) {
     let poor = gateway.key(&account, &json!({"monthly_credits": 1}));
     assert_eq!([ask(gateway, &poor).status, ask(gateway, &poor).status], [200, 402]);
     let broke = gateway.key(&account, &json!({"monthly_budget_usd": "0"}));
-    // The model under test costs nothing, so that nothing is enough.
-    assert_eq!(ask(gateway, &broke).status, 200);
+    // Nobody has said what the model under test costs, and that is not nothing.
+    assert_eq!(ask(gateway, &broke).status, 402);
     let late = gateway.key(&account, &json!({"expires_at": 1_000}));
     assert_eq!(ask(gateway, &late).status, 401);
     let made = gateway.admin("POST", "/keys", &json!({"account": account, "colour": "red"}));

@@ -78,8 +78,7 @@ fn request(dialect: Dialect, bytes: &[u8]) {
     let _head = codec(dialect).head(bytes);
     let _echo = codec(dialect).echo(bytes);
     let Ok(request) = codec(dialect).decode_request(bytes) else { return };
-    let target =
-        Target { model: "m", max_output_tokens: 9_000, reasons: true, max_tokens_only: false };
+    let target = Target { max_output_tokens: 9_000, ..Target::SELF };
     for protocol in PROTOCOLS {
         let _said = provider_side(protocol).encode_request(&request, &target);
     }

@@ -12,6 +12,7 @@ use super::{Named, get};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
+use crate::catalogue::Pictures;
 use crate::gateway::memory::{self, NewMemory};
 use crate::gateway::{Answered, App, Arrival, Body, Refused, connect, generate, users};
 use crate::platform::agents::{
@@ -142,8 +143,7 @@ fn written(dialect: Dialect, request: &Request) -> Result<Bytes, Error> {
     let target = Target {
         model: &request.model,
         max_output_tokens: request.max_output_tokens.unwrap_or(4_096),
-        reasons: true,
-        max_tokens_only: false,
+        ..Target::SELF
     };
     Ok(codec(dialect).encode_request(request, &target)?.body)
 }
@@ -272,7 +272,11 @@ async fn run(
         spent.turns += 1;
         spent.input_tokens += usage.input + usage.cache_read + usage.cache_write;
         spent.output_tokens += usage.output + usage.thought;
-        spent.cost = spent.cost.plus(answered.step.deployment.price.cost(&usage));
+        spent.cost = spent.cost.plus(answered.step.deployment.prices.bill(
+            &usage,
+            Pictures::default(),
+            app.shared.clock.now(),
+        ));
         tell(Happening::Turn(&spent));
         let choice = reply.choices.first().map(|choice| choice.turn.clone());
         request.turns.extend(choice);

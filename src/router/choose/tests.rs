@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalogue::{DeploymentId, Sources, Tier, builtin, load};
+use crate::catalogue::{DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load};
 use crate::router::{Dial, Health, Wish};
 use crate::wire::vocab::{Part, Request, Role, Turn};
 
@@ -11,6 +11,9 @@ fn catalogue() -> Catalogue {
     }
     load(sources).unwrap()
 }
+
+/// 2026-11-25: prices and ends are those of this day.
+const NOW: Timestamp = Timestamp(1_795_564_800_000);
 
 struct House {
     catalogue: Catalogue,
@@ -30,6 +33,7 @@ impl House {
             allows: &|_| true,
             health: &|_| Health::default(),
             predictor: &self.predictor,
+            now: NOW,
             corrections: &|_| 0.0,
             before: None,
             explore: None,
@@ -105,8 +109,9 @@ fn a_price_rise_never_wins_a_model_requests() {
                 let id = file.id.clone().unwrap();
                 sources.keys.insert(id, secrecy::SecretString::from("k"));
                 for one in file.deployments.iter_mut().filter(|one| *one.model == *model) {
-                    one.usd_per_million.input *= factor;
-                    one.usd_per_million.output *= factor;
+                    one.usd_per_million = one.usd_per_million.map(|usd| usd.scaled(factor));
+                    let prices = std::mem::take(&mut one.prices).into_iter();
+                    one.prices = prices.map(|price| price.scaled(Some(factor))).collect();
                 }
             }
             let catalogue = load(sources).unwrap();
@@ -167,7 +172,10 @@ fn no_more_is_spent_than_allowed() {
     assert!(explanation.rejected.iter().any(|(_, reason)| *reason == "dearer than allowed"));
     let nothing = Wish { dial: Dial::BEST, max_cost: Some(Nanos(0)) };
     // But for models that an operator runs without a price.
-    let paid = |model: &Model| model.deployments.iter().all(|one| one.price.output.0 > 0);
+    let costs = |one: &Deployment| {
+        one.prices.rates(NOW, 0).is_some_and(|rates| rates.of(TokenKind::Output).0 > 0)
+    };
+    let paid = |model: &Model| model.deployments.iter().all(|one| costs(one));
     let request = asking(PROMPTS[1]);
     let choice = Choice { allows: &paid, ..house.choice() };
     let told =
@@ -227,8 +235,9 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     let all = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
     let caching = |one: &&Kept| {
         let model = &house.catalogue.models()[one.place];
-        let price = &model.deployments[one.deployment].price;
-        model.capabilities.has(Capability::PromptCache) && price.cache_read < price.input
+        let rates = model.deployments[one.deployment].prices.rates(NOW, 0).unwrap();
+        let cheaper = rates.of(TokenKind::CacheRead) < rates.of(TokenKind::Input);
+        model.capabilities.has(Capability::PromptCache) && cheaper
     };
     let kept = &all.explanation.unwrap().kept;
     let other = kept.iter().filter(caching).find(|one| one.place != fresh.place).unwrap();
@@ -338,8 +347,9 @@ fn twins() -> House {
     let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
     for file in &mut sources.files {
         for one in file.deployments.iter_mut().filter(|one| one.model == "llama-3.3-70b") {
-            one.usd_per_million.input = 0.15;
-            one.usd_per_million.output = 0.6;
+            one.prices.clear();
+            one.usd_per_million =
+                Some(RatesEntry { input: Some(0.15), output: Some(0.6), ..RatesEntry::default() });
         }
         let id = file.id.clone().unwrap();
         sources.keys.insert(id, secrecy::SecretString::from("k"));

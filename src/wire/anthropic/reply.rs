@@ -8,7 +8,8 @@ use super::{DIALECT, block};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Extra, Finish, Losses, Malformed, Part, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Extra, Finish, Losses, Malformed, More, Part, Reply, Role, Shape, Stop, Turn,
+    Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -78,6 +79,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
         cache_write: count("cache_creation_input_tokens"),
         output: output - thought,
         thought,
+        more: More::default(),
         raw: Some((DIALECT, raw)),
     }
 }

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 
 use super::block;
 use crate::wire::alternate::alternating;
+use crate::wire::claude;
 use crate::wire::frame::json::Builder;
-use crate::wire::vocab::{Body, Effort, Format, Losses, Part, Request, Role, ToolChoice, ToolKind};
+use crate::wire::vocab::{
+    Body, Effort, Format, Losses, Manner, Part, Request, Role, ToolChoice, ToolKind,
+};
 use crate::wire::{Encoded, Target};
 
-/// The least thinking that Claude allows.
-const LEAST_BUDGET: i64 = 1_024;
 /// What takes the place of a JSON mode, which this dialect does not have.
 const JSON_INSTRUCTION: &str =
     "Respond with one valid JSON object and nothing else: no prose, no code fence.";
@@ -85,7 +86,6 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
     let sampling = &request.sampling;
     let mut config = Builder::new();
     let mut more = Builder::new();
-    let most = target.max_output_tokens.max(1);
     let mut max_tokens = request.max_output_tokens;
     match sampling.temperature.as_ref().and_then(serde_json::Number::as_f64) {
         Some(hot) if hot > 1.0 => {
@@ -103,22 +103,22 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
     if !stops.is_empty() {
         config.set("stopSequences", stops);
     }
-    if let Some(budget) = thinking(request, target, lost) {
-        // The budget is part of maxTokens, and must leave room for an answer.
-        let room = max_tokens.unwrap_or(most);
-        let wanted = room.saturating_add(budget.unsigned_abs()).min(most.max(room));
-        let budget = budget.min(i64::try_from(wanted).unwrap_or(i64::MAX) - 1);
-        if budget >= LEAST_BUDGET {
-            max_tokens = Some(wanted);
-            more.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
+    if target.model.contains("nova") {
+        nova_reasoning(request, target, lost, &mut more);
+    } else if target.model.contains("claude") {
+        let told = claude::encode(request, target, max_tokens, lost);
+        max_tokens = told.max_tokens;
+        if told.cools {
             for name in ["temperature", "topP"] {
                 if config.0.shift_remove(name).is_some() {
                     lost.dropped(name);
                 }
             }
-        } else {
-            lost.dropped("reasoning");
         }
+        more.maybe("thinking", told.member);
+        more.maybe("output_config", told.effort.map(|effort| json!({"effort": effort.as_str()})));
+    } else if request.reasoning.is_some() {
+        lost.dropped("reasoning");
     }
     config.maybe("maxTokens", max_tokens);
     if !config.0.is_empty() {
@@ -144,33 +144,19 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
     }
 }
 
-/// How many tokens to think, or `None` for not at all. Thinking and a forced tool exclude each
-/// other; only Claude is told in this way.
-fn thinking(request: &Request, target: &Target<'_>, lost: &mut Losses) -> Option<i64> {
-    let reasoning = request.reasoning.as_ref()?;
-    let wanted = match (reasoning.budget, reasoning.effort) {
-        (Some(budget), _) if budget > 0 => budget,
-        (Some(0), _) | (_, Some(Effort::None)) => return None,
-        (_, Some(effort)) => effort.budget(),
-        (Some(_), None) => Effort::Medium.budget(),
-        (None, None) if reasoning.enabled == Some(true) => Effort::Medium.budget(),
-        (None, None) => return None,
-    };
-    let forced = matches!(
-        request.tool_choice,
-        Some(
-            ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Among { required: true, .. }
-        )
-    );
-    let answering = request
-        .turns
-        .last()
-        .is_some_and(|turn| turn.parts.iter().any(|part| matches!(part.body, Body::Outcome(_))));
-    if !target.reasons || forced || answering || !target.model.contains("claude") {
-        lost.dropped("reasoning");
-        return None;
+/// Amazon's own models think at a level.
+fn nova_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, more: &mut Builder) {
+    let Some(reasoning) = &request.reasoning else { return };
+    match reasoning.effort.filter(|effort| *effort != Effort::None) {
+        Some(effort) if target.thinking.manner == Manner::Effort => {
+            more.set(
+                "reasoningConfig",
+                json!({"type": "enabled", "maxReasoningEffort": effort.as_str()}),
+            );
+        }
+        Some(_) => lost.dropped("reasoning"),
+        None => {}
     }
-    Some(wanted.max(LEAST_BUDGET))
 }
 
 fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {

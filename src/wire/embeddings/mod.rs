@@ -6,7 +6,7 @@ mod write;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::vocab::{Head, Malformed};
@@ -15,7 +15,7 @@ pub use read::{decode_reply, decode_request, head};
 pub use write::{encode_reply, encode_request};
 
 /// How a surface asks for embeddings, or a provider wants to be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// `{model, input, dimensions, encoding_format}`

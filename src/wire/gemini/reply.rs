@@ -9,7 +9,8 @@ use super::content::{self, CallNames};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Citation, Extra, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Citation, Extra, Finish, Losses, Malformed, More, Reply, Role, Shape, Stop, Turn,
+    Usage,
 };
 
 /// The word of a choice that stands for a refused prompt, which has no candidate.
@@ -203,6 +204,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
         cache_write: 0,
         output: count("candidatesTokenCount"),
         thought: count("thoughtsTokenCount"),
+        more: More::default(),
         raw: Some((DIALECT, raw)),
     }
 }

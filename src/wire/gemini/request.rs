@@ -9,8 +9,8 @@ use super::content::{self, CallNames};
 use super::{DIALECT, schema};
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Effort, Extra, Format, Head, Losses, Malformed, Reasoning, Request, Role, Tool, ToolChoice,
-    ToolKind,
+    Effort, Extra, Format, Head, Losses, Malformed, Manner, Reasoning, Request, Role, Tool,
+    ToolChoice, ToolKind,
 };
 use crate::wire::{Encoded, Target};
 
@@ -85,8 +85,7 @@ fn config_is_empty(request: &Request) -> bool {
     encode_config(request, &AT_HOME, true, &mut lost).0.is_empty()
 }
 
-const AT_HOME: Target<'static> =
-    Target { model: "", max_output_tokens: 0, reasons: true, max_tokens_only: false };
+const AT_HOME: Target<'static> = Target::SELF;
 
 fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malformed> {
     // Clients write either spelling; from here on there is one.
@@ -413,48 +412,60 @@ fn encode_config(
     if !sampling.stop.is_empty() {
         config.set("stopSequences", sampling.stop.clone());
     }
-    if at_home {
-        return config;
+    let spelled = |name: &str| {
+        let config = request.extra.get(DIALECT, "generationConfig");
+        at_home && config.is_some_and(|config| config.get(name).is_some())
+    };
+    if !spelled("responseMimeType") && !spelled("responseJsonSchema") && !spelled("responseSchema")
+    {
+        match &request.format {
+            Some(Format::Json) => {
+                config.set("responseMimeType", "application/json");
+            }
+            Some(Format::Schema { schema, .. }) => {
+                config.set("responseMimeType", "application/json");
+                config.set("responseJsonSchema", schema::inlined(schema));
+            }
+            Some(Format::Text) | None => {}
+        }
     }
-    match &request.format {
-        Some(Format::Json) => {
-            config.set("responseMimeType", "application/json");
-        }
-        Some(Format::Schema { schema, .. }) => {
-            config.set("responseMimeType", "application/json");
-            config.set("responseJsonSchema", schema::inlined(schema));
-        }
-        Some(Format::Text) | None => {}
-    }
-    if let Some(reasoning) = &request.reasoning {
-        let budget = reasoning.budget.or_else(|| reasoning.effort.map(Effort::budget));
-        match budget {
-            _ if !target.reasons => lost.dropped("reasoning"),
-            Some(0) => {
-                config.set("thinkingConfig", json!({"thinkingBudget": 0}));
-            }
-            // Gemini 3 and later take a level, and refuse it together with a budget.
-            Some(_) if target.model.contains("gemini-3") => {
-                let level = match reasoning.effort.unwrap_or(Effort::High) {
-                    Effort::None | Effort::Minimal | Effort::Low => "LOW",
-                    Effort::Medium => "MEDIUM",
-                    Effort::High | Effort::XHigh | Effort::Max => "HIGH",
-                };
-                config.set(
-                    "thinkingConfig",
-                    json!({"includeThoughts": true, "thinkingLevel": level}),
-                );
-            }
-            Some(budget) => {
-                config.set(
-                    "thinkingConfig",
-                    json!({"includeThoughts": true, "thinkingBudget": budget}),
-                );
-            }
-            None => {
-                config.set("thinkingConfig", json!({"includeThoughts": true}));
-            }
-        }
+    if let Some(reasoning) = &request.reasoning
+        && !spelled("thinkingConfig")
+    {
+        config.maybe("thinkingConfig", encode_thinking(reasoning, target, lost));
     }
     config
+}
+
+/// A budget up to 2.5, a level from 3 on; either is refused together with the other.
+fn encode_thinking(reasoning: &Reasoning, target: &Target<'_>, lost: &mut Losses) -> Option<Value> {
+    let thinking = target.thinking;
+    if thinking.manner == Manner::None {
+        lost.dropped("reasoning");
+        return None;
+    }
+    // The name speaks for a model of which nothing is known.
+    let levels = matches!(thinking.manner, Manner::Effort | Manner::Always)
+        || (thinking.manner == Manner::Unknown && target.model.contains("gemini-3"));
+    if reasoning.enabled == Some(false) || reasoning.budget == Some(0) {
+        return (!levels).then(|| json!({"thinkingBudget": 0}));
+    }
+    let mut told = Builder::new();
+    told.set("includeThoughts", reasoning.show.unwrap_or(true));
+    if levels {
+        let effort = reasoning.effort.or_else(|| reasoning.budget.map(Effort::of_budget));
+        let level = effort.map(|effort| match effort {
+            Effort::None | Effort::Minimal if thinking.manner == Manner::Unknown => Effort::Low,
+            Effort::XHigh | Effort::Max if !thinking.efforts.has(effort) => Effort::High,
+            other => other,
+        });
+        told.maybe("thinkingLevel", level.map(|level| level.as_str().to_ascii_uppercase()));
+    } else {
+        let budget = reasoning.budget.or_else(|| reasoning.effort.map(Effort::budget));
+        if budget == Some(0) {
+            return Some(json!({"thinkingBudget": 0}));
+        }
+        told.maybe("thinkingBudget", budget);
+    }
+    Some(told.done())
 }

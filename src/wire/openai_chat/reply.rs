@@ -9,7 +9,7 @@ use super::{DIALECT, message};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Finish, Losses, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Finish, Losses, Malformed, More, Reply, Role, Shape, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -103,6 +103,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
         cache_write,
         output,
         thought,
+        more: More::default(),
         raw: Some((DIALECT, raw)),
     }
 }

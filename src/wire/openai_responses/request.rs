@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use super::{DIALECT, item};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
-    Dialect, Effort, Extra, Format, Head, Losses, Malformed, Part, Reasoning, Request, Role, Tool,
-    ToolChoice, ToolKind, Turn,
+    Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part, Reasoning, Request,
+    Role, Tool, ToolChoice, ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
 
@@ -256,13 +256,17 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     }
     body.maybe("max_output_tokens", request.max_output_tokens);
     encode_tools(request, &mut lost, &mut body);
-    if !at_home {
+    // At home the caller's own words say it, unless they had to be changed.
+    let spelled = |name: &str| at_home && request.extra.get(DIALECT, name).is_some();
+    if !spelled("text") {
         let mut text = Builder::new();
         text.maybe("format", request.format.as_ref().map(encode_format));
         text.maybe("verbosity", request.extra.get(Dialect::OpenAiChat, "verbosity").cloned());
         if !text.0.is_empty() {
             body.set("text", text.done());
         }
+    }
+    if !spelled("reasoning") {
         encode_reasoning(request, target, &mut lost, &mut body);
     }
     body.maybe("stream", request.stream);
@@ -284,7 +288,7 @@ fn encode_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, b
         .or_else(|| reasoning.budget.map(Effort::of_budget))
         .or_else(|| reasoning.enabled.map(|on| if on { Effort::Medium } else { Effort::None }));
     match effort {
-        Some(_) if !target.reasons => lost.dropped("reasoning"),
+        Some(_) if target.thinking.manner == Manner::None => lost.dropped("reasoning"),
         Some(effort) => {
             body.set("reasoning", json!({"effort": effort.as_str(), "summary": "auto"}));
             body.set("include", json!(["reasoning.encrypted_content"]));

@@ -12,6 +12,7 @@ mod name;
 mod part;
 mod reply;
 mod request;
+mod thinking;
 mod tool;
 mod usage;
 
@@ -26,5 +27,6 @@ pub use part::{
 };
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{Effort, Format, Head, Reasoning, Request, Sampling, Span};
+pub use thinking::{Control, Efforts, Fitted, Manner, Off, Thinking, ThoughtsBack};
 pub use tool::{Tool, ToolChoice, ToolKind};
-pub use usage::Usage;
+pub use usage::{Class, More, Usage};

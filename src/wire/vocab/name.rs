@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A wire format that clients speak to us, or we to providers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
     #[serde(rename = "openai-chat")]
@@ -15,32 +15,42 @@ pub enum Dialect {
 }
 
 /// What a provider speaks: a dialect that clients speak as well, or one of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(from = "Spelled")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Protocol {
     Dialect(Dialect),
     /// Amazon Bedrock's Converse.
     Bedrock,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Spelled {
-    Dialect(Dialect),
-    Own(Own),
+impl TryFrom<String> for Protocol {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.as_str() == word);
+        match dialect {
+            Some(dialect) => Ok(Self::Dialect(dialect)),
+            None if word == Self::Bedrock.as_str() => Ok(Self::Bedrock),
+            None => Err(format!(
+                "'{word}' is no dialect; there are openai-chat, openai-responses, anthropic, gemini \
+                 and bedrock-converse"
+            )),
+        }
+    }
 }
 
-#[derive(Deserialize)]
-enum Own {
-    #[serde(rename = "bedrock-converse")]
-    Bedrock,
+impl From<Protocol> for String {
+    fn from(protocol: Protocol) -> Self {
+        protocol.as_str().to_owned()
+    }
 }
 
-impl From<Spelled> for Protocol {
-    fn from(spelled: Spelled) -> Self {
-        match spelled {
-            Spelled::Dialect(dialect) => Self::Dialect(dialect),
-            Spelled::Own(Own::Bedrock) => Self::Bedrock,
+impl Protocol {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dialect(dialect) => dialect.as_str(),
+            Self::Bedrock => "bedrock-converse",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Token counts, disjoint, so that they can be added up and priced.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Dialect;
@@ -7,32 +8,192 @@ use super::Dialect;
 /// What a request took. Every token is counted in exactly one field.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Usage {
-    /// Fresh input: neither read from nor written to a cache.
+    /// Fresh text that was read: neither from nor to a cache.
     pub input: u64,
+    /// Read from a cache, but for sounds and pictures.
     pub cache_read: u64,
+    /// Written to a cache for its usual lifetime.
     pub cache_write: u64,
-    /// Visible output.
+    /// Visible text that was written.
     pub output: u64,
     /// Reasoning.
     pub thought: u64,
+    pub more: More,
     /// The provider's own object: written back whole to the dialect it came from.
     pub raw: Option<(Dialect, Value)>,
+}
+
+/// What few answers report, and all of it is charged for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct More {
+    /// Written to a cache for longer than usual (an hour at Anthropic, twelve at OpenAI).
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub cache_write_long: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub audio_in: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub audio_out: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub image_in: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub image_out: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub video_in: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub cache_read_audio: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub cache_read_image: u64,
+    /// Searches of the web; not tokens.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub searches: u64,
+    /// The class of service as it was answered, which may not be the one that was asked for.
+    #[serde(skip_serializing_if = "Class::is_standard")]
+    pub class: Class,
+    /// It was answered within a region that costs more (Anthropic's `inference_geo`).
+    #[serde(skip_serializing_if = "is_not")]
+    pub regional: bool,
+}
+
+/// Lines are short: what is nothing is not said.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
+/// How urgently a request was served, which has a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    #[default]
+    Standard,
+    Flex,
+    /// OpenAI calls it `priority` or `fast`, Google `priority`.
+    Priority,
+    Batch,
+    /// Anthropic's `speed: fast`.
+    Fast,
+    Ultrafast,
+}
+
+impl Class {
+    /// A class by the word that an answer has for it; whatever is not known is standard.
+    #[must_use]
+    pub fn of_word(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "flex" | "on_demand_flex" => Self::Flex,
+            "priority" | "on_demand_priority" => Self::Priority,
+            "batch" => Self::Batch,
+            "fast" => Self::Fast,
+            "ultrafast" => Self::Ultrafast,
+            _ => Self::Standard,
+        }
+    }
+
+    #[must_use]
+    pub fn is_standard(&self) -> bool {
+        *self == Self::Standard
+    }
+}
+
+impl More {
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Tokens of the prompt among it.
+    #[must_use]
+    pub fn prompt(&self) -> u64 {
+        [
+            self.cache_write_long,
+            self.audio_in,
+            self.image_in,
+            self.video_in,
+            self.cache_read_audio,
+            self.cache_read_image,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
+
+    /// Tokens of the answer among it.
+    #[must_use]
+    pub fn completion(&self) -> u64 {
+        self.audio_out.saturating_add(self.image_out)
+    }
+
+    /// With no count beyond `most`.
+    #[must_use]
+    pub fn at_most(self, most: u64) -> Self {
+        Self {
+            cache_write_long: self.cache_write_long.min(most),
+            audio_in: self.audio_in.min(most),
+            audio_out: self.audio_out.min(most),
+            image_in: self.image_in.min(most),
+            image_out: self.image_out.min(most),
+            video_in: self.video_in.min(most),
+            cache_read_audio: self.cache_read_audio.min(most),
+            cache_read_image: self.cache_read_image.min(most),
+            searches: self.searches.min(most),
+            ..self
+        }
+    }
+
+    /// The larger of each.
+    fn updated(self, later: Self) -> Self {
+        Self {
+            cache_write_long: self.cache_write_long.max(later.cache_write_long),
+            audio_in: self.audio_in.max(later.audio_in),
+            audio_out: self.audio_out.max(later.audio_out),
+            image_in: self.image_in.max(later.image_in),
+            image_out: self.image_out.max(later.image_out),
+            video_in: self.video_in.max(later.video_in),
+            cache_read_audio: self.cache_read_audio.max(later.cache_read_audio),
+            cache_read_image: self.cache_read_image.max(later.cache_read_image),
+            searches: self.searches.max(later.searches),
+            class: if later.class.is_standard() { self.class } else { later.class },
+            regional: self.regional || later.regional,
+        }
+    }
 }
 
 impl Usage {
     #[must_use]
     pub fn prompt(&self) -> u64 {
-        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+        self.input
+            .saturating_add(self.cache_read)
+            .saturating_add(self.cache_write)
+            .saturating_add(self.more.prompt())
     }
 
     #[must_use]
     pub fn completion(&self) -> u64 {
-        self.output.saturating_add(self.thought)
+        self.output.saturating_add(self.thought).saturating_add(self.more.completion())
     }
 
     #[must_use]
     pub fn total(&self) -> u64 {
         self.prompt().saturating_add(self.completion())
+    }
+
+    /// All that was read from a cache.
+    #[must_use]
+    pub fn cached(&self) -> u64 {
+        self.cache_read
+            .saturating_add(self.more.cache_read_audio)
+            .saturating_add(self.more.cache_read_image)
+    }
+
+    /// All that was written to one.
+    #[must_use]
+    pub fn cache_writes(&self) -> u64 {
+        self.cache_write.saturating_add(self.more.cache_write_long)
     }
 
     /// Counts in a stream are cumulative, but a later report may leave out what an earlier one
@@ -45,6 +206,7 @@ impl Usage {
             cache_write: self.cache_write.max(later.cache_write),
             output: self.output.max(later.output),
             thought: self.thought.max(later.thought),
+            more: self.more.updated(later.more),
             raw: later.raw.or(self.raw),
         }
     }

@@ -159,12 +159,7 @@ fn fault_in(body: &Value) -> Option<String> {
 #[test]
 fn requests_of_the_other_dialects_are_valid_there() {
     let (mut checked, mut findings) = (0, Vec::new());
-    let target = Target {
-        model: "anthropic.claude",
-        max_output_tokens: 8_192,
-        reasons: true,
-        max_tokens_only: false,
-    };
+    let target = Target { model: "anthropic.claude", max_output_tokens: 8_192, ..Target::SELF };
     for row in rows().iter().filter(|row| (200..300).contains(&row.status)) {
         let Some(request) = &row.request else { continue };
         let Ok(request) = codec(row.api).decode_request(request.to_string().as_bytes()) else {

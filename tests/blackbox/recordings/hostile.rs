@@ -77,8 +77,7 @@ fn wrong() -> impl Strategy<Value = Value> {
 
 fn try_everything(dialect: Dialect, bytes: &[u8]) {
     let home = codec(dialect);
-    let target =
-        Target { model: "m", max_output_tokens: 10, reasons: true, max_tokens_only: false };
+    let target = Target { max_output_tokens: 10, ..Target::SELF };
     let _head = home.head(bytes);
     for form in [Form::Openai, Form::Gemini, Form::GeminiOne] {
         let _embedding = embeddings::decode_request(bytes, form);

@@ -9,7 +9,7 @@ use super::fold::accumulated;
 use super::{Row, difference, report, rows};
 
 fn target(model: &str) -> Target<'_> {
-    Target { model, max_output_tokens: 8192, reasons: true, max_tokens_only: false }
+    Target { model, max_output_tokens: 8192, ..Target::SELF }
 }
 
 #[test]

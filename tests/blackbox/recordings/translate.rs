@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{report, rows};
 
 fn target(model: &str) -> Target<'_> {
-    Target { model, max_output_tokens: 8192, reasons: true, max_tokens_only: false }
+    Target { model, max_output_tokens: 8192, ..Target::SELF }
 }
 
 /// Every chat request as `dialect` would get it; with what was said of losses.

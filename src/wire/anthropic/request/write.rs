@@ -5,14 +5,13 @@ use serde_json::{Value, json};
 
 use super::super::{DIALECT, block};
 use crate::wire::alternate::alternating;
+use crate::wire::claude;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Body, Effort, Format, Losses, Part, Request, Role, Shape, ToolChoice, ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
 
-/// The least thinking Anthropic allows.
-const LEAST_BUDGET: i64 = 1_024;
 /// What takes the place of a JSON mode, which this dialect does not have.
 const JSON_INSTRUCTION: &str =
     "Respond with one valid JSON object and nothing else: no prose, no code fence.";
@@ -31,27 +30,34 @@ pub(in crate::wire::anthropic) fn encode(request: &Request, target: &Target<'_>)
     encode_tools(request, at_home, &mut lost, &mut body);
     if !at_home {
         max_tokens = Some(max_tokens.unwrap_or(target.max_output_tokens).max(1));
-        let most = target.max_output_tokens.max(1);
-        if let Some(budget) = thinking_budget(request, target, &mut lost) {
-            // The budget is part of max_tokens, and must leave room for an answer.
-            let room = max_tokens.unwrap_or(most);
-            let wanted = room.saturating_add(budget.unsigned_abs()).min(most.max(room));
-            let budget = budget.min(i64::try_from(wanted).unwrap_or(i64::MAX) - 1);
-            if budget >= LEAST_BUDGET {
-                max_tokens = Some(wanted);
-                body.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
+    }
+    let mut output = Builder::new();
+    // At home the caller's own words say it, unless they had to be changed.
+    let spelled = |name: &str| at_home && request.extra.get(DIALECT, name).is_some();
+    let said = spelled("thinking") || spelled("output_config");
+    if !said && (!at_home || request.reasoning.is_some()) {
+        let thinking = claude::encode(request, target, max_tokens, &mut lost);
+        max_tokens = thinking.max_tokens;
+        if let Some(member) = thinking.member {
+            if thinking.cools {
                 for name in ["temperature", "top_k", "top_p"] {
                     if body.0.shift_remove(name).is_some() {
                         lost.dropped(name.to_owned());
                     }
                 }
-            } else {
-                lost.dropped("reasoning");
             }
+            body.set("thinking", member);
         }
-        if let Some(Format::Schema { schema, .. }) = &request.format {
-            body.set("output_config", json!({"format": {"type": "json_schema", "schema": schema}}));
-        }
+        output.maybe("effort", thinking.effort.map(Effort::as_str));
+    }
+    if let Some(Format::Schema { schema, .. }) = &request.format
+        && !spelled("output_config")
+        && !spelled("output_format")
+    {
+        output.set("format", json!({"type": "json_schema", "schema": schema}));
+    }
+    if !output.0.is_empty() {
+        body.set("output_config", output.done());
     }
     body.maybe("max_tokens", max_tokens);
     if let Some(user) = &request.user {
@@ -264,41 +270,4 @@ pub(super) fn encode_choice(request: &Request) -> Option<Value> {
         choice.insert("disable_parallel_tool_use".to_owned(), Value::from(!parallel));
     }
     Some(choice)
-}
-
-/// How many tokens to think, or `None` for not at all. Thinking and a forced tool exclude each
-/// other, and a tool loop that began without a signed thought cannot go on with one.
-fn thinking_budget(request: &Request, target: &Target<'_>, lost: &mut Losses) -> Option<i64> {
-    let reasoning = request.reasoning.as_ref()?;
-    let wanted = match (reasoning.budget, reasoning.effort) {
-        (Some(budget), _) if budget > 0 => budget,
-        (Some(0), _) | (_, Some(Effort::None)) => return None,
-        (_, Some(effort)) => effort.budget(),
-        (Some(_), None) => Effort::Medium.budget(),
-        (None, None) if reasoning.enabled == Some(true) => Effort::Medium.budget(),
-        (None, None) => return None,
-    };
-    let forced = matches!(
-        request.tool_choice,
-        Some(
-            ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Among { required: true, .. }
-        )
-    );
-    let last = request.turns.iter().rev().find(|turn| turn.role == Role::Assistant);
-    let in_loop = request.turns.last().is_some_and(|turn| {
-        turn.role == Role::Tool
-            || turn.parts.iter().any(|part| matches!(part.body, Body::Outcome(_)))
-    });
-    let unsigned = in_loop
-        && last.is_some_and(|turn| {
-            !turn.parts.iter().any(|part| {
-                matches!(part.body, Body::Thought(_))
-                    && part.signature.as_ref().is_some_and(|signature| signature.by == DIALECT)
-            })
-        });
-    if !target.reasons || forced || unsigned {
-        lost.dropped("reasoning");
-        return None;
-    }
-    Some(wanted.max(LEAST_BUDGET))
 }

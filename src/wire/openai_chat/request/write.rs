@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::super::{DIALECT, message};
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Dialect, Effort, Format, Losses, Request, Role, ToolChoice, ToolKind, Turn,
+    Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, ToolChoice,
+    ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
 
@@ -53,14 +54,7 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     encode_tools(request, &mut lost, &mut body);
     body.maybe("response_format", request.format.as_ref().map(encode_format));
     if let Some(reasoning) = &request.reasoning {
-        let effort = reasoning.effort.or_else(|| {
-            reasoning.budget.filter(|budget| *budget >= 0 && !from_chat).map(Effort::of_budget)
-        });
-        if target.reasons || from_chat {
-            body.maybe("reasoning_effort", effort.map(Effort::as_str));
-        } else if effort.is_some() {
-            lost.dropped("reasoning");
-        }
+        encode_reasoning(reasoning, target, from_chat, &mut lost, &mut body);
     }
     body.maybe("stream", request.stream);
     if let Some(include) = request.include_usage {
@@ -82,6 +76,51 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     request.extra.share(Dialect::OpenAiResponses, &SHARED, &mut body.0, &mut lost);
     drop_placeholders(&mut body.0);
     Encoded { body: Bytes::from(Value::Object(body.0).to_string()), losses: lost }
+}
+
+/// Each maker of a server has a way of its own to turn thinking on and off.
+fn encode_reasoning(
+    reasoning: &Reasoning,
+    target: &Target<'_>,
+    from_chat: bool,
+    lost: &mut Losses,
+    body: &mut Builder,
+) {
+    let thinking = target.thinking;
+    let budget = reasoning.budget.filter(|budget| *budget >= 0 && !from_chat);
+    let effort = reasoning.effort.or_else(|| budget.map(Effort::of_budget));
+    if thinking.manner == Manner::None && !from_chat {
+        if effort.is_some_and(|effort| effort != Effort::None) {
+            lost.dropped("reasoning");
+        }
+        return;
+    }
+    let off = reasoning.enabled == Some(false) || effort == Some(Effort::None);
+    let on = reasoning.enabled == Some(true) || effort.is_some();
+    match thinking.control {
+        Control::Effort => {}
+        Control::Member if off => {
+            body.set("thinking", json!({"type": "disabled"}));
+            return;
+        }
+        Control::Member if on => {
+            let adapts = thinking.manner == Manner::Adaptive;
+            let kind = if adapts { "adaptive" } else { "enabled" };
+            body.set("thinking", json!({ "type": kind }));
+            if thinking.efforts.is_empty() {
+                return;
+            }
+        }
+        Control::Switch if off || on => {
+            body.set("enable_thinking", !off);
+            if !off {
+                body.maybe("thinking_budget", budget.filter(|budget| *budget > 0));
+            }
+            return;
+        }
+        Control::Member | Control::Switch => {}
+    }
+    body.maybe("reasoning_effort", effort.map(Effort::as_str));
 }
 
 /// Pictures that tools came back with, which only the user can show here: after all results, and

@@ -1,0 +1,192 @@
+//! Providers, models and deployments as they are written: in the files of `providers/`, in the
+//! configuration, and in what a catalogue update brings.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{FactsEntry, Family};
+use super::model::{Capability, Modality, Mode, Tier};
+use super::price::{EachEntry, PriceEntry, RatesEntry};
+use super::{Auth, Quirk};
+use crate::wire::vocab::Protocol;
+use crate::wire::{embeddings, images};
+
+/// A file of `providers/`, or a `[providers.ID]` table of the configuration, where every member
+/// overrides the file's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderEntry {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub base_url: Option<String>,
+    /// The only one that it speaks, or is to be asked in.
+    pub dialect: Option<Protocol>,
+    /// All that it speaks, in order of preference.
+    pub dialects: Option<Vec<Protocol>>,
+    /// Where a dialect is spoken elsewhere than at `base_url`.
+    #[serde(default)]
+    pub dialect_urls: BTreeMap<Protocol, String>,
+    pub auth: Option<Auth>,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// For `auth = "aws"`; from `AWS_REGION` if not given.
+    pub region: Option<String>,
+    /// Which variant of its deployments is asked, where there are several (Bedrock's `us`, `eu`).
+    pub variant: Option<String>,
+    /// A file that holds the key.
+    pub api_key_file: Option<String>,
+    pub enabled: Option<bool>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub max_tokens_only: Option<bool>,
+    pub embeddings: Option<embeddings::Form>,
+    pub images: Option<images::Form>,
+    /// Facts of everything it serves: laid over a model's.
+    #[serde(default)]
+    pub facts: FactsEntry,
+    /// What a model costs here that has no price of its own (0 on a machine of one's own).
+    pub usd_per_million: Option<RatesEntry>,
+    #[serde(default)]
+    pub quirks: Vec<Quirk>,
+    #[serde(default)]
+    pub families: Vec<Family>,
+    #[serde(default)]
+    pub models: Vec<ModelEntry>,
+    #[serde(default)]
+    pub deployments: Vec<FileDeployment>,
+}
+
+/// A `[[models]]` entry of a file or of the configuration; there, what is given overrides.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Vec<Modality>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Vec<Modality>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<Capability>>,
+    /// The day from which its maker serves it no longer, as `2026-12-11`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+    /// The model that answers for it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<String>,
+    /// Its maker may change or withdraw it without notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<images::Rules>,
+    #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
+    pub facts: FactsEntry,
+    /// Replaces the catalogue's deployments of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployments: Option<Vec<DeploymentEntry>>,
+}
+
+/// A deployment of a `[[models]]` entry of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentEntry {
+    pub provider: String,
+    /// The provider's own name for it; the model's id if not given.
+    pub model: Option<String>,
+    pub dialects: Option<Vec<Protocol>>,
+    /// One price for always, in place of `prices`.
+    pub usd_per_million: Option<RatesEntry>,
+    /// For each picture, in place of what its tokens would cost.
+    pub usd_per_image: Option<f64>,
+    #[serde(default)]
+    pub prices: Vec<PriceEntry>,
+    #[serde(default)]
+    pub facts: FactsEntry,
+}
+
+/// A `[[deployments]]` entry of a provider's file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileDeployment {
+    pub model: String,
+    pub name: String,
+    /// Other names of the same at this provider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_names: Vec<String>,
+    /// Those of the provider's that this one is asked in, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialects: Option<Vec<Protocol>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub preference: u32,
+    /// The day from which this provider serves it no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+    /// Tried last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_per_million: Option<RatesEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_per_image: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<PriceEntry>,
+    /// What requests of a region (`us`) cost, in times of the price.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub region_uplift: BTreeMap<String, f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantEntry>,
+    #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
+    pub facts: FactsEntry,
+}
+
+/// The same under another name, at another price: an inference profile, a data zone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantEntry {
+    pub name: String,
+    pub region: String,
+    /// Of the deployment's price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Prices of one deployment, however they were written.
+#[must_use]
+pub fn prices_of(
+    short: Option<&RatesEntry>,
+    image: Option<f64>,
+    mut prices: Vec<PriceEntry>,
+) -> Vec<PriceEntry> {
+    if short.is_some() || image.is_some() {
+        let usd_each = image.map(|usd| EachEntry { image: Some(usd), ..EachEntry::default() });
+        prices.push(PriceEntry {
+            usd_per_million: short.copied(),
+            usd_each,
+            ..PriceEntry::default()
+        });
+    }
+    prices
+}

@@ -1,0 +1,270 @@
+//! What a model takes and refuses, as its maker runs it: what a request is shaped by.
+
+mod entry;
+mod family;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::vocab::{Effort, Efforts, Protocol, Reasoning, Thinking};
+
+pub use entry::{BudgetEntry, ControlWord, FactsEntry, MannerWord, OffWord};
+pub use family::{Families, Family};
+
+/// Everything known of what a deployment takes. What nobody said is taken to be fine.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Facts {
+    pub refuses: Vec<Refusal>,
+    pub thinking: Thinking,
+    /// Efforts of a dialect, where they differ.
+    pub efforts_on: Vec<(Protocol, Efforts)>,
+    pub tools_only_on: Option<ToolsOnly>,
+    /// Empty: all that its provider speaks.
+    pub dialects_only: Vec<Protocol>,
+    pub prefill: bool,
+    pub forced: Forced,
+    pub tools_with_schema: bool,
+    pub tools: bool,
+    pub token_limit: Option<TokenLimit>,
+    pub developer: bool,
+    pub schema: Option<SchemaSubset>,
+    pub tool_name: Option<NameRule>,
+    pub call_id_length: Option<usize>,
+    pub tokenizer_factor: f64,
+    pub temperature_max: Option<f64>,
+    pub stop_max: Option<usize>,
+    pub cache_min_tokens: Option<u64>,
+    pub needs_thought_signature: bool,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        FactsEntry::default().settle()
+    }
+}
+
+/// A member of a request that a model does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub param: Param,
+    pub when: When,
+    /// It is taken and has no effect, instead of a 400.
+    pub ignored: bool,
+}
+
+/// A member by OpenAI's name for it, whatever a dialect calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    Temperature,
+    TopP,
+    TopK,
+    FrequencyPenalty,
+    PresencePenalty,
+    Logprobs,
+    TopLogprobs,
+    Stop,
+    /// More than one answer.
+    N,
+    Seed,
+    ParallelToolCalls,
+    /// The limit of the answer's tokens.
+    MaxTokens,
+    /// A member of the provider's dialect that the vocabulary has no word for.
+    Other(Box<str>),
+}
+
+impl From<&str> for Param {
+    fn from(name: &str) -> Self {
+        match name {
+            "temperature" => Self::Temperature,
+            "top_p" => Self::TopP,
+            "top_k" => Self::TopK,
+            "frequency_penalty" => Self::FrequencyPenalty,
+            "presence_penalty" => Self::PresencePenalty,
+            "logprobs" => Self::Logprobs,
+            "top_logprobs" => Self::TopLogprobs,
+            "stop" => Self::Stop,
+            "n" => Self::N,
+            "seed" => Self::Seed,
+            "parallel_tool_calls" => Self::ParallelToolCalls,
+            "max_tokens" => Self::MaxTokens,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl Param {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Temperature => "temperature",
+            Self::TopP => "top_p",
+            Self::TopK => "top_k",
+            Self::FrequencyPenalty => "frequency_penalty",
+            Self::PresencePenalty => "presence_penalty",
+            Self::Logprobs => "logprobs",
+            Self::TopLogprobs => "top_logprobs",
+            Self::Stop => "stop",
+            Self::N => "n",
+            Self::Seed => "seed",
+            Self::ParallelToolCalls => "parallel_tool_calls",
+            Self::MaxTokens => "max_tokens",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// When a member is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    Never,
+    Always,
+    /// Unless it says what holds anyway.
+    NonDefault,
+    WhileThinking,
+    AtHighEffort,
+    WithTemperature,
+}
+
+impl When {
+    /// Whether it is refused of a request that thinks or not, at some effort, with a temperature or
+    /// without; `default` says that the member's value is what holds anyway.
+    #[must_use]
+    pub fn holds(self, thinks: bool, effort: Option<Effort>, hot: bool, default: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::NonDefault => !default,
+            Self::WhileThinking => thinks && !default,
+            Self::AtHighEffort => effort.is_some_and(|effort| effort >= Effort::High),
+            Self::WithTemperature => hot,
+        }
+    }
+}
+
+/// In which dialects a model takes tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolsOnly {
+    pub protocols: Vec<Protocol>,
+    pub when: ToolsWhen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToolsWhen {
+    #[default]
+    Always,
+    /// Unless the effort `none` is asked for.
+    UnlessNone,
+    /// When an effort other than `none` is asked for.
+    EffortSet,
+}
+
+impl ToolsWhen {
+    #[must_use]
+    pub fn holds(self, effort: Option<Effort>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::UnlessNone => effort != Some(Effort::None),
+            Self::EffortSet => effort.is_some_and(|effort| effort != Effort::None),
+        }
+    }
+}
+
+/// Whether a model can be made to call a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forced {
+    #[default]
+    Yes,
+    No,
+    NotWhileThinking,
+}
+
+impl Forced {
+    #[must_use]
+    pub fn allowed(self, thinks: bool) -> bool {
+        match self {
+            Self::Yes => true,
+            Self::No => false,
+            Self::NotWhileThinking => !thinks,
+        }
+    }
+}
+
+/// The member of chat completions that limits the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenLimit {
+    MaxTokens,
+    MaxCompletionTokens,
+    Either,
+}
+
+/// What of JSON Schema a maker takes for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaSubset {
+    /// All, with every property required where it is strict.
+    OpenaiStrict,
+    Anthropic,
+    Gemini,
+    /// None: a JSON object can be demanded, and no more.
+    JsonObject,
+}
+
+/// Which names of tools a maker takes: letters, digits, `_`, `-` and `also`, so many at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameRule {
+    pub max: usize,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub also: String,
+    /// It begins with a letter or `_`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub letter_first: bool,
+}
+
+impl NameRule {
+    #[must_use]
+    pub fn takes(&self, name: &str) -> bool {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c) || self.also.contains(c);
+        let first = |c: char| !self.letter_first || c.is_ascii_alphabetic() || c == '_';
+        !name.is_empty()
+            && name.len() <= self.max
+            && name.chars().all(fits)
+            && name.chars().next().is_some_and(first)
+    }
+}
+
+impl Facts {
+    /// The efforts of a dialect.
+    #[must_use]
+    pub fn thinking_on(&self, protocol: Protocol) -> std::borrow::Cow<'_, Thinking> {
+        match self.efforts_on.iter().find(|(on, _)| *on == protocol) {
+            Some((_, efforts)) => {
+                std::borrow::Cow::Owned(Thinking { efforts: *efforts, ..self.thinking.clone() })
+            }
+            None => std::borrow::Cow::Borrowed(&self.thinking),
+        }
+    }
+
+    /// Whether a request with tools, at an effort, can be asked in a dialect.
+    #[must_use]
+    pub fn speaks(&self, protocol: Protocol, tools: bool, effort: Option<Effort>) -> bool {
+        if !self.dialects_only.is_empty() && !self.dialects_only.contains(&protocol) {
+            return false;
+        }
+        match &self.tools_only_on {
+            Some(only) if tools && only.when.holds(effort) => only.protocols.contains(&protocol),
+            _ => true,
+        }
+    }
+
+    /// Whether the model will think, given what is asked of it.
+    #[must_use]
+    pub fn thinks(&self, reasoning: Option<&Reasoning>) -> bool {
+        self.thinking.thinks(reasoning)
+    }
+}
