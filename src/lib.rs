@@ -19,6 +19,7 @@ pub mod sim;
 pub mod catalogue;
 pub mod cluster;
 pub mod router;
+pub mod shape;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -23,13 +23,14 @@ use crate::config::{self, Config};
 use crate::connect::Apps;
 use crate::gateway::cache::Answers;
 use crate::gateway::feedback::Tastes;
+use crate::gateway::lifecycle;
 use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Meters, Transport, Upstream};
+use crate::upstream::{HealthBoard, Limits, Meters, Refusals, Transport, Upstream};
 use crate::{http, sim};
 
 use sources::secret_variable;
@@ -142,6 +143,8 @@ pub async fn serve(
         tariff: Arc::new(config.credits.clone()),
     };
     let predictor = Arc::new(predictor(&config.router, &catalogue)?);
+    let metrics = Metrics::new()?;
+    lifecycle::warn(&catalogue, clock.now());
     let vault = people::vault(&config)?;
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
@@ -163,6 +166,7 @@ pub async fn serve(
         vault,
         behind_proxy: config.signin.behind_proxy,
         health: Arc::new(HealthBoard::new(catalogue.ids())),
+        refusals: Arc::new(Refusals::new(metrics.clone())),
         catalogue: Arc::new(catalogue),
         identities,
         plans: plans.clone(),
@@ -182,7 +186,7 @@ pub async fn serve(
             embedding_model: config.memory.embedding_model.clone(),
             extraction_model: config.memory.extraction_model.clone(),
         },
-        metrics: Metrics::new()?,
+        metrics,
         started: clock.now(),
         clock,
         limits,
@@ -283,6 +287,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
     let upstream = Upstream {
         transport: Transport::new(&shared.limits)?,
         health: Arc::clone(&shared.health),
+        refusals: Arc::clone(&shared.refusals),
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
         limits: shared.limits,

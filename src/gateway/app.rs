@@ -22,7 +22,7 @@ use crate::ledger::{Counter, Journal};
 use crate::router::Predictor;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Upstream};
+use crate::upstream::{HealthBoard, Limits, Refusals, Upstream};
 
 /// Time limits of a realtime session.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,8 @@ pub struct Shared {
     pub baseline_model: Option<String>,
     pub store: Store,
     pub health: Arc<HealthBoard>,
+    /// What deployments refused, though no file says so.
+    pub refusals: Arc<Refusals>,
     pub predictor: Arc<Predictor>,
     /// The share of `auto`'s requests that find something out.
     pub explore: f64,

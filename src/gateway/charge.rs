@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::lifecycle;
 use super::{Answered, App, Body, Ending, Refused};
 use crate::admit::{self, Caller};
 use crate::base::Kind;
@@ -150,7 +151,7 @@ pub(super) async fn deliver(
     };
     let (standing, line) = (Some(hold.standing()), hold.decision().map(str::to_owned));
     let ending = Ending::default();
-    let Answer { step, attempts, tried, losses, body } = answer;
+    let Answer { step, attempts, tried, losses, schema, body } = answer;
     let body = match body {
         AnswerBody::Relay(mut relay) => {
             relay.settle_with(hold, attempts, tried, Rc::clone(&ending));
@@ -163,6 +164,13 @@ pub(super) async fn deliver(
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
         }
     };
-    let notes = Vec::new();
+    let mut notes = Vec::new();
+    lifecycle::notes(decision, &step.model, app.shared.clock.now(), &mut notes);
+    if let Some(broken) = schema {
+        let labels = [&*step.deployment.provider.id, &*step.model.id];
+        app.shared.metrics.schema_violations.with_label_values(&labels).inc();
+        let shown: String = broken.chars().filter(|c| !c.is_control()).take(200).collect();
+        notes.push(("x-optimux-schema", Cow::Owned(format!("broken at {shown}"))));
+    }
     Ok(Answered { step, attempts, losses, body, decision: line, standing, ending, notes })
 }

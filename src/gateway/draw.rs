@@ -54,7 +54,7 @@ pub async fn draw(
         Err(unanswered) => return Err(charge::give_up(hold, unanswered)),
     };
     let first_answer = answers.next().ok_or_else(|| Error::internal("no call was made"))?;
-    let Answer { step, mut attempts, mut tried, losses, body } = first_answer;
+    let Answer { step, mut attempts, mut tried, losses, body, .. } = first_answer;
     let (original, mut tokens, basis) = drawn(body)?;
     let mut whole: Value = serde_json::from_slice(&original).map_err(unreadable)?;
     for other in answers {

@@ -13,6 +13,7 @@ mod count;
 mod draw;
 mod embed;
 pub mod feedback;
+pub mod lifecycle;
 pub mod memory;
 mod models;
 pub mod replay;

@@ -60,10 +60,18 @@ impl ListedModel<'_> {
 /// Everything that a caller can ask for, `auto` first.
 #[must_use]
 pub fn list_models<'a>(app: &'a App, caller: &Caller) -> Vec<ListedModel<'a>> {
-    let models = app.shared.catalogue.models().iter();
+    let catalogue = &app.shared.catalogue;
+    let now = app.shared.clock.now();
+    let can_be_asked =
+        |model: &Model| model.is_live(now) || catalogue.in_place_of(model, now).is_some();
+    let models = catalogue.models().iter();
     [Dial::BALANCED, Dial::CHEAP, Dial::BEST]
         .into_iter()
         .map(ListedModel::Auto)
-        .chain(models.filter(|model| caller.may_use(model)).map(|model| ListedModel::Real(model)))
+        .chain(
+            models
+                .filter(|model| caller.may_use(model) && can_be_asked(model))
+                .map(|model| ListedModel::Real(model)),
+        )
         .collect()
 }

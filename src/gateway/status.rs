@@ -231,6 +231,8 @@ pub async fn admin_status(app: &App) -> Value {
         "nodes": nodes,
         "providers": providers,
         "dependencies": dependencies,
+        // Members that models refuse, though no file says so.
+        "learned_refusals": shared.refusals.all(),
         "requests": {"total": all, "by_status": counted, "per_second": rate,
                      "in_flight": shared.metrics.in_flight.get()},
     })

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Worker, arrival, respond};
 use crate::base::Error;
+use crate::base::calendar;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
 use crate::gateway::{ListedModel, list_models};
@@ -60,6 +61,15 @@ fn shown_to_openai(model: &ListedModel<'_>) -> Value {
             members.insert("max_output_tokens".to_owned(), Value::from(model.max_output_tokens));
             members.insert("input_modalities".to_owned(), json!(model.input));
             members.insert("output_modalities".to_owned(), json!(model.output));
+            if let Some(ends) = model.ends() {
+                members.insert("ends".to_owned(), Value::from(calendar::written_day(ends)));
+            }
+            if let Some(replacement) = &model.replacement {
+                members.insert("replacement".to_owned(), Value::from(&**replacement));
+            }
+            if model.preview {
+                members.insert("preview".to_owned(), Value::from(true));
+            }
         }
     }
     object

@@ -28,6 +28,10 @@ pub struct Metrics {
     pub journal_backlog: IntGauge,
     /// Tokens by provider, model and kind.
     pub tokens: IntCounterVec,
+    /// Members that a model refused, though its facts do not say so.
+    pub learned_refusals: IntCounterVec,
+    /// Answers that break a schema which their model could not be told whole.
+    pub schema_violations: IntCounterVec,
 }
 
 /// One deployment's part of them.
@@ -67,6 +71,16 @@ impl Metrics {
             "Attempts at providers.",
             &["provider", "model", "outcome"],
         )?;
+        let learned_refusals = counter(
+            "optimux_learned_refusals_total",
+            "Members that a model refused, though its facts do not say so.",
+            &["provider", "model", "member"],
+        )?;
+        let schema_violations = counter(
+            "optimux_schema_violations_total",
+            "Answers that break a schema which their model could not be told whole.",
+            &["provider", "model"],
+        )?;
         let tokens =
             counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
         let first_byte_seconds = HistogramVec::new(
@@ -100,6 +114,8 @@ impl Metrics {
             quota_shared,
             journal_backlog,
             tokens,
+            learned_refusals,
+            schema_violations,
         })
     }
 

@@ -7,8 +7,10 @@ mod google;
 mod health;
 mod heard;
 mod meters;
+mod outgoing;
 mod passing;
 mod pulse;
+mod refusals;
 mod relay;
 mod sign;
 mod socket;
@@ -33,12 +35,14 @@ use crate::wire::vocab::{Fault, FaultKind, Losses};
 pub use breaker::Permit;
 pub use health::HealthBoard;
 pub use meters::Meters;
+pub use refusals::Refusals;
 pub use relay::Relay;
 pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::Transport;
 
-use attempt::Tried;
+use attempt::{Tried, Try};
 use failover::{Budget, Verdict, judge};
+use outgoing::Unsayable;
 
 /// Time and number limits of attempts.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +86,7 @@ impl Default for Limits {
 pub struct Upstream {
     pub transport: Transport,
     pub health: Arc<HealthBoard>,
+    pub refusals: Arc<Refusals>,
     pub metrics: Metrics,
     pub meters: Meters,
     pub limits: Limits,
@@ -94,6 +99,8 @@ pub struct Answer {
     /// Attempts before it that did not answer.
     pub tried: Vec<Failed>,
     pub losses: Losses,
+    /// Where the answer breaks a schema that its model could not be told.
+    pub schema: Option<String>,
     pub body: AnswerBody,
 }
 
@@ -130,7 +137,17 @@ pub async fn run(
     let mut failed = Vec::new();
     // The shortest wait of those that were not even tried.
     let mut wait: Option<Duration> = None;
-    while let Some(step) = decision.steps.get(position) {
+    // Nobody could be told all of it: then in other words, if somebody can.
+    let mut last_resort = false;
+    let mut in_other_words = false;
+    loop {
+        let Some(step) = decision.steps.get(position) else {
+            if last.is_none() && in_other_words && !last_resort {
+                (last_resort, position, wait) = (true, 0, None);
+                continue;
+            }
+            break;
+        };
         let now = Instant::now();
         let Some(permit) = upstream.health.permit(step.deployment.id, now) else {
             let this = upstream.health.wait(step.deployment.id, now);
@@ -140,23 +157,27 @@ pub async fn run(
         };
         budget.begin(position);
         let others = decision.steps.len() - position - 1;
-        let tried = attempt::send(upstream, step, inbound, request, &budget, permit, others).await;
-        let (fault, retry_after) = match tried {
-            Tried::Answered { body, losses } => {
+        let this = Try { step, inbound, request, others, last_resort };
+        let tried = attempt::send(upstream, this, &budget, permit).await;
+        let (fault, retry_after, learned) = match tried {
+            Tried::Answered { body, losses, schema } => {
                 return Ok(Answer {
                     step: step.clone(),
                     attempts: budget.attempts(),
                     tried: failed,
                     losses,
+                    schema,
                     body,
                 });
             }
-            Tried::Failed { fault, retry_after } => (fault, retry_after),
-            Tried::Unsayable(error) => {
+            Tried::Failed { fault, retry_after, learned } => (fault, retry_after, learned),
+            Tried::Unsayable(Unsayable { error, in_other_words: softer }) => {
                 // The step cannot express the request; another may.
                 budget.refund();
                 position += 1;
-                if decision.steps.len() == position && last.is_none() {
+                in_other_words |= softer;
+                let again = in_other_words && !last_resort;
+                if decision.steps.len() == position && last.is_none() && !again {
                     return Err(Unanswered { error, attempts: budget.attempts(), tried: failed });
                 }
                 continue;
@@ -177,6 +198,11 @@ pub async fn run(
             model: step.model.id.to_string(),
             fault: attempt::kind_label(fault.kind).into(),
         });
+        if learned {
+            // The same once more, without what it has just said that it does not take.
+            last = Some(fault_for_later(fault, last));
+            continue;
+        }
         let verdict = judge(&fault, retry_after, others, &budget, Instant::now(), dice);
         match verdict {
             Verdict::Again { after } => tokio::time::sleep(after).await,

@@ -24,6 +24,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
+use crate::shape::Names;
 use crate::wire::frame::{Frame, Splitter, sse};
 use crate::wire::vocab::{Dialect, Event, Fault, FaultKind, Protocol, Usage};
 use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
@@ -39,8 +40,11 @@ pub struct Setup {
     pub front: Dialect,
     /// What the provider was asked in.
     pub protocol: Protocol,
-    pub same_dialect: bool,
+    /// The provider's bytes are the caller's.
+    pub passes: bool,
     pub usage_added: bool,
+    /// Tools that go by other names there.
+    pub names: Rc<Names>,
     pub heading: Heading,
     pub request: RequestId,
 }
@@ -60,13 +64,12 @@ enum Way {
     /// They are the caller's bytes. A tap watches.
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
-    Edited {
-        rename: Option<Rename>,
-        drop_usage: bool,
-    },
+    Edited { rename: Option<Rename>, drop_usage: bool },
     Translated {
         reader: Box<dyn Reader + Send>,
         events: Vec<Event>,
+        /// Tools that go by other names there get their own back.
+        names: Rc<Names>,
     },
 }
 
@@ -111,8 +114,9 @@ impl Relay {
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
         let theirs = provider_side(setup.protocol);
         let rename = Rename::of(&setup.step);
-        let way = if !setup.same_dialect {
-            Way::Translated { reader: theirs.reader(), events: Vec::new() }
+        let way = if !setup.passes {
+            let names = Rc::clone(&setup.names);
+            Way::Translated { reader: theirs.reader(), events: Vec::new(), names }
         } else if rename.is_some() || setup.usage_added {
             Way::Edited { rename, drop_usage: setup.usage_added }
         } else {
@@ -271,7 +275,7 @@ impl Relay {
             return Err(fault);
         }
         let passed_on = match &mut self.way {
-            Way::Translated { reader, events } => {
+            Way::Translated { reader, events, .. } => {
                 events.clear();
                 let complete = reader.finish(events);
                 self.writer.write(events, &mut out);
@@ -477,11 +481,18 @@ impl Taking<'_> {
         if self.fault.is_some() {
             return;
         }
-        if let Way::Translated { reader, events } = self.way {
+        if let Way::Translated { reader, events, names } = self.way {
             events.clear();
             if let Err(why) = reader.read(frame, events) {
                 self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
                 return;
+            }
+            if !names.is_empty() {
+                for event in events.iter_mut() {
+                    if let Event::PartOpen { part, .. } = event {
+                        names.restore(part);
+                    }
+                }
             }
             let mut fault = None;
             for event in events.iter() {

@@ -7,24 +7,35 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 
+use super::outgoing::Outgoing;
 use super::passing::{Rename, count_tokens};
 use super::transport::Incoming;
 use super::{AnswerBody, Upstream};
 use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol, Usage};
+use crate::shape;
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Reply, Usage};
 use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images, provider_side};
 
 pub(super) fn whole(
     step: &Step,
     inbound: &Inbound,
-    protocol: Protocol,
-    same_dialect: bool,
+    outgoing: &Outgoing,
     heading: &dyn Fn() -> Heading,
     body: Bytes,
     upstream: &Upstream,
-) -> Result<AnswerBody, Fault> {
-    let theirs = provider_side(protocol);
+) -> Result<(AnswerBody, Option<String>), Fault> {
+    let theirs = provider_side(outgoing.protocol);
+    let same_dialect = outgoing.passes;
+    let schema = |reply: &Reply| {
+        let schema = outgoing.unsaid_schema.as_ref()?;
+        let said: String = reply.choices.first()?.turn.texts().collect();
+        shape::violation(schema, &said)
+    };
+    let named = |reply: &mut Reply| {
+        let parts = reply.choices.iter_mut().flat_map(|choice| &mut choice.turn.parts);
+        parts.for_each(|part| outgoing.names.restore(part));
+    };
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
         let mut fault = theirs.decode_error(200, body);
@@ -34,13 +45,15 @@ pub(super) fn whole(
         fault
     };
     if inbound.head.stream {
-        let reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+        let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+        named(&mut reply);
         count_tokens(upstream, step, reply.usage.as_ref());
         let mut events = Vec::new();
         let mut writer = codec(inbound.dialect).writer(heading());
         writer.write(&reply.events(), &mut events);
         writer.finish(&mut events);
-        return Ok(measured(events.into(), reply.usage.as_ref(), || count_reply(&reply)));
+        let body = measured(events.into(), reply.usage.as_ref(), || count_reply(&reply));
+        return Ok((body, schema(&reply)));
     }
     // Four bytes to a token, which is near enough for what is not told.
     let prompt =
@@ -53,12 +66,12 @@ pub(super) fn whole(
             let answer = embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
                 .map_err(|_| broken(&body))?;
             count_tokens(upstream, step, usage.as_ref());
-            return Ok(measured(answer, usage.as_ref(), prompt));
+            return Ok((measured(answer, usage.as_ref(), prompt), None));
         }
         Operation::Draw(..) if !same_dialect => {
             let answer = images::from_gemini(&body, heading().created)
                 .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
-            return Ok(measured(answer, theirs.usage(&body).as_ref(), prompt));
+            return Ok((measured(answer, theirs.usage(&body).as_ref(), prompt), None));
         }
         _ => {}
     }
@@ -88,15 +101,23 @@ pub(super) fn whole(
             said.as_ref().map(count_reply).unwrap_or_default()
         };
         let renamed = Rename::of(step).and_then(|rename| rename.apply(&body)).map(Bytes::from);
-        return Ok(measured(renamed.unwrap_or_else(|| body.clone()), usage.as_ref(), count));
+        let violated = outgoing
+            .unsaid_schema
+            .as_ref()
+            .and_then(|_| theirs.decode_reply(&body).ok())
+            .and_then(|reply| schema(&reply));
+        let told = renamed.unwrap_or_else(|| body.clone());
+        return Ok((measured(told, usage.as_ref(), count), violated));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
     count_tokens(upstream, step, reply.usage.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
     }
+    named(&mut reply);
+    let violated = schema(&reply);
     let told = codec(inbound.dialect).encode_reply(&reply, &heading());
-    Ok(measured(told, reply.usage.as_ref(), || count_reply(&reply)))
+    Ok((measured(told, reply.usage.as_ref(), || count_reply(&reply)), violated))
 }
 
 /// With the provider's own count, or ours.

@@ -22,6 +22,7 @@ pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
 pub mod realtime;
+pub mod refusal;
 pub mod vocab;
 
 use bytes::Bytes;

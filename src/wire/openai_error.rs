@@ -53,7 +53,14 @@ pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         .filter(|code| (400..600).contains(code));
     let status = status.filter(|status| *status >= 400).or(numeric);
     let kind = kind_of(status, code.as_deref().or(text("type")).unwrap_or_default(), &message);
-    Fault { kind, status, message, code, field: text("param").map(str::to_owned) }
+    // `FastAPI` says where: `["body", "stream_options"]`.
+    let place = || {
+        let loc = value.pointer("/detail/0/loc")?.as_array()?;
+        let words: Vec<&str> = loc.iter().filter_map(Value::as_str).collect();
+        (!words.is_empty()).then(|| words.join("."))
+    };
+    let field = text("param").map(str::to_owned).or_else(place);
+    Fault { kind, status, message, code, field }
 }
 
 fn kind_of(status: Option<u16>, code: &str, message: &str) -> FaultKind {

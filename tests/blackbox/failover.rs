@@ -181,13 +181,13 @@ fn a_fault_after_the_first_byte_is_an_error_event() {
 #[test]
 fn a_refused_request_is_not_tried_elsewhere() {
     let first = Provider::start(|socket, _, _| {
-        respond(socket, 400, "", "application/json", br#"{"error":{"message":"'temperature' is not supported","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#);
+        respond(socket, 400, "", "application/json", br#"{"error":{"message":"Invalid value for 'temperature': 9.","type":"invalid_request_error","param":"temperature","code":"invalid_value"}}"#);
     });
     let second = Provider::start(good("never"));
     let gateway = Gateway::start(&chain(&[&first, &second]));
     let reply = gateway.chat(&request(false));
     assert_eq!(reply.status, 400);
-    assert_eq!(reply.json()["error"]["message"], "'temperature' is not supported");
+    assert_eq!(reply.json()["error"]["message"], "Invalid value for 'temperature': 9.");
     assert_eq!(reply.json()["error"]["param"], "temperature");
     assert_eq!(second.count(), 0);
 }

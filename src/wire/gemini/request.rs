@@ -9,7 +9,7 @@ use super::content::{self, CallNames};
 use super::{DIALECT, schema};
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Effort, Extra, Format, Head, Losses, Malformed, Manner, Reasoning, Request, Role, Tool,
+    Effort, Extra, Format, Head, Losses, Malformed, Manner, Reasoning, Request, Role, Said, Tool,
     ToolChoice, ToolKind,
 };
 use crate::wire::{Encoded, Target};
@@ -17,6 +17,47 @@ use crate::wire::{Encoded, Target};
 #[derive(Deserialize)]
 struct HeadBody {
     contents: Option<IgnoredAny>,
+    #[serde(rename = "generationConfig", alias = "generation_config")]
+    config: Option<HeadConfig>,
+    tools: Option<IgnoredAny>,
+    #[serde(rename = "toolConfig", alias = "tool_config")]
+    choice: Option<IgnoredAny>,
+}
+
+/// Settings, in either spelling; an object of another kind is for `decode` to refuse.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeadConfig {
+    Said(Box<HeadSettings>),
+    Other(IgnoredAny),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct HeadSettings {
+    temperature: Option<IgnoredAny>,
+    #[serde(alias = "top_p")]
+    top_p: Option<IgnoredAny>,
+    #[serde(alias = "top_k")]
+    top_k: Option<IgnoredAny>,
+    #[serde(alias = "frequency_penalty")]
+    frequency_penalty: Option<IgnoredAny>,
+    #[serde(alias = "presence_penalty")]
+    presence_penalty: Option<IgnoredAny>,
+    #[serde(alias = "response_logprobs")]
+    response_logprobs: Option<IgnoredAny>,
+    logprobs: Option<IgnoredAny>,
+    #[serde(alias = "stop_sequences")]
+    stop_sequences: Option<IgnoredAny>,
+    #[serde(alias = "candidate_count")]
+    candidate_count: Option<IgnoredAny>,
+    seed: Option<IgnoredAny>,
+    #[serde(alias = "max_output_tokens")]
+    max_output_tokens: Option<u64>,
+    #[serde(alias = "thinking_config")]
+    thinking_config: Option<IgnoredAny>,
+    #[serde(alias = "response_mime_type")]
+    response_mime_type: Option<IgnoredAny>,
 }
 
 /// The model and the wish for a stream stand in the path here.
@@ -25,7 +66,33 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
     if read.contents.is_none() {
         return Err(Malformed::missing("contents"));
     }
-    Ok(Head { include_usage: true, prompt_bytes: body.len(), ..Head::default() })
+    let config = match read.config {
+        Some(HeadConfig::Said(settings)) => *settings,
+        Some(HeadConfig::Other(_)) | None => HeadSettings::default(),
+    };
+    Ok(Head {
+        include_usage: true,
+        prompt_bytes: body.len(),
+        max_output_tokens: config.max_output_tokens,
+        said: Said::of(&[
+            (config.temperature.is_some(), Said::TEMPERATURE),
+            (config.top_p.is_some(), Said::TOP_P),
+            (config.top_k.is_some(), Said::TOP_K),
+            (config.frequency_penalty.is_some(), Said::FREQUENCY_PENALTY),
+            (config.presence_penalty.is_some(), Said::PRESENCE_PENALTY),
+            (config.response_logprobs.is_some(), Said::LOGPROBS),
+            (config.logprobs.is_some(), Said::TOP_LOGPROBS),
+            (config.stop_sequences.is_some(), Said::STOP),
+            (config.candidate_count.is_some(), Said::N),
+            (config.seed.is_some(), Said::SEED),
+            (config.max_output_tokens.is_some(), Said::MAX_TOKENS),
+            (config.thinking_config.is_some(), Said::REASONING),
+            (config.response_mime_type.is_some(), Said::FORMAT),
+            (read.tools.is_some(), Said::TOOLS),
+            (read.choice.is_some(), Said::TOOL_CHOICE),
+        ]),
+        ..Head::default()
+    })
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {

@@ -12,7 +12,7 @@ use super::{DIALECT, item};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
     Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part, Reasoning, Request,
-    Role, Tool, ToolChoice, ToolKind, Turn,
+    Role, Said, Tool, ToolChoice, ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
 
@@ -24,6 +24,21 @@ struct HeadBody<'a> {
     stream: Option<bool>,
     max_output_tokens: Option<u64>,
     temperature: Option<f64>,
+    top_p: Option<IgnoredAny>,
+    top_logprobs: Option<IgnoredAny>,
+    parallel_tool_calls: Option<IgnoredAny>,
+    reasoning: Option<HeadReasoning>,
+    tools: Option<IgnoredAny>,
+    tool_choice: Option<IgnoredAny>,
+    text: Option<IgnoredAny>,
+}
+
+/// Whatever stands there; only an effort that is a known word is of interest.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeadReasoning {
+    Said { effort: Option<Effort> },
+    Other(IgnoredAny),
 }
 
 pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
@@ -54,6 +69,21 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
         include_usage: true,
         max_output_tokens: read.max_output_tokens,
         prompt_bytes: body.len(),
+        said: Said::of(&[
+            (read.temperature.is_some(), Said::TEMPERATURE),
+            (read.top_p.is_some(), Said::TOP_P),
+            (read.top_logprobs.is_some(), Said::TOP_LOGPROBS),
+            (read.parallel_tool_calls.is_some(), Said::PARALLEL_TOOL_CALLS),
+            (read.max_output_tokens.is_some(), Said::MAX_TOKENS),
+            (read.reasoning.is_some(), Said::REASONING),
+            (read.tools.is_some(), Said::TOOLS),
+            (read.tool_choice.is_some(), Said::TOOL_CHOICE),
+            (read.text.is_some(), Said::FORMAT),
+        ]),
+        effort: match read.reasoning {
+            Some(HeadReasoning::Said { effort }) => effort,
+            Some(HeadReasoning::Other(_)) | None => None,
+        },
     })
 }
 

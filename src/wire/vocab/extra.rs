@@ -129,6 +129,41 @@ impl Extra {
         }
     }
 
+    /// Takes a member out, whether it was understood or not; `outer.inner` is a member of a member.
+    /// Says whether there was one.
+    pub fn strike(&mut self, path: &str) -> bool {
+        let Some(members) = &mut self.0 else { return false };
+        let (name, inner) = match path.split_once('.') {
+            Some((name, inner)) => (name, Some(inner)),
+            None => (path, None),
+        };
+        let mut found = false;
+        for map in [&mut members.unknown, &mut members.spelled] {
+            match inner {
+                None => found |= map.shift_remove(name).is_some(),
+                Some(inner) => {
+                    if let Some(Value::Object(object)) = map.get_mut(name) {
+                        found |= object.shift_remove(inner).is_some();
+                        if object.is_empty() {
+                            map.shift_remove(name);
+                        }
+                    }
+                }
+            }
+        }
+        members.unsaid.retain(|unsaid| unsaid != path);
+        found
+    }
+
+    /// Whether a member of that name is there, in whichever dialect it was said.
+    #[must_use]
+    pub fn says(&self, name: &str) -> bool {
+        self.0.as_deref().is_some_and(|members| {
+            members.unknown.contains_key(name)
+                || members.spelled.get(name).is_some_and(|value| !value.is_null())
+        })
+    }
+
     /// Forgets how members were spelled that are not what they were any more.
     pub fn forget_spelling(&mut self, names: &[&str]) {
         if let Some(members) = &mut self.0 {

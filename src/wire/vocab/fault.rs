@@ -83,6 +83,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// The provider refuses this request, and so would another.
     Refused,
+    /// This deployment cannot do what is asked; another may.
+    Unfit,
     /// Too long for this model; a longer one may take it.
     ContextLength,
     /// Our credential at this provider does not work.
@@ -139,6 +141,7 @@ impl Fault {
         match self.kind {
             FaultKind::Refused => Retry::Never,
             FaultKind::ContextLength
+            | FaultKind::Unfit
             | FaultKind::Credential
             | FaultKind::ModelGone
             | FaultKind::Quota => Retry::Elsewhere,
@@ -153,14 +156,14 @@ impl Fault {
     /// Speaks for the deployment's health, not for the request.
     #[must_use]
     pub fn counts_against_health(&self) -> bool {
-        !matches!(self.kind, FaultKind::Refused | FaultKind::ContextLength)
+        !matches!(self.kind, FaultKind::Refused | FaultKind::Unfit | FaultKind::ContextLength)
     }
 
     /// As the caller is told it. A fault of our own account at the provider is not the caller's.
     #[must_use]
     pub fn into_error(self) -> Error {
         let error = match self.kind {
-            FaultKind::Refused => Error::new(Kind::Malformed, self.message),
+            FaultKind::Refused | FaultKind::Unfit => Error::new(Kind::Malformed, self.message),
             FaultKind::ContextLength => {
                 Error::new(Kind::ContextLength, self.message).coded("context_length_exceeded")
             }
@@ -194,7 +197,9 @@ impl Fault {
             }
         };
         let error = match self.code {
-            Some(code) if matches!(self.kind, FaultKind::Refused) => error.coded(code),
+            Some(code) if matches!(self.kind, FaultKind::Refused | FaultKind::Unfit) => {
+                error.coded(code)
+            }
             _ => error,
         };
         match self.field {

@@ -58,6 +58,13 @@ impl Losses {
         self.lost(format!("tools.{}", name_only(kind)));
     }
 
+    /// With those of another encoding.
+    pub fn extend(&mut self, others: Self) {
+        for loss in others.0 {
+            self.add(loss.field, loss.grave);
+        }
+    }
+
     /// What was named as dropped has been said in another way.
     pub fn carried(&mut self, field: &str) {
         self.0.retain(|loss| loss.field != field);

@@ -26,7 +26,7 @@ pub use part::{
     Source, Thought, Turn,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
-pub use request::{Effort, Format, Head, Reasoning, Request, Sampling, Span};
+pub use request::{Effort, Format, Head, Reasoning, Request, Said, Sampling, Span};
 pub use thinking::{Control, Efforts, Fitted, Manner, Off, Thinking, ThoughtsBack};
 pub use tool::{Tool, ToolChoice, ToolKind};
 pub use usage::{Class, More, Usage};

@@ -26,6 +26,55 @@ pub struct Head {
     pub max_output_tokens: Option<u64>,
     /// Rough size of the conversation: bytes of its JSON.
     pub prompt_bytes: usize,
+    /// Which of the members that some models refuse are there.
+    pub said: Said,
+    /// The effort, where it is a word of its own.
+    pub effort: Option<Effort>,
+}
+
+/// Members of a request that some model or other does not take: found with the head, so that most
+/// requests need not be decoded to know that they are fine as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said(u32);
+
+impl Said {
+    pub const TEMPERATURE: Self = Self(1);
+    pub const TOP_P: Self = Self(1 << 1);
+    pub const TOP_K: Self = Self(1 << 2);
+    pub const FREQUENCY_PENALTY: Self = Self(1 << 3);
+    pub const PRESENCE_PENALTY: Self = Self(1 << 4);
+    pub const LOGPROBS: Self = Self(1 << 5);
+    pub const TOP_LOGPROBS: Self = Self(1 << 6);
+    pub const STOP: Self = Self(1 << 7);
+    pub const N: Self = Self(1 << 8);
+    pub const SEED: Self = Self(1 << 9);
+    pub const PARALLEL_TOOL_CALLS: Self = Self(1 << 10);
+    pub const MAX_TOKENS: Self = Self(1 << 11);
+    pub const MAX_COMPLETION_TOKENS: Self = Self(1 << 12);
+    /// A wish to think, or not to.
+    pub const REASONING: Self = Self(1 << 13);
+    pub const TOOLS: Self = Self(1 << 14);
+    pub const TOOL_CHOICE: Self = Self(1 << 15);
+    /// A form for the answer.
+    pub const FORMAT: Self = Self(1 << 16);
+
+    /// Those for which there is something.
+    #[must_use]
+    pub fn of(all: &[(bool, Self)]) -> Self {
+        let there = all.iter().filter(|(there, _)| *there);
+        there.fold(Self::default(), |said, (_, one)| Self(said.0 | one.0))
+    }
+
+    #[must_use]
+    pub fn has(self, one: Self) -> bool {
+        self.0 & one.0 != 0
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -11,8 +11,8 @@ use super::super::{DIALECT, block};
 use super::write::encode_choice;
 use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::vocab::{
-    Effort, Extra, Format, Head, Malformed, Reasoning, Request, Role, Tool, ToolChoice, ToolKind,
-    Turn,
+    Effort, Extra, Format, Head, Malformed, Reasoning, Request, Role, Said, Tool, ToolChoice,
+    ToolKind, Turn,
 };
 
 #[derive(Deserialize)]
@@ -22,6 +22,15 @@ struct HeadBody<'a> {
     messages: Option<IgnoredAny>,
     stream: Option<bool>,
     max_tokens: Option<u64>,
+    temperature: Option<IgnoredAny>,
+    top_p: Option<IgnoredAny>,
+    top_k: Option<IgnoredAny>,
+    stop_sequences: Option<IgnoredAny>,
+    thinking: Option<IgnoredAny>,
+    output_config: Option<IgnoredAny>,
+    tools: Option<IgnoredAny>,
+    tool_choice: Option<IgnoredAny>,
+    output_format: Option<IgnoredAny>,
 }
 
 pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
@@ -49,6 +58,17 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
         include_usage: true,
         max_output_tokens: read.max_tokens,
         prompt_bytes: body.len(),
+        said: Said::of(&[
+            (read.temperature.is_some(), Said::TEMPERATURE),
+            (read.top_p.is_some(), Said::TOP_P),
+            (read.top_k.is_some(), Said::TOP_K),
+            (read.stop_sequences.is_some(), Said::STOP),
+            (read.thinking.is_some() || read.output_config.is_some(), Said::REASONING),
+            (read.tools.is_some(), Said::TOOLS),
+            (read.tool_choice.is_some(), Said::TOOL_CHOICE),
+            (read.output_config.is_some() || read.output_format.is_some(), Said::FORMAT),
+        ]),
+        effort: None,
     })
 }
 

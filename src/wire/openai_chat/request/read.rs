@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use super::super::{DIALECT, message};
 use super::write::{encode_choice, encode_format};
 use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::vocab::{
-    Effort, Format, Head, Malformed, Reasoning, Request, Tool, ToolChoice, ToolKind,
+    Effort, Format, Head, Malformed, Reasoning, Request, Said, Tool, ToolChoice, ToolKind,
 };
 
 /// The members whose types the hot path checks; everything else passes unread.
@@ -28,6 +29,23 @@ struct HeadBody<'a> {
     temperature: Option<f64>,
     top_p: Option<f64>,
     n: Option<u64>,
+    top_k: Option<IgnoredAny>,
+    frequency_penalty: Option<IgnoredAny>,
+    presence_penalty: Option<IgnoredAny>,
+    logprobs: Option<IgnoredAny>,
+    top_logprobs: Option<IgnoredAny>,
+    stop: Option<IgnoredAny>,
+    seed: Option<IgnoredAny>,
+    parallel_tool_calls: Option<IgnoredAny>,
+    #[serde(borrow)]
+    reasoning_effort: Option<&'a RawValue>,
+    reasoning: Option<IgnoredAny>,
+    thinking: Option<IgnoredAny>,
+    enable_thinking: Option<IgnoredAny>,
+    tools: Option<IgnoredAny>,
+    functions: Option<IgnoredAny>,
+    tool_choice: Option<IgnoredAny>,
+    response_format: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -80,10 +98,40 @@ pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<Head, Malformed>
         include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
         max_output_tokens: read.max_completion_tokens.or(read.max_tokens),
         prompt_bytes: body.len(),
+        said: read.said(),
+        effort: read.reasoning_effort.and_then(|raw| Effort::parse(raw.get().trim_matches('"'))),
     })
 }
 
 impl HeadBody<'_> {
+    fn said(&self) -> Said {
+        Said::of(&[
+            (self.temperature.is_some(), Said::TEMPERATURE),
+            (self.top_p.is_some(), Said::TOP_P),
+            (self.top_k.is_some(), Said::TOP_K),
+            (self.frequency_penalty.is_some(), Said::FREQUENCY_PENALTY),
+            (self.presence_penalty.is_some(), Said::PRESENCE_PENALTY),
+            (self.logprobs.is_some(), Said::LOGPROBS),
+            (self.top_logprobs.is_some(), Said::TOP_LOGPROBS),
+            (self.stop.is_some(), Said::STOP),
+            (self.n.is_some(), Said::N),
+            (self.seed.is_some(), Said::SEED),
+            (self.parallel_tool_calls.is_some(), Said::PARALLEL_TOOL_CALLS),
+            (self.max_tokens.is_some(), Said::MAX_TOKENS),
+            (self.max_completion_tokens.is_some(), Said::MAX_COMPLETION_TOKENS),
+            (
+                self.reasoning_effort.is_some()
+                    || self.reasoning.is_some()
+                    || self.thinking.is_some()
+                    || self.enable_thinking.is_some(),
+                Said::REASONING,
+            ),
+            (self.tools.is_some() || self.functions.is_some(), Said::TOOLS),
+            (self.tool_choice.is_some(), Said::TOOL_CHOICE),
+            (self.response_format.is_some(), Said::FORMAT),
+        ])
+    }
+
     fn is_plausible(&self) -> bool {
         self.model.is_some_and(|model| model.get().starts_with('"'))
             && self.messages.as_ref().is_some_and(|messages| {

@@ -1,0 +1,167 @@
+//! The content of a conversation: roles, a last turn to be gone on with, media.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+use super::{Draft, Model};
+use crate::wire::vocab::{
+    Body, Dialect, Media, MediaKind, Part, Protocol, Request, Role, Source, Turn,
+};
+
+/// What asks a model to go on where a last turn of its own cannot be gone on with.
+const GO_ON: &str = "Continue exactly where your last message ends.";
+
+/// Servers that know only `system` are told the same under that name.
+pub(super) fn roles(draft: &mut Draft<'_>, model: &Model<'_>) {
+    let developer = |turn: &Turn| turn.role == Role::Developer;
+    if model.facts.developer || !draft.request.turns.iter().any(developer) {
+        return;
+    }
+    for turn in draft.edit().turns.iter_mut().filter(|turn| developer(turn)) {
+        turn.role = Role::System;
+    }
+}
+
+/// A last turn of the assistant, which newer models refuse.
+pub(super) fn prefill(draft: &mut Draft<'_>, model: &Model<'_>) {
+    if model.facts.prefill || !model.is_anthropic() {
+        return;
+    }
+    let calls = |turn: &Turn| turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+    let last = draft.request.turns.last();
+    if last.is_some_and(|turn| turn.role == Role::Assistant && !calls(turn)) {
+        draft.edit().turns.push(Turn::new(Role::User, vec![Part::text(GO_ON)]));
+        draft.losses.dropped("prefill");
+    }
+}
+
+/// The one spelling of a media type: lower case, without parameters, by its registered name.
+pub(super) fn canonical(mime: &str) -> String {
+    let bare = mime.split(';').next().unwrap_or(mime).trim().to_ascii_lowercase();
+    match bare.as_str() {
+        "image/jpg" | "image/pjpeg" | "image/x-jpeg" => "image/jpeg".to_owned(),
+        "image/x-png" | "image/apng" => "image/png".to_owned(),
+        "image/x-webp" => "image/webp".to_owned(),
+        "application/x-pdf" | "text/pdf" => "application/pdf".to_owned(),
+        "audio/x-wav" | "audio/wave" | "audio/vnd.wave" => "audio/wav".to_owned(),
+        "audio/x-mpeg" | "audio/mpeg3" | "audio/x-mp3" => "audio/mpeg".to_owned(),
+        "text/x-markdown" => "text/markdown".to_owned(),
+        "application/csv" | "text/x-csv" => "text/csv".to_owned(),
+        _ => bare,
+    }
+}
+
+/// A file whose bytes are text that anybody can read.
+fn is_text(mime: &str) -> bool {
+    mime.starts_with("text/")
+        || matches!(
+            mime,
+            "application/json"
+                | "application/xml"
+                | "application/x-yaml"
+                | "application/yaml"
+                | "application/javascript"
+                | "application/x-ndjson"
+                | "application/sql"
+                | "application/toml"
+        )
+}
+
+/// What a data URI holds that its own decoder did not take apart.
+fn inline(url: &str) -> Option<(Source, String)> {
+    let head = url.get(..5)?;
+    if !head.eq_ignore_ascii_case("data:") {
+        return None;
+    }
+    let (meta, data) = url.get(5..)?.split_once(',')?;
+    let (mime, encoding) = meta.rsplit_once(';')?;
+    if !encoding.eq_ignore_ascii_case("base64") {
+        return None;
+    }
+    Some((Source::Inline(data.to_owned()), canonical(mime)))
+}
+
+/// What has to change in a media, if anything.
+fn changed(media: &Media, as_text: bool) -> Option<Media> {
+    let mut new = match &media.source {
+        Source::Url(url) => {
+            let (source, mime) = inline(url)?;
+            Media { source, mime: Some(mime), ..media.clone() }
+        }
+        Source::Inline(_) => {
+            let mime = media.mime.as_deref()?;
+            let bare = canonical(mime);
+            let text = as_text && media.kind == MediaKind::File && is_text(&bare);
+            if bare == mime && !text {
+                return None;
+            }
+            Media { mime: Some(bare), ..media.clone() }
+        }
+        Source::Id(_) | Source::Text(_) => return None,
+    };
+    if as_text
+        && new.kind == MediaKind::File
+        && new.mime.as_deref().is_some_and(is_text)
+        && let Source::Inline(data) = &new.source
+        && let Some(text) = read_text(data)
+    {
+        new.source = Source::Text(text);
+        new.mime = Some("text/plain".to_owned());
+    }
+    Some(new)
+}
+
+fn read_text(data: &str) -> Option<String> {
+    let packed: String = data.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    String::from_utf8(BASE64_STANDARD.decode(packed).ok()?).ok()
+}
+
+/// Every media of the conversation, those that tools came back with included.
+fn each_media(request: &mut Request, change: &dyn Fn(&mut Part)) {
+    let turns = request.instructions.iter_mut().chain(&mut request.turns);
+    for part in turns.flat_map(|turn| &mut turn.parts) {
+        match &mut part.body {
+            Body::Media(_) => change(part),
+            Body::Outcome(outcome) => {
+                for inner in &mut outcome.parts {
+                    if matches!(inner.body, Body::Media(_)) {
+                        change(inner);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Media types in their one spelling; files of text as text where documents are PDF alone.
+pub(super) fn media(draft: &mut Draft<'_>, model: &Model<'_>) {
+    let at_home = model.at_home(&draft.request);
+    let as_text = match model.protocol {
+        Protocol::Dialect(Dialect::Anthropic) => true,
+        Protocol::Dialect(Dialect::OpenAiChat) => !at_home,
+        _ => false,
+    };
+    let needs = |part: &Part| match &part.body {
+        Body::Media(media) => changed(media, as_text).is_some(),
+        Body::Outcome(outcome) => outcome.parts.iter().any(
+            |inner| matches!(&inner.body, Body::Media(media) if changed(media, as_text).is_some()),
+        ),
+        _ => false,
+    };
+    let turns = draft.request.instructions.iter().chain(&draft.request.turns);
+    if !turns.flat_map(|turn| &turn.parts).any(needs) {
+        return;
+    }
+    each_media(draft.edit(), &|part| {
+        if let Body::Media(media) = &part.body
+            && let Some(new) = changed(media, as_text)
+        {
+            part.body = Body::Media(new);
+            // How it was spelled says what it is no longer.
+            for name in ["image_url", "url", "file_data", "media_type", "type", "data"] {
+                part.inner.strike(name);
+            }
+            part.extra.strike("image_url");
+        }
+    });
+}

@@ -1,0 +1,143 @@
+//! Whether a body that would pass as it is may need anything, found without decoding it. To say
+//! "perhaps" too often costs time; to say "no" wrongly would cost a refusal.
+
+use memchr::memmem;
+
+use super::Model;
+use super::content::canonical;
+use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
+use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
+
+fn said(param: &Param) -> Option<Said> {
+    Some(match param {
+        Param::Temperature => Said::TEMPERATURE,
+        Param::TopP => Said::TOP_P,
+        Param::TopK => Said::TOP_K,
+        Param::FrequencyPenalty => Said::FREQUENCY_PENALTY,
+        Param::PresencePenalty => Said::PRESENCE_PENALTY,
+        Param::Logprobs => Said::LOGPROBS,
+        Param::TopLogprobs => Said::TOP_LOGPROBS,
+        Param::Stop => Said::STOP,
+        Param::N => Said::N,
+        Param::Seed => Said::SEED,
+        Param::ParallelToolCalls => Said::PARALLEL_TOOL_CALLS,
+        Param::MaxTokens | Param::Other(_) => return None,
+    })
+}
+
+fn has(body: &[u8], needle: &str) -> bool {
+    memmem::find(body, needle.as_bytes()).is_some()
+}
+
+/// Whether a body in the model's own dialect may have to be changed.
+#[must_use]
+pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
+    let facts = model.facts;
+    let refused = |param: &Param| match said(param) {
+        Some(said) => head.said.has(said),
+        None => match param {
+            Param::Other(name) => has(body, &format!("\"{name}\"")),
+            _ => false,
+        },
+    };
+    if facts.refuses.iter().any(|refusal| refused(&refusal.param)) {
+        return true;
+    }
+    let chat = model.protocol == Protocol::Dialect(Dialect::OpenAiChat);
+    let wrong_limit = match facts.token_limit {
+        Some(TokenLimit::MaxCompletionTokens) => Said::MAX_TOKENS,
+        Some(TokenLimit::MaxTokens) => Said::MAX_COMPLETION_TOKENS,
+        _ if model.max_tokens_only => Said::MAX_COMPLETION_TOKENS,
+        _ => Said::default(),
+    };
+    if chat && head.said.has(wrong_limit) {
+        return true;
+    }
+    if head.said.has(Said::REASONING) && facts.thinking.manner != Manner::Unknown {
+        let plain =
+            head.effort.is_some_and(|effort| facts.thinking_on(model.protocol).efforts.has(effort));
+        if !plain {
+            return true;
+        }
+    }
+    if head.said.has(Said::TOOLS) && tools_may(head, body, model) {
+        return true;
+    }
+    let formed = matches!(facts.schema, Some(SchemaSubset::Anthropic | SchemaSubset::JsonObject));
+    if head.said.has(Said::FORMAT) && formed {
+        return true;
+    }
+    if head.said.has(Said::TEMPERATURE) && facts.temperature_max.is_some_and(|most| most < 2.0) {
+        return true;
+    }
+    if head.said.has(Said::STOP) && facts.stop_max.is_some() {
+        return true;
+    }
+    (!facts.developer && has(body, "\"developer\""))
+        || (facts.call_id_length.is_some() && has(body, "\"tool_call"))
+        || (!facts.prefill && ends_with_assistant(body))
+        || odd_media(body, model)
+}
+
+fn tools_may(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
+    let facts = model.facts;
+    if !facts.tools || (!facts.tools_with_schema && head.said.has(Said::FORMAT)) {
+        return true;
+    }
+    if facts.forced != Forced::Yes && head.said.has(Said::TOOL_CHOICE) {
+        return true;
+    }
+    let Some(rule) = &facts.tool_name else { return false };
+    // Any member called "name" counts, whoever's it is.
+    memmem::find_iter(body, b"\"name\"").any(|at| {
+        let value = string_after(body, at + 6);
+        value.is_some_and(|name| std::str::from_utf8(name).is_ok_and(|name| !rule.takes(name)))
+    })
+}
+
+/// The text that is the value of a key which ends at `at`; `None` for a value of another kind.
+fn string_after(body: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = body.get(at..)?;
+    let start =
+        rest.iter().position(|byte| !matches!(byte, b' ' | b':' | b'\n' | b'\t' | b'\r'))?;
+    let inner = rest.get(start..)?.strip_prefix(b"\"")?;
+    let end = memchr::memchr(b'"', inner)?;
+    inner.get(..end)
+}
+
+/// Whether the last role that is named is the assistant's.
+fn ends_with_assistant(body: &[u8]) -> bool {
+    let last = |needle: &[u8]| memmem::rfind(body, needle);
+    last(b"\"assistant\"") > last(b"\"user\"")
+}
+
+/// Whether a media type is spelled in an unusual way, or is a text file's where only PDF will do.
+fn odd_media(body: &[u8], model: &Model<'_>) -> bool {
+    let odd = |mime: &[u8]| {
+        std::str::from_utf8(mime).is_ok_and(|mime| {
+            let text = mime.starts_with("text/") || mime == "application/json";
+            canonical(mime) != mime || (text && model.is_anthropic())
+        })
+    };
+    match model.protocol {
+        Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses) => {
+            // `data:TYPE;base64,`, in any case.
+            let at = memmem::find_iter(body, b"\"data:").chain(memmem::find_iter(body, b"\"DATA:"));
+            at.into_iter().any(|at| {
+                let meta = body.get(at + 6..).unwrap_or_default();
+                let meta = meta.get(..meta.len().min(200)).unwrap_or_default();
+                let end = memchr::memchr(b',', meta).unwrap_or(0);
+                let meta = meta.get(..end).unwrap_or_default();
+                meta.strip_suffix(b";base64").is_none_or(odd)
+            })
+        }
+        Protocol::Dialect(Dialect::Anthropic) => memmem::find_iter(body, b"\"media_type\"")
+            .any(|at| string_after(body, at + 12).is_some_and(odd)),
+        Protocol::Dialect(Dialect::Gemini) => {
+            let camel = memmem::find_iter(body, b"\"mimeType\"").map(|at| at + 10);
+            let snake = memmem::find_iter(body, b"\"mime_type\"").map(|at| at + 11);
+            camel.chain(snake).any(|at| string_after(body, at).is_some_and(odd))
+        }
+        Protocol::Bedrock => false,
+    }
+}

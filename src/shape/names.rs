@@ -1,0 +1,156 @@
+//! Names of tools and ids of calls that a maker does not take: respelled on the way there, in every
+//! turn alike, and given back their own in the answer.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Draft, Model};
+use crate::catalogue::NameRule;
+use crate::wire::vocab::{Body, Part, Request, Tool, ToolChoice, ToolKind};
+
+/// Tools by the name that was sent, and the caller's own for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(HashMap<String, String>);
+
+impl Names {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The caller's own name of a tool.
+    #[must_use]
+    pub fn own(&self, sent: &str) -> Option<&str> {
+        self.0.get(sent).map(String::as_str)
+    }
+
+    /// Gives the calls of an answer back the names that the caller knows.
+    pub fn restore(&self, part: &mut Part) {
+        if let Body::Call(call) = &mut part.body
+            && let Some(own) = self.own(&call.name)
+        {
+            own.clone_into(&mut call.name);
+        }
+    }
+}
+
+/// So many hexadecimal digits of a name's hash keep apart what a respelling would make alike.
+const DIGITS: usize = 8;
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// A name that the rule takes: the same for the same name, in this turn and the next.
+fn respelled<'a>(name: &'a str, rule: &NameRule) -> Cow<'a, str> {
+    if rule.takes(name) {
+        return Cow::Borrowed(name);
+    }
+    let room = rule.max.saturating_sub(DIGITS + 1);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c) || rule.also.contains(c);
+    let mut new: String = name.chars().map(|c| if fits(c) { c } else { '_' }).take(room).collect();
+    if !new.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        new.insert(0, '_');
+        new.truncate(room);
+    }
+    new.push('_');
+    for byte in hash(name).iter().take(DIGITS / 2) {
+        // Writing to a String cannot fail.
+        let _infallible = write!(new, "{byte:02x}");
+    }
+    Cow::Owned(new)
+}
+
+fn function_name(tool: &Tool) -> Option<&str> {
+    tool.name()
+}
+
+/// Every name of a tool that the request says.
+fn each_name<'a>(request: &'a Request) -> impl Iterator<Item = &'a str> {
+    let chosen: Vec<&'a str> = match &request.tool_choice {
+        Some(ToolChoice::Named(name)) => vec![name],
+        Some(ToolChoice::Among { names, .. }) => names.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let said =
+        request.turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match &part.body {
+            Body::Call(call) => Some(call.name.as_str()),
+            Body::Outcome(outcome) => outcome.name.as_deref(),
+            _ => None,
+        });
+    request.tools.iter().filter_map(function_name).chain(chosen).chain(said)
+}
+
+fn each_name_mut(request: &mut Request, change: &mut dyn FnMut(&mut String)) {
+    for tool in &mut request.tools {
+        if let ToolKind::Function { name, .. } = &mut tool.kind {
+            change(name);
+        }
+    }
+    match &mut request.tool_choice {
+        Some(ToolChoice::Named(name)) => change(name),
+        Some(ToolChoice::Among { names, .. }) => names.iter_mut().for_each(&mut *change),
+        _ => {}
+    }
+    for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+        match &mut part.body {
+            Body::Call(call) => change(&mut call.name),
+            Body::Outcome(outcome) => {
+                if let Some(name) = &mut outcome.name {
+                    change(name);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Names as the maker takes them.
+pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>) -> Names {
+    let mut names = Names::default();
+    let Some(rule) = &model.facts.tool_name else { return names };
+    if each_name(&draft.request).all(|name| rule.takes(name)) {
+        return names;
+    }
+    each_name_mut(draft.edit(), &mut |name| {
+        if let Cow::Owned(new) = respelled(name, rule) {
+            let own = std::mem::replace(name, new.clone());
+            names.0.insert(new, own);
+        }
+    });
+    draft.respell(&["tool_choice", "toolConfig", "tool_config", "functions", "function_call"]);
+    names
+}
+
+/// Ids of calls where a maker takes letters and digits alone, so many of them (Mistral: nine).
+pub(super) fn call_ids(draft: &mut Draft<'_>, model: &Model<'_>) {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let Some(length) = model.facts.call_id_length else { return };
+    let fits = |id: &str| id.len() == length && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let short = |id: &str| -> String {
+        let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
+        hash(id).iter().take(length).map(letter).collect()
+    };
+    let id_of = |part: &Part| match &part.body {
+        Body::Call(call) => call.id.clone(),
+        Body::Outcome(outcome) => outcome.call_id.clone(),
+        _ => None,
+    };
+    let parts = draft.request.turns.iter().flat_map(|turn| &turn.parts);
+    if parts.filter_map(id_of).all(|id| fits(&id)) {
+        return;
+    }
+    for part in draft.edit().turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+        let id = match &mut part.body {
+            Body::Call(call) => &mut call.id,
+            Body::Outcome(outcome) => &mut outcome.call_id,
+            _ => continue,
+        };
+        if let Some(known) = id.as_deref().filter(|id| !fits(id)) {
+            *id = Some(short(known));
+        }
+    }
+}

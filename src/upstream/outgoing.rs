@@ -1,0 +1,316 @@
+//! What is sent to a deployment: in which dialect, and as which bytes. The caller's own where they
+//! will do, else the request fitted to the model and written in the provider's dialect.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::base::{Error, Kind};
+use crate::catalogue::{Deployment, Param, apply_quirks};
+use crate::router::Step;
+use crate::shape::{self, Names};
+use crate::wire::frame::json::splice;
+use crate::wire::vocab::{Dialect, Losses, Protocol, Said};
+use crate::wire::{Inbound, Operation, Target, embeddings, images, provider_side};
+
+/// What Vertex wants to be told of Claude's dialect, in place of a header.
+const VERTEX_ANTHROPIC: &str = "vertex-2023-10-16";
+
+/// What is sent, and how the answer has to be treated on its way back.
+pub(super) struct Outgoing {
+    pub body: Bytes,
+    pub losses: Losses,
+    /// What the provider is asked in.
+    pub protocol: Protocol,
+    /// The answer is the caller's dialect: its bytes pass through.
+    pub passes: bool,
+    /// The request is in the caller's dialect: headers for its provider go along.
+    pub same_dialect: bool,
+    /// We asked for usage that the caller did not ask for.
+    pub usage_added: bool,
+    /// Tools that go by other names there.
+    pub names: Rc<Names>,
+    /// What the answer's schema says that the model could not be told.
+    pub unsaid_schema: Option<Value>,
+}
+
+/// A deployment that cannot be asked this.
+#[derive(Debug)]
+pub(super) struct Unsayable {
+    pub error: Error,
+    /// It can be, in other words, should nobody else do better.
+    pub in_other_words: bool,
+}
+
+impl<E: Into<Error>> From<E> for Unsayable {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), in_other_words: false }
+    }
+}
+
+/// What is sent for one attempt. `refused` are members that the deployment is known not to take.
+pub(super) fn outgoing(
+    step: &Step,
+    inbound: &Inbound,
+    refused: &[String],
+    last_resort: bool,
+) -> Result<Outgoing, Unsayable> {
+    let provider = &step.deployment.provider;
+    let name = step.deployment.name.as_str();
+    let own = Protocol::Dialect(inbound.dialect);
+    let missing = |what: &str| {
+        let text = format!("The provider of '{}' has no {what}.", step.model.id);
+        Error::new(Kind::Unsupported, text)
+    };
+    let whole = |protocol, body, same_dialect| Outgoing {
+        body,
+        losses: Losses::default(),
+        protocol,
+        passes: same_dialect,
+        same_dialect,
+        usage_added: false,
+        names: Rc::default(),
+        unsaid_schema: None,
+    };
+    let first = step.deployment.protocols.first().copied().unwrap_or(own);
+    match &inbound.operation {
+        Operation::Generate => generation(step, inbound, refused, last_resort),
+        Operation::Count if step.deployment.protocols.contains(&own) => {
+            Ok(whole(own, respelled(inbound, &step.deployment).0, true))
+        }
+        Operation::Count => Err(missing("way to count tokens").into()),
+        Operation::Embed(form, request) => {
+            let theirs = provider.embeddings.ok_or_else(|| missing("embeddings"))?;
+            if *form == theirs && theirs == embeddings::Form::Openai {
+                return Ok(whole(first, respelled(inbound, &step.deployment).0, true));
+            }
+            Ok(whole(first, embeddings::encode_request(request, theirs, name)?, false))
+        }
+        Operation::Draw(request, count) => {
+            let form = provider.images.ok_or_else(|| missing("images"))?;
+            let body = images::encode_request(request, form, &step.model.images, name, *count);
+            Ok(whole(first, body, form != images::Form::Gemini))
+        }
+    }
+}
+
+/// The dialects in which a deployment can be asked this, best first: the caller's own, then those
+/// of the provider in its order.
+fn dialects(step: &Step, inbound: &Inbound) -> Result<Vec<Protocol>, Error> {
+    let own = Protocol::Dialect(inbound.dialect);
+    let deployment = &step.deployment;
+    let facts = &deployment.facts;
+    let tools = inbound.head.said.has(Said::TOOLS);
+    let effort = match inbound.head.effort {
+        None if tools
+            && facts.tools_only_on.is_some()
+            && inbound.head.said.has(Said::REASONING) =>
+        {
+            let request = inbound.request()?;
+            request.reasoning.as_ref().and_then(|wish| wish.effort)
+        }
+        effort => effort,
+    };
+    let mut all: Vec<Protocol> = deployment
+        .protocols
+        .iter()
+        .copied()
+        .filter(|protocol| facts.speaks(*protocol, tools, effort))
+        .collect();
+    if all.is_empty() {
+        all.clone_from(&deployment.protocols);
+    }
+    // What stands before the own one keeps its order behind it.
+    if let Some(place) = all.iter().position(|protocol| *protocol == own)
+        && let Some(front) = all.get_mut(..=place)
+    {
+        front.rotate_right(1);
+    }
+    Ok(all)
+}
+
+/// A request to generate, in the dialect in which least of it is lost.
+fn generation(
+    step: &Step,
+    inbound: &Inbound,
+    refused: &[String],
+    last_resort: bool,
+) -> Result<Outgoing, Unsayable> {
+    let mut best: Option<Outgoing> = None;
+    for protocol in dialects(step, inbound)? {
+        let one = written(step, inbound, protocol, last_resort)?;
+        let weight = |one: &Outgoing| (one.losses.grave().is_some(), one.losses.iter().count());
+        let clean = one.losses.is_empty();
+        if best.as_ref().is_none_or(|best| weight(&one) < weight(best)) {
+            best = Some(one);
+        }
+        if clean {
+            break;
+        }
+    }
+    let Some(mut best) = best else {
+        let text = format!("The model '{}' can be asked in no dialect.", step.model.id);
+        return Err(Error::new(Kind::Unsupported, text).into());
+    };
+    best.body = finished(step, &best, refused);
+    for name in refused {
+        best.losses.dropped(name.clone());
+    }
+    let grave = best.losses.grave();
+    let refused = if inbound.strict { best.losses.iter().next() } else { grave };
+    if let Some(loss) = refused {
+        let error = Error::new(
+            Kind::Unsupported,
+            format!("The model '{}' cannot take '{}'.", step.model.id, loss.field),
+        )
+        .at(loss.field.clone())
+        .coded("unsupported_parameter");
+        return Err(Unsayable { error, in_other_words: !inbound.strict && !last_resort });
+    }
+    Ok(best)
+}
+
+/// The request in one dialect.
+fn written(
+    step: &Step,
+    inbound: &Inbound,
+    protocol: Protocol,
+    last_resort: bool,
+) -> Result<Outgoing, Unsayable> {
+    let deployment = &step.deployment;
+    let same_dialect = protocol == Protocol::Dialect(inbound.dialect);
+    let model = shape::Model {
+        facts: &deployment.facts,
+        protocol,
+        max_tokens_only: deployment.provider.max_tokens_only,
+        last_resort,
+    };
+    let verbatim = |losses: Losses| {
+        let (body, usage_added) = respelled(inbound, deployment);
+        Outgoing {
+            body,
+            losses,
+            protocol,
+            passes: true,
+            same_dialect: true,
+            usage_added,
+            names: Rc::default(),
+            unsaid_schema: None,
+        }
+    };
+    if same_dialect && !shape::may_need(&inbound.head, &inbound.body, &model) {
+        return Ok(verbatim(Losses::default()));
+    }
+    let fitted = shape::fit(inbound.request()?, &model);
+    let untouched = matches!(fitted.request, Cow::Borrowed(_)) && fitted.names.is_empty();
+    if same_dialect && untouched {
+        return Ok(verbatim(fitted.losses));
+    }
+    let thinking = deployment.facts.thinking_on(protocol);
+    let target = Target {
+        model: deployment.name.as_str(),
+        max_output_tokens: deployment.max_output_tokens,
+        thinking: &thinking,
+        thoughts: deployment.facts.thoughts,
+        max_tokens_only: deployment.provider.max_tokens_only
+            || deployment.facts.token_limit == Some(crate::catalogue::TokenLimit::MaxTokens),
+    };
+    let encoded = provider_side(protocol).encode_request(&fitted.request, &target)?;
+    let mut losses = fitted.losses;
+    losses.extend(encoded.losses);
+    // Its answer must be read where names have to be given back.
+    let passes = same_dialect && fitted.names.is_empty();
+    let chat = inbound.dialect == Dialect::OpenAiChat;
+    Ok(Outgoing {
+        body: encoded.body,
+        losses,
+        protocol,
+        passes,
+        same_dialect,
+        usage_added: passes && chat && inbound.head.stream && !inbound.head.include_usage,
+        names: Rc::new(fitted.names),
+        unsaid_schema: fitted.unsaid_schema,
+    })
+}
+
+/// The last edits of a body: by what its provider calls things, by what the deployment has refused,
+/// and for Vertex, which has the model in the address.
+fn finished(step: &Step, outgoing: &Outgoing, refused: &[String]) -> Bytes {
+    let deployment = &step.deployment;
+    let body = apply_quirks(&deployment.quirks, outgoing.body.clone());
+    let surface = deployment.provider.surface(outgoing.protocol);
+    let in_address = outgoing.protocol == Protocol::Dialect(Dialect::Anthropic)
+        && surface.is_some_and(|surface| surface.base_url.contains("{model}"));
+    if !in_address && refused.is_empty() {
+        return body;
+    }
+    let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(&body) else { return body };
+    for path in refused {
+        strike(&mut members, path);
+    }
+    if in_address {
+        members.shift_remove("model");
+        members.insert("anthropic_version".to_owned(), Value::from(VERTEX_ANTHROPIC));
+    }
+    Bytes::from(Value::Object(members).to_string())
+}
+
+/// Takes out a member, or a member of a member (`generationConfig.topK`).
+fn strike(members: &mut Map<String, Value>, path: &str) {
+    match path.split_once('.') {
+        None => {
+            members.shift_remove(path);
+        }
+        Some((outer, inner)) => {
+            if let Some(Value::Object(object)) = members.get_mut(outer) {
+                strike(object, inner);
+            }
+        }
+    }
+}
+
+/// The caller's own bytes, but for the model's name and the wish for usage.
+fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
+    let head = &inbound.head;
+    let mut edits = Vec::new();
+    let quoted = Value::from(deployment.name.as_str()).to_string();
+    if let Some(span) = &head.model_at
+        && inbound.body.get(span.clone()) != Some(quoted.as_bytes())
+    {
+        edits.push((span.clone(), quoted.as_bytes()));
+    }
+    let refuses_options = deployment
+        .facts
+        .refuses
+        .iter()
+        .any(|one| matches!(&one.param, Param::Other(name) if &**name == "stream_options"));
+    let asks_usage = inbound.dialect == Dialect::OpenAiChat
+        && head.stream
+        && !head.include_usage
+        && !refuses_options;
+    let options;
+    if asks_usage {
+        match &head.stream_options_at {
+            Some(span) => {
+                let raw = inbound.body.get(span.clone()).unwrap_or_default();
+                let mut members: Map<String, Value> =
+                    serde_json::from_slice(raw).unwrap_or_default();
+                members.insert("include_usage".to_owned(), Value::from(true));
+                options = Value::Object(members).to_string();
+                edits.push((span.clone(), options.as_bytes()));
+            }
+            None => {
+                // After the opening brace, wherever that stands.
+                let brace = inbound.body.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
+                edits.push((brace..brace, br#""stream_options":{"include_usage":true},"#));
+            }
+        }
+    }
+    if edits.is_empty() {
+        return (inbound.body.clone(), asks_usage);
+    }
+    edits.sort_by_key(|(span, _)| span.start);
+    (Bytes::from(splice(&inbound.body, &edits)), asks_usage)
+}

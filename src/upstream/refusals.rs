@@ -1,0 +1,100 @@
+//! What deployments have refused, though no file says so: found out by asking once, remembered
+//! while the process runs, and told to the operator, who may want to write it down.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::Serialize;
+
+use crate::catalogue::Deployment;
+use crate::router::Step;
+use crate::telemetry::metrics::Metrics;
+use crate::wire::vocab::Fault;
+
+/// The most members that are remembered of a deployment, and deployments of which any are: a
+/// provider's words bound neither.
+const MEMBERS: usize = 16;
+const DEPLOYMENTS: usize = 1_024;
+
+/// A deployment by its provider and its name there: its id changes with the catalogue.
+type Place = (Arc<str>, String);
+
+/// Members by deployment. Read for every attempt, and nearly always empty.
+#[derive(Debug)]
+pub struct Refusals {
+    known: RwLock<HashMap<Place, Arc<[String]>>>,
+    nothing: Arc<[String]>,
+    metrics: Metrics,
+}
+
+/// A line of the status.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Learned {
+    pub provider: String,
+    pub model: String,
+    pub members: Vec<String>,
+}
+
+impl Refusals {
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self { known: RwLock::default(), nothing: Arc::from([]), metrics }
+    }
+
+    /// What a deployment is known not to take.
+    #[must_use]
+    pub fn of(&self, deployment: &Deployment) -> Arc<[String]> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return Arc::clone(&self.nothing);
+        }
+        let place = (Arc::clone(&deployment.provider.id), deployment.name.clone());
+        known.get(&place).map_or_else(|| Arc::clone(&self.nothing), Arc::clone)
+    }
+
+    /// Remembers a member that a deployment has just refused; `false` if that was known already, so
+    /// that asking again would end the same way.
+    pub fn learn(&self, step: &Step, member: String, fault: &Fault) -> bool {
+        let deployment = &step.deployment;
+        let place = (Arc::clone(&deployment.provider.id), deployment.name.clone());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= DEPLOYMENTS && !known.contains_key(&place) {
+            return false;
+        }
+        let before = known.entry(place).or_insert_with(|| Arc::clone(&self.nothing));
+        if before.contains(&member) || before.len() >= MEMBERS {
+            return false;
+        }
+        tracing::warn!(
+            provider = %deployment.provider.id,
+            model = %step.model.id,
+            member,
+            said = %fault.message.chars().take(200).collect::<String>(),
+            "the model refuses a member that its facts do not name: left out from now on; add it to \
+             the model's facts as refuses = {{ {member} = \"always\" }}"
+        );
+        self.metrics
+            .learned_refusals
+            .with_label_values(&[&*deployment.provider.id, &*step.model.id, &member])
+            .inc();
+        let after: Vec<String> = before.iter().cloned().chain([member]).collect();
+        *before = Arc::from(after);
+        true
+    }
+
+    /// All of it, for the operator.
+    #[must_use]
+    pub fn all(&self) -> Vec<Learned> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Learned> = known
+            .iter()
+            .map(|((provider, model), members)| Learned {
+                provider: provider.to_string(),
+                model: model.clone(),
+                members: members.to_vec(),
+            })
+            .collect();
+        all.sort_by(|one, other| (&one.provider, &one.model).cmp(&(&other.provider, &other.model)));
+        all
+    }
+}

@@ -1,0 +1,251 @@
+//! What a provider's 400 really says: that it does not take a member, that it cannot do what is
+//! asked, or that something is wrong on our side of it. Makers have no codes for most of this, so
+//! their words are read; `tests/recordings` and the public reports have them.
+
+use serde_json::{Map, Value};
+
+use super::vocab::{Fault, FaultKind};
+
+/// Our account there is empty, or closed.
+const UNPAID: [&str; 11] = [
+    "credit balance",
+    "insufficient balance",
+    "insufficient_balance",
+    "insufficient funds",
+    "insufficient credits",
+    "insufficient_quota",
+    "exceeded your current quota",
+    "exceeded_current_quota",
+    "arrearage",
+    "in good standing",
+    "purchase credits",
+];
+
+/// It has no such model, or has it no longer.
+const GONE: [&str; 14] = [
+    "model not found",
+    "model_not_found",
+    "model does not exist",
+    "no such model",
+    "unknown model",
+    "invalid model name",
+    "is not a valid model",
+    "not a supported model",
+    "model not exist",
+    "decommissioned",
+    "has been deprecated",
+    "has been retired",
+    "no longer supported. please",
+    "no longer available",
+];
+
+/// It cannot do this, and another may.
+const UNFIT: [&str; 14] = [
+    "not support",
+    "unsupported",
+    "isn't support",
+    "not available for this model",
+    "not available on this model",
+    "not enabled for this model",
+    "not compatible with",
+    "incompatible with",
+    "cannot be used with",
+    "can't be used with",
+    "cannot be combined",
+    "not allowed with",
+    "is deprecated for this model",
+    "only supported",
+];
+
+/// It does not know a member, or does not want it.
+const UNKNOWN: [&str; 12] = [
+    "unrecognized",
+    "unknown name",
+    "unknown parameter",
+    "unknown field",
+    "unknown argument",
+    "unexpected keyword",
+    "extra inputs are not permitted",
+    "extra fields not permitted",
+    "additional properties",
+    "not permitted",
+    "not allowed",
+    "is deprecated",
+];
+
+/// Without these there is no request, or another one than was asked for.
+const NEEDED: [&str; 14] = [
+    "model",
+    "messages",
+    "input",
+    "contents",
+    "system",
+    "instructions",
+    "systemInstruction",
+    "stream",
+    "tools",
+    "toolConfig",
+    "response_format",
+    "text",
+    "n",
+    "generationConfig",
+];
+
+fn says(message: &str, words: &[&str]) -> bool {
+    let lower = message.to_ascii_lowercase();
+    words.iter().any(|word| lower.contains(word))
+}
+
+/// A refusal, told apart: what is not the request's fault, and what another deployment may do.
+#[must_use]
+pub fn told_apart(fault: Fault) -> Fault {
+    if fault.kind != FaultKind::Refused {
+        return fault;
+    }
+    let kind = if says(&fault.message, &UNPAID) {
+        FaultKind::Quota
+    } else if says(&fault.message, &GONE) {
+        FaultKind::ModelGone
+    } else if says(&fault.message, &UNFIT) || fault.code.as_deref() == Some("unsupported_value") {
+        FaultKind::Unfit
+    } else {
+        fault.kind
+    };
+    Fault { kind, ..fault }
+}
+
+/// The member that a refusal says the deployment does not take, as a path into the body that was
+/// sent; `None` if it names none of what was sent, or one without which there is no request.
+#[must_use]
+pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<String> {
+    if !matches!(fault.kind, FaultKind::Refused | FaultKind::Unfit) {
+        return None;
+    }
+    let unwanted = says(&fault.message, &UNKNOWN) || says(&fault.message, &UNFIT);
+    if !unwanted {
+        return None;
+    }
+    let sent: Map<String, Value> = serde_json::from_slice(sent).ok()?;
+    let named = fault.field.iter().map(String::as_str).chain(quoted(&fault.message));
+    named.filter_map(|name| found(&sent, name)).find(|path| !NEEDED.contains(&path.as_str()))
+}
+
+/// The words of a message that stand in quotes, after `supplied:`, or before a colon.
+fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    let pieces = message.split(['\'', '"', '`']).skip(1).step_by(2);
+    let supplied = message.split("supplied:").nth(1).map(str::trim);
+    let first = message.split(':').next();
+    // A path at the start of a sentence: `temperature: Extra inputs are not permitted`.
+    pieces.chain(supplied).chain(first).map(|word| word.trim().trim_end_matches('.'))
+}
+
+/// Where a name stands in the body: at its top, or one level below.
+fn found(sent: &Map<String, Value>, name: &str) -> Option<String> {
+    let name = name.strip_prefix("body.").unwrap_or(name);
+    if name.is_empty() || name.len() > 80 {
+        return None;
+    }
+    let alike = |known: &str, said: &str| {
+        let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+        plain(known) == plain(said)
+    };
+    let (outer, inner) = name.split_once('.').unwrap_or(("", name));
+    if outer.is_empty() {
+        if let Some(known) = sent.keys().find(|known| alike(known, inner)) {
+            return Some(known.clone());
+        }
+        return sent.iter().find_map(|(outer, value)| {
+            let inner = value.as_object()?.keys().find(|known| alike(known, inner))?;
+            settings(outer).then(|| format!("{outer}.{inner}"))
+        });
+    }
+    let (outer, value) = sent.iter().find(|(known, _)| alike(known, outer))?;
+    let inner = value.as_object()?.keys().find(|known| alike(known, inner))?;
+    settings(outer).then(|| format!("{outer}.{inner}"))
+}
+
+/// Members that hold settings, of which one can be left out.
+fn settings(name: &str) -> bool {
+    matches!(
+        name,
+        "generationConfig"
+            | "inferenceConfig"
+            | "additionalModelRequestFields"
+            | "thinking"
+            | "output_config"
+            | "reasoning"
+            | "stream_options"
+            | "thinkingConfig"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(message: &str, field: Option<&str>) -> Fault {
+        let field = field.map(str::to_owned);
+        Fault { field, ..Fault::new(FaultKind::Refused, message) }
+    }
+
+    #[test]
+    fn the_member_is_found_in_every_makers_words() {
+        let chat =
+            br#"{"model":"m","messages":[],"temperature":0.2,"stream_options":{},"logit_bias":{}}"#;
+        let gemini = br#"{"contents":[],"generationConfig":{"topK":4,"thinkingConfig":{}}}"#;
+        for (message, field, sent, path) in [
+            (
+                "Unsupported value: 'temperature' does not support 0.2 with this model.",
+                Some("temperature"),
+                &chat[..],
+                "temperature",
+            ),
+            ("`temperature` is deprecated for this model.", None, chat, "temperature"),
+            ("temperature: Extra inputs are not permitted", None, chat, "temperature"),
+            ("Extra inputs are not permitted", Some("body.stream_options"), chat, "stream_options"),
+            ("Unrecognized request argument supplied: logit_bias", None, chat, "logit_bias"),
+            (
+                "Invalid JSON payload received. Unknown name \"topK\" at 'generation_config': Cannot find field.",
+                None,
+                gemini,
+                "generationConfig.topK",
+            ),
+            ("Unknown name \"top_k\": Cannot find field.", None, gemini, "generationConfig.topK"),
+            ("generation_config.top_k is not supported", None, gemini, "generationConfig.topK"),
+        ] {
+            let found = unwanted(&fault(message, field), sent);
+            let found =
+                found.or_else(|| unwanted(&fault(message, Some("generation_config.top_k")), sent));
+            assert_eq!(found.as_deref(), Some(path), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_or_needed_is_left_alone() {
+        let sent = br#"{"model":"m","messages":[],"temperature":9,"tools":[]}"#;
+        for (message, field) in [
+            ("Invalid value for 'temperature': must be at most 2.", Some("temperature")),
+            ("'tools' is not supported with this model.", Some("tools")),
+            ("'model' is not supported", Some("model")),
+            ("'seed' is not supported", Some("seed")),
+        ] {
+            assert_eq!(unwanted(&fault(message, field), sent), None, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_callers_fault_is_told_apart() {
+        for (message, kind) in [
+            ("Your credit balance is too low to access the API.", FaultKind::Quota),
+            ("Access denied, please make sure your account is in good standing.", FaultKind::Quota),
+            ("The model `x` has been decommissioned", FaultKind::ModelGone),
+            (
+                "Function calling with a response mime type: 'application/json' is unsupported",
+                FaultKind::Unfit,
+            ),
+            ("messages: at least one message is required", FaultKind::Refused),
+        ] {
+            assert_eq!(told_apart(fault(message, None)).kind, kind, "{message}");
+        }
+    }
+}
