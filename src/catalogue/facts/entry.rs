@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Facts, NameRule, SchemaSubset, TokenLimit};
 use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
-use crate::wire::vocab::{Control, Effort, Manner, Off, Protocol, Thinking};
+use crate::wire::vocab::{Control, Effort, Manner, Off, Protocol, Thinking, ThoughtsBack};
 
 /// Everything that may be said of what a model takes. Every member is optional.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -81,6 +81,9 @@ pub struct FactsEntry {
     /// A call that is sent back must carry the proof of the thought behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs_thought_signature: Option<bool>,
+    /// What of earlier reasoning is taken back in chat completions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thoughts_back: Option<ThoughtsBack>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +203,7 @@ impl FactsEntry {
             stop_max,
             cache_min_tokens,
             needs_thought_signature,
+            thoughts_back,
         );
         // A member that is said to be refused is not merely ignored, and the other way round.
         for (name, when) in &narrower.refuses {
@@ -250,6 +254,7 @@ impl FactsEntry {
             stop_max,
             cache_min_tokens,
             needs_thought_signature,
+            thoughts_back,
         );
         let taken_back = |said: &BTreeMap<String, When>, known: &BTreeMap<String, When>| {
             let mut left: BTreeMap<String, When> = said
@@ -300,10 +305,10 @@ impl FactsEntry {
             refuses,
             thinking,
             efforts_on,
-            tools_only_on: self.tools_only_on.clone().map(|protocols| ToolsOnly {
-                protocols,
-                when: self.tools_only_when.unwrap_or_default(),
-            }),
+            // An empty list takes the word of the wider entry back.
+            tools_only_on: self.tools_only_on.clone().filter(|all| !all.is_empty()).map(
+                |protocols| ToolsOnly { protocols, when: self.tools_only_when.unwrap_or_default() },
+            ),
             dialects_only: self.dialects_only.clone().unwrap_or_default(),
             prefill: self.prefill.unwrap_or(true),
             forced: self.forced_tool_choice.unwrap_or_default(),
@@ -319,6 +324,7 @@ impl FactsEntry {
             stop_max: self.stop_max,
             cache_min_tokens: self.cache_min_tokens,
             needs_thought_signature: self.needs_thought_signature.unwrap_or(false),
+            thoughts: self.thoughts_back.unwrap_or_default(),
         }
     }
 }

@@ -5,7 +5,7 @@ mod family;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::vocab::{Effort, Efforts, Protocol, Reasoning, Thinking};
+use crate::wire::vocab::{Effort, Efforts, Protocol, Reasoning, Thinking, ThoughtsBack};
 
 pub use entry::{BudgetEntry, ControlWord, FactsEntry, MannerWord, OffWord};
 pub use family::{Families, Family};
@@ -35,6 +35,8 @@ pub struct Facts {
     pub stop_max: Option<usize>,
     pub cache_min_tokens: Option<u64>,
     pub needs_thought_signature: bool,
+    /// What of earlier reasoning is taken back in chat completions.
+    pub thoughts: ThoughtsBack,
 }
 
 impl Default for Facts {
