@@ -7,9 +7,11 @@ mod model;
 mod place;
 mod price;
 mod provider;
+pub mod published;
 mod quirk;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,1 +1,64 @@
+//! The built-in files, whole.
 
+use std::collections::HashMap;
+
+use super::*;
+
+/// Every provider that has a file, enabled, and with an address.
+fn everything() -> Catalogue {
+    let mut files = builtin().unwrap();
+    for file in &mut files {
+        file.enabled = Some(true);
+    }
+    let names = [
+        "AWS_REGION",
+        "AZURE_OPENAI_RESOURCE",
+        "AZURE_AI_RESOURCE",
+        "VERTEX_PROJECT",
+        "VERTEX_LOCATION",
+    ];
+    let variables: HashMap<String, String> =
+        names.map(|name| (name.to_owned(), "here".to_owned())).into();
+    load(Sources { files, variables, ..Sources::default() }).unwrap()
+}
+
+#[test]
+fn all_files_load_together() {
+    let catalogue = everything();
+    assert!(catalogue.models().len() > 300, "{}", catalogue.models().len());
+    assert!(catalogue.deployment_count() > 900, "{}", catalogue.deployment_count());
+}
+
+/// The names that the platform was built with, whatever has become of them.
+#[test]
+fn old_names_are_still_answered() {
+    let catalogue = everything();
+    let now = crate::base::calendar::read("2026-11-25").unwrap();
+    for name in [
+        "gemini-2.5-flash",
+        "gemini-2.5-pro",
+        "llama-3.3-70b",
+        "deepseek-v3",
+        "deepseek-r1",
+        "qwen-2.5-72b",
+        "gpt-4.1-mini",
+        "claude-3.5-haiku",
+        "claude-sonnet-4",
+        "claude-sonnet-4-20250514",
+        "gpt-5",
+        "gpt-4.1",
+        "claude-opus-4",
+        "o3",
+        "o4-mini",
+        "gpt-4o",
+        "gpt-4o-mini",
+        "text-embedding-3-small",
+        "gpt-4o-realtime",
+        "dall-e-3",
+        "dall-e-2",
+    ] {
+        let model = catalogue.model(name).unwrap_or_else(|| panic!("{name} is gone"));
+        let answers = model.is_live(now) || catalogue.in_place_of(model, now).is_some();
+        assert!(answers, "{name} has neither a deployment nor a replacement");
+    }
+}

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod account;
+mod catalogue;
 mod check;
 mod key;
 mod ledger;
@@ -41,6 +42,9 @@ enum Command {
     /// Look after the books.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Look after what there is to route to.
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
     /// Train, judge and question what `auto` chooses by.
     #[command(subcommand)]
     Router(router::Router),
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
             Command::Account(command) => command.run(config).await,
             Command::Key(command) => command.run(config).await,
             Command::Ledger(command) => command.run(config).await,
+            Command::Catalogue(command) => command.run(),
             Command::Router(command) => command.run(config),
             Command::Sim(command) => command.run().await,
         }

@@ -305,10 +305,10 @@ impl FactsEntry {
             refuses,
             thinking,
             efforts_on,
-            tools_only_on: self.tools_only_on.clone().map(|protocols| ToolsOnly {
-                protocols,
-                when: self.tools_only_when.unwrap_or_default(),
-            }),
+            // An empty list takes the word of the wider entry back.
+            tools_only_on: self.tools_only_on.clone().filter(|all| !all.is_empty()).map(
+                |protocols| ToolsOnly { protocols, when: self.tools_only_when.unwrap_or_default() },
+            ),
             dialects_only: self.dialects_only.clone().unwrap_or_default(),
             prefill: self.prefill.unwrap_or(true),
             forced: self.forced_tool_choice.unwrap_or_default(),
