@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::{Draft, Model};
 use crate::wire::vocab::{
-    Body, Dialect, Media, MediaKind, Part, Protocol, Request, Role, Source, Turn,
+    Body, Dialect, Media, MediaKind, Part, Protocol, Request, Role, Source, ThoughtsBack, Turn,
 };
 
 /// What asks a model to go on where a last turn of its own cannot be gone on with.
@@ -32,6 +32,55 @@ pub(super) fn prefill(draft: &mut Draft<'_>, model: &Model<'_>) {
         draft.edit().turns.push(Turn::new(Role::User, vec![Part::text(GO_ON)]));
         draft.losses.dropped("prefill");
     }
+}
+
+/// Where chat spells earlier reasoning, and what of it each kind of server takes back.
+const THOUGHTS: [(&str, ThoughtsBack); 5] = [
+    ("reasoning_content", ThoughtsBack::Content),
+    ("reasoning", ThoughtsBack::Content),
+    ("reasoning_details", ThoughtsBack::Details),
+    ("thinking_blocks", ThoughtsBack::Details),
+    ("extra_content", ThoughtsBack::Google),
+];
+
+/// The members of a message in which a server would get earlier reasoning that it does not take.
+pub(super) fn unwanted_thoughts(taken: ThoughtsBack) -> impl Iterator<Item = &'static str> {
+    let all = THOUGHTS.iter().filter(move |_| taken != ThoughtsBack::All);
+    all.filter(move |(_, kind)| *kind != taken).map(|(name, _)| *name)
+}
+
+/// Earlier reasoning, which many servers of chat completions refuse to be told.
+pub(super) fn thoughts(draft: &mut Draft<'_>, model: &Model<'_>) {
+    let taken = model.facts.thoughts;
+    let chat = model.protocol == Protocol::Dialect(Dialect::OpenAiChat);
+    if !chat || !model.at_home(&draft.request) || taken == ThoughtsBack::All {
+        return;
+    }
+    let plain =
+        |part: &Part| matches!(part.body, Body::Thought(_)) && taken != ThoughtsBack::Content;
+    let proven = |part: &Part| part.signature.is_some() && taken != ThoughtsBack::Google;
+    let says = |turn: &Turn| {
+        unwanted_thoughts(taken).any(|name| turn.extra.says(name))
+            || turn
+                .parts
+                .iter()
+                .any(|part| plain(part) || proven(part) || part.extra.says("extra_content"))
+    };
+    let said = |turn: &Turn| turn.role == Role::Assistant && says(turn);
+    if !draft.request.turns.iter().any(said) {
+        return;
+    }
+    for turn in draft.edit().turns.iter_mut().filter(|turn| said(turn)) {
+        turn.parts.retain(|part| !plain(part));
+        for name in unwanted_thoughts(taken) {
+            turn.extra.strike(name);
+        }
+        for part in turn.parts.iter_mut().filter(|part| proven(part)) {
+            part.signature = None;
+            part.extra.strike("extra_content");
+        }
+    }
+    draft.losses.dropped("messages.reasoning");
 }
 
 /// The one spelling of a media type: lower case, without parameters, by its registered name.

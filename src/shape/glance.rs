@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 use super::Model;
-use super::content::canonical;
+use super::content::{canonical, unwanted_thoughts};
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
 
@@ -76,6 +76,7 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
     (!facts.developer && has(body, "\"developer\""))
         || (facts.call_id_length.is_some() && has(body, "\"tool_call"))
         || (!facts.prefill && ends_with_assistant(body))
+        || (chat && unwanted_thoughts(facts.thoughts).any(|name| has(body, &format!("\"{name}\""))))
         || odd_media(body, model)
 }
 

@@ -324,7 +324,8 @@ impl FactsEntry {
             stop_max: self.stop_max,
             cache_min_tokens: self.cache_min_tokens,
             needs_thought_signature: self.needs_thought_signature.unwrap_or(false),
-            thoughts: self.thoughts_back.unwrap_or_default(),
+            // Proofs of other makers mean nothing to a server that nobody described.
+            thoughts: self.thoughts_back.unwrap_or(ThoughtsBack::Content),
         }
     }
 }

@@ -151,7 +151,8 @@ pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Va
     let mut block = Builder::new();
     match &part.body {
         Body::Text(text) => {
-            if text.is_empty() && !at_home {
+            // White space alone is refused.
+            if text.trim().is_empty() && !at_home {
                 return None;
             }
             block.set("type", "text").set("text", text.as_str());

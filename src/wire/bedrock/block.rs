@@ -109,7 +109,9 @@ fn encode_media(media: &Media) -> Option<Value> {
                 kind if kind.ends_with("wordprocessingml.document") => "docx",
                 "vnd.ms-excel" => "xls",
                 kind if kind.ends_with("spreadsheetml.sheet") => "xlsx",
-                _ => "pdf",
+                "pdf" | "x-pdf" | "" | "octet-stream" => "pdf",
+                // A sound or anything else is no document, whatever it is called.
+                _ => return None,
             };
             Some(json!({"document": {
                 "format": format,

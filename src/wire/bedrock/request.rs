@@ -19,13 +19,14 @@ const JSON_INSTRUCTION: &str =
 pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     let mut lost = Losses::default();
     let mut body = Builder::new();
-    let messages: Vec<Value> = alternating(request, |part| with_cache(part, &mut lost))
+    let mut messages: Vec<Value> = alternating(request, |part| with_cache(part, &mut lost))
         .into_iter()
         .map(|(assistant, blocks)| {
             let content: Vec<Value> = blocks.into_iter().flatten().collect();
             json!({"role": if assistant { "assistant" } else { "user" }, "content": content})
         })
         .collect();
+    tell_documents_apart(&mut messages);
     body.set("messages", messages);
     for turn in &request.turns {
         turn.extra.name_lost("messages", &mut lost);
@@ -97,7 +98,15 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
         }
     }
     config.maybe("topP", sampling.top_p.clone());
-    more.maybe("top_k", sampling.top_k.clone());
+    if target.model.contains("nova") {
+        // Amazon's own models have it elsewhere, under another name.
+        more.maybe(
+            "inferenceConfig",
+            sampling.top_k.as_ref().map(|top_k| json!({ "topK": top_k })),
+        );
+    } else {
+        more.maybe("top_k", sampling.top_k.clone());
+    }
     let stops: Vec<&str> =
         sampling.stop.iter().map(String::as_str).filter(|stop| !stop.trim().is_empty()).collect();
     if !stops.is_empty() {
@@ -159,6 +168,38 @@ fn nova_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, mor
     }
 }
 
+/// Two documents of one name are refused: later ones get a number.
+fn tell_documents_apart(messages: &mut [Value]) {
+    let mut known: Vec<String> = Vec::new();
+    let blocks = messages.iter_mut().filter_map(|message| message.get_mut("content"));
+    for block in blocks.filter_map(Value::as_array_mut).flatten() {
+        let inner = block.get_mut("document").and_then(|document| document.get_mut("name"));
+        let Some(Value::String(name)) = inner else { continue };
+        let base = name.clone();
+        let mut number = 2;
+        while known.contains(name) {
+            *name = format!("{base} {number}");
+            number += 1;
+        }
+        known.push(name.clone());
+    }
+}
+
+/// The tools that were called in the history, as far as their calls tell.
+fn called(request: &Request) -> Vec<Value> {
+    let mut names: Vec<&str> = Vec::new();
+    for part in request.turns.iter().flat_map(|turn| &turn.parts) {
+        if let Body::Call(call) = &part.body
+            && !names.contains(&call.name.as_str())
+        {
+            names.push(&call.name);
+        }
+    }
+    let spec =
+        |name| json!({"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}});
+    names.into_iter().map(spec).collect()
+}
+
 fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
     let mut tools = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
@@ -202,6 +243,11 @@ fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
         // which tools were called must name them.
         Some(ToolChoice::None) if has_calls => lost.dropped("tool_choice"),
         Some(ToolChoice::None) => tools.clear(),
+    }
+    // Calls in the history need the tools that were called, whether or not they are offered again.
+    if tools.is_empty() && has_calls {
+        tools = called(request);
+        choice = None;
     }
     if tools.is_empty() {
         return;

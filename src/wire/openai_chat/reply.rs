@@ -9,7 +9,8 @@ use super::{DIALECT, message};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Finish, Losses, Malformed, More, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Finish, Losses, Malformed, More, Reply, Role, Shape, Stop, ThoughtsBack, Turn,
+    Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -159,7 +160,8 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
     let mut messages = Vec::new();
     if !(choice.turn.shape == Shape::Absent && from_chat && choice.turn.parts.is_empty()) {
         // An answer holds no results.
-        message::encode(&choice.turn, from_chat, lost, &mut Vec::new(), &mut messages);
+        let all = ThoughtsBack::All;
+        message::encode(&choice.turn, from_chat, all, lost, &mut Vec::new(), &mut messages);
     }
     if let Some(mut message) = messages.pop() {
         if !from_chat && let Some(message) = message.as_object_mut() {

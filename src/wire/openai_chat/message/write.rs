@@ -6,7 +6,7 @@ use super::super::DIALECT;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, Turn,
+    Signature, Source, Thought, ThoughtsBack, Turn,
 };
 
 /// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
@@ -18,6 +18,7 @@ const GEMINI_FORMAT: &str = "google-gemini-v1";
 pub(in crate::wire::openai_chat) fn encode(
     turn: &Turn,
     from_chat: bool,
+    thoughts: ThoughtsBack,
     lost: &mut Losses,
     shown: &mut Vec<Value>,
     out: &mut Vec<Value>,
@@ -58,7 +59,7 @@ pub(in crate::wire::openai_chat) fn encode(
         },
     );
     if turn.role == Role::Assistant {
-        encode_assistant(turn, &rest, from_chat, lost, &mut message);
+        encode_assistant(turn, &rest, from_chat, thoughts, lost, &mut message);
     } else {
         let plain = !from_chat && rest.iter().all(|part| matches!(part.body, Body::Text(_)));
         match turn.shape {
@@ -130,10 +131,13 @@ fn encode_assistant(
     turn: &Turn,
     parts: &[&Part],
     from_chat: bool,
+    thoughts: ThoughtsBack,
     lost: &mut Losses,
     message: &mut Builder,
 ) {
-    let calls: Vec<Value> = parts.iter().filter_map(|part| encode_call(part, lost)).collect();
+    let proofs = from_chat || matches!(thoughts, ThoughtsBack::All | ThoughtsBack::Google);
+    let calls: Vec<Value> =
+        parts.iter().filter_map(|part| encode_call(part, proofs, lost)).collect();
     let content: Vec<&Part> = parts
         .iter()
         .copied()
@@ -173,7 +177,7 @@ fn encode_assistant(
             }
         }
     }
-    encode_thoughts(parts, message);
+    encode_thoughts(parts, thoughts, message);
     let cited: Vec<Value> = content
         .iter()
         .filter_map(|part| match &part.body {
@@ -187,6 +191,7 @@ fn encode_assistant(
     }
     if let Some(signature) = content.iter().find_map(|part| part.signature.as_ref())
         && signature.by == Dialect::Gemini
+        && proofs
     {
         message.set("extra_content", json!({"google": {"thought_signature": signature.value}}));
     }
@@ -230,7 +235,7 @@ fn joined_text(parts: &[&Part]) -> String {
 }
 
 /// Thoughts that the turn's own members do not already say.
-fn encode_thoughts(parts: &[&Part], message: &mut Builder) {
+fn encode_thoughts(parts: &[&Part], thoughts: ThoughtsBack, message: &mut Builder) {
     let mut text = String::new();
     let mut said = false;
     let mut details = Vec::new();
@@ -247,10 +252,10 @@ fn encode_thoughts(parts: &[&Part], message: &mut Builder) {
             details.push(detail);
         }
     }
-    if said {
+    if said && matches!(thoughts, ThoughtsBack::All | ThoughtsBack::Content) {
         message.set("reasoning_content", text);
     }
-    if !details.is_empty() {
+    if !details.is_empty() && matches!(thoughts, ThoughtsBack::All | ThoughtsBack::Details) {
         message.set("reasoning_details", details);
     }
 }
@@ -379,7 +384,7 @@ fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder
     Some((name, inner))
 }
 
-fn encode_call(part: &Part, lost: &mut Losses) -> Option<Value> {
+fn encode_call(part: &Part, proofs: bool, lost: &mut Losses) -> Option<Value> {
     let Body::Call(call) = &part.body else { return None };
     let (kind, payload, default) = match call.kind {
         CallKind::Function => ("function", "arguments", "{}"),
@@ -396,6 +401,7 @@ fn encode_call(part: &Part, lost: &mut Losses) -> Option<Value> {
     object.set(kind, inner.done());
     if let Some(signature) = &part.signature
         && signature.by == Dialect::Gemini
+        && proofs
     {
         object.set("extra_content", json!({"google": {"thought_signature": signature.value}}));
     }

@@ -24,7 +24,7 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
         if turn.role == Role::Assistant {
             show(&mut shown, &mut messages);
         }
-        message::encode(turn, from_chat, &mut lost, &mut shown, &mut messages);
+        message::encode(turn, from_chat, target.thoughts, &mut lost, &mut shown, &mut messages);
     }
     show(&mut shown, &mut messages);
     name_calls(&mut messages);
@@ -47,7 +47,10 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     if !sampling.stop.is_empty() {
         body.set("stop", sampling.stop.clone());
     }
-    if !from_chat {
+    // At home the caller's own member says it, unless it had to go.
+    let spelled =
+        ["max_tokens", "max_completion_tokens"].iter().any(|name| request.extra.says(name));
+    if !from_chat || !spelled {
         let name = if target.max_tokens_only { "max_tokens" } else { "max_completion_tokens" };
         body.maybe(name, request.max_output_tokens);
     }
