@@ -24,6 +24,7 @@ use crate::connect::Apps;
 use crate::gateway::cache::Answers;
 use crate::gateway::feedback::Tastes;
 use crate::gateway::lifecycle;
+use crate::gateway::live::{Current, Live};
 use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
@@ -142,7 +143,7 @@ pub async fn serve(
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),
     };
-    let predictor = Arc::new(predictor(&config.router, &catalogue)?);
+    let predictor = predictor(&config.router, &catalogue)?;
     let metrics = Metrics::new()?;
     lifecycle::warn(&catalogue, clock.now());
     let vault = people::vault(&config)?;
@@ -167,14 +168,13 @@ pub async fn serve(
         behind_proxy: config.signin.behind_proxy,
         health: Arc::new(HealthBoard::new(catalogue.ids())),
         refusals: Arc::new(Refusals::new(metrics.clone())),
-        catalogue: Arc::new(catalogue),
+        current: Current::new(Live { catalogue, predictor, revision: 0 }),
         identities,
         plans: plans.clone(),
         journal: journal.clone(),
         redis,
         baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
-        predictor,
         explore: config.router.explore,
         tastes: Tastes::default(),
         affinity: Affinity::default(),
@@ -384,7 +384,7 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
 
 /// Says what runs. On a fresh store with simulated models, also makes the first key.
 async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<String, Failure> {
-    let models = shared.catalogue.models().len();
+    let models = shared.current.load().catalogue.models().len();
     if !simulated {
         return Ok(format!("optimux is listening on http://{address} with {models} models"));
     }

@@ -21,7 +21,8 @@ const TELLING_BYTES: usize = 512;
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Affinity {
-    answered: Cache<u64, Before>,
+    /// With the generation of the catalogue that the model's place is of.
+    answered: Cache<u64, (usize, Before)>,
     /// Random per process: nobody can aim at another's conversation.
     hasher: RandomState,
 }
@@ -71,13 +72,20 @@ impl Affinity {
     }
 
     /// Where it was answered before.
-    pub fn before(&self, thread: Thread) -> Option<Before> {
-        self.answered.get(&thread.key)
+    pub fn before(&self, thread: Thread, generation: usize) -> Option<Before> {
+        let known = self.answered.get(&thread.key);
+        known.filter(|(of, _)| *of == generation).map(|(_, before)| before)
     }
 
     /// It was answered by the model at `place`, which has read so many tokens.
-    pub fn answered(&self, thread: Thread, place: usize, prefix_tokens: u64) {
-        self.answered.insert(thread.key, Before { place, prefix_tokens, stays: thread.stays });
+    pub fn answered(
+        &self,
+        thread: Thread,
+        (generation, place): (usize, usize),
+        prefix_tokens: u64,
+    ) {
+        let before = Before { place, prefix_tokens, stays: thread.stays };
+        self.answered.insert(thread.key, (generation, before));
     }
 }
 
@@ -102,17 +110,17 @@ mod tests {
             affinity.thread(account, session, &asking(texts)).unwrap()
         };
         let first = thread(&own, None, &["Tell me of Rome."]);
-        assert_eq!(affinity.before(first), None);
-        affinity.answered(first, 3, 900);
+        assert_eq!(affinity.before(first, 7), None);
+        affinity.answered(first, (7, 3), 900);
         let later = thread(&own, None, &["Tell me of Rome.", "It was large.", "And then?"]);
         let before = Before { place: 3, prefix_tokens: 900, stays: false };
-        assert_eq!(affinity.before(later), Some(before));
-        assert_eq!(affinity.before(thread(&other, None, &["Tell me of Rome."])), None);
-        assert_eq!(affinity.before(thread(&own, None, &["Tell me of Athens."])), None);
+        assert_eq!(affinity.before(later, 7), Some(before));
+        assert_eq!(affinity.before(thread(&other, None, &["Tell me of Rome."]), 7), None);
+        assert_eq!(affinity.before(thread(&own, None, &["Tell me of Athens."]), 7), None);
         let named = thread(&own, Some("s1"), &["One"]);
         affinity.answered(named, 4, 10);
         assert!(affinity.before(thread(&own, Some("s1"), &["Two"])).unwrap().stays);
-        assert_eq!(affinity.before(thread(&other, Some("s1"), &["Two"])), None);
+        assert_eq!(affinity.before(thread(&other, Some("s1"), &["Two"]), 7), None);
         assert_eq!(affinity.thread(&own, None, &Request::default()), None);
     }
 }

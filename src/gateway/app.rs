@@ -10,16 +10,15 @@ use tokio::sync::watch;
 use super::Affinity;
 use super::cache::Answers;
 use super::feedback::Tastes;
+use super::live::{Current, Live};
 use super::memory::Recollections;
 use super::responses::Runs;
 use crate::admit::{FrontDesk, Identities, Plans};
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::seal::Vault;
-use crate::catalogue::Catalogue;
 use crate::cluster;
 use crate::connect::Apps;
 use crate::ledger::{Counter, Journal};
-use crate::router::Predictor;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Refusals, Upstream};
@@ -43,7 +42,8 @@ pub struct MemoryModels {
 /// What all workers share.
 #[derive(Clone)]
 pub struct Shared {
-    pub catalogue: Arc<Catalogue>,
+    /// The catalogue and the router, as they are now.
+    pub current: Current,
     pub identities: Identities,
     /// Where people sign in.
     pub desk: FrontDesk,
@@ -61,7 +61,6 @@ pub struct Shared {
     pub health: Arc<HealthBoard>,
     /// What deployments refused, though no file says so.
     pub refusals: Arc<Refusals>,
-    pub predictor: Arc<Predictor>,
     /// The share of `auto`'s requests that find something out.
     pub explore: f64,
     /// What accounts said of answers.
@@ -103,4 +102,12 @@ pub struct App {
     pub dice: RefCell<Dice>,
     /// Where this worker's requests are counted and written down.
     pub counter: Rc<Counter>,
+}
+
+impl App {
+    /// What the request that asks is decided by, to its end.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        self.shared.current.load()
+    }
 }

@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use super::live::Live;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
@@ -30,7 +31,7 @@ pub type Corrections = Arc<HashMap<usize, f32>>;
 
 /// Corrections of the accounts that were here lately. Cheap to clone.
 #[derive(Clone)]
-pub struct Tastes(Cache<AccountId, Corrections>);
+pub struct Tastes(Cache<(AccountId, usize), Corrections>);
 
 impl fmt::Debug for Tastes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,26 +76,27 @@ pub struct Corrected {
 
 /// What the account has found out. Where the store cannot say, nothing: `auto` then chooses as for
 /// anybody.
-pub(super) async fn corrections(app: &App, account: &AccountId) -> Corrections {
+pub(super) async fn corrections(app: &App, live: &Live, account: &AccountId) -> Corrections {
     let shared = &app.shared;
-    if let Some(known) = shared.tastes.0.get(account) {
+    let key = (account.clone(), live.generation());
+    if let Some(known) = shared.tastes.0.get(&key) {
         return known;
     }
-    let read = read(&shared.store, app, account).await.unwrap_or_else(|why| {
+    let read = read(&shared.store, live, account).await.unwrap_or_else(|why| {
         tracing::warn!(%why, "what an account said of answers cannot be read");
         Corrections::default()
     });
-    shared.tastes.0.insert(account.clone(), Arc::clone(&read));
+    shared.tastes.0.insert(key, Arc::clone(&read));
     read
 }
 
 async fn read(
     store: &Store,
-    app: &App,
+    live: &Live,
     account: &AccountId,
 ) -> Result<Corrections, crate::store::StoreError> {
     let sums = store.feedback(account.clone()).await?;
-    let models = app.shared.catalogue.models();
+    let models = live.catalogue.models();
     let place = |name: &str| models.iter().position(|model| &*model.id == name);
     let corrected = sums.iter().filter_map(|sum| {
         #[expect(clippy::cast_precision_loss, reason = "millionths")]
@@ -121,8 +123,9 @@ fn promised(line: &str) -> Option<f64> {
 pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error> {
     caller.must_be_for(Scope::Chat)?;
     let shared = &app.shared;
+    let live = app.live();
     let named = |name: &str| {
-        let model = shared.catalogue.model(name).ok_or_else(|| Error::unknown_model(name))?;
+        let model = live.catalogue.model(name).ok_or_else(|| Error::unknown_model(name))?;
         Ok::<_, Error>(model.id.to_string())
     };
     let mut answered = None;
@@ -174,9 +177,9 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
     });
     let (account, now) = (caller.account.clone(), shared.clock.now());
     shared.store.put_feedback(account, kept.collect(), now).await.map_err(Error::internal)?;
-    shared.tastes.0.invalidate(&caller.account);
-    let now = corrections(app, &caller.account).await;
-    let place = |name: &str| shared.catalogue.models().iter().position(|one| &*one.id == name);
+    shared.tastes.0.invalidate(&(caller.account.clone(), live.generation()));
+    let now = corrections(app, &live, &caller.account).await;
+    let place = |name: &str| live.catalogue.models().iter().position(|one| &*one.id == name);
     let corrections = opinions.into_iter().map(|(model, _)| {
         let correction = place(&model).and_then(|place| now.get(&place)).copied().unwrap_or(0.0);
         Corrected { model, correction }

@@ -14,6 +14,7 @@ mod draw;
 mod embed;
 pub mod feedback;
 pub mod lifecycle;
+pub mod live;
 pub mod memory;
 mod models;
 pub mod replay;
@@ -47,6 +48,7 @@ use crate::wire::{Inbound, PathTarget};
 
 use affinity::Thread;
 use cache::CacheWish;
+use live::Live;
 
 pub use affinity::Affinity;
 pub use app::{App, MemoryModels, Sessions, Shared};
@@ -163,7 +165,8 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     inbound.forward = arrival.forward;
     inbound.strict =
         arrival.asked.strict || app.shared.strict || caller.features.has(Feature::StrictParameters);
-    let mut decision = decide(app, caller, &inbound, &arrival.asked).await?;
+    let live = app.live();
+    let mut decision = decide(app, &live, caller, &inbound, &arrival.asked).await?;
     if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }
@@ -176,8 +179,9 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     if let Some(explanation) = &decision.explanation
         && let Some(thread) = thread(app, caller, &inbound, &arrival.asked)?
     {
-        let mut models = app.shared.catalogue.models().iter();
+        let mut models = live.catalogue.models().iter();
         if let Some(place) = models.position(|model| Arc::ptr_eq(model, &answered.step.model)) {
+            let place = (live.generation(), place);
             app.shared.affinity.answered(thread, place, explanation.input_tokens);
         }
     }
@@ -205,6 +209,7 @@ fn thread(
 /// Which deployments may answer, best first. Only `auto` needs the words.
 async fn decide(
     app: &App,
+    live: &Live,
     caller: &Caller,
     inbound: &Inbound,
     asked: &Asked,
@@ -214,22 +219,22 @@ async fn decide(
         return named(app, caller, &inbound.head.model, Mode::Chat);
     };
     caller.features.must_have(Feature::AutoRouting)?;
-    let found_out = feedback::corrections(app, &caller.account).await;
+    let found_out = feedback::corrections(app, live, &caller.account).await;
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
     let choice = Choice {
-        catalogue: &shared.catalogue,
+        catalogue: &live.catalogue,
         allows: &|model| caller.may_use(model),
         health: &|id| shared.health.state(id, stream, now),
-        predictor: &shared.predictor,
+        predictor: &live.predictor,
         now: shared.clock.now(),
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
         explore: app.dice.borrow_mut().wins(shared.explore),
         before: thread(app, caller, inbound, asked)?
-            .and_then(|thread| shared.affinity.before(thread)),
+            .and_then(|thread| shared.affinity.before(thread, live.generation())),
     };
-    let demand = shared.predictor.demand(request);
+    let demand = live.predictor.demand(request);
     router::decide_auto(wish, &Needs::of(request), &demand, &choice)
 }
 
@@ -238,9 +243,10 @@ fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision
     let shared = &app.shared;
     let now = Instant::now();
     let allows = |model: &Model| caller.may_use(model);
+    let live = app.live();
     let health = |id| shared.health.state(id, false, now);
     let mut decision =
-        router::decide_named(model, mode, &shared.catalogue, shared.clock.now(), &allows, &health)?;
+        router::decide_named(model, mode, &live.catalogue, shared.clock.now(), &allows, &health)?;
     if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }

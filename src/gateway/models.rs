@@ -1,6 +1,7 @@
 //! What can be asked for.
 
 use super::App;
+use super::live::Live;
 use crate::admit::Caller;
 use crate::catalogue::{Mode, Model, Tier};
 use crate::router::Dial;
@@ -59,8 +60,8 @@ impl ListedModel<'_> {
 
 /// Everything that a caller can ask for, `auto` first.
 #[must_use]
-pub fn list_models<'a>(app: &'a App, caller: &Caller) -> Vec<ListedModel<'a>> {
-    let catalogue = &app.shared.catalogue;
+pub fn list_models<'a>(app: &App, live: &'a Live, caller: &Caller) -> Vec<ListedModel<'a>> {
+    let catalogue = &live.catalogue;
     let now = app.shared.clock.now();
     let can_be_asked =
         |model: &Model| model.is_live(now) || catalogue.in_place_of(model, now).is_some();

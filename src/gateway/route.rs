@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::live::Live;
 use super::{App, Asked, decide};
 use crate::admit::Caller;
 use crate::base::Error;
@@ -38,13 +39,14 @@ pub struct Route<'a> {
 /// # Errors
 /// As the call itself would answer.
 pub async fn explain<'a>(
-    app: &'a App,
+    app: &App,
+    live: &'a Live,
     caller: &Caller,
     body: Bytes,
     asked: &Asked,
 ) -> Result<Route<'a>, Error> {
     let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
-    let decision = decide(app, caller, &inbound, asked).await?;
+    let decision = decide(app, live, caller, &inbound, asked).await?;
     let plan: Vec<Planned> = decision
         .steps
         .iter()
@@ -61,8 +63,6 @@ pub async fn explain<'a>(
         model: first.model.clone(),
         provider: first.provider.clone(),
         plan,
-        explanation: decision
-            .explanation
-            .map(|all| all.told(&app.shared.catalogue, app.shared.predictor.id())),
+        explanation: decision.explanation.map(|all| all.told(&live.catalogue, live.predictor.id())),
     })
 }

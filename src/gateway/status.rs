@@ -101,7 +101,8 @@ pub fn models(app: &App, caller: &Caller) -> Value {
             "deployments": deployments,
         })
     };
-    let models = app.shared.catalogue.models().iter().filter(|model| caller.may_use(model));
+    let live = app.live();
+    let models = live.catalogue.models().iter().filter(|model| caller.may_use(model));
     let data: Vec<Value> = models.map(|model| shown(model)).collect();
     json!({"object": "list", "data": data})
 }
@@ -109,8 +110,8 @@ pub fn models(app: &App, caller: &Caller) -> Value {
 /// What can be done right now: by some model of the caller's that is up.
 #[must_use]
 pub fn capabilities(app: &App, caller: &Caller) -> Value {
-    let up: Vec<&Model> = app
-        .shared
+    let live = app.live();
+    let up: Vec<&Model> = live
         .catalogue
         .models()
         .iter()
@@ -146,11 +147,12 @@ pub fn capabilities(app: &App, caller: &Caller) -> Value {
 /// How each part that the gateway needs is.
 pub async fn dependencies(app: &App) -> (bool, Value) {
     let shared = &app.shared;
+    let live = app.live();
     let store = tokio::time::timeout(PATIENCE, shared.store.ping()).await;
     let store = matches!(store, Ok(Ok(())));
     let redis = shared.redis.as_ref().map(crate::cluster::Shared::is_up);
     let providers =
-        shared.catalogue.models().iter().any(|model| {
+        live.catalogue.models().iter().any(|model| {
             model.deployments.iter().any(|deployment| health(app, deployment).passing)
         });
     let word = |up: bool| if up { "up" } else { "down" };
@@ -174,10 +176,11 @@ pub async fn admin_health(app: &App) -> (bool, Value) {
 /// `/v1/admin/status`
 pub async fn admin_status(app: &App) -> Value {
     let shared = &app.shared;
+    let live = app.live();
     let now = shared.clock.now();
     let (ready, dependencies) = dependencies(app).await;
     let mut providers: BTreeMap<&str, Vec<&Deployment>> = BTreeMap::new();
-    for deployment in shared.catalogue.models().iter().flat_map(|model| &model.deployments) {
+    for deployment in live.catalogue.models().iter().flat_map(|model| &model.deployments) {
         providers.entry(&deployment.provider.id).or_default().push(deployment);
     }
     let providers: Vec<Value> = providers
@@ -227,7 +230,8 @@ pub async fn admin_status(app: &App) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": shared.started.seconds(),
         "uptime_seconds": uptime,
-        "models": shared.catalogue.models().len(),
+        "models": live.catalogue.models().len(),
+        "catalogue_revision": live.revision,
         "nodes": nodes,
         "providers": providers,
         "dependencies": dependencies,

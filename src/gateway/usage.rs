@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::App;
+use super::live::Live;
 use crate::admit::{Caller, Role, Scope};
 use crate::base::calendar::{self, MINUTE_MS, Period};
 use crate::base::clock::Timestamp;
@@ -62,8 +63,12 @@ async fn whose(
 
 /// The model that savings are told against: the one asked for, the configured one, or the dearest
 /// of the premium ones.
-fn baseline<'a>(app: &'a App, asked: Option<&str>) -> Result<Option<(&'a Model, Rates)>, Error> {
-    let catalogue = &app.shared.catalogue;
+fn baseline<'a>(
+    app: &App,
+    live: &'a Live,
+    asked: Option<&str>,
+) -> Result<Option<(&'a Model, Rates)>, Error> {
+    let catalogue = &live.catalogue;
     let now = app.shared.clock.now();
     // The sum of many prompts is not one long prompt.
     let price = |model: &'a Model| {
@@ -132,7 +137,8 @@ fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
 /// What the caller is to be told.
 pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, Error> {
     let account = whose(app, caller, query.account.as_deref()).await?;
-    let baseline = baseline(app, query.baseline.as_deref())?;
+    let live = app.live();
+    let baseline = baseline(app, &live, query.baseline.as_deref())?;
     app.shared.journal.flush(FLUSH).await;
     let now = app.shared.clock.now();
     let period = Period::of(now);
@@ -365,9 +371,9 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
     let rows = app.shared.store.usage(span, width).await.map_err(Error::internal)?;
     let named =
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
-    let mode = |row: &UsageRow| {
-        app.shared.catalogue.model(&row.model).map_or(Mode::Chat, |model| model.mode)
-    };
+    let live = app.live();
+    let mode =
+        |row: &UsageRow| live.catalogue.model(&row.model).map_or(Mode::Chat, |model| model.mode);
     let mut data = Vec::new();
     let mut start = first;
     while start < last {

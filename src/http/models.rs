@@ -122,7 +122,8 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
         Ok(caller) => caller,
         Err(error) => return respond::refused(&RequestId::fresh(), dialect, &error, 0),
     };
-    let models = list_models(&app, &caller);
+    let live = app.live();
+    let models = list_models(&app, &live, &caller);
     let all = |models: &[ListedModel<'_>]| -> Vec<Value> {
         models.iter().map(|model| shown(model, dialect)).collect()
     };
@@ -143,9 +144,10 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
     let dialect = dialect_of(&request);
     let found = match arrival::caller(&app, &request).await {
         Ok(caller) => {
-            let real = app.shared.catalogue.model(&id).map(|model| model.id.clone());
+            let live = app.live();
+            let real = live.catalogue.model(&id).map(|model| model.id.clone());
             let wanted = real.as_deref().unwrap_or(&id);
-            list_models(&app, &caller)
+            list_models(&app, &live, &caller)
                 .iter()
                 .find(|model| model.id() == wanted)
                 .map(|model| shown(model, dialect))

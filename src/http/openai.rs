@@ -74,10 +74,11 @@ pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -
 /// `POST /v1/route`
 pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
+    let live = app.live();
     let explaining = async {
         let caller = arrival::caller(&app, &request).await?;
         let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
-        gateway::explain(&app, &caller, body, &arrival::asked(&request)?).await
+        gateway::explain(&app, &live, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;
     let response = match outcome {

@@ -1,15 +1,17 @@
 //! The state of every deployment, shared by the workers.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Permit};
 use super::pulse::Pulse;
-use crate::catalogue::DeploymentId;
+use crate::catalogue::{Catalogue, DeploymentId};
 use crate::router::Health;
 use crate::wire::vocab::Fault;
 
@@ -23,10 +25,16 @@ struct Vitals {
 /// over an await.
 #[derive(Debug)]
 pub struct HealthBoard {
-    vitals: Vec<Mutex<Vitals>>,
+    vitals: ArcSwap<Table>,
+    usual: Usual,
+}
+
+/// Vitals by id. A deployment that is in two catalogues has one state under two ids.
+#[derive(Debug)]
+struct Table {
     /// The id of the first of them.
     first: usize,
-    usual: Usual,
+    slots: Vec<Arc<Mutex<Vitals>>>,
 }
 
 /// What answers of all deployments usually take, in seconds: whole ones, and streams to their first
@@ -54,12 +62,39 @@ impl HealthBoard {
     #[must_use]
     pub fn new(ids: Range<usize>) -> Self {
         let first = ids.start;
-        let vitals = ids.map(|_| Mutex::default()).collect();
-        Self { vitals, first, usual: Usual::default() }
+        let slots = ids.map(|_| Arc::default()).collect();
+        let vitals = ArcSwap::from_pointee(Table { first, slots });
+        Self { vitals, usual: Usual::default() }
+    }
+
+    /// Makes room for a catalogue that takes the place of another. What is known of a deployment
+    /// that is in both stays known; requests under way still find those of the old one.
+    pub fn adopt(&self, old: &Catalogue, new: &Catalogue) {
+        let table = self.vitals.load_full();
+        let of_old = |id: usize| table.slots.get(id.checked_sub(table.first)?).map(Arc::clone);
+        let mut slots: Vec<Arc<Mutex<Vitals>>> =
+            old.ids().map(|id| of_old(id).unwrap_or_default()).collect();
+        let places = |catalogue: &Catalogue| -> HashMap<(Arc<str>, String), usize> {
+            let all = catalogue.models().iter().flat_map(|model| &model.deployments);
+            all.map(|one| ((Arc::clone(&one.provider.id), one.name.clone()), one.id.0)).collect()
+        };
+        let before = places(old);
+        let mut kept: HashMap<usize, Arc<Mutex<Vitals>>> = HashMap::new();
+        for (place, id) in places(new) {
+            if let Some(vitals) = before.get(&place).and_then(|id| of_old(*id)) {
+                kept.insert(id, vitals);
+            }
+        }
+        // Ids go on where those of the old one end.
+        let gap = old.ids().end..new.ids().start;
+        slots.extend(gap.map(|_| Arc::default()));
+        slots.extend(new.ids().map(|id| kept.remove(&id).unwrap_or_default()));
+        self.vitals.store(Arc::new(Table { first: old.ids().start, slots }));
     }
 
     fn vitals<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Vitals) -> T) -> Option<T> {
-        let vitals = self.vitals.get(id.0.checked_sub(self.first)?)?;
+        let table = self.vitals.load();
+        let vitals = table.slots.get(id.0.checked_sub(table.first)?)?;
         // They are whole after every call, so a panic elsewhere does not spoil them.
         Some(act(&mut vitals.lock().unwrap_or_else(PoisonError::into_inner)))
     }
