@@ -118,8 +118,8 @@ mod tests {
         assert_eq!(affinity.before(thread(&other, None, &["Tell me of Rome."]), 7), None);
         assert_eq!(affinity.before(thread(&own, None, &["Tell me of Athens."]), 7), None);
         let named = thread(&own, Some("s1"), &["One"]);
-        affinity.answered(named, 4, 10);
-        assert!(affinity.before(thread(&own, Some("s1"), &["Two"])).unwrap().stays);
+        affinity.answered(named, (7, 4), 10);
+        assert!(affinity.before(thread(&own, Some("s1"), &["Two"]), 7).unwrap().stays);
         assert_eq!(affinity.before(thread(&other, Some("s1"), &["Two"]), 7), None);
         assert_eq!(affinity.thread(&own, None, &Request::default()), None);
     }

@@ -88,17 +88,17 @@ pub(super) async fn hold(
 
 /// What one or several calls came to.
 #[derive(Debug)]
-pub(super) struct Sum {
+pub(super) struct Sum<'a> {
     pub tokens: Tokens,
     pub basis: Basis,
-    pub images: u64,
+    pub pictures: Pictures<'a>,
     pub attempts: u8,
     pub tried: Vec<Tried>,
 }
 
 /// Writes down what was delivered whole, and waits until that is safe.
-pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum) {
-    let Sum { mut tokens, basis, images, attempts, tried } = sum;
+pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) {
+    let Sum { mut tokens, basis, pictures, attempts, tried } = sum;
     if basis == Basis::Estimated && tokens.input == 0 {
         tokens.input = hold.prompt_tokens();
     }
@@ -108,7 +108,7 @@ pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum) {
         outcome: Outcome::Complete,
         tokens,
         basis,
-        images,
+        pictures,
         attempts,
         tried,
         first_byte: app.shared.clock.now(),
@@ -158,7 +158,7 @@ pub(super) async fn deliver(
             Body::Stream(Box::pin(*relay))
         }
         AnswerBody::Whole { body, tokens, basis } => {
-            let sum = Sum { tokens, basis, images: 0, attempts, tried };
+            let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts, tried };
             settle(app, &step, hold, sum).await;
             ending.set(Some(Outcome::Complete));
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }

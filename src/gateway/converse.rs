@@ -7,7 +7,7 @@ use super::charge::{self, Intent, Sum};
 use super::{App, Refused, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
-use crate::catalogue::Mode;
+use crate::catalogue::{Mode, Pictures};
 use crate::ledger::{Basis, Hold, Tokens};
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Socket, Unanswered};
@@ -62,7 +62,7 @@ pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), 
     if let Some(hold) = meter.hold.take() {
         let tokens = Tokens::from(&usage);
         let (basis, tried) = (Basis::Reported, Vec::new());
-        let sum = Sum { tokens, basis, images: 0, attempts: 1, tried };
+        let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts: 1, tried };
         charge::settle(app, &meter.step, hold, sum).await;
     }
     let intent = Intent { counts: false, ..Intent::of(&RequestId::fresh(), SURFACE) };

@@ -11,7 +11,7 @@ use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
-use crate::catalogue::Mode;
+use crate::catalogue::{Mode, Pictures};
 use crate::ledger::{Basis, Tokens};
 use crate::store::Picture;
 use crate::upstream::{Answer, AnswerBody};
@@ -61,8 +61,7 @@ pub async fn draw(
         attempts = attempts.saturating_add(other.attempts);
         tried.extend(other.tried);
         let (more, used, _) = drawn(other.body)?;
-        tokens.input = tokens.input.saturating_add(used.input);
-        tokens.output = tokens.output.saturating_add(used.output);
+        tokens = tokens.plus(used);
         let more: Value = serde_json::from_slice(&more).map_err(unreadable)?;
         add(&mut whole, &more);
     }
@@ -76,7 +75,10 @@ pub async fn draw(
     let alone = calls.len() == 1 && !changed;
     let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let standing = Some(hold.standing());
-    let sum = Sum { tokens, basis, images: count, attempts, tried };
+    let drawn = step.model.images.drawn(&whole, &request);
+    let pictures =
+        Pictures { count, size: drawn.size.as_deref(), quality: drawn.quality.as_deref() };
+    let sum = Sum { tokens, basis, pictures, attempts, tried };
     charge::settle(app, &step, hold, sum).await;
     let body = Body::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
     Ok(Answered {
@@ -111,11 +113,19 @@ fn add(whole: &mut Value, more: &Value) {
     ) {
         all.extend(new.iter().cloned());
     }
-    for name in ["input_tokens", "output_tokens", "total_tokens"] {
+    for name in [
+        "input_tokens",
+        "input_tokens_details/text_tokens",
+        "input_tokens_details/image_tokens",
+        "output_tokens",
+        "output_tokens_details/text_tokens",
+        "output_tokens_details/image_tokens",
+        "total_tokens",
+    ] {
         let at = format!("/usage/{name}");
         let more = more.pointer(&at).and_then(Value::as_u64).unwrap_or(0);
         if let Some(count) = whole.pointer_mut(&at) {
-            *count = json!(count.as_u64().unwrap_or(0) + more);
+            *count = json!(count.as_u64().unwrap_or(0).saturating_add(more));
         }
     }
 }

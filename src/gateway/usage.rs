@@ -296,10 +296,11 @@ fn told(one: &Settlement) -> Value {
         "attempts": attempts,
         "attempt_count": one.attempts,
         "usage": {
-            "input_tokens": one.tokens.input + one.tokens.cache_read + one.tokens.cache_write,
-            "cached_tokens": one.tokens.cache_read,
-            "cache_write_tokens": one.tokens.cache_write,
-            "output_tokens": one.tokens.output + one.tokens.thought,
+            "input_tokens":
+                one.tokens.fresh() + one.tokens.cached() + one.tokens.cache_writes(),
+            "cached_tokens": one.tokens.cached(),
+            "cache_write_tokens": one.tokens.cache_writes(),
+            "output_tokens": one.tokens.written() + one.tokens.thought,
             "reasoning_tokens": one.tokens.thought,
             "total_tokens": one.tokens.total(),
             "images": one.images,

@@ -44,7 +44,7 @@ pub struct Delivered<'a> {
     pub outcome: Outcome,
     pub tokens: Tokens,
     pub basis: Basis,
-    pub images: u64,
+    pub pictures: Pictures<'a>,
     pub attempts: u8,
     pub tried: Vec<Tried>,
     /// When the answer began.
@@ -110,18 +110,17 @@ impl Hold {
     pub fn settle(mut self, delivered: Delivered<'_>) -> Receipt {
         let Some(open) = self.0.take() else { return Receipt::safe() };
         let Delivered {
-            model, deployment, outcome, tokens, basis, images, attempts, tried, ..
+            model, deployment, outcome, tokens, basis, pictures, attempts, tried, ..
         } = delivered;
         let credits = match outcome {
             Outcome::Failed => Credits(0),
             Outcome::Complete | Outcome::Left if model.mode == Mode::Image => {
-                open.counter.tariff.pictures(&model.id, model.tier, images)
+                open.counter.tariff.pictures(&model.id, model.tier, pictures.count)
             }
             Outcome::Complete | Outcome::Left => open.counter.tariff.request(model.tier),
         };
         // A request is booked at the price of the moment it completed.
         let at = open.counter.clock.now();
-        let pictures = Pictures { count: images, ..Pictures::default() };
         let cost = deployment.prices.bill(&tokens.into(), pictures, at);
         let by = Answerer {
             model: model.id.to_string(),
@@ -135,7 +134,7 @@ impl Hold {
             Some(by),
             tokens,
             basis,
-            images,
+            pictures.count,
             credits,
             cost,
             attempts,

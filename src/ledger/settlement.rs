@@ -99,6 +99,19 @@ impl Tokens {
         self.output.saturating_add(self.more.completion())
     }
 
+    /// With those of another call for the same request.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            output: self.output.saturating_add(other.output),
+            thought: self.thought.saturating_add(other.thought),
+            more: self.more.plus(other.more),
+        }
+    }
+
     #[must_use]
     pub fn total(&self) -> u64 {
         [

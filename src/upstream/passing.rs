@@ -1,6 +1,7 @@
 //! What is changed in an answer that passes through, and what is counted of it.
 
 use super::Upstream;
+use crate::ledger::Tokens;
 use crate::router::Step;
 use crate::wire::frame::json::splice;
 use crate::wire::vocab::Usage;
@@ -41,12 +42,13 @@ impl Rename {
 pub(super) fn count_tokens(upstream: &Upstream, step: &Step, usage: Option<&Usage>) {
     let Some(usage) = usage else { return };
     let meters = upstream.meters.of(step, &upstream.metrics);
+    let folded = Tokens::from(usage);
     for (counter, tokens) in meters.tokens.iter().zip([
-        usage.input,
-        usage.cache_read,
-        usage.cache_write,
-        usage.output,
-        usage.thought,
+        folded.fresh(),
+        folded.cached(),
+        folded.cache_writes(),
+        folded.written(),
+        folded.thought,
     ]) {
         if tokens > 0 {
             counter.inc_by(tokens);

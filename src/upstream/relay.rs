@@ -22,6 +22,7 @@ use super::transport::Body;
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
+use crate::catalogue::Pictures;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::shape::Names;
@@ -418,7 +419,7 @@ impl Relay {
             outcome,
             tokens,
             basis,
-            images: 0,
+            pictures: Pictures::default(),
             attempts,
             tried,
             first_byte,

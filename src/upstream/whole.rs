@@ -71,7 +71,9 @@ pub(super) fn whole(
         Operation::Draw(..) if !same_dialect => {
             let answer = images::from_gemini(&body, heading().created)
                 .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
-            return Ok((measured(answer, theirs.usage(&body).as_ref(), prompt), None));
+            let usage = theirs.usage(&body);
+            count_tokens(upstream, step, usage.as_ref());
+            return Ok((measured(answer, usage.as_ref(), prompt), None));
         }
         _ => {}
     }
@@ -90,7 +92,10 @@ pub(super) fn whole(
         if !complete {
             return Err(broken(&body));
         }
-        let usage = theirs.usage(&body);
+        let usage = match &inbound.operation {
+            Operation::Draw(..) => images::usage_of(&body),
+            _ => theirs.usage(&body),
+        };
         let generated = matches!(inbound.operation, Operation::Generate);
         if generated && usage.is_none() && theirs.decode_reply(&body).is_err() {
             return Err(broken(&body));

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::frame::json::Object;
-use super::vocab::{Head, Malformed};
+use super::openai_usage;
+use super::vocab::{Head, Malformed, Usage};
 
 /// How a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,6 +292,52 @@ pub fn from_gemini(body: &[u8], created: i64) -> Result<Bytes, Malformed> {
     Ok(Bytes::from(body.to_string()))
 }
 
+/// What an answer in OpenAI's form says of tokens. Pictures are all of what was written, unless it
+/// says how much of it was text.
+#[must_use]
+pub fn usage_of(body: &[u8]) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Only {
+        usage: Option<Value>,
+    }
+    let usage = serde_json::from_slice::<Only>(body).ok()?.usage?;
+    let count = |name: &str| usage.get(name).and_then(Value::as_u64);
+    let input = count("input_tokens")?;
+    let mut counted = Usage::default();
+    let details = openai_usage::details(&usage, &["input_tokens_details"]);
+    openai_usage::prompt(input, details).add_to(&mut counted);
+    let details = openai_usage::details(&usage, &["output_tokens_details"]);
+    let mut answer = openai_usage::answer(count("output_tokens").unwrap_or(0), details);
+    if details.is_null() {
+        answer.image = answer.total;
+    }
+    answer.add_to(&mut counted);
+    Some(counted)
+}
+
+/// Of what size and quality the pictures of an answer are, which tells their price.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Drawn {
+    pub size: Option<String>,
+    pub quality: Option<String>,
+}
+
+impl Rules {
+    /// As the answer says, else as was asked, else as OpenAI does it by itself.
+    #[must_use]
+    pub fn drawn(&self, answer: &Value, request: &Request) -> Drawn {
+        let told = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+        let usual =
+            |all: &[String], word: &str| all.iter().find(|one| one.as_str() == word).cloned();
+        let size = request.size.as_deref().and_then(|size| self.fit_size(size));
+        let quality = request.quality.as_deref().and_then(|one| self.fit_quality(one));
+        Drawn {
+            size: told("size").or(size).or_else(|| usual(&self.sizes, "1024x1024")),
+            quality: told("quality").or(quality).or_else(|| usual(&self.qualities, "standard")),
+        }
+    }
+}
+
 /// What a picture's first bytes say that it is.
 #[must_use]
 pub fn mime_of(bytes: &[u8]) -> &'static str {
@@ -387,5 +434,38 @@ mod tests {
         assert_eq!(ours["usage"]["total_tokens"], 1293);
         let refused = br#"{"candidates":[{"finishReason":"IMAGE_SAFETY"}]}"#;
         assert!(from_gemini(refused, 7).unwrap_err().to_string().contains("IMAGE_SAFETY"));
+    }
+
+    #[test]
+    fn what_is_drawn_is_counted_as_pictures() {
+        let answer = br#"{"data":[{"b64_json":"AAAA"}],"usage":{"input_tokens":431,
+            "input_tokens_details":{"image_tokens":388,"text_tokens":43},"output_tokens":1364,
+            "output_tokens_details":{"image_tokens":1056,"text_tokens":308},"total_tokens":1795}}"#;
+        let usage = usage_of(answer).unwrap();
+        assert_eq!((usage.input, usage.more.image_in), (43, 388));
+        assert_eq!((usage.output, usage.more.image_out), (308, 1056));
+        let older = br#"{"data":[],"usage":{"input_tokens":9,"output_tokens":272}}"#;
+        let usage = usage_of(older).unwrap();
+        assert_eq!((usage.input, usage.output, usage.more.image_out), (9, 0, 272));
+        assert_eq!(usage_of(br#"{"data":[{"url":"x"}]}"#), None);
+    }
+
+    #[test]
+    fn a_picture_is_of_the_size_that_the_answer_says() {
+        let rules = Rules::default();
+        let asked = read(json!({
+            "model": "dall-e-3", "prompt": "a cat", "size": "1792x1024", "quality": "hd",
+        }));
+        let asked = asked.unwrap();
+        let drawn = |answer: Value, request: &Request| {
+            let Drawn { size, quality } = rules.drawn(&answer, request);
+            (size.unwrap_or_default(), quality.unwrap_or_default())
+        };
+        let own = |size: &str, quality: &str| (size.to_owned(), quality.to_owned());
+        let echoed = json!({"data": [], "size": "1024x1536", "quality": "low"});
+        assert_eq!(drawn(echoed, &asked), own("1024x1536", "low"));
+        assert_eq!(drawn(json!({"data": []}), &asked), own("1792x1024", "hd"));
+        let unsaid = read(json!({"model": "dall-e-3", "prompt": "a cat"})).unwrap();
+        assert_eq!(drawn(json!({"data": []}), &unsaid), own("1024x1024", "standard"));
     }
 }

@@ -21,8 +21,11 @@ mod inbound;
 pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
+mod openai_usage;
 pub mod realtime;
 pub mod refusal;
+#[cfg(test)]
+mod usage_tests;
 pub mod vocab;
 
 use bytes::Bytes;

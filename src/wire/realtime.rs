@@ -4,6 +4,7 @@
 use memchr::memmem;
 use serde_json::{Value, json};
 
+use super::openai_usage;
 use super::vocab::Usage;
 
 /// What one event says of usage: that of a finished response. A provider's other events (a
@@ -18,18 +19,13 @@ pub fn usage_of(event: &[u8]) -> Option<Usage> {
     let counts = |at: &str| event.pointer(at).filter(|usage| usage.get("input_tokens").is_some());
     // xAI has it beside the response.
     let usage = counts("/response/usage").or_else(|| counts("/usage"))?;
-    let number = |at: &str| usage.pointer(at).and_then(Value::as_u64).unwrap_or(0);
-    let input = number("/input_tokens");
-    let cache_read = number("/input_token_details/cached_tokens").min(input);
-    let output = number("/output_tokens");
-    let thought = number("/output_token_details/reasoning_tokens").min(output);
-    Some(Usage {
-        input: input - cache_read,
-        cache_read,
-        output: output - thought,
-        thought,
-        ..Usage::default()
-    })
+    let number = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let mut counted = Usage::default();
+    let details = openai_usage::details(usage, &["input_token_details"]);
+    openai_usage::prompt(number("input_tokens"), details).add_to(&mut counted);
+    let details = openai_usage::details(usage, &["output_token_details"]);
+    openai_usage::answer(number("output_tokens"), details).add_to(&mut counted);
+    Some(counted)
 }
 
 /// An error as an event of the session.

@@ -10,7 +10,7 @@ use optimux::base::calendar::Period;
 use optimux::base::clock::{Clock, Timestamp};
 use optimux::base::ids::{AccountId, KeyId, RequestId};
 use optimux::base::money::{Credits, Nanos};
-use optimux::catalogue::{Catalogue, Sources, builtin, load};
+use optimux::catalogue::{Catalogue, Pictures, Sources, builtin, load};
 use optimux::cluster::{
     self, Amount, Ask, Books, Correction, Limits, Memory, Now, Quota, Taken, Terms, Used,
 };
@@ -356,7 +356,7 @@ fn the_books_balance_however_things_fall() {
                             outcome: Outcome::Complete,
                             tokens: Tokens { input: 10, output: 5, ..Tokens::default() },
                             basis: Basis::Reported,
-                            images: 0,
+                            pictures: Pictures::default(),
                             attempts: 1,
                             tried: Vec::new(),
                             first_byte: Clock::System.now(),

@@ -153,7 +153,7 @@ impl PriceEntry {
                     });
                 }
                 let each = Each {
-                    search: each.search.map_or(Ok(Nanos(0)), usd)?,
+                    search: each.search.map(usd).transpose()?,
                     picture: each.image.map(usd).transpose()?,
                     pictures,
                 };

@@ -41,7 +41,7 @@ pub struct Steps {
 /// What is charged by the piece, beside tokens.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Each {
-    pub search: Nanos,
+    pub search: Option<Nanos>,
     /// A picture that was made, of any size.
     pub picture: Option<Nanos>,
     /// A picture by its size and quality.
@@ -95,7 +95,9 @@ impl Each {
                 && (one.quality.is_none() || one.quality.as_deref() == pictures.quality)
         };
         let dearest = || self.pictures.iter().map(|one| one.price).max();
-        self.pictures.iter().find(fits).map(|one| one.price).or(self.picture).or_else(dearest)
+        // A line for the quality goes before one for all of them.
+        let named = self.pictures.iter().filter(fits).min_by_key(|one| one.quality.is_none());
+        named.map(|one| one.price).or(self.picture).or_else(dearest)
     }
 }
 
@@ -166,6 +168,16 @@ impl Prices {
         }
     }
 
+    /// What a search costs: a price for a class or for thinking that says nothing of searches
+    /// leaves them at the standard price.
+    fn search(&self, at: Timestamp, steps: &Steps) -> Nanos {
+        let standard = || match &self.holding(at, Class::Standard, false)?.amount {
+            Amount::Rates(steps) => steps.each.search,
+            Amount::Times(_) => None,
+        };
+        steps.each.search.or_else(standard).unwrap_or_default()
+    }
+
     /// Where no price holds (a list that has run out), the last one that did, else the first that
     /// will: unknown is not free.
     fn nearest(&self, at: Timestamp) -> Option<&Price> {
@@ -201,7 +213,10 @@ impl Prices {
             return Nanos(0);
         };
         let mut usage = usage.clone();
-        let mut pieces = i128::from(steps.each.search.0) * i128::from(usage.more.searches);
+        let mut pieces = 0;
+        if usage.more.searches > 0 {
+            pieces = i128::from(self.search(at, steps).0) * i128::from(usage.more.searches);
+        }
         if pictures.count > 0
             && let Some(price) = steps.each.picture(pictures)
         {

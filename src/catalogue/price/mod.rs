@@ -4,6 +4,8 @@ mod entry;
 mod hours;
 mod list;
 mod rates;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{Above, EachEntry, PictureEntry, PriceEntry, regional};
 pub use hours::HoursEntry;

@@ -270,8 +270,8 @@ async fn run(
         let reply = codec(dialect).decode_reply(&body).map_err(Error::internal)?;
         let usage = reply.usage.clone().unwrap_or_default();
         spent.turns += 1;
-        spent.input_tokens += usage.input + usage.cache_read + usage.cache_write;
-        spent.output_tokens += usage.output + usage.thought;
+        spent.input_tokens = spent.input_tokens.saturating_add(usage.prompt());
+        spent.output_tokens = spent.output_tokens.saturating_add(usage.completion());
         spent.cost = spent.cost.plus(answered.step.deployment.prices.bill(
             &usage,
             Pictures::default(),

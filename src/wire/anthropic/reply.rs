@@ -8,8 +8,8 @@ use super::{DIALECT, block};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Extra, Finish, Losses, Malformed, More, Part, Reply, Role, Shape, Stop, Turn,
-    Usage,
+    AnswerCount, Body, Choice, Class, Extra, Finish, Losses, Malformed, Part, PromptCount, Reply,
+    Role, Shape, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -64,37 +64,76 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
     })
 }
 
-pub(super) fn usage_from(raw: Value) -> Usage {
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let output = count("output_tokens");
-    let thought = raw
-        .get("output_tokens_details")
-        .and_then(|details| details.get("thinking_tokens"))
-        .and_then(Value::as_u64)
-        .unwrap_or(0)
-        .min(output);
-    Usage {
-        input: count("input_tokens"),
-        cache_read: count("cache_read_input_tokens"),
-        cache_write: count("cache_creation_input_tokens"),
-        output: output - thought,
-        thought,
-        more: More::default(),
-        raw: Some((DIALECT, raw)),
+/// Adds one object's counts, which are disjoint here but for what was written for an hour.
+fn count(raw: &Value, usage: &mut Usage) {
+    let number = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64);
+    let count = |name: &str| number(raw, name).unwrap_or(0);
+    let within = |group: &str, name: &str| raw.get(group).and_then(|inner| number(inner, name));
+    let hour = within("cache_creation", "ephemeral_1h_input_tokens").unwrap_or(0);
+    let minutes = within("cache_creation", "ephemeral_5m_input_tokens").unwrap_or(0);
+    let (fresh, cached) = (count("input_tokens"), count("cache_read_input_tokens"));
+    let written =
+        number(raw, "cache_creation_input_tokens").unwrap_or_else(|| hour.saturating_add(minutes));
+    PromptCount {
+        total: fresh.saturating_add(cached).saturating_add(written),
+        cached,
+        written,
+        written_long: hour,
+        ..PromptCount::default()
     }
+    .add_to(usage);
+    AnswerCount {
+        total: count("output_tokens"),
+        thought: within("output_tokens_details", "thinking_tokens").unwrap_or(0),
+        ..AnswerCount::default()
+    }
+    .add_to(usage);
+}
+
+pub(super) fn usage_from(raw: Value) -> Usage {
+    let mut usage = Usage::default();
+    count(&raw, &mut usage);
+    // What it took to compact the context is charged, and in none of the counts above (the
+    // anthropic SDK's `BetaIterationsUsage`).
+    let iterations = raw.get("iterations").and_then(Value::as_array);
+    for one in iterations.into_iter().flatten() {
+        if one.get("type").and_then(Value::as_str) == Some("compaction") {
+            count(one, &mut usage);
+        }
+    }
+    let word = |name: &str| raw.get(name).and_then(Value::as_str);
+    let class = |name: &str| word(name).map(Class::of_word).unwrap_or_default();
+    let searches = raw.pointer("/server_tool_use/web_search_requests").and_then(Value::as_u64);
+    usage.more.searches = searches.unwrap_or(0);
+    usage.more.class = class("speed").or(class("service_tier"));
+    usage.more.regional = word("inference_geo") == Some("us");
+    usage.raw = Some((DIALECT, raw));
+    usage
 }
 
 pub(super) fn usage_value(usage: &Usage) -> Value {
     if let Some(raw) = usage.raw_in(DIALECT) {
         return raw.clone();
     }
+    let (cached, written) = (usage.cached(), usage.cache_writes());
+    let fresh = usage.prompt().saturating_sub(cached).saturating_sub(written);
     let mut value = Builder::new();
-    value.set("input_tokens", usage.input);
-    value.set("cache_creation_input_tokens", usage.cache_write);
-    value.set("cache_read_input_tokens", usage.cache_read);
+    value.set("input_tokens", fresh);
+    value.set("cache_creation_input_tokens", written);
+    value.set("cache_read_input_tokens", cached);
+    if usage.more.cache_write_long > 0 {
+        let lifetimes = json!({
+            "ephemeral_5m_input_tokens": usage.cache_write,
+            "ephemeral_1h_input_tokens": usage.more.cache_write_long,
+        });
+        value.set("cache_creation", lifetimes);
+    }
     value.set("output_tokens", usage.completion());
     if usage.thought > 0 {
         value.set("output_tokens_details", json!({ "thinking_tokens": usage.thought }));
+    }
+    if usage.more.searches > 0 {
+        value.set("server_tool_use", json!({ "web_search_requests": usage.more.searches }));
     }
     value.done()
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::block;
 use crate::wire::vocab::{
-    Body, Choice, Extra, Finish, Malformed, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Class, Extra, Finish, Malformed, PromptCount, Reply, Role, Shape, Stop, Turn,
+    Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -25,7 +26,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
             finish: word.map(|word| finish(word, called)),
             extra: Extra::NONE,
         }],
-        usage: answer.get("usage").map(usage),
+        usage: usage(&answer),
         ..Reply::default()
     })
 }
@@ -42,14 +43,33 @@ pub(super) fn finish(word: &str, called: bool) -> Finish {
     })
 }
 
-/// The counts are disjoint here: `totalTokens` adds them all up.
-pub(super) fn usage(raw: &Value) -> Usage {
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
-    Usage {
-        input: count("inputTokens"),
-        cache_read: count("cacheReadInputTokens"),
-        cache_write: count("cacheWriteInputTokens"),
-        output: count("outputTokens"),
-        ..Usage::default()
+/// The counts are disjoint here: `totalTokens` adds them all up. `answer` is what holds the usage.
+pub(super) fn usage(answer: &Value) -> Option<Usage> {
+    let raw = answer.get("usage")?;
+    let count = |names: [&str; 2]| {
+        names.into_iter().find_map(|name| raw.get(name).and_then(Value::as_u64)).unwrap_or(0)
+    };
+    let details = raw.get("cacheDetails").and_then(Value::as_array);
+    let hours = details
+        .into_iter()
+        .flatten()
+        .filter(|one| one.get("ttl").and_then(Value::as_str) == Some("1h"));
+    let fresh = count(["inputTokens"; 2]);
+    let cached = count(["cacheReadInputTokens", "cacheReadInputTokenCount"]);
+    let written = count(["cacheWriteInputTokens", "cacheWriteInputTokenCount"]);
+    let mut usage = Usage::default();
+    PromptCount {
+        total: fresh.saturating_add(cached).saturating_add(written),
+        cached,
+        written,
+        written_long: hours
+            .filter_map(|one| one.get("inputTokens").and_then(Value::as_u64))
+            .fold(0, u64::saturating_add),
+        ..PromptCount::default()
     }
+    .add_to(&mut usage);
+    usage.output = count(["outputTokens"; 2]);
+    let tier = answer.pointer("/serviceTier/type").and_then(Value::as_str);
+    usage.more.class = tier.map(Class::of_word).unwrap_or_default();
+    Some(usage)
 }

@@ -102,7 +102,7 @@ impl Reader for ConverseReader {
                 out.push(Event::Finish { choice: 0, finish });
             }
             "metadata" => {
-                out.extend(event.get("usage").map(|raw| Event::Usage(reply::usage(raw))));
+                out.extend(reply::usage(&event).map(Event::Usage));
             }
             _ => out.push(Event::Ping),
         }

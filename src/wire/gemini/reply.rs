@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::DIALECT;
@@ -9,8 +10,8 @@ use super::content::{self, CallNames};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Choice, Citation, Extra, Finish, Losses, Malformed, More, Reply, Role, Shape, Stop, Turn,
-    Usage,
+    AnswerCount, Body, Choice, Citation, Class, Extra, Finish, Losses, Malformed, PromptCount,
+    Reply, Role, Shape, Stop, Turn, Usage,
 };
 
 /// The word of a choice that stands for a refused prompt, which has no candidate.
@@ -24,6 +25,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         ..Reply::default()
     };
     let blocked = object.peek("promptFeedback").is_some_and(is_blocked);
+    let searches = searches(object.peek("candidates"), reply.model.as_deref());
     match object.list("candidates")? {
         Some(candidates) => {
             if candidates.is_empty() {
@@ -50,7 +52,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         });
     }
     if let Some(usage) = object.take("usageMetadata") {
-        reply.usage = Some(usage_from(usage));
+        reply.usage = Some(usage_from(usage, searches));
     }
     reply.extra = object.finish(DIALECT);
     Ok(reply)
@@ -194,45 +196,141 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
     })
 }
 
-pub(super) fn usage_from(raw: Value) -> Usage {
+/// A count's tokens of one medium; Vertex writes enums as integers at times.
+fn of_medium(raw: &Value, details: &str, word: &str, number: u64) -> u64 {
+    let list = raw.get(details).and_then(Value::as_array);
+    let entries = list.into_iter().flatten().filter(|one| match one.get("modality") {
+        Some(Value::String(medium)) => medium == word,
+        medium => medium.and_then(Value::as_u64) == Some(number),
+    });
+    entries
+        .filter_map(|one| one.get("tokenCount").and_then(Value::as_u64))
+        .fold(0, u64::saturating_add)
+}
+
+/// Searches that are charged for: up to Gemini 2.5 all queries of a prompt are one,
+/// from Gemini 3 on each that differs is. Empty ones do not count. Source: Google's page on grounding
+/// with its search.
+pub(super) fn searches(candidates: Option<&Value>, model: Option<&str>) -> u64 {
+    let all = candidates.and_then(Value::as_array);
+    let mut queries: Vec<&str> = all
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.pointer("/groundingMetadata/webSearchQueries")?.as_array())
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|query| !query.is_empty())
+        .collect();
+    queries.sort_unstable();
+    queries.dedup();
+    let old = ["gemini-1", "gemini-2"];
+    let by_prompt = model.is_some_and(|model| old.iter().any(|family| model.starts_with(family)));
+    let count = queries.len() as u64;
+    if by_prompt { count.min(1) } else { count }
+}
+
+/// `searches` are told by the candidates.
+pub(super) fn usage_from(raw: Value, searches: u64) -> Usage {
     let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let prompt = count("promptTokenCount");
-    let cache_read = count("cachedContentTokenCount").min(prompt);
-    Usage {
-        input: (prompt - cache_read).saturating_add(count("toolUsePromptTokenCount")),
-        cache_read,
-        cache_write: 0,
-        output: count("candidatesTokenCount"),
-        thought: count("thoughtsTokenCount"),
-        more: More::default(),
-        raw: Some((DIALECT, raw)),
+    let image = |details: &str| of_medium(&raw, details, "IMAGE", 2);
+    let video = |details: &str| of_medium(&raw, details, "VIDEO", 3);
+    let audio = |details: &str| of_medium(&raw, details, "AUDIO", 4);
+    let (prompt, cached) = ("promptTokensDetails", "cacheTokensDetails");
+    let (tools, answer) = ("toolUsePromptTokensDetails", "candidatesTokensDetails");
+    let mut usage = Usage::default();
+    PromptCount {
+        total: count("promptTokenCount"),
+        cached: count("cachedContentTokenCount"),
+        cached_audio: audio(cached),
+        cached_image: image(cached),
+        cached_video: video(cached),
+        audio: audio(prompt),
+        image: image(prompt),
+        video: video(prompt),
+        ..PromptCount::default()
     }
+    .add_to(&mut usage);
+    // What tools brought is read beside the prompt.
+    PromptCount {
+        total: count("toolUsePromptTokenCount"),
+        audio: audio(tools),
+        image: image(tools),
+        video: video(tools),
+        ..PromptCount::default()
+    }
+    .add_to(&mut usage);
+    AnswerCount {
+        total: count("candidatesTokenCount"),
+        audio: audio(answer),
+        image: image(answer),
+        thought: 0,
+    }
+    .add_to(&mut usage);
+    usage.thought = count("thoughtsTokenCount");
+    let class =
+        |name: &str| raw.get(name).and_then(Value::as_str).map(Class::of_word).unwrap_or_default();
+    usage.more.searches = searches;
+    usage.more.class = class("serviceTier").or(class("trafficType"));
+    usage.raw = Some((DIALECT, raw));
+    usage
+}
+
+/// A total by medium, if it is not all text.
+fn by_medium(total: u64, media: [(&str, u64); 3]) -> Option<Value> {
+    let others = media.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
+    let text = ("TEXT", total.saturating_sub(others));
+    let entry = |(medium, count): &(&str, u64)| json!({"modality": medium, "tokenCount": count});
+    let said = std::iter::once(text).chain(media).filter(|(_, count)| *count > 0);
+    (others > 0).then(|| said.map(|one| entry(&one)).collect())
 }
 
 pub(super) fn usage_value(usage: &Usage) -> Value {
     if let Some(raw) = usage.raw_in(DIALECT) {
         return raw.clone();
     }
+    let more = &usage.more;
+    let answer = usage.output.saturating_add(more.completion());
     let mut value = Builder::new();
     value.set("promptTokenCount", usage.prompt());
-    value.set("candidatesTokenCount", usage.output);
+    value.set("candidatesTokenCount", answer);
     value.set("totalTokenCount", usage.total());
     if usage.thought > 0 {
         value.set("thoughtsTokenCount", usage.thought);
     }
-    if usage.cache_read > 0 {
-        value.set("cachedContentTokenCount", usage.cache_read);
+    if usage.cached() > 0 {
+        value.set("cachedContentTokenCount", usage.cached());
     }
+    let (audio, image) = (more.cache_read_audio, more.cache_read_image);
+    let cached = [("AUDIO", audio), ("IMAGE", image), ("VIDEO", 0)];
+    let prompt = [
+        ("AUDIO", more.audio_in.saturating_add(audio)),
+        ("IMAGE", more.image_in.saturating_add(image)),
+        ("VIDEO", more.video_in),
+    ];
+    let written = [("AUDIO", more.audio_out), ("IMAGE", more.image_out), ("VIDEO", 0)];
+    value.maybe("promptTokensDetails", by_medium(usage.prompt(), prompt));
+    value.maybe("cacheTokensDetails", by_medium(usage.cached(), cached));
+    value.maybe("candidatesTokensDetails", by_medium(answer, written));
     value.done()
 }
 
 pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Only {
+    struct Only<'a> {
         usage_metadata: Option<Value>,
+        model_version: Option<Value>,
+        #[serde(borrow)]
+        candidates: Option<&'a RawValue>,
     }
-    serde_json::from_slice::<Only>(body).ok()?.usage_metadata.map(usage_from)
+    let only: Only<'_> = serde_json::from_slice(body).ok()?;
+    // Hardly any answer searched: the others' candidates, pictures maybe, need not be read.
+    let searched = |all: &&RawValue| all.get().contains("\"webSearchQueries\"");
+    let candidates = only.candidates.filter(searched);
+    let candidates: Option<Value> = candidates.and_then(|all| serde_json::from_str(all.get()).ok());
+    let model = only.model_version.as_ref().and_then(Value::as_str);
+    let searches = searches(candidates.as_ref(), model);
+    only.usage_metadata.map(|raw| usage_from(raw, searches))
 }
 
 pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {

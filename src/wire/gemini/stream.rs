@@ -28,6 +28,8 @@ struct Open {
 pub(super) struct ContentReader {
     opened: bool,
     blocked: bool,
+    /// The queries come with some chunk, the usage with every one.
+    searches: u64,
     choices: HashMap<u64, Open>,
 }
 
@@ -39,6 +41,8 @@ impl Reader for ContentReader {
             return Ok(());
         }
         let (id, model) = (chunk.string("responseId")?, chunk.string("modelVersion")?);
+        let searches = reply::searches(chunk.peek("candidates"), model.as_deref());
+        self.searches = self.searches.max(searches);
         if !self.opened {
             self.opened = true;
             out.push(Event::Open { id, model, created: None });
@@ -53,7 +57,7 @@ impl Reader for ContentReader {
             out.push(Event::Finish { choice: 0, finish: Finish::of(Stop::Filter) });
         }
         if let Some(usage) = chunk.take("usageMetadata") {
-            out.push(Event::Usage(reply::usage_from(usage)));
+            out.push(Event::Usage(reply::usage_from(usage, self.searches)));
         }
         let extra = chunk.finish(DIALECT);
         if !extra.is_empty() {
@@ -182,7 +186,9 @@ pub(super) fn tap(data: &[u8]) -> Tapped {
         tapped.fault = Some(error::of_value(&Value::Object(chunk), None));
         return tapped;
     }
-    tapped.usage = chunk.get("usageMetadata").cloned().map(reply::usage_from);
+    let model = chunk.get("modelVersion").and_then(Value::as_str);
+    let searches = reply::searches(chunk.get("candidates"), model);
+    tapped.usage = chunk.get("usageMetadata").cloned().map(|raw| reply::usage_from(raw, searches));
     tapped.finished = chunk
         .get("candidates")
         .and_then(Value::as_array)

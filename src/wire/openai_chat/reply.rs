@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{DIALECT, message};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
+use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Finish, Losses, Malformed, More, Reply, Role, Shape, Stop, ThoughtsBack, Turn,
+    Body, Choice, Class, Finish, Losses, Malformed, Reply, Role, Shape, Stop, ThoughtsBack, Turn,
     Usage,
 };
 
@@ -37,7 +38,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         reply.choices.push(decode_choice(value, position)?);
     }
     if let Some(usage) = object.take("usage") {
-        reply.usage = Some(usage_from(usage));
+        reply.usage = Some(usage_from(usage, openai_usage::class(object.peek("service_tier"))));
     }
     reply.extra = object.finish(DIALECT);
     Ok(reply)
@@ -77,51 +78,68 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
     })
 }
 
-pub(super) fn usage_from(raw: Value) -> Usage {
+/// `class` is what the answer around it says of the class of service.
+pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
     let count = |name: &str| raw.get(name).and_then(Value::as_u64);
-    let detail = |group: &str, name: &str| {
-        raw.get(group).and_then(|details| details.get(name)).and_then(Value::as_u64)
-    };
-    let prompt = count("prompt_tokens").unwrap_or(0);
     let completion = count("completion_tokens").unwrap_or(0);
     let total = count("total_tokens").unwrap_or(0);
-    let cache_read = detail("prompt_tokens_details", "cached_tokens")
-        .or_else(|| count("prompt_cache_hit_tokens"))
-        .or_else(|| count("num_cached_tokens"))
-        .unwrap_or(0)
-        .min(prompt);
-    let cache_write = detail("prompt_tokens_details", "cache_write_tokens")
-        .unwrap_or(0)
-        .min(prompt.saturating_sub(cache_read));
-    let thought = detail("completion_tokens_details", "reasoning_tokens").unwrap_or(0);
-    // xAI counts reasoning beside the completion, everyone else within it. The total tells which.
-    let apart = thought > 0 && total == prompt.saturating_add(completion).saturating_add(thought)
-        || thought > completion;
-    let output = if apart { completion } else { completion.saturating_sub(thought) };
-    Usage {
-        input: prompt.saturating_sub(cache_read).saturating_sub(cache_write),
-        cache_read,
-        cache_write,
-        output,
-        thought,
-        more: More::default(),
-        raw: Some((DIALECT, raw)),
+    // Writer leaves a letter out.
+    let details = openai_usage::details(&raw, &["prompt_tokens_details", "prompt_token_details"]);
+    let mut prompt = openai_usage::prompt(count("prompt_tokens").unwrap_or(0), details);
+    if prompt.cached == 0 {
+        let others = ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"];
+        prompt.cached = others.into_iter().find_map(count).unwrap_or(0);
     }
+    let details =
+        openai_usage::details(&raw, &["completion_tokens_details", "completion_token_details"]);
+    let mut answer = openai_usage::answer(completion, details);
+    // xAI counts reasoning beside the completion, and Mistral sounds beside the prompt, everyone
+    // else within it. The total tells which.
+    let beside = total.saturating_sub(prompt.total).saturating_sub(completion);
+    let (thought, audio) = (answer.thought, prompt.audio);
+    let mut apart = 0;
+    if thought > 0
+        && (beside == thought
+            || beside == thought.saturating_add(audio)
+            || thought > completion && (total == 0 || beside > thought))
+    {
+        apart = thought;
+        answer.total = completion.saturating_add(thought);
+    }
+    if audio > 0 && beside == audio.saturating_add(apart) {
+        prompt.total = prompt.total.saturating_add(audio);
+    }
+    let mut usage = Usage::default();
+    prompt.add_to(&mut usage);
+    answer.add_to(&mut usage);
+    usage.more.searches = openai_usage::searches(&raw);
+    // Mistral and Anthropic's own say it within.
+    usage.more.class = class.or(openai_usage::class(raw.get("service_tier")));
+    usage.raw = Some((DIALECT, raw));
+    usage
 }
 
 pub(super) fn usage_value(usage: &Usage) -> Value {
     if let Some(raw) = usage.raw_in(DIALECT) {
         return raw.clone();
     }
+    let more = &usage.more;
+    let mut prompt = Builder::new();
+    prompt.set("cached_tokens", usage.cached()).set("cache_write_tokens", usage.cache_writes());
+    let mut completion = Builder::new();
+    completion.set("reasoning_tokens", usage.thought);
+    let audio_in = more.audio_in.saturating_add(more.cache_read_audio);
+    let image_in = more.image_in.saturating_add(more.cache_read_image);
+    let some = |count: u64| Some(count).filter(|count| *count > 0);
+    prompt.maybe("audio_tokens", some(audio_in)).maybe("image_tokens", some(image_in));
+    completion.maybe("audio_tokens", some(more.audio_out));
+    completion.maybe("image_tokens", some(more.image_out));
     json!({
         "prompt_tokens": usage.prompt(),
         "completion_tokens": usage.completion(),
         "total_tokens": usage.total(),
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
-        },
-        "completion_tokens_details": {"reasoning_tokens": usage.thought},
+        "prompt_tokens_details": prompt.done(),
+        "completion_tokens_details": completion.done(),
     })
 }
 
@@ -130,9 +148,11 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     struct Only<'a> {
         #[serde(borrow)]
         usage: Option<&'a RawValue>,
+        service_tier: Option<Value>,
     }
     let only: Only<'_> = serde_json::from_slice(body).ok()?;
-    serde_json::from_str(only.usage?.get()).ok().map(usage_from)
+    let class = openai_usage::class(only.service_tier.as_ref());
+    serde_json::from_str(only.usage?.get()).ok().map(|raw| usage_from(raw, class))
 }
 
 pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {

@@ -115,7 +115,8 @@ impl ResponseReader {
         }
         let Some(response) = response else { return };
         if let Some(usage) = response.get("usage").filter(|usage| usage.is_object()) {
-            out.push(Event::Usage(reply::usage_from(usage.clone())));
+            let around = reply::Around::of_response(response);
+            out.push(Event::Usage(reply::usage_from(usage.clone(), around)));
         }
         let status = response.get("status").and_then(Value::as_str).unwrap_or("completed");
         let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
@@ -244,7 +245,9 @@ pub(super) fn tap(data: &[u8]) -> Tapped {
     match event.get("type").and_then(Value::as_str) {
         Some("response.completed" | "response.incomplete") => {
             tapped.ended = true;
-            tapped.usage = event.pointer("/response/usage").cloned().map(reply::usage_from);
+            let around = event.get("response").map(reply::Around::of_response).unwrap_or_default();
+            let usage = event.pointer("/response/usage").filter(|usage| usage.is_object());
+            tapped.usage = usage.cloned().map(|raw| reply::usage_from(raw, around));
         }
         Some("response.failed") => {
             let error = event.pointer("/response/error").cloned().unwrap_or_default();

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{DIALECT, item};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
+use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Finish, Losses, Malformed, More, Part, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Class, Finish, Losses, Malformed, Part, Reply, Role, Shape, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -46,12 +47,14 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
     for (index, value) in output.iter().enumerate() {
         parts.extend(item::decode(value.clone(), &format!("output[{index}]"))?.parts);
     }
+    let output = Value::Array(output);
+    let around = Around::of(object.peek("service_tier"), Some(&output));
     // Items keep their ids and states, which no other dialect has words for.
-    object.spell("output", Value::Array(output));
+    object.spell("output", output);
     let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
     let finish = status.map(|status| finish(status, reason.as_deref(), called));
     if let Some(usage) = object.take("usage") {
-        reply.usage = Some(usage_from(usage));
+        reply.usage = Some(usage_from(usage, around));
     }
     let shape = if parts.is_empty() { Shape::Null } else { Shape::List };
     let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
@@ -71,25 +74,44 @@ pub(super) fn finish(status: String, reason: Option<&str>, called: bool) -> Fini
     Finish { why, word: Some((DIALECT, status)), sequence: None }
 }
 
-pub(super) fn usage_from(raw: Value) -> Usage {
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let detail = |group: &str, name: &str| {
-        raw.get(group).and_then(|group| group.get(name)).and_then(Value::as_u64).unwrap_or(0)
-    };
-    let input = count("input_tokens");
-    let cache_read = detail("input_tokens_details", "cached_tokens").min(input);
-    let cache_write = detail("input_tokens_details", "cache_write_tokens").min(input - cache_read);
-    let output = count("output_tokens");
-    let thought = detail("output_tokens_details", "reasoning_tokens").min(output);
-    Usage {
-        input: input - cache_read - cache_write,
-        cache_read,
-        cache_write,
-        output: output - thought,
-        thought,
-        more: More::default(),
-        raw: Some((DIALECT, raw)),
+/// What the rest of a response tells of its usage.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Around {
+    pub class: Class,
+    pub searches: u64,
+}
+
+impl Around {
+    pub(super) fn of(service_tier: Option<&Value>, output: Option<&Value>) -> Self {
+        let items = output.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let searches = items.iter().filter(|item| is_search(item)).count() as u64;
+        Self { class: openai_usage::class(service_tier), searches }
     }
+
+    /// Of a response as an object.
+    pub(super) fn of_response(response: &Value) -> Self {
+        Self::of(response.get("service_tier"), response.get("output"))
+    }
+}
+
+/// A search of the web. To open a page that was found, or to look for words in it, is a call of
+/// the same kind, but is not charged for (OpenAI's guide to web search).
+fn is_search(item: &Value) -> bool {
+    item.get("type").and_then(Value::as_str) == Some("web_search_call")
+        && item.pointer("/action/type").and_then(Value::as_str).is_none_or(|kind| kind == "search")
+}
+
+pub(super) fn usage_from(raw: Value, around: Around) -> Usage {
+    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let mut usage = Usage::default();
+    let details = openai_usage::details(&raw, &["input_tokens_details"]);
+    openai_usage::prompt(count("input_tokens"), details).add_to(&mut usage);
+    let details = openai_usage::details(&raw, &["output_tokens_details"]);
+    openai_usage::answer(count("output_tokens"), details).add_to(&mut usage);
+    usage.more.searches = around.searches.max(openai_usage::searches(&raw));
+    usage.more.class = around.class;
+    usage.raw = Some((DIALECT, raw));
+    usage
 }
 
 pub(super) fn usage_value(usage: &Usage) -> Value {
@@ -99,8 +121,8 @@ pub(super) fn usage_value(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.prompt(),
         "input_tokens_details": {
-            "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
+            "cached_tokens": usage.cached(),
+            "cache_write_tokens": usage.cache_writes(),
         },
         "output_tokens": usage.completion(),
         "output_tokens_details": {"reasoning_tokens": usage.thought},
@@ -113,9 +135,17 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     struct Only<'a> {
         #[serde(borrow)]
         usage: Option<&'a RawValue>,
+        service_tier: Option<Value>,
+        #[serde(borrow)]
+        output: Option<&'a RawValue>,
     }
     let only: Only<'_> = serde_json::from_slice(body).ok()?;
-    serde_json::from_str(only.usage?.get()).ok().map(usage_from)
+    // Hardly any answer searched: its items need not be read.
+    let searched = |output: &&RawValue| output.get().contains("\"web_search_call\"");
+    let output = only.output.filter(searched);
+    let output: Option<Value> = output.and_then(|output| serde_json::from_str(output.get()).ok());
+    let around = Around::of(only.service_tier.as_ref(), output.as_ref());
+    serde_json::from_str(only.usage?.get()).ok().map(|raw| usage_from(raw, around))
 }
 
 /// A response around its output: the members that the SDK's type requires, the request's

@@ -4,6 +4,7 @@
 //! on, in [`Extra`], tagged with its dialect: it is written back to that dialect and named as
 //! lost when another is written.
 
+mod count;
 mod event;
 mod extra;
 mod fault;
@@ -16,6 +17,7 @@ mod thinking;
 mod tool;
 mod usage;
 
+pub use count::{AnswerCount, PromptCount};
 pub use event::{Delta, Event, Fold, Scope, Slot};
 pub use extra::Extra;
 pub use fault::{Fault, FaultKind, Malformed, Retry};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Dialect;
+use super::{AnswerCount, Dialect, PromptCount};
 
 /// What a request took. Every token is counted in exactly one field.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -99,6 +99,12 @@ impl Class {
     pub fn is_standard(&self) -> bool {
         *self == Self::Standard
     }
+
+    /// This one, unless it is the one that goes without saying.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self.is_standard() { other } else { self }
+    }
 }
 
 impl More {
@@ -128,6 +134,24 @@ impl More {
         self.audio_out.saturating_add(self.image_out)
     }
 
+    /// Of two calls together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cache_write_long: self.cache_write_long.saturating_add(other.cache_write_long),
+            audio_in: self.audio_in.saturating_add(other.audio_in),
+            audio_out: self.audio_out.saturating_add(other.audio_out),
+            image_in: self.image_in.saturating_add(other.image_in),
+            image_out: self.image_out.saturating_add(other.image_out),
+            video_in: self.video_in.saturating_add(other.video_in),
+            cache_read_audio: self.cache_read_audio.saturating_add(other.cache_read_audio),
+            cache_read_image: self.cache_read_image.saturating_add(other.cache_read_image),
+            searches: self.searches.saturating_add(other.searches),
+            class: self.class.or(other.class),
+            regional: self.regional || other.regional,
+        }
+    }
+
     /// With no count beyond `most`.
     #[must_use]
     pub fn at_most(self, most: u64) -> Self {
@@ -142,23 +166,6 @@ impl More {
             cache_read_image: self.cache_read_image.min(most),
             searches: self.searches.min(most),
             ..self
-        }
-    }
-
-    /// The larger of each.
-    fn updated(self, later: Self) -> Self {
-        Self {
-            cache_write_long: self.cache_write_long.max(later.cache_write_long),
-            audio_in: self.audio_in.max(later.audio_in),
-            audio_out: self.audio_out.max(later.audio_out),
-            image_in: self.image_in.max(later.image_in),
-            image_out: self.image_out.max(later.image_out),
-            video_in: self.video_in.max(later.video_in),
-            cache_read_audio: self.cache_read_audio.max(later.cache_read_audio),
-            cache_read_image: self.cache_read_image.max(later.cache_read_image),
-            searches: self.searches.max(later.searches),
-            class: if later.class.is_standard() { self.class } else { later.class },
-            regional: self.regional || later.regional,
         }
     }
 }
@@ -197,22 +204,81 @@ impl Usage {
     }
 
     /// Counts in a stream are cumulative, but a later report may leave out what an earlier one
-    /// said (Anthropic's input): the larger of each holds.
+    /// said: all of the prompt, or how much of it was of which kind (Anthropic's last message says
+    /// neither what was written for an hour nor in which region). Of prompt and answer the larger
+    /// report holds, with what only the other tells apart.
     #[must_use]
     pub fn updated(self, later: Self) -> Self {
-        Self {
-            input: self.input.max(later.input),
-            cache_read: self.cache_read.max(later.cache_read),
-            cache_write: self.cache_write.max(later.cache_write),
-            output: self.output.max(later.output),
-            thought: self.thought.max(later.thought),
-            more: self.more.updated(later.more),
-            raw: later.raw.or(self.raw),
+        let mut usage = Self::default();
+        let (base, other) =
+            if later.prompt() >= self.prompt() { (&later, &self) } else { (&self, &later) };
+        let of = |count: fn(&More) -> u64| match count(&base.more) {
+            0 => count(&other.more),
+            said => said,
+        };
+        PromptCount {
+            total: base.prompt(),
+            cached: base.cached(),
+            cached_audio: of(|more| more.cache_read_audio),
+            cached_image: of(|more| more.cache_read_image),
+            cached_video: 0,
+            written: base.cache_writes(),
+            written_long: of(|more| more.cache_write_long),
+            audio: of(|more| more.audio_in.saturating_add(more.cache_read_audio)),
+            image: of(|more| more.image_in.saturating_add(more.cache_read_image)),
+            video: of(|more| more.video_in),
         }
+        .add_to(&mut usage);
+        let (base, other) =
+            if later.completion() >= self.completion() { (&later, &self) } else { (&self, &later) };
+        let of = |count: fn(&Self) -> u64| match count(base) {
+            0 => count(other),
+            said => said,
+        };
+        AnswerCount {
+            total: base.completion(),
+            thought: of(|usage| usage.thought),
+            audio: of(|usage| usage.more.audio_out),
+            image: of(|usage| usage.more.image_out),
+        }
+        .add_to(&mut usage);
+        usage.more.searches = self.more.searches.max(later.more.searches);
+        usage.more.class = later.more.class.or(self.more.class);
+        usage.more.regional = self.more.regional || later.more.regional;
+        usage.raw = later.raw.or(self.raw);
+        usage
     }
 
     #[must_use]
     pub fn raw_in(&self, dialect: Dialect) -> Option<&Value> {
         self.raw.as_ref().filter(|(from, _)| *from == dialect).map(|(_, raw)| raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_report_keeps_what_only_an_earlier_one_told_apart() {
+        let more = More { cache_write_long: 100, regional: true, ..More::default() };
+        let start = Usage { input: 10, output: 1, more, ..Usage::default() };
+        // The same 100 tokens, without their lifetime.
+        let end = Usage { input: 10, cache_write: 100, output: 25, ..Usage::default() };
+        let both = start.clone().updated(end);
+        assert_eq!((both.input, both.cache_write, both.more.cache_write_long), (10, 0, 100));
+        assert!(both.more.regional);
+        assert_eq!(both.output, 25);
+        // Or without the prompt.
+        let end = Usage { output: 25, thought: 5, ..Usage::default() };
+        let both = start.updated(end);
+        assert_eq!((both.prompt(), both.output, both.thought), (110, 25, 5));
+    }
+
+    #[test]
+    fn what_turns_out_to_be_cached_is_not_counted_twice() {
+        let first = Usage { input: 100, ..Usage::default() };
+        let last = Usage { input: 40, cache_read: 60, ..Usage::default() };
+        assert_eq!(first.updated(last.clone()), last);
     }
 }

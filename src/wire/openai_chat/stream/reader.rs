@@ -10,9 +10,10 @@ use super::DONE;
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
+use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Delta, Dialect, Event, Extra, Finish, Malformed, Part, Scope,
-    Signature, Slot, Stop, Thought,
+    Body, Call, CallKind, Citation, Class, Delta, Dialect, Event, Extra, Finish, Malformed, Part,
+    Scope, Signature, Slot, Stop, Thought,
 };
 use crate::wire::{Reader, Tapped};
 
@@ -39,6 +40,7 @@ enum Flow {
 pub(in crate::wire::openai_chat) struct ChatReader {
     opened: bool,
     ended: bool,
+    class: Class,
     choices: HashMap<u64, Open>,
 }
 
@@ -75,14 +77,16 @@ impl Reader for ChatReader {
         for (position, value) in choices.into_iter().enumerate() {
             self.read_choice(value, position, out)?;
         }
+        // Not every server repeats it beside the usage.
+        self.class = openai_usage::class(chunk.peek("service_tier")).or(self.class);
         if let Some(usage) = chunk.take("usage") {
-            out.push(Event::Usage(reply::usage_from(usage)));
+            out.push(Event::Usage(reply::usage_from(usage, self.class)));
         } else if let Some(usage) = chunk
             .peek("x_groq")
             .and_then(|groq| groq.get("usage"))
             .filter(|usage| usage.is_object())
         {
-            out.push(Event::Usage(reply::usage_from(usage.clone())));
+            out.push(Event::Usage(reply::usage_from(usage.clone(), self.class)));
         }
         let extra = chunk.finish(DIALECT);
         if !extra.is_empty() {
@@ -385,7 +389,8 @@ pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> Tapped {
     let reported = chunk.get("usage").filter(|usage| usage.is_object()).or_else(|| {
         chunk.get("x_groq").and_then(|groq| groq.get("usage")).filter(|usage| usage.is_object())
     });
-    tapped.usage = reported.cloned().map(reply::usage_from);
+    let class = openai_usage::class(chunk.get("service_tier"));
+    tapped.usage = reported.cloned().map(|raw| reply::usage_from(raw, class));
     tapped.usage_only = tapped.usage.is_some()
         && chunk.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty);
     tapped
