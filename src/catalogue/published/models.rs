@@ -145,6 +145,9 @@ impl<'a> Making<'a> {
             }
         }
         let chat = mode == Mode::Chat;
+        if chat {
+            self.converted.facts.insert(model.id.clone(), own.clone());
+        }
         let wider = self.families.of(&model.id);
         Ok(Some((
             file,
