@@ -219,7 +219,8 @@ impl<'a> Making<'a> {
                 ));
                 return Ok(None);
             }
-            if protocols != asked {
+            let at_home = asked.iter().filter(|one| !file.dialect_urls.contains_key(one));
+            if !at_home.eq(&protocols) {
                 dialects = Some(protocols.clone());
             }
         }
