@@ -105,7 +105,7 @@ pub async fn serve(
 
     let mut catalogue = catalogue(&config)?;
     let mut simulation = None;
-    if catalogue.models().is_empty() {
+    if catalogue.deployment_count() == 0 {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
         let server = sim::serve(socket, 1)?;

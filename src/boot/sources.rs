@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
 use crate::catalogue::{
-    self, Auth, AwsCredential, Catalogue, DeploymentEntry, ProviderEntry, Sources,
+    self, Auth, AwsCredential, Catalogue, DeploymentEntry, PriceEntry, ProviderEntry, Sources,
 };
 use crate::config::{self, Config};
 use crate::router::Predictor;
@@ -122,7 +122,8 @@ pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
     let mut dialects: HashMap<String, Dialect> = HashMap::new();
     for file in &files {
         for model in &file.models {
-            if let Some(Protocol::Dialect(dialect)) = file.dialect {
+            let first = file.dialects.iter().flatten().copied().next();
+            if let Some(Protocol::Dialect(dialect)) = first.or(file.dialect) {
                 dialects.insert(model.id.clone(), dialect);
             }
         }
@@ -133,6 +134,7 @@ pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
         Dialect::Anthropic => ("sim-anthropic", "/v1"),
         Dialect::Gemini => ("sim-gemini", "/v1beta"),
     };
+    let mut families: Vec<_> = files.iter().flat_map(|file| file.families.clone()).collect();
     let mut sources = Sources { fallbacks: config.routes.fallback.clone(), ..Sources::default() };
     for dialect in Dialect::ALL {
         let (id, path) = place(dialect);
@@ -140,23 +142,34 @@ pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
             id: Some(id.to_owned()),
             name: Some("Simulated provider".to_owned()),
             base_url: Some(format!("{base}{path}")),
-            dialect: Some(Protocol::Dialect(dialect)),
+            // As at OpenAI, where some models take tools by Responses alone.
+            dialects: Some(match dialect {
+                Dialect::OpenAiChat => vec![
+                    Protocol::Dialect(Dialect::OpenAiChat),
+                    Protocol::Dialect(Dialect::OpenAiResponses),
+                ],
+                other => vec![Protocol::Dialect(other)],
+            }),
             enabled: Some(true),
+            families: std::mem::take(&mut families),
             ..ProviderEntry::default()
         });
     }
+    // What the first who has a price for it takes: files come in the order of their names.
+    let mut prices: HashMap<String, Vec<PriceEntry>> = HashMap::new();
+    for one in files.iter().flat_map(|file| &file.deployments) {
+        let known = prices.entry(one.model.clone()).or_default();
+        if known.is_empty() {
+            known.clone_from(&one.prices);
+        }
+    }
     for file in files {
         for mut model in file.models {
-            let price = file
-                .deployments
-                .iter()
-                .find(|deployment| deployment.model == model.id)
-                .map(|deployment| deployment.prices.clone());
             let dialect = dialects.get(&model.id).copied().unwrap_or(Dialect::OpenAiChat);
             model.deployments = Some(vec![DeploymentEntry {
                 provider: place(dialect).0.to_owned(),
                 model: None,
-                prices: price.unwrap_or_default(),
+                prices: prices.remove(&model.id).unwrap_or_default(),
                 ..DeploymentEntry::default()
             }]);
             sources.models.push(model);

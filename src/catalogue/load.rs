@@ -10,7 +10,7 @@ use super::facts::{FactsEntry, Families};
 use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
 use super::place::{Waiting, enabled, merged};
 use super::price::{PriceEntry, Prices, Rates, regional};
-use super::{AwsCredential, Capabilities, Capability, Catalogue, Provider};
+use super::{AwsCredential, Capabilities, Capability, Catalogue, Provider, REPLACEMENTS};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -155,11 +155,12 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
         dearest: dearest(&entries, &waiting),
         faults,
     };
+    let answered = answered(&entries, &waiting);
     for id in order {
         let Some(entry) = entries.remove(&id) else { continue };
         let mut places = waiting.remove(&id).unwrap_or_default();
         // A model that nobody serves any more is kept for its replacement.
-        if places.is_empty() && entry.replacement.is_none() {
+        if !answered.contains(&id) {
             continue;
         }
         places.sort_by_key(|place| place.rank);
@@ -171,10 +172,39 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
             .fallbacks
             .insert(model.into(), chain.into_iter().map(String::into_boxed_str).collect());
     }
-    // A replacement that can be asked is what makes an ended model worth its name.
     catalogue.families = families;
     catalogue.add_unlisted(providers.into_values());
     if faults.is_empty() { Ok(catalogue) } else { Err(faults) }
+}
+
+/// The models that somebody serves, and those for which one of these answers: a replacement that
+/// can be asked is what makes an ended model worth its name.
+fn answered(
+    entries: &BTreeMap<String, ModelEntry>,
+    waiting: &HashMap<String, Vec<Waiting>>,
+) -> HashSet<String> {
+    let mut ids: HashMap<&str, &str> = HashMap::new();
+    for entry in entries.values() {
+        for name in std::iter::once(&entry.id).chain(entry.aliases.iter().flatten()) {
+            ids.entry(name).or_insert(&entry.id);
+        }
+    }
+    let served = |id: &str| waiting.get(id).is_some_and(|places| !places.is_empty());
+    let reaches = |first: &&String| {
+        let mut id: &str = first;
+        for _ in 0..=REPLACEMENTS {
+            if served(id) {
+                return true;
+            }
+            let next = entries.get(id).and_then(|entry| entry.replacement.as_deref());
+            match next.and_then(|name| ids.get(name)) {
+                Some(next) => id = next,
+                None => return false,
+            }
+        }
+        false
+    };
+    entries.keys().filter(reaches).cloned().collect()
 }
 
 /// The dearest that a tier's priced models are, kind by kind: what those cost of which nobody said

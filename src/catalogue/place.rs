@@ -72,12 +72,18 @@ impl Waiting {
     }
 }
 
-/// In what a deployment can be asked: what its provider speaks, unless it says less.
+/// In what a deployment can be asked: what its provider speaks at its own address, unless it says
+/// otherwise. A dialect with an address of its own (Claude's at Vertex) is for those that say so.
 fn protocols(provider: &Provider, own: Option<&[Protocol]>) -> Vec<Protocol> {
-    let spoken = provider.surfaces.iter().map(|surface| surface.protocol);
-    let kept: Vec<Protocol> =
-        spoken.clone().filter(|one| own.is_none_or(|own| own.contains(one))).collect();
-    if kept.is_empty() { spoken.collect() } else { kept }
+    let spoken = || provider.surfaces.iter();
+    let kept: Vec<Protocol> = spoken()
+        .filter(|surface| match own {
+            Some(own) => own.contains(&surface.protocol),
+            None => surface.base_url == provider.base_url,
+        })
+        .map(|surface| surface.protocol)
+        .collect();
+    if kept.is_empty() { spoken().map(|surface| surface.protocol).collect() } else { kept }
 }
 
 /// The files with the configuration's tables laid over them, and the tables that add a provider.
@@ -105,7 +111,12 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
         if patch.api_key_env.is_none() && patch.api_key_file.is_none() {
             file.enabled = file.enabled.or(Some(true));
         }
-        file.dialect_urls.clear();
+        // What is spoken elsewhere is not spoken there.
+        let elsewhere = std::mem::take(&mut file.dialect_urls);
+        if let Some(dialects) = &mut file.dialects {
+            dialects
+                .retain(|one| !elsewhere.contains_key(one) || patch.dialect_urls.contains_key(one));
+        }
     }
     if patch.dialect.is_some() {
         file.dialects = None;

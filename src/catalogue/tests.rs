@@ -62,3 +62,39 @@ fn old_names_are_still_answered() {
         assert!(answers, "{name} has neither a deployment nor a replacement");
     }
 }
+
+/// Names that no list has yet are taken to be like the newest of their kin.
+#[test]
+fn tomorrows_models_have_the_facts_of_their_kin() {
+    let all = builtin().unwrap();
+    let families = Families::new(all.into_iter().flat_map(|file| file.families).collect());
+    let catalogue = everything();
+    for (new, kin) in [
+        ("claude-opus-5-6", "claude-opus-5-5"),
+        ("claude-sonnet-6", "claude-sonnet-5-5"),
+        ("us.anthropic.claude-haiku-6", "claude-haiku-5-5"),
+        ("gpt-6.3-sol", "gpt-6.2-sol"),
+        ("gpt-6.3-terra", "gpt-6.1-terra"),
+        ("gemini-4.1-neon", "gemini-4-neon"),
+        ("grok-5", "grok-4.7"),
+        ("deepseek-flash-2", "deepseek-flash"),
+        ("glm-5.4", "glm-5.3"),
+        ("kimi-k4", "kimi-k3"),
+        ("qwen4-max", "qwen3.8-max"),
+    ] {
+        let model = catalogue.model(kin).unwrap();
+        let maker = model.deployments.first().unwrap();
+        let mut known = (*maker.facts).clone();
+        // What the provider says is said of every name.
+        known.thoughts = families.of(new).settle().thoughts;
+        assert_eq!(families.of(new).settle(), known, "{new} is not like {kin}");
+    }
+}
+
+#[test]
+fn what_draws_is_known_by_its_name() {
+    let catalogue = everything();
+    let sizes = |name: &str| catalogue.model(name).unwrap().images.sizes.len();
+    assert_eq!((sizes("dall-e-2"), sizes("dall-e-3"), sizes("gpt-image-2")), (3, 3, 0));
+    assert_eq!(sizes("gpt-image-1.5"), 4);
+}

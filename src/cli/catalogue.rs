@@ -110,7 +110,7 @@ impl Write {
                 .map_err(|why| Failure::from(format!("{}: {why}", path.display())))?;
             files.push(file);
         }
-        let Converted { parts, left_out, faults } =
+        let Converted { parts, left_out, faults, .. } =
             published::convert(&list, &files, self.set.into());
         if !faults.is_empty() {
             return Err(lines(&faults));

@@ -88,6 +88,10 @@ pub fn decide_auto(
             rejected.push((place, reason));
             continue;
         }
+        if !model.is_live(now) {
+            rejected.push((place, "ended"));
+            continue;
+        }
         let prediction = predictor.predict(demand, place, model, corrections(place));
         let output_tokens = needs
             .max_output_tokens

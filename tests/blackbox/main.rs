@@ -7,6 +7,7 @@
 )]
 
 mod carrying;
+mod catalogue;
 mod clouds;
 mod connect;
 mod crash;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Facts, NameRule, SchemaSubset, TokenLimit};
 use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
-use crate::wire::vocab::{Control, Effort, Manner, Off, Protocol, Thinking, ThoughtsBack};
+use crate::wire::vocab::{Control, Effort, Efforts, Manner, Off, Protocol, Thinking, ThoughtsBack};
 
 /// Everything that may be said of what a model takes. Every member is optional.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -74,8 +74,10 @@ pub struct FactsEntry {
     pub tokenizer_factor: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature_max: Option<f64>,
+    /// How many `stop` texts; 0 for as many as one likes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_max: Option<usize>,
+    /// The shortest prompt that is cached; 0 if nobody has said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_min_tokens: Option<u64>,
     /// A call that is sent back must carry the proof of the thought behind it.
@@ -262,7 +264,8 @@ impl FactsEntry {
                 .filter(|(name, when)| known.get(*name) != Some(*when))
                 .map(|(name, when)| (name.clone(), *when))
                 .collect();
-            for name in known.keys().filter(|name| !said.contains_key(*name)) {
+            let held = known.iter().filter(|(_, when)| **when != When::Never);
+            for (name, _) in held.filter(|(name, _)| !said.contains_key(*name)) {
                 if !self.refuses.contains_key(name) && !self.ignores.contains_key(name) {
                     left.insert(name.clone(), When::Never);
                 }
@@ -286,18 +289,29 @@ impl FactsEntry {
         };
         let mut refuses = said(&self.refuses, false);
         refuses.extend(said(&self.ignores, true));
+        let efforts: Efforts = self.efforts.iter().flatten().copied().collect();
         let efforts_on = self
             .efforts_on
             .iter()
-            .map(|(protocol, efforts)| (*protocol, efforts.iter().copied().collect()))
+            .map(|(protocol, own)| (*protocol, own.iter().copied().collect()))
+            // Only where they differ.
+            .filter(|(_, own)| *own != efforts)
             .collect();
+        let manner = self.thinking.map(Into::into).unwrap_or_default();
         let thinking = Thinking {
-            manner: self.thinking.map(Into::into).unwrap_or_default(),
+            manner,
             by_default: self.thinks_by_default.unwrap_or(false),
-            off: self.thinking_off.map(Into::into).unwrap_or_default(),
-            budget: self.budget.map(|budget| (budget.min, budget.max.unwrap_or(i64::MAX))),
-            efforts: self.efforts.iter().flatten().copied().collect(),
-            default_effort: self.default_effort,
+            off: match manner {
+                Manner::Always => Off::Impossible,
+                _ => self.thinking_off.map(Into::into).unwrap_or_default(),
+            },
+            budget: self
+                .budget
+                .filter(|_| manner == Manner::Budget)
+                .map(|budget| (budget.min, budget.max.unwrap_or(i64::MAX))),
+            efforts,
+            // Where there are none, none is the usual one.
+            default_effort: self.default_effort.filter(|_| efforts != Efforts::NONE),
             map: self.effort_map.iter().map(|(from, to)| (*from, *to)).collect(),
             control: self.thinking_control.map(Into::into).unwrap_or_default(),
         };
@@ -321,8 +335,9 @@ impl FactsEntry {
             call_id_length: self.tool_call_id_length,
             tokenizer_factor: self.tokenizer_factor.unwrap_or(1.0),
             temperature_max: self.temperature_max,
-            stop_max: self.stop_max,
-            cache_min_tokens: self.cache_min_tokens,
+            // 0 takes the word of the wider entry back.
+            stop_max: self.stop_max.filter(|most| *most > 0),
+            cache_min_tokens: self.cache_min_tokens.filter(|least| *least > 0),
             needs_thought_signature: self.needs_thought_signature.unwrap_or(false),
             // Proofs of other makers mean nothing to a server that nobody described.
             thoughts: self.thoughts_back.unwrap_or(ThoughtsBack::Content),

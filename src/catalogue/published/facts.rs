@@ -201,7 +201,7 @@ fn call_id(pattern: &str) -> Result<usize, String> {
 /// # Errors
 /// A word that has no meaning here, with its member.
 pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String> {
-    let (refuses, ignores) = refusals(&facts.refuses)?;
+    let (mut refuses, ignores) = refusals(&facts.refuses)?;
     let manner = match facts.thinking.as_deref() {
         Some(text) => word("thinking", text)?,
         None => MannerWord::Unknown,
@@ -215,6 +215,10 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
     for (from, to) in &facts.effort_map {
         effort_map.insert(word("effort_map", from)?, word("effort_map", to)?);
     }
+    // That the member of this name is refused is said by which one is taken; the limit itself is not.
+    if facts.max_tokens_field.as_deref() == Some("max_completion_tokens") {
+        refuses.remove("max_tokens");
+    }
     let only = facts.tools_only_on.as_ref();
     let tool_refused = facts.refuses.iter().any(|one| one.param == "tools" && one.when == "always");
     Ok(FactsEntry {
@@ -224,7 +228,7 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
         thinks_by_default: facts.thinking_default.as_deref().map(|default| default == "on"),
         thinking_off: off(maker, facts, manner),
         thinking_control: control(maker, facts, manner),
-        budget: facts.budget.as_ref().filter(|_| manner != MannerWord::None).map(|budget| {
+        budget: facts.budget.as_ref().filter(|_| manner == MannerWord::Budget).map(|budget| {
             BudgetEntry { min: budget.min, max: budget.max.as_ref().and_then(Value::as_i64) }
         }),
         efforts: facts.efforts.as_ref().map(|all| words::<Effort>("efforts", all)).transpose()?,
@@ -315,12 +319,16 @@ pub(super) fn residual(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
     let mut left = own.beyond(wider);
     macro_rules! usual {
         ($($member:ident = $usual:expr),* $(,)?) => {$(
-            if own.$member.is_none() && wider.$member.is_some_and(|said| said != $usual) {
+            let said = wider.$member;
+            if own.$member.is_none() && said.is_some_and(|said| said != $usual) {
                 left.$member = Some($usual);
+            } else if own.$member == Some($usual) && said.is_none() {
+                left.$member = None;
             }
         )*};
     }
     usual!(
+        thinking = MannerWord::Unknown,
         thinks_by_default = false,
         thinking_off = OffWord::Impossible,
         thinking_control = ControlWord::Effort,
@@ -332,6 +340,8 @@ pub(super) fn residual(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
         tokenizer_factor = 1.0,
         needs_thought_signature = false,
         thoughts_back = ThoughtsBack::All,
+        stop_max = 0,
+        cache_min_tokens = 0,
     );
     // Lists, where an empty one says that there is nothing.
     if own.efforts.is_none() && wider.efforts.as_ref().is_some_and(|all| !all.is_empty()) {

@@ -9,6 +9,7 @@ mod prices;
 use std::collections::BTreeMap;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry};
+use super::facts::FactsEntry;
 use super::load::Fault;
 
 pub use list::{List, Provider, read};
@@ -37,6 +38,8 @@ pub struct Part {
 #[derive(Debug, Default)]
 pub struct Converted {
     pub parts: Vec<Part>,
+    /// All facts of each model that chats, whatever its families say.
+    pub facts: BTreeMap<String, FactsEntry>,
     /// What was left out and how often, by the reason in words.
     pub left_out: BTreeMap<String, usize>,
     /// What cannot be converted.

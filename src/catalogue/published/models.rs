@@ -145,6 +145,9 @@ impl<'a> Making<'a> {
             }
         }
         let chat = mode == Mode::Chat;
+        if chat {
+            self.converted.facts.insert(model.id.clone(), own.clone());
+        }
         let wider = self.families.of(&model.id);
         Ok(Some((
             file,
@@ -216,7 +219,8 @@ impl<'a> Making<'a> {
                 ));
                 return Ok(None);
             }
-            if protocols != asked {
+            let at_home = asked.iter().filter(|one| !file.dialect_urls.contains_key(one));
+            if !at_home.eq(&protocols) {
                 dialects = Some(protocols.clone());
             }
         }
