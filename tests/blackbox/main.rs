@@ -19,6 +19,7 @@ mod isolation;
 mod layers;
 mod ledger;
 mod platform;
+mod prices;
 mod quota;
 mod realtime;
 mod recordings;
