@@ -27,8 +27,8 @@ pub use facts::{
 pub use load::{Fault, Sources, builtin, load};
 pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::{
-    Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, Prices, Rates, RatesEntry,
-    TokenKind, WHOLE,
+    Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
+    RatesEntry, TokenKind, WHOLE,
 };
 pub use provider::{Auth, AwsCredential, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};

@@ -20,6 +20,7 @@ mod isolation;
 mod layers;
 mod ledger;
 mod platform;
+mod prices;
 mod quota;
 mod realtime;
 mod recordings;

@@ -9,6 +9,7 @@ mod gist;
 mod hostile;
 mod same;
 mod translate;
+mod usage;
 mod vectors;
 
 use std::io::Read;

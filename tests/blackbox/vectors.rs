@@ -137,3 +137,41 @@ fn tokens_are_counted_by_who_knows() {
     assert!((2..40).contains(&estimate.unwrap()));
     assert_eq!(upstream.count(), 1);
 }
+
+#[test]
+fn a_picture_is_booked_by_its_size_and_quality() {
+    // The first says what it drew, the second does not.
+    let usage = json!({"input_tokens": 1000, "output_tokens": 1056, "total_tokens": 2056,
+        "input_tokens_details": {"text_tokens": 600, "image_tokens": 400}});
+    let echoed = json!({"created": 7, "data": [{"b64_json": "AAAA"}], "usage": usage,
+        "size": "1536x1024", "quality": "low"});
+    let silent = json!({"created": 7, "data": [{"b64_json": "AAAA"}], "usage": usage});
+    let prices = "prices = [{ usd_per_million = { input = 5.0, image_in = 10.0, image_out = 40.0 }, pictures = [\
+         { size = \"1536x1024\", quality = \"low\", usd = 0.016 }, \
+         { size = \"1024x1024\", quality = \"hd\", usd = 0.1 }, \
+         { size = \"1024x1024\", quality = \"standard\", usd = 0.05 }] }]";
+    let by_token =
+        "prices = [{ usd_per_million = { input = 5.0, image_in = 10.0, image_out = 40.0 } }]";
+    let read = 600 * 5_000 + 400 * 10_000;
+    for (answer, prices, drawn) in [
+        (&echoed, prices, 16_000_000),
+        (&silent, prices, 50_000_000),
+        (&silent, by_token, 1_056 * 40_000),
+    ] {
+        let answer = answer.clone();
+        let upstream = Provider::start(move |socket, _, _| {
+            respond(socket, 200, "", "application/json", answer.to_string().as_bytes());
+        });
+        let gateway = Gateway::start(&format!(
+            "[providers.openai]\nbase_url = \"{}\"\napi_key_file = \"key\"\n\
+             [[models]]\nid = \"m\"\nmode = \"image\"\ndeployments = [{{ provider = \"openai\", model = \"theirs\", {prices} }}]\n",
+            upstream.base
+        ));
+        let body = json!({"model": "m", "prompt": "a cat", "response_format": "b64_json"});
+        let told = gateway.post("/v1/images/generations", KEY, body.to_string());
+        let id = told.header("x-request-id");
+        let booked = gateway.get(&format!("/v1/requests/{id}"), KEY).json();
+        assert_eq!(booked["cost_nano_usd"], read + drawn, "{booked}");
+        assert_eq!(booked["usage"]["images"], 1);
+    }
+}

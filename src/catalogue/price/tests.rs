@@ -303,7 +303,7 @@ fn a_class_costs_its_own_price_or_the_standard_one() {
         {"class": "batch", "until": "2026-11-01", "times": 0.5},
     ]));
     let of = |class: Class, input: u64, searches: u64| {
-        let more = More { class, searches, ..More::default() };
+        let more = More { searches, class, ..More::default() };
         bill(&prices, &Usage { input, more, ..Usage::default() }, DAY)
     };
     assert_eq!(of(Class::Standard, 100, 0), 400_000);

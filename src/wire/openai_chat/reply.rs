@@ -85,6 +85,7 @@ pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
     let total = count("total_tokens").unwrap_or(0);
     // Writer leaves a letter out.
     let details = openai_usage::details(&raw, &["prompt_tokens_details", "prompt_token_details"]);
+    let mut terse = details.is_null();
     let mut prompt = openai_usage::prompt(count("prompt_tokens").unwrap_or(0), details);
     if prompt.cached == 0 {
         let others = ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"];
@@ -92,10 +93,15 @@ pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
     }
     let details =
         openai_usage::details(&raw, &["completion_tokens_details", "completion_token_details"]);
+    terse &= details.is_null();
     let mut answer = openai_usage::answer(completion, details);
     // xAI counts reasoning beside the completion, and Mistral sounds beside the prompt, everyone
     // else within it. The total tells which.
     let beside = total.saturating_sub(prompt.total).saturating_sub(completion);
+    // Gemini's endpoint says of its thoughts only that they are in the total.
+    if terse {
+        answer.thought = beside;
+    }
     let (thought, audio) = (answer.thought, prompt.audio);
     let mut apart = 0;
     if thought > 0

@@ -119,6 +119,8 @@ fn chat_knows_what_its_many_speakers_say() {
         "",
     );
     assert_eq!((mistral.input, mistral.more.audio_in, mistral.total()), (5, 375, 391));
+    let gemini = of(json!({"prompt_tokens": 66, "completion_tokens": 6, "total_tokens": 100}), "");
+    assert_eq!((gemini.prompt(), gemini.output, gemini.thought), (66, 6, 28));
     // Azure's Grok says that more was cached than there was.
     let grok = of(
         json!({"prompt_tokens": 23, "completion_tokens": 110, "total_tokens": 133,

@@ -210,8 +210,11 @@ impl Usage {
     #[must_use]
     pub fn updated(self, later: Self) -> Self {
         let mut usage = Self::default();
+        // Others say all of it every time, and may have guessed at first (Gemini's prompt).
+        let all = later.raw.as_ref().is_some_and(|(from, _)| *from != Dialect::Anthropic);
+        let holds = |later: u64, earlier: u64| later >= earlier || all && later > 0;
         let (base, other) =
-            if later.prompt() >= self.prompt() { (&later, &self) } else { (&self, &later) };
+            if holds(later.prompt(), self.prompt()) { (&later, &self) } else { (&self, &later) };
         let of = |count: fn(&More) -> u64| match count(&base.more) {
             0 => count(&other.more),
             said => said,
@@ -229,8 +232,11 @@ impl Usage {
             video: of(|more| more.video_in),
         }
         .add_to(&mut usage);
-        let (base, other) =
-            if later.completion() >= self.completion() { (&later, &self) } else { (&self, &later) };
+        let (base, other) = if holds(later.completion(), self.completion()) {
+            (&later, &self)
+        } else {
+            (&self, &later)
+        };
         let of = |count: fn(&Self) -> u64| match count(base) {
             0 => count(other),
             said => said,
