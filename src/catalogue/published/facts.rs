@@ -339,7 +339,7 @@ pub(super) fn residual(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
         developer_role = true,
         tokenizer_factor = 1.0,
         needs_thought_signature = false,
-        thoughts_back = ThoughtsBack::All,
+        thoughts_back = ThoughtsBack::Content,
         stop_max = 0,
         cache_min_tokens = 0,
     );
