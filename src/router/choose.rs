@@ -58,6 +58,7 @@ pub(super) fn order(one: &Kept, other: &Kept) -> Ordering {
     other
         .above_floor
         .cmp(&one.above_floor)
+        .then(other.keeps.cmp(&one.keeps))
         .then(other.stays.cmp(&one.stays))
         .then(other.utility.total_cmp(&one.utility))
         .then(one.cost.cmp(&other.cost))
@@ -119,7 +120,9 @@ pub fn decide_auto(
         let utility = f64::from(prediction.quality) - dollar * burden(cost, wait_seconds);
         let quality = prediction.quality;
         let stays = before.is_some_and(|before| before.stays);
+        let facts = model.deployments.get(deployment).map(|one| &one.facts);
         kept.push(Kept {
+            keeps: facts.is_none_or(|facts| !facts.drops.has(needs.explicit)),
             stays,
             place,
             deployment,

@@ -25,6 +25,8 @@ pub struct Kept {
     pub utility: f64,
     /// Of the quality that the dial insists on.
     pub above_floor: bool,
+    /// It takes everything that was asked for explicitly.
+    pub keeps: bool,
     /// The conversation was here before, and wishes to stay.
     pub stays: bool,
 }
@@ -131,7 +133,11 @@ impl Explanation {
                 expected_output_tokens: one.output_tokens,
                 expected_wait_seconds: (one.wait_seconds > 0.0).then_some(one.wait_seconds),
                 utility: one.utility,
-                verdict: if one.above_floor { verdict } else { "below the floor of quality" },
+                verdict: match one {
+                    one if !one.above_floor => "below the floor of quality",
+                    one if !one.keeps => "cannot keep every setting that was asked for",
+                    _ => verdict,
+                },
             })
         });
         let rejected = self.rejected.iter().filter_map(|(place, reason)| {

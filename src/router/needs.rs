@@ -1,7 +1,9 @@
 //! What a request needs of a model, whatever it asks.
 
 use crate::catalogue::{Capabilities, Capability, Modality};
-use crate::wire::vocab::{Body, Format, MediaKind, Request, Source};
+use crate::wire::vocab::{
+    Body, Format, Media, MediaKind, Request, Said, Sampling, Source, ToolChoice,
+};
 
 /// What a model must be able to do to be asked at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,6 +13,8 @@ pub struct Needs {
     /// A rough count: four bytes of text to a token, fixed sums for media.
     pub input_tokens: u64,
     pub max_output_tokens: Option<u64>,
+    /// What is asked for explicitly, beyond what holds anyway.
+    pub explicit: Said,
 }
 
 /// What one image counts for; providers charge from 85 to about 1,600.
@@ -55,6 +59,12 @@ impl Needs {
                                 modality(&mut needs, Modality::Video, Capability::VideoIn);
                                 needs.input_tokens += TOKENS_PER_FILE;
                             }
+                            // A file of text is read as text by every model.
+                            MediaKind::File if is_text(media) => {
+                                if let Source::Inline(data) = &media.source {
+                                    bytes += data.len() as u64 * 3 / 4;
+                                }
+                            }
                             MediaKind::File => {
                                 needs.capabilities.add(Capability::Pdf);
                                 needs.input_tokens += TOKENS_PER_FILE;
@@ -73,6 +83,39 @@ impl Needs {
         if matches!(request.format, Some(Format::Schema { .. })) {
             needs.capabilities.add(Capability::JsonSchema);
         }
+        needs.explicit = explicit(&request.sampling).and(Said::of(&[(
+            matches!(
+                request.tool_choice,
+                Some(
+                    ToolChoice::Required
+                        | ToolChoice::Named(_)
+                        | ToolChoice::Among { required: true, .. }
+                )
+            ),
+            Said::TOOL_CHOICE,
+        )]));
         needs
     }
+}
+
+fn is_text(media: &Media) -> bool {
+    media.mime.as_deref().is_some_and(|mime| mime.starts_with("text/"))
+}
+
+/// Settings that say something other than what holds anyway.
+fn explicit(sampling: &Sampling) -> Said {
+    let other = |number: &Option<serde_json::Number>, usual: f64| {
+        number.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|said| said != usual)
+    };
+    Said::of(&[
+        (other(&sampling.temperature, 1.0), Said::TEMPERATURE),
+        (other(&sampling.top_p, 1.0), Said::TOP_P),
+        (sampling.top_k.is_some(), Said::TOP_K),
+        (other(&sampling.frequency_penalty, 0.0), Said::FREQUENCY_PENALTY),
+        (other(&sampling.presence_penalty, 0.0), Said::PRESENCE_PENALTY),
+        (sampling.logprobs == Some(true), Said::LOGPROBS),
+        (!sampling.stop.is_empty(), Said::STOP),
+        (sampling.n.is_some_and(|n| n > 1), Said::N),
+        (sampling.seed.is_some(), Said::SEED),
+    ])
 }

@@ -8,23 +8,6 @@ use super::content::{canonical, unwanted_thoughts};
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
 
-fn said(param: &Param) -> Option<Said> {
-    Some(match param {
-        Param::Temperature => Said::TEMPERATURE,
-        Param::TopP => Said::TOP_P,
-        Param::TopK => Said::TOP_K,
-        Param::FrequencyPenalty => Said::FREQUENCY_PENALTY,
-        Param::PresencePenalty => Said::PRESENCE_PENALTY,
-        Param::Logprobs => Said::LOGPROBS,
-        Param::TopLogprobs => Said::TOP_LOGPROBS,
-        Param::Stop => Said::STOP,
-        Param::N => Said::N,
-        Param::Seed => Said::SEED,
-        Param::ParallelToolCalls => Said::PARALLEL_TOOL_CALLS,
-        Param::MaxTokens | Param::Other(_) => return None,
-    })
-}
-
 fn has(body: &[u8], needle: &str) -> bool {
     memmem::find(body, needle.as_bytes()).is_some()
 }
@@ -33,7 +16,7 @@ fn has(body: &[u8], needle: &str) -> bool {
 #[must_use]
 pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
     let facts = model.facts;
-    let refused = |param: &Param| match said(param) {
+    let refused = |param: &Param| match param.said() {
         Some(said) => head.said.has(said),
         None => match param {
             Param::Other(name) => has(body, &format!("\"{name}\"")),

@@ -264,6 +264,11 @@ pub struct Received {
 }
 
 impl Received {
+    /// The path and query that were asked for.
+    pub fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Facts, NameRule, SchemaSubset, TokenLimit};
 use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
-use crate::wire::vocab::{Control, Effort, Efforts, Manner, Off, Protocol, Thinking, ThoughtsBack};
+use crate::wire::vocab::{
+    Control, Effort, Efforts, Manner, Off, Protocol, Said, Thinking, ThoughtsBack,
+};
 
 /// Everything that may be said of what a model takes. Every member is optional.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -315,7 +317,7 @@ impl FactsEntry {
             map: self.effort_map.iter().map(|(from, to)| (*from, *to)).collect(),
             control: self.thinking_control.map(Into::into).unwrap_or_default(),
         };
-        Facts {
+        let mut facts = Facts {
             refuses,
             thinking,
             efforts_on,
@@ -341,6 +343,9 @@ impl FactsEntry {
             needs_thought_signature: self.needs_thought_signature.unwrap_or(false),
             // Proofs of other makers mean nothing to a server that nobody described.
             thoughts: self.thoughts_back.unwrap_or(ThoughtsBack::Content),
-        }
+            drops: Said::default(),
+        };
+        facts.drops = facts.usually_dropped();
+        facts
     }
 }

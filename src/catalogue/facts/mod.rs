@@ -5,7 +5,7 @@ mod family;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::vocab::{Effort, Efforts, Protocol, Reasoning, Thinking, ThoughtsBack};
+use crate::wire::vocab::{Effort, Efforts, Protocol, Reasoning, Said, Thinking, ThoughtsBack};
 
 pub use entry::{BudgetEntry, ControlWord, FactsEntry, MannerWord, OffWord};
 pub use family::{Families, Family};
@@ -37,6 +37,8 @@ pub struct Facts {
     pub needs_thought_signature: bool,
     /// What of earlier reasoning it takes back.
     pub thoughts: ThoughtsBack,
+    /// What a caller says explicitly and would not get, as the model is usually asked.
+    pub drops: Said,
 }
 
 impl Default for Facts {
@@ -96,6 +98,25 @@ impl From<&str> for Param {
 }
 
 impl Param {
+    /// The member's mark among those that a request says.
+    #[must_use]
+    pub fn said(&self) -> Option<Said> {
+        Some(match self {
+            Self::Temperature => Said::TEMPERATURE,
+            Self::TopP => Said::TOP_P,
+            Self::TopK => Said::TOP_K,
+            Self::FrequencyPenalty => Said::FREQUENCY_PENALTY,
+            Self::PresencePenalty => Said::PRESENCE_PENALTY,
+            Self::Logprobs => Said::LOGPROBS,
+            Self::TopLogprobs => Said::TOP_LOGPROBS,
+            Self::Stop => Said::STOP,
+            Self::N => Said::N,
+            Self::Seed => Said::SEED,
+            Self::ParallelToolCalls => Said::PARALLEL_TOOL_CALLS,
+            Self::MaxTokens | Self::Other(_) => return None,
+        })
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -241,6 +262,21 @@ impl NameRule {
 }
 
 impl Facts {
+    /// What is dropped of a request that says nothing of thinking.
+    fn usually_dropped(&self) -> Said {
+        let refused = self.refuses.iter().filter_map(|refusal| {
+            let holds = match refusal.when {
+                When::Always | When::NonDefault => true,
+                When::WhileThinking => self.thinking.thinks(None),
+                When::Never | When::AtHighEffort | When::WithTemperature => false,
+            };
+            refusal.param.said().filter(|_| holds)
+        });
+        let forced =
+            (!self.forced.allowed(self.thinking.thinks(None))).then_some(Said::TOOL_CHOICE);
+        refused.chain(forced).fold(Said::default(), Said::and)
+    }
+
     /// The efforts of a dialect.
     #[must_use]
     pub fn thinking_on(&self, protocol: Protocol) -> std::borrow::Cow<'_, Thinking> {
