@@ -19,6 +19,7 @@ mod house;
 mod isolation;
 mod layers;
 mod ledger;
+mod matrix;
 mod platform;
 mod quota;
 mod realtime;
