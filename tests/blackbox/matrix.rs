@@ -192,6 +192,9 @@ fn lost(want: Want, outcome: &Outcome, facts: &Facts) -> Option<String> {
             let others = ["thinking", "thinkingConfig", "enable_thinking", "budget_tokens"];
             members(received, &others, &mut said);
             let off = matches!(wish, "off" | "none");
+            if wish == "on" && facts.thinks(None) {
+                return None;
+            }
             if off && (facts.thinking.off == Off::Omitted || !facts.thinks(None)) {
                 return None;
             }
@@ -217,7 +220,9 @@ fn faults(kind: &Kind, outcome: &Outcome, facts: &Facts) -> Vec<String> {
         200 => Vec::new(),
         400 if outcome.received.is_empty() => {
             // Our own: right where nobody could serve what the answer cannot do without.
-            let names = kind.grave.is_some_and(|word| message().contains(word));
+            let names = kind.grave.is_some_and(|word| {
+                message().contains(word) || message().contains("cannot take '")
+            });
             if names { Vec::new() } else { vec![format!("own 400: {}", message())] }
         }
         status => vec![format!("{status}: {}", message())],

@@ -106,7 +106,7 @@ fn claude(asked: &Asked<'_>) -> Option<Complaint> {
     match kind {
         "enabled" => {
             let unknown = known.manner == Manner::Unknown;
-            if !unknown && known.budget.is_none() && known.manner != Manner::Budget {
+            if !unknown && !takes_both(asked) && known.manner != Manner::Budget {
                 return refused(kind);
             }
             budget(asked, thinking).or_else(|| drawn(asked))
@@ -133,6 +133,11 @@ fn claude(asked: &Asked<'_>) -> Option<Complaint> {
              tags: 'disabled', 'enabled', 'adaptive'"
         ))),
     }
+}
+
+/// Opus and Sonnet 4.6 think adaptively and take a budget as well, which is deprecated (recorded).
+fn takes_both(asked: &Asked<'_>) -> bool {
+    asked.model.contains("-4-6")
 }
 
 fn budget(asked: &Asked<'_>, thinking: &Value) -> Option<Complaint> {

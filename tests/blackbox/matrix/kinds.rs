@@ -128,7 +128,9 @@ fn chat() -> Vec<Kind> {
             .add("tool and effort", &more, &[Want::Effort(effort), Want::Words("weather")])
             .grave = Some("tool");
     }
-    kinds.add("tool", &tool("weather"), &[Want::Words("weather")]).streamed = true;
+    let one = kinds.add("tool", &tool("weather"), &[Want::Words("weather")]);
+    one.streamed = true;
+    one.grave = Some("tool");
     for (label, name) in
         [("long tool name", LONG), ("dotted tool name", DOTTED), ("forced tool", "weather")]
     {
