@@ -229,7 +229,7 @@ deployments = [{{ provider = "sa", usd_per_million = {{ input = 15.0, output = 7
     try:
         up = start(1, ["nginx", "-p", folder, "-c", folder / "upstream.conf"], folder)
         nginx = start(0, ["nginx", "-p", folder, "-c", folder / "proxy.conf"], folder)
-        simulated = start(1, [options.binary, "sim", "--listen", f"127.0.0.1:{sim}"], folder)
+        simulated = start(1, [options.binary, "sim", "--lenient", "--listen", f"127.0.0.1:{sim}"], folder)
         key = customer(options.binary, folder)
         optimux = start(0, [options.binary, "serve", "--listen", f"127.0.0.1:{gateway}"], folder)
         processes = [up, nginx, simulated, optimux]

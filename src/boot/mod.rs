@@ -108,7 +108,8 @@ pub async fn serve(
     if catalogue.deployment_count() == 0 {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
-        let server = sim::serve(socket, 1)?;
+        let known = sim::Known::new(&crate::catalogue::builtin()?);
+        let server = sim::serve(socket, 1, sim::Manners::Strict(known))?;
         simulation = Some(server.handle());
         tokio::spawn(server);
         catalogue = simulated(&base, &config)?;

@@ -115,65 +115,82 @@ fn load(sources: Sources) -> Result<Catalogue, Failure> {
     })
 }
 
-/// The whole catalogue, served by the simulated provider at `base`, each model in its maker's
-/// dialect.
+/// The whole catalogue, served by the simulated provider at `base`: each model as at its maker, in
+/// all the dialects that it speaks, with its facts and its prices.
 pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
     let files = catalogue::builtin()?;
-    let mut dialects: HashMap<String, Dialect> = HashMap::new();
-    for file in &files {
-        for model in &file.models {
-            let first = file.dialects.iter().flatten().copied().next();
-            if let Some(Protocol::Dialect(dialect)) = first.or(file.dialect) {
-                dialects.insert(model.id.clone(), dialect);
-            }
-        }
-    }
-    let place = |dialect: Dialect| match dialect {
-        Dialect::OpenAiChat => ("sim", "/v1"),
-        Dialect::OpenAiResponses => ("sim-responses", "/v1"),
-        Dialect::Anthropic => ("sim-anthropic", "/v1"),
-        Dialect::Gemini => ("sim-gemini", "/v1beta"),
-    };
-    let mut families: Vec<_> = files.iter().flat_map(|file| file.families.clone()).collect();
     let mut sources = Sources { fallbacks: config.routes.fallback.clone(), ..Sources::default() };
-    for dialect in Dialect::ALL {
-        let (id, path) = place(dialect);
-        sources.files.push(ProviderEntry {
-            id: Some(id.to_owned()),
-            name: Some("Simulated provider".to_owned()),
-            base_url: Some(format!("{base}{path}")),
-            // As at OpenAI, where some models take tools by Responses alone.
-            dialects: Some(match dialect {
-                Dialect::OpenAiChat => vec![
-                    Protocol::Dialect(Dialect::OpenAiChat),
-                    Protocol::Dialect(Dialect::OpenAiResponses),
-                ],
-                other => vec![Protocol::Dialect(other)],
-            }),
-            enabled: Some(true),
-            families: std::mem::take(&mut families),
-            ..ProviderEntry::default()
-        });
-    }
+    let mut places: HashMap<String, (bool, DeploymentEntry)> = HashMap::new();
     // What the first who has a price for it takes: files come in the order of their names.
     let mut prices: HashMap<String, Vec<PriceEntry>> = HashMap::new();
-    for one in files.iter().flat_map(|file| &file.deployments) {
-        let known = prices.entry(one.model.clone()).or_default();
-        if known.is_empty() {
-            known.clone_from(&one.prices);
+    // For what is had only in a way that the simulated provider does not speak.
+    let mut anywhere = ProviderEntry::default();
+    for file in &files {
+        for one in &file.deployments {
+            let known = prices.entry(one.model.clone()).or_default();
+            if known.is_empty() {
+                known.clone_from(&one.prices);
+            }
+        }
+        let id = file.id.clone().unwrap_or_default();
+        let Some(stand_in) = stand_in(base, &id, file) else {
+            anywhere.families.extend(file.families.iter().cloned());
+            continue;
+        };
+        let provider = stand_in.id.clone().unwrap_or_default();
+        sources.files.push(stand_in);
+        for deployment in &file.deployments {
+            let own = file.models.iter().any(|model| model.id == deployment.model);
+            let known = places.get(&deployment.model);
+            if known.is_some_and(|(maker, _)| *maker || !own) {
+                continue;
+            }
+            let place = DeploymentEntry {
+                provider: provider.clone(),
+                dialects: deployment.dialects.clone(),
+                usd_per_million: deployment.usd_per_million,
+                usd_per_image: deployment.usd_per_image,
+                prices: deployment.prices.clone(),
+                facts: deployment.facts.clone(),
+                ..DeploymentEntry::default()
+            };
+            places.insert(deployment.model.clone(), (own, place));
         }
     }
-    for file in files {
-        for mut model in file.models {
-            let dialect = dialects.get(&model.id).copied().unwrap_or(Dialect::OpenAiChat);
-            model.deployments = Some(vec![DeploymentEntry {
-                provider: place(dialect).0.to_owned(),
-                model: None,
-                prices: prices.remove(&model.id).unwrap_or_default(),
-                ..DeploymentEntry::default()
-            }]);
-            sources.models.push(model);
+    sources.files.extend(stand_in(base, "any", &anywhere));
+    for mut model in files.into_iter().flat_map(|file| file.models) {
+        let place = places.remove(&model.id).map(|(_, place)| place);
+        let elsewhere =
+            || DeploymentEntry { provider: "sim-any".to_owned(), ..DeploymentEntry::default() };
+        let mut place = place.unwrap_or_else(elsewhere);
+        if place.prices.is_empty() && place.usd_per_million.is_none() {
+            place.prices = prices.remove(&model.id).unwrap_or_default();
         }
+        model.deployments = Some(vec![place]);
+        sources.models.push(model);
     }
     load(sources)
+}
+
+/// The simulated provider in a provider's place; none for one that speaks what it does not.
+fn stand_in(base: &str, id: &str, file: &ProviderEntry) -> Option<ProviderEntry> {
+    let all = file.dialects.clone().or_else(|| file.dialect.map(|one| vec![one]));
+    let mut dialects = all.unwrap_or_else(|| vec![Protocol::Dialect(Dialect::OpenAiChat)]);
+    dialects.retain(|one| *one != Protocol::Bedrock);
+    if dialects.is_empty() {
+        return None;
+    }
+    Some(ProviderEntry {
+        id: Some(format!("sim-{id}")),
+        name: Some("Simulated provider".to_owned()),
+        base_url: Some(format!("{base}/at/{id}")),
+        dialects: Some(dialects),
+        enabled: Some(true),
+        max_tokens_only: file.max_tokens_only,
+        facts: file.facts.clone(),
+        quirks: file.quirks.clone(),
+        families: file.families.clone(),
+        usd_per_million: file.usd_per_million,
+        ..ProviderEntry::default()
+    })
 }

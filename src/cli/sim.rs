@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::say;
 use crate::boot::Failure;
+use crate::catalogue;
+use crate::sim::{self, Known, Manners};
 
 #[derive(Debug, Args)]
 pub struct Sim {
@@ -13,6 +15,9 @@ pub struct Sim {
     listen: String,
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// Accept what real models refuse.
+    #[arg(long)]
+    lenient: bool,
 }
 
 impl Sim {
@@ -20,12 +25,18 @@ impl Sim {
         let listener = TcpListener::bind(&self.listen)
             .map_err(|why| format!("cannot listen on {}: {why}", self.listen))?;
         let address = listener.local_addr()?;
-        let server = crate::sim::serve(listener, self.workers.max(1))?;
+        let manners = if self.lenient {
+            Manners::Lenient
+        } else {
+            Manners::Strict(Known::new(&catalogue::builtin()?))
+        };
+        let server = sim::serve(listener, self.workers.max(1), manners)?;
         say(&format!(
             "the simulated provider is listening:\n  \
              openai-chat  http://{address}/v1\n  \
              anthropic    http://{address}/v1\n  \
-             gemini       http://{address}/v1beta"
+             gemini       http://{address}/v1beta\n  \
+             any, as one  http://{address}/at/PROVIDER/v1"
         ));
         let handle = server.handle();
         tokio::spawn(async move {

@@ -2,8 +2,11 @@
 //! prompt alone, and faults on demand. Nothing in the gateway knows of it; it is a provider like
 //! any other, on a socket of its own.
 
+mod heard;
+mod known;
 mod script;
 mod socket;
+mod strict;
 mod voice;
 
 use std::net::TcpListener;
@@ -23,19 +26,35 @@ use crate::base::{Error, Kind};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Heading, codec, embeddings};
 
+use heard::Heard;
 use script::{Fault, Plan, Scripts};
+
+pub use known::Known;
+pub use strict::{House, Refusal, refusal};
 
 const BODY_LIMIT: usize = 64 << 20;
 
-/// Serves the simulated provider on `listener`.
+/// Whether what real models refuse is refused.
+#[derive(Debug)]
+pub enum Manners {
+    /// Anything goes.
+    Lenient,
+    /// As the makers do, by what is known of their models.
+    Strict(Known),
+}
+
+/// Serves the simulated provider on `listener`. Below `/at/PROVIDER` it is that one of the
+/// catalogue's providers, in whichever dialect is spoken to it; else the model's maker.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+pub fn serve(listener: TcpListener, workers: usize, manners: Manners) -> std::io::Result<Server> {
     let scripts = Data::new(Scripts::default());
+    let heard = Data::new(Heard::new(manners));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(scripts.clone())
+            .app_data(heard.clone())
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .route("/v1/chat/completions", web::post().to(chat))
             .route("/v1/embeddings", web::post().to(embed))
@@ -47,6 +66,9 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
             .route("/v1beta/models/{target}", web::post().to(generate))
             .route("/sim/scripts", web::post().to(script::post))
             .route("/sim/scripts", web::delete().to(script::clear))
+            .route("/sim/received", web::get().to(heard::received))
+            .route("/at/{provider}/realtime", web::get().to(socket::realtime))
+            .route("/at/{provider}/{rest:.*}", web::post().to(at))
     })
     .workers(workers)
     .on_connect(|connection, _| {
@@ -61,16 +83,54 @@ pub fn serve(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     Ok(server)
 }
 
-async fn chat(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
-    answer(&request, &scripts, Dialect::OpenAiChat, body, None).await
+async fn chat(
+    request: HttpRequest,
+    scripts: Data<Scripts>,
+    heard: Data<Heard>,
+    body: Bytes,
+) -> HttpResponse {
+    answer(&request, &scripts, &heard, Asking::of(Dialect::OpenAiChat), body).await
 }
 
-async fn responses(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
-    answer(&request, &scripts, Dialect::OpenAiResponses, body, None).await
+async fn responses(
+    request: HttpRequest,
+    scripts: Data<Scripts>,
+    heard: Data<Heard>,
+    body: Bytes,
+) -> HttpResponse {
+    answer(&request, &scripts, &heard, Asking::of(Dialect::OpenAiResponses), body).await
 }
 
-async fn messages(request: HttpRequest, scripts: Data<Scripts>, body: Bytes) -> HttpResponse {
-    answer(&request, &scripts, Dialect::Anthropic, body, None).await
+async fn messages(
+    request: HttpRequest,
+    scripts: Data<Scripts>,
+    heard: Data<Heard>,
+    body: Bytes,
+) -> HttpResponse {
+    answer(&request, &scripts, &heard, Asking::of(Dialect::Anthropic), body).await
+}
+
+/// One of the catalogue's providers, whose address says in what it is asked.
+async fn at(
+    request: HttpRequest,
+    scripts: Data<Scripts>,
+    heard: Data<Heard>,
+    path: Path<(String, String)>,
+    body: Bytes,
+) -> HttpResponse {
+    let (provider, rest) = path.into_inner();
+    let end = rest.rsplit('/').next().unwrap_or_default();
+    let dialect = match end {
+        "completions" => Dialect::OpenAiChat,
+        "responses" => Dialect::OpenAiResponses,
+        "messages" => Dialect::Anthropic,
+        "embeddings" => return embed(scripts, request, body).await,
+        "generations" => return draw(scripts, request, body).await,
+        "count_tokens" => return count(body).await,
+        _ => return verb(&request, &scripts, &heard, Some(provider), end, body).await,
+    };
+    let asking = Asking { provider: Some(provider), ..Asking::of(dialect) };
+    answer(&request, &scripts, &heard, asking, body).await
 }
 
 /// A vector that follows from the text, of as many dimensions as are asked for.
@@ -137,10 +197,32 @@ async fn count(body: Bytes) -> HttpResponse {
 async fn generate(
     request: HttpRequest,
     scripts: Data<Scripts>,
+    heard: Data<Heard>,
     target: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    let (model, verb) = target.split_once(':').unwrap_or((&target, ""));
+    verb(&request, &scripts, &heard, None, &target, body).await
+}
+
+/// Google's `MODEL:VERB`, and Claude's at Vertex.
+async fn verb(
+    request: &HttpRequest,
+    scripts: &Scripts,
+    heard: &Heard,
+    provider: Option<String>,
+    target: &str,
+    body: Bytes,
+) -> HttpResponse {
+    let (model, verb) = target.split_once(':').unwrap_or((target, ""));
+    let of = |dialect, stream| Asking {
+        dialect,
+        provider: provider.clone(),
+        target: Some((model.to_owned(), stream)),
+    };
+    if let "rawPredict" | "streamRawPredict" = verb {
+        let asking = of(Dialect::Anthropic, verb == "streamRawPredict");
+        return answer(request, scripts, heard, asking, body).await;
+    }
     if verb == "batchEmbedContents" {
         let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         let vectors: Vec<Value> = asked
@@ -166,17 +248,37 @@ async fn generate(
             "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 1290},
         }));
     }
-    let stream = verb == "streamGenerateContent";
-    answer(&request, &scripts, Dialect::Gemini, body, Some((model.to_owned(), stream))).await
+    let asking = of(Dialect::Gemini, verb == "streamGenerateContent");
+    answer(request, scripts, heard, asking, body).await
+}
+
+/// In what it is asked, as whom, and for what, where the address says so.
+struct Asking {
+    dialect: Dialect,
+    provider: Option<String>,
+    /// The model, and whether a stream is wanted.
+    target: Option<(String, bool)>,
+}
+
+impl Asking {
+    fn of(dialect: Dialect) -> Self {
+        Self { dialect, provider: None, target: None }
+    }
 }
 
 async fn answer(
     request: &HttpRequest,
     scripts: &Scripts,
-    dialect: Dialect,
+    heard: &Heard,
+    asking: Asking,
     body: Bytes,
-    target: Option<(String, bool)>,
 ) -> HttpResponse {
+    let Asking { dialect, provider, target } = asking;
+    let named = target.as_ref().map(|(model, _)| model.as_str());
+    if let Some(refusal) = heard.refusal(dialect, provider.as_deref(), named, &body) {
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+        return HttpResponse::build(status).json(refusal.body);
+    }
     let codec = codec(dialect);
     let decoded = match codec.decode_request(&body) {
         Ok(decoded) => decoded,

@@ -20,6 +20,7 @@ mod house;
 mod isolation;
 mod layers;
 mod ledger;
+mod matrix;
 mod platform;
 mod prices;
 mod quota;

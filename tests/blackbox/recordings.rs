@@ -8,6 +8,7 @@ mod fold;
 mod gist;
 mod hostile;
 mod same;
+mod strict;
 mod translate;
 mod usage;
 mod vectors;

@@ -1,0 +1,72 @@
+//! What was received, for those who look at it afterwards, and whether it is refused.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::HttpResponse;
+use actix_web::web::{Bytes, Data, Query};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::strict::{House, Refusal, refusal};
+use super::{Known, Manners};
+use crate::wire::vocab::{Dialect, Protocol};
+
+/// How many requests are remembered.
+const REMEMBERED: usize = 512;
+
+/// The requests that came last, when they are judged.
+#[derive(Debug)]
+pub struct Heard {
+    known: Option<Known>,
+    bodies: Mutex<VecDeque<Bytes>>,
+}
+
+impl Heard {
+    pub fn new(manners: Manners) -> Self {
+        let known = match manners {
+            Manners::Lenient => None,
+            Manners::Strict(known) => Some(known),
+        };
+        Self { known, bodies: Mutex::default() }
+    }
+
+    /// Why a request is refused, if it is. `model` is the address's word for it.
+    pub fn refusal(
+        &self,
+        dialect: Dialect,
+        provider: Option<&str>,
+        model: Option<&str>,
+        body: &Bytes,
+    ) -> Option<Refusal> {
+        let known = self.known.as_ref()?;
+        let asked: Value = serde_json::from_slice(body).ok()?;
+        {
+            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            bodies.truncate(REMEMBERED - 1);
+            bodies.push_front(body.clone());
+        }
+        let model = model.or_else(|| asked.get("model")?.as_str()).unwrap_or_default();
+        let protocol = Protocol::Dialect(dialect);
+        let facts = known.facts(provider, model);
+        refusal(House::of(provider, protocol, model), protocol, &asked, model, &facts)
+    }
+}
+
+/// `GET /sim/received?holding=TEXT`
+#[derive(Debug, Deserialize)]
+pub struct Sought {
+    holding: String,
+}
+
+/// The bodies that hold a text, the newest first.
+pub async fn received(heard: Data<Heard>, sought: Query<Sought>) -> HttpResponse {
+    let finder = memchr::memmem::Finder::new(sought.holding.as_bytes());
+    let bodies = heard.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+    let found: Vec<Value> = bodies
+        .iter()
+        .filter(|body| finder.find(body).is_some())
+        .filter_map(|body| serde_json::from_slice(body).ok())
+        .collect();
+    HttpResponse::Ok().json(json!({ "received": found }))
+}
