@@ -105,7 +105,10 @@ fn is_text(media: &Media) -> bool {
 /// Settings that say something other than what holds anyway.
 fn explicit(sampling: &Sampling) -> Said {
     let other = |number: &Option<serde_json::Number>, usual: f64| {
-        number.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|said| said != usual)
+        number
+            .as_ref()
+            .and_then(serde_json::Number::as_f64)
+            .is_some_and(|said| (said - usual).abs() > 1e-9)
     };
     Said::of(&[
         (other(&sampling.temperature, 1.0), Said::TEMPERATURE),

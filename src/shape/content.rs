@@ -184,12 +184,8 @@ fn each_media(request: &mut Request, change: &dyn Fn(&mut Part)) {
 
 /// Media types in their one spelling; files of text as text where documents are PDF alone.
 pub(super) fn media(draft: &mut Draft<'_>, model: &Model<'_>) {
-    let at_home = model.at_home(&draft.request);
-    let as_text = match model.protocol {
-        Protocol::Dialect(Dialect::Anthropic) => true,
-        Protocol::Dialect(Dialect::OpenAiChat) => !at_home,
-        _ => false,
-    };
+    let as_text =
+        matches!(model.protocol, Protocol::Dialect(Dialect::Anthropic | Dialect::OpenAiChat));
     let needs = |part: &Part| match &part.body {
         Body::Media(media) => changed(media, as_text).is_some(),
         Body::Outcome(outcome) => outcome.parts.iter().any(

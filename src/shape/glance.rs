@@ -57,7 +57,8 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
         return true;
     }
     (!facts.developer && has(body, "\"developer\""))
-        || (facts.call_id_length.is_some() && has(body, "\"tool_call"))
+        || ((facts.call_id_length.is_some() || facts.call_id_max.is_some())
+            && (has(body, "\"tool_call") || has(body, "\"call_id\"")))
         || (!facts.prefill && ends_with_assistant(body))
         || (chat && unwanted_thoughts(facts.thoughts).any(|name| has(body, &format!("\"{name}\""))))
         || odd_media(body, model)
@@ -100,7 +101,8 @@ fn odd_media(body: &[u8], model: &Model<'_>) -> bool {
     let odd = |mime: &[u8]| {
         std::str::from_utf8(mime).is_ok_and(|mime| {
             let text = mime.starts_with("text/") || mime == "application/json";
-            canonical(mime) != mime || (text && model.is_anthropic())
+            let chat = model.protocol == Protocol::Dialect(Dialect::OpenAiChat);
+            canonical(mime) != mime || (text && (chat || model.is_anthropic()))
         })
     };
     match model.protocol {

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Draft, Model};
 use crate::catalogue::NameRule;
-use crate::wire::vocab::{Body, Part, Request, Tool, ToolChoice, ToolKind};
+use crate::wire::vocab::{Body, Dialect, Part, Protocol, Request, Tool, ToolChoice, ToolKind};
 
 /// Tools by the name that was sent, and the caller's own for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,10 +108,23 @@ fn each_name_mut(request: &mut Request, change: &mut dyn FnMut(&mut String)) {
     }
 }
 
+/// What every model of a dialect's maker takes, where nobody said more.
+fn usual_rule(protocol: Protocol) -> Option<NameRule> {
+    let rule =
+        |max, also: &str, letter_first| NameRule { max, also: also.to_owned(), letter_first };
+    match protocol {
+        Protocol::Dialect(Dialect::Gemini) => Some(rule(64, ".:", true)),
+        Protocol::Dialect(Dialect::Anthropic) => Some(rule(128, "", false)),
+        Protocol::Bedrock => Some(rule(64, "", false)),
+        Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses) => None,
+    }
+}
+
 /// Names as the maker takes them.
 pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>) -> Names {
     let mut names = Names::default();
-    let Some(rule) = &model.facts.tool_name else { return names };
+    let usual = usual_rule(model.protocol);
+    let Some(rule) = model.facts.tool_name.as_ref().or(usual.as_ref()) else { return names };
     if each_name(&draft.request).all(|name| rule.takes(name)) {
         return names;
     }
@@ -125,32 +138,57 @@ pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>) -> Names {
     names
 }
 
-/// Ids of calls where a maker takes letters and digits alone, so many of them (Mistral: nine).
+/// Ids of calls where a maker takes letters and digits alone, so many of them (Mistral: nine), or no
+/// long ones (`OpenAI`: up to 40 characters).
 pub(super) fn call_ids(draft: &mut Draft<'_>, model: &Model<'_>) {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let Some(length) = model.facts.call_id_length else { return };
-    let fits = |id: &str| id.len() == length && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let exact = model.facts.call_id_length;
+    let (length, most) = match (exact, model.facts.call_id_max) {
+        (Some(length), _) => (length, length),
+        (None, Some(most)) => (most.min(24), most),
+        (None, None) => return,
+    };
+    let fits = |id: &str| match exact {
+        Some(length) => id.len() == length && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        None => id.len() <= most,
+    };
     let short = |id: &str| -> String {
         let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
         hash(id).iter().take(length).map(letter).collect()
     };
-    let id_of = |part: &Part| match &part.body {
-        Body::Call(call) => call.id.clone(),
-        Body::Outcome(outcome) => outcome.call_id.clone(),
-        _ => None,
+    // A dialect without ids (Gemini's) is given some here, where they have to be of a form.
+    let needed = |id: &Option<String>| match id {
+        Some(id) => !fits(id),
+        None => exact.is_some(),
     };
-    let parts = draft.request.turns.iter().flat_map(|turn| &turn.parts);
-    if parts.filter_map(id_of).all(|id| fits(&id)) {
+    let changes = |part: &Part| match &part.body {
+        Body::Call(call) => needed(&call.id),
+        Body::Outcome(outcome) => needed(&outcome.call_id),
+        _ => false,
+    };
+    if !draft.request.turns.iter().flat_map(|turn| &turn.parts).any(changes) {
         return;
     }
+    let (mut made, mut waiting) = (0_usize, std::collections::VecDeque::new());
     for part in draft.edit().turns.iter_mut().flat_map(|turn| &mut turn.parts) {
-        let id = match &mut part.body {
-            Body::Call(call) => &mut call.id,
-            Body::Outcome(outcome) => &mut outcome.call_id,
-            _ => continue,
-        };
-        if let Some(known) = id.as_deref().filter(|id| !fits(id)) {
-            *id = Some(short(known));
+        match &mut part.body {
+            Body::Call(call) => match call.id.as_deref() {
+                Some(id) if fits(id) => {}
+                Some(id) => call.id = Some(short(id)),
+                None if exact.is_some() => {
+                    let id = short(&format!("call_{made}"));
+                    made += 1;
+                    waiting.push_back(id.clone());
+                    call.id = Some(id);
+                }
+                None => {}
+            },
+            Body::Outcome(outcome) => match outcome.call_id.as_deref() {
+                Some(id) if fits(id) => {}
+                Some(id) => outcome.call_id = Some(short(id)),
+                None => outcome.call_id = waiting.pop_front(),
+            },
+            _ => {}
         }
     }
 }

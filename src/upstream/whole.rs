@@ -35,6 +35,12 @@ pub(super) fn whole(
     let named = |reply: &mut Reply| {
         let parts = reply.choices.iter_mut().flat_map(|choice| &mut choice.turn.parts);
         parts.for_each(|part| outgoing.names.restore(part));
+        if !outgoing.names.is_empty() {
+            // How the provider spelled it has the other names.
+            reply.extra.strike("output");
+            reply.extra.strike("tools");
+            reply.extra.strike("tool_choice");
+        }
     };
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.

@@ -71,6 +71,9 @@ pub struct FactsEntry {
     /// Ids of tool calls are exactly so many letters and digits (Mistral: 9).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id_length: Option<usize>,
+    /// … or so many characters at most (OpenAI: 40).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call_id_max: Option<usize>,
     /// Tokens for the same text, against the maker's older tokenizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokenizer_factor: Option<f64>,
@@ -202,6 +205,7 @@ impl FactsEntry {
             schema,
             tool_name,
             tool_call_id_length,
+            tool_call_id_max,
             tokenizer_factor,
             temperature_max,
             stop_max,
@@ -253,6 +257,7 @@ impl FactsEntry {
             schema,
             tool_name,
             tool_call_id_length,
+            tool_call_id_max,
             tokenizer_factor,
             temperature_max,
             stop_max,
@@ -335,6 +340,7 @@ impl FactsEntry {
             schema: self.schema,
             tool_name: self.tool_name.clone(),
             call_id_length: self.tool_call_id_length,
+            call_id_max: self.tool_call_id_max,
             tokenizer_factor: self.tokenizer_factor.unwrap_or(1.0),
             temperature_max: self.temperature_max,
             // 0 takes the word of the wider entry back.

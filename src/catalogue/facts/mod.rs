@@ -3,9 +3,14 @@
 mod entry;
 mod family;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::wire::vocab::{Effort, Efforts, Protocol, Reasoning, Said, Thinking, ThoughtsBack};
+use crate::wire::vocab::{
+    Control, Dialect, Effort, Efforts, Manner, Off, Protocol, Reasoning, Said, Thinking,
+    ThoughtsBack,
+};
 
 pub use entry::{BudgetEntry, ControlWord, FactsEntry, MannerWord, OffWord};
 pub use family::{Families, Family};
@@ -30,6 +35,7 @@ pub struct Facts {
     pub schema: Option<SchemaSubset>,
     pub tool_name: Option<NameRule>,
     pub call_id_length: Option<usize>,
+    pub call_id_max: Option<usize>,
     pub tokenizer_factor: f64,
     pub temperature_max: Option<f64>,
     pub stop_max: Option<usize>,
@@ -277,15 +283,32 @@ impl Facts {
         refused.chain(forced).fold(Said::default(), Said::and)
     }
 
-    /// The efforts of a dialect.
+    /// How the model is told to think in a dialect. OpenAI's two know efforts alone: where a model
+    /// thinks by budget or adapts, its host turns an effort into that.
     #[must_use]
-    pub fn thinking_on(&self, protocol: Protocol) -> std::borrow::Cow<'_, Thinking> {
-        match self.efforts_on.iter().find(|(on, _)| *on == protocol) {
-            Some((_, efforts)) => {
-                std::borrow::Cow::Owned(Thinking { efforts: *efforts, ..self.thinking.clone() })
-            }
-            None => std::borrow::Cow::Borrowed(&self.thinking),
+    pub fn thinking_on(&self, protocol: Protocol) -> Cow<'_, Thinking> {
+        let own = self.efforts_on.iter().find(|(on, _)| *on == protocol);
+        let by_effort =
+            matches!(protocol, Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses))
+                && matches!(self.thinking.manner, Manner::Budget | Manner::Adaptive)
+                && self.thinking.control == Control::Effort;
+        if own.is_none() && !by_effort {
+            return Cow::Borrowed(&self.thinking);
         }
+        let mut thinking = self.thinking.clone();
+        if let Some((_, efforts)) = own {
+            thinking.efforts = *efforts;
+        }
+        if by_effort {
+            thinking.manner = Manner::Effort;
+            thinking.budget = None;
+            thinking.off = match thinking.off {
+                _ if thinking.efforts.has(Effort::None) => Off::Effort,
+                _ if !thinking.by_default => Off::Omitted,
+                _ => Off::Impossible,
+            };
+        }
+        Cow::Owned(thinking)
     }
 
     /// Whether a request with tools, at an effort, can be asked in a dialect.

@@ -257,6 +257,8 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
         schema: facts.schema_subset.as_deref().map(schema).transpose()?,
         tool_name: facts.tool_name.as_ref().map(|name| tool_name(&name.pattern)).transpose()?,
         tool_call_id_length: facts.tool_call_id.as_deref().map(call_id).transpose()?,
+        // Of OpenAI's own API; no list has it.
+        tool_call_id_max: (maker == "openai").then_some(40),
         tokenizer_factor: facts.tokenizer_factor,
         temperature_max: facts.temperature_max,
         stop_max: facts.stop_max,

@@ -68,7 +68,7 @@ fn is_served(file: &ProviderEntry, mode: &str) -> bool {
     let spoken = spoken(file);
     match mode {
         "chat" => true,
-        "embedding" => file.embeddings.is_some() || spoken.iter().any(has_embeddings),
+        "embedding" => file.embeddings.is_some() || spoken.iter().any(|one| has_embeddings(*one)),
         // Only where a file says so: many speak chat completions and draw by other ways.
         "image" => file.images.is_some(),
         // OpenAI's sockets are spoken by those who speak its Responses.
@@ -77,7 +77,7 @@ fn is_served(file: &ProviderEntry, mode: &str) -> bool {
     }
 }
 
-fn has_embeddings(protocol: &crate::wire::vocab::Protocol) -> bool {
+fn has_embeddings(protocol: crate::wire::vocab::Protocol) -> bool {
     use crate::wire::vocab::{Dialect, Protocol};
     matches!(
         protocol,

@@ -170,13 +170,23 @@ impl Thinking {
         }
     }
 
+    /// The efforts that it takes; the usual ones, where nobody listed any.
+    fn levels(&self) -> Efforts {
+        if self.efforts.is_empty() && self.manner == Manner::Effort {
+            [Effort::Low, Effort::Medium, Effort::High].into_iter().collect()
+        } else {
+            self.efforts
+        }
+    }
+
     /// An effort that the model takes, and whether it is another one than was asked for.
     fn effort(&self, wished: Effort) -> (Option<Effort>, bool) {
-        if self.efforts.has(wished) {
+        let efforts = self.levels();
+        if efforts.has(wished) {
             return (Some(wished), false);
         }
         let mapped = self.map.iter().find(|(from, _)| *from == wished).map(|(_, to)| *to);
-        match mapped.or_else(|| self.efforts.nearest(wished)) {
+        match mapped.or_else(|| efforts.nearest(wished)) {
             Some(effort) => (Some(effort), true),
             None => (None, true),
         }
@@ -229,6 +239,12 @@ impl Thinking {
                 let turns_on = matches!(self.manner, Manner::Adaptive | Manner::Toggle);
                 let enabled = (turns_on || self.manner == Manner::Always).then_some(true);
                 match said {
+                    // What does not think by itself is told how hard.
+                    None if self.manner == Manner::Effort && !self.by_default => {
+                        let usual = self.default_effort.filter(|effort| *effort != Effort::None);
+                        let (effort, _) = self.effort(usual.unwrap_or(Effort::Medium));
+                        kept(effort, None, None)
+                    }
                     None => kept(None, None, enabled),
                     Some((wished, explicit)) => {
                         let (effort, other) = self.effort(wished);

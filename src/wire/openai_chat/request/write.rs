@@ -123,6 +123,9 @@ fn encode_reasoning(
         }
         Control::Member | Control::Switch => {}
     }
+    if on && effort.is_none() && thinking.manner == Manner::Unknown && !from_chat {
+        lost.dropped("reasoning");
+    }
     body.maybe("reasoning_effort", effort.map(Effort::as_str));
 }
 
