@@ -27,6 +27,27 @@ impl Names {
         self.0.get(sent).map(String::as_str)
     }
 
+    /// The same in an answer's own JSON: every member called `name` that is one of them.
+    pub fn restore_in(&self, value: &mut serde_json::Value) {
+        use serde_json::Value;
+        match value {
+            Value::Object(members) => {
+                for (key, member) in members.iter_mut() {
+                    match member {
+                        Value::String(name) if key == "name" => {
+                            if let Some(own) = self.own(name) {
+                                own.clone_into(name);
+                            }
+                        }
+                        inner => self.restore_in(inner),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.restore_in(item)),
+            _ => {}
+        }
+    }
+
     /// Gives the calls of an answer back the names that the caller knows.
     pub fn restore(&self, part: &mut Part) {
         if let Body::Call(call) = &mut part.body

@@ -37,9 +37,9 @@ pub(super) fn whole(
         parts.for_each(|part| outgoing.names.restore(part));
         if !outgoing.names.is_empty() {
             // How the provider spelled it has the other names.
-            reply.extra.strike("output");
-            reply.extra.strike("tools");
-            reply.extra.strike("tool_choice");
+            if let Some(output) = reply.extra.spelled_mut("output") {
+                outgoing.names.restore_in(output);
+            }
         }
     };
     let broken = |body: &[u8]| {

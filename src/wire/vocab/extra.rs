@@ -155,6 +155,11 @@ impl Extra {
         found
     }
 
+    /// How a member was spelled, to be changed.
+    pub fn spelled_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.0.as_deref_mut()?.spelled.get_mut(name)
+    }
+
     /// Whether a member of that name is there, in whichever dialect it was said.
     #[must_use]
     pub fn says(&self, name: &str) -> bool {

@@ -99,7 +99,9 @@ fn encode_reasoning(
         return;
     }
     let off = reasoning.enabled == Some(false) || effort == Some(Effort::None);
-    let on = reasoning.enabled == Some(true) || effort.is_some();
+    let on = reasoning.enabled == Some(true)
+        || effort.is_some()
+        || reasoning.budget.is_some_and(|budget| budget != 0);
     match thinking.control {
         Control::Effort => {}
         Control::Member if off => {
