@@ -2,7 +2,7 @@
 //! it is answered, and whatever did not arrive is named.
 //!
 //! ```text
-//! cargo nextest run --run-ignored all --no-capture -E 'test(whatever_is_asked)'
+//! cargo nextest run --no-capture -E 'test(whatever_is_asked)'
 //! MATRIX=all …   every model, not one of each kind
 //! MATRIX=gpt …   the models whose names hold the word
 //! ```
@@ -247,7 +247,6 @@ fn general(fault: &str, model: &str) -> String {
 }
 
 #[test]
-#[ignore = "what shapes requests is being written"]
 fn whatever_is_asked_is_answered_and_what_is_lost_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
