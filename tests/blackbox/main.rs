@@ -12,6 +12,7 @@ mod clouds;
 mod connect;
 mod crash;
 mod dialects;
+mod documents;
 mod facts;
 mod failover;
 mod features;
