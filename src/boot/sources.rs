@@ -12,6 +12,7 @@ use crate::catalogue::{
 use crate::config::{self, Config};
 use crate::router::Predictor;
 use crate::router::neural::Weights;
+use crate::store::Store;
 use crate::wire::vocab::{Dialect, Protocol};
 
 /// Keys of providers, from the environment or from files.
@@ -65,12 +66,38 @@ pub(super) fn secret_variable(name: &str) -> Option<SecretString> {
     std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(SecretString::from)
 }
 
+/// The built-in files with the store's revision laid over them, and the number of that.
+///
+/// # Errors
+/// When the store fails. A document that this build cannot read is told of and passed over: a
+/// gateway with the files it was built with is better than none.
+pub async fn files(store: &Store) -> Result<(Vec<ProviderEntry>, i64), Failure> {
+    let files = catalogue::builtin()?;
+    let revision = store.active_catalogue().await?;
+    let document = match revision {
+        0 => None,
+        id => store.catalogue_document(id).await?,
+    };
+    let Some(document) = document else { return Ok((files, 0)) };
+    match catalogue::document::read(&document, &files) {
+        Ok(document) => Ok((catalogue::document::lay(files, document), revision)),
+        Err(faults) => {
+            let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            tracing::error!(
+                revision,
+                why = why.join("; "),
+                "the catalogue's revision is passed over"
+            );
+            Ok((files, 0))
+        }
+    }
+}
+
 /// The catalogue of what is configured.
 ///
 /// # Errors
 /// Every fault of the configuration and the files, a line each.
-pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
-    let files = catalogue::builtin()?;
+pub fn catalogue(config: &Config, files: Vec<ProviderEntry>) -> Result<Catalogue, Failure> {
     let keys = provider_keys(&files, &config.providers)?;
     load(Sources {
         files,
@@ -117,8 +144,11 @@ fn load(sources: Sources) -> Result<Catalogue, Failure> {
 
 /// The whole catalogue, served by the simulated provider at `base`, each model in its maker's
 /// dialect.
-pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
-    let files = catalogue::builtin()?;
+pub fn simulated(
+    base: &str,
+    config: &Config,
+    files: Vec<ProviderEntry>,
+) -> Result<Catalogue, Failure> {
     let mut dialects: HashMap<String, Dialect> = HashMap::new();
     for file in &files {
         for model in &file.models {
@@ -155,12 +185,13 @@ pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
             ..ProviderEntry::default()
         });
     }
-    // What the first who has a price for it takes: files come in the order of their names.
-    let mut prices: HashMap<String, Vec<PriceEntry>> = HashMap::new();
-    for one in files.iter().flat_map(|file| &file.deployments) {
-        let known = prices.entry(one.model.clone()).or_default();
-        if known.is_empty() {
-            known.clone_from(&one.prices);
+    // What the preferred of those takes who have a price for it.
+    let mut prices: HashMap<String, (u32, Vec<PriceEntry>)> = HashMap::new();
+    let priced = files.iter().flat_map(|file| &file.deployments);
+    for one in priced.filter(|one| !one.prices.is_empty()) {
+        let known = prices.get(&one.model).map(|(preference, _)| *preference);
+        if known.is_none_or(|known| one.preference < known) {
+            prices.insert(one.model.clone(), (one.preference, one.prices.clone()));
         }
     }
     for file in files {
@@ -169,7 +200,7 @@ pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
             model.deployments = Some(vec![DeploymentEntry {
                 provider: place(dialect).0.to_owned(),
                 model: None,
-                prices: prices.remove(&model.id).unwrap_or_default(),
+                prices: prices.remove(&model.id).map(|(_, prices)| prices).unwrap_or_default(),
                 ..DeploymentEntry::default()
             }]);
             sources.models.push(model);

@@ -35,7 +35,7 @@ pub use health::HealthBoard;
 pub use meters::Meters;
 pub use relay::Relay;
 pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
-pub use transport::Transport;
+pub use transport::{Transport, document};
 
 use attempt::Tried;
 use failover::{Budget, Verdict, judge};
