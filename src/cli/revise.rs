@@ -83,7 +83,7 @@ async fn fetched(from: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn fingerprint(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 impl From {
