@@ -19,8 +19,8 @@ pub use models::convert;
 /// How much of a list is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// What the built-in files carry: models of the set `core`, and neither deployments nor prices
-    /// that are over.
+    /// What the built-in files carry: models of the set `core`, names that have a replacement, and
+    /// neither deployments nor prices that are over.
     Core,
     /// Everything, as an update brings it.
     All,
