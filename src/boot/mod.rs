@@ -35,7 +35,7 @@ use crate::upstream::{HealthBoard, Limits, Meters, Refusals, Transport, Upstream
 use crate::{http, sim};
 
 use sources::secret_variable;
-pub use sources::{catalogue, predictor, simulated};
+pub use sources::{catalogue, files, predictor, simulated};
 
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -103,7 +103,8 @@ pub async fn serve(
         TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
     let address = listener.local_addr()?;
 
-    let mut catalogue = catalogue(&config)?;
+    let (files, _) = files(&store).await?;
+    let mut catalogue = catalogue(&config, files.clone())?;
     let mut simulation = None;
     if catalogue.deployment_count() == 0 {
         let socket = TcpListener::bind("127.0.0.1:0")?;
@@ -112,7 +113,7 @@ pub async fn serve(
         let server = sim::serve(socket, 1, sim::Manners::Strict(known))?;
         simulation = Some(server.handle());
         tokio::spawn(server);
-        catalogue = simulated(&base, &config)?;
+        catalogue = simulated(&base, &config, files)?;
     }
     let limits = limits(&config);
     let admin = config.admin.key_env.as_deref().and_then(secret_variable);

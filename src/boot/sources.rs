@@ -12,6 +12,7 @@ use crate::catalogue::{
 use crate::config::{self, Config};
 use crate::router::Predictor;
 use crate::router::neural::Weights;
+use crate::store::Store;
 use crate::wire::vocab::{Dialect, Protocol};
 
 /// Keys of providers, from the environment or from files.
@@ -65,12 +66,38 @@ pub(super) fn secret_variable(name: &str) -> Option<SecretString> {
     std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(SecretString::from)
 }
 
+/// The built-in files with the store's revision laid over them, and the number of that.
+///
+/// # Errors
+/// When the store fails. A document that this build cannot read is told of and passed over: a
+/// gateway with the files it was built with is better than none.
+pub async fn files(store: &Store) -> Result<(Vec<ProviderEntry>, i64), Failure> {
+    let files = catalogue::builtin()?;
+    let revision = store.active_catalogue().await?;
+    let document = match revision {
+        0 => None,
+        id => store.catalogue_document(id).await?,
+    };
+    let Some(document) = document else { return Ok((files, 0)) };
+    match catalogue::document::read(&document, &files) {
+        Ok(document) => Ok((catalogue::document::lay(files, document), revision)),
+        Err(faults) => {
+            let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            tracing::error!(
+                revision,
+                why = why.join("; "),
+                "the catalogue's revision is passed over"
+            );
+            Ok((files, 0))
+        }
+    }
+}
+
 /// The catalogue of what is configured.
 ///
 /// # Errors
 /// Every fault of the configuration and the files, a line each.
-pub fn catalogue(config: &Config) -> Result<Catalogue, Failure> {
-    let files = catalogue::builtin()?;
+pub fn catalogue(config: &Config, files: Vec<ProviderEntry>) -> Result<Catalogue, Failure> {
     let keys = provider_keys(&files, &config.providers)?;
     load(Sources {
         files,
@@ -117,8 +144,11 @@ fn load(sources: Sources) -> Result<Catalogue, Failure> {
 
 /// The whole catalogue, served by the simulated provider at `base`: each model as at its maker, in
 /// all the dialects that it speaks, with its facts and its prices.
-pub fn simulated(base: &str, config: &Config) -> Result<Catalogue, Failure> {
-    let files = catalogue::builtin()?;
+pub fn simulated(
+    base: &str,
+    config: &Config,
+    files: Vec<ProviderEntry>,
+) -> Result<Catalogue, Failure> {
     let mut sources = Sources { fallbacks: config.routes.fallback.clone(), ..Sources::default() };
     let mut places: HashMap<String, (bool, DeploymentEntry)> = HashMap::new();
     // What the first who has a price for it takes: files come in the order of their names.

@@ -1,5 +1,7 @@
 //! Providers, models, deployments, facts and prices: data, loaded once into an immutable whole.
 
+pub mod diff;
+pub mod document;
 mod entry;
 mod facts;
 mod load;

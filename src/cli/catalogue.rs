@@ -1,10 +1,12 @@
-//! `optimux catalogue`: the built-in files from a published list.
+//! `optimux catalogue`: the built-in files from a published list, and what changes them while the
+//! gateway runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::revise::{Diff, List, Rollback, Update};
 use super::say;
 use crate::boot::Failure;
 use crate::catalogue::published::{self, Converted, Extent, Part};
@@ -14,6 +16,15 @@ use crate::catalogue::{Fault, ProviderEntry, text};
 pub enum Catalogue {
     /// Rewrite the files of providers from a published list, below what is written by hand.
     Write(Write),
+    /// What a document would change, against what holds now.
+    Diff(Diff),
+    /// Let a document hold: models, deployments, prices and facts. Where providers are and what opens
+    /// them is left as it is.
+    Update(Update),
+    /// List the documents that were let hold.
+    List(List),
+    /// Let an earlier document hold again, or the built-in files (0).
+    Rollback(Rollback),
 }
 
 #[derive(Debug, Args)]
@@ -46,14 +57,18 @@ impl From<Set> for Extent {
 }
 
 impl Catalogue {
-    pub fn run(self) -> Result<(), Failure> {
+    pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
         match self {
             Self::Write(command) => command.run(),
+            Self::Diff(command) => command.run(config).await,
+            Self::Update(command) => command.run(config).await,
+            Self::List(command) => command.run(config).await,
+            Self::Rollback(command) => command.run(config).await,
         }
     }
 }
 
-fn lines(faults: &[Fault]) -> Failure {
+pub(super) fn lines(faults: &[Fault]) -> Failure {
     let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
     all.join("\n").into()
 }

@@ -10,7 +10,8 @@ use crate::connect::Apps;
 
 pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let ground = boot::ground(config).await?;
-    let catalogue = boot::catalogue(&ground.config)?;
+    let (files, _) = boot::files(&ground.store).await?;
+    let catalogue = boot::catalogue(&ground.config, files)?;
     boot::predictor(&ground.config.router, &catalogue)?;
     ground.store.ping().await?;
     if let Some(url) = &ground.config.redis.url {

@@ -5,6 +5,7 @@ mod catalogue;
 mod check;
 mod key;
 mod ledger;
+mod revise;
 mod router;
 mod serve;
 mod sim;
@@ -74,7 +75,7 @@ pub fn main() -> ExitCode {
             Command::Account(command) => command.run(config).await,
             Command::Key(command) => command.run(config).await,
             Command::Ledger(command) => command.run(config).await,
-            Command::Catalogue(command) => command.run(),
+            Command::Catalogue(command) => command.run(config).await,
             Command::Router(command) => command.run(config),
             Command::Sim(command) => command.run().await,
         }

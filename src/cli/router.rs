@@ -166,10 +166,12 @@ fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result
 /// The catalogue that the configuration comes to, and what `auto` chooses by.
 fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     let config = config::read(config)?;
-    let mut catalogue = boot::catalogue(&config)?;
+    // The store is not opened for this: the built-in files it is.
+    let files = crate::catalogue::builtin()?;
+    let mut catalogue = boot::catalogue(&config, files.clone())?;
     if catalogue.deployment_count() == 0 {
         // No provider has a key: as if all had one, as when the gateway simulates them.
-        catalogue = boot::simulated("http://localhost", &config)?;
+        catalogue = boot::simulated("http://localhost", &config, files)?;
     }
     let predictor = boot::predictor(&config.router, &catalogue)?;
     Ok((catalogue, predictor))

@@ -1,7 +1,7 @@
 //! What administrators change, and the log of it.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
 use super::keys::bump;
@@ -29,6 +29,26 @@ fn audit(row: &AnyRow) -> Result<Audit, sqlx::Error> {
         target: row.try_get("target")?,
         detail: row.try_get("detail")?,
     })
+}
+
+/// Writes an entry of the log, with what it tells of.
+pub(super) async fn write_audit(
+    connection: &mut AnyConnection,
+    audit: &Audit,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO audit_log (id, at_ms, actor, action, target, detail) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(audit.id.as_str())
+    .bind(audit.at.0)
+    .bind(&audit.actor)
+    .bind(&audit.action)
+    .bind(&audit.target)
+    .bind(&audit.detail)
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 impl Store {
@@ -105,19 +125,8 @@ impl Store {
     /// When the store fails.
     pub async fn log_audit(&self, audit: Audit) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
-                "INSERT INTO audit_log (id, at_ms, actor, action, target, detail) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(audit.id.as_str())
-            .bind(audit.at.0)
-            .bind(&audit.actor)
-            .bind(&audit.action)
-            .bind(&audit.target)
-            .bind(&audit.detail)
-            .execute(&pool)
-            .await
-            .map(|_| ())
+            let mut connection = pool.acquire().await?;
+            write_audit(&mut connection, &audit).await
         })
         .await
     }

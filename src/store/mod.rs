@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod agents;
+mod catalogues;
 mod connections;
 mod contents;
 mod conversations;
@@ -29,6 +30,7 @@ mod usage;
 pub use accounts::Account;
 pub use admin::Audit;
 pub use agents::AgentRow;
+pub use catalogues::{NewRevision, Revision};
 pub use connections::{ConnectEvent, Connection};
 pub use contents::Content;
 pub use conversations::{Conversation, ConversationItem};

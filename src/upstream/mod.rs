@@ -38,7 +38,7 @@ pub use meters::Meters;
 pub use refusals::Refusals;
 pub use relay::Relay;
 pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
-pub use transport::Transport;
+pub use transport::{Transport, document};
 
 use attempt::{Tried, Try};
 use failover::{Budget, Verdict, judge};

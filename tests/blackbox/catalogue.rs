@@ -3,7 +3,11 @@
 use std::io::Read as _;
 
 use optimux::catalogue::published::{self, Extent};
-use optimux::catalogue::{self, Families, PriceEntry};
+use optimux::catalogue::{self, Families, PriceEntry, document};
+use serde_json::{Value, json};
+
+use crate::house::{Gateway, KEY};
+use crate::servers::Postgres;
 
 /// The list that the built-in files were written from.
 pub fn list() -> String {
@@ -64,4 +68,129 @@ fn the_files_are_what_the_list_says() {
         assert_eq!(file.models, part.models, "{}", part.provider);
         assert_eq!(file.deployments, part.deployments, "{}", part.provider);
     }
+}
+
+/// A command that may fail: whether it did not, and all that it said.
+fn run(gateway: &Gateway, arguments: &[&str]) -> (bool, String) {
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_optimux"))
+        .args(arguments)
+        .current_dir(&gateway.folder)
+        .output()
+        .unwrap();
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8(said).unwrap())
+}
+
+/// Input and output of a model, in USD per million tokens.
+fn price(gateway: &Gateway, model: &str) -> (f64, f64) {
+    let all = gateway.get("/optima/v1/models", KEY).json();
+    let one = all["data"].as_array().unwrap().iter().find(|one| one["id"] == model).unwrap();
+    let of = |kind: &str| one["usd_per_million_tokens"][kind].as_f64().unwrap();
+    (of("input"), of("output"))
+}
+
+const CHANGE: &str = r#"
+[[providers]]
+id = "openai"
+
+[[providers.models]]
+id = "gpt-4o"
+owned_by = "openai"
+tier = "premium"
+
+[[providers.models]]
+id = "gpt-9"
+owned_by = "openai"
+
+[[providers.deployments]]
+model = "gpt-4o"
+name = "gpt-4o"
+prices = [{ usd_per_million = { input = 1.5, output = 6.0 } }]
+
+[[providers.deployments]]
+model = "gpt-9"
+name = "gpt-9"
+prices = [{ usd_per_million = { input = 3.0, output = 9.0 } }]
+"#;
+
+fn is_updated_and_rolled_back(mut gateway: Gateway) {
+    let file = gateway.folder.join("change.toml");
+    std::fs::write(&file, CHANGE).unwrap();
+    let from = file.to_str().unwrap();
+    let before = price(&gateway, "gpt-4o");
+
+    let told = gateway.command(&["catalogue", "diff", "--from", from, "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["changes"]["models"]["added"], json!(["gpt-9"]));
+    let input = told["changes"]["prices"].as_array().unwrap().iter();
+    let input = input.clone().find(|one| one["what"] == "standard: input").unwrap();
+    assert_eq!((&input["of"], &input["after"]), (&json!("openai/gpt-4o"), &json!(1.5)));
+    assert_eq!(input["before"], json!(before.0));
+
+    let pinned = ["catalogue", "update", "--from", from, "--reason", "new prices", "--pin"];
+    let (taken, why) = run(&gateway, &[&pinned[..], &["00"]].concat());
+    assert!(!taken && why.contains("not taken"), "{why}");
+    let sha256 = told["sha256"].as_str().unwrap();
+    gateway.command(&[&pinned[..], &[sha256]].concat());
+
+    // What is wrong changes nothing.
+    std::fs::write(&file, CHANGE.replace("1.5", "-1.5")).unwrap();
+    let (taken, why) = run(&gateway, &["catalogue", "update", "--from", from, "--reason", "x"]);
+    assert!(!taken && why.contains("model 'gpt-4o' at 'openai'"), "{why}");
+    let listed = gateway.command(&["catalogue", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!((&listed[0]["sha256"], &listed[0]["active"]), (&told["sha256"], &json!(true)));
+
+    gateway.kill();
+    gateway.start_again();
+    assert_eq!(price(&gateway, "gpt-4o"), (1.5, 6.0));
+    assert_eq!(price(&gateway, "gpt-9"), (3.0, 9.0));
+
+    gateway.command(&["catalogue", "rollback", "0", "--reason", "too early"]);
+    assert!(!run(&gateway, &["catalogue", "rollback", "7", "--reason", "none"]).0);
+    gateway.kill();
+    gateway.start_again();
+    assert_eq!(price(&gateway, "gpt-4o"), before);
+    let log = gateway.admin("GET", "/audit", &Value::Null).json();
+    let of = |at: usize, what: &str| log["data"][at][what].clone();
+    assert_eq!((of(0, "action"), of(0, "target")), (json!("catalogue.rollback"), json!("0")));
+    assert_eq!((of(1, "action"), of(1, "target")), (json!("catalogue.update"), json!("1")));
+    assert_eq!(of(1, "detail")["reason"], "new prices");
+}
+
+#[test]
+fn a_document_holds_until_it_is_rolled_back() {
+    is_updated_and_rolled_back(Gateway::start(""));
+}
+
+#[test]
+fn a_document_holds_on_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    is_updated_and_rolled_back(Gateway::start(&format!("[store]\nurl = \"{}\"", postgres.url)));
+}
+
+#[test]
+fn the_whole_list_is_taken_in_a_second() {
+    let text = list();
+    let began = std::time::Instant::now();
+    let files = catalogue::builtin().unwrap();
+    assert_eq!(document::faults(&files), Vec::new());
+    println!("the built-in files, all enabled, in {:?}", began.elapsed());
+    let began = std::time::Instant::now();
+    let read = document::read(&text, &files).unwrap();
+    let laid = document::lay(files, read);
+    assert_eq!(document::faults(&laid), Vec::new());
+    let took = began.elapsed();
+    println!("read, laid and checked in {took:?}");
+    // What is built for tests is an order of magnitude slower.
+    let most = if cfg!(debug_assertions) { 10.0 } else { 1.0 };
+    assert!(took.as_secs_f64() < most, "{took:?}");
+
+    let gateway = Gateway::start("");
+    let file = gateway.folder.join("models.json");
+    std::fs::write(&file, text).unwrap();
+    let arguments = ["catalogue", "update", "--reason", "all of it", "--from"];
+    gateway.command(&[&arguments[..], &[file.to_str().unwrap()]].concat());
+    assert!(gateway.command(&["check"]).contains("good"));
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry};
 use super::facts::FactsEntry;
 use super::load::Fault;
+use crate::wire::vocab::{Dialect, Protocol};
 
 pub use list::{List, Provider, read};
 pub use models::convert;
@@ -18,8 +19,8 @@ pub use models::convert;
 /// How much of a list is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// What the built-in files carry: models of the set `core`, and neither deployments nor prices
-    /// that are over.
+    /// What the built-in files carry: models of the set `core`, names that have a replacement, and
+    /// neither deployments nor prices that are over.
     Core,
     /// Everything, as an update brings it.
     All,
@@ -64,11 +65,15 @@ impl Converted {
 
 /// What can be asked of a provider, by its file.
 fn is_served(file: &ProviderEntry, mode: &str) -> bool {
-    use crate::wire::vocab::{Dialect, Protocol};
     let spoken = spoken(file);
     match mode {
         "chat" => true,
-        "embedding" => file.embeddings.is_some() || spoken.iter().any(|one| has_embeddings(*one)),
+        "embedding" => {
+            let embeds = |one: &Protocol| {
+                !matches!(one, Protocol::Dialect(Dialect::Anthropic) | Protocol::Bedrock)
+            };
+            file.embeddings.is_some() || spoken.iter().any(embeds)
+        }
         // Only where a file says so: many speak chat completions and draw by other ways.
         "image" => file.images.is_some(),
         // OpenAI's sockets are spoken by those who speak its Responses.
@@ -77,17 +82,8 @@ fn is_served(file: &ProviderEntry, mode: &str) -> bool {
     }
 }
 
-fn has_embeddings(protocol: crate::wire::vocab::Protocol) -> bool {
-    use crate::wire::vocab::{Dialect, Protocol};
-    matches!(
-        protocol,
-        Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Gemini)
-    )
-}
-
 /// What a provider is asked in, by its file.
-fn spoken(file: &ProviderEntry) -> Vec<crate::wire::vocab::Protocol> {
-    use crate::wire::vocab::{Dialect, Protocol};
+fn spoken(file: &ProviderEntry) -> Vec<Protocol> {
     match (&file.dialects, file.dialect) {
         (Some(all), _) if !all.is_empty() => all.clone(),
         (_, Some(one)) => vec![one],

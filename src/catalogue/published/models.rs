@@ -97,7 +97,14 @@ pub fn convert(list: &List, files: &[ProviderEntry], extent: Extent) -> Converte
 
 impl<'a> Making<'a> {
     fn model(&mut self, model: &'a Model) -> Result<Option<(String, ModelEntry)>, String> {
-        if self.extent == Extent::Core && model.set != "core" {
+        let replacement = self
+            .replacements
+            .get(model.id.as_str())
+            .copied()
+            .or(model.lifecycle.replacement.as_deref())
+            .filter(|name| *name != model.id);
+        // A name that somebody may still ask for goes on being answered.
+        if self.extent == Extent::Core && model.set != "core" && replacement.is_none() {
             self.converted.skip("a model that is not of the set 'core'");
             return Ok(None);
         }
@@ -117,12 +124,6 @@ impl<'a> Making<'a> {
                 self.converted.part(&one.provider).deployments.push(made);
             }
         }
-        let replacement = self
-            .replacements
-            .get(model.id.as_str())
-            .copied()
-            .or(model.lifecycle.replacement.as_deref())
-            .filter(|name| *name != model.id);
         if first.is_none() && replacement.is_none() {
             self.converted.skip("a model that nobody serves whom we can ask");
             return Ok(None);

@@ -1,0 +1,251 @@
+//! What is different between two catalogues, in words for people and as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
+use super::facts::{FactsEntry, Families};
+use super::price::{PriceEntry, RatesEntry};
+use crate::wire::vocab::Class;
+
+/// All that is different.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Changes {
+    pub models: Sets,
+    /// As `provider/name`.
+    pub deployments: Sets,
+    pub prices: Vec<Changed>,
+    pub facts: Vec<Changed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Sets {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    /// What has a last day now, or another one, as `name on DAY`.
+    pub ended: Vec<String>,
+}
+
+/// One value of one thing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Changed {
+    /// The deployment or the model.
+    pub of: String,
+    /// Which value of it.
+    pub what: String,
+    pub before: Value,
+    pub after: Value,
+}
+
+fn models(files: &[ProviderEntry]) -> BTreeMap<&str, &ModelEntry> {
+    files.iter().flat_map(|file| &file.models).map(|model| (model.id.as_str(), model)).collect()
+}
+
+fn deployments(files: &[ProviderEntry]) -> BTreeMap<String, &FileDeployment> {
+    let all = files.iter().flat_map(|file| {
+        let provider = file.id.as_deref().unwrap_or_default();
+        file.deployments.iter().map(move |one| (format!("{provider}/{}", one.name), one))
+    });
+    all.collect()
+}
+
+/// Which names came, which went, and of which the last day is another.
+fn sets<'a, K: AsRef<str> + Ord, T>(
+    before: &'a BTreeMap<K, T>,
+    after: &'a BTreeMap<K, T>,
+    ends: impl Fn(&T) -> Option<&String>,
+) -> Sets {
+    let names = |of: &'a BTreeMap<K, T>, other: &'a BTreeMap<K, T>| -> Vec<String> {
+        of.keys()
+            .filter(|name| !other.contains_key(*name))
+            .map(|name| name.as_ref().to_owned())
+            .collect()
+    };
+    let ended = after.iter().filter_map(|(name, now)| {
+        let day = ends(now)?;
+        let was = ends(before.get(name)?);
+        (was != Some(day)).then(|| format!("{} on {day}", name.as_ref()))
+    });
+    Sets { added: names(after, before), removed: names(before, after), ended: ended.collect() }
+}
+
+fn class(class: Class) -> String {
+    serde_json::to_value(class)
+        .ok()
+        .and_then(|word| Some(word.as_str()?.to_owned()))
+        .unwrap_or_default()
+}
+
+/// What a price is for, but for its days.
+fn label(price: &PriceEntry) -> String {
+    let mut label = class(price.class);
+    for (said, word) in [(price.thinking, "thinking"), (price.hours.is_some(), "busy hours")] {
+        if said {
+            label = format!("{label} {word}");
+        }
+    }
+    label
+}
+
+/// Every number of a deployment's prices, by what it is the price of.
+fn flat(one: &FileDeployment) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    let prices = prices_of(one.usd_per_million.as_ref(), one.usd_per_image, one.prices.clone());
+    let labels: Vec<String> = prices.iter().map(label).collect();
+    for (price, label) in prices.iter().zip(&labels) {
+        // Days tell apart what has nothing else to be told apart by.
+        let alone = labels.iter().filter(|other| *other == label).count() == 1;
+        let days = [(&price.from, "from"), (&price.until, "until")].into_iter();
+        let days = days.filter(|_| !alone).filter_map(|(day, word)| Some((day.as_ref()?, word)));
+        let label = days.fold(label.clone(), |label, (day, word)| format!("{label} {word} {day}"));
+        entries(&mut all, &label, price);
+    }
+    all
+}
+
+fn entries(all: &mut BTreeMap<String, Value>, label: &str, price: &PriceEntry) {
+    if let Some(times) = price.times {
+        all.insert(format!("{label}: times the standard price"), times.into());
+    }
+    let mut rates = |label: &str, rates: &RatesEntry| {
+        if let Ok(Value::Object(kinds)) = serde_json::to_value(rates) {
+            all.extend(kinds.into_iter().map(|(kind, usd)| (format!("{label}: {kind}"), usd)));
+        }
+    };
+    if let Some(base) = &price.usd_per_million {
+        rates(label, base);
+    }
+    for step in &price.above {
+        rates(&format!("{label} above {} tokens", step.tokens), &step.usd_per_million);
+    }
+    if let Some(Ok(Value::Object(pieces))) = price.usd_each.as_ref().map(serde_json::to_value) {
+        all.extend(pieces.into_iter().map(|(kind, usd)| (format!("{label}: each {kind}"), usd)));
+    }
+    for one in &price.pictures {
+        let quality = one.quality.as_deref().unwrap_or("any");
+        all.insert(format!("{label}: a picture of {}, {quality}", one.size), one.usd.into());
+    }
+}
+
+fn values(entry: &FactsEntry) -> BTreeMap<String, Value> {
+    match serde_json::to_value(entry) {
+        Ok(Value::Object(members)) => members.into_iter().collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn changed(
+    of: &str,
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+    into: &mut Vec<Changed>,
+) {
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    for what in names {
+        let at =
+            |values: &BTreeMap<String, Value>| values.get(what).cloned().unwrap_or(Value::Null);
+        let (was, is) = (at(before), at(after));
+        if was != is {
+            into.push(Changed { of: of.to_owned(), what: what.clone(), before: was, after: is });
+        }
+    }
+}
+
+/// What of `after` is not as it was `before`.
+#[must_use]
+pub fn diff(before: &[ProviderEntry], after: &[ProviderEntry]) -> Changes {
+    let (old, new) = (models(before), models(after));
+    let (old_places, new_places) = (deployments(before), deployments(after));
+    let mut changes = Changes {
+        models: sets(&old, &new, |model| model.ends.as_ref()),
+        deployments: sets(&old_places, &new_places, |one| one.ends.as_ref()),
+        ..Changes::default()
+    };
+    for (name, one) in &new_places {
+        if let Some(known) = old_places.get(name) {
+            changed(name, &flat(known), &flat(one), &mut changes.prices);
+            changed(name, &values(&known.facts), &values(&one.facts), &mut changes.facts);
+        }
+    }
+    let families = |files: &[ProviderEntry]| {
+        Families::new(files.iter().flat_map(|file| file.families.iter().cloned()).collect())
+    };
+    let (old_families, new_families) = (families(before), families(after));
+    for (id, model) in &new {
+        if let Some(known) = old.get(id) {
+            let whole = |families: &Families, model: &ModelEntry| {
+                let mut facts = families.of(&model.id);
+                facts.lay(&model.facts);
+                values(&facts)
+            };
+            changed(
+                id,
+                &whole(&old_families, known),
+                &whole(&new_families, model),
+                &mut changes.facts,
+            );
+        }
+    }
+    changes
+}
+
+impl Changes {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A line for each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (kind, sets) in [("model", &self.models), ("deployment", &self.deployments)] {
+            for (sign, names) in [("+", &sets.added), ("-", &sets.removed)] {
+                lines.extend(names.iter().map(|name| format!("{sign} {kind} {name}")));
+            }
+            lines.extend(sets.ended.iter().map(|name| format!("! {kind} ends: {name}")));
+        }
+        let shown = |value: &Value| match value {
+            Value::Null => "nothing".to_owned(),
+            other => other.to_string(),
+        };
+        for (kind, list) in [("price (USD)", &self.prices), ("fact", &self.facts)] {
+            lines.extend(list.iter().map(|one| {
+                let (before, after) = (shown(&one.before), shown(&one.after));
+                format!("~ {kind} {}: {}: {before} -> {after}", one.of, one.what)
+            }));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{builtin, document};
+
+    #[test]
+    fn old_and_new_prices_are_named() {
+        let files = builtin().unwrap();
+        let text = r#"{"providers": [{"id": "deepseek",
+            "models": [{"id": "deepseek-9", "facts": {"temperature_max": 1.5}}],
+            "deployments": [{"model": "deepseek-flash", "name": "deepseek-flash", "ends": "2027-02-01",
+                "prices": [{"usd_per_million": {"input": 0.2, "output": 0.6}}]}]}]}"#;
+        let laid = document::lay(files.clone(), document::read(text, &files).unwrap());
+        let changes = diff(&files, &laid);
+        assert_eq!(changes.models.added, ["deepseek-9"]);
+        assert_eq!(changes.deployments.ended, ["deepseek/deepseek-flash on 2027-02-01"]);
+        let told = changes.lines();
+        assert!(
+            told.contains(
+                &"~ price (USD) deepseek/deepseek-flash: standard: input: 0.15 -> 0.2".to_owned()
+            ),
+            "{told:#?}"
+        );
+        assert!(diff(&files, &files).is_empty());
+    }
+}
