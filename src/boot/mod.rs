@@ -1,6 +1,7 @@
 //! The composition root: the one place that picks implementations and starts things.
 
 mod people;
+mod reload;
 mod sources;
 
 use std::fmt::Write as _;
@@ -24,7 +25,7 @@ use crate::connect::Apps;
 use crate::gateway::cache::Answers;
 use crate::gateway::feedback::Tastes;
 use crate::gateway::lifecycle;
-use crate::gateway::live::{Current, Live};
+use crate::gateway::live::Current;
 use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
@@ -34,6 +35,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Meters, Refusals, Transport, Upstream};
 use crate::{http, sim};
 
+use reload::Making;
 use sources::secret_variable;
 pub use sources::{catalogue, files, predictor, simulated};
 
@@ -103,17 +105,20 @@ pub async fn serve(
         TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
     let address = listener.local_addr()?;
 
-    let (files, _) = files(&store).await?;
-    let mut catalogue = catalogue(&config, files.clone())?;
+    let (files, revision) = files(&store).await?;
+    let config = Arc::new(config);
+    let mut making = Making { config: Arc::clone(&config), simulation: None };
+    let mut live = making.live(files.clone(), revision, 0)?;
     let mut simulation = None;
-    if catalogue.deployment_count() == 0 {
+    if live.catalogue.deployment_count() == 0 {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
         let known = sim::Known::new(&crate::catalogue::builtin()?);
         let server = sim::serve(socket, 1, sim::Manners::Strict(known))?;
         simulation = Some(server.handle());
         tokio::spawn(server);
-        catalogue = simulated(&base, &config, files)?;
+        making.simulation = Some(base);
+        live = making.live(files, revision, live.catalogue.ids().end)?;
     }
     let limits = limits(&config);
     let admin = config.admin.key_env.as_deref().and_then(secret_variable);
@@ -145,9 +150,8 @@ pub async fn serve(
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),
     };
-    let predictor = predictor(&config.router, &catalogue)?;
     let metrics = Metrics::new()?;
-    lifecycle::warn(&catalogue, clock.now());
+    lifecycle::warn(&live.catalogue, clock.now());
     let vault = people::vault(&config)?;
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
@@ -168,9 +172,9 @@ pub async fn serve(
         desk,
         vault,
         behind_proxy: config.signin.behind_proxy,
-        health: Arc::new(HealthBoard::new(catalogue.ids())),
+        health: Arc::new(HealthBoard::new(live.catalogue.ids())),
         refusals: Arc::new(Refusals::new(metrics.clone())),
-        current: Current::new(Live { catalogue, predictor, revision: 0 }),
+        current: Current::new(live),
         identities,
         plans: plans.clone(),
         journal: journal.clone(),
@@ -204,6 +208,7 @@ pub async fn serve(
         public_url: config.server.public_url.clone(),
     };
     heartbeat(store.clone(), clock, address.to_string());
+    reload::watch(making, shared.current.clone(), Arc::clone(&shared.health), store.clone(), clock);
     watch_identities(shared.identities.clone(), store.clone(), plans);
     sweep(store, clock, apps);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);

@@ -97,7 +97,11 @@ pub async fn files(store: &Store) -> Result<(Vec<ProviderEntry>, i64), Failure> 
 ///
 /// # Errors
 /// Every fault of the configuration and the files, a line each.
-pub fn catalogue(config: &Config, files: Vec<ProviderEntry>) -> Result<Catalogue, Failure> {
+pub fn catalogue(
+    config: &Config,
+    files: Vec<ProviderEntry>,
+    first_id: usize,
+) -> Result<Catalogue, Failure> {
     let keys = provider_keys(&files, &config.providers)?;
     load(Sources {
         files,
@@ -114,7 +118,7 @@ pub fn catalogue(config: &Config, files: Vec<ProviderEntry>) -> Result<Catalogue
                     .any(|prefix| name.starts_with(prefix))
             })
             .collect(),
-        first_id: 0,
+        first_id,
     })
 }
 
@@ -148,8 +152,10 @@ pub fn simulated(
     base: &str,
     config: &Config,
     files: Vec<ProviderEntry>,
+    first_id: usize,
 ) -> Result<Catalogue, Failure> {
-    let mut sources = Sources { fallbacks: config.routes.fallback.clone(), ..Sources::default() };
+    let fallbacks = config.routes.fallback.clone();
+    let mut sources = Sources { fallbacks, first_id, ..Sources::default() };
     let mut places: HashMap<String, (bool, DeploymentEntry)> = HashMap::new();
     // What the first who has a price for it takes: files come in the order of their names.
     let mut prices: HashMap<String, Vec<PriceEntry>> = HashMap::new();

@@ -11,7 +11,7 @@ use crate::connect::Apps;
 pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let ground = boot::ground(config).await?;
     let (files, _) = boot::files(&ground.store).await?;
-    let catalogue = boot::catalogue(&ground.config, files)?;
+    let catalogue = boot::catalogue(&ground.config, files, 0)?;
     boot::predictor(&ground.config.router, &catalogue)?;
     ground.store.ping().await?;
     if let Some(url) = &ground.config.redis.url {

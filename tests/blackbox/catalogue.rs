@@ -6,7 +6,7 @@ use optimux::catalogue::published::{self, Extent};
 use optimux::catalogue::{self, Families, PriceEntry, document};
 use serde_json::{Value, json};
 
-use crate::house::{Gateway, KEY};
+use crate::house::{Gateway, KEY, eventually};
 use crate::servers::Postgres;
 
 /// The list that the built-in files were written from.
@@ -193,4 +193,42 @@ fn the_whole_list_is_taken_in_a_second() {
     let arguments = ["catalogue", "update", "--reason", "all of it", "--from"];
     gateway.command(&[&arguments[..], &[file.to_str().unwrap()]].concat());
     assert!(gateway.command(&["check"]).contains("good"));
+}
+
+#[test]
+fn a_running_node_takes_up_a_revision_and_gives_it_up_again() {
+    let gateway = Gateway::start("");
+    let listed =
+        |name: &str| gateway.get("/v1/models", KEY).text().contains(&format!("\"{name}\""));
+    let price = || {
+        let models = gateway.get("/optima/v1/models", KEY).json();
+        let models = models["data"].as_array().unwrap().clone();
+        let one = models.into_iter().find(|model| model["id"] == "gpt-6-luna").unwrap();
+        one["usd_per_million_tokens"]["input"].as_f64().unwrap()
+    };
+    let before = price();
+    let document = json!({"providers": [{
+        "id": "openai",
+        "models": [{"id": "gpt-9-nova", "tier": "mid", "context_tokens": 1000, "max_output_tokens": 500,
+                    "input": ["text"], "output": ["text"], "capabilities": ["tools"]},
+                   {"id": "gpt-6-luna", "tier": "budget", "context_tokens": 400_000,
+                    "max_output_tokens": 100_000, "input": ["text"], "output": ["text"],
+                    "capabilities": ["tools"]}],
+        "deployments": [{"model": "gpt-9-nova", "name": "gpt-9-nova", "usd_per_million": {"input": 1.0, "output": 4.0}},
+                        {"model": "gpt-6-luna", "name": "gpt-6-luna", "usd_per_million": {"input": 77.0, "output": 99.0}}],
+    }]});
+    let file = gateway.folder.join("document.json");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let file = file.display().to_string();
+    assert!(!listed("gpt-9-nova"));
+    gateway.command(&["catalogue", "update", "--from", &file, "--reason", "a new model"]);
+    eventually("the revision is in force", || listed("gpt-9-nova"));
+    assert!((price() - 77.0).abs() < 1e-9, "{before}");
+    let body = json!({"model": "gpt-9-nova", "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(gateway.chat(&body).status, 200);
+    let status = gateway.admin("GET", "/status", &Value::Null).json();
+    assert_eq!(status["catalogue_revision"], 1, "{status}");
+    gateway.command(&["catalogue", "rollback", "0"]);
+    eventually("it is given up", || !listed("gpt-9-nova"));
+    assert!((price() - before).abs() < 1e-9);
 }

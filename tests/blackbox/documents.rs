@@ -9,7 +9,7 @@ use optimux::catalogue::{Sources, builtin, load};
 use serde_json::Value;
 
 fn list() -> Value {
-    let packed = std::fs::read("tests/prices/models.json.gz").unwrap();
+    let packed = std::fs::read("tests/lists/models.json.gz").unwrap();
     let mut text = String::new();
     flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()

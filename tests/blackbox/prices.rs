@@ -17,7 +17,7 @@ fn folder() -> PathBuf {
 
 fn published() -> Value {
     let mut text = String::new();
-    let file = std::fs::File::open(folder().join("models.json.gz")).unwrap();
+    let file = std::fs::File::open(folder().join("../lists/models.json.gz")).unwrap();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()
 }

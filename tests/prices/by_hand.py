@@ -153,7 +153,7 @@ def cost(deployment, row, holidays):
 
 
 def main():
-    models = pathlib.Path(__file__).with_name("models.json.gz")
+    models = pathlib.Path(__file__).parent.parent / "lists" / "models.json.gz"
     with gzip.open(models, "rt", encoding="utf-8") as file:
         # Decimals as they are written, not as floating point has them.
         known = json.load(file, parse_float=Fraction)
