@@ -64,6 +64,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         predictor,
         now: Clock::System.now(),
         corrections: &|_| 0.0,
+        thorough: false,
         before: None,
         explore: None,
     }

@@ -185,6 +185,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         health: &|_| Health::default(),
         predictor,
         corrections: &|_| 0.0,
+        thorough: true,
         before: None,
         explore: None,
     }

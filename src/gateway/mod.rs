@@ -87,6 +87,8 @@ pub struct Asked {
     pub max_cost: Option<Nanos>,
     /// A name for requests that `auto` should leave with one model.
     pub session: Option<String>,
+    /// Every model is to be told of, not only those that may be chosen.
+    pub thorough: bool,
     pub cache: CacheWish,
 }
 
@@ -231,6 +233,7 @@ async fn decide(
         now: shared.clock.now(),
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
         explore: app.dice.borrow_mut().wins(shared.explore),
+        thorough: asked.thorough,
         before: thread(app, caller, inbound, asked)?
             .and_then(|thread| shared.affinity.before(thread, live.generation())),
     };

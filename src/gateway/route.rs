@@ -45,8 +45,9 @@ pub async fn explain<'a>(
     body: Bytes,
     asked: &Asked,
 ) -> Result<Route<'a>, Error> {
+    let asked = Asked { thorough: true, ..asked.clone() };
     let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
-    let decision = decide(app, live, caller, &inbound, asked).await?;
+    let decision = decide(app, live, caller, &inbound, &asked).await?;
     let plan: Vec<Planned> = decision
         .steps
         .iter()

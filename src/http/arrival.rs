@@ -93,6 +93,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .ok_or_else(|| Error::new(Kind::Malformed, refused).at("x-optimux-max-cost-usd"))
     };
     Ok(Asked {
+        thorough: false,
         strict: header("x-optimux-strict").is_some_and(|value| value == "true" || value == "1"),
         dial: number("x-optimux-quality", "a number from 0 to 1")?.map(dial).transpose()?,
         max_cost: number("x-optimux-max-cost-usd", "an amount of US dollars")?

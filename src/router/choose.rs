@@ -4,24 +4,18 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::explain::{Explanation, Kept};
-use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish, expected_cost};
+use super::offer::{Ask, Looking, burden, cheapest};
+use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish};
 use crate::base::clock::Timestamp;
-use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Capability, Catalogue, Deployment, Modality, Mode, Model};
+use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model};
 
 /// How many models a plan may run through, and how many deployments of each.
-const MODELS: usize = 4;
+pub(super) const MODELS: usize = 4;
 const DEPLOYMENTS: usize = 2;
 
 /// No provider caches a shorter prompt.
 const CACHED_TOKENS: u64 = 1_024;
-
-/// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
-/// a hundred and sixty. As money, so that the dial weighs it against quality as it does money.
-const USD_PER_SECOND: f64 = 0.000_1;
-/// Waiting so long bothers nobody.
-const GRACE_SECONDS: f32 = 0.5;
 
 /// What an account has found out about a model, in log-odds, by its place in the catalogue.
 pub type Corrections<'a> = &'a dyn Fn(usize) -> f32;
@@ -50,6 +44,9 @@ pub struct Choice<'a> {
     pub before: Option<Before>,
     /// This request is to find something out: one of the best few is asked, drawn by this number.
     pub explore: Option<u64>,
+    /// Every model's state is looked at, not only that of those which may be chosen: for whoever
+    /// wants to be told of all of them. The choice is the same.
+    pub thorough: bool,
 }
 
 /// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the
@@ -74,12 +71,20 @@ pub fn decide_auto(
     demand: &Demand,
     choice: &Choice<'_>,
 ) -> Result<Decision, Error> {
-    let Choice { catalogue, allows, health, predictor, now, corrections, before, explore } =
-        *choice;
+    let Choice {
+        catalogue,
+        allows,
+        health,
+        predictor,
+        now,
+        corrections,
+        before,
+        explore,
+        thorough,
+    } = *choice;
     let models = catalogue.models();
     let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
     let mut rejected = Vec::new();
-    let mut down = false;
     let dollar = wish.dial.quality_per_usd();
     for (place, model) in models.iter().enumerate() {
         if model.mode != Mode::Chat {
@@ -103,42 +108,51 @@ pub fn decide_auto(
         let cached = before
             .filter(|before| caches && before.prefix_tokens >= CACHED_TOKENS)
             .map_or(0, |before| before.prefix_tokens);
-        let price = |deployment: &Deployment| {
-            expected_cost(deployment, now, needs.input_tokens, cached, output_tokens)
-        };
-        let Some(Offer { deployment, cost, wait_seconds, .. }) =
-            best_offer(model, now, health, price)
-        else {
-            down = true;
-            rejected.push((place, "down"));
-            continue;
-        };
+        let ask =
+            Ask { now, input_tokens: needs.input_tokens, cached_tokens: cached, output_tokens };
+        // As at its cheapest, with nobody waiting: no deployment can be better than that.
+        let (deployment, cost) = cheapest(model, ask);
         if wish.max_cost.is_some_and(|most| cost > most) {
             rejected.push((place, "dearer than allowed"));
             continue;
         }
-        let utility = f64::from(prediction.quality) - dollar * burden(cost, wait_seconds);
         let quality = prediction.quality;
-        let stays = before.is_some_and(|before| before.stays);
         let facts = model.deployments.get(deployment).map(|one| &one.facts);
         kept.push(Kept {
             keeps: facts.is_none_or(|facts| !facts.drops.has(needs.explicit)),
-            stays,
+            stays: before.is_some_and(|before| before.stays),
             place,
             deployment,
             quality,
             cost,
-            wait_seconds,
+            wait_seconds: 0.0,
             output_tokens,
-            utility,
+            cached_tokens: cached,
+            utility: f64::from(quality) - dollar * burden(cost, 0.0),
             above_floor: true,
         });
     }
-    let best = kept.iter().map(|one| one.quality).fold(0.0, f32::max);
+    let mut looking = Looking {
+        models,
+        health,
+        now,
+        input_tokens: needs.input_tokens,
+        max_cost: wish.max_cost,
+        dollar,
+        rejected: &mut rejected,
+    };
+    if thorough {
+        kept.retain_mut(|one| looking.at(one));
+    }
+    let best = looking.best_quality(&mut kept, thorough);
     let floor = f64::from(best) * wish.dial.floor();
     for one in &mut kept {
         one.above_floor = f64::from(one.quality) >= floor;
     }
+    if !thorough {
+        looking.at_the_best(&mut kept);
+    }
+    let down = rejected.iter().any(|(_, reason)| *reason == "down");
     // Only those that will be tried have to be in order.
     if kept.len() > MODELS {
         kept.select_nth_unstable_by(MODELS - 1, order);
@@ -186,47 +200,6 @@ pub fn decide_auto(
         rejected,
     };
     Ok(Decision { steps, explanation: Some(Box::new(explanation)), replaced: None })
-}
-
-/// A deployment of a model that is up.
-#[derive(Debug, Clone, Copy)]
-struct Offer {
-    /// Its place among the model's.
-    deployment: usize,
-    cost: Nanos,
-    wait_seconds: f32,
-    strained: bool,
-}
-
-/// What an answer costs in USD, the wait for it included. Differences within [`GRACE_SECONDS`] are
-/// noise, and nothing to leave a warm prompt cache for.
-fn burden(cost: Nanos, wait_seconds: f32) -> f64 {
-    cost.as_usd() + USD_PER_SECOND * f64::from((wait_seconds - GRACE_SECONDS).max(0.0))
-}
-
-/// The deployment to ask first: one with room under its limits, then the one whose price and wait
-/// weigh least, then the one that the operator named first. `None` if all are down.
-fn best_offer(
-    model: &Model,
-    now: Timestamp,
-    health: HealthOf<'_>,
-    price: impl Fn(&Deployment) -> Nanos,
-) -> Option<Offer> {
-    let live = model.deployments.iter().enumerate().filter(|(_, one)| one.is_live(now));
-    let offers = live.filter_map(|(place, deployment)| {
-        let state = health(deployment.id);
-        state.passing.then(|| Offer {
-            deployment: place,
-            cost: price(deployment),
-            wait_seconds: state.wait_seconds,
-            strained: state.strained,
-        })
-    });
-    // Of equals the first is kept.
-    offers.min_by(|one, other| {
-        let weight = |offer: &Offer| burden(offer.cost, offer.wait_seconds);
-        one.strained.cmp(&other.strained).then(weight(one).total_cmp(&weight(other)))
-    })
 }
 
 fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {

@@ -21,6 +21,8 @@ pub struct Kept {
     /// How long its deployment has made callers wait of late, or what is usual.
     pub wait_seconds: f32,
     pub output_tokens: u64,
+    /// Tokens of the prompt that its provider has likely kept.
+    pub cached_tokens: u64,
     /// Quality minus the price of money and of waiting: what the ranking goes by.
     pub utility: f64,
     /// Of the quality that the dial insists on.

@@ -8,6 +8,7 @@ mod explain;
 mod named;
 mod needs;
 pub mod neural;
+mod offer;
 mod predict;
 
 use std::sync::Arc;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::catalogue::{DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load};
+use crate::base::money::Nanos;
+use crate::catalogue::{
+    Deployment, DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load,
+};
 use crate::router::{Dial, Health, Wish};
 use crate::wire::vocab::{Part, Request, Role, Turn};
 
@@ -35,6 +38,7 @@ impl House {
             predictor: &self.predictor,
             now: NOW,
             corrections: &|_| 0.0,
+            thorough: true,
             before: None,
             explore: None,
         }
@@ -414,4 +418,38 @@ fn waiting_counts_as_money_and_leaves_the_dial_in_order() {
         }
     }
     assert!(moved > 0, "no wait ever mattered");
+}
+
+proptest::proptest! {
+    /// To look at few deployments decides as looking at all of them does.
+    #[test]
+    fn looking_at_few_decides_as_looking_at_all(seed in 0_u64..10_000, dial in 0.0..1.0_f64) {
+        let house = house_of_all();
+        let text = PROMPTS[usize::try_from(seed).unwrap() % PROMPTS.len()];
+        let request = asking(text);
+        let demand = house.predictor.demand(&request);
+        // Some are down, some make callers wait, some have little room left.
+        let health = |id: DeploymentId| {
+            let drawn = fastrand::Rng::with_seed(seed ^ (id.0 as u64)).u64(..);
+            Health {
+                passing: !drawn.is_multiple_of(5),
+                strained: drawn.is_multiple_of(7),
+                wait_seconds: f32::from(u8::try_from(drawn % 11).unwrap()) / 3.0,
+            }
+        };
+        let wish = Wish::from(Dial::new(dial).unwrap());
+        let told = |thorough| {
+            let choice = Choice { health: &health, thorough, ..house.choice() };
+            let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
+            let name = |step: &Step| (step.model.id.clone(), step.deployment.id);
+            decision.steps.iter().map(name).collect::<Vec<_>>()
+        };
+        proptest::prop_assert_eq!(told(true), told(false));
+    }
+}
+
+/// One for all cases: to load it takes longer than to decide.
+fn house_of_all() -> &'static House {
+    static HOUSE: std::sync::OnceLock<House> = std::sync::OnceLock::new();
+    HOUSE.get_or_init(House::new)
 }
