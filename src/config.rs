@@ -9,7 +9,7 @@ use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Deserializer};
 
 use crate::admit::plan::PlanEntry;
-use crate::catalogue::{ModelEntry, ProviderEntry};
+use crate::catalogue::{self, ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
 use crate::ledger::{Durability, Tariff};
 
@@ -25,6 +25,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderEntry>,
     pub models: Vec<ModelEntry>,
     pub routes: Routes,
+    pub catalogue: CatalogueRules,
     pub responses: Responses,
     pub images: Images,
     pub realtime: Realtime,
@@ -167,6 +168,14 @@ pub struct Routes {
     pub fallback: BTreeMap<String, Vec<String>>,
 }
 
+/// What holds of the catalogue as a whole.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CatalogueRules {
+    /// What becomes of a model of which nobody said what it costs.
+    pub unpriced: Unpriced,
+}
+
 /// Answers of `/v1/responses` that are kept.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -268,6 +277,8 @@ impl<'de> Deserialize<'de> for Seconds {
 pub enum ConfigError {
     #[error("there is no configuration file {}", .0.display())]
     NoFile(PathBuf),
+    #[error("{}: {}", .0.display(), .1)]
+    File(PathBuf, String),
     #[error("{0}")]
     Invalid(Box<figment::Error>),
 }
@@ -284,6 +295,13 @@ pub fn read(file: Option<&Path>) -> Result<Config, ConfigError> {
     };
     let variables =
         Env::prefixed("OPTIMUX_").filter(|name| name.as_str().contains("__")).split("__");
+    if file.exists() {
+        // Read by itself first: this reader knows the line of what is wrong.
+        let text = std::fs::read_to_string(file)
+            .map_err(|why| ConfigError::File(file.to_owned(), why.to_string()))?;
+        catalogue::text::read::<Config>(&text)
+            .map_err(|why| ConfigError::File(file.to_owned(), why.to_string()))?;
+    }
     let figment =
         if file.exists() { Figment::new().merge(Toml::file_exact(file)) } else { Figment::new() };
     figment.merge(variables).extract().map_err(|why| ConfigError::Invalid(Box::new(why)))

@@ -108,7 +108,16 @@ pub async fn serve(
     let (files, revision) = files(&store).await?;
     let config = Arc::new(config);
     let mut making = Making { config: Arc::clone(&config), simulation: None };
-    let mut live = making.live(files.clone(), revision, 0)?;
+    let (mut live, files) = match making.live(files.clone(), revision, 0) {
+        Ok(live) => (live, files),
+        // What the store says must not keep a node from starting; what is configured may.
+        Err(why) if revision != 0 => {
+            tracing::error!(revision, %why, "the catalogue's revision is passed over");
+            let files = crate::catalogue::builtin()?;
+            (making.live(files.clone(), 0, 0)?, files)
+        }
+        Err(why) => return Err(why),
+    };
     let mut simulation = None;
     if live.catalogue.deployment_count() == 0 {
         let socket = TcpListener::bind("127.0.0.1:0")?;
@@ -118,7 +127,7 @@ pub async fn serve(
         simulation = Some(server.handle());
         tokio::spawn(server);
         making.simulation = Some(base);
-        live = making.live(files, revision, live.catalogue.ids().end)?;
+        live = making.live(files, live.revision, live.catalogue.ids().end)?;
     }
     let limits = limits(&config);
     let admin = config.admin.key_env.as_deref().and_then(secret_variable);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Failure;
-use super::sources::{catalogue, files, predictor, simulated};
+use super::sources::{catalogue, document, predictor, revised, simulated};
 use crate::base::clock::Clock;
 use crate::catalogue::ProviderEntry;
 use crate::config::Config;
@@ -77,18 +77,23 @@ pub(super) fn watch(
                     continue;
                 }
             };
+            let document = match document(&store, active).await {
+                Ok(document) => document,
+                Err(why) => {
+                    tracing::warn!(%why, "the catalogue's revision cannot be read: it is tried again");
+                    continue;
+                }
+            };
             // One that cannot be used is told of once, and not tried again.
             seen = active;
             let first_id = current.load().catalogue.ids().end;
-            let made = async {
-                let (files, revision) = files(&store).await?;
-                let making = Arc::clone(&making);
-                // It takes some milliseconds, which no request should wait for.
-                let built = tokio::task::spawn_blocking(move || {
-                    making.live(files, revision, first_id).map_err(|why| why.to_string())
-                });
-                built.await?.map_err(Failure::from)
-            };
+            let making = Arc::clone(&making);
+            // It takes some milliseconds, which no request should wait for.
+            let built = tokio::task::spawn_blocking(move || {
+                let files = revised(document.as_deref()).map_err(|why| why.to_string())?;
+                making.live(files, active, first_id).map_err(|why| why.to_string())
+            });
+            let made = async { built.await?.map_err(Failure::from) };
             match made.await {
                 Ok(live) => {
                     health.adopt(&current.load().catalogue, &live.catalogue);

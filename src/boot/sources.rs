@@ -72,23 +72,40 @@ pub(super) fn secret_variable(name: &str) -> Option<SecretString> {
 /// When the store fails. A document that this build cannot read is told of and passed over: a
 /// gateway with the files it was built with is better than none.
 pub async fn files(store: &Store) -> Result<(Vec<ProviderEntry>, i64), Failure> {
-    let files = catalogue::builtin()?;
     let revision = store.active_catalogue().await?;
-    let document = match revision {
-        0 => None,
-        id => store.catalogue_document(id).await?,
-    };
-    let Some(document) = document else { return Ok((files, 0)) };
-    match catalogue::document::read(&document, &files) {
-        Ok(document) => Ok((catalogue::document::lay(files, document), revision)),
+    let document = document(store, revision).await?;
+    match revised(document.as_deref()) {
+        Ok(files) => Ok((files, revision)),
+        Err(why) => {
+            tracing::error!(revision, %why, "the catalogue's revision is passed over");
+            Ok((catalogue::builtin()?, 0))
+        }
+    }
+}
+
+/// The document of a revision; `None` for the built-in files alone.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn document(store: &Store, revision: i64) -> Result<Option<String>, Failure> {
+    match revision {
+        0 => Ok(None),
+        id => Ok(store.catalogue_document(id).await?),
+    }
+}
+
+/// The built-in files with a document laid over them.
+///
+/// # Errors
+/// Every fault of a document that this build cannot read.
+pub(super) fn revised(document: Option<&str>) -> Result<Vec<ProviderEntry>, Failure> {
+    let files = catalogue::builtin()?;
+    let Some(document) = document else { return Ok(files) };
+    match catalogue::document::read(document, &files) {
+        Ok(document) => Ok(catalogue::document::lay(files, document)),
         Err(faults) => {
             let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            tracing::error!(
-                revision,
-                why = why.join("; "),
-                "the catalogue's revision is passed over"
-            );
-            Ok((files, 0))
+            Err(why.join("; ").into())
         }
     }
 }
@@ -118,6 +135,7 @@ pub fn catalogue(
                     .any(|prefix| name.starts_with(prefix))
             })
             .collect(),
+        unpriced: config.catalogue.unpriced,
         first_id,
     })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
 use super::facts::{FactsEntry, Families};
@@ -33,8 +34,20 @@ pub struct Sources {
     pub aws: Option<AwsCredential>,
     /// What stands for `${NAME}` in an address.
     pub variables: HashMap<String, String>,
+    pub unpriced: Unpriced,
     /// Where the ids of deployments begin: those of a catalogue that this one replaces are behind.
     pub first_id: usize,
+}
+
+/// What becomes of a deployment of which nobody said what it costs. Never is it free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unpriced {
+    /// It costs what the dearest of its tier do.
+    #[default]
+    Dearest,
+    /// It is not asked.
+    Refuse,
 }
 
 /// One thing wrong with the catalogue, with the remedy in words.
@@ -153,6 +166,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
         },
         families,
         dearest: dearest(&entries, &waiting),
+        unpriced: sources.unpriced,
         faults,
     };
     let answered = answered(&entries, &waiting);
@@ -260,6 +274,7 @@ struct Building {
     catalogue: Catalogue,
     families: Families,
     dearest: [Rates; 5],
+    unpriced: Unpriced,
     faults: Vec<Fault>,
 }
 
@@ -284,6 +299,10 @@ impl Building {
     /// What a place costs; the dearest of its tier, where nobody said.
     fn prices(&mut self, model: &str, tier: Tier, place: &Waiting) -> Option<Prices> {
         if place.prices.is_empty() {
+            self.catalogue.unpriced.push((model.into(), Arc::clone(&place.provider.id)));
+            if self.unpriced == Unpriced::Refuse {
+                return None;
+            }
             let rates = self.dearest.get(tier as usize).copied().unwrap_or_default();
             return Some(Prices::guess(rates));
         }
@@ -354,6 +373,7 @@ impl Building {
             entry.images.or_else(|| self.families.images(&entry.id).cloned()).unwrap_or_default();
         let model = Model {
             owned_by: entry.owned_by.or(maker).unwrap_or_default(),
+            label: entry.id.as_str().into(),
             id: entry.id.into(),
             aliases: boxed(entry.aliases),
             tier,

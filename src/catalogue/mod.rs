@@ -26,7 +26,7 @@ pub use facts::{
     BudgetEntry, ControlWord, Facts, FactsEntry, Families, Family, Forced, MannerWord, NameRule,
     OffWord, Param, Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
-pub use load::{Fault, Sources, builtin, load};
+pub use load::{Fault, Sources, Unpriced, builtin, load};
 pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::{
     Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
@@ -51,6 +51,8 @@ pub struct Catalogue {
     families: Families,
     /// What a provider serves that nobody listed, by the provider's id.
     unlisted: HashMap<Arc<str>, Unlisted>,
+    /// Models at providers where nobody said what they cost.
+    unpriced: Vec<(Box<str>, Arc<str>)>,
     first_id: usize,
     next_id: usize,
 }
@@ -104,6 +106,12 @@ impl Catalogue {
     #[must_use]
     pub fn ids(&self) -> std::ops::Range<usize> {
         self.first_id..self.next_id
+    }
+
+    /// Models, and the providers at which nobody said what they cost.
+    #[must_use]
+    pub fn unpriced(&self) -> &[(Box<str>, Arc<str>)] {
+        &self.unpriced
     }
 
     /// What to try when every deployment of a model fails: the configured chain, else the
@@ -164,6 +172,11 @@ impl Unlisted {
     fn place(&self, name: &str, families: &Families) -> Result<Place, NoPlace> {
         let unpriced =
             || NoPlace::Unpriced { provider: self.provider.id.to_string(), name: name.to_owned() };
+        // A name stands in addresses: it must not lead anywhere else.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:/@+".contains(c);
+        if name.is_empty() || name.len() > 200 || !name.chars().all(plain) || name.contains("..") {
+            return Err(NoPlace::Unknown);
+        }
         let own = FileDeployment { name: name.to_owned(), ..FileDeployment::default() };
         let waiting = Waiting::of_file(&self.provider, &self.entry, own);
         if waiting.prices.is_empty() {
@@ -186,6 +199,7 @@ impl Unlisted {
         });
         let model = Arc::new(Model {
             id: format!("{}/{name}", self.provider.id).into_boxed_str(),
+            label: format!("{}/*", self.provider.id).into_boxed_str(),
             aliases: Vec::new(),
             owned_by: self.provider.id.to_string(),
             tier: Tier::Mid,

@@ -145,6 +145,8 @@ impl Deployment {
 #[derive(Debug)]
 pub struct Model {
     pub id: Box<str>,
+    /// What it is counted under: its id, or for all that no file lists `provider/*`.
+    pub label: Box<str>,
     pub aliases: Vec<Box<str>>,
     pub owned_by: String,
     pub tier: Tier,

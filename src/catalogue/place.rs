@@ -57,6 +57,13 @@ impl Waiting {
             max_output_tokens: own.max_output_tokens,
             quirks: file.quirks.clone(),
         };
+        // Who keeps data in a region pays what the provider asks for that, in every request.
+        if let Some(factor) = file.region.as_ref().and_then(|region| own.region_uplift.get(region))
+        {
+            let prices = place.prices.into_iter();
+            place.prices = prices.map(|price| price.scaled(Some(*factor))).collect();
+            place.regional = None;
+        }
         let chosen = file.variant.as_deref();
         for variant in own.variants {
             if Some(variant.region.as_str()) == chosen {

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::say;
+use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::boot::{self, Failure};
+use crate::catalogue::Unpriced;
 use crate::cluster::Shared;
 use crate::connect::Apps;
+use crate::gateway::lifecycle;
 
 pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let ground = boot::ground(config).await?;
@@ -19,7 +22,8 @@ pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
         let redis = redis.map_err(|why| format!("redis.url cannot be used: {why}"))?;
         redis.ping().await.map_err(|why| format!("Redis does not answer at redis.url: {why}"))?;
     }
-    let models = catalogue.models().len();
+    let served = catalogue.models().iter().filter(|model| !model.deployments.is_empty());
+    let models = served.count();
     let mut faults = Vec::new();
     let here = tokio::runtime::Handle::current();
     faults.extend(Apps::open(&ground.config.connect.apps, here).err());
@@ -45,6 +49,23 @@ pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
     }
     if !faults.is_empty() {
         return Err(faults.join("\n").into());
+    }
+    for (model, provider) in catalogue.unpriced() {
+        say(&format!(
+            "{model} at {provider} has no price: {}",
+            match ground.config.catalogue.unpriced {
+                Unpriced::Dearest => "it costs what the dearest of its tier do",
+                Unpriced::Refuse => "it is not asked",
+            }
+        ));
+    }
+    let now = Clock::System.now();
+    for model in catalogue.models() {
+        if let Some(ends) = lifecycle::ends_soon(model, now) {
+            let instead = model.replacement.as_deref().unwrap_or("nothing");
+            let ends = calendar::written_day(ends);
+            say(&format!("{} ends on {ends}; {instead} answers for it then", model.id));
+        }
     }
     let found = if models == 0 {
         "no provider is configured: models will be simulated".to_owned()

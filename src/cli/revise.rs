@@ -106,6 +106,8 @@ impl From {
         if !faults.is_empty() {
             return Err(lines(&faults));
         }
+        // What is configured here is laid over it at every start, and must still fit.
+        boot::catalogue(&ground.config, after.clone(), 0)?;
         let (before, _) = boot::files(&ground.store).await?;
         Ok(Read { text, sha256, changes: diff(&before, &after) })
     }

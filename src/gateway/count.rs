@@ -34,7 +34,12 @@ pub async fn count_tokens(
     }
     let mut decision = named(app, caller, &head.model, Mode::Chat)?;
     let spoken = Protocol::Dialect(dialect);
-    decision.steps.retain(|step| step.deployment.protocols.contains(&spoken));
+    // Where the model stands in the address (Vertex), counting is asked for in another way.
+    decision.steps.retain(|step| {
+        let surface = step.deployment.provider.surface(spoken);
+        step.deployment.protocols.contains(&spoken)
+            && surface.is_some_and(|surface| !surface.base_url.contains("{model}"))
+    });
     if decision.steps.is_empty() {
         return Ok(estimate);
     }

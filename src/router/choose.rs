@@ -138,6 +138,7 @@ pub fn decide_auto(
         now,
         input_tokens: needs.input_tokens,
         max_cost: wish.max_cost,
+        explicit: needs.explicit,
         dollar,
         rejected: &mut rejected,
     };
@@ -173,11 +174,20 @@ pub fn decide_auto(
     let steps: Vec<Step> = kept
         .iter()
         .take(MODELS)
-        .filter_map(|one| Some((models.get(one.place)?, one.deployment)))
-        .flat_map(|(model, first)| {
-            let first = model.deployments.get(first).into_iter();
-            let others =
-                model.deployments.iter().filter(|one| one.is_live(now) && health(one.id).passing);
+        .filter_map(|one| Some((models.get(one.place)?, one)))
+        .flat_map(|(model, kept)| {
+            let first = model.deployments.get(kept.deployment).into_iter();
+            let ask = Ask {
+                now,
+                input_tokens: needs.input_tokens,
+                cached_tokens: kept.cached_tokens,
+                output_tokens: kept.output_tokens,
+            };
+            let others = model.deployments.iter().filter(move |one| {
+                one.is_live(now)
+                    && health(one.id).passing
+                    && wish.max_cost.is_none_or(|most| ask.cost(one) <= most)
+            });
             let places = first
                 .clone()
                 .chain(others.filter(move |other| first.clone().all(|first| first.id != other.id)));

@@ -22,6 +22,9 @@ pub fn decide_named(
     health: HealthOf<'_>,
 ) -> Result<Decision, Error> {
     let Some(asked) = catalogue.model(name) else {
+        if let Some((_, provider)) = catalogue.unpriced().iter().find(|(id, _)| &**id == name) {
+            return Err(unpriced(name, provider));
+        }
         return at_provider(name, mode, catalogue, allows);
     };
     // A model that has ended answers through its replacement.
@@ -101,17 +104,22 @@ fn at_provider(
             Ok(Decision { steps, explanation: None, replaced: None })
         }
         Err(NoPlace::Unknown) => Err(Error::unknown_model(asked)),
-        Err(NoPlace::Unpriced { provider, name }) => Err(Error::new(
-            Kind::UnknownModel,
-            format!(
-                "The model '{name}' is not in the catalogue, and nobody has said what it costs at \
-                 '{provider}'. The operator can add: [[models]] id = \"{name}\", deployments = [{{ \
-                 provider = \"{provider}\", usd_per_million = {{ input = 1.0, output = 2.0 }} }}]"
-            ),
-        )
-        .at("model")
-        .coded("model_not_priced")),
+        Err(NoPlace::Unpriced { provider, name }) => Err(unpriced(&name, &provider)),
     }
+}
+
+/// Nobody has said what it costs: with the line that would.
+fn unpriced(name: &str, provider: &str) -> Error {
+    Error::new(
+        Kind::UnknownModel,
+        format!(
+            "Nobody has said what the model '{name}' costs at '{provider}'. The operator can add: \
+             [[models]] id = \"{name}\", deployments = [{{ provider = \"{provider}\", \
+             usd_per_million = {{ input = 1.0, output = 2.0 }} }}]"
+        ),
+    )
+    .at("model")
+    .coded("model_not_priced")
 }
 
 /// Those that are up first, then those whose limits are nearly used up; the others stay, in case

@@ -10,6 +10,7 @@ use super::{HealthOf, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, Model};
+use crate::wire::vocab::Said;
 
 /// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
 /// a hundred and sixty. As money, so that the dial weighs it against quality as it does money.
@@ -29,7 +30,7 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    fn cost(self, deployment: &Deployment) -> Nanos {
+    pub fn cost(self, deployment: &Deployment) -> Nanos {
         expected_cost(
             deployment,
             self.now,
@@ -90,6 +91,8 @@ pub(super) struct Looking<'a> {
     pub now: Timestamp,
     pub input_tokens: u64,
     pub max_cost: Option<Nanos>,
+    /// What is asked for explicitly.
+    pub explicit: Said,
     pub dollar: f64,
     /// Places, and why each is out.
     pub rejected: &'a mut Vec<(usize, &'static str)>,
@@ -113,6 +116,8 @@ impl Looking<'_> {
             self.rejected.push((one.place, "dearer than allowed"));
             return false;
         }
+        let there = model.and_then(|model| model.deployments.get(offer.deployment));
+        one.keeps = there.is_none_or(|there| !there.facts.drops.has(self.explicit));
         (one.deployment, one.cost) = (offer.deployment, offer.cost);
         one.wait_seconds = offer.wait_seconds;
         one.utility = f64::from(one.quality) - self.dollar * burden(offer.cost, offer.wait_seconds);

@@ -61,10 +61,10 @@ pub(super) fn thoughts(draft: &mut Draft<'_>, model: &Model<'_>) {
     let proven = |part: &Part| part.signature.is_some() && taken != ThoughtsBack::Google;
     let says = |turn: &Turn| {
         unwanted_thoughts(taken).any(|name| turn.extra.says(name))
-            || turn
-                .parts
-                .iter()
-                .any(|part| plain(part) || proven(part) || part.extra.says("extra_content"))
+            || turn.parts.iter().any(|part| {
+                let foreign = taken != ThoughtsBack::Google && part.extra.says("extra_content");
+                plain(part) || proven(part) || foreign
+            })
     };
     let said = |turn: &Turn| turn.role == Role::Assistant && says(turn);
     if !draft.request.turns.iter().any(said) {
@@ -75,9 +75,11 @@ pub(super) fn thoughts(draft: &mut Draft<'_>, model: &Model<'_>) {
         for name in unwanted_thoughts(taken) {
             turn.extra.strike(name);
         }
-        for part in turn.parts.iter_mut().filter(|part| proven(part)) {
-            part.signature = None;
-            part.extra.strike("extra_content");
+        if taken != ThoughtsBack::Google {
+            for part in &mut turn.parts {
+                part.signature = None;
+                part.extra.strike("extra_content");
+            }
         }
     }
     draft.losses.dropped("messages.reasoning");

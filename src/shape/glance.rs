@@ -90,10 +90,18 @@ fn string_after(body: &[u8], at: usize) -> Option<&[u8]> {
     inner.get(..end)
 }
 
-/// Whether the last role that is named is the assistant's.
+/// Whether the last turn is the assistant's, as far as the last role that is named tells.
 fn ends_with_assistant(body: &[u8]) -> bool {
-    let last = |needle: &[u8]| memmem::rfind(body, needle);
-    last(b"\"assistant\"") > last(b"\"user\"")
+    let mut end = body.len();
+    while let Some(at) = memmem::rfind(body.get(..end).unwrap_or_default(), b"\"role\"") {
+        match string_after(body, at + 6) {
+            Some(b"assistant") => return true,
+            Some(b"user") => return false,
+            // A property of that name in some schema.
+            _ => end = at,
+        }
+    }
+    false
 }
 
 /// Whether a media type is spelled in an unusual way, or is a text file's where only PDF will do.

@@ -230,9 +230,9 @@ fn broken(root: &Value, schema: &Value, value: &Value, at: &str, depth: usize) -
         if count("maxItems").is_some_and(|most| length > most) {
             return breaks("maxItems");
         }
+        let mut seen = std::collections::HashSet::new();
         if members.get("uniqueItems") == Some(&json!(true))
-            && (1..items.len())
-                .any(|place| items.iter().take(place).any(|one| Some(one) == items.get(place)))
+            && !items.iter().all(|item| seen.insert(item.to_string()))
         {
             return breaks("uniqueItems");
         }

@@ -34,8 +34,8 @@ pub enum Tried {
     Failed {
         fault: Fault,
         retry_after: Option<Duration>,
-        /// It named a member that it does not take, which was not known before.
-        learned: bool,
+        /// A member that it does not take, and that it was sent: it may do without.
+        unwanted: Option<String>,
     },
     /// This deployment cannot be told what the request says.
     Unsayable(Unsayable),
@@ -51,13 +51,15 @@ pub struct Try<'a> {
     pub others: usize,
     /// What the deployment cannot be told as such is put into words.
     pub last_resort: bool,
+    /// Members whose values it has refused of this request.
+    pub without: &'a [String],
 }
 
 pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: Permit) -> Tried {
-    let Try { step, inbound, last_resort, .. } = this;
+    let Try { step, inbound, last_resort, without, .. } = this;
     let id = step.deployment.id;
     let refused = upstream.refusals.of(&step.deployment);
-    let outgoing = match outgoing(step, inbound, &refused, last_resort) {
+    let outgoing = match outgoing(step, inbound, (&refused, without), last_resort) {
         Ok(outgoing) => outgoing,
         Err(unsayable) => {
             upstream.health.neither(id, permit);
@@ -77,9 +79,14 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
             Tried::Answered { body, losses, schema }
         }
         Err((fault, retry_after)) => {
-            let learned = !inbound.strict
-                && refusal::unwanted(&fault, &sent)
-                    .is_some_and(|member| upstream.refusals.learn(step, member, &fault));
+            let generates = matches!(inbound.operation, Operation::Generate);
+            let named = refusal::unwanted(&fault, &sent).filter(|_| generates && !inbound.strict);
+            let unwanted = named.map(|one| {
+                if !one.this_value {
+                    upstream.refusals.learn(step, &one.path, &fault);
+                }
+                one.path
+            });
             let rest = retry_after.filter(|_| {
                 matches!(
                     fault.kind,
@@ -97,11 +104,11 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
                 .attempts
                 .with_label_values(&[
                     &*step.deployment.provider.id,
-                    &*step.model.id,
+                    &*step.model.label,
                     kind_label(fault.kind),
                 ])
                 .inc();
-            Tried::Failed { fault, retry_after, learned }
+            Tried::Failed { fault, retry_after, unwanted }
         }
     }
 }

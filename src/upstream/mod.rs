@@ -140,9 +140,13 @@ pub async fn run(
     // Nobody could be told all of it: then in other words, if somebody can.
     let mut last_resort = false;
     let mut in_other_words = false;
+    // Members whose values the step being tried has refused.
+    let mut without: Vec<String> = Vec::new();
     loop {
         let Some(step) = decision.steps.get(position) else {
-            if last.is_none() && in_other_words && !last_resort {
+            // A refusal is an answer to the request as it is; another fault may find somebody else up.
+            let open = last.as_ref().is_none_or(|fault| fault.kind != FaultKind::Refused);
+            if open && in_other_words && !last_resort {
                 (last_resort, position, wait) = (true, 0, None);
                 continue;
             }
@@ -157,9 +161,9 @@ pub async fn run(
         };
         budget.begin(position);
         let others = decision.steps.len() - position - 1;
-        let this = Try { step, inbound, request, others, last_resort };
+        let this = Try { step, inbound, request, others, last_resort, without: &without };
         let tried = attempt::send(upstream, this, &budget, permit).await;
-        let (fault, retry_after, learned) = match tried {
+        let (fault, retry_after, unwanted) = match tried {
             Tried::Answered { body, losses, schema } => {
                 return Ok(Answer {
                     step: step.clone(),
@@ -170,7 +174,7 @@ pub async fn run(
                     body,
                 });
             }
-            Tried::Failed { fault, retry_after, learned } => (fault, retry_after, learned),
+            Tried::Failed { fault, retry_after, unwanted } => (fault, retry_after, unwanted),
             Tried::Unsayable(Unsayable { error, in_other_words: softer }) => {
                 // The step cannot express the request; another may.
                 budget.refund();
@@ -198,15 +202,23 @@ pub async fn run(
             model: step.model.id.to_string(),
             fault: attempt::kind_label(fault.kind).into(),
         });
-        if learned {
+        let time = budget.left(Instant::now());
+        if let Some(member) = unwanted
+            && budget.attempts() < upstream.limits.attempts
+            && !time.is_zero()
+        {
             // The same once more, without what it has just said that it does not take.
+            without.push(member);
             last = Some(fault_for_later(fault, last));
             continue;
         }
         let verdict = judge(&fault, retry_after, others, &budget, Instant::now(), dice);
         match verdict {
             Verdict::Again { after } => tokio::time::sleep(after).await,
-            Verdict::Next => position += 1,
+            Verdict::Next => {
+                position += 1;
+                without.clear();
+            }
             Verdict::GiveUp => {
                 let told = fault_for_later(fault, last);
                 let error = told.into_error().after(retry_after);

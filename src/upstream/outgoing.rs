@@ -19,6 +19,7 @@ use crate::wire::{Inbound, Operation, Target, embeddings, images, provider_side}
 const VERTEX_ANTHROPIC: &str = "vertex-2023-10-16";
 
 /// What is sent, and how the answer has to be treated on its way back.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the answer's way")]
 pub(super) struct Outgoing {
     pub body: Bytes,
     pub losses: Losses,
@@ -28,6 +29,8 @@ pub(super) struct Outgoing {
     pub passes: bool,
     /// The request is in the caller's dialect: headers for its provider go along.
     pub same_dialect: bool,
+    /// The dialect itself has no words for something.
+    pub dialect_loses: bool,
     /// We asked for usage that the caller did not ask for.
     pub usage_added: bool,
     /// Tools that go by other names there.
@@ -50,11 +53,15 @@ impl<E: Into<Error>> From<E> for Unsayable {
     }
 }
 
-/// What is sent for one attempt. `refused` are members that the deployment is known not to take.
+/// Members that the deployment is known not to take, and those whose values it has refused of this
+/// request.
+type Refused<'a> = (&'a [String], &'a [String]);
+
+/// What is sent for one attempt.
 pub(super) fn outgoing(
     step: &Step,
     inbound: &Inbound,
-    refused: &[String],
+    refused: Refused<'_>,
     last_resort: bool,
 ) -> Result<Outgoing, Unsayable> {
     let provider = &step.deployment.provider;
@@ -70,6 +77,7 @@ pub(super) fn outgoing(
         protocol,
         passes: same_dialect,
         same_dialect,
+        dialect_loses: false,
         usage_added: false,
         names: Rc::default(),
         unsaid_schema: None,
@@ -135,14 +143,22 @@ fn dialects(step: &Step, inbound: &Inbound) -> Result<Vec<Protocol>, Error> {
 fn generation(
     step: &Step,
     inbound: &Inbound,
-    refused: &[String],
+    refused: Refused<'_>,
     last_resort: bool,
 ) -> Result<Outgoing, Unsayable> {
     let mut best: Option<Outgoing> = None;
+    let mut unsayable = None;
     for protocol in dialects(step, inbound)? {
-        let one = written(step, inbound, protocol, last_resort)?;
+        let one = match written(step, inbound, protocol, last_resort) {
+            Ok(one) => one,
+            Err(why) => {
+                unsayable = Some(why);
+                continue;
+            }
+        };
         let weight = |one: &Outgoing| (one.losses.grave().is_some(), one.losses.iter().count());
-        let clean = one.losses.is_empty();
+        // What the model itself does not take is lost in every dialect.
+        let clean = !one.dialect_loses;
         if best.as_ref().is_none_or(|best| weight(&one) < weight(best)) {
             best = Some(one);
         }
@@ -151,12 +167,16 @@ fn generation(
         }
     }
     let Some(mut best) = best else {
+        if let Some(why) = unsayable {
+            return Err(why);
+        }
         let text = format!("The model '{}' can be asked in no dialect.", step.model.id);
         return Err(Error::new(Kind::Unsupported, text).into());
     };
-    best.body = finished(step, &best, refused);
-    for name in refused {
-        best.losses.dropped(name.clone());
+    let mut struck = Vec::new();
+    best.body = finished(step, &best, refused, &mut struck);
+    for name in struck {
+        best.losses.dropped(name);
     }
     let grave = best.losses.grave();
     let refused = if inbound.strict { best.losses.iter().next() } else { grave };
@@ -195,6 +215,7 @@ fn written(
             protocol,
             passes: true,
             same_dialect: true,
+            dialect_loses: false,
             usage_added,
             names: Rc::default(),
             unsaid_schema: None,
@@ -219,6 +240,7 @@ fn written(
     };
     let encoded = provider_side(protocol).encode_request(&fitted.request, &target)?;
     let mut losses = fitted.losses;
+    let dialect_loses = !encoded.losses.is_empty();
     losses.extend(encoded.losses);
     // Its answer must be read where names have to be given back.
     let passes = same_dialect && fitted.names.is_empty();
@@ -229,6 +251,7 @@ fn written(
         protocol,
         passes,
         same_dialect,
+        dialect_loses,
         usage_added: passes && chat && inbound.head.stream && !inbound.head.include_usage,
         names: Rc::new(fitted.names),
         unsaid_schema: fitted.unsaid_schema,
@@ -236,38 +259,50 @@ fn written(
 }
 
 /// The last edits of a body: by what its provider calls things, by what the deployment has refused,
-/// and for Vertex, which has the model in the address.
-fn finished(step: &Step, outgoing: &Outgoing, refused: &[String]) -> Bytes {
+/// and for Vertex, which has the model in the address. `struck` gets what was taken out.
+fn finished(
+    step: &Step,
+    outgoing: &Outgoing,
+    (known, now): Refused<'_>,
+    struck: &mut Vec<String>,
+) -> Bytes {
     let deployment = &step.deployment;
     let body = apply_quirks(&deployment.quirks, outgoing.body.clone());
     let surface = deployment.provider.surface(outgoing.protocol);
     let in_address = outgoing.protocol == Protocol::Dialect(Dialect::Anthropic)
         && surface.is_some_and(|surface| surface.base_url.contains("{model}"));
+    // Most bodies hold none of it, and need not be read.
+    let mentioned = |path: &&String| {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        memchr::memmem::find(&body, format!("\"{name}\"").as_bytes()).is_some()
+    };
+    let refused: Vec<&String> = known.iter().chain(now).filter(mentioned).collect();
     if !in_address && refused.is_empty() {
         return body;
     }
     let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(&body) else { return body };
     for path in refused {
-        strike(&mut members, path);
+        if strike(&mut members, path) {
+            struck.push(path.clone());
+        }
     }
     if in_address {
         members.shift_remove("model");
         members.insert("anthropic_version".to_owned(), Value::from(VERTEX_ANTHROPIC));
+    } else if struck.is_empty() {
+        return body;
     }
     Bytes::from(Value::Object(members).to_string())
 }
 
-/// Takes out a member, or a member of a member (`generationConfig.topK`).
-fn strike(members: &mut Map<String, Value>, path: &str) {
+/// Takes out a member, or a member of a member (`generationConfig.topK`); `false` if there is none.
+fn strike(members: &mut Map<String, Value>, path: &str) -> bool {
     match path.split_once('.') {
-        None => {
-            members.shift_remove(path);
-        }
-        Some((outer, inner)) => {
-            if let Some(Value::Object(object)) = members.get_mut(outer) {
-                strike(object, inner);
-            }
-        }
+        None => members.shift_remove(path).is_some(),
+        Some((outer, inner)) => match members.get_mut(outer) {
+            Some(Value::Object(object)) => strike(object, inner),
+            _ => false,
+        },
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::catalogue::Deployment;
 use crate::router::Step;
@@ -16,13 +18,19 @@ use crate::wire::vocab::Fault;
 const MEMBERS: usize = 16;
 const DEPLOYMENTS: usize = 1_024;
 
+/// After so long it is found out anew: makers change their minds.
+const REMEMBERED: Duration = Duration::from_secs(86_400);
+
 /// A deployment by its provider and its name there: its id changes with the catalogue.
 type Place = (Arc<str>, String);
+
+/// Since when, and which members.
+type Found = (Instant, Arc<[String]>);
 
 /// Members by deployment. Read for every attempt, and nearly always empty.
 #[derive(Debug)]
 pub struct Refusals {
-    known: RwLock<HashMap<Place, Arc<[String]>>>,
+    known: RwLock<HashMap<Place, Found>>,
     nothing: Arc<[String]>,
     metrics: Metrics,
 }
@@ -49,21 +57,23 @@ impl Refusals {
             return Arc::clone(&self.nothing);
         }
         let place = (Arc::clone(&deployment.provider.id), deployment.name.clone());
-        known.get(&place).map_or_else(|| Arc::clone(&self.nothing), Arc::clone)
+        let fresh = known.get(&place).filter(|(since, _)| since.elapsed() < REMEMBERED);
+        fresh.map_or_else(|| Arc::clone(&self.nothing), |(_, members)| Arc::clone(members))
     }
 
-    /// Remembers a member that a deployment has just refused; `false` if that was known already, so
-    /// that asking again would end the same way.
-    pub fn learn(&self, step: &Step, member: String, fault: &Fault) -> bool {
+    /// Remembers a member that a deployment has just refused.
+    pub fn learn(&self, step: &Step, member: &str, fault: &Fault) {
         let deployment = &step.deployment;
         let place = (Arc::clone(&deployment.provider.id), deployment.name.clone());
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, (since, _)| since.elapsed() < REMEMBERED);
         if known.len() >= DEPLOYMENTS && !known.contains_key(&place) {
-            return false;
+            return;
         }
-        let before = known.entry(place).or_insert_with(|| Arc::clone(&self.nothing));
-        if before.contains(&member) || before.len() >= MEMBERS {
-            return false;
+        let (_, before) =
+            known.entry(place).or_insert_with(|| (Instant::now(), Arc::clone(&self.nothing)));
+        if before.iter().any(|one| one == member) || before.len() >= MEMBERS {
+            return;
         }
         tracing::warn!(
             provider = %deployment.provider.id,
@@ -75,11 +85,10 @@ impl Refusals {
         );
         self.metrics
             .learned_refusals
-            .with_label_values(&[&*deployment.provider.id, &*step.model.id, &member])
+            .with_label_values(&[&*deployment.provider.id, &*step.model.label, member])
             .inc();
-        let after: Vec<String> = before.iter().cloned().chain([member]).collect();
+        let after: Vec<String> = before.iter().cloned().chain([member.to_owned()]).collect();
         *before = Arc::from(after);
-        true
     }
 
     /// All of it, for the operator.
@@ -88,7 +97,7 @@ impl Refusals {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<Learned> = known
             .iter()
-            .map(|((provider, model), members)| Learned {
+            .map(|((provider, model), (_, members))| Learned {
                 provider: provider.to_string(),
                 model: model.clone(),
                 members: members.to_vec(),

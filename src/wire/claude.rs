@@ -124,7 +124,8 @@ fn budgeted(
     // The budget is part of max_tokens, and must leave room for an answer.
     let room = max_tokens.unwrap_or(most);
     let whole = room.saturating_add(wanted.unsigned_abs()).min(most.max(room));
-    let budget = wanted.min(i64::try_from(whole).unwrap_or(i64::MAX) - 1);
+    let answer = room.min(whole / 2).max(1);
+    let budget = wanted.min(i64::try_from(whole - answer).unwrap_or(i64::MAX));
     if budget < LEAST_BUDGET {
         lost.dropped("reasoning");
         return nothing;

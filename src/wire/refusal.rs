@@ -73,8 +73,8 @@ const UNKNOWN: [&str; 12] = [
     "is deprecated",
 ];
 
-/// Without these there is no request, or another one than was asked for.
-const NEEDED: [&str; 14] = [
+/// Without these there is no request, another one than was asked for, or one without a bound.
+const NEEDED: [&str; 28] = [
     "model",
     "messages",
     "input",
@@ -84,16 +84,48 @@ const NEEDED: [&str; 14] = [
     "systemInstruction",
     "stream",
     "tools",
+    "tool_choice",
     "toolConfig",
+    "functions",
     "response_format",
     "text",
+    "output_format",
+    "output_config.format",
+    "generationConfig.responseSchema",
+    "generationConfig.responseJsonSchema",
+    "generationConfig.responseMimeType",
     "n",
     "generationConfig",
+    "previous_response_id",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "generationConfig.maxOutputTokens",
+    "inferenceConfig.maxTokens",
+    "thinking.type",
+];
+
+/// How a sentence begins that goes on with the name of a member. What stands elsewhere may be the
+/// caller's own words, quoted back.
+const BEFORE_A_NAME: [&str; 8] = [
+    "",
+    "Unsupported parameter: ",
+    "Unsupported value: ",
+    "Unknown parameter: ",
+    "Unrecognized request argument supplied: ",
+    "Invalid JSON payload received. Unknown name ",
+    "Unknown name ",
+    "property ",
 ];
 
 fn says(message: &str, words: &[&str]) -> bool {
     let lower = message.to_ascii_lowercase();
     words.iter().any(|word| lower.contains(word))
+}
+
+/// A message without what stands in quotes, which may be the caller's own words.
+fn unquoted(message: &str) -> String {
+    message.split(['\'', '"', '`']).step_by(2).collect::<Vec<_>>().join(" ")
 }
 
 /// A refusal, told apart: what is not the request's fault, and what another deployment may do.
@@ -102,11 +134,12 @@ pub fn told_apart(fault: Fault) -> Fault {
     if fault.kind != FaultKind::Refused {
         return fault;
     }
-    let kind = if says(&fault.message, &UNPAID) {
+    let own = unquoted(&fault.message);
+    let kind = if says(&own, &UNPAID) {
         FaultKind::Quota
-    } else if says(&fault.message, &GONE) {
+    } else if says(&own, &GONE) {
         FaultKind::ModelGone
-    } else if says(&fault.message, &UNFIT) || fault.code.as_deref() == Some("unsupported_value") {
+    } else if says(&own, &UNFIT) || fault.code.as_deref() == Some("unsupported_value") {
         FaultKind::Unfit
     } else {
         fault.kind
@@ -114,29 +147,48 @@ pub fn told_apart(fault: Fault) -> Fault {
     Fault { kind, ..fault }
 }
 
-/// The member that a refusal says the deployment does not take, as a path into the body that was
-/// sent; `None` if it names none of what was sent, or one without which there is no request.
+/// A member that a deployment does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwanted {
+    /// Its path in the body that was sent.
+    pub path: String,
+    /// It is the value that is refused: another may be fine, so this says nothing of later requests.
+    pub this_value: bool,
+}
+
+/// The member that a refusal says the deployment does not take; `None` if it names none of what was
+/// sent, or one without which there is no request.
 #[must_use]
-pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<String> {
+pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
     if !matches!(fault.kind, FaultKind::Refused | FaultKind::Unfit) {
         return None;
     }
-    let unwanted = says(&fault.message, &UNKNOWN) || says(&fault.message, &UNFIT);
-    if !unwanted {
+    if !says(&fault.message, &UNKNOWN) && !says(&fault.message, &UNFIT) {
         return None;
     }
     let sent: Map<String, Value> = serde_json::from_slice(sent).ok()?;
-    let named = fault.field.iter().map(String::as_str).chain(quoted(&fault.message));
-    named.filter_map(|name| found(&sent, name)).find(|path| !NEEDED.contains(&path.as_str()))
+    let named = fault.field.as_deref().into_iter().chain(named(&fault.message));
+    let path = named
+        .filter_map(|name| found(&sent, name))
+        .find(|path| !NEEDED.contains(&path.as_str()))?;
+    let this_value = fault.code.as_deref() == Some("unsupported_value")
+        || fault.message.starts_with("Unsupported value");
+    Some(Unwanted { path, this_value })
 }
 
-/// The words of a message that stand in quotes, after `supplied:`, or before a colon.
-fn quoted(message: &str) -> impl Iterator<Item = &str> {
-    let pieces = message.split(['\'', '"', '`']).skip(1).step_by(2);
-    let supplied = message.split("supplied:").nth(1).map(str::trim);
-    let first = message.split(':').next();
-    // A path at the start of a sentence: `temperature: Extra inputs are not permitted`.
-    pieces.chain(supplied).chain(first).map(|word| word.trim().trim_end_matches('.'))
+/// The names with which a message begins: in quotes, or up to a colon or the end.
+fn named(message: &str) -> impl Iterator<Item = &str> {
+    let rests = BEFORE_A_NAME.iter().filter_map(|before| message.strip_prefix(before));
+    rests.filter_map(|rest| {
+        let quote = rest.chars().next().filter(|c| "'\"`".contains(*c));
+        let name = match quote {
+            Some(quote) => rest.get(1..)?.split(quote).next()?,
+            None if rest.contains(": ") => rest.split(": ").next()?,
+            // `top_k is not supported`, or the name alone.
+            None => rest.split(" is ").next()?,
+        };
+        Some(name.trim().trim_end_matches('.'))
+    })
 }
 
 /// Where a name stands in the body: at its top, or one level below.
@@ -213,10 +265,9 @@ mod tests {
             ("Unknown name \"top_k\": Cannot find field.", None, gemini, "generationConfig.topK"),
             ("generation_config.top_k is not supported", None, gemini, "generationConfig.topK"),
         ] {
-            let found = unwanted(&fault(message, field), sent);
-            let found =
-                found.or_else(|| unwanted(&fault(message, Some("generation_config.top_k")), sent));
-            assert_eq!(found.as_deref(), Some(path), "{message}");
+            let found = unwanted(&fault(message, field), sent).unwrap();
+            assert_eq!(found.path, path, "{message}");
+            assert_eq!(found.this_value, message.starts_with("Unsupported value"));
         }
     }
 
@@ -228,6 +279,9 @@ mod tests {
             ("'tools' is not supported with this model.", Some("tools")),
             ("'model' is not supported", Some("model")),
             ("'seed' is not supported", Some("seed")),
+            // The caller's own words, quoted back.
+            ("Unrecognized request argument supplied: x 'temperature' y", None),
+            ("Unsupported parameter: 'max_tokens' is not supported.", Some("max_tokens")),
         ] {
             assert_eq!(unwanted(&fault(message, field), sent), None, "{message}");
         }
@@ -244,6 +298,8 @@ mod tests {
                 FaultKind::Unfit,
             ),
             ("messages: at least one message is required", FaultKind::Refused),
+            ("Invalid value: 'model not found'.", FaultKind::Refused),
+            ("Invalid value: 'insufficient_quota'.", FaultKind::Refused),
         ] {
             assert_eq!(told_apart(fault(message, None)).kind, kind, "{message}");
         }

@@ -228,7 +228,7 @@ fn a_running_node_takes_up_a_revision_and_gives_it_up_again() {
     assert_eq!(gateway.chat(&body).status, 200);
     let status = gateway.admin("GET", "/status", &Value::Null).json();
     assert_eq!(status["catalogue_revision"], 1, "{status}");
-    gateway.command(&["catalogue", "rollback", "0"]);
+    gateway.command(&["catalogue", "rollback", "0", "--reason", "it was a test"]);
     eventually("it is given up", || !listed("gpt-9-nova"));
     assert!((price() - before).abs() < 1e-9);
 }

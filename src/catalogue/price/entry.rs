@@ -128,6 +128,12 @@ impl PriceEntry {
         for step in &mut self.above {
             step.usd_per_million = step.usd_per_million.scaled(times);
         }
+        if let Some(image) = self.usd_each.as_mut().and_then(|each| each.image.as_mut()) {
+            *image *= times;
+        }
+        for picture in &mut self.pictures {
+            picture.usd *= times;
+        }
         self
     }
 

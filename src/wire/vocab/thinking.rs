@@ -227,7 +227,11 @@ impl Thinking {
                     Wish::On | Wish::Off if reasoning.budget == Some(-1) => -1,
                     Wish::On | Wish::Off => Effort::Medium.budget(),
                 };
-                let tokens = if tokens < 0 { tokens } else { tokens.clamp(least.max(1), most) };
+                let tokens = if tokens < 0 {
+                    tokens
+                } else {
+                    tokens.clamp(least.max(1), most.max(least.max(1)))
+                };
                 kept(None, Some(tokens), None)
             }
             (_, wish) => {
