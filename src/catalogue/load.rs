@@ -387,6 +387,7 @@ impl Building {
             replacement: entry.replacement.map(String::into_boxed_str),
             preview: entry.preview.unwrap_or(false),
             images,
+            least: least(&deployments),
             deployments,
         };
         for name in std::iter::once(&model.id).chain(&model.aliases) {
@@ -396,6 +397,12 @@ impl Building {
         }
         self.catalogue.models.push(Arc::new(model));
     }
+}
+
+/// Rates that none of them goes below.
+pub(super) fn least(deployments: &[Arc<Deployment>]) -> Rates {
+    let all = deployments.iter().map(|one| one.prices.least().unwrap_or_default());
+    all.reduce(|one, other| one.cheaper(&other)).unwrap_or_default()
 }
 
 /// What a model that nobody described may be asked for.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Prices, Provider, Quirk};
+use super::{Facts, Prices, Provider, Quirk, Rates};
 use crate::base::clock::Timestamp;
 use crate::wire::images;
 use crate::wire::vocab::Protocol;
@@ -163,6 +163,8 @@ pub struct Model {
     pub preview: bool,
     /// What it takes, if it draws.
     pub images: images::Rules,
+    /// Rates that no deployment's standard price goes below.
+    pub least: Rates,
     /// In order of preference. Empty only for a model whose providers have all ended it, which is
     /// kept for its replacement.
     pub deployments: Vec<Arc<Deployment>>,

@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::explain::{Explanation, Kept};
-use super::offer::{Ask, Looking, burden, cheapest};
+use super::offer::{Ask, Looking, at_least, burden};
 use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model};
+use crate::wire::vocab::Said;
 
 /// How many models a plan may run through, and how many deployments of each.
 pub(super) const MODELS: usize = 4;
@@ -110,19 +111,19 @@ pub fn decide_auto(
             .map_or(0, |before| before.prefix_tokens);
         let ask =
             Ask { now, input_tokens: needs.input_tokens, cached_tokens: cached, output_tokens };
-        // As at its cheapest, with nobody waiting: no deployment can be better than that.
-        let (deployment, cost) = cheapest(model, ask);
+        // With nobody waiting, at the least that it can cost: no deployment is better than that.
+        let cost = at_least(model, ask);
         if wish.max_cost.is_some_and(|most| cost > most) {
             rejected.push((place, "dearer than allowed"));
             continue;
         }
         let quality = prediction.quality;
-        let facts = model.deployments.get(deployment).map(|one| &one.facts);
         kept.push(Kept {
-            keeps: facts.is_none_or(|facts| !facts.drops.has(needs.explicit)),
+            keeps: needs.explicit == Said::default()
+                || model.deployments.iter().any(|one| !one.facts.drops.has(needs.explicit)),
             stays: before.is_some_and(|before| before.stays),
             place,
-            deployment,
+            deployment: 0,
             quality,
             cost,
             wait_seconds: 0.0,
@@ -154,13 +155,15 @@ pub fn decide_auto(
         looking.at_the_best(&mut kept);
     }
     let down = rejected.iter().any(|(_, reason)| *reason == "down");
-    // Only those that will be tried have to be in order.
-    if kept.len() > MODELS {
-        kept.select_nth_unstable_by(MODELS - 1, order);
-    }
-    let first = kept.len().min(MODELS);
-    if let Some(first) = kept.get_mut(..first) {
-        first.sort_by(order);
+    if thorough {
+        // Only those that will be tried have to be in order.
+        if kept.len() > MODELS {
+            kept.select_nth_unstable_by(MODELS - 1, order);
+        }
+        let first = kept.len().min(MODELS);
+        if let Some(first) = kept.get_mut(..first) {
+            first.sort_by(order);
+        }
     }
     let good = kept.iter().take(MODELS).filter(|one| one.above_floor).count();
     // Whoever wishes to stay is not drawn away.

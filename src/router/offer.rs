@@ -9,7 +9,7 @@ use super::explain::Kept;
 use super::{HealthOf, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
-use crate::catalogue::{Deployment, Model};
+use crate::catalogue::{Deployment, Model, TokenKind};
 use crate::wire::vocab::Said;
 
 /// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
@@ -47,11 +47,13 @@ pub(super) fn burden(cost: Nanos, wait_seconds: f32) -> f64 {
     cost.as_usd() + USD_PER_SECOND * f64::from((wait_seconds - GRACE_SECONDS).max(0.0))
 }
 
-/// The cheapest of a model's deployments that still serve it.
-pub(super) fn cheapest(model: &Model, ask: Ask) -> (usize, Nanos) {
-    let live = model.deployments.iter().enumerate().filter(|(_, one)| one.is_live(ask.now));
-    let costs = live.map(|(place, deployment)| (place, ask.cost(deployment)));
-    costs.min_by_key(|(_, cost)| *cost).unwrap_or_default()
+/// What an answer of the model costs at least, wherever and whenever it is asked.
+pub(super) fn at_least(model: &Model, ask: Ask) -> Nanos {
+    let cached = ask.cached_tokens.min(ask.input_tokens);
+    let of = |kind, tokens| model.least.of(kind).for_tokens(tokens);
+    of(TokenKind::Input, ask.input_tokens - cached)
+        .plus(of(TokenKind::CacheRead, cached))
+        .plus(of(TokenKind::Output, ask.output_tokens))
 }
 
 /// A deployment of a model that is up.
@@ -141,34 +143,46 @@ impl Looking<'_> {
         }
     }
 
-    /// Looks at as many as it takes to be sure of the first few: those that have not been looked at
-    /// are estimated at their cheapest and without a wait, so none of them can turn out better.
+    /// Looks at as many as it takes to be sure of the first few, and puts those in front, in order.
+    /// Those that have not been looked at are estimated at the least that they can cost, without a
+    /// wait, so none of them can turn out better.
     pub fn at_the_best(&mut self, kept: &mut Vec<Kept>) {
-        let mut looked: Vec<Kept> = Vec::with_capacity(AT_A_TIME);
-        while !kept.is_empty() {
-            let some = kept.len().min(AT_A_TIME);
-            if kept.len() > some {
-                kept.select_nth_unstable_by(some - 1, order);
+        let mut left: Vec<usize> = (0..kept.len()).collect();
+        let mut looked: Vec<usize> = Vec::with_capacity(2 * AT_A_TIME);
+        let out = self.rejected.len();
+        let by = |kept: &[Kept], one: usize, other: usize| match (kept.get(one), kept.get(other)) {
+            (Some(one), Some(other)) => order(one, other),
+            _ => std::cmp::Ordering::Equal,
+        };
+        'looking: while !left.is_empty() {
+            let some = left.len().min(AT_A_TIME);
+            if left.len() > some {
+                left.select_nth_unstable_by(some - 1, |one, other| by(kept, *one, *other));
             }
-            let mut batch: Vec<Kept> = kept.drain(..some).collect();
-            batch.sort_by(order);
-            let mut batch = batch.into_iter();
-            while let Some(mut one) = batch.next() {
-                let sure = looked.len() >= MODELS
-                    && looked.get(MODELS - 1).is_some_and(|last| order(last, &one).is_lt());
-                if sure {
-                    kept.push(one);
-                    kept.extend(batch);
-                    looked.append(kept);
-                    *kept = looked;
-                    return;
+            let mut batch: Vec<usize> = left.drain(..some).collect();
+            batch.sort_by(|one, other| by(kept, *one, *other));
+            for at in batch {
+                let last = looked.get(MODELS - 1);
+                if last.is_some_and(|last| by(kept, *last, at).is_lt()) {
+                    break 'looking;
                 }
-                if self.at(&mut one) {
-                    let place = looked.partition_point(|known| order(known, &one).is_lt());
-                    looked.insert(place, one);
+                if kept.get_mut(at).is_some_and(|one| self.at(one)) {
+                    let place = looked.partition_point(|known| by(kept, *known, at).is_lt());
+                    looked.insert(place, at);
                 }
             }
         }
-        *kept = looked;
+        looked.truncate(MODELS);
+        for front in 0..looked.len() {
+            let Some(from) = looked.get(front).copied() else { break };
+            kept.swap(front, from);
+            // Whoever stood in front stands there now.
+            for later in looked.iter_mut().skip(front + 1).filter(|later| **later == front) {
+                *later = from;
+            }
+        }
+        if let Some(down) = self.rejected.get(out..).filter(|down| !down.is_empty()) {
+            kept.retain(|one| !down.iter().any(|(place, _)| *place == one.place));
+        }
     }
 }

@@ -198,6 +198,21 @@ impl Prices {
         self.steps(at, Class::Standard, false).map(|(steps, _)| steps.rates(prompt_tokens))
     }
 
+    /// Rates that no standard price goes below, at any hour and length: a bound that is quick to
+    /// work with.
+    #[must_use]
+    pub fn least(&self) -> Option<Rates> {
+        let standard = self.list.iter().filter(|price| price.class.is_standard());
+        let all = standard.filter_map(|price| match &price.amount {
+            Amount::Rates(steps) => Some(steps),
+            Amount::Times(_) => None,
+        });
+        let each = all.flat_map(|steps| {
+            std::iter::once(steps.base).chain(steps.above.iter().map(|(_, rates)| *rates))
+        });
+        each.reduce(|one, other| one.cheaper(&other))
+    }
+
     /// What a picture costs by the piece, for those who have to take it beforehand.
     #[must_use]
     pub fn picture(&self, at: Timestamp, pictures: Pictures<'_>) -> Option<Nanos> {

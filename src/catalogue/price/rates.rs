@@ -242,6 +242,16 @@ impl Rates {
         Nanos(i64::try_from(rounded).unwrap_or(i64::MAX))
     }
 
+    /// The smaller of the two for every kind.
+    #[must_use]
+    pub fn cheaper(&self, other: &Self) -> Self {
+        let mut rates = *self;
+        for (mine, theirs) in rates.0.iter_mut().zip(&other.0) {
+            *mine = (*mine).min(*theirs);
+        }
+        rates
+    }
+
     /// The larger of the two for every kind.
     #[must_use]
     pub fn dearer(&self, other: &Self) -> Self {
