@@ -119,7 +119,7 @@ pub async fn serve(
         Err(why) => return Err(why),
     };
     let mut simulation = None;
-    if live.catalogue.deployment_count() == 0 {
+    if !live.catalogue.has_providers() {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
         let known = sim::Known::new(&crate::catalogue::builtin()?);

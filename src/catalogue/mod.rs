@@ -108,6 +108,12 @@ impl Catalogue {
         self.first_id..self.next_id
     }
 
+    /// Whether any provider is configured, of whatever models.
+    #[must_use]
+    pub fn has_providers(&self) -> bool {
+        !self.unlisted.is_empty()
+    }
+
     /// Models, and the providers at which nobody said what they cost.
     #[must_use]
     pub fn unpriced(&self) -> &[(Box<str>, Arc<str>)] {

@@ -67,7 +67,7 @@ pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
             say(&format!("{} ends on {ends}; {instead} answers for it then", model.id));
         }
     }
-    let found = if models == 0 {
+    let found = if !catalogue.has_providers() {
         "no provider is configured: models will be simulated".to_owned()
     } else {
         format!("{models} models at {} deployments", catalogue.deployment_count())
