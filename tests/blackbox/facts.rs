@@ -2,6 +2,10 @@
 //! in the places of the makers.
 
 use std::io::Write as _;
+use std::time::Duration;
+
+use optimux::base::calendar;
+use optimux::base::clock::Clock;
 
 use serde_json::{Value, json};
 
@@ -291,6 +295,60 @@ fn models_that_have_ended_answer_through_their_replacement_and_those_that_end_so
     assert_eq!((reply.status, reply.header("x-optimux-model")), (200, "heir"), "{}", reply.text());
     assert_eq!(reply.header("x-optimux-replaced"), "gone has ended; heir answers in its place");
     assert_eq!(provider.last().json()["model"], "heir");
+
+    let in_ten_days = Clock::System.now().after(Duration::from_secs(10 * 86_400));
+    let day = calendar::written_day(in_ten_days);
+    let config = format!(
+        "[providers.house]\nbase_url = \"{}\"\n[[models]]\nid = \"soon\"\nends = \"{day}\"\n\
+         replacement = \"heir\"\ndeployments = [{{ provider = \"house\" }}]\n",
+        provider.base
+    );
+    let gateway = Gateway::start(&config);
+    let body = json!({"model": "soon", "messages": [{"role": "user", "content": "hi"}]});
+    let reply = gateway.chat(&body);
+    assert_eq!(reply.header("x-optimux-model-ends"), format!("{day}; then heir"));
+    let listed = gateway.get("/v1/models/soon", KEY).json();
+    assert_eq!(
+        (&listed["ends"], &listed["replacement"]),
+        (&json!(day), &json!("heir")),
+        "{listed}"
+    );
+    assert!(gateway.log().contains("a model ends soon"), "{}", gateway.log());
+}
+
+#[test]
+fn claude_on_vertex_is_named_in_the_address() {
+    let provider = Provider::start(|socket, _, _| {
+        let body = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "from vertex"}], "usage": {"input_tokens": 5, "output_tokens": 2}});
+        respond(socket, 200, "", "application/json", body.to_string().as_bytes());
+    });
+    let config = format!(
+        "[providers.v]\nbase_url = \"{0}/google\"\ndialects = [\"gemini\", \"anthropic\"]\nauth = \"none\"\n\
+         dialect_urls = {{ anthropic = \"{0}/anthropic/models/{{model}}\" }}\n\
+         [[models]]\nid = \"m\"\ndeployments = [{{ provider = \"v\", model = \"claude-opus-4-8\", dialects = [\"anthropic\"] }}]\n",
+        provider.base
+    );
+    let gateway = Gateway::start(&config);
+    for (path, body) in [
+        (
+            "/v1/messages",
+            json!({"model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}),
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
+        ),
+    ] {
+        let reply = gateway.post(path, KEY, body.to_string());
+        assert!(reply.text().contains("from vertex"), "{}", reply.text());
+        assert_eq!(provider.last().path(), "/anthropic/models/claude-opus-4-8:rawPredict");
+        let sent = provider.last().json();
+        assert_eq!(
+            (&sent["anthropic_version"], &sent["model"]),
+            (&json!("vertex-2023-10-16"), &Value::Null)
+        );
+    }
 }
 
 #[test]

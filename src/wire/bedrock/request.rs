@@ -256,3 +256,46 @@ fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
     config.set("tools", tools).maybe("toolChoice", choice);
     body.set("toolConfig", config.done());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::codec;
+    use crate::wire::vocab::Dialect;
+
+    fn sent(model: &str, body: &Value) -> Value {
+        let request =
+            codec(Dialect::OpenAiChat).decode_request(body.to_string().as_bytes()).unwrap();
+        let target = Target { model, max_output_tokens: 8_000, ..Target::SELF };
+        serde_json::from_slice(&encode(&request, &target).body).unwrap()
+    }
+
+    #[test]
+    fn tools_of_the_history_are_declared_and_documents_have_names_of_their_own() {
+        let file = json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,QQ=="}});
+        let body = json!({"model": "m", "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "go"}, file, file]},
+            {"role": "assistant", "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "noon"}]});
+        let sent = sent("anthropic.claude-x", &body);
+        assert_eq!(sent["toolConfig"]["tools"][0]["toolSpec"]["name"], "clock", "{sent}");
+        let content = sent["messages"][0]["content"].as_array().unwrap();
+        let names: Vec<&str> =
+            content.iter().filter_map(|block| block["document"]["name"].as_str()).collect();
+        assert_eq!(names, ["a-pdf", "a-pdf 2"], "{sent}");
+    }
+
+    #[test]
+    fn what_is_no_document_is_not_called_one_and_nova_has_its_own_place_for_top_k() {
+        let sound = json!({"type": "file", "file": {"filename": "a.mp3", "file_data": "data:audio/mpeg;base64,QQ=="}});
+        let body = json!({"model": "m", "top_k": 5, "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "go"}, sound]}]});
+        let nova = sent("amazon.nova-pro-v1:0", &body);
+        assert!(!nova.to_string().contains("document"), "{nova}");
+        let more = &nova["additionalModelRequestFields"];
+        assert_eq!((&more["inferenceConfig"]["topK"], &more["top_k"]), (&json!(5), &Value::Null));
+        let claude = sent("anthropic.claude-x", &body);
+        assert_eq!(claude["additionalModelRequestFields"]["top_k"], 5, "{claude}");
+    }
+}
