@@ -67,10 +67,10 @@ pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
             say(&format!("{} ends on {ends}; {instead} answers for it then", model.id));
         }
     }
-    let found = if !catalogue.has_providers() {
-        "no provider is configured: models will be simulated".to_owned()
-    } else {
+    let found = if catalogue.has_providers() {
         format!("{models} models at {} deployments", catalogue.deployment_count())
+    } else {
+        "no provider is configured: models will be simulated".to_owned()
     };
     say(&format!("The configuration is good: {found}; the store answers."));
     Ok(())
