@@ -387,6 +387,7 @@ impl Building {
             replacement: entry.replacement.map(String::into_boxed_str),
             preview: entry.preview.unwrap_or(false),
             images,
+            ends: last_end(&deployments),
             least: least(&deployments),
             deployments,
         };
@@ -397,6 +398,12 @@ impl Building {
         }
         self.catalogue.models.push(Arc::new(model));
     }
+}
+
+/// When the last of them ends; `None` while one has no end.
+fn last_end(deployments: &[Arc<Deployment>]) -> Option<Timestamp> {
+    let all = deployments.iter().map(|deployment| deployment.ends);
+    all.reduce(|one, other| Some(one?.max(other?))).flatten()
 }
 
 /// Rates that none of them goes below.

@@ -219,6 +219,7 @@ impl Unlisted {
             replacement: None,
             preview: false,
             images: families.images(name).cloned().unwrap_or_else(images::Rules::default),
+            ends: None,
             least: deployment.prices.least().unwrap_or_default(),
             deployments: vec![Arc::clone(&deployment)],
         });

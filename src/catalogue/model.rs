@@ -163,6 +163,8 @@ pub struct Model {
     pub preview: bool,
     /// What it takes, if it draws.
     pub images: images::Rules,
+    /// When the last of its deployments ends; `None` while one has no end.
+    pub ends: Option<Timestamp>,
     /// Rates that no deployment's standard price goes below.
     pub least: Rates,
     /// In order of preference. Empty only for a model whose providers have all ended it, which is
@@ -171,15 +173,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// When the last of its deployments ends; `None` while one has no end.
-    #[must_use]
-    pub fn ends(&self) -> Option<Timestamp> {
-        let all = self.deployments.iter().map(|deployment| deployment.ends);
-        all.reduce(|one, other| Some(one?.max(other?))).flatten()
-    }
-
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.deployments.iter().any(|deployment| deployment.is_live(now))
+        !self.deployments.is_empty() && self.ends.is_none_or(|ends| now < ends)
     }
 }

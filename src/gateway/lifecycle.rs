@@ -13,7 +13,7 @@ pub(crate) const NOTICE: Duration = Duration::from_secs(30 * 86_400);
 
 /// When a model ends, if that is soon.
 pub(crate) fn ends_soon(model: &Model, now: Timestamp) -> Option<Timestamp> {
-    model.ends().filter(|ends| now < *ends && *ends <= now.after(NOTICE))
+    model.ends.filter(|ends| now < *ends && *ends <= now.after(NOTICE))
 }
 
 /// The headers of it: `x-optimux-model-ends`, `x-optimux-replaced`.

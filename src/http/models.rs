@@ -61,7 +61,7 @@ fn shown_to_openai(model: &ListedModel<'_>) -> Value {
             members.insert("max_output_tokens".to_owned(), Value::from(model.max_output_tokens));
             members.insert("input_modalities".to_owned(), json!(model.input));
             members.insert("output_modalities".to_owned(), json!(model.output));
-            if let Some(ends) = model.ends() {
+            if let Some(ends) = model.ends {
                 members.insert("ends".to_owned(), Value::from(calendar::written_day(ends)));
             }
             if let Some(replacement) = &model.replacement {

@@ -31,12 +31,17 @@ pub struct Predictor {
     weights: Weights,
     /// In the catalogue's order.
     abilities: Vec<Ability>,
+    /// How many times the usual length each model writes: its verbosity, out of the logarithm
+    /// once, and not for every request and model.
+    spoken: Vec<f32>,
 }
 
 /// What a prompt demands, and whether thought was asked for.
 #[derive(Debug)]
 pub struct Demand {
     view: View,
+    /// What a model of usual verbosity is expected to say, in tokens.
+    length: f32,
     thought: bool,
 }
 
@@ -100,8 +105,10 @@ impl Predictor {
             let reasons = model.capabilities.has(Capability::Reasoning);
             weights.ability_in_tier(&model.id, model.tier as usize, reasons)
         };
-        let abilities = catalogue.models().iter().map(|model| ability(model)).collect();
-        Self { weights, abilities }
+        let abilities: Vec<Ability> =
+            catalogue.models().iter().map(|model| ability(model)).collect();
+        let spoken = abilities.iter().map(|ability| ability.verbosity.exp()).collect();
+        Self { weights, abilities, spoken }
     }
 
     /// The weights that this build carries.
@@ -122,7 +129,8 @@ impl Predictor {
     pub fn demand(&self, request: &Request) -> Demand {
         let text = question(request);
         let prompt = Prompt { text: &text, tools: request.tools.len() };
-        Demand { view: self.weights.view(prompt), thought: request.reasoning.is_some() }
+        let view = self.weights.view(prompt);
+        Demand { length: view.length.exp(), view, thought: request.reasoning.is_some() }
     }
 
     /// What is expected of the model at `place` of the catalogue. `correction` is what an account
@@ -143,7 +151,8 @@ impl Predictor {
         if demand.thought && !reasons {
             logit -= WITHOUT_THOUGHT;
         }
-        let spoken = (demand.view.length + ability.verbosity).exp().clamp(16.0, 4_096.0);
+        let verbosity = self.spoken.get(place).copied().unwrap_or(1.0);
+        let spoken = (demand.length * verbosity).clamp(16.0, 4_096.0);
         let written = if reasons { spoken * (1.0 + THOUGHT) } else { spoken };
         #[expect(
             clippy::cast_possible_truncation,
