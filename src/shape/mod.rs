@@ -1,6 +1,6 @@
 //! Requests as a model takes them. One pure function over the vocabulary: what a model's facts say
 //! that it refuses is left out and named, what it takes in another form is put into that form.
-//! Bodies that pass through in their own dialect are looked at first ([`glance`]); those that need
+//! Bodies that pass through in their own dialect are looked at first (`glance`); those that need
 //! nothing go on as the bytes that they came as.
 
 mod content;

@@ -289,6 +289,9 @@ impl Provider {
         script: impl Fn(&mut TcpStream, &Received, usize) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Storms open hundreds of connections at once. Where the usual queue of 128 is full, the
+        // kernel drops what comes, and on a busy machine a gateway gives up before it tries again.
+        socket2::SockRef::from(&listener).listen(1_024).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let script: Arc<Script> = Arc::new(script);
