@@ -102,7 +102,7 @@ pub(super) fn canonical(mime: &str) -> String {
 }
 
 /// A file whose bytes are text that anybody can read.
-fn is_text(mime: &str) -> bool {
+pub(super) fn is_text(mime: &str) -> bool {
     mime.starts_with("text/")
         || matches!(
             mime,

@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 use super::Model;
-use super::content::{canonical, unwanted_thoughts};
+use super::content::{canonical, is_text, unwanted_thoughts};
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
 
@@ -108,17 +108,24 @@ fn ends_with_assistant(body: &[u8]) -> bool {
 fn odd_media(body: &[u8], model: &Model<'_>) -> bool {
     let odd = |mime: &[u8]| {
         std::str::from_utf8(mime).is_ok_and(|mime| {
-            let text = mime.starts_with("text/") || mime == "application/json";
+            // PHP writes `image\/jpg`: what it says is known once it is decoded.
+            if mime.contains('\\') {
+                return true;
+            }
+            let text = is_text(mime);
             let chat = model.protocol == Protocol::Dialect(Dialect::OpenAiChat);
             canonical(mime) != mime || (text && (chat || model.is_anthropic()))
         })
     };
     match model.protocol {
         Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses) => {
-            // `data:TYPE;base64,`, in any case.
-            let at = memmem::find_iter(body, b"\"data:").chain(memmem::find_iter(body, b"\"DATA:"));
-            at.into_iter().any(|at| {
-                let meta = body.get(at + 6..).unwrap_or_default();
+            // `"data:TYPE;base64,`, in the cases that people write: `data`, `Data` and `DATA`.
+            memmem::find_iter(body, b"ata:").chain(memmem::find_iter(body, b"ATA:")).any(|at| {
+                let scheme = at.checked_sub(2).and_then(|start| body.get(start..at + 3));
+                if !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"\"data")) {
+                    return false;
+                }
+                let meta = body.get(at + 4..).unwrap_or_default();
                 let meta = meta.get(..meta.len().min(200)).unwrap_or_default();
                 let end = memchr::memchr(b',', meta).unwrap_or(0);
                 let meta = meta.get(..end).unwrap_or_default();

@@ -432,8 +432,10 @@ proptest::proptest! {
         effort in proptest::option::of(proptest::sample::select(vec!["none", "low", "max"])),
         name in proptest::sample::select(vec!["ok", "a.b", "x:y"]),
         role in proptest::sample::select(vec!["developer", "system"]),
-        url in proptest::sample::select(vec!["data:image/png;base64,QQ==", "data:image/jpg;base64,QQ==", "https://a/b.png"]),
+        url in proptest::sample::select(vec!["data:image/png;base64,QQ==", "data:image/jpg;base64,QQ==", "Data:image/jpg;BASE64,QQ==", "https://a/b.png"]),
+        file in proptest::option::of(proptest::sample::select(vec!["application/pdf", "application/xml", "text/plain"])),
         limit in proptest::bool::ANY,
+        escaped in proptest::bool::ANY,
     ) {
         let facts = facts("refuses = { temperature = \"non-default\", stop = \"always\" }\nthinking = \"effort\"\nefforts = [\"low\", \"high\"]\ntool_name = { max = 64 }\ndeveloper_role = false\ntoken_limit = \"max_completion_tokens\"");
         let mut body = json!({"model": "m", "messages": [{"role": role, "content": "x"},
@@ -442,7 +444,12 @@ proptest::proptest! {
         if let Some(hot) = temperature { body["temperature"] = json!(hot); }
         if let Some(effort) = effort { body["reasoning_effort"] = json!(effort); }
         if limit { body["max_tokens"] = json!(5); }
-        let bytes = body.to_string();
+        if let (Some(mime), Some(parts)) = (file, body["messages"][1]["content"].as_array_mut()) {
+            let data = format!("data:{mime};base64,QQ==");
+            parts.push(json!({"type": "file", "file": {"filename": "f", "file_data": data}}));
+        }
+        // As PHP writes JSON.
+        let bytes = if escaped { body.to_string().replace('/', "\\/") } else { body.to_string() };
         let head = codec(Dialect::OpenAiChat).head(bytes.as_bytes()).unwrap();
         let model = Model { facts: &facts, protocol: CHAT, max_tokens_only: false, last_resort: false };
         let request = codec(Dialect::OpenAiChat).decode_request(bytes.as_bytes()).unwrap();
