@@ -23,8 +23,8 @@ use crate::wire::images;
 
 pub use entry::{DeploymentEntry, FileDeployment, ModelEntry, ProviderEntry, VariantEntry};
 pub use facts::{
-    BudgetEntry, ControlWord, Facts, FactsEntry, Families, Family, Forced, MannerWord, NameRule,
-    OffWord, Param, Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
+    BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Refusal,
+    SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
 pub use load::{Fault, Sources, Unpriced, builtin, load};
 pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};

@@ -22,14 +22,14 @@ pub struct FactsEntry {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ignores: BTreeMap<String, When>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinking: Option<MannerWord>,
+    pub thinking: Option<Manner>,
     /// Whether it thinks when nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinks_by_default: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinking_off: Option<OffWord>,
+    pub thinking_off: Option<Off>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinking_control: Option<ControlWord>,
+    pub thinking_control: Option<Control>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,90 +102,11 @@ pub struct BudgetEntry {
     pub max: Option<i64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MannerWord {
-    Unknown,
-    None,
-    Budget,
-    Adaptive,
-    Effort,
-    Toggle,
-    Always,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OffWord {
-    Impossible,
-    Omitted,
-    Disabled,
-    BetweenTools,
-    Effort,
-    Zero,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ControlWord {
-    Effort,
-    Member,
-    Switch,
-}
-
-impl From<MannerWord> for Manner {
-    fn from(word: MannerWord) -> Self {
-        match word {
-            MannerWord::Unknown => Self::Unknown,
-            MannerWord::None => Self::None,
-            MannerWord::Budget => Self::Budget,
-            MannerWord::Adaptive => Self::Adaptive,
-            MannerWord::Effort => Self::Effort,
-            MannerWord::Toggle => Self::Toggle,
-            MannerWord::Always => Self::Always,
-        }
-    }
-}
-
-impl From<OffWord> for Off {
-    fn from(word: OffWord) -> Self {
-        match word {
-            OffWord::Impossible => Self::Impossible,
-            OffWord::Omitted => Self::Omitted,
-            OffWord::Disabled => Self::Disabled,
-            OffWord::BetweenTools => Self::BetweenTools,
-            OffWord::Effort => Self::Effort,
-            OffWord::Zero => Self::Zero,
-        }
-    }
-}
-
-impl From<ControlWord> for Control {
-    fn from(word: ControlWord) -> Self {
-        match word {
-            ControlWord::Effort => Self::Effort,
-            ControlWord::Member => Self::Member,
-            ControlWord::Switch => Self::Switch,
-        }
-    }
-}
-
-impl FactsEntry {
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Lays a narrower entry over this one.
-    pub fn lay(&mut self, narrower: &Self) {
-        macro_rules! replace {
-            ($($member:ident),* $(,)?) => {$(
-                if narrower.$member.is_some() {
-                    self.$member.clone_from(&narrower.$member);
-                }
-            )*};
-        }
-        replace!(
+/// Calls the macro `$each` with every member that is a single value: said once, so that no member can
+/// be laid and not taken back. The maps each have a rule of their own.
+macro_rules! single_members {
+    ($each:ident) => {
+        $each!(
             thinking,
             thinks_by_default,
             thinking_off,
@@ -213,6 +134,25 @@ impl FactsEntry {
             needs_thought_signature,
             thoughts_back,
         );
+    };
+}
+
+impl FactsEntry {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Lays a narrower entry over this one.
+    pub fn lay(&mut self, narrower: &Self) {
+        macro_rules! replace {
+            ($($member:ident),* $(,)?) => {$(
+                if narrower.$member.is_some() {
+                    self.$member.clone_from(&narrower.$member);
+                }
+            )*};
+        }
+        single_members!(replace);
         // A member that is said to be refused is not merely ignored, and the other way round.
         for (name, when) in &narrower.refuses {
             self.ignores.remove(name);
@@ -237,34 +177,7 @@ impl FactsEntry {
                 }
             )*};
         }
-        strike!(
-            thinking,
-            thinks_by_default,
-            thinking_off,
-            thinking_control,
-            budget,
-            efforts,
-            default_effort,
-            tools_only_on,
-            tools_only_when,
-            dialects_only,
-            prefill,
-            forced_tool_choice,
-            tools_with_schema,
-            tools,
-            token_limit,
-            developer_role,
-            schema,
-            tool_name,
-            tool_call_id_length,
-            tool_call_id_max,
-            tokenizer_factor,
-            temperature_max,
-            stop_max,
-            cache_min_tokens,
-            needs_thought_signature,
-            thoughts_back,
-        );
+        single_members!(strike);
         let taken_back = |said: &BTreeMap<String, When>, known: &BTreeMap<String, When>| {
             let mut left: BTreeMap<String, When> = said
                 .iter()
@@ -304,13 +217,13 @@ impl FactsEntry {
             // Only where they differ.
             .filter(|(_, own)| *own != efforts)
             .collect();
-        let manner = self.thinking.map(Into::into).unwrap_or_default();
+        let manner = self.thinking.unwrap_or_default();
         let thinking = Thinking {
             manner,
             by_default: self.thinks_by_default.unwrap_or(false),
             off: match manner {
                 Manner::Always => Off::Impossible,
-                _ => self.thinking_off.map(Into::into).unwrap_or_default(),
+                _ => self.thinking_off.unwrap_or_default(),
             },
             budget: self
                 .budget
@@ -320,7 +233,7 @@ impl FactsEntry {
             // Where there are none, none is the usual one.
             default_effort: self.default_effort.filter(|_| efforts != Efforts::NONE),
             map: self.effort_map.iter().map(|(from, to)| (*from, *to)).collect(),
-            control: self.thinking_control.map(Into::into).unwrap_or_default(),
+            control: self.thinking_control.unwrap_or_default(),
         };
         let mut facts = Facts {
             refuses,

@@ -12,7 +12,7 @@ use crate::wire::vocab::{
     ThoughtsBack,
 };
 
-pub use entry::{BudgetEntry, ControlWord, FactsEntry, MannerWord, OffWord};
+pub use entry::{BudgetEntry, FactsEntry};
 pub use family::{Families, Family};
 
 /// Everything known of what a deployment takes. What nobody said is taken to be fine.

@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use super::list::{Deployment, Facts, Refusal};
 use crate::catalogue::facts::{
-    BudgetEntry, ControlWord, FactsEntry, Forced, MannerWord, NameRule, OffWord, SchemaSubset,
-    TokenLimit, ToolsWhen, When,
+    BudgetEntry, FactsEntry, Forced, NameRule, SchemaSubset, TokenLimit, ToolsWhen, When,
 };
-use crate::wire::vocab::{Effort, Protocol, ThoughtsBack};
+use crate::wire::vocab::{Control, Effort, Manner, Off, Protocol, ThoughtsBack};
 
 /// Members whose refusal is known and acted upon, by the vocabulary's names.
 const MEMBERS: [&str; 14] = [
@@ -88,48 +87,44 @@ fn refusals(all: &[Refusal]) -> Result<(Refusals, Refusals), String> {
 }
 
 /// How thinking is turned off.
-fn off(maker: &str, facts: &Facts, manner: MannerWord) -> Option<OffWord> {
+fn off(maker: &str, facts: &Facts, manner: Manner) -> Option<Off> {
     let refused = |name: &str| facts.refuses.iter().any(|one| one.param == name);
     let kind = facts.thinking_off.as_ref().and_then(|said| said.pointer("/thinking/type"));
     let has_none = |efforts: &Vec<String>| efforts.iter().any(|effort| effort == "none");
     let off_by_default = facts.thinking_default.as_deref() == Some("off");
     Some(match (manner, kind.and_then(Value::as_str)) {
-        (MannerWord::None | MannerWord::Unknown, _) => return None,
-        (MannerWord::Always, _) => OffWord::Impossible,
+        (Manner::None | Manner::Unknown, _) => return None,
+        (Manner::Always, _) => Off::Impossible,
         // Cohere's chat completions have `reasoning_effort` alone.
-        (MannerWord::Budget, Some(_)) if facts.efforts.as_ref().is_some_and(has_none) => {
-            OffWord::Effort
-        }
-        (_, Some("disabled")) => OffWord::Disabled,
-        (_, Some("between_tools")) => OffWord::BetweenTools,
-        _ if facts.budget.as_ref().is_some_and(|budget| budget.off == Some(0)) => OffWord::Zero,
+        (Manner::Budget, Some(_)) if facts.efforts.as_ref().is_some_and(has_none) => Off::Effort,
+        (_, Some("disabled")) => Off::Disabled,
+        (_, Some("between_tools")) => Off::BetweenTools,
+        _ if facts.budget.as_ref().is_some_and(|budget| budget.off == Some(0)) => Off::Zero,
         _ if facts.efforts.as_ref().is_some_and(has_none)
             || facts.efforts_on.values().any(has_none) =>
         {
-            OffWord::Effort
+            Off::Effort
         }
-        _ if facts.thinking_control.is_some() => OffWord::Disabled,
+        _ if facts.thinking_control.is_some() => Off::Disabled,
         _ if maker == "anthropic" && off_by_default && !refused("thinking.disabled") => {
-            OffWord::Disabled
+            Off::Disabled
         }
-        _ if off_by_default => OffWord::Omitted,
-        _ => OffWord::Impossible,
+        _ if off_by_default => Off::Omitted,
+        _ => Off::Impossible,
     })
 }
 
 /// How a server that speaks chat completions is told.
-fn control(maker: &str, facts: &Facts, manner: MannerWord) -> Option<ControlWord> {
+fn control(maker: &str, facts: &Facts, manner: Manner) -> Option<Control> {
     let switched = |text: &String| text.starts_with("enable_thinking");
     if facts.thinking_control.as_ref().is_some_and(switched) {
-        return Some(ControlWord::Switch);
+        return Some(Control::Switch);
     }
     match manner {
-        MannerWord::Toggle if facts.thinking_off.is_some() => Some(ControlWord::Member),
-        MannerWord::Adaptive | MannerWord::Always if maker == "minimax" => {
-            Some(ControlWord::Member)
-        }
-        MannerWord::None | MannerWord::Unknown => None,
-        _ => Some(ControlWord::Effort),
+        Manner::Toggle if facts.thinking_off.is_some() => Some(Control::Member),
+        Manner::Adaptive | Manner::Always if maker == "minimax" => Some(Control::Member),
+        Manner::None | Manner::Unknown => None,
+        _ => Some(Control::Effort),
     }
 }
 
@@ -204,7 +199,7 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
     let (mut refuses, ignores) = refusals(&facts.refuses)?;
     let manner = match facts.thinking.as_deref() {
         Some(text) => word("thinking", text)?,
-        None => MannerWord::Unknown,
+        None => Manner::Unknown,
     };
     let protocols = |what: &'static str| move |all: &Vec<String>| words::<Protocol>(what, all);
     let mut efforts_on = BTreeMap::new();
@@ -228,7 +223,7 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
         thinks_by_default: facts.thinking_default.as_deref().map(|default| default == "on"),
         thinking_off: off(maker, facts, manner),
         thinking_control: control(maker, facts, manner),
-        budget: facts.budget.as_ref().filter(|_| manner == MannerWord::Budget).map(|budget| {
+        budget: facts.budget.as_ref().filter(|_| manner == Manner::Budget).map(|budget| {
             BudgetEntry { min: budget.min, max: budget.max.as_ref().and_then(Value::as_i64) }
         }),
         efforts: facts.efforts.as_ref().map(|all| words::<Effort>("efforts", all)).transpose()?,
@@ -277,7 +272,7 @@ pub(super) fn of_deployment(one: &Deployment) -> Result<FactsEntry, String> {
         tools_with_schema: one.tools_with_schema,
         cache_min_tokens: one.cache_min_tokens,
         efforts: one.efforts.as_ref().map(|all| words("efforts", all)).transpose()?,
-        thinking_off: one.reasoning_cannot_be_disabled.then_some(OffWord::Impossible),
+        thinking_off: one.reasoning_cannot_be_disabled.then_some(Off::Impossible),
         ..FactsEntry::default()
     })
 }
@@ -286,15 +281,12 @@ pub(super) fn of_deployment(one: &Deployment) -> Result<FactsEntry, String> {
 /// the maker's own: `reasoning_effort`, with `none` for what can be turned off.
 pub(super) fn of_host(model: &FactsEntry) -> FactsEntry {
     let mut facts = FactsEntry::default();
-    if matches!(model.thinking_control, Some(ControlWord::Member | ControlWord::Switch)) {
-        facts.thinking_control = Some(ControlWord::Effort);
+    if matches!(model.thinking_control, Some(Control::Member | Control::Switch)) {
+        facts.thinking_control = Some(Control::Effort);
     }
-    if matches!(
-        model.thinking_off,
-        Some(OffWord::Disabled | OffWord::BetweenTools | OffWord::Omitted)
-    ) {
-        facts.thinking_off = Some(OffWord::Effort);
-        if model.efforts.is_none() && model.thinking == Some(MannerWord::Toggle) {
+    if matches!(model.thinking_off, Some(Off::Disabled | Off::BetweenTools | Off::Omitted)) {
+        facts.thinking_off = Some(Off::Effort);
+        if model.efforts.is_none() && model.thinking == Some(Manner::Toggle) {
             facts.efforts = Some(vec![Effort::Low, Effort::Medium, Effort::High]);
         }
     }
@@ -330,10 +322,10 @@ pub(super) fn residual(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
         )*};
     }
     usual!(
-        thinking = MannerWord::Unknown,
+        thinking = Manner::Unknown,
         thinks_by_default = false,
-        thinking_off = OffWord::Impossible,
-        thinking_control = ControlWord::Effort,
+        thinking_off = Off::Impossible,
+        thinking_control = Control::Effort,
         prefill = true,
         forced_tool_choice = Forced::Yes,
         tools_with_schema = true,

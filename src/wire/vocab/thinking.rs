@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Effort, Reasoning};
 
 /// How a model's thinking is steered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Manner {
     /// Nobody has said: a wish goes on as the dialect usually says it.
     #[default]
@@ -25,7 +26,8 @@ pub enum Manner {
 }
 
 /// How thinking is turned off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Off {
     /// It cannot be.
     #[default]
@@ -43,7 +45,8 @@ pub enum Off {
 }
 
 /// How a server that speaks chat completions is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Control {
     /// `reasoning_effort`
     #[default]
