@@ -77,6 +77,9 @@ pub fn serve(listener: TcpListener, workers: usize, manners: Manners) -> std::io
             let _gone = socket.set_nodelay(true);
         }
     })
+    // As long as the gateway's own. After the usual five seconds a client's idle connection is
+    // closed just as it is taken up again, and the request fails of neither's fault.
+    .keep_alive(Duration::from_secs(75))
     .disable_signals()
     .listen(listener)?
     .run();

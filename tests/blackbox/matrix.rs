@@ -243,7 +243,7 @@ fn general(fault: &str, model: &str) -> String {
         let marked = word.contains("marker");
         out.push_str(if marked { "MARKED " } else { word });
     }
-    out.chars().take(220).collect()
+    out.chars().take(400).collect()
 }
 
 #[test]
@@ -289,7 +289,8 @@ fn whatever_is_asked_is_answered_and_what_is_lost_is_named() {
     for (subject, kind, streamed, outcome) in outcomes {
         let found = match &outcome {
             Ok(outcome) => faults(kind, outcome, &subject.facts),
-            Err(why) => vec![format!("no answer: {why}")],
+            // With its causes: which of the two servers, and whether it closed or never opened.
+            Err(why) => vec![format!("no answer: {why:?}")],
         };
         for fault in found {
             let way = if streamed { " (stream)" } else { "" };
