@@ -16,7 +16,9 @@ use secrecy::ExposeSecret;
 
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
-use crate::admit::{FrontDesk, Identities, KeyTerms, Passwords, Plans, Signers, Throttle, keys};
+use crate::admit::{
+    FrontDesk, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
+};
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::AuditId;
 use crate::cluster::{self, Memory, Quota};
@@ -210,6 +212,7 @@ pub async fn serve(
         clock,
         limits,
         body_limit_bytes: config.server.body_limit_bytes,
+        inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
         strict: config.server.strict,
         runs: Runs::default(),
         responses_kept_for: config.responses.retention.0,

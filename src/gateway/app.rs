@@ -13,7 +13,7 @@ use super::feedback::Tastes;
 use super::live::{Current, Live};
 use super::memory::Recollections;
 use super::responses::Runs;
-use crate::admit::{FrontDesk, Identities, Plans};
+use crate::admit::{FrontDesk, Identities, Inflow, Plans};
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::seal::Vault;
 use crate::cluster;
@@ -84,6 +84,8 @@ pub struct Shared {
     pub clock: Clock,
     pub limits: Limits,
     pub body_limit_bytes: usize,
+    /// What requests may make this node hold.
+    pub inflow: Inflow,
     /// Every request is strict, whether or not it says so.
     pub strict: bool,
     /// Answers of `/v1/responses` in the background, on this node.
