@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the gateway's log when it does"
 )]
 
+mod blame;
 mod carrying;
 mod catalogue;
 mod clouds;
@@ -23,6 +24,7 @@ mod isolation;
 mod layers;
 mod ledger;
 mod matrix;
+mod midway;
 mod platform;
 mod prices;
 mod quota;

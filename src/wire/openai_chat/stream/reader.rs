@@ -95,6 +95,10 @@ impl Reader for ChatReader {
         Ok(())
     }
 
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         let mut finished = !self.choices.is_empty();
         let mut indices: Vec<u64> = self.choices.keys().copied().collect();
