@@ -125,6 +125,7 @@ pub(super) fn kind_label(kind: FaultKind) -> &'static str {
         FaultKind::Quota => "quota",
         FaultKind::Overloaded => "overloaded",
         FaultKind::Timeout => "timeout",
+        FaultKind::GaveUp => "gave_up",
         FaultKind::Broken => "broken",
         FaultKind::Unreachable => "unreachable",
     }

@@ -22,6 +22,7 @@ pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
 mod openai_usage;
+mod pairing;
 pub mod realtime;
 pub mod refusal;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 pub use inbound::{Inbound, Operation, PathTarget, model_only};
+pub(crate) use pairing::paired;
 
 use crate::base::Error;
 use frame::{Frame, Splitter, sse};

@@ -169,10 +169,8 @@ pub(super) fn encode_parts(
         parts.push(value);
         if let (Body::Outcome(outcome), false) = (&part.body, at_home) {
             // Pictures in a result stand beside it.
-            parts.extend(outcome.parts.iter().filter_map(|part| match &part.body {
-                Body::Media(_) => encode_part(part, at_home, names, lost),
-                _ => None,
-            }));
+            let beside = outcome.parts.iter().filter(|part| !part.is_words());
+            parts.extend(beside.filter_map(|part| encode_part(part, at_home, names, lost)));
         }
     }
     parts
@@ -248,6 +246,9 @@ pub(super) fn encode_part(
             object.set(name, inner.done());
         }
         Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(..) if let Some(words) = &part.words => {
+            object.set("text", words.as_str());
+        }
         Body::Opaque(_, value) => {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
             lost.dropped_at("content", kind);

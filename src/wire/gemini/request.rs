@@ -12,7 +12,7 @@ use crate::wire::vocab::{
     Effort, Extra, Format, Head, Losses, Malformed, Manner, Reasoning, Request, Role, Said, Tool,
     ToolChoice, ToolKind,
 };
-use crate::wire::{Encoded, Target};
+use crate::wire::{Encoded, Target, paired};
 
 #[derive(Deserialize)]
 struct HeadBody {
@@ -368,7 +368,7 @@ fn encode_foreign(
 ) {
     let mut system = Vec::new();
     let mut merged: Vec<(bool, Vec<Value>)> = Vec::new();
-    for turn in request.instructions.iter().chain(&request.turns) {
+    for turn in request.instructions.iter().chain(&*paired(&request.turns)) {
         turn.extra.write(&mut Map::new(), DIALECT, "messages", lost);
         let parts = content::encode_parts(turn, false, names, lost);
         if matches!(turn.role, Role::System | Role::Developer) {

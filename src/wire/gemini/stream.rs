@@ -104,14 +104,16 @@ impl ContentReader {
             }));
         }
         let finish = reply::take_finish(&mut object, open.called);
+        let told = object.peek("finishMessage").and_then(Value::as_str).unwrap_or_default();
+        let ending = finish.map(|finish| Event::ending(choice, finish, told));
         let extra = object.finish(DIALECT);
         if !extra.is_empty() {
             out.push(Event::Extra { scope: Scope::Choice(choice), extra });
         }
-        if let Some(finish) = finish {
+        if let Some(ending) = ending {
             open.finished = true;
             open.close(choice, out);
-            out.push(Event::Finish { choice, finish });
+            out.push(ending);
         }
         Ok(())
     }

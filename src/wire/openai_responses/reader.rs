@@ -121,7 +121,7 @@ impl ResponseReader {
         let status = response.get("status").and_then(Value::as_str).unwrap_or("completed");
         let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
         let finish = reply::finish(status.to_owned(), reason, self.called);
-        out.push(Event::Finish { choice: 0, finish });
+        out.push(Event::ending(0, finish, ""));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::wire::vocab::{
     Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part, Reasoning, Request,
     Role, Said, Tool, ToolChoice, ToolKind, Turn,
 };
-use crate::wire::{Encoded, Target};
+use crate::wire::{Encoded, Target, paired};
 
 #[derive(Deserialize)]
 struct HeadBody<'a> {
@@ -254,7 +254,8 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         body.set("instructions", text.join("\n\n"));
     }
     let mut items = Vec::with_capacity(request.turns.len());
-    for turn in &request.turns {
+    let turns = if at_home { Cow::Borrowed(&*request.turns) } else { paired(&request.turns) };
+    for turn in &*turns {
         item::encode(turn, at_home, &mut lost, &mut items);
     }
     if !items.is_empty() {
@@ -364,8 +365,13 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }
-    if !tools.is_empty() {
+    let none = tools.is_empty();
+    if !none {
         body.set("tools", tools);
+    }
+    // There is nothing to choose among.
+    if none && request.from != Some(DIALECT) {
+        return;
     }
     body.maybe("tool_choice", request.tool_choice.as_ref().and_then(encode_choice));
     body.maybe("parallel_tool_calls", request.parallel_tool_calls);

@@ -96,6 +96,9 @@ pub enum FaultKind {
     Quota,
     Overloaded,
     Timeout,
+    /// The model came to no answer that can be used (a call that cannot be read, say). Another try
+    /// may; it says nothing of the deployment.
+    GaveUp,
     /// Its own failure.
     Broken,
     /// No connection.
@@ -148,6 +151,7 @@ impl Fault {
             FaultKind::RateLimited
             | FaultKind::Overloaded
             | FaultKind::Timeout
+            | FaultKind::GaveUp
             | FaultKind::Broken
             | FaultKind::Unreachable => Retry::Same,
         }
@@ -156,7 +160,13 @@ impl Fault {
     /// Speaks for the deployment's health, not for the request.
     #[must_use]
     pub fn counts_against_health(&self) -> bool {
-        !matches!(self.kind, FaultKind::Refused | FaultKind::Unfit | FaultKind::ContextLength)
+        let of_the_request = [
+            FaultKind::Refused,
+            FaultKind::Unfit,
+            FaultKind::ContextLength,
+            FaultKind::GaveUp,
+        ];
+        !of_the_request.contains(&self.kind)
     }
 
     /// As the caller is told it. A fault of our own account at the provider is not the caller's.
@@ -187,6 +197,11 @@ impl Fault {
                     .coded("upstream_timeout")
                     .because(self.message);
             }
+            FaultKind::GaveUp => Error::new(
+                Kind::UpstreamDown,
+                format!("The model came to no answer ({}). Try again.", self.message),
+            )
+            .coded("no_answer"),
             FaultKind::Broken | FaultKind::Unreachable => {
                 return Error::new(
                     Kind::UpstreamDown,

@@ -82,7 +82,8 @@ pub(in crate::wire::anthropic) fn decode(body: &[u8]) -> Result<Request, Malform
         request.turns.push(decode_message(value, &format!("messages.{index}"))?);
     }
     if object.has("system") {
-        let (shape, parts) = block::decode_content(object.take("system"), "system")?;
+        let (shape, mut parts) = block::decode_content(object.take("system"), "system")?;
+        block::put_into_words(&mut parts);
         request.instructions = Some(Turn { role: Role::System, parts, shape, extra: Extra::NONE });
     }
     request.max_output_tokens = object.unsigned("max_tokens")?;
@@ -148,7 +149,11 @@ fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
     if message.peek("content").is_none() {
         return Err(Malformed::missing(&path));
     }
-    let (shape, parts) = block::decode_content(message.take_any("content"), &path)?;
+    let (shape, mut parts) = block::decode_content(message.take_any("content"), &path)?;
+    // What tools of Anthropic's own did is not what the model said.
+    if role != Role::Assistant {
+        block::put_into_words(&mut parts);
+    }
     Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })
 }
 
