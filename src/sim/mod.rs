@@ -314,6 +314,7 @@ async fn answer(
         created: reply.created.unwrap_or_default(),
         include_usage: decoded.include_usage.unwrap_or(false),
         echo: codec.echo(&body),
+        ..Heading::default()
     };
     if !stream {
         return HttpResponse::Ok()

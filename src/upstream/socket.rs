@@ -59,6 +59,24 @@ impl Close {
     }
 }
 
+/// What the address of a session says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The model, if it is named there.
+    pub model: Option<String>,
+    /// Everything else, as it came (`intent=transcription`).
+    pub rest: String,
+}
+
+impl Address {
+    /// The query for a provider that calls the model `name`.
+    fn query(&self, name: &str) -> String {
+        let model = self.model.as_ref().map(|_| format!("model={}", segment(name)));
+        let rest = Some(self.rest.clone()).filter(|rest| !rest.is_empty());
+        model.into_iter().chain(rest).collect::<Vec<_>>().join("&")
+    }
+}
+
 /// To the provider.
 pub struct Outlet(SplitSink<Wire, tungstenite::Message>);
 
@@ -142,6 +160,7 @@ fn fault_of(why: &WsError) -> Fault {
 pub async fn dial(
     upstream: &Upstream,
     decision: &Decision,
+    address: &Address,
     forward: &[(&'static str, String)],
     request: &RequestId,
 ) -> Result<Socket, (Error, u8)> {
@@ -153,7 +172,9 @@ pub async fn dial(
             continue;
         };
         attempts += 1;
-        match open(step, forward, upstream.limits.connect + upstream.limits.first_byte).await {
+        match open(step, address, forward, upstream.limits.connect + upstream.limits.first_byte)
+            .await
+        {
             Ok(wire) => {
                 upstream.health.succeeded(id);
                 let (outlet, inlet) = wire.split();
@@ -188,15 +209,16 @@ pub async fn dial(
 
 async fn open(
     step: &Step,
+    address: &Address,
     forward: &[(&'static str, String)],
     patience: Duration,
 ) -> Result<Wire, Fault> {
     let provider = &step.deployment.provider;
     // `http…` becomes `ws…`, and `https…` `wss…`.
     let base = provider.base_url.replacen("http", "ws", 1);
-    let name = segment(&step.deployment.name);
+    let query = address.query(&step.deployment.name);
     let refused = |why: String| Fault::new(FaultKind::Unreachable, why);
-    let mut request = format!("{base}/realtime?model={name}")
+    let mut request = format!("{base}/realtime?{query}")
         .into_client_request()
         .map_err(|why| refused(format!("not a URL: {why}")))?;
     let headers = request.headers_mut();

@@ -421,8 +421,7 @@ mod tests {
         let text = |value: &Value, path: &str| {
             value.pointer(path).and_then(Value::as_str).map(str::to_owned)
         };
-        let first =
-            |value: &Value, paths: &[&str]| paths.iter().find_map(|path| text(value, path));
+        let first = |value: &Value, paths: &[&str]| paths.iter().find_map(|path| text(value, path));
         let id = ["/id", "/call_id", "/toolUse/toolUseId"];
         let name = ["/function/name", "/name", "/toolUse/name"];
         let of = ["/tool_call_id", "/tool_use_id", "/call_id", "/toolUseId"];
@@ -449,9 +448,7 @@ mod tests {
     #[test]
     fn calls_without_ids_reach_every_provider_with_the_results_that_are_theirs() {
         let call = |name: &str| json!({"functionCall": {"name": name, "args": {}}});
-        let result = |name: &str, said: &str| {
-            json!({"functionResponse": {"name": name, "response": {"result": said}}})
-        };
+        let result = |name: &str, said: &str| json!({"functionResponse": {"name": name, "response": {"result": said}}});
         let body = json!({"contents": [
             {"role": "user", "parts": [{"text": "go"}]},
             {"role": "model", "parts": [call("weather"), call("clock")]},
@@ -459,8 +456,7 @@ mod tests {
             {"role": "model", "parts": [call("clock")]},
             {"role": "user", "parts": [{"text": "never mind"}]},
         ]});
-        let request =
-            codec(Dialect::Gemini).decode_request(body.to_string().as_bytes()).unwrap();
+        let request = codec(Dialect::Gemini).decode_request(body.to_string().as_bytes()).unwrap();
         for protocol in [
             Protocol::Dialect(Dialect::OpenAiChat),
             Protocol::Dialect(Dialect::OpenAiResponses),

@@ -224,7 +224,9 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
                 data.sort_by_key(|one| one.index);
                 let numbered = data.iter().enumerate().all(|(at, one)| one.index == Some(at));
                 if !numbered {
-                    return Err(Malformed::new("the vectors are not numbered from 0 without a gap"));
+                    return Err(Malformed::new(
+                        "the vectors are not numbered from 0 without a gap",
+                    ));
                 }
             }
             data.into_iter()

@@ -10,8 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Citation, Class, Finish, Losses, Malformed, Reply, Role, Shape, Stop, ThoughtsBack, Turn,
-    Usage,
+    Body, Choice, Citation, Class, Finish, Losses, Malformed, Reply, Role, Shape, Stop,
+    ThoughtsBack, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -57,7 +57,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
 /// Sources beside the choices, which the text cites by their numbers (Perplexity): with titles, or as
 /// bare addresses.
 pub(super) fn sources(object: &mut Object) -> Vec<Citation> {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let list = |name: &str| object.peek(name).and_then(Value::as_array).into_iter().flatten();
     let results = list("search_results").filter_map(|one| {
         let url = Some(text(one, "url")?);

@@ -160,12 +160,8 @@ impl Fault {
     /// Speaks for the deployment's health, not for the request.
     #[must_use]
     pub fn counts_against_health(&self) -> bool {
-        let of_the_request = [
-            FaultKind::Refused,
-            FaultKind::Unfit,
-            FaultKind::ContextLength,
-            FaultKind::GaveUp,
-        ];
+        let of_the_request =
+            [FaultKind::Refused, FaultKind::Unfit, FaultKind::ContextLength, FaultKind::GaveUp];
         !of_the_request.contains(&self.kind)
     }
 

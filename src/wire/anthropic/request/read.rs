@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::{DIALECT, block};
 use super::write::encode_choice;
 use crate::wire::frame::json::{Object, span_of, type_name};
+use crate::wire::prompt_bytes;
 use crate::wire::vocab::{
     Effort, Extra, Format, Head, Malformed, Reasoning, Request, Role, Said, Tool, ToolChoice,
     ToolKind, Turn,
@@ -47,8 +48,10 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
     if read.messages.is_none() {
         return Err(Malformed::missing("messages"));
     }
-    if read.max_tokens.is_none() {
-        return Err(Malformed::missing("max_tokens"));
+    match read.max_tokens {
+        None => return Err(Malformed::missing("max_tokens")),
+        Some(0) => return Err(no_answer()),
+        Some(_) => {}
     }
     Ok(Head {
         model: name.into_owned(),
@@ -57,7 +60,7 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
         stream_options_at: None,
         include_usage: true,
         max_output_tokens: read.max_tokens,
-        prompt_bytes: body.len(),
+        prompt_bytes: prompt_bytes(body),
         said: Said::of(&[
             (read.temperature.is_some(), Said::TEMPERATURE),
             (read.top_p.is_some(), Said::TOP_P),
@@ -87,6 +90,9 @@ pub(in crate::wire::anthropic) fn decode(body: &[u8]) -> Result<Request, Malform
         request.instructions = Some(Turn { role: Role::System, parts, shape, extra: Extra::NONE });
     }
     request.max_output_tokens = object.unsigned("max_tokens")?;
+    if request.max_output_tokens == Some(0) {
+        return Err(no_answer());
+    }
     let sampling = &mut request.sampling;
     sampling.temperature = object.number("temperature")?;
     sampling.top_p = object.number("top_p")?;
@@ -130,6 +136,10 @@ pub(in crate::wire::anthropic) fn decode(body: &[u8]) -> Result<Request, Malform
     request.stream = object.boolean("stream")?;
     request.extra = object.finish(DIALECT);
     Ok(request)
+}
+
+fn no_answer() -> Malformed {
+    Malformed::invalid("max_tokens", "expected a value of at least 1, but got 0")
 }
 
 fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {

@@ -426,7 +426,9 @@ fn decode_calls(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Malfo
     }
     let said = |value: &Value, name: &str| value.get(name).is_some_and(|text| text != "");
     // Some servers say of every answer that it calls nothing.
-    if message.peek("function_call").is_some_and(|call| !said(call, "name") && !said(call, "arguments"))
+    if message
+        .peek("function_call")
+        .is_some_and(|call| !said(call, "name") && !said(call, "arguments"))
     {
         message.keep_spelling("function_call");
     }

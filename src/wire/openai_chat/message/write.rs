@@ -179,7 +179,7 @@ fn encode_assistant(
             }
         }
     }
-    encode_thoughts(parts, thoughts, message);
+    encode_thoughts(parts, from_chat, thoughts, message);
     let cited: Vec<Value> = content
         .iter()
         .filter_map(|part| match &part.body {
@@ -232,7 +232,12 @@ fn joined_text(parts: &[&Part]) -> String {
 }
 
 /// Thoughts that the turn's own members do not already say.
-fn encode_thoughts(parts: &[&Part], thoughts: ThoughtsBack, message: &mut Builder) {
+fn encode_thoughts(
+    parts: &[&Part],
+    from_chat: bool,
+    thoughts: ThoughtsBack,
+    message: &mut Builder,
+) {
     let mut text = String::new();
     let mut said = false;
     let mut details = Vec::new();
@@ -243,7 +248,7 @@ fn encode_thoughts(parts: &[&Part], thoughts: ThoughtsBack, message: &mut Builde
         }
         if !thought.redacted {
             text.push_str(&thought.text);
-            said = true;
+            said |= !thought.text.is_empty() || from_chat;
         }
         if let Some(detail) = thought_detail(thought, part.signature.as_ref(), details.len()) {
             details.push(detail);

@@ -288,7 +288,7 @@ impl ChatWriter {
                 WrittenKind::Refusal
             }
             Body::Thought(thought) => {
-                if !thought.spelled && !thought.redacted {
+                if !thought.spelled && !thought.redacted && !thought.text.is_empty() {
                     pending.append(at.choice, "reasoning_content", &thought.text);
                 }
                 WrittenKind::Thought(thought.clone())
