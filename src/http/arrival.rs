@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, UPGRADE};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 
-use super::Worker;
+use super::{Worker, media};
 use crate::admit::Caller;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
@@ -70,6 +70,23 @@ pub fn user(request: &HttpRequest) -> Option<&str> {
     request.headers().get("x-optimux-user").and_then(|value| value.to_str().ok())
 }
 
+/// Before anything is done for a socket: a proxy on the way may have dropped what asks for it.
+///
+/// # Errors
+/// [`Kind::UpgradeRequired`] for a request that asks for no upgrade.
+pub fn must_ask_for_socket(request: &HttpRequest) -> Result<(), Error> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let asks = header(UPGRADE).is_some_and(|what| what.eq_ignore_ascii_case("websocket"));
+    if asks && request.head().upgrade() && header(SEC_WEBSOCKET_KEY).is_some() {
+        return Ok(());
+    }
+    let text = "This is a WebSocket endpoint, and the request does not ask for an upgrade. A proxy \
+                on the way has to pass on 'Upgrade' and 'Connection', over HTTP/1.1. In nginx: \
+                proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header \
+                Connection upgrade;";
+    Err(Error::new(Kind::UpgradeRequired, text).coded("upgrade_required"))
+}
+
 /// What the headers ask for, beside the body.
 ///
 /// # Errors
@@ -125,11 +142,29 @@ fn cache_wish(said: &str) -> CacheWish {
     wish
 }
 
-/// The whole body.
+/// The whole body, which is JSON, as it was before it was compressed.
 ///
 /// # Errors
-/// [`Kind::TooLarge`] beyond `limit_bytes`, [`Kind::Malformed`] when it breaks off or dawdles.
+/// [`Kind::TooLarge`] beyond `limit_bytes`, compressed or not, [`Kind::UnsupportedMedia`] for another
+/// type or an unknown coding, [`Kind::Malformed`] when it breaks off, dawdles or cannot be decoded.
 pub async fn body(
+    request: &HttpRequest,
+    payload: Payload,
+    limit_bytes: usize,
+) -> Result<Bytes, Error> {
+    let codings = media::codings_of_json(request)?;
+    let sent = gathered(request, payload, limit_bytes).await?;
+    if codings.is_empty() || sent.is_empty() {
+        return Ok(sent);
+    }
+    // A few kilobytes may hold as much as the limit, which no other request should wait for.
+    actix_web::web::block(move || media::decoded(sent, &codings, limit_bytes))
+        .await
+        .map_err(Error::internal)?
+}
+
+/// The body as it was sent.
+async fn gathered(
     request: &HttpRequest,
     mut payload: Payload,
     limit_bytes: usize,

@@ -4,8 +4,10 @@ mod admin;
 mod anthropic;
 mod array;
 mod arrival;
+mod edge;
 mod gemini;
 mod generate;
+mod media;
 mod models;
 mod openai;
 mod openapi;
@@ -20,6 +22,8 @@ mod usage;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::gateway::App;
+
+pub use edge::{connection, cors};
 
 /// Every route. Each path also answers under `/api`.
 pub fn routes(config: &mut ServiceConfig) {

@@ -36,10 +36,7 @@ pub async fn realtime(
     let id = RequestId::fresh();
     let opening = async {
         let caller = arrival::caller(&app, &request).await?;
-        if !request.headers().contains_key("sec-websocket-key") {
-            let text = "This is a WebSocket endpoint: the request must ask for an upgrade.";
-            return Err(Error::new(Kind::Malformed, text).into());
-        }
+        arrival::must_ask_for_socket(&request)?;
         let model = query.get("model").ok_or_else(|| Malformed::missing("model"))?;
         gateway::converse(&app, &caller, &id, model, &forwarded(&request)).await
     };

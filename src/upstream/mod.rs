@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::base::clock::Dice;
 use crate::base::ids::RequestId;
+use crate::base::proxy::Proxies;
 use crate::base::{Error, Kind};
 use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::{Decision, Step};
@@ -90,6 +91,7 @@ pub struct Upstream {
     pub metrics: Metrics,
     pub meters: Meters,
     pub limits: Limits,
+    pub proxies: Proxies,
 }
 
 /// An answer on its way to the caller.
