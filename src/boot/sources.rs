@@ -1,8 +1,9 @@
 //! What the catalogue and the router are made of: files, variables of the environment, keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use ::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
@@ -18,7 +19,7 @@ use crate::wire::vocab::{Dialect, Protocol};
 /// Keys of providers, from the environment or from files.
 fn provider_keys(
     files: &[ProviderEntry],
-    patches: &std::collections::BTreeMap<String, ProviderEntry>,
+    patches: &BTreeMap<String, ProviderEntry>,
 ) -> Result<HashMap<String, SecretString>, Failure> {
     let mut keys = HashMap::new();
     let named = files
@@ -33,13 +34,15 @@ fn provider_keys(
             } else {
                 key
             };
-            keys.insert(id.clone(), key);
+            let from = entry.api_key_env.as_deref().unwrap_or_default();
+            keys.insert(id.clone(), sendable(&id, from, key)?);
         }
         if let Some(file) = &entry.api_key_file {
             let key = std::fs::read_to_string(file).map_err(|why| {
                 format!("providers.{id}: api_key_file {file} cannot be read: {why}")
             })?;
-            keys.insert(id, SecretString::from(key.trim().to_owned()));
+            let key = sendable(&id, file, SecretString::from(key.trim().to_owned()))?;
+            keys.insert(id, key);
         }
     }
     Ok(keys)
@@ -56,14 +59,40 @@ fn service_account(provider: &str, variable: &str) -> Result<String, Failure> {
 
 fn aws_credential() -> Option<AwsCredential> {
     Some(AwsCredential {
-        access_key: std::env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty())?,
+        access_key: secret_variable("AWS_ACCESS_KEY_ID")?.expose_secret().to_owned(),
         secret_key: secret_variable("AWS_SECRET_ACCESS_KEY")?,
         session_token: secret_variable("AWS_SESSION_TOKEN"),
     })
 }
 
+/// A secret in a variable of the environment. No secret has blanks or line ends around it: they are
+/// of the file that it was read from.
 pub(super) fn secret_variable(name: &str) -> Option<SecretString> {
-    std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(SecretString::from)
+    let text = std::env::var(name).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| SecretString::from(text.to_owned()))
+}
+
+/// The variables that keys of providers are read from.
+pub(super) fn key_variables(
+    files: &[ProviderEntry],
+    patches: &BTreeMap<String, ProviderEntry>,
+) -> HashSet<String> {
+    let mut all: HashSet<String> =
+        files.iter().chain(patches.values()).filter_map(|one| one.api_key_env.clone()).collect();
+    all.extend(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned));
+    all
+}
+
+/// A key goes out in a header, which takes no line ends and no other control characters. (The file
+/// of a service account does not.)
+fn sendable(id: &str, from: &str, key: SecretString) -> Result<SecretString, Failure> {
+    let text = key.expose_secret();
+    if text.trim_start().starts_with('{') || HeaderValue::try_from(text).is_ok() {
+        return Ok(key);
+    }
+    let why = "holds a line end or another control character, and cannot be sent in a header";
+    Err(format!("providers.{id}: the key in {from} {why}").into())
 }
 
 /// The built-in files with the store's revision laid over them, and the number of that.
@@ -128,12 +157,14 @@ pub fn catalogue(
         keys,
         aws: aws_credential(),
         // Only what an address may name: nothing of it is secret.
-        variables: std::env::vars()
+        variables: std::env::vars_os()
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
             .filter(|(name, _)| {
                 ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_", "OPTIMUX_"]
                     .iter()
                     .any(|prefix| name.starts_with(prefix))
             })
+            .map(|(name, text)| (name, text.trim().to_owned()))
             .collect(),
         unpriced: config.catalogue.unpriced,
         first_id,

@@ -380,11 +380,11 @@ fn understood(told: &[i64], ask: &Ask<'_>) -> Taken {
 }
 
 impl Shared {
-    /// Whether Redis answers.
+    /// Whether Redis answers, and lets the script that counts run.
     ///
     /// # Errors
     /// When it does not.
-    pub async fn ping(&self) -> RedisResult<()> {
+    pub async fn prove(&self) -> RedisResult<()> {
         let mut link = connect(&self.0.client).await?;
         redis::cmd("PING").query_async(&mut link).await
     }

@@ -16,6 +16,8 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::base::proxy::Proxies;
+
 pub use entry::{AppEntry, Auth, Connect};
 pub use oauth::{Grant, Granted};
 
@@ -131,6 +133,7 @@ impl Apps {
     /// For an app that is said to be nothing or two things, or whose document cannot be read.
     pub fn open(
         entries: &BTreeMap<String, AppEntry>,
+        proxies: &Proxies,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, String> {
         let mut apps = BTreeMap::new();
@@ -144,7 +147,8 @@ impl Apps {
                 }
                 _ => return Err(wrong("needs one of 'command', 'url' and 'openapi'".to_owned())),
             };
-            let app = App { id: id.clone(), entry: entry.clone(), kind };
+            let entry = AppEntry { proxies: proxies.clone(), ..entry.clone() };
+            let app = App { id: id.clone(), entry, kind };
             apps.insert(id.clone(), Arc::new(app));
         }
         Ok(Self { by_id: Arc::new(apps), sessions: Sessions::default(), runtime })

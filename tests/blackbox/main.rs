@@ -34,5 +34,6 @@ mod requests;
 mod responses;
 mod routing;
 mod servers;
+mod serving;
 mod signin;
 mod vectors;
