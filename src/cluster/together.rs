@@ -468,7 +468,8 @@ impl Shared {
             lapses: self.0.clock.now(),
             books: None,
         };
-        let told: RedisResult<Vec<i64>> = question(&self.0.take, &ask).invoke_async(&mut link).await;
+        let told: RedisResult<Vec<i64>> =
+            question(&self.0.take, &ask).invoke_async(&mut link).await;
         told.map(|_| ())
     }
 }

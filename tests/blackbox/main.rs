@@ -18,6 +18,7 @@ mod failover;
 mod features;
 mod fuzzed;
 mod house;
+mod image;
 mod isolation;
 mod layers;
 mod ledger;
