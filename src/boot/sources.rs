@@ -16,45 +16,50 @@ use crate::router::neural::Weights;
 use crate::store::Store;
 use crate::wire::vocab::{Dialect, Protocol};
 
-/// Keys of providers, from the environment or from files.
+/// Keys of providers, from the environment or from files, and what is wrong with those that cannot
+/// be had.
 fn provider_keys(
     files: &[ProviderEntry],
     patches: &BTreeMap<String, ProviderEntry>,
-) -> Result<HashMap<String, SecretString>, Failure> {
-    let mut keys = HashMap::new();
+) -> (HashMap<String, SecretString>, Vec<String>) {
+    let (mut keys, mut faults) = (HashMap::new(), Vec::new());
     let named = files
         .iter()
-        .filter_map(|file| file.id.clone().map(|id| (id, file)))
-        .chain(patches.iter().map(|(id, patch)| (id.clone(), patch)));
+        .filter_map(|file| file.id.as_deref().map(|id| (id, file)))
+        .chain(patches.iter().map(|(id, patch)| (id.as_str(), patch)));
     for (id, entry) in named {
-        if let Some(key) = entry.api_key_env.as_deref().and_then(secret_variable) {
-            let key = if entry.auth == Some(Auth::Google) {
-                let text = service_account(&id, key.expose_secret())?;
-                SecretString::from(text)
-            } else {
-                key
-            };
-            let from = entry.api_key_env.as_deref().unwrap_or_default();
-            keys.insert(id.clone(), sendable(&id, from, key)?);
-        }
-        if let Some(file) = &entry.api_key_file {
-            let key = std::fs::read_to_string(file).map_err(|why| {
-                format!("providers.{id}: api_key_file {file} cannot be read: {why}")
-            })?;
-            let key = sendable(&id, file, SecretString::from(key.trim().to_owned()))?;
-            keys.insert(id, key);
+        match provider_key(entry) {
+            Ok(Some(key)) => {
+                keys.insert(id.to_owned(), key);
+            }
+            Ok(None) => {}
+            Err(why) => faults.push(format!("providers.{id}: {why}")),
         }
     }
-    Ok(keys)
+    (keys, faults)
+}
+
+/// The key that a table names; the one in a file comes before the one in a variable.
+fn provider_key(entry: &ProviderEntry) -> Result<Option<SecretString>, String> {
+    if let Some(file) = &entry.api_key_file {
+        let key = std::fs::read_to_string(file)
+            .map_err(|why| format!("api_key_file {file} cannot be read: {why}"))?;
+        return sendable(file, SecretString::from(key.trim().to_owned())).map(Some);
+    }
+    let Some(variable) = &entry.api_key_env else { return Ok(None) };
+    let Some(key) = secret_variable(variable) else { return Ok(None) };
+    if entry.auth == Some(Auth::Google) {
+        return service_account(key.expose_secret()).map(SecretString::from).map(Some);
+    }
+    sendable(variable, key).map(Some)
 }
 
 /// Google's variable names the file in which a service account's key is.
-fn service_account(provider: &str, variable: &str) -> Result<String, Failure> {
+fn service_account(variable: &str) -> Result<String, String> {
     if !Path::new(variable).is_absolute() {
         return Ok(variable.to_owned());
     }
-    std::fs::read_to_string(variable)
-        .map_err(|why| format!("providers.{provider}: {variable} cannot be read: {why}").into())
+    std::fs::read_to_string(variable).map_err(|why| format!("{variable} cannot be read: {why}"))
 }
 
 fn aws_credential() -> Option<AwsCredential> {
@@ -86,13 +91,13 @@ pub(super) fn key_variables(
 
 /// A key goes out in a header, which takes no line ends and no other control characters. (The file
 /// of a service account does not.)
-fn sendable(id: &str, from: &str, key: SecretString) -> Result<SecretString, Failure> {
+fn sendable(from: &str, key: SecretString) -> Result<SecretString, String> {
     let text = key.expose_secret();
     if text.trim_start().starts_with('{') || HeaderValue::try_from(text).is_ok() {
         return Ok(key);
     }
     let why = "holds a line end or another control character, and cannot be sent in a header";
-    Err(format!("providers.{id}: the key in {from} {why}").into())
+    Err(format!("the key in {from} {why}"))
 }
 
 /// The built-in files with the store's revision laid over them, and the number of that.
@@ -148,8 +153,8 @@ pub fn catalogue(
     files: Vec<ProviderEntry>,
     first_id: usize,
 ) -> Result<Catalogue, Failure> {
-    let keys = provider_keys(&files, &config.providers)?;
-    load(Sources {
+    let (keys, faults) = provider_keys(&files, &config.providers);
+    let loaded = load(Sources {
         files,
         providers: config.providers.clone(),
         models: config.models.clone(),
@@ -168,7 +173,12 @@ pub fn catalogue(
             .collect(),
         unpriced: config.catalogue.unpriced,
         first_id,
-    })
+    });
+    if faults.is_empty() {
+        return loaded;
+    }
+    let others = loaded.err().map(|why| why.to_string());
+    Err(faults.into_iter().chain(others).collect::<Vec<_>>().join("\n").into())
 }
 
 /// The trained router, with the abilities of the catalogue's models.

@@ -87,8 +87,9 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
         tokio::runtime::Handle::current(),
     ) {
         Ok(apps) => Some(apps),
-        Err(why) => {
-            faults.push(Fault::new("connect.apps", why));
+        Err(all) => {
+            let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
+            faults.extend(all.into_iter().map(fault));
             None
         }
     };
@@ -143,29 +144,18 @@ fn answers(
     notes: &mut Vec<Fault>,
 ) -> Backing {
     let Ok(files) = builtin() else { return Backing::Real };
-    let wanted = |id: &str| config.providers.get(id).is_some_and(|one| one.enabled != Some(false));
-    // Providers with a table of their own, and without what they need.
-    let mut lacking = Vec::new();
-    for id in config.providers.keys().filter(|id| wanted(id)) {
-        if catalogue.is_none_or(|catalogue| catalogue.has_provider(id)) {
-            continue;
-        }
-        let own = config.providers.get(id);
-        let file = files.iter().find(|file| file.id.as_deref() == Some(id));
-        let variable = own
-            .and_then(|one| one.api_key_env.as_deref())
-            .or_else(|| file.and_then(|file| file.api_key_env.as_deref()))
-            .unwrap_or("its variable");
-        lacking.push(
-            Fault::new(
-                format!("providers.{id}"),
-                format!("is configured, and {variable} is not set"),
-            )
-            .remedied(format!(
-                "set {variable}, or api_key_file, or enabled = false: until then it is not asked"
-            )),
-        );
-    }
+    let off = |id: &str| config.providers.get(id).is_some_and(|one| one.enabled == Some(false));
+    // Whoever has a table, or is where a model of the configuration is to be found, is meant to be
+    // asked.
+    let placed = config.models.iter().flat_map(|model| model.deployments.iter().flatten());
+    let mut meant: Vec<&str> = config.providers.keys().map(String::as_str).collect();
+    meant.extend(placed.map(|place| place.provider.as_str()));
+    meant.sort_unstable();
+    meant.dedup();
+    meant.retain(|id| !off(id));
+    let cannot = |id: &&&str| catalogue.is_some_and(|catalogue| !catalogue.has_provider(id));
+    let lacking: Vec<Fault> =
+        meant.iter().filter(cannot).map(|id| keyless(id, &files, config)).collect();
     let known = key_variables(&files, &config.providers);
     let slips = misspelt(&known);
     if simulate {
@@ -177,7 +167,7 @@ fn answers(
         notes.extend(slips);
         return Backing::Real;
     }
-    if lacking.is_empty() && slips.is_empty() && !config.providers.keys().any(|id| wanted(id)) {
+    if meant.is_empty() && slips.is_empty() {
         return Backing::Simulated;
     }
     faults.extend(lacking);
@@ -187,6 +177,18 @@ fn answers(
             .remedied("mend what is named here, or start with --simulate for made-up answers"),
     );
     Backing::Real
+}
+
+/// A provider that is meant to be asked, and cannot be.
+fn keyless(id: &str, files: &[ProviderEntry], config: &Config) -> Fault {
+    let own = config.providers.get(id);
+    let file = files.iter().find(|file| file.id.as_deref() == Some(id));
+    let variable = own.into_iter().chain(file).find_map(|one| one.api_key_env.as_deref());
+    let variable = variable.unwrap_or("its key's variable");
+    Fault::new(format!("providers.{id}"), format!("is configured, and {variable} is not set"))
+        .remedied(format!(
+            "set {variable}, or api_key_file, or enabled = false: until then it is not asked"
+        ))
 }
 
 /// Variables of the environment that were likely meant for the keys that are read.

@@ -231,6 +231,11 @@ impl Gauges {
             || (limits.spend.is_some() && self.spend.period != Some(now.period))
     }
 
+    /// Money is asked of the books again.
+    pub fn forget_money(&mut self) {
+        (self.credits, self.spend) = (Purse::default(), Purse::default());
+    }
+
     /// What the books say is gone.
     pub fn seed(&mut self, used: Used, now: Now) {
         for (purse, used) in [(&mut self.credits, used.credits.0), (&mut self.spend, used.spend.0)]

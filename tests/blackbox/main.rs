@@ -19,6 +19,7 @@ mod failover;
 mod features;
 mod fuzzed;
 mod house;
+mod image;
 mod inflow;
 mod isolation;
 mod layers;

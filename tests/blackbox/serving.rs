@@ -11,7 +11,7 @@ use crate::house::{
     Gateway, KEY, Provider, STREAM_HEAD, chain, chunk, client, delta, end_chunks, eventually, good,
     respond, send,
 };
-use crate::servers::Postgres;
+use crate::servers::{Postgres, RedisTls};
 
 /// Something for every route that takes a body. `N` stands for a number that is new each time.
 const BODIES: [(&str, &str, &str); 17] = [
@@ -542,4 +542,210 @@ fn a_stream_of_a_stopping_node_comes_whole() {
         assert_eq!((told.said().as_str(), told.whole), ("aaaa", true));
     });
     gateway.has_stopped();
+}
+
+#[test]
+fn limits_are_counted_together_over_tls() {
+    let Some(mut redis) = RedisTls::start() else {
+        eprintln!("skipped limits_are_counted_together_over_tls: no redis-server or openssl here");
+        return;
+    };
+    let authority = redis.authority.display().to_string();
+    let config = format!("[redis]\nurl = \"{}\"\n", redis.url);
+    let gateway = Gateway::start_with(&config, &[("SSL_CERT_FILE", &authority)]);
+    let shared = || gateway.get("/metrics", "").text().contains("optimux_quota_shared 1");
+    let (_, key) = gateway.account("one", "free", &json!({}));
+    assert_eq!(gateway.post("/v1/chat/completions", &key, BODIES[0].2).status, 200);
+    eventually("they are counted together", shared);
+    redis.kill();
+    eventually("they are counted apart", || !shared());
+}
+
+/// What a proxy was asked for, and what it answers: a chat completion, or a refusal to go anywhere.
+fn proxy() -> Provider {
+    Provider::start(|socket, request, _| {
+        if request.head.starts_with("CONNECT") {
+            respond(socket, 403, "", "text/plain", b"no way");
+        } else {
+            respond(
+                socket,
+                200,
+                "",
+                "application/json",
+                &crate::house::completion("m", "by proxy"),
+            );
+        }
+    })
+}
+
+#[test]
+fn every_way_out_leads_through_the_proxy_that_is_set() {
+    let document = json!({"openapi": "3.0.0", "info": {"title": "t", "version": "1"},
+        "servers": [{"url": "http://tools.invalid/v2"}],
+        "paths": {"/look": {"get": {"operationId": "look", "responses": {"200": {"description": "ok"}}}}}});
+    let way = |scheme: &str| {
+        format!(
+            "[providers.far]\nbase_url = \"{scheme}://provider.invalid:8000/v1\"\ndialect = \"openai-chat\"\n\
+             [[models]]\nid = \"m\"\ndeployments = [{{ provider = \"far\", model = \"m\" }}]\n\
+             [[models]]\nid = \"talk\"\nmode = \"realtime\"\ndeployments = [{{ provider = \"far\", model = \"talk\" }}]\n\
+             [connect.apps.tools]\nopenapi = \"tools.json\"\n"
+        )
+    };
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let folder = std::env::temp_dir().join(format!("optimux-tools-{}.json", std::process::id()));
+    std::fs::write(&folder, document.to_string()).unwrap();
+    let way = |scheme: &str| way(scheme).replace("tools.json", &folder.display().to_string());
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "OPTIMUX_UPSTREAM__PROXY"] {
+        let proxy = proxy();
+        let gateway = Gateway::start_with(&way("http"), &[(variable, &proxy.base)]);
+        let told = gateway.chat(&body);
+        assert_eq!(told.said(), "by proxy", "{variable}: {}", told.text());
+        assert_eq!(proxy.last().path(), "http://provider.invalid:8000/v1/chat/completions");
+        let (_, key) = gateway.account("one", "enterprise", &json!({}));
+        let run = json!({"action": "tools.look", "arguments": {}}).to_string();
+        let ran = gateway.post("/v1/connect/actions/run", &key, run);
+        assert_eq!(
+            proxy.last().path(),
+            "http://tools.invalid/v2/look",
+            "{variable}: {}",
+            ran.text()
+        );
+    }
+    for variable in ["HTTPS_PROXY", "all_proxy", "OPTIMUX_UPSTREAM__PROXY"] {
+        let proxy = proxy();
+        let gateway = Gateway::start_with(&way("https"), &[(variable, &proxy.base)]);
+        assert_eq!(gateway.chat(&body).status, 503);
+        let tunnel = "CONNECT provider.invalid:8000 HTTP/1.1";
+        assert!(proxy.last().head.starts_with(tunnel), "{variable}: {}", proxy.last().head);
+        let before = proxy.count();
+        let socket = send(
+            ask(&gateway, "GET", "/v1/realtime?model=talk")
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        );
+        assert_eq!(socket.status, 503, "{}", socket.text());
+        assert!(proxy.count() > before && proxy.last().head.starts_with(tunnel), "{variable}");
+    }
+    // What is spared is reached directly, or not at all.
+    let proxy = proxy();
+    for (name, value) in [("NO_PROXY", "provider.invalid"), ("no_proxy", "*")] {
+        let variables = [("HTTP_PROXY", proxy.base.as_str()), (name, value)];
+        assert_eq!(Gateway::start_with(&way("http"), &variables).chat(&body).status, 503);
+    }
+    let never = [("HTTP_PROXY", proxy.base.as_str()), ("OPTIMUX_UPSTREAM__PROXY", "none")];
+    assert_eq!(Gateway::start_with(&way("http"), &never).chat(&body).status, 503);
+    assert_eq!(proxy.count(), 0);
+    std::fs::remove_file(folder).unwrap();
+}
+
+/// Runs the binary in a folder of its own with these variables, until it ends; how, and what it says.
+fn run(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("optimux-run-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("optimux.toml"), config).unwrap();
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_optimux"))
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(variables.iter().copied())
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let told = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8(told).unwrap())
+}
+
+#[test]
+fn what_keeps_the_gateway_from_starting_is_what_check_finds() {
+    let provider =
+        "[providers.house]\nbase_url = \"http://127.0.0.1:9/v1\"\ndialect = \"openai-chat\"\n";
+    let admin = ("OPTIMUX_ADMIN_KEY", "abcde");
+    let cases: &[(String, &[(&str, &str)], &[&str])] = &[
+        (String::new(), &[admin], &["OPTIMUX_ADMIN_KEY", "fewer than 16"]),
+        (String::new(), &[("OPTIMUX_VAULT_KEY", "short")], &["32 characters"]),
+        (String::new(), &[("OPENAI_KEY", "sk-x")], &["OPENAI_KEY", "did you mean OPENAI_API_KEY?", "--simulate"]),
+        ("[providers.ollama]\nenabled = true\n[server]\nworkerz = 1\n".to_owned(), &[], &["did you mean 'workers'?"]),
+        ("[providers.openai]\n".to_owned(), &[], &["OPENAI_API_KEY is not set"]),
+        ("[[models]]\nid = \"a\"\ndeployments = [{ provider = \"groq\" }]\n".to_owned(), &[], &["GROQ_API_KEY is not set"]),
+        (provider.replace("openai-chat", "openai"), &[], &["'openai' is no dialect"]),
+        (format!("{provider}[memory]\nembedding_model = \"ghost\"\n[routes.fallback]\n\"gone\" = [\"lost\"]\n"), &[],
+            &["memory.embedding_model: there is no model 'ghost'", "there is no model 'gone'", "there is no model 'lost'"]),
+        ("[signin]\nregister = \"ghost\"\n[server]\ncors_origins = [\"app.example.com\"]\nlisten = \"nowhere\"\n".to_owned(), &[],
+            &["there is no plan 'ghost'", "server.cors_origins", "server.listen"]),
+        ("[connect.apps.x]\ncommand = [\"/no/such/server\"]\n".to_owned(), &[], &["connect.apps.x", "/no/such/server"]),
+        (format!("{provider}headers = {{ \"x y\" = \"1\", z = \"a\\nb\" }}\n"), &[],
+            &["providers.house.headers.x y", "providers.house.headers.z", "cannot be sent"]),
+        (format!("{provider}api_key_env = \"HOUSE_KEY\"\n"), &[("HOUSE_KEY", "sk\n-house")], &["HOUSE_KEY", "cannot be sent"]),
+        ("[store]\nurl = \"postgres://u:p@127.0.0.1:1/d\"\n".to_owned(), &[], &["store.url", "refused"]),
+        ("[upstream]\nproxy = \"proxy:3128\"\n".to_owned(), &[], &["upstream.proxy", "http://proxy.example.com:3128"]),
+    ];
+    for (config, variables, words) in cases {
+        for command in [&["check"][..], &["serve", "--listen", "127.0.0.1:0"][..]] {
+            let (good, told) = run(config, command, variables);
+            assert!(!good, "{command:?} {config} {variables:?}: {told}");
+            for word in *words {
+                assert!(told.contains(word), "{command:?} {config}: {word}: {told}");
+            }
+        }
+    }
+    let (good, told) = run("", &["check", "--json"], &[admin]);
+    let found: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (good, &found["ok"], &found["faults"][0]["at"]),
+        (false, &json!(false), &json!("OPTIMUX_ADMIN_KEY"))
+    );
+    assert!(run("", &["check"], &[("OPENAI_API_KEY", "sk-x")]).0);
+}
+
+#[test]
+fn check_asks_providers_when_it_is_told_to() {
+    let provider = Provider::start(|socket, request, _| {
+        let good = request.head.contains("Bearer good") || request.head.contains("bearer good");
+        let (status, body) = if good { (200, &b"{\"data\":[]}"[..]) } else { (401, &b"{}"[..]) };
+        respond(socket, status, "", "application/json", body);
+    });
+    let config = format!(
+        "[providers.house]\nbase_url = \"{}/v1\"\ndialect = \"openai-chat\"\napi_key_env = \"HOUSE_KEY\"\n",
+        provider.base
+    );
+    // Blanks and line ends around a key are of the file that it came from.
+    let (good, told) = run(&config, &["check", "--online"], &[("HOUSE_KEY", " good\r\n")]);
+    assert!(good && told.contains("providers.house: is there"), "{told}");
+    let (good, told) = run(&config, &["check", "--online"], &[("HOUSE_KEY", "bad")]);
+    assert!(!good && told.contains("does not take the key"), "{told}");
+    assert!(
+        run(&config, &["check"], &[("HOUSE_KEY", "bad")]).0,
+        "nobody is asked unless it is said"
+    );
+}
+
+#[test]
+fn secrets_of_the_environment_have_no_blanks_around_them() {
+    let provider = Provider::start(good("fine"));
+    for (name, sent) in [
+        ("line end", "sk-house\n"),
+        ("carriage return", "sk-house\r\n"),
+        ("blanks", "  sk-house  "),
+    ] {
+        let config = chain(&[&provider]).replace(
+            "dialect = \"openai-chat\"",
+            "dialect = \"openai-chat\"\napi_key_env = \"HOUSE_KEY\"",
+        );
+        let admin = format!("{KEY}\n");
+        let gateway =
+            Gateway::start_with(&config, &[("HOUSE_KEY", sent), ("TEST_ADMIN_KEY", &admin)]);
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        assert_eq!(gateway.chat(&body).status, 200, "{name}");
+        let head = provider.last().head.to_lowercase();
+        assert!(
+            head.lines().any(|line| line == "authorization: bearer sk-house"),
+            "{name}: {head}"
+        );
+    }
 }
