@@ -157,6 +157,8 @@ pub async fn body(
         return Err(Error::body_too_large(limit_bytes));
     }
     let mut share = app.shared.inflow.share(account);
+    // Taken as announced: what does not fit is refused before a byte of it is read.
+    share.cover(announced.unwrap_or(0))?;
     let mut pace = Pace::default();
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();

@@ -16,8 +16,9 @@ use super::{Worker, arrival, frames, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway::{self, Meter, Refused};
-use crate::upstream::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
+use crate::upstream::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
 use crate::wire::realtime;
+use crate::wire::session::{self, Shape};
 use crate::wire::vocab::{Dialect, Malformed};
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
@@ -40,8 +41,14 @@ pub async fn realtime(
             let text = "This is a WebSocket endpoint: the request must ask for an upgrade.";
             return Err(Error::new(Kind::Malformed, text).into());
         }
-        let model = query.get("model").ok_or_else(|| Malformed::missing("model"))?;
-        let begun = gateway::converse(&app, &caller, &id, model, &forwarded(&request)).await?;
+        let address = Address { model: query.get("model").cloned(), rest: rest(&request) };
+        // The model of a transcription is one of the session's settings.
+        let transcribes = query.get("intent").is_some_and(|intent| intent == "transcription");
+        if address.model.is_none() && !transcribes {
+            return Err(Malformed::missing("model").into());
+        }
+        let begun =
+            gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
         Ok((begun, app.shared.inflow.share(Some(&caller.account))))
     };
     let outcome: Result<_, Refused> = opening.await;
@@ -73,6 +80,16 @@ pub async fn realtime(
     response
 }
 
+/// What the address says beside the model, and the caller's key, which goes nowhere.
+fn rest(request: &HttpRequest) -> String {
+    let own = ["model", "key", "api_key", "access_token"];
+    let pairs = request.query_string().split('&').filter(|pair| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        !name.is_empty() && !own.contains(&name)
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 fn forwarded(request: &HttpRequest) -> Vec<(&'static str, String)> {
     let header = |name: &str| request.headers().get(name)?.to_str().ok();
     let mut all: Vec<_> =
@@ -95,7 +112,12 @@ async fn bridge(
     messages: AggregatedMessageStream,
 ) {
     let Socket { mut outlet, inlet, .. } = socket;
-    let heard = Heard { caller: Cell::new(Instant::now()), anything: Cell::new(Instant::now()) };
+    let heard = Heard {
+        caller: Cell::new(Instant::now()),
+        anything: Cell::new(Instant::now()),
+        theirs: Cell::new(None),
+        flat: Cell::new(false),
+    };
     let ended = tokio::select! {
         close = upwards(messages, &mut outlet, session.clone(), &heard) => close,
         close = downwards(&app, meter, inlet, session.clone(), &heard) => close,
@@ -108,12 +130,16 @@ async fn bridge(
     let _gone = session.close(Some(reason)).await;
 }
 
-/// When something was last heard.
+/// When something was last heard, and in which shape.
 struct Heard {
     /// From the caller, answers to pings included.
     caller: Cell<Instant>,
     /// From either side, pings not included.
     anything: Cell<Instant>,
+    /// The shape of the provider's session, once it has shown it.
+    theirs: Cell<Option<Shape>>,
+    /// The caller's settings are flat.
+    flat: Cell<bool>,
 }
 
 async fn upwards(
@@ -134,7 +160,16 @@ async fn upwards(
         };
         heard.caller.set(Instant::now());
         let passed = match message {
-            AggregatedMessage::Text(text) => Message::Text(text.into_bytes()),
+            AggregatedMessage::Text(text) => {
+                let text = text.into_bytes();
+                match session::asked(&text, heard.theirs.get()) {
+                    Some((text, flat)) => {
+                        heard.flat.set(heard.flat.get() || flat);
+                        Message::Text(text.into())
+                    }
+                    None => Message::Text(text),
+                }
+            }
             AggregatedMessage::Binary(bytes) => Message::Binary(bytes),
             AggregatedMessage::Ping(bytes) => {
                 if session.pong(&bytes).await.is_err() {
@@ -176,6 +211,15 @@ async fn downwards(
         let sent = match message {
             Message::Text(text) => {
                 let paid = gateway::overhear(app, &mut meter, &text).await;
+                if heard.theirs.get().is_none() {
+                    heard.theirs.set(session::shown(&text));
+                }
+                let nested = heard.theirs.get() != Some(Shape::Flat);
+                let told = Some(&text).filter(|_| heard.flat.get() && nested);
+                let text = match told.and_then(|text| session::answered_flat(text)) {
+                    Some(told) => told.into(),
+                    None => text,
+                };
                 let sent = match ByteString::try_from(text) {
                     Ok(text) => session.text(text).await,
                     Err(_) => return broken(session, "it sent what is not text").await,

@@ -123,6 +123,7 @@ pub(super) fn kind_label(kind: FaultKind) -> &'static str {
         FaultKind::Quota => "quota",
         FaultKind::Overloaded => "overloaded",
         FaultKind::Timeout => "timeout",
+        FaultKind::GaveUp => "gave_up",
         FaultKind::Broken => "broken",
         FaultKind::Unreachable => "unreachable",
     }
@@ -199,6 +200,7 @@ async fn exchange(
         created: crate::base::clock::Clock::System.now().seconds(),
         include_usage: inbound.head.include_usage,
         echo: if outgoing.passes { Map::new() } else { codec(inbound.dialect).echo(&inbound.body) },
+        clock: crate::base::clock::Clock::System,
     };
     let event_stream =
         incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(

@@ -41,7 +41,7 @@ pub use health::HealthBoard;
 pub use meters::Meters;
 pub use refusals::Refusals;
 pub use relay::Relay;
-pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
+pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::{Transport, document};
 
 use attempt::{Tried, Try};

@@ -62,6 +62,24 @@ impl Close {
     }
 }
 
+/// What the address of a session says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The model, if it is named there.
+    pub model: Option<String>,
+    /// Everything else, as it came (`intent=transcription`).
+    pub rest: String,
+}
+
+impl Address {
+    /// The query for a provider that calls the model `name`.
+    fn query(&self, name: &str) -> String {
+        let model = self.model.as_ref().map(|_| format!("model={}", segment(name)));
+        let rest = Some(self.rest.clone()).filter(|rest| !rest.is_empty());
+        model.into_iter().chain(rest).collect::<Vec<_>>().join("&")
+    }
+}
+
 /// To the provider.
 pub struct Outlet(SplitSink<Wire, tungstenite::Message>);
 
@@ -152,6 +170,7 @@ fn fault_of(why: &WsError) -> Fault {
 pub async fn dial(
     upstream: &Upstream,
     decision: &Decision,
+    address: &Address,
     forward: &[(&'static str, String)],
     request: &RequestId,
 ) -> Result<Socket, (Error, u8)> {
@@ -165,7 +184,7 @@ pub async fn dial(
         attempts += 1;
         let began = tokio::time::Instant::now();
         let limits = upstream.limits.at(step);
-        match open(step, forward, limits.connect + limits.first_byte).await {
+        match open(step, address, forward, limits.connect + limits.first_byte).await {
             Ok(wire) => {
                 upstream.health.answered(id, permit, true, began.elapsed());
                 let (outlet, inlet) = wire.split();
@@ -204,15 +223,16 @@ pub async fn dial(
 
 async fn open(
     step: &Step,
+    address: &Address,
     forward: &[(&'static str, String)],
     patience: Duration,
 ) -> Result<Wire, Fault> {
     let provider = &step.deployment.provider;
     // `http…` becomes `ws…`, and `https…` `wss…`.
     let base = provider.base_url.replacen("http", "ws", 1);
-    let name = segment(&step.deployment.name);
+    let query = address.query(&step.deployment.name);
     let refused = |why: String| Fault::new(FaultKind::Unreachable, why);
-    let mut request = format!("{base}/realtime?model={name}")
+    let mut request = format!("{base}/realtime?{query}")
         .into_client_request()
         .map_err(|why| refused(format!("not a URL: {why}")))?;
     let headers = request.headers_mut();

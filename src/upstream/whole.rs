@@ -60,6 +60,9 @@ pub(super) fn whole(
     }
     if inbound.head.stream {
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+        if let Some(fault) = reply.fault() {
+            return Err(fault);
+        }
         named(&mut reply);
         count_tokens(upstream, step, reply.usage.as_ref());
         let mut events = Vec::new();
@@ -74,7 +77,9 @@ pub(super) fn whole(
         || Tokens { input: (inbound.head.prompt_bytes as u64).div_ceil(4), ..Tokens::default() };
     match &inbound.operation {
         Operation::Embed(form, request) if !same_dialect => {
-            let reply = embeddings::decode_reply(&body).map_err(|_| broken(&body))?;
+            let reply = embeddings::decode_reply(&body)
+                .and_then(|reply| reply.to_inputs(request.inputs.len()))
+                .map_err(|_| broken(&body))?;
             let usage = reply.tokens.map(|input| Usage { input, ..Usage::default() });
             let tokens = prompt().input;
             let answer = embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
@@ -129,6 +134,9 @@ pub(super) fn whole(
         return Ok((measured(told, usage.as_ref(), count), violated));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+    if let Some(fault) = reply.fault() {
+        return Err(fault);
+    }
     count_tokens(upstream, step, reply.usage.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());

@@ -10,6 +10,8 @@
 //! - what an encoding cannot say is named in [`vocab::Losses`].
 
 mod alternate;
+#[cfg(test)]
+mod answer_tests;
 pub mod anthropic;
 pub mod bedrock;
 pub mod blame;
@@ -24,19 +26,25 @@ pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
 mod openai_usage;
+mod pairing;
 pub mod realtime;
 pub mod refusal;
+pub mod session;
 #[cfg(test)]
 mod usage_tests;
 pub mod vocab;
 pub mod wait;
+mod weight;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 pub use inbound::{Inbound, Operation, PathTarget, model_only};
+pub(crate) use pairing::paired;
+pub use weight::{FILE_TOKENS, PICTURE_TOKENS, prompt_bytes};
 
 use crate::base::Error;
+use crate::base::clock::Clock;
 use frame::{Frame, Splitter, sse};
 use glance::{Glance, Unreadable, Voice};
 use vocab::{
@@ -103,6 +111,8 @@ pub struct Heading {
     pub include_usage: bool,
     /// The request's settings, which an answer of OpenAI's Responses repeats.
     pub echo: Map<String, Value>,
+    /// Tells when the answer was complete.
+    pub clock: Clock,
 }
 
 /// What it takes to ask a provider, and to understand it.

@@ -100,7 +100,7 @@ impl Reader for ConverseReader {
                 self.ended = true;
                 let word = event.get("stopReason").and_then(Value::as_str).unwrap_or_default();
                 let finish = reply::finish(word, self.called);
-                out.push(Event::Finish { choice: 0, finish });
+                out.push(Event::ending(0, finish, word));
             }
             "metadata" => {
                 self.metered = true;

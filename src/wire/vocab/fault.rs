@@ -101,6 +101,9 @@ pub enum FaultKind {
     Quota,
     Overloaded,
     Timeout,
+    /// The model came to no answer that can be used (a call that cannot be read, say). Another try
+    /// may; it says nothing of the deployment.
+    GaveUp,
     /// Its own failure.
     Broken,
     /// No connection.
@@ -181,6 +184,7 @@ impl Fault {
             FaultKind::RateLimited
             | FaultKind::Overloaded
             | FaultKind::Timeout
+            | FaultKind::GaveUp
             | FaultKind::Broken
             | FaultKind::Unreachable => Retry::Same,
         }
@@ -189,7 +193,9 @@ impl Fault {
     /// Speaks for the deployment's health, not for the request.
     #[must_use]
     pub fn counts_against_health(&self) -> bool {
-        !matches!(self.kind, FaultKind::Refused | FaultKind::Unfit | FaultKind::ContextLength)
+        let of_the_request =
+            [FaultKind::Refused, FaultKind::Unfit, FaultKind::ContextLength, FaultKind::GaveUp];
+        !of_the_request.contains(&self.kind)
     }
 
     /// What the provider says, or that it says nothing.
@@ -244,6 +250,11 @@ impl Fault {
                 Error::new(Kind::Timeout, "The model provider did not answer in time.")
                     .coded("upstream_timeout")
             }
+            FaultKind::GaveUp => Error::new(
+                Kind::UpstreamDown,
+                format!("The model came to no answer ({words}). Try again."),
+            )
+            .coded("no_answer"),
             FaultKind::Broken | FaultKind::Unreachable => Error::new(
                 Kind::UpstreamDown,
                 "The upstream model provider is temporarily unavailable.",
