@@ -12,7 +12,7 @@ use bytestring::ByteString;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, frames, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway::{self, Meter, Refused};
@@ -47,13 +47,18 @@ pub async fn realtime(
         if address.model.is_none() && !transcribes {
             return Err(Malformed::missing("model").into());
         }
-        gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await
+        let begun =
+            gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
+        Ok((begun, app.shared.inflow.share(Some(&caller.account))))
     };
     let outcome: Result<_, Refused> = opening.await;
     let response = match outcome {
         Err(refused) => respond::refused_at(&id, SURFACE, &refused),
-        Ok((socket, meter)) => {
-            match actix_ws::handle_with_protocols(&request, payload, &["realtime"]) {
+        Ok(((socket, meter), share)) => {
+            let payload = frames::bounded(&request, payload, MESSAGE_BYTES, share).await;
+            match payload.and_then(|payload| {
+                actix_ws::handle_with_protocols(&request, payload, &["realtime"])
+            }) {
                 Err(why) => {
                     let error = Error::new(Kind::Malformed, format!("{why}."));
                     respond::refused(&id, SURFACE, &error, socket.attempts)
@@ -146,7 +151,7 @@ async fn upwards(
     loop {
         let message = match messages.next().await {
             None => return Close::new(1001, "the caller left"),
-            Some(Err(ProtocolError::Overflow)) => {
+            Some(Err(why)) if frames::is_too_large(&why) => {
                 return Close::new(1009, "the message is too large");
             }
             Some(Err(ProtocolError::Io(_))) => return Close::new(1001, "the caller left"),

@@ -1,6 +1,7 @@
 //! Sockets to providers. The only file that names `tokio_tungstenite`.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use ::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -14,13 +15,15 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use super::scrub::{scrubbed, without_secrets};
 use super::transport::segment;
-use super::{Upstream, sign};
+use super::{Upstream, shortened, sign};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
+use crate::catalogue::Provider;
 use crate::router::{Decision, Step};
-use crate::wire::codec;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Usage};
+use crate::wire::{blame, codec, wait};
 
 /// A message of some seconds of sound fits.
 pub const MESSAGE_BYTES: usize = 16 << 20;
@@ -81,7 +84,10 @@ impl Address {
 pub struct Outlet(SplitSink<Wire, tungstenite::Message>);
 
 /// From the provider.
-pub struct Inlet(SplitStream<Wire>);
+pub struct Inlet {
+    wire: SplitStream<Wire>,
+    provider: Arc<Provider>,
+}
 
 /// An open socket to a provider.
 pub struct Socket {
@@ -118,13 +124,15 @@ impl Inlet {
     /// When the connection breaks or a message is too large.
     pub async fn receive(&mut self) -> Result<Option<Message>, Fault> {
         loop {
-            let message = match self.0.next().await {
+            let message = match self.wire.next().await {
                 None => return Ok(None),
                 Some(Err(why)) => return Err(fault_of(&why)),
                 Some(Ok(message)) => message,
             };
             return Ok(Some(match message {
-                tungstenite::Message::Text(text) => Message::Text(text.into()),
+                tungstenite::Message::Text(text) => {
+                    Message::Text(without_secrets(text.into(), &self.provider))
+                }
                 tungstenite::Message::Binary(bytes) => Message::Binary(bytes),
                 tungstenite::Message::Close(frame) => Message::Close(match frame {
                     Some(frame) => Close::new(u16::from(frame.code), frame.reason.as_str()),
@@ -143,7 +151,9 @@ fn fault_of(why: &WsError) -> Fault {
     match why {
         WsError::Http(response) => {
             let body = response.body().as_deref().unwrap_or_default();
-            codec(Dialect::OpenAiChat).decode_error(response.status().as_u16(), body)
+            let fault = codec(Dialect::OpenAiChat).decode_error(response.status().as_u16(), body);
+            let wait = wait::in_headers(response.headers(), SystemTime::now()).or(fault.wait);
+            fault.after(wait)
         }
         WsError::Capacity(CapacityError::MessageTooLong { .. }) => {
             Fault::new(FaultKind::Refused, "the message is too large")
@@ -172,30 +182,34 @@ pub async fn dial(
             continue;
         };
         attempts += 1;
-        match open(step, address, forward, upstream.limits.connect + upstream.limits.first_byte)
-            .await
-        {
+        let began = tokio::time::Instant::now();
+        let limits = upstream.limits.at(step);
+        match open(step, address, forward, limits.connect + limits.first_byte).await {
             Ok(wire) => {
-                upstream.health.succeeded(id);
+                upstream.health.answered(id, permit, true, began.elapsed());
                 let (outlet, inlet) = wire.split();
                 return Ok(Socket {
                     step: step.clone(),
                     attempts,
                     outlet: Outlet(outlet),
-                    inlet: Inlet(inlet),
+                    inlet: Inlet { wire: inlet, provider: Arc::clone(&step.deployment.provider) },
                 });
             }
             Err(fault) => {
+                let asked = blame::Asked { model: &step.deployment.name, sent: b"" };
+                let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
                 tracing::warn!(
                     %request,
                     provider = %step.deployment.provider.id,
                     model = %step.model.id,
+                    status = fault.status,
                     kind = ?fault.kind,
-                    message = %fault.message.chars().take(300).collect::<String>(),
+                    why = fault.loggable(),
                     "a socket could not be opened"
                 );
-                upstream.health.failed(id, permit, &fault, None);
-                last = Some(fault);
+                tracing::debug!(%request, said = ?shortened(&fault.message), "it said");
+                upstream.health.failed(id, permit, &fault, fault.wait);
+                last = Some(fault.more_telling(last));
             }
         }
     }

@@ -15,7 +15,9 @@ use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
 use crate::shape;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Reply, Usage};
-use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images, provider_side};
+use crate::wire::{
+    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, provider_side,
+};
 
 pub(super) fn whole(
     step: &Step,
@@ -45,11 +47,17 @@ pub(super) fn whole(
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
         let mut fault = theirs.decode_error(200, body);
-        if !body.windows(7).any(|window| window == b"\"error\"") {
+        if !says_error(body) {
             fault = Fault::new(FaultKind::Broken, "the answer cannot be read");
         }
         fault
     };
+    if is_hollow(&inbound.operation, theirs, &body) {
+        return Err(match theirs.decode_error(200, &body) {
+            fault if says_error(&body) => fault,
+            _ => Fault::new(FaultKind::Broken, "the answer holds none"),
+        });
+    }
     if inbound.head.stream {
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
         if let Some(fault) = reply.fault() {
@@ -137,6 +145,25 @@ pub(super) fn whole(
     let violated = schema(&reply);
     let told = codec(inbound.dialect).encode_reply(&reply, &heading());
     Ok((measured(told, reply.usage.as_ref(), || count_reply(&reply)), violated))
+}
+
+fn says_error(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"error\"").is_some()
+}
+
+/// An answer under 200 that holds nothing that was asked for.
+fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        data: Vec<serde::de::IgnoredAny>,
+    }
+    match operation {
+        Operation::Generate => theirs.is_hollow(body),
+        Operation::Embed(..) | Operation::Draw(..) => {
+            serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty())
+        }
+        Operation::Count => false,
+    }
 }
 
 /// With the provider's own count, or ours.

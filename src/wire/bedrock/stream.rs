@@ -15,6 +15,7 @@ pub(super) struct ConverseReader {
     open: Vec<u64>,
     called: bool,
     ended: bool,
+    metered: bool,
 }
 
 fn slot(part: u64) -> Slot {
@@ -102,11 +103,17 @@ impl Reader for ConverseReader {
                 out.push(Event::ending(0, finish, word));
             }
             "metadata" => {
+                self.metered = true;
                 out.extend(reply::usage(&event).map(Event::Usage));
             }
             _ => out.push(Event::Ping),
         }
         Ok(())
+    }
+
+    fn ended(&self) -> bool {
+        // What it used comes behind its last word.
+        self.ended && self.metered
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {

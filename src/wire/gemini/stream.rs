@@ -75,12 +75,16 @@ impl Reader for ContentReader {
         Ok(())
     }
 
+    fn ended(&self) -> bool {
+        self.blocked
+            || (!self.choices.is_empty() && self.choices.values().all(|open| open.finished))
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         for (choice, open) in &mut self.choices {
             open.close(*choice, out);
         }
-        self.blocked
-            || (!self.choices.is_empty() && self.choices.values().all(|open| open.finished))
+        self.ended()
     }
 }
 

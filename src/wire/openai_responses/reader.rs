@@ -213,6 +213,10 @@ impl Reader for ResponseReader {
         Ok(())
     }
 
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         for at in std::mem::take(&mut self.open) {
             out.push(Event::PartClose { at, extra: Extra::NONE });

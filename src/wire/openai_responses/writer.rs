@@ -470,14 +470,11 @@ impl Writer for ResponseWriter {
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         let code = error.code.as_deref().unwrap_or("server_error");
-        if !self.started {
-            let body =
-                json!({"code": code, "message": error.public, "param": error.field.as_deref()});
-            return self.emit("error", body, out);
+        if self.started {
+            let mut response = self.response("failed");
+            response.insert("error".to_owned(), json!({"code": code, "message": error.public}));
+            self.emit("response.failed", json!({ "response": response }), out);
         }
-        let mut response = self.response("failed");
-        response.insert("error".to_owned(), json!({"code": code, "message": error.public}));
-        self.emit("response.failed", json!({ "response": response }), out);
         // The SDKs raise on an event whose data has an `error`, and only on that.
         let (_, body) = error::encode(error);
         let mut told: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();

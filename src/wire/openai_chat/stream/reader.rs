@@ -99,6 +99,10 @@ impl Reader for ChatReader {
         Ok(())
     }
 
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         let mut finished = !self.choices.is_empty();
         let said = self.choices.values().any(|open| open.next > 0 || open.finish.is_some());
