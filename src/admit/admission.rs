@@ -25,8 +25,8 @@ pub struct Denied {
 /// Takes `amount` of the caller's limits and credits, or nothing.
 ///
 /// # Errors
-/// [`Kind::RateLimited`] with the time to wait, [`Kind::OutOfCredits`], or [`Kind::Internal`] where
-/// the books cannot be read.
+/// [`Kind::RateLimited`] with the time to wait, [`Kind::OutOfCredits`], [`Kind::Overloaded`] where
+/// nothing can be written down or the books do not answer.
 pub async fn admit(
     counter: &Rc<Counter>,
     store: &Store,
@@ -34,6 +34,10 @@ pub async fn admit(
     outset: Outset,
     amount: Amount,
 ) -> Result<Hold, Denied> {
+    if !counter.journal.is_able() {
+        // What a provider would answer could be neither charged nor given.
+        return Err(Denied { error: Error::unavailable(), standing: Standing::default() });
+    }
     let at = counter.clock.now();
     let mut ask = Ask {
         terms: &caller.terms,

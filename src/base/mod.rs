@@ -8,4 +8,4 @@ pub mod money;
 pub mod seal;
 pub mod secret;
 
-pub use error::{Blame, Error, Kind};
+pub use error::{Blame, Error, Kind, Unavailable};

@@ -3,6 +3,7 @@
 mod people;
 mod reload;
 mod sources;
+mod waiting;
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -98,12 +99,14 @@ pub async fn serve(
     listen: Option<&str>,
     say: fn(&str),
 ) -> Result<(), Failure> {
-    let Ground { config, plans, store } = ground(file).await?;
+    let config = config::read(file)?;
     crate::telemetry::log::start(config.log.json);
+    let plans = Plans::new(&config.plans);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
     let listener =
         TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
     let address = listener.local_addr()?;
+    let store = waiting::store(&config.store.url, &listener).await?;
 
     let (files, revision) = files(&store).await?;
     let config = Arc::new(config);
@@ -320,6 +323,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         journal: counting.journal.clone(),
         tariff: Arc::clone(&counting.tariff),
         clock: shared.clock,
+        patience: shared.limits.deadline,
     });
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }

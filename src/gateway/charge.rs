@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::lifecycle;
 use super::{Answered, App, Body, Ending, Refused};
 use crate::admit::{self, Caller};
-use crate::base::Kind;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
+use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
 use crate::cluster::Amount;
 use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried};
@@ -97,7 +97,10 @@ pub(super) struct Sum<'a> {
 }
 
 /// Writes down what was delivered whole, and waits until that is safe.
-pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) {
+///
+/// # Errors
+/// Where it cannot be written down in time: the caller must not be given the answer.
+pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> Result<(), Error> {
     let Sum { mut tokens, basis, pictures, attempts, tried } = sum;
     if basis == Basis::Estimated && tokens.input == 0 {
         tokens.input = hold.prompt_tokens();
@@ -113,9 +116,7 @@ pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) {
         tried,
         first_byte: app.shared.clock.now(),
     });
-    if !receipt.is_safe() {
-        app.counter.journal.safe(receipt).await;
-    }
+    receipt.safe().await
 }
 
 /// Nobody answered: it costs nothing.
@@ -159,7 +160,11 @@ pub(super) async fn deliver(
         }
         AnswerBody::Whole { body, tokens, basis } => {
             let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts, tried };
-            settle(app, &step, hold, sum).await;
+            settle(app, &step, hold, sum).await.map_err(|error| Refused {
+                error,
+                attempts,
+                standing: standing.map(Box::new),
+            })?;
             ending.set(Some(Outcome::Complete));
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
         }

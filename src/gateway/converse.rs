@@ -63,7 +63,7 @@ pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), 
         let tokens = Tokens::from(&usage);
         let (basis, tried) = (Basis::Reported, Vec::new());
         let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts: 1, tried };
-        charge::settle(app, &meter.step, hold, sum).await;
+        charge::settle(app, &meter.step, hold, sum).await?;
     }
     let intent = Intent { counts: false, ..Intent::of(&RequestId::fresh(), SURFACE) };
     let hold = charge::hold(app, &meter.caller, &meter.decision, &meter.head, intent).await?;

@@ -79,7 +79,7 @@ pub async fn draw(
     let pictures =
         Pictures { count, size: drawn.size.as_deref(), quality: drawn.quality.as_deref() };
     let sum = Sum { tokens, basis, pictures, attempts, tried };
-    charge::settle(app, &step, hold, sum).await;
+    charge::settle(app, &step, hold, sum).await?;
     let body = Body::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
     Ok(Answered {
         step,

@@ -10,8 +10,12 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// It can do its work.
+/// It can do its work: what it delivers can be written down, and the store answers.
 pub async fn ready(app: Worker) -> HttpResponse {
+    if !app.shared.journal.is_able() {
+        let status = "what is delivered cannot be written down: is a disk full?";
+        return HttpResponse::ServiceUnavailable().json(json!({"status": status}));
+    }
     match app.shared.store.ping().await {
         Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
         Err(why) => {

@@ -21,6 +21,9 @@ pub enum Outcome {
     Left,
     /// The provider broke off, or none answered. Costs the caller nothing.
     Failed,
+    /// Undoes the other line of the same request: what was delivered could not be written down
+    /// safely in time, so the caller was refused it. Its credits are those of the other, below nothing.
+    Withdrawn,
 }
 
 impl Outcome {
@@ -30,6 +33,7 @@ impl Outcome {
             Self::Complete => "complete",
             Self::Left => "left",
             Self::Failed => "failed",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

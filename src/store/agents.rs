@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -37,7 +38,7 @@ impl Store {
     /// When the store fails.
     pub async fn create_agent(&self, one: AgentRow) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "INSERT INTO agents (account_id, id, version, created_ms, updated_ms, definition) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
@@ -63,7 +64,7 @@ impl Store {
     ) -> Result<Option<AgentRow>, StoreError> {
         self.run(|pool| async move {
             let text = format!("SELECT {COLUMNS} FROM agents WHERE account_id = $1 AND id = $2");
-            let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            let row = query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(id)
                 .fetch_optional(&pool)
@@ -88,7 +89,7 @@ impl Store {
                 "SELECT {COLUMNS} FROM agents WHERE account_id = $1 AND id > $2 \
                  ORDER BY id LIMIT $3"
             );
-            sqlx::query(sqlx::AssertSqlSafe(text))
+            query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(after)
                 .bind(limit)
@@ -108,7 +109,7 @@ impl Store {
     /// When the store fails.
     pub async fn change_agent(&self, changed: AgentRow, from: i64) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "UPDATE agents SET version = $1, updated_ms = $2, definition = $3 \
                  WHERE account_id = $4 AND id = $5 AND version = $6",
             )
@@ -129,7 +130,7 @@ impl Store {
     /// When the store fails.
     pub async fn delete_agent(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("DELETE FROM agents WHERE account_id = $1 AND id = $2")
+            query("DELETE FROM agents WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(id)
                 .execute(&pool)

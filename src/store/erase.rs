@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
 use super::keys::bump;
+use super::sql::query;
 use crate::base::ids::AccountId;
 
 /// Tables with rows of a user.
@@ -30,7 +31,7 @@ const OF_ACCOUNTS: [&str; 7] = [
 ];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    let mut query = query(sqlx::AssertSqlSafe(text));
     for value in by {
         query = query.bind((*value).to_owned());
     }
@@ -68,7 +69,7 @@ impl Store {
     pub async fn erase_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query("DELETE FROM members WHERE account_id = $1 AND id = $2")
+            let done = query("DELETE FROM members WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(&id)
                 .execute(&mut *transaction)
@@ -104,7 +105,7 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let id = account.as_str();
-            let found = sqlx::query("SELECT name FROM accounts WHERE id = $1")
+            let found = query("SELECT name FROM accounts WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&mut *transaction)
                 .await?;

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin, optional_ms};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::KeyHash;
@@ -53,7 +54,7 @@ fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
 
 /// Has every node forget what it knows of accounts and keys.
 pub(super) async fn bump(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE revisions SET revision = revision + 1 WHERE topic = 'identity'")
+    query("UPDATE revisions SET revision = revision + 1 WHERE topic = 'identity'")
         .execute(connection)
         .await
         .map(|_| ())
@@ -65,7 +66,7 @@ impl Store {
     pub async fn create_key(&self, key: Key, hash: KeyHash) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms, terms, member_id) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
@@ -89,7 +90,7 @@ impl Store {
     /// When the store fails.
     pub async fn owner(&self, hash: KeyHash) -> Result<Option<Owner>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT k.id AS key_id, k.account_id, k.revoked_ms, k.terms, a.plan, a.limits, \
                  a.suspended_ms, m.id AS member_id, m.role \
                  FROM api_keys k JOIN accounts a ON a.id = k.account_id \
@@ -122,7 +123,7 @@ impl Store {
     /// When the store fails.
     pub async fn keys(&self, account: Option<AccountId>) -> Result<Vec<Key>, StoreError> {
         self.run(|pool| async move {
-            let all = sqlx::query(
+            let all = query(
                 "SELECT id, account_id, name, hint, created_ms, revoked_ms, terms, member_id FROM api_keys \
                  ORDER BY id",
             )
@@ -144,7 +145,7 @@ impl Store {
     pub async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query("UPDATE api_keys SET revoked_ms = $1 WHERE id = $2")
+            let done = query("UPDATE api_keys SET revoked_ms = $1 WHERE id = $2")
                 .bind(at.0)
                 .bind(id.as_str())
                 .execute(&mut *transaction)
@@ -163,7 +164,7 @@ impl Store {
     pub async fn change_key(&self, id: KeyId, terms: Option<String>) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query("UPDATE api_keys SET terms = $1 WHERE id = $2")
+            let done = query("UPDATE api_keys SET terms = $1 WHERE id = $2")
                 .bind(terms)
                 .bind(id.as_str())
                 .execute(&mut *transaction)
@@ -181,7 +182,7 @@ impl Store {
     /// When the store fails.
     pub async fn identity_revision(&self) -> Result<i64, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("SELECT revision FROM revisions WHERE topic = 'identity'")
+            query("SELECT revision FROM revisions WHERE topic = 'identity'")
                 .fetch_one(&pool)
                 .await?
                 .try_get::<i64, _>("revision")

@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::db::{Store, StoreError, begin};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -35,7 +36,7 @@ impl Store {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             // What has lapsed is not there.
-            sqlx::query(
+            query(
                 "DELETE FROM replays WHERE account_id = $1 AND idempotency_key = $2 \
                  AND expires_ms <= $3",
             )
@@ -44,7 +45,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            let taken = sqlx::query(
+            let taken = query(
                 "INSERT INTO replays (account_id, idempotency_key, request_hash, expires_ms) \
                  VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             )
@@ -58,7 +59,7 @@ impl Store {
                 transaction.commit().await?;
                 return Ok(Replay::First);
             }
-            let row = sqlx::query(
+            let row = query(
                 "SELECT request_hash, head, body FROM replays \
                  WHERE account_id = $1 AND idempotency_key = $2",
             )
@@ -93,7 +94,7 @@ impl Store {
         expires: Timestamp,
     ) -> Result<(), StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(
+            query(
                 "UPDATE replays SET head = $3, body = $4, expires_ms = $5 \
                  WHERE account_id = $1 AND idempotency_key = $2",
             )
@@ -115,7 +116,7 @@ impl Store {
     /// When the store fails.
     pub async fn leave_replay(&self, account: AccountId, key: String) -> Result<(), StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(
+            query(
                 "DELETE FROM replays WHERE account_id = $1 AND idempotency_key = $2 \
                  AND head IS NULL",
             )
@@ -134,7 +135,7 @@ impl Store {
     /// When the store fails.
     pub async fn sweep_replays(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(move |pool| async move {
-            let done = sqlx::query("DELETE FROM replays WHERE expires_ms <= $1")
+            let done = query("DELETE FROM replays WHERE expires_ms <= $1")
                 .bind(now.0)
                 .execute(&pool)
                 .await?;

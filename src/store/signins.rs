@@ -4,6 +4,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin, optional_ms};
 use super::keys::{Owner, bump};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::KeyHash;
@@ -36,14 +37,12 @@ pub struct SigningKey {
 }
 
 async fn end(connection: &mut AnyConnection, signin: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query("DELETE FROM refresh_tokens WHERE signin_id = $1")
+    query("DELETE FROM refresh_tokens WHERE signin_id = $1")
         .bind(signin)
         .execute(&mut *connection)
         .await?;
-    let done = sqlx::query("DELETE FROM signins WHERE id = $1")
-        .bind(signin)
-        .execute(&mut *connection)
-        .await?;
+    let done =
+        query("DELETE FROM signins WHERE id = $1").bind(signin).execute(&mut *connection).await?;
     bump(connection).await?;
     Ok(done.rows_affected() > 0)
 }
@@ -53,7 +52,7 @@ async fn add_token(
     signin: &str,
     token: KeyHash,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO refresh_tokens (hash, signin_id, used) VALUES ($1, $2, 0)")
+    query("INSERT INTO refresh_tokens (hash, signin_id, used) VALUES ($1, $2, 0)")
         .bind(token.to_hex())
         .bind(signin)
         .execute(connection)
@@ -67,7 +66,7 @@ impl Store {
     pub async fn sign_in(&self, signin: SignIn, token: KeyHash) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO signins (id, account_id, member_id, created_ms, expires_ms) \
                  VALUES ($1, $2, $3, $4, $5)",
             )
@@ -97,7 +96,7 @@ impl Store {
     ) -> Result<Refreshed, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let row = sqlx::query(
+            let row = query(
                 "SELECT s.id, s.account_id, s.member_id, s.created_ms, s.expires_ms \
                  FROM refresh_tokens t JOIN signins s ON s.id = t.signin_id WHERE t.hash = $1",
             )
@@ -118,18 +117,17 @@ impl Store {
                 return Ok(Refreshed::Unknown);
             }
             // Of two that come at once, one finds it used.
-            let taken =
-                sqlx::query("UPDATE refresh_tokens SET used = 1 WHERE hash = $1 AND used = 0")
-                    .bind(old.to_hex())
-                    .execute(&mut *transaction)
-                    .await?;
+            let taken = query("UPDATE refresh_tokens SET used = 1 WHERE hash = $1 AND used = 0")
+                .bind(old.to_hex())
+                .execute(&mut *transaction)
+                .await?;
             if taken.rows_affected() == 0 {
                 end(&mut transaction, &signin.id).await?;
                 transaction.commit().await?;
                 return Ok(Refreshed::Stolen);
             }
             add_token(&mut transaction, &signin.id, new).await?;
-            sqlx::query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
+            query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
                 .bind(expires.0)
                 .bind(&signin.id)
                 .execute(&mut *transaction)
@@ -160,7 +158,7 @@ impl Store {
     /// When the store fails.
     pub async fn signin_of(&self, token: KeyHash) -> Result<Option<String>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("SELECT signin_id FROM refresh_tokens WHERE hash = $1")
+            query("SELECT signin_id FROM refresh_tokens WHERE hash = $1")
                 .bind(token.to_hex())
                 .fetch_optional(&pool)
                 .await?
@@ -176,7 +174,7 @@ impl Store {
     /// When the store fails.
     pub async fn owner_of_signin(&self, signin: String) -> Result<Option<Owner>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT m.id AS member_id, m.key_id, m.role, m.account_id, a.plan, a.limits, \
                  a.suspended_ms, s.expires_ms \
                  FROM signins s JOIN members m ON m.id = s.member_id \
@@ -210,20 +208,18 @@ impl Store {
     /// When the store fails.
     pub async fn signing_keys(&self) -> Result<Vec<SigningKey>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
-                "SELECT id, created_ms, document FROM signing_keys ORDER BY created_ms DESC",
-            )
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(SigningKey {
-                    id: row.try_get("id")?,
-                    created: Timestamp(row.try_get("created_ms")?),
-                    document: row.try_get("document")?,
+            query("SELECT id, created_ms, document FROM signing_keys ORDER BY created_ms DESC")
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(SigningKey {
+                        id: row.try_get("id")?,
+                        created: Timestamp(row.try_get("created_ms")?),
+                        document: row.try_get("document")?,
+                    })
                 })
-            })
-            .collect::<Result<_, sqlx::Error>>()
+                .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }
@@ -239,11 +235,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query("DELETE FROM signing_keys WHERE created_ms < $1")
+            query("DELETE FROM signing_keys WHERE created_ms < $1")
                 .bind(oldest.0)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("INSERT INTO signing_keys (id, created_ms, document) VALUES ($1, $2, $3)")
+            query("INSERT INTO signing_keys (id, created_ms, document) VALUES ($1, $2, $3)")
                 .bind(&key.id)
                 .bind(key.created.0)
                 .bind(&key.document)
@@ -261,14 +257,14 @@ impl Store {
     pub async fn sweep_signins(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "DELETE FROM refresh_tokens WHERE signin_id IN \
                  (SELECT id FROM signins WHERE expires_ms < $1)",
             )
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            let done = sqlx::query("DELETE FROM signins WHERE expires_ms < $1")
+            let done = query("DELETE FROM signins WHERE expires_ms < $1")
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;

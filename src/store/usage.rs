@@ -4,6 +4,7 @@ use sqlx::Row;
 
 use super::db::{Store, StoreError};
 use super::ledger::MinuteSums;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -56,7 +57,7 @@ impl Store {
     /// When the store fails.
     pub async fn usage(&self, span: Span, width_ms: i64) -> Result<Vec<UsageRow>, StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(concat!(
+            query(concat!(
                 "SELECT account_id, key_id, model, provider, tier, \
                      minute_ms - minute_ms % $1 AS start_ms, ",
                 sums!(),

@@ -97,7 +97,9 @@ pub struct Relay {
     heard: Heard,
     settling: Option<Settling>,
     /// The last piece does not leave before this is done.
-    safe: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    safe: Option<Pin<Box<dyn Future<Output = Result<(), Error>>>>>,
+    /// Told otherwise, should the end of the answer not become safe.
+    told: Option<Rc<Cell<Option<Outcome>>>>,
     setup: Option<Setup>,
 }
 
@@ -143,6 +145,7 @@ impl Relay {
             heard: Heard::default(),
             settling: None,
             safe: None,
+            told: None,
             setup: Some(setup),
         };
         let beginning = std::future::poll_fn(|cx| relay.poll_beginning(cx));
@@ -370,8 +373,11 @@ impl Relay {
             if self.ended || self.body.is_none() {
                 self.close(if self.failed { Outcome::Failed } else { Outcome::Complete });
                 if let Some(safe) = &mut self.safe {
-                    ready!(safe.as_mut().poll(cx));
+                    let safe = ready!(safe.as_mut().poll(cx));
                     self.safe = None;
+                    if let Err(error) = safe {
+                        self.take_back(&error);
+                    }
                 }
             }
             if let Some(bytes) = self.ready.pop_front() {
@@ -400,6 +406,19 @@ impl Relay {
         }
     }
 
+    /// The end of the answer could not be written down: an error stands in its place.
+    fn take_back(&mut self, error: &Error) {
+        self.body = None;
+        self.ready.clear();
+        // The piece before may have ended within an event.
+        let mut out = b"\n\n".to_vec();
+        self.writer.fail(error, &mut out);
+        self.ready.push_back(Bytes::from(out));
+        if let Some(ending) = self.told.take() {
+            ending.set(Some(Outcome::Failed));
+        }
+    }
+
     /// Counts what was used and settles it, once.
     fn close(&mut self, outcome: Outcome) {
         let Some(setup) = self.setup.take() else { return };
@@ -409,10 +428,10 @@ impl Relay {
             return;
         };
         ending.set(Some(outcome));
+        self.told = Some(ending);
         let to_the_end = self.finished || self.ended;
         let (tokens, basis) =
             self.heard.used(self.theirs, self.usage.as_ref(), to_the_end, hold.prompt_tokens());
-        let journal = hold.journal().cloned();
         let receipt = hold.settle(Delivered {
             model: &setup.step.model,
             deployment: &setup.step.deployment,
@@ -424,9 +443,7 @@ impl Relay {
             tried,
             first_byte,
         });
-        if let Some(journal) = journal.filter(|_| !receipt.is_safe()) {
-            self.safe = Some(Box::pin(async move { journal.safe(receipt).await }));
-        }
+        self.safe = Some(Box::pin(receipt.safe()));
     }
 }
 

@@ -13,6 +13,7 @@ mod connect;
 mod crash;
 mod dialects;
 mod documents;
+mod durability;
 mod facts;
 mod failover;
 mod features;

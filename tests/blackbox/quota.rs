@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use optimux::base::calendar::Period;
 use optimux::base::clock::{Clock, Timestamp};
@@ -268,6 +269,7 @@ impl Life {
             journal,
             tariff: Arc::new(Tariff::default()),
             clock: Clock::System,
+            patience: Duration::from_secs(10),
         });
         Self { runtime, store, counter, holds: Vec::new() }
     }
@@ -289,7 +291,7 @@ impl Life {
             if taken != Taken::Blank {
                 return taken;
             }
-            assert!(self.counter.journal.flush(std::time::Duration::from_secs(5)).await);
+            assert!(self.counter.journal.flush(Duration::from_secs(5)).await);
             let balances = self.store.balances(terms.account.clone()).await.unwrap();
             let used = balances.first().map_or(Credits(0), |balance| balance.used);
             ask.books = Some(Books {
@@ -322,7 +324,7 @@ impl Life {
     fn crash(self) {
         let Self { runtime, store, counter, holds } = self;
         drop((holds, counter, store));
-        runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+        runtime.shutdown_timeout(Duration::from_secs(5));
     }
 }
 
@@ -361,7 +363,7 @@ fn the_books_balance_however_things_fall() {
                             tried: Vec::new(),
                             first_byte: Clock::System.now(),
                         });
-                        life.runtime.block_on(life.counter.journal.safe(receipt));
+                        life.runtime.block_on(receipt.safe()).unwrap();
                         charged += 1;
                     }
                 }
@@ -376,7 +378,7 @@ fn the_books_balance_however_things_fall() {
                     life = Life::begin(&folder);
                 }
                 Step::Flush => {
-                    let flushed = life.counter.journal.flush(std::time::Duration::from_secs(5));
+                    let flushed = life.counter.journal.flush(Duration::from_secs(5));
                     prop_assert!(life.runtime.block_on(flushed));
                 }
             }
