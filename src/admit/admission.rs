@@ -85,7 +85,7 @@ async fn books(
         .map_or_else(Used::default, |balance| Used { credits: balance.used, spend: balance.cost });
     let key = if caller.terms.key_limits.is_some() {
         let since: Timestamp = now.period.start();
-        let (credits, spend) = store.used_by_key(caller.key.clone(), since).await?;
+        let (credits, spend) = store.used_by_key(caller.terms.family.clone(), since).await?;
         Used { credits, spend }
     } else {
         Used::default()

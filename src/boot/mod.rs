@@ -176,7 +176,11 @@ pub async fn serve(
         identities: identities.clone(),
         plans: plans.clone(),
         clock,
-        register: config.signin.register.clone(),
+        // Where nothing real is configured nothing that anybody does costs anything.
+        register: config.signin.register.clone().or_else(|| {
+            let simulated = simulation.is_some();
+            simulated.then(|| "free".to_owned())
+        }),
     };
     let apps = Apps::open(&config.connect.apps, tokio::runtime::Handle::current())?;
     people::first_administrator(&config, &desk).await?;
@@ -221,7 +225,7 @@ pub async fn serve(
     };
     heartbeat(store.clone(), clock, address.to_string());
     reload::watch(making, shared.current.clone(), Arc::clone(&shared.health), store.clone(), clock);
-    watch_identities(shared.identities.clone(), store.clone(), plans);
+    watch_identities(shared.identities.clone());
     sweep(store, clock, apps);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
 
@@ -349,23 +353,15 @@ fn heartbeat(store: Store, clock: Clock, address: String) {
 }
 
 /// Looks for changes of keys and accounts, made on whichever node.
-fn watch_identities(identities: Identities, store: Store, plans: Plans) {
+fn watch_identities(identities: Identities) {
     // Nothing waits for it at shutdown: it only reads.
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(REVISION_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            match identities.has_changed().await {
-                Ok(false) => {}
-                // Plans first: whoever is asked for anew is held to them.
-                Ok(true) => {
-                    if let Err(why) = plans.reload(&store).await {
-                        tracing::error!(%why, "changes of plans cannot be taken up");
-                    }
-                    identities.forget();
-                }
-                Err(why) => tracing::warn!(%why, "changes of keys cannot be looked for"),
+            if let Err(why) = identities.keep_up().await {
+                tracing::warn!(%why, "changes of keys and plans cannot be looked for");
             }
         }
     });
@@ -386,6 +382,7 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
                     store.sweep_pictures(now).await?,
                     store.sweep_replays(now).await?
                         + store.sweep_signins(now).await?
+                        + store.sweep_spent(now).await?
                         + store.sweep_memories(now).await?
                         + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,

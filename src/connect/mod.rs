@@ -9,7 +9,7 @@ mod mcp;
 mod oauth;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -91,6 +91,8 @@ pub struct App {
     pub id: String,
     pub entry: AppEntry,
     kind: Kind,
+    /// Made with the first call, and kept with its connections.
+    client: OnceLock<reqwest::Client>,
 }
 
 impl App {
@@ -110,6 +112,15 @@ impl App {
             all.as_ref().is_none_or(|all| all.iter().any(|known| known == one))
         };
         among(&self.entry.accounts, account) && among(&self.entry.plans, plan)
+    }
+
+    /// The client that calls it.
+    fn client(&self) -> Result<&reqwest::Client, ConnectError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = guard::client(self.entry.allow_private)?;
+        Ok(self.client.get_or_init(|| made))
     }
 
     fn offers(&self, tool: &str) -> bool {
@@ -144,7 +155,7 @@ impl Apps {
                 }
                 _ => return Err(wrong("needs one of 'command', 'url' and 'openapi'".to_owned())),
             };
-            let app = App { id: id.clone(), entry: entry.clone(), kind };
+            let app = App { id: id.clone(), entry: entry.clone(), kind, client: OnceLock::new() };
             apps.insert(id.clone(), Arc::new(app));
         }
         Ok(Self { by_id: Arc::new(apps), sessions: Sessions::default(), runtime })
@@ -220,7 +231,7 @@ impl Apps {
         let called = self
             .run(app.entry.timeout(), async move {
                 match &asked.kind {
-                    Kind::Api(api) => api.call(&asked.entry, &name, &arguments, &lent).await,
+                    Kind::Api(api) => api.call(&asked, &name, &arguments, &lent).await,
                     Kind::Mcp => sessions.call(&asked, &name, arguments, &lent).await,
                 }
             })
@@ -259,8 +270,7 @@ impl Apps {
     /// [`ConnectError`] when the app's authorization server refuses or cannot be reached.
     pub async fn grant(&self, app: &Arc<App>, grant: Grant) -> Result<Granted, ConnectError> {
         let asked = Arc::clone(app);
-        self.run(app.entry.timeout(), async move { oauth::exchange(&asked.entry, &grant).await })
-            .await
+        self.run(app.entry.timeout(), async move { oauth::exchange(&asked, &grant).await }).await
     }
 
     /// Ends sessions that nobody used for a while.

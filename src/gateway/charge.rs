@@ -77,6 +77,32 @@ pub(super) async fn hold(
         prompt_tokens,
         decision: decision.line(),
     };
+    take(app, caller, outset, amount).await
+}
+
+/// Takes a request of the minute and of the day, and nothing else: for calls of a provider that cost
+/// nothing. Dropped, it stays taken.
+pub(super) async fn hold_place(
+    app: &App,
+    caller: &Caller,
+    head: &Head,
+    intent: Intent,
+) -> Result<Hold, Refused> {
+    let amount = Amount { requests: 1, ..Amount::default() };
+    let outset = Outset {
+        id: intent.id,
+        surface: intent.surface,
+        asked: head.model.get(..NAME_BYTES).unwrap_or(&head.model).to_owned(),
+        streamed: false,
+        began: app.shared.clock.now(),
+        prompt_tokens: 0,
+        decision: None,
+    };
+    take(app, caller, outset, amount).await
+}
+
+/// Takes it, and counts refusals.
+async fn take(app: &App, caller: &Caller, outset: Outset, amount: Amount) -> Result<Hold, Refused> {
     admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
         if denied.error.kind != Kind::Internal {
             let limit = denied.error.code.as_deref().unwrap_or("insufficient_credits");
@@ -89,6 +115,7 @@ pub(super) async fn hold(
 /// What one or several calls came to.
 #[derive(Debug)]
 pub(super) struct Sum<'a> {
+    pub outcome: Outcome,
     pub tokens: Tokens,
     pub basis: Basis,
     pub pictures: Pictures<'a>,
@@ -101,14 +128,14 @@ pub(super) struct Sum<'a> {
 /// # Errors
 /// Where it cannot be written down in time: the caller must not be given the answer.
 pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> Result<(), Error> {
-    let Sum { mut tokens, basis, pictures, attempts, tried } = sum;
+    let Sum { outcome, mut tokens, basis, pictures, attempts, tried } = sum;
     if basis == Basis::Estimated && tokens.input == 0 {
         tokens.input = hold.prompt_tokens();
     }
     let receipt = hold.settle(Delivered {
         model: &step.model,
         deployment: &step.deployment,
-        outcome: Outcome::Complete,
+        outcome,
         tokens,
         basis,
         pictures,
@@ -159,7 +186,8 @@ pub(super) async fn deliver(
             Body::Stream(Box::pin(*relay))
         }
         AnswerBody::Whole { body, tokens, basis } => {
-            let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts, tried };
+            let (outcome, pictures) = (Outcome::Complete, Pictures::default());
+            let sum = Sum { outcome, tokens, basis, pictures, attempts, tried };
             settle(app, &step, hold, sum).await.map_err(|error| Refused {
                 error,
                 attempts,

@@ -62,6 +62,10 @@ impl Awaited {
     /// which process, does not matter.
     fn take_back(self) {
         let Self { counter, terms, settlement, .. } = self;
+        if settlement.outcome == Outcome::Failed {
+            // It is an error already, and charged nothing.
+            return;
+        }
         let undone = settlement.credits.0;
         let correction = Correction {
             period: settlement.period(),

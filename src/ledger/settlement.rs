@@ -39,10 +39,11 @@ impl Outcome {
 }
 
 /// Where the token counts come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
     /// The provider's own.
+    #[default]
     Reported,
     /// Counted here, since the provider said nothing.
     Estimated,

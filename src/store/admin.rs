@@ -3,8 +3,8 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AuditId;
@@ -78,7 +78,7 @@ impl Store {
                 }
                 other => other?,
             };
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&account.id)).await?;
             transaction.commit().await?;
             Ok(done.rows_affected() > 0)
         })
@@ -100,8 +100,26 @@ impl Store {
             .bind(&terms)
             .execute(&mut *transaction)
             .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, None).await?;
             transaction.commit().await
+        })
+        .await
+    }
+
+    /// Takes back what an administrator said of a plan. `false` when that was nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_plan(&self, name: String) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = query("DELETE FROM plans WHERE name = $1")
+                .bind(&name)
+                .execute(&mut *transaction)
+                .await?;
+            changed(&mut transaction, None).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
         })
         .await
     }

@@ -2,8 +2,8 @@
 
 use sqlx::Row;
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -77,7 +77,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&account)).await?;
             transaction.commit().await
         })
         .await

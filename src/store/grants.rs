@@ -2,8 +2,8 @@
 
 use sqlx::Row;
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
 use super::ledger::{
     AllowanceOf, Entries, MinuteKey, MinuteSums, add_minute, add_to_balance, balance, open_period,
 };
@@ -84,7 +84,7 @@ impl Store {
                 let sums = MinuteSums { credits: -credits.0, ..MinuteSums::default() };
                 add_minute(&mut transaction, key, &sums).await?;
             }
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(account)).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(true)
         })
@@ -99,7 +99,7 @@ impl Store {
         self.run(|pool| async move {
             query(
                 "SELECT id, credits, request_id, reason, created_ms FROM grants \
-                 WHERE account_id = $1 ORDER BY id DESC LIMIT 1000",
+                 WHERE account_id = $1 ORDER BY created_ms DESC, id DESC LIMIT 1000",
             )
             .bind(account.as_str())
             .fetch_all(&pool)

@@ -387,22 +387,23 @@ impl Store {
         .await
     }
 
-    /// What a key has used since a moment.
+    /// What a key and those that came in its place have used since a moment.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn used_by_key(
         &self,
-        key: KeyId,
+        family: KeyId,
         since: Timestamp,
     ) -> Result<(Credits, Nanos), StoreError> {
         self.run(|pool| async move {
             let row = query(
                 "SELECT CAST(COALESCE(SUM(credits), 0) AS BIGINT) AS credits, \
                  CAST(COALESCE(SUM(nanos), 0) AS BIGINT) AS nanos FROM usage_minutes \
-                 WHERE key_id = $1 AND minute_ms >= $2",
+                 WHERE (key_id = $1 OR key_id IN (SELECT id FROM api_keys WHERE family = $1)) \
+                 AND minute_ms >= $2",
             )
-            .bind(key.as_str())
+            .bind(family.as_str())
             .bind(since.0)
             .fetch_one(&pool)
             .await?;

@@ -4,8 +4,8 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -149,7 +149,7 @@ impl Store {
                 .bind(&member.id)
                 .execute(&mut *transaction)
                 .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&member.account)).await?;
             transaction.commit().await?;
             Ok(())
         })

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "platform", include_str!("../../migrations/0006_platform.sql")),
     (7, "owners", include_str!("../../migrations/0007_owners.sql")),
     (8, "catalogue", include_str!("../../migrations/0008_catalogue.sql")),
+    (9, "families", include_str!("../../migrations/0009_families.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

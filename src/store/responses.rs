@@ -41,7 +41,7 @@ pub struct Link {
 
 /// Who looks: one user of an account, or whoever runs it, who sees all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seer(String);
+pub struct Seer(pub(super) String);
 
 impl Seer {
     #[must_use]

@@ -2,8 +2,9 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::keys::{Owner, bump};
+use super::keys::Owner;
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -23,8 +24,9 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
     Fresh(SignIn),
-    /// It was used before: whoever holds it or its successor has stolen it, so the sign-in is over.
-    Stolen,
+    /// It was used before: whoever holds it or its successor has stolen it, so the sign-in, of this
+    /// account, is over.
+    Stolen(AccountId),
     Unknown,
 }
 
@@ -36,15 +38,23 @@ pub struct SigningKey {
     pub document: String,
 }
 
-async fn end(connection: &mut AnyConnection, signin: &str) -> Result<bool, sqlx::Error> {
+/// Ends a sign-in. Whose it was; `None` = it had ended.
+async fn end(
+    connection: &mut AnyConnection,
+    signin: &str,
+) -> Result<Option<AccountId>, sqlx::Error> {
     query("DELETE FROM refresh_tokens WHERE signin_id = $1")
         .bind(signin)
         .execute(&mut *connection)
         .await?;
-    let done =
-        query("DELETE FROM signins WHERE id = $1").bind(signin).execute(&mut *connection).await?;
-    bump(connection).await?;
-    Ok(done.rows_affected() > 0)
+    let done = query("DELETE FROM signins WHERE id = $1 RETURNING account_id")
+        .bind(signin)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(done) = done else { return Ok(None) };
+    let account = AccountId::stored(&done.try_get::<String, _>("account_id")?);
+    changed(connection, Some(&account)).await?;
+    Ok(Some(account))
 }
 
 async fn add_token(
@@ -124,7 +134,7 @@ impl Store {
             if taken.rows_affected() == 0 {
                 end(&mut transaction, &signin.id).await?;
                 transaction.commit().await?;
-                return Ok(Refreshed::Stolen);
+                return Ok(Refreshed::Stolen(signin.account));
             }
             add_token(&mut transaction, &signin.id, new).await?;
             query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
@@ -138,11 +148,11 @@ impl Store {
         .await
     }
 
-    /// Ends a sign-in. `false` when it had ended.
+    /// Ends a sign-in. Whose it was; `None` = it had ended.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn sign_out(&self, signin: String) -> Result<bool, StoreError> {
+    pub async fn sign_out(&self, signin: String) -> Result<Option<AccountId>, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let done = end(&mut transaction, &signin).await?;
@@ -186,8 +196,10 @@ impl Store {
             row.map(|row| {
                 let member: String = row.try_get("member_id")?;
                 let key: Option<String> = row.try_get("key_id")?;
+                let key = KeyId::stored(key.as_deref().unwrap_or(&member));
                 Ok::<_, sqlx::Error>(Owner {
-                    key: KeyId::stored(key.as_deref().unwrap_or(&member)),
+                    family: key.clone(),
+                    key,
                     account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
                     plan: row.try_get("plan")?,
                     revoked: Some(Timestamp(row.try_get("expires_ms")?)),

@@ -159,6 +159,7 @@ fn redis_decides_as_this_process_does() {
         let terms = Terms {
             account: AccountId::stored(&fresh("acct")),
             key: KeyId::stored("key_one"),
+            family: KeyId::stored("key_one"),
             limits,
             key_limits,
         };
@@ -232,6 +233,7 @@ fn terms() -> Terms {
     Terms {
         account: AccountId::stored("acct_a"),
         key: KeyId::stored("key_a"),
+        family: KeyId::stored("key_a"),
         limits: Limits { credits: Some(Credits(TOTAL)), ..Limits::default() },
         key_limits: None,
     }
