@@ -3,6 +3,7 @@
 mod admission;
 pub mod features;
 pub mod identity;
+mod inflow;
 pub mod keys;
 mod office;
 mod password;
@@ -18,6 +19,7 @@ mod token;
 pub use admission::{Denied, admit};
 pub use features::{Feature, Features};
 pub use identity::{Caller, Identities};
+pub use inflow::{Inflow, Share};
 pub use office::{AccountChange, Office, named};
 pub use password::Passwords;
 pub use person::{Person, Role, user_name};

@@ -6,6 +6,7 @@ pub mod error;
 pub mod ids;
 pub mod money;
 pub mod seal;
+pub mod seconds;
 pub mod secret;
 
 pub use error::{Blame, Error, Kind, Unavailable};

@@ -17,7 +17,9 @@ use secrecy::ExposeSecret;
 
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
-use crate::admit::{FrontDesk, Identities, KeyTerms, Passwords, Plans, Signers, Throttle, keys};
+use crate::admit::{
+    FrontDesk, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
+};
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::AuditId;
 use crate::cluster::{self, Memory, Quota};
@@ -33,12 +35,15 @@ use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Meters, Refusals, Transport, Upstream};
+use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream};
 use crate::{http, sim};
 
 use reload::Making;
 use sources::secret_variable;
 pub use sources::{catalogue, files, predictor, simulated};
+
+/// What the last words of streams have of the grace.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -209,10 +214,12 @@ pub async fn serve(
             extraction_model: config.memory.extraction_model.clone(),
         },
         metrics,
+        streams_end: StreamsEnd::default(),
         started: clock.now(),
         clock,
         limits,
         body_limit_bytes: config.server.body_limit_bytes,
+        inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
         strict: config.server.strict,
         runs: Runs::default(),
         responses_kept_for: config.responses.retention.0,
@@ -227,6 +234,7 @@ pub async fn serve(
     reload::watch(making, shared.current.clone(), Arc::clone(&shared.health), store.clone(), clock);
     watch_identities(shared.identities.clone());
     sweep(store, clock, apps);
+    end_streams(shared.streams_end.clone(), config.server.shutdown_grace.0);
     say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
 
     let workers = config
@@ -265,6 +273,22 @@ pub async fn serve(
         simulation.stop(false).await;
     }
     Ok(())
+}
+
+/// Once the process is told to stop, streams may go on for a grace; shortly before it is over, those
+/// that still go on are ended, so that their callers read why.
+fn end_streams(streams: StreamsEnd, grace: Duration) {
+    // Nothing waits for it at shutdown: it is a part of it.
+    tokio::spawn(async move {
+        let told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        let Ok(mut told) = told else { return };
+        tokio::select! {
+            _ = told.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
+        streams.now();
+    });
 }
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
@@ -314,6 +338,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
         limits: shared.limits,
+        closing: shared.streams_end.watched(),
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)?;

@@ -4,6 +4,7 @@ mod admin;
 mod anthropic;
 mod array;
 mod arrival;
+mod frames;
 mod gemini;
 mod generate;
 mod models;
