@@ -25,8 +25,8 @@ pub struct Denied {
 /// Takes `amount` of the caller's limits and credits, or nothing.
 ///
 /// # Errors
-/// [`Kind::RateLimited`] with the time to wait, [`Kind::OutOfCredits`], or [`Kind::Internal`] where
-/// the books cannot be read.
+/// [`Kind::RateLimited`] with the time to wait, [`Kind::OutOfCredits`], [`Kind::Overloaded`] where
+/// nothing can be written down or the books do not answer.
 pub async fn admit(
     counter: &Rc<Counter>,
     store: &Store,
@@ -34,6 +34,10 @@ pub async fn admit(
     outset: Outset,
     amount: Amount,
 ) -> Result<Hold, Denied> {
+    if !counter.journal.is_able() {
+        // What a provider would answer could be neither charged nor given.
+        return Err(Denied { error: Error::unavailable(), standing: Standing::default() });
+    }
     let at = counter.clock.now();
     let mut ask = Ask {
         terms: &caller.terms,
@@ -81,7 +85,7 @@ async fn books(
         .map_or_else(Used::default, |balance| Used { credits: balance.used, spend: balance.cost });
     let key = if caller.terms.key_limits.is_some() {
         let since: Timestamp = now.period.start();
-        let (credits, spend) = store.used_by_key(caller.key.clone(), since).await?;
+        let (credits, spend) = store.used_by_key(caller.terms.family.clone(), since).await?;
         Used { credits, spend }
     } else {
         Used::default()

@@ -57,6 +57,22 @@ impl Feature {
         Self::ALL.into_iter().find(|feature| feature.as_str() == name)
     }
 
+    /// What it is called, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AutoRouting => "Automatic model selection",
+            Self::Failover => "Failover",
+            Self::ResponseCache => "Response cache",
+            Self::SemanticCache => "Semantic cache",
+            Self::Memory => "Memory",
+            Self::Connect => "Connected apps",
+            Self::ContentLogging => "Content logging",
+            Self::PiiRedaction => "Redaction of personal data",
+            Self::StrictParameters => "Strict parameters",
+        }
+    }
+
     /// What it does, for people.
     #[must_use]
     pub fn description(self) -> &'static str {

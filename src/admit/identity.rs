@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::features::{Feature, Features};
 use super::person::{Person, Role};
-use super::plan::{Plan, Plans};
+use super::plan::{Plan, PlanError, Plans};
+use super::remembered::{Remembered, Seen};
 use super::signers::Signers;
 use super::terms::{KeyTerms, Scope};
 use super::token::looks_like_one;
@@ -18,11 +18,11 @@ use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::{KEY_PREFIX, KeyHash};
-use crate::base::{Error, Kind};
+use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Model;
 use crate::cluster::{Limits, Terms};
 use crate::ledger::Funds;
-use crate::store::{Owner, Seer, Store, StoreError};
+use crate::store::{Changed, Owner, Seer, Store};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -84,6 +84,15 @@ impl Caller {
         self.rights != KeyTerms::default()
     }
 
+    /// Which credential it is, in whose name and with which rights: what is kept for one caller is for
+    /// no other, nor for the same one once it may do something else.
+    #[must_use]
+    pub fn standing_for(&self) -> String {
+        // Terms are words and numbers, which can always be written.
+        let rights = serde_json::to_string(&self.rights).unwrap_or_default();
+        format!("{} {} {:?} {rights}", self.key, self.person.id, self.person.role)
+    }
+
     /// # Errors
     /// [`Kind::Forbidden`] when the feature is off for the caller.
     pub fn must_have(&self, feature: Feature) -> Result<(), Error> {
@@ -97,9 +106,6 @@ impl Caller {
 
 /// Every node looks for changes this often.
 pub const REVISION_INTERVAL: Duration = Duration::from_secs(1);
-/// Bounds the memory that a guesser of keys can take.
-const REMEMBERED: u64 = 100_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone)]
 pub struct Identities {
@@ -108,13 +114,9 @@ pub struct Identities {
     clock: Clock,
     signers: Signers,
     admin: Option<KeyHash>,
-    /// `None` = there is no such key.
-    known: Cache<KeyHash, Option<Arc<Caller>>>,
-    /// How the switches stand for users that accounts name.
-    users: Cache<(AccountId, String), Features>,
+    remembered: Remembered,
+    /// The changes that are taken into account.
     revision: Arc<AtomicI64>,
-    /// How often everything was forgotten.
-    changes: Arc<AtomicI64>,
 }
 
 impl Identities {
@@ -132,10 +134,8 @@ impl Identities {
             signers,
             clock,
             admin: admin.map(|key| KeyHash::of(key.expose_secret())),
-            known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
-            users: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
+            remembered: Remembered::default(),
             revision: Arc::new(AtomicI64::new(-1)),
-            changes: Arc::default(),
         }
     }
 
@@ -153,16 +153,10 @@ impl Identities {
         }
         let now = self.clock.now();
         let period = Period::of(now);
-        let found = match self.known.get(&hash) {
-            // A new period has other credits.
-            Some(found) if found.as_ref().is_none_or(|caller| caller.period == period) => found,
-            _ if administers => Some(self.administrator(hash).await?),
-            _ if token => self.look_up_token(hash, key).await?,
-            _ => {
-                let changes = self.changes.load(Ordering::Acquire);
-                let owner = self.store.owner(hash).await.map_err(Error::internal)?;
-                self.look_up(hash, owner, changes).await?
-            }
+        let found = match self.known(&hash, period) {
+            Some(found) => found,
+            None if administers => Some(self.administrator(hash).await?),
+            None => self.look_up_once(hash, key, token, period).await?,
         };
         match found.filter(|caller| caller.is_good(now)) {
             Some(caller) => Ok(caller),
@@ -174,9 +168,45 @@ impl Identities {
         }
     }
 
+    /// What is remembered of a credential. A new period has other credits.
+    fn known(&self, hash: &KeyHash, period: Period) -> Option<Option<Arc<Caller>>> {
+        let known = self.remembered.credential(hash)?;
+        known.as_ref().is_none_or(|caller| caller.period == period).then_some(known)
+    }
+
+    /// Looks a credential up, for all who ask for it meanwhile.
+    async fn look_up_once(
+        &self,
+        hash: KeyHash,
+        credential: &str,
+        token: bool,
+        period: Period,
+    ) -> Result<Option<Arc<Caller>>, Error> {
+        let flight = self.remembered.flight(hash);
+        let _turn = flight.turn.lock().await;
+        if let Some(found) = self.known(&hash, period) {
+            return Ok(found);
+        }
+        if flight.failed.load(Ordering::Acquire) {
+            return Err(Error::unavailable());
+        }
+        let found = if token {
+            self.look_up_token(hash, credential).await
+        } else {
+            let seen = self.remembered.seen();
+            match self.store.owner(hash).await {
+                Ok(owner) => self.look_up(hash, owner, seen).await,
+                Err(why) => Err(Error::internal(why)),
+            }
+        };
+        let failed = found.as_ref().is_err_and(|why| why.blame == Blame::Us);
+        self.remembered.landed(&hash, &flight, failed);
+        found
+    }
+
     /// Whoever has the configured key. There is no account behind it, but it has switches.
     async fn administrator(&self, hash: KeyHash) -> Result<Arc<Caller>, Error> {
-        let changes = self.changes.load(Ordering::Acquire);
+        let seen = self.remembered.seen();
         let plan = self
             .plans
             .get("enterprise")
@@ -187,6 +217,7 @@ impl Identities {
         let terms = Terms {
             account: account.clone(),
             key: key.clone(),
+            family: key.clone(),
             limits: Limits { credits: plan.credits, ..plan.limits.clone() },
             key_limits: None,
         };
@@ -204,8 +235,8 @@ impl Identities {
             until: None,
             period: Period::of(self.clock.now()),
         });
-        if rows.is_ok() && self.changes.load(Ordering::Acquire) == changes {
-            self.known.insert(hash, Some(Arc::clone(&caller)));
+        if rows.is_ok() {
+            self.remembered.keep_credential(hash, Some(Arc::clone(&caller)), seen);
         }
         Ok(caller)
     }
@@ -217,21 +248,21 @@ impl Identities {
         token: &str,
     ) -> Result<Option<Arc<Caller>>, Error> {
         let claims = self.signers.verify(token).await?;
-        let changes = self.changes.load(Ordering::Acquire);
+        let seen = self.remembered.seen();
         let owner = self.store.owner_of_signin(claims.sid).await.map_err(Error::internal)?;
         let expires = Timestamp(claims.exp.saturating_mul(1000));
         let owner = owner.map(|owner| Owner {
             revoked: Some(owner.revoked.map_or(expires, |revoked| revoked.min(expires))),
             ..owner
         });
-        self.look_up(hash, owner, changes).await
+        self.look_up(hash, owner, seen).await
     }
 
     async fn look_up(
         &self,
         hash: KeyHash,
         owner: Option<Owner>,
-        changes: i64,
+        seen: Seen,
     ) -> Result<Option<Arc<Caller>>, Error> {
         let now = self.clock.now();
         let found = match owner {
@@ -247,10 +278,7 @@ impl Identities {
             }
             _ => None,
         };
-        // An answer that was read before a change must not outlive it.
-        if self.changes.load(Ordering::Acquire) == changes {
-            self.known.insert(hash, found.clone());
-        }
+        self.remembered.keep_credential(hash, found.clone(), seen);
         Ok(found)
     }
 
@@ -280,6 +308,7 @@ impl Identities {
         let terms = Terms {
             account: owner.account.clone(),
             key: owner.key.clone(),
+            family: owner.family,
             limits: Limits { credits, ..plan.limits.clone() },
             key_limits: rights.limits(),
         };
@@ -320,33 +349,43 @@ impl Identities {
         if user == caller.person.id {
             return Ok(caller.features);
         }
-        let key = (caller.account.clone(), user.to_owned());
-        if let Some(known) = self.users.get(&key) {
+        if let Some(known) = self.remembered.user(&caller.account, user) {
             return Ok(known);
         }
-        let changes = self.changes.load(Ordering::Acquire);
+        let seen = self.remembered.seen();
         let rows = self.store.features(caller.account.clone(), user.to_owned()).await;
         let rows = rows.map_err(Error::internal)?;
         let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
-        if self.changes.load(Ordering::Acquire) == changes {
-            self.users.insert(key, features);
-        }
+        self.remembered.keep_user(&caller.account, user, features, seen);
         Ok(features)
     }
 
-    /// Whether any key, account or plan has changed since the last look.
+    /// Takes up what has changed of keys, accounts and plans, on whichever node.
     ///
     /// # Errors
     /// When the store fails; what is remembered stays good until its time is up.
-    pub async fn has_changed(&self) -> Result<bool, StoreError> {
-        let revision = self.store.identity_revision().await?;
-        Ok(self.revision.swap(revision, Ordering::AcqRel) != revision)
+    pub async fn keep_up(&self) -> Result<(), PlanError> {
+        let known = self.revision.load(Ordering::Acquire);
+        let Some(changes) = self.store.changes_since(known).await? else { return Ok(()) };
+        match changes.of {
+            Changed::Accounts(accounts) => accounts.iter().for_each(|one| self.forget(one)),
+            Changed::All => {
+                // Plans first: whoever is asked for anew is held to them.
+                self.plans.reload(&self.store).await?;
+                self.forget_all();
+            }
+        }
+        self.revision.store(changes.revision, Ordering::Release);
+        Ok(())
     }
 
-    /// Forgets everything: something has changed, maybe through this node.
-    pub fn forget(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-        self.known.invalidate_all();
-        self.users.invalidate_all();
+    /// Forgets an account: something of it has changed, maybe through this node.
+    pub fn forget(&self, account: &AccountId) {
+        self.remembered.forget(account);
+    }
+
+    /// Forgets everybody.
+    pub fn forget_all(&self) {
+        self.remembered.forget_all();
     }
 }

@@ -66,11 +66,25 @@ pub async fn issue(
     terms: &KeyTerms,
     now: Timestamp,
 ) -> Result<Issued, KeyError> {
+    make(store, account, member, name, terms, now, None).await
+}
+
+async fn make(
+    store: &Store,
+    account: &str,
+    member: Option<&str>,
+    name: &str,
+    terms: &KeyTerms,
+    now: Timestamp,
+    family: Option<&KeyId>,
+) -> Result<Issued, KeyError> {
     let account =
         store.account(account).await?.ok_or_else(|| KeyError::NoAccount(account.to_owned()))?;
     let secret = new_key()?;
+    let id = KeyId::fresh();
     let key = Key {
-        id: KeyId::fresh(),
+        family: family.cloned().unwrap_or_else(|| id.clone()),
+        id,
         account: account.id,
         name: name.to_owned(),
         hint: key_hint(&secret),
@@ -122,7 +136,8 @@ pub async fn revoke(store: &Store, id: &str, at: Timestamp) -> Result<(), KeyErr
     }
 }
 
-/// A new key in the place of an old one, which stays good for `overlap` more.
+/// A new key in the place of an old one, which stays good for `overlap` more. Both are held to the
+/// same limits together: what the old one has used is used.
 ///
 /// # Errors
 /// When there is no such key, or the store fails.
@@ -132,14 +147,14 @@ pub async fn rotate(
     overlap: Duration,
     now: Timestamp,
 ) -> Result<Issued, KeyError> {
-    let known = store.keys(None).await?;
-    let old = known
-        .into_iter()
-        .find(|key| key.id.as_str() == id && key.revoked.is_none_or(|at| at > now))
+    let old = store
+        .key(KeyId::stored(id))
+        .await?
+        .filter(|key| key.revoked.is_none_or(|at| at > now))
         .ok_or_else(|| KeyError::NoKey(id.to_owned()))?;
     let terms = terms_of(&old)?;
-    let issued =
-        issue(store, old.account.as_str(), old.member.as_deref(), &old.name, &terms, now).await?;
+    let (account, member) = (old.account.as_str(), old.member.as_deref());
+    let issued = make(store, account, member, &old.name, &terms, now, Some(&old.family)).await?;
     revoke(store, id, now.after(overlap)).await?;
     Ok(issued)
 }

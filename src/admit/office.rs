@@ -15,7 +15,7 @@ use crate::base::money::Credits;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::cluster::{Amount, Correction, Limits, Quota, Terms, Used};
-use crate::ledger::{Settlement, minute_key, report};
+use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::store::{Account, Audit, Grant, Key, Member, Store, StoreError};
 
 /// A change of an account; what is not given stays.
@@ -37,6 +37,15 @@ pub struct Office<'a> {
     pub quota: &'a Quota,
     pub clock: Clock,
     pub actor: KeyId,
+}
+
+/// The most credits that are given at once.
+const MOST_CREDITS: u64 = 1_000_000_000_000;
+
+/// The id of a grant that is to be made once under a name.
+fn grant_of(account: &AccountId, once: &str) -> GrantId {
+    let hash = fingerprint(&[account.as_str().as_bytes(), once.as_bytes()]);
+    GrantId::stored(&format!("grant_{}", hash.get(..32).unwrap_or(&hash)))
 }
 
 fn missing(what: &str, id: &str) -> Error {
@@ -62,11 +71,17 @@ fn of_key(why: KeyError) -> Error {
     }
 }
 
-fn named(name: &str) -> Result<(), Error> {
-    if name.trim().is_empty() || name.chars().count() > 200 {
-        return Err(Error::new(Kind::Malformed, "A name has 1 to 200 characters.").at("name"));
+/// # Errors
+/// [`Kind::Malformed`] for what cannot be shown as a name.
+pub fn named(name: &str) -> Result<(), Error> {
+    let fits = !name.trim().is_empty()
+        && name.chars().count() <= 200
+        && !name.chars().any(char::is_control);
+    if fits {
+        return Ok(());
     }
-    Ok(())
+    let text = "A name has 1 to 200 characters, none of them a control character.";
+    Err(Error::new(Kind::Malformed, text).at("name"))
 }
 
 /// JSON for the store; nothing for what says nothing.
@@ -159,7 +174,7 @@ impl Office<'_> {
             .change_allowance(account.id.clone(), period, credits, at)
             .await
             .map_err(Error::internal)?;
-        self.identities.forget();
+        self.identities.forget(&account.id);
         let detail = json!({
             "name": change.name,
             "plan": change.plan,
@@ -179,7 +194,7 @@ impl Office<'_> {
         if !self.store.erase_account(account.id.clone()).await.map_err(Error::internal)? {
             return Err(missing("account", id));
         }
-        self.identities.forget();
+        self.identities.forget(&account.id);
         // That it was done is to be found, but not whose it was.
         let stands_for = fingerprint(&[account.id.as_str().as_bytes()]);
         self.log("account.erase", &stands_for, json!({})).await?;
@@ -216,7 +231,7 @@ impl Office<'_> {
         if !removed.map_err(Error::internal)? {
             return Err(missing("member", member));
         }
-        self.identities.forget();
+        self.identities.forget(&account.id);
         self.log("member.remove", account.id.as_str(), json!({"member": "erased"})).await
     }
 
@@ -232,7 +247,7 @@ impl Office<'_> {
         let issued = keys::issue(self.store, account, None, name, terms, self.now())
             .await
             .map_err(of_key)?;
-        self.identities.forget();
+        self.identities.forget(&issued.key.account);
         let detail = json!({"account": issued.key.account.as_str(), "name": name, "terms": terms});
         self.log("key.create", issued.key.id.as_str(), detail).await?;
         Ok(issued)
@@ -241,24 +256,25 @@ impl Office<'_> {
     /// # Errors
     /// [`Kind::NotFound`].
     pub async fn key(&self, id: &str) -> Result<Key, Error> {
-        let all = self.store.keys(None).await.map_err(Error::internal)?;
-        all.into_iter().find(|key| key.id.as_str() == id).ok_or_else(|| missing("key", id))
+        let found = self.store.key(KeyId::stored(id)).await.map_err(Error::internal)?;
+        found.ok_or_else(|| missing("key", id))
     }
 
     /// # Errors
     /// [`Kind::NotFound`].
     pub async fn change_key(&self, id: &str, terms: &KeyTerms) -> Result<Key, Error> {
         keys::change(self.store, id, terms).await.map_err(of_key)?;
-        self.identities.forget();
+        let key = self.key(id).await?;
+        self.identities.forget(&key.account);
         self.log("key.change", id, json!({"terms": terms})).await?;
-        self.key(id).await
+        Ok(key)
     }
 
     /// # Errors
     /// [`Kind::NotFound`].
     pub async fn rotate_key(&self, id: &str, overlap: Duration) -> Result<Issued, Error> {
         let issued = keys::rotate(self.store, id, overlap, self.now()).await.map_err(of_key)?;
-        self.identities.forget();
+        self.identities.forget(&issued.key.account);
         let detail = json!({"new": issued.key.id.as_str(), "overlap_seconds": overlap.as_secs()});
         self.log("key.rotate", id, detail).await?;
         Ok(issued)
@@ -267,47 +283,140 @@ impl Office<'_> {
     /// # Errors
     /// [`Kind::NotFound`].
     pub async fn revoke_key(&self, id: &str) -> Result<(), Error> {
+        let key = self.key(id).await?;
         keys::revoke(self.store, id, self.now()).await.map_err(of_key)?;
-        self.identities.forget();
+        self.identities.forget(&key.account);
         self.log("key.revoke", id, json!({})).await
     }
 
+    /// Makes a plan, or changes what is given of one: what is not given stays as it is.
+    ///
     /// # Errors
     /// For a name that is none.
     pub async fn put_plan(&self, name: &str, entry: &PlanEntry) -> Result<(), Error> {
         named(name)?;
-        let name = name.to_ascii_lowercase();
-        let terms = serde_json::to_string(entry).map_err(Error::internal)?;
+        let name = self.plans.known_as(name);
+        let before = self.said_of_plan(&name).await?.unwrap_or_default();
+        let terms = serde_json::to_string(&entry.over(&before)).map_err(Error::internal)?;
         self.store.put_plan(name.clone(), terms).await.map_err(Error::internal)?;
         self.plans.reload(self.store).await.map_err(Error::internal)?;
-        self.identities.forget();
+        self.identities.forget_all();
         self.log("plan.put", &name, json!(entry)).await
     }
 
-    /// Gives an account credits beyond its plan's, which stay until they are used.
+    /// What administrators have said of a plan so far.
+    async fn said_of_plan(&self, name: &str) -> Result<Option<PlanEntry>, Error> {
+        let said = self.store.changed_plans().await.map_err(Error::internal)?;
+        let said = said.into_iter().find(|(known, _)| known == name);
+        said.map(|(_, terms)| serde_json::from_str(&terms).map_err(Error::internal)).transpose()
+    }
+
+    /// Takes back what administrators said of a plan: it is as configured or built in again, or is no
+    /// more.
     ///
     /// # Errors
-    /// [`Kind::NotFound`]; [`Kind::Malformed`] for an amount that is none.
-    pub async fn grant(&self, id: &str, credits: i64, reason: &str) -> Result<Grant, Error> {
-        if !(1..=1_000_000_000_000).contains(&credits) {
-            let text = "'credits' must be a whole number from 1 to 1,000,000,000,000.";
+    /// [`Kind::NotFound`] for a plan of which nothing was said; [`Kind::Conflict`] for one that would
+    /// be no more while accounts are on it.
+    pub async fn drop_plan(&self, name: &str) -> Result<(), Error> {
+        let name = self.plans.known_as(name);
+        if self.said_of_plan(&name).await?.is_none() {
+            return Err(missing("changed plan", &name));
+        }
+        if !self.plans.is_configured(&name) {
+            let accounts = self.store.accounts().await.map_err(Error::internal)?;
+            let on_it = accounts.iter().filter(|one| self.plans.known_as(&one.plan) == name);
+            let count = on_it.count();
+            if count > 0 {
+                let text = format!("{count} accounts are on this plan. Give them another first.");
+                return Err(Error::new(Kind::Conflict, text).coded("plan_in_use"));
+            }
+        }
+        self.store.drop_plan(name.clone()).await.map_err(Error::internal)?;
+        self.plans.reload(self.store).await.map_err(Error::internal)?;
+        self.identities.forget_all();
+        self.log("plan.drop", &name, json!({})).await
+    }
+
+    /// Gives an account credits beyond its plan's, which stay until they are used; or takes some of
+    /// those back that were given. Under the same `once`, if any, it is done once.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`]; [`Kind::Malformed`] for an amount that is none, for more than there is to
+    /// take back, or where `once` named another grant.
+    pub async fn grant(
+        &self,
+        id: &str,
+        credits: i64,
+        reason: &str,
+        once: Option<&str>,
+    ) -> Result<Grant, Error> {
+        if credits == 0 || credits.unsigned_abs() > MOST_CREDITS {
+            let text = "'credits' must be a whole number from 1 to 1,000,000,000,000, or the same \
+                        below nothing to take credits back.";
             return Err(Error::new(Kind::Malformed, text).at("credits"));
         }
         let account = self.account(id).await?;
+        let period = Period::of(self.now());
         let grant = Grant {
-            id: GrantId::fresh(),
+            id: once.map_or_else(GrantId::fresh, |once| grant_of(&account.id, once)),
             account: account.id,
-            period: Period::of(self.now()),
+            period,
             credits: Credits(credits),
             reason: reason.chars().take(1_000).collect(),
             created: self.now(),
             refunds: None,
         };
-        self.store.grant(grant.clone(), self.plans.allowances()).await.map_err(Error::internal)?;
-        self.identities.forget();
+        if once.is_some()
+            && let Some(known) = self.granted(&grant).await?
+        {
+            return Ok(known);
+        }
+        if credits < 0 {
+            self.can_be_taken(&grant, &account.plan, account.limits.as_deref()).await?;
+        }
+        let given = self
+            .store
+            .grant(grant.clone(), self.plans.allowances())
+            .await
+            .map_err(Error::internal)?;
+        if !given {
+            // The same request came twice at once, and the other was faster.
+            return self.granted(&grant).await?.ok_or_else(|| Error::internal("a grant is gone"));
+        }
+        self.identities.forget(&grant.account);
         let detail = json!({"grant": grant.id.as_str(), "credits": credits, "reason": reason});
         self.log("credits.grant", grant.account.as_str(), detail).await?;
         Ok(grant)
+    }
+
+    /// The grant that was made under the same name before.
+    async fn granted(&self, asked: &Grant) -> Result<Option<Grant>, Error> {
+        let all = self.store.grants(asked.account.clone()).await.map_err(Error::internal)?;
+        let Some(known) = all.into_iter().find(|one| one.id == asked.id.as_str()) else {
+            return Ok(None);
+        };
+        if known.credits != asked.credits.0 || known.reason != asked.reason {
+            let text = "This Idempotency-Key was used for another request.";
+            return Err(Error::new(Kind::Malformed, text).coded("idempotency_key_reused"));
+        }
+        Ok(Some(Grant { created: known.created, ..asked.clone() }))
+    }
+
+    /// No more can be taken back than is left of what was given.
+    async fn can_be_taken(
+        &self,
+        grant: &Grant,
+        plan: &str,
+        own: Option<&str>,
+    ) -> Result<(), Error> {
+        let balances = self.store.balances(grant.account.clone()).await.map_err(Error::internal)?;
+        let allowance = self.plans.held_to(plan, own).and_then(|plan| plan.credits);
+        let left = Funds::of(&balances, grant.period, allowance).left_of_grants();
+        if grant.credits.0.unsigned_abs() > left.0.unsigned_abs() {
+            let text = format!("Only {} of the credits that were given are left.", left.0);
+            return Err(Error::new(Kind::Malformed, text).at("credits"));
+        }
+        Ok(())
     }
 
     /// Gives a request's credits back, once.
@@ -336,7 +445,7 @@ impl Office<'_> {
             return Err(Error::new(Kind::Conflict, "This request has been refunded."));
         }
         self.make_room(&charged).await?;
-        self.identities.forget();
+        self.identities.forget(&grant.account);
         let detail = json!({"grant": grant.id.as_str(), "request": request, "reason": reason});
         self.log("credits.refund", grant.account.as_str(), detail).await?;
         Ok((grant, charged))
@@ -344,15 +453,16 @@ impl Office<'_> {
 
     /// What was charged no longer counts against the account's limits, nor the key's.
     async fn make_room(&self, charged: &Settlement) -> Result<(), Error> {
-        let key_limits = match self.key(charged.key.as_str()).await {
-            Ok(key) => keys::terms_of(&key).map_err(of_key)?.limits(),
+        let (key_limits, family) = match self.key(charged.key.as_str()).await {
+            Ok(key) => (keys::terms_of(&key).map_err(of_key)?.limits(), key.family),
             // The administrator's is not in the store.
-            Err(_) => None,
+            Err(_) => (None, charged.key.clone()),
         };
         let credits = Some(charged.credits);
         let terms = Terms {
             account: charged.account.clone(),
             key: charged.key.clone(),
+            family,
             limits: Limits { credits, ..Limits::default() },
             key_limits,
         };

@@ -72,31 +72,50 @@ impl Serialize for Bound {
     }
 }
 
-/// A `[plans.NAME]` table; also what an account has in the place of its plan's.
+/// `null` is no limit; what is not there at all is left open.
+fn or_unlimited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bound>, D::Error> {
+    Ok(Some(Option::deserialize(deserializer)?.unwrap_or(Bound::Unlimited)))
+}
+
+/// `null` is all of them.
+fn or_all<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Tier>>, D::Error> {
+    Ok(Some(Option::deserialize(deserializer)?.unwrap_or_else(|| Tier::ALL.to_vec())))
+}
+
+type Switches = BTreeMap<Feature, bool>;
+
+/// `null` is none of them.
+fn or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Switches>, D::Error> {
+    Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+/// A `[plans.NAME]` table; also what an account has in the place of its plan's, and what an
+/// administrator says of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct PlanEntry {
     /// All, if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_all", skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Vec<Tier>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<Bound>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<Bound>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<Bound>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub images_per_minute: Option<Bound>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub credits_per_month: Option<Bound>,
     /// Switches, where they differ from the defaults.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "or_nothing", skip_serializing_if = "Option::is_none")]
     pub features: Option<BTreeMap<Feature, bool>>,
 }
 
 impl PlanEntry {
     /// This, and what it leaves open as `other` has it.
-    fn over(&self, other: &Self) -> Self {
+    #[must_use]
+    pub fn over(&self, other: &Self) -> Self {
         Self {
             tiers: self.tiers.clone().or_else(|| other.tiers.clone()),
             requests_per_minute: self.requests_per_minute.or(other.requests_per_minute),
@@ -230,6 +249,19 @@ impl Plans {
         let name = name.to_ascii_lowercase();
         let name = if name == "standard" { "starter" } else { &name };
         self.named.load().get(name).cloned()
+    }
+
+    /// The one name of a plan that may go by another.
+    #[must_use]
+    pub fn known_as(&self, name: &str) -> String {
+        let name = name.to_ascii_lowercase();
+        if name == "standard" { "starter".to_owned() } else { name }
+    }
+
+    /// Whether there is such a plan without a word of the administrators.
+    #[must_use]
+    pub fn is_configured(&self, name: &str) -> bool {
+        self.configured.contains_key(name)
     }
 
     #[must_use]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::keys::{KeyError, create_account};
+use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::{Passwords, acceptable};
 use super::person::Role;
 use super::signers::{Signers, TOKEN_LIFE};
 use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, looks_like_one};
-use super::{Identities, Plans};
+use super::{Identities, KeyTerms, Plans};
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, AuditId, KeyId};
 use crate::base::secret::{KeyHash, new_token};
@@ -30,6 +30,14 @@ pub struct Session {
     pub refresh: String,
     pub expires_in: Duration,
     pub member: Member,
+}
+
+/// What somebody who registered gets: they are signed in, and have a key for their programs.
+#[derive(Debug)]
+pub struct Registered {
+    pub session: Session,
+    /// Shown only now.
+    pub key: Issued,
 }
 
 /// Where people sign in.
@@ -96,6 +104,9 @@ impl FrontDesk {
         let now = self.clock.now();
         let attempt = Attempt::sign_in(&email, address);
         self.throttle.begin(&attempt, now)?;
+        if email.is_empty() {
+            return Err(wrong());
+        }
         let member = self.store.member_of_email(email).await.map_err(Error::internal)?;
         let hash = member.as_ref().and_then(|member| member.password.clone());
         let right = self.passwords.is_right(password, hash).await?;
@@ -153,9 +164,9 @@ impl FrontDesk {
             .map_err(Error::internal)?;
         let signin = match refreshed {
             Refreshed::Fresh(signin) => signin,
-            Refreshed::Stolen => {
+            Refreshed::Stolen(account) => {
                 tracing::warn!("a refresh token came twice: its sign-in has been ended");
-                self.identities.forget();
+                self.identities.forget(&account);
                 return Err(over());
             }
             Refreshed::Unknown => return Err(over()),
@@ -190,13 +201,15 @@ impl FrontDesk {
             return Err(over());
         }
         for signin in signins {
-            self.store.sign_out(signin).await.map_err(Error::internal)?;
+            let ended = self.store.sign_out(signin).await.map_err(Error::internal)?;
+            if let Some(account) = ended {
+                self.identities.forget(&account);
+            }
         }
-        self.identities.forget();
         Ok(())
     }
 
-    /// A new account with its owner, for whoever asks, where that is allowed.
+    /// A new account with its owner and a key, for whoever asks, where that is allowed.
     ///
     /// # Errors
     /// [`Kind::Forbidden`] where it is not; [`Kind::Conflict`] for an address that is taken.
@@ -205,7 +218,7 @@ impl FrontDesk {
         email: &str,
         password: SecretString,
         address: &str,
-    ) -> Result<Session, Error> {
+    ) -> Result<Registered, Error> {
         let plan = self.register.as_deref().ok_or_else(|| {
             let text = "Registration is not open here. Ask an administrator for an account.";
             Error::new(Kind::Forbidden, text).coded("registration_closed")
@@ -215,9 +228,10 @@ impl FrontDesk {
             .get(plan)
             .ok_or_else(|| Error::internal("the plan of those who register is missing"))?;
         let now = self.clock.now();
-        self.throttle.begin(&Attempt::register(address), now)?;
+        // What cannot open an account is not counted as if it had.
         acceptable(&password)?;
         let sample = new_member(AccountId::fresh(), email, Role::Owner, now)?;
+        self.throttle.begin(&Attempt::register(address), now)?;
         // Before there is an account that nobody would own.
         let known = self.store.member_of_email(sample.email.clone()).await;
         if known.map_err(Error::internal)?.is_some() {
@@ -232,7 +246,10 @@ impl FrontDesk {
             })?;
         let member = Member { account: account.id, password: Some(hash), ..sample };
         self.store.add_member(member.clone()).await.map_err(taken)?;
-        self.open(member).await
+        let (account, terms) = (member.account.as_str(), KeyTerms::default());
+        let key = issue(&self.store, account, Some(&member.id), "default", &terms, now);
+        let key = key.await.map_err(Error::internal)?;
+        Ok(Registered { session: self.open(member).await?, key })
     }
 }
 

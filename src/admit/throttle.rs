@@ -1,5 +1,6 @@
 //! Guessing takes time: who fails often, by address or by the name they try, waits.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -9,8 +10,10 @@ use crate::base::{Error, Kind};
 
 /// Failures are forgotten after this.
 const WINDOW: Duration = Duration::from_secs(900);
-/// What is let pass in a window.
-const PER_NAME: u32 = 8;
+/// What is let pass in a window: of one name from one address, of one name from anywhere (a guesser
+/// with many addresses; one with a few must not keep the name's owner out), from one address.
+const PER_PAIR: u32 = 8;
+const PER_NAME: u32 = 100;
 const PER_ADDRESS: u32 = 40;
 const ACCOUNTS_PER_ADDRESS: u32 = 20;
 /// Bounds the memory that a guesser can take.
@@ -41,15 +44,31 @@ impl Attempt {
     #[must_use]
     pub fn sign_in(name: &str, address: &str) -> Self {
         let name: String = name.chars().take(320).collect();
-        let counted =
-            [(format!("name {name}"), PER_NAME), (format!("address {address}"), PER_ADDRESS)];
-        Self(counted.into())
+        let address = network(address);
+        let mut counted = vec![(format!("address {address}"), PER_ADDRESS)];
+        // Nobody's name is nobody's to protect.
+        if !name.is_empty() {
+            counted.push((format!("pair {address} {name}"), PER_PAIR));
+            counted.push((format!("name {name}"), PER_NAME));
+        }
+        Self(counted)
     }
 
     /// Opening an account from an address.
     #[must_use]
     pub fn register(address: &str) -> Self {
-        Self(vec![(format!("account {address}"), ACCOUNTS_PER_ADDRESS)])
+        Self(vec![(format!("account {}", network(address)), ACCOUNTS_PER_ADDRESS)])
+    }
+}
+
+/// Who has one address of IPv6 has 2^64 of them (RFC 6177): they count as one.
+fn network(address: &str) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(v6) if v6.to_ipv4_mapped().is_none() => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        _ => address.to_owned(),
     }
 }
 
@@ -82,11 +101,11 @@ impl Throttle {
         Ok(())
     }
 
-    /// It went well: the name has nothing against it any more, and the address this one less. Many
-    /// who sign in from one office are no guessers.
+    /// It went well: the name has nothing against it at this address any more, and otherwise this one
+    /// less. Many who sign in from one office are no guessers.
     pub fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
         for (key, most) in &attempt.0 {
-            if *most == PER_NAME {
+            if *most == PER_PAIR {
                 self.0.invalidate(key);
             } else if let Some(before) = self.now(key, now) {
                 let count = before.count.saturating_sub(1);
@@ -105,12 +124,38 @@ mod tests {
         let throttle = Throttle::default();
         let now = Timestamp(1_000_000);
         let ann = |address: &str| Attempt::sign_in("a@b", address);
-        for _ in 0..PER_NAME {
+        for _ in 0..PER_PAIR {
             assert!(throttle.begin(&ann("1.1.1.1"), now).is_ok());
         }
-        let refused = throttle.begin(&ann("2.2.2.2"), now).unwrap_err();
+        let refused = throttle.begin(&ann("1.1.1.1"), now).unwrap_err();
         assert_eq!((refused.kind, refused.retry_after), (Kind::RateLimited, Some(WINDOW)));
-        assert!(throttle.begin(&ann("2.2.2.2"), now.after(WINDOW)).is_ok());
+        assert!(throttle.begin(&ann("1.1.1.1"), now.after(WINDOW)).is_ok());
+    }
+
+    #[test]
+    fn a_guesser_keeps_nobody_else_out() {
+        let throttle = Throttle::default();
+        let now = Timestamp(1_000_000);
+        for name in ["a@b", ""] {
+            while throttle.begin(&Attempt::sign_in(name, "1.1.1.1"), now).is_ok() {}
+        }
+        assert!(throttle.begin(&Attempt::sign_in("a@b", "2.2.2.2"), now).is_ok());
+        assert!(throttle.begin(&Attempt::register("1.1.1.1"), now).is_ok());
+        // With many addresses it is kept from the name after all.
+        let mut tried = PER_PAIR + 1;
+        for number in 3..200 {
+            let attempt = Attempt::sign_in("a@b", &format!("3.3.3.{number}"));
+            tried += u32::from(throttle.begin(&attempt, now).is_ok());
+        }
+        assert_eq!(tried, PER_NAME);
+        // Addresses of one network are one.
+        for number in 0..PER_ADDRESS {
+            let attempt =
+                Attempt::sign_in(&format!("{number}@b"), &format!("2001:db8::{number:x}"));
+            assert!(throttle.begin(&attempt, now).is_ok());
+        }
+        let refused = |address| throttle.begin(&Attempt::sign_in("x@b", address), now).is_err();
+        assert!(refused("2001:db8::ffff") && !refused("2001:db8:0:1::1"));
     }
 
     #[test]

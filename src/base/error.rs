@@ -110,10 +110,23 @@ impl Error {
         self
     }
 
-    /// Something of ours broke. The caller learns only that; the cause goes to the log.
+    /// Something of ours broke. The caller learns only that, or, where [`Unavailable`] is among the
+    /// causes, that it is worth another try; the cause goes to the log.
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        if passes(&*cause) {
+            return Self::unavailable().because(cause);
+        }
         Self::new(Kind::Internal, "An unexpected error occurred on the server.").because(cause)
+    }
+
+    /// A part of ours (the database, a disk) does not work at the moment.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let text = "The service is temporarily unavailable. Try again shortly.";
+        let error = Self::new(Kind::Overloaded, text).coded("service_unavailable");
+        Self { blame: Blame::Us, ..error.after(Some(Duration::from_secs(1))) }
     }
 
     #[must_use]
@@ -152,6 +165,17 @@ impl Error {
     }
 }
 
+/// Marks what passes by itself: a room that reports something of the kind has this among the sources
+/// of its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not available at the moment")]
+pub struct Unavailable;
+
+/// Whether [`Unavailable`] is the cause, or a cause of it.
+fn passes(cause: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(cause), |one| one.source()).any(|one| one.is::<Unavailable>())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.public)?;
@@ -168,5 +192,23 @@ impl std::error::Error for Error {
             Some(cause) => Some(&**cause),
             None => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] Unavailable);
+
+    #[test]
+    fn what_passes_is_worth_another_try_however_deep_it_is() {
+        for passing in [Error::internal(Unavailable), Error::internal(Outer(Unavailable))] {
+            assert_eq!((passing.kind, passing.blame), (Kind::Overloaded, Blame::Us));
+            assert!(passing.retry_after.is_some());
+        }
+        assert_eq!(Error::internal("broken").kind, Kind::Internal);
     }
 }

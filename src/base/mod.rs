@@ -10,4 +10,4 @@ pub mod seal;
 pub mod seconds;
 pub mod secret;
 
-pub use error::{Blame, Error, Kind};
+pub use error::{Blame, Error, Kind, Unavailable};

@@ -5,6 +5,7 @@ mod reload;
 mod signals;
 mod sources;
 mod survey;
+mod waiting;
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -115,8 +116,12 @@ pub async fn serve(
     let config = config::read(file)?;
     crate::telemetry::log::start(config.log.json);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
+    let listener = TcpListener::bind(&listen);
+    if let Ok(listener) = &listener {
+        waiting::for_room(&config.store.url, listener).await?;
+    }
     let mut survey = survey(config, simulate).await;
-    let listener = TcpListener::bind(&listen).map_err(|why| {
+    let listener = listener.map_err(|why| {
         let fault = Fault::new("server.listen", format!("cannot listen on {listen}: {why}"));
         survey.faults.push(fault);
     });
@@ -188,7 +193,11 @@ pub async fn serve(
         identities: identities.clone(),
         plans: plans.clone(),
         clock,
-        register: config.signin.register.clone(),
+        // Where nothing real is configured nothing that anybody does costs anything.
+        register: config.signin.register.clone().or_else(|| {
+            let simulated = simulation.is_some();
+            simulated.then(|| "free".to_owned())
+        }),
     };
     people::first_administrator(&config, &desk).await?;
     let shared = Shared {
@@ -243,12 +252,7 @@ pub async fn serve(
         clock,
         signals::hangup()?,
     );
-    watch_identities(
-        shared.identities.clone(),
-        store.clone(),
-        plans,
-        Arc::clone(&shared.store_is_up),
-    );
+    watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
     sweep(store, clock, apps);
     end_streams(shared.streams_end.clone(), config.server.shutdown_grace.0);
     let alone = admin.is_none() && config.admin.email.is_none();
@@ -378,6 +382,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         journal: counting.journal.clone(),
         tariff: Arc::clone(&counting.tariff),
         clock: shared.clock,
+        patience: shared.limits.deadline,
     });
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }
@@ -404,34 +409,25 @@ fn heartbeat(store: Store, clock: Clock, address: String) {
 
 /// Looks for changes of keys and accounts, made on whichever node; so it is known, too, whether the
 /// store is there.
-fn watch_identities(
-    identities: Identities,
-    store: Store,
-    plans: Plans,
-    store_is_up: Arc<AtomicBool>,
-) {
+fn watch_identities(identities: Identities, store_is_up: Arc<AtomicBool>) {
     // Nothing waits for it at shutdown: it only reads.
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(REVISION_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let asked = tokio::time::timeout(STORE_PATIENCE, identities.has_changed()).await;
+            let asked = tokio::time::timeout(STORE_PATIENCE, identities.keep_up()).await;
             store_is_up.store(matches!(asked, Ok(Ok(_))), Ordering::Relaxed);
-            let Ok(changed) = asked else {
-                tracing::warn!("the store does not answer: changes of keys cannot be looked for");
-                continue;
-            };
-            match changed {
-                Ok(false) => {}
-                // Plans first: whoever is asked for anew is held to them.
-                Ok(true) => {
-                    if let Err(why) = plans.reload(&store).await {
-                        tracing::error!(%why, "changes of plans cannot be taken up");
-                    }
-                    identities.forget();
+            match asked {
+                Ok(Ok(_)) => {}
+                Ok(Err(why)) => {
+                    tracing::warn!(%why, "changes of keys and plans cannot be looked for");
                 }
-                Err(why) => tracing::warn!(%why, "changes of keys cannot be looked for"),
+                Err(_) => {
+                    tracing::warn!(
+                        "the store does not answer: changes of keys cannot be looked for"
+                    );
+                }
             }
         }
     });
@@ -452,6 +448,7 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
                     store.sweep_pictures(now).await?,
                     store.sweep_replays(now).await?
                         + store.sweep_signins(now).await?
+                        + store.sweep_spent(now).await?
                         + store.sweep_memories(now).await?
                         + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,

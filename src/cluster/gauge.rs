@@ -11,6 +11,9 @@ use crate::base::calendar::{Period, day, until_tomorrow};
 use crate::base::clock::Timestamp;
 use crate::base::money::{Credits, Nanos};
 
+/// How far clocks of nodes that count together may differ, in milliseconds.
+const SKEW_MS: i64 = 60_000;
+
 /// A meter's level counts in parts of a unit, so that a limit per minute leaks a whole number of
 /// them each millisecond: the limit itself.
 const PARTS: i64 = 60_000;
@@ -116,6 +119,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The clock was set back by more than clocks of nodes differ: it goes on from where it is now, and
+    /// not only once it is where it was.
+    fn heard_at(self, at: Timestamp) -> i64 {
+        if self.at_ms - at.0 > SKEW_MS { at.0 } else { self.at_ms.max(at.0) }
+    }
+
     /// The level once what has leaked since is gone.
     fn level_at(self, limit: u64, at: Timestamp) -> i64 {
         let leaked = (at.0 - self.at_ms).max(0).saturating_mul(whole(limit));
@@ -134,7 +143,7 @@ impl Rate {
 
     fn take(&mut self, limit: u64, amount: u64, at: Timestamp) {
         self.level = self.level_at(limit, at).saturating_add(whole(amount).saturating_mul(PARTS));
-        self.at_ms = self.at_ms.max(at.0);
+        self.at_ms = self.heard_at(at);
     }
 
     /// What was taken was `by` too little, or too much.
@@ -164,8 +173,13 @@ pub struct Daily {
 }
 
 impl Daily {
+    /// A clock that is set back over midnight does not begin the day before anew.
+    fn day_at(self, at: Timestamp) -> i64 {
+        if self.day - day(at) == 1 { self.day } else { day(at) }
+    }
+
     fn count_at(self, at: Timestamp) -> u64 {
-        if self.day == day(at) { self.count } else { 0 }
+        if self.day == self.day_at(at) { self.count } else { 0 }
     }
 
     fn fits(self, limit: u64, amount: u64, at: Timestamp) -> bool {
@@ -173,7 +187,7 @@ impl Daily {
     }
 
     fn take(&mut self, amount: u64, at: Timestamp) {
-        *self = Self { day: day(at), count: self.count_at(at).saturating_add(amount) };
+        *self = Self { day: self.day_at(at), count: self.count_at(at).saturating_add(amount) };
     }
 
     #[must_use]

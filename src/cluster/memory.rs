@@ -23,7 +23,7 @@ impl Memory {
     /// Takes all of it or nothing.
     #[must_use]
     pub fn take(&self, ask: &Ask<'_>) -> Taken {
-        let Terms { account, key, limits, key_limits } = ask.terms;
+        let Terms { account, family: key, limits, key_limits, .. } = ask.terms;
         let (amount, now) = (&ask.amount, ask.now);
         // An id is copied only the first time.
         let mut found = match self.0.get_mut(account) {
@@ -68,7 +68,7 @@ impl Memory {
         let Some(mut found) = self.0.get_mut(&terms.account) else { return };
         found.own.settle(&terms.limits, correction);
         if let Some(limits) = &terms.key_limits
-            && let Some(gauges) = found.keys.get_mut(&terms.key)
+            && let Some(gauges) = found.keys.get_mut(&terms.family)
         {
             gauges.settle(limits, correction);
         }

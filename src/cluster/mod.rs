@@ -17,6 +17,8 @@ pub use together::{Redis, Shared};
 pub struct Terms {
     pub account: AccountId,
     pub key: KeyId,
+    /// By what the key's own limits are counted: rotating a key does not start them anew.
+    pub family: KeyId,
     pub limits: Limits,
     /// The key's own, where it has any, beside the account's.
     pub key_limits: Option<Limits>,

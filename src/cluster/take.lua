@@ -14,7 +14,7 @@ local gauges, holds = KEYS[1], KEYS[2]
 local now, period, today = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local requests, tokens, images = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local credits, spend = tonumber(ARGV[9]), tonumber(ARGV[10])
-local PARTS, DAY = 60000, 86400000
+local PARTS, DAY, SKEW = 60000, 86400000, 60000
 local FIELDS = { 'q', 'qt', 'd', 'dn', 't', 'tt', 'i', 'it', 'c', 'cp', 'cr', 's', 'sp', 'sr' }
 
 local function written(number) return string.format('%.0f', number) end
@@ -37,6 +37,18 @@ end
 local function level_at(level, at, limit)
   local passed = math.max(now - at, 0)
   return math.max(level - passed * limit, 0)
+end
+
+-- A clock that was set back by more than clocks of nodes differ goes on from where it is now.
+local function heard(at)
+  if at - now > SKEW then return now end
+  return math.max(at, now)
+end
+
+-- One that is set back over midnight does not begin the day before anew.
+local function day_of(state)
+  if state.dn - today == 1 then return state.dn end
+  return today
 end
 
 local function wait_for(level, at, limit, amount)
@@ -91,7 +103,7 @@ for n, scope in ipairs(scopes) do
   end
   local waits = { wait_for(state.q, state.qt, limits[1], a_minute(limits)), 0,
     wait_for(state.t, state.tt, limits[3], tokens), wait_for(state.i, state.it, limits[4], images) }
-  local count = state.dn == today and state.d or 0
+  local count = state.dn == day_of(state) and state.d or 0
   if limits[2] >= 0 and requests > 0 and count + requests > limits[2] then
     waits[2] = DAY - now % DAY
   end
@@ -113,12 +125,12 @@ for n, scope in ipairs(scopes) do
       local name, limit, amount = rate[1], limits[rate[2]], rate[3]
       if limit >= 0 and amount > 0 then
         set(name, level_at(state[name], state[name .. 't'], limit) + amount * PARTS)
-        set(name .. 't', math.max(state[name .. 't'], now))
+        set(name .. 't', heard(state[name .. 't']))
       end
     end
     if limits[2] >= 0 and requests > 0 then
-      set('d', (state.dn == today and state.d or 0) + requests)
-      set('dn', today)
+      set('d', (state.dn == day_of(state) and state.d or 0) + requests)
+      set('dn', day_of(state))
     end
   end
   for _, purse in ipairs({ { 'c', 5, credits }, { 's', 6, spend } }) do

@@ -93,7 +93,7 @@ fn hold_name(hold: &str, terms: &Terms, amount: &super::Amount) -> String {
     };
     let (credits, spend) = held(Some(&terms.limits));
     let (key_credits, key_spend) = held(terms.key_limits.as_ref());
-    format!("{hold}|{}|{credits}|{spend}|{key_credits}|{key_spend}", terms.key)
+    format!("{hold}|{}|{credits}|{spend}|{key_credits}|{key_spend}", terms.family)
 }
 
 impl Shared {
@@ -288,7 +288,7 @@ fn settlement<'a>(script: &'a Script, settled: &Settled) -> ScriptInvocation<'a>
         .arg(correction.charged.credits.0)
         .arg(correction.charged.spend.0)
         .arg(correction.tokens());
-    let key = terms.key_limits.as_ref().map(|limits| (terms.key.as_str(), limits));
+    let key = terms.key_limits.as_ref().map(|limits| (terms.family.as_str(), limits));
     for (prefix, limits) in [("a", &terms.limits)].into_iter().chain(key) {
         call.arg(prefix)
             .arg(i64::from(limits.credits.is_some()))
@@ -406,7 +406,7 @@ fn question<'a>(script: &'a Script, ask: &Ask<'_>) -> ScriptInvocation<'a> {
     let key = ask.terms.key_limits.as_ref();
     let scopes = [
         Some(("a", &ask.terms.limits, ask.books.map(|books| books.account))),
-        key.map(|limits| (ask.terms.key.as_str(), limits, ask.books.map(|books| books.key))),
+        key.map(|limits| (ask.terms.family.as_str(), limits, ask.books.map(|books| books.key))),
     ];
     for (prefix, limits, used) in scopes.into_iter().flatten() {
         let seed = |amount: Option<i64>| amount.map_or(String::new(), |amount| amount.to_string());
@@ -457,6 +457,7 @@ impl Shared {
         let terms = Terms {
             account: AccountId::stored("check"),
             key: KeyId::stored("check"),
+            family: KeyId::stored("check"),
             limits: Limits::default(),
             key_limits: None,
         };

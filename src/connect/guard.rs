@@ -13,7 +13,8 @@ use crate::base::proxy::Proxies;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Whether an address is of the world outside: neither loopback, private, link-local, shared,
-/// multicast, documentation, nor nothing at all (RFC 6890).
+/// multicast, documentation, nor nothing at all (RFC 6890; the registries that it began are at
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>).
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -29,6 +30,8 @@ pub fn is_public(address: IpAddr) -> bool {
                 || a == 0
                 || (a == 100 && (64..128).contains(&b))
                 || (a == 192 && b == 0 && c == 0)
+                // Relays to IPv6, long out of use (RFC 7526).
+                || (a == 192 && b == 88 && c == 99)
                 || (a == 198 && (b == 18 || b == 19))
                 || a >= 240)
         }
@@ -42,11 +45,16 @@ pub fn is_public(address: IpAddr) -> bool {
                 || v6.is_multicast()
                 || (first & 0xfe00) == 0xfc00
                 || (first & 0xffc0) == 0xfe80
-                || (first == 0x2001 && second == 0xdb8)
-                // Site-local, which was once what fc00::/7 is now (RFC 3879).
+                // Of a site: deprecated (RFC 3879), and still routed within some.
                 || (first & 0xffc0) == 0xfec0
-                // What carries an IPv4 address inside may carry a private one: Teredo, 6to4.
-                || (first == 0x2001 && second == 0)
+                || (first == 0x2001 && second == 0xdb8)
+                || (first == 0x3fff && second < 0x1000)
+                // Thrown away (RFC 6666), and of segments (RFC 9602).
+                || first == 0x100
+                || first == 0x5f00
+                // Protocols' own (RFC 2928); Teredo among them, which carries an IPv4 address.
+                || (first == 0x2001 && second < 0x200)
+                // What carries an IPv4 address inside may carry a private one.
                 || first == 0x2002
                 || (first == 0x64 && second == 0xff9b))
         }
@@ -155,8 +163,19 @@ mod tests {
             "http://0.0.0.0/",
             "http://[::1]/",
             "http://[fd00::1]/",
-            "http://[::ffff:127.0.0.1]/",
             "http://[fec0::1]/",
+            "http://[feff::1]/",
+            "http://[2001::7f00:1]/",
+            "http://[2001:1ff::1]/",
+            "http://[2001:db8::1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[64:ff9b:1::1]/",
+            "http://[100::1]/",
+            "http://[3fff::1]/",
+            "http://[5f00::1]/",
+            "http://192.88.99.1/",
+            "http://[::ffff:127.0.0.1]/",
             "http://[2001:0:53aa:64c::1]/",
             "http://2130706433/",
             "http://0x7f.1/",
@@ -167,6 +186,8 @@ mod tests {
         }
         assert!(checked("https://example.com/", false).is_ok());
         assert!(checked("http://8.8.8.8/", false).is_ok());
+        assert!(checked("http://[2001:4860:4860::8888]/", false).is_ok());
+        assert!(checked("http://[2606:4700::1111]/", false).is_ok());
         assert!(checked("http://127.0.0.1/", true).is_ok());
         assert!(checked("file:///etc/passwd", true).is_err());
     }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::guard::{checked, client, vetted};
-use super::{AppEntry, Auth, ConnectError, Credential, Ran, Tool};
+use super::guard::{checked, vetted};
+use super::{App, AppEntry, Auth, ConnectError, Credential, Ran, Tool};
 
 /// How deep a schema's references are followed.
 const DEPTH: usize = 8;
@@ -152,11 +152,12 @@ impl HttpApi {
     /// [`ConnectError`].
     pub async fn call(
         &self,
-        entry: &AppEntry,
+        app: &App,
         tool: &str,
         arguments: &Map<String, Value>,
         credential: &Credential,
     ) -> Result<Ran, ConnectError> {
+        let entry = &app.entry;
         let operation = self
             .operations
             .iter()
@@ -167,7 +168,7 @@ impl HttpApi {
         let down = |why: reqwest::Error| ConnectError::Down(why.without_url().to_string());
         let method = reqwest::Method::from_bytes(operation.method.to_uppercase().as_bytes())
             .map_err(|why| ConnectError::Down(why.to_string()))?;
-        let mut request = client(entry)?.request(method, url);
+        let mut request = app.client()?.request(method, url);
         for (name, _) in operation.parameters.iter().filter(|(_, place)| *place == Place::Header) {
             // Who asks is ours to say.
             let sensitive = ["authorization", "cookie", "host"];

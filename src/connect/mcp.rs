@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, Command};
 
-use super::guard::{client, vetted};
+use super::guard::vetted;
 use super::{App, Auth, ConnectError, Credential, Ran, Tool};
 
 /// A session that nobody used for so long is ended.
@@ -127,7 +127,7 @@ async fn start(app: &App, credential: &Credential) -> Result<Session, ConnectErr
         }
         _ => {}
     }
-    let transport = StreamableHttpClientTransport::with_client(client(entry)?, config);
+    let transport = StreamableHttpClientTransport::with_client(app.client()?.clone(), config);
     let client = ().serve(transport).await.map_err(down)?;
     Ok(Session { client, used: Mutex::new(Instant::now()), _child: None })
 }

@@ -10,7 +10,7 @@ mod oauth;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -106,6 +106,8 @@ pub struct App {
     pub id: String,
     pub entry: AppEntry,
     kind: Kind,
+    /// Made with the first call, and kept with its connections.
+    client: OnceLock<reqwest::Client>,
 }
 
 impl App {
@@ -125,6 +127,15 @@ impl App {
             all.as_ref().is_none_or(|all| all.iter().any(|known| known == one))
         };
         among(&self.entry.accounts, account) && among(&self.entry.plans, plan)
+    }
+
+    /// The client that calls it.
+    fn client(&self) -> Result<&reqwest::Client, ConnectError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = guard::client(&self.entry)?;
+        Ok(self.client.get_or_init(|| made))
     }
 
     fn offers(&self, tool: &str) -> bool {
@@ -169,7 +180,7 @@ impl Apps {
                 }
             };
             let entry = AppEntry { proxies: proxies.clone(), ..entry.clone() };
-            let app = App { id: id.clone(), entry, kind };
+            let app = App { id: id.clone(), entry, kind, client: OnceLock::new() };
             apps.insert(id.clone(), Arc::new(app));
         }
         if !faults.is_empty() {
@@ -248,7 +259,7 @@ impl Apps {
         let called = self
             .run(app.entry.timeout(), async move {
                 match &asked.kind {
-                    Kind::Api(api) => api.call(&asked.entry, &name, &arguments, &lent).await,
+                    Kind::Api(api) => api.call(&asked, &name, &arguments, &lent).await,
                     Kind::Mcp => sessions.call(&asked, &name, arguments, &lent).await,
                 }
             })
@@ -287,8 +298,7 @@ impl Apps {
     /// [`ConnectError`] when the app's authorization server refuses or cannot be reached.
     pub async fn grant(&self, app: &Arc<App>, grant: Grant) -> Result<Granted, ConnectError> {
         let asked = Arc::clone(app);
-        self.run(app.entry.timeout(), async move { oauth::exchange(&asked.entry, &grant).await })
-            .await
+        self.run(app.entry.timeout(), async move { oauth::exchange(&asked, &grant).await }).await
     }
 
     /// Ends sessions that nobody used for a while.

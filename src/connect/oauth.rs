@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::guard::{client, vetted};
-use super::{AppEntry, Auth, ConnectError};
+use super::guard::vetted;
+use super::{App, AppEntry, Auth, ConnectError};
 
 /// An authorization server says little.
 const LONGEST: usize = 64 << 10;
@@ -54,7 +54,8 @@ pub fn authorize(entry: &AppEntry, redirect: &str, state: &str, verifier: &str) 
 
 /// # Errors
 /// [`ConnectError`] when the server refuses or cannot be reached.
-pub async fn exchange(entry: &AppEntry, grant: &Grant) -> Result<Granted, ConnectError> {
+pub async fn exchange(app: &App, grant: &Grant) -> Result<Granted, ConnectError> {
+    let entry = &app.entry;
     let Auth::Oauth { token_url, client_id, client_secret_env, .. } = &entry.auth else {
         return Err(ConnectError::Refused("the app asks for no token".to_owned()));
     };
@@ -79,7 +80,8 @@ pub async fn exchange(entry: &AppEntry, grant: &Grant) -> Result<Granted, Connec
     encoded.query_pairs_mut().extend_pairs(&form);
     let url = vetted(token_url, entry).await?;
     let down = |why: reqwest::Error| ConnectError::Down(why.without_url().to_string());
-    let mut response = client(entry)?
+    let mut response = app
+        .client()?
         .post(url)
         .header("content-type", "application/x-www-form-urlencoded")
         .header("accept", "application/json")

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::lifecycle;
 use super::{Answered, App, Body, Ending, Refused};
 use crate::admit::{self, Caller};
-use crate::base::Kind;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
+use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
 use crate::cluster::Amount;
 use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried};
@@ -77,6 +77,32 @@ pub(super) async fn hold(
         prompt_tokens,
         decision: decision.steps.first().and_then(|first| decision.line(first)),
     };
+    take(app, caller, outset, amount).await
+}
+
+/// Takes a request of the minute and of the day, and nothing else: for calls of a provider that cost
+/// nothing. Dropped, it stays taken.
+pub(super) async fn hold_place(
+    app: &App,
+    caller: &Caller,
+    head: &Head,
+    intent: Intent,
+) -> Result<Hold, Refused> {
+    let amount = Amount { requests: 1, ..Amount::default() };
+    let outset = Outset {
+        id: intent.id,
+        surface: intent.surface,
+        asked: head.model.get(..NAME_BYTES).unwrap_or(&head.model).to_owned(),
+        streamed: false,
+        began: app.shared.clock.now(),
+        prompt_tokens: 0,
+        decision: None,
+    };
+    take(app, caller, outset, amount).await
+}
+
+/// Takes it, and counts refusals.
+async fn take(app: &App, caller: &Caller, outset: Outset, amount: Amount) -> Result<Hold, Refused> {
     admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
         if denied.error.kind != Kind::Internal {
             let limit = denied.error.code.as_deref().unwrap_or("insufficient_credits");
@@ -89,6 +115,7 @@ pub(super) async fn hold(
 /// What one or several calls came to.
 #[derive(Debug)]
 pub(super) struct Sum<'a> {
+    pub outcome: Outcome,
     pub tokens: Tokens,
     pub basis: Basis,
     pub pictures: Pictures<'a>,
@@ -97,15 +124,18 @@ pub(super) struct Sum<'a> {
 }
 
 /// Writes down what was delivered whole, and waits until that is safe.
-pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) {
-    let Sum { mut tokens, basis, pictures, attempts, tried } = sum;
+///
+/// # Errors
+/// Where it cannot be written down in time: the caller must not be given the answer.
+pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> Result<(), Error> {
+    let Sum { outcome, mut tokens, basis, pictures, attempts, tried } = sum;
     if basis == Basis::Estimated && tokens.input == 0 {
         tokens.input = hold.prompt_tokens();
     }
     let receipt = hold.settle(Delivered {
         model: &step.model,
         deployment: &step.deployment,
-        outcome: Outcome::Complete,
+        outcome,
         tokens,
         basis,
         pictures,
@@ -113,9 +143,7 @@ pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) {
         tried,
         first_byte: app.shared.clock.now(),
     });
-    if !receipt.is_safe() {
-        app.counter.journal.safe(receipt).await;
-    }
+    receipt.safe().await
 }
 
 /// Nobody answered: it costs nothing.
@@ -159,8 +187,13 @@ pub(super) async fn deliver(
             Body::Stream(Box::pin(*relay))
         }
         AnswerBody::Whole { body, tokens, basis } => {
-            let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts, tried };
-            settle(app, &step, hold, sum).await;
+            let (outcome, pictures) = (Outcome::Complete, Pictures::default());
+            let sum = Sum { outcome, tokens, basis, pictures, attempts, tried };
+            settle(app, &step, hold, sum).await.map_err(|error| Refused {
+                error,
+                attempts,
+                standing: standing.map(Box::new),
+            })?;
             ending.set(Some(Outcome::Complete));
             if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
         }

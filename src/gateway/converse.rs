@@ -8,7 +8,7 @@ use super::{App, Refused, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Pictures};
-use crate::ledger::{Basis, Hold, Tokens};
+use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Address, Socket, Unanswered};
 use crate::wire::realtime;
@@ -72,9 +72,10 @@ pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), 
     upstream::meter(&app.upstream, &meter.step, &usage);
     if let Some(hold) = meter.hold.take() {
         let tokens = Tokens::from(&usage);
-        let (basis, tried) = (Basis::Reported, Vec::new());
-        let sum = Sum { tokens, basis, pictures: Pictures::default(), attempts: 1, tried };
-        charge::settle(app, &meter.step, hold, sum).await;
+        let (outcome, basis, tried) = (Outcome::Complete, Basis::Reported, Vec::new());
+        let pictures = Pictures::default();
+        let sum = Sum { outcome, tokens, basis, pictures, attempts: 1, tried };
+        charge::settle(app, &meter.step, hold, sum).await?;
     }
     let intent = Intent { counts: false, ..Intent::of(&RequestId::fresh(), SURFACE) };
     let hold = charge::hold(app, &meter.caller, &meter.decision, &meter.head, intent).await?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{App, charge, named};
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
@@ -27,6 +27,7 @@ pub async fn count_tokens(
     body: Bytes,
     words: &[u8],
 ) -> Result<u64, Error> {
+    caller.must_be_for(Scope::Chat)?;
     let request = codec(dialect).decode_request(words)?;
     let estimate = Needs::of(&request).input_tokens;
     if Dial::of(&head.model).is_some() {
@@ -43,6 +44,9 @@ pub async fn count_tokens(
     if decision.steps.is_empty() {
         return Ok(estimate);
     }
+    // It costs nothing, and counts as a request all the same: the provider is asked.
+    let intent = charge::Intent::of(id, "count");
+    let _taken = charge::hold_place(app, caller, &head, intent).await.map_err(|no| no.error)?;
     let inbound = Inbound::of(Operation::Count, dialect, head, body);
     let counted = charge::ask(app, &decision, &inbound, id).await;
     let told = counted.ok().and_then(|answer| match answer.body {

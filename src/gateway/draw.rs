@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::charge::{self, Intent, Sum};
@@ -12,11 +12,12 @@ use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::ledger::{Basis, Tokens};
+use crate::ledger::{Basis, Outcome, Tokens, Tried};
+use crate::router::Step;
 use crate::store::Picture;
-use crate::upstream::{Answer, AnswerBody};
+use crate::upstream::{Answer, AnswerBody, Unanswered};
 use crate::wire::images::{self, Wanted, mime_of};
-use crate::wire::vocab::Dialect;
+use crate::wire::vocab::{Dialect, Losses};
 use crate::wire::{Inbound, Operation};
 
 /// `home` is where this gateway can be reached, as the caller knows it.
@@ -48,45 +49,54 @@ pub async fn draw(
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
     let hold =
         charge::hold(app, caller, &decision, &head, intent).await.map_err(Refused::of_pictures)?;
-    let answers =
-        try_join_all(calls.iter().map(|call| charge::ask(app, &decision, call, id))).await;
-    let mut answers = match answers {
-        Ok(answers) => answers.into_iter(),
-        Err(unanswered) => return Err(charge::give_up(hold, unanswered).of_pictures()),
-    };
-    let first_answer = answers.next().ok_or_else(|| Error::internal("no call was made"))?;
-    let Answer { step, mut attempts, mut tried, losses, body, .. } = first_answer;
-    let (original, mut tokens, basis) = drawn(body)?;
-    let mut whole: Value = serde_json::from_slice(&original).map_err(unreadable)?;
-    for other in answers {
-        attempts = attempts.saturating_add(other.attempts);
-        tried.extend(other.tried);
-        let (more, used, _) = drawn(other.body)?;
-        tokens = tokens.plus(used);
-        let more: Value = serde_json::from_slice(&more).map_err(unreadable)?;
-        add(&mut whole, &more);
+    let answers = join_all(calls.iter().map(|call| charge::ask(app, &decision, call, id))).await;
+    let mut drawing = Drawing::default();
+    for answer in answers {
+        drawing.take(answer);
     }
+    let Drawing { step, losses, whole, original, tokens, basis, attempts, tried, failure } =
+        drawing;
+    let Some(step) = step else {
+        let error = failure.unwrap_or_else(|| Error::internal("no call was made"));
+        let unanswered = Unanswered { error, attempts, tried };
+        return Err(charge::give_up(hold, unanswered).of_pictures());
+    };
     // What a model does by itself is its own; who asks for a model that answers with addresses,
     // and gets a stand-in, still gets addresses.
     let wants_url = match request.wanted {
         Some(wanted) => wanted == Wanted::Url,
         None => !first.images.base64_only,
     };
-    let changed = wants_url && give_addresses(app, &mut whole, home).await?;
-    let alone = calls.len() == 1 && !changed;
-    let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-    let standing = Some(hold.standing().of_pictures());
+    let mut whole = whole;
     let drawn = step.model.images.drawn(&whole, &request);
+    let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let pictures =
         Pictures { count, size: drawn.size.as_deref(), quality: drawn.quality.as_deref() };
-    let sum = Sum { tokens, basis, pictures, attempts, tried };
-    charge::settle(app, &step, hold, sum).await;
-    let body = Body::Whole(if alone { original } else { Bytes::from(whole.to_string()) });
+    let addressed = match failure {
+        Some(failure) => Err(failure),
+        None if wants_url => give_addresses(app, &mut whole, home).await,
+        None => Ok(false),
+    };
+    let standing = Some(hold.standing().of_pictures());
+    // What a provider drew is booked, though a part of it failed, and nobody is given any.
+    let outcome = if addressed.is_ok() { Outcome::Complete } else { Outcome::Failed };
+    let sum = Sum { outcome, tokens, basis, pictures, attempts, tried };
+    let settled = charge::settle(app, &step, hold, sum).await;
+    let refused = |error| Refused { error, attempts, standing: standing.map(Box::new) };
+    let changed = match addressed {
+        Ok(changed) => settled.map(|()| changed).map_err(refused)?,
+        Err(error) => return Err(refused(error)),
+    };
+    let alone = calls.len() == 1 && !changed;
+    let body = match original {
+        Some(original) if alone => original,
+        _ => Bytes::from(whole.to_string()),
+    };
     Ok(Answered {
         step,
         attempts,
         losses,
-        body,
+        body: Body::Whole(body),
         decision: None,
         standing,
         ending: Ending::default(),
@@ -94,16 +104,67 @@ pub async fn draw(
     })
 }
 
-/// Pictures never come as a stream.
-fn drawn(body: AnswerBody) -> Result<(Bytes, Tokens, Basis), Error> {
-    match body {
-        AnswerBody::Whole { body, tokens, basis } => Ok((body, tokens, basis)),
-        AnswerBody::Relay(_) => Err(Error::internal("pictures came as a stream")),
+/// What several calls came to, added up.
+#[derive(Default)]
+struct Drawing {
+    /// Who answered, if anybody did.
+    step: Option<Step>,
+    losses: Losses,
+    /// All answers as one.
+    whole: Value,
+    /// The first answer, as it came.
+    original: Option<Bytes>,
+    tokens: Tokens,
+    basis: Basis,
+    attempts: u8,
+    tried: Vec<Tried>,
+    /// Why it is not all there.
+    failure: Option<Error>,
+}
+
+impl Drawing {
+    fn take(&mut self, answer: Result<Answer, Unanswered>) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(Unanswered { error, attempts, tried }) => {
+                self.attempts = self.attempts.saturating_add(attempts);
+                self.tried.extend(tried);
+                self.failure.get_or_insert(error);
+                return;
+            }
+        };
+        self.attempts = self.attempts.saturating_add(answer.attempts);
+        self.tried.extend(answer.tried);
+        let first = self.step.is_none();
+        if first {
+            self.step = Some(answer.step);
+            self.losses = answer.losses;
+        }
+        let (body, tokens, basis) = match answer.body {
+            AnswerBody::Whole { body, tokens, basis } => (body, tokens, basis),
+            // Pictures never come as a stream.
+            AnswerBody::Relay(_) => {
+                self.failure.get_or_insert(Error::internal("pictures came as a stream"));
+                return;
+            }
+        };
+        self.tokens = self.tokens.plus(tokens);
+        if first || basis == Basis::Estimated {
+            self.basis = basis;
+        }
+        match serde_json::from_slice(&body) {
+            Ok(more) if self.whole.is_null() => self.whole = more,
+            Ok(more) => add(&mut self.whole, &more),
+            Err(why) => {
+                self.failure.get_or_insert(unreadable(why));
+            }
+        }
+        self.original.get_or_insert(body);
     }
 }
 
-fn unreadable(why: serde_json::Error) -> Refused {
-    Error::new(Kind::UpstreamDown, "The provider's answer cannot be read.").because(why).into()
+fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Kind::UpstreamDown, "The provider's answer cannot be read.").because(why)
 }
 
 /// One more call's pictures, and what they used.
@@ -137,11 +198,7 @@ async fn give_addresses(app: &App, whole: &mut Value, home: &str) -> Result<bool
     let pictures = whole.get_mut("data").and_then(Value::as_array_mut);
     for picture in pictures.into_iter().flatten().filter_map(Value::as_object_mut) {
         let Some(Value::String(data)) = picture.shift_remove("b64_json") else { continue };
-        let unreadable = |why| {
-            Error::new(Kind::UpstreamDown, "The provider's answer cannot be read.").because(why)
-        };
-        let mime =
-            mime_of(&BASE64_STANDARD.decode(&data).map_err(|why| unreadable(why.to_string()))?);
+        let mime = mime_of(&BASE64_STANDARD.decode(&data).map_err(unreadable)?);
         let id = new_token().map_err(Error::internal)?;
         let extension = mime.trim_start_matches("image/");
         let address = format!("{home}/v1/images/files/{id}.{extension}");

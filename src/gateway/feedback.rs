@@ -8,8 +8,8 @@ use std::time::Duration;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::App;
 use super::live::Live;
+use super::{App, usage};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
@@ -132,7 +132,12 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
     if let Some(id) = said.request_id.as_deref() {
         shared.journal.flush(Duration::from_secs(2)).await;
         let found = report::find(&shared.store, id).await.map_err(Error::internal)?;
-        let own = found.filter(|one| one.account == caller.account);
+        let mut own = found.filter(|one| one.account == caller.account);
+        if let Some(one) = &own
+            && !usage::is_visible(app, caller, one).await?
+        {
+            own = None;
+        }
         answered = Some(own.ok_or_else(|| {
             let id: String = id.chars().take(ID_CHARACTERS).collect();
             Error::new(Kind::NotFound, format!("There is no request '{id}'."))

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Answered, App, Body, Pieces, Refused};
-use crate::admit::Caller;
+use super::{Answered, App, Body, Ending, Pieces, Refused};
+use crate::admit::{Caller, Office};
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
@@ -18,8 +18,13 @@ use crate::store::{Replay, Store};
 
 /// How long an answer is given again.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
-/// A first that is heard of no more, since its node is gone, is in nobody's way after this.
-const LAPSE: Duration = Duration::from_secs(15 * 60);
+/// A first that says nothing for so long is lost: its node is gone. What it was charged, if anything,
+/// is given back to whoever asks again.
+const LAPSE: Duration = Duration::from_secs(30);
+/// A first that is under way says so this often.
+const RENEWAL: Duration = Duration::from_secs(8);
+/// Pieces of a stream that wait for a slow caller.
+const PIECES: usize = 16;
 /// A larger answer is not kept, and its request not answered again.
 const KEPT_BYTES: usize = 4 << 20;
 /// The longest key.
@@ -46,12 +51,33 @@ pub struct Again {
 /// The place of a first request under its key.
 #[derive(Debug)]
 pub struct Ticket {
+    place: Place,
+    /// Says that the request is under way, for as long as it is.
+    renewing: tokio::task::JoinHandle<()>,
+    /// Something was kept, or there is nothing to give back.
+    done: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
     store: Store,
     clock: Clock,
     account: AccountId,
-    key: String,
-    /// Something was kept, or there is nothing to give back.
-    done: bool,
+    name: String,
+    request: String,
+}
+
+impl Place {
+    async fn renew(self) {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let Self { store, clock, account, name, request } = self.clone();
+            let renewed = store.renew_replay(account, name, request, clock.now().after(LAPSE));
+            if let Err(why) = renewed.await {
+                tracing::warn!(%why, "the place of an Idempotency-Key could not be kept");
+            }
+        }
+    }
 }
 
 /// What to do with a request.
@@ -63,7 +89,8 @@ pub enum Turn {
 }
 
 /// Looks up what a request under `key` is: the first, or one that was answered. `said` is all that
-/// makes it this request.
+/// makes it this request. A key is its caller's: the same one of another credential, in another user's
+/// name, or after the credential was given other rights, is another key.
 ///
 /// # Errors
 /// [`Kind::Conflict`] while the first is under way, [`Kind::Malformed`] when the key was used for
@@ -73,6 +100,7 @@ pub async fn turn(
     caller: &Caller,
     key: Option<&str>,
     said: &[&[u8]],
+    id: &RequestId,
 ) -> Result<Turn, Error> {
     let Some(key) = key.filter(|key| !key.is_empty()) else { return Ok(Turn::Plain) };
     if key.chars().count() > KEY_CHARACTERS {
@@ -83,18 +111,22 @@ pub async fn turn(
     let now = clock.now();
     let hash = fingerprint(said);
     let account = caller.account.clone();
+    let name = fingerprint(&[key.as_bytes(), caller.standing_for().as_bytes()]);
+    let request = id.as_str().to_owned();
     let found = store
-        .take_replay(account.clone(), key.to_owned(), hash, now, now.after(LAPSE))
+        .take_replay(account.clone(), name.clone(), hash, request.clone(), now, now.after(LAPSE))
         .await
         .map_err(Error::internal)?;
     match found {
-        Replay::First => Ok(Turn::First(Ticket {
-            store: store.clone(),
-            clock,
-            account,
-            key: key.to_owned(),
-            done: false,
-        })),
+        Replay::First { lost } => {
+            let place = Place { store: store.clone(), clock, account, name, request };
+            let renewing = tokio::spawn(place.clone().renew());
+            let ticket = Ticket { place, renewing, done: false };
+            if let Some(lost) = lost {
+                give_back(app, caller, &lost).await;
+            }
+            Ok(Turn::First(ticket))
+        }
         Replay::UnderWay => {
             let text = "A request with this Idempotency-Key is under way.";
             Err(Error::new(Kind::Conflict, text)
@@ -110,6 +142,26 @@ pub async fn turn(
             let body = BASE64_STANDARD.decode(body).map_err(Error::internal)?;
             Ok(Turn::Again(Box::new(Again { head, body: body.into() })))
         }
+    }
+}
+
+/// What a request was charged whose answer nobody can be given any more.
+async fn give_back(app: &App, caller: &Caller, lost: &str) {
+    let shared = &app.shared;
+    let office = Office {
+        store: &shared.store,
+        plans: &shared.plans,
+        identities: &shared.identities,
+        quota: &app.counter.quota,
+        clock: shared.clock,
+        actor: caller.key.clone(),
+    };
+    let reason = "The answer was lost before it was kept under its Idempotency-Key.";
+    match office.refund(lost, reason).await {
+        Ok(_) => tracing::info!(request = lost, "a lost answer was refunded"),
+        // It was not charged, or has been given back.
+        Err(why) if matches!(why.kind, Kind::NotFound | Kind::Conflict) => {}
+        Err(why) => tracing::error!(request = lost, %why, "a lost answer could not be refunded"),
     }
 }
 
@@ -138,7 +190,7 @@ impl Turn {
                 Body::Whole(body)
             }
             Body::Stream(pieces) => {
-                Body::Stream(ticket.keeping(head, pieces, answered.ending.clone()))
+                Body::Stream(ticket.carried_on(head, pieces, answered.ending.clone()))
             }
         };
         Ok(answered)
@@ -170,55 +222,56 @@ impl Ticket {
         }
         // A struct of words and numbers is always written.
         let head = serde_json::to_string(head).unwrap_or_default();
-        let (account, key) = (self.account.clone(), self.key.clone());
-        let expires = self.clock.now().after(KEPT_FOR);
+        let Place { store, clock, account, name, request } = self.place.clone();
+        let expires = clock.now().after(KEPT_FOR);
         let body = BASE64_STANDARD.encode(body);
-        match self.store.keep_replay(account, key, head, body, expires).await {
+        match store.keep_replay(account, name, request, head, body, expires).await {
             Ok(()) => self.done = true,
             Err(why) => tracing::error!(%why, "an answer could not be kept for its key"),
         }
     }
 
-    /// The stream, kept once it has come to a good end. The end itself leaves after that.
-    fn keeping(self, head: Head, pieces: Pieces, ending: super::Ending) -> Pieces {
-        let start = Some((pieces, self, Vec::new()));
-        let kept = stream::unfold(start, move |state| {
-            let (head, ending) = (head.clone(), ending.clone());
-            async move {
-                let (mut pieces, mut ticket, mut all) = state?;
-                match pieces.next().await {
-                    Some(piece) => {
-                        if all.len() <= KEPT_BYTES {
-                            all.extend_from_slice(&piece);
-                        }
-                        // Before the last piece leaves; there may be more than one of it.
-                        if ending.get() == Some(Outcome::Complete) {
-                            ticket.write(&head, &all).await;
-                        }
-                        Some((piece, Some((pieces, ticket, all))))
-                    }
-                    None => {
-                        if ending.get() == Some(Outcome::Complete) && !ticket.done {
-                            ticket.write(&head, &all).await;
-                        }
-                        None
-                    }
+    /// The stream, kept once it has come to a good end. The end itself leaves after that. It goes on
+    /// where the caller leaves, who may come back for it under the same key, and pays once.
+    fn carried_on(mut self, head: Head, mut pieces: Pieces, ending: Ending) -> Pieces {
+        let (sender, receiver) = tokio::sync::mpsc::channel(PIECES);
+        tokio::task::spawn_local(async move {
+            let (mut caller, mut all) = (Some(sender), Vec::new());
+            while let Some(piece) = pieces.next().await {
+                if all.len() <= KEPT_BYTES {
+                    all.extend_from_slice(&piece);
+                }
+                // Before the last piece leaves; there may be more than one of it.
+                if ending.get() == Some(Outcome::Complete) {
+                    self.write(&head, &all).await;
+                }
+                if let Some(waiting) = &caller
+                    && waiting.send(piece).await.is_err()
+                {
+                    caller = None;
                 }
             }
+            if ending.get() == Some(Outcome::Complete) && !self.done {
+                self.write(&head, &all).await;
+            }
         });
-        Box::pin(kept)
+        Box::pin(stream::unfold(receiver, async |mut receiver| {
+            Some((receiver.recv().await?, receiver))
+        }))
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.renewing.abort();
         if self.done {
             return;
         }
-        let (store, account, key) = (self.store.clone(), self.account.clone(), self.key.clone());
         // Should the process end first, the place lapses.
-        tokio::spawn(async move {
-            if let Err(why) = store.leave_replay(account, key).await {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Place { store, account, name, request, .. } = self.place.clone();
+        runtime.spawn(async move {
+            if let Err(why) = store.leave_replay(account, name, request).await {
                 tracing::warn!(%why, "the place of an Idempotency-Key could not be given back");
             }
         });

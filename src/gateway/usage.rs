@@ -1,6 +1,6 @@
 //! What an account used: the billing period, reports, single requests. All of it from the books.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub struct Query {
     pub baseline: Option<String>,
     /// Whose: for administrators only.
     pub account: Option<String>,
+    /// Nothing was asked for but how the billing period stands: that is told as it is documented, and
+    /// nothing beside it.
+    pub bare: bool,
 }
 
 /// A report: its totals and its groups.
@@ -58,6 +61,33 @@ async fn whose(
             Err(Error::new(Kind::Forbidden, "This needs an administrator's key.").at("account"))
         }
         _ => Ok(Some(caller.account.clone())),
+    }
+}
+
+/// The keys whose use a caller sees; `None` = all of the account's. Who runs the account or pays for it
+/// sees all of it, a member what is theirs.
+pub(super) async fn visible_keys(
+    app: &App,
+    caller: &Caller,
+) -> Result<Option<HashSet<String>>, Error> {
+    match caller.person.role {
+        Role::Owner | Role::Admin | Role::Billing => return Ok(None),
+        Role::Member => {}
+    }
+    let keys = app.shared.store.keys(Some(caller.account.clone())).await;
+    let own = keys.map_err(Error::internal)?.into_iter();
+    let own = own.filter(|key| key.member.as_deref() == Some(caller.person.id.as_str()));
+    let mut own: HashSet<String> = own.map(|key| key.id.as_str().to_owned()).collect();
+    own.insert(caller.key.as_str().to_owned());
+    let member = app.shared.store.member(caller.account.clone(), caller.person.id.clone()).await;
+    // What they do signed in, whichever credential they ask with.
+    own.extend(member.map_err(Error::internal)?.map(|member| member.key.as_str().to_owned()));
+    Ok(Some(own))
+}
+
+fn keep_visible(rows: &mut Vec<UsageRow>, keys: Option<&HashSet<String>>) {
+    if let Some(keys) = keys {
+        rows.retain(|row| keys.contains(&row.key));
     }
 }
 
@@ -171,8 +201,10 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
         "billing_period_start": calendar::written(period.start()),
         "billing_period_end": calendar::written(last),
         "tier_breakdown": breakdown,
-        "plan": plan.map(|plan| plan.name.clone()),
     });
+    if query.bare {
+        return Ok(Report { value, rows: Vec::new() });
+    }
 
     let start = query.start.unwrap_or(period.start());
     let end = query.end.unwrap_or(period.end());
@@ -183,7 +215,8 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(MINUTE_MS));
     let span = Span { account, start: floor(start), end: floor(Timestamp(end.0 + MINUTE_MS - 1)) };
     let width = query.group.map_or(Group::Day.width_ms(), Group::width_ms);
-    let rows = store.usage(span, width).await.map_err(Error::internal)?;
+    let mut rows = store.usage(span, width).await.map_err(Error::internal)?;
+    keep_visible(&mut rows, visible_keys(app, caller).await?.as_ref());
     let price = baseline.as_ref().map(|(_, price)| price);
     let mut total = shown(&report::total(&rows), price);
     total.insert("start".to_owned(), json!(calendar::written(start)));
@@ -203,6 +236,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
         .collect();
     let table = table(group, &groups, price);
     if let Some(members) = value.as_object_mut() {
+        members.insert("plan".to_owned(), json!(plan.map(|plan| plan.name.clone())));
         members.insert("usage".to_owned(), Value::Object(total));
         if query.group.is_some() {
             members.insert("group_by".to_owned(), json!(group.as_str()));
@@ -233,6 +267,19 @@ fn table(
     rows
 }
 
+/// Whether a request of the caller's account is one that the caller sees.
+pub(super) async fn is_visible(
+    app: &App,
+    caller: &Caller,
+    one: &Settlement,
+) -> Result<bool, Error> {
+    if one.key == caller.key {
+        return Ok(true);
+    }
+    let keys = visible_keys(app, caller).await?;
+    Ok(keys.is_none_or(|keys| keys.contains(one.key.as_str())))
+}
+
 /// `GET /v1/requests/{id}`: what was decided, tried and charged.
 ///
 /// # Errors
@@ -248,13 +295,8 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Erro
     };
     let one = own.ok_or_else(missing)?;
     // Of a member's account others ask too: their requests are theirs.
-    if caller.person.role == Role::Member && one.key != caller.key {
-        let keys = app.shared.store.keys(Some(caller.account.clone())).await;
-        let keys = keys.map_err(Error::internal)?;
-        let member = Some(caller.person.id.as_str());
-        if !keys.iter().any(|key| key.id == one.key && key.member.as_deref() == member) {
-            return Err(missing());
-        }
+    if !is_visible(app, caller, &one).await? {
+        return Err(missing());
     }
     let mut told = told(&one);
     // What was said is for whoever said it, and for those who run the account.
@@ -275,7 +317,10 @@ fn told(one: &Settlement) -> Value {
         .map(|tried| json!({"provider": tried.provider, "model": tried.model, "outcome": tried.fault}))
         .collect();
     if let Some(by) = by {
-        let outcome = if one.outcome == Outcome::Failed { "broke_off" } else { "ok" };
+        let outcome = match one.outcome {
+            Outcome::Failed => "broke_off",
+            Outcome::Complete | Outcome::Left | Outcome::Withdrawn => "ok",
+        };
         attempts.push(json!({"provider": by.provider, "model": by.model, "outcome": outcome}));
     }
     json!({
@@ -369,7 +414,8 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
     let limit = i64::try_from(query.limit).unwrap_or(1);
     let last = Timestamp(first.0.saturating_add(limit.saturating_mul(width)).min(until.0));
     let span = Span { account, start: first, end: last };
-    let rows = app.shared.store.usage(span, width).await.map_err(Error::internal)?;
+    let mut rows = app.shared.store.usage(span, width).await.map_err(Error::internal)?;
+    keep_visible(&mut rows, visible_keys(app, caller).await?.as_ref());
     let named =
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
     let live = app.live();

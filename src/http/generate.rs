@@ -55,7 +55,7 @@ pub async fn generate(
         )
         .await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
+        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said, &id);
         let turn = match turn.await? {
             Turn::Again(again) => return Ok(Given::Again(again)),
             turn => turn,
@@ -106,7 +106,7 @@ pub async fn whole(
         )
         .await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let turn = replay::turn(app, &caller, arrival::idempotency(request), &said);
+        let turn = replay::turn(app, &caller, arrival::idempotency(request), &said, &id);
         let turn = match turn.await? {
             Turn::Again(again) => return Ok(Given::Again(again)),
             turn => turn,

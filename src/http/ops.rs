@@ -13,10 +13,15 @@ pub async fn alive() -> HttpResponse {
 }
 
 /// This node is to be sent requests. It answers at once, and says nothing of what all nodes share: a
-/// store that is away is away for each of them, and callers that are known are served meanwhile.
+/// store that is away is away for each of them, and callers that are known are served meanwhile. Its
+/// own disk is another matter.
 pub async fn ready(app: Worker) -> HttpResponse {
     if app.shared.draining.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
+    }
+    if !app.shared.journal.is_able() {
+        let status = "what is delivered cannot be written down: is a disk full?";
+        return HttpResponse::ServiceUnavailable().json(json!({"status": status}));
     }
     let store = if app.shared.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
     HttpResponse::Ok().json(json!({"status": "ready", "store": store}))

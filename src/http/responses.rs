@@ -32,7 +32,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
         )
         .await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
+        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said, &id);
         let turn = match turn.await? {
             Turn::Again(again) => return Ok(Given::Again(again)),
             turn => turn,

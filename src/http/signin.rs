@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Worker, arrival, respond};
 use crate::admit::keys::{Issued, terms_of};
-use crate::admit::{Caller, KeyTerms, Role, Scope, Session, keys};
+use crate::admit::{Caller, KeyTerms, Registered, Role, Scope, Session, keys, named};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -99,7 +99,15 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         app.shared.desk.register(&said.email, said.password, &address).await
     };
-    session(registering.await)
+    let registered = registering.await.and_then(|Registered { session, key }| {
+        let mut value = shown(&session);
+        value["api_key"] = shown_once(&key)?;
+        Ok(value)
+    });
+    match registered {
+        Ok(value) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(value),
+        Err(error) => respond::plainly(&error),
+    }
 }
 
 /// `POST /api/auth/refresh`
@@ -222,10 +230,7 @@ pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> 
             return Err(Error::new(Kind::Malformed, text));
         }
         let new: NewKey = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        if new.name.trim().is_empty() || new.name.chars().count() > 200 {
-            let text = "A name has 1 to 200 characters.";
-            return Err(Error::new(Kind::Malformed, text).at("name"));
-        }
+        named(&new.name)?;
         let terms: KeyTerms = serde_json::from_value(Value::Object(new.terms)).map_err(|why| {
             Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
         })?;
@@ -234,7 +239,7 @@ pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> 
         let member = (caller.person.id != account).then_some(caller.person.id.as_str());
         let now = app.shared.clock.now();
         let issued = keys::issue(&app.shared.store, account, member, &new.name, &terms, now).await;
-        app.shared.identities.forget();
+        app.shared.identities.forget(&caller.account);
         shown_once(&issued.map_err(Error::internal)?)
     };
     told(creating.await)
@@ -248,7 +253,7 @@ pub async fn revoke_key(app: Worker, request: HttpRequest, id: Path<String>) -> 
         let now = app.shared.clock.now();
         let revoked = keys::revoke(&app.shared.store, key.id.as_str(), now).await;
         revoked.map_err(Error::internal)?;
-        app.shared.identities.forget();
+        app.shared.identities.forget(&caller.account);
         Ok(json!({"id": key.id.as_str(), "object": "api_key", "deleted": true}))
     };
     told(revoking.await)
@@ -272,7 +277,7 @@ pub async fn rotate_key(
         })?;
         let now = app.shared.clock.now();
         let issued = keys::rotate(&app.shared.store, key.id.as_str(), overlap, now).await;
-        app.shared.identities.forget();
+        app.shared.identities.forget(&caller.account);
         shown_once(&issued.map_err(Error::internal)?)
     };
     told(rotating.await)

@@ -70,6 +70,7 @@ pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
             group,
             baseline: parameters.one("baseline").map(str::to_owned),
             account: parameters.one("account").map(str::to_owned),
+            bare: parameters.0.is_empty(),
         };
         let report = usage::usage(&app, &caller, query).await?;
         Ok::<_, Error>((report, parameters.one("format") == Some("csv")))

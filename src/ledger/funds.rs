@@ -22,6 +22,7 @@ impl Funds {
     pub fn of(balances: &[Balance], period: Period, allowance: Option<Credits>) -> Self {
         let mut carried = Credits(0);
         for balance in balances.iter().filter(|balance| balance.period < period) {
+            // Below nothing where more was taken back in a period than was given in it.
             let extra = carried.plus(balance.granted);
             // A plan's own credits go first.
             let over = match balance.allowance {
@@ -46,6 +47,17 @@ impl Funds {
     #[must_use]
     pub fn total(&self) -> Option<Credits> {
         self.allowance.map(|allowance| allowance.plus(self.carried).plus(self.granted))
+    }
+
+    /// What is left of all that was granted. A plan's own credits go first.
+    #[must_use]
+    pub fn left_of_grants(&self) -> Credits {
+        let granted = self.carried.plus(self.granted);
+        let over = match self.allowance {
+            Some(allowance) => self.used.minus(allowance).max(Credits(0)),
+            None => Credits(0),
+        };
+        granted.minus(over).max(Credits(0))
     }
 
     #[must_use]

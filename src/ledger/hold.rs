@@ -4,14 +4,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Answerer, Basis, Journal, Outcome, Receipt, Settlement, Tariff, Tokens, Tried};
+use super::receipt::{Awaited, Receipt};
+use super::{Answerer, Basis, Journal, Outcome, Settlement, Tariff, Tokens, Tried};
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
 use crate::cluster::{Amount, Correction, Quota, Standing, Terms, Used};
+
+/// An answer that came at the last moment is not refused because its line takes a moment too.
+const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where a worker counts and writes down: shared by all its holds.
 #[derive(Debug, Clone)]
@@ -20,6 +25,9 @@ pub struct Counter {
     pub journal: Journal,
     pub tariff: Arc<Tariff>,
     pub clock: Clock,
+    /// How long an answer waits for its line to be safe: a whole one for what is left of this since
+    /// its request came, the end of a stream for as long.
+    pub patience: Duration,
 }
 
 /// What is known of a request when it is let in.
@@ -100,20 +108,14 @@ impl Hold {
         self.0.as_ref().map_or(0, |open| open.outset.prompt_tokens)
     }
 
-    /// The journal that this will be written to.
-    #[must_use]
-    pub fn journal(&self) -> Option<&Journal> {
-        self.0.as_ref().map(|open| &open.counter.journal)
-    }
-
     /// Writes down what was delivered. The receipt says when that is safe.
     pub fn settle(mut self, delivered: Delivered<'_>) -> Receipt {
-        let Some(open) = self.0.take() else { return Receipt::safe() };
+        let Some(open) = self.0.take() else { return Receipt::of_nothing() };
         let Delivered {
             model, deployment, outcome, tokens, basis, pictures, attempts, tried, ..
         } = delivered;
         let credits = match outcome {
-            Outcome::Failed => Credits(0),
+            Outcome::Failed | Outcome::Withdrawn => Credits(0),
             Outcome::Complete | Outcome::Left if model.mode == Mode::Image => {
                 open.counter.tariff.pictures(&model.id, model.tier, pictures.count)
             }
@@ -188,7 +190,13 @@ impl Open {
             used_tokens: tokens.total(),
         };
         counter.quota.settle(&terms, outset.id.as_str(), correction);
-        counter.journal.append(&Settlement {
+        let waited = Duration::from_millis(u64::try_from(at.0 - outset.began.0).unwrap_or(0));
+        let patience = if outset.streamed {
+            counter.patience
+        } else {
+            counter.patience.saturating_sub(waited).max(LEAST_PATIENCE)
+        };
+        let settlement = Settlement {
             id: outset.id,
             account: terms.account.clone(),
             key: terms.key.clone(),
@@ -208,7 +216,9 @@ impl Open {
             tried,
             decision: outset.decision,
             first_byte_ms,
-        })
+        };
+        let place = counter.journal.append(&settlement);
+        Receipt::of(Awaited { counter, terms, settlement, place, patience })
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::posting::{adopting, post_leftovers, posting, remove, syncing};
-use super::segment::Segment;
+use super::segment::{self, Segment};
 use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
@@ -22,7 +24,9 @@ pub(super) const PAGE_LINES: u64 = 4_000;
 /// A file larger than this is closed, and goes once it is posted.
 const SEGMENT_BYTES: u64 = 32 << 20;
 /// After no file could be made.
-const NEXT_TRY: Duration = Duration::from_secs(1);
+pub(super) const NEXT_TRY: Duration = Duration::from_secs(1);
+/// A store that refuses for less is not yet taken to be away.
+const HICCUP: Duration = Duration::from_secs(1);
 /// Lines kept in memory while the store is away; what is beyond is read back from the file.
 const WAITING_LINES: usize = 100_000;
 
@@ -47,32 +51,35 @@ pub enum JournalError {
     Store(#[from] StoreError),
 }
 
-/// What `append` gives: says how far things have to come for the line to be safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a settlement counts once its receipt says so"]
-pub struct Receipt(Safe);
+impl JournalError {
+    /// Whether waiting may help.
+    fn passes(&self) -> bool {
+        match self {
+            Self::Folder { why, .. } => segment::passes(why),
+            Self::Store(why) => matches!(why, StoreError::Unavailable { .. }),
+        }
+    }
 
+    /// What passes by itself is tried again later: nothing has been done so far.
+    fn put_off<T: Default>(self) -> Result<T, Self> {
+        if !self.passes() {
+            return Err(self);
+        }
+        tracing::error!(why = %self, "the journal is not ready yet");
+        Ok(T::default())
+    }
+}
+
+/// How far things have to come for a line to be safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Safe {
-    Now,
+#[must_use = "a settlement counts once it is safe"]
+pub(super) enum Place {
     /// Once so many lines are in the file.
     Written(u64),
     /// Once so many lines are on the disk.
     Synced(u64),
     /// Once so many lines are in the store.
     Posted(u64),
-}
-
-impl Receipt {
-    /// Nothing to wait for.
-    pub fn safe() -> Self {
-        Self(Safe::Now)
-    }
-
-    #[must_use]
-    pub fn is_safe(self) -> bool {
-        self.0 == Safe::Now
-    }
 }
 
 /// Cheap to clone.
@@ -88,6 +95,8 @@ pub(super) struct Inner {
     pub appended: Notify,
     pub unsynced: Notify,
     pub hurry: Notify,
+    /// Whether what is delivered now can be made safe, as far as is known.
+    pub able: AtomicBool,
     pub synced: watch::Sender<u64>,
     pub posted: watch::Sender<u64>,
 }
@@ -106,10 +115,23 @@ pub(super) struct State {
     pub written: u64,
     /// No new file is tried for before.
     again_at: Option<Instant>,
-    /// So many of them no file took: the store has to do for these.
+    /// So many of them no file took for sure: the store has to do for these.
     pub refused: u64,
-    /// Files that are full, with the number of the line after their last.
-    pub full: Vec<(PathBuf, u64)>,
+    /// Files that are closed, until all that is in them is posted.
+    pub closed: Vec<Closed>,
+    /// Since when the store has refused the page that is to be posted.
+    pub failing: Option<Instant>,
+}
+
+/// A file that is not written to any more.
+pub(super) struct Closed {
+    /// Keeps its lock: nobody else must post what is in it.
+    pub file: Arc<File>,
+    pub path: PathBuf,
+    /// The number of the line after its last.
+    pub end: u64,
+    /// The disk may not have taken all of it yet.
+    pub unsynced: bool,
 }
 
 /// Lines in a row of one segment, not yet posted.
@@ -210,13 +232,7 @@ impl State {
                 Some(Ok(())) => {}
                 Some(Err(why)) => {
                     tracing::error!(%why, "the journal cannot be written: the store has to do");
-                    self.refused = self.lines;
-                    // Its pages end here; what comes goes by another name.
-                    if let Some(segment) = self.segment.take() {
-                        self.full.push((segment.path, self.lines));
-                    }
-                    self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
-                    self.nameless_lines = 0;
+                    self.give_up();
                 }
                 None => self.refused = self.lines,
             }
@@ -225,18 +241,39 @@ impl State {
         lines > self.refused
     }
 
-    /// Goes on in another file when this one is large.
-    fn turn(&mut self, folder: &Path) {
+    /// The file takes no more, or did not keep what it took: its pages end here, what comes goes by
+    /// another name, and what may not be in it has to be in the store.
+    pub fn give_up(&mut self) {
+        self.refused = self.lines;
+        self.again_at = Some(Instant::now() + NEXT_TRY);
+        self.nameless = uuid::Uuid::now_v7().simple().to_string().into();
+        self.nameless_lines = 0;
+        let Some(segment) = self.segment.take() else { return };
+        if segment.is_empty() {
+            remove(&segment.path);
+        } else {
+            self.close(segment, false);
+        }
+    }
+
+    fn close(&mut self, segment: Segment, unsynced: bool) {
+        let Segment { file, path, .. } = segment;
+        self.closed.push(Closed { file, path, end: self.lines, unsynced });
+    }
+
+    /// Goes on in another file when this one is large, or there is none.
+    pub fn turn(&mut self, folder: &Path) {
         let large = self.segment.as_ref().is_none_or(|segment| segment.bytes > SEGMENT_BYTES);
         if !large || self.again_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let lines = self.lines;
         self.write_down(lines);
-        match Segment::create(folder) {
+        match std::fs::create_dir_all(folder).and_then(|()| Segment::create(folder)) {
             Ok(fresh) => {
+                self.again_at = None;
                 if let Some(old) = self.segment.replace(fresh) {
-                    self.full.push((old.path, self.lines));
+                    self.close(old, true);
                 }
             }
             Err(why) => {
@@ -245,13 +282,20 @@ impl State {
             }
         }
     }
+
+    /// What is delivered now can be made safe, as far as is known.
+    fn is_able(&self, durability: Durability) -> bool {
+        let posts = self.failing.is_none_or(|since| since.elapsed() < HICCUP);
+        posts || (durability != Durability::Store && self.segment.is_some())
+    }
 }
 
 impl Journal {
-    /// Posts what earlier processes left in `folder`, then starts a file of its own there.
+    /// Posts what earlier processes left in `folder`, then starts a file of its own there. Where the
+    /// disk is full or the store away, both are tried again as long as the process runs.
     ///
     /// # Errors
-    /// When the folder cannot be used, or what is in it cannot be posted.
+    /// When the folder cannot be used, or what is in it cannot be posted, and waiting does not help.
     pub async fn open(
         folder: PathBuf,
         durability: Durability,
@@ -259,12 +303,16 @@ impl Journal {
         allowance_of: AllowanceOf,
     ) -> Result<Self, JournalError> {
         let unusable = |why| JournalError::Folder { folder: folder.clone(), why };
-        std::fs::create_dir_all(&folder).map_err(unusable)?;
-        post_leftovers(&folder, &store, &allowance_of).await?;
-        let segment = Segment::create(&folder).map_err(unusable)?;
+        std::fs::create_dir_all(&folder).map_err(unusable).or_else(JournalError::put_off)?;
+        if folder.is_dir() {
+            let posted = post_leftovers(&folder, &store, &allowance_of).await;
+            posted.or_else(JournalError::put_off)?;
+        }
+        let made = Segment::create(&folder).map_err(unusable).map(Some);
+        let segment = made.or_else(JournalError::put_off)?;
         let state = State {
-            nameless: Arc::clone(&segment.name),
-            segment: Some(segment),
+            nameless: uuid::Uuid::now_v7().simple().to_string().into(),
+            segment,
             nameless_lines: 0,
             waiting: VecDeque::new(),
             waiting_lines: 0,
@@ -272,7 +320,8 @@ impl Journal {
             written: 0,
             refused: 0,
             again_at: None,
-            full: Vec::new(),
+            closed: Vec::new(),
+            failing: None,
         };
         let journal = Self(Arc::new(Inner {
             folder,
@@ -283,6 +332,7 @@ impl Journal {
             appended: Notify::new(),
             unsynced: Notify::new(),
             hurry: Notify::new(),
+            able: AtomicBool::new(true),
             synced: watch::Sender::new(0),
             posted: watch::Sender::new(0),
         }));
@@ -300,8 +350,34 @@ impl Journal {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the file and the store what they can have now: lines that nobody waited for are written,
+    /// a file is made where there is none. Says anew whether what is delivered can be made safe.
+    pub(super) fn tend(&self, failing: bool) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        let lines = state.lines;
+        state.write_down(lines);
+        state.turn(&self.0.folder);
+        state.failing = failing.then(|| state.failing.unwrap_or_else(Instant::now));
+        let able = state.is_able(self.0.durability);
+        if self.0.able.swap(able, Ordering::AcqRel) != able {
+            if able {
+                tracing::info!("what is delivered can be written down again");
+            } else {
+                tracing::error!("what is delivered cannot be written down: requests are refused");
+            }
+        }
+        state
+    }
+
+    /// Whether what is delivered now can be made safe, as far as is known. Where it cannot, nothing
+    /// should be asked of a provider.
+    #[must_use]
+    pub fn is_able(&self) -> bool {
+        self.0.able.load(Ordering::Acquire)
+    }
+
     /// Writes a settlement down.
-    pub fn append(&self, settlement: &Settlement) -> Receipt {
+    pub(super) fn append(&self, settlement: &Settlement) -> Place {
         let mut line = Vec::with_capacity(640);
         settlement.write(&mut line);
         let mut state = self.state();
@@ -311,35 +387,46 @@ impl Journal {
         drop(state);
         self.0.appended.notify_one();
         match self.0.durability {
-            Durability::Process => Receipt(Safe::Written(lines)),
+            Durability::Process => Place::Written(lines),
             Durability::Power => {
                 self.0.unsynced.notify_one();
-                Receipt(Safe::Synced(lines))
+                Place::Synced(lines)
             }
-            Durability::Store => Receipt(Safe::Posted(lines)),
+            Durability::Store => Place::Posted(lines),
         }
     }
 
-    /// Waits until what the receipt is for is safe.
-    pub async fn safe(&self, receipt: Receipt) {
-        let (mut seen, lines) = match receipt.0 {
-            Safe::Now => return,
-            Safe::Written(lines) => {
-                // Whatever else this worker is about to settle goes with it.
-                tokio::task::yield_now().await;
-                if self.state().write_down(lines) {
+    /// Waits until a line is safe, but not longer than `patience`. Whether it is.
+    pub(super) async fn safe(&self, place: Place, patience: Duration) -> bool {
+        // Mostly there is nothing to wait for, and no timer to be made.
+        if let Place::Written(lines) = place {
+            // Whatever else this worker is about to settle goes with it.
+            tokio::task::yield_now().await;
+            if self.state().write_down(lines) {
+                return true;
+            }
+        }
+        tokio::time::timeout(patience, self.reached(place)).await.is_ok()
+    }
+
+    async fn reached(&self, place: Place) {
+        let lines = match place {
+            Place::Written(lines) => lines,
+            Place::Synced(lines) => {
+                // The sender lives as long as we do.
+                let mut synced = self.0.synced.subscribe();
+                let _closed = synced.wait_for(|seen| *seen >= lines).await;
+                if lines > self.state().refused {
                     return;
                 }
-                (self.0.posted.subscribe(), lines)
+                lines
             }
-            Safe::Synced(lines) => (self.0.synced.subscribe(), lines),
-            Safe::Posted(lines) => {
-                self.0.hurry.notify_one();
-                (self.0.posted.subscribe(), lines)
-            }
+            Place::Posted(lines) => lines,
         };
-        // The sender lives as long as we do.
-        let _closed = seen.wait_for(|seen| *seen >= lines).await;
+        // No file is to be relied on: the store has to do.
+        self.0.hurry.notify_one();
+        let mut posted = self.0.posted.subscribe();
+        let _closed = posted.wait_for(|seen| *seen >= lines).await;
     }
 
     /// Waits until all that has been appended is in the store, but not for ever.
@@ -348,7 +435,7 @@ impl Journal {
         if *self.0.posted.borrow() >= lines {
             return true;
         }
-        tokio::time::timeout(patience, self.safe(Receipt(Safe::Posted(lines)))).await.is_ok()
+        self.safe(Place::Posted(lines), patience).await
     }
 
     /// Lines that are not in the store yet.

@@ -133,6 +133,18 @@ pub fn minute_key(account: AccountId, key: KeyId, one: &Settlement) -> MinuteKey
 
 fn minute(one: &Settlement) -> MinuteSums {
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    if one.outcome == Outcome::Withdrawn {
+        // One answer less, one failure more. Its tokens were used and its cost is due all the same.
+        return MinuteSums {
+            requests: -1,
+            failures: 1,
+            estimated: -i64::from(one.basis == super::Basis::Estimated),
+            credits: one.credits.0,
+            latency_ms: -count(one.latency_ms()),
+            first_byte_ms: -count(one.first_byte_ms),
+            ..MinuteSums::default()
+        };
+    }
     let failed = one.outcome == Outcome::Failed;
     MinuteSums {
         requests: i64::from(!failed),

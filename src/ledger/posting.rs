@@ -1,17 +1,18 @@
 //! From the journal to the store, a page at a time, behind the requests' backs; and from the files
 //! that other processes have left.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::journal::{Inner, Journal, JournalError, Lines, PAGE_LINES};
+use super::journal::{Closed, Inner, Journal, JournalError, Lines, NEXT_TRY, PAGE_LINES};
 use super::segment::{orphans, read_back};
 use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store};
 
-/// Under load a page is given so long to fill.
-const GATHERING: Duration = Duration::from_millis(150);
+/// A page is given so long to fill, unless somebody waits for what is on it.
+const GATHERING: Duration = Duration::from_secs(1);
 /// After the store has failed.
 const RETRY: Duration = Duration::from_millis(250);
 /// How often files of processes that are gone are looked for.
@@ -43,10 +44,12 @@ fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec
 }
 
 /// Posts a page, however long it takes.
-async fn post(inner: &Inner, page: Page) {
+async fn post(journal: &Journal, page: Page) {
+    let Inner { store, allowance_of, .. } = &*journal.0;
     let posted = page.posted();
-    while let Err(why) = inner.store.post_page(&posted, &inner.allowance_of).await {
+    while let Err(why) = store.post_page(&posted, allowance_of).await {
         tracing::error!(%why, lines = posted.row.lines, "a page cannot be posted yet");
+        drop(journal.tend(true));
         tokio::time::sleep(RETRY).await;
     }
 }
@@ -55,20 +58,22 @@ async fn post(inner: &Inner, page: Page) {
 pub(super) async fn posting(journal: Journal) {
     let inner = &journal.0;
     loop {
-        let next = {
-            let mut state = journal.state();
-            // Those that nobody waited for.
-            let lines = state.lines;
-            state.write_down(lines);
-            state.waiting.pop_front()
+        let (next, filed) = {
+            let mut state = journal.tend(false);
+            (state.waiting.pop_front(), state.segment.is_some())
         };
         let Some(next) = next else {
-            inner.appended.notified().await;
+            if filed {
+                inner.appended.notified().await;
+            } else {
+                // A file is tried for again, whether anything comes or not.
+                let _either = tokio::time::timeout(NEXT_TRY, inner.appended.notified()).await;
+            }
             continue;
         };
         let (before, count) = (next.before, next.lines.count());
         match next.lines {
-            Lines::Here(page) => post(inner, *page).await,
+            Lines::Here(page) => post(&journal, *page).await,
             Lines::InFile(stretch) => {
                 let settlements = loop {
                     match read_back(&stretch.path, stretch.offset, stretch.bytes) {
@@ -80,60 +85,95 @@ pub(super) async fn posting(journal: Journal) {
                     }
                 };
                 for page in pages(&stretch.segment, stretch.first_line, &settlements) {
-                    post(inner, page).await;
+                    post(&journal, page).await;
                 }
             }
         }
         let posted = before + count;
-        let done: Vec<PathBuf> = {
+        let done = {
             let mut state = journal.state();
             state.waiting_lines =
                 state.waiting_lines.saturating_sub(usize::try_from(count).unwrap_or(0));
-            let (done, full) = state.full.drain(..).partition(|(_, end)| *end <= posted);
-            state.full = full;
-            let done: Vec<(PathBuf, u64)> = done;
-            done.into_iter().map(|(path, _)| path).collect()
+            let (done, rest): (Vec<Closed>, Vec<Closed>) =
+                state.closed.drain(..).partition(|closed| closed.end <= posted);
+            state.closed = rest;
+            done
         };
-        for path in &done {
-            remove(path);
+        for closed in &done {
+            // Before its lock goes with it.
+            remove(&closed.path);
         }
         inner.posted.send_replace(posted);
         let next = journal.state().waiting.front().map(|next| next.lines.count());
-        if count > 1 && next.is_none_or(|count| count < PAGE_LINES) {
-            // More are on their way: fewer, larger pages cost less. Whoever waits is not kept.
+        if next.is_none_or(|count| count < PAGE_LINES) {
+            // Fewer, larger pages cost less: more lines may come. Whoever waits is not kept.
             let _either = tokio::time::timeout(GATHERING, inner.hurry.notified()).await;
         }
     }
 }
 
-/// Has the disk take what is written, for many lines at once.
+/// What the disk has to take for all lines so far to be safe.
+struct Unsynced {
+    lines: u64,
+    /// Closed ones first, then the one that is written to.
+    files: Vec<Arc<File>>,
+    current: Option<Arc<File>>,
+}
+
+fn unsynced(journal: &Journal) -> Unsynced {
+    let mut state = journal.state();
+    let lines = state.lines;
+    state.write_down(lines);
+    let current = state.segment.as_ref().map(|segment| Arc::clone(&segment.file));
+    let closed = state.closed.iter_mut().filter(|closed| closed.unsynced);
+    let files = closed
+        .map(|closed| {
+            closed.unsynced = false;
+            Arc::clone(&closed.file)
+        })
+        .chain(current.clone())
+        .collect();
+    Unsynced { lines, files, current }
+}
+
+/// Has the disk take what is written, for many lines at once. What no file took is passed over:
+/// whoever waits for it goes by the store.
 pub(super) async fn syncing(journal: Journal) {
     let mut synced = 0;
+    // The file whose name the folder is known to hold on the disk.
+    let mut named: Option<Arc<File>> = None;
     loop {
-        let (file, lines) = {
-            let mut state = journal.state();
-            let lines = state.lines;
-            state.write_down(lines);
-            (state.segment.as_ref().map(|segment| Arc::clone(&segment.file)), state.lines)
-        };
+        let Unsynced { lines, files, current } = unsynced(&journal);
         if lines == synced {
             journal.0.unsynced.notified().await;
             continue;
         }
-        let Some(file) = file else { continue };
-        let done = tokio::task::spawn_blocking(move || file.sync_data()).await;
-        match done {
-            Ok(Ok(())) => {
-                synced = lines;
-                journal.0.synced.send_replace(lines);
+        let is_new = match (&current, &named) {
+            (Some(current), Some(named)) => !Arc::ptr_eq(current, named),
+            (current, _) => current.is_some(),
+        };
+        let folder = is_new.then(|| journal.0.folder.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            for file in files {
+                file.sync_data()?;
             }
+            // A file that no folder names is not found after the power was gone.
+            folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        })
+        .await;
+        match done {
+            Ok(Ok(())) => named = current,
             Ok(Err(why)) => {
-                tracing::error!(%why, "the disk does not take the journal");
-                tokio::time::sleep(RETRY).await;
+                // What the disk did not take once, it may drop while it says that all is well.
+                tracing::error!(%why, "the disk does not take the journal: the store has to do");
+                journal.state().give_up();
+                named = None;
             }
             // The runtime ends.
             Err(_) => return,
         }
+        synced = lines;
+        journal.0.synced.send_replace(lines);
     }
 }
 
@@ -142,6 +182,9 @@ pub(super) async fn adopting(journal: Journal) {
     loop {
         tokio::time::sleep(ADOPTION).await;
         let Inner { folder, store, allowance_of, .. } = &*journal.0;
+        if !folder.is_dir() {
+            continue;
+        }
         if let Err(why) = post_leftovers(folder, store, allowance_of).await {
             tracing::error!(%why, "what another process left in the journal is not posted yet");
         }

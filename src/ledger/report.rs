@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{LineError, Settlement};
+use super::{LineError, Outcome, Settlement};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
+use crate::base::money::Credits;
 use crate::catalogue::Rates;
 use crate::store::{MinuteSums, Store, StoreError, UsageRow};
 use crate::wire::vocab::Usage;
@@ -113,16 +114,24 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Settlement>, StoreEr
     let since = Timestamp(began.0 - 60_000);
     let pages = store.pages_with(id.to_owned(), since, until).await?;
     let wanted = RequestId::stored(id);
+    let (mut found, mut withdrawn) = (None, false);
     for page in pages {
         for line in page.lines().filter(|line| line.contains(id)) {
             match Settlement::read(line.as_bytes()) {
-                Ok(found) if found.id == wanted => return Ok(Some(found)),
-                Ok(_) => {}
+                Ok(one) if one.id != wanted => {}
+                Ok(one) if one.outcome == Outcome::Withdrawn => withdrawn = true,
+                Ok(one) => found = Some(one),
                 Err(why) => report_damage(&why),
             }
         }
     }
-    Ok(None)
+    Ok(found.map(|one| {
+        if withdrawn {
+            Settlement { outcome: Outcome::Withdrawn, credits: Credits(0), ..one }
+        } else {
+            one
+        }
+    }))
 }
 
 fn report_damage(why: &LineError) {

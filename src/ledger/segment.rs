@@ -9,6 +9,8 @@ use std::sync::Arc;
 use super::Settlement;
 
 const ENDING: &str = "journal";
+/// A new file must have room for so many bytes. What is tried with less would be refused at once.
+const ROOM: usize = 64 << 10;
 
 /// The file that is being written.
 #[derive(Debug)]
@@ -22,6 +24,12 @@ pub(super) struct Segment {
     pending: Vec<u8>,
 }
 
+/// Whether an error of a disk may pass by itself: it is full, or does not take writes.
+pub(super) fn passes(why: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(why.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
 impl Segment {
     /// A new file, locked.
     pub fn create(folder: &Path) -> io::Result<Self> {
@@ -30,8 +38,11 @@ impl Segment {
         // Under another name until it is locked: nobody must take it for left behind.
         let unlocked = path.with_extension("new");
         let file = OpenOptions::new().create_new(true).read(true).append(true).open(&unlocked)?;
-        file.lock()?;
-        std::fs::rename(&unlocked, &path)?;
+        let made = file.lock().and_then(|()| has_room(&file));
+        if let Err(why) = made.and_then(|()| std::fs::rename(&unlocked, &path)) {
+            let _left_behind = std::fs::remove_file(&unlocked);
+            return Err(why);
+        }
         Ok(Self { name, path, file: Arc::new(file), lines: 0, bytes: 0, pending: Vec::new() })
     }
 
@@ -40,6 +51,11 @@ impl Segment {
         self.pending.extend_from_slice(line);
         self.bytes += line.len() as u64;
         self.lines += 1;
+    }
+
+    /// No line is in the file.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == self.pending.len() as u64
     }
 
     /// Writes what is pending: all of it or nothing. From here on it survives the process, though
@@ -56,6 +72,12 @@ impl Segment {
         self.pending.clear();
         Ok(())
     }
+}
+
+/// Whether the disk takes anything at all: an empty file can be made on a full one.
+fn has_room(mut file: &File) -> io::Result<()> {
+    file.write_all(&[0; ROOM])?;
+    file.set_len(0)
 }
 
 /// A file that some process left behind, now ours.

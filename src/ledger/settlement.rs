@@ -21,6 +21,9 @@ pub enum Outcome {
     Left,
     /// The provider broke off, or none answered. Costs the caller nothing.
     Failed,
+    /// Undoes the other line of the same request: what was delivered could not be written down
+    /// safely in time, so the caller was refused it. Its credits are those of the other, below nothing.
+    Withdrawn,
 }
 
 impl Outcome {
@@ -30,15 +33,17 @@ impl Outcome {
             Self::Complete => "complete",
             Self::Left => "left",
             Self::Failed => "failed",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
 
 /// Where the token counts come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
     /// The provider's own.
+    #[default]
     Reported,
     /// Counted here, since the provider said nothing.
     Estimated,

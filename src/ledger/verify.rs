@@ -1,6 +1,6 @@
 //! Proves the books: every page, every entry and every sum against each other, as of one moment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -37,7 +37,10 @@ impl Proof {
 #[derive(Default)]
 struct Pages {
     proof: Proof,
-    ids: HashSet<String>,
+    /// What each request was charged, in credits.
+    ids: HashMap<String, i64>,
+    /// What was taken back of each, in credits.
+    withdrawn: HashMap<String, i64>,
     /// The segment that is being read, and the line that is next.
     next: (String, i64),
     /// Credits and nano-USD.
@@ -74,7 +77,14 @@ impl Pages {
                 }
             };
             page.add(&one, line.as_bytes());
-            if !self.ids.insert(one.id.as_str().to_owned()) {
+            let id = one.id.as_str().to_owned();
+            if one.outcome == Outcome::Withdrawn {
+                if self.withdrawn.insert(id, one.credits.0).is_some() {
+                    proof.fault(format!("{place}: {} is withdrawn twice", one.id));
+                }
+                continue;
+            }
+            if self.ids.insert(id, one.credits.0).is_some() {
                 proof.fault(format!("{place}: {} is settled twice", one.id));
             }
             if one.outcome == Outcome::Failed && one.credits.0 != 0 {
@@ -126,6 +136,13 @@ impl Pages {
                 ("customer", "grant") => sums[2] += credits,
                 ("customer", "allowance") => sums[3] += credits,
                 _ => {}
+            }
+        }
+        for (id, credits) in &self.withdrawn {
+            if self.ids.get(id) != Some(&-credits) {
+                proof.fault(format!(
+                    "{id} is withdrawn by {credits} credits, and was not charged so"
+                ));
             }
         }
         for (who, sums) in &self.charged {

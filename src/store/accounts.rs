@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, optional_ms};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -34,7 +35,7 @@ impl Store {
     /// [`StoreError::Taken`] when there is an account of that name.
     pub async fn create_account(&self, account: Account) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            let done = sqlx::query(
+            let done = query(
                 "INSERT INTO accounts (id, name, plan, created_ms, limits) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(account.id.as_str())
@@ -61,7 +62,7 @@ impl Store {
     pub async fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
         let name = name.to_owned();
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT id, name, plan, created_ms, suspended_ms, limits FROM accounts \
                  WHERE id = $1 OR name = $1",
             )
@@ -77,7 +78,7 @@ impl Store {
     /// When the store fails.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, name, plan, created_ms, suspended_ms, limits FROM accounts ORDER BY id",
             )
             .fetch_all(&pool)

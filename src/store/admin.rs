@@ -3,8 +3,9 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AuditId;
 
@@ -36,7 +37,7 @@ pub(super) async fn write_audit(
     connection: &mut AnyConnection,
     audit: &Audit,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    query(
         "INSERT INTO audit_log (id, at_ms, actor, action, target, detail) \
          VALUES ($1, $2, $3, $4, $5, $6)",
     )
@@ -60,7 +61,7 @@ impl Store {
     pub async fn change_account(&self, account: super::Account) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query(
+            let done = query(
                 "UPDATE accounts SET name = $2, plan = $3, limits = $4, suspended_ms = $5 \
                  WHERE id = $1",
             )
@@ -77,7 +78,7 @@ impl Store {
                 }
                 other => other?,
             };
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&account.id)).await?;
             transaction.commit().await?;
             Ok(done.rows_affected() > 0)
         })
@@ -91,7 +92,7 @@ impl Store {
     pub async fn put_plan(&self, name: String, terms: String) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO plans (name, terms) VALUES ($1, $2) \
                  ON CONFLICT (name) DO UPDATE SET terms = excluded.terms",
             )
@@ -99,8 +100,26 @@ impl Store {
             .bind(&terms)
             .execute(&mut *transaction)
             .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, None).await?;
             transaction.commit().await
+        })
+        .await
+    }
+
+    /// Takes back what an administrator said of a plan. `false` when that was nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_plan(&self, name: String) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = query("DELETE FROM plans WHERE name = $1")
+                .bind(&name)
+                .execute(&mut *transaction)
+                .await?;
+            changed(&mut transaction, None).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
         })
         .await
     }
@@ -111,7 +130,7 @@ impl Store {
     /// When the store fails.
     pub async fn changed_plans(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("SELECT name, terms FROM plans ORDER BY name")
+            query("SELECT name, terms FROM plans ORDER BY name")
                 .fetch_all(&pool)
                 .await?
                 .iter()
@@ -141,7 +160,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Audit>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, at_ms, actor, action, target, detail FROM audit_log \
                  WHERE id < $1 ORDER BY id DESC LIMIT $2",
             )

@@ -3,7 +3,9 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::Seer;
 use super::db::{Store, StoreError};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -11,6 +13,8 @@ use crate::base::ids::AccountId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentRow {
     pub account: AccountId,
+    /// Who made it; the account's id = it is everybody's of the account.
+    pub user: String,
     pub id: String,
     pub version: i64,
     pub created: Timestamp,
@@ -19,11 +23,12 @@ pub struct AgentRow {
     pub definition: String,
 }
 
-const COLUMNS: &str = "account_id, id, version, created_ms, updated_ms, definition";
+const COLUMNS: &str = "account_id, user_id, id, version, created_ms, updated_ms, definition";
 
 fn agent(row: &AnyRow) -> Result<AgentRow, sqlx::Error> {
     Ok(AgentRow {
         account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+        user: row.try_get("user_id")?,
         id: row.try_get("id")?,
         version: row.try_get("version")?,
         created: Timestamp(row.try_get("created_ms")?),
@@ -37,9 +42,10 @@ impl Store {
     /// When the store fails.
     pub async fn create_agent(&self, one: AgentRow) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
-                "INSERT INTO agents (account_id, id, version, created_ms, updated_ms, definition) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+            query(
+                "INSERT INTO agents \
+                 (account_id, id, version, created_ms, updated_ms, definition, user_id) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(one.account.as_str())
             .bind(&one.id)
@@ -47,6 +53,7 @@ impl Store {
             .bind(one.created.0)
             .bind(one.updated.0)
             .bind(&one.definition)
+            .bind(&one.user)
             .execute(&pool)
             .await
             .map(|_| ())
@@ -63,7 +70,7 @@ impl Store {
     ) -> Result<Option<AgentRow>, StoreError> {
         self.run(|pool| async move {
             let text = format!("SELECT {COLUMNS} FROM agents WHERE account_id = $1 AND id = $2");
-            let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            let row = query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(id)
                 .fetch_optional(&pool)
@@ -73,25 +80,27 @@ impl Store {
         .await
     }
 
-    /// A page of an account's agents, oldest first.
+    /// A page of those of an account's agents that `seer` sees, oldest first: theirs, and everybody's.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn agents(
         &self,
         account: AccountId,
+        seer: Seer,
         after: String,
         limit: i64,
     ) -> Result<Vec<AgentRow>, StoreError> {
         self.run(|pool| async move {
             let text = format!(
                 "SELECT {COLUMNS} FROM agents WHERE account_id = $1 AND id > $2 \
-                 ORDER BY id LIMIT $3"
+                 AND ($4 = '' OR user_id = $4 OR user_id = $1) ORDER BY id LIMIT $3"
             );
-            sqlx::query(sqlx::AssertSqlSafe(text))
+            query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(after)
                 .bind(limit)
+                .bind(seer.0)
                 .fetch_all(&pool)
                 .await?
                 .iter()
@@ -108,7 +117,7 @@ impl Store {
     /// When the store fails.
     pub async fn change_agent(&self, changed: AgentRow, from: i64) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "UPDATE agents SET version = $1, updated_ms = $2, definition = $3 \
                  WHERE account_id = $4 AND id = $5 AND version = $6",
             )
@@ -129,7 +138,7 @@ impl Store {
     /// When the store fails.
     pub async fn delete_agent(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("DELETE FROM agents WHERE account_id = $1 AND id = $2")
+            query("DELETE FROM agents WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(id)
                 .execute(&pool)

@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use super::admin::{Audit, write_audit};
 use super::db::{Store, StoreError, begin};
 use super::pack;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 
 /// A document that changed the catalogue.
@@ -49,7 +50,7 @@ impl Store {
     /// When the store fails.
     pub async fn active_catalogue(&self) -> Result<i64, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("SELECT revision_id FROM catalogue_active WHERE place = 1")
+            query("SELECT revision_id FROM catalogue_active WHERE place = 1")
                 .fetch_one(&pool)
                 .await?
                 .try_get("revision_id")
@@ -63,7 +64,7 @@ impl Store {
     /// When the store fails, or the document is damaged.
     pub async fn catalogue_document(&self, id: i64) -> Result<Option<String>, StoreError> {
         self.run(move |pool| async move {
-            let row = sqlx::query("SELECT body FROM catalogue_revisions WHERE id = $1")
+            let row = query("SELECT body FROM catalogue_revisions WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&pool)
                 .await?;
@@ -78,7 +79,7 @@ impl Store {
     /// When the store fails.
     pub async fn catalogue_revisions(&self) -> Result<Vec<Revision>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, created_ms, sha256, actor, reason, revision_id \
                  FROM catalogue_revisions, catalogue_active WHERE place = 1 ORDER BY id DESC",
             )
@@ -99,12 +100,11 @@ impl Store {
     pub async fn add_catalogue(&self, new: NewRevision, audit: Audit) -> Result<i64, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
-            let id: i64 =
-                sqlx::query("SELECT COALESCE(MAX(id), 0) + 1 AS id FROM catalogue_revisions")
-                    .fetch_one(&mut *transaction)
-                    .await?
-                    .try_get("id")?;
-            sqlx::query(
+            let id: i64 = query("SELECT COALESCE(MAX(id), 0) + 1 AS id FROM catalogue_revisions")
+                .fetch_one(&mut *transaction)
+                .await?
+                .try_get("id")?;
+            query(
                 "INSERT INTO catalogue_revisions (id, created_ms, sha256, actor, reason, body) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
@@ -116,7 +116,7 @@ impl Store {
             .bind(pack::packed(&new.document))
             .execute(&mut *transaction)
             .await?;
-            sqlx::query("UPDATE catalogue_active SET revision_id = $1 WHERE place = 1")
+            query("UPDATE catalogue_active SET revision_id = $1 WHERE place = 1")
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;
@@ -134,14 +134,14 @@ impl Store {
     pub async fn activate_catalogue(&self, id: i64, audit: Audit) -> Result<bool, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
-            let known = sqlx::query("SELECT id FROM catalogue_revisions WHERE id = $1")
+            let known = query("SELECT id FROM catalogue_revisions WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&mut *transaction)
                 .await?;
             if known.is_none() && id != 0 {
                 return Ok(false);
             }
-            sqlx::query("UPDATE catalogue_active SET revision_id = $1 WHERE place = 1")
+            query("UPDATE catalogue_active SET revision_id = $1 WHERE place = 1")
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -58,7 +59,7 @@ impl Store {
     /// When the store fails.
     pub async fn keep_connection(&self, one: Connection) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "INSERT INTO connections (account_id, user_id, id, app, name, created_ms, tools, \
                  credentials) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                  ON CONFLICT (account_id, id) DO UPDATE SET credentials = excluded.credentials",
@@ -86,7 +87,7 @@ impl Store {
         self.run(|pool| async move {
             let text =
                 format!("SELECT {COLUMNS} FROM connections WHERE account_id = $1 ORDER BY id");
-            sqlx::query(sqlx::AssertSqlSafe(text))
+            query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .fetch_all(&pool)
                 .await?
@@ -105,7 +106,7 @@ impl Store {
         id: String,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("DELETE FROM connections WHERE account_id = $1 AND id = $2")
+            query("DELETE FROM connections WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(id)
                 .execute(&pool)
@@ -119,7 +120,7 @@ impl Store {
     /// When the store fails.
     pub async fn note_event(&self, event: ConnectEvent) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "INSERT INTO connect_events (account_id, id, user_id, at_ms, kind, body) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
@@ -148,7 +149,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ConnectEvent>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, user_id, at_ms, kind, body FROM connect_events \
                  WHERE account_id = $1 AND id > $2 AND (user_id = $3 OR $3 = '') \
                  ORDER BY id LIMIT $4",
@@ -181,7 +182,7 @@ impl Store {
     /// When the store fails.
     pub async fn sweep_events(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("DELETE FROM connect_events WHERE at_ms < $1")
+            query("DELETE FROM connect_events WHERE at_ms < $1")
                 .bind(before.0)
                 .execute(&pool)
                 .await

@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::db::{Store, StoreError};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -22,7 +23,7 @@ impl Store {
     /// When the store fails.
     pub async fn keep_content(&self, content: Content) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "INSERT INTO contents (account_id, request_id, user_id, at_ms, request, answer) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             )
@@ -30,9 +31,8 @@ impl Store {
             .bind(&content.request_id)
             .bind(&content.user)
             .bind(content.at.0)
-            // PostgreSQL's text holds no NUL.
-            .bind(content.request.replace('\0', ""))
-            .bind(content.answer.replace('\0', ""))
+            .bind(&content.request)
+            .bind(&content.answer)
             .execute(&pool)
             .await
             .map(|_| ())
@@ -48,7 +48,7 @@ impl Store {
         request_id: String,
     ) -> Result<Option<Content>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT user_id, at_ms, request, answer FROM contents \
                  WHERE account_id = $1 AND request_id = $2",
             )
@@ -77,7 +77,7 @@ impl Store {
     /// When the store fails.
     pub async fn sweep_contents(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("DELETE FROM contents WHERE at_ms < $1")
+            query("DELETE FROM contents WHERE at_ms < $1")
                 .bind(before.0)
                 .execute(&pool)
                 .await

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -57,7 +58,7 @@ async fn append(
     id: &str,
     items: &[ConversationItem],
 ) -> Result<(), sqlx::Error> {
-    let last: i64 = sqlx::query(
+    let last: i64 = query(
         "SELECT COALESCE(MAX(position), 0) AS last FROM conversation_items \
          WHERE account_id = $1 AND conversation_id = $2",
     )
@@ -69,7 +70,7 @@ async fn append(
     for (position, item) in (last + 1..).zip(items) {
         // An id that is taken already is told apart by its position.
         for name in [item.id.clone(), format!("{}_{position}", item.id)] {
-            let done = sqlx::query(
+            let done = query(
                 "INSERT INTO conversation_items (account_id, conversation_id, id, position, body, \
                  words) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             )
@@ -101,7 +102,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO conversations (account_id, user_id, id, created_ms, updated_ms, \
                  title, model, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                  ON CONFLICT (account_id, id) DO UPDATE SET updated_ms = excluded.updated_ms, \
@@ -118,7 +119,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
             if let Some(items) = items {
-                sqlx::query(
+                query(
                     "DELETE FROM conversation_items WHERE account_id = $1 AND conversation_id = $2",
                 )
                 .bind(one.account.as_str())
@@ -142,7 +143,7 @@ impl Store {
     ) -> Result<Option<Conversation>, StoreError> {
         self.run(|pool| async move {
             let text = format!("SELECT {COLUMNS} FROM conversations WHERE {OWN} AND id = $3");
-            let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            let row = query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(user)
                 .bind(id)
@@ -181,7 +182,7 @@ impl Store {
                  AND i.conversation_id = c.id AND i.words LIKE $5 ESCAPE '\\')) \
                  ORDER BY updated_ms DESC, id DESC LIMIT $6"
             );
-            sqlx::query(sqlx::AssertSqlSafe(text))
+            query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(user)
                 .bind(at.0)
@@ -210,14 +211,14 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let text = format!("DELETE FROM conversations WHERE {OWN} AND id = $3");
-            let done = sqlx::query(sqlx::AssertSqlSafe(text))
+            let done = query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(user)
                 .bind(&id)
                 .execute(&mut *transaction)
                 .await?;
             if done.rows_affected() > 0 {
-                sqlx::query(
+                query(
                     "DELETE FROM conversation_items WHERE account_id = $1 AND conversation_id = $2",
                 )
                 .bind(account.as_str())
@@ -248,7 +249,7 @@ impl Store {
             );
             let mut gone = 0;
             for text in [text, format!("DELETE FROM conversations WHERE {OWN}")] {
-                let done = sqlx::query(sqlx::AssertSqlSafe(text))
+                let done = query(sqlx::AssertSqlSafe(text))
                     .bind(account.as_str())
                     .bind(&user)
                     .execute(&mut *transaction)
@@ -271,7 +272,7 @@ impl Store {
         id: String,
     ) -> Result<Vec<ConversationItem>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, body, words FROM conversation_items \
                  WHERE account_id = $1 AND conversation_id = $2 ORDER BY position, id",
             )
@@ -303,14 +304,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let there = sqlx::query(
-                "UPDATE conversations SET updated_ms = $1 WHERE account_id = $2 AND id = $3",
-            )
-            .bind(now.0)
-            .bind(account.as_str())
-            .bind(&id)
-            .execute(&mut *transaction)
-            .await?;
+            let there =
+                query("UPDATE conversations SET updated_ms = $1 WHERE account_id = $2 AND id = $3")
+                    .bind(now.0)
+                    .bind(account.as_str())
+                    .bind(&id)
+                    .execute(&mut *transaction)
+                    .await?;
             // Deleted meanwhile: what was said last goes the same way.
             if there.rows_affected() > 0 {
                 append(&mut transaction, &account, &id, &items).await?;
@@ -331,7 +331,7 @@ impl Store {
         item: String,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let done = sqlx::query(
+            let done = query(
                 "DELETE FROM conversation_items \
                  WHERE account_id = $1 AND conversation_id = $2 AND id = $3",
             )

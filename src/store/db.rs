@@ -6,23 +6,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Row, Transaction};
+use tokio::sync::watch;
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the store cannot be opened at {url}: {why}")]
-    Open { url: String, why: sqlx::Error },
-    #[error("the store's migrations failed: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    #[error("the store failed: {0}")]
-    Query(#[from] sqlx::Error),
-    #[error("there is already an account named '{0}'")]
-    Taken(String),
-    #[error("the store cannot be locked to bring its tables up to date: {0}")]
-    Lock(std::io::Error),
-    #[error("the store's runtime has stopped")]
-    Stopped,
-}
+pub use super::error::StoreError;
+use super::presence;
+use super::sql::query;
+
+/// What every connection to SQLite is set to.
+const SQLITE: [&str; 5] = [
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA busy_timeout = 5000",
+    // 16 MB of pages before they are copied back: under load the same ones are written again and
+    // again.
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA foreign_keys = ON",
+];
+/// What every connection to PostgreSQL is set to. No statement of a request takes as long, and one
+/// that hangs (on a lock, on a disk) must not keep its connection.
+const POSTGRESQL: [&str; 2] =
+    ["SET statement_timeout = '30s'", "SET idle_in_transaction_session_timeout = '60s'"];
+/// For what may take long: bringing tables up to date, reading all books.
+const WITHOUT_TIMEOUT: &str = "SET LOCAL statement_timeout = 0";
+/// How long a statement waits for a connection.
+const ACQUIRING: Duration = Duration::from_secs(5);
 
 /// How long a database may take to let the first connection in.
 const OPENING: Duration = Duration::from_secs(10);
@@ -32,6 +40,8 @@ const OPENING: Duration = Duration::from_secs(10);
 pub struct Store {
     pool: AnyPool,
     runtime: tokio::runtime::Handle,
+    /// Whether the database answers, as far as is known.
+    present: watch::Receiver<bool>,
 }
 
 impl Store {
@@ -59,24 +69,19 @@ impl Store {
             AnyPoolOptions::new()
                 // SQLite has one writer; more connections only wait for each other.
                 .max_connections(if sqlite { 4 } else { 16 })
-                .acquire_timeout(Duration::from_secs(5))
+                .acquire_timeout(ACQUIRING)
                 .after_connect(move |connection, _| {
                     Box::pin(async move {
-                        if sqlite {
-                            for pragma in [
-                                "PRAGMA journal_mode = WAL",
-                                "PRAGMA synchronous = NORMAL",
-                                "PRAGMA busy_timeout = 5000",
-                                // 16 MB of pages before they are copied back: under load the
-                                // same ones are written again and again.
-                                "PRAGMA wal_autocheckpoint = 4000",
-                                "PRAGMA foreign_keys = ON",
-                            ] {
-                                sqlx::query(pragma).execute(&mut *connection).await?;
-                            }
+                        let settings: &[&str] = if sqlite { &SQLITE } else { &POSTGRESQL };
+                        for setting in settings {
+                            query(*setting).execute(&mut *connection).await?;
                         }
                         Ok(())
                     })
+                })
+                .before_acquire(|connection, _| {
+                    let clean = is_clean(connection);
+                    Box::pin(async move { Ok(clean) })
                 })
                 .connect(&full)
                 .await
@@ -86,7 +91,15 @@ impl Store {
             .await
             .map_err(|_| StoreError::Stopped)?
             .map_err(|why| StoreError::Open { url: shown, why })?;
-        let store = Self { pool, runtime };
+        let present = if sqlite {
+            // It is a file: each statement finds out by itself.
+            watch::Sender::new(true).subscribe()
+        } else {
+            let (told, present) = watch::channel(true);
+            runtime.spawn(presence::watch(url.to_owned(), told));
+            present
+        };
+        let store = Self { pool, runtime, present };
         let file = file_of(url).map(PathBuf::from);
         store.run(|pool| async move { super::migrate::run(&pool, file).await }).await?;
         Ok(store)
@@ -102,8 +115,23 @@ impl Store {
         T: Send + 'static,
         E: Into<StoreError> + Send + 'static,
     {
-        let outcome = self.runtime.spawn(work(self.pool.clone())).await;
-        outcome.map_err(|_| StoreError::Stopped)?.map_err(Into::into)
+        let mut present = self.present.clone();
+        let away = || StoreError::unavailable("it does not answer");
+        if !*present.borrow() {
+            return Err(away());
+        }
+        let mut working = self.runtime.spawn(work(self.pool.clone()));
+        let gone = async {
+            if present.wait_for(|present| !present).await.is_err() {
+                // Nobody watches: each statement finds out by itself.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            outcome = &mut working => outcome.map_err(|_| StoreError::Stopped)?.map_err(Into::into),
+            // Whether it was done is unknown, as with any connection that breaks.
+            () = gone => Err(away()),
+        }
     }
 
     /// Whether the database answers.
@@ -111,27 +139,36 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.run(|pool| async move { sqlx::query("SELECT 1").execute(&pool).await.map(|_| ()) })
-            .await
+        self.run(|pool| async move { query("SELECT 1").execute(&pool).await.map(|_| ()) }).await
     }
+}
+
+/// Whether a connection that lay idle can be used: nothing is left open on it. SQLite ends a
+/// transaction by itself when the disk is full or fails; the driver then cannot roll it back, and
+/// would refuse every further transaction on that connection.
+fn is_clean(connection: &AnyConnection) -> bool {
+    !connection.is_in_transaction()
+}
+
+pub(super) fn is_sqlite(pool: &AnyPool) -> bool {
+    pool.connect_options().database_url.scheme() == "sqlite"
 }
 
 /// A transaction that is going to write. SQLite is told so at once: one that read first and then
 /// wanted to write could not wait for another writer, and would fail.
 pub(super) async fn begin(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    if pool.connect_options().database_url.scheme() == "sqlite" {
-        pool.begin_with("BEGIN IMMEDIATE").await
-    } else {
-        pool.begin().await
-    }
+    if is_sqlite(pool) { pool.begin_with("BEGIN IMMEDIATE").await } else { pool.begin().await }
 }
 
 /// A transaction that only reads, and sees everything as it was when it first did.
 pub(super) async fn snapshot(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    if pool.connect_options().database_url.scheme() == "sqlite" {
+    if is_sqlite(pool) {
         pool.begin().await
     } else {
-        pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        let mut reading =
+            pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        query(WITHOUT_TIMEOUT).execute(&mut *reading).await?;
+        Ok(reading)
     }
 }
 

@@ -3,12 +3,13 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
+use super::sql::query;
 use crate::base::ids::AccountId;
 
 /// Tables with rows of a user.
-const OF_USERS: [&str; 7] = [
+const OF_USERS: [&str; 8] = [
     "features",
     "memories",
     "memory_users",
@@ -16,21 +17,15 @@ const OF_USERS: [&str; 7] = [
     "connections",
     "connect_events",
     "contents",
+    "agents",
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 7] = [
-    "conversation_items",
-    "conversations",
-    "response_items",
-    "responses",
-    "agents",
-    "feedback",
-    "replays",
-];
+const OF_ACCOUNTS: [&str; 6] =
+    ["conversation_items", "conversations", "response_items", "responses", "feedback", "replays"];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    let mut query = query(sqlx::AssertSqlSafe(text));
     for value in by {
         query = query.bind((*value).to_owned());
     }
@@ -68,7 +63,7 @@ impl Store {
     pub async fn erase_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query("DELETE FROM members WHERE account_id = $1 AND id = $2")
+            let done = query("DELETE FROM members WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(&id)
                 .execute(&mut *transaction)
@@ -88,7 +83,7 @@ impl Store {
             ] {
                 run(&mut transaction, text.to_owned(), &[&id]).await?;
             }
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&account)).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(true)
         })
@@ -104,7 +99,7 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let id = account.as_str();
-            let found = sqlx::query("SELECT name FROM accounts WHERE id = $1")
+            let found = query("SELECT name FROM accounts WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&mut *transaction)
                 .await?;
@@ -123,13 +118,15 @@ impl Store {
                 "DELETE FROM api_keys WHERE account_id = $1",
                 "DELETE FROM members WHERE account_id = $1",
                 "DELETE FROM audit_log WHERE target = $1",
+                "DELETE FROM identity_changes WHERE account_id = $1",
                 "DELETE FROM accounts WHERE id = $1",
             ] {
                 run(&mut transaction, text.to_owned(), &[id]).await?;
             }
             run(&mut transaction, "DELETE FROM audit_log WHERE target = $1".to_owned(), &[&name])
                 .await?;
-            bump(&mut transaction).await?;
+            // Not by its name, which is gone with it: everybody is looked up again.
+            changed(&mut transaction, None).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(true)
         })

@@ -2,8 +2,9 @@
 
 use sqlx::Row;
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -29,7 +30,7 @@ impl Store {
         user: String,
     ) -> Result<Vec<FeatureRow>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT user_id, feature, enabled, settings FROM features \
                  WHERE account_id = $1 AND (user_id = '' OR user_id = $2)",
             )
@@ -61,7 +62,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO features (account_id, user_id, feature, enabled, settings, changed_ms) \
                  VALUES ($1, $2, $3, $4, $5, $6) \
                  ON CONFLICT (account_id, user_id, feature) DO UPDATE \
@@ -76,7 +77,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&account)).await?;
             transaction.commit().await
         })
         .await

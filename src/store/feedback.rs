@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::db::{Store, StoreError, begin};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -39,7 +40,7 @@ impl Store {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             for one in said {
-                sqlx::query(
+                query(
                     "INSERT INTO feedback (account_id, request_id, model, residual, created_ms) \
                      VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (account_id, request_id, model) \
@@ -64,7 +65,7 @@ impl Store {
     /// When the store fails.
     pub async fn feedback(&self, account: AccountId) -> Result<Vec<FeedbackSum>, StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(
+            query(
                 "SELECT model, COUNT(*) AS count, CAST(SUM(residual) AS BIGINT) AS residual \
                  FROM feedback WHERE account_id = $1 GROUP BY model",
             )

@@ -2,11 +2,12 @@
 
 use sqlx::Row;
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
 use super::ledger::{
     AllowanceOf, Entries, MinuteKey, MinuteSums, add_minute, add_to_balance, balance, open_period,
 };
+use super::sql::query;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, GrantId};
@@ -44,7 +45,7 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let request = grant.refunds.as_ref().map(|(request, _)| request.clone());
-            let written = sqlx::query(
+            let written = query(
                 "INSERT INTO grants (id, account_id, period, credits, request_id, reason, created_ms) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
             )
@@ -83,7 +84,7 @@ impl Store {
                 let sums = MinuteSums { credits: -credits.0, ..MinuteSums::default() };
                 add_minute(&mut transaction, key, &sums).await?;
             }
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(account)).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(true)
         })
@@ -96,9 +97,9 @@ impl Store {
     /// When the store fails.
     pub async fn grants(&self, account: AccountId) -> Result<Vec<GrantRow>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, credits, request_id, reason, created_ms FROM grants \
-                 WHERE account_id = $1 ORDER BY id DESC LIMIT 1000",
+                 WHERE account_id = $1 ORDER BY created_ms DESC, id DESC LIMIT 1000",
             )
             .bind(account.as_str())
             .fetch_all(&pool)
@@ -132,12 +133,12 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             // Takes the row first, so that two changes at once come one after the other.
-            sqlx::query("UPDATE balances SET used = used WHERE account_id = $1 AND period = $2")
+            query("UPDATE balances SET used = used WHERE account_id = $1 AND period = $2")
                 .bind(account.as_str())
                 .bind(period.0)
                 .execute(&mut *transaction)
                 .await?;
-            let row = sqlx::query(
+            let row = query(
                 "SELECT period, allowance, granted, used, nanos FROM balances \
                  WHERE account_id = $1 AND period = $2",
             )
@@ -149,7 +150,7 @@ impl Store {
             if before.allowance == allowance {
                 return Ok(());
             }
-            sqlx::query("UPDATE balances SET allowance = $3 WHERE account_id = $1 AND period = $2")
+            query("UPDATE balances SET allowance = $3 WHERE account_id = $1 AND period = $2")
                 .bind(account.as_str())
                 .bind(period.0)
                 .bind(allowance.map(|credits| credits.0))

@@ -1,9 +1,11 @@
 //! API keys, by their hashes.
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AssertSqlSafe, Row};
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::KeyHash;
@@ -20,12 +22,16 @@ pub struct Key {
     pub terms: Option<String>,
     /// Whom it speaks for; `None` = the account as a whole.
     pub member: Option<String>,
+    /// The first of the keys in whose place this one came; itself, if it came in nobody's.
+    pub family: KeyId,
 }
 
 /// Whom a key speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     pub key: KeyId,
+    /// Whose limits the key shares: see [`Key::family`].
+    pub family: KeyId,
     pub account: AccountId,
     pub plan: String,
     pub revoked: Option<Timestamp>,
@@ -40,6 +46,7 @@ pub struct Owner {
 
 fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
     Ok(Key {
+        family: family(row, "id")?,
         id: KeyId::stored(&row.try_get::<String, _>("id")?),
         account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
         name: row.try_get("name")?,
@@ -51,13 +58,14 @@ fn key(row: &AnyRow) -> Result<Key, sqlx::Error> {
     })
 }
 
-/// Has every node forget what it knows of accounts and keys.
-pub(super) async fn bump(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE revisions SET revision = revision + 1 WHERE topic = 'identity'")
-        .execute(connection)
-        .await
-        .map(|_| ())
+/// Its family, or what it is itself.
+fn family(row: &AnyRow, own: &str) -> Result<KeyId, sqlx::Error> {
+    let family: Option<String> = row.try_get("family")?;
+    Ok(KeyId::stored(&family.map_or_else(|| row.try_get(own), Ok)?))
 }
+
+const COLUMNS: &str =
+    "id, account_id, name, hint, created_ms, revoked_ms, terms, member_id, family";
 
 impl Store {
     /// # Errors
@@ -65,9 +73,10 @@ impl Store {
     pub async fn create_key(&self, key: Key, hash: KeyHash) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
-                "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms, terms, member_id) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            query(
+                "INSERT INTO api_keys \
+                 (id, account_id, name, hash, hint, created_ms, terms, member_id, family) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             )
             .bind(key.id.as_str())
             .bind(key.account.as_str())
@@ -77,9 +86,10 @@ impl Store {
             .bind(key.created.0)
             .bind(&key.terms)
             .bind(&key.member)
+            .bind((key.family != key.id).then(|| key.family.as_str()))
             .execute(&mut *transaction)
             .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&key.account)).await?;
             transaction.commit().await
         })
         .await
@@ -89,9 +99,9 @@ impl Store {
     /// When the store fails.
     pub async fn owner(&self, hash: KeyHash) -> Result<Option<Owner>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
-                "SELECT k.id AS key_id, k.account_id, k.revoked_ms, k.terms, a.plan, a.limits, \
-                 a.suspended_ms, m.id AS member_id, m.role \
+            let row = query(
+                "SELECT k.id AS key_id, k.family, k.account_id, k.revoked_ms, k.terms, a.plan, \
+                 a.limits, a.suspended_ms, m.id AS member_id, m.role \
                  FROM api_keys k JOIN accounts a ON a.id = k.account_id \
                  LEFT JOIN members m ON m.id = k.member_id WHERE k.hash = $1",
             )
@@ -100,6 +110,7 @@ impl Store {
             .await?;
             row.map(|row| {
                 Ok::<_, sqlx::Error>(Owner {
+                    family: family(&row, "key_id")?,
                     key: KeyId::stored(&row.try_get::<String, _>("key_id")?),
                     account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
                     plan: row.try_get("plan")?,
@@ -122,17 +133,29 @@ impl Store {
     /// When the store fails.
     pub async fn keys(&self, account: Option<AccountId>) -> Result<Vec<Key>, StoreError> {
         self.run(|pool| async move {
-            let all = sqlx::query(
-                "SELECT id, account_id, name, hint, created_ms, revoked_ms, terms, member_id FROM api_keys \
-                 ORDER BY id",
-            )
-            .fetch_all(&pool)
-            .await?;
-            let keys: Vec<Key> = all.iter().map(key).collect::<Result<_, sqlx::Error>>()?;
-            Ok::<_, sqlx::Error>(match account {
-                Some(account) => keys.into_iter().filter(|key| key.account == account).collect(),
-                None => keys,
-            })
+            let all = match account {
+                Some(account) => {
+                    let text =
+                        format!("SELECT {COLUMNS} FROM api_keys WHERE account_id = $1 ORDER BY id");
+                    query(AssertSqlSafe(text)).bind(account.as_str()).fetch_all(&pool).await?
+                }
+                None => {
+                    let text = format!("SELECT {COLUMNS} FROM api_keys ORDER BY id");
+                    query(AssertSqlSafe(text)).fetch_all(&pool).await?
+                }
+            };
+            all.iter().map(key).collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the store fails.
+    pub async fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError> {
+        self.run(|pool| async move {
+            let text = format!("SELECT {COLUMNS} FROM api_keys WHERE id = $1");
+            let row = query(AssertSqlSafe(text)).bind(id.as_str()).fetch_optional(&pool).await?;
+            row.as_ref().map(key).transpose()
         })
         .await
     }
@@ -144,14 +167,17 @@ impl Store {
     pub async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query("UPDATE api_keys SET revoked_ms = $1 WHERE id = $2")
-                .bind(at.0)
-                .bind(id.as_str())
-                .execute(&mut *transaction)
-                .await?;
-            bump(&mut transaction).await?;
+            let done =
+                query("UPDATE api_keys SET revoked_ms = $1 WHERE id = $2 RETURNING account_id")
+                    .bind(at.0)
+                    .bind(id.as_str())
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+            let Some(done) = done else { return Ok(false) };
+            let account = AccountId::stored(&done.try_get::<String, _>("account_id")?);
+            changed(&mut transaction, Some(&account)).await?;
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+            Ok::<_, sqlx::Error>(true)
         })
         .await
     }
@@ -163,28 +189,16 @@ impl Store {
     pub async fn change_key(&self, id: KeyId, terms: Option<String>) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query("UPDATE api_keys SET terms = $1 WHERE id = $2")
+            let done = query("UPDATE api_keys SET terms = $1 WHERE id = $2 RETURNING account_id")
                 .bind(terms)
                 .bind(id.as_str())
-                .execute(&mut *transaction)
+                .fetch_optional(&mut *transaction)
                 .await?;
-            bump(&mut transaction).await?;
+            let Some(done) = done else { return Ok(false) };
+            let account = AccountId::stored(&done.try_get::<String, _>("account_id")?);
+            changed(&mut transaction, Some(&account)).await?;
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
-        })
-        .await
-    }
-
-    /// Moves whenever an account or a key changes, on whichever node.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn identity_revision(&self) -> Result<i64, StoreError> {
-        self.run(|pool| async move {
-            sqlx::query("SELECT revision FROM revisions WHERE topic = 'identity'")
-                .fetch_one(&pool)
-                .await?
-                .try_get::<i64, _>("revision")
+            Ok::<_, sqlx::Error>(true)
         })
         .await
     }

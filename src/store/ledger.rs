@@ -7,6 +7,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
 use super::pack::{packed, unpacked};
+use super::sql::query;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -140,7 +141,7 @@ pub(super) struct Entries<'a> {
 impl Entries<'_> {
     pub async fn write(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         for (book, sign) in [(self.from, -1), (self.to, 1)] {
-            sqlx::query(
+            query(
                 "INSERT INTO ledger_entries \
                  (posting, account_id, period, book, cause, at_ms, credits, nanos) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -168,7 +169,7 @@ pub(super) async fn open_period(
     at: Timestamp,
     allowance_of: &AllowanceOf,
 ) -> Result<(), sqlx::Error> {
-    let row = sqlx::query("SELECT plan, limits FROM accounts WHERE id = $1")
+    let row = query("SELECT plan, limits FROM accounts WHERE id = $1")
         .bind(account.as_str())
         .fetch_optional(&mut *connection)
         .await?;
@@ -180,7 +181,7 @@ pub(super) async fn open_period(
         }
         None => None,
     };
-    let opened = sqlx::query(
+    let opened = query(
         "INSERT INTO balances (account_id, period, allowance, granted, used, nanos) \
          VALUES ($1, $2, $3, 0, 0, 0) ON CONFLICT DO NOTHING",
     )
@@ -213,7 +214,7 @@ pub(super) async fn add_minute(
     key: &MinuteKey,
     sums: &MinuteSums,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    query(
         "INSERT INTO usage_minutes (account_id, minute_ms, key_id, model, provider, tier, \
          requests, failures, estimated, input_tokens, cache_read_tokens, cache_write_tokens, \
          output_tokens, thought_tokens, images, credits, nanos, latency_ms, first_byte_ms) \
@@ -266,7 +267,7 @@ pub(super) async fn add_to_balance(
     granted: Credits,
     cost: Nanos,
 ) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
+    let done = query(
         "UPDATE balances SET used = used + $3, granted = granted + $4, nanos = nanos + $5 \
          WHERE account_id = $1 AND period = $2",
     )
@@ -296,7 +297,7 @@ impl Store {
         self.run(|pool| async move {
             let Posted { row: page, charges, minutes } = posted;
             let mut transaction = begin(&pool).await?;
-            let written = sqlx::query(
+            let written = query(
                 "INSERT INTO ledger_pages \
                  (segment, first_line, lines, least_id, greatest_id, settled_ms, body) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
@@ -353,7 +354,7 @@ impl Store {
     /// When the store fails.
     pub async fn posted_lines(&self, segment: String) -> Result<u64, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT CAST(MAX(first_line + lines) AS BIGINT) AS posted FROM ledger_pages \
                  WHERE segment = $1",
             )
@@ -372,7 +373,7 @@ impl Store {
     /// When the store fails.
     pub async fn balances(&self, account: AccountId) -> Result<Vec<Balance>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT period, allowance, granted, used, nanos FROM balances \
                  WHERE account_id = $1 ORDER BY period",
             )
@@ -386,22 +387,23 @@ impl Store {
         .await
     }
 
-    /// What a key has used since a moment.
+    /// What a key and those that came in its place have used since a moment.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn used_by_key(
         &self,
-        key: KeyId,
+        family: KeyId,
         since: Timestamp,
     ) -> Result<(Credits, Nanos), StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT CAST(COALESCE(SUM(credits), 0) AS BIGINT) AS credits, \
                  CAST(COALESCE(SUM(nanos), 0) AS BIGINT) AS nanos FROM usage_minutes \
-                 WHERE key_id = $1 AND minute_ms >= $2",
+                 WHERE (key_id = $1 OR key_id IN (SELECT id FROM api_keys WHERE family = $1)) \
+                 AND minute_ms >= $2",
             )
-            .bind(key.as_str())
+            .bind(family.as_str())
             .bind(since.0)
             .fetch_one(&pool)
             .await?;
@@ -422,7 +424,7 @@ impl Store {
         until: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT body FROM ledger_pages WHERE settled_ms >= $1 AND settled_ms <= $2 \
                  AND least_id <= $3 AND greatest_id >= $3 ORDER BY settled_ms LIMIT 1000",
             )

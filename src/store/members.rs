@@ -4,8 +4,9 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::keys::bump;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 
@@ -46,7 +47,7 @@ impl Store {
     /// with it.
     pub async fn add_member(&self, member: Member) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            let done = sqlx::query(
+            let done = query(
                 "INSERT INTO members (id, account_id, email, role, created_ms, key_id, password) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
@@ -74,7 +75,7 @@ impl Store {
     pub async fn members(&self, account: AccountId) -> Result<Vec<Member>, StoreError> {
         self.run(|pool| async move {
             let text = format!("SELECT {COLUMNS} FROM members WHERE account_id = $1 ORDER BY id");
-            sqlx::query(sqlx::AssertSqlSafe(text))
+            query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .fetch_all(&pool)
                 .await?
@@ -93,8 +94,7 @@ impl Store {
         self.run(|pool| async move {
             let text =
                 format!("SELECT {COLUMNS} FROM members WHERE email = $1 AND password IS NOT NULL");
-            let row =
-                sqlx::query(sqlx::AssertSqlSafe(text)).bind(email).fetch_optional(&pool).await?;
+            let row = query(sqlx::AssertSqlSafe(text)).bind(email).fetch_optional(&pool).await?;
             row.as_ref().map(member).transpose()
         })
         .await
@@ -109,7 +109,7 @@ impl Store {
     ) -> Result<Option<Member>, StoreError> {
         self.run(|pool| async move {
             let text = format!("SELECT {COLUMNS} FROM members WHERE account_id = $1 AND id = $2");
-            let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            let row = query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(id)
                 .fetch_optional(&pool)
@@ -126,31 +126,30 @@ impl Store {
     pub async fn set_password(&self, member: Member, password: String) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done =
-                sqlx::query("UPDATE members SET password = $1 WHERE account_id = $2 AND id = $3")
-                    .bind(password)
-                    .bind(member.account.as_str())
-                    .bind(&member.id)
-                    .execute(&mut *transaction)
-                    .await;
+            let done = query("UPDATE members SET password = $1 WHERE account_id = $2 AND id = $3")
+                .bind(password)
+                .bind(member.account.as_str())
+                .bind(&member.id)
+                .execute(&mut *transaction)
+                .await;
             match done {
                 Err(sqlx::Error::Database(why)) if why.is_unique_violation() => {
                     return Err(StoreError::Taken(member.email.clone()));
                 }
                 other => other?,
             };
-            sqlx::query(
+            query(
                 "DELETE FROM refresh_tokens WHERE signin_id IN \
                  (SELECT id FROM signins WHERE member_id = $1)",
             )
             .bind(&member.id)
             .execute(&mut *transaction)
             .await?;
-            sqlx::query("DELETE FROM signins WHERE member_id = $1")
+            query("DELETE FROM signins WHERE member_id = $1")
                 .bind(&member.id)
                 .execute(&mut *transaction)
                 .await?;
-            bump(&mut transaction).await?;
+            changed(&mut transaction, Some(&member.account)).await?;
             transaction.commit().await?;
             Ok(())
         })

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, begin, optional_ms};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -75,7 +76,7 @@ impl Store {
             let mut transaction = begin(&pool).await?;
             let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
             // The row is locked until the end: places are given to one at a time.
-            let last: i64 = sqlx::query(
+            let last: i64 = query(
                 "INSERT INTO memory_users (account_id, user_id, last_place, forgotten) \
                  VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, user_id) DO UPDATE \
                  SET last_place = memory_users.last_place + excluded.last_place \
@@ -90,7 +91,7 @@ impl Store {
             .await?
             .try_get("last_place")?;
             for (place, (memory, relations)) in (last - count + 1..).zip(new) {
-                sqlx::query(
+                query(
                     "INSERT INTO memories (account_id, user_id, id, place, body, tags, created_ms, \
                      expires_ms, embedded_by, embedding, metadata) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -109,7 +110,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
                 for (number, relation) in (0_i64..).zip(relations) {
-                    sqlx::query(
+                    query(
                         "INSERT INTO memory_relations (account_id, user_id, memory_id, number, \
                          subject, subject_kind, relation, object, object_kind) \
                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -142,7 +143,7 @@ impl Store {
         user: String,
     ) -> Result<Option<MemoryState>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT last_place, forgotten FROM memory_users \
                  WHERE account_id = $1 AND user_id = $2",
             )
@@ -177,7 +178,7 @@ impl Store {
                 "SELECT {COLUMNS} FROM memories WHERE account_id = $1 AND user_id = $2 \
                  AND place > $3 ORDER BY place LIMIT $4"
             );
-            sqlx::query(sqlx::AssertSqlSafe(text))
+            query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(&user)
                 .bind(place)
@@ -207,7 +208,7 @@ impl Store {
             );
             let mut found = Vec::with_capacity(ids.len());
             for id in ids {
-                let row = sqlx::query(sqlx::AssertSqlSafe(text.clone()))
+                let row = query(sqlx::AssertSqlSafe(text.clone()))
                     .bind(account.as_str())
                     .bind(&user)
                     .bind(id)
@@ -231,7 +232,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<RelationRow>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT memory_id, subject, subject_kind, relation, object, object_kind \
                  FROM memory_relations WHERE account_id = $1 AND user_id = $2 \
                  ORDER BY memory_id, number LIMIT $3",
@@ -276,7 +277,7 @@ impl Store {
                     "DELETE FROM {table} WHERE account_id = $1 AND user_id = $2 \
                      AND ({column} = $3 OR $3 = '')"
                 );
-                gone = sqlx::query(sqlx::AssertSqlSafe(text))
+                gone = query(sqlx::AssertSqlSafe(text))
                     .bind(account.as_str())
                     .bind(&user)
                     .bind(one)
@@ -291,7 +292,7 @@ impl Store {
                 "UPDATE memory_users SET forgotten = forgotten + 1 \
                  WHERE account_id = $1 AND user_id = $2"
             };
-            sqlx::query(text).bind(account.as_str()).bind(&user).execute(&mut *transaction).await?;
+            query(text).bind(account.as_str()).bind(&user).execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(gone)
         })
@@ -305,7 +306,7 @@ impl Store {
     pub async fn sweep_memories(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "DELETE FROM memory_relations WHERE EXISTS (SELECT 1 FROM memories m \
                  WHERE m.account_id = memory_relations.account_id \
                  AND m.user_id = memory_relations.user_id \
@@ -314,7 +315,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            let done = sqlx::query("DELETE FROM memories WHERE expires_ms < $1")
+            let done = query("DELETE FROM memories WHERE expires_ms < $1")
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use sqlx::AnyPool;
 use sqlx::SqlStr;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::StoreError;
+use super::db::is_sqlite;
 
 /// Forward only, never edited once released.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -21,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "platform", include_str!("../../migrations/0006_platform.sql")),
     (7, "owners", include_str!("../../migrations/0007_owners.sql")),
     (8, "catalogue", include_str!("../../migrations/0008_catalogue.sql")),
+    (9, "families", include_str!("../../migrations/0009_families.sql")),
 ];
 
 /// `file` is the database's, if it is in one.
@@ -38,8 +41,17 @@ pub(super) async fn run(pool: &AnyPool, file: Option<PathBuf>) -> Result<(), Sto
         })
         .collect();
     let migrator = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
-    migrator.run(pool).await?;
-    Ok(())
+    if is_sqlite(pool) {
+        migrator.run(pool).await?;
+        return Ok(());
+    }
+    // Over a connection of its own, without a timeout: waiting for another node may take as long as
+    // that node needs.
+    let options = AnyConnectOptions::clone(&pool.connect_options());
+    let alone = AnyPoolOptions::new().max_connections(1).connect_with(options).await?;
+    let migrated = migrator.run(&alone).await;
+    alone.close().await;
+    Ok(migrated?)
 }
 
 /// Waits for whoever else is at it.

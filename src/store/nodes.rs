@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::db::{Store, StoreError, begin};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 
 /// One process.
@@ -24,11 +25,11 @@ impl Store {
     pub async fn hear_of(&self, node: Node, oldest: Timestamp) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query("DELETE FROM nodes WHERE seen_ms < $1")
+            query("DELETE FROM nodes WHERE seen_ms < $1")
                 .bind(oldest.0)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query(
+            query(
                 "INSERT INTO nodes (id, address, version, started_ms, seen_ms) \
                  VALUES ($1, $2, $3, $4, $5) \
                  ON CONFLICT (id) DO UPDATE SET seen_ms = excluded.seen_ms",
@@ -51,7 +52,7 @@ impl Store {
     /// When the store fails.
     pub async fn nodes(&self, since: Timestamp) -> Result<Vec<Node>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "SELECT id, address, version, started_ms, seen_ms FROM nodes \
                  WHERE seen_ms >= $1 ORDER BY started_ms, id",
             )

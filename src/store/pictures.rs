@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::db::{Store, StoreError};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl Store {
     /// When the store fails.
     pub async fn keep_picture(&self, picture: Picture) -> Result<(), StoreError> {
         self.run(|pool| async move {
-            sqlx::query("INSERT INTO pictures (id, mime, data, expires_ms) VALUES ($1, $2, $3, $4)")
+            query("INSERT INTO pictures (id, mime, data, expires_ms) VALUES ($1, $2, $3, $4)")
                 .bind(&picture.id)
                 .bind(&picture.mime)
                 .bind(&picture.data)
@@ -36,7 +37,7 @@ impl Store {
     /// When the store fails.
     pub async fn picture(&self, id: String, now: Timestamp) -> Result<Option<Picture>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT id, mime, data, expires_ms FROM pictures WHERE id = $1 AND expires_ms > $2",
             )
             .bind(id)
@@ -62,7 +63,7 @@ impl Store {
     /// When the store fails.
     pub async fn sweep_pictures(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("DELETE FROM pictures WHERE expires_ms <= $1")
+            query("DELETE FROM pictures WHERE expires_ms <= $1")
                 .bind(now.0)
                 .execute(&pool)
                 .await

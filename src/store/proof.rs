@@ -7,6 +7,7 @@ use sqlx::{AnyConnection, Row};
 use super::db::{Store, StoreError, snapshot};
 use super::ledger::{Balance, MinuteSums, PageRow, balance};
 use super::pack::unpacked;
+use super::sql::query;
 use super::usage::sums;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
@@ -79,13 +80,13 @@ async fn pages_after(
     connection: &mut AnyConnection,
     (segment, line): &(String, i64),
 ) -> Result<Vec<PageRow>, sqlx::Error> {
-    sqlx::query(
+    query(
         "SELECT segment, first_line, lines, least_id, greatest_id, settled_ms, body \
          FROM ledger_pages WHERE segment > $1 OR (segment = $1 AND first_line > $2) \
          ORDER BY segment, first_line LIMIT $3",
     )
     .bind(segment)
-    .bind(line)
+    .bind(*line)
     .bind(AT_ONCE)
     .fetch_all(connection)
     .await?
@@ -107,7 +108,7 @@ async fn pages_after(
 }
 
 async fn unbalanced(connection: &mut AnyConnection) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query(
+    query(
         "SELECT posting FROM ledger_entries GROUP BY posting \
          HAVING SUM(credits) <> 0 OR SUM(nanos) <> 0 ORDER BY posting LIMIT 100",
     )
@@ -119,7 +120,7 @@ async fn unbalanced(connection: &mut AnyConnection) -> Result<Vec<String>, sqlx:
 }
 
 async fn entries(connection: &mut AnyConnection) -> Result<Vec<EntrySum>, sqlx::Error> {
-    sqlx::query(
+    query(
         "SELECT account_id, period, book, cause, COUNT(*) AS entries, \
          CAST(SUM(credits) AS BIGINT) AS credits, CAST(SUM(nanos) AS BIGINT) AS nanos \
          FROM ledger_entries GROUP BY account_id, period, book, cause",
@@ -144,7 +145,7 @@ async fn entries(connection: &mut AnyConnection) -> Result<Vec<EntrySum>, sqlx::
 async fn balances(
     connection: &mut AnyConnection,
 ) -> Result<Vec<(AccountId, Balance)>, sqlx::Error> {
-    sqlx::query("SELECT account_id, period, allowance, granted, used, nanos FROM balances")
+    query("SELECT account_id, period, allowance, granted, used, nanos FROM balances")
         .fetch_all(connection)
         .await?
         .iter()
@@ -156,7 +157,7 @@ async fn balances(
 }
 
 async fn refunded(connection: &mut AnyConnection) -> Result<BTreeMap<AccountId, i64>, sqlx::Error> {
-    sqlx::query(
+    query(
         "SELECT account_id, CAST(SUM(credits) AS BIGINT) AS credits FROM grants \
          WHERE request_id IS NOT NULL GROUP BY account_id",
     )
@@ -173,7 +174,7 @@ async fn refunded(connection: &mut AnyConnection) -> Result<BTreeMap<AccountId, 
 async fn usage(
     connection: &mut AnyConnection,
 ) -> Result<BTreeMap<AccountId, MinuteSums>, sqlx::Error> {
-    sqlx::query(concat!("SELECT account_id, ", sums!(), " FROM usage_minutes GROUP BY account_id"))
+    query(concat!("SELECT account_id, ", sums!(), " FROM usage_minutes GROUP BY account_id"))
         .fetch_all(connection)
         .await?
         .iter()

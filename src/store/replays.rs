@@ -3,14 +3,16 @@
 use sqlx::Row;
 
 use super::db::{Store, StoreError, begin};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
 /// What there is under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replay {
-    /// Nothing: whoever asked is the first, and keeps the place until it lapses.
-    First,
+    /// Nothing: whoever asked is the first, and keeps the place until it lapses. `lost` is the request
+    /// that had it before and was heard of no more: its node is gone.
+    First { lost: Option<String> },
     /// The first is under way.
     UnderWay,
     /// The key was used for another request.
@@ -29,13 +31,24 @@ impl Store {
         account: AccountId,
         key: String,
         request_hash: String,
+        request: String,
         now: Timestamp,
         lapses: Timestamp,
     ) -> Result<Replay, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
+            let lost = query(
+                "SELECT request_id FROM replays WHERE account_id = $1 AND idempotency_key = $2 \
+                 AND expires_ms <= $3 AND head IS NULL",
+            )
+            .bind(account.as_str())
+            .bind(&key)
+            .bind(now.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let lost = lost.map(|row| row.try_get::<String, _>("request_id")).transpose()?;
             // What has lapsed is not there.
-            sqlx::query(
+            query(
                 "DELETE FROM replays WHERE account_id = $1 AND idempotency_key = $2 \
                  AND expires_ms <= $3",
             )
@@ -44,21 +57,23 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            let taken = sqlx::query(
-                "INSERT INTO replays (account_id, idempotency_key, request_hash, expires_ms) \
-                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            let taken = query(
+                "INSERT INTO replays \
+                 (account_id, idempotency_key, request_hash, expires_ms, request_id) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
             )
             .bind(account.as_str())
             .bind(&key)
             .bind(&request_hash)
             .bind(lapses.0)
+            .bind(&request)
             .execute(&mut *transaction)
             .await?;
             if taken.rows_affected() > 0 {
                 transaction.commit().await?;
-                return Ok(Replay::First);
+                return Ok(Replay::First { lost: lost.filter(|id| !id.is_empty()) });
             }
-            let row = sqlx::query(
+            let row = query(
                 "SELECT request_hash, head, body FROM replays \
                  WHERE account_id = $1 AND idempotency_key = $2",
             )
@@ -80,6 +95,33 @@ impl Store {
         .await
     }
 
+    /// Says that the first is still under way.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renew_replay(
+        &self,
+        account: AccountId,
+        key: String,
+        request: String,
+        lapses: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.run(move |pool| async move {
+            query(
+                "UPDATE replays SET expires_ms = $4 WHERE account_id = $1 \
+                 AND idempotency_key = $2 AND request_id = $3 AND head IS NULL",
+            )
+            .bind(account.as_str())
+            .bind(&key)
+            .bind(&request)
+            .bind(lapses.0)
+            .execute(&pool)
+            .await
+            .map(|_| ())
+        })
+        .await
+    }
+
     /// Keeps the answer in the place that was taken.
     ///
     /// # Errors
@@ -88,20 +130,22 @@ impl Store {
         &self,
         account: AccountId,
         key: String,
+        request: String,
         head: String,
         body: String,
         expires: Timestamp,
     ) -> Result<(), StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(
+            query(
                 "UPDATE replays SET head = $3, body = $4, expires_ms = $5 \
-                 WHERE account_id = $1 AND idempotency_key = $2",
+                 WHERE account_id = $1 AND idempotency_key = $2 AND request_id = $6",
             )
             .bind(account.as_str())
             .bind(&key)
             .bind(&head)
             .bind(&body)
             .bind(expires.0)
+            .bind(&request)
             .execute(&pool)
             .await
             .map(|_| ())
@@ -113,14 +157,20 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn leave_replay(&self, account: AccountId, key: String) -> Result<(), StoreError> {
+    pub async fn leave_replay(
+        &self,
+        account: AccountId,
+        key: String,
+        request: String,
+    ) -> Result<(), StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(
+            query(
                 "DELETE FROM replays WHERE account_id = $1 AND idempotency_key = $2 \
-                 AND head IS NULL",
+                 AND request_id = $3 AND head IS NULL",
             )
             .bind(account.as_str())
             .bind(&key)
+            .bind(&request)
             .execute(&pool)
             .await
             .map(|_| ())
@@ -134,7 +184,7 @@ impl Store {
     /// When the store fails.
     pub async fn sweep_replays(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(move |pool| async move {
-            let done = sqlx::query("DELETE FROM replays WHERE expires_ms <= $1")
+            let done = query("DELETE FROM replays WHERE expires_ms <= $1")
                 .bind(now.0)
                 .execute(&pool)
                 .await?;

@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -40,7 +41,7 @@ pub struct Link {
 
 /// Who looks: one user of an account, or whoever runs it, who sees all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seer(String);
+pub struct Seer(pub(super) String);
 
 impl Seer {
     #[must_use]
@@ -77,7 +78,7 @@ async fn index_items(
     items: &[String],
 ) -> Result<(), sqlx::Error> {
     for item in items {
-        sqlx::query(
+        query(
             "INSERT INTO response_items (account_id, id, response_id) VALUES ($1, $2, $3) \
              ON CONFLICT (account_id, id) DO UPDATE SET response_id = excluded.response_id",
         )
@@ -102,7 +103,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query(
+            let done = query(
                 "INSERT INTO responses (account_id, id, previous_id, status, background, \
                  created_ms, lease_ms, expires_ms, input, body, user_id) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
@@ -144,7 +145,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = sqlx::query(
+            let done = query(
                 "UPDATE responses SET status = $1, body = $2 WHERE account_id = $3 AND id = $4 \
                  AND status IN ('queued', 'in_progress')",
             )
@@ -175,7 +176,7 @@ impl Store {
         lease: Timestamp,
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
-            let done = sqlx::query(
+            let done = query(
                 "UPDATE responses SET lease_ms = $1 WHERE account_id = $2 AND id = $3 \
                  AND status IN ('queued', 'in_progress')",
             )
@@ -199,7 +200,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<KeptResponse>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT account_id, user_id, id, previous_id, status, background, created_ms, \
                  lease_ms, expires_ms, input, body FROM responses \
                  WHERE account_id = $1 AND id = $2 AND expires_ms > $3 \
@@ -229,7 +230,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Link>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
+            query(
                 "WITH RECURSIVE chain (id, previous_id, status, input, body, depth) AS ( \
                    SELECT id, previous_id, status, input, body, CAST(0 AS BIGINT) FROM responses \
                    WHERE account_id = $1 AND id = $2 AND expires_ms > $3 \
@@ -271,7 +272,7 @@ impl Store {
         item: String,
     ) -> Result<Option<String>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT r.body FROM response_items i JOIN responses r \
                  ON r.account_id = i.account_id AND r.id = i.response_id \
                  WHERE i.account_id = $1 AND i.id = $2 \
@@ -298,12 +299,12 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query("DELETE FROM response_items WHERE account_id = $1 AND response_id = $2")
+            query("DELETE FROM response_items WHERE account_id = $1 AND response_id = $2")
                 .bind(account.as_str())
                 .bind(&id)
                 .execute(&mut *transaction)
                 .await?;
-            let done = sqlx::query("DELETE FROM responses WHERE account_id = $1 AND id = $2")
+            let done = query("DELETE FROM responses WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(&id)
                 .execute(&mut *transaction)
@@ -321,7 +322,7 @@ impl Store {
     pub async fn sweep_responses(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "DELETE FROM response_items WHERE EXISTS (SELECT 1 FROM responses r \
                  WHERE r.account_id = response_items.account_id \
                  AND r.id = response_items.response_id AND r.expires_ms <= $1)",
@@ -329,7 +330,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            let done = sqlx::query("DELETE FROM responses WHERE expires_ms <= $1")
+            let done = query("DELETE FROM responses WHERE expires_ms <= $1")
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;

@@ -2,8 +2,10 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::keys::{Owner, bump};
+use super::keys::Owner;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::KeyHash;
@@ -22,8 +24,9 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
     Fresh(SignIn),
-    /// It was used before: whoever holds it or its successor has stolen it, so the sign-in is over.
-    Stolen,
+    /// It was used before: whoever holds it or its successor has stolen it, so the sign-in, of this
+    /// account, is over.
+    Stolen(AccountId),
     Unknown,
 }
 
@@ -35,17 +38,23 @@ pub struct SigningKey {
     pub document: String,
 }
 
-async fn end(connection: &mut AnyConnection, signin: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query("DELETE FROM refresh_tokens WHERE signin_id = $1")
+/// Ends a sign-in. Whose it was; `None` = it had ended.
+async fn end(
+    connection: &mut AnyConnection,
+    signin: &str,
+) -> Result<Option<AccountId>, sqlx::Error> {
+    query("DELETE FROM refresh_tokens WHERE signin_id = $1")
         .bind(signin)
         .execute(&mut *connection)
         .await?;
-    let done = sqlx::query("DELETE FROM signins WHERE id = $1")
+    let done = query("DELETE FROM signins WHERE id = $1 RETURNING account_id")
         .bind(signin)
-        .execute(&mut *connection)
+        .fetch_optional(&mut *connection)
         .await?;
-    bump(connection).await?;
-    Ok(done.rows_affected() > 0)
+    let Some(done) = done else { return Ok(None) };
+    let account = AccountId::stored(&done.try_get::<String, _>("account_id")?);
+    changed(connection, Some(&account)).await?;
+    Ok(Some(account))
 }
 
 async fn add_token(
@@ -53,7 +62,7 @@ async fn add_token(
     signin: &str,
     token: KeyHash,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO refresh_tokens (hash, signin_id, used) VALUES ($1, $2, 0)")
+    query("INSERT INTO refresh_tokens (hash, signin_id, used) VALUES ($1, $2, 0)")
         .bind(token.to_hex())
         .bind(signin)
         .execute(connection)
@@ -67,7 +76,7 @@ impl Store {
     pub async fn sign_in(&self, signin: SignIn, token: KeyHash) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO signins (id, account_id, member_id, created_ms, expires_ms) \
                  VALUES ($1, $2, $3, $4, $5)",
             )
@@ -97,7 +106,7 @@ impl Store {
     ) -> Result<Refreshed, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            let row = sqlx::query(
+            let row = query(
                 "SELECT s.id, s.account_id, s.member_id, s.created_ms, s.expires_ms \
                  FROM refresh_tokens t JOIN signins s ON s.id = t.signin_id WHERE t.hash = $1",
             )
@@ -118,18 +127,17 @@ impl Store {
                 return Ok(Refreshed::Unknown);
             }
             // Of two that come at once, one finds it used.
-            let taken =
-                sqlx::query("UPDATE refresh_tokens SET used = 1 WHERE hash = $1 AND used = 0")
-                    .bind(old.to_hex())
-                    .execute(&mut *transaction)
-                    .await?;
+            let taken = query("UPDATE refresh_tokens SET used = 1 WHERE hash = $1 AND used = 0")
+                .bind(old.to_hex())
+                .execute(&mut *transaction)
+                .await?;
             if taken.rows_affected() == 0 {
                 end(&mut transaction, &signin.id).await?;
                 transaction.commit().await?;
-                return Ok(Refreshed::Stolen);
+                return Ok(Refreshed::Stolen(signin.account));
             }
             add_token(&mut transaction, &signin.id, new).await?;
-            sqlx::query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
+            query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
                 .bind(expires.0)
                 .bind(&signin.id)
                 .execute(&mut *transaction)
@@ -140,11 +148,11 @@ impl Store {
         .await
     }
 
-    /// Ends a sign-in. `false` when it had ended.
+    /// Ends a sign-in. Whose it was; `None` = it had ended.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn sign_out(&self, signin: String) -> Result<bool, StoreError> {
+    pub async fn sign_out(&self, signin: String) -> Result<Option<AccountId>, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let done = end(&mut transaction, &signin).await?;
@@ -160,7 +168,7 @@ impl Store {
     /// When the store fails.
     pub async fn signin_of(&self, token: KeyHash) -> Result<Option<String>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query("SELECT signin_id FROM refresh_tokens WHERE hash = $1")
+            query("SELECT signin_id FROM refresh_tokens WHERE hash = $1")
                 .bind(token.to_hex())
                 .fetch_optional(&pool)
                 .await?
@@ -176,7 +184,7 @@ impl Store {
     /// When the store fails.
     pub async fn owner_of_signin(&self, signin: String) -> Result<Option<Owner>, StoreError> {
         self.run(|pool| async move {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT m.id AS member_id, m.key_id, m.role, m.account_id, a.plan, a.limits, \
                  a.suspended_ms, s.expires_ms \
                  FROM signins s JOIN members m ON m.id = s.member_id \
@@ -188,8 +196,10 @@ impl Store {
             row.map(|row| {
                 let member: String = row.try_get("member_id")?;
                 let key: Option<String> = row.try_get("key_id")?;
+                let key = KeyId::stored(key.as_deref().unwrap_or(&member));
                 Ok::<_, sqlx::Error>(Owner {
-                    key: KeyId::stored(key.as_deref().unwrap_or(&member)),
+                    family: key.clone(),
+                    key,
                     account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
                     plan: row.try_get("plan")?,
                     revoked: Some(Timestamp(row.try_get("expires_ms")?)),
@@ -210,20 +220,18 @@ impl Store {
     /// When the store fails.
     pub async fn signing_keys(&self) -> Result<Vec<SigningKey>, StoreError> {
         self.run(|pool| async move {
-            sqlx::query(
-                "SELECT id, created_ms, document FROM signing_keys ORDER BY created_ms DESC",
-            )
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(SigningKey {
-                    id: row.try_get("id")?,
-                    created: Timestamp(row.try_get("created_ms")?),
-                    document: row.try_get("document")?,
+            query("SELECT id, created_ms, document FROM signing_keys ORDER BY created_ms DESC")
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(SigningKey {
+                        id: row.try_get("id")?,
+                        created: Timestamp(row.try_get("created_ms")?),
+                        document: row.try_get("document")?,
+                    })
                 })
-            })
-            .collect::<Result<_, sqlx::Error>>()
+                .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }
@@ -239,11 +247,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query("DELETE FROM signing_keys WHERE created_ms < $1")
+            query("DELETE FROM signing_keys WHERE created_ms < $1")
                 .bind(oldest.0)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("INSERT INTO signing_keys (id, created_ms, document) VALUES ($1, $2, $3)")
+            query("INSERT INTO signing_keys (id, created_ms, document) VALUES ($1, $2, $3)")
                 .bind(&key.id)
                 .bind(key.created.0)
                 .bind(&key.document)
@@ -261,14 +269,14 @@ impl Store {
     pub async fn sweep_signins(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
-            sqlx::query(
+            query(
                 "DELETE FROM refresh_tokens WHERE signin_id IN \
                  (SELECT id FROM signins WHERE expires_ms < $1)",
             )
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-            let done = sqlx::query("DELETE FROM signins WHERE expires_ms < $1")
+            let done = query("DELETE FROM signins WHERE expires_ms < $1")
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;

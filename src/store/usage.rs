@@ -4,6 +4,7 @@ use sqlx::Row;
 
 use super::db::{Store, StoreError};
 use super::ledger::MinuteSums;
+use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 
@@ -26,6 +27,22 @@ macro_rules! sums {
     };
 }
 pub(super) use sums;
+
+/// Rows in stretches of time, of those that a condition chooses.
+macro_rules! stretches {
+    ($whose:literal) => {
+        concat!(
+            "SELECT account_id, key_id, model, provider, tier, \
+             minute_ms - minute_ms % $1 AS start_ms, ",
+            sums!(),
+            " FROM usage_minutes WHERE ",
+            $whose,
+            "minute_ms >= $2 AND minute_ms < $3 \
+             GROUP BY account_id, key_id, model, provider, tier, start_ms \
+             ORDER BY start_ms, account_id, key_id, model, provider, tier"
+        )
+    };
+}
 
 /// Whose usage, and of when: from `start` up to `end`, without it. `None` = every account's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,34 +73,32 @@ impl Store {
     /// When the store fails.
     pub async fn usage(&self, span: Span, width_ms: i64) -> Result<Vec<UsageRow>, StoreError> {
         self.run(move |pool| async move {
-            sqlx::query(concat!(
-                "SELECT account_id, key_id, model, provider, tier, \
-                     minute_ms - minute_ms % $1 AS start_ms, ",
-                sums!(),
-                " FROM usage_minutes \
-                     WHERE (account_id = $2 OR $2 = '') AND minute_ms >= $3 AND minute_ms < $4 \
-                     GROUP BY account_id, key_id, model, provider, tier, start_ms \
-                     ORDER BY start_ms, account_id, key_id, model, provider, tier"
-            ))
-            .bind(width_ms.max(1))
-            .bind(span.account.as_ref().map_or("", AccountId::as_str))
-            .bind(span.start.0)
-            .bind(span.end.0)
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(UsageRow {
-                    account: row.try_get("account_id")?,
-                    key: row.try_get("key_id")?,
-                    model: row.try_get("model")?,
-                    provider: row.try_get("provider")?,
-                    tier: row.try_get("tier")?,
-                    start: Timestamp(row.try_get("start_ms")?),
-                    sums: MinuteSums::read(row)?,
+            let rows = match &span.account {
+                // By the key of the table: not past everybody else's rows.
+                Some(account) => query(stretches!("account_id = $4 AND "))
+                    .bind(width_ms.max(1))
+                    .bind(span.start.0)
+                    .bind(span.end.0)
+                    .bind(account.as_str()),
+                None => {
+                    query(stretches!("")).bind(width_ms.max(1)).bind(span.start.0).bind(span.end.0)
+                }
+            };
+            rows.fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(UsageRow {
+                        account: row.try_get("account_id")?,
+                        key: row.try_get("key_id")?,
+                        model: row.try_get("model")?,
+                        provider: row.try_get("provider")?,
+                        tier: row.try_get("tier")?,
+                        start: Timestamp(row.try_get("start_ms")?),
+                        sums: MinuteSums::read(row)?,
+                    })
                 })
-            })
-            .collect::<Result<_, sqlx::Error>>()
+                .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

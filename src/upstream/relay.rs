@@ -75,7 +75,9 @@ pub struct Relay {
     failed: bool,
     settling: Option<Settling>,
     /// The last piece does not leave before this is done.
-    safe: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    safe: Option<Pin<Box<dyn Future<Output = Result<(), Error>>>>>,
+    /// Told otherwise, should the end of the answer not become safe.
+    told: Option<Rc<Cell<Option<Outcome>>>>,
     setup: Option<Setup>,
 }
 
@@ -113,6 +115,7 @@ impl Relay {
             failed: false,
             settling: None,
             safe: None,
+            told: None,
             setup: None,
         };
         let mut until = now + patience;
@@ -274,8 +277,11 @@ impl Relay {
             if self.body.is_none() {
                 self.close(if self.failed { Outcome::Failed } else { Outcome::Complete });
                 if let Some(safe) = &mut self.safe {
-                    ready!(safe.as_mut().poll(cx));
+                    let safe = ready!(safe.as_mut().poll(cx));
                     self.safe = None;
+                    if let Err(error) = safe {
+                        self.take_back(&error);
+                    }
                 }
             }
             // What ends the answer leaves once it is settled.
@@ -297,6 +303,15 @@ impl Relay {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(fault)) => self.fail(fault),
             }
+        }
+    }
+
+    /// The end of the answer could not be written down: an error stands in its place.
+    fn take_back(&mut self, error: &Error) {
+        while self.passage.pop().is_some() {}
+        self.stop(error);
+        if let Some(ending) = self.told.take() {
+            ending.set(Some(Outcome::Failed));
         }
     }
 
@@ -323,9 +338,9 @@ impl Relay {
             return;
         };
         ending.set(Some(outcome));
+        self.told = Some(ending);
         let to_the_end = self.passage.is_complete();
         let (tokens, basis) = self.passage.heard().used(usage, to_the_end, hold.prompt_tokens());
-        let journal = hold.journal().cloned();
         let receipt = hold.settle(Delivered {
             model: &setup.step.model,
             deployment: &setup.step.deployment,
@@ -337,9 +352,7 @@ impl Relay {
             tried,
             first_byte,
         });
-        if let Some(journal) = journal.filter(|_| !receipt.is_safe()) {
-            self.safe = Some(Box::pin(async move { journal.safe(receipt).await }));
-        }
+        self.safe = Some(Box::pin(receipt.safe()));
     }
 }
 

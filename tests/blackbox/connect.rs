@@ -208,16 +208,38 @@ fn a_user_lets_an_app_act_for_them() {
     ));
     let (_, key) = gateway.account("acme", "enterprise", &json!({}));
     let begun = gateway.post("/v1/connect/accounts", &key, json!({"app": "me"}).to_string()).json();
-    let url = reqwest::Url::parse(begun["authorization_url"].as_str().unwrap()).unwrap();
+    let start = begun["authorization_url"].as_str().unwrap();
+    // A person is told what they allow, and whom, before the browser leaves.
+    let page = send(client().get(start));
+    assert!(
+        page.status == 200 && page.text().contains("<form method=\"post\">"),
+        "{}",
+        page.text()
+    );
+    let browser = || {
+        let redirects = reqwest::redirect::Policy::none();
+        reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap()
+    };
+    let elsewhere = browser().post(start).header("origin", "https://evil.example");
+    assert_eq!(send(elsewhere).status, 403, "only that page sends it away");
+    let left = send(browser().post(start).header("origin", &gateway.base));
+    assert_eq!(left.status, 303, "{}", left.text());
+    let cookie = left.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert!(left.header("set-cookie").contains("HttpOnly; SameSite=Lax"));
+    let url = reqwest::Url::parse(left.header("location")).unwrap();
+    assert!(url.as_str().starts_with(&server.base), "{url}");
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    let back = |state: &str| {
+    let back = |state: &str, cookie: &str| {
         let mut url =
             reqwest::Url::parse(&format!("{}/v1/connect/oauth/callback", gateway.base)).unwrap();
         url.query_pairs_mut().append_pair("state", state).append_pair("code", "abc");
-        send(client().get(url))
+        send(client().get(url).header("cookie", format!("other=1; {cookie}"))).status
     };
-    assert_eq!(back("forged").status, 400);
-    assert_eq!(back(&state).status, 200);
+    assert_eq!(back("forged", &cookie), 400);
+    assert_eq!(back(&state, "optimux_errand=other"), 400, "another browser's");
+    assert_eq!(back(&state, ""), 400);
+    assert_eq!(back(&state, &cookie), 200);
+    assert_eq!(back(&state, &cookie), 400, "good once");
     // It had 30 seconds left, which is too little: it has been renewed.
     let ran = run(&gateway, &key, "me.me", &json!({}));
     assert_eq!(
@@ -328,7 +350,7 @@ fn an_agent_uses_an_app_on_every_surface() {
     let sent = provider.last().json();
     assert_eq!(sent["messages"][0], json!({"role": "system", "content": "Use the echo."}));
     assert_eq!(sent["tools"].as_array().unwrap().len(), 1);
-    let usage = gateway.get("/v1/usage", &key).json();
+    let usage = gateway.get("/v1/usage?group_by=day", &key).json();
     assert_eq!(usage["usage"]["requests"], 2, "each turn is charged once");
     let model = format!("agent:{id}");
     for (surface, body, at) in [

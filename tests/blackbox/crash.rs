@@ -14,7 +14,7 @@ use optimux::store::Store;
 use serde_json::{Value, json};
 
 use crate::house::{Gateway, Provider, chain, client, eventually, good, respond, runtime};
-use crate::servers::{Postgres, Redis};
+use crate::servers::{Postgres, Redis, SmallDisk};
 
 /// Callers at once.
 const CALLERS: usize = 12;
@@ -37,6 +37,8 @@ struct Seen {
     /// They never heard of it again.
     unheard: u64,
     refused: Vec<String>,
+    /// The longest that anybody waited.
+    longest: Duration,
 }
 
 /// One request after another, plain and streamed in turn, until told to stop.
@@ -53,6 +55,7 @@ async fn call(
         number += 1;
         let stream = number.is_multiple_of(2);
         let body = json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "Hi"}]});
+        let began = Instant::now();
         let sent = client
             .post(format!("{base}/v1/chat/completions"))
             .bearer_auth(&key)
@@ -61,15 +64,24 @@ async fn call(
             .send()
             .await;
         let Ok(reply) = sent else {
-            seen.lock().unwrap().unheard += 1;
+            let mut seen = seen.lock().unwrap();
+            seen.longest = seen.longest.max(began.elapsed());
+            seen.unheard += 1;
+            drop(seen);
             // Nobody listens: not as fast as that.
             tokio::time::sleep(Duration::from_millis(2)).await;
             continue;
         };
         let status = reply.status().as_u16();
-        let id = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
+        // What a process says that waits for a disk has no number.
+        let id = reply.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
         let whole = reply.bytes().await;
         let mut seen = seen.lock().unwrap();
+        seen.longest = seen.longest.max(began.elapsed());
+        let Some(id) = id else {
+            seen.refused.push(format!("{status} without a number"));
+            continue;
+        };
         match whole {
             Ok(bytes) if status == 200 => {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -123,6 +135,16 @@ enum Victim {
 }
 
 fn survives(redis: Option<Redis>, postgres: Option<Postgres>) {
+    survives_with(redis, postgres, None);
+}
+
+/// The same with a journal of this durability, and with the SQLite file, if it is one, on a disk that
+/// fills up and is freed again.
+fn survives_with(
+    redis: Option<Redis>,
+    postgres: Option<Postgres>,
+    disk: Option<(SmallDisk, &str)>,
+) {
     let (mut redis, mut postgres) = (redis, postgres);
     let (flaky, steady) = providers();
     let mut config = String::new();
@@ -131,6 +153,14 @@ fn survives(redis: Option<Redis>, postgres: Option<Postgres>) {
     }
     if let Some(postgres) = &postgres {
         write!(config, "[store]\nurl = \"{}\"\n", postgres.url).unwrap();
+    }
+    if let Some((disk, durability)) = &disk {
+        let folder = disk.folder.display();
+        if postgres.is_none() {
+            write!(config, "[store]\nurl = \"sqlite://{folder}/books.db\"\n").unwrap();
+        }
+        write!(config, "[ledger]\nfolder = \"{folder}/journal\"\ndurability = \"{durability}\"\n")
+            .unwrap();
     }
     let mut gateway = Gateway::start(&format!("{config}{ROOMY}{}", chain(&[&flaky, &steady])));
     let (_, key) = gateway.account("crash", "roomy", &json!({}));
@@ -154,6 +184,20 @@ fn survives(redis: Option<Redis>, postgres: Option<Postgres>) {
         let before = seen.lock().unwrap().complete.len();
         eventually("answers come", || seen.lock().unwrap().complete.len() > before + 20);
         std::thread::sleep(Duration::from_micros(dice.u64(0..50_000)));
+        if let Some((disk, _)) = &disk
+            && dice.bool()
+        {
+            disk.fill();
+            std::thread::sleep(Duration::from_micros(dice.u64(0..1_500_000)));
+            if dice.bool() {
+                // It dies while its disk is full, and starts on it.
+                gateway.kill();
+                gateway.start_unready();
+                std::thread::sleep(Duration::from_micros(dice.u64(0..500_000)));
+            }
+            disk.free();
+            eventually("there is room again", || gateway.get("/readyz", "").status == 200);
+        }
         match &victims[turn % victims.len()] {
             Victim::Gateway => {
                 gateway.kill();
@@ -183,12 +227,21 @@ fn survives(redis: Option<Redis>, postgres: Option<Postgres>) {
     assert_eq!(proof["ok"], true, "{proof}");
 
     let url = postgres.as_ref().map_or_else(
-        || format!("sqlite://{}", gateway.folder.join("optimux.db").display()),
+        || match &disk {
+            Some((disk, _)) => format!("sqlite://{}/books.db", disk.folder.display()),
+            None => format!("sqlite://{}", gateway.folder.join("optimux.db").display()),
+        },
         |postgres| postgres.url.clone(),
     );
     let mut lines: HashMap<String, Settlement> = HashMap::new();
-    for line in books(&url) {
+    let (withdrawn, settled): (Vec<Settlement>, Vec<Settlement>) =
+        books(&url).into_iter().partition(|line| line.outcome == Outcome::Withdrawn);
+    for line in settled {
         assert!(lines.insert(line.id.as_str().to_owned(), line).is_none(), "settled twice");
+    }
+    for line in &withdrawn {
+        let known = lines.get_mut(line.id.as_str()).expect("what is taken back was charged");
+        known.credits = known.credits.plus(line.credits);
     }
     let seen = seen.lock().unwrap();
     let complete: HashSet<&String> = seen.complete.iter().collect();
@@ -205,16 +258,51 @@ fn survives(redis: Option<Redis>, postgres: Option<Postgres>) {
     let credits: i64 = lines.values().map(|line| line.credits.0).sum();
     assert_eq!(usage["credits_used"], credits, "{usage}");
     eprintln!(
-        "{} crashes: {} complete, {} cut, {} unheard, {} charged beside, {} refused: {:?}",
+        "{} {}: {} crashes: {} complete, {} cut, {} unheard, {} charged beside, {} taken back, the \
+         longest {:?}, {} refused: {:?}",
+        if postgres.is_some() { "postgresql" } else { "sqlite" },
+        disk.as_ref().map_or("process", |(_, durability)| durability),
         crashes(),
         seen.complete.len(),
         seen.cut.len(),
         seen.unheard,
         charged.len(),
+        withdrawn.len(),
+        seen.longest,
         seen.refused.len(),
         seen.refused.iter().collect::<BTreeSet<_>>()
     );
     assert!(seen.complete.len() > 20 * crashes());
+    assert!(seen.longest < Duration::from_secs(10), "{:?}", seen.longest);
+}
+
+/// A disk that holds the books of a few thousand requests, and no more.
+const SMALL: u64 = 64 << 20;
+
+/// `tests/crash` runs these: they take minutes.
+fn full_disks(postgres: bool) {
+    for durability in ["process", "power", "store"] {
+        let disk = SmallDisk::mount(&format!("storm-{durability}"), SMALL);
+        let server = if postgres { Postgres::start() } else { None };
+        match disk {
+            Some(disk) if server.is_some() == postgres => {
+                survives_with(None, server, Some((disk, durability)));
+            }
+            _ => eprintln!("skipped full_disks: no disk can be mounted, or a server is missing"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "minutes long; tests/crash runs it"]
+fn a_disk_that_fills_up_charges_once_on_sqlite() {
+    full_disks(false);
+}
+
+#[test]
+#[ignore = "minutes long; tests/crash runs it"]
+fn a_disk_that_fills_up_charges_once_on_postgresql() {
+    full_disks(true);
 }
 
 #[test]

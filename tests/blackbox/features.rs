@@ -95,7 +95,7 @@ fn answers_are_given_again_where_that_is_on() {
     assert_eq!(first.header("x-optimux-cache"), "miss");
     let again = ask(&key, "What is new?", &[]);
     assert_eq!((again.header("x-optimux-cache"), again.said()), ("hit", first.said()));
-    let usage = gateway.get("/v1/usage", &key).json();
+    let usage = gateway.get("/v1/usage?group_by=day", &key).json();
     assert_eq!(usage["usage"]["requests"], 3, "what is given again costs nothing: {usage}");
     // A caller who wants a new one gets it, and the next one gets that.
     let fresh = ask(&key, "What is new?", &[("cache-control", "no-cache")]);

@@ -78,6 +78,20 @@ impl Gateway {
         self.is_there();
     }
 
+    /// Starts it again, and waits only until it listens.
+    pub fn start_unready(&mut self) {
+        self.child = spawn(&self.folder, self.address, &self.variables);
+        eventually("the gateway listens", || TcpStream::connect(self.address).is_ok());
+    }
+
+    /// Processor time that the process has used, in clock ticks (mostly 10 ms each).
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // What follows the name, which may hold spaces: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
     /// Waits until the process has ended by itself.
     pub fn has_stopped(&mut self) {
         eventually("the gateway stops", || self.child.try_wait().unwrap().is_some());

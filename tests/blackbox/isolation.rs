@@ -87,6 +87,72 @@ fn a_member_sees_nothing_of_another() {
     }
 }
 
+/// Agents are their maker's; those of the account are for all of it, and its owner's to change. Of what
+/// was used members see their own, and of answers they rate their own.
+#[test]
+fn members_have_agents_and_reports_of_their_own() {
+    let gateway = Gateway::start("");
+    let (account, key) = gateway.account("acme", "enterprise", &json!({}));
+    for (name, role) in [("ann", "member"), ("bob", "member"), ("bill", "billing")] {
+        member(&gateway, &account, &format!("{name}@example.com"), role);
+    }
+    let [ann, bob, bill] =
+        ["ann", "bob", "bill"].map(|name| sign_in(&gateway, &format!("{name}@example.com")).0);
+    let agent = json!({"name": "a", "model": "auto", "instructions": "Help."});
+    let make = |key: &str| {
+        let made = with(&gateway, "POST", "/v1/agents", key, &agent);
+        assert_eq!(made.status, 200, "{}", made.text());
+        made.json()["id"].as_str().unwrap().to_owned()
+    };
+    let (hers, everybodys) = (make(&ann), make(&key));
+    // Reads, runs, changes, deletes: by whom, of what.
+    for (who, id, sees, changes) in [
+        (&bob, &hers, false, false),
+        (&bob, &everybodys, true, false),
+        (&ann, &everybodys, true, false),
+        (&ann, &hers, true, true),
+        (&key, &everybodys, true, true),
+        (&key, &hers, true, true),
+    ] {
+        let at = format!("/v1/agents/{id}");
+        let listed = gateway.get("/v1/agents", who).text().contains(id.as_str());
+        assert_eq!(listed, sees, "{id} is listed");
+        assert_eq!(gateway.get(&at, who).status == 200, sees, "{id} is read");
+        let run = json!({"input": "Hello"});
+        assert_eq!(with(&gateway, "POST", &format!("{at}/runs"), who, &run).status == 200, sees);
+        let chat = json!({"model": format!("agent:{id}"), "messages": [{"role": "user", "content": "Hi"}]});
+        assert_eq!(with(&gateway, "POST", "/v1/chat/completions", who, &chat).status == 200, sees);
+        assert_eq!(with(&gateway, "PUT", &at, who, &agent).status == 200, changes, "{id}");
+        if !changes {
+            assert!(matches!(with(&gateway, "DELETE", &at, who, &Value::Null).status, 403 | 404));
+        }
+    }
+    for id in [&hers, &everybodys] {
+        let gone = with(&gateway, "DELETE", &format!("/v1/agents/{id}"), &key, &Value::Null);
+        assert_eq!(gone.status, 200);
+    }
+    let chat = json!({"model": "auto", "messages": [{"role": "user", "content": "Hi"}]});
+    let asked = with(&gateway, "POST", "/v1/chat/completions", &ann, &chat);
+    let id = asked.header("x-request-id");
+    let keys_in = |who: &str| {
+        let report = gateway.get("/v1/usage?group_by=key", who).json();
+        report["data"].as_array().unwrap().len()
+    };
+    assert_eq!([keys_in(&ann), keys_in(&bob)], [1, 1], "their own");
+    assert_eq!([keys_in(&bill), keys_in(&key)], [3, 3], "all of it");
+    let buckets = "/v1/organization/usage/completions?start_time=1&limit=1&group_by=api_key_id";
+    assert!(gateway.get(buckets, &bob).status == 200);
+    let rate = |who: &str| {
+        let said = json!({"request_id": id, "score": 1.0});
+        with(&gateway, "POST", "/v1/feedback", who, &said).status
+    };
+    assert_eq!([rate(&bob), rate(&ann), rate(&key)], [404, 200, 200]);
+    let told = gateway.get("/v1/features", &ann).json();
+    for feature in told["data"].as_array().unwrap() {
+        assert!(feature["name"].is_string() && feature["scope"].is_string(), "{feature}");
+    }
+}
+
 /// Every row of every table, as text.
 fn rows(gateway: &Gateway) -> Vec<(String, String)> {
     let script = "import sqlite3, sys\nd = sqlite3.connect('optimux.db')\n\

@@ -124,7 +124,7 @@ fn credits(gateway: &Gateway) {
     let error = &refused.json()["error"];
     assert_eq!(error["message"], "Insufficient credits. Please upgrade your plan.");
     assert_eq!((&error["type"], &error["code"]), (&json!("insufficient_credits"), &json!(402)));
-    let usage = gateway.get("/v1/usage", &key).json();
+    let usage = gateway.get("/v1/usage?group_by=day", &key).json();
     assert_eq!(usage["credits_used"], 3);
     assert_eq!(usage["credits_remaining"], 0);
     assert_eq!(usage["credits_total"], 3);
@@ -253,7 +253,8 @@ fn keys(gateway: &Gateway) {
     let id = hint.unwrap()["id"].as_str().unwrap().to_owned();
     let fresh = gateway.admin("POST", &format!("/keys/{id}/rotate"), &json!({})).json();
     assert_eq!(fresh["requests_per_minute"], 2, "{fresh}");
-    assert_eq!(ask(gateway, fresh["key"].as_str().unwrap()).status, 200);
+    // What the old one has used is used.
+    assert_eq!(ask(gateway, fresh["key"].as_str().unwrap()).status, 429);
     let audit = gateway.admin("GET", "/audit", &Value::Null).json();
     assert_eq!(audit["data"][0]["action"], "key.rotate", "{audit}");
 }
@@ -336,7 +337,7 @@ fn what_was_produced_is_charged() {
         eventually("the books say so", || {
             gateway.get("/v1/usage", &key).json()["credits_used"] == credits
         });
-        gateway.get("/v1/usage", &key).json()
+        gateway.get("/v1/usage?group_by=day", &key).json()
     };
     // Nothing was said of its usage, so it is counted here.
     let reply = gateway.post("/v1/chat/completions", &key, body("well"));
@@ -405,7 +406,7 @@ fn a_price_makes_a_cost() {
     let gateway = Gateway::start(&config);
     let (account, key) = gateway.account("a", "pro", &json!({}));
     assert_eq!(ask(&gateway, &key).status, 200);
-    let usage = gateway.get("/v1/usage", &key).json();
+    let usage = gateway.get("/v1/usage?group_by=day", &key).json();
     assert_eq!(usage["usage"]["cost_nano_usd"], 3 * 1_000 + 2 * 10_000);
     // A budget below one request's price.
     let poor = gateway.key(&account, &json!({"monthly_budget_usd": 0.000_001}));
@@ -522,7 +523,18 @@ fn an_account_is_shown_with_its_own_plan() {
     let gateway = Gateway::start(&chain(&[&provider]));
     let (_, key) = gateway.account("a", "pro", &json!({}));
     assert_eq!(ask(&gateway, &key).status, 200);
-    let own = gateway.get("/v1/usage", &key).json();
+    let plain = gateway.get("/v1/usage", &key).json();
+    let names: Vec<&String> = plain.as_object().unwrap().keys().collect();
+    let documented = [
+        "credits_used",
+        "credits_remaining",
+        "credits_total",
+        "billing_period_start",
+        "billing_period_end",
+        "tier_breakdown",
+    ];
+    assert_eq!(names, documented, "what is documented, and nothing beside it");
+    let own = gateway.get("/v1/usage?group_by=day", &key).json();
     let shown = gateway.get("/v1/usage?account=a", KEY).json();
     for name in ["plan", "credits_used", "credits_total", "tier_breakdown"] {
         assert_eq!(own[name], shown[name], "{name}");

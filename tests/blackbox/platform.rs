@@ -270,5 +270,8 @@ fn a_model_may_read_memories_and_make_their_vectors() {
         .map(|one| one["relation"].as_str().unwrap())
         .collect();
     assert_eq!(relations, ["enjoys", "works at"], "one read by the model, one by rules");
-    assert!(gateway.get("/v1/usage", &key).json()["usage"]["requests"].as_i64().unwrap() >= 7);
+    assert!(
+        gateway.get("/v1/usage?group_by=day", &key).json()["usage"]["requests"].as_i64().unwrap()
+            >= 7
+    );
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use optimux::base::calendar::Period;
 use optimux::base::clock::{Clock, Timestamp};
@@ -158,6 +159,7 @@ fn redis_decides_as_this_process_does() {
         let terms = Terms {
             account: AccountId::stored(&fresh("acct")),
             key: KeyId::stored("key_one"),
+            family: KeyId::stored("key_one"),
             limits,
             key_limits,
         };
@@ -277,12 +279,12 @@ fn what_redis_does_not_count_is_counted_here_and_not_forgotten() {
     redis.command(&["ACL", "SETUSER", "default", "-@scripting"]);
     assert!(runtime().block_on(shared.prove()).is_err());
     // Over two heartbeats, which do succeed.
-    let until = std::time::Instant::now() + std::time::Duration::from_millis(2_200);
+    let until = std::time::Instant::now() + Duration::from_millis(2_200);
     let (mut through, mut rounds) = (0, 0);
     while std::time::Instant::now() < until {
         through += let_through(&quota, &other, 10, 5);
         rounds += 1;
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     assert!(rounds > 10);
     assert_eq!(through, 10);
@@ -322,6 +324,7 @@ fn terms() -> Terms {
     Terms {
         account: AccountId::stored("acct_a"),
         key: KeyId::stored("key_a"),
+        family: KeyId::stored("key_a"),
         limits: Limits { credits: Some(Credits(TOTAL)), ..Limits::default() },
         key_limits: None,
     }
@@ -359,6 +362,7 @@ impl Life {
             journal,
             tariff: Arc::new(Tariff::default()),
             clock: Clock::System,
+            patience: Duration::from_secs(10),
         });
         Self { runtime, store, counter, holds: Vec::new() }
     }
@@ -380,7 +384,7 @@ impl Life {
             if taken != Taken::Blank {
                 return taken;
             }
-            assert!(self.counter.journal.flush(std::time::Duration::from_secs(5)).await);
+            assert!(self.counter.journal.flush(Duration::from_secs(5)).await);
             let balances = self.store.balances(terms.account.clone()).await.unwrap();
             let used = balances.first().map_or(Credits(0), |balance| balance.used);
             ask.books = Some(Books {
@@ -413,7 +417,7 @@ impl Life {
     fn crash(self) {
         let Self { runtime, store, counter, holds } = self;
         drop((holds, counter, store));
-        runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+        runtime.shutdown_timeout(Duration::from_secs(5));
     }
 }
 
@@ -452,7 +456,7 @@ fn the_books_balance_however_things_fall() {
                             tried: Vec::new(),
                             first_byte: Clock::System.now(),
                         });
-                        life.runtime.block_on(life.counter.journal.safe(receipt));
+                        life.runtime.block_on(receipt.safe()).unwrap();
                         charged += 1;
                     }
                 }
@@ -467,7 +471,7 @@ fn the_books_balance_however_things_fall() {
                     life = Life::begin(&folder);
                 }
                 Step::Flush => {
-                    let flushed = life.counter.journal.flush(std::time::Duration::from_secs(5));
+                    let flushed = life.counter.journal.flush(Duration::from_secs(5));
                     prop_assert!(life.runtime.block_on(flushed));
                 }
             }

@@ -312,3 +312,55 @@ impl Drop for Postgres {
         let _cleared = std::fs::remove_dir_all(&self.folder);
     }
 }
+
+/// A disk of its own, small enough to fill, gone when dropped.
+pub struct SmallDisk {
+    pub folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None` where nothing can be mounted: only root may.
+    pub fn mount(name: &str, bytes: u64) -> Option<Self> {
+        let folder =
+            std::env::temp_dir().join(format!("optimux-disk-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let size = format!("size={bytes}");
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&folder)
+            .stderr(Stdio::null())
+            .status();
+        if done.is_ok_and(|done| done.success()) {
+            return Some(Self { folder });
+        }
+        std::fs::remove_dir(&folder).unwrap();
+        None
+    }
+
+    /// Takes all that is left of it.
+    pub fn fill(&self) {
+        use std::io::Write as _;
+        let mut file =
+            std::fs::File::options().create(true).append(true).open(self.ballast()).unwrap();
+        // To the last byte: what is smaller than a block may still fit.
+        for size in [1 << 16, 1 << 12, 1] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+    }
+
+    /// Gives back what was taken.
+    pub fn free(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(&self.folder).status();
+        let _cleared = std::fs::remove_dir(&self.folder);
+    }
+}

@@ -26,6 +26,8 @@ pub struct Named {
     pub id: String,
     pub version: i64,
     pub agent: Agent,
+    /// Who made it; the account's id = it is everybody's of the account.
+    user: String,
     created: i64,
     updated: i64,
 }
@@ -39,6 +41,7 @@ fn named(row: AgentRow) -> Result<Named, Error> {
     Ok(Named {
         agent: serde_json::from_str(&row.definition).map_err(Error::internal)?,
         id: row.id,
+        user: row.user,
         version: row.version,
         created: row.created.seconds(),
         updated: row.updated.seconds(),
@@ -74,6 +77,7 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
     let now = app.shared.clock.now();
     let row = AgentRow {
         account: caller.account.clone(),
+        user: caller.person.id.clone(),
         id: AgentId::fresh().as_str().to_owned(),
         version: 1,
         created: now,
@@ -84,11 +88,25 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
     named(row)
 }
 
+/// An agent that the caller may read and run: their own, or everybody's of the account.
+///
 /// # Errors
-/// [`Kind::NotFound`] for one that is not there, or is another account's.
+/// [`Kind::NotFound`] for one that is not there, or is somebody else's.
 pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
     let found = app.shared.store.agent(caller.account.clone(), id.to_owned()).await;
-    named(found.map_err(Error::internal)?.ok_or_else(|| unknown(id))?)
+    let found = found.map_err(Error::internal)?.filter(|row| {
+        row.user == caller.account.as_str() || caller.person.may_act_for(&row.user).is_ok()
+    });
+    named(found.ok_or_else(|| unknown(id))?)
+}
+
+/// An agent that the caller may change: their own. Everybody's is for those who run the account.
+async fn own(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
+    let found = get(app, caller, id).await?;
+    if found.user == caller.account.as_str() && found.user != caller.person.id {
+        caller.person.must_run_the_account()?;
+    }
+    Ok(found)
 }
 
 /// # Errors
@@ -102,7 +120,9 @@ pub async fn list(
     caller.must_be_for(Scope::Platform)?;
     let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let store = &app.shared.store;
-    let page = store.agents(caller.account.clone(), after.unwrap_or_default(), limit + 1).await;
+    let page = store
+        .agents(caller.account.clone(), caller.seer(), after.unwrap_or_default(), limit + 1)
+        .await;
     let page = page.map_err(Error::internal)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = page.len() > most;
@@ -130,7 +150,7 @@ pub async fn change(
 ) -> Result<Named, Error> {
     caller.must_be_for(Scope::Platform)?;
     agent.check()?;
-    let before = get(app, caller, id).await?;
+    let before = own(app, caller, id).await?;
     let stale = || {
         let text = "The agent has been changed since. Read it again.";
         Error::new(Kind::Stale, text).coded("version_conflict")
@@ -144,6 +164,7 @@ pub async fn change(
     }
     let changed = AgentRow {
         account: caller.account.clone(),
+        user: before.user.clone(),
         id: id.to_owned(),
         version: before.version + 1,
         created: crate::base::clock::Timestamp(before.created * 1000),
@@ -161,6 +182,7 @@ pub async fn change(
 /// As [`get`].
 pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
     caller.must_be_for(Scope::Platform)?;
+    own(app, caller, id).await?;
     let gone = app.shared.store.delete_agent(caller.account.clone(), id.to_owned()).await;
     if !gone.map_err(Error::internal)? {
         return Err(unknown(id));

@@ -42,6 +42,20 @@ struct Errand {
     verifier: String,
     redirect: String,
     until: i64,
+    /// What the browser that is sent away has to bring back, and once only.
+    nonce: String,
+}
+
+/// What a browser is told before it is sent to an app's authorization server.
+#[derive(Debug)]
+pub struct Departure {
+    pub app: String,
+    /// In whose name the app will be used.
+    pub user: String,
+    pub url: String,
+    /// To be kept by the browser, and by no other.
+    pub nonce: String,
+    pub lasts: Duration,
 }
 
 /// What `POST /v1/connect/accounts` is told.
@@ -96,8 +110,8 @@ async fn usable(app: &App, caller: &Caller) -> Result<Vec<Connection>, Error> {
     let all = app.shared.store.connections(caller.account.clone()).await;
     let mut all = all.map_err(Error::internal)?;
     all.retain(|one| one.user == user || one.user == caller.account.as_str());
-    // One's own before the account's.
-    all.sort_by_key(|one| one.user != user);
+    // One's own before the account's, and what was connected last before the rest.
+    all.sort_by_key(|one| (one.user != user, std::cmp::Reverse(one.created)));
     Ok(all)
 }
 
@@ -142,19 +156,25 @@ pub async fn connect(
             verifier: verifier.clone(),
             redirect: redirect.clone(),
             until: now.after(GRANT_LIFE).0,
+            nonce: new_token().map_err(Error::internal)?,
         };
         let state = serde_json::to_string(&errand).map_err(Error::internal)?;
         let state = vault.seal(&state, "errand").map_err(Error::internal)?;
-        let url = app.shared.apps.begin_grant(asked, &redirect, &state, &verifier);
-        let url = url.ok_or_else(|| {
-            Error::new(Kind::Malformed, "Missing required parameter: 'credentials.token'.")
-                .at("credentials.token")
-                .coded("missing_required_parameter")
-        })?;
+        if app.shared.apps.begin_grant(asked, &redirect, &state, &verifier).is_none() {
+            return Err(Error::new(
+                Kind::Malformed,
+                "Missing required parameter: 'credentials.token'.",
+            )
+            .at("credentials.token")
+            .coded("missing_required_parameter"));
+        }
+        // Base64 holds three characters that mean something else in a query.
+        let state = state.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        // By way of us: the browser that leaves has to be the one that comes back.
         return Ok(json!({
             "object": "connect.authorization",
             "app": asked.id,
-            "authorization_url": url,
+            "authorization_url": format!("{home}/v1/connect/oauth/start?state={state}"),
             "status": "pending",
         }));
     };
@@ -162,9 +182,19 @@ pub async fn connect(
         let text = "This app takes no credentials.";
         return Err(Error::new(Kind::Malformed, text).at("credentials"));
     }
-    let kept = Kept { token: given.token.expose_secret().to_owned(), refresh: None, expires: None };
+    let kept = Kept { token: sendable(given.token.expose_secret())?, refresh: None, expires: None };
     let one = keep(app, caller.account.as_str(), user, &asked.id, name, &kept, new.tools).await?;
     Ok(shown(&one))
+}
+
+/// A token as a header can carry it (RFC 9110, 5.5): what is pasted often has a line end behind it.
+fn sendable(token: &str) -> Result<String, Error> {
+    let token = token.trim();
+    if token.is_empty() || token.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+        let text = "A token has printable ASCII characters, and at least one.";
+        return Err(Error::new(Kind::Malformed, text).at("credentials.token"));
+    }
+    Ok(token.to_owned())
 }
 
 async fn keep(
@@ -189,7 +219,15 @@ async fn keep(
         tools: json!(tools).to_string(),
         credentials,
     };
-    app.shared.store.keep_connection(one.clone()).await.map_err(Error::internal)?;
+    let (store, account) = (&app.shared.store, one.account.clone());
+    let before = store.connections(account.clone()).await.map_err(Error::internal)?;
+    store.keep_connection(one.clone()).await.map_err(Error::internal)?;
+    // Connected anew: what was there under the same name may be what did not work.
+    for old in before {
+        if old.app == one.app && old.user == one.user && old.name == one.name {
+            store.drop_connection(account.clone(), old.id).await.map_err(Error::internal)?;
+        }
+    }
     Ok(one)
 }
 
@@ -202,17 +240,61 @@ fn kept_of(granted: &Granted, now: Timestamp, before: Option<String>) -> Kept {
     }
 }
 
-/// `GET /v1/connect/oauth/callback`: the user is back from the app's authorization server.
+fn wrong() -> Error {
+    Error::new(Kind::Malformed, "This is no answer to anything that was asked.").at("state")
+}
+
+/// An errand that is still to be done.
+fn opened(app: &App, state: &str) -> Result<Errand, Error> {
+    let errand = vault(app)?.open(state, "errand").map_err(|_| wrong())?;
+    let errand: Errand = serde_json::from_str(errand.expose_secret()).map_err(|_| wrong())?;
+    if app.shared.clock.now().0 > errand.until {
+        return Err(wrong());
+    }
+    Ok(errand)
+}
+
+/// `GET`, `POST /v1/connect/oauth/start`: a browser is about to be sent to an app's authorization
+/// server.
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a state that is not ours or too old.
-pub async fn finish_grant(app: &App, state: &str, code: &str) -> Result<Value, Error> {
-    let wrong =
-        || Error::new(Kind::Malformed, "This is no answer to anything that was asked.").at("state");
-    let errand = vault(app)?.open(state, "errand").map_err(|_| wrong())?;
-    let errand: Errand = serde_json::from_str(errand.expose_secret()).map_err(|_| wrong())?;
+pub fn depart(app: &App, state: &str) -> Result<Departure, Error> {
+    let errand = opened(app, state)?;
+    let asked = app.shared.apps.get(&errand.app).ok_or_else(wrong)?;
+    let url = app.shared.apps.begin_grant(asked, &errand.redirect, state, &errand.verifier);
+    Ok(Departure {
+        app: asked.entry.name.clone().unwrap_or_else(|| asked.id.clone()),
+        user: errand.user,
+        url: url.ok_or_else(wrong)?,
+        nonce: errand.nonce,
+        lasts: GRANT_LIFE,
+    })
+}
+
+/// `GET /v1/connect/oauth/callback`: the user is back from the app's authorization server. `brought`
+/// is what the browser was given when it left.
+///
+/// # Errors
+/// [`Kind::Malformed`] for a state that is not ours, too old, used before, or another browser's.
+pub async fn finish_grant(
+    app: &App,
+    state: &str,
+    code: &str,
+    brought: Option<&str>,
+) -> Result<Value, Error> {
+    let errand = opened(app, state)?;
     let now = app.shared.clock.now();
-    if now.0 > errand.until {
+    let same = brought.is_some_and(|brought| {
+        bool::from(subtle::ConstantTimeEq::ct_eq(brought.as_bytes(), errand.nonce.as_bytes()))
+    });
+    if !same {
+        let text = "This was not begun in this browser. Follow the authorization_url again.";
+        return Err(Error::new(Kind::Malformed, text).at("state").coded("other_browser"));
+    }
+    let name = format!("errand {}", fingerprint(&[errand.nonce.as_bytes()]));
+    let first = app.shared.store.spend(name, Timestamp(errand.until)).await;
+    if !first.map_err(Error::internal)? {
         return Err(wrong());
     }
     let asked = app.shared.apps.get(&errand.app).ok_or_else(wrong)?;

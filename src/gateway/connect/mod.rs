@@ -15,7 +15,7 @@ use crate::connect::{self, Auth, ConnectError, Ran, Tool};
 use crate::store::ConnectEvent;
 
 use accounts::credential;
-pub use accounts::{NewConnection, accounts, connect, disconnect, finish_grant};
+pub use accounts::{Departure, NewConnection, accounts, connect, depart, disconnect, finish_grant};
 
 /// Events that are read at once.
 const EVENTS: i64 = 500;

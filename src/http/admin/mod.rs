@@ -43,6 +43,7 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/keys/{id}/rotate"), web::post().to(keys::rotate))
         .route(&at("/plans"), web::get().to(money::plans))
         .route(&at("/plans/{name}"), web::put().to(money::put_plan))
+        .route(&at("/plans/{name}"), web::delete().to(money::drop_plan))
         .route(&at("/audit"), web::get().to(money::audit))
         .route(&at("/ledger/verify"), web::get().to(money::verify))
         .route(&at("/status"), web::get().to(status))

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::Worker;
+use super::super::{Worker, arrival};
 use super::{act, act_on, list};
 use crate::admit::{Plan, PlanEntry};
 use crate::base::Error;
@@ -85,7 +85,21 @@ pub async fn put_plan(
     .await
 }
 
-/// `POST /v1/admin/accounts/{id}/credits`
+/// `DELETE /v1/admin/plans/{name}`: as configured or built in again
+pub async fn drop_plan(app: Worker, request: HttpRequest, name: Path<String>) -> HttpResponse {
+    act(&app, &request, async |office| {
+        office.drop_plan(&name).await?;
+        let plan = office.plans.get(&name);
+        Ok(plan.map_or_else(
+            || json!({"name": *name, "object": "plan", "deleted": true}),
+            |plan| shown(&plan),
+        ))
+    })
+    .await
+}
+
+/// `POST /v1/admin/accounts/{id}/credits`: `credits` below nothing takes some back. Once for each
+/// `Idempotency-Key`
 pub async fn grant(
     app: Worker,
     request: HttpRequest,
@@ -93,7 +107,8 @@ pub async fn grant(
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |office, new: NewGrant| {
-        let grant = office.grant(&id, new.credits, &new.reason).await?;
+        let once = arrival::idempotency(&request);
+        let grant = office.grant(&id, new.credits, &new.reason, once).await?;
         Ok(json!({
             "id": grant.id.as_str(),
             "object": "credit_grant",

@@ -174,6 +174,21 @@ const OPERATIONS: &[Operation] = &[
     ),
     delete("/v1/connect/accounts/{id}", "Connect", "Disconnect an account"),
     get(
+        "/v1/connect/oauth/start",
+        "Connect",
+        "A page that says what a person is about to allow; its form goes on to the app",
+        "Object",
+    )
+    .asking(&[("state", "string")]),
+    post(
+        "/v1/connect/oauth/start",
+        "Connect",
+        "From that page: on to the app's authorization server",
+        "Nothing",
+        "Object",
+    )
+    .asking(&[("state", "string")]),
+    get(
         "/v1/connect/oauth/callback",
         "Connect",
         "Where an app's authorization server sends the user",
@@ -246,6 +261,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/v1/admin/plans", "Admin", "Plans", "List"),
     post("/v1/admin/plans/{name}", "Admin", "Make or change a plan", "Plan", "Object").by("put"),
+    delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan"),
     get("/v1/admin/audit", "Admin", "What administrators did, newest first", "List")
         .asking(&[("before", "string"), ("limit", "integer")]),
     get("/v1/admin/ledger/verify", "Admin", "The proof that the books add up", "Object"),

@@ -24,6 +24,12 @@ const PULSE: Duration = Duration::from_secs(20);
 /// A watcher has nothing to say.
 const WATCHER_BYTES: usize = 4 << 10;
 
+/// What binds an authorization to the browser that it began in.
+const ERRAND: &str = "optimux_errand";
+/// The page has a form and nothing else, and is in no frame. Where the form leads to is not said, since
+/// it is followed by a redirect to wherever the app is.
+const PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
+
 #[derive(Debug, Deserialize)]
 pub struct Which {
     app: Option<String>,
@@ -60,8 +66,83 @@ pub async fn disconnect(app: Worker, request: HttpRequest, id: Path<String>) -> 
     act(&app, &request, async |caller| connect::disconnect(&app, &caller, &id).await).await
 }
 
+/// What the browser was given when it left, if this is the one.
+fn brought(request: &HttpRequest) -> Option<&str> {
+    let cookies = request.headers().get("cookie")?.to_str().ok()?;
+    cookies.split(';').find_map(|one| one.trim().strip_prefix(ERRAND)?.strip_prefix('='))
+}
+
+/// Text as it stands in HTML.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// `GET /v1/connect/oauth/start`: a person is told what they are about to allow, since anybody may
+/// have sent them here.
+pub async fn ask(app: Worker, back: Query<Back>) -> HttpResponse {
+    let departure = match connect::depart(&app, back.state.as_deref().unwrap_or_default()) {
+        Ok(departure) => departure,
+        Err(error) => {
+            return respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0);
+        }
+    };
+    let (name, user) = (escaped(&departure.app), escaped(&departure.user));
+    let page = format!(
+        "<!doctype html><meta charset=\"utf-8\"><title>Connect {name}</title>\
+         <h1>Connect {name}</h1>\
+         <p>You are about to let <strong>{user}</strong> use your account at {name}. Go on only if \
+         that is you, and you began this yourself.</p>\
+         <form method=\"post\"><button>Continue to {name}</button></form>"
+    );
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("content-security-policy", PAGE_POLICY))
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("referrer-policy", "no-referrer"))
+        .body(page)
+}
+
+/// `POST /v1/connect/oauth/start`: from that page, and from no other
+pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> HttpResponse {
+    let leaving = || {
+        let home = respond::home(&app, &request);
+        let origin = request.headers().get("origin").and_then(|value| value.to_str().ok());
+        if origin.is_some_and(|origin| origin != home && origin != "null") {
+            let text = "This has to be asked for by the page that explains it.";
+            return Err(Error::new(Kind::Forbidden, text).coded("other_origin"));
+        }
+        let departure = connect::depart(&app, back.state.as_deref().unwrap_or_default())?;
+        // Lax: it is sent along when the authorization server sends the browser back.
+        let kept = format!(
+            "{ERRAND}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{}",
+            departure.nonce,
+            departure.lasts.as_secs(),
+            if home.starts_with("https:") { "; Secure" } else { "" }
+        );
+        Ok((departure.url, kept))
+    };
+    match leaving() {
+        Ok((url, kept)) => HttpResponse::SeeOther()
+            .insert_header(("set-cookie", kept))
+            .insert_header(("location", url))
+            .insert_header(("referrer-policy", "no-referrer"))
+            .finish(),
+        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+    }
+}
+
 /// `GET /v1/connect/oauth/callback`: a browser, sent here by an app's authorization server
-pub async fn callback(app: Worker, back: Query<Back>) -> HttpResponse {
+pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> HttpResponse {
     let finishing = async {
         let back = back.into_inner();
         if let Some(error) = back.error {
@@ -73,10 +154,13 @@ pub async fn callback(app: Worker, back: Query<Back>) -> HttpResponse {
         };
         let state = back.state.ok_or_else(|| missing("state"))?;
         let code = back.code.ok_or_else(|| missing("code"))?;
-        connect::finish_grant(&app, &state, &code).await
+        connect::finish_grant(&app, &state, &code, brought(&request)).await
     };
     match finishing.await {
-        Ok(told) => HttpResponse::Ok().json(told),
+        Ok(told) => {
+            let gone = format!("{ERRAND}=; Path=/; Max-Age=0");
+            HttpResponse::Ok().insert_header(("set-cookie", gone)).json(told)
+        }
         Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
     }
 }

@@ -36,6 +36,8 @@ fn shown(feature: Feature, features: &Features) -> Value {
     json!({
         "id": feature.as_str(),
         "object": "feature",
+        "name": feature.name(),
+        "scope": "user",
         "description": feature.description(),
         "default": feature.default_on(),
         "enabled": features.has(feature),
@@ -101,7 +103,7 @@ pub async fn set(
         let (shared, now) = (&app.shared, app.shared.clock.now());
         let set = shared.store.set_feature(caller.account.clone(), row, now).await;
         set.map_err(Error::internal)?;
-        shared.identities.forget();
+        shared.identities.forget(&caller.account);
         let audit = Audit {
             id: AuditId::fresh(),
             at: now,

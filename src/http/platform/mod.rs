@@ -46,6 +46,8 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/connect/accounts"), web::get().to(connect::accounts))
         .route(&at("/connect/accounts"), web::post().to(connect::connect))
         .route(&at("/connect/accounts/{id}"), web::delete().to(connect::disconnect))
+        .route(&at("/connect/oauth/start"), web::get().to(connect::ask))
+        .route(&at("/connect/oauth/start"), web::post().to(connect::leave))
         .route(&at("/connect/oauth/callback"), web::get().to(connect::callback))
         .route(&at("/connect/tools"), web::get().to(connect::tools))
         .route(&at("/connect/actions/run"), web::post().to(connect::run))

@@ -286,7 +286,6 @@ impl Fault {
             | FaultKind::Quota
             | FaultKind::Overloaded
             | FaultKind::Timeout
-            | FaultKind::GaveUp
             | FaultKind::Broken
             | FaultKind::Unreachable => 1,
             FaultKind::ModelGone => 0,

@@ -1,0 +1,73 @@
+//! A process that starts on a full disk: it listens, refuses, and goes on once there is room.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::json;
+
+use super::Failure;
+use crate::store::file_of;
+
+/// How often the disk is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What the store needs at least to be opened and written to.
+const ROOM: usize = 256 << 10;
+
+/// Waits until there is room on the disk of the store at `url`. Until then callers at `listener` are
+/// refused with 503.
+///
+/// # Errors
+/// That the process was told to stop, or cannot serve.
+pub(super) async fn for_room(url: &str, listener: &TcpListener) -> Result<(), Failure> {
+    if !is_full(url) {
+        return Ok(());
+    }
+    tracing::error!("the disk of the store is full: requests are refused until there is room");
+    let server = HttpServer::new(|| App::new().default_service(web::to(refused)))
+        .workers(1)
+        .listen(listener.try_clone()?)?
+        .run();
+    let handle = server.handle();
+    let room = async {
+        while is_full(url) {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    tokio::select! {
+        () = room => handle.stop(true).await,
+        ended = server => {
+            ended?;
+            return Err("told to stop while the disk of the store was full".into());
+        }
+    }
+    tracing::info!("there is room on the disk of the store: starting");
+    Ok(())
+}
+
+async fn refused(request: HttpRequest) -> HttpResponse {
+    if request.path() == "/healthz" {
+        return HttpResponse::Ok().json(json!({"status": "ok"}));
+    }
+    let message = "The service is temporarily unavailable. Try again shortly.";
+    HttpResponse::ServiceUnavailable().insert_header(("retry-after", "5")).json(json!({
+        "status": "the disk of the store is full",
+        "error": {"message": message, "type": "service_unavailable_error", "code": "service_unavailable"},
+    }))
+}
+
+/// Whether the disk of a database in a file takes nothing more. A folder that cannot be written to for
+/// another reason is left to whoever opens the database: that does not mend itself.
+fn is_full(url: &str) -> bool {
+    let Some(file) = file_of(url) else { return false };
+    let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let place = folder.unwrap_or(Path::new(".")).join(format!(".optimux-{}", std::process::id()));
+    let tried = File::create(&place).and_then(|mut file| file.write_all(&vec![0; ROOM]));
+    // It may not have been made at all.
+    let _gone = std::fs::remove_file(&place);
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    tried.is_err_and(|why| matches!(why.kind(), StorageFull | QuotaExceeded))
+}
