@@ -440,6 +440,59 @@ mod tests {
         assert_eq!(ask(&mut gauges, &limits, &one(), at(86_400_000)), None);
     }
 
+    /// A clock that is set forward and back again closes no limit for as long as it was wrong, and opens
+    /// none.
+    #[test]
+    fn a_clock_that_steps_opens_and_closes_nothing() {
+        const HOUR: i64 = 3_600_000;
+        let mut gauges = Gauges::default();
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(HOUR)), None);
+        let passed = (0..20).filter(|_| ask(&mut gauges, &ten(), &one(), at(1_000)).is_none());
+        assert_eq!(passed.count(), 9);
+        assert_eq!(ask(&mut gauges, &ten(), &one(), at(7_000)), None, "it leaks from there");
+        // Nodes whose clocks differ a little do not make it leak twice.
+        for second in 0..30 {
+            assert!(ask(&mut gauges, &ten(), &one(), at(7_000 + second)).is_some());
+            assert!(ask(&mut gauges, &ten(), &one(), at(5_000 + second)).is_some());
+        }
+        let daily = Limits { requests_per_day: Some(2), ..Limits::default() };
+        let mut gauges = Gauges::default();
+        let midnight = 24 * HOUR;
+        for moment in [midnight, midnight - 1_000] {
+            assert_eq!(ask(&mut gauges, &daily, &one(), at(moment)), None);
+        }
+        for moment in [midnight, midnight - 1_000, midnight + 1_000] {
+            assert!(ask(&mut gauges, &daily, &one(), at(moment)).is_some(), "{moment}");
+        }
+    }
+
+    /// A month's credits begin anew with it. What is under way is paid by the month in which it ends.
+    #[test]
+    fn a_month_ends() {
+        let limits = Limits { credits: Some(Credits(2)), ..Limits::default() };
+        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let (may, june) = (at(59 * 86_400_000), at(61 * 86_400_000));
+        let mut gauges = Gauges::default();
+        gauges.seed(Used { credits: Credits(1), spend: Nanos(0) }, may);
+        assert_eq!(ask(&mut gauges, &limits, &amount, may), None);
+        assert!(ask(&mut gauges, &limits, &amount, may).is_some());
+        assert!(gauges.is_blank(&limits, june), "the books are asked");
+        gauges.seed(Used::default(), june);
+        gauges.settle(
+            &limits,
+            &Correction {
+                period: june.period,
+                held: amount,
+                charged: Used { credits: Credits(1), spend: Nanos(0) },
+                used_tokens: 0,
+            },
+        );
+        assert_eq!(ask(&mut gauges, &limits, &amount, june), None);
+        assert!(ask(&mut gauges, &limits, &amount, june).is_some());
+        // A clock that is set back asks the books of the month that it finds itself in.
+        assert!(gauges.is_blank(&limits, may));
+    }
+
     #[test]
     fn real_usage_corrects_the_estimate() {
         let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };

@@ -64,10 +64,11 @@ async fn call(
             .send()
             .await;
         let Ok(reply) = sent else {
-            let mut seen = seen.lock().unwrap();
-            seen.longest = seen.longest.max(began.elapsed());
-            seen.unheard += 1;
-            drop(seen);
+            {
+                let mut seen = seen.lock().unwrap();
+                seen.longest = seen.longest.max(began.elapsed());
+                seen.unheard += 1;
+            }
             // Nobody listens: not as fast as that.
             tokio::time::sleep(Duration::from_millis(2)).await;
             continue;
@@ -240,7 +241,7 @@ fn survives_with(
         assert!(lines.insert(line.id.as_str().to_owned(), line).is_none(), "settled twice");
     }
     for line in &withdrawn {
-        let known = lines.get_mut(line.id.as_str()).expect("what is taken back was charged");
+        let known = lines.get_mut(line.id.as_str()).unwrap();
         known.credits = known.credits.plus(line.credits);
     }
     let seen = seen.lock().unwrap();
