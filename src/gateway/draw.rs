@@ -46,12 +46,13 @@ pub async fn draw(
         })
         .collect();
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
-    let hold = charge::hold(app, caller, &decision, &head, intent).await?;
+    let hold =
+        charge::hold(app, caller, &decision, &head, intent).await.map_err(Refused::of_pictures)?;
     let answers =
         try_join_all(calls.iter().map(|call| charge::ask(app, &decision, call, id))).await;
     let mut answers = match answers {
         Ok(answers) => answers.into_iter(),
-        Err(unanswered) => return Err(charge::give_up(hold, unanswered)),
+        Err(unanswered) => return Err(charge::give_up(hold, unanswered).of_pictures()),
     };
     let first_answer = answers.next().ok_or_else(|| Error::internal("no call was made"))?;
     let Answer { step, mut attempts, mut tried, losses, body, .. } = first_answer;
@@ -74,7 +75,7 @@ pub async fn draw(
     let changed = wants_url && give_addresses(app, &mut whole, home).await?;
     let alone = calls.len() == 1 && !changed;
     let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-    let standing = Some(hold.standing());
+    let standing = Some(hold.standing().of_pictures());
     let drawn = step.model.images.drawn(&whole, &request);
     let pictures =
         Pictures { count, size: drawn.size.as_deref(), quality: drawn.quality.as_deref() };

@@ -1,5 +1,7 @@
 //! For the machines that watch us.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::HttpResponse;
 use serde_json::json;
 
@@ -10,15 +12,14 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// It can do its work.
+/// This node is to be sent requests. It answers at once, and says nothing of what all nodes share: a
+/// store that is away is away for each of them, and callers that are known are served meanwhile.
 pub async fn ready(app: Worker) -> HttpResponse {
-    match app.shared.store.ping().await {
-        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
-        Err(why) => {
-            tracing::warn!(%why, "not ready");
-            HttpResponse::ServiceUnavailable().json(json!({"status": "the store does not answer"}))
-        }
+    if app.shared.draining.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
     }
+    let store = if app.shared.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
+    HttpResponse::Ok().json(json!({"status": "ready", "store": store}))
 }
 
 pub async fn metrics(app: Worker) -> HttpResponse {

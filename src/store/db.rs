@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Row, Transaction};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -23,6 +23,9 @@ pub enum StoreError {
     #[error("the store's runtime has stopped")]
     Stopped,
 }
+
+/// How long a database may take to let the first connection in.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,6 +50,12 @@ impl Store {
         };
         let shown = shown(url);
         let opening = async move {
+            if !sqlite {
+                // A pool that finds nobody says only that it waited; one connection says why.
+                let one = AnyConnection::connect(&full);
+                let one = tokio::time::timeout(OPENING, one).await;
+                one.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+            }
             AnyPoolOptions::new()
                 // SQLite has one writer; more connections only wait for each other.
                 .max_connections(if sqlite { 4 } else { 16 })

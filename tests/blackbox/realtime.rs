@@ -217,7 +217,7 @@ fn keys_stand_in_headers_or_among_the_protocols() {
     assert!(door.contains("openai-beta: realtime=v1"), "{door}");
     assert!(!door.contains("insecure") && !gateway.log().contains("sk-optimux"), "{door}");
     // Not a socket at all.
-    assert_eq!(gateway.get("/v1/realtime?model=talk", KEY).status, 400);
+    assert_eq!(gateway.get("/v1/realtime?model=talk", KEY).status, 426);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_provider_that_lets_nobody_in_is_an_error_before_the_socket() {
     runtime().block_on(async {
         let (name, value) = bearer();
         match dial(&gateway, "talk", (name, &value)).await {
-            Err(Error::Http(refused)) => assert_eq!(refused.status(), 502),
+            Err(Error::Http(refused)) => assert_eq!(refused.status(), 503),
             other => panic!("{other:?}"),
         }
     });
