@@ -165,11 +165,17 @@ impl Relay {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
-                    // Behind the last word nothing is waited for.
-                    if !self.passage.has_ended() {
+                    // Behind the last word nothing is waited for, and nothing can go wrong.
+                    let had_ended = self.passage.has_ended();
+                    if !had_ended {
                         self.last_heard = Instant::now();
                     }
-                    self.passage.take(data).map(|()| true)
+                    match self.passage.take(data) {
+                        Err(_) if had_ended && self.passage.has_ended() => {
+                            self.end().map(|()| false)
+                        }
+                        taken => taken.map(|()| true),
+                    }
                 }
                 Err(_) => Ok(true),
             },

@@ -46,17 +46,14 @@ pub(super) fn whole(
     };
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
-        let mut fault = theirs.decode_error(200, body);
-        if !says_error(body) {
-            fault = Fault::new(FaultKind::Broken, "the answer cannot be read");
+        if memchr::memmem::find(body, b"\"error\"").is_some() {
+            theirs.decode_error(200, body)
+        } else {
+            Fault::new(FaultKind::Broken, "the answer cannot be read, or holds none")
         }
-        fault
     };
     if is_hollow(&inbound.operation, theirs, &body) {
-        return Err(match theirs.decode_error(200, &body) {
-            fault if says_error(&body) => fault,
-            _ => Fault::new(FaultKind::Broken, "the answer holds none"),
-        });
+        return Err(broken(&body));
     }
     if inbound.head.stream {
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
@@ -147,21 +144,19 @@ pub(super) fn whole(
     Ok((measured(told, reply.usage.as_ref(), || count_reply(&reply)), violated))
 }
 
-fn says_error(body: &[u8]) -> bool {
-    memchr::memmem::find(body, b"\"error\"").is_some()
-}
-
 /// An answer under 200 that holds nothing that was asked for.
 fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Listed {
         data: Vec<serde::de::IgnoredAny>,
     }
+    let empty =
+        || serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty());
     match operation {
         Operation::Generate => theirs.is_hollow(body),
-        Operation::Embed(..) | Operation::Draw(..) => {
-            serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty())
-        }
+        // Gemini draws in an answer like any other.
+        Operation::Draw(..) => theirs.is_hollow(body) || empty(),
+        Operation::Embed(..) => empty(),
         Operation::Count => false,
     }
 }

@@ -223,8 +223,6 @@ pub struct Tapped {
     pub fault: Option<Fault>,
     /// The stream has said its last word.
     pub ended: bool,
-    /// The answer is complete, though the stream's own last word may be missing.
-    pub finished: bool,
 }
 
 /// Frames to events. Stateful: one per stream.

@@ -279,6 +279,23 @@ fn a_broken_provider_is_told_of_and_closed_after() {
 }
 
 #[test]
+fn a_key_that_a_provider_quotes_in_a_session_is_told_to_nobody() {
+    let secret = "provider-secret-0123456789";
+    let (base, doors) = provider(move |mut socket| async move {
+        let error = json!({"type": "error", "error": {"message": format!("{secret} is expired")}});
+        let _gone = socket.send(Message::text(error.to_string())).await;
+    });
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let mut client = open(&gateway, "talk").await;
+        let told = next(&mut client).await.unwrap().to_text().unwrap().to_owned();
+        assert!(told.contains("… is expired") && !told.contains(secret), "{told}");
+    });
+    assert!(doors.lock().unwrap()[0].contains(secret), "sent to its provider");
+    assert!(!gateway.log().contains(secret));
+}
+
+#[test]
 fn a_provider_that_lets_nobody_in_is_an_error_before_the_socket() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
