@@ -16,7 +16,7 @@ use crate::wire::glance::{Choices, Unreadable};
 use crate::wire::vocab::{
     Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
 };
-use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
+use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, json_mode, provider_side};
 
 /// The largest single event: a picture in base64 fits.
 const EVENT_BYTES: usize = 32 << 20;
@@ -28,8 +28,12 @@ pub(super) enum Manner {
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
     Edited { rename: Option<Rename>, drop_usage: bool },
-    /// Tools that go by other names there get their own back.
-    Translated(Rc<Names>),
+    Translated {
+        /// Tools that go by other names there get their own back.
+        names: Rc<Names>,
+        /// The answer is held to JSON mode, which the provider does not have.
+        json: bool,
+    },
 }
 
 enum Way {
@@ -84,8 +88,11 @@ impl Passage {
         let way = match manner {
             Manner::Verbatim => Way::Verbatim,
             Manner::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
-            Manner::Translated(names) => {
-                Way::Translated { reader: theirs.reader(), events: Vec::new(), names }
+            Manner::Translated { names, json } => {
+                let reader = theirs.reader();
+                let reader: Box<dyn Reader + Send> =
+                    if json { Box::new(json_mode::Held::new(reader)) } else { reader };
+                Way::Translated { reader, events: Vec::new(), names }
             }
         };
         Self {

@@ -46,6 +46,8 @@ pub struct Setup {
     /// The provider's bytes are the caller's.
     pub passes: bool,
     pub usage_added: bool,
+    /// The answer has to be held to JSON mode.
+    pub json: bool,
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     pub heading: Heading,
@@ -96,7 +98,7 @@ impl Relay {
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
-            Manner::Translated(Rc::clone(&setup.names))
+            Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
         } else if rename.is_some() || setup.usage_added {
             Manner::Edited { rename, drop_usage: setup.usage_added }
         } else {

@@ -16,7 +16,7 @@ use crate::router::Step;
 use crate::shape;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Reply, Usage};
 use crate::wire::{
-    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, provider_side,
+    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, json_mode, provider_side,
 };
 
 pub(super) fn whole(
@@ -57,9 +57,7 @@ pub(super) fn whole(
     }
     if inbound.head.stream {
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
-        if let Some(fault) = reply.fault() {
-            return Err(fault);
-        }
+        check(&mut reply, outgoing)?;
         named(&mut reply);
         count_tokens(upstream, step, reply.usage.as_ref());
         let mut events = Vec::new();
@@ -131,9 +129,7 @@ pub(super) fn whole(
         return Ok((measured(told, usage.as_ref(), count), violated));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
-    if let Some(fault) = reply.fault() {
-        return Err(fault);
-    }
+    check(&mut reply, outgoing)?;
     count_tokens(upstream, step, reply.usage.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
@@ -158,6 +154,15 @@ fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> b
         Operation::Draw(..) => theirs.is_hollow(body) || empty(),
         Operation::Embed(..) => empty(),
         Operation::Count => false,
+    }
+}
+
+/// Whether it is an answer, and the one that was asked for.
+fn check(reply: &mut Reply, outgoing: &Outgoing) -> Result<(), Fault> {
+    match reply.fault() {
+        Some(fault) => Err(fault),
+        None if outgoing.json => json_mode::hold(reply),
+        None => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the gateway's log when it does"
 )]
 
+mod answers;
 mod blame;
 mod carrying;
 mod catalogue;

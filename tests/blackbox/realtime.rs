@@ -401,3 +401,56 @@ fn a_frame_that_is_announced_too_large_ends_the_socket_by_its_header() {
         assert_eq!(code, Some(1_009), "{what}");
     }
 }
+
+/// Opens a socket at an address of its own.
+async fn open_at(gateway: &Gateway, query: &str) -> Result<Client, Error> {
+    let url = format!("{}/v1/realtime?{query}", gateway.base.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    let (name, value) = bearer();
+    request.headers_mut().insert(name, value.parse().unwrap());
+    connect_async(request).await.map(|(socket, _)| socket)
+}
+
+#[test]
+fn what_the_address_says_beside_the_model_goes_on() {
+    let (base, doors) = provider(echo);
+    let gateway = gateway(&base, "");
+    for (asked, sent) in [
+        (
+            "model=talk&intent=transcription",
+            "/v1/realtime?model=gpt-realtime&intent=transcription ",
+        ),
+        ("a=b%20c&model=azure-talk", "/openai/v1/realtime?model=my%20deployment&a=b%20c "),
+        // The model of a transcription is a setting of the session: any will do to get there.
+        ("intent=transcription", "realtime?intent=transcription "),
+        ("model=talk&key=secret", "/v1/realtime?model=gpt-realtime "),
+    ] {
+        runtime().block_on(async { open_at(&gateway, asked).await.unwrap() });
+        let door = doors.lock().unwrap().last().unwrap().clone();
+        assert!(door.contains(sent), "{asked}: {door}");
+    }
+    let refused = runtime().block_on(open_at(&gateway, "intent=talk"));
+    assert!(matches!(refused, Err(Error::Http(refused)) if refused.status() == 400));
+}
+
+#[test]
+fn flat_settings_are_understood_by_a_server_of_today() {
+    let (base, _) = provider(|mut socket| async move {
+        let created = json!({"type": "session.created", "session": {"type": "realtime", "output_modalities": ["audio"]}});
+        socket.send(Message::text(created.to_string())).await.unwrap();
+        let asked = json_of(next(&mut socket).await.as_ref());
+        let good = asked["session"] == json!({"type": "realtime", "output_modalities": ["text"]});
+        let told = if good { "response.output_text.delta" } else { "error" };
+        let event = json!({"type": told, "delta": "hi", "asked": asked});
+        socket.send(Message::text(event.to_string())).await.unwrap();
+    });
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let mut socket = open(&gateway, "talk").await;
+        next(&mut socket).await.unwrap();
+        let flat = json!({"type": "session.update", "session": {"modalities": ["text"]}});
+        socket.send(Message::text(flat.to_string())).await.unwrap();
+        let event = json_of(next(&mut socket).await.as_ref());
+        assert_eq!(event["type"], "response.text.delta", "{event}");
+    });
+}
