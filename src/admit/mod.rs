@@ -3,6 +3,7 @@
 mod admission;
 pub mod features;
 pub mod identity;
+mod inflow;
 pub mod keys;
 mod office;
 mod password;
@@ -17,6 +18,7 @@ mod token;
 pub use admission::{Denied, admit};
 pub use features::{Feature, Features};
 pub use identity::{Caller, Identities};
+pub use inflow::{Inflow, Share};
 pub use office::{AccountChange, Office};
 pub use password::Passwords;
 pub use person::{Person, Role, user_name};

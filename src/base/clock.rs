@@ -31,9 +31,10 @@ impl Timestamp {
 }
 
 /// Where "now" comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub enum Clock {
     /// The machine's wall clock.
+    #[default]
     System,
     /// A wall time that moves with Tokio's clock, which a test can pause and advance.
     Anchored { wall: Timestamp, since: tokio::time::Instant },

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod money;
 pub mod proxy;
 pub mod seal;
+pub mod seconds;
 pub mod secret;
 
 pub use error::{Blame, Error, Kind};

@@ -38,13 +38,23 @@ impl Nanos {
     /// What `tokens` cost when `self` is the price of a million, rounded up to a whole nano.
     #[must_use]
     pub fn for_tokens(self, tokens: u64) -> Self {
+        Self::sum_for_tokens([(self, tokens)])
+    }
+
+    /// What tokens cost together, each at the price of a million, rounded up once.
+    #[must_use]
+    pub fn sum_for_tokens<const N: usize>(all: [(Self, u64); N]) -> Self {
         // Nearly always within 64 bits, where dividing is cheap.
-        let small = i64::try_from(tokens).ok().and_then(|tokens| self.0.checked_mul(tokens));
+        let small = all.iter().try_fold(0_i64, |sum, (price, tokens)| {
+            sum.checked_add(price.0.checked_mul(i64::try_from(*tokens).ok()?)?)
+        });
         if let Some(exact) = small {
             let over = i64::from(exact.rem_euclid(1_000_000) != 0);
             return Self(exact.div_euclid(1_000_000) + over);
         }
-        let exact = i128::from(self.0) * i128::from(tokens);
+        let exact = all.iter().fold(0_i128, |sum, (price, tokens)| {
+            sum.saturating_add(i128::from(price.0) * i128::from(*tokens))
+        });
         let rounded = exact.div_euclid(1_000_000) + i128::from(exact.rem_euclid(1_000_000) != 0);
         Self(i64::try_from(rounded).unwrap_or(i64::MAX))
     }

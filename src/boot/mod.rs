@@ -20,7 +20,9 @@ use secrecy::ExposeSecret;
 
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
-use crate::admit::{FrontDesk, Identities, KeyTerms, Passwords, Plans, Signers, Throttle, keys};
+use crate::admit::{
+    FrontDesk, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
+};
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::AuditId;
 use crate::base::proxy::Proxies;
@@ -37,13 +39,14 @@ use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Meters, Refusals, Transport, Upstream};
+use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream};
 use crate::{http, sim};
 
 use reload::Making;
-use signals::Signals;
+use signals::{Ending, Signals};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
+
 
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -213,10 +216,12 @@ pub async fn serve(
             extraction_model: config.memory.extraction_model.clone(),
         },
         metrics,
+        streams_end: StreamsEnd::default(),
         started: clock.now(),
         clock,
         limits,
         body_limit_bytes: config.server.body_limit_bytes,
+        inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
         strict: config.server.strict,
         runs: Runs::default(),
         responses_kept_for: config.responses.retention.0,
@@ -252,7 +257,7 @@ pub async fn serve(
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1)
         .max(1);
-    let draining = Arc::clone(&shared.draining);
+    let (draining, streams) = (Arc::clone(&shared.draining), shared.streams_end.clone());
     let origins = config.server.cors_origins.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
@@ -278,7 +283,13 @@ pub async fn serve(
     .disable_signals()
     .listen(listener)?
     .run();
-    Signals::listen()?.stop(server.handle(), draining, config.server.drain_delay.0);
+    let ending = Ending {
+        draining,
+        delay: config.server.drain_delay.0,
+        streams,
+        grace: config.server.shutdown_grace.0,
+    };
+    Signals::listen()?.stop(server.handle(), ending);
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
@@ -340,6 +351,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         meters: Meters::default(),
         limits: shared.limits,
         proxies: counting.proxies.clone(),
+        closing: shared.streams_end.watched(),
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)?;

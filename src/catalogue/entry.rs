@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::{FactsEntry, Family};
 use super::model::{Capability, Modality, Mode, Tier};
 use super::price::{EachEntry, PriceEntry, RatesEntry};
-use super::{Auth, Quirk};
+use super::{Auth, Quirk, Timeouts};
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -40,6 +40,8 @@ pub struct ProviderEntry {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     pub max_tokens_only: Option<bool>,
+    /// How long it is waited for, if not as long as others.
+    pub timeouts: Option<Timeouts>,
     pub embeddings: Option<embeddings::Form>,
     pub images: Option<images::Form>,
     /// Facts of everything it serves: laid over a model's.
@@ -89,6 +91,9 @@ pub struct ModelEntry {
     /// Its maker may change or withdraw it without notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<bool>,
+    /// How long it is waited for, whoever serves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<Timeouts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -267,7 +267,7 @@ fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
     entry.id = patch.id;
     entry.facts.lay(&patch.facts);
     lay!(aliases, owned_by, tier, mode, context_tokens, max_output_tokens, input, output);
-    lay!(capabilities, fallback, images, deployments, ends, replacement, preview);
+    lay!(capabilities, fallback, images, deployments, ends, replacement, preview, timeouts);
 }
 
 struct Building {
@@ -386,6 +386,7 @@ impl Building {
             fallback: boxed(entry.fallback),
             replacement: entry.replacement.map(String::into_boxed_str),
             preview: entry.preview.unwrap_or(false),
+            timeouts: entry.timeouts.unwrap_or_default(),
             images,
             ends: last_end(&deployments),
             least: least(&deployments),

@@ -14,6 +14,7 @@ mod quirk;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod timeouts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use price::{
 };
 pub use provider::{Auth, AwsCredential, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
+pub use timeouts::Timeouts;
 
 use place::Waiting;
 
@@ -229,6 +231,7 @@ impl Unlisted {
             fallback: Vec::new(),
             replacement: None,
             preview: false,
+            timeouts: Timeouts::default(),
             images: families.images(name).cloned().unwrap_or_else(images::Rules::default),
             ends: None,
             least: deployment.prices.least().unwrap_or_default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Prices, Provider, Quirk, Rates};
+use super::{Facts, Prices, Provider, Quirk, Rates, Timeouts};
 use crate::base::clock::Timestamp;
 use crate::wire::images;
 use crate::wire::vocab::Protocol;
@@ -161,6 +161,8 @@ pub struct Model {
     pub replacement: Option<Box<str>>,
     /// Its maker may change or withdraw it without notice.
     pub preview: bool,
+    /// How long it is waited for, over what its provider says.
+    pub timeouts: Timeouts,
     /// What it takes, if it draws.
     pub images: images::Rules,
     /// When the last of its deployments ends; `None` while one has no end.

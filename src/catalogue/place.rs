@@ -136,7 +136,7 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
         )*};
     }
     replace!(name, base_url, dialect, dialects, auth, api_key_env, api_key_file, max_tokens_only);
-    replace!(embeddings, images, region, variant, usd_per_million);
+    replace!(embeddings, images, region, variant, usd_per_million, timeouts);
     file.facts.lay(&patch.facts);
     file.dialect_urls.extend(patch.dialect_urls.clone());
     file.headers.extend(patch.headers.clone());
@@ -247,5 +247,6 @@ pub(super) fn enabled(
             Some(Dialect::Anthropic) | None => None,
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
+        timeouts: file.timeouts.unwrap_or_default(),
     }))
 }

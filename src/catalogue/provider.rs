@@ -5,6 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::Timeouts;
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -63,6 +64,7 @@ pub struct Provider {
     pub images: Option<images::Form>,
     /// Knows `max_tokens` and not `max_completion_tokens`.
     pub max_tokens_only: bool,
+    pub timeouts: Timeouts,
 }
 
 impl Provider {

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::admit::plan::PlanEntry;
+pub use crate::base::seconds::Seconds;
 use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
 use crate::ledger::{Durability, Tariff};
@@ -97,6 +98,9 @@ pub struct Server {
     /// One per core, if not given.
     pub workers: Option<usize>,
     pub body_limit_bytes: usize,
+    /// What all requests and messages larger than 64 KB may hold of memory at once; any one account,
+    /// half of it.
+    pub inflow_bytes: usize,
     /// What a provider cannot be told is refused with 400, not dropped and named.
     pub strict: bool,
     /// For a request as a whole, up to its first byte.
@@ -117,6 +121,7 @@ impl Default for Server {
             listen: "127.0.0.1:8080".to_owned(),
             workers: None,
             body_limit_bytes: 32 << 20,
+            inflow_bytes: 128 << 20,
             strict: false,
             request_timeout: Seconds(Duration::from_secs(300)),
             drain_delay: Seconds(Duration::from_secs(5)),
@@ -245,69 +250,4 @@ pub struct Ledger {
     pub folder: Option<PathBuf>,
     /// The model that savings are told against.
     pub baseline_model: Option<String>,
-}
-
-/// A duration: `30`, `"30s"`, `"250ms"`, `"5m"`, `"12h"` or `"30d"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seconds(pub Duration);
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Spelled {
-            Whole(u64),
-            Part(f64),
-            Text(String),
-        }
-        let wrong = || {
-            serde::de::Error::custom("expected a duration such as 30, \"30s\", \"250ms\" or \"5m\"")
-        };
-        let seconds = match Spelled::deserialize(deserializer)? {
-            Spelled::Whole(seconds) => return Ok(Self(Duration::from_secs(seconds))),
-            Spelled::Part(seconds) => seconds,
-            Spelled::Text(text) => {
-                let text = text.trim();
-                let (number, unit) = [
-                    ("ms", 0.001),
-                    ("s", 1.0),
-                    ("m", 60.0),
-                    ("h", 3_600.0),
-                    ("d", 86_400.0),
-                    ("", 1.0),
-                ]
-                .into_iter()
-                .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
-                .ok_or_else(wrong)?;
-                number.trim().parse::<f64>().map_err(|_| wrong())? * unit
-            }
-        };
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| wrong())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        #[derive(Deserialize)]
-        struct One {
-            wait: Seconds,
-        }
-        for (text, millis) in [
-            ("30", 30_000),
-            ("\"30s\"", 30_000),
-            ("\"250ms\"", 250),
-            ("\"5m\"", 300_000),
-            ("\"2h\"", 7_200_000),
-            ("\"1d\"", 86_400_000),
-            ("0.5", 500),
-        ] {
-            let one: One = toml::from_str(&format!("wait = {text}")).unwrap();
-            assert_eq!(one.wait.0, Duration::from_millis(millis), "{text}");
-        }
-        assert!(toml::from_str::<One>("wait = \"soon\"").is_err());
-    }
 }

@@ -14,7 +14,7 @@ use super::feedback::Tastes;
 use super::live::{Current, Live};
 use super::memory::Recollections;
 use super::responses::Runs;
-use crate::admit::{FrontDesk, Identities, Plans};
+use crate::admit::{FrontDesk, Identities, Inflow, Plans};
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::seal::Vault;
 use crate::cluster;
@@ -22,7 +22,7 @@ use crate::connect::Apps;
 use crate::ledger::{Counter, Journal};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Refusals, Upstream};
+use crate::upstream::{HealthBoard, Limits, Refusals, StreamsEnd, Upstream};
 
 /// Time limits of a realtime session.
 #[derive(Debug, Clone, Copy)]
@@ -82,11 +82,15 @@ pub struct Shared {
     /// Where conversations were answered.
     pub affinity: Affinity,
     pub metrics: Metrics,
+    /// Ends the streams that are under way, when the process is stopped.
+    pub streams_end: StreamsEnd,
     /// When this process began.
     pub started: Timestamp,
     pub clock: Clock,
     pub limits: Limits,
     pub body_limit_bytes: usize,
+    /// What requests may make this node hold.
+    pub inflow: Inflow,
     /// Every request is strict, whether or not it says so.
     pub strict: bool,
     /// Answers of `/v1/responses` in the background, on this node.
@@ -110,6 +114,17 @@ pub struct App {
 }
 
 impl App {
+    /// The same worker, for work that goes on when a request is answered.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            upstream: self.upstream.clone(),
+            dice: RefCell::new(self.dice.borrow_mut().split()),
+            counter: Rc::clone(&self.counter),
+        }
+    }
+
     /// What the request that asks is decided by, to its end.
     #[must_use]
     pub fn live(&self) -> Arc<Live> {

@@ -10,9 +10,9 @@ use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Pictures};
 use crate::ledger::{Basis, Hold, Tokens};
 use crate::router::{Decision, Step};
-use crate::upstream::{self, Socket, Unanswered};
+use crate::upstream::{self, Address, Socket, Unanswered};
 use crate::wire::realtime;
-use crate::wire::vocab::Head;
+use crate::wire::vocab::{Head, Malformed};
 
 const SURFACE: &str = "realtime";
 
@@ -26,7 +26,7 @@ pub struct Meter {
     hold: Option<Hold>,
 }
 
-/// Opens a socket to a model by name.
+/// Opens a socket to a model by name, or to the first that the caller may use.
 ///
 /// # Errors
 /// What the caller is to be told, before its own socket opens.
@@ -34,14 +34,25 @@ pub async fn converse(
     app: &App,
     caller: &Arc<Caller>,
     id: &RequestId,
-    model: &str,
+    address: &Address,
     forward: &[(&'static str, String)],
 ) -> Result<(Socket, Meter), Refused> {
     caller.must_be_for(Scope::Realtime)?;
+    let live = app.live();
+    let now = app.shared.clock.now();
+    let first = || {
+        let models = live.catalogue.models().iter();
+        let mut usable = models.filter(|model| {
+            model.mode == Mode::Realtime && model.is_live(now) && caller.may_use(model)
+        });
+        usable.next().map(|model| &*model.id)
+    };
+    let model = address.model.as_deref().or_else(first);
+    let model = model.ok_or_else(|| Malformed::missing("model"))?;
     let decision = named(app, caller, model, Mode::Realtime)?;
     let head = Head { model: model.to_owned(), stream: true, ..Head::default() };
     let hold = charge::hold(app, caller, &decision, &head, Intent::of(id, SURFACE)).await?;
-    match upstream::dial(&app.upstream, &decision, forward, id).await {
+    match upstream::dial(&app.upstream, &decision, address, forward, id).await {
         Ok(socket) => {
             let (caller, step) = (Arc::clone(caller), socket.step.clone());
             Ok((socket, Meter { caller, decision, head, step, hold: Some(hold) }))

@@ -254,7 +254,7 @@ impl Words {
 
     /// Does with an answer what is to be done with it: now, if it is whole, or once it has ended.
     pub async fn keep(
-        self,
+        mut self,
         app: &App,
         caller: &Caller,
         id: &RequestId,
@@ -267,11 +267,14 @@ impl Words {
         if !self.recalled.is_empty() {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
-        if let Some((user, said)) = &self.said
-            && let Err(why) = memory::learn(app, caller, user, said).await
-        {
-            // The answer is there all the same.
-            tracing::warn!(%why, "what was said could not be remembered");
+        if let Some((user, said)) = self.said.take() {
+            // The answer does not wait for it: models may be asked for vectors and relations.
+            let (app, caller) = (app.aside(), caller.clone());
+            tokio::task::spawn_local(async move {
+                if let Err(why) = memory::learn(&app, &caller, &user, &said).await {
+                    tracing::warn!(%why, "what was said could not be remembered");
+                }
+            });
         }
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
         if !watches {

@@ -25,7 +25,14 @@ pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -
     let id = RequestId::fresh();
     let counting = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            &app,
+            &request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body.clone(), &body).await
     };

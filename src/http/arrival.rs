@@ -1,25 +1,35 @@
 //! From an HTTP request to what the gateway takes: the credential, and a body that is bounded in
 //! size and time.
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, UPGRADE};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
+use futures_core::Stream as _;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Sleep};
 
 use super::{Worker, media};
 use crate::admit::Caller;
+use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::gateway::cache::CacheWish;
 use crate::gateway::{Asked, users};
 use crate::router::Dial;
 
-/// A body that trickles in is given up after this.
-const BODY_PATIENCE: Duration = Duration::from_secs(60);
+/// A body that is not whole after this is given up.
+const BODY_PATIENCE: Duration = Duration::from_secs(120);
+/// Within each such window at least [`WINDOW_BYTES`] have to come: the pace of a poor mobile
+/// connection. Whoever holds a body back must not hold our memory.
+const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW_BYTES: usize = 32 << 10;
 
 /// More of a session's name is not looked at.
 const SESSION_CHARACTERS: usize = 200;
@@ -142,33 +152,21 @@ fn cache_wish(said: &str) -> CacheWish {
     wish
 }
 
-/// The whole body, which is JSON, as it was before it was compressed.
+/// The whole body, which is JSON, as it was before it was compressed, counted against what its account
+/// may have under way for as long as anybody holds it.
 ///
 /// # Errors
 /// [`Kind::TooLarge`] beyond `limit_bytes`, compressed or not, [`Kind::UnsupportedMedia`] for another
-/// type or an unknown coding, [`Kind::Malformed`] when it breaks off, dawdles or cannot be decoded.
+/// type or an unknown coding, [`Kind::Malformed`] when it breaks off, dawdles or cannot be decoded, and
+/// those of [`crate::admit::Share::cover`].
 pub async fn body(
+    app: &Worker,
     request: &HttpRequest,
-    payload: Payload,
-    limit_bytes: usize,
-) -> Result<Bytes, Error> {
-    let codings = media::codings_of_json(request)?;
-    let sent = gathered(request, payload, limit_bytes).await?;
-    if codings.is_empty() || sent.is_empty() {
-        return Ok(sent);
-    }
-    // A few kilobytes may hold as much as the limit, which no other request should wait for.
-    actix_web::web::block(move || media::decoded(sent, &codings, limit_bytes))
-        .await
-        .map_err(Error::internal)?
-}
-
-/// The body as it was sent.
-async fn gathered(
-    request: &HttpRequest,
+    account: Option<&AccountId>,
     mut payload: Payload,
     limit_bytes: usize,
 ) -> Result<Bytes, Error> {
+    let codings = media::codings_of_json(request)?;
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -177,38 +175,85 @@ async fn gathered(
     if announced.is_some_and(|bytes| bytes > limit_bytes) {
         return Err(Error::body_too_large(limit_bytes));
     }
-    let reading = async {
-        let mut first: Option<Bytes> = None;
-        let mut all = BytesMut::new();
-        while let Some(chunk) = std::future::poll_fn(|cx| {
-            futures_core::Stream::poll_next(std::pin::Pin::new(&mut payload), cx)
-        })
-        .await
-        {
-            let chunk = chunk.map_err(|why| {
-                Error::new(Kind::Malformed, "The request body could not be read.")
-                    .because(why.to_string())
-            })?;
-            if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit_bytes {
-                return Err(Error::body_too_large(limit_bytes));
-            }
-            // Small bodies come in one piece, which then need not be copied.
-            match (&first, all.is_empty()) {
-                (None, true) => first = Some(chunk),
-                _ => {
-                    if let Some(first) = first.take() {
-                        all.reserve(announced.unwrap_or(0));
-                        all.extend_from_slice(&first);
-                    }
-                    all.extend_from_slice(&chunk);
+    let mut share = app.shared.inflow.share(account);
+    // Taken as announced: what does not fit is refused before a byte of it is read.
+    share.cover(announced.unwrap_or(0))?;
+    let mut pace = Pace::default();
+    let mut first: Option<Bytes> = None;
+    let mut all = BytesMut::new();
+    while let Some(chunk) = pace.next(&mut payload).await? {
+        let come = all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len();
+        if come > limit_bytes {
+            return Err(Error::body_too_large(limit_bytes));
+        }
+        share.cover(come)?;
+        // Small bodies come in one piece, which then need not be copied.
+        match (&first, all.is_empty()) {
+            (None, true) => first = Some(chunk),
+            _ => {
+                if let Some(first) = first.take() {
+                    all.reserve(announced.unwrap_or(0));
+                    all.extend_from_slice(&first);
                 }
+                all.extend_from_slice(&chunk);
             }
         }
-        Ok(first.unwrap_or_else(|| all.freeze()))
+    }
+    let sent = first.unwrap_or_else(|| all.freeze());
+    if codings.is_empty() || sent.is_empty() {
+        return Ok(share.keep_with(sent));
+    }
+    // A few kilobytes may hold as much as the limit, which no other request should wait for.
+    let decoding = move || {
+        let (mut share, before) = (share, sent.len());
+        let mut cover = |bytes| share.cover(before.saturating_add(bytes));
+        let body = media::decoded(sent, &codings, limit_bytes, &mut cover)?;
+        Ok(share.keep_with(body))
     };
-    tokio::time::timeout(BODY_PATIENCE, reading).await.unwrap_or_else(|_| {
-        Err(Error::new(Kind::Malformed, "The request body did not arrive in time."))
-    })
+    actix_web::web::block(decoding).await.map_err(Error::internal)?
+}
+
+/// How fast a body has to come.
+#[derive(Default)]
+struct Pace {
+    /// Bytes since `until` was set.
+    come: usize,
+    until: Option<(Pin<Box<Sleep>>, Instant)>,
+}
+
+impl Pace {
+    /// The next piece.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] when the body breaks off, when less than [`WINDOW_BYTES`] came within
+    /// [`WINDOW`], or when the whole took longer than [`BODY_PATIENCE`].
+    async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Error> {
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(chunk) = Pin::new(&mut *payload).poll_next(cx) {
+                return Poll::Ready(chunk.transpose().map_err(|why| {
+                    Error::new(Kind::Malformed, "The request body could not be read.")
+                        .because(why.to_string())
+                }));
+            }
+            // Most bodies are there at once, and need no timer.
+            let now = Instant::now();
+            let (timer, end) = self.until.get_or_insert_with(|| {
+                (Box::pin(tokio::time::sleep_until(now + WINDOW)), now + BODY_PATIENCE)
+            });
+            while timer.as_mut().poll(cx).is_ready() {
+                if self.come < WINDOW_BYTES || timer.deadline() >= *end {
+                    let text = "The request body did not arrive in time.";
+                    return Poll::Ready(Err(Error::new(Kind::Malformed, text)));
+                }
+                self.come = 0;
+                let next = (timer.deadline() + WINDOW).min(*end);
+                timer.as_mut().reset(next);
+            }
+            Poll::Pending
+        })
+        .await
+        .inspect(|chunk| self.come += chunk.as_ref().map_or(0, Bytes::len))
+    }
 }
 
 /// What the body says; an empty one says nothing.
@@ -216,13 +261,70 @@ async fn gathered(
 /// # Errors
 /// [`Kind::Malformed`] for one that says something else; as [`body`].
 pub async fn said<T: DeserializeOwned>(
+    app: &Worker,
     request: &HttpRequest,
+    account: Option<&AccountId>,
     payload: Payload,
     limit_bytes: usize,
 ) -> Result<T, Error> {
-    let body = body(request, payload, limit_bytes).await?;
+    let body = body(app, request, account, payload, limit_bytes).await?;
     let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
     serde_json::from_slice(body).map_err(|why| {
         Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest as _;
+    use actix_web::dev;
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use futures_core::Stream;
+    use futures_util::StreamExt as _;
+
+    use super::*;
+
+    /// A body of which `bytes` come every `every`.
+    async fn trickle(bytes: usize, every: Duration) -> Payload {
+        let pieces = futures_util::stream::unfold((), move |()| async move {
+            tokio::time::sleep(every).await;
+            Some((Ok(Bytes::from(vec![b' '; bytes])), ()))
+        });
+        let pieces: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(pieces);
+        let request = TestRequest::default().to_http_request();
+        Payload::from_request(&request, &mut dev::Payload::from(pieces)).await.unwrap()
+    }
+
+    /// How many bytes come through, and after how long it ends.
+    async fn read(mut payload: Payload) -> (usize, Duration) {
+        let (mut pace, began, mut come) = (Pace::default(), Instant::now(), 0);
+        while let Ok(Some(chunk)) = pace.next(&mut payload).await {
+            come += chunk.len();
+        }
+        (come, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_comes_at_a_pace_or_not_at_all() {
+        // Nothing at all, and next to nothing.
+        let (come, after) = read(trickle(1, Duration::from_secs(60)).await).await;
+        assert_eq!((come, after.as_secs()), (0, WINDOW.as_secs()));
+        let (come, after) = read(trickle(1_000, Duration::from_secs(1)).await).await;
+        assert!(come < WINDOW_BYTES && after.as_secs() == WINDOW.as_secs(), "{come} {after:?}");
+        // A poor connection, until patience ends.
+        let (come, after) = read(trickle(WINDOW_BYTES, Duration::from_secs(5)).await).await;
+        assert!(come >= 20 * WINDOW_BYTES, "{come}");
+        assert_eq!(after.as_secs(), BODY_PATIENCE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_has_come_needs_no_time() {
+        let pieces = futures_util::stream::iter([Ok(Bytes::from_static(b"{}"))]).boxed_local();
+        let pieces: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = pieces;
+        let request = TestRequest::default().to_http_request();
+        let payload = Payload::from_request(&request, &mut dev::Payload::from(pieces)).await;
+        let (come, after) = read(payload.unwrap()).await;
+        assert_eq!((come, after), (2, Duration::ZERO));
+    }
 }

@@ -61,7 +61,14 @@ async fn count_tokens(
     let id = RequestId::fresh();
     let counting = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            &app,
+            &request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         // The contents themselves, or a whole request around them.
         let inner = serde_json::from_slice::<Value>(&body)
             .ok()

@@ -46,7 +46,14 @@ pub async fn generate(
     let (dialect, as_array) = (door.dialect, door.as_array);
     let answering = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            &app,
+            &request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
         let turn = match turn.await? {
@@ -90,7 +97,14 @@ pub async fn whole(
     let id = RequestId::fresh();
     let acting = async {
         let caller = arrival::caller(app, request).await?;
-        let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            app,
+            request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(app, &caller, arrival::idempotency(request), &said);
         let turn = match turn.await? {

@@ -5,6 +5,7 @@ mod anthropic;
 mod array;
 mod arrival;
 mod edge;
+mod frames;
 mod gemini;
 mod generate;
 mod media;

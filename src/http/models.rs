@@ -31,14 +31,52 @@ fn dialect_of(request: &HttpRequest) -> Dialect {
 fn shown(model: &ListedModel<'_>, dialect: Dialect) -> Value {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiResponses => shown_to_openai(model),
-        Dialect::Anthropic => json!({
-            "type": "model",
-            "id": model.id(),
-            "display_name": model.id(),
-            "created_at": "2023-11-14T22:13:20Z",
-        }),
+        Dialect::Anthropic => {
+            let (input, output) = limits(model);
+            json!({
+                "type": "model",
+                "id": model.id(),
+                "display_name": display_name(model.id()),
+                "created_at": "2023-11-14T22:13:20Z",
+                "max_input_tokens": input,
+                "max_tokens": output,
+            })
+        }
         Dialect::Gemini => shown_to_gemini(model),
     }
+}
+
+/// The most tokens that go in, and that come out.
+fn limits(model: &ListedModel<'_>) -> (u64, u64) {
+    match model {
+        ListedModel::Auto(_) => (1_048_576, 65_536),
+        ListedModel::Real(model) => (model.context_tokens, model.max_output_tokens),
+    }
+}
+
+/// A name for people, made of the id: `claude-opus-4-8` is "Claude Opus 4.8".
+fn display_name(id: &str) -> String {
+    let is_number = |word: &str| word.len() <= 2 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut name = String::with_capacity(id.len());
+    let mut before = false;
+    for word in id.split(['-', '_']).filter(|word| !word.is_empty()) {
+        let number = is_number(word);
+        if !name.is_empty() {
+            name.push(if number && before { '.' } else { ' ' });
+        }
+        // GPT, GLM: what cannot be pronounced is spelled out.
+        let abbreviated = word.len() <= 3 && !word.contains(['a', 'e', 'i', 'o', 'u', 'y']);
+        let mut letters = word.chars();
+        match letters.next() {
+            Some(first) if !abbreviated => {
+                name.extend(first.to_uppercase());
+                name.push_str(letters.as_str());
+            }
+            _ => name.push_str(&word.to_uppercase()),
+        }
+        before = number;
+    }
+    name
 }
 
 fn shown_to_openai(model: &ListedModel<'_>) -> Value {
@@ -76,19 +114,23 @@ fn shown_to_openai(model: &ListedModel<'_>) -> Value {
 }
 
 fn shown_to_gemini(model: &ListedModel<'_>) -> Value {
-    let (input, output) = match model {
-        ListedModel::Auto(_) => (1_048_576, 65_536),
-        ListedModel::Real(model) => (model.context_tokens, model.max_output_tokens),
+    let (input, output) = limits(model);
+    let (output, methods) = match model.mode() {
+        // A vector is one token, as Google tells it.
+        Mode::Embedding => (1, json!(["embedContent", "batchEmbedContents"])),
+        Mode::Realtime => (output, json!(["bidiGenerateContent"])),
+        Mode::Image => (output, json!(["generateContent"])),
+        Mode::Chat => (output, json!(["generateContent", "streamGenerateContent", "countTokens"])),
     };
     json!({
         "name": format!("models/{}", model.id()),
         "baseModelId": model.id(),
         "version": "1",
-        "displayName": model.id(),
+        "displayName": display_name(model.id()),
         "description": model.description().unwrap_or_default(),
         "inputTokenLimit": input,
         "outputTokenLimit": output,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+        "supportedGenerationMethods": methods,
     })
 }
 
@@ -133,9 +175,11 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
         }
         Dialect::Anthropic => page(&request, &models),
         Dialect::Gemini => {
-            let chat: Vec<_> =
-                models.into_iter().filter(|model| model.mode() == Mode::Chat).collect();
-            json!({ "models": all(&chat) })
+            // What can be asked for on Google's paths.
+            let asked =
+                |model: &ListedModel<'_>| matches!(model.mode(), Mode::Chat | Mode::Embedding);
+            let models: Vec<_> = models.into_iter().filter(asked).collect();
+            json!({ "models": all(&models) })
         }
     })
 }
@@ -158,5 +202,24 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
     match found {
         Ok(model) => HttpResponse::Ok().json(model),
         Err(error) => respond::refused(&RequestId::fresh(), dialect, &error, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_for_people_are_made_of_ids() {
+        for (id, name) in [
+            ("claude-opus-4-8", "Claude Opus 4.8"),
+            ("claude-haiku-4-5-20251001", "Claude Haiku 4.5 20251001"),
+            ("gpt-5.2-mini", "GPT 5.2 Mini"),
+            ("gemini-embedding-001", "Gemini Embedding 001"),
+            ("auto", "Auto"),
+            ("", ""),
+        ] {
+            assert_eq!(display_name(id), name);
+        }
     }
 }

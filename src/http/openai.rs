@@ -56,7 +56,14 @@ pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -
     let id = RequestId::fresh();
     let counting = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            &app,
+            &request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         let dialect = Dialect::OpenAiResponses;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, dialect, head, body.clone(), &body).await
@@ -77,7 +84,14 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let live = app.live();
     let explaining = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            &app,
+            &request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         gateway::explain(&app, &live, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;
@@ -94,7 +108,8 @@ pub async fn feedback(app: Worker, request: HttpRequest, payload: Payload) -> Ht
     let id = RequestId::fresh();
     let noting = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, FEEDBACK_BYTES).await?;
+        let body =
+            arrival::body(&app, &request, Some(&caller.account), payload, FEEDBACK_BYTES).await?;
         let said = serde_json::from_slice(&body).map_err(|why| {
             Error::new(Kind::Malformed, format!("The body cannot be read: {why}."))
         })?;

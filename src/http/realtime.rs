@@ -12,12 +12,13 @@ use bytestring::ByteString;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, frames, respond};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway::{self, Meter, Refused};
-use crate::upstream::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
+use crate::upstream::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
 use crate::wire::realtime;
+use crate::wire::session::{self, Shape};
 use crate::wire::vocab::{Dialect, Malformed};
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
@@ -37,14 +38,24 @@ pub async fn realtime(
     let opening = async {
         let caller = arrival::caller(&app, &request).await?;
         arrival::must_ask_for_socket(&request)?;
-        let model = query.get("model").ok_or_else(|| Malformed::missing("model"))?;
-        gateway::converse(&app, &caller, &id, model, &forwarded(&request)).await
+        let address = Address { model: query.get("model").cloned(), rest: rest(&request) };
+        // The model of a transcription is one of the session's settings.
+        let transcribes = query.get("intent").is_some_and(|intent| intent == "transcription");
+        if address.model.is_none() && !transcribes {
+            return Err(Malformed::missing("model").into());
+        }
+        let begun =
+            gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
+        Ok((begun, app.shared.inflow.share(Some(&caller.account))))
     };
     let outcome: Result<_, Refused> = opening.await;
     let response = match outcome {
         Err(refused) => respond::refused_at(&id, SURFACE, &refused),
-        Ok((socket, meter)) => {
-            match actix_ws::handle_with_protocols(&request, payload, &["realtime"]) {
+        Ok(((socket, meter), share)) => {
+            let payload = frames::bounded(&request, payload, MESSAGE_BYTES, share).await;
+            match payload.and_then(|payload| {
+                actix_ws::handle_with_protocols(&request, payload, &["realtime"])
+            }) {
                 Err(why) => {
                     let error = Error::new(Kind::Malformed, format!("{why}."));
                     respond::refused(&id, SURFACE, &error, socket.attempts)
@@ -64,6 +75,16 @@ pub async fn realtime(
     };
     respond::count(&app, "realtime", &response);
     response
+}
+
+/// What the address says beside the model, and the caller's key, which goes nowhere.
+fn rest(request: &HttpRequest) -> String {
+    let own = ["model", "key", "api_key", "access_token"];
+    let pairs = request.query_string().split('&').filter(|pair| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        !name.is_empty() && !own.contains(&name)
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 fn forwarded(request: &HttpRequest) -> Vec<(&'static str, String)> {
@@ -88,7 +109,12 @@ async fn bridge(
     messages: AggregatedMessageStream,
 ) {
     let Socket { mut outlet, inlet, .. } = socket;
-    let heard = Heard { caller: Cell::new(Instant::now()), anything: Cell::new(Instant::now()) };
+    let heard = Heard {
+        caller: Cell::new(Instant::now()),
+        anything: Cell::new(Instant::now()),
+        theirs: Cell::new(None),
+        flat: Cell::new(false),
+    };
     let ended = tokio::select! {
         close = upwards(messages, &mut outlet, session.clone(), &heard) => close,
         close = downwards(&app, meter, inlet, session.clone(), &heard) => close,
@@ -101,12 +127,16 @@ async fn bridge(
     let _gone = session.close(Some(reason)).await;
 }
 
-/// When something was last heard.
+/// When something was last heard, and in which shape.
 struct Heard {
     /// From the caller, answers to pings included.
     caller: Cell<Instant>,
     /// From either side, pings not included.
     anything: Cell<Instant>,
+    /// The shape of the provider's session, once it has shown it.
+    theirs: Cell<Option<Shape>>,
+    /// The caller's settings are flat.
+    flat: Cell<bool>,
 }
 
 async fn upwards(
@@ -118,7 +148,7 @@ async fn upwards(
     loop {
         let message = match messages.next().await {
             None => return Close::new(1001, "the caller left"),
-            Some(Err(ProtocolError::Overflow)) => {
+            Some(Err(why)) if frames::is_too_large(&why) => {
                 return Close::new(1009, "the message is too large");
             }
             Some(Err(ProtocolError::Io(_))) => return Close::new(1001, "the caller left"),
@@ -127,7 +157,16 @@ async fn upwards(
         };
         heard.caller.set(Instant::now());
         let passed = match message {
-            AggregatedMessage::Text(text) => Message::Text(text.into_bytes()),
+            AggregatedMessage::Text(text) => {
+                let text = text.into_bytes();
+                match session::asked(&text, heard.theirs.get()) {
+                    Some((text, flat)) => {
+                        heard.flat.set(heard.flat.get() || flat);
+                        Message::Text(text.into())
+                    }
+                    None => Message::Text(text),
+                }
+            }
             AggregatedMessage::Binary(bytes) => Message::Binary(bytes),
             AggregatedMessage::Ping(bytes) => {
                 if session.pong(&bytes).await.is_err() {
@@ -169,6 +208,15 @@ async fn downwards(
         let sent = match message {
             Message::Text(text) => {
                 let paid = gateway::overhear(app, &mut meter, &text).await;
+                if heard.theirs.get().is_none() {
+                    heard.theirs.set(session::shown(&text));
+                }
+                let nested = heard.theirs.get() != Some(Shape::Flat);
+                let told = Some(&text).filter(|_| heard.flat.get() && nested);
+                let text = match told.and_then(|text| session::answered_flat(text)) {
+                    Some(told) => told.into(),
+                    None => text,
+                };
                 let sent = match ByteString::try_from(text) {
                     Ok(text) => session.text(text).await,
                     Err(_) => return broken(session, "it sent what is not text").await,

@@ -23,7 +23,14 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let id = RequestId::fresh();
     let answering = async {
         let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(&request, payload, app.shared.body_limit_bytes).await?;
+        let body = arrival::body(
+            &app,
+            &request,
+            Some(&caller.account),
+            payload,
+            app.shared.body_limit_bytes,
+        )
+        .await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said);
         let turn = match turn.await? {
@@ -107,7 +114,8 @@ async fn about_body(
     act: impl AsyncFnOnce(Arc<Caller>, Map<String, Value>) -> Result<Value, Error>,
 ) -> HttpResponse {
     about(app, request, async |caller| {
-        let body = arrival::body(request, payload, app.shared.body_limit_bytes).await?;
+        let limit_bytes = app.shared.body_limit_bytes;
+        let body = arrival::body(app, request, Some(&caller.account), payload, limit_bytes).await?;
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let said = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
         act(caller, said).await

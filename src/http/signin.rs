@@ -86,7 +86,7 @@ fn session(outcome: Result<Session, Error>) -> HttpResponse {
 pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = address(&app, &request);
     let signing_in = async {
-        let said: Credentials = arrival::said(&request, payload, BODY_BYTES).await?;
+        let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         app.shared.desk.sign_in(&said.email, said.password, &address).await
     };
     session(signing_in.await)
@@ -96,7 +96,7 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = address(&app, &request);
     let registering = async {
-        let said: Credentials = arrival::said(&request, payload, BODY_BYTES).await?;
+        let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         app.shared.desk.register(&said.email, said.password, &address).await
     };
     session(registering.await)
@@ -105,7 +105,7 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 /// `POST /api/auth/refresh`
 pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let refreshing = async {
-        let said: Token = arrival::said(&request, payload, BODY_BYTES).await?;
+        let said: Token = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let token = said.refresh_token.ok_or_else(|| {
             Error::new(Kind::Malformed, "Missing required field: 'refresh_token'.")
         })?;
@@ -117,7 +117,7 @@ pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> Htt
 /// `POST /api/auth/logout`
 pub async fn logout(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let signing_out = async {
-        let said: Token = arrival::said(&request, payload, BODY_BYTES).await?;
+        let said: Token = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let access = arrival::credential(&request);
         app.shared.desk.sign_out(access, said.refresh_token.as_deref()).await
     };
@@ -221,7 +221,7 @@ pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> 
             let text = "The configured key has no account; use /v1/admin/keys.";
             return Err(Error::new(Kind::Malformed, text));
         }
-        let new: NewKey = arrival::said(&request, payload, BODY_BYTES).await?;
+        let new: NewKey = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         if new.name.trim().is_empty() || new.name.chars().count() > 200 {
             let text = "A name has 1 to 200 characters.";
             return Err(Error::new(Kind::Malformed, text).at("name"));

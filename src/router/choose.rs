@@ -84,6 +84,7 @@ pub fn decide_auto(
         thorough,
     } = *choice;
     let models = catalogue.models();
+    let predictions = predictor.predict(demand);
     let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
     let mut rejected = Vec::new();
     let dollar = wish.dial.quality_per_usd();
@@ -99,7 +100,7 @@ pub fn decide_auto(
             rejected.push((place, "ended"));
             continue;
         }
-        let prediction = predictor.predict(demand, place, model, corrections(place));
+        let prediction = predictions.of(place, corrections(place));
         let output_tokens = needs
             .max_output_tokens
             .map_or(prediction.output_tokens, |most| prediction.output_tokens.min(most));

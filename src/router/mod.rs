@@ -91,11 +91,10 @@ fn expected_cost(
     output_tokens: u64,
 ) -> Nanos {
     let Some(rates) = deployment.prices.rates(now, input_tokens) else { return Nanos(0) };
-    let (input, cached, output) =
-        (rates.of(TokenKind::Input), rates.of(TokenKind::CacheRead), rates.of(TokenKind::Output));
-    let cached_tokens = cached_tokens.min(input_tokens);
-    input
-        .for_tokens(input_tokens - cached_tokens)
-        .plus(cached.for_tokens(cached_tokens))
-        .plus(output.for_tokens(output_tokens))
+    let cached = cached_tokens.min(input_tokens);
+    Nanos::sum_for_tokens([
+        (rates.of(TokenKind::Input), input_tokens - cached),
+        (rates.of(TokenKind::CacheRead), cached),
+        (rates.of(TokenKind::Output), output_tokens),
+    ])
 }

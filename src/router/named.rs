@@ -33,7 +33,7 @@ pub fn decide_named(
     } else {
         catalogue.in_place_of(asked, now).ok_or_else(|| ended(asked))?
     };
-    must_serve(model, mode, allows)?;
+    must_serve(name, model, mode, allows)?;
     let mut steps = Vec::with_capacity(model.deployments.len());
     add(model, now, health, &mut steps);
     // Vectors of different models do not mix: only another deployment of the same may answer.
@@ -48,11 +48,12 @@ pub fn decide_named(
     Ok(Decision { steps, explanation: None, replaced })
 }
 
-fn must_serve(model: &Model, mode: Mode, allows: Allows<'_>) -> Result<(), Error> {
+/// `name` is what the caller calls it.
+fn must_serve(name: &str, model: &Model, mode: Mode, allows: Allows<'_>) -> Result<(), Error> {
     if !allows(model) {
         return Err(Error::new(
             Kind::Forbidden,
-            format!("The model '{}' is not available on your plan.", model.id),
+            format!("The model '{name}' is not available on your plan."),
         )
         .at("model")
         .coded("model_not_allowed"));
@@ -66,7 +67,7 @@ fn must_serve(model: &Model, mode: Mode, allows: Allows<'_>) -> Result<(), Error
         };
         return Err(Error::new(
             Kind::Unsupported,
-            format!("The model '{}' does not support {what}.", model.id),
+            format!("The model '{name}' does not support {what}."),
         )
         .at("model")
         .coded("model_not_supported"));
@@ -99,7 +100,7 @@ fn at_provider(
     let (provider, name) = asked.split_once('/').ok_or_else(|| Error::unknown_model(asked))?;
     match catalogue.place(provider, name) {
         Ok(Place { model, deployment }) => {
-            must_serve(&model, mode, allows)?;
+            must_serve(asked, &model, mode, allows)?;
             let steps = vec![Step { model, deployment }];
             Ok(Decision { steps, explanation: None, replaced: None })
         }

@@ -2,8 +2,10 @@
 
 use crate::catalogue::{Capabilities, Capability, Modality};
 use crate::wire::vocab::{
-    Body, Format, Media, MediaKind, Request, Said, Sampling, Source, ToolChoice,
+    Body, Format, Media, MediaKind, Part, Request, Said, Sampling, Source, Tool, ToolChoice,
+    ToolKind,
 };
+use crate::wire::{FILE_TOKENS, PICTURE_TOKENS};
 
 /// What a model must be able to do to be asked at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,68 +19,26 @@ pub struct Needs {
     pub explicit: Said,
 }
 
-/// What one image counts for; providers charge from 85 to about 1,600.
-const TOKENS_PER_IMAGE: u64 = 800;
-const TOKENS_PER_FILE: u64 = 3_000;
+/// What a tool's place in the prompt takes beside its words, in tokens.
+const TOKENS_PER_TOOL: u64 = 10;
 
 impl Needs {
     #[must_use]
     pub fn of(request: &Request) -> Self {
         let mut needs = Self { max_output_tokens: request.max_output_tokens, ..Self::default() };
         let mut bytes = 0_u64;
-        let modality = |needs: &mut Self, one: Modality, capability: Capability| {
-            needs.capabilities.add(capability);
-            if !needs.modalities.contains(&one) {
-                needs.modalities.push(one);
-            }
-        };
         for turn in request.instructions.iter().chain(&request.turns) {
             for part in &turn.parts {
-                match &part.body {
-                    Body::Text(text) | Body::Refusal(text) => bytes += text.len() as u64,
-                    Body::Thought(thought) => bytes += thought.text.len() as u64,
-                    Body::Call(call) => {
-                        bytes += call.arguments.as_ref().map_or(0, String::len) as u64;
-                    }
-                    Body::Outcome(outcome) => bytes += outcome.text().len() as u64,
-                    Body::Media(media) => {
-                        if let Source::Text(text) = &media.source {
-                            bytes += text.len() as u64;
-                            continue;
-                        }
-                        match media.kind {
-                            MediaKind::Image => {
-                                modality(&mut needs, Modality::Image, Capability::Vision);
-                                needs.input_tokens += TOKENS_PER_IMAGE;
-                            }
-                            MediaKind::Audio => {
-                                modality(&mut needs, Modality::Audio, Capability::AudioIn);
-                                needs.input_tokens += TOKENS_PER_FILE;
-                            }
-                            MediaKind::Video => {
-                                modality(&mut needs, Modality::Video, Capability::VideoIn);
-                                needs.input_tokens += TOKENS_PER_FILE;
-                            }
-                            // A file of text is read as text by every model.
-                            MediaKind::File if is_text(media) => {
-                                if let Source::Inline(data) = &media.source {
-                                    bytes += data.len() as u64 * 3 / 4;
-                                }
-                            }
-                            MediaKind::File => {
-                                needs.capabilities.add(Capability::Pdf);
-                                needs.input_tokens += TOKENS_PER_FILE;
-                            }
-                        }
-                    }
-                    Body::Opaque(_, value) => bytes += value.to_string().len() as u64,
-                }
+                bytes = bytes.saturating_add(needs.add_part(part));
             }
+        }
+        for tool in &request.tools {
+            bytes = bytes.saturating_add(size_of_tool(tool));
         }
         needs.input_tokens += bytes.div_ceil(4) + 4 * request.turns.len() as u64;
         if !request.tools.is_empty() {
             needs.capabilities.add(Capability::Tools);
-            needs.input_tokens += 100 * request.tools.len() as u64;
+            needs.input_tokens += TOKENS_PER_TOOL * request.tools.len() as u64;
         }
         if matches!(request.format, Some(Format::Schema { .. })) {
             needs.capabilities.add(Capability::JsonSchema);
@@ -96,6 +56,64 @@ impl Needs {
         )]));
         needs
     }
+
+    /// Takes in what a part asks for; its words in bytes.
+    fn add_part(&mut self, part: &Part) -> u64 {
+        match &part.body {
+            Body::Text(text) | Body::Refusal(text) => text.len() as u64,
+            Body::Thought(thought) => thought.text.len() as u64,
+            Body::Call(call) => {
+                (call.name.len() + call.arguments.as_ref().map_or(0, String::len)) as u64
+            }
+            // What a tool came back with is looked at like all else.
+            Body::Outcome(outcome) => {
+                let object = outcome.json.as_ref().map_or(0, |json| json.to_string().len() as u64);
+                let parts = outcome.parts.iter().map(|part| self.add_part(part));
+                object.saturating_add(parts.fold(0, u64::saturating_add))
+            }
+            Body::Media(media) => self.add_media(media),
+            Body::Opaque(_, value) => match &part.words {
+                Some(words) => words.len() as u64,
+                None => value.to_string().len() as u64,
+            },
+        }
+    }
+
+    fn add_media(&mut self, media: &Media) -> u64 {
+        let (modality, capability, tokens) = match (media.kind, &media.source) {
+            (_, Source::Text(text)) => return text.len() as u64,
+            // A file of text is read as text by every model.
+            (MediaKind::File, source) if is_text(media) => {
+                return match source {
+                    Source::Inline(data) => data.len() as u64 * 3 / 4,
+                    _ => 0,
+                };
+            }
+            (MediaKind::Image, _) => (Some(Modality::Image), Capability::Vision, PICTURE_TOKENS),
+            (MediaKind::Audio, _) => (Some(Modality::Audio), Capability::AudioIn, FILE_TOKENS),
+            (MediaKind::Video, _) => (Some(Modality::Video), Capability::VideoIn, FILE_TOKENS),
+            (MediaKind::File, _) => (None, Capability::Pdf, FILE_TOKENS),
+        };
+        self.capabilities.add(capability);
+        self.input_tokens = self.input_tokens.saturating_add(tokens);
+        if let Some(modality) = modality.filter(|one| !self.modalities.contains(one)) {
+            self.modalities.push(modality);
+        }
+        0
+    }
+}
+
+/// The words of a tool's declaration in bytes: its name, what it is for, its arguments.
+fn size_of_tool(tool: &Tool) -> u64 {
+    let size = match &tool.kind {
+        ToolKind::Function { name, description, parameters, .. } => {
+            name.len()
+                + description.as_ref().map_or(0, String::len)
+                + parameters.as_ref().map_or(0, |schema| schema.to_string().len())
+        }
+        ToolKind::Opaque(_, value) => value.to_string().len(),
+    };
+    size as u64
 }
 
 fn is_text(media: &Media) -> bool {
@@ -121,4 +139,79 @@ fn explicit(sampling: &Sampling) -> Said {
         (sampling.n.is_some_and(|n| n > 1), Said::N),
         (sampling.seed.is_some(), Said::SEED),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::codec;
+    use crate::wire::vocab::Dialect;
+    use serde_json::{Value, json};
+
+    fn needs(dialect: Dialect, body: &Value) -> Needs {
+        Needs::of(&codec(dialect).decode_request(body.to_string().as_bytes()).unwrap())
+    }
+
+    /// A call, and what its tool came back with, in every dialect that lets a tool return media.
+    fn returned(dialect: Dialect, media: &str) -> Option<Value> {
+        let data = "QUJD";
+        Some(match (dialect, media) {
+            (Dialect::OpenAiResponses, "image") => json!({"model": "m", "input": [
+                {"type": "function_call", "call_id": "1", "name": "look", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "1", "output": [
+                    {"type": "input_image", "image_url": format!("data:image/png;base64,{data}")}]}]}),
+            (Dialect::OpenAiResponses, _) => json!({"model": "m", "input": [
+                {"type": "function_call", "call_id": "1", "name": "look", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "1", "output": [
+                    {"type": "input_file", "file_data": format!("data:application/pdf;base64,{data}")}]}]}),
+            (Dialect::Anthropic, _) => {
+                let (kind, mime) = match media {
+                    "image" => ("image", "image/png"),
+                    _ => ("document", "application/pdf"),
+                };
+                json!({"model": "m", "max_tokens": 9, "messages": [
+                    {"role": "user", "content": "go"},
+                    {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "look", "input": {}}]},
+                    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": [
+                        {"type": kind, "source": {"type": "base64", "media_type": mime, "data": data}}]}]}]})
+            }
+            (Dialect::Gemini, _) => {
+                let mime = if media == "image" { "image/png" } else { "application/pdf" };
+                json!({"contents": [
+                    {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {}}}]},
+                    {"role": "user", "parts": [{"functionResponse": {"name": "look", "response": {},
+                        "parts": [{"inlineData": {"mimeType": mime, "data": data}}]}}]}]})
+            }
+            (Dialect::OpenAiChat, _) => return None,
+        })
+    }
+
+    #[test]
+    fn what_tools_come_back_with_is_looked_at_and_counted() {
+        for dialect in Dialect::ALL {
+            for (media, capability, tokens) in [
+                ("image", Capability::Vision, PICTURE_TOKENS),
+                ("file", Capability::Pdf, FILE_TOKENS),
+            ] {
+                let Some(body) = returned(dialect, media) else { continue };
+                let needs = needs(dialect, &body);
+                assert!(needs.capabilities.has(capability), "{dialect:?} {media}");
+                assert!((tokens..tokens + 100).contains(&needs.input_tokens), "{needs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tools_count_by_their_words() {
+        let counted = |description: &str| {
+            let tool = json!({"type": "function", "function": {"name": "f", "description": description,
+                "parameters": {"type": "object", "properties": {}}}});
+            let body = json!({"model": "m", "tools": vec![tool; 10],
+                "messages": [{"role": "user", "content": "hi"}]});
+            needs(Dialect::OpenAiChat, &body).input_tokens
+        };
+        let (terse, wordy) = (counted(""), counted(&"word ".repeat(1_000)));
+        assert!(terse < 500, "{terse}");
+        assert!((10_000..20_000).contains(&wordy), "{wordy}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::neural::{Ability, FormatError, Prompt, View, Weights};
-use crate::catalogue::{Capability, Catalogue, Model};
+use crate::catalogue::{Capability, Catalogue};
 use crate::wire::vocab::{Body, Request, Role, Turn};
 
 /// What this build carries.
@@ -29,11 +29,44 @@ pub struct Prediction {
 #[derive(Debug)]
 pub struct Predictor {
     weights: Weights,
-    /// In the catalogue's order.
-    abilities: Vec<Ability>,
-    /// How many times the usual length each model writes: its verbosity, out of the logarithm
-    /// once, and not for every request and model.
-    spoken: Vec<f32>,
+    /// Those that differ: siblings of a family, and models of which only a tier is known, are taken
+    /// to be alike, and are worked out once for a prompt.
+    minds: Vec<Mind>,
+    /// The mind of each model, in the catalogue's order.
+    places: Vec<usize>,
+}
+
+/// Abilities as a prompt meets them.
+#[derive(Debug, PartialEq)]
+struct Mind {
+    ability: Ability,
+    /// How many times the usual length it writes: its verbosity, out of the logarithm.
+    spoken: f32,
+    reasons: bool,
+}
+
+/// What is expected of every model on one prompt.
+#[derive(Debug)]
+pub struct Predictions<'a> {
+    places: &'a [usize],
+    /// By mind: log-odds of a good answer, and what goes with them.
+    minds: Vec<(f32, Prediction)>,
+}
+
+impl Predictions<'_> {
+    /// What is expected of the model at `place` of the catalogue. `correction` is what an account
+    /// has found out about it, in log-odds.
+    #[must_use]
+    pub fn of(&self, place: usize, correction: f32) -> Prediction {
+        let mind = self.places.get(place).and_then(|mind| self.minds.get(*mind));
+        match mind {
+            None => Prediction { quality: 0.0, output_tokens: 0 },
+            Some((_, prediction)) if correction == 0.0 => *prediction,
+            Some((logit, prediction)) => {
+                Prediction { quality: sigmoid(logit + correction), ..*prediction }
+            }
+        }
+    }
 }
 
 /// What a prompt demands, and whether thought was asked for.
@@ -101,14 +134,19 @@ pub fn question(request: &Request) -> Cow<'_, str> {
 impl Predictor {
     #[must_use]
     pub fn new(weights: Weights, catalogue: &Catalogue) -> Self {
-        let ability = |model: &Model| {
+        let mut minds: Vec<Mind> = Vec::new();
+        let places = catalogue.models().iter().map(|model| {
             let reasons = model.capabilities.has(Capability::Reasoning);
-            weights.ability_in_tier(&model.id, model.tier as usize, reasons)
-        };
-        let abilities: Vec<Ability> =
-            catalogue.models().iter().map(|model| ability(model)).collect();
-        let spoken = abilities.iter().map(|ability| ability.verbosity.exp()).collect();
-        Self { weights, abilities, spoken }
+            let ability = weights.ability_in_tier(&model.id, model.tier as usize, reasons);
+            let spoken = ability.verbosity.exp();
+            let mind = Mind { ability, spoken, reasons };
+            minds.iter().position(|known| *known == mind).unwrap_or_else(|| {
+                minds.push(mind);
+                minds.len() - 1
+            })
+        });
+        let places = places.collect();
+        Self { weights, minds, places }
     }
 
     /// The weights that this build carries.
@@ -133,34 +171,25 @@ impl Predictor {
         Demand { length: view.length.exp(), view, thought: request.reasoning.is_some() }
     }
 
-    /// What is expected of the model at `place` of the catalogue. `correction` is what an account
-    /// has found out about it, in log-odds.
+    /// What is expected of every model.
     #[must_use]
-    pub fn predict(
-        &self,
-        demand: &Demand,
-        place: usize,
-        model: &Model,
-        correction: f32,
-    ) -> Prediction {
-        let Some(ability) = self.abilities.get(place) else {
-            return Prediction { quality: 0.0, output_tokens: 0 };
-        };
-        let reasons = model.capabilities.has(Capability::Reasoning);
-        let mut logit = self.weights.logit(&demand.view, ability) + correction;
-        if demand.thought && !reasons {
-            logit -= WITHOUT_THOUGHT;
-        }
-        let verbosity = self.spoken.get(place).copied().unwrap_or(1.0);
-        let spoken = (demand.length * verbosity).clamp(16.0, 4_096.0);
-        let written = if reasons { spoken * (1.0 + THOUGHT) } else { spoken };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 16 and 12,288"
-        )]
-        let output_tokens = written as u64;
-        Prediction { quality: sigmoid(logit), output_tokens }
+    pub fn predict(&self, demand: &Demand) -> Predictions<'_> {
+        let minds = self.minds.iter().map(|mind| {
+            let mut logit = self.weights.logit(&demand.view, &mind.ability);
+            if demand.thought && !mind.reasons {
+                logit -= WITHOUT_THOUGHT;
+            }
+            let spoken = (demand.length * mind.spoken).clamp(16.0, 4_096.0);
+            let written = if mind.reasons { spoken * (1.0 + THOUGHT) } else { spoken };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 16 and 12,288"
+            )]
+            let output_tokens = written as u64;
+            (logit, Prediction { quality: sigmoid(logit), output_tokens })
+        });
+        Predictions { places: &self.places, minds: minds.collect() }
     }
 }
 

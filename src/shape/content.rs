@@ -1,11 +1,17 @@
 //! The content of a conversation: roles, a last turn to be gone on with, media.
 
+use std::borrow::Cow;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::{Draft, Model};
 use crate::wire::vocab::{
-    Body, Dialect, Media, MediaKind, Part, Protocol, Request, Role, Source, ThoughtsBack, Turn,
+    Body, Dialect, Media, MediaKind, Part, Protocol, Request, Role, Shape, Source, ThoughtsBack,
+    Turn,
 };
+
+/// What stands before pictures that the model drew.
+const DRAWN: &str = "What you drew:";
 
 /// What asks a model to go on where a last turn of its own cannot be gone on with.
 const GO_ON: &str = "Continue exactly where your last message ends.";
@@ -85,6 +91,88 @@ pub(super) fn thoughts(draft: &mut Draft<'_>, model: &Model<'_>) {
     draft.losses.dropped("messages.reasoning");
 }
 
+/// What a model drew, where only Gemini takes back its own pictures as such: the user shows them.
+pub(super) fn drawn(draft: &mut Draft<'_>, model: &Model<'_>) {
+    let gemini = model.protocol == Protocol::Dialect(Dialect::Gemini);
+    let is_drawn = |part: &Part| matches!(part.body, Body::Media(_));
+    let draws = |turn: &Turn| turn.role == Role::Assistant && turn.parts.iter().any(is_drawn);
+    if gemini || model.at_home(&draft.request) || !draft.request.turns.iter().any(draws) {
+        return;
+    }
+    let mut shown: Vec<Part> = Vec::new();
+    let mut turns = Vec::with_capacity(draft.request.turns.len() + 1);
+    for mut turn in std::mem::take(&mut draft.edit().turns) {
+        if turn.role == Role::Assistant {
+            shown.extend(turn.parts.extract_if(.., |part| is_drawn(part)));
+            if turn.parts.is_empty() {
+                continue;
+            }
+        } else if !shown.is_empty() {
+            // Results of calls stand first.
+            let results = |part: &Part| matches!(part.body, Body::Outcome(_));
+            if turn.parts.iter().any(results) {
+                turns.push(turn);
+                continue;
+            }
+            let mut parts = vec![Part::text(DRAWN)];
+            parts.append(&mut shown);
+            turns.push(Turn { shape: Shape::List, ..Turn::new(Role::User, parts) });
+        }
+        turns.push(turn);
+    }
+    if !shown.is_empty() {
+        draft.losses.dropped("content.image");
+    }
+    draft.edit().turns = turns;
+}
+
+/// Whether the id of an item of reasoning is one that our own answers have: OpenAI's hold no second
+/// underscore.
+pub(super) fn is_our_own(id: &str) -> bool {
+    id.strip_prefix("rs_").is_some_and(|rest| rest.contains('_'))
+}
+
+/// Earlier reasoning that its dialect's maker has not signed or sealed: another maker's, as our own
+/// answers show it. It would be refused.
+pub(super) fn unproven(draft: &mut Draft<'_>, model: &Model<'_>) {
+    let signed =
+        matches!(model.protocol, Protocol::Dialect(Dialect::Anthropic | Dialect::OpenAiResponses));
+    let claude = model.protocol == Protocol::Dialect(Dialect::Anthropic);
+    // What OpenAI keeps for the caller may go by its id alone.
+    let ours = |part: &Part| {
+        let id = part.extra.get(Dialect::OpenAiResponses, "id");
+        id.and_then(|id| id.as_str()).is_some_and(is_our_own)
+    };
+    let bare = |part: &Part| {
+        matches!(part.body, Body::Thought(_)) && part.signature.is_none() && (claude || ours(part))
+    };
+    let holds = |turn: &Turn| turn.parts.iter().any(bare);
+    if !signed || !model.at_home(&draft.request) || !draft.request.turns.iter().any(holds) {
+        return;
+    }
+    let turns = &draft.request.turns;
+    let thought = |turn: &Turn| {
+        turn.parts.iter().any(|part| matches!(part.body, Body::Thought(_)) && !bare(part))
+    };
+    let last = turns.iter().rev().find(|turn| turn.role == Role::Assistant);
+    let answers = |turn: &Turn| turn.parts.iter().any(|part| matches!(part.body, Body::Outcome(_)));
+    // A loop of calls that began without a signed thought cannot go on with one.
+    let loops = turns.last().is_some_and(answers) && last.is_some_and(|turn| !thought(turn));
+    let budget = draft.request.reasoning.as_ref().is_some_and(|wish| wish.budget.is_some());
+    let request = draft.edit();
+    request.turns.retain_mut(|turn| {
+        let before = turn.parts.len();
+        turn.parts.retain(|part| !bare(part));
+        before == turn.parts.len() || !turn.parts.is_empty()
+    });
+    request.forget_spelling();
+    if claude && loops && budget {
+        request.reasoning = None;
+        request.extra.strike("thinking");
+    }
+    draft.losses.dropped("messages.reasoning");
+}
+
 /// The one spelling of a media type: lower case, without parameters, by its registered name.
 pub(super) fn canonical(mime: &str) -> String {
     let bare = mime.split(';').next().unwrap_or(mime).trim().to_ascii_lowercase();
@@ -128,7 +216,27 @@ fn inline(url: &str) -> Option<(Source, String)> {
     if !encoding.eq_ignore_ascii_case("base64") {
         return None;
     }
-    Some((Source::Inline(data.to_owned()), canonical(mime)))
+    Some((Source::Inline(standard(data).into_owned()), canonical(mime)))
+}
+
+/// Base64 in the standard alphabet, padded, on one line: the one spelling that every provider takes.
+/// Google's SDKs write the alphabet for addresses, others leave the padding out or break lines.
+pub(super) fn standard(data: &str) -> Cow<'_, str> {
+    let odd = |byte: u8| matches!(byte, b'-' | b'_') || byte.is_ascii_whitespace();
+    if !data.bytes().any(odd) && data.len().is_multiple_of(4) {
+        return Cow::Borrowed(data);
+    }
+    let letter = |c: char| match c {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    };
+    let kept = data.chars().filter(|c| !c.is_ascii_whitespace() && *c != '=');
+    let mut all: String = kept.map(letter).collect();
+    while !all.len().is_multiple_of(4) {
+        all.push('=');
+    }
+    Cow::Owned(all)
 }
 
 /// What has to change in a media, if anything.
@@ -138,14 +246,15 @@ fn changed(media: &Media, as_text: bool) -> Option<Media> {
             let (source, mime) = inline(url)?;
             Media { source, mime: Some(mime), ..media.clone() }
         }
-        Source::Inline(_) => {
-            let mime = media.mime.as_deref()?;
-            let bare = canonical(mime);
-            let text = as_text && media.kind == MediaKind::File && is_text(&bare);
-            if bare == mime && !text {
+        Source::Inline(data) => {
+            let data = standard(data);
+            let bare = media.mime.as_deref().map(canonical);
+            let text =
+                as_text && media.kind == MediaKind::File && bare.as_deref().is_some_and(is_text);
+            if matches!(data, Cow::Borrowed(_)) && bare == media.mime && !text {
                 return None;
             }
-            Media { mime: Some(bare), ..media.clone() }
+            Media { mime: bare, source: Source::Inline(data.into_owned()), ..media.clone() }
         }
         Source::Id(_) | Source::Text(_) => return None,
     };
@@ -162,8 +271,7 @@ fn changed(media: &Media, as_text: bool) -> Option<Media> {
 }
 
 fn read_text(data: &str) -> Option<String> {
-    let packed: String = data.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    String::from_utf8(BASE64_STANDARD.decode(packed).ok()?).ok()
+    String::from_utf8(BASE64_STANDARD.decode(&*standard(data)).ok()?).ok()
 }
 
 /// Every media of the conversation, those that tools came back with included.
@@ -209,6 +317,7 @@ pub(super) fn media(draft: &mut Draft<'_>, model: &Model<'_>) {
                 part.inner.strike(name);
             }
             part.extra.strike("image_url");
+            part.extra.strike("images");
         }
     });
 }

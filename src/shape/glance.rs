@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 use super::Model;
-use super::content::{canonical, is_text, unwanted_thoughts};
+use super::content::{canonical, is_our_own, is_text, unwanted_thoughts};
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
 
@@ -61,7 +61,40 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
             && (has(body, "\"tool_call") || has(body, "\"call_id\"")))
         || (!facts.prefill && ends_with_assistant(body))
         || (chat && unwanted_thoughts(facts.thoughts).any(|name| has(body, &format!("\"{name}\""))))
+        || unproven(body, model)
         || odd_media(body, model)
+}
+
+/// Whether earlier reasoning may be there that its dialect's maker has neither signed nor sealed.
+fn unproven(body: &[u8], model: &Model<'_>) -> bool {
+    match model.protocol {
+        Protocol::Dialect(Dialect::Anthropic) => {
+            let proofs = memmem::find_iter(body, b"\"signature\"").map(|at| at + 11);
+            let mut signed = 0;
+            for at in proofs {
+                if string_after(body, at).is_none_or(<[u8]>::is_empty) {
+                    return true;
+                }
+                signed += 1;
+            }
+            // The wish to think is an object of another type.
+            types(body, b"thinking") > signed
+        }
+        Protocol::Dialect(Dialect::OpenAiResponses) => {
+            let ids = memmem::find_iter(body, b"\"rs_").map(|at| body.get(at + 1..));
+            ids.flatten().any(|id| {
+                let end = memchr::memchr(b'"', id).unwrap_or(0);
+                std::str::from_utf8(id.get(..end).unwrap_or_default()).is_ok_and(is_our_own)
+            })
+        }
+        _ => false,
+    }
+}
+
+/// How many objects say that they are of a type.
+fn types(body: &[u8], kind: &[u8]) -> usize {
+    let types = memmem::find_iter(body, b"\"type\"").map(|at| at + 6);
+    types.filter(|at| string_after(body, *at) == Some(kind)).count()
 }
 
 fn tools_may(head: &Head, body: &[u8], model: &Model<'_>) -> bool {

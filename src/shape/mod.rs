@@ -91,6 +91,8 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     members::token_limit(&mut draft, model);
     content::roles(&mut draft, model);
     content::thoughts(&mut draft, model);
+    content::unproven(&mut draft, model);
+    content::drawn(&mut draft, model);
     content::prefill(&mut draft, model);
     content::media(&mut draft, model);
     let names = names::respell(&mut draft, model);

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Draft, Model};
 use crate::catalogue::NameRule;
+use crate::wire::paired;
 use crate::wire::vocab::{Body, Dialect, Part, Protocol, Request, Tool, ToolChoice, ToolKind};
 
 /// Tools by the name that was sent, and the caller's own for each.
@@ -190,26 +191,19 @@ pub(super) fn call_ids(draft: &mut Draft<'_>, model: &Model<'_>) {
     if !draft.request.turns.iter().flat_map(|turn| &turn.parts).any(changes) {
         return;
     }
-    let (mut made, mut waiting) = (0_usize, std::collections::VecDeque::new());
+    if exact.is_some()
+        && let Cow::Owned(turns) = paired(&draft.request.turns)
+    {
+        draft.edit().turns = turns;
+    }
     for part in draft.edit().turns.iter_mut().flat_map(|turn| &mut turn.parts) {
-        match &mut part.body {
-            Body::Call(call) => match call.id.as_deref() {
-                Some(id) if fits(id) => {}
-                Some(id) => call.id = Some(short(id)),
-                None if exact.is_some() => {
-                    let id = short(&format!("call_{made}"));
-                    made += 1;
-                    waiting.push_back(id.clone());
-                    call.id = Some(id);
-                }
-                None => {}
-            },
-            Body::Outcome(outcome) => match outcome.call_id.as_deref() {
-                Some(id) if fits(id) => {}
-                Some(id) => outcome.call_id = Some(short(id)),
-                None => outcome.call_id = waiting.pop_front(),
-            },
-            _ => {}
+        let id = match &mut part.body {
+            Body::Call(call) => &mut call.id,
+            Body::Outcome(outcome) => &mut outcome.call_id,
+            _ => continue,
+        };
+        if let Some(long) = id.as_deref().filter(|id| !fits(id)) {
+            *id = Some(short(long));
         }
     }
 }

@@ -369,6 +369,137 @@ fn media_types_have_one_spelling_and_files_of_text_are_text() {
 }
 
 #[test]
+fn inline_media_are_in_the_one_base64_that_everybody_takes() {
+    // The bytes fb ff fe, in every spelling that clients have for them and for two of them.
+    for (spelled, standard) in [
+        ("+//+", "+//+"),
+        ("-__-", "+//+"),
+        ("-__-\n", "+//+"),
+        ("+//\r\n+", "+//+"),
+        ("-_8", "+/8="),
+        ("-_8=", "+/8="),
+        ("+/8", "+/8="),
+        (" +/8= ", "+/8="),
+    ] {
+        let picture = format!("data:image/png;base64,{spelled}");
+        let bodies = [
+            (
+                Dialect::OpenAiChat,
+                json!({"model": "m", "messages": [{"role": "user", "content": [
+                    {"type": "image_url", "image_url": {"url": picture}}]}]}),
+            ),
+            (
+                Dialect::OpenAiResponses,
+                json!({"model": "m", "input": [{"role": "user", "content": [
+                    {"type": "input_image", "image_url": picture}]}]}),
+            ),
+            (
+                Dialect::Anthropic,
+                json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": spelled}}]}]}),
+            ),
+            (
+                Dialect::Gemini,
+                json!({"contents": [{"role": "user", "parts": [
+                    {"inlineData": {"mimeType": "image/png", "data": spelled}}]}]}),
+            ),
+        ];
+        for (from, body) in bodies {
+            for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI, Protocol::Bedrock] {
+                let (sent, _) = sent(from, &body, to, &Facts::default());
+                let ends = format!("{standard}\"");
+                assert!(sent.to_string().contains(&ends), "{from:?} to {to:?}: {sent}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thoughts_that_their_maker_has_not_signed_do_not_go_to_it() {
+    let answered = |thought: Value| {
+        json!({"model": "m", "max_tokens": 9_000, "thinking": {"type": "enabled", "budget_tokens": 2_000},
+               "messages": [{"role": "user", "content": "hi"},
+                   {"role": "assistant", "content": [thought, {"type": "text", "text": "Four."}]},
+                   {"role": "user", "content": "and?"}]})
+    };
+    let signed = json!({"type": "thinking", "thinking": "hm", "signature": "sig"});
+    let model =
+        |facts| Model { facts, protocol: ANTHROPIC, max_tokens_only: false, last_resort: false };
+    let plain = Facts::default();
+    let glance = |dialect: Dialect, body: &Value, model: &Model<'_>| {
+        let bytes = body.to_string();
+        let head = codec(dialect).head(bytes.as_bytes()).unwrap();
+        may_need(&head, bytes.as_bytes(), model)
+    };
+    for bare in [
+        json!({"type": "thinking", "thinking": "hm", "signature": ""}),
+        json!({"type": "thinking", "thinking": "hm"}),
+    ] {
+        let body = answered(bare);
+        assert!(glance(Dialect::Anthropic, &body, &model(&plain)), "{body}");
+        let (sent, named) = sent(Dialect::Anthropic, &body, ANTHROPIC, &plain);
+        assert_eq!(sent["messages"][1]["content"], json!([{"type": "text", "text": "Four."}]));
+        assert_eq!(named, ["messages.reasoning"]);
+        assert_eq!(sent["thinking"], body["thinking"], "{sent}");
+        // Elsewhere it is still worth something.
+        let (sent, _) = self::sent(Dialect::Anthropic, &body, CHAT, &plain);
+        assert_eq!(sent["messages"][1]["reasoning_content"], "hm", "{sent}");
+        assert!(!says(&sent, "reasoning_details"), "{sent}");
+    }
+    let body = answered(signed);
+    assert!(!glance(Dialect::Anthropic, &body, &model(&plain)), "{body}");
+    let (sent, named) = sent(Dialect::Anthropic, &body, ANTHROPIC, &plain);
+    assert_eq!((&sent["messages"], named.len()), (&body["messages"], 0));
+
+    // A loop of calls that began without a signed thought goes on without thinking.
+    let mut body = answered(json!({"type": "thinking", "thinking": "hm", "signature": ""}));
+    body["messages"][1]["content"][1] =
+        json!({"type": "tool_use", "id": "t1", "name": "clock", "input": {}});
+    body["messages"][2]["content"] =
+        json!([{"type": "tool_result", "tool_use_id": "t1", "content": "noon"}]);
+    let (sent, _) = self::sent(Dialect::Anthropic, &body, ANTHROPIC, &plain);
+    assert_eq!(sent["messages"][1]["content"].as_array().unwrap().len(), 1, "{sent}");
+    assert!(!says(&sent, "thinking"), "{sent}");
+
+    // Items of our own making, which OpenAI could not look up; its own go by their ids.
+    for (id, goes) in [("rs_0198aa_0", false), ("rs_68af0198aa", true)] {
+        let thought = json!({"type": "reasoning", "id": id, "summary": []});
+        let body = json!({"model": "m", "input": [{"role": "user", "content": "hi"}, thought,
+            {"role": "assistant", "content": "Four."}, {"role": "user", "content": "and?"}]});
+        let model = Model { protocol: RESPONSES, ..model(&plain) };
+        assert_eq!(glance(Dialect::OpenAiResponses, &body, &model), !goes);
+        let (sent, _) = self::sent(Dialect::OpenAiResponses, &body, RESPONSES, &plain);
+        assert_eq!(says(&sent, "reasoning"), goes, "{sent}");
+        assert_eq!(sent["input"].as_array().unwrap().len(), if goes { 4 } else { 3 });
+    }
+}
+
+#[test]
+fn what_the_model_drew_is_shown_by_the_user_where_models_cannot_be_told_so() {
+    let body = json!({"contents": [
+        {"role": "user", "parts": [{"text": "a cat"}]},
+        {"role": "model", "parts": [{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]},
+        {"role": "user", "parts": [{"text": "bluer"}]},
+    ]});
+    for (to, path) in [
+        (CHAT, "/messages"),
+        (RESPONSES, "/input"),
+        (ANTHROPIC, "/messages"),
+        (Protocol::Bedrock, "/messages"),
+    ] {
+        let (sent, named) = sent(Dialect::Gemini, &body, to, &Facts::default());
+        let turns = sent.pointer(path).unwrap().as_array().unwrap();
+        let of = |role: &str| -> String {
+            turns.iter().filter(|turn| turn["role"] == role).map(ToString::to_string).collect()
+        };
+        assert!(!of("assistant").contains("AAAA") && of("user").contains("AAAA"), "{sent}");
+        assert!(named.is_empty(), "{named:?}");
+    }
+    let (sent, _) = sent(Dialect::Gemini, &body, GEMINI, &Facts::default());
+    assert_eq!(sent["contents"], body["contents"]);
+}
+
+#[test]
 fn the_rest_of_what_models_refuse() {
     let body = json!({"model": "m", "messages": [
         {"role": "developer", "content": "Be terse."}, {"role": "user", "content": "hi"}]});

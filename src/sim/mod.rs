@@ -147,10 +147,14 @@ async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> Htt
         return refuse_with(Dialect::OpenAiChat, status, retry_after);
     }
     let texts = match asked.get("input") {
-        Some(Value::Array(all)) => all.iter().map(ToString::to_string).collect(),
+        Some(Value::Array(all)) => all.iter().map(ToString::to_string).collect::<Vec<_>>(),
         Some(one) => vec![one.to_string()],
         None => Vec::new(),
     };
+    if texts.iter().any(|text: &String| text == "\"\"") {
+        let error = Error::new(Kind::Malformed, "'$.input' is invalid.").at("input");
+        return refuse(Dialect::OpenAiChat, &error);
+    }
     let dimensions = asked.get("dimensions").and_then(Value::as_u64).unwrap_or(8).min(4096);
     let base64 = asked.get("encoding_format").and_then(Value::as_str) == Some("base64");
     let tokens: u64 = texts.iter().map(|text| text.len() as u64 / 4 + 1).sum();
@@ -310,6 +314,7 @@ async fn answer(
         created: reply.created.unwrap_or_default(),
         include_usage: decoded.include_usage.unwrap_or(false),
         echo: codec.echo(&body),
+        ..Heading::default()
     };
     if !stream {
         return HttpResponse::Ok()

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub learned_refusals: IntCounterVec,
     /// Answers that break a schema which their model could not be told whole.
     pub schema_violations: IntCounterVec,
+    /// Events of streams that were left out, as nobody could read them.
+    pub unreadable_events: IntCounterVec,
 }
 
 /// One deployment's part of them.
@@ -81,6 +83,11 @@ impl Metrics {
             "Answers that break a schema which their model could not be told whole.",
             &["provider", "model"],
         )?;
+        let unreadable_events = counter(
+            "optimux_unreadable_events_total",
+            "Events of streams that were left out, as they were not JSON.",
+            &["provider", "model"],
+        )?;
         let tokens =
             counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
         let first_byte_seconds = HistogramVec::new(
@@ -116,6 +123,7 @@ impl Metrics {
             tokens,
             learned_refusals,
             schema_violations,
+            unreadable_events,
         })
     }
 

@@ -1,25 +1,25 @@
 //! One try at one deployment: encode, send, and wait for proof that an answer is coming.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use secrecy::ExposeSecret;
+use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Map;
 use tokio::time::Instant;
 
-use super::breaker::Permit;
 use super::failover::Budget;
+use super::health::Permit;
 use super::outgoing::{Outgoing, Unsayable, outgoing};
 use super::pulse::share_left;
 use super::relay::{Relay, Setup};
+use super::scrub::scrubbed;
 use super::transport::Call;
 use super::whole::{read_whole, whole};
 use super::{AnswerBody, Upstream};
 use crate::base::ids::RequestId;
 use crate::router::Step;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
-use crate::wire::{Heading, Inbound, Operation, codec, provider_side, refusal};
+use crate::wire::{Heading, Inbound, Operation, blame, codec, provider_side, refusal, wait};
 
 /// The binary frames of AWS.
 const AWS_EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
@@ -33,7 +33,6 @@ pub enum Tried {
     },
     Failed {
         fault: Fault,
-        retry_after: Option<Duration>,
         /// A member that it does not take, and that it was sent: it may do without.
         unwanted: Option<String>,
     },
@@ -62,7 +61,6 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
     let outgoing = match outgoing(step, inbound, (&refused, without), last_resort) {
         Ok(outgoing) => outgoing,
         Err(unsayable) => {
-            upstream.health.neither(id, permit);
             return Tried::Unsayable(unsayable);
         }
     };
@@ -72,33 +70,33 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
     match outcome {
         Ok(Got { body, losses, schema }) => {
             let took = started.elapsed();
-            upstream.health.answered(id, inbound.head.stream, took);
+            match &body {
+                AnswerBody::Relay(_) => upstream.health.begun(id, permit, took),
+                AnswerBody::Whole { .. } => {
+                    upstream.health.answered(id, permit, inbound.head.stream, took);
+                }
+            }
             let meters = upstream.meters.of(step, &upstream.metrics);
             meters.answered.inc();
             meters.first_byte_seconds.observe(took.as_secs_f64());
             Tried::Answered { body, losses, schema }
         }
-        Err((fault, retry_after)) => {
+        Err(fault) => {
+            let asked = blame::Asked { model: &step.deployment.name, sent: &sent };
+            let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
             let generates = matches!(inbound.operation, Operation::Generate);
             let named = refusal::unwanted(&fault, &sent).filter(|_| generates && !inbound.strict);
             let unwanted = named.map(|one| {
                 if !one.this_value {
-                    upstream.refusals.learn(step, &one.path, &fault);
+                    upstream.refusals.learn(step, &one.path);
                 }
                 one.path
             });
-            let rest = retry_after.filter(|_| {
-                matches!(
-                    fault.kind,
-                    FaultKind::RateLimited | FaultKind::Overloaded | FaultKind::Quota
-                )
+            // A shorter wait is waited for, if nobody else can be asked.
+            let rest = fault.wait.filter(|wait| {
+                fault.counts_against_health() && *wait > upstream.limits.longest_wait
             });
-            upstream.health.failed(
-                id,
-                permit,
-                &fault,
-                rest.filter(|rest| *rest > upstream.limits.longest_wait),
-            );
+            upstream.health.failed(id, permit, &fault, rest);
             upstream
                 .metrics
                 .attempts
@@ -108,7 +106,7 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
                     kind_label(fault.kind),
                 ])
                 .inc();
-            Tried::Failed { fault, retry_after, unwanted }
+            Tried::Failed { fault, unwanted }
         }
     }
 }
@@ -125,12 +123,11 @@ pub(super) fn kind_label(kind: FaultKind) -> &'static str {
         FaultKind::Quota => "quota",
         FaultKind::Overloaded => "overloaded",
         FaultKind::Timeout => "timeout",
+        FaultKind::GaveUp => "gave_up",
         FaultKind::Broken => "broken",
         FaultKind::Unreachable => "unreachable",
     }
 }
-
-type Failure = (Fault, Option<Duration>);
 
 /// An answer that has begun, or come.
 struct Got {
@@ -144,14 +141,15 @@ async fn exchange(
     this: Try<'_>,
     budget: &Budget,
     outgoing: Outgoing,
-) -> Result<Got, Failure> {
+) -> Result<Got, Fault> {
     let Try { step, inbound, request, others, .. } = this;
-    let limits = &upstream.limits;
+    let limits = upstream.limits.at(step);
+    let sent_at = Instant::now();
     let stream = inbound.head.stream;
     let patience = if stream {
         limits.first_byte.min(budget.left(Instant::now()))
     } else {
-        budget.patience(others, Instant::now())
+        limits.answer.min(budget.patience(others, Instant::now()))
     };
     let incoming = upstream
         .transport
@@ -169,25 +167,31 @@ async fn exchange(
             if outgoing.same_dialect { &inbound.forward } else { &[] },
             patience,
         )
-        .await
-        .map_err(|fault| (fault, None))?;
+        .await?;
     if let Some(share) = share_left(&incoming.headers) {
         upstream.health.left(step.deployment.id, share);
+    }
+    // What the client understands has been decoded, and its name is gone.
+    if let Some(coding) = incoming.headers.get(CONTENT_ENCODING)
+        && coding != "identity"
+    {
+        let text = format!("the answer is in a coding that is not understood: {coding:?}");
+        return Err(Fault::new(FaultKind::Broken, text));
     }
     let theirs = provider_side(outgoing.protocol);
     if !(200..300).contains(&incoming.status) {
         let status = incoming.status;
-        let retry_after = retry_after(&incoming.headers);
+        let wait = wait::in_headers(&incoming.headers, SystemTime::now());
         // An error's body is read as far as it comes, but not for ever.
         let body = read_whole(incoming, limits.idle.min(Duration::from_secs(10)), 1 << 20)
             .await
             .unwrap_or_default();
-        let mut fault = refusal::told_apart(theirs.decode_error(status, &body));
+        let mut fault = theirs.decode_error(status, &body);
+        fault.wait = wait.or(fault.wait);
         if (300..400).contains(&status) {
             fault.kind = FaultKind::Broken;
         }
-        fault.message = without_key(fault.message, step);
-        return Err((fault, retry_after));
+        return Err(fault);
     }
     // An answer that passes through as it came needs none.
     let heading = || Heading {
@@ -196,6 +200,7 @@ async fn exchange(
         created: crate::base::clock::Clock::System.now().seconds(),
         include_usage: inbound.head.include_usage,
         echo: if outgoing.passes { Map::new() } else { codec(inbound.dialect).echo(&inbound.body) },
+        clock: crate::base::clock::Clock::System,
     };
     let event_stream =
         incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
@@ -212,29 +217,20 @@ async fn exchange(
             names: Rc::clone(&outgoing.names),
             heading: heading(),
             request: request.clone(),
+            limits,
         };
+        // The head has taken its part of the time.
         let relay =
-            Relay::open(incoming.body, setup, patience).await.map_err(|fault| (fault, None))?;
+            Relay::open(incoming.body, setup, patience.saturating_sub(sent_at.elapsed())).await?;
         let body = AnswerBody::Relay(Box::new(relay));
         return Ok(Got { body, losses: outgoing.losses, schema: None });
     }
     // Either a whole answer was asked for, or a provider answers a wish for a stream with one.
-    let body = read_whole(incoming, budget.patience(others, Instant::now()), limits.reply_bytes)
-        .await
-        .map_err(|fault| (fault, None))?;
-    let (body, schema) =
-        whole(step, inbound, &outgoing, &heading, body, upstream).map_err(|fault| (fault, None))?;
+    let left = limits.answer.saturating_sub(sent_at.elapsed());
+    let patience = left.min(budget.patience(others, Instant::now()));
+    let body = read_whole(incoming, patience, limits.reply_bytes).await?;
+    let (body, schema) = whole(step, inbound, &outgoing, &heading, body, upstream)?;
     Ok(Got { body, losses: outgoing.losses, schema })
-}
-
-/// Some providers quote the key that they refuse. It is ours, and goes to no log and no caller.
-fn without_key(message: String, step: &Step) -> String {
-    match &step.deployment.provider.api_key {
-        Some(key) if message.contains(key.expose_secret()) => {
-            message.replace(key.expose_secret(), "…")
-        }
-        _ => message,
-    }
 }
 
 /// Ids as each dialect spells them, for providers that give none.
@@ -246,22 +242,4 @@ fn heading_id(dialect: Dialect, request: &RequestId) -> String {
         Dialect::Anthropic => format!("msg_{bare}"),
         Dialect::Gemini => bare.to_owned(),
     }
-}
-
-/// Seconds, or milliseconds in OpenAI's own header. Dates are rare here and not worth a parser.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| {
-        headers
-            .get(name)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|n| (0.0..=86_400_000.0).contains(n))
-    };
-    if let Some(ms) = number("retry-after-ms") {
-        return Some(Duration::from_secs_f64(ms / 1000.0));
-    }
-    number(RETRY_AFTER.as_str()).map(Duration::from_secs_f64)
 }

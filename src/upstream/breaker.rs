@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const TRIPS_AFTER: u32 = 5;
 const FIRST_REST: Duration = Duration::from_secs(2);
 const LONGEST_REST: Duration = Duration::from_secs(60);
-/// A probe that never reports, because its caller left, is given up after this.
+/// A probe that has not reported by then does not keep others from being sent.
 const PROBE_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +28,11 @@ pub struct Breaker {
     resting_until: Option<Instant>,
 }
 
-/// Leave to try. Every permit is reported on, as succeeded or failed,
-/// or counts as neither.
+/// Leave to try: as one of many, or as the probe that was sent then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Permit {
-    pub probe: bool,
+pub enum Leave {
+    Usual,
+    Probe { since: Instant },
 }
 
 impl Default for Breaker {
@@ -65,28 +65,38 @@ impl Breaker {
         until.saturating_duration_since(now)
     }
 
-    pub fn permit(&mut self, now: Instant) -> Option<Permit> {
+    pub fn leave(&mut self, now: Instant) -> Option<Leave> {
         if !self.is_passing(now) {
             return None;
         }
         self.resting_until = None;
         match self.state {
-            State::Passing { .. } => Some(Permit { probe: false }),
+            State::Passing { .. } => Some(Leave::Usual),
             State::Tripped { .. } | State::Probing { .. } => {
                 self.state = State::Probing { since: now };
-                Some(Permit { probe: true })
+                Some(Leave::Probe { since: now })
             }
         }
     }
 
+    /// An answer came to its end.
     pub fn succeeded(&mut self) {
         self.state = State::Passing { faults: 0 };
         self.rest = FIRST_REST;
     }
 
-    pub fn failed(&mut self, permit: Permit, now: Instant) {
+    /// A stream began. That forgets no faults, as it may still break: one that breaks after a probe
+    /// trips the breaker again, for longer.
+    pub fn begun(&mut self, leave: Leave) {
+        if self.is_probe(leave) {
+            self.state = State::Passing { faults: TRIPS_AFTER - 1 };
+            self.rest = (self.rest * 2).min(LONGEST_REST);
+        }
+    }
+
+    pub fn failed(&mut self, leave: Leave, now: Instant) {
         match self.state {
-            State::Probing { .. } if permit.probe => {
+            State::Probing { .. } if self.is_probe(leave) => {
                 self.rest = (self.rest * 2).min(LONGEST_REST);
                 self.state = State::Tripped { until: now + self.rest };
             }
@@ -100,9 +110,17 @@ impl Breaker {
     }
 
     /// The outcome says nothing of the deployment: a probe may be sent again.
-    pub fn neither(&mut self, permit: Permit, now: Instant) {
-        if permit.probe && matches!(self.state, State::Probing { .. }) {
+    pub fn neither(&mut self, leave: Leave, now: Instant) {
+        if self.is_probe(leave) {
             self.state = State::Tripped { until: now };
+        }
+    }
+
+    /// Whether this is the probe that is under way, not one that was given up.
+    fn is_probe(&self, leave: Leave) -> bool {
+        match (self.state, leave) {
+            (State::Probing { since }, Leave::Probe { since: sent }) => since == sent,
+            _ => false,
         }
     }
 
@@ -118,8 +136,8 @@ mod tests {
     fn tripped(now: Instant) -> Breaker {
         let mut breaker = Breaker::default();
         for _ in 0..TRIPS_AFTER {
-            let permit = breaker.permit(now).unwrap();
-            breaker.failed(permit, now);
+            let leave = breaker.leave(now).unwrap();
+            breaker.failed(leave, now);
         }
         breaker
     }
@@ -129,12 +147,12 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         for _ in 0..TRIPS_AFTER - 1 {
-            let permit = breaker.permit(now).unwrap();
-            breaker.failed(permit, now);
+            let leave = breaker.leave(now).unwrap();
+            breaker.failed(leave, now);
         }
         breaker.succeeded();
-        assert!(breaker.permit(now).is_some());
-        assert!(tripped(now).permit(now).is_none());
+        assert!(breaker.leave(now).is_some());
+        assert!(tripped(now).leave(now).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,23 +160,54 @@ mod tests {
         let mut now = Instant::now();
         let mut breaker = tripped(now);
         now += FIRST_REST;
-        let probe = breaker.permit(now).unwrap();
-        assert!(probe.probe);
-        assert!(breaker.permit(now).is_none(), "one at a time");
+        let probe = breaker.leave(now).unwrap();
+        assert_eq!(probe, Leave::Probe { since: now });
+        assert!(breaker.leave(now).is_none(), "one at a time");
         breaker.failed(probe, now);
-        assert!(breaker.permit(now + FIRST_REST).is_none(), "twice as long now");
-        let probe = breaker.permit(now + 2 * FIRST_REST).unwrap();
-        assert!(probe.probe);
+        assert!(breaker.leave(now + FIRST_REST).is_none(), "twice as long now");
+        assert!(breaker.leave(now + 2 * FIRST_REST).is_some());
         breaker.succeeded();
-        assert_eq!(breaker.permit(now), Some(Permit { probe: false }));
+        assert_eq!(breaker.leave(now), Some(Leave::Usual));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_break_midway_trip_it_though_each_began() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        for _ in 0..TRIPS_AFTER {
+            let leave = breaker.leave(now).unwrap();
+            breaker.begun(leave);
+            breaker.failed(Leave::Usual, now);
+        }
+        assert!(breaker.leave(now).is_none());
+        // A probe that begins lets others through; one that breaks ends that at once, for longer.
+        let probe = breaker.leave(now + FIRST_REST).unwrap();
+        breaker.begun(probe);
+        assert_eq!(breaker.leave(now + FIRST_REST), Some(Leave::Usual));
+        breaker.failed(Leave::Usual, now + FIRST_REST);
+        assert!(breaker.leave(now + 2 * FIRST_REST).is_none());
+        assert!(breaker.leave(now + 3 * FIRST_REST).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_probe_that_is_under_way_is_heard() {
+        let now = Instant::now();
+        let mut breaker = tripped(now);
+        let lost = breaker.leave(now + FIRST_REST).unwrap();
+        let later = now + FIRST_REST + PROBE_PATIENCE;
+        let probe = breaker.leave(later).unwrap();
+        breaker.neither(lost, later);
+        assert!(breaker.leave(later).is_none(), "the newer one is still out");
+        breaker.neither(probe, later);
+        assert!(breaker.leave(later).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_probe_does_not_block_for_ever() {
         let now = Instant::now();
         let mut breaker = tripped(now);
-        assert!(breaker.permit(now + FIRST_REST).is_some());
-        assert!(breaker.permit(now + FIRST_REST + PROBE_PATIENCE).is_some());
+        assert!(breaker.leave(now + FIRST_REST).is_some());
+        assert!(breaker.leave(now + FIRST_REST + PROBE_PATIENCE).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -166,7 +215,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         breaker.rest_until(now + Duration::from_secs(3));
-        assert!(breaker.permit(now + Duration::from_secs(2)).is_none());
-        assert!(breaker.permit(now + Duration::from_secs(3)).is_some());
+        assert!(breaker.leave(now + Duration::from_secs(2)).is_none());
+        assert!(breaker.leave(now + Duration::from_secs(3)).is_some());
     }
 }

@@ -76,7 +76,6 @@ impl Budget {
 #[must_use]
 pub fn judge(
     fault: &Fault,
-    retry_after: Option<Duration>,
     others: usize,
     budget: &Budget,
     now: Instant,
@@ -92,7 +91,8 @@ pub fn judge(
         Retry::Elsewhere => Verdict::GiveUp,
         Retry::Same => {
             let tries = budget.tries_here();
-            let pause = retry_after
+            let pause = fault
+                .wait
                 .unwrap_or_else(|| dice.jitter(FIRST_PAUSE * 2_u32.pow(u32::from(tries.min(8)))));
             if tries >= budget.limits.tries_per_deployment
                 || pause > budget.limits.longest_wait
@@ -118,8 +118,7 @@ mod tests {
             budget.begin(0);
         }
         judge(
-            &Fault::new(kind, ""),
-            retry_after.map(Duration::from_secs),
+            &Fault::new(kind, "").after(retry_after.map(Duration::from_secs)),
             others,
             &budget,
             now,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Permit};
+use super::breaker::{Breaker, Leave};
 use super::pulse::Pulse;
 use crate::catalogue::{Catalogue, DeploymentId};
 use crate::router::Health;
@@ -127,20 +127,47 @@ impl HealthBoard {
         self.with(id, |breaker| breaker.wait(now)).unwrap_or_default()
     }
 
+    /// Whether it would be let through now, without asking for it.
     #[must_use]
-    pub fn permit(&self, id: DeploymentId, now: Instant) -> Option<Permit> {
-        self.with(id, |breaker| breaker.permit(now)).flatten()
+    pub fn is_passing(&self, id: DeploymentId, now: Instant) -> bool {
+        self.with(id, |breaker| breaker.is_passing(now)).unwrap_or_default()
     }
 
+    /// Leave to try a deployment; `None` while it is left alone.
+    pub fn permit(self: &Arc<Self>, id: DeploymentId, now: Instant) -> Option<Permit> {
+        let leave = self.with(id, |breaker| breaker.leave(now)).flatten()?;
+        // Only of a probe does it matter that it was never reported on.
+        let probe = matches!(leave, Leave::Probe { .. }).then(|| (Arc::clone(self), id));
+        Some(Permit { leave, probe })
+    }
+
+    /// An answer of it came to its end.
     pub fn succeeded(&self, id: DeploymentId) {
         self.with(id, Breaker::succeeded);
     }
 
-    /// It answered, or began to, after `took`.
-    pub fn answered(&self, id: DeploymentId, stream: bool, took: Duration) {
+    /// It answered after `took`: `stream` says what was asked for.
+    pub fn answered(&self, id: DeploymentId, permit: Permit, stream: bool, took: Duration) {
+        let _leave = permit.reported();
+        self.heard(id, stream, took, Breaker::succeeded);
+    }
+
+    /// A stream of it began after `took`, and has still to come to its end.
+    pub fn begun(&self, id: DeploymentId, permit: Permit, took: Duration) {
+        let leave = permit.reported();
+        self.heard(id, true, took, |breaker| breaker.begun(leave));
+    }
+
+    fn heard(
+        &self,
+        id: DeploymentId,
+        stream: bool,
+        took: Duration,
+        report: impl FnOnce(&mut Breaker),
+    ) {
         self.usual.heard(stream, took);
         self.vitals(id, |vitals| {
-            vitals.breaker.succeeded();
+            report(&mut vitals.breaker);
             vitals.pulse.answered(stream, took, Instant::now());
         });
     }
@@ -150,22 +177,73 @@ impl HealthBoard {
         self.vitals(id, |vitals| vitals.pulse.left(share, Instant::now()));
     }
 
+    /// It failed; `rest` is how long it asks to be left alone.
     pub fn failed(&self, id: DeploymentId, permit: Permit, fault: &Fault, rest: Option<Duration>) {
+        self.failing(id, permit.reported(), fault, rest);
+    }
+
+    /// A stream of it broke off after it had begun.
+    pub fn broke_off(&self, id: DeploymentId, fault: &Fault) {
+        self.failing(id, Leave::Usual, fault, None);
+    }
+
+    fn failing(&self, id: DeploymentId, leave: Leave, fault: &Fault, rest: Option<Duration>) {
         let now = Instant::now();
         self.vitals(id, |Vitals { breaker, pulse }| {
             if fault.counts_against_health() {
-                breaker.failed(permit, now);
+                breaker.failed(leave, now);
                 pulse.failed();
             } else {
-                breaker.neither(permit, now);
+                breaker.neither(leave, now);
             }
             if let Some(rest) = rest {
                 breaker.rest_until(now + rest);
             }
         });
     }
+}
 
-    pub fn neither(&self, id: DeploymentId, permit: Permit) {
-        self.with(id, |breaker| breaker.neither(permit, Instant::now()));
+/// Leave to try a deployment, and the duty to report how it went. One that is dropped without a word,
+/// because its caller left, says nothing of the deployment: another probe may be sent at once.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped says nothing of the deployment"]
+pub struct Permit {
+    leave: Leave,
+    probe: Option<(Arc<HealthBoard>, DeploymentId)>,
+}
+
+impl Permit {
+    fn reported(mut self) -> Leave {
+        self.probe = None;
+        self.leave
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some((board, id)) = self.probe.take() {
+            board.with(id, |breaker| breaker.neither(self.leave, Instant::now()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vocab::FaultKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_whose_caller_leaves_blocks_nobody() {
+        let board = Arc::new(HealthBoard::new(0..1));
+        let id = DeploymentId(0);
+        let fault = Fault::new(FaultKind::Broken, "");
+        while let Some(permit) = board.permit(id, Instant::now()) {
+            board.failed(id, permit, &fault, None);
+        }
+        tokio::time::advance(board.wait(id, Instant::now())).await;
+        let probe = board.permit(id, Instant::now()).unwrap();
+        assert!(board.permit(id, Instant::now()).is_none(), "one at a time");
+        drop(probe);
+        assert!(board.permit(id, Instant::now()).is_some());
     }
 }

@@ -2,16 +2,19 @@
 
 mod attempt;
 mod breaker;
+mod closing;
 mod failover;
 mod google;
 mod health;
 mod heard;
 mod meters;
 mod outgoing;
+mod passage;
 mod passing;
 mod pulse;
 mod refusals;
 mod relay;
+mod scrub;
 mod sign;
 mod socket;
 mod transport;
@@ -27,18 +30,19 @@ use crate::base::clock::Dice;
 use crate::base::ids::RequestId;
 use crate::base::proxy::Proxies;
 use crate::base::{Error, Kind};
+use crate::catalogue::Timeouts;
 use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::{Decision, Step};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::Inbound;
 use crate::wire::vocab::{Fault, FaultKind, Losses};
 
-pub use breaker::Permit;
+pub use closing::{Closing, StreamsEnd};
 pub use health::HealthBoard;
 pub use meters::Meters;
 pub use refusals::Refusals;
 pub use relay::Relay;
-pub use socket::{Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
+pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::{Transport, document};
 
 use attempt::{Tried, Try};
@@ -53,6 +57,8 @@ pub struct Limits {
     pub first_byte: Duration,
     /// Between two chunks.
     pub idle: Duration,
+    /// For an answer that comes whole, if it is less than the deadline.
+    pub answer: Duration,
     /// For a request as a whole, up to the first byte that the caller sees.
     pub deadline: Duration,
     pub attempts: u8,
@@ -72,12 +78,26 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(60),
             idle: Duration::from_secs(60),
+            answer: Duration::MAX,
             deadline: Duration::from_secs(300),
             attempts: 8,
             tries_per_deployment: 2,
             longest_wait: Duration::from_secs(5),
             reply_bytes: 64 << 20,
             keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Limits {
+    /// As they are for one deployment.
+    fn at(&self, step: &Step) -> Self {
+        let timeouts = step.model.timeouts.over(step.deployment.provider.timeouts);
+        Self {
+            first_byte: Timeouts::or(timeouts.first_byte, self.first_byte),
+            idle: Timeouts::or(timeouts.idle, self.idle),
+            answer: Timeouts::or(timeouts.answer, self.answer),
+            ..*self
         }
     }
 }
@@ -92,6 +112,8 @@ pub struct Upstream {
     pub meters: Meters,
     pub limits: Limits,
     pub proxies: Proxies,
+    /// Told when streams have to end.
+    pub closing: Closing,
 }
 
 /// An answer on its way to the caller.
@@ -137,8 +159,6 @@ pub async fn run(
     let mut position = 0;
     let mut last: Option<Fault> = None;
     let mut failed = Vec::new();
-    // The shortest wait of those that were not even tried.
-    let mut wait: Option<Duration> = None;
     // Nobody could be told all of it: then in other words, if somebody can.
     let mut last_resort = false;
     let mut in_other_words = false;
@@ -149,23 +169,24 @@ pub async fn run(
             // A refusal is an answer to the request as it is; another fault may find somebody else up.
             let open = last.as_ref().is_none_or(|fault| fault.kind != FaultKind::Refused);
             if open && in_other_words && !last_resort {
-                (last_resort, position, wait) = (true, 0, None);
+                (last_resort, position) = (true, 0);
                 continue;
             }
             break;
         };
         let now = Instant::now();
         let Some(permit) = upstream.health.permit(step.deployment.id, now) else {
-            let this = upstream.health.wait(step.deployment.id, now);
-            wait = Some(wait.map_or(this, |known| known.min(this)));
             position += 1;
             continue;
         };
         budget.begin(position);
-        let others = decision.steps.len() - position - 1;
+        // Those that are left alone cannot be asked instead.
+        let later = decision.steps.iter().skip(position + 1);
+        let others =
+            later.filter(|step| upstream.health.is_passing(step.deployment.id, now)).count();
         let this = Try { step, inbound, request, others, last_resort, without: &without };
         let tried = attempt::send(upstream, this, &budget, permit).await;
-        let (fault, retry_after, unwanted) = match tried {
+        let (fault, unwanted) = match tried {
             Tried::Answered { body, losses, schema } => {
                 return Ok(Answer {
                     step: step.clone(),
@@ -176,7 +197,7 @@ pub async fn run(
                     body,
                 });
             }
-            Tried::Failed { fault, retry_after, unwanted } => (fault, retry_after, unwanted),
+            Tried::Failed { fault, unwanted } => (fault, unwanted),
             Tried::Unsayable(Unsayable { error, in_other_words: softer }) => {
                 // The step cannot express the request; another may.
                 budget.refund();
@@ -196,9 +217,10 @@ pub async fn run(
             attempt = budget.attempts(),
             status = fault.status,
             kind = ?fault.kind,
-            message = %fault.message.chars().take(300).collect::<String>(),
+            why = fault.loggable(),
             "attempt failed"
         );
+        tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
         failed.push(Failed {
             provider: step.deployment.provider.id.to_string(),
             model: step.model.id.to_string(),
@@ -211,10 +233,10 @@ pub async fn run(
         {
             // The same once more, without what it has just said that it does not take.
             without.push(member);
-            last = Some(fault_for_later(fault, last));
+            last = Some(fault.more_telling(last));
             continue;
         }
-        let verdict = judge(&fault, retry_after, others, &budget, Instant::now(), dice);
+        let verdict = judge(&fault, others, &budget, Instant::now(), dice);
         match verdict {
             Verdict::Again { after } => tokio::time::sleep(after).await,
             Verdict::Next => {
@@ -222,27 +244,31 @@ pub async fn run(
                 without.clear();
             }
             Verdict::GiveUp => {
-                let told = fault_for_later(fault, last);
-                let error = told.into_error().after(retry_after);
-                return Err(Unanswered { error, attempts: budget.attempts(), tried: failed });
+                last = Some(fault.more_telling(last));
+                break;
             }
         }
-        last = Some(fault_for_later(fault, last));
+        last = Some(fault.more_telling(last));
     }
+    // The shortest wait of those that are left alone.
+    let now = Instant::now();
+    let waits = decision.steps.iter().map(|step| upstream.health.wait(step.deployment.id, now));
+    let wait = waits.filter(|wait| !wait.is_zero()).min();
     let error = match last {
-        Some(fault) => fault.into_error(),
-        None => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+        // Somebody who has the model may answer later.
+        Some(fault) if fault.kind != FaultKind::ModelGone || wait.is_none() => {
+            let soonest = fault.wait.into_iter().chain(wait).min();
+            let shortest = soonest.filter(|_| fault.counts_against_health());
+            fault.into_error().after(shortest)
+        }
+        _ => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
             .coded("model_unavailable")
             .after(wait),
     };
     Err(Unanswered { error, attempts: budget.attempts(), tried: failed })
 }
 
-/// The fault to tell of, when all have failed: one that speaks of the request over one that speaks
-/// of a provider.
-fn fault_for_later(fault: Fault, earlier: Option<Fault>) -> Fault {
-    match earlier {
-        Some(earlier) if earlier.kind == FaultKind::ContextLength => earlier,
-        _ => fault,
-    }
+/// As much of a provider's words as goes into a log.
+fn shortened(words: &str) -> String {
+    words.chars().take(300).collect()
 }

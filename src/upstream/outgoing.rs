@@ -139,6 +139,13 @@ fn dialects(step: &Step, inbound: &Inbound) -> Result<Vec<Protocol>, Error> {
     Ok(all)
 }
 
+/// The model as the caller knows it: by the name that was asked for, where that is one of its names.
+fn as_asked<'a>(step: &'a Step, inbound: &'a Inbound) -> &'a str {
+    let asked = inbound.head.model.as_str();
+    let known = step.model.aliases.iter().any(|alias| **alias == *asked);
+    if known { asked } else { &step.model.id }
+}
+
 /// A request to generate, in the dialect in which least of it is lost.
 fn generation(
     step: &Step,
@@ -183,7 +190,7 @@ fn generation(
     if let Some(loss) = refused {
         let error = Error::new(
             Kind::Unsupported,
-            format!("The model '{}' cannot take '{}'.", step.model.id, loss.field),
+            format!("The model '{}' cannot take '{}'.", as_asked(step, inbound), loss.field),
         )
         .at(loss.field.clone())
         .coded("unsupported_parameter");

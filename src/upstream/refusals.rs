@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use crate::catalogue::Deployment;
 use crate::router::Step;
 use crate::telemetry::metrics::Metrics;
-use crate::wire::vocab::Fault;
 
 /// The most members that are remembered of a deployment, and deployments of which any are: a
 /// provider's words bound neither.
@@ -62,7 +61,7 @@ impl Refusals {
     }
 
     /// Remembers a member that a deployment has just refused.
-    pub fn learn(&self, step: &Step, member: &str, fault: &Fault) {
+    pub fn learn(&self, step: &Step, member: &str) {
         let deployment = &step.deployment;
         let place = (Arc::clone(&deployment.provider.id), deployment.name.clone());
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +78,6 @@ impl Refusals {
             provider = %deployment.provider.id,
             model = %step.model.id,
             member,
-            said = %fault.message.chars().take(200).collect::<String>(),
             "the model refuses a member that its facts do not name: left out from now on; add it to \
              the model's facts as refuses = {{ {member} = \"always\" }}"
         );

@@ -1,6 +1,7 @@
 //! Sockets to providers. The only file that names `tokio_tungstenite`.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use ::http::Uri;
 use ::http::header::{HeaderName, HeaderValue};
@@ -18,14 +19,16 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use tower_service::Service;
 
+use super::scrub::{scrubbed, without_secrets};
 use super::transport::segment;
-use super::{Upstream, sign};
+use super::{Upstream, shortened, sign};
 use crate::base::ids::RequestId;
 use crate::base::proxy::Proxies;
 use crate::base::{Error, Kind};
+use crate::catalogue::Provider;
 use crate::router::{Decision, Step};
-use crate::wire::codec;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Usage};
+use crate::wire::{blame, codec, wait};
 
 /// A message of some seconds of sound fits.
 pub const MESSAGE_BYTES: usize = 16 << 20;
@@ -64,11 +67,32 @@ impl Close {
     }
 }
 
+/// What the address of a session says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The model, if it is named there.
+    pub model: Option<String>,
+    /// Everything else, as it came (`intent=transcription`).
+    pub rest: String,
+}
+
+impl Address {
+    /// The query for a provider that calls the model `name`.
+    fn query(&self, name: &str) -> String {
+        let model = self.model.as_ref().map(|_| format!("model={}", segment(name)));
+        let rest = Some(self.rest.clone()).filter(|rest| !rest.is_empty());
+        model.into_iter().chain(rest).collect::<Vec<_>>().join("&")
+    }
+}
+
 /// To the provider.
 pub struct Outlet(SplitSink<Wire, tungstenite::Message>);
 
 /// From the provider.
-pub struct Inlet(SplitStream<Wire>);
+pub struct Inlet {
+    wire: SplitStream<Wire>,
+    provider: Arc<Provider>,
+}
 
 /// An open socket to a provider.
 pub struct Socket {
@@ -105,13 +129,15 @@ impl Inlet {
     /// When the connection breaks or a message is too large.
     pub async fn receive(&mut self) -> Result<Option<Message>, Fault> {
         loop {
-            let message = match self.0.next().await {
+            let message = match self.wire.next().await {
                 None => return Ok(None),
                 Some(Err(why)) => return Err(fault_of(&why)),
                 Some(Ok(message)) => message,
             };
             return Ok(Some(match message {
-                tungstenite::Message::Text(text) => Message::Text(text.into()),
+                tungstenite::Message::Text(text) => {
+                    Message::Text(without_secrets(text.into(), &self.provider))
+                }
                 tungstenite::Message::Binary(bytes) => Message::Binary(bytes),
                 tungstenite::Message::Close(frame) => Message::Close(match frame {
                     Some(frame) => Close::new(u16::from(frame.code), frame.reason.as_str()),
@@ -130,7 +156,9 @@ fn fault_of(why: &WsError) -> Fault {
     match why {
         WsError::Http(response) => {
             let body = response.body().as_deref().unwrap_or_default();
-            codec(Dialect::OpenAiChat).decode_error(response.status().as_u16(), body)
+            let fault = codec(Dialect::OpenAiChat).decode_error(response.status().as_u16(), body);
+            let wait = wait::in_headers(response.headers(), SystemTime::now()).or(fault.wait);
+            fault.after(wait)
         }
         WsError::Capacity(CapacityError::MessageTooLong { .. }) => {
             Fault::new(FaultKind::Refused, "the message is too large")
@@ -147,6 +175,7 @@ fn fault_of(why: &WsError) -> Fault {
 pub async fn dial(
     upstream: &Upstream,
     decision: &Decision,
+    address: &Address,
     forward: &[(&'static str, String)],
     request: &RequestId,
 ) -> Result<Socket, (Error, u8)> {
@@ -158,29 +187,35 @@ pub async fn dial(
             continue;
         };
         attempts += 1;
-        let patience = upstream.limits.connect + upstream.limits.first_byte;
-        match open(step, forward, &upstream.proxies, patience).await {
+        let began = tokio::time::Instant::now();
+        let limits = upstream.limits.at(step);
+        let patience = limits.connect + limits.first_byte;
+        match open(step, address, forward, &upstream.proxies, patience).await {
             Ok(wire) => {
-                upstream.health.succeeded(id);
+                upstream.health.answered(id, permit, true, began.elapsed());
                 let (outlet, inlet) = wire.split();
                 return Ok(Socket {
                     step: step.clone(),
                     attempts,
                     outlet: Outlet(outlet),
-                    inlet: Inlet(inlet),
+                    inlet: Inlet { wire: inlet, provider: Arc::clone(&step.deployment.provider) },
                 });
             }
             Err(fault) => {
+                let asked = blame::Asked { model: &step.deployment.name, sent: b"" };
+                let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
                 tracing::warn!(
                     %request,
                     provider = %step.deployment.provider.id,
                     model = %step.model.id,
+                    status = fault.status,
                     kind = ?fault.kind,
-                    message = %fault.message.chars().take(300).collect::<String>(),
+                    why = fault.loggable(),
                     "a socket could not be opened"
                 );
-                upstream.health.failed(id, permit, &fault, None);
-                last = Some(fault);
+                tracing::debug!(%request, said = ?shortened(&fault.message), "it said");
+                upstream.health.failed(id, permit, &fault, fault.wait);
+                last = Some(fault.more_telling(last));
             }
         }
     }
@@ -194,6 +229,7 @@ pub async fn dial(
 
 async fn open(
     step: &Step,
+    address: &Address,
     forward: &[(&'static str, String)],
     proxies: &Proxies,
     patience: Duration,
@@ -201,9 +237,9 @@ async fn open(
     let provider = &step.deployment.provider;
     // `http…` becomes `ws…`, and `https…` `wss…`.
     let base = provider.base_url.replacen("http", "ws", 1);
-    let name = segment(&step.deployment.name);
+    let query = address.query(&step.deployment.name);
     let refused = |why: String| Fault::new(FaultKind::Unreachable, why);
-    let mut request = format!("{base}/realtime?model={name}")
+    let mut request = format!("{base}/realtime?{query}")
         .into_client_request()
         .map_err(|why| refused(format!("not a URL: {why}")))?;
     let headers = request.headers_mut();

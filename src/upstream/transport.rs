@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url};
 use secrecy::SecretString;
@@ -169,6 +169,9 @@ impl Transport {
         };
         let mut headers = sign::headers(provider);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Without a word, a server may choose any coding (RFC 9110, 12.5.3), and decoding takes time.
+        // Whoever compresses all the same is understood: gzip, deflate, br, zstd.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
         let known = Known { name: name.clone(), endpoint: Rc::clone(&endpoint) };
         self.endpoints.borrow_mut().insert(place, known);

@@ -15,7 +15,9 @@ use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
 use crate::shape;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Reply, Usage};
-use crate::wire::{Heading, Inbound, Operation, codec, embeddings, images, provider_side};
+use crate::wire::{
+    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, provider_side,
+};
 
 pub(super) fn whole(
     step: &Step,
@@ -45,13 +47,22 @@ pub(super) fn whole(
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
         let mut fault = theirs.decode_error(200, body);
-        if !body.windows(7).any(|window| window == b"\"error\"") {
+        if !says_error(body) {
             fault = Fault::new(FaultKind::Broken, "the answer cannot be read");
         }
         fault
     };
+    if is_hollow(&inbound.operation, theirs, &body) {
+        return Err(match theirs.decode_error(200, &body) {
+            fault if says_error(&body) => fault,
+            _ => Fault::new(FaultKind::Broken, "the answer holds none"),
+        });
+    }
     if inbound.head.stream {
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+        if let Some(fault) = reply.fault() {
+            return Err(fault);
+        }
         named(&mut reply);
         count_tokens(upstream, step, reply.usage.as_ref());
         let mut events = Vec::new();
@@ -66,7 +77,9 @@ pub(super) fn whole(
         || Tokens { input: (inbound.head.prompt_bytes as u64).div_ceil(4), ..Tokens::default() };
     match &inbound.operation {
         Operation::Embed(form, request) if !same_dialect => {
-            let reply = embeddings::decode_reply(&body).map_err(|_| broken(&body))?;
+            let reply = embeddings::decode_reply(&body)
+                .and_then(|reply| reply.to_inputs(request.inputs.len()))
+                .map_err(|_| broken(&body))?;
             let usage = reply.tokens.map(|input| Usage { input, ..Usage::default() });
             let tokens = prompt().input;
             let answer = embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
@@ -121,6 +134,9 @@ pub(super) fn whole(
         return Ok((measured(told, usage.as_ref(), count), violated));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
+    if let Some(fault) = reply.fault() {
+        return Err(fault);
+    }
     count_tokens(upstream, step, reply.usage.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
@@ -129,6 +145,25 @@ pub(super) fn whole(
     let violated = schema(&reply);
     let told = codec(inbound.dialect).encode_reply(&reply, &heading());
     Ok((measured(told, reply.usage.as_ref(), || count_reply(&reply)), violated))
+}
+
+fn says_error(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"error\"").is_some()
+}
+
+/// An answer under 200 that holds nothing that was asked for.
+fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        data: Vec<serde::de::IgnoredAny>,
+    }
+    match operation {
+        Operation::Generate => theirs.is_hollow(body),
+        Operation::Embed(..) | Operation::Draw(..) => {
+            serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty())
+        }
+        Operation::Count => false,
+    }
 }
 
 /// With the provider's own count, or ours.

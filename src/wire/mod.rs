@@ -10,31 +10,43 @@
 //! - what an encoding cannot say is named in [`vocab::Losses`].
 
 mod alternate;
+#[cfg(test)]
+mod answer_tests;
 pub mod anthropic;
 pub mod bedrock;
+pub mod blame;
 mod claude;
 pub mod embeddings;
 pub mod frame;
 pub mod gemini;
+pub mod glance;
 pub mod images;
 mod inbound;
 pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
 mod openai_usage;
+mod pairing;
 pub mod realtime;
 pub mod refusal;
+pub mod session;
 #[cfg(test)]
 mod usage_tests;
 pub mod vocab;
+pub mod wait;
+mod weight;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 pub use inbound::{Inbound, Operation, PathTarget, model_only};
+pub(crate) use pairing::paired;
+pub use weight::{FILE_TOKENS, PICTURE_TOKENS, prompt_bytes};
 
 use crate::base::Error;
+use crate::base::clock::Clock;
 use frame::{Frame, Splitter, sse};
+use glance::{Glance, Unreadable, Voice};
 use vocab::{
     Control, Dialect, Efforts, Event, Fault, Fold, Head, Losses, Malformed, Manner, Off, Protocol,
     Reply, Request, Thinking, ThoughtsBack, Usage,
@@ -99,6 +111,8 @@ pub struct Heading {
     pub include_usage: bool,
     /// The request's settings, which an answer of OpenAI's Responses repeats.
     pub echo: Map<String, Value>,
+    /// Tells when the answer was complete.
+    pub clock: Clock,
 }
 
 /// What it takes to ask a provider, and to understand it.
@@ -120,6 +134,31 @@ pub trait ProviderSide: Sync {
 
     /// What a frame of this dialect's stream says of usage, without building events of the rest.
     fn tap(&self, data: &[u8]) -> Tapped;
+
+    /// What else is to be known of a frame that passes unread; `hear` gets the words in it.
+    ///
+    /// # Errors
+    /// [`Unreadable`] for a frame that no client could read.
+    fn glance(
+        &self,
+        frame: &Frame<'_>,
+        hear: &mut dyn FnMut(Voice, &str),
+    ) -> Result<Glance, Unreadable>;
+
+    /// Whether a whole answer holds none: no words, no calls, and no reason for having none. Its
+    /// maker's fault, whatever the status says.
+    fn is_hollow(&self, body: &[u8]) -> bool;
+
+    /// Whether a frame goes on with an answer whose stream has said its last word.
+    fn goes_on(&self, _frame: &Frame<'_>) -> bool {
+        false
+    }
+
+    /// Whether its streams have a last word. Where they have none, the last thing is the reason for
+    /// which an answer ended, with its usage.
+    fn has_last_word(&self) -> bool {
+        true
+    }
 
     /// The usage that a whole reply reports.
     fn usage(&self, body: &[u8]) -> Option<Usage>;
@@ -193,6 +232,9 @@ pub trait Reader {
     /// # Errors
     /// [`Malformed`] when the frame is not of the dialect; the stream is then broken.
     fn read(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) -> Result<(), Malformed>;
+
+    /// The stream has said its last word.
+    fn ended(&self) -> bool;
 
     /// The connection ended. Closes what is open; says whether the stream had come to its end.
     fn finish(&mut self, out: &mut Vec<Event>) -> bool;

@@ -6,17 +6,14 @@ use serde_json::{Value, json};
 
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{Fault, FaultKind};
+use crate::wire::wait;
 
 pub(in crate::wire) fn decode(status: u16, body: &[u8]) -> Fault {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let mut fault = of_value(&value, Some(status));
-    if fault.message.is_empty() {
-        let text = String::from_utf8_lossy(body.get(..300).unwrap_or(body)).into_owned();
-        fault.message = if value.is_null() && text.starts_with('<') || text.is_empty() {
-            format!("The provider answered with status {status}.")
-        } else {
-            text
-        };
+    // A page of a server in between says nothing to a caller.
+    if fault.message.is_empty() && value.is_null() && !body.trim_ascii_start().starts_with(b"<") {
+        fault.message = String::from_utf8_lossy(body.get(..300).unwrap_or(body)).into_owned();
     }
     fault
 }
@@ -45,14 +42,24 @@ pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         Some(Value::String(code)) => Some(code.clone()),
         _ => None,
     };
-    let numeric = error
-        .get("code")
-        .or_else(|| error.get("status_code"))
-        .and_then(Value::as_u64)
-        .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| (400..600).contains(code));
+    // A number in the place of the code (OpenRouter), as text (LiteLLM), or beside it (Groq).
+    let numeric = ["code", "status_code", "status"].iter().find_map(|name| {
+        let number = match error.get(*name)? {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_u64().and_then(|number| u16::try_from(number).ok()),
+        };
+        number.filter(|number| (400..600).contains(number))
+    });
     let status = status.filter(|status| *status >= 400).or(numeric);
-    let kind = kind_of(status, code.as_deref().or(text("type")).unwrap_or_default(), &message);
+    let words = [code.as_deref().unwrap_or_default(), text("type").unwrap_or_default()];
+    let mut kind = kind_of(status, words, &message);
+    // OpenRouter's 403 with these is about what was said. Source: its documentation of errors.
+    let moderated = |metadata: &Value| {
+        metadata.get("flagged_input").is_some() || metadata.get("reasons").is_some()
+    };
+    if kind == FaultKind::Credential && error.get("metadata").is_some_and(moderated) {
+        kind = FaultKind::Unfit;
+    }
     // `FastAPI` says where: `["body", "stream_options"]`.
     let place = || {
         let loc = value.pointer("/detail/0/loc")?.as_array()?;
@@ -60,23 +67,50 @@ pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         (!words.is_empty()).then(|| words.join("."))
     };
     let field = text("param").map(str::to_owned).or_else(place);
-    Fault { kind, status, message, code, field }
+    Fault { code, field, wait: wait::in_error(error), ..Fault::told(kind, status, message) }
 }
 
-fn kind_of(status: Option<u16>, code: &str, message: &str) -> FaultKind {
-    let says = |words: &[&str]| {
-        let lower = message.to_ascii_lowercase();
-        words.iter().any(|word| lower.contains(word))
-    };
-    match code {
-        "context_length_exceeded" => return FaultKind::ContextLength,
-        "insufficient_quota" => return FaultKind::Quota,
-        "model_not_found" | "model_decommissioned" => return FaultKind::ModelGone,
-        "rate_limit_exceeded" => return FaultKind::RateLimited,
-        _ => {}
+/// What the words mean that stand as code and as type, whatever the status.
+fn kind_of_word(word: &str) -> Option<FaultKind> {
+    Some(match word {
+        "context_length_exceeded" => FaultKind::ContextLength,
+        "insufficient_quota"
+        | "insufficient_balance"
+        | "billing_hard_limit_reached"
+        | "billing_not_active"
+        | "budget_exceeded" => FaultKind::Quota,
+        "model_not_found" | "model_decommissioned" | "DeploymentNotFound" => FaultKind::ModelGone,
+        "rate_limit_exceeded" => FaultKind::RateLimited,
+        _ => return None,
+    })
+}
+
+/// What they mean where there is no status: in the middle of a stream, or under 200. The words of
+/// images are those of a `ResponseError`. Source: OpenAI's API reference.
+fn kind_without_status(word: &str) -> Option<FaultKind> {
+    Some(match word {
+        "overloaded_error" | "server_is_overloaded" | "slow_down" => FaultKind::Overloaded,
+        "rate_limit_error" | "tokens" | "requests" => FaultKind::RateLimited,
+        "authentication_error" | "invalid_api_key" | "permission_error" => FaultKind::Credential,
+        "timeout" | "timeout_error" | "vector_store_timeout" => FaultKind::Timeout,
+        "not_found_error" => FaultKind::ModelGone,
+        "tool_use_failed"
+        | "content_filter"
+        | "content_policy_violation"
+        | "failed_to_download_image" => FaultKind::Refused,
+        word if word.starts_with("invalid_") || word.contains("image") => FaultKind::Refused,
+        _ => return None,
+    })
+}
+
+fn kind_of(status: Option<u16>, words: [&str; 2], message: &str) -> FaultKind {
+    if let Some(kind) = words.into_iter().find_map(kind_of_word) {
+        return kind;
     }
+    let lower = message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     match status {
-        Some(400 | 413 | 422)
+        Some(400 | 413 | 422) | None
             if says(&[
                 "maximum context length",
                 "context_length",
@@ -89,10 +123,7 @@ fn kind_of(status: Option<u16>, code: &str, message: &str) -> FaultKind {
         }
         Some(400) if says(&["api key not valid", "api key expired"]) => FaultKind::Credential,
         Some(_) => FaultKind::of_status(status),
-        None if code == "overloaded_error" || code == "server_is_overloaded" => {
-            FaultKind::Overloaded
-        }
-        None => FaultKind::Broken,
+        None => words.into_iter().find_map(kind_without_status).unwrap_or(FaultKind::Broken),
     }
 }
 
@@ -168,7 +199,31 @@ mod tests {
                 FaultKind::Quota,
                 "x",
             ),
-            (500, "<html>", FaultKind::Broken, "The provider answered with status 500."),
+            (500, "<html>", FaultKind::Broken, ""),
+            (
+                200,
+                r#"{"error":{"message":"Failed to call a function.","type":"invalid_request_error","code":"tool_use_failed","status_code":400}}"#,
+                FaultKind::Refused,
+                "Failed to call a function.",
+            ),
+            (
+                200,
+                r#"{"error":{"code":"invalid_image","message":"not an image"}}"#,
+                FaultKind::Refused,
+                "not an image",
+            ),
+            (
+                403,
+                r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["hate"]}}}"#,
+                FaultKind::Unfit,
+                "flagged",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Budget!","type":"budget_exceeded","code":"400"}}"#,
+                FaultKind::Quota,
+                "Budget!",
+            ),
         ] {
             let fault = decode(status, body.as_bytes());
             assert_eq!((fault.kind, fault.message.as_str()), (kind, message), "{body}");

@@ -1,61 +1,10 @@
-//! What a provider's 400 really says: that it does not take a member, that it cannot do what is
-//! asked, or that something is wrong on our side of it. Makers have no codes for most of this, so
-//! their words are read; `tests/recordings` and the public reports have them.
+//! The member that a provider's refusal names as one that it does not take. Makers have no codes for
+//! this, so their words are read; `tests/recordings` and the public reports have them.
 
 use serde_json::{Map, Value};
 
+use super::blame::UNFIT;
 use super::vocab::{Fault, FaultKind};
-
-/// Our account there is empty, or closed.
-const UNPAID: [&str; 11] = [
-    "credit balance",
-    "insufficient balance",
-    "insufficient_balance",
-    "insufficient funds",
-    "insufficient credits",
-    "insufficient_quota",
-    "exceeded your current quota",
-    "exceeded_current_quota",
-    "arrearage",
-    "in good standing",
-    "purchase credits",
-];
-
-/// It has no such model, or has it no longer.
-const GONE: [&str; 14] = [
-    "model not found",
-    "model_not_found",
-    "model does not exist",
-    "no such model",
-    "unknown model",
-    "invalid model name",
-    "is not a valid model",
-    "not a supported model",
-    "model not exist",
-    "decommissioned",
-    "has been deprecated",
-    "has been retired",
-    "no longer supported. please",
-    "no longer available",
-];
-
-/// It cannot do this, and another may.
-const UNFIT: [&str; 14] = [
-    "not support",
-    "unsupported",
-    "isn't support",
-    "not available for this model",
-    "not available on this model",
-    "not enabled for this model",
-    "not compatible with",
-    "incompatible with",
-    "cannot be used with",
-    "can't be used with",
-    "cannot be combined",
-    "not allowed with",
-    "is deprecated for this model",
-    "only supported",
-];
 
 /// It does not know a member, or does not want it.
 const UNKNOWN: [&str; 12] = [
@@ -121,30 +70,6 @@ const BEFORE_A_NAME: [&str; 8] = [
 fn says(message: &str, words: &[&str]) -> bool {
     let lower = message.to_ascii_lowercase();
     words.iter().any(|word| lower.contains(word))
-}
-
-/// A message without what stands in quotes, which may be the caller's own words.
-fn unquoted(message: &str) -> String {
-    message.split(['\'', '"', '`']).step_by(2).collect::<Vec<_>>().join(" ")
-}
-
-/// A refusal, told apart: what is not the request's fault, and what another deployment may do.
-#[must_use]
-pub fn told_apart(fault: Fault) -> Fault {
-    if fault.kind != FaultKind::Refused {
-        return fault;
-    }
-    let own = unquoted(&fault.message);
-    let kind = if says(&own, &UNPAID) {
-        FaultKind::Quota
-    } else if says(&own, &GONE) {
-        FaultKind::ModelGone
-    } else if says(&own, &UNFIT) || fault.code.as_deref() == Some("unsupported_value") {
-        FaultKind::Unfit
-    } else {
-        fault.kind
-    };
-    Fault { kind, ..fault }
 }
 
 /// A member that a deployment does not take.
@@ -284,24 +209,6 @@ mod tests {
             ("Unsupported parameter: 'max_tokens' is not supported.", Some("max_tokens")),
         ] {
             assert_eq!(unwanted(&fault(message, field), sent), None, "{message}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_the_callers_fault_is_told_apart() {
-        for (message, kind) in [
-            ("Your credit balance is too low to access the API.", FaultKind::Quota),
-            ("Access denied, please make sure your account is in good standing.", FaultKind::Quota),
-            ("The model `x` has been decommissioned", FaultKind::ModelGone),
-            (
-                "Function calling with a response mime type: 'application/json' is unsupported",
-                FaultKind::Unfit,
-            ),
-            ("messages: at least one message is required", FaultKind::Refused),
-            ("Invalid value: 'model not found'.", FaultKind::Refused),
-            ("Invalid value: 'insufficient_quota'.", FaultKind::Refused),
-        ] {
-            assert_eq!(told_apart(fault(message, None)).kind, kind, "{message}");
         }
     }
 }

@@ -51,6 +51,37 @@ fn bedrock(base: &str) -> String {
 }
 
 #[test]
+fn bedrocks_last_frame_ends_an_answer_that_is_left_open() {
+    use std::io::Write as _;
+    let upstream = Provider::start(|socket, _, _| {
+        let head = crate::house::STREAM_HEAD
+            .replace("text/event-stream", "application/vnd.amazon.eventstream");
+        let _gone = socket.write_all(head.as_bytes());
+        for (event, data) in [
+            ("messageStart", json!({"role": "assistant"})),
+            ("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": {"text": "fine"}})),
+            ("messageStop", json!({"stopReason": "end_turn"})),
+            ("metadata", json!({"usage": {"inputTokens": 3, "outputTokens": 2}})),
+            ("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": {"text": "ghost"}})),
+        ] {
+            let frame = eventstream::write(EVENT, event, data.to_string().as_bytes());
+            crate::house::chunk(socket, &frame);
+        }
+        std::thread::sleep(std::time::Duration::from_secs(3));
+    });
+    let credential =
+        [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret-0123")];
+    let gateway = Gateway::start_with(&bedrock(&upstream.base), &credential);
+    let body =
+        json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let started = std::time::Instant::now();
+    let reply = gateway.chat(&body);
+    assert_eq!(reply.said(), "fine");
+    assert!(reply.text().ends_with("data: [DONE]\n\n"), "{}", reply.text());
+    assert!(started.elapsed() < std::time::Duration::from_millis(1_500));
+}
+
+#[test]
 fn bedrock_is_asked_with_a_signature_and_understood_in_frames() {
     let upstream = Provider::start(|socket, received, _| converse(socket, received));
     let gateway = Gateway::start_with(

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the gateway's log when it does"
 )]
 
+mod blame;
 mod carrying;
 mod catalogue;
 mod clouds;
@@ -19,10 +20,12 @@ mod features;
 mod fuzzed;
 mod house;
 mod image;
+mod inflow;
 mod isolation;
 mod layers;
 mod ledger;
 mod matrix;
+mod midway;
 mod platform;
 mod prices;
 mod quota;

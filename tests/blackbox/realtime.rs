@@ -1,6 +1,7 @@
 //! Realtime sessions, over real sockets: the recorded ones played back on both sides, and what
 //! happens when a side is slow, large, late or gone.
 
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -317,4 +318,69 @@ fn sessions_end_when_idle_too_long_or_too_large() {
         let _cut = socket.send(Message::text("x".repeat(17 << 20))).await;
         assert!(!matches!(next(&mut socket).await, Some(Message::Text(_))));
     });
+}
+
+/// Opens a socket, says `frames`, and gives the close code that comes back.
+fn closed_with(gateway: &Gateway, path: &str, frames: &[u8]) -> Option<u16> {
+    let address = gateway.base.trim_start_matches("http://");
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let opening = format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Authorization: Bearer {KEY}\r\n\r\n"
+    );
+    socket.write_all(opening.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    socket.write_all(frames).unwrap();
+    // Whatever comes first, until a close, or the end of the connection.
+    loop {
+        let mut frame = [0; 2];
+        socket.read_exact(&mut frame).ok()?;
+        let mut body = vec![0; usize::from(frame[1] & 0x7f)];
+        socket.read_exact(&mut body).ok()?;
+        if frame[0] == 0x88 {
+            return Some(u16::from_be_bytes([body[0], body[1]]));
+        }
+    }
+}
+
+/// The header of a masked frame that announces so many bytes.
+fn announcing(first: u8, bytes: u64) -> Vec<u8> {
+    let mut header = vec![first, 0xff];
+    header.extend(bytes.to_be_bytes());
+    header.extend([0; 4]);
+    header
+}
+
+#[test]
+fn a_frame_that_is_announced_too_large_ends_the_socket_by_its_header() {
+    let (base, _) = provider(echo);
+    let gateway = gateway(&base, "");
+    let continued = |first: u64, second: u64| {
+        let mut all = announcing(0x01, first);
+        all.extend(std::iter::repeat_n(0, usize::try_from(first).unwrap()));
+        all.extend(announcing(0x00, second));
+        all
+    };
+    for (what, frames) in [
+        ("text", announcing(0x81, 1 << 40)),
+        ("binary", announcing(0x82, 17 << 20)),
+        ("the largest", announcing(0x81, u64::MAX)),
+        ("a ping", announcing(0x89, 1 << 20)),
+        ("the first of several", announcing(0x01, 1 << 33)),
+        ("a later one", continued(70_000, (16 << 20) - 69_999)),
+    ] {
+        let code = closed_with(&gateway, "/v1/realtime?model=talk", &frames);
+        assert_eq!(code, Some(1_009), "{what}");
+        // Nobody talks to a watcher: what is read of it is bounded as well.
+        let code = closed_with(&gateway, "/v1/connect/events", &frames);
+        assert_eq!(code, Some(1_009), "{what}");
+    }
 }

@@ -483,6 +483,41 @@ fn a_stream_under_way_outlives_the_signal_to_stop() {
 }
 
 #[test]
+fn a_stream_that_the_grace_cuts_says_so_and_takes_no_credits() {
+    for front in ["/v1/chat/completions", "/v1/messages"] {
+        let provider = Provider::start(|socket, _, _| {
+            use std::io::{Read, Write};
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &crate::house::delta("m", &json!({"content": "before"}), None));
+            let _ = socket.read(&mut [0; 1]);
+        });
+        let config = chain(&[&provider])
+            .replace("400ms", "20s")
+            .replace("[server]\n", "[server]\nshutdown_grace = \"1s\"\n");
+        let mut gateway = Gateway::start(&config);
+        let body = json!({"model": "m", "stream": true, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+        let reply = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| gateway.post(front, KEY, body.to_string()));
+            eventually("the stream is under way", || provider.count() == 1);
+            gateway.ask_to_stop();
+            asking.join().unwrap()
+        });
+        let text = reply.text();
+        assert!(reply.whole && text.contains("before"), "{text}");
+        let last: Value =
+            serde_json::from_str(text.trim_end().rsplit("data: ").next().unwrap()).unwrap();
+        let told = last["error"]["message"].as_str().unwrap();
+        assert!(told.contains("being stopped"), "{text}");
+        gateway.has_stopped();
+        gateway.start_again();
+        let id = reply.header("x-request-id").to_owned();
+        let booked = gateway.get(&format!("/v1/requests/{id}"), KEY).json();
+        assert_eq!((&booked["status"], &booked["credits"]), (&json!("failed"), &json!(0)));
+        assert_eq!(booked["usage"]["output_tokens"], 1, "{booked}");
+    }
+}
+
+#[test]
 fn what_a_provider_cannot_be_told_is_named() {
     let gateway = Gateway::start("");
     let ask = |extra: Value| {

@@ -6,8 +6,18 @@ use crate::house::{Gateway, KEY, Provider, Received, client, respond, send};
 
 /// A gateway with one model `m` of a mode at a provider that answers with `answer`.
 fn serving(provider: &str, mode: &str, answer: Value) -> (Gateway, Provider) {
-    let upstream = Provider::start(move |socket, _, _| {
-        respond(socket, 200, "", "application/json", answer.to_string().as_bytes());
+    serving_by(provider, mode, move |_| answer.clone())
+}
+
+/// As [`serving`], where the answer depends on the request.
+fn serving_by(
+    provider: &str,
+    mode: &str,
+    answer: impl Fn(&Value) -> Value + Send + Sync + 'static,
+) -> (Gateway, Provider) {
+    let upstream = Provider::start(move |socket, request, _| {
+        let answer = answer(&request.json()).to_string();
+        respond(socket, 200, "", "application/json", answer.as_bytes());
     });
     let gateway = Gateway::start(&format!(
         "[providers.{provider}]\nbase_url = \"{}\"\napi_key_file = \"key\"\n\
@@ -58,7 +68,8 @@ fn each_maker_of_vectors_is_asked_its_own_way() {
         ),
     ];
     for (provider, answer, at, asked) in cases {
-        let (gateway, upstream) = serving(provider, "embedding", answer);
+        let (gateway, upstream) =
+            serving_by(provider, "embedding", move |asked| first(&answer, inputs(asked)));
         let told = gateway.post("/v1/embeddings", KEY, body.clone()).json();
         assert_eq!((path(&upstream.last()), upstream.last().json()), (at.to_owned(), asked));
         assert_eq!(told["data"][1]["embedding"], json!([3.0, 4.0]), "{provider}");
@@ -68,7 +79,51 @@ fn each_maker_of_vectors_is_asked_its_own_way() {
         // The same from Gemini's surface.
         let asked = json!({"content": {"parts": [{"text": "a"}]}}).to_string();
         let told = gateway.post("/v1beta/models/m:embedContent", KEY, asked).json();
-        assert_eq!(told["embedding"]["values"], json!([3.0, 4.0]), "{provider}: {told}");
+        assert_eq!(told["embedding"]["values"], json!([1.0, 2.0]), "{provider}: {told}");
+    }
+}
+
+/// How many inputs a provider is asked to embed, in whichever form.
+fn inputs(asked: &Value) -> usize {
+    let list = ["input", "texts", "requests", "instances"].iter().find_map(|name| asked.get(*name));
+    list.and_then(Value::as_array).map_or(1, Vec::len)
+}
+
+/// An answer cut to its first vectors.
+fn first(answer: &Value, count: usize) -> Value {
+    let mut answer = answer.clone();
+    for list in ["/data", "/embeddings", "/embeddings/float", "/predictions"] {
+        if let Some(Value::Array(all)) = answer.pointer_mut(list) {
+            all.truncate(count);
+        }
+    }
+    answer
+}
+
+#[test]
+fn a_vector_is_of_the_input_whose_number_it_bears_and_none_is_missing() {
+    let numbered = |indices: &[u64]| {
+        let one = |index: &u64| json!({"embedding": [*index as f64], "index": index});
+        json!({"object": "list", "model": "theirs", "usage": {"prompt_tokens": 3, "total_tokens": 3},
+               "data": indices.iter().map(one).collect::<Vec<_>>()})
+    };
+    let asked = json!({"model": "m", "input": ["zero", "one", "two"]}).to_string();
+    let text = |text: &str| json!({"content": {"parts": [{"text": text}]}});
+    let batch = json!({"requests": [text("zero"), text("one"), text("two")]}).to_string();
+    for provider in ["voyage", "mistral", "openai"] {
+        let (gateway, _upstream) = serving(provider, "embedding", numbered(&[2, 0, 1]));
+        let told = gateway.post("/v1/embeddings", KEY, asked.clone()).json();
+        for one in told["data"].as_array().unwrap() {
+            assert_eq!(one["embedding"][0].as_f64(), one["index"].as_f64(), "{provider}: {told}");
+        }
+        let told = gateway.post("/v1beta/models/m:batchEmbedContents", KEY, batch.clone()).json();
+        for (at, one) in told["embeddings"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(one["values"], json!([at as f64]), "{provider}: {told}");
+        }
+        // A vector that is missing makes the answer none.
+        let (gateway, _upstream) = serving(provider, "embedding", numbered(&[0, 2]));
+        let told = gateway.post("/v1beta/models/m:batchEmbedContents", KEY, batch.clone());
+        assert_eq!(told.status, 502, "{provider}: {}", told.text());
     }
 }
 

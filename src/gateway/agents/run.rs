@@ -107,6 +107,7 @@ fn as_stream(
         created: reply.created.unwrap_or_else(|| app.shared.clock.now().seconds()),
         include_usage: true,
         echo: Map::new(),
+        clock: app.shared.clock,
     };
     let (mut writer, mut out) = (codec(dialect).writer(heading), Vec::new());
     writer.write(&reply.events(), &mut out);

@@ -5,6 +5,7 @@ mod reading;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,11 +37,53 @@ const MOST_HITS: usize = 100;
 /// Relations that a graph is made of.
 const MOST_RELATIONS: i64 = 10_000;
 
-type Shelf = Arc<Mutex<Index>>;
+/// The index of a user. Whoever holds the lock works with it for milliseconds and does so beside the
+/// workers, which have other callers: what they need to know of it is there without the lock.
+#[derive(Debug)]
+struct Shelf {
+    /// How often something had been forgotten when it was made.
+    forgotten: i64,
+    /// Of the newest memory in it.
+    last_place: AtomicI64,
+    /// Bytes that it takes, roughly.
+    weight: AtomicUsize,
+    index: Mutex<Index>,
+}
+
+impl Shelf {
+    fn after(forgotten: i64) -> Self {
+        Self {
+            forgotten,
+            last_place: AtomicI64::new(0),
+            weight: AtomicUsize::new(0),
+            index: Mutex::new(Index::after(forgotten)),
+        }
+    }
+
+    /// Adds memories that are not in it yet: another worker may have been at it meanwhile.
+    fn add(&self, rows: Vec<Memory>) {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            if row.place > index.last_place {
+                index.add(Entry {
+                    vector: vector_of(&row.embedding),
+                    tags: tags_of(&row.tags),
+                    id: row.id,
+                    place: row.place,
+                    text: row.text,
+                    created: row.created,
+                    expires: row.expires,
+                });
+            }
+        }
+        self.last_place.store(index.last_place, Ordering::Release);
+        self.weight.store(index.weight(), Ordering::Relaxed);
+    }
+}
 
 /// Indexes of the users that were here lately. Cheap to clone.
 #[derive(Clone)]
-pub struct Recollections(Cache<(AccountId, String), Shelf>);
+pub struct Recollections(Cache<(AccountId, String), Arc<Shelf>>);
 
 impl fmt::Debug for Recollections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,9 +93,8 @@ impl fmt::Debug for Recollections {
 
 impl Default for Recollections {
     fn default() -> Self {
-        let weigh = |_: &(AccountId, String), shelf: &Shelf| {
-            let index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            u32::try_from(index.weight() + 1_024).unwrap_or(u32::MAX)
+        let weigh = |_: &(AccountId, String), shelf: &Arc<Shelf>| {
+            u32::try_from(shelf.weight.load(Ordering::Relaxed) + 1_024).unwrap_or(u32::MAX)
         };
         Self(
             Cache::builder()
@@ -195,7 +237,7 @@ pub async fn store(
 }
 
 /// The index of a user, up to date; `None` when nothing is remembered of them.
-async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Shelf>, Error> {
+async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Arc<Shelf>>, Error> {
     let store = &app.shared.store;
     let name = (account.clone(), user.to_owned());
     let state = store.memory_state(account.clone(), user.to_owned()).await;
@@ -203,13 +245,10 @@ async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Shel
         app.shared.recollections.0.invalidate(&name);
         return Ok(None);
     };
-    let fits = |shelf: &Shelf| {
-        let index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        index.forgotten == state.forgotten
-    };
+    let fits = |shelf: &Arc<Shelf>| shelf.forgotten == state.forgotten;
     let known = app.shared.recollections.0.get(&name).filter(fits);
-    let shelf = known.unwrap_or_else(|| Arc::new(Mutex::new(Index::after(state.forgotten))));
-    let at = || shelf.lock().unwrap_or_else(PoisonError::into_inner).last_place;
+    let shelf = known.unwrap_or_else(|| Arc::new(Shelf::after(state.forgotten)));
+    let at = || shelf.last_place.load(Ordering::Acquire);
     let before = at();
     let mut place = before;
     while place < state.last_place {
@@ -217,21 +256,8 @@ async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Shel
         let rows = rows.map_err(Error::internal)?;
         let Some(last) = rows.last() else { break };
         place = last.place;
-        let mut index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
-            // Another worker may have been at it meanwhile.
-            if row.place > index.last_place {
-                index.add(Entry {
-                    vector: vector_of(&row.embedding),
-                    tags: tags_of(&row.tags),
-                    id: row.id,
-                    place: row.place,
-                    text: row.text,
-                    created: row.created,
-                    expires: row.expires,
-                });
-            }
-        }
+        let shelf = Arc::clone(&shelf);
+        tokio::task::spawn_blocking(move || shelf.add(rows)).await.map_err(Error::internal)?;
     }
     if at() != before || before == 0 {
         // Weighed anew.
@@ -263,7 +289,7 @@ pub async fn find(
     let now = app.shared.clock.now();
     // Some milliseconds for many memories: not on a worker, which has other callers.
     let searching = move || {
-        let index = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = shelf.index.lock().unwrap_or_else(PoisonError::into_inner);
         index.search(&query, now)
     };
     let hits = tokio::task::spawn_blocking(searching).await.map_err(Error::internal)?;

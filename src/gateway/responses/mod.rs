@@ -69,6 +69,7 @@ pub async fn respond(
             created: app.shared.clock.now().seconds(),
             include_usage: true,
             echo,
+            clock: app.shared.clock,
         };
         let mut queued = Value::Object(openai_responses::beginning(&heading, "queued"));
         keeper.claim(&mut queued).await.map_err(Error::internal)?;

@@ -80,6 +80,7 @@ pub async fn watch(
         created: reply.created.unwrap_or_default(),
         include_usage: true,
         echo: codec.echo(row.body.as_bytes()),
+        clock: app.shared.clock,
     };
     let (mut told, mut writer) = (Vec::new(), codec.writer(heading));
     writer.write(&reply.events(), &mut told);

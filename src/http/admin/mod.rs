@@ -107,7 +107,7 @@ async fn act_on<T: serde::de::DeserializeOwned>(
     work: impl AsyncFnOnce(Office<'_>, T) -> Result<Value, Error>,
 ) -> HttpResponse {
     act(app, request, async |office| {
-        let said = arrival::said(request, payload, app.shared.body_limit_bytes).await?;
+        let said = arrival::said(app, request, None, payload, app.shared.body_limit_bytes).await?;
         work(office, said).await
     })
     .await

@@ -51,7 +51,7 @@ pub async fn list(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpR
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let creating = async {
         let caller = caller(&app, &request).await?;
-        let agent: Agent = said(&request, payload, BODY_BYTES).await?;
+        let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         agents::create(&app, &caller, agent).await
     };
     shown(&app, creating.await)
@@ -76,7 +76,7 @@ pub async fn change(
 ) -> HttpResponse {
     let changing = async {
         let caller = caller(&app, &request).await?;
-        let agent: Agent = said(&request, payload, BODY_BYTES).await?;
+        let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         let seen = request.headers().get("if-match").and_then(|value| value.to_str().ok());
         agents::change(&app, &caller, &id, agent, seen).await
     };
@@ -107,7 +107,7 @@ pub async fn run(
     let id = RequestId::fresh();
     let beginning = async {
         let caller = caller(&app, &request).await?;
-        let new: NewRun = said(&request, payload, BODY_BYTES).await?;
+        let new: NewRun = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         let stream = new.stream;
         let begun = agents::begin(&app, &caller, &agent, new, id.clone()).await?;
         Ok((begun, stream))

@@ -45,7 +45,7 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
 pub async fn put(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let saving = async {
         let caller = caller(&app, &request).await?;
-        let saved: Saved = said(&request, payload, BODY_BYTES).await?;
+        let saved: Saved = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         chats::put(&app, &caller, None, saved).await
     };
     plainly(&app, saving.await)
@@ -60,7 +60,7 @@ pub async fn put_one(
 ) -> HttpResponse {
     let saving = async {
         let caller = caller(&app, &request).await?;
-        let saved: Saved = said(&request, payload, BODY_BYTES).await?;
+        let saved: Saved = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         chats::put(&app, &caller, Some(&id), saved).await
     };
     plainly(&app, saving.await)

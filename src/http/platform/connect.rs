@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use actix_ws::{Message, MessageStream, Session};
+use actix_ws::{CloseCode, Message, MessageStream, Session};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
@@ -14,13 +14,15 @@ use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
 use crate::gateway::connect::{self, Action, NewConnection};
 use crate::gateway::users;
-use crate::http::{Worker, arrival, respond};
+use crate::http::{Worker, arrival, frames, respond};
 use crate::wire::vocab::Dialect;
 
 /// How often the store is asked for what other nodes noted.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a watcher is asked whether it is there.
 const PULSE: Duration = Duration::from_secs(20);
+/// A watcher has nothing to say.
+const WATCHER_BYTES: usize = 4 << 10;
 
 #[derive(Debug, Deserialize)]
 pub struct Which {
@@ -107,9 +109,12 @@ pub async fn events(
         arrival::must_ask_for_socket(&request)?;
         let after = query.get("after").or(query.get("cursor")).cloned();
         let after = after.unwrap_or_else(|| EventId::fresh().as_str().to_owned());
+        let unread = |why: actix_web::Error| Error::new(Kind::Malformed, format!("{why}."));
+        let share = app.shared.inflow.share(Some(&caller.account));
+        let payload =
+            frames::bounded(&request, payload, WATCHER_BYTES, share).await.map_err(unread)?;
         let (response, session, messages) =
-            actix_ws::handle_with_protocols(&request, payload, &["optimux"])
-                .map_err(|why| Error::new(Kind::Malformed, format!("{why}.")))?;
+            actix_ws::handle_with_protocols(&request, payload, &["optimux"]).map_err(unread)?;
         let credential = arrival::credential(&request).unwrap_or_default().to_owned();
         let user = arrival::user(&request).map(str::to_owned);
         actix_web::rt::spawn(watch(app.clone(), (credential, user), after, session, messages));
@@ -131,6 +136,7 @@ async fn watch(
 ) {
     let mut noted = app.shared.noted.subscribe();
     let mut pulse = tokio::time::interval(PULSE);
+    let mut reason = None;
     loop {
         // Whoever is signed out hears no more.
         let reading = async {
@@ -157,6 +163,10 @@ async fn watch(
         let gone = tokio::select! {
             message = messages.next() => match message {
                 Some(Ok(Message::Ping(bytes))) => session.pong(&bytes).await.is_err(),
+                Some(Err(why)) if frames::is_too_large(&why) => {
+                    reason = Some(CloseCode::Size.into());
+                    true
+                }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => true,
                 Some(Ok(_)) => false,
             },
@@ -169,5 +179,5 @@ async fn watch(
         }
     }
     // It may be gone already.
-    let _gone = session.close(None).await;
+    let _gone = session.close(reason).await;
 }

@@ -89,7 +89,7 @@ async fn act_on<T: DeserializeOwned>(
     work: impl AsyncFnOnce(Arc<Caller>, T) -> Result<Value, Error>,
 ) -> HttpResponse {
     act(app, request, async |caller| {
-        let said = said(request, payload, BODY_BYTES).await?;
+        let said = said(app, request, Some(&caller.account), payload, BODY_BYTES).await?;
         work(caller, said).await
     })
     .await

@@ -60,7 +60,11 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
             Body::Text(block.required_string("text")?)
         }
         "thinking" => {
-            signature = block.string("signature")?.map(|value| Signature { by: DIALECT, value });
+            match block.string("signature")? {
+                // A thought of another maker, as our own answers show it: nobody has signed it.
+                Some(value) if value.is_empty() => block.spell("signature", Value::from(value)),
+                value => signature = value.map(|value| Signature { by: DIALECT, value }),
+            }
             Body::Thought(Thought {
                 text: block.required_string("thinking")?,
                 ..Thought::default()
@@ -111,6 +115,44 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
     part.inner = inner.map(|inner| inner.finish(DIALECT)).unwrap_or_default();
     part.extra = block.finish(DIALECT);
     Ok(part)
+}
+
+/// Gives the blocks of a request that no other dialect has the words that they hold for the model:
+/// found pages, documents made of blocks, tools that were found.
+pub(super) fn put_into_words(parts: &mut [Part]) {
+    for part in parts {
+        match &mut part.body {
+            Body::Opaque(_, value) => {
+                let mut lines = Vec::new();
+                gather(value, &mut lines);
+                part.words = (!lines.is_empty()).then(|| lines.join("\n"));
+            }
+            Body::Outcome(outcome) => put_into_words(&mut outcome.parts),
+            _ => {}
+        }
+    }
+}
+
+/// What a block says, member by member, and so on inside.
+fn gather(block: &Value, lines: &mut Vec<String>) {
+    let members = match block {
+        Value::Object(members) => members,
+        Value::Array(blocks) => return blocks.iter().for_each(|block| gather(block, lines)),
+        _ => return,
+    };
+    let is_text = members.get("type").is_some_and(|kind| kind == "text");
+    for (name, member) in members {
+        match (name.as_str(), member) {
+            ("tool_name", Value::String(tool)) => lines.push(format!("Found the tool {tool}.")),
+            ("data", Value::String(text)) if is_text => lines.push(text.clone()),
+            (
+                "title" | "source" | "url" | "context" | "text" | "content" | "stdout" | "stderr",
+                Value::String(text),
+            ) if !text.is_empty() => lines.push(text.clone()),
+            ("content" | "source" | "tool_references", inside) => gather(inside, lines),
+            _ => {}
+        }
+    }
 }
 
 pub(super) fn citation(cited: &Value) -> Citation {
@@ -216,6 +258,9 @@ pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Va
             }
         },
         Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(..) if let Some(words) = &part.words => {
+            block.set("type", "text").set("text", words.as_str());
+        }
         Body::Opaque(_, value) => {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
             lost.dropped_at("content", kind);
@@ -241,7 +286,14 @@ fn arguments_object(text: &str, at_home: bool) -> Value {
 
 fn encode_outcome(outcome: &Outcome, at_home: bool, lost: &mut Losses) -> Option<Value> {
     if outcome.json.is_some() {
-        return Some(Value::from(outcome.text()));
+        let text = outcome.text();
+        if outcome.parts.is_empty() {
+            return Some(Value::from(text));
+        }
+        let said = Part::text(text);
+        let parts = std::iter::once(&said).chain(&outcome.parts);
+        let blocks = parts.filter_map(|part| encode(part, at_home, lost)).collect();
+        return Some(Value::Array(blocks));
     }
     match (outcome.shape, outcome.parts.as_slice()) {
         (Shape::Absent, []) if at_home => None,

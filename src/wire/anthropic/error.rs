@@ -14,21 +14,12 @@ pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
 pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
     let error = value.get("error").filter(|error| error.is_object()).unwrap_or(value);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
-    let message = match text("message") {
-        Some(message) => message.to_owned(),
-        None => match status {
-            Some(status) => format!("The provider answered with status {status}."),
-            None => "The provider reported an error.".to_owned(),
-        },
-    };
+    let message = text("message").unwrap_or_default().to_owned();
     let too_long = message.contains("prompt is too long")
         || message.contains("exceed context limit")
         || message.contains("context window");
     let kind = match (text("type").unwrap_or_default(), status) {
         ("invalid_request_error", _) if too_long => FaultKind::ContextLength,
-        ("invalid_request_error", _) if message.contains("credit balance is too low") => {
-            FaultKind::Quota
-        }
         ("authentication_error" | "permission_error", _) => FaultKind::Credential,
         ("billing_error", _) => FaultKind::Quota,
         ("not_found_error", _) => FaultKind::ModelGone,
@@ -36,10 +27,11 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         ("overloaded_error", _) => FaultKind::Overloaded,
         ("timeout_error", _) => FaultKind::Timeout,
         ("api_error", _) => FaultKind::Broken,
-        ("invalid_request_error" | "request_too_large" | "conflict_error", _) => FaultKind::Refused,
+        ("request_too_large" | "conflict_error", _) => FaultKind::Unfit,
+        ("invalid_request_error", _) => FaultKind::Refused,
         _ => FaultKind::of_status(status),
     };
-    Fault { kind, status, message, code: None, field: None }
+    Fault::told(kind, status, message)
 }
 
 pub(super) fn encode(error: &Error) -> (u16, Bytes) {

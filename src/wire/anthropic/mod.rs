@@ -2,6 +2,7 @@
 
 mod block;
 mod error;
+mod glance;
 mod reply;
 mod request;
 mod stream;
@@ -10,6 +11,8 @@ mod writer;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::frame::Frame;
+use super::glance::{Glance, Unreadable, Voice};
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer, instruct_at};
 use crate::base::Error;
@@ -33,6 +36,23 @@ impl ProviderSide for Anthropic {
 
     fn tap(&self, data: &[u8]) -> Tapped {
         stream::tap(data)
+    }
+
+    fn glance(
+        &self,
+        frame: &Frame<'_>,
+        hear: &mut dyn FnMut(Voice, &str),
+    ) -> Result<Glance, Unreadable> {
+        glance::glance(frame, hear)
+    }
+
+    fn goes_on(&self, frame: &Frame<'_>) -> bool {
+        // An answer of several messages, each of which stops (calls of tools by a program).
+        frame.event == "message_start"
+    }
+
+    fn is_hollow(&self, body: &[u8]) -> bool {
+        glance::is_hollow(body)
     }
 
     fn usage(&self, body: &[u8]) -> Option<Usage> {

@@ -8,8 +8,8 @@ use super::{DIALECT, block};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    AnswerCount, Body, Choice, Class, Extra, Finish, Losses, Malformed, Part, PromptCount, Reply,
-    Role, Shape, Stop, Turn, Usage,
+    AnswerCount, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media, MediaKind, Part,
+    PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -146,11 +146,50 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     serde_json::from_slice::<Only>(body).ok()?.usage.map(usage_from)
 }
 
-/// A part of an answer. A thought that nobody signed (`DeepSeek`'s) is shown all the same: it is
-/// only in a request that Anthropic would refuse it.
-fn encode_part(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Value> {
+/// An id for a call whose provider gave none. Anthropic's are of letters, digits, `_` and `-`.
+pub(super) fn call_id(known: Option<&str>, reply: &str, index: u64) -> String {
+    if let Some(id) = known.filter(|id| !id.is_empty()) {
+        return id.to_owned();
+    }
+    let bare = reply.trim_start_matches("msg_");
+    let bare: String = bare.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    format!("toolu_{bare}_{index}")
+}
+
+/// A picture in words, since answers of this dialect have no pictures.
+pub(super) fn picture(part: &Part) -> Option<String> {
+    let Body::Media(media @ Media { kind: MediaKind::Image, .. }) = &part.body else { return None };
+    match &media.source {
+        Source::Inline(data) => {
+            let mime = media.mime.as_deref().unwrap_or("image/png");
+            Some(format!("![image](data:{mime};base64,{data})"))
+        }
+        Source::Url(url) => Some(format!("![image]({url})")),
+        Source::Id(_) | Source::Text(_) => None,
+    }
+}
+
+/// Whether a part says nothing: a text without words, a thought that can neither be read nor be
+/// proven to Anthropic.
+pub(super) fn is_silent(part: &Part) -> bool {
     match &part.body {
-        Body::Thought(thought) if !at_home && !thought.redacted => {
+        Body::Text(text) | Body::Refusal(text) => text.is_empty() && part.citations.is_empty(),
+        Body::Thought(thought) => {
+            let signed = part.signature.as_ref().is_some_and(|signature| signature.by == DIALECT);
+            !signed && (thought.redacted || thought.text.is_empty())
+        }
+        _ => false,
+    }
+}
+
+/// A part of another maker's answer. A thought that nobody signed (`DeepSeek`'s) is shown all the
+/// same: it is only in a request that Anthropic would refuse it.
+fn encode_part(part: &Part, reply: &str, index: u64, lost: &mut Losses) -> Option<Value> {
+    if is_silent(part) {
+        return None;
+    }
+    match &part.body {
+        Body::Thought(thought) if !thought.redacted => {
             let signature = part.signature.as_ref().filter(|signature| signature.by == DIALECT);
             Some(json!({
                 "type": "thinking",
@@ -158,10 +197,16 @@ fn encode_part(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Value> {
                 "signature": signature.map_or("", |signature| signature.value.as_str()),
             }))
         }
-        Body::Text(text) if text.is_empty() => {
-            Some(json!({"type": "text", "text": ""})).filter(|_| at_home)
+        Body::Call(call) => {
+            let mut block = block::encode(part, false, lost)?;
+            if let Some(block) = block.as_object_mut() {
+                let id = call_id(call.id.as_deref(), reply, index);
+                block.insert("id".to_owned(), Value::from(id));
+            }
+            Some(block)
         }
-        _ => block::encode(part, at_home, lost),
+        Body::Media(_) => Some(json!({"type": "text", "text": picture(part)?})),
+        _ => block::encode(part, false, lost),
     }
 }
 
@@ -173,13 +218,20 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
             .and_then(|choice| choice.finish.as_ref())
             .is_some_and(|finish| finish.word_in(DIALECT).is_some());
     let mut body = Builder::new();
-    body.set("id", reply.id.as_deref().unwrap_or(&heading.id));
+    let id = reply.id.as_deref().unwrap_or(&heading.id);
+    body.set("id", id);
     body.set("type", "message").set("role", "assistant");
     body.set("model", reply.model.as_deref().unwrap_or(&heading.model));
-    let blocks: Vec<Value> = choice
-        .into_iter()
-        .flat_map(|choice| &choice.turn.parts)
-        .filter_map(|part| encode_part(part, at_home, &mut lost))
+    let parts = choice.map(|choice| choice.turn.parts.as_slice()).unwrap_or_default();
+    let blocks: Vec<Value> = (0..)
+        .zip(parts)
+        .filter_map(|(index, part)| {
+            if at_home {
+                block::encode(part, true, &mut lost)
+            } else {
+                encode_part(part, id, index, &mut lost)
+            }
+        })
         .collect();
     if choice.is_some_and(|choice| choice.turn.shape == Shape::Text) && at_home {
         body.set(
@@ -190,7 +242,10 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
         body.set("content", blocks);
     }
     let finish = choice.and_then(|choice| choice.finish.as_ref());
-    body.set("stop_reason", finish.map(finish_word));
+    let word = finish.map(finish_word);
+    let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+    let usual = if called { "tool_use" } else { "end_turn" };
+    body.set("stop_reason", word.or((!at_home).then_some(usual)));
     body.set("stop_sequence", finish.and_then(|finish| finish.sequence.as_deref()));
     match &reply.usage {
         Some(usage) => {

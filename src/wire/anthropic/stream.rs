@@ -59,6 +59,10 @@ impl Reader for MessageReader {
         }
     }
 
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         if let Some((index, _)) = self.open.take() {
             out.push(Event::PartClose { at: slot(index), extra: Extra::NONE });
@@ -83,6 +87,7 @@ impl MessageReader {
         let id = message.string("id")?;
         let model = message.string("model")?;
         self.base = self.next;
+        self.ended = false;
         let content = message.list("content")?.unwrap_or_default();
         for name in ["stop_reason", "stop_sequence"] {
             if !message.has(name) {

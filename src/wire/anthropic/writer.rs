@@ -37,6 +37,9 @@ pub(super) struct MessageWriter {
     at_home: bool,
     /// The open block is a thought, whose deltas go by another name.
     thinking: bool,
+    /// The open part, as long as it says nothing: its block begins with its first word.
+    silent: Option<Part>,
+    called: bool,
 }
 
 fn emit(out: &mut Vec<u8>, kind: &str, rest: Value) {
@@ -62,6 +65,8 @@ impl MessageWriter {
             delta_extra: Extra::NONE,
             at_home: false,
             thinking: false,
+            silent: None,
+            called: false,
         }
     }
 
@@ -103,6 +108,16 @@ impl MessageWriter {
     }
 
     fn begin(&mut self, at: Slot, part: &Part, out: &mut Vec<u8>) {
+        if !self.at_home && reply::is_silent(part) {
+            self.silent = Some(part.clone());
+            self.open = Some((at, None));
+            return;
+        }
+        self.begin_block(at, part, out);
+    }
+
+    fn begin_block(&mut self, at: Slot, part: &Part, out: &mut Vec<u8>) {
+        self.called |= matches!(part.body, Body::Call(_));
         let (block, first) = self.opening(part);
         let Some(block) = block else {
             self.open = Some((at, None));
@@ -140,15 +155,16 @@ impl MessageWriter {
                 filled(&thought.text, Delta::Text),
             ),
             Body::Call(call) => {
-                let id = call
-                    .id
-                    .clone()
-                    .unwrap_or_else(|| format!("toolu_{}_{}", self.heading.id, self.next_index));
+                let id = reply::call_id(call.id.as_deref(), &self.heading.id, self.next_index);
                 (
                     Some(json!({"type": "tool_use", "id": id, "name": call.name, "input": {}})),
                     filled(call.arguments.as_deref().unwrap_or_default(), Delta::Arguments),
                 )
             }
+            Body::Media(_) => match reply::picture(part) {
+                Some(text) => (Some(json!({"type": "text", "text": ""})), vec![Delta::Text(text)]),
+                None => (None, Vec::new()),
+            },
             _ => (block::encode(part, false, &mut lost), Vec::new()),
         }
     }
@@ -180,7 +196,18 @@ impl MessageWriter {
     fn add_delta(&mut self, at: Slot, delta: &Delta, out: &mut Vec<u8>) {
         match self.open {
             Some((open, Some(index))) if open == at => self.write_delta(index, delta, out),
-            Some((open, None)) if open == at => {}
+            Some((open, None)) if open == at => {
+                let says = match delta {
+                    Delta::Text(text) => !text.is_empty(),
+                    Delta::Signature(signature) => signature.by == DIALECT,
+                    Delta::Citation(_) => true,
+                    _ => false,
+                };
+                if says && let Some(part) = self.silent.take() {
+                    self.begin_block(at, &part, out);
+                    self.add_delta(at, delta, out);
+                }
+            }
             _ => {
                 if let Some(waiting) = self.waiting.iter_mut().rev().find(|part| part.at == at) {
                     match (&mut waiting.part.body, delta) {
@@ -204,6 +231,7 @@ impl MessageWriter {
                     emit(out, "content_block_stop", stop.done());
                 }
                 self.open = None;
+                self.silent = None;
                 self.release(out);
             }
             _ => {
@@ -276,7 +304,8 @@ impl Writer for MessageWriter {
         while let Some((at, _)) = self.open {
             self.close_part(at, &Extra::NONE, out);
         }
-        let finish = self.finish.take().unwrap_or_else(|| Finish::of(Stop::End));
+        let usual = if self.called { Stop::ToolCalls } else { Stop::End };
+        let finish = self.finish.take().unwrap_or_else(|| Finish::of(usual));
         let mut delta = Builder::new();
         delta.set("stop_reason", reply::finish_word(&finish));
         delta.set("stop_sequence", finish.sequence.as_deref());

@@ -43,6 +43,7 @@ pub(super) fn encode(part: &Part, lost: &mut Losses) -> Option<Value> {
                 return None;
             }
         },
+        Body::Opaque(..) if let Some(words) = &part.words => json!({ "text": words }),
         Body::Opaque(_, value) => {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
             lost.dropped_at("content", kind);
@@ -63,10 +64,9 @@ fn arguments(text: &str) -> Value {
 }
 
 fn results(outcome: &Outcome, lost: &mut Losses) -> Vec<Value> {
-    if let Some(value) = &outcome.json {
-        return vec![json!({ "json": value })];
-    }
-    let blocks: Vec<Value> = outcome.parts.iter().filter_map(|part| encode(part, lost)).collect();
+    let object = outcome.json.as_ref().map(|value| json!({ "json": value }));
+    let parts = outcome.parts.iter().filter_map(|part| encode(part, lost));
+    let blocks: Vec<Value> = object.into_iter().chain(parts).collect();
     if blocks.is_empty() { vec![json!({ "text": "No result." })] } else { blocks }
 }
 

@@ -27,7 +27,8 @@ fn fault(kind: FaultKind, status: Option<u16>, body: &[u8]) -> Fault {
     let message = ["message", "Message"]
         .into_iter()
         .find_map(|name| value.get(name).and_then(Value::as_str))
-        .map_or_else(|| "The provider reported an error.".to_owned(), str::to_owned);
+        .unwrap_or_default()
+        .to_owned();
     let says = |words: &str| message.contains(words);
     let kind = match kind {
         FaultKind::Refused if says("too long") || says("too many input tokens") => {
@@ -40,7 +41,7 @@ fn fault(kind: FaultKind, status: Option<u16>, body: &[u8]) -> Fault {
         _ if status == Some(424) => FaultKind::Broken,
         kind => kind,
     };
-    Fault { kind, status, message, code: None, field: None }
+    Fault::told(kind, status, message)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ mod reply;
 mod request;
 mod stream;
 
-use super::frame::{Splitter, eventstream};
+use super::frame::{Frame, Splitter, eventstream};
+use super::glance::{Glance, Unreadable, Voice};
 use super::vocab::{Fault, Malformed, Reply, Request, Usage};
 use super::{Encoded, ProviderSide, Reader, Tapped, Target};
 
@@ -33,6 +34,22 @@ impl ProviderSide for Bedrock {
     /// Nobody asks us in this dialect, so nothing passes unread.
     fn tap(&self, _data: &[u8]) -> Tapped {
         Tapped::default()
+    }
+
+    fn glance(
+        &self,
+        _frame: &Frame<'_>,
+        _hear: &mut dyn FnMut(Voice, &str),
+    ) -> Result<Glance, Unreadable> {
+        Ok(Glance::default())
+    }
+
+    fn is_hollow(&self, body: &[u8]) -> bool {
+        let reply = reply::decode(body);
+        let hollow = |reply: &Reply| {
+            reply.choices.iter().all(|one| one.turn.parts.is_empty() && one.finish.is_none())
+        };
+        reply.is_ok_and(|reply| hollow(&reply))
     }
 
     fn usage(&self, body: &[u8]) -> Option<Usage> {

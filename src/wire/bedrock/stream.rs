@@ -15,6 +15,7 @@ pub(super) struct ConverseReader {
     open: Vec<u64>,
     called: bool,
     ended: bool,
+    metered: bool,
 }
 
 fn slot(part: u64) -> Slot {
@@ -99,14 +100,20 @@ impl Reader for ConverseReader {
                 self.ended = true;
                 let word = event.get("stopReason").and_then(Value::as_str).unwrap_or_default();
                 let finish = reply::finish(word, self.called);
-                out.push(Event::Finish { choice: 0, finish });
+                out.push(Event::ending(0, finish, word));
             }
             "metadata" => {
+                self.metered = true;
                 out.extend(reply::usage(&event).map(Event::Usage));
             }
             _ => out.push(Event::Ping),
         }
         Ok(())
+    }
+
+    fn ended(&self) -> bool {
+        // What it used comes behind its last word.
+        self.ended && self.metered
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {

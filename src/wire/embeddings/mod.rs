@@ -69,6 +69,20 @@ pub struct Reply {
     pub tokens: Option<u64>,
 }
 
+impl Reply {
+    /// The answer to a request with so many inputs.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it does not hold one vector for each of them.
+    pub fn to_inputs(self, inputs: usize) -> Result<Self, Malformed> {
+        let vectors = self.vectors.len();
+        if vectors == inputs {
+            return Ok(self);
+        }
+        Err(Malformed::new(format!("the answer holds {vectors} vectors for {inputs} inputs")))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Vector {
     Floats(Vec<f32>),
@@ -118,6 +132,7 @@ pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Bytes,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     const FORMS: [Form; 6] =
@@ -201,6 +216,49 @@ mod tests {
         assert!(decode_reply(br#"{"data":[{"embedding":"AAAA"}]}"#).is_ok());
     }
 
+    proptest! {
+        #[test]
+        fn vectors_are_given_by_the_number_of_their_input(
+            order in (1..8_usize).prop_flat_map(|count| Just((0..count).collect::<Vec<_>>()).prop_shuffle()),
+        ) {
+            let data = |indices: &[usize]| {
+                let one = |index: &usize| json!({"index": index, "embedding": [*index as f32]});
+                json!({"data": indices.iter().map(one).collect::<Vec<_>>()}).to_string()
+            };
+            let whole = |indices: &[usize], inputs: usize| {
+                decode_reply(data(indices).as_bytes())?.to_inputs(inputs)
+            };
+            let read = whole(&order, order.len()).unwrap();
+            for (at, vector) in read.vectors.into_iter().enumerate() {
+                prop_assert_eq!(vector.floats().unwrap(), [at as f32]);
+            }
+            // One that is missing, and one that is there twice.
+            prop_assert!(whole(&order[1..], order.len()).is_err());
+            let mut twice = order.clone();
+            twice.push(order[0]);
+            prop_assert!(whole(&twice, order.len()).is_err());
+            prop_assert!(whole(&twice, twice.len()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_is_none_in_any_form() {
+        for body in [
+            r#"{"data":[{"embedding":[0.5]},{"embedding":[0.5]}]}"#,
+            r#"{"data":[{"embedding":[0.5],"index":0},{"embedding":[0.5],"index":2}]}"#,
+            r#"{"data":[{"embedding":[0.5],"index":0},{"embedding":[0.5]},{"embedding":[0.5],"index":2}]}"#,
+            r#"{"embeddings":[{"values":[0.5]},{"values":[0.5]}]}"#,
+            r#"{"embeddings":{"float":[[0.5],[0.5]]}}"#,
+            r#"{"embeddings":[[0.5],[0.5]]}"#,
+            r#"{"embedding":{"values":[0.5]}}"#,
+            r#"{"predictions":[{"embeddings":{"values":[0.5]}}]}"#,
+            r#"{"data":[]}"#,
+        ] {
+            let whole = decode_reply(body.as_bytes()).and_then(|reply| reply.to_inputs(3));
+            assert!(whole.is_err(), "{body}");
+        }
+    }
+
     #[test]
     fn vectors_are_packed_as_the_sdks_unpack_them() {
         // Python: base64.b64encode(struct.pack("<3f", 0.5, -1, 2))
@@ -216,9 +274,7 @@ mod tests {
     fn nothing_to_embed_is_refused() {
         for body in [
             r#"{"model":"m"}"#,
-            r#"{"model":"m","input":""}"#,
             r#"{"model":"m","input":[]}"#,
-            r#"{"model":"m","input":["a",""]}"#,
             r#"{"model":"m","input":{"a":1}}"#,
             r#"{"input":"a"}"#,
             r#"{"model":"m","input":"a","encoding_format":"x"}"#,

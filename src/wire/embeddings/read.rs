@@ -95,9 +95,6 @@ fn openai(mut object: Object) -> Result<Request, Malformed> {
 
 fn input(value: Value, path: &str) -> Result<Input, Malformed> {
     match value {
-        Value::String(text) if text.is_empty() => {
-            Err(Malformed::invalid(path, "expected a text that is not empty"))
-        }
         Value::String(text) => Ok(Input::Text(text)),
         Value::Array(tokens) if !tokens.is_empty() && tokens.iter().all(Value::is_number) => {
             Ok(Input::Tokens(Value::Array(tokens)))
@@ -134,10 +131,11 @@ fn gemini_one(mut object: Object, all: &mut Request) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// An answer of any form, told apart by its shape.
+/// An answer of any form, told apart by its shape. Its vectors are in the order of the inputs,
+/// whichever order they came in.
 ///
 /// # Errors
-/// [`Malformed`] when it holds no vectors.
+/// [`Malformed`] when it holds no vectors, or an input's number is missing or there twice.
 pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
     #[derive(Deserialize)]
     struct Answer {
@@ -153,6 +151,8 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
     #[derive(Deserialize)]
     struct Openai {
         embedding: OneOrPacked,
+        /// Which input it is of.
+        index: Option<usize>,
     }
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -218,13 +218,24 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
         Some(Several::Values(values))
     });
     let vectors: Vec<Vector> = match (answer.data, several, answer.embedding) {
-        (Some(data), ..) => data
-            .into_iter()
-            .map(|one| match one.embedding {
-                OneOrPacked::Floats(values) => Vector::Floats(values),
-                OneOrPacked::Packed(text) => Vector::Packed(text),
-            })
-            .collect(),
+        (Some(mut data), ..) => {
+            // Where nobody numbers them they are in order.
+            if data.iter().any(|one| one.index.is_some()) {
+                data.sort_by_key(|one| one.index);
+                let numbered = data.iter().enumerate().all(|(at, one)| one.index == Some(at));
+                if !numbered {
+                    return Err(Malformed::new(
+                        "the vectors are not numbered from 0 without a gap",
+                    ));
+                }
+            }
+            data.into_iter()
+                .map(|one| match one.embedding {
+                    OneOrPacked::Floats(values) => Vector::Floats(values),
+                    OneOrPacked::Packed(text) => Vector::Packed(text),
+                })
+                .collect()
+        }
         (_, Some(Several::Values(all)), _) => {
             floats(all.into_iter().map(|one| one.values).collect())
         }

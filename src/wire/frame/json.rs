@@ -181,6 +181,20 @@ impl Object {
         }
     }
 
+    /// A list, or an object that stands for a list of one, as Google's servers take it. The spelling
+    /// of such an object is kept.
+    ///
+    /// # Errors
+    /// See [`Object::string`].
+    pub fn list_or_one(&mut self, name: &str) -> Result<Option<Vec<Value>>, Malformed> {
+        if self.peek(name).is_some_and(Value::is_object) {
+            let one = self.peek(name).cloned();
+            self.keep_spelling(name);
+            return Ok(one.map(|one| vec![one]));
+        }
+        self.list(name)
+    }
+
     /// # Errors
     /// See [`Object::string`].
     pub fn object(&mut self, name: &str) -> Result<Option<Self>, Malformed> {

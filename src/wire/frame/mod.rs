@@ -2,6 +2,7 @@
 
 pub mod eventstream;
 pub mod json;
+pub mod skim;
 pub mod sse;
 
 pub use sse::Frame;
@@ -31,6 +32,21 @@ impl Splitter {
         match self {
             Self::Sse(splitter) => splitter.feed(chunk, each),
             Self::EventStream(splitter) => splitter.feed(chunk, each),
+        }
+    }
+
+    /// The same, with the place in the chunk behind each frame, where frames are events of text.
+    ///
+    /// # Errors
+    /// As [`Splitter::feed`].
+    pub fn feed_at(
+        &mut self,
+        chunk: &[u8],
+        mut each: impl FnMut(Frame<'_>, usize),
+    ) -> Result<(), Broken> {
+        match self {
+            Self::Sse(splitter) => splitter.feed_at(chunk, each),
+            Self::EventStream(splitter) => splitter.feed(chunk, |frame| each(frame, chunk.len())),
         }
     }
 

@@ -44,11 +44,20 @@ impl Splitter {
     ///
     /// # Errors
     /// [`Broken`] when an event outgrows the limit.
-    pub fn feed(
+    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Frame<'_>)) -> Result<(), Broken> {
+        self.feed_at(chunk, |frame, _| each(frame))
+    }
+
+    /// The same, with the place in the chunk behind each event's last line.
+    ///
+    /// # Errors
+    /// As [`Splitter::feed`].
+    pub fn feed_at(
         &mut self,
-        mut chunk: &[u8],
-        mut each: impl FnMut(Frame<'_>),
+        whole: &[u8],
+        mut each: impl FnMut(Frame<'_>, usize),
     ) -> Result<(), Broken> {
+        let mut chunk = whole;
         if self.after_cr && !chunk.is_empty() {
             self.after_cr = false;
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
@@ -63,6 +72,8 @@ impl Splitter {
                     None => self.after_cr = chunk.is_empty(),
                 }
             }
+            let at = whole.len() - chunk.len();
+            let mut each = |frame: Frame<'_>| each(frame, at);
             // A line that came whole in one chunk is read where it lies.
             if self.line.is_empty() {
                 self.take_line(line, &mut each);
@@ -142,15 +153,23 @@ impl Splitter {
     }
 }
 
-/// Writes one event. `event` may be empty.
+/// Writes one event, its data in as many lines as it has. `event` may be empty.
 pub fn write(out: &mut Vec<u8>, event: &str, data: &[u8]) {
     if !event.is_empty() {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(event.as_bytes());
         out.push(b'\n');
     }
+    let mut rest = data;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let (line, after) = rest.split_at(end);
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        rest = after.get(1..).unwrap_or_default();
+    }
     out.extend_from_slice(b"data: ");
-    out.extend_from_slice(data);
+    out.extend_from_slice(rest);
     out.extend_from_slice(b"\n\n");
 }
 
@@ -180,6 +199,22 @@ mod tests {
     fn reads_every_line_ending_comments_and_a_missing_last_blank() {
         let text = b"\xEF\xBB\xBF: hi\r\ndata: a\rdata:b\n\nevent: x\r\ndata: c\r\n\r\nid: 4\ndata";
         assert_eq!(read(&[text]), [pair("", "a\nb"), pair("x", "c"), pair("", "")]);
+    }
+
+    #[test]
+    fn an_event_is_written_as_it_is_read() {
+        let mut out = Vec::new();
+        write(&mut out, "x", b"{\n  1\n}");
+        assert_eq!(read(&[&out]), [pair("x", "{\n  1\n}")]);
+    }
+
+    #[test]
+    fn an_event_ends_behind_its_blank_line() {
+        let (mut splitter, mut ends) = (Splitter::new(1 << 20), Vec::new());
+        for chunk in [&b"data: a\n\ndata: b\r\n\r\nda"[..], b"ta: c\n\n: x\n\n"] {
+            splitter.feed_at(chunk, |_, end| ends.push(end)).unwrap();
+        }
+        assert_eq!(ends, [9, 20, 7]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
         }
     };
     let path = content.path("parts");
-    let (shape, items) = match content.list("parts")? {
+    let (shape, items) = match content.list_or_one("parts")? {
         Some(items) => (Shape::List, items),
         None => (Shape::Absent, Vec::new()),
     };
@@ -67,10 +67,15 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
         })
     } else if is_outcome {
         inner = nested(&mut object, ["functionResponse", "function_response"])?;
+        let mut parts = Vec::new();
+        for part in inner.peek("parts").and_then(Value::as_array).into_iter().flatten() {
+            parts.push(decode_part(part.clone(), &inner.path("parts"))?);
+        }
+        inner.keep_spelling("parts");
         Body::Outcome(Outcome {
             call_id: inner.string("id")?,
             name: inner.string("name")?,
-            parts: Vec::new(),
+            parts,
             shape: Shape::Absent,
             is_error: inner
                 .peek("response")
@@ -169,13 +174,39 @@ pub(super) fn encode_parts(
         parts.push(value);
         if let (Body::Outcome(outcome), false) = (&part.body, at_home) {
             // Pictures in a result stand beside it.
-            parts.extend(outcome.parts.iter().filter_map(|part| match &part.body {
-                Body::Media(_) => encode_part(part, at_home, names, lost),
-                _ => None,
-            }));
+            let beside = outcome.parts.iter().filter(|part| !part.is_words());
+            parts.extend(beside.filter_map(|part| encode_part(part, at_home, names, lost)));
         }
     }
     parts
+}
+
+/// What another maker's model has answered.
+pub(super) fn answered(turn: &Turn) -> Value {
+    let parts: Vec<Value> = turn.parts.iter().filter_map(answered_part).collect();
+    json!({"role": "model", "parts": parts})
+}
+
+/// A part of such an answer. A call goes with Google's word for one whose thinking was done
+/// elsewhere, so that it can come back to a model that would miss it.
+pub(super) fn answered_part(part: &Part) -> Option<Value> {
+    let mut lost = Losses::default();
+    if let Body::Thought(thought) = &part.body {
+        return (!thought.text.is_empty()).then(|| json!({"text": thought.text, "thought": true}));
+    }
+    let mut value = encode_part(part, true, &CallNames::new(), &mut lost)?;
+    // Other makers' calls have ids.
+    if let (Body::Call(call @ Call { id: Some(_), .. }), Some(members)) =
+        (&part.body, value.as_object_mut())
+    {
+        members.entry("thoughtSignature").or_insert_with(|| Value::from(FOREIGN_CALL));
+        if call.arguments.is_none()
+            && let Some(Value::Object(inner)) = members.get_mut("functionCall")
+        {
+            inner.insert("args".to_owned(), json!({}));
+        }
+    }
+    Some(value)
 }
 
 pub(super) fn encode_part(
@@ -195,6 +226,10 @@ pub(super) fn encode_part(
         }
         Body::Refusal(text) => {
             object.set("text", text.as_str());
+        }
+        // Nothing was thought that could be read, or proven.
+        Body::Thought(thought) if thought.text.is_empty() && signature.is_none() && !at_home => {
+            return None;
         }
         Body::Thought(thought) => {
             if !at_home && signature.is_none() {
@@ -248,6 +283,9 @@ pub(super) fn encode_part(
             object.set(name, inner.done());
         }
         Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(..) if let Some(words) = &part.words => {
+            object.set("text", words.as_str());
+        }
         Body::Opaque(_, value) => {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
             lost.dropped_at("content", kind);

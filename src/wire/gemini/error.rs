@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{Fault, FaultKind};
+use crate::wire::wait;
 
 pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -17,11 +18,7 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
     let text = |name: &str| error.get(name).and_then(Value::as_str);
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let status = status.filter(|status| *status >= 400).or(code);
-    let message = match (text("message"), status) {
-        (Some(message), _) => message.to_owned(),
-        (None, Some(status)) => format!("The provider answered with status {status}."),
-        (None, None) => "The provider reported an error.".to_owned(),
-    };
+    let message = text("message").unwrap_or_default().to_owned();
     let reasons: Vec<&str> = error
         .get("details")
         .and_then(Value::as_array)
@@ -50,7 +47,7 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         "DEADLINE_EXCEEDED" => FaultKind::Timeout,
         _ => FaultKind::of_status(status),
     };
-    Fault { kind, status, message, code: None, field: None }
+    Fault::told(kind, status, message).after(wait::in_error(error))
 }
 
 pub(super) fn encode(error: &Error) -> (u16, Bytes) {

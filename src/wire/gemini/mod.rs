@@ -3,6 +3,7 @@
 
 mod content;
 mod error;
+mod glance;
 mod reply;
 mod request;
 mod schema;
@@ -11,6 +12,8 @@ mod stream;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::frame::Frame;
+use super::glance::{Glance, Unreadable, Voice};
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
@@ -34,6 +37,22 @@ impl ProviderSide for Gemini {
 
     fn tap(&self, data: &[u8]) -> Tapped {
         stream::tap(data)
+    }
+
+    fn glance(
+        &self,
+        frame: &Frame<'_>,
+        hear: &mut dyn FnMut(Voice, &str),
+    ) -> Result<Glance, Unreadable> {
+        glance::glance(frame, hear)
+    }
+
+    fn has_last_word(&self) -> bool {
+        false
+    }
+
+    fn is_hollow(&self, body: &[u8]) -> bool {
+        glance::is_hollow(body)
     }
 
     fn usage(&self, body: &[u8]) -> Option<Usage> {

@@ -85,11 +85,27 @@ fn decode_candidate(value: Value, position: usize) -> Result<Choice, Malformed> 
     let mut turn = turn;
     if let Some(part) = turn.parts.iter_mut().rev().find(|part| matches!(part.body, Body::Text(_)))
     {
-        part.citations = citations(object.peek("groundingMetadata"));
+        part.citations = sources(&object);
     }
     let called = turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
     let finish = take_finish(&mut object, called);
     Ok(Choice { index, turn, finish, extra: object.finish(DIALECT) })
+}
+
+/// What a candidate rests on, by either of its members.
+pub(super) fn sources(candidate: &Object) -> Vec<Citation> {
+    let mut all = citations(candidate.peek("groundingMetadata"));
+    all.extend(recited(candidate.peek("citationMetadata")));
+    all
+}
+
+/// What the answer repeats of its training, by its address. Vertex calls the list by another name.
+fn recited(metadata: Option<&Value>) -> impl Iterator<Item = Citation> {
+    let list = metadata.and_then(|all| all.get("citationSources").or_else(|| all.get("citations")));
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(|one| {
+        let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Citation { url: Some(text("uri")?), title: text("title"), ..Citation::default() })
+    })
 }
 
 /// What a candidate rests on: a page for each passage that cites it, or all that were found.
@@ -365,7 +381,12 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
 
 fn encode_candidate(choice: &Choice, at_home: bool, lost: &mut Losses) -> Value {
     let mut candidate = Builder::new();
-    candidate.set("content", content::encode(&choice.turn, true, &mut CallNames::new(), lost));
+    let content = if at_home {
+        content::encode(&choice.turn, true, &mut CallNames::new(), lost)
+    } else {
+        content::answered(&choice.turn)
+    };
+    candidate.set("content", content);
     match &choice.finish {
         Some(finish) => {
             candidate.set("finishReason", finish_word(finish));

@@ -12,7 +12,7 @@ use crate::wire::vocab::{
     Effort, Extra, Format, Head, Losses, Malformed, Manner, Reasoning, Request, Role, Said, Tool,
     ToolChoice, ToolKind,
 };
-use crate::wire::{Encoded, Target};
+use crate::wire::{Encoded, Target, paired, prompt_bytes};
 
 #[derive(Deserialize)]
 struct HeadBody {
@@ -60,6 +60,10 @@ struct HeadSettings {
     response_mime_type: Option<IgnoredAny>,
 }
 
+fn no_answer(field: &str) -> Malformed {
+    Malformed::invalid(field, "expected a value of at least 1, but got 0")
+}
+
 /// The model and the wish for a stream stand in the path here.
 pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
     let read: HeadBody = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
@@ -70,9 +74,12 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
         Some(HeadConfig::Said(settings)) => *settings,
         Some(HeadConfig::Other(_)) | None => HeadSettings::default(),
     };
+    if config.max_output_tokens == Some(0) {
+        return Err(no_answer("generationConfig.maxOutputTokens"));
+    }
     Ok(Head {
         include_usage: true,
-        prompt_bytes: body.len(),
+        prompt_bytes: prompt_bytes(body),
         max_output_tokens: config.max_output_tokens,
         said: Said::of(&[
             (config.temperature.is_some(), Said::TEMPERATURE),
@@ -131,7 +138,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
             object.spell("generationConfig", json!({}));
         }
     }
-    if let Some(tools) = object.list("tools")? {
+    if let Some(tools) = object.list_or_one("tools")? {
         if tools.is_empty() {
             object.spell("tools", json!([]));
         }
@@ -188,6 +195,9 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
     sampling.top_p = config.number("topP")?;
     sampling.top_k = config.number("topK")?;
     request.max_output_tokens = config.unsigned("maxOutputTokens")?;
+    if request.max_output_tokens == Some(0) {
+        return Err(no_answer(&config.path("maxOutputTokens")));
+    }
     sampling.n = config.unsigned("candidateCount")?;
     sampling.seed = config.integer("seed")?;
     sampling.frequency_penalty = config.number("frequencyPenalty")?;
@@ -368,7 +378,7 @@ fn encode_foreign(
 ) {
     let mut system = Vec::new();
     let mut merged: Vec<(bool, Vec<Value>)> = Vec::new();
-    for turn in request.instructions.iter().chain(&request.turns) {
+    for turn in request.instructions.iter().chain(&*paired(&request.turns)) {
         turn.extra.write(&mut Map::new(), DIALECT, "messages", lost);
         let parts = content::encode_parts(turn, false, names, lost);
         if matches!(turn.role, Role::System | Role::Developer) {

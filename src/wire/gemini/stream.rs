@@ -19,9 +19,18 @@ use crate::wire::{Heading, Reader, Tapped, Writer};
 struct Open {
     next: u64,
     /// The text or thought that goes on.
-    current: Option<(bool, u64)>,
+    current: Option<Current>,
     called: bool,
     finished: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    thought: bool,
+    part: u64,
+    /// A signature closes what it signs: what comes next is another part. What this one rests on may
+    /// still come.
+    signed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -66,12 +75,16 @@ impl Reader for ContentReader {
         Ok(())
     }
 
+    fn ended(&self) -> bool {
+        self.blocked
+            || (!self.choices.is_empty() && self.choices.values().all(|open| open.finished))
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         for (choice, open) in &mut self.choices {
             open.close(*choice, out);
         }
-        self.blocked
-            || (!self.choices.is_empty() && self.choices.values().all(|open| open.finished))
+        self.ended()
     }
 }
 
@@ -95,23 +108,23 @@ impl ContentReader {
                 out.push(Event::Extra { scope: Scope::Turn(choice), extra });
             }
         }
-        if let (Some((false, part)), Some(grounding)) =
-            (open.current, object.peek("groundingMetadata"))
-        {
-            out.extend(reply::citations(Some(grounding)).into_iter().map(|one| Event::Delta {
+        if let Some(Current { thought: false, part, .. }) = open.current {
+            out.extend(reply::sources(&object).into_iter().map(|one| Event::Delta {
                 at: Slot { choice, part },
                 delta: Delta::Citation(one),
             }));
         }
         let finish = reply::take_finish(&mut object, open.called);
+        let told = object.peek("finishMessage").and_then(Value::as_str).unwrap_or_default();
+        let ending = finish.map(|finish| Event::ending(choice, finish, told));
         let extra = object.finish(DIALECT);
         if !extra.is_empty() {
             out.push(Event::Extra { scope: Scope::Choice(choice), extra });
         }
-        if let Some(finish) = finish {
+        if let Some(ending) = ending {
             open.finished = true;
             open.close(choice, out);
-            out.push(Event::Finish { choice, finish });
+            out.push(ending);
         }
         Ok(())
     }
@@ -119,7 +132,7 @@ impl ContentReader {
 
 impl Open {
     fn close(&mut self, choice: u64, out: &mut Vec<Event>) {
-        if let Some((_, part)) = self.current.take() {
+        if let Some(Current { part, .. }) = self.current.take() {
             out.push(Event::PartClose { at: Slot { choice, part }, extra: Extra::NONE });
         }
     }
@@ -135,10 +148,11 @@ impl Open {
         if plain && part.signature.is_none() && is_empty(&part) {
             return;
         }
-        if let (Some(thought), Some((open, number)), true) = (flow, self.current, plain)
-            && thought == open
+        if let (Some(thought), Some(open), true) = (flow, &mut self.current, plain)
+            && thought == open.thought
+            && !open.signed
         {
-            let at = Slot { choice, part: number };
+            let at = Slot { choice, part: open.part };
             let text = match part.body {
                 Body::Text(text) => text,
                 Body::Thought(thought) => thought.text,
@@ -146,9 +160,8 @@ impl Open {
             };
             out.push(Event::Delta { at, delta: Delta::Text(text) });
             if let Some(signature) = part.signature {
-                // A signature closes what it signs.
                 out.push(Event::Delta { at, delta: Delta::Signature(signature) });
-                self.close(choice, out);
+                open.signed = true;
             }
             return;
         }
@@ -162,10 +175,10 @@ impl Open {
         {
             call.arguments = Some("{}".to_owned());
         }
-        let goes_on = flow.filter(|_| part.signature.is_none() && plain);
+        let signed = part.signature.is_some();
         out.push(Event::PartOpen { at, part });
-        match goes_on {
-            Some(thought) => self.current = Some((thought, at.part)),
+        match flow.filter(|_| plain) {
+            Some(thought) => self.current = Some(Current { thought, part: at.part, signed }),
             None => out.push(Event::PartClose { at, extra: Extra::NONE }),
         }
     }
@@ -335,7 +348,12 @@ impl Writer for ContentWriter {
                     self.open.retain(|(slot, _)| slot != at);
                     if let Some(position) = self.calls.iter().position(|(slot, _)| slot == at) {
                         let (_, part) = self.calls.remove(position);
-                        if let Some(value) = content::encode_part(&part, true, &names, &mut lost) {
+                        let value = if self.at_home {
+                            content::encode_part(&part, true, &names, &mut lost)
+                        } else {
+                            content::answered_part(&part)
+                        };
+                        if let Some(value) = value {
                             put(at.choice, value);
                         }
                     }

@@ -9,6 +9,8 @@ mod stream;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::frame::Frame;
+use super::glance::{Glance, Unreadable, Voice};
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
@@ -33,6 +35,18 @@ impl ProviderSide for OpenAiChat {
 
     fn tap(&self, data: &[u8]) -> Tapped {
         stream::tap(data)
+    }
+
+    fn glance(
+        &self,
+        frame: &Frame<'_>,
+        hear: &mut dyn FnMut(Voice, &str),
+    ) -> Result<Glance, Unreadable> {
+        stream::glance(frame, hear)
+    }
+
+    fn is_hollow(&self, body: &[u8]) -> bool {
+        stream::is_hollow(body)
     }
 
     fn usage(&self, body: &[u8]) -> Option<Usage> {

@@ -10,8 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Class, Finish, Losses, Malformed, Reply, Role, Shape, Stop, ThoughtsBack, Turn,
-    Usage,
+    Body, Choice, Citation, Class, Finish, Losses, Malformed, Reply, Role, Shape, Stop,
+    ThoughtsBack, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -34,19 +34,56 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         object.spell("object", Value::from(kind));
     }
     let choices = object.list("choices")?.ok_or_else(|| Malformed::missing("choices"))?;
-    for (position, value) in choices.into_iter().enumerate() {
-        reply.choices.push(decode_choice(value, position)?);
+    if choices.is_empty() {
+        return Err(Malformed::new("the answer holds no choice"));
     }
-    if let Some(usage) = object.take("usage") {
+    let within = choices.iter().find_map(|choice| choice.get("usage")).cloned();
+    let sources = sources(&mut object);
+    for (position, value) in choices.into_iter().enumerate() {
+        let mut choice = decode_choice(value, position)?;
+        let text = choice.turn.parts.iter_mut().find(|part| matches!(part.body, Body::Text(_)));
+        if let Some(part) = text.filter(|part| part.citations.is_empty()) {
+            part.citations.clone_from(&sources);
+        }
+        reply.choices.push(choice);
+    }
+    if let Some(usage) = object.take("usage").or(within.filter(Value::is_object)) {
         reply.usage = Some(usage_from(usage, openai_usage::class(object.peek("service_tier"))));
     }
     reply.extra = object.finish(DIALECT);
     Ok(reply)
 }
 
+/// Sources beside the choices, which the text cites by their numbers (Perplexity): with titles, or as
+/// bare addresses.
+pub(super) fn sources(object: &mut Object) -> Vec<Citation> {
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let list = |name: &str| object.peek(name).and_then(Value::as_array).into_iter().flatten();
+    let results = list("search_results").filter_map(|one| {
+        let url = Some(text(one, "url")?);
+        Some(Citation { url, title: text(one, "title"), ..Citation::default() })
+    });
+    let mut all: Vec<Citation> = results.collect();
+    if all.is_empty() {
+        let addresses = list("citations").filter_map(Value::as_str);
+        all = addresses
+            .map(|url| Citation { url: Some(url.to_owned()), ..Citation::default() })
+            .collect();
+    }
+    for name in ["citations", "search_results"] {
+        if object.has(name) {
+            object.keep_spelling(name);
+        }
+    }
+    all
+}
+
 fn decode_choice(value: Value, position: usize) -> Result<Choice, Malformed> {
     let mut object = Object::of(value, format!("choices[{position}]"))?;
-    let index = object.unsigned("index")?.unwrap_or(position as u64);
+    let index = object.take("index").and_then(|index| index.as_u64()).unwrap_or(position as u64);
+    // Counted beside all others.
+    object.keep_spelling("usage");
     let turn = match object.take("message") {
         Some(message) => message::decode_answer(message, &object.path("message"))?,
         None => Turn { shape: Shape::Absent, ..Turn::new(Role::Assistant, Vec::new()) },
@@ -155,10 +192,23 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
         #[serde(borrow)]
         usage: Option<&'a RawValue>,
         service_tier: Option<Value>,
+        #[serde(borrow)]
+        choices: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Within {
+        usage: Option<Value>,
     }
     let only: Only<'_> = serde_json::from_slice(body).ok()?;
     let class = openai_usage::class(only.service_tier.as_ref());
-    serde_json::from_str(only.usage?.get()).ok().map(|raw| usage_from(raw, class))
+    let raw: Value = match only.usage {
+        Some(usage) => serde_json::from_str(usage.get()).ok()?,
+        None => {
+            let choices: Vec<Within> = serde_json::from_str(only.choices?.get()).ok()?;
+            choices.into_iter().find_map(|choice| choice.usage)?
+        }
+    };
+    raw.is_object().then(|| usage_from(raw, class))
 }
 
 pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
@@ -193,6 +243,10 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
         if !from_chat && let Some(message) = message.as_object_mut() {
             message.entry("refusal").or_insert(Value::Null);
             number_calls(message, reply, choice.index);
+            let drawn: Vec<Value> = choice.turn.parts.iter().filter_map(message::picture).collect();
+            if !drawn.is_empty() {
+                message.insert("images".to_owned(), Value::Array(drawn));
+            }
         }
         object.set("message", message);
     }
@@ -204,7 +258,8 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
             object.set("finish_reason", finish_word(finish));
         }
         None if !from_chat => {
-            object.set("finish_reason", "stop");
+            let called = choice.turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+            object.set("finish_reason", if called { "tool_calls" } else { "stop" });
         }
         None => {}
     }

@@ -303,6 +303,14 @@ pub(super) fn encode_item(part: &Part, at_home: bool, lost: &mut Losses) -> Opti
                     item.set("output", parts);
                 }
                 (Shape::Absent, None) if at_home => {}
+                // Media beside an object (Gemini).
+                (_, Some(_)) if !outcome.parts.is_empty() => {
+                    let said = Part::text(outcome.text());
+                    let parts = std::iter::once(&said).chain(&outcome.parts);
+                    let parts: Vec<Value> =
+                        parts.filter_map(|part| encode_part(part, false, lost)).collect();
+                    item.set("output", parts);
+                }
                 _ => {
                     item.set("output", outcome.text());
                 }
@@ -375,6 +383,10 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
             object.maybe("filename", media.filename.as_deref());
         }
         Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(..) if let Some(words) = &part.words => {
+            object.set("type", if said_by_model { "output_text" } else { "input_text" });
+            object.set("text", words.as_str());
+        }
         Body::Opaque(_, value) => {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
             lost.dropped_at("content", kind);

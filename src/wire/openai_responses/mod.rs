@@ -1,5 +1,6 @@
 //! OpenAI Responses. Source: the openai SDK's types and the recordings under `tests/recordings`.
 
+mod glance;
 mod item;
 mod reader;
 mod reply;
@@ -9,7 +10,8 @@ mod writer;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::frame::sse;
+use super::frame::{Frame, sse};
+use super::glance::{Glance, Unreadable, Voice};
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer, instruct_at};
@@ -49,6 +51,18 @@ impl ProviderSide for OpenAiResponses {
 
     fn tap(&self, data: &[u8]) -> Tapped {
         reader::tap(data)
+    }
+
+    fn glance(
+        &self,
+        frame: &Frame<'_>,
+        hear: &mut dyn FnMut(Voice, &str),
+    ) -> Result<Glance, Unreadable> {
+        glance::glance(frame, hear)
+    }
+
+    fn is_hollow(&self, body: &[u8]) -> bool {
+        glance::is_hollow(body)
     }
 
     fn usage(&self, body: &[u8]) -> Option<Usage> {

@@ -121,7 +121,7 @@ impl ResponseReader {
         let status = response.get("status").and_then(Value::as_str).unwrap_or("completed");
         let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
         let finish = reply::finish(status.to_owned(), reason, self.called);
-        out.push(Event::Finish { choice: 0, finish });
+        out.push(Event::ending(0, finish, ""));
     }
 }
 
@@ -213,6 +213,10 @@ impl Reader for ResponseReader {
         Ok(())
     }
 
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         for at in std::mem::take(&mut self.open) {
             out.push(Event::PartClose { at, extra: Extra::NONE });
@@ -235,7 +239,8 @@ pub(super) fn tap(data: &[u8]) -> Tapped {
         tapped.ended = true;
         return tapped;
     }
-    let says = |word: &[u8]| memmem::find(data.get(..200).unwrap_or(data), word).is_some();
+    // The type may be the last member. A text that says so has its quotes escaped.
+    let says = |word: &[u8]| memmem::find(data, word).is_some();
     let last = says(b"\"response.completed\"") || says(b"\"response.incomplete\"");
     let failed = says(b"\"response.failed\"") || says(b"\"error\"");
     if !last && !failed {

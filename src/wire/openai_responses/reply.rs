@@ -10,7 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Class, Finish, Losses, Malformed, Part, Reply, Role, Shape, Stop, Turn, Usage,
+    Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply, Role, Shape,
+    Source, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -148,13 +149,14 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     serde_json::from_str(only.usage?.get()).ok().map(|raw| usage_from(raw, around))
 }
 
-/// A response around its output: the members that the SDK's type requires, the request's
-/// settings repeated, and the rest.
+/// A response around its output: the members that the SDK's type and the Open Responses schema
+/// require, the request's settings repeated, and the rest.
 pub(super) fn around(heading: &Heading, status: &str, output: Vec<Value>) -> Map<String, Value> {
     let mut body = Builder::new();
     body.set("id", response_id(&heading.id));
     body.set("object", "response");
     body.set("created_at", heading.created);
+    body.set("completed_at", Value::Null);
     body.set("status", status);
     body.set("background", false);
     body.set("error", Value::Null).set("incomplete_details", Value::Null);
@@ -167,6 +169,9 @@ pub(super) fn around(heading: &Heading, status: &str, output: Vec<Value>) -> Map
     body.set("text", json!({"format": {"type": "text"}}));
     body.set("tool_choice", "auto").set("tools", json!([]));
     body.set("top_p", 1.0).set("truncation", "disabled");
+    body.set("presence_penalty", 0.0).set("frequency_penalty", 0.0).set("top_logprobs", 0);
+    body.set("max_tool_calls", Value::Null).set("service_tier", "default");
+    body.set("safety_identifier", Value::Null).set("prompt_cache_key", Value::Null);
     // No `usage` yet: OpenAI's document has no place for a null there, though its servers send one.
     body.set("metadata", json!({}));
     for (name, value) in &heading.echo {
@@ -175,6 +180,16 @@ pub(super) fn around(heading: &Heading, status: &str, output: Vec<Value>) -> Map
         }
     }
     body.0
+}
+
+/// What is known of a response only at its end.
+pub(super) fn complete(body: &mut Map<String, Value>, heading: &Heading, usage: Option<&Usage>) {
+    // Not before it was begun, by whichever clock that was told.
+    let now = heading.clock.now().seconds().max(heading.created);
+    let done = body.get("status").is_some_and(|status| status == "completed");
+    body.insert("completed_at".to_owned(), json!(done.then_some(now)));
+    let usage = usage.map_or_else(|| usage_value(&Usage::default()), usage_value);
+    body.insert("usage".to_owned(), usage);
 }
 
 /// Ids of answers begin with `resp_`, whoever gave them.
@@ -208,9 +223,7 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
     let (status, details) = ended(finish);
     let mut body = around(&heading, status, output(parts, &heading.id));
     body.insert("incomplete_details".to_owned(), details);
-    if let Some(usage) = &reply.usage {
-        body.insert("usage".to_owned(), usage_value(usage));
-    }
+    complete(&mut body, &heading, reply.usage.as_ref());
     Bytes::from(Value::Object(body).to_string())
 }
 
@@ -233,7 +246,8 @@ fn output(parts: &[Part], id: &str) -> Vec<Value> {
     for part in parts {
         match &part.body {
             Body::Text(_) | Body::Refusal(_) => message.extend(content(part)),
-            Body::Thought(_) | Body::Call(_) => {
+            Body::Thought(_) if is_silent(part) => {}
+            Body::Thought(_) | Body::Call(_) | Body::Media(_) => {
                 close_message(&mut message, &mut items, id);
                 items.extend(finished(part, id, items.len()));
             }
@@ -276,7 +290,7 @@ pub(super) fn content(part: &Part) -> Option<Value> {
     }
 }
 
-/// A thought or a call as a whole item.
+/// A thought, a call or a picture as a whole item.
 pub(super) fn finished(part: &Part, id: &str, index: usize) -> Option<Value> {
     match &part.body {
         Body::Thought(thought) => {
@@ -298,12 +312,31 @@ pub(super) fn finished(part: &Part, id: &str, index: usize) -> Option<Value> {
             if let Some(members) = item.as_object_mut() {
                 members.insert("id".to_owned(), Value::from(item_id("fc", id, index)));
                 members.insert("status".to_owned(), Value::from("completed"));
-                if call.id.is_none() {
+                if call.id.as_ref().is_none_or(String::is_empty) {
                     members.insert("call_id".to_owned(), Value::from(item_id("call", id, index)));
                 }
             }
             Some(item)
         }
+        Body::Media(media) => picture(media, id, index),
         _ => None,
     }
+}
+
+/// A picture that another maker's model drew, as the tool of OpenAI's that draws would have it.
+fn picture(media: &Media, id: &str, index: usize) -> Option<Value> {
+    let (MediaKind::Image, Source::Inline(data)) = (media.kind, &media.source) else { return None };
+    Some(json!({
+        "id": item_id("ig", id, index),
+        "type": "image_generation_call",
+        "status": "completed",
+        "result": data,
+    }))
+}
+
+/// A thought that can neither be read nor be given back to OpenAI.
+pub(super) fn is_silent(part: &Part) -> bool {
+    let Body::Thought(thought) = &part.body else { return false };
+    let sealed = part.signature.as_ref().is_some_and(|signature| signature.by == DIALECT);
+    thought.text.is_empty() && !sealed
 }

@@ -14,13 +14,14 @@ use crate::wire::vocab::{
     Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part, Reasoning, Request,
     Role, Said, Tool, ToolChoice, ToolKind, Turn,
 };
-use crate::wire::{Encoded, Target};
+use crate::wire::{Encoded, Target, paired, prompt_bytes};
 
 #[derive(Deserialize)]
 struct HeadBody<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     input: Option<IgnoredAny>,
+    prompt: Option<IgnoredAny>,
     stream: Option<bool>,
     max_output_tokens: Option<u64>,
     temperature: Option<f64>,
@@ -52,7 +53,8 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
     let model = read.model.ok_or_else(|| Malformed::missing("model"))?;
     let name: Cow<'_, str> = serde_json::from_str(model.get())
         .map_err(|_| Malformed::wrong_type("model", "a string", "another type"))?;
-    if read.input.is_none() {
+    // A prompt that the provider keeps may be all of it.
+    if read.input.is_none() && read.prompt.is_none() {
         return Err(Malformed::missing("input"));
     }
     if let Some(hot) = read.temperature.filter(|hot| !(0.0..=2.0).contains(hot)) {
@@ -61,6 +63,9 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
             format!("expected a value from 0 to 2, but got {hot}"),
         ));
     }
+    if read.max_output_tokens == Some(0) {
+        return Err(no_answer());
+    }
     Ok(Head {
         model: name.into_owned(),
         model_at: span_of(body, model.get()),
@@ -68,7 +73,7 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
         stream_options_at: None,
         include_usage: true,
         max_output_tokens: read.max_output_tokens,
-        prompt_bytes: body.len(),
+        prompt_bytes: prompt_bytes(body),
         said: Said::of(&[
             (read.temperature.is_some(), Said::TEMPERATURE),
             (read.top_p.is_some(), Said::TOP_P),
@@ -85,6 +90,10 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
             Some(HeadReasoning::Other(_)) | None => None,
         },
     })
+}
+
+fn no_answer() -> Malformed {
+    Malformed::invalid("max_output_tokens", "expected a value of at least 1, but got 0")
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
@@ -121,6 +130,9 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
         None => {}
     }
     request.max_output_tokens = object.unsigned("max_output_tokens")?;
+    if request.max_output_tokens == Some(0) {
+        return Err(no_answer());
+    }
     request.sampling.temperature = object.number("temperature")?;
     request.sampling.top_p = object.number("top_p")?;
     request.sampling.top_logprobs = object.unsigned("top_logprobs")?;
@@ -254,7 +266,8 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         body.set("instructions", text.join("\n\n"));
     }
     let mut items = Vec::with_capacity(request.turns.len());
-    for turn in &request.turns {
+    let turns = if at_home { Cow::Borrowed(&*request.turns) } else { paired(&request.turns) };
+    for turn in &*turns {
         item::encode(turn, at_home, &mut lost, &mut items);
     }
     if !items.is_empty() {
@@ -364,8 +377,13 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }
-    if !tools.is_empty() {
+    let none = tools.is_empty();
+    if !none {
         body.set("tools", tools);
+    }
+    // There is nothing to choose among.
+    if none && request.from != Some(DIALECT) {
+        return;
     }
     body.maybe("tool_choice", request.tool_choice.as_ref().and_then(encode_choice));
     body.maybe("parallel_tool_calls", request.parallel_tool_calls);

@@ -29,6 +29,8 @@ enum Kind {
     Thought {
         at: Slot,
         part: Part,
+        /// Something of it can be read.
+        told: bool,
     },
     Call {
         at: Slot,
@@ -47,6 +49,8 @@ pub(super) struct ResponseWriter {
     next: usize,
     finish: Option<Finish>,
     usage: Option<Usage>,
+    /// A thought of which nothing has come yet: its item begins with its first word, or its seal.
+    silent: Option<(Slot, Part)>,
 }
 
 impl ResponseWriter {
@@ -60,6 +64,7 @@ impl ResponseWriter {
             next: 0,
             finish: None,
             usage: None,
+            silent: None,
         }
     }
 
@@ -133,24 +138,22 @@ impl ResponseWriter {
                     self.add_delta(at, &Delta::Citation(citation.clone()), out);
                 }
             }
+            Body::Thought(_) if reply::is_silent(part) => {
+                self.silent = Some((at, part.clone()));
+            }
             Body::Thought(thought) => {
                 self.close_items(out);
                 let mut kept = part.clone();
                 kept.body = Body::Thought(Thought::default());
-                let kind = Kind::Thought { at, part: kept };
+                let kind = Kind::Thought { at, part: kept, told: false };
                 self.add_item("rs", kind, json!({"type": "reasoning", "summary": []}), out);
-                let place = self.place();
-                self.emit(
-                    "response.reasoning_summary_part.added",
-                    with(
-                        &place,
-                        json!({"summary_index": 0, "part": {"type": "summary_text", "text": ""}}),
-                    ),
-                    out,
-                );
                 if !thought.text.is_empty() {
                     self.add_delta(at, &Delta::Text(thought.text.clone()), out);
                 }
+            }
+            Body::Media(_) => {
+                self.close_items(out);
+                self.add_picture(part, out);
             }
             Body::Call(call) => {
                 // Calls stand beside each other; what is not a call ends before them.
@@ -161,7 +164,7 @@ impl ResponseWriter {
                 let first = call.arguments.clone().unwrap_or_default();
                 if let Body::Call(kept) = &mut kept.body {
                     kept.arguments = Some(String::new());
-                    if kept.id.is_none() {
+                    if kept.id.as_ref().is_none_or(String::is_empty) {
                         kept.id = Some(reply::item_id("call", &self.heading.id, self.next));
                     }
                 }
@@ -179,15 +182,47 @@ impl ResponseWriter {
         }
     }
 
-    /// Where the newest open item stands.
-    fn place(&self) -> Value {
-        self.open
-            .last()
-            .map_or(Value::Null, |item| json!({"item_id": item.id, "output_index": item.index}))
+    /// A picture comes in one piece.
+    fn add_picture(&mut self, part: &Part, out: &mut Vec<u8>) {
+        let index = self.next;
+        let Some(item) = reply::finished(part, &self.heading.id, index) else { return };
+        self.next += 1;
+        let mut opening = item.clone();
+        if let Some(members) = opening.as_object_mut() {
+            members.insert("status".to_owned(), Value::from("in_progress"));
+            members.insert("result".to_owned(), Value::Null);
+        }
+        let place = json!({"output_index": index});
+        let added = with(&place, json!({ "item": opening }));
+        self.emit("response.output_item.added", added, out);
+        let named = with(&place, json!({"item_id": item.get("id")}));
+        self.emit("response.image_generation_call.completed", named, out);
+        self.output.push((index, item.clone()));
+        self.emit("response.output_item.done", with(&place, json!({ "item": item })), out);
+    }
+
+    /// The first words of a thought that had none, or its seal.
+    fn speak_up(&mut self, at: Slot, delta: &Delta, out: &mut Vec<u8>) {
+        let says = match delta {
+            Delta::Text(text) => !text.is_empty(),
+            Delta::Signature(signature) => signature.by == super::DIALECT,
+            _ => false,
+        };
+        if let Some((_, mut part)) = self.silent.take_if(|(slot, _)| *slot == at && says) {
+            match (delta, &mut part.body) {
+                (Delta::Text(more), Body::Thought(thought)) => thought.text.clone_from(more),
+                (Delta::Signature(signature), _) => part.signature = Some(signature.clone()),
+                _ => {}
+            }
+            self.open_part(at, &part, out);
+        }
     }
 
     fn add_delta(&mut self, at: Slot, delta: &Delta, out: &mut Vec<u8>) {
-        let mut event = None;
+        if self.silent.as_ref().is_some_and(|(slot, _)| *slot == at) {
+            return self.speak_up(at, delta, out);
+        }
+        let (mut event, mut first) = (None, None);
         for item in self.open.iter_mut().rev() {
             let place = json!({"item_id": item.id, "output_index": item.index});
             match (&mut item.kind, delta) {
@@ -227,14 +262,18 @@ impl ResponseWriter {
                     part.citations.push(citation.clone());
                     event = Some(("response.output_text.annotation.added", with(&place, rest)));
                 }
-                (Kind::Thought { at: slot, part }, Delta::Text(more)) if *slot == at => {
+                (Kind::Thought { at: slot, part, told }, Delta::Text(more)) if *slot == at => {
                     if let Body::Thought(thought) = &mut part.body {
                         thought.text.push_str(more);
+                    }
+                    if !std::mem::replace(told, true) {
+                        let empty = json!({"type": "summary_text", "text": ""});
+                        first = Some(with(&place, json!({"summary_index": 0, "part": empty})));
                     }
                     let rest = with(&place, json!({"summary_index": 0, "delta": more}));
                     event = Some(("response.reasoning_summary_text.delta", rest));
                 }
-                (Kind::Thought { at: slot, part }, Delta::Signature(more)) if *slot == at => {
+                (Kind::Thought { at: slot, part, .. }, Delta::Signature(more)) if *slot == at => {
                     sign(part, more);
                     return;
                 }
@@ -258,6 +297,9 @@ impl ResponseWriter {
                 _ => continue,
             }
             break;
+        }
+        if let Some(first) = first {
+            self.emit("response.reasoning_summary_part.added", first, out);
         }
         if let Some((kind, rest)) = event {
             self.emit(kind, rest, out);
@@ -302,24 +344,25 @@ impl ResponseWriter {
             Kind::Message { content, .. } => json!({
                 "type": "message", "status": "completed", "role": "assistant", "content": content,
             }),
-            Kind::Thought { part, .. } => {
-                let text = match &part.body {
-                    Body::Thought(thought) => thought.text.clone(),
-                    _ => String::new(),
-                };
-                let done = json!({"summary_index": 0, "text": text});
-                self.emit("response.reasoning_summary_text.done", with(&place, done), out);
-                let part_done =
-                    json!({"summary_index": 0, "part": {"type": "summary_text", "text": text}});
-                self.emit("response.reasoning_summary_part.done", with(&place, part_done), out);
+            Kind::Thought { part, told, .. } => {
+                if let (true, Body::Thought(Thought { text, .. })) = (*told, &part.body) {
+                    let done = json!({"summary_index": 0, "text": text});
+                    self.emit("response.reasoning_summary_text.done", with(&place, done), out);
+                    let whole = json!({"type": "summary_text", "text": text});
+                    let done = json!({"summary_index": 0, "part": whole});
+                    self.emit("response.reasoning_summary_part.done", with(&place, done), out);
+                }
                 reply::finished(part, &self.heading.id, item.index).unwrap_or_default()
             }
             Kind::Call { part, .. } => {
                 let mut part = part.clone();
                 if let Body::Call(call) = &mut part.body {
                     let arguments = call.arguments.get_or_insert_default();
+                    // Whoever adds up the deltas has to come to the same.
                     if arguments.is_empty() && call.kind != CallKind::Custom {
                         "{}".clone_into(arguments);
+                        let delta = with(&place, json!({"delta": "{}"}));
+                        self.emit("response.function_call_arguments.delta", delta, out);
                     }
                     let (kind, rest) = if call.kind == CallKind::Custom {
                         ("response.custom_tool_call_input.done", json!({"input": arguments}))
@@ -346,6 +389,7 @@ impl ResponseWriter {
     }
 
     fn close_part(&mut self, at: Slot, out: &mut Vec<u8>) {
+        self.silent.take_if(|(slot, _)| *slot == at);
         let is_content = self.open.last().is_some_and(
             |item| matches!(&item.kind, Kind::Message { open: Some((slot, _)), .. } if *slot == at),
         );
@@ -367,9 +411,7 @@ impl ResponseWriter {
         output.sort_by_key(|(index, _)| *index);
         let output = output.into_iter().map(|(_, item)| item).collect();
         let mut response = reply::around(&self.heading, status, output);
-        if let Some(usage) = &self.usage {
-            response.insert("usage".to_owned(), reply::usage_value(usage));
-        }
+        reply::complete(&mut response, &self.heading, self.usage.as_ref());
         response
     }
 }
@@ -428,14 +470,11 @@ impl Writer for ResponseWriter {
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         let code = error.code.as_deref().unwrap_or("server_error");
-        if !self.started {
-            let body =
-                json!({"code": code, "message": error.public, "param": error.field.as_deref()});
-            return self.emit("error", body, out);
+        if self.started {
+            let mut response = self.response("failed");
+            response.insert("error".to_owned(), json!({"code": code, "message": error.public}));
+            self.emit("response.failed", json!({ "response": response }), out);
         }
-        let mut response = self.response("failed");
-        response.insert("error".to_owned(), json!({"code": code, "message": error.public}));
-        self.emit("response.failed", json!({ "response": response }), out);
         // The SDKs raise on an event whose data has an `error`, and only on that.
         let (_, body) = error::encode(error);
         let mut told: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();

@@ -56,6 +56,18 @@ pub enum Event {
     Ping,
 }
 
+impl Event {
+    /// A choice ends: well, or by the model's giving up, which is a fault. `told` is what the provider
+    /// says of it, or nothing.
+    #[must_use]
+    pub fn ending(choice: u64, finish: Finish, told: &str) -> Self {
+        match finish.fault(told) {
+            Some(fault) => Self::Fault(fault),
+            None => Self::Finish { choice, finish },
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta {
     /// More of a text, a thought or a refusal, whichever the part is.

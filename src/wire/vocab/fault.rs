@@ -1,8 +1,9 @@
 //! What goes wrong on the wire: a body that cannot be read, and a provider's refusal.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use crate::base::{Error, Kind};
+use crate::base::{Blame, Error, Kind};
 
 /// A body that is not what its dialect says it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,18 +73,22 @@ impl From<Malformed> for Error {
 pub struct Fault {
     pub kind: FaultKind,
     pub status: Option<u16>,
-    /// What the provider says, for the caller to read.
+    /// What the provider says, for the caller to read; empty if it says nothing.
     pub message: String,
     /// The provider's own code, passed on where the dialects agree on codes.
     pub code: Option<String>,
     pub field: Option<String>,
+    /// How long the provider asks to be left alone.
+    pub wait: Option<Duration>,
+    /// The message is the provider's, and may repeat the caller's words: it is not for logs.
+    pub theirs: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// The provider refuses this request, and so would another.
     Refused,
-    /// This deployment cannot do what is asked; another may.
+    /// This deployment cannot do what is asked, or has not got what the request names; another may.
     Unfit,
     /// Too long for this model; a longer one may take it.
     ContextLength,
@@ -96,6 +101,9 @@ pub enum FaultKind {
     Quota,
     Overloaded,
     Timeout,
+    /// The model came to no answer that can be used (a call that cannot be read, say). Another try
+    /// may; it says nothing of the deployment.
+    GaveUp,
     /// Its own failure.
     Broken,
     /// No connection.
@@ -109,7 +117,9 @@ impl FaultKind {
         match status {
             Some(401 | 403) => Self::Credential,
             Some(402) => Self::Quota,
-            Some(404) => Self::ModelGone,
+            Some(404 | 410) => Self::ModelGone,
+            // The method, the size and the type that are taken are the deployment's own.
+            Some(405 | 406 | 409 | 413 | 415) => Self::Unfit,
             Some(408 | 504) => Self::Timeout,
             Some(425 | 429) => Self::RateLimited,
             Some(503 | 529) => Self::Overloaded,
@@ -133,7 +143,33 @@ pub enum Retry {
 impl Fault {
     #[must_use]
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, message: message.into(), code: None, field: None }
+        Self {
+            kind,
+            status: None,
+            message: message.into(),
+            code: None,
+            field: None,
+            wait: None,
+            theirs: false,
+        }
+    }
+
+    /// One that the provider tells of in its own words.
+    #[must_use]
+    pub fn told(kind: FaultKind, status: Option<u16>, message: impl Into<String>) -> Self {
+        Self { status, theirs: true, ..Self::new(kind, message) }
+    }
+
+    /// What a log may hold of the message.
+    #[must_use]
+    pub fn loggable(&self) -> Option<&str> {
+        Some(self.message.as_str()).filter(|message| !self.theirs && !message.is_empty())
+    }
+
+    /// The same after asking to be left alone for so long.
+    #[must_use]
+    pub fn after(self, wait: Option<Duration>) -> Self {
+        Self { wait, ..self }
     }
 
     #[must_use]
@@ -148,6 +184,7 @@ impl Fault {
             FaultKind::RateLimited
             | FaultKind::Overloaded
             | FaultKind::Timeout
+            | FaultKind::GaveUp
             | FaultKind::Broken
             | FaultKind::Unreachable => Retry::Same,
         }
@@ -156,26 +193,53 @@ impl Fault {
     /// Speaks for the deployment's health, not for the request.
     #[must_use]
     pub fn counts_against_health(&self) -> bool {
-        !matches!(self.kind, FaultKind::Refused | FaultKind::Unfit | FaultKind::ContextLength)
+        let of_the_request =
+            [FaultKind::Refused, FaultKind::Unfit, FaultKind::ContextLength, FaultKind::GaveUp];
+        !of_the_request.contains(&self.kind)
+    }
+
+    /// What the provider says, or that it says nothing.
+    fn words(&mut self) -> String {
+        let words = std::mem::take(&mut self.message);
+        match self.status {
+            _ if !words.trim().is_empty() => words,
+            Some(status) => format!("The model provider answered with status {status}."),
+            None => "The model provider reported an error.".to_owned(),
+        }
     }
 
     /// As the caller is told it. A fault of our own account at the provider is not the caller's.
     #[must_use]
-    pub fn into_error(self) -> Error {
+    pub fn into_error(mut self) -> Error {
+        let cause = self.loggable().map(str::to_owned);
+        let (words, wait) = (self.words(), self.wait);
         let error = match self.kind {
-            FaultKind::Refused | FaultKind::Unfit => Error::new(Kind::Malformed, self.message),
+            FaultKind::Refused | FaultKind::Unfit => {
+                let kind = match self.status {
+                    Some(403) => Kind::Forbidden,
+                    Some(404) => Kind::NotFound,
+                    Some(409) => Kind::Conflict,
+                    Some(413) => Kind::TooLarge,
+                    _ => Kind::Malformed,
+                };
+                let mut error = Error::new(kind, words);
+                error.code = self.code.map(Cow::Owned);
+                error
+            }
             FaultKind::ContextLength => {
-                Error::new(Kind::ContextLength, self.message).coded("context_length_exceeded")
+                Error::new(Kind::ContextLength, words).coded("context_length_exceeded")
+            }
+            FaultKind::ModelGone => {
+                Error::new(Kind::UnknownModel, words).coded("model_not_found").at("model")
             }
             FaultKind::RateLimited => Error::new(
                 Kind::Overloaded,
                 "The model is receiving too many requests. Retry after a brief delay.",
             )
             .coded("upstream_rate_limited"),
-            FaultKind::Credential | FaultKind::Quota | FaultKind::ModelGone => {
-                return Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+            FaultKind::Credential | FaultKind::Quota => {
+                Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
                     .coded("model_unavailable")
-                    .because(self.message);
             }
             FaultKind::Overloaded => Error::new(
                 Kind::Overloaded,
@@ -183,28 +247,56 @@ impl Fault {
             )
             .coded("upstream_overloaded"),
             FaultKind::Timeout => {
-                return Error::new(Kind::Timeout, "The model provider did not answer in time.")
+                Error::new(Kind::Timeout, "The model provider did not answer in time.")
                     .coded("upstream_timeout")
-                    .because(self.message);
             }
-            FaultKind::Broken | FaultKind::Unreachable => {
-                return Error::new(
-                    Kind::UpstreamDown,
-                    "The upstream model provider is temporarily unavailable.",
-                )
-                .coded("upstream_unavailable")
-                .because(self.message);
-            }
+            FaultKind::GaveUp => Error::new(
+                Kind::UpstreamDown,
+                format!("The model came to no answer ({words}). Try again."),
+            )
+            .coded("no_answer"),
+            FaultKind::Broken | FaultKind::Unreachable => Error::new(
+                Kind::UpstreamDown,
+                "The upstream model provider is temporarily unavailable.",
+            )
+            .coded("upstream_unavailable"),
         };
-        let error = match self.code {
-            Some(code) if matches!(self.kind, FaultKind::Refused | FaultKind::Unfit) => {
-                error.coded(code)
-            }
-            _ => error,
+        let error = error.after(wait);
+        let error = match cause.filter(|_| error.blame != Blame::Caller) {
+            Some(cause) => error.because(cause),
+            None => error,
         };
-        match self.field {
+        // A field that is named beside a fault of the provider's says nothing to a caller.
+        match self.field.filter(|_| error.blame == Blame::Caller) {
             Some(field) => error.at(field),
             None => error,
+        }
+    }
+
+    /// Which of two faults is told, when all deployments have failed: one that the caller can mend,
+    /// else one that may pass, else that the model is gone.
+    #[must_use]
+    pub fn more_telling(self, earlier: Option<Self>) -> Self {
+        let rank = |fault: &Self| match fault.kind {
+            FaultKind::Refused | FaultKind::ContextLength => 3,
+            FaultKind::Unfit => 2,
+            FaultKind::Credential
+            | FaultKind::RateLimited
+            | FaultKind::Quota
+            | FaultKind::Overloaded
+            | FaultKind::Timeout
+            | FaultKind::Broken
+            | FaultKind::Unreachable => 1,
+            FaultKind::ModelGone => 0,
+        };
+        match earlier {
+            Some(earlier) if rank(&earlier) > rank(&self) => earlier,
+            // A wait that was told holds on: of two, the shorter.
+            Some(Self { wait: Some(known), .. }) if rank(&self) == 1 => {
+                let wait = Some(self.wait.map_or(known, |wait| wait.min(known)));
+                self.after(wait)
+            }
+            _ => self,
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct Part {
     pub extra: Extra,
     /// Leftovers of the object that some dialects nest inside (`function`, `image_url`, `source`).
     pub inner: Extra,
+    /// What a part that only its own dialect has says to the model, for all others.
+    pub words: Option<String>,
 }
 
 impl Part {
@@ -74,7 +76,24 @@ impl Part {
             cache: None,
             extra: Extra::NONE,
             inner: Extra::NONE,
+            words: None,
         }
+    }
+
+    /// What of it can be told as plain text: a text, a document of text, or the words of a part that
+    /// only its own dialect has.
+    #[must_use]
+    pub fn as_words(&self) -> Option<&str> {
+        match &self.body {
+            Body::Text(text) | Body::Media(Media { source: Source::Text(text), .. }) => Some(text),
+            Body::Opaque(..) => self.words.as_deref(),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_words(&self) -> bool {
+        self.as_words().is_some()
     }
 
     #[must_use]
@@ -204,20 +223,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The result as text: its text parts joined, or the JSON written out.
+    /// The result as text: all that can be told as text joined, or the JSON written out.
     #[must_use]
     pub fn text(&self) -> String {
         if let Some(json) = &self.json {
             return json.to_string();
         }
         let mut all = String::new();
-        for part in &self.parts {
-            if let Body::Text(text) = &part.body {
-                if !all.is_empty() {
-                    all.push('\n');
-                }
-                all.push_str(text);
+        for text in self.parts.iter().filter_map(Part::as_words) {
+            if !all.is_empty() {
+                all.push('\n');
             }
+            all.push_str(text);
         }
         all
     }

@@ -1,6 +1,6 @@
 //! An answer.
 
-use super::{Dialect, Event, Extra, Slot, Turn, Usage};
+use super::{Dialect, Event, Extra, Fault, FaultKind, Slot, Turn, Usage};
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reply {
@@ -36,6 +36,18 @@ impl Finish {
         Self { why, word: None, sequence: None }
     }
 
+    /// What is at fault where the model has given up; `told` is what the provider says of it.
+    #[must_use]
+    pub fn fault(&self, told: &str) -> Option<Fault> {
+        if self.why != Stop::Failed {
+            return None;
+        }
+        let word = self.word.as_ref().map_or("", |(_, word)| word.as_str());
+        let reason = [word, told].map(str::trim);
+        let reason: Vec<&str> = reason.into_iter().filter(|text| !text.is_empty()).collect();
+        Some(Fault::new(FaultKind::GaveUp, reason.join(": ")))
+    }
+
     /// The provider's own word, when `dialect` is the one it was said in.
     #[must_use]
     pub fn word_in(&self, dialect: Dialect) -> Option<&str> {
@@ -52,11 +64,26 @@ pub enum Stop {
     Filter,
     /// Send the turn back to carry on (Anthropic's `pause_turn`).
     Pause,
-    /// The provider's fault, said in a whole answer.
+    /// The model or its provider gave up: no answer came of it.
     Failed,
 }
 
 impl Reply {
+    /// What is at fault where this is no answer: the model gave up, or nothing at all was said.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        let told = |choice: &Choice| {
+            let told = choice.extra.get(Dialect::Gemini, "finishMessage");
+            choice.finish.as_ref()?.fault(told.and_then(|told| told.as_str()).unwrap_or_default())
+        };
+        if let Some(fault) = self.choices.iter().find_map(told) {
+            return Some(fault);
+        }
+        let nothing = |choice: &Choice| choice.finish.is_none() && choice.turn.parts.is_empty();
+        let empty = self.choices.iter().all(nothing);
+        empty.then(|| Fault::new(FaultKind::GaveUp, "the answer is empty"))
+    }
+
     /// The stream that would have said the same: for a caller who asked for one when the provider
     /// answered at once.
     #[must_use]

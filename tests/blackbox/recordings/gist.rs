@@ -145,6 +145,7 @@ fn streams_say_the_same_in_every_dialect() {
                 id: "x".to_owned(),
                 model: "m".to_owned(),
                 created: 1,
+                ..Heading::default()
             });
             let mut out = Vec::new();
             for batch in &batches {

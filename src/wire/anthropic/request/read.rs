@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::{DIALECT, block};
 use super::write::encode_choice;
 use crate::wire::frame::json::{Object, span_of, type_name};
+use crate::wire::prompt_bytes;
 use crate::wire::vocab::{
     Effort, Extra, Format, Head, Malformed, Reasoning, Request, Role, Said, Tool, ToolChoice,
     ToolKind, Turn,
@@ -47,8 +48,10 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
     if read.messages.is_none() {
         return Err(Malformed::missing("messages"));
     }
-    if read.max_tokens.is_none() {
-        return Err(Malformed::missing("max_tokens"));
+    match read.max_tokens {
+        None => return Err(Malformed::missing("max_tokens")),
+        Some(0) => return Err(no_answer()),
+        Some(_) => {}
     }
     Ok(Head {
         model: name.into_owned(),
@@ -57,7 +60,7 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
         stream_options_at: None,
         include_usage: true,
         max_output_tokens: read.max_tokens,
-        prompt_bytes: body.len(),
+        prompt_bytes: prompt_bytes(body),
         said: Said::of(&[
             (read.temperature.is_some(), Said::TEMPERATURE),
             (read.top_p.is_some(), Said::TOP_P),
@@ -82,10 +85,14 @@ pub(in crate::wire::anthropic) fn decode(body: &[u8]) -> Result<Request, Malform
         request.turns.push(decode_message(value, &format!("messages.{index}"))?);
     }
     if object.has("system") {
-        let (shape, parts) = block::decode_content(object.take("system"), "system")?;
+        let (shape, mut parts) = block::decode_content(object.take("system"), "system")?;
+        block::put_into_words(&mut parts);
         request.instructions = Some(Turn { role: Role::System, parts, shape, extra: Extra::NONE });
     }
     request.max_output_tokens = object.unsigned("max_tokens")?;
+    if request.max_output_tokens == Some(0) {
+        return Err(no_answer());
+    }
     let sampling = &mut request.sampling;
     sampling.temperature = object.number("temperature")?;
     sampling.top_p = object.number("top_p")?;
@@ -131,6 +138,10 @@ pub(in crate::wire::anthropic) fn decode(body: &[u8]) -> Result<Request, Malform
     Ok(request)
 }
 
+fn no_answer() -> Malformed {
+    Malformed::invalid("max_tokens", "expected a value of at least 1, but got 0")
+}
+
 fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
     let mut message = Object::of(value, path)?;
     let role = match message.required_string("role")?.as_str() {
@@ -148,7 +159,11 @@ fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
     if message.peek("content").is_none() {
         return Err(Malformed::missing(&path));
     }
-    let (shape, parts) = block::decode_content(message.take_any("content"), &path)?;
+    let (shape, mut parts) = block::decode_content(message.take_any("content"), &path)?;
+    // What tools of Anthropic's own did is not what the model said.
+    if role != Role::Assistant {
+        block::put_into_words(&mut parts);
+    }
     Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })
 }
 

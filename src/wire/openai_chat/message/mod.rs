@@ -3,5 +3,5 @@
 mod read;
 mod write;
 
-pub(super) use read::{citation, decode, decode_answer};
-pub(super) use write::{annotation, encode, thought_detail};
+pub(super) use read::{citation, decode, decode_answer, pictures, thoughts_of_details};
+pub(super) use write::{annotation, encode, picture, thought_detail};

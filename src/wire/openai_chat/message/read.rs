@@ -72,10 +72,24 @@ fn decode_as(role: Role, mut message: Object) -> Result<Turn, Malformed> {
             parts.push(Part::new(Body::Refusal(refusal)));
         }
         decode_calls(&mut message, &mut parts)?;
+        parts.extend(pictures(&message));
+        message.keep_spelling("images");
         cite(&mut message, &mut parts);
         sign_text(&mut message, &mut parts);
     }
     Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })
+}
+
+/// Pictures that the model drew, as OpenRouter has them: beside the content.
+pub(in crate::wire::openai_chat) fn pictures(message: &Object) -> Vec<Part> {
+    let all = message.peek("images").and_then(Value::as_array);
+    let urls = all.into_iter().flatten().filter_map(|one| one.pointer("/image_url/url")?.as_str());
+    urls.map(|url| {
+        let (source, mime) = source_of(url.to_owned());
+        let kind = MediaKind::Image;
+        Part::new(Body::Media(Media { kind, source, mime, filename: None, detail: None }))
+    })
+    .collect()
 }
 
 /// Sources stand beside the text.
@@ -323,7 +337,7 @@ fn maker(format: Option<&str>) -> Option<Dialect> {
     }
 }
 
-fn thoughts_of_details(details: &[Value]) -> Vec<Part> {
+pub(in crate::wire::openai_chat) fn thoughts_of_details(details: &[Value]) -> Vec<Part> {
     let mut parts: Vec<(Option<u64>, Part)> = Vec::new();
     for detail in details {
         let field = |name: &str| detail.get(name).and_then(Value::as_str);
@@ -351,6 +365,10 @@ fn thoughts_of_details(details: &[Value]) -> Vec<Part> {
                     }
                     _ => parts.push((index, thought(text.to_owned(), signature, true))),
                 }
+            }
+            Some("reasoning.summary") => {
+                let text = field("summary").unwrap_or_default().to_owned();
+                parts.push((index, thought(text, None, true)));
             }
             Some("reasoning.encrypted") => {
                 if let (Some(data), Some(by)) = (field("data"), by) {
@@ -405,6 +423,14 @@ fn decode_calls(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Malfo
         for (index, call) in calls.into_iter().enumerate() {
             parts.push(decode_call(Object::of(call, format!("{path}[{index}]"))?)?);
         }
+    }
+    let said = |value: &Value, name: &str| value.get(name).is_some_and(|text| text != "");
+    // Some servers say of every answer that it calls nothing.
+    if message
+        .peek("function_call")
+        .is_some_and(|call| !said(call, "name") && !said(call, "arguments"))
+    {
+        message.keep_spelling("function_call");
     }
     if let Some(mut call) = message.object("function_call")? {
         let mut part = Part::new(Body::Call(Call {

@@ -109,6 +109,7 @@ fn encode_outcome(
     shown: &mut Vec<Value>,
 ) -> Option<Value> {
     if outcome.json.is_some() {
+        shown.extend(outcome.parts.iter().filter_map(|part| encode_part(part, from_chat, lost)));
         return Some(Value::from(outcome.text()));
     }
     match (outcome.shape, outcome.parts.as_slice()) {
@@ -120,7 +121,7 @@ fn encode_outcome(
             Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost))
         }
         (_, parts) => {
-            let media = parts.iter().filter(|part| !matches!(part.body, Body::Text(_)));
+            let media = parts.iter().filter(|part| !part.is_words());
             shown.extend(media.filter_map(|part| encode_part(part, from_chat, lost)));
             Some(Value::from(outcome.text()))
         }
@@ -172,12 +173,13 @@ fn encode_assistant(
                             lost,
                         );
                     }
+                    _ if part.is_words() => {}
                     _ => lost.dropped("messages.content"),
                 }
             }
         }
     }
-    encode_thoughts(parts, thoughts, message);
+    encode_thoughts(parts, from_chat, thoughts, message);
     let cited: Vec<Value> = content
         .iter()
         .filter_map(|part| match &part.body {
@@ -186,7 +188,8 @@ fn encode_assistant(
         })
         .flat_map(|(part, text)| part.citations.iter().filter_map(|one| annotation(one, text)))
         .collect();
-    if !cited.is_empty() {
+    // At home they stand as they were spelled.
+    if !cited.is_empty() && !from_chat {
         message.set("annotations", cited);
     }
     if let Some(signature) = content.iter().find_map(|part| part.signature.as_ref())
@@ -225,17 +228,16 @@ pub(in crate::wire::openai_chat) fn annotation(citation: &Citation, said: &str) 
 }
 
 fn joined_text(parts: &[&Part]) -> String {
-    parts
-        .iter()
-        .filter_map(|part| match &part.body {
-            Body::Text(text) => Some(text.as_str()),
-            _ => None,
-        })
-        .collect()
+    parts.iter().filter_map(|part| part.as_words()).collect()
 }
 
 /// Thoughts that the turn's own members do not already say.
-fn encode_thoughts(parts: &[&Part], thoughts: ThoughtsBack, message: &mut Builder) {
+fn encode_thoughts(
+    parts: &[&Part],
+    from_chat: bool,
+    thoughts: ThoughtsBack,
+    message: &mut Builder,
+) {
     let mut text = String::new();
     let mut said = false;
     let mut details = Vec::new();
@@ -246,7 +248,7 @@ fn encode_thoughts(parts: &[&Part], thoughts: ThoughtsBack, message: &mut Builde
         }
         if !thought.redacted {
             text.push_str(&thought.text);
-            said = true;
+            said |= !thought.text.is_empty() || from_chat;
         }
         if let Some(detail) = thought_detail(thought, part.signature.as_ref(), details.len()) {
             details.push(detail);
@@ -311,6 +313,9 @@ fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value>
             }
         },
         Body::Opaque(DIALECT, value) => return Some(value.clone()),
+        Body::Opaque(..) if let Some(words) = &part.words => {
+            object.set("type", "text").set("text", words.as_str());
+        }
         Body::Opaque(_, value) => {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("part");
             lost.dropped_at("content", kind);
@@ -321,6 +326,14 @@ fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value>
     note_cache(part.cache.is_some() && !part.extra.came_from(DIALECT), lost);
     part.extra.write(&mut object.0, DIALECT, "content", lost);
     Some(object.done())
+}
+
+/// A picture of an answer. OpenAI's own models draw elsewhere; OpenRouter's form is the one that
+/// clients know.
+pub(in crate::wire::openai_chat) fn picture(part: &Part) -> Option<Value> {
+    let Body::Media(media @ Media { kind: MediaKind::Image, .. }) = &part.body else { return None };
+    let (name, inner) = encode_media(media, false)?;
+    Some(json!({"type": name, name: inner.done()}))
 }
 
 fn data_uri(mime: Option<&str>, fallback: &str, data: &str) -> String {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::{DIALECT, message};
 use super::write::{encode_choice, encode_format};
 use crate::wire::frame::json::{Object, span_of, type_name};
+use crate::wire::prompt_bytes;
 use crate::wire::vocab::{
     Effort, Format, Head, Malformed, Reasoning, Request, Said, Tool, ToolChoice, ToolKind,
 };
@@ -34,7 +35,8 @@ struct HeadBody<'a> {
     presence_penalty: Option<IgnoredAny>,
     logprobs: Option<IgnoredAny>,
     top_logprobs: Option<IgnoredAny>,
-    stop: Option<IgnoredAny>,
+    #[serde(borrow)]
+    stop: Option<&'a RawValue>,
     seed: Option<IgnoredAny>,
     parallel_tool_calls: Option<IgnoredAny>,
     #[serde(borrow)]
@@ -47,6 +49,9 @@ struct HeadBody<'a> {
     tool_choice: Option<IgnoredAny>,
     response_format: Option<IgnoredAny>,
 }
+
+/// The most stop sequences that OpenAI takes.
+const MOST_STOPS: usize = 4;
 
 #[derive(Deserialize)]
 struct HeadMessage<'a> {
@@ -97,7 +102,7 @@ pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<Head, Malformed>
         stream_options_at: read.stream_options.and_then(|raw| span_of(body, raw.get())),
         include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
         max_output_tokens: read.max_completion_tokens.or(read.max_tokens),
-        prompt_bytes: body.len(),
+        prompt_bytes: prompt_bytes(body),
         said: read.said(),
         effort: read.reasoning_effort.and_then(|raw| Effort::parse(raw.get().trim_matches('"'))),
     })
@@ -146,6 +151,13 @@ impl HeadBody<'_> {
             && self.temperature.is_none_or(|value| (0.0..=2.0).contains(&value))
             && self.top_p.is_none_or(|value| (0.0..=1.0).contains(&value))
             && self.n.is_none_or(|n| (1..=128).contains(&n))
+            && self.max_tokens != Some(0)
+            && self.max_completion_tokens != Some(0)
+            && self.stop.is_none_or(|stop| {
+                // A single string is the usual form.
+                let stops = || serde_json::from_str::<Vec<IgnoredAny>>(stop.get());
+                stop.get().starts_with('"') || stops().is_ok_and(|all| all.len() <= MOST_STOPS)
+            })
     }
 }
 
@@ -234,6 +246,10 @@ fn decode_sampling(object: &mut Object, request: &mut Request) -> Result<(), Mal
         Some(Value::String(one)) => {
             sampling.stop = vec![one.clone()];
             object.keep_spelling("stop");
+        }
+        Some(Value::Array(all)) if all.len() > MOST_STOPS => {
+            let why = format!("expected up to {MOST_STOPS} strings, but got {}", all.len());
+            return Err(Malformed::invalid("stop", why));
         }
         Some(Value::Array(all)) => {
             for stop in all {

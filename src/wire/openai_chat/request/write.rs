@@ -11,7 +11,7 @@ use crate::wire::vocab::{
     Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, ToolChoice,
     ToolKind, Turn,
 };
-use crate::wire::{Encoded, Target};
+use crate::wire::{Encoded, Target, paired};
 
 pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     let mut lost = Losses::default();
@@ -20,14 +20,14 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     body.set("model", target.model);
     let mut messages = Vec::with_capacity(request.turns.len() + 1);
     let mut shown = Vec::new();
-    for turn in request.instructions.iter().chain(&*joined(&request.turns, from_chat)) {
+    let turns = if from_chat { Cow::Borrowed(&*request.turns) } else { paired(&request.turns) };
+    for turn in request.instructions.iter().chain(&*joined(&turns, from_chat)) {
         if turn.role == Role::Assistant {
             show(&mut shown, &mut messages);
         }
         message::encode(turn, from_chat, target.thoughts, &mut lost, &mut shown, &mut messages);
     }
     show(&mut shown, &mut messages);
-    name_calls(&mut messages);
     body.set("messages", messages);
 
     let sampling = &request.sampling;
@@ -179,32 +179,6 @@ fn drop_placeholders(body: &mut Map<String, Value>) {
     }
 }
 
-/// Calls and results that came without ids (Gemini) get them by order: chat cannot do without.
-fn name_calls(messages: &mut [Value]) {
-    let mut made = 0_usize;
-    let mut waiting = std::collections::VecDeque::new();
-    for message in messages {
-        if let Some(calls) = message.get_mut("tool_calls").and_then(Value::as_array_mut) {
-            for call in calls {
-                if let Some(call) = call.as_object_mut()
-                    && !call.contains_key("id")
-                {
-                    let id = format!("call_{made}");
-                    made += 1;
-                    waiting.push_back(id.clone());
-                    call.insert("id".to_owned(), Value::from(id));
-                }
-            }
-        } else if message.get("role").and_then(Value::as_str) == Some("tool")
-            && let Some(message) = message.as_object_mut()
-            && !message.contains_key("tool_call_id")
-            && let Some(id) = waiting.pop_front()
-        {
-            message.insert("tool_call_id".to_owned(), Value::from(id));
-        }
-    }
-}
-
 fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
     let mut tools = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
@@ -241,8 +215,13 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
     }
-    if !tools.is_empty() {
+    let none = tools.is_empty();
+    if !none {
         body.set("tools", tools);
+    }
+    // Without tools either is refused; at home the caller may have spelled them otherwise.
+    if none && request.from != Some(DIALECT) {
+        return;
     }
     if let Some(choice) = &request.tool_choice {
         match encode_choice(choice) {

@@ -1,8 +1,10 @@
 //! Chat completion streams.
 
+mod glance;
 mod reader;
 mod writer;
 
+pub(super) use glance::{glance, is_hollow};
 pub(super) use reader::{ChatReader, tap};
 pub(super) use writer::ChatWriter;
 

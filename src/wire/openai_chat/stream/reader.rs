@@ -25,7 +25,7 @@ struct Open {
     current: Option<(Flow, u64)>,
     /// Sources that came before the text that rests on them.
     cited: Vec<Citation>,
-    calls: Vec<(u64, u64)>,
+    calls: Vec<OpenCall>,
     finish: Option<Finish>,
 }
 
@@ -41,6 +41,8 @@ pub(in crate::wire::openai_chat) struct ChatReader {
     opened: bool,
     ended: bool,
     class: Class,
+    /// The sources that stand beside the choices have been told: they come with every chunk.
+    cited: bool,
     choices: HashMap<u64, Open>,
 }
 
@@ -74,29 +76,36 @@ impl Reader for ChatReader {
             chunk.spell("object", Value::from(kind));
         }
         let choices = chunk.list("choices")?.unwrap_or_default();
-        for (position, value) in choices.into_iter().enumerate() {
-            self.read_choice(value, position, out)?;
-        }
         // Not every server repeats it beside the usage.
         self.class = openai_usage::class(chunk.peek("service_tier")).or(self.class);
-        if let Some(usage) = chunk.take("usage") {
-            out.push(Event::Usage(reply::usage_from(usage, self.class)));
-        } else if let Some(usage) = chunk
-            .peek("x_groq")
-            .and_then(|groq| groq.get("usage"))
-            .filter(|usage| usage.is_object())
-        {
-            out.push(Event::Usage(reply::usage_from(usage.clone(), self.class)));
+        let mut usage = chunk.take("usage");
+        if usage.is_none() {
+            let groq = chunk.peek("x_groq").and_then(|groq| groq.get("usage"));
+            let within = groq.into_iter().chain(choices.iter().filter_map(|one| one.get("usage")));
+            usage = within.into_iter().find(|usage| usage.is_object()).cloned();
         }
+        let sources = reply::sources(&mut chunk);
         let extra = chunk.finish(DIALECT);
         if !extra.is_empty() {
             out.push(Event::Extra { scope: Scope::Reply, extra });
         }
+        if !sources.is_empty() && !std::mem::replace(&mut self.cited, true) {
+            self.choices.entry(0).or_default().cite(0, sources, out);
+        }
+        for (position, value) in choices.into_iter().enumerate() {
+            self.read_choice(value, position, out)?;
+        }
+        out.extend(usage.map(|usage| Event::Usage(reply::usage_from(usage, self.class))));
         Ok(())
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
         let mut finished = !self.choices.is_empty();
+        let said = self.choices.values().any(|open| open.next > 0 || open.finish.is_some());
         let mut indices: Vec<u64> = self.choices.keys().copied().collect();
         indices.sort_unstable();
         for choice in indices {
@@ -105,8 +114,9 @@ impl Reader for ChatReader {
                 finished &= open.finish.is_some();
             }
         }
-        // Cerebras and others end without [DONE]: a finish reason is end enough.
-        self.ended || finished
+        // Cerebras and others end without [DONE]: a finish reason is end enough. A last word after
+        // nothing at all ends no answer.
+        self.ended && said || finished
     }
 }
 
@@ -125,8 +135,35 @@ impl Open {
 
     fn close_all(&mut self, choice: u64, out: &mut Vec<Event>) {
         self.close_current(choice, out);
-        for (_, part) in self.calls.drain(..) {
-            out.push(Event::PartClose { at: Slot { choice, part }, extra: Extra::NONE });
+        for mut call in std::mem::take(&mut self.calls) {
+            // Arguments alone are a call all the same, though of no tool that anybody knows.
+            if call.waiting.as_ref().is_some_and(says_something) {
+                self.open_call(choice, &mut call, out);
+            }
+            if let Some(part) = call.part {
+                out.push(Event::PartClose { at: Slot { choice, part }, extra: Extra::NONE });
+            }
+        }
+    }
+
+    /// Whether a tool is called: what has neither a name nor arguments is no call.
+    fn called(&self) -> bool {
+        let real = |call: &OpenCall| {
+            call.part.is_some() || call.waiting.as_ref().is_some_and(says_something)
+        };
+        self.calls.iter().any(real)
+    }
+
+    /// Sources of the text, which may have begun or not.
+    fn cite(&mut self, choice: u64, sources: Vec<Citation>, out: &mut Vec<Event>) {
+        for citation in sources {
+            match self.current {
+                Some((Flow::Text, part)) => {
+                    let delta = Delta::Citation(citation);
+                    out.push(Event::Delta { at: Slot { choice, part }, delta });
+                }
+                _ => self.cited.push(citation),
+            }
         }
     }
 
@@ -170,8 +207,10 @@ impl ChatReader {
         out: &mut Vec<Event>,
     ) -> Result<(), Malformed> {
         let mut object = Object::of(value, format!("choices[{position}]"))?;
-        let choice = object.unsigned("index")?.unwrap_or(0);
+        let choice = object.take("index").and_then(|index| index.as_u64()).unwrap_or(0);
         let word = object.string("finish_reason")?;
+        // Counted beside all others.
+        object.keep_spelling("usage");
         // Perplexity sends the whole message beside each delta.
         if object.has("delta") {
             object.keep_spelling("message");
@@ -187,13 +226,13 @@ impl ChatReader {
             out.push(Event::Extra { scope: Scope::Choice(choice), extra });
         }
         if let Some(word) = word {
-            let called = !open.calls.is_empty()
+            let called = open.called()
                 || open.finish.as_ref().is_some_and(|known| known.why == Stop::ToolCalls);
             let finish = reply::finish(word, called);
             // Z.AI repeats the finish reason; once is enough.
             if open.finish.as_ref() != Some(&finish) {
                 open.close_all(choice, out);
-                out.push(Event::Finish { choice, finish: finish.clone() });
+                out.push(Event::ending(choice, finish.clone(), ""));
                 open.finish = Some(finish);
             }
         }
@@ -213,13 +252,7 @@ impl Open {
         {
             delta.spell("role", Value::from(role));
         }
-        if let Some(text) = delta.string("reasoning_content")? {
-            self.text(choice, Flow::Thought { spelled: false }, text, out);
-        } else if let Some(text) = delta.peek("reasoning").and_then(Value::as_str) {
-            let text = text.to_owned();
-            delta.keep_spelling("reasoning");
-            self.text(choice, Flow::Thought { spelled: true }, text, out);
-        }
+        self.read_thoughts(choice, &mut delta, out)?;
         match delta.take_any("content") {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) => self.text(choice, Flow::Text, text, out),
@@ -246,14 +279,10 @@ impl Open {
             self.read_call(choice, call, out)?;
         }
         let all = delta.peek("annotations").and_then(Value::as_array);
-        for citation in all.into_iter().flatten().filter_map(message::citation) {
-            match self.current {
-                Some((Flow::Text, part)) => {
-                    let delta = Delta::Citation(citation);
-                    out.push(Event::Delta { at: Slot { choice, part }, delta });
-                }
-                _ => self.cited.push(citation),
-            }
+        let cited = all.into_iter().flatten().filter_map(message::citation).collect();
+        self.cite(choice, cited, out);
+        for part in message::pictures(&delta) {
+            self.whole(choice, part, out);
         }
         let extra = delta.finish(DIALECT);
         if !extra.is_empty() {
@@ -291,6 +320,57 @@ impl Open {
         }
     }
 
+    /// A part that comes in one piece.
+    fn whole(&mut self, choice: u64, part: Part, out: &mut Vec<Event>) {
+        self.close_current(choice, out);
+        let at = self.slot(choice);
+        out.push(Event::PartOpen { at, part });
+        out.push(Event::PartClose { at, extra: Extra::NONE });
+    }
+
+    /// Reasoning, under whichever of its names. Details (OpenRouter) hold the proof of it, and where
+    /// nobody says it as text, the text.
+    fn read_thoughts(
+        &mut self,
+        choice: u64,
+        delta: &mut Object,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Malformed> {
+        let details = delta.peek("reasoning_details").and_then(Value::as_array);
+        let details = details.map(|all| message::thoughts_of_details(all)).unwrap_or_default();
+        let mut told = false;
+        if delta.has("reasoning_content") && details.is_empty() {
+            let text = delta.string("reasoning_content")?.unwrap_or_default();
+            self.text(choice, Flow::Thought { spelled: false }, text, out);
+        } else {
+            let name = ["reasoning_content", "reasoning"].into_iter().find(|name| delta.has(name));
+            let text = name.and_then(|name| delta.peek(name)).and_then(Value::as_str);
+            if let (Some(name), Some(text)) = (name, text.map(str::to_owned)) {
+                delta.keep_spelling(name);
+                told = !text.is_empty();
+                self.text(choice, Flow::Thought { spelled: true }, text, out);
+            }
+        }
+        for part in details {
+            match &part.body {
+                Body::Thought(thought) if !thought.redacted => {
+                    if !told {
+                        let text = thought.text.clone();
+                        self.text(choice, Flow::Thought { spelled: true }, text, out);
+                    }
+                    if let (Some(signature), Some((Flow::Thought { .. }, open))) =
+                        (part.signature, self.current)
+                    {
+                        let at = Slot { choice, part: open };
+                        out.push(Event::Delta { at, delta: Delta::Signature(signature) });
+                    }
+                }
+                _ => self.whole(choice, part, out),
+            }
+        }
+        Ok(())
+    }
+
     fn read_call(
         &mut self,
         choice: u64,
@@ -299,7 +379,8 @@ impl Open {
     ) -> Result<(), Malformed> {
         let mut object = Object::of(value, "choices[].delta.tool_calls[]")?;
         let id = object.string("id")?.filter(|id| !id.is_empty());
-        let index = object.unsigned("index")?;
+        // Z.AI's is -1 at times.
+        let index = object.take("index").and_then(|index| index.as_u64());
         let kind = match object.string("type")?.as_deref() {
             Some("custom") => CallKind::Custom,
             _ => CallKind::Function,
@@ -314,53 +395,124 @@ impl Open {
             Some(other) => other.to_string(),
             None => String::new(),
         };
-        // Without an index, an id that was not seen opens the next call; Mistral and Gemini's
-        // endpoint send whole calls so.
-        let index = index.unwrap_or_else(|| {
-            let last = self.calls.iter().map(|(index, _)| index + 1).max().unwrap_or(0);
-            if id.is_some() { last } else { last.saturating_sub(1) }
+        let known = self.calls.iter().rposition(|call| call.goes_on(index, &id, &name));
+        let place = known.unwrap_or_else(|| {
+            self.close_current(choice, out);
+            let mut part = Part::new(Body::Call(Call {
+                id: None,
+                name: String::new(),
+                arguments: Some(String::new()),
+                kind,
+            }));
+            let google = object.peek("extra_content").and_then(|extra| extra.get("google"));
+            part.signature = google
+                .and_then(|google| google.get("thought_signature"))
+                .and_then(Value::as_str)
+                .map(|value| Signature { by: Dialect::Gemini, value: value.to_owned() });
+            if part.signature.is_some() {
+                object.take("extra_content");
+            }
+            part.inner = inner.finish(DIALECT);
+            part.extra = object.finish(DIALECT);
+            let next = self.calls.iter().map(|call| call.index + 1).max().unwrap_or(0);
+            self.calls.push(OpenCall::new(index.unwrap_or(next), part));
+            self.calls.len() - 1
         });
-        let known = self.calls.iter().find(|(known, _)| *known == index).map(|(_, part)| *part);
-        let at = match known {
-            Some(part) => {
-                let at = Slot { choice, part };
-                if let Some(id) = id {
-                    out.push(Event::Delta { at, delta: Delta::CallId(id) });
-                }
-                if let Some(name) = name {
-                    out.push(Event::Delta { at, delta: Delta::CallName(name) });
-                }
-                at
-            }
-            None => {
-                self.close_current(choice, out);
-                let at = self.slot(choice);
-                self.calls.push((index, at.part));
-                let mut part = Part::new(Body::Call(Call {
-                    id,
-                    name: name.unwrap_or_default(),
-                    arguments: Some(String::new()),
-                    kind,
-                }));
-                part.signature = object
-                    .peek("extra_content")
-                    .and_then(|extra| extra.get("google"))
-                    .and_then(|google| google.get("thought_signature"))
-                    .and_then(Value::as_str)
-                    .map(|value| Signature { by: Dialect::Gemini, value: value.to_owned() });
-                if part.signature.is_some() {
-                    object.take("extra_content");
-                }
-                part.inner = inner.finish(DIALECT);
-                part.extra = object.finish(DIALECT);
-                out.push(Event::PartOpen { at, part });
-                at
-            }
-        };
+        let Some(mut call) = self.calls.get_mut(place).map(std::mem::take) else { return Ok(()) };
+        call.take(choice, id, name, arguments, out);
+        if !call.name.is_empty() {
+            self.open_call(choice, &mut call, out);
+        }
+        if let Some(place) = self.calls.get_mut(place) {
+            *place = call;
+        }
+        Ok(())
+    }
+
+    /// Opens the part of a call that has waited for its name.
+    fn open_call(&mut self, choice: u64, call: &mut OpenCall, out: &mut Vec<Event>) {
+        let Some(mut part) = call.waiting.take() else { return };
+        let at = self.slot(choice);
+        call.part = Some(at.part);
+        let mut arguments = String::new();
+        if let Body::Call(said) = &mut part.body {
+            said.name.clone_from(&call.name);
+            said.id.clone_from(&call.id);
+            arguments = said.arguments.replace(String::new()).unwrap_or_default();
+        }
+        out.push(Event::PartOpen { at, part });
         if !arguments.is_empty() {
             out.push(Event::Delta { at, delta: Delta::Arguments(arguments) });
         }
-        Ok(())
+    }
+}
+
+/// A call of which something has come.
+#[derive(Debug, Default)]
+struct OpenCall {
+    index: u64,
+    id: Option<String>,
+    /// As far as it is known.
+    name: String,
+    /// The number of its part, once it is open.
+    part: Option<u64>,
+    /// What has come before the name.
+    waiting: Option<Part>,
+}
+
+fn says_something(part: &Part) -> bool {
+    let Body::Call(call) = &part.body else { return false };
+    call.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty())
+}
+
+/// What a fragment adds to a name. Some servers say the whole of it in every fragment.
+fn added<'a>(known: &str, more: &'a str) -> &'a str {
+    more.strip_prefix(known).unwrap_or(more)
+}
+
+impl OpenCall {
+    fn new(index: u64, part: Part) -> Self {
+        Self { index, waiting: Some(part), ..Self::default() }
+    }
+
+    /// Whether a fragment is of this call. Without an index an id tells, or that there is no name:
+    /// Mistral and Gemini's endpoint send whole calls so. Some number every call 0.
+    fn goes_on(&self, index: Option<u64>, id: &Option<String>, name: &Option<String>) -> bool {
+        let other = id.is_some() && self.id.is_some() && *id != self.id;
+        match index {
+            Some(index) => index == self.index && !(other && name.is_some()),
+            None if id.is_some() => !other && (self.id.is_some() || name.is_none()),
+            None => name.is_none(),
+        }
+    }
+
+    /// One fragment.
+    fn take(
+        &mut self,
+        choice: u64,
+        id: Option<String>,
+        name: Option<String>,
+        more: String,
+        out: &mut Vec<Event>,
+    ) {
+        let late = self.id.is_none();
+        self.id = self.id.take().or(id);
+        let name = name.unwrap_or_default();
+        let name = if name == self.name { "" } else { added(&self.name, &name) };
+        if let Some(part) = self.part {
+            let at = Slot { choice, part };
+            let id = self.id.clone().filter(|_| late);
+            out.extend(id.map(|id| Event::Delta { at, delta: Delta::CallId(id) }));
+            if !name.is_empty() {
+                out.push(Event::Delta { at, delta: Delta::CallName(name.to_owned()) });
+            }
+            if !more.is_empty() {
+                out.push(Event::Delta { at, delta: Delta::Arguments(more) });
+            }
+        } else if let Some(Part { body: Body::Call(call), .. }) = &mut self.waiting {
+            call.arguments.get_or_insert_default().push_str(&more);
+        }
+        self.name.push_str(name);
     }
 }
 
@@ -386,9 +538,11 @@ pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> Tapped {
         tapped.fault = Some(error::of_value(&json!({ "error": error }), None));
         return tapped;
     }
-    let reported = chunk.get("usage").filter(|usage| usage.is_object()).or_else(|| {
-        chunk.get("x_groq").and_then(|groq| groq.get("usage")).filter(|usage| usage.is_object())
-    });
+    let choices = chunk.get("choices").and_then(Value::as_array);
+    let within = choices.into_iter().flatten().filter_map(|choice| choice.get("usage"));
+    let groq = chunk.get("x_groq").and_then(|groq| groq.get("usage"));
+    let mut reports = chunk.get("usage").into_iter().chain(groq).chain(within);
+    let reported = reports.find(|usage| usage.is_object());
     let class = openai_usage::class(chunk.get("service_tier"));
     tapped.usage = reported.cloned().map(|raw| reply::usage_from(raw, class));
     tapped.usage_only = tapped.usage.is_some()

@@ -137,16 +137,18 @@ impl Pending {
 
     fn cite(&mut self, choice: u64, citation: &Citation, said: &str) {
         let Some(annotation) = message::annotation(citation, said) else { return };
-        match self.of(choice).1.entry("annotations").or_insert_with(|| json!([])) {
-            Value::Array(all) => all.push(annotation),
-            other => *other = json!([annotation]),
-        }
+        self.list(choice, "annotations", annotation);
     }
 
     fn call(&mut self, choice: u64, fragment: Value) {
-        match self.of(choice).1.entry("tool_calls").or_insert_with(|| json!([])) {
-            Value::Array(calls) => calls.push(fragment),
-            other => *other = json!([fragment]),
+        self.list(choice, "tool_calls", fragment);
+    }
+
+    /// Adds to a list of the delta.
+    fn list(&mut self, choice: u64, member: &str, one: Value) {
+        match self.of(choice).1.entry(member.to_owned()).or_insert_with(|| json!([])) {
+            Value::Array(all) => all.push(one),
+            other => *other = json!([one]),
         }
     }
 }
@@ -286,7 +288,7 @@ impl ChatWriter {
                 WrittenKind::Refusal
             }
             Body::Thought(thought) => {
-                if !thought.spelled && !thought.redacted {
+                if !thought.spelled && !thought.redacted && !thought.text.is_empty() {
                     pending.append(at.choice, "reasoning_content", &thought.text);
                 }
                 WrittenKind::Thought(thought.clone())
@@ -321,7 +323,14 @@ impl ChatWriter {
                 pending.call(at.choice, fragment.done());
                 WrittenKind::Call { index: number, custom: call.kind == CallKind::Custom }
             }
-            Body::Media(_) | Body::Outcome(_) | Body::Opaque(..) => WrittenKind::Skipped,
+            Body::Media(_) => {
+                // Its own dialect's stand in the chunk that they came in.
+                if let Some(picture) = message::picture(part).filter(|_| !self.from_chat) {
+                    pending.list(at.choice, "images", picture);
+                }
+                WrittenKind::Skipped
+            }
+            Body::Outcome(_) | Body::Opaque(..) => WrittenKind::Skipped,
         };
         let mut signature = None;
         if let Some(known) = &part.signature {

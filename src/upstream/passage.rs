@@ -1,0 +1,440 @@
+//! A provider's frames on their way to the caller: passed on, edited or translated, and what is
+//! learned of the answer as they go by. Pure: bytes in, bytes out.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::heard::Heard;
+use super::passing::Rename;
+use crate::base::Error;
+use crate::shape::Names;
+use crate::wire::frame::{Frame, Splitter, sse};
+use crate::wire::glance::{Choices, Unreadable};
+use crate::wire::vocab::{
+    Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
+};
+use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
+
+/// The largest single event: a picture in base64 fits.
+const EVENT_BYTES: usize = 32 << 20;
+
+/// How frames become the caller's bytes.
+#[derive(Debug)]
+pub(super) enum Manner {
+    /// They are the caller's bytes.
+    Verbatim,
+    /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
+    Edited { rename: Option<Rename>, drop_usage: bool },
+    /// Tools that go by other names there get their own back.
+    Translated(Rc<Names>),
+}
+
+enum Way {
+    Verbatim,
+    Edited { rename: Option<Rename>, drop_usage: bool },
+    Translated { reader: Box<dyn Reader + Send>, events: Vec<Event>, names: Rc<Names> },
+}
+
+/// How far an answer has come.
+#[derive(Debug, Default)]
+struct Progress {
+    usage: Option<Usage>,
+    /// Something of the answer itself has come.
+    spoke: bool,
+    choices: Choices,
+    finished: Choices,
+    /// The stream has said its last word.
+    ended: bool,
+    /// Events that nobody could read.
+    left_out: u64,
+}
+
+impl Progress {
+    fn all_finished(&self) -> bool {
+        !self.finished.is_empty() && self.finished.holds(self.choices)
+    }
+
+    /// Its end has come, and there is nothing before it: no word, and no reason to have said none.
+    fn is_empty(&self) -> bool {
+        self.ended && !self.spoke && self.finished.is_empty()
+    }
+}
+
+pub(super) struct Passage {
+    splitter: Splitter,
+    way: Way,
+    front: Dialect,
+    protocol: Protocol,
+    theirs: &'static dyn ProviderSide,
+    writer: Box<dyn Writer + Send>,
+    /// The beginning of an event whose end has not come: half an event is not passed on.
+    held: Vec<u8>,
+    /// What the caller may read.
+    ready: VecDeque<Bytes>,
+    progress: Progress,
+    heard: Heard,
+}
+
+impl Passage {
+    pub fn new(front: Dialect, protocol: Protocol, manner: Manner, heading: Heading) -> Self {
+        let theirs = provider_side(protocol);
+        let way = match manner {
+            Manner::Verbatim => Way::Verbatim,
+            Manner::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
+            Manner::Translated(names) => {
+                Way::Translated { reader: theirs.reader(), events: Vec::new(), names }
+            }
+        };
+        Self {
+            splitter: theirs.splitter(EVENT_BYTES),
+            way,
+            front,
+            protocol,
+            theirs,
+            writer: codec(front).writer(heading),
+            held: Vec::new(),
+            ready: VecDeque::new(),
+            progress: Progress::default(),
+            heard: Heard::default(),
+        }
+    }
+
+    /// The answer has begun: from here on there is no other provider.
+    pub fn has_begun(&self) -> bool {
+        self.progress.spoke || !self.progress.finished.is_empty()
+    }
+
+    /// The stream has said its last word.
+    pub fn has_ended(&self) -> bool {
+        self.progress.ended
+    }
+
+    /// All choices are finished, though a last word or a usage may still come.
+    pub fn is_complete(&self) -> bool {
+        self.progress.ended || self.progress.all_finished()
+    }
+
+    pub fn usage(&self) -> Option<&Usage> {
+        self.progress.usage.as_ref()
+    }
+
+    pub fn left_out(&self) -> u64 {
+        self.progress.left_out
+    }
+
+    pub fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// The next piece for the caller.
+    pub fn pop(&mut self) -> Option<Bytes> {
+        self.ready.pop_front()
+    }
+
+    /// Here something may be put in between.
+    pub fn is_between_events(&self) -> bool {
+        self.splitter.is_between_events()
+    }
+
+    pub fn keep_alive(&self) -> &'static [u8] {
+        self.writer.keep_alive()
+    }
+
+    /// One chunk of the provider's.
+    ///
+    /// # Errors
+    /// The fault that it tells of, or is.
+    pub fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
+        let mut out = Vec::new();
+        let Self { splitter, way, held, ready, .. } = self;
+        let verbatim = matches!(way, Way::Verbatim);
+        let mut taking = Taking {
+            way,
+            theirs: self.theirs,
+            protocol: self.protocol,
+            writer: &mut *self.writer,
+            out: &mut out,
+            progress: &mut self.progress,
+            heard: &mut self.heard,
+            fault: None,
+        };
+        // Of the chunk, what is to be passed on next.
+        let mut next = 0..0;
+        let fed = splitter.feed_at(&chunk, |frame, end| match taking.frame(&frame) {
+            Fate::Passes => next.end = end,
+            Fate::IsLeftOut => {
+                if verbatim {
+                    release(ready, held, &chunk, next.clone());
+                }
+                held.clear();
+                next = end..end;
+            }
+        });
+        let (fault, ended) = (taking.fault.take(), taking.progress.ended);
+        if verbatim {
+            // Comments, too, as soon as they are whole.
+            if !ended && fault.is_none() && splitter.is_between_events() {
+                next.end = chunk.len();
+            }
+            release(ready, held, &chunk, next.clone());
+            if !ended {
+                held.extend_from_slice(chunk.get(next.end..).unwrap_or_default());
+            }
+        } else if !out.is_empty() {
+            ready.push_back(Bytes::from(out));
+        }
+        if let Err(why) = fed {
+            return Err(Fault::new(FaultKind::Broken, why.to_string()));
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Nothing more comes.
+    ///
+    /// # Errors
+    /// When the answer is not at its end.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        let mut out = Vec::new();
+        let was_ended = self.progress.ended;
+        let mut taking = Taking {
+            way: &mut self.way,
+            theirs: self.theirs,
+            protocol: self.protocol,
+            writer: &mut *self.writer,
+            out: &mut out,
+            progress: &mut self.progress,
+            heard: &mut self.heard,
+            fault: None,
+        };
+        let mut last = None;
+        self.splitter.finish(|frame| last = Some(taking.frame(&frame)));
+        if let Some(fault) = taking.fault.take() {
+            return Err(fault);
+        }
+        let verbatim = matches!(self.way, Way::Verbatim);
+        if let (true, Some(Fate::Passes)) = (verbatim, &last) {
+            self.held.extend_from_slice(b"\n\n");
+            out = std::mem::take(&mut self.held);
+        }
+        if let Way::Translated { reader, events, .. } = &mut self.way {
+            events.clear();
+            let complete = reader.finish(events);
+            events.iter().for_each(|event| self.heard.take(event));
+            self.writer.write(events, &mut out);
+            self.progress.ended |= complete;
+            if self.progress.is_empty() {
+                return Err(empty());
+            }
+            if complete {
+                self.writer.finish(&mut out);
+            }
+        }
+        // An event that was cut was to say more.
+        let cut = matches!(last, Some(Fate::IsLeftOut)) && !was_ended;
+        if !self.progress.ended && self.progress.all_finished() && !cut {
+            // Cerebras and others leave the last word out; the caller's SDK may wait for it.
+            self.progress.ended = self.front != Dialect::Anthropic;
+            if self.front == Dialect::OpenAiChat {
+                out.extend_from_slice(b"data: [DONE]\n\n");
+            }
+        }
+        if !out.is_empty() {
+            self.ready.push_back(Bytes::from(out));
+        }
+        if self.progress.ended { Ok(()) } else { Err(broken_off()) }
+    }
+
+    /// Says, in the caller's dialect, that the answer cannot go on.
+    pub fn fail(&mut self, error: &Error) {
+        let mut out = Vec::new();
+        self.writer.fail(error, &mut out);
+        self.ready.push_back(Bytes::from(out));
+    }
+}
+
+/// Passes a part of a chunk on, behind what was held of the event that ends in it.
+fn release(ready: &mut VecDeque<Bytes>, held: &mut Vec<u8>, chunk: &Bytes, part: Range<usize>) {
+    if part.is_empty() {
+        return;
+    }
+    if held.is_empty() {
+        ready.push_back(chunk.slice(part));
+    } else {
+        held.extend_from_slice(chunk.get(part).unwrap_or_default());
+        ready.push_back(Bytes::from(std::mem::take(held)));
+    }
+}
+
+fn broken_off() -> Fault {
+    Fault::new(FaultKind::Broken, "the stream broke off before its end")
+}
+
+fn empty() -> Fault {
+    Fault::new(FaultKind::Broken, "the stream ended without an answer")
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Passes,
+    IsLeftOut,
+}
+
+/// The parts of a passage that a frame touches.
+struct Taking<'a> {
+    way: &'a mut Way,
+    theirs: &'static dyn ProviderSide,
+    protocol: Protocol,
+    writer: &'a mut (dyn Writer + Send),
+    out: &'a mut Vec<u8>,
+    progress: &'a mut Progress,
+    heard: &'a mut Heard,
+    fault: Option<Fault>,
+}
+
+impl Taking<'_> {
+    fn frame(&mut self, frame: &Frame<'_>) -> Fate {
+        if self.fault.is_some() {
+            return Fate::IsLeftOut;
+        }
+        // Nothing follows the last word.
+        if self.progress.ended && !self.theirs.goes_on(frame) {
+            return Fate::IsLeftOut;
+        }
+        let fate = match self.way {
+            Way::Translated { .. } => self.translate(frame),
+            Way::Verbatim | Way::Edited { .. } => self.pass(frame),
+        };
+        match self.fault {
+            Some(_) => Fate::IsLeftOut,
+            None => fate,
+        }
+    }
+
+    /// The last word has come, or what is the last where there is none.
+    fn has_ended(&self, said: bool) -> bool {
+        said && (self.theirs.has_last_word() || self.progress.usage.is_some())
+    }
+
+    fn translate(&mut self, frame: &Frame<'_>) -> Fate {
+        let Way::Translated { reader, events, names } = self.way else { return Fate::Passes };
+        events.clear();
+        if let Err(why) = reader.read(frame, events) {
+            self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+            return Fate::IsLeftOut;
+        }
+        let progress = &mut *self.progress;
+        for event in events.iter_mut() {
+            if let Event::PartOpen { part, .. } = event
+                && !names.is_empty()
+            {
+                names.restore(part);
+            }
+            self.heard.take(event);
+            match event {
+                Event::Usage(usage) => progress.usage = Some(usage.clone()),
+                Event::Fault(one) => self.fault = Some(one.clone()),
+                Event::PartOpen { at, part } => {
+                    progress.choices.add(Choices::one(at.choice));
+                    progress.spoke |= says(part);
+                }
+                Event::Delta { at, delta } => {
+                    progress.choices.add(Choices::one(at.choice));
+                    progress.spoke |= !matches!(
+                        delta,
+                        Delta::Text(text) | Delta::Arguments(text) if text.is_empty()
+                    );
+                }
+                Event::Finish { choice, finish } => {
+                    // A status is no reason: `completed` may stand over nothing at all.
+                    let counted = progress.usage.as_ref().is_some_and(|usage| usage.output > 0);
+                    let status_only = self.protocol == Protocol::Dialect(Dialect::OpenAiResponses)
+                        && finish.why == Stop::End;
+                    if progress.spoke || counted || !status_only {
+                        progress.choices.add(Choices::one(*choice));
+                        progress.finished.add(Choices::one(*choice));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let said = reader.ended();
+        let ended = self.has_ended(said);
+        self.progress.ended = ended;
+        if self.progress.is_empty() {
+            self.fault.get_or_insert_with(empty);
+        }
+        if let Way::Translated { events, .. } = self.way {
+            self.writer.write(events, self.out);
+        }
+        Fate::Passes
+    }
+
+    fn pass(&mut self, frame: &Frame<'_>) -> Fate {
+        if frame.event == "error" {
+            // Named so, it is one in any shape.
+            let tapped = self.theirs.tap(frame.data);
+            self.fault = tapped.fault.or_else(|| Some(self.theirs.decode_error(200, frame.data)));
+            return Fate::IsLeftOut;
+        }
+        let heard = &mut *self.heard;
+        let glance = match self.theirs.glance(frame, &mut |voice, text| heard.hear(voice, text)) {
+            Ok(glance) => glance,
+            // Noise of a server in between breaks the caller's SDK, and holds nothing.
+            Err(Unreadable::NotJson) => {
+                self.progress.left_out += 1;
+                return Fate::IsLeftOut;
+            }
+            // Something was lost.
+            Err(why @ Unreadable::NotUtf8) => {
+                self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+                return Fate::IsLeftOut;
+            }
+        };
+        let tapped = self.theirs.tap(frame.data);
+        let progress = &mut *self.progress;
+        if let Some(later) = tapped.usage {
+            progress.usage = Some(match progress.usage.take() {
+                Some(earlier) => earlier.updated(later),
+                None => later,
+            });
+        }
+        if let Some(fault) = tapped.fault {
+            self.fault = Some(fault);
+            return Fate::IsLeftOut;
+        }
+        progress.spoke |= glance.speaks;
+        progress.choices.add(glance.choices);
+        progress.finished.add(glance.finished);
+        let said = tapped.ended || (!self.theirs.has_last_word() && progress.all_finished());
+        let ended = self.has_ended(said);
+        self.progress.ended = ended;
+        if self.progress.is_empty() {
+            self.fault = Some(empty());
+            return Fate::IsLeftOut;
+        }
+        if let Way::Edited { rename, drop_usage } = self.way {
+            if *drop_usage && tapped.usage_only {
+                return Fate::Passes;
+            }
+            let renamed = rename.as_ref().and_then(|rename| rename.apply(frame.data));
+            sse::write(self.out, frame.event, renamed.as_deref().unwrap_or(frame.data));
+        }
+        Fate::Passes
+    }
+}
+
+/// Whether a part says something as it begins.
+fn says(part: &Part) -> bool {
+    match &part.body {
+        Body::Text(text) | Body::Refusal(text) => !text.is_empty(),
+        Body::Thought(thought) => !thought.text.is_empty() || thought.redacted,
+        Body::Call(_) | Body::Media(_) | Body::Outcome(_) | Body::Opaque(..) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Streams of every dialect, cut anywhere, with and without what does not belong in them.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::vocab::Dialect::{Anthropic, Gemini, OpenAiChat, OpenAiResponses};
+
+/// A stream of each dialect, as its maker writes it.
+const STREAMS: [(Dialect, &str); 4] = [
+    (
+        OpenAiChat,
+        ": hello\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\r\n\r\n\
+         data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"née\"}}]}\n\n: ping\n\n\
+         data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    ),
+    (
+        OpenAiResponses,
+        "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{}}\n\n\
+         event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"née\"}\n\n\
+         event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"output\":[{}]}}\n\n",
+    ),
+    (
+        Anthropic,
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[]}}\n\n\
+         event: ping\ndata: {\"type\":\"ping\"}\n\n\
+         event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"née\"}}\n\n\
+         event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    ),
+    (
+        Gemini,
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"née\"}]},\"index\":0}]}\r\n\r\n\
+         data: {\"candidates\":[{\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":1}}\r\n\r\n",
+    ),
+];
+
+fn passage(dialect: Dialect) -> Passage {
+    Passage::new(dialect, Protocol::Dialect(dialect), Manner::Verbatim, Heading::default())
+}
+
+/// What comes out, the pieces fed one by one, and how it ended.
+fn passed(dialect: Dialect, pieces: &[&[u8]]) -> (Vec<u8>, Result<(), Fault>) {
+    let mut passage = passage(dialect);
+    let fed = pieces.iter().try_for_each(|piece| passage.take(Bytes::copy_from_slice(piece)));
+    let ended = fed.and_then(|()| passage.end());
+    let out = std::iter::from_fn(|| passage.pop()).flatten().collect();
+    (out, ended)
+}
+
+fn cut_at<'a>(whole: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len() + 1)).collect();
+    at.extend([0, whole.len()]);
+    at.sort_unstable();
+    at.windows(2).map(|pair| &whole[pair[0]..pair[1]]).collect()
+}
+
+proptest! {
+    #[test]
+    fn bytes_pass_as_they_came_however_they_are_cut(
+        (dialect, text) in prop::sample::select(STREAMS.to_vec()),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..9),
+    ) {
+        let (out, ended) = passed(dialect, &cut_at(text.as_bytes(), &cuts));
+        prop_assert_eq!(String::from_utf8(out).unwrap(), text);
+        prop_assert_eq!(ended, Ok(()));
+    }
+
+    #[test]
+    fn noise_between_events_and_behind_the_last_is_left_out(
+        (dialect, text) in prop::sample::select(STREAMS.to_vec()),
+        place in any::<prop::sample::Index>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..9),
+    ) {
+        let plain = text.replace("\r\n", "\n").replace(": hello\n\n", "").replace(": ping\n\n", "");
+        let mut events: Vec<&str> = plain.split_inclusive("\n\n").collect();
+        let noise = "event: x\ndata: <html>\ndata: </html>\n\n";
+        events.insert(place.index(events.len()), noise);
+        events.push("data: {\"late\":1}\n\n");
+        let whole = events.concat();
+        let (out, ended) = passed(dialect, &cut_at(whole.as_bytes(), &cuts));
+        prop_assert_eq!(String::from_utf8(out).unwrap(), plain);
+        prop_assert_eq!(ended, Ok(()));
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_never_looks_complete(
+        (dialect, text) in prop::sample::select(STREAMS.to_vec()),
+        place in any::<prop::sample::Index>(),
+    ) {
+        // Behind the reason for which it ended, a chat's last word is not missed.
+        let whole = text.len() - if dialect == OpenAiChat { 14 } else { 4 };
+        let end = place.index(whole);
+        // The last event counts from its last byte on, with or without its blank line.
+        let ends = text[..whole].trim_end().len();
+        prop_assume!(end < ends);
+        let (out, ended) = passed(dialect, &[&text.as_bytes()[..end]]);
+        prop_assert!(ended.is_err());
+        prop_assert!(!String::from_utf8_lossy(&out).contains("[DONE]"));
+        prop_assert!(text.as_bytes().starts_with(&out), "only whole events");
+    }
+}
+
+#[test]
+fn a_message_that_goes_on_is_one_answer() {
+    let more = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[{}]}}\n\n\
+                event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let whole = format!("{}{more}", STREAMS[2].1);
+    let (out, ended) = passed(Anthropic, &[whole.as_bytes()]);
+    assert_eq!((String::from_utf8(out).unwrap(), ended), (whole, Ok(())));
+}
+
+#[test]
+fn an_end_without_an_answer_is_a_fault() {
+    for (dialect, text) in [
+        (OpenAiChat, "data: [DONE]\n\n"),
+        (
+            OpenAiChat,
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0}}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            OpenAiResponses,
+            "data: {\"type\":\"response.completed\",\"response\":{\"output\":[]}}\n\n",
+        ),
+        (Anthropic, "data: {\"type\":\"message_stop\"}\n\n"),
+        (Gemini, "data: {\"usageMetadata\":{\"promptTokenCount\":3}}\n\n"),
+    ] {
+        assert!(passed(dialect, &[text.as_bytes()]).1.is_err(), "{text}");
+    }
+}
