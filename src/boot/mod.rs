@@ -44,12 +44,9 @@ use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transpo
 use crate::{http, sim};
 
 use reload::Making;
-use signals::Signals;
+use signals::{Ending, Signals};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
-
-/// What the last words of streams have of the grace.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -254,7 +251,6 @@ pub async fn serve(
     );
     watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
     sweep(store, clock, apps);
-    end_streams(shared.streams_end.clone(), config.server.shutdown_grace.0);
     let alone = admin.is_none() && config.admin.email.is_none();
     say(&greeting(&shared, &address.to_string(), answers, alone).await?);
 
@@ -264,7 +260,7 @@ pub async fn serve(
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1)
         .max(1);
-    let draining = Arc::clone(&shared.draining);
+    let (draining, streams) = (Arc::clone(&shared.draining), shared.streams_end.clone());
     let origins = config.server.cors_origins.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
@@ -290,7 +286,13 @@ pub async fn serve(
     .disable_signals()
     .listen(listener)?
     .run();
-    Signals::listen()?.stop(server.handle(), draining, config.server.drain_delay.0);
+    let ending = Ending {
+        draining,
+        delay: config.server.drain_delay.0,
+        streams,
+        grace: config.server.shutdown_grace.0,
+    };
+    Signals::listen()?.stop(server.handle(), ending);
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
@@ -301,22 +303,6 @@ pub async fn serve(
         simulation.stop(false).await;
     }
     Ok(())
-}
-
-/// Once the process is told to stop, streams may go on for a grace; shortly before it is over, those
-/// that still go on are ended, so that their callers read why.
-fn end_streams(streams: StreamsEnd, grace: Duration) {
-    // Nothing waits for it at shutdown: it is a part of it.
-    tokio::spawn(async move {
-        let told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        let Ok(mut told) = told else { return };
-        tokio::select! {
-            _ = told.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
-        streams.now();
-    });
 }
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
@@ -367,8 +353,8 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
         limits: shared.limits,
-        closing: shared.streams_end.watched(),
         proxies: counting.proxies.clone(),
+        closing: shared.streams_end.watched(),
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)?;

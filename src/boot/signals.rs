@@ -7,6 +7,23 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::upstream::StreamsEnd;
+
+/// What the last words of streams have of the grace.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How the process comes to its end.
+pub(super) struct Ending {
+    /// Set as soon as it is told to stop.
+    pub draining: Arc<AtomicBool>,
+    /// How long everything is served after that.
+    pub delay: Duration,
+    /// Told when streams that are still under way have to end.
+    pub streams: StreamsEnd,
+    /// How long what is under way may take once no connection is let in.
+    pub grace: Duration,
+}
+
 /// The signals that the process listens to.
 pub(super) struct Signals {
     terminate: Signal,
@@ -28,10 +45,12 @@ impl Signals {
     /// Stops the server once the process is told to.
     ///
     /// `SIGTERM` comes from a supervisor, with balancers in front that still send requests here:
-    /// `draining` is set, by which readiness says no and connections end after their next answer,
-    /// and everything is served for `delay` more; then what is under way may finish. A second signal
-    /// ends the delay. `SIGINT` and `SIGQUIT` come from whoever sits before it, and stop at once.
-    pub fn stop(mut self, server: ServerHandle, draining: Arc<AtomicBool>, delay: Duration) {
+    /// readiness says no and connections end after their next answer, and everything is served for a
+    /// delay; then what is under way may finish, and shortly before the grace is over, streams that
+    /// still go on are ended, so that their callers read why. A second signal ends the delay.
+    /// `SIGINT` and `SIGQUIT` come from whoever sits before it, and stop at once.
+    pub fn stop(mut self, server: ServerHandle, ending: Ending) {
+        let Ending { draining, delay, streams, grace } = ending;
         // It ends with the process.
         tokio::spawn(async move {
             let gracefully = tokio::select! {
@@ -51,6 +70,10 @@ impl Signals {
                 }
             }
             tracing::info!("stopping: no new connections");
+            tokio::spawn(async move {
+                tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
+                streams.now();
+            });
             server.stop(gracefully).await;
         });
     }
