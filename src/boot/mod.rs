@@ -43,12 +43,9 @@ use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transpo
 use crate::{http, sim};
 
 use reload::Making;
-use signals::Signals;
+use signals::{Signals, Stopping};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
-
-/// What the last words of streams have of the grace.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -250,7 +247,6 @@ pub async fn serve(
         Arc::clone(&shared.store_is_up),
     );
     sweep(store, clock, apps);
-    end_streams(shared.streams_end.clone(), config.server.shutdown_grace.0);
     let alone = admin.is_none() && config.admin.email.is_none();
     say(&greeting(&shared, &address.to_string(), answers, alone).await?);
 
@@ -261,6 +257,7 @@ pub async fn serve(
         .unwrap_or(1)
         .max(1);
     let draining = Arc::clone(&shared.draining);
+    let streams_end = shared.streams_end.clone();
     let origins = config.server.cors_origins.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
@@ -286,7 +283,14 @@ pub async fn serve(
     .disable_signals()
     .listen(listener)?
     .run();
-    Signals::listen()?.stop(server.handle(), draining, config.server.drain_delay.0);
+    let stopping = Stopping {
+        server: server.handle(),
+        draining,
+        delay: config.server.drain_delay.0,
+        streams: streams_end,
+        grace: config.server.shutdown_grace.0,
+    };
+    Signals::listen()?.stop(stopping);
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
@@ -297,22 +301,6 @@ pub async fn serve(
         simulation.stop(false).await;
     }
     Ok(())
-}
-
-/// Once the process is told to stop, streams may go on for a grace; shortly before it is over, those
-/// that still go on are ended, so that their callers read why.
-fn end_streams(streams: StreamsEnd, grace: Duration) {
-    // Nothing waits for it at shutdown: it is a part of it.
-    tokio::spawn(async move {
-        let told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        let Ok(mut told) = told else { return };
-        tokio::select! {
-            _ = told.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
-        streams.now();
-    });
 }
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).

@@ -7,6 +7,23 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::upstream::StreamsEnd;
+
+/// What the last words of streams have of the grace.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What there is to do when the process is told to stop.
+pub(super) struct Stopping {
+    pub server: ServerHandle,
+    /// Set when it begins.
+    pub draining: Arc<AtomicBool>,
+    /// So long everything is served as before.
+    pub delay: Duration,
+    pub streams: StreamsEnd,
+    /// So long after it what is under way may go on.
+    pub grace: Duration,
+}
+
 /// The signals that the process listens to.
 pub(super) struct Signals {
     terminate: Signal,
@@ -31,7 +48,11 @@ impl Signals {
     /// `draining` is set, by which readiness says no and connections end after their next answer,
     /// and everything is served for `delay` more; then what is under way may finish. A second signal
     /// ends the delay. `SIGINT` and `SIGQUIT` come from whoever sits before it, and stop at once.
-    pub fn stop(mut self, server: ServerHandle, draining: Arc<AtomicBool>, delay: Duration) {
+    ///
+    /// Shortly before the grace is over, streams that still go on are ended, so that their callers
+    /// read why.
+    pub fn stop(mut self, stopping: Stopping) {
+        let Stopping { server, draining, delay, streams, grace } = stopping;
         // It ends with the process.
         tokio::spawn(async move {
             let gracefully = tokio::select! {
@@ -51,6 +72,12 @@ impl Signals {
                 }
             }
             tracing::info!("stopping: no new connections");
+            if gracefully {
+                tokio::spawn(async move {
+                    tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
+                    streams.now();
+                });
+            }
             server.stop(gracefully).await;
         });
     }
