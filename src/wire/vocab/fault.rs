@@ -282,8 +282,7 @@ impl Fault {
         let rank = |fault: &Self| match fault.kind {
             FaultKind::Refused | FaultKind::ContextLength => 3,
             FaultKind::Unfit => 2,
-            FaultKind::GaveUp
-            | FaultKind::Credential
+            FaultKind::Credential
             | FaultKind::RateLimited
             | FaultKind::Quota
             | FaultKind::Overloaded
