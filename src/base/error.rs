@@ -32,6 +32,10 @@ pub enum Kind {
     /// It was changed since the caller read it.
     Stale,
     TooLarge,
+    /// The body is of another type, or encoded in another way, than can be read.
+    UnsupportedMedia,
+    /// Only another protocol over the same connection can do what is asked.
+    UpgradeRequired,
     RateLimited,
     Internal,
     UpstreamDown,
@@ -53,6 +57,9 @@ pub struct Error {
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// What a caller is to wait where somebody else fails and nobody said for how long.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
 impl Error {
     #[must_use]
     pub fn new(kind: Kind, public: impl Into<Cow<'static, str>>) -> Self {
@@ -67,7 +74,8 @@ impl Error {
             public: public.into(),
             field: None,
             code: None,
-            retry_after: None,
+            // An answer of 503 always says when to come again.
+            retry_after: (blame == Blame::Upstream).then_some(BRIEFLY),
             cause: None,
         }
     }
@@ -86,8 +94,14 @@ impl Error {
 
     #[must_use]
     pub fn after(mut self, wait: Option<Duration>) -> Self {
-        self.retry_after = wait;
+        self.retry_after = wait.or(self.retry_after);
         self
+    }
+
+    /// Why it happened, for the log alone.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
+        self.cause.as_deref()
     }
 
     #[must_use]

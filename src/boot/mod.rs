@@ -2,7 +2,9 @@
 
 mod people;
 mod reload;
+mod signals;
 mod sources;
+mod survey;
 mod waiting;
 
 use std::fmt::Write as _;
@@ -10,8 +12,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use secrecy::ExposeSecret;
 
@@ -22,8 +26,9 @@ use crate::admit::{
 };
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::AuditId;
+use crate::base::proxy::Proxies;
 use crate::cluster::{self, Memory, Quota};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Fault, Faults};
 use crate::connect::Apps;
 use crate::gateway::cache::Answers;
 use crate::gateway::feedback::Tastes;
@@ -39,8 +44,9 @@ use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transpo
 use crate::{http, sim};
 
 use reload::Making;
-use sources::secret_variable;
+use signals::Signals;
 pub use sources::{catalogue, files, predictor, simulated};
+pub use survey::{Backing, Survey, examined, proxies, survey};
 
 /// What the last words of streams have of the grace.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -51,6 +57,8 @@ const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A store that takes longer to say whether anything has changed is not there.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -95,39 +103,42 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Runs the gateway until it is told to stop.
+/// Runs the gateway until it is told to stop. `simulate` has every model's answers made up.
 ///
 /// # Errors
-/// What keeps it from starting, in one line.
+/// All that keeps it from starting, a line each.
 pub async fn serve(
     file: Option<&Path>,
     listen: Option<&str>,
+    simulate: bool,
     say: fn(&str),
 ) -> Result<(), Failure> {
     let config = config::read(file)?;
     crate::telemetry::log::start(config.log.json);
-    let plans = Plans::new(&config.plans);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
-    let listener =
-        TcpListener::bind(&listen).map_err(|why| format!("cannot listen on {listen}: {why}"))?;
-    let address = listener.local_addr()?;
-    let store = waiting::store(&config.store.url, &listener).await?;
-
-    let (files, revision) = files(&store).await?;
-    let config = Arc::new(config);
-    let mut making = Making { config: Arc::clone(&config), simulation: None };
-    let (mut live, files) = match making.live(files.clone(), revision, 0) {
-        Ok(live) => (live, files),
-        // What the store says must not keep a node from starting; what is configured may.
-        Err(why) if revision != 0 => {
-            tracing::error!(revision, %why, "the catalogue's revision is passed over");
-            let files = crate::catalogue::builtin()?;
-            (making.live(files.clone(), 0, 0)?, files)
-        }
-        Err(why) => return Err(why),
+    let listener = TcpListener::bind(&listen);
+    if let Ok(listener) = &listener {
+        waiting::for_room(&config.store.url, listener).await?;
+    }
+    let mut survey = survey(config, simulate).await;
+    let listener = listener.map_err(|why| {
+        let fault = Fault::new("server.listen", format!("cannot listen on {listen}: {why}"));
+        survey.faults.push(fault);
+    });
+    for note in &survey.notes {
+        tracing::warn!(at = note.at, remedy = note.remedy, "{}", note.why);
+    }
+    let Survey { config, plans, store, made, answers, admin, vault, apps, faults, .. } = survey;
+    let (Ok(listener), Some(store), Some((mut live, files)), Some(apps), true) =
+        (listener, store, made, apps, faults.is_empty())
+    else {
+        return Err(Faults(faults).into());
     };
+    let address = listener.local_addr()?;
+
+    let mut making = Making { config: Arc::clone(&config), simulation: None };
     let mut simulation = None;
-    if !live.catalogue.has_providers() {
+    if answers == Backing::Simulated {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
         let known = sim::Known::new(&crate::catalogue::builtin()?);
@@ -138,12 +149,13 @@ pub async fn serve(
         live = making.live(files, live.revision, live.catalogue.ids().end)?;
     }
     let limits = limits(&config);
-    let admin = config.admin.key_env.as_deref().and_then(secret_variable);
-    if let Some(name) = config.admin.key_env.as_deref().filter(|_| admin.is_none()) {
-        tracing::warn!(variable = name, "the administrator's key is not set");
-    }
+    // What is simulated is in this process, which no proxy leads to.
+    let through = match answers {
+        Backing::Real => proxies(&config),
+        Backing::Simulated => Proxies::Never,
+    };
     // A worker that could not make its client would answer nothing: find out before there are any.
-    Transport::new(&limits)?;
+    Transport::new(&limits, &through)?;
     let clock = Clock::System;
     plans.reload(&store).await?;
     let journal = Journal::open(
@@ -166,10 +178,10 @@ pub async fn serve(
         redis: redis.clone(),
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),
+        proxies: through,
     };
     let metrics = Metrics::new()?;
     lifecycle::warn(&live.catalogue, clock.now());
-    let vault = people::vault(&config)?;
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
         Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
@@ -187,7 +199,6 @@ pub async fn serve(
             simulated.then(|| "free".to_owned())
         }),
     };
-    let apps = Apps::open(&config.connect.apps, tokio::runtime::Handle::current())?;
     people::first_administrator(&config, &desk).await?;
     let shared = Shared {
         desk,
@@ -202,6 +213,8 @@ pub async fn serve(
         redis,
         baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
+        store_is_up: Arc::new(AtomicBool::new(true)),
+        draining: Arc::default(),
         explore: config.router.explore,
         tastes: Tastes::default(),
         affinity: Affinity::default(),
@@ -231,11 +244,19 @@ pub async fn serve(
         public_url: config.server.public_url.clone(),
     };
     heartbeat(store.clone(), clock, address.to_string());
-    reload::watch(making, shared.current.clone(), Arc::clone(&shared.health), store.clone(), clock);
-    watch_identities(shared.identities.clone());
+    reload::watch(
+        making,
+        shared.current.clone(),
+        Arc::clone(&shared.health),
+        store.clone(),
+        clock,
+        signals::hangup()?,
+    );
+    watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
     sweep(store, clock, apps);
     end_streams(shared.streams_end.clone(), config.server.shutdown_grace.0);
-    say(&greeting(&shared, &address.to_string(), simulation.is_some()).await?);
+    let alone = admin.is_none() && config.admin.email.is_none();
+    say(&greeting(&shared, &address.to_string(), answers, alone).await?);
 
     let workers = config
         .server
@@ -243,9 +264,14 @@ pub async fn serve(
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1)
         .max(1);
+    let draining = Arc::clone(&shared.draining);
+    let origins = config.server.cors_origins.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
-        actix_web::App::new().configure(move |routes| match app {
+        let bare = actix_web::App::new()
+            .wrap(from_fn(http::connection))
+            .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)));
+        bare.configure(move |routes| match app {
             Ok(app) => {
                 routes.app_data(web::Data::new(app));
                 http::routes(routes);
@@ -261,8 +287,10 @@ pub async fn serve(
     .client_request_timeout(Duration::from_secs(10))
     .h1_allow_half_closed(false)
     .shutdown_timeout(config.server.shutdown_grace.0.as_secs())
+    .disable_signals()
     .listen(listener)?
     .run();
+    Signals::listen()?.stop(server.handle(), draining, config.server.drain_delay.0);
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
@@ -300,13 +328,14 @@ fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensio
     }
 }
 
-/// Where requests are counted: what every worker's counter is made of.
+/// Where requests are counted, and through what they leave: what every worker is made of.
 #[derive(Clone)]
 struct Counting {
     local: Memory,
     redis: Option<cluster::Shared>,
     journal: Journal,
     tariff: Arc<Tariff>,
+    proxies: Proxies,
 }
 
 /// Beside the SQLite file, or else in the working directory.
@@ -332,13 +361,14 @@ pub async fn post_leftovers(ground: &Ground) -> Result<(), Failure> {
 
 fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
     let upstream = Upstream {
-        transport: Transport::new(&shared.limits)?,
+        transport: Transport::new(&shared.limits, &counting.proxies)?,
         health: Arc::clone(&shared.health),
         refusals: Arc::clone(&shared.refusals),
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
         limits: shared.limits,
         closing: shared.streams_end.watched(),
+        proxies: counting.proxies.clone(),
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)?;
@@ -377,16 +407,27 @@ fn heartbeat(store: Store, clock: Clock, address: String) {
     });
 }
 
-/// Looks for changes of keys and accounts, made on whichever node.
-fn watch_identities(identities: Identities) {
+/// Looks for changes of keys and accounts, made on whichever node; so it is known, too, whether the
+/// store is there.
+fn watch_identities(identities: Identities, store_is_up: Arc<AtomicBool>) {
     // Nothing waits for it at shutdown: it only reads.
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(REVISION_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if let Err(why) = identities.keep_up().await {
-                tracing::warn!(%why, "changes of keys and plans cannot be looked for");
+            let asked = tokio::time::timeout(STORE_PATIENCE, identities.keep_up()).await;
+            store_is_up.store(matches!(asked, Ok(Ok(_))), Ordering::Relaxed);
+            match asked {
+                Ok(Ok(_)) => {}
+                Ok(Err(why)) => {
+                    tracing::warn!(%why, "changes of keys and plans cannot be looked for");
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        "the store does not answer: changes of keys cannot be looked for"
+                    );
+                }
             }
         }
     });
@@ -424,20 +465,26 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
     });
 }
 
-/// Says what runs. On a fresh store with simulated models, also makes the first key.
-async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<String, Failure> {
+/// Says what runs, and how to go on. Where nobody could make a key over HTTP, and the store is empty,
+/// it makes the first one. `alone` = there is no administrator.
+async fn greeting(
+    shared: &Shared,
+    address: &str,
+    answers: Backing,
+    alone: bool,
+) -> Result<String, Failure> {
     let models = shared.current.load().catalogue.models().len();
-    if !simulated {
-        return Ok(format!("optimux is listening on http://{address} with {models} models"));
-    }
-    let mut text = format!(
-        "\noptimux is listening on http://{address}\n\
-         No provider is configured, so {models} models are SIMULATED: answers are made up.\n\
-         Set a provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …) for real ones.\n"
-    );
+    let mut text = match answers {
+        Backing::Real => format!("optimux is listening on http://{address} with {models} models\n"),
+        Backing::Simulated => format!(
+            "\noptimux is listening on http://{address}\n\
+             No provider is asked, and {models} models are SIMULATED: answers are made up.\n\
+             Set a provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …) for real ones.\n"
+        ),
+    };
     let now = shared.clock.now();
-    let fresh = shared.store.accounts().await?.is_empty();
-    let first = if fresh {
+    let accounts = shared.store.accounts().await?;
+    let first = if accounts.is_empty() && (alone || answers == Backing::Simulated) {
         match keys::create_account(&shared.store, "first", "enterprise", None, now).await {
             Ok(account) => Some(account),
             // Another node was faster.
@@ -447,6 +494,7 @@ async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<Str
     } else {
         None
     };
+    // Writing to a String cannot fail.
     if let Some(account) = first {
         let issued = keys::issue(
             &shared.store,
@@ -458,7 +506,6 @@ async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<Str
         )
         .await?;
         let key = issued.secret.expose_secret();
-        // Writing to a String cannot fail.
         let _infallible = write!(
             text,
             "\nYour first key, shown only now: {key}\n\n\
@@ -467,8 +514,16 @@ async fn greeting(shared: &Shared, address: &str, simulated: bool) -> Result<Str
              -H 'Content-Type: application/json' \\\n  \
              -d '{{\"model\": \"auto\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"
         );
+    } else if let Some(account) = accounts.first() {
+        let name = &account.name;
+        let _infallible =
+            writeln!(text, "Make another key with: optimux key create --account '{name}'");
     } else {
-        text.push_str("\nMake another key with: optimux key create --account first\n");
+        text.push_str(
+            "There is no account yet. Make one with: optimux account create NAME, and its key with: \
+             optimux key create --account NAME (or with the administrator's key, over \
+             /v1/admin/accounts and /v1/admin/keys)\n",
+        );
     }
     Ok(text)
 }

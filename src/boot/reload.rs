@@ -1,9 +1,11 @@
 //! Changes of the catalogue that reach a running node: a revision that became active in the store,
-//! on whichever node it was made, is in force here within a second.
+//! on whichever node it was made, is in force here within a second; `SIGHUP` has the files of keys
+//! read again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::Signal;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Failure;
@@ -55,6 +57,7 @@ pub(super) fn watch(
     health: Arc<HealthBoard>,
     store: Store,
     clock: Clock,
+    mut hangup: Signal,
 ) {
     // Nothing waits for it at shutdown: it only reads.
     tokio::spawn(async move {
@@ -63,14 +66,19 @@ pub(super) fn watch(
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = current.load().revision;
         let mut warned = Instant::now();
+        // The files of keys are to be read again, and have not been.
+        let mut reread = false;
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = hangup.recv() => reread = true,
+            }
             if warned.elapsed() >= WARNING {
                 warned = Instant::now();
                 lifecycle::warn(&current.load().catalogue, clock.now());
             }
             let active = match store.active_catalogue().await {
-                Ok(active) if active == seen => continue,
+                Ok(active) if active == seen && !reread => continue,
                 Ok(active) => active,
                 Err(why) => {
                     tracing::warn!(%why, "changes of the catalogue cannot be looked for");
@@ -86,6 +94,7 @@ pub(super) fn watch(
             };
             // One that cannot be used is told of once, and not tried again.
             seen = active;
+            let reread = std::mem::take(&mut reread);
             let first_id = current.load().catalogue.ids().end;
             let making = Arc::clone(&making);
             // It takes some milliseconds, which no request should wait for.
@@ -100,7 +109,11 @@ pub(super) fn watch(
                     let (revision, models) = (live.revision, live.catalogue.models().len());
                     lifecycle::warn(&live.catalogue, clock.now());
                     current.swap(live);
-                    tracing::info!(revision, models, "another catalogue is in force");
+                    if reread {
+                        tracing::info!(revision, models, "the files of keys have been read again");
+                    } else {
+                        tracing::info!(revision, models, "another catalogue is in force");
+                    }
                 }
                 Err(why) => {
                     tracing::error!(revision = active, %why, "the catalogue stays as it is");

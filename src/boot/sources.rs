@@ -1,8 +1,9 @@
 //! What the catalogue and the router are made of: files, variables of the environment, keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use ::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
@@ -15,55 +16,88 @@ use crate::router::neural::Weights;
 use crate::store::Store;
 use crate::wire::vocab::{Dialect, Protocol};
 
-/// Keys of providers, from the environment or from files.
+/// Keys of providers, from the environment or from files, and what is wrong with those that cannot
+/// be had.
 fn provider_keys(
     files: &[ProviderEntry],
-    patches: &std::collections::BTreeMap<String, ProviderEntry>,
-) -> Result<HashMap<String, SecretString>, Failure> {
-    let mut keys = HashMap::new();
+    patches: &BTreeMap<String, ProviderEntry>,
+) -> (HashMap<String, SecretString>, Vec<String>) {
+    let (mut keys, mut faults) = (HashMap::new(), Vec::new());
     let named = files
         .iter()
-        .filter_map(|file| file.id.clone().map(|id| (id, file)))
-        .chain(patches.iter().map(|(id, patch)| (id.clone(), patch)));
+        .filter_map(|file| file.id.as_deref().map(|id| (id, file)))
+        .chain(patches.iter().map(|(id, patch)| (id.as_str(), patch)));
     for (id, entry) in named {
-        if let Some(key) = entry.api_key_env.as_deref().and_then(secret_variable) {
-            let key = if entry.auth == Some(Auth::Google) {
-                let text = service_account(&id, key.expose_secret())?;
-                SecretString::from(text)
-            } else {
-                key
-            };
-            keys.insert(id.clone(), key);
-        }
-        if let Some(file) = &entry.api_key_file {
-            let key = std::fs::read_to_string(file).map_err(|why| {
-                format!("providers.{id}: api_key_file {file} cannot be read: {why}")
-            })?;
-            keys.insert(id, SecretString::from(key.trim().to_owned()));
+        match provider_key(entry) {
+            Ok(Some(key)) => {
+                keys.insert(id.to_owned(), key);
+            }
+            Ok(None) => {}
+            Err(why) => faults.push(format!("providers.{id}: {why}")),
         }
     }
-    Ok(keys)
+    (keys, faults)
+}
+
+/// The key that a table names; the one in a file comes before the one in a variable.
+fn provider_key(entry: &ProviderEntry) -> Result<Option<SecretString>, String> {
+    if let Some(file) = &entry.api_key_file {
+        let key = std::fs::read_to_string(file)
+            .map_err(|why| format!("api_key_file {file} cannot be read: {why}"))?;
+        return sendable(file, SecretString::from(key.trim().to_owned())).map(Some);
+    }
+    let Some(variable) = &entry.api_key_env else { return Ok(None) };
+    let Some(key) = secret_variable(variable) else { return Ok(None) };
+    if entry.auth == Some(Auth::Google) {
+        return service_account(key.expose_secret()).map(SecretString::from).map(Some);
+    }
+    sendable(variable, key).map(Some)
 }
 
 /// Google's variable names the file in which a service account's key is.
-fn service_account(provider: &str, variable: &str) -> Result<String, Failure> {
+fn service_account(variable: &str) -> Result<String, String> {
     if !Path::new(variable).is_absolute() {
         return Ok(variable.to_owned());
     }
-    std::fs::read_to_string(variable)
-        .map_err(|why| format!("providers.{provider}: {variable} cannot be read: {why}").into())
+    std::fs::read_to_string(variable).map_err(|why| format!("{variable} cannot be read: {why}"))
 }
 
 fn aws_credential() -> Option<AwsCredential> {
     Some(AwsCredential {
-        access_key: std::env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty())?,
+        access_key: secret_variable("AWS_ACCESS_KEY_ID")?.expose_secret().to_owned(),
         secret_key: secret_variable("AWS_SECRET_ACCESS_KEY")?,
         session_token: secret_variable("AWS_SESSION_TOKEN"),
     })
 }
 
+/// A secret in a variable of the environment. No secret has blanks or line ends around it: they are
+/// of the file that it was read from.
 pub(super) fn secret_variable(name: &str) -> Option<SecretString> {
-    std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(SecretString::from)
+    let text = std::env::var(name).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| SecretString::from(text.to_owned()))
+}
+
+/// The variables that keys of providers are read from.
+pub(super) fn key_variables(
+    files: &[ProviderEntry],
+    patches: &BTreeMap<String, ProviderEntry>,
+) -> HashSet<String> {
+    let mut all: HashSet<String> =
+        files.iter().chain(patches.values()).filter_map(|one| one.api_key_env.clone()).collect();
+    all.extend(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned));
+    all
+}
+
+/// A key goes out in a header, which takes no line ends and no other control characters. (The file
+/// of a service account does not.)
+fn sendable(from: &str, key: SecretString) -> Result<SecretString, String> {
+    let text = key.expose_secret();
+    if text.trim_start().starts_with('{') || HeaderValue::try_from(text).is_ok() {
+        return Ok(key);
+    }
+    let why = "holds a line end or another control character, and cannot be sent in a header";
+    Err(format!("the key in {from} {why}"))
 }
 
 /// The built-in files with the store's revision laid over them, and the number of that.
@@ -119,8 +153,8 @@ pub fn catalogue(
     files: Vec<ProviderEntry>,
     first_id: usize,
 ) -> Result<Catalogue, Failure> {
-    let keys = provider_keys(&files, &config.providers)?;
-    load(Sources {
+    let (keys, faults) = provider_keys(&files, &config.providers);
+    let loaded = load(Sources {
         files,
         providers: config.providers.clone(),
         models: config.models.clone(),
@@ -128,16 +162,23 @@ pub fn catalogue(
         keys,
         aws: aws_credential(),
         // Only what an address may name: nothing of it is secret.
-        variables: std::env::vars()
+        variables: std::env::vars_os()
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
             .filter(|(name, _)| {
                 ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_", "OPTIMUX_"]
                     .iter()
                     .any(|prefix| name.starts_with(prefix))
             })
+            .map(|(name, text)| (name, text.trim().to_owned()))
             .collect(),
         unpriced: config.catalogue.unpriced,
         first_id,
-    })
+    });
+    if faults.is_empty() {
+        return loaded;
+    }
+    let others = loaded.err().map(|why| why.to_string());
+    Err(faults.into_iter().chain(others).collect::<Vec<_>>().join("\n").into())
 }
 
 /// The trained router, with the abilities of the catalogue's models.

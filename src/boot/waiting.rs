@@ -10,20 +10,21 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::json;
 
 use super::Failure;
-use crate::store::{Store, file_of};
+use crate::store::file_of;
 
 /// How often the disk is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// What the store needs at least to be opened and written to.
 const ROOM: usize = 256 << 10;
 
-/// Opens the store at `url`. While its disk is full, callers at `listener` are refused with 503.
+/// Waits until there is room on the disk of the store at `url`. Until then callers at `listener` are
+/// refused with 503.
 ///
 /// # Errors
-/// What keeps the store from being opened, if it is not that; or that the process was told to stop.
-pub(super) async fn store(url: &str, listener: &TcpListener) -> Result<Store, Failure> {
+/// That the process was told to stop, or cannot serve.
+pub(super) async fn for_room(url: &str, listener: &TcpListener) -> Result<(), Failure> {
     if !is_full(url) {
-        return Ok(Store::open(url, tokio::runtime::Handle::current()).await?);
+        return Ok(());
     }
     tracing::error!("the disk of the store is full: requests are refused until there is room");
     let server = HttpServer::new(|| App::new().default_service(web::to(refused)))
@@ -44,7 +45,7 @@ pub(super) async fn store(url: &str, listener: &TcpListener) -> Result<Store, Fa
         }
     }
     tracing::info!("there is room on the disk of the store: starting");
-    Ok(Store::open(url, tokio::runtime::Handle::current()).await?)
+    Ok(())
 }
 
 async fn refused(request: HttpRequest) -> HttpResponse {

@@ -116,6 +116,17 @@ impl Catalogue {
         !self.unlisted.is_empty()
     }
 
+    /// Whether a provider can be asked.
+    #[must_use]
+    pub fn has_provider(&self, id: &str) -> bool {
+        self.unlisted.contains_key(id)
+    }
+
+    /// The providers that can be asked, in no order.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.unlisted.values().map(|one| &one.provider)
+    }
+
     /// Models, and the providers at which nobody said what they cost.
     #[must_use]
     pub fn unpriced(&self) -> &[(Box<str>, Arc<str>)] {

@@ -25,6 +25,40 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     toml::from_str(text).map_err(|why| Fault(why.to_string().trim_end().to_owned()))
 }
 
+/// The line, from 1, of what stands at a path: names of tables, and places in lists. Of what is not
+/// there, the line of the last that is.
+#[must_use]
+pub fn line_of(text: &str, path: &[String]) -> Option<usize> {
+    use toml::de::{DeTable, DeValue};
+    let whole = DeTable::parse(text).ok()?;
+    let mut table = Some(whole.get_ref());
+    let mut list = None;
+    let mut place = None;
+    for name in path {
+        let found = match (table, list) {
+            (Some(table), _) => {
+                table.get_key_value(name.as_str()).map(|(key, value)| (key.span(), value))
+            }
+            (None, Some(list)) => {
+                let list: &toml::de::DeArray<'_> = list;
+                name.parse()
+                    .ok()
+                    .and_then(|index: usize| list.get(index))
+                    .map(|value| (value.span(), value))
+            }
+            (None, None) => None,
+        };
+        let Some((span, value)) = found else { break };
+        place = Some(span.start);
+        (table, list) = match value.get_ref() {
+            DeValue::Table(inner) => (Some(inner), None),
+            DeValue::Array(inner) => (None, Some(inner)),
+            _ => (None, None),
+        };
+    }
+    Some(text.get(..place?)?.matches('\n').count() + 1)
+}
+
 /// The part of a file that is written by hand.
 #[must_use]
 pub fn head(text: &str) -> &str {

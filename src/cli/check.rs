@@ -1,77 +1,119 @@
 //! `optimux check`
 
 use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
 
 use super::say;
 use crate::base::calendar;
 use crate::base::clock::Clock;
-use crate::boot::{self, Failure};
-use crate::catalogue::Unpriced;
+use crate::boot::{self, Backing, Failure, Survey};
 use crate::cluster::Shared;
-use crate::connect::Apps;
+use crate::config::{Fault, Faults};
 use crate::gateway::lifecycle;
+use crate::upstream::{Limits, Transport};
 
-pub async fn run(config: Option<&Path>) -> Result<(), Failure> {
-    let ground = boot::ground(config).await?;
-    let (files, _) = boot::files(&ground.store).await?;
-    let catalogue = boot::catalogue(&ground.config, files, 0)?;
-    boot::predictor(&ground.config.router, &catalogue)?;
-    ground.store.ping().await?;
-    if let Some(url) = &ground.config.redis.url {
-        let redis = Shared::open(url, Clock::System);
-        let redis = redis.map_err(|why| format!("redis.url cannot be used: {why}"))?;
-        redis.ping().await.map_err(|why| format!("Redis does not answer at redis.url: {why}"))?;
-    }
-    let served = catalogue.models().iter().filter(|model| !model.deployments.is_empty());
-    let models = served.count();
-    let mut faults = Vec::new();
-    let here = tokio::runtime::Handle::current();
-    faults.extend(Apps::open(&ground.config.connect.apps, here).err());
-    if let Some(plan) = &ground.config.signin.register
-        && ground.plans.get(plan).is_none()
-    {
-        faults.push(format!("signin.register: there is no plan '{plan}'"));
-    }
-    for name in [&ground.config.memory.embedding_model, &ground.config.memory.extraction_model] {
-        if let Some(name) = name
-            && models > 0
-            && catalogue.model(name).is_none()
-        {
-            faults.push(format!("memory: there is no model '{name}'"));
-        }
-    }
-    for (model, chain) in &ground.config.routes.fallback {
-        for name in std::iter::once(model).chain(chain) {
-            if models > 0 && catalogue.model(name).is_none() {
-                faults.push(format!("routes.fallback: there is no model '{name}'"));
+/// How long a provider may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default, Args)]
+pub struct Check {
+    /// Ask every provider, too, whether it is there and takes its key.
+    #[arg(long)]
+    online: bool,
+    /// Print what was found as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    /// Looks at all that `serve` looks at before it starts, and at Redis.
+    pub async fn run(self, file: Option<&Path>) -> Result<(), Failure> {
+        let (faults, notes, found) = match boot::examined(file).await {
+            Err(Faults(faults)) => (faults, Vec::new(), String::new()),
+            Ok(mut survey) => {
+                redis(&mut survey).await;
+                if self.online {
+                    providers(&mut survey).await?;
+                }
+                ends(&mut survey);
+                let found = found(&survey);
+                (survey.faults, survey.notes, found)
             }
+        };
+        let good = faults.is_empty();
+        if self.json {
+            say(&json!({"ok": good, "faults": faults, "notes": notes}).to_string());
+            return if good { Ok(()) } else { Err("the configuration is not good".into()) };
         }
+        for note in &notes {
+            say(&note.to_string());
+        }
+        if !good {
+            return Err(Faults(faults).into());
+        }
+        say(&format!("The configuration is good: {found}; the store answers."));
+        Ok(())
     }
-    if !faults.is_empty() {
-        return Err(faults.join("\n").into());
+}
+
+fn found(survey: &Survey) -> String {
+    match (&survey.made, survey.answers) {
+        (Some((live, _)), Backing::Real) => {
+            let served = live.catalogue.models().iter();
+            let served = served.filter(|model| !model.deployments.is_empty()).count();
+            format!("{served} models at {} deployments", live.catalogue.deployment_count())
+        }
+        _ => "no provider is configured: models will be simulated".to_owned(),
     }
-    for (model, provider) in catalogue.unpriced() {
-        say(&format!(
-            "{model} at {provider} has no price: {}",
-            match ground.config.catalogue.unpriced {
-                Unpriced::Dearest => "it costs what the dearest of its tier do",
-                Unpriced::Refuse => "it is not asked",
-            }
-        ));
-    }
+}
+
+/// Models that end soon.
+fn ends(survey: &mut Survey) {
+    let Some((live, _)) = &survey.made else { return };
     let now = Clock::System.now();
-    for model in catalogue.models() {
+    for model in live.catalogue.models() {
         if let Some(ends) = lifecycle::ends_soon(model, now) {
             let instead = model.replacement.as_deref().unwrap_or("nothing");
             let ends = calendar::written_day(ends);
-            say(&format!("{} ends on {ends}; {instead} answers for it then", model.id));
+            let why = format!("ends on {ends}; {instead} answers for it then");
+            survey.notes.push(Fault::new(&*model.id, why));
         }
     }
-    let found = if catalogue.has_providers() {
-        format!("{models} models at {} deployments", catalogue.deployment_count())
-    } else {
-        "no provider is configured: models will be simulated".to_owned()
+}
+
+/// Redis answers, and runs the scripts that limits are counted with.
+async fn redis(survey: &mut Survey) {
+    let Some(url) = survey.config.redis.url.clone() else { return };
+    let outcome = match Shared::open(&url, Clock::System) {
+        Ok(redis) => redis.prove().await.map_err(|why| format!("does not count limits: {why}")),
+        Err(why) => Err(format!("cannot be used: {why}")),
     };
-    say(&format!("The configuration is good: {found}; the store answers."));
+    survey.faults.extend(outcome.err().map(|why| Fault::new("redis.url", why)));
+}
+
+/// Providers are there, and take their keys.
+async fn providers(survey: &mut Survey) -> Result<(), Failure> {
+    let Some((live, _)) = survey.made.as_ref() else { return Ok(()) };
+    let transport = Transport::new(&Limits::default(), &boot::proxies(&survey.config))?;
+    let mut all: Vec<_> = live.catalogue.providers().collect();
+    all.sort_by(|one, other| one.id.cmp(&other.id));
+    for provider in all {
+        let at = format!("providers.{}", provider.id);
+        match transport.probe(provider, PATIENCE).await {
+            Err(fault) => {
+                let why = format!("cannot be reached at {}: {}", provider.base_url, fault.message);
+                survey.faults.push(Fault::new(at, why));
+            }
+            // A provider whose credential is made for each request says no to none.
+            Ok(401 | 403) if provider.api_key.is_some() && !transport.exchanges(provider) => {
+                let fault = Fault::new(at, "does not take the key that is set for it");
+                survey.faults.push(fault.remedied("set another key"));
+            }
+            Ok(status) => survey.notes.push(Fault::new(at, format!("is there (status {status})"))),
+        }
+    }
     Ok(())
 }

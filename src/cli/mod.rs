@@ -33,7 +33,7 @@ enum Command {
     /// Run the gateway (the default).
     Serve(serve::Serve),
     /// Validate the configuration, the catalogue and the store.
-    Check,
+    Check(check::Check),
     /// Manage accounts.
     #[command(subcommand)]
     Account(account::Account),
@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
         let config = arguments.config.as_deref();
         match arguments.command.unwrap_or(Command::Serve(serve::Serve::default())) {
             Command::Serve(command) => command.run(config).await,
-            Command::Check => check::run(config).await,
+            Command::Check(command) => command.run(config).await,
             Command::Account(command) => command.run(config).await,
             Command::Key(command) => command.run(config).await,
             Command::Ledger(command) => command.run(config).await,

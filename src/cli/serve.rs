@@ -11,10 +11,13 @@ pub struct Serve {
     /// Address and port; overrides the configuration.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Make up every answer, whatever is configured: for trying out, and for load.
+    #[arg(long)]
+    simulate: bool,
 }
 
 impl Serve {
     pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
-        boot::serve(config, self.listen.as_deref(), super::say).await
+        boot::serve(config, self.listen.as_deref(), self.simulate, super::say).await
     }
 }

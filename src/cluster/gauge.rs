@@ -38,6 +38,12 @@ impl Limits {
     pub fn needs_books(&self) -> bool {
         self.credits.is_some() || self.spend.is_some()
     }
+
+    /// What is taken of a minute's requests: nothing by pictures, where they have a limit of their
+    /// own.
+    fn requests_a_minute(&self, amount: &Amount) -> u64 {
+        if amount.images > 0 && self.images_per_minute.is_some() { 0 } else { amount.requests }
+    }
 }
 
 /// What a request takes.
@@ -239,6 +245,11 @@ impl Gauges {
             || (limits.spend.is_some() && self.spend.period != Some(now.period))
     }
 
+    /// Money is asked of the books again.
+    pub fn forget_money(&mut self) {
+        (self.credits, self.spend) = (Purse::default(), Purse::default());
+    }
+
     /// What the books say is gone.
     pub fn seed(&mut self, used: Used, now: Now) {
         for (purse, used) in [(&mut self.credits, used.credits.0), (&mut self.spend, used.spend.0)]
@@ -267,8 +278,9 @@ impl Gauges {
         };
         let over = |limit: &u64| !self.requests_day.fits(*limit, amount.requests, now.at);
         let day = limits.requests_per_day.filter(|_| amount.requests > 0).filter(over);
+        let requests = limits.requests_a_minute(amount);
         [
-            (Limit::Requests, rate(self.requests, limits.requests_per_minute, amount.requests)),
+            (Limit::Requests, rate(self.requests, limits.requests_per_minute, requests)),
             (Limit::RequestsDay, day.map_or(Duration::ZERO, |_| until_tomorrow(now.at))),
             (Limit::Tokens, rate(self.tokens, limits.tokens_per_minute, amount.tokens)),
             (Limit::Images, rate(self.images, limits.images_per_minute, amount.images)),
@@ -281,7 +293,7 @@ impl Gauges {
     /// Takes what has been found to fit.
     pub fn take(&mut self, limits: &Limits, amount: &Amount, now: Now) {
         for (rate, limit, amount) in [
-            (&mut self.requests, limits.requests_per_minute, amount.requests),
+            (&mut self.requests, limits.requests_per_minute, limits.requests_a_minute(amount)),
             (&mut self.tokens, limits.tokens_per_minute, amount.tokens),
             (&mut self.images, limits.images_per_minute, amount.images),
         ] {
@@ -362,6 +374,14 @@ pub struct Standing {
     pub requests_day: Option<Line>,
     pub tokens: Option<Line>,
     pub images: Option<Line>,
+}
+
+impl Standing {
+    /// As the answer to a request for pictures says it: their limit in the place of requests.
+    #[must_use]
+    pub fn of_pictures(self) -> Self {
+        Self { requests: self.images.or(self.requests), tokens: None, ..self }
+    }
 }
 
 #[cfg(test)]

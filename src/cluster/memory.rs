@@ -74,9 +74,20 @@ impl Memory {
         }
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&self) {
-        self.0.clear();
+    /// Forgets an account; `true` when nothing is left.
+    pub(super) fn forget(&self, account: &AccountId) -> bool {
+        self.0.remove(account);
+        self.0.is_empty()
+    }
+
+    /// Forgets credits and spending, which the books know. Rates go on.
+    pub(super) fn forget_money(&self) {
+        for mut account in self.0.iter_mut() {
+            let Account { own, keys } = &mut *account;
+            for gauges in std::iter::once(own).chain(keys.values_mut()) {
+                gauges.forget_money();
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What nodes agree on: how much of every limit is gone. In this process, or in Redis.
 
 mod gauge;
+mod link;
 mod memory;
 mod together;
 

@@ -59,6 +59,12 @@ local function wait_for(level, at, limit, amount)
   return math.floor((over - 1) / limit) + 1
 end
 
+-- Pictures take nothing of a minute's requests where they have a limit of their own.
+local function a_minute(limits)
+  if images > 0 and limits[4] >= 0 then return 0 end
+  return requests
+end
+
 local scopes, blank, refused = {}, false, nil
 for first = 11, #ARGV, 9 do
   local scope = { prefix = ARGV[first], limits = {}, state = {} }
@@ -95,7 +101,7 @@ for n, scope in ipairs(scopes) do
     refused = { 6, n - 1, 0 }
     break
   end
-  local waits = { wait_for(state.q, state.qt, limits[1], requests), 0,
+  local waits = { wait_for(state.q, state.qt, limits[1], a_minute(limits)), 0,
     wait_for(state.t, state.tt, limits[3], tokens), wait_for(state.i, state.it, limits[4], images) }
   local count = state.dn == day_of(state) and state.d or 0
   if limits[2] >= 0 and requests > 0 and count + requests > limits[2] then
@@ -115,7 +121,7 @@ for n, scope in ipairs(scopes) do
     changed[#changed + 1] = written(value)
   end
   if not refused then
-    for _, rate in ipairs({ { 'q', 1, requests }, { 't', 3, tokens }, { 'i', 4, images } }) do
+    for _, rate in ipairs({ { 'q', 1, a_minute(limits) }, { 't', 3, tokens }, { 'i', 4, images } }) do
       local name, limit, amount = rate[1], limits[rate[2]], rate[3]
       if limit >= 0 and amount > 0 then
         set(name, level_at(state[name], state[name .. 't'], limit) + amount * PARTS)

@@ -3,28 +3,28 @@
 //!
 //! Without Redis each node goes by itself, within its share of every rate: the plan's limit divided
 //! by the nodes that were last seen. All nodes together let through at most one plan's worth beyond
-//! what Redis had counted. A heartbeat finds Redis again, and its word then holds as before.
+//! what Redis had counted. A heartbeat finds Redis again. What was counted here for an account counts
+//! until Redis has counted for that account again: that somebody answers there is not enough.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script, ScriptInvocation};
+use futures_util::future::try_join_all;
+use redis::{Client, RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{mpsc, oneshot};
 
 use super::gauge::{Daily, Rate};
+use super::link::{Connection, PATIENCE, is_refusal};
 use super::memory::shared_out;
 use super::{Ask, Correction, Gauges, Limit, Limits, Memory, Refusal, Taken, Terms};
 use crate::base::calendar::day;
 use crate::base::clock::Clock;
-use crate::base::ids::AccountId;
+use crate::base::ids::{AccountId, KeyId};
 
-/// A limit that is not known by then is decided here.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a node says that it is there, and how soon after a failure it asks again.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
@@ -32,6 +32,10 @@ const RETRY: Duration = Duration::from_millis(200);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Corrections that go out together.
 const BATCH: usize = 256;
+/// Corrections that wait for Redis. Those beyond are dropped: their holds lapse, and the books know.
+const WAITING: usize = 16_384;
+/// For so long after Redis last refused to count, limits are told of as not shared.
+const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What all workers of a node share.
 #[derive(Clone)]
@@ -43,11 +47,17 @@ struct Link {
     take: Script,
     /// Redis answered when it was last asked.
     up: AtomicBool,
+    /// Until when it is told that Redis, though it answers, does not count for everybody (ms).
+    refusing_until: AtomicI64,
+    /// The local count holds something.
+    alone: AtomicBool,
+    /// Corrections are being dropped.
+    flooded: AtomicBool,
     /// Nodes that were there when it was last known.
     nodes: AtomicU64,
     /// Counts while Redis is away.
     local: Memory,
-    corrections: mpsc::UnboundedSender<Passed>,
+    corrections: mpsc::Sender<Passed>,
 }
 
 /// What is passed on to Redis.
@@ -86,25 +96,21 @@ fn hold_name(hold: &str, terms: &Terms, amount: &super::Amount) -> String {
     format!("{hold}|{}|{credits}|{spend}|{key_credits}|{key_spend}", terms.family)
 }
 
-async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
-    client.get_multiplexed_async_connection_with_config(&config).await
-}
-
 impl Shared {
     /// Opens the link and starts its heartbeat; Redis need not be there yet.
     ///
     /// # Errors
     /// When the address makes no sense.
     pub fn open(url: &str, clock: Clock) -> RedisResult<Self> {
-        let (corrections, settled) = mpsc::unbounded_channel();
+        let (corrections, settled) = mpsc::channel(WAITING);
         let shared = Self(Arc::new(Link {
             client: Client::open(url)?,
             clock,
             take: Script::new(include_str!("take.lua")),
             up: AtomicBool::new(true),
+            refusing_until: AtomicI64::new(0),
+            alone: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             nodes: AtomicU64::new(1),
             local: Memory::default(),
             corrections,
@@ -115,31 +121,64 @@ impl Shared {
         Ok(shared)
     }
 
+    /// Whether Redis counts for every account.
     #[must_use]
     pub fn is_up(&self) -> bool {
+        self.is_there() && self.0.refusing_until.load(Ordering::Relaxed) < self.0.clock.now().0
+    }
+
+    fn is_there(&self) -> bool {
         self.0.up.load(Ordering::Acquire)
     }
 
     /// Waits until what has been settled so far is in Redis, if it is there at all.
     pub async fn flush(&self) {
         let (told, done) = oneshot::channel();
-        if self.0.corrections.send(Passed::Mark(told)).is_ok() {
-            // It ends with whoever passes things on.
-            let _ended = tokio::time::timeout(PATIENCE * 4, done).await;
-        }
+        let passing = async {
+            if self.0.corrections.send(Passed::Mark(told)).await.is_ok() {
+                // It ends with whoever passes things on.
+                let _ended = done.await;
+            }
+        };
+        let _late = tokio::time::timeout(PATIENCE * 4, passing).await;
+    }
+
+    fn failed(&self, why: &RedisError) {
+        if is_refusal(why) { self.refused(why) } else { self.lost(why) }
     }
 
     fn lost(&self, why: &RedisError) {
         if self.0.up.swap(false, Ordering::AcqRel) {
+            // What others charged meanwhile is not in a purse that was filled some outage ago.
+            self.0.local.forget_money();
             tracing::error!(%why, "Redis is away: limits are counted by each node for itself");
+        }
+    }
+
+    /// Redis is there, and does not count for an account: which one is counted here.
+    fn refused(&self, why: &RedisError) {
+        let now = self.0.clock.now().0;
+        let until = now + i64::try_from(REFUSAL_REMEMBERED.as_millis()).unwrap_or(0);
+        if self.0.refusing_until.swap(until, Ordering::Relaxed) < now {
+            tracing::error!(
+                %why,
+                "Redis answers, and does not count: the limits of accounts for which it says so \
+                 are counted by each node for itself"
+            );
         }
     }
 
     fn found(&self, nodes: u64) {
         self.0.nodes.store(nodes.max(1), Ordering::Release);
         if !self.0.up.swap(true, Ordering::AcqRel) {
-            self.0.local.clear();
             tracing::warn!(nodes, "Redis is back: limits are counted together again");
+        }
+    }
+
+    /// Redis has counted for an account: what was counted here for it is no longer needed.
+    fn counted(&self, account: &AccountId) {
+        if self.0.alone.load(Ordering::Acquire) && self.0.local.forget(account) {
+            self.0.alone.store(false, Ordering::Release);
         }
     }
 }
@@ -150,7 +189,7 @@ async fn heartbeat(shared: Shared) {
     loop {
         let beat = async {
             if connection.is_none() {
-                connection = Some(connect(&shared.0.client).await?);
+                connection = Some(Connection::open(&shared.0.client).await?);
             }
             let Some(link) = connection.as_mut() else { return Ok(1) };
             let now = shared.0.clock.now();
@@ -179,34 +218,37 @@ async fn heartbeat(shared: Shared) {
     }
 }
 
+/// Waits while Redis is away.
+async fn there(shared: &Shared) {
+    while !shared.is_there() {
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
 /// Passes settlements on, many at a time.
-async fn settling(shared: Shared, mut settled: mpsc::UnboundedReceiver<Passed>) {
+async fn settling(shared: Shared, mut settled: mpsc::Receiver<Passed>) {
     let script = Script::new(include_str!("settle.lua"));
     let mut connection = None;
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, BATCH).await > 0 {
+        there(&shared).await;
         let passing = async {
             if connection.is_none() {
-                let mut link = connect(&shared.0.client).await?;
-                let _hash: String = script.prepare_invoke().load_async(&mut link).await?;
+                let mut link = Connection::open(&shared.0.client).await?;
+                let _loaded: String = script.prepare_invoke().load_async(&mut link).await?;
                 connection = Some(link);
             }
-            let Some(link) = connection.as_mut() else { return Ok(()) };
-            let mut pipe = redis::pipe();
-            let mut empty = true;
-            for one in &batch {
-                if let Passed::Settled(one) = one {
-                    pipe.invoke_script(&settlement(&script, one)).ignore();
-                    empty = false;
-                }
-            }
-            if empty { Ok(()) } else { pipe.query_async::<()>(link).await }
+            let Some(link) = connection.as_ref() else { return Ok(()) };
+            pass(&script, link, &batch).await
         };
-        if let Err(why) = passing.await {
+        match passing.await {
+            Ok(()) => shared.0.flooded.store(false, Ordering::Relaxed),
             // What was held lapses by itself; what was charged is in the books, which Redis is told
             // of again when it has forgotten.
-            connection = None;
-            shared.lost(&why);
+            Err(why) => {
+                connection = None;
+                shared.failed(&why);
+            }
         }
         for one in batch.drain(..) {
             if let Passed::Mark(told) = one {
@@ -215,6 +257,25 @@ async fn settling(shared: Shared, mut settled: mpsc::UnboundedReceiver<Passed>) 
             }
         }
     }
+}
+
+async fn pass(script: &Script, link: &Connection, batch: &[Passed]) -> RedisResult<()> {
+    let all = batch.iter().filter_map(|one| match one {
+        Passed::Settled(one) => Some(settlement(script, one)),
+        Passed::Mark(_) => None,
+    });
+    if link.takes_all_at_once() {
+        let mut pipe = redis::pipe();
+        let mut empty = true;
+        for call in all {
+            pipe.invoke_script(&call).ignore();
+            empty = false;
+        }
+        return if empty { Ok(()) } else { pipe.query_async(&mut link.clone()).await };
+    }
+    // Accounts are at different nodes.
+    let each = all.map(|call| async move { call.invoke_async::<i64>(&mut link.clone()).await });
+    try_join_all(each).await.map(|_| ())
 }
 
 fn settlement<'a>(script: &'a Script, settled: &Settled) -> ScriptInvocation<'a> {
@@ -243,7 +304,7 @@ fn settlement<'a>(script: &'a Script, settled: &Settled) -> ScriptInvocation<'a>
 #[derive(Clone)]
 pub struct Redis {
     shared: Shared,
-    connection: Rc<RefCell<Option<MultiplexedConnection>>>,
+    connection: Rc<RefCell<Option<Connection>>>,
 }
 
 impl fmt::Debug for Redis {
@@ -260,10 +321,13 @@ impl Redis {
 
     /// Takes all of it or nothing.
     pub async fn take(&self, ask: &Ask<'_>) -> Taken {
-        if self.shared.is_up() {
+        if self.shared.is_there() {
             match self.ask(ask).await {
-                Ok(taken) => return taken,
-                Err(why) => self.shared.lost(&why),
+                Ok(taken) => {
+                    self.shared.counted(&ask.terms.account);
+                    return taken;
+                }
+                Err(why) => self.shared.failed(&why),
             }
         }
         self.alone(ask)
@@ -277,7 +341,9 @@ impl Redis {
             key_limits: ask.terms.key_limits.as_ref().map(|limits| shared_out(limits, nodes)),
             ..ask.terms.clone()
         };
-        self.shared.0.local.take(&Ask { terms: &terms, ..*ask })
+        let taken = self.shared.0.local.take(&Ask { terms: &terms, ..*ask });
+        self.shared.0.alone.store(true, Ordering::Release);
+        taken
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> RedisResult<Taken> {
@@ -296,7 +362,7 @@ impl Redis {
                 }
             }
         }
-        let mut link = connect(&self.shared.0.client).await?;
+        let mut link = Connection::open(&self.shared.0.client).await?;
         *self.connection.borrow_mut() = Some(link.clone());
         let told: Vec<i64> = call.invoke_async(&mut link).await?;
         Ok(understood(&told, ask))
@@ -305,11 +371,13 @@ impl Redis {
     /// Passes on what a hold came to.
     pub fn settle(&self, terms: &Terms, hold: &str, correction: Correction) {
         let hold = hold_name(hold, terms, &correction.held);
+        let link = &self.shared.0;
         // While Redis is away the local count is the one that matters.
-        self.shared.0.local.settle(terms, &correction);
+        link.local.settle(terms, &correction);
         let settled = Settled { terms: terms.clone(), hold, correction };
-        if self.shared.0.corrections.send(Passed::Settled(Box::new(settled))).is_err() {
-            tracing::error!("settlements no longer reach Redis");
+        let passed = link.corrections.try_send(Passed::Settled(Box::new(settled)));
+        if passed.is_err() && !link.flooded.swap(true, Ordering::Relaxed) {
+            tracing::error!(waiting = WAITING, "settlements no longer reach Redis in time");
         }
     }
 }
@@ -380,12 +448,29 @@ fn understood(told: &[i64], ask: &Ask<'_>) -> Taken {
 }
 
 impl Shared {
-    /// Whether Redis answers.
+    /// Whether Redis answers, and lets the script that counts run.
     ///
     /// # Errors
     /// When it does not.
-    pub async fn ping(&self) -> RedisResult<()> {
-        let mut link = connect(&self.0.client).await?;
-        redis::cmd("PING").query_async(&mut link).await
+    pub async fn prove(&self) -> RedisResult<()> {
+        let mut link = Connection::open(&self.0.client).await?;
+        let terms = Terms {
+            account: AccountId::stored("check"),
+            key: KeyId::stored("check"),
+            family: KeyId::stored("check"),
+            limits: Limits::default(),
+            key_limits: None,
+        };
+        let ask = Ask {
+            terms: &terms,
+            amount: super::Amount::default(),
+            now: super::Now::at(self.0.clock.now()),
+            hold: "",
+            lapses: self.0.clock.now(),
+            books: None,
+        };
+        let told: RedisResult<Vec<i64>> =
+            question(&self.0.take, &ask).invoke_async(&mut link).await;
+        told.map(|_| ())
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::base::proxy::Proxies;
+
 /// `[connect]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -41,6 +43,9 @@ pub struct AppEntry {
     pub max_bytes: usize,
     /// Its address may be inside the house: loopback, private and link-local networks.
     pub allow_private: bool,
+    /// Through what it is reached: `[upstream] proxy`.
+    #[serde(skip)]
+    pub proxies: Proxies,
 }
 
 fn usual_bytes() -> usize {

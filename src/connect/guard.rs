@@ -7,7 +7,8 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 
-use super::ConnectError;
+use super::{AppEntry, ConnectError};
+use crate::base::proxy::Proxies;
 
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -60,14 +61,18 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Resolves names, and forgets what is inside.
-struct Outside;
+/// Resolves names, and forgets what is inside, but for proxies, which are the operator's own.
+struct Outside {
+    proxies: Vec<String>,
+}
 
 impl Resolve for Outside {
     fn resolve(&self, name: Name) -> Resolving {
+        let ours = self.proxies.iter().any(|proxy| proxy == name.as_str());
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let outside: Vec<SocketAddr> = found.filter(|one| is_public(one.ip())).collect();
+            let outside: Vec<SocketAddr> =
+                found.filter(|one| ours || is_public(one.ip())).collect();
             if outside.is_empty() {
                 return Err("the name leads to no public address".into());
             }
@@ -80,15 +85,49 @@ impl Resolve for Outside {
 ///
 /// # Errors
 /// When TLS cannot be set up.
-pub fn client(allow_private: bool) -> Result<Client, ConnectError> {
+pub fn client(entry: &AppEntry) -> Result<Client, ConnectError> {
+    let down = |why: reqwest::Error| ConnectError::Down(why.to_string());
     let builder = Client::builder()
         .connect_timeout(CONNECT)
         .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(4)
-        .no_proxy();
-    let builder =
-        if allow_private { builder } else { builder.dns_resolver(std::sync::Arc::new(Outside)) };
-    builder.build().map_err(|why| ConnectError::Down(why.to_string()))
+        .pool_max_idle_per_host(4);
+    let builder = match &entry.proxies {
+        // The builder reads the environment by itself.
+        Proxies::Environment => builder,
+        Proxies::Never => builder.no_proxy(),
+        Proxies::Only(proxy) => {
+            let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(down)?;
+            builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))
+        }
+    };
+    if entry.allow_private {
+        return builder.build().map_err(down);
+    }
+    let proxies = ["http", "https"].into_iter().filter_map(|scheme| {
+        let anywhere = format!("{scheme}://optimux.invalid/").parse().ok()?;
+        entry.proxies.of(&anywhere)?.uri().host().map(str::to_owned)
+    });
+    let outside = Outside { proxies: proxies.collect() };
+    builder.dns_resolver(std::sync::Arc::new(outside)).build().map_err(down)
+}
+
+/// The same as [`checked`], and where a proxy resolves the name, what can be known of it here: one
+/// that leads inside is not passed to a proxy either. A name that only the proxy knows is left to it.
+///
+/// # Errors
+/// [`ConnectError::Down`] for one that must not be called.
+pub async fn vetted(url: &str, entry: &AppEntry) -> Result<Url, ConnectError> {
+    let url = checked(url, entry.allow_private)?;
+    let through = url.as_str().parse().ok().and_then(|address| entry.proxies.of(&address));
+    if entry.allow_private || through.is_none() {
+        return Ok(url);
+    }
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let Ok(found) = tokio::net::lookup_host((host.as_str(), 0)).await else { return Ok(url) };
+    if found.into_iter().any(|one| !is_public(one.ip())) {
+        return Err(ConnectError::Down("the name leads to no public address".to_owned()));
+    }
+    Ok(url)
 }
 
 /// Checks what no name has to be resolved for: the scheme, and addresses in numbers.
@@ -137,6 +176,7 @@ mod tests {
             "http://[5f00::1]/",
             "http://192.88.99.1/",
             "http://[::ffff:127.0.0.1]/",
+            "http://[2001:0:53aa:64c::1]/",
             "http://2130706433/",
             "http://0x7f.1/",
             "ftp://example.com/",
@@ -155,6 +195,6 @@ mod tests {
     #[tokio::test]
     async fn names_of_inside_lead_nowhere() {
         let name = "localhost".parse().unwrap();
-        assert!(Outside.resolve(name).await.is_err());
+        assert!(Outside { proxies: Vec::new() }.resolve(name).await.is_err());
     }
 }

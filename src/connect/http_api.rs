@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::guard::checked;
+use super::guard::{checked, vetted};
 use super::{App, AppEntry, Auth, ConnectError, Credential, Ran, Tool};
 
 /// How deep a schema's references are followed.
@@ -164,7 +164,7 @@ impl HttpApi {
             .find(|operation| operation.tool.name == tool)
             .ok_or_else(|| ConnectError::NoTool(tool.chars().take(80).collect()))?;
         let address = address(&self.base, operation, arguments)?;
-        let url = checked(&address, entry.allow_private)?;
+        let url = vetted(&address, entry).await?;
         let down = |why: reqwest::Error| ConnectError::Down(why.without_url().to_string());
         let method = reqwest::Method::from_bytes(operation.method.to_uppercase().as_bytes())
             .map_err(|why| ConnectError::Down(why.to_string()))?;

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, Command};
 
-use super::guard::checked;
+use super::guard::vetted;
 use super::{App, Auth, ConnectError, Credential, Ran, Tool};
 
 /// A session that nobody used for so long is ended.
@@ -112,7 +112,7 @@ async fn start(app: &App, credential: &Credential) -> Result<Session, ConnectErr
         return Ok(Session { client, used: Mutex::new(Instant::now()), _child: Some(child) });
     }
     let url = entry.url.as_deref().ok_or_else(|| down("no address"))?;
-    let url = checked(url, entry.allow_private)?;
+    let url = vetted(url, entry).await?;
     let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
     config.max_sse_event_size = entry.max_bytes.saturating_mul(2).saturating_add(64 << 10);
     match (&entry.auth, token) {

@@ -9,12 +9,15 @@ mod mcp;
 mod oauth;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::base::proxy::Proxies;
 
 pub use entry::{AppEntry, Auth, Connect};
 pub use oauth::{Grant, Granted};
@@ -79,6 +82,18 @@ impl Ran {
     }
 }
 
+/// A command can be started: its program is a file, by its path or in `PATH`.
+fn there(command: &[String]) -> Result<(), String> {
+    let program = command.first().map_or(Path::new(""), Path::new);
+    let mut places = std::env::var_os("PATH").unwrap_or_default();
+    if program.components().count() > 1 {
+        places.clear();
+    }
+    let found = program.is_file()
+        || std::env::split_paths(&places).any(|folder| folder.join(program).is_file());
+    if found { Ok(()) } else { Err(format!("there is no program '{}'", program.display())) }
+}
+
 #[derive(Debug)]
 enum Kind {
     Mcp,
@@ -119,7 +134,7 @@ impl App {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let made = guard::client(self.entry.allow_private)?;
+        let made = guard::client(&self.entry)?;
         Ok(self.client.get_or_init(|| made))
     }
 
@@ -139,24 +154,37 @@ pub struct Apps {
 
 impl Apps {
     /// # Errors
-    /// For an app that is said to be nothing or two things, or whose document cannot be read.
+    /// What is wrong with each app that is said to be nothing or two things, whose command is not
+    /// there, or whose document cannot be read; by the app's id.
     pub fn open(
         entries: &BTreeMap<String, AppEntry>,
+        proxies: &Proxies,
         runtime: tokio::runtime::Handle,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Vec<(String, String)>> {
         let mut apps = BTreeMap::new();
+        let mut faults = Vec::new();
         for (id, entry) in entries {
-            let wrong = |why: String| format!("connect.apps.{id}: {why}");
             let kind = match (&entry.command, &entry.url, &entry.openapi) {
-                (Some(command), None, None) if !command.is_empty() => Kind::Mcp,
-                (None, Some(_), None) => Kind::Mcp,
-                (None, None, Some(document)) => {
-                    Kind::Api(HttpApi::read(document, entry).map_err(wrong)?)
+                (Some(command), None, None) if !command.is_empty() => {
+                    there(command).map(|()| Kind::Mcp)
                 }
-                _ => return Err(wrong("needs one of 'command', 'url' and 'openapi'".to_owned())),
+                (None, Some(_), None) => Ok(Kind::Mcp),
+                (None, None, Some(document)) => HttpApi::read(document, entry).map(Kind::Api),
+                _ => Err("needs one of 'command', 'url' and 'openapi'".to_owned()),
             };
-            let app = App { id: id.clone(), entry: entry.clone(), kind, client: OnceLock::new() };
+            let kind = match kind {
+                Ok(kind) => kind,
+                Err(why) => {
+                    faults.push((id.clone(), why));
+                    continue;
+                }
+            };
+            let entry = AppEntry { proxies: proxies.clone(), ..entry.clone() };
+            let app = App { id: id.clone(), entry, kind, client: OnceLock::new() };
             apps.insert(id.clone(), Arc::new(app));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
         }
         Ok(Self { by_id: Arc::new(apps), sessions: Sessions::default(), runtime })
     }

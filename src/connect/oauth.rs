@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::guard::checked;
+use super::guard::vetted;
 use super::{App, AppEntry, Auth, ConnectError};
 
 /// An authorization server says little.
@@ -61,7 +61,7 @@ pub async fn exchange(app: &App, grant: &Grant) -> Result<Granted, ConnectError>
     };
     let mut form = vec![("client_id", client_id.clone())];
     if let Some(secret) = client_secret_env.as_ref().and_then(|name| std::env::var(name).ok()) {
-        form.push(("client_secret", secret));
+        form.push(("client_secret", secret.trim().to_owned()));
     }
     match grant {
         Grant::Code { code, verifier, redirect } => form.extend([
@@ -78,7 +78,7 @@ pub async fn exchange(app: &App, grant: &Grant) -> Result<Granted, ConnectError>
     let mut encoded =
         reqwest::Url::parse("form:").map_err(|why| ConnectError::Down(why.to_string()))?;
     encoded.query_pairs_mut().extend_pairs(&form);
-    let url = checked(token_url, entry.allow_private)?;
+    let url = vetted(token_url, entry).await?;
     let down = |why: reqwest::Error| ConnectError::Down(why.without_url().to_string());
     let mut response = app
         .client()?

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -58,6 +59,10 @@ pub struct Shared {
     /// The model that savings are told against.
     pub baseline_model: Option<String>,
     pub store: Store,
+    /// The store answered when it was last asked, which is every second.
+    pub store_is_up: Arc<AtomicBool>,
+    /// The process has been told to stop: it still answers, and wants nothing new.
+    pub draining: Arc<AtomicBool>,
     pub health: Arc<HealthBoard>,
     /// What deployments refused, though no file says so.
     pub refusals: Arc<Refusals>,

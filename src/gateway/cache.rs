@@ -146,14 +146,22 @@ impl Answers {
     }
 }
 
+/// Words that turn a question around, in the languages that are asked most. The "t" is what is left of
+/// "don't"; people leave the sign out as well.
+const TURNS: [&str; 44] = [
+    "not", "no", "never", "without", "cannot", "t", "nor", "neither", "none", "nobody", "nothing",
+    "nowhere", "except", "unless", "cant", "dont", "wont", "isnt", "arent", "doesnt", "didnt",
+    "shouldnt", "wouldnt", "couldnt", "mustnt", "wasnt", "werent", "hasnt", "havent", "nicht",
+    "kein", "keine", "nie", "ohne", "ne", "pas", "jamais", "sans", "sin", "nunca", "non", "senza",
+    "mai", "nem",
+];
+
 /// What turns a question around without moving it far: its numbers, and its negations.
 #[must_use]
 pub fn hinge(text: &str) -> String {
     let words = crate::platform::embedding::words(text);
     let turns = |word: &String| {
-        word.bytes().any(|byte| byte.is_ascii_digit())
-            // The "t" is what is left of "don't".
-            || ["not", "no", "never", "without", "cannot", "t"].contains(&word.as_str())
+        word.bytes().any(|byte| byte.is_ascii_digit()) || TURNS.contains(&word.as_str())
     };
     let mut hinges: Vec<String> = words.filter(turns).collect();
     hinges.sort_unstable();
@@ -168,7 +176,11 @@ mod tests {
     fn numbers_and_negations_are_hinges() {
         assert_eq!(hinge("What is 2 + 3?"), "2 3");
         assert_ne!(hinge("Is it safe?"), hinge("Is it not safe?"));
-        assert_ne!(hinge("Can I mix them?"), hinge("Can't I mix them?"));
+        for negated in ["Can't", "Can\u{2019}t", "CANT", "Cannot", "can not"] {
+            let negated = format!("{negated} I mix them?");
+            assert_ne!(hinge("Can I mix them?"), hinge(&negated), "{negated}");
+        }
+        assert_ne!(hinge("Darf ich sie mischen?"), hinge("Darf ich sie nicht mischen?"));
         assert_eq!(hinge("Tell me of Rome"), hinge("Rome, tell me of it"));
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn hold(
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,
-        decision: decision.line(),
+        decision: decision.steps.first().and_then(|first| decision.line(first)),
     };
     take(app, caller, outset, amount).await
 }
@@ -177,9 +177,10 @@ pub(super) async fn deliver(
         Ok(answer) => answer,
         Err(unanswered) => return Err(give_up(hold, unanswered)),
     };
-    let (standing, line) = (Some(hold.standing()), hold.decision().map(str::to_owned));
+    let standing = Some(hold.standing());
     let ending = Ending::default();
     let Answer { step, attempts, tried, losses, schema, body } = answer;
+    let line = decision.line(&step);
     let body = match body {
         AnswerBody::Relay(mut relay) => {
             relay.settle_with(hold, attempts, tried, Rc::clone(&ending));

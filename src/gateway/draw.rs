@@ -47,7 +47,8 @@ pub async fn draw(
         })
         .collect();
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
-    let hold = charge::hold(app, caller, &decision, &head, intent).await?;
+    let hold =
+        charge::hold(app, caller, &decision, &head, intent).await.map_err(Refused::of_pictures)?;
     let answers = join_all(calls.iter().map(|call| charge::ask(app, &decision, call, id))).await;
     let mut drawing = Drawing::default();
     for answer in answers {
@@ -57,7 +58,8 @@ pub async fn draw(
         drawing;
     let Some(step) = step else {
         let error = failure.unwrap_or_else(|| Error::internal("no call was made"));
-        return Err(charge::give_up(hold, Unanswered { error, attempts, tried }));
+        let unanswered = Unanswered { error, attempts, tried };
+        return Err(charge::give_up(hold, unanswered).of_pictures());
     };
     // What a model does by itself is its own; who asks for a model that answers with addresses,
     // and gets a stand-in, still gets addresses.
@@ -75,7 +77,7 @@ pub async fn draw(
         None if wants_url => give_addresses(app, &mut whole, home).await,
         None => Ok(false),
     };
-    let standing = Some(hold.standing());
+    let standing = Some(hold.standing().of_pictures());
     // What a provider drew is booked, though a part of it failed, and nobody is given any.
     let outcome = if addressed.is_ok() { Outcome::Complete } else { Outcome::Failed };
     let sum = Sum { outcome, tokens, basis, pictures, attempts, tried };

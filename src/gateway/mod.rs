@@ -142,6 +142,14 @@ pub struct Refused {
     pub standing: Option<Box<Standing>>,
 }
 
+impl Refused {
+    /// The same, of a request for pictures.
+    fn of_pictures(mut self) -> Self {
+        self.standing = self.standing.map(|standing| Box::new(standing.of_pictures()));
+        self
+    }
+}
+
 impl<E: Into<Error>> From<E> for Refused {
     fn from(error: E) -> Self {
         Self { error: error.into(), attempts: 0, standing: None }

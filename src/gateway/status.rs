@@ -1,6 +1,7 @@
 //! How the gateway is, for those who run it, and what it can do right now, for those who use it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,9 +11,6 @@ use super::App;
 use crate::admit::{Caller, Feature};
 use crate::catalogue::{Capability, Deployment, Mode, Model, TokenKind};
 use crate::router::Health;
-
-/// A store that takes longer is not there.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 const CAPABILITIES: [(Capability, &str); 14] = [
     (Capability::Tools, "tools"),
@@ -144,12 +142,11 @@ pub fn capabilities(app: &App, caller: &Caller) -> Value {
     })
 }
 
-/// How each part that the gateway needs is.
-pub async fn dependencies(app: &App) -> (bool, Value) {
+/// Whether all parts that the gateway needs are there, and how each of them is.
+fn dependencies(app: &App) -> (bool, Value) {
     let shared = &app.shared;
     let live = app.live();
-    let store = tokio::time::timeout(PATIENCE, shared.store.ping()).await;
-    let store = matches!(store, Ok(Ok(())));
+    let store = shared.store_is_up.load(Ordering::Relaxed);
     let redis = shared.redis.as_ref().map(crate::cluster::Shared::is_up);
     let providers =
         live.catalogue.models().iter().any(|model| {
@@ -166,10 +163,16 @@ pub async fn dependencies(app: &App) -> (bool, Value) {
     (store, told)
 }
 
-/// `/v1/admin/health`
-pub async fn admin_health(app: &App) -> (bool, Value) {
-    let (ready, dependencies) = dependencies(app).await;
-    let status = if ready { "healthy" } else { "unhealthy" };
+/// `/v1/admin/health`: ready as `/readyz` is, for the same reasons.
+#[must_use]
+pub fn admin_health(app: &App) -> (bool, Value) {
+    let (whole, dependencies) = dependencies(app);
+    let ready = !app.shared.draining.load(Ordering::Relaxed);
+    let status = match (ready, whole) {
+        (false, _) => "stopping",
+        (true, false) => "degraded",
+        (true, true) => "healthy",
+    };
     (ready, json!({"status": status, "live": true, "ready": ready, "dependencies": dependencies}))
 }
 
@@ -178,7 +181,7 @@ pub async fn admin_status(app: &App) -> Value {
     let shared = &app.shared;
     let live = app.live();
     let now = shared.clock.now();
-    let (ready, dependencies) = dependencies(app).await;
+    let (ready, dependencies) = dependencies(app);
     let mut providers: BTreeMap<&str, Vec<&Deployment>> = BTreeMap::new();
     for deployment in live.catalogue.models().iter().flat_map(|model| &model.deployments) {
         providers.entry(&deployment.provider.id).or_default().push(deployment);

@@ -8,15 +8,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, UPGRADE};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream as _;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep};
 
-use super::Worker;
-use crate::admit::Caller;
+use super::{Worker, media};
+use crate::admit::{Caller, Share};
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
@@ -80,6 +80,23 @@ pub fn user(request: &HttpRequest) -> Option<&str> {
     request.headers().get("x-optimux-user").and_then(|value| value.to_str().ok())
 }
 
+/// Before anything is done for a socket: a proxy on the way may have dropped what asks for it.
+///
+/// # Errors
+/// [`Kind::UpgradeRequired`] for a request that asks for no upgrade.
+pub fn must_ask_for_socket(request: &HttpRequest) -> Result<(), Error> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let asks = header(UPGRADE).is_some_and(|what| what.eq_ignore_ascii_case("websocket"));
+    if asks && request.head().upgrade() && header(SEC_WEBSOCKET_KEY).is_some() {
+        return Ok(());
+    }
+    let text = "This is a WebSocket endpoint, and the request does not ask for an upgrade. A proxy \
+                on the way has to pass on 'Upgrade' and 'Connection', over HTTP/1.1. In nginx: \
+                proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header \
+                Connection upgrade;";
+    Err(Error::new(Kind::UpgradeRequired, text).coded("upgrade_required"))
+}
+
 /// What the headers ask for, beside the body.
 ///
 /// # Errors
@@ -135,18 +152,40 @@ fn cache_wish(said: &str) -> CacheWish {
     wish
 }
 
-/// The whole body, counted against what its account may have under way for as long as anybody
-/// holds it.
+/// The whole body, which is JSON, as it was before it was compressed; counted against what its
+/// account may have under way for as long as anybody holds it.
 ///
 /// # Errors
-/// [`Kind::TooLarge`] beyond `limit_bytes`, [`Kind::Malformed`] when it breaks off or dawdles, and
-/// those of [`crate::admit::Share::cover`].
+/// [`Kind::TooLarge`] beyond `limit_bytes`, compressed or not, [`Kind::UnsupportedMedia`] for another
+/// type or an unknown coding, [`Kind::Malformed`] when it breaks off, dawdles or cannot be decoded,
+/// and those of [`Share::cover`].
 pub async fn body(
     app: &Worker,
     request: &HttpRequest,
     account: Option<&AccountId>,
+    payload: Payload,
+    limit_bytes: usize,
+) -> Result<Bytes, Error> {
+    let codings = media::codings_of_json(request)?;
+    let mut share = app.shared.inflow.share(account);
+    let sent = gathered(request, payload, limit_bytes, &mut share).await?;
+    if codings.is_empty() || sent.is_empty() {
+        return Ok(share.keep_with(sent));
+    }
+    // A few kilobytes may hold as much as the limit, which no other request should wait for.
+    let decoding = move || {
+        let body = media::decoded(sent, &codings, limit_bytes, &mut |bytes| share.cover(bytes))?;
+        Ok(share.keep_with(body))
+    };
+    actix_web::web::block(decoding).await.map_err(Error::internal)?
+}
+
+/// The body as it was sent.
+async fn gathered(
+    request: &HttpRequest,
     mut payload: Payload,
     limit_bytes: usize,
+    share: &mut Share,
 ) -> Result<Bytes, Error> {
     let announced = request
         .headers()
@@ -156,7 +195,6 @@ pub async fn body(
     if announced.is_some_and(|bytes| bytes > limit_bytes) {
         return Err(Error::body_too_large(limit_bytes));
     }
-    let mut share = app.shared.inflow.share(account);
     // Taken as announced: what does not fit is refused before a byte of it is read.
     share.cover(announced.unwrap_or(0))?;
     let mut pace = Pace::default();
@@ -180,7 +218,7 @@ pub async fn body(
             }
         }
     }
-    Ok(share.keep_with(first.unwrap_or_else(|| all.freeze())))
+    Ok(first.unwrap_or_else(|| all.freeze()))
 }
 
 /// How fast a body has to come.

@@ -4,9 +4,11 @@ mod admin;
 mod anthropic;
 mod array;
 mod arrival;
+mod edge;
 mod frames;
 mod gemini;
 mod generate;
+mod media;
 mod models;
 mod openai;
 mod openapi;
@@ -21,6 +23,8 @@ mod usage;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::gateway::App;
+
+pub use edge::{connection, cors};
 
 /// Every route. Each path also answers under `/api`.
 pub fn routes(config: &mut ServiceConfig) {

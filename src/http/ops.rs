@@ -1,5 +1,7 @@
 //! For the machines that watch us.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::HttpResponse;
 use serde_json::json;
 
@@ -10,19 +12,19 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// It can do its work: what it delivers can be written down, and the store answers.
+/// This node is to be sent requests. It answers at once, and says nothing of what all nodes share: a
+/// store that is away is away for each of them, and callers that are known are served meanwhile. Its
+/// own disk is another matter.
 pub async fn ready(app: Worker) -> HttpResponse {
+    if app.shared.draining.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
+    }
     if !app.shared.journal.is_able() {
         let status = "what is delivered cannot be written down: is a disk full?";
         return HttpResponse::ServiceUnavailable().json(json!({"status": status}));
     }
-    match app.shared.store.ping().await {
-        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
-        Err(why) => {
-            tracing::warn!(%why, "not ready");
-            HttpResponse::ServiceUnavailable().json(json!({"status": "the store does not answer"}))
-        }
-    }
+    let store = if app.shared.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
+    HttpResponse::Ok().json(json!({"status": "ready", "store": store}))
 }
 
 pub async fn metrics(app: Worker) -> HttpResponse {

@@ -37,10 +37,7 @@ pub async fn realtime(
     let id = RequestId::fresh();
     let opening = async {
         let caller = arrival::caller(&app, &request).await?;
-        if !request.headers().contains_key("sec-websocket-key") {
-            let text = "This is a WebSocket endpoint: the request must ask for an upgrade.";
-            return Err(Error::new(Kind::Malformed, text).into());
-        }
+        arrival::must_ask_for_socket(&request)?;
         let address = Address { model: query.get("model").cloned(), rest: rest(&request) };
         // The model of a transcription is one of the session's settings.
         let transcribes = query.get("intent").is_some_and(|intent| intent == "transcription");

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE,
 };
+use actix_web::http::uri::Authority;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::Value;
@@ -30,6 +31,8 @@ const MODEL: HeaderName = HeaderName::from_static("x-optimux-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-optimux-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-optimux-attempts");
 const DECISION: HeaderName = HeaderName::from_static("x-optimux-decision");
+/// The wait in milliseconds, which OpenAI's SDKs read before `Retry-After`.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const DROPPED: HeaderName = HeaderName::from_static("x-optimux-dropped");
 /// The limit, what is left of it, and when it is whole again.
 const PLAIN: [HeaderName; 3] = [
@@ -105,16 +108,29 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
     }
 }
 
-/// Where the caller reaches this gateway, without a slash at the end.
+/// Where the caller reaches this gateway, without a slash at the end. What `X-Forwarded-*` says is
+/// believed only behind a proxy of one's own: anybody else could have addresses point anywhere.
 #[must_use]
 pub fn home(app: &Worker, request: &HttpRequest) -> String {
-    match &app.shared.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => {
-            let asked = request.connection_info();
-            format!("{}://{}", asked.scheme(), asked.host())
-        }
+    if let Some(url) = &app.shared.public_url {
+        return url.trim_end_matches('/').to_owned();
     }
+    // The last value is what our own proxy said.
+    let forwarded = |name: &str| {
+        let value =
+            request.headers().get(name).filter(|_| app.shared.behind_proxy)?.to_str().ok()?;
+        value.rsplit(',').next().map(str::trim)
+    };
+    let scheme = match forwarded("x-forwarded-proto") {
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+        _ => "http",
+    };
+    let asked = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = [forwarded("x-forwarded-host"), asked]
+        .into_iter()
+        .flatten()
+        .find(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }
 
 /// Says who answers, and after how many attempts.
@@ -249,7 +265,13 @@ fn failed(
 ) -> HttpResponse {
     match error.blame {
         Blame::Us => tracing::error!(request = %id, %error, "request failed"),
-        Blame::Upstream => tracing::warn!(request = %id, %error, attempts, "request failed"),
+        // The cause is in a provider's words, which may quote the prompt: each attempt has been
+        // told of, and the words are for those who ask for details.
+        Blame::Upstream => {
+            let code = error.code.as_deref().unwrap_or_default();
+            tracing::warn!(request = %id, code, attempts, "no provider answered");
+            tracing::debug!(request = %id, %error, "no provider answered");
+        }
         Blame::Caller => tracing::debug!(request = %id, %error, "request refused"),
     }
     let (status, body) = codec(dialect).encode_error(error);
@@ -267,6 +289,12 @@ fn failed(
         // Rounded up: a client that comes back early only asks twice.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis.max(1)));
+    }
+    if error.kind == Kind::UpgradeRequired {
+        // RFC 9110, 15.5.22; the server adds `Connection: upgrade`.
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
     response.set_body(body).map_into_boxed_body()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Bytes, Path, Payload};
+use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 
@@ -106,11 +106,21 @@ fn page(request: &HttpRequest) -> Page {
     }
 }
 
-fn object(body: &Bytes) -> Result<Map<String, Value>, Error> {
-    if body.is_empty() {
-        return Ok(Map::new());
-    }
-    serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why).into())
+/// The same, with what the body says. Nobody else's body is read.
+async fn about_body(
+    app: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+    act: impl AsyncFnOnce(Arc<Caller>, Map<String, Value>) -> Result<Value, Error>,
+) -> HttpResponse {
+    about(app, request, async |caller| {
+        let limit = app.shared.body_limit_bytes;
+        let body = arrival::body(app, request, Some(&caller.account), payload, limit).await?;
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        let said = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
+        act(caller, said).await
+    })
+    .await
 }
 
 /// `GET /v1/responses/{id}`
@@ -149,9 +159,13 @@ pub async fn input_items(app: Worker, request: HttpRequest, id: Path<String>) ->
 }
 
 /// `POST /v1/conversations`
-pub async fn create_conversation(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
-    about(&app, &request, async |caller| {
-        conversations::create(&app, &caller, &object(&body)?).await
+pub async fn create_conversation(
+    app: Worker,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    about_body(&app, &request, payload, async |caller, said| {
+        conversations::create(&app, &caller, &said).await
     })
     .await
 }
@@ -166,10 +180,10 @@ pub async fn describe_conversation(
     app: Worker,
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    payload: Payload,
 ) -> HttpResponse {
-    about(&app, &request, async |caller| {
-        conversations::describe(&app, &caller, &id, &object(&body)?).await
+    about_body(&app, &request, payload, async |caller, said| {
+        conversations::describe(&app, &caller, &id, &said).await
     })
     .await
 }
@@ -195,10 +209,10 @@ pub async fn add_items(
     app: Worker,
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    payload: Payload,
 ) -> HttpResponse {
-    about(&app, &request, async |caller| {
-        conversations::add_items(&app, &caller, &id, &object(&body)?).await
+    about_body(&app, &request, payload, async |caller, said| {
+        conversations::add_items(&app, &caller, &id, &said).await
     })
     .await
 }

@@ -85,8 +85,17 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     all
 }
 
+/// Members whose objects are what a tool is called with or came back with, whatever its members are
+/// called.
+const TOOL_DATA: [&str; 4] = ["input", "args", "arguments", "response"];
+
 /// Redacts every text of a request's body, in whichever dialect; how many texts were changed.
 pub fn redact_body(body: &mut Value) -> usize {
+    redact(body, false)
+}
+
+/// `of_tool`: inside of what is a tool's own, where every text is words.
+fn redact(body: &mut Value, of_tool: bool) -> usize {
     match body {
         Value::String(text) => {
             let Cow::Owned(clean) = redacted(text) else { return 0 };
@@ -94,7 +103,7 @@ pub fn redact_body(body: &mut Value) -> usize {
             *text = clean;
             changed
         }
-        Value::Array(all) => all.iter_mut().map(redact_body).sum(),
+        Value::Array(all) => all.iter_mut().map(|one| redact(one, of_tool)).sum(),
         Value::Object(members) => members
             .iter_mut()
             .filter(|(name, value)| {
@@ -103,9 +112,12 @@ pub fn redact_body(body: &mut Value) -> usize {
                         || text.starts_with("http:")
                         || text.starts_with("https:")
                 });
-                !NOT_WORDS.contains(&name.as_str()) && !address
+                (of_tool || !NOT_WORDS.contains(&name.as_str())) && !address
             })
-            .map(|(_, value)| redact_body(value))
+            .map(|(name, value)| {
+                let of_tool = of_tool || value.is_object() && TOOL_DATA.contains(&name.as_str());
+                redact(value, of_tool)
+            })
             .sum(),
         _ => 0,
     }
@@ -137,6 +149,27 @@ mod tests {
             "Prove that $2^{10} = 1024$.",
         ] {
             assert!(matches!(redacted(text), Cow::Borrowed(_)), "{}", redacted(text));
+        }
+    }
+
+    #[test]
+    fn what_tools_are_called_with_is_words_whatever_its_members_are_called() {
+        let data =
+            json!({"name": "a@b.com", "id": "a@b.com", "data": ["a@b.com"], "type": "a@b.com"});
+        for mut body in [
+            json!({"messages": [{"role": "assistant", "content": [
+                {"type": "tool_use", "id": "a@b.com", "name": "send", "input": data}]}]}),
+            json!({"contents": [{"parts": [{"functionCall": {"name": "send", "args": data}}]}]}),
+            json!({"contents": [{"parts": [{"functionResponse": {"name": "send", "response": data}}]}]}),
+            json!({"messages": [{"role": "assistant", "tool_calls": [
+                {"id": "a@b.com", "function": {"name": "send", "arguments": data.to_string()}}]}]}),
+            json!({"input": [{"type": "function_call", "name": "send", "arguments": data.to_string()}]}),
+        ] {
+            redact_body(&mut body);
+            let text = body.to_string();
+            // But for the id of the call itself.
+            assert!(text.matches("a@b.com").count() <= 1, "{text}");
+            assert_eq!(text.matches("[EMAIL]").count(), 4, "{text}");
         }
     }
 

@@ -88,23 +88,31 @@ pub struct Account<'a> {
 }
 
 impl Explanation {
-    /// For a header: one line of visible ASCII. `first` is the step that comes first.
+    /// For a header: one line of visible ASCII. `step` answers, whose model is the one kept at
+    /// `rank`; `first` is the step that was to answer.
     #[must_use]
-    pub fn line(&self, first: &Step) -> String {
+    pub fn line(&self, rank: usize, step: &Step, first: &Step) -> String {
         let mut line = String::with_capacity(112);
-        if let Some(kept) = self.kept.first() {
+        if let Some(kept) = self.kept.get(rank) {
             // Writing to a String cannot fail.
             let _infallible = write!(
                 line,
                 "{} -> {} @ {}; quality {:.2}; cost ${:.6}; {} considered, {} rejected",
                 self.dial.name(),
-                first.model.id,
-                first.deployment.provider.id,
+                step.model.id,
+                step.deployment.provider.id,
                 kept.quality,
                 kept.cost.as_usd(),
                 self.kept.len() + self.rejected.len(),
                 self.rejected.len(),
             );
+            if step.deployment.id != first.deployment.id {
+                let _infallible = write!(
+                    line,
+                    "; in place of {} @ {}",
+                    first.model.id, first.deployment.provider.id
+                );
+            }
         }
         line
     }

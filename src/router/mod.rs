@@ -68,10 +68,16 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// How `auto` chose, in one line.
+    /// How `auto` chose, in one line, where `step` is the one that answers.
     #[must_use]
-    pub fn line(&self) -> Option<String> {
-        Some(self.explanation.as_deref()?.line(self.steps.first()?))
+    pub fn line(&self, step: &Step) -> Option<String> {
+        let explanation = self.explanation.as_deref()?;
+        let first = self.steps.first()?;
+        // The steps of a model stand together, in the order of what was kept.
+        let mut models: Vec<&Arc<Model>> = self.steps.iter().map(|step| &step.model).collect();
+        models.dedup_by(|one, before| Arc::ptr_eq(one, before));
+        let rank = models.iter().position(|model| Arc::ptr_eq(model, &step.model))?;
+        Some(explanation.line(rank, step, first))
     }
 }
 

@@ -7,6 +7,7 @@ mod content;
 mod glance;
 mod members;
 mod names;
+mod namespaces;
 mod schema;
 
 use std::borrow::Cow;
@@ -85,6 +86,8 @@ impl Model<'_> {
 #[must_use]
 pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     let mut draft = Draft { request: Cow::Borrowed(request), losses: Losses::default() };
+    let mut names = Names::default();
+    namespaces::lay_flat(&mut draft, model, &mut names);
     members::reasoning(&mut draft, model);
     members::tools(&mut draft, model);
     members::sampling(&mut draft, model);
@@ -95,7 +98,7 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     content::drawn(&mut draft, model);
     content::prefill(&mut draft, model);
     content::media(&mut draft, model);
-    let names = names::respell(&mut draft, model);
+    names::respell(&mut draft, model, &mut names);
     names::call_ids(&mut draft, model);
     let unsaid_schema = schema::fit(&mut draft, model);
     Fitted { request: draft.request, losses: draft.losses, names, unsaid_schema }

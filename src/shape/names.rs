@@ -5,16 +5,27 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::{Draft, Model};
 use crate::catalogue::NameRule;
 use crate::wire::paired;
-use crate::wire::vocab::{Body, Dialect, Part, Protocol, Request, Tool, ToolChoice, ToolKind};
+use crate::wire::vocab::{
+    Body, Dialect, Extra, Part, Protocol, Request, Tool, ToolChoice, ToolKind,
+};
 
 /// Tools by the name that was sent, and the caller's own for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names(HashMap<String, String>);
+pub struct Names(HashMap<String, Own>);
+
+/// What the caller calls a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    name: String,
+    /// The group that it stands in (Responses).
+    group: Option<String>,
+}
 
 impl Names {
     #[must_use]
@@ -25,12 +36,23 @@ impl Names {
     /// The caller's own name of a tool.
     #[must_use]
     pub fn own(&self, sent: &str) -> Option<&str> {
-        self.0.get(sent).map(String::as_str)
+        self.0.get(sent).map(|own| own.name.as_str())
+    }
+
+    /// A tool that is sent under a name of its own, and that the caller has in a group.
+    pub(super) fn group(&mut self, sent: String, own: String, group: &str) {
+        self.0.insert(sent, Own { name: own, group: Some(group.to_owned()) });
+    }
+
+    /// What is sent under a name is sent under another one.
+    fn respell(&mut self, sent: &str, new: String) {
+        let own = self.0.remove(sent);
+        let own = own.unwrap_or_else(|| Own { name: sent.to_owned(), group: None });
+        self.0.insert(new, own);
     }
 
     /// The same in an answer's own JSON: every member called `name` that is one of them.
-    pub fn restore_in(&self, value: &mut serde_json::Value) {
-        use serde_json::Value;
+    pub fn restore_in(&self, value: &mut Value) {
         match value {
             Value::Object(members) => {
                 for (key, member) in members.iter_mut() {
@@ -52,9 +74,15 @@ impl Names {
     /// Gives the calls of an answer back the names that the caller knows.
     pub fn restore(&self, part: &mut Part) {
         if let Body::Call(call) = &mut part.body
-            && let Some(own) = self.own(&call.name)
+            && let Some(own) = self.0.get(&call.name)
         {
-            own.clone_into(&mut call.name);
+            call.name.clone_from(&own.name);
+            if let Some(group) = &own.group {
+                let mut members = Map::new();
+                members.insert("namespace".to_owned(), Value::from(group.as_str()));
+                let said = Extra::of(Dialect::OpenAiResponses, members, Map::new());
+                part.extra.absorb(&said);
+            }
         }
     }
 }
@@ -143,21 +171,21 @@ fn usual_rule(protocol: Protocol) -> Option<NameRule> {
 }
 
 /// Names as the maker takes them.
-pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>) -> Names {
-    let mut names = Names::default();
+pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut Names) {
     let usual = usual_rule(model.protocol);
-    let Some(rule) = model.facts.tool_name.as_ref().or(usual.as_ref()) else { return names };
+    let Some(rule) = model.facts.tool_name.as_ref().or(usual.as_ref()) else { return };
     if each_name(&draft.request).all(|name| rule.takes(name)) {
-        return names;
+        return;
     }
     each_name_mut(draft.edit(), &mut |name| {
         if let Cow::Owned(new) = respelled(name, rule) {
-            let own = std::mem::replace(name, new.clone());
-            names.0.insert(new, own);
+            let sent = std::mem::replace(name, new.clone());
+            if !names.0.contains_key(&new) {
+                names.respell(&sent, new);
+            }
         }
     });
     draft.respell(&["tool_choice", "toolConfig", "tool_config", "functions", "function_call"]);
-    names
 }
 
 /// Ids of calls where a maker takes letters and digits alone, so many of them (Mistral: nine), or no

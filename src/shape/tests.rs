@@ -500,6 +500,78 @@ fn what_the_model_drew_is_shown_by_the_user_where_models_cannot_be_told_so() {
 }
 
 #[test]
+fn groups_of_tools_are_laid_flat_and_calls_find_their_group_again() {
+    let tool = |name: &str| {
+        json!({"type": "function", "name": name, "description": "d",
+               "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}})
+    };
+    // The second group's name is one that Anthropic and Gemini do not take.
+    for group in ["mcp__code", "mcp.code v2"] {
+        let body = json!({"model": "m", "tools": [
+                tool("shell"),
+                {"type": "namespace", "name": group, "description": "d", "tools": [tool("run")]},
+                {"type": "tool_search"}],
+            "input": [
+                {"role": "user", "content": "go"},
+                {"type": "additional_tools", "role": "developer", "tools": [tool("extra"), tool("shell")]},
+                {"type": "function_call", "call_id": "c1", "name": "run", "namespace": group, "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c1", "output": "done"}]});
+        let request =
+            codec(Dialect::OpenAiResponses).decode_request(body.to_string().as_bytes()).unwrap();
+        for to in [CHAT, ANTHROPIC, GEMINI, Protocol::Bedrock] {
+            let plain = Facts::default();
+            let model =
+                Model { facts: &plain, protocol: to, max_tokens_only: false, last_resort: false };
+            let fitted = fit(&request, &model);
+            let offered: Vec<&str> =
+                fitted.request.tools.iter().filter_map(|tool| tool.name()).collect();
+            assert_eq!(
+                (offered.len(), offered[0], offered[2]),
+                (3, "shell", "extra"),
+                "{offered:?}"
+            );
+            let called = fitted.request.turns.iter().flat_map(|turn| &turn.parts).find_map(
+                |part| match &part.body {
+                    crate::wire::vocab::Body::Call(call) => Some((call.name.as_str(), part)),
+                    _ => None,
+                },
+            );
+            let (name, part) = called.unwrap();
+            assert_eq!(name, offered[1], "one name in offers and history");
+            let (_, named) = sent(Dialect::OpenAiResponses, &body, to, &plain);
+            assert_eq!(named, ["tools.tool_search"], "{to:?}");
+            // The answer's call, as a Responses caller reads it.
+            let mut answered = part.clone();
+            fitted.names.restore(&mut answered);
+            let reply = crate::wire::vocab::Reply {
+                choices: vec![crate::wire::vocab::Choice {
+                    index: 0,
+                    turn: crate::wire::vocab::Turn::new(Role::Assistant, vec![answered]),
+                    finish: None,
+                    extra: crate::wire::vocab::Extra::NONE,
+                }],
+                ..crate::wire::vocab::Reply::default()
+            };
+            let told = codec(Dialect::OpenAiResponses)
+                .encode_reply(&reply, &crate::wire::Heading::default());
+            let told: Value = serde_json::from_slice(&told).unwrap();
+            let call = &told["output"][0];
+            assert_eq!(
+                (&call["name"], &call["namespace"]),
+                (&json!("run"), &json!(group)),
+                "{told}"
+            );
+        }
+        // At home it stays as it is.
+        let (sent, named) = sent(Dialect::OpenAiResponses, &body, RESPONSES, &Facts::default());
+        assert_eq!(
+            (&sent["tools"], &sent["input"], named.len()),
+            (&body["tools"], &body["input"], 0)
+        );
+    }
+}
+
+#[test]
 fn the_rest_of_what_models_refuse() {
     let body = json!({"model": "m", "messages": [
         {"role": "developer", "content": "Be terse."}, {"role": "user", "content": "hi"}]});

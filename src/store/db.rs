@@ -32,6 +32,9 @@ const WITHOUT_TIMEOUT: &str = "SET LOCAL statement_timeout = 0";
 /// How long a statement waits for a connection.
 const ACQUIRING: Duration = Duration::from_secs(5);
 
+/// How long a database may take to let the first connection in.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -57,6 +60,12 @@ impl Store {
         };
         let shown = shown(url);
         let opening = async move {
+            if !sqlite {
+                // A pool that finds nobody says only that it waited; one connection says why.
+                let one = AnyConnection::connect(&full);
+                let one = tokio::time::timeout(OPENING, one).await;
+                one.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+            }
             AnyPoolOptions::new()
                 // SQLite has one writer; more connections only wait for each other.
                 .max_connections(if sqlite { 4 } else { 16 })

@@ -214,6 +214,7 @@ async fn exchange(
             protocol: outgoing.protocol,
             passes: outgoing.passes,
             usage_added: outgoing.usage_added,
+            json: outgoing.json,
             names: Rc::clone(&outgoing.names),
             heading: heading(),
             request: request.clone(),

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::base::clock::Dice;
 use crate::base::ids::RequestId;
+use crate::base::proxy::Proxies;
 use crate::base::{Error, Kind};
 use crate::catalogue::Timeouts;
 use crate::ledger::{Basis, Tokens, Tried as Failed};
@@ -112,6 +113,7 @@ pub struct Upstream {
     pub limits: Limits,
     /// Told when streams have to end.
     pub closing: Closing,
+    pub proxies: Proxies,
 }
 
 /// An answer on its way to the caller.

@@ -12,8 +12,10 @@ use crate::catalogue::{Deployment, Param, apply_quirks};
 use crate::router::Step;
 use crate::shape::{self, Names};
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Losses, Protocol, Said};
-use crate::wire::{Inbound, Operation, Target, embeddings, images, provider_side};
+use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Said};
+use crate::wire::{
+    Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
+};
 
 /// What Vertex wants to be told of Claude's dialect, in place of a header.
 const VERTEX_ANTHROPIC: &str = "vertex-2023-10-16";
@@ -35,6 +37,8 @@ pub(super) struct Outgoing {
     pub usage_added: bool,
     /// Tools that go by other names there.
     pub names: Rc<Names>,
+    /// The answer has to be held to JSON mode, which the provider does not have.
+    pub json: bool,
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<Value>,
 }
@@ -80,6 +84,7 @@ pub(super) fn outgoing(
         dialect_loses: false,
         usage_added: false,
         names: Rc::default(),
+        json: false,
         unsaid_schema: None,
     };
     let first = step.deployment.protocols.first().copied().unwrap_or(own);
@@ -225,6 +230,7 @@ fn written(
             dialect_loses: false,
             usage_added,
             names: Rc::default(),
+            json: false,
             unsaid_schema: None,
         }
     };
@@ -249,6 +255,8 @@ fn written(
     let mut losses = fitted.losses;
     let dialect_loses = !encoded.losses.is_empty();
     losses.extend(encoded.losses);
+    let json = fitted.request.format == Some(Format::Json);
+    let json = json && !provider_side(protocol).has_json_mode();
     // Its answer must be read where names have to be given back.
     let passes = same_dialect && fitted.names.is_empty();
     let chat = inbound.dialect == Dialect::OpenAiChat;
@@ -261,6 +269,7 @@ fn written(
         dialect_loses,
         usage_added: passes && chat && inbound.head.stream && !inbound.head.include_usage,
         names: Rc::new(fitted.names),
+        json,
         unsaid_schema: fitted.unsaid_schema,
     })
 }
@@ -349,6 +358,15 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
                 edits.push((brace..brace, br#""stream_options":{"include_usage":true},"#));
             }
         }
+    }
+    // What a chain of answers goes on with, of a model that thinks.
+    let thinks = !matches!(deployment.facts.thinking.manner, Manner::None | Manner::Unknown);
+    let kept = inbound.dialect == Dialect::OpenAiResponses
+        && thinks
+        && matches!(inbound.operation, Operation::Generate);
+    let seal = if kept { openai_responses::ask_for_seal(&inbound.body) } else { None };
+    if let Some((span, with)) = &seal {
+        edits.push((span.clone(), with.as_bytes()));
     }
     if edits.is_empty() {
         return (inbound.body.clone(), asks_usage);

@@ -16,7 +16,7 @@ use crate::wire::glance::{Choices, Unreadable};
 use crate::wire::vocab::{
     Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
 };
-use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, provider_side};
+use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, json_mode, provider_side};
 
 /// The largest single event: a picture in base64 fits.
 const EVENT_BYTES: usize = 32 << 20;
@@ -28,8 +28,12 @@ pub(super) enum Manner {
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
     Edited { rename: Option<Rename>, drop_usage: bool },
-    /// Tools that go by other names there get their own back.
-    Translated(Rc<Names>),
+    Translated {
+        /// Tools that go by other names there get their own back.
+        names: Rc<Names>,
+        /// The answer is held to JSON mode, which the provider does not have.
+        json: bool,
+    },
 }
 
 enum Way {
@@ -84,8 +88,11 @@ impl Passage {
         let way = match manner {
             Manner::Verbatim => Way::Verbatim,
             Manner::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
-            Manner::Translated(names) => {
-                Way::Translated { reader: theirs.reader(), events: Vec::new(), names }
+            Manner::Translated { names, json } => {
+                let reader = theirs.reader();
+                let reader: Box<dyn Reader + Send> =
+                    if json { Box::new(json_mode::Held::new(reader)) } else { reader };
+                Way::Translated { reader, events: Vec::new(), names }
             }
         };
         Self {
@@ -180,6 +187,10 @@ impl Passage {
                 next.end = chunk.len();
             }
             release(ready, held, &chunk, next.clone());
+            if ended && chunk.get(..next.end).is_some_and(|all| all.ends_with(b"\r")) {
+                // The other half of the last line's end is behind the last word, and would not pass.
+                ready.push_back(Bytes::from_static(b"\n"));
+            }
             if !ended {
                 held.extend_from_slice(chunk.get(next.end..).unwrap_or_default());
             }
@@ -222,7 +233,9 @@ impl Passage {
         if let Way::Translated { reader, events, .. } = &mut self.way {
             events.clear();
             let complete = reader.finish(events);
-            events.iter().for_each(|event| self.heard.take(event));
+            for event in events.iter() {
+                self.heard.take(event);
+            }
             self.writer.write(events, &mut out);
             self.progress.ended |= complete;
             if self.progress.is_empty() {

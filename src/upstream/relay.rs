@@ -46,6 +46,8 @@ pub struct Setup {
     /// The provider's bytes are the caller's.
     pub passes: bool,
     pub usage_added: bool,
+    /// The answer has to be held to JSON mode.
+    pub json: bool,
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     pub heading: Heading,
@@ -96,7 +98,7 @@ impl Relay {
     pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
-            Manner::Translated(Rc::clone(&setup.names))
+            Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
         } else if rename.is_some() || setup.usage_added {
             Manner::Edited { rename, drop_usage: setup.usage_added }
         } else {
@@ -165,11 +167,17 @@ impl Relay {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
-                    // Behind the last word nothing is waited for.
-                    if !self.passage.has_ended() {
+                    // Behind the last word nothing is waited for, and nothing can go wrong.
+                    let had_ended = self.passage.has_ended();
+                    if !had_ended {
                         self.last_heard = Instant::now();
                     }
-                    self.passage.take(data).map(|()| true)
+                    match self.passage.take(data) {
+                        Err(_) if had_ended && self.passage.has_ended() => {
+                            self.end().map(|()| false)
+                        }
+                        taken => taken.map(|()| true),
+                    }
                 }
                 Err(_) => Ok(true),
             },

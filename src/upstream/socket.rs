@@ -3,22 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ::http::Uri;
 use ::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use tower_service::Service;
 
 use super::scrub::{scrubbed, without_secrets};
 use super::transport::segment;
 use super::{Upstream, shortened, sign};
 use crate::base::ids::RequestId;
+use crate::base::proxy::Proxies;
 use crate::base::{Error, Kind};
 use crate::catalogue::Provider;
 use crate::router::{Decision, Step};
@@ -184,7 +189,8 @@ pub async fn dial(
         attempts += 1;
         let began = tokio::time::Instant::now();
         let limits = upstream.limits.at(step);
-        match open(step, address, forward, limits.connect + limits.first_byte).await {
+        let patience = limits.connect + limits.first_byte;
+        match open(step, address, forward, &upstream.proxies, patience).await {
             Ok(wire) => {
                 upstream.health.answered(id, permit, true, began.elapsed());
                 let (outlet, inlet) = wire.split();
@@ -225,6 +231,7 @@ async fn open(
     step: &Step,
     address: &Address,
     forward: &[(&'static str, String)],
+    proxies: &Proxies,
     patience: Duration,
 ) -> Result<Wire, Fault> {
     let provider = &step.deployment.provider;
@@ -245,12 +252,62 @@ async fn open(
     let config = WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_BYTES))
         .max_frame_size(Some(MESSAGE_BYTES));
-    let opening = connect_async_with_config(request, Some(config), true);
+    let home = provider.base_url.parse().map_err(|why| refused(format!("not a URL: {why}")))?;
+    let opening = async {
+        let stream = connected(&home, proxies)
+            .await
+            .map_err(|why| Fault::new(FaultKind::Unreachable, why.to_string()))?;
+        let opened = client_async_tls_with_config(request, stream, Some(config), None).await;
+        opened.map(|(wire, _)| wire).map_err(|why| fault_of(&why))
+    };
     match tokio::time::timeout(patience, opening).await {
         Err(_) => Err(Fault::new(FaultKind::Timeout, "the socket did not open in time")),
-        Ok(Err(why)) => Err(fault_of(&why)),
-        Ok(Ok((wire, _))) => Ok(wire),
+        Ok(opened) => opened,
     }
+}
+
+/// A connection to where an address is, through a proxy where one is set for it.
+async fn connected(
+    home: &Uri,
+    proxies: &Proxies,
+) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
+    let mut straight = HttpConnector::new();
+    straight.enforce_http(false);
+    straight.set_nodelay(true);
+    let port = home.port_u16().unwrap_or(if home.scheme_str() == Some("http") { 80 } else { 443 });
+    // Those that speak to proxies take 443 for the port where none is given.
+    let there = Uri::builder()
+        .scheme(home.scheme_str().unwrap_or("https"))
+        .authority(format!("{}:{port}", home.host().unwrap_or_default()))
+        .path_and_query("/")
+        .build()?;
+    let Some(proxy) = proxies.of(home) else { return Ok(straight.call(there).await?.into_inner()) };
+    let (address, names) = (proxy.uri().clone(), proxy.raw_auth());
+    Ok(match address.scheme_str() {
+        Some("http") => {
+            let mut tunnel = Tunnel::new(address, straight);
+            if let Some(auth) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(auth.clone());
+            }
+            tunnel.call(there).await?.into_inner()
+        }
+        Some("socks5" | "socks5h") => {
+            let mut socks = SocksV5::new(address, straight);
+            if let Some((user, word)) = names {
+                socks = socks.with_auth(user.to_owned(), word.to_owned());
+            }
+            socks.call(there).await?.into_inner()
+        }
+        Some("socks4" | "socks4a") => {
+            SocksV4::new(address, straight).call(there).await?.into_inner()
+        }
+        other => {
+            let scheme = other.unwrap_or_default();
+            return Err(
+                format!("sockets cannot go through a proxy of the scheme '{scheme}'").into()
+            );
+        }
+    })
 }
 
 /// Counts what a response of a session used.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{Limits, google, sign};
 use crate::base::clock::Clock;
+use crate::base::proxy::Proxies;
 use crate::catalogue::{Deployment, Provider};
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{embeddings, images};
@@ -74,8 +75,8 @@ pub struct ClientError(#[from] reqwest::Error);
 impl Transport {
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(limits: &Limits) -> Result<Self, ClientError> {
-        let client = Client::builder()
+    pub fn new(limits: &Limits, proxies: &Proxies) -> Result<Self, ClientError> {
+        let client = through(Client::builder(), proxies)?
             .connect_timeout(limits.connect)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
@@ -83,7 +84,6 @@ impl Transport {
             .pool_max_idle_per_host(256)
             // A provider that redirects a POST is misconfigured, and its key must not follow.
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
             .build()?;
         Ok(Self { client, endpoints: Rc::default(), tokens: Rc::default() })
     }
@@ -213,6 +213,29 @@ impl Transport {
         Ok(token)
     }
 
+    /// Whether a provider's key is not sent, but changed for a token first.
+    #[must_use]
+    pub fn exchanges(&self, provider: &Provider) -> bool {
+        sign::needs_token(provider).is_some()
+    }
+
+    /// The status of a provider's list of models, which it shows to whoever has a good key: for
+    /// whoever wants to know whether it can be reached. Google's accounts and AWS's signatures are
+    /// not tried.
+    ///
+    /// # Errors
+    /// When it cannot be reached within `patience`.
+    pub async fn probe(&self, provider: &Provider, patience: Duration) -> Result<u16, Fault> {
+        let url = Url::parse(&format!("{}/models", provider.base_url))
+            .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))?;
+        let sending = self.client.get(url).headers(sign::headers(provider)).send();
+        match tokio::time::timeout(patience, sending).await {
+            Err(_) => Err(Fault::new(FaultKind::Timeout, "no answer within the time")),
+            Ok(Err(why)) => Err(fault_of(&why)),
+            Ok(Ok(answer)) => Ok(answer.status().as_u16()),
+        }
+    }
+
     /// Sends a request and waits for the answer's head.
     pub async fn send(
         &self,
@@ -259,6 +282,18 @@ impl Transport {
             }
         }
     }
+}
+
+/// A client's connections, through the proxies that are set.
+fn through(builder: ClientBuilder, proxies: &Proxies) -> reqwest::Result<ClientBuilder> {
+    Ok(match proxies {
+        // The builder reads the environment by itself.
+        Proxies::Environment => builder,
+        Proxies::Never => builder.no_proxy(),
+        Proxies::Only(proxy) => {
+            builder.proxy(Proxy::all(proxy.as_str())?.no_proxy(NoProxy::from_env()))
+        }
+    })
 }
 
 /// A name as it stands in one segment of an address, or in one value of its query.

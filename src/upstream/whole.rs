@@ -16,7 +16,7 @@ use crate::router::Step;
 use crate::shape;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Reply, Usage};
 use crate::wire::{
-    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, provider_side,
+    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, json_mode, provider_side,
 };
 
 pub(super) fn whole(
@@ -46,23 +46,18 @@ pub(super) fn whole(
     };
     let broken = |body: &[u8]| {
         // An error under status 200 (Azure, OpenRouter), or no answer at all.
-        let mut fault = theirs.decode_error(200, body);
-        if !says_error(body) {
-            fault = Fault::new(FaultKind::Broken, "the answer cannot be read");
+        if memchr::memmem::find(body, b"\"error\"").is_some() {
+            theirs.decode_error(200, body)
+        } else {
+            Fault::new(FaultKind::Broken, "the answer cannot be read, or holds none")
         }
-        fault
     };
     if is_hollow(&inbound.operation, theirs, &body) {
-        return Err(match theirs.decode_error(200, &body) {
-            fault if says_error(&body) => fault,
-            _ => Fault::new(FaultKind::Broken, "the answer holds none"),
-        });
+        return Err(broken(&body));
     }
     if inbound.head.stream {
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
-        if let Some(fault) = reply.fault() {
-            return Err(fault);
-        }
+        check(&mut reply, outgoing)?;
         named(&mut reply);
         count_tokens(upstream, step, reply.usage.as_ref());
         let mut events = Vec::new();
@@ -134,9 +129,7 @@ pub(super) fn whole(
         return Ok((measured(told, usage.as_ref(), count), violated));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
-    if let Some(fault) = reply.fault() {
-        return Err(fault);
-    }
+    check(&mut reply, outgoing)?;
     count_tokens(upstream, step, reply.usage.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
@@ -147,22 +140,29 @@ pub(super) fn whole(
     Ok((measured(told, reply.usage.as_ref(), || count_reply(&reply)), violated))
 }
 
-fn says_error(body: &[u8]) -> bool {
-    memchr::memmem::find(body, b"\"error\"").is_some()
-}
-
 /// An answer under 200 that holds nothing that was asked for.
 fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Listed {
         data: Vec<serde::de::IgnoredAny>,
     }
+    let empty =
+        || serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty());
     match operation {
         Operation::Generate => theirs.is_hollow(body),
-        Operation::Embed(..) | Operation::Draw(..) => {
-            serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty())
-        }
+        // Gemini draws in an answer like any other.
+        Operation::Draw(..) => theirs.is_hollow(body) || empty(),
+        Operation::Embed(..) => empty(),
         Operation::Count => false,
+    }
+}
+
+/// Whether it is an answer, and the one that was asked for.
+fn check(reply: &mut Reply, outgoing: &Outgoing) -> Result<(), Fault> {
+    match reply.fault() {
+        Some(fault) => Err(fault),
+        None if outgoing.json => json_mode::hold(reply),
+        None => Ok(()),
     }
 }
 

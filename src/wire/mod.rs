@@ -22,6 +22,7 @@ pub mod gemini;
 pub mod glance;
 pub mod images;
 mod inbound;
+pub mod json_mode;
 pub mod openai_chat;
 mod openai_error;
 pub mod openai_responses;
@@ -29,6 +30,8 @@ mod openai_usage;
 mod pairing;
 pub mod realtime;
 pub mod refusal;
+#[cfg(test)]
+mod request_tests;
 pub mod session;
 #[cfg(test)]
 mod usage_tests;
@@ -124,6 +127,12 @@ pub trait ProviderSide: Sync {
     /// # Errors
     /// [`Malformed`] when a provider's answer cannot be read.
     fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed>;
+
+    /// Whether a model can be told to answer with any JSON object. Where it cannot, it is asked in words
+    /// and held to it (`json_mode`).
+    fn has_json_mode(&self) -> bool {
+        true
+    }
 
     /// Cuts the provider's streams.
     fn splitter(&self, limit_bytes: usize) -> Splitter {
@@ -223,8 +232,6 @@ pub struct Tapped {
     pub fault: Option<Fault>,
     /// The stream has said its last word.
     pub ended: bool,
-    /// The answer is complete, though the stream's own last word may be missing.
-    pub finished: bool,
 }
 
 /// Frames to events. Stateful: one per stream.

@@ -139,22 +139,24 @@ pub(in crate::wire) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::Conflict => (409, "invalid_request_error"),
         Kind::Stale => (412, "invalid_request_error"),
         Kind::TooLarge => (413, "invalid_request_error"),
+        Kind::UnsupportedMedia => (415, "invalid_request_error"),
+        Kind::UpgradeRequired => (426, "invalid_request_error"),
         Kind::RateLimited => (429, "rate_limit_error"),
         Kind::Internal => (500, "internal_server_error"),
-        Kind::UpstreamDown => (502, "service_unavailable_error"),
-        Kind::Overloaded => (503, "service_unavailable_error"),
-        Kind::Timeout => (504, "service_unavailable_error"),
+        Kind::UpstreamDown | Kind::Overloaded | Kind::Timeout => (503, "service_unavailable_error"),
     };
-    let code = match error.kind {
-        Kind::OutOfCredits => json!(402),
-        _ => json!(error.code.as_deref()),
+    let body = match error.kind {
+        // Three members, as seed 003 prints them.
+        Kind::OutOfCredits => {
+            json!({"error": {"message": error.public, "type": kind, "code": 402}})
+        }
+        _ => json!({"error": {
+            "message": error.public,
+            "type": kind,
+            "param": error.field.as_deref(),
+            "code": error.code.as_deref(),
+        }}),
     };
-    let body = json!({"error": {
-        "message": error.public,
-        "type": kind,
-        "param": error.field.as_deref(),
-        "code": code,
-    }});
     (status, Bytes::from(body.to_string()))
 }
 

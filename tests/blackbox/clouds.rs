@@ -141,7 +141,7 @@ fn an_exception_in_a_bedrock_stream_is_told() {
         json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
     // It all came in one piece, so nothing of it had gone to the caller yet.
     let told = gateway.chat(&body);
-    assert_eq!((told.status, told.header("x-optimux-attempts")), (502, "2"));
+    assert_eq!((told.status, told.header("x-optimux-attempts")), (503, "2"));
 }
 
 /// A throw-away RSA key in PKCS#8, made for this test by `openssl genpkey`.

@@ -55,11 +55,11 @@ fn an_app_that_crashes_hangs_or_floods_is_survived() {
         "nothing of ours is lent"
     );
     for (tool, status, code) in [
-        ("script.crash", 502, "app_unavailable"),
-        ("script.hang", 504, "app_timeout"),
-        ("script.huge", 502, ""),
+        ("script.crash", 503, "app_unavailable"),
+        ("script.hang", 503, "app_timeout"),
+        ("script.huge", 503, ""),
         ("script.nonsense", 200, ""),
-        ("gone.echo", 502, "app_unavailable"),
+        ("gone.echo", 503, "app_unavailable"),
         ("paid.echo", 404, "app_not_found"),
         ("nowhere.echo", 404, "app_not_found"),
         ("echo", 400, "missing_required_parameter"),

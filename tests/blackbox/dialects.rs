@@ -111,6 +111,16 @@ fn chat() -> (Value, Vec<(&'static str, Value)>) {
         ),
         ("files by id", says(json!([{"type": "file", "file": {"file_id": "file-1"}}]))),
         (
+            "files by address",
+            says(
+                json!([{"type": "file", "file": {"filename": "a.pdf", "file_data": "https://x.test/a.pdf"}}]),
+            ),
+        ),
+        (
+            "video by address (`video_url`)",
+            says(json!([{"type": "video_url", "video_url": {"url": "https://x.test/a.mp4"}}])),
+        ),
+        (
             "sound",
             says(
                 json!([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]),
@@ -198,6 +208,15 @@ fn responses() -> (Value, Vec<(&'static str, Value)>) {
             says(
                 json!([{"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}]),
             ),
+        ),
+        ("files by id", says(json!([{"type": "input_file", "file_id": "file-1"}]))),
+        (
+            "images by id",
+            says(json!([{"type": "input_image", "detail": "auto", "file_id": "file-1"}])),
+        ),
+        (
+            "files by address",
+            says(json!([{"type": "input_file", "file_url": "https://x.test/a.pdf"}])),
         ),
         (
             "`store`, `metadata`, `previous_response_id`, `conversation`, `background`: kept by the gateway",
@@ -297,6 +316,28 @@ fn anthropic() -> (Value, Vec<(&'static str, Value)>) {
             ),
         ),
         (
+            "documents by address",
+            says(
+                json!([{"type": "document", "source": {"type": "url", "url": "https://x.test/a.pdf"}}]),
+            ),
+        ),
+        (
+            "documents and images by id",
+            says(json!([{"type": "image", "source": {"type": "file", "file_id": "file_1"}}])),
+        ),
+        (
+            "documents made of blocks",
+            says(
+                json!([{"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "x"}]}}]),
+            ),
+        ),
+        (
+            "found pages (`search_result`)",
+            says(
+                json!([{"type": "search_result", "source": "https://x.test", "title": "t", "content": [{"type": "text", "text": "x"}]}]),
+            ),
+        ),
+        (
             "citations wanted of a document",
             says(
                 json!([{"type": "document", "citations": {"enabled": true}, "source": {"type": "text", "media_type": "text/plain", "data": "x"}}]),
@@ -360,6 +401,23 @@ fn gemini() -> (Value, Vec<(&'static str, Value)>) {
         ),
         ("sound", says(json!({"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}}))),
         ("video", says(json!({"inlineData": {"mimeType": "video/mp4", "data": "AAAA"}}))),
+        (
+            "pictures in results (`functionResponse.parts`)",
+            json!({"contents": [
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {},
+                    "parts": [{"inlineData": {"mimeType": "image/png", "data": PIXEL}}]}}]}], "tools": tools}),
+        ),
+        (
+            "files by address (`fileData`)",
+            says(
+                json!({"fileData": {"mimeType": "application/pdf", "fileUri": "https://x.test/a.pdf"}}),
+            ),
+        ),
+        (
+            "video by address (`fileData`)",
+            says(json!({"fileData": {"mimeType": "video/mp4", "fileUri": "https://x.test/a.mp4"}})),
+        ),
         (
             "`safetySettings`",
             json!({"safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]}),
@@ -449,6 +507,10 @@ labels are bookkeeping between a customer and one provider; proofs of thoughts a
 maker that signed them. Why things are refused: a hosted tool runs on its maker's servers; a file's
 id means something only where it was uploaded; sound and video that a dialect has no part for would
 be answered as if nobody had sent them; `n` answers cannot be made of one.
+
+**JSON mode** where a provider has none (Anthropic, Bedrock): the model is asked for one JSON object in
+words and held to it. What it says before or after the object is left out; an answer without one counts
+as failed, and is asked for again or elsewhere.
 
 ## The matrix
 

@@ -64,7 +64,7 @@ fn auto_and_failover_can_be_turned_off() {
     let (account, key) = gateway.account("acme", "enterprise", &json!({}));
     assert_eq!(chat(&gateway, &key, "Hi", &[]).status, 200);
     set(&gateway, &key, &account, "failover", &json!({"enabled": false}));
-    assert_eq!(chat(&gateway, &key, "Hi", &[]).status, 502);
+    assert_eq!(chat(&gateway, &key, "Hi", &[]).status, 503);
     set(&gateway, &key, &account, "failover", &json!({"enabled": true}));
     assert_eq!(chat(&gateway, &key, "Hi", &[]).status, 200);
     let auto =

@@ -107,7 +107,12 @@ impl Gateway {
 
     /// The signal that a supervisor sends first.
     pub fn ask_to_stop(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let name = format!("-{name}");
+        let sent = Command::new("kill").args([name, self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -178,10 +183,14 @@ fn spawn(
             command.env_remove(name);
         }
     }
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
     command
         .args(["serve", "--listen", &address.to_string()])
         .env("TEST_ADMIN_KEY", KEY)
         .env("OPTIMUX_SERVER__WORKERS", "2")
+        .env("OPTIMUX_SERVER__DRAIN_DELAY", "0s")
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir(folder)
         .stdout(log.try_clone().unwrap())

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the gateway's log when it does"
 )]
 
+mod answers;
 mod blame;
 mod carrying;
 mod catalogue;
@@ -20,6 +21,7 @@ mod failover;
 mod features;
 mod fuzzed;
 mod house;
+mod image;
 mod inflow;
 mod isolation;
 mod layers;
@@ -38,5 +40,6 @@ mod requests;
 mod responses;
 mod routing;
 mod servers;
+mod serving;
 mod signin;
 mod vectors;

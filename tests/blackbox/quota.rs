@@ -23,7 +23,7 @@ use optimux::store::{AllowanceOf, Store};
 use proptest::prelude::*;
 
 use crate::house::runtime;
-use crate::servers::Redis;
+use crate::servers::{Redis, RedisCluster};
 
 fn fresh(name: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -201,6 +201,97 @@ fn a_hold_that_nobody_settles_lapses() {
     assert!(!take("two", 500));
     assert!(take("three", 1_500));
     assert!(!take("four", 1_600));
+}
+
+/// Takes single requests of an account; how many of `tries` were let through.
+fn let_through(quota: &Quota, account: &str, per_minute: u64, tries: usize) -> usize {
+    let limits = Limits { requests_per_minute: Some(per_minute), ..Limits::default() };
+    let terms = Terms { account: AccountId::stored(account), limits, ..terms() };
+    let now = Now::at(Timestamp(1_775_000_000_000));
+    let amount = Amount { requests: 1, ..Amount::default() };
+    let lapses = Timestamp(i64::MAX / 1_000_000);
+    let ask = Ask { terms: &terms, amount, now, hold: "", lapses, books: None };
+    let taken = (0..tries).map(|_| runtime().block_on(quota.take(&ask)));
+    taken.filter(|taken| matches!(taken, Taken::Yes(_))).count()
+}
+
+#[test]
+fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
+    let Some(cluster) = RedisCluster::start() else {
+        eprintln!("skipped nodes_count_together_in_a_cluster: no redis-server here");
+        return;
+    };
+    let guard = runtime().enter();
+    let nodes = [(); 2].map(|()| cluster::Shared::open(&cluster.url, Clock::System).unwrap());
+    drop(guard);
+    runtime().block_on(nodes[0].prove()).unwrap();
+    let quotas = nodes.clone().map(|node| Quota::Shared(cluster::Redis::new(node)));
+    for number in 0..16 {
+        let account = fresh(&format!("acct_{number}"));
+        let through: usize = quotas.iter().map(|quota| let_through(quota, &account, 10, 8)).sum();
+        assert_eq!(through, 10, "{account}");
+    }
+    // Settlements of many accounts go out together, to whichever node each belongs.
+    let quota = &quotas[0];
+    for number in 0..16 {
+        let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
+        let terms = Terms { account: AccountId::stored(&fresh("paid")), limits, ..terms() };
+        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let now = Now::at(Timestamp(1_775_000_000_000));
+        let hold = format!("hold_{number}");
+        let books = Some(Books::default());
+        let ask = Ask {
+            terms: &terms,
+            amount,
+            now,
+            hold: &hold,
+            lapses: Timestamp(i64::MAX / 1_000_000),
+            books,
+        };
+        let take = || matches!(runtime().block_on(quota.take(&ask)), Taken::Yes(_));
+        assert!(take() && !take());
+        let correction = Correction {
+            period: now.period,
+            held: amount,
+            charged: Used::default(),
+            used_tokens: 0,
+        };
+        quota.settle(&terms, &hold, correction);
+        runtime().block_on(nodes[0].flush());
+        assert!(take(), "what was held is given back");
+    }
+    assert!(nodes.iter().all(cluster::Shared::is_up));
+}
+
+/// Whatever the reason: scripts are not allowed, the server writes no more, the key is elsewhere.
+#[test]
+fn what_redis_does_not_count_is_counted_here_and_not_forgotten() {
+    let Some(redis) = Redis::start() else {
+        eprintln!("skipped what_redis_does_not_count_is_counted_here: no redis-server here");
+        return;
+    };
+    let guard = runtime().enter();
+    let shared = cluster::Shared::open(&redis.url, Clock::System).unwrap();
+    drop(guard);
+    let quota = Quota::Shared(cluster::Redis::new(shared.clone()));
+    let (one, other) = (fresh("acct"), fresh("acct"));
+    assert_eq!(let_through(&quota, &one, 10, 4), 4);
+    redis.command(&["ACL", "SETUSER", "default", "-@scripting"]);
+    assert!(runtime().block_on(shared.prove()).is_err());
+    // Over two heartbeats, which do succeed.
+    let until = std::time::Instant::now() + Duration::from_millis(2_200);
+    let (mut through, mut rounds) = (0, 0);
+    while std::time::Instant::now() < until {
+        through += let_through(&quota, &other, 10, 5);
+        rounds += 1;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(rounds > 10);
+    assert_eq!(through, 10);
+    assert!(!shared.is_up(), "it is told of as not shared");
+    redis.command(&["ACL", "SETUSER", "default", "+@all"]);
+    runtime().block_on(shared.prove()).unwrap();
+    assert_eq!(let_through(&quota, &one, 10, 10), 6, "what Redis had counted counts again");
 }
 
 /// One step of a node's life.

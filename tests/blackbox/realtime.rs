@@ -217,7 +217,7 @@ fn keys_stand_in_headers_or_among_the_protocols() {
     assert!(door.contains("openai-beta: realtime=v1"), "{door}");
     assert!(!door.contains("insecure") && !gateway.log().contains("sk-optimux"), "{door}");
     // Not a socket at all.
-    assert_eq!(gateway.get("/v1/realtime?model=talk", KEY).status, 400);
+    assert_eq!(gateway.get("/v1/realtime?model=talk", KEY).status, 426);
 }
 
 #[test]
@@ -279,6 +279,23 @@ fn a_broken_provider_is_told_of_and_closed_after() {
 }
 
 #[test]
+fn a_key_that_a_provider_quotes_in_a_session_is_told_to_nobody() {
+    let secret = "provider-secret-0123456789";
+    let (base, doors) = provider(move |mut socket| async move {
+        let error = json!({"type": "error", "error": {"message": format!("{secret} is expired")}});
+        let _gone = socket.send(Message::text(error.to_string())).await;
+    });
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let mut client = open(&gateway, "talk").await;
+        let told = next(&mut client).await.unwrap().to_text().unwrap().to_owned();
+        assert!(told.contains("… is expired") && !told.contains(secret), "{told}");
+    });
+    assert!(doors.lock().unwrap()[0].contains(secret), "sent to its provider");
+    assert!(!gateway.log().contains(secret));
+}
+
+#[test]
 fn a_provider_that_lets_nobody_in_is_an_error_before_the_socket() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -287,7 +304,7 @@ fn a_provider_that_lets_nobody_in_is_an_error_before_the_socket() {
     runtime().block_on(async {
         let (name, value) = bearer();
         match dial(&gateway, "talk", (name, &value)).await {
-            Err(Error::Http(refused)) => assert_eq!(refused.status(), 502),
+            Err(Error::Http(refused)) => assert_eq!(refused.status(), 503),
             other => panic!("{other:?}"),
         }
     });
@@ -383,4 +400,57 @@ fn a_frame_that_is_announced_too_large_ends_the_socket_by_its_header() {
         let code = closed_with(&gateway, "/v1/connect/events", &frames);
         assert_eq!(code, Some(1_009), "{what}");
     }
+}
+
+/// Opens a socket at an address of its own.
+async fn open_at(gateway: &Gateway, query: &str) -> Result<Client, Error> {
+    let url = format!("{}/v1/realtime?{query}", gateway.base.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    let (name, value) = bearer();
+    request.headers_mut().insert(name, value.parse().unwrap());
+    connect_async(request).await.map(|(socket, _)| socket)
+}
+
+#[test]
+fn what_the_address_says_beside_the_model_goes_on() {
+    let (base, doors) = provider(echo);
+    let gateway = gateway(&base, "");
+    for (asked, sent) in [
+        (
+            "model=talk&intent=transcription",
+            "/v1/realtime?model=gpt-realtime&intent=transcription ",
+        ),
+        ("a=b%20c&model=azure-talk", "/openai/v1/realtime?model=my%20deployment&a=b%20c "),
+        // The model of a transcription is a setting of the session: any will do to get there.
+        ("intent=transcription", "realtime?intent=transcription "),
+        ("model=talk&key=secret", "/v1/realtime?model=gpt-realtime "),
+    ] {
+        runtime().block_on(async { open_at(&gateway, asked).await.unwrap() });
+        let door = doors.lock().unwrap().last().unwrap().clone();
+        assert!(door.contains(sent), "{asked}: {door}");
+    }
+    let refused = runtime().block_on(open_at(&gateway, "intent=talk"));
+    assert!(matches!(refused, Err(Error::Http(refused)) if refused.status() == 400));
+}
+
+#[test]
+fn flat_settings_are_understood_by_a_server_of_today() {
+    let (base, _) = provider(|mut socket| async move {
+        let created = json!({"type": "session.created", "session": {"type": "realtime", "output_modalities": ["audio"]}});
+        socket.send(Message::text(created.to_string())).await.unwrap();
+        let asked = json_of(next(&mut socket).await.as_ref());
+        let good = asked["session"] == json!({"type": "realtime", "output_modalities": ["text"]});
+        let told = if good { "response.output_text.delta" } else { "error" };
+        let event = json!({"type": told, "delta": "hi", "asked": asked});
+        socket.send(Message::text(event.to_string())).await.unwrap();
+    });
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        let mut socket = open(&gateway, "talk").await;
+        next(&mut socket).await.unwrap();
+        let flat = json!({"type": "session.update", "session": {"modalities": ["text"]}});
+        socket.send(Message::text(flat.to_string())).await.unwrap();
+        let event = json_of(next(&mut socket).await.as_ref());
+        assert_eq!(event["type"], "response.text.delta", "{event}");
+    });
 }

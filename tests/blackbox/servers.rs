@@ -47,6 +47,152 @@ impl Redis {
     }
 }
 
+impl Redis {
+    /// A command, by the command line's client; what it says.
+    pub fn command(&self, words: &[&str]) -> String {
+        cli(self.port, words)
+    }
+}
+
+fn cli(port: u16, words: &[&str]) -> String {
+    let told = Command::new("redis-cli").args(["-p", &port.to_string()]).args(words).output();
+    String::from_utf8_lossy(&told.unwrap().stdout).trim().to_owned()
+}
+
+/// A Redis server of a cluster, or one that speaks TLS.
+struct Special {
+    folder: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+impl Special {
+    fn start(name: &str, port: u16, arguments: &[&str]) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("optimux-{name}-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let child = Command::new("redis-server")
+            .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
+            .args(arguments)
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { folder, port, child };
+        eventually("Redis answers", || TcpStream::connect(("127.0.0.1", server.port)).is_ok());
+        server
+    }
+}
+
+impl Drop for Special {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+        let _cleared = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A port whose neighbour at a distance of 10,000, the bus of a cluster, is free as well.
+fn free_port(bus: bool) -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if !bus || (port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok()) {
+            return port;
+        }
+    }
+}
+
+/// A cluster of two Redis servers, each with half of the slots.
+pub struct RedisCluster {
+    pub url: String,
+    _servers: [Special; 2],
+}
+
+impl RedisCluster {
+    /// `None` where Redis is not installed.
+    pub fn start() -> Option<Self> {
+        Redis::start()?;
+        let servers = [free_port(true), free_port(true)].map(|port| {
+            let port_text = port.to_string();
+            let arguments = ["--port", &port_text, "--cluster-enabled", "yes"];
+            Special::start("cluster", port, &arguments)
+        });
+        let [one, other] = [servers[0].port, servers[1].port];
+        for (port, epoch, first, last) in [(one, "1", "0", "8191"), (other, "2", "8192", "16383")] {
+            cli(port, &["CLUSTER", "SET-CONFIG-EPOCH", epoch]);
+            cli(port, &["CLUSTER", "ADDSLOTSRANGE", first, last]);
+        }
+        cli(one, &["CLUSTER", "MEET", "127.0.0.1", &other.to_string()]);
+        for port in [one, other] {
+            eventually("the cluster is whole", || {
+                let told = cli(port, &["CLUSTER", "INFO"]);
+                told.contains("cluster_state:ok") && told.contains("cluster_known_nodes:2")
+            });
+        }
+        Some(Self { url: format!("redis://127.0.0.1:{one}"), _servers: servers })
+    }
+}
+
+/// A Redis server that speaks TLS alone, and the certificate of whoever vouches for it.
+pub struct RedisTls {
+    pub url: String,
+    pub authority: PathBuf,
+    server: Special,
+}
+
+impl RedisTls {
+    /// `None` where Redis or openssl is not installed.
+    pub fn start() -> Option<Self> {
+        Redis::start()?;
+        let port = free_port(false);
+        let folder =
+            std::env::temp_dir().join(format!("optimux-tls-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).ok()?;
+        let openssl = |line: &str| {
+            let done = Command::new("openssl").args(line.split(' ')).current_dir(&folder).output();
+            done.ok().filter(|done| done.status.success())
+        };
+        openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+             -keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:TRUE",
+        )?;
+        openssl(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout \
+             redis.key -out redis.csr",
+        )?;
+        std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").ok()?;
+        openssl(
+            "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
+             -out redis.pem",
+        )?;
+        let port_text = port.to_string();
+        let arguments = [
+            "--port",
+            "0",
+            "--tls-port",
+            &port_text,
+            "--tls-cert-file",
+            "redis.pem",
+            "--tls-key-file",
+            "redis.key",
+            "--tls-ca-cert-file",
+            "ca.pem",
+            "--tls-auth-clients",
+            "no",
+        ];
+        let server = Special::start("tls", port, &arguments);
+        let url = format!("rediss://localhost:{port}");
+        Some(Self { url, authority: server.folder.join("ca.pem"), server })
+    }
+
+    /// Ends it.
+    pub fn kill(&mut self) {
+        self.server.child.kill().unwrap();
+    }
+}
+
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();

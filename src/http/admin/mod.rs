@@ -65,7 +65,7 @@ async fn status(app: Worker, request: HttpRequest) -> HttpResponse {
 
 /// `GET /v1/admin/health`: for probes too, which have no key, and learn no more than that it is up
 async fn health(app: Worker, request: HttpRequest) -> HttpResponse {
-    let (ready, mut told) = gateway::status::admin_health(&app).await;
+    let (ready, mut told) = gateway::status::admin_health(&app);
     if administrator(&app, &request).await.is_err()
         && let Some(told) = told.as_object_mut()
     {

@@ -190,10 +190,7 @@ pub async fn events(
         let caller = caller(&app, &request).await?;
         // Whoever may not watch hears it before there is a socket.
         connect::events(&app, &caller, EventId::fresh().as_str()).await?;
-        if !request.headers().contains_key("sec-websocket-key") {
-            let text = "This is a WebSocket endpoint: the request must ask for an upgrade.";
-            return Err(Error::new(Kind::Malformed, text));
-        }
+        arrival::must_ask_for_socket(&request)?;
         let after = query.get("after").or(query.get("cursor")).cloned();
         let after = after.unwrap_or_else(|| EventId::fresh().as_str().to_owned());
         let unread = |why: actix_web::Error| Error::new(Kind::Malformed, format!("{why}."));

@@ -45,11 +45,13 @@ pub(super) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::Conflict => (409, "invalid_request_error"),
         Kind::Stale => (412, "invalid_request_error"),
         Kind::TooLarge => (413, "request_too_large"),
+        Kind::UnsupportedMedia => (415, "invalid_request_error"),
+        Kind::UpgradeRequired => (426, "invalid_request_error"),
         Kind::RateLimited => (429, "rate_limit_error"),
         Kind::Internal => (500, "api_error"),
-        Kind::UpstreamDown => (502, "api_error"),
+        Kind::UpstreamDown => (503, "api_error"),
         Kind::Overloaded => (529, "overloaded_error"),
-        Kind::Timeout => (504, "timeout_error"),
+        Kind::Timeout => (503, "timeout_error"),
     };
     let body = json!({"type": "error", "error": {"type": kind, "message": error.public}});
     (status, Bytes::from(body.to_string()))

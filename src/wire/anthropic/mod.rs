@@ -26,6 +26,10 @@ impl ProviderSide for Anthropic {
         Ok(request::encode(request, target))
     }
 
+    fn has_json_mode(&self) -> bool {
+        false
+    }
+
     fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
         reply::decode(body)
     }

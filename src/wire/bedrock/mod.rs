@@ -19,6 +19,10 @@ impl ProviderSide for Bedrock {
         Ok(request::encode(request, target))
     }
 
+    fn has_json_mode(&self) -> bool {
+        false
+    }
+
     fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
         reply::decode(body)
     }

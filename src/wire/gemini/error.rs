@@ -61,11 +61,11 @@ pub(super) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::Conflict => (409, "ABORTED"),
         Kind::Stale => (412, "FAILED_PRECONDITION"),
         Kind::TooLarge => (413, "INVALID_ARGUMENT"),
+        Kind::UnsupportedMedia => (415, "INVALID_ARGUMENT"),
+        Kind::UpgradeRequired => (426, "INVALID_ARGUMENT"),
         Kind::RateLimited => (429, "RESOURCE_EXHAUSTED"),
         Kind::Internal => (500, "INTERNAL"),
-        Kind::UpstreamDown => (502, "UNAVAILABLE"),
-        Kind::Overloaded => (503, "UNAVAILABLE"),
-        Kind::Timeout => (504, "DEADLINE_EXCEEDED"),
+        Kind::UpstreamDown | Kind::Overloaded | Kind::Timeout => (503, "UNAVAILABLE"),
     };
     let body = json!({"error": {"code": status, "message": error.public, "status": word}});
     (status, Bytes::from(body.to_string()))

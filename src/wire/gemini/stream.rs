@@ -187,26 +187,19 @@ impl Open {
 /// Looks at a frame that is passed on unread.
 pub(super) fn tap(data: &[u8]) -> Tapped {
     let mut tapped = Tapped::default();
-    let usage = memmem::find(data, b"\"usageMetadata\"").is_some()
-        || memmem::find(data, b"\"finishReason\"").is_some()
-        || memmem::find(data, b"\"promptFeedback\"").is_some();
+    let usage = memmem::find(data, b"\"usageMetadata\"").is_some();
     let error = memmem::find(data, b"\"error\"").is_some();
     if !usage && !error {
         return tapped;
     }
     let Ok(chunk) = serde_json::from_slice::<Map<String, Value>>(data) else { return tapped };
-    if chunk.contains_key("error") {
+    if chunk.get("error").is_some_and(|error| !error.is_null()) {
         tapped.fault = Some(error::of_value(&Value::Object(chunk), None));
         return tapped;
     }
     let model = chunk.get("modelVersion").and_then(Value::as_str);
     let searches = reply::searches(chunk.get("candidates"), model);
     tapped.usage = chunk.get("usageMetadata").cloned().map(|raw| reply::usage_from(raw, searches));
-    tapped.finished = chunk
-        .get("candidates")
-        .and_then(Value::as_array)
-        .is_some_and(|all| all.iter().any(|one| one.get("finishReason").is_some()))
-        || chunk.get("promptFeedback").is_some_and(reply::is_blocked);
     tapped
 }
 

@@ -186,7 +186,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
     Ok(request)
 }
 
-fn decode_tool(value: Value, path: &str) -> Result<Tool, Malformed> {
+pub(super) fn decode_tool(value: Value, path: &str) -> Result<Tool, Malformed> {
     let is_function = value.get("type").and_then(Value::as_str) == Some("function");
     if !is_function || value.get("name").is_none() {
         if !value.is_object() {

@@ -163,7 +163,9 @@ impl Fault {
     /// What a log may hold of the message.
     #[must_use]
     pub fn loggable(&self) -> Option<&str> {
-        Some(self.message.as_str()).filter(|message| !self.theirs && !message.is_empty())
+        // A model's giving up is told with its own words.
+        let ours = !self.theirs && self.kind != FaultKind::GaveUp;
+        Some(self.message.as_str()).filter(|message| ours && !message.is_empty())
     }
 
     /// The same after asking to be left alone for so long.
@@ -280,13 +282,13 @@ impl Fault {
         let rank = |fault: &Self| match fault.kind {
             FaultKind::Refused | FaultKind::ContextLength => 3,
             FaultKind::Unfit => 2,
-            FaultKind::Credential
+            FaultKind::GaveUp
+            | FaultKind::Credential
             | FaultKind::RateLimited
             | FaultKind::Quota
             | FaultKind::Overloaded
             | FaultKind::Timeout
             | FaultKind::Broken
-            | FaultKind::GaveUp
             | FaultKind::Unreachable => 1,
             FaultKind::ModelGone => 0,
         };

@@ -523,10 +523,6 @@ pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> Tapped {
         tapped.ended = true;
         return tapped;
     }
-    tapped.finished = memmem::find(data, b"\"finish_reason\":").is_some_and(|at| {
-        let rest = data.get(at + 16..).unwrap_or_default().trim_ascii_start();
-        rest.starts_with(b"\"")
-    });
     // An ordinary chunk says `"usage":null` or nothing, and holds no error: it is not parsed.
     let error = memmem::find(data, b"\"error\"").is_some();
     let usage = memmem::find(data, b"_tokens\"").is_some();

@@ -1,18 +1,22 @@
 //! The configuration: `optimux.toml`, then the environment, checked as a whole.
 
+mod fault;
+mod read;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use figment::Figment;
-use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::admit::plan::PlanEntry;
 pub use crate::base::seconds::Seconds;
-use crate::catalogue::{self, ModelEntry, ProviderEntry, Unpriced};
+use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
 use crate::ledger::{Durability, Tariff};
+
+pub use fault::{Fault, Faults, nearest};
+pub use read::read;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -101,7 +105,12 @@ pub struct Server {
     pub strict: bool,
     /// For a request as a whole, up to its first byte.
     pub request_timeout: Seconds,
+    /// How long all is served after the signal to stop, while readiness already says no.
+    pub drain_delay: Seconds,
+    /// How long what is under way may take after that.
     pub shutdown_grace: Seconds,
+    /// Origins of pages that may call this gateway (`https://app.example.com`), or `*` for all.
+    pub cors_origins: Vec<String>,
     /// Where clients reach this gateway, for the addresses of pictures; else as a request says.
     pub public_url: Option<String>,
 }
@@ -115,7 +124,9 @@ impl Default for Server {
             inflow_bytes: 128 << 20,
             strict: false,
             request_timeout: Seconds(Duration::from_secs(300)),
+            drain_delay: Seconds(Duration::from_secs(5)),
             shutdown_grace: Seconds(Duration::from_secs(30)),
+            cors_origins: Vec::new(),
             public_url: None,
         }
     }
@@ -143,7 +154,7 @@ pub struct Redis {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// The environment variable that holds the administrator's key.
+    /// The environment variable that holds the administrator's key; `OPTIMUX_ADMIN_KEY` if not given.
     pub key_env: Option<String>,
     /// An administrator who signs in, made at start if there is none of that address.
     pub email: Option<String>,
@@ -159,6 +170,8 @@ pub struct Upstream {
     pub idle_timeout: Option<Seconds>,
     pub attempts: Option<u8>,
     pub keep_alive: Option<Seconds>,
+    /// The proxy of every connection to providers and apps, in place of `HTTP_PROXY` and its kin.
+    pub proxy: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -237,38 +250,4 @@ pub struct Ledger {
     pub folder: Option<PathBuf>,
     /// The model that savings are told against.
     pub baseline_model: Option<String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error("there is no configuration file {}", .0.display())]
-    NoFile(PathBuf),
-    #[error("{}: {}", .0.display(), .1)]
-    File(PathBuf, String),
-    #[error("{0}")]
-    Invalid(Box<figment::Error>),
-}
-
-/// Reads `file`, or `optimux.toml` where there is one, then `OPTIMUX_SECTION__KEY` variables.
-///
-/// # Errors
-/// [`ConfigError`] naming the file or the variable that a bad value came from.
-pub fn read(file: Option<&Path>) -> Result<Config, ConfigError> {
-    let file = match file {
-        Some(file) if !file.exists() => return Err(ConfigError::NoFile(file.to_owned())),
-        Some(file) => file,
-        None => Path::new("optimux.toml"),
-    };
-    let variables =
-        Env::prefixed("OPTIMUX_").filter(|name| name.as_str().contains("__")).split("__");
-    if file.exists() {
-        // Read by itself first: this reader knows the line of what is wrong.
-        let text = std::fs::read_to_string(file)
-            .map_err(|why| ConfigError::File(file.to_owned(), why.to_string()))?;
-        catalogue::text::read::<Config>(&text)
-            .map_err(|why| ConfigError::File(file.to_owned(), why.to_string()))?;
-    }
-    let figment =
-        if file.exists() { Figment::new().merge(Toml::file_exact(file)) } else { Figment::new() };
-    figment.merge(variables).extract().map_err(|why| ConfigError::Invalid(Box::new(why)))
 }

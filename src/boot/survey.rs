@@ -1,0 +1,396 @@
+//! What the configuration comes to, and all that is wrong with it: `serve` starts from it, and
+//! `check` tells of it, so that both say the same.
+
+use std::collections::HashSet;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::http::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Failure;
+use super::people;
+use super::reload::Making;
+use super::sources::{files, key_variables, secret_variable};
+use crate::admit::Plans;
+use crate::base::proxy::Proxies;
+use crate::base::seal::Vault;
+use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
+use crate::config::{self, Config, Fault, Faults, nearest};
+use crate::connect::Apps;
+use crate::gateway::live::Live;
+use crate::store::Store;
+
+/// The variable of the administrator's key where no other is named.
+const ADMIN_KEY: &str = "OPTIMUX_ADMIN_KEY";
+/// Characters that an administrator's key has at least: fewer can be guessed.
+const ADMIN_KEY_CHARACTERS: usize = 16;
+
+/// What models answer with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// Providers that are configured.
+    Real,
+    /// The simulated provider, for all of them.
+    Simulated,
+}
+
+/// What the configuration comes to.
+pub struct Survey {
+    pub config: Arc<Config>,
+    pub plans: Plans,
+    /// Where it can be opened.
+    pub store: Option<Store>,
+    /// The catalogue of what is configured, and the files that it was made from.
+    pub made: Option<(Live, Vec<ProviderEntry>)>,
+    pub answers: Backing,
+    pub admin: Option<SecretString>,
+    /// What credentials are sealed with.
+    pub vault: Option<Vault>,
+    pub apps: Option<Apps>,
+    /// What keeps the gateway from starting.
+    pub faults: Vec<Fault>,
+    /// What an operator should know, and nothing more.
+    pub notes: Vec<Fault>,
+}
+
+/// Looks at everything that the configuration names, and goes on at each fault. `simulate` is the
+/// wish for made-up answers, whatever is configured.
+pub async fn survey(config: Config, simulate: bool) -> Survey {
+    let config = Arc::new(config);
+    let mut faults = Vec::new();
+    let mut notes = Vec::new();
+    let plans = Plans::new(&config.plans);
+    let store = match Store::open(&config.store.url, tokio::runtime::Handle::current()).await {
+        Ok(store) => Some(store),
+        Err(why) => {
+            faults.push(Fault::new("store.url", why.to_string()));
+            None
+        }
+    };
+    let made = made(&config, store.as_ref(), &mut faults).await;
+    let catalogue = made.as_ref().map(|(live, _)| &live.catalogue);
+    let answers = answers(&config, catalogue, simulate, &mut faults, &mut notes);
+    let admin = admin(&config, &mut faults, &mut notes);
+    settings(&config, &plans, &mut faults);
+    let vault = people::vault(&config).unwrap_or_else(|why| {
+        faults.push(Fault::new("vault.key_env", why.to_string()));
+        None
+    });
+    if let Some(catalogue) = catalogue.filter(|_| answers == Backing::Real) {
+        models(&config, catalogue, &mut faults, &mut notes);
+    }
+    let apps = match Apps::open(
+        &config.connect.apps,
+        &proxies(&config),
+        tokio::runtime::Handle::current(),
+    ) {
+        Ok(apps) => Some(apps),
+        Err(all) => {
+            let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
+            faults.extend(all.into_iter().map(fault));
+            None
+        }
+    };
+    unread_variables(&config, &mut notes);
+    Survey { config, plans, store, made, answers, admin, vault, apps, faults, notes }
+}
+
+/// The catalogue of what is configured.
+async fn made(
+    config: &Arc<Config>,
+    store: Option<&Store>,
+    faults: &mut Vec<Fault>,
+) -> Option<(Live, Vec<ProviderEntry>)> {
+    let making = Making { config: Arc::clone(config), simulation: None };
+    let asked = async {
+        Ok::<_, Failure>(match store {
+            Some(store) => files(store).await?,
+            None => (builtin()?, 0),
+        })
+    };
+    let built = async {
+        let (files, revision) = asked.await?;
+        match making.live(files.clone(), revision, 0) {
+            // What the store says must not keep a node from starting; what is configured may.
+            Err(why) if revision != 0 => {
+                tracing::error!(revision, %why, "the catalogue's revision is passed over");
+                let files = builtin()?;
+                Ok((making.live(files.clone(), 0, 0)?, files))
+            }
+            live => Ok::<_, Failure>((live?, files)),
+        }
+    };
+    match built.await {
+        Ok(made) => Some(made),
+        Err(why) => {
+            faults.extend(why.to_string().lines().map(|line| match line.split_once(": ") {
+                Some((at, why)) => Fault::new(at, why),
+                None => Fault::new("catalogue", line),
+            }));
+            None
+        }
+    }
+}
+
+/// Whether answers are real. They are made up where nothing at all is configured, so that a first
+/// try works, or where that is asked for: never because of a slip.
+fn answers(
+    config: &Config,
+    catalogue: Option<&Catalogue>,
+    simulate: bool,
+    faults: &mut Vec<Fault>,
+    notes: &mut Vec<Fault>,
+) -> Backing {
+    let Ok(files) = builtin() else { return Backing::Real };
+    let off = |id: &str| config.providers.get(id).is_some_and(|one| one.enabled == Some(false));
+    // Whoever has a table, or is where a model of the configuration is to be found, is meant to be
+    // asked.
+    let placed = config.models.iter().flat_map(|model| model.deployments.iter().flatten());
+    let mut meant: Vec<&str> = config.providers.keys().map(String::as_str).collect();
+    meant.extend(placed.map(|place| place.provider.as_str()));
+    meant.sort_unstable();
+    meant.dedup();
+    meant.retain(|id| !off(id));
+    let cannot = |id: &&&str| catalogue.is_some_and(|catalogue| !catalogue.has_provider(id));
+    let lacking: Vec<Fault> =
+        meant.iter().filter(cannot).map(|id| keyless(id, &files, config)).collect();
+    let known = key_variables(&files, &config.providers);
+    let slips = misspelt(&known);
+    if simulate {
+        notes.extend(lacking);
+        return Backing::Simulated;
+    }
+    if catalogue.is_none_or(Catalogue::has_providers) {
+        notes.extend(lacking);
+        notes.extend(slips);
+        return Backing::Real;
+    }
+    if meant.is_empty() && slips.is_empty() {
+        return Backing::Simulated;
+    }
+    faults.extend(lacking);
+    faults.extend(slips);
+    faults.push(
+        Fault::new("providers", "something is configured, and nothing of it can be asked")
+            .remedied("mend what is named here, or start with --simulate for made-up answers"),
+    );
+    Backing::Real
+}
+
+/// A provider that is meant to be asked, and cannot be.
+fn keyless(id: &str, files: &[ProviderEntry], config: &Config) -> Fault {
+    let own = config.providers.get(id);
+    let file = files.iter().find(|file| file.id.as_deref() == Some(id));
+    let variable = own.into_iter().chain(file).find_map(|one| one.api_key_env.as_deref());
+    let variable = variable.unwrap_or("its key's variable");
+    Fault::new(format!("providers.{id}"), format!("is configured, and {variable} is not set"))
+        .remedied(format!(
+            "set {variable}, or api_key_file, or enabled = false: until then it is not asked"
+        ))
+}
+
+/// Variables of the environment that were likely meant for the keys that are read.
+fn misspelt(known: &HashSet<String>) -> Vec<Fault> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let mut all: Vec<String> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    all.sort_unstable();
+    all.iter()
+        .filter(|name| set(name) && !known.contains(*name))
+        .filter_map(|name| {
+            let meant = meant(name, known)?;
+            (!set(meant)).then(|| {
+                Fault::new(name, "is set, and nothing reads it")
+                    .remedied(format!("did you mean {meant}?"))
+            })
+        })
+        .collect()
+}
+
+/// The variable of a key that one of nearly the same name was meant for.
+fn meant<'a>(name: &str, known: &'a HashSet<String>) -> Option<&'a str> {
+    let stem = |name: &'a str| name.strip_suffix("_API_KEY");
+    let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+    known.sort_unstable();
+    let other = ["_KEY", "_APIKEY", "_API_TOKEN", "_TOKEN", "_API_KEYS", "_SECRET_KEY"];
+    let under_another_ending = known.iter().copied().find(|one| {
+        stem(one).is_some_and(|stem| {
+            name.strip_prefix(stem).is_some_and(|ending| other.contains(&ending))
+        })
+    });
+    let long = name.len() > 10 && name.ends_with("KEY");
+    under_another_ending.or_else(|| nearest(name, known.into_iter()).filter(|_| long))
+}
+
+/// The administrator's key, if there is one.
+fn admin(config: &Config, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) -> Option<SecretString> {
+    let named = config.admin.key_env.as_deref();
+    let name = named.unwrap_or(ADMIN_KEY);
+    let key = secret_variable(name);
+    match &key {
+        Some(key) if key.expose_secret().chars().count() < ADMIN_KEY_CHARACTERS => faults.push(
+            Fault::new(name, format!("has fewer than {ADMIN_KEY_CHARACTERS} characters"))
+                .remedied("take a long random one, such as `openssl rand -hex 32` prints"),
+        ),
+        None if named.is_some() => notes
+            .push(Fault::new(name, "is not set: there is no administrator's key (admin.key_env)")),
+        _ => {}
+    }
+    key
+}
+
+/// Settings whose form says nothing of whether they make sense.
+fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
+    let mut wrong = |at: &str, why: String| faults.push(Fault::new(at, why));
+    if let Err(why) = config.server.listen.to_socket_addrs() {
+        let why = format!("'{}' is no address such as 0.0.0.0:8080: {why}", config.server.listen);
+        wrong("server.listen", why);
+    }
+    if let Some(plan) = &config.signin.register
+        && plans.get(plan).is_none()
+    {
+        wrong("signin.register", format!("there is no plan '{plan}'"));
+    }
+    for origin in config.server.cors_origins.iter().filter(|origin| *origin != "*") {
+        let parts = origin.parse::<::http::Uri>().ok();
+        let good = parts.as_ref().is_some_and(|uri| {
+            uri.scheme().is_some()
+                && uri.host().is_some()
+                && uri.path() == "/"
+                && !origin.ends_with('/')
+        });
+        if !good {
+            let why = format!("'{origin}' is no origin: write it as https://app.example.com");
+            wrong("server.cors_origins", why);
+        }
+    }
+    if let Some(url) = &config.server.public_url
+        && !url.parse::<::http::Uri>().is_ok_and(|uri| uri.host().is_some())
+    {
+        wrong("server.public_url", format!("'{url}' is no address such as https://ai.example.com"));
+    }
+    if let Some(proxy) = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty())
+        && let Err(why) = proxy.parse::<Proxies>()
+    {
+        wrong("upstream.proxy", why);
+    }
+    for (id, provider) in &config.providers {
+        for (name, value) in &provider.headers {
+            let at = format!("providers.{id}.headers.{name}");
+            if HeaderName::try_from(name.as_str()).is_err() {
+                wrong(&at, "is no name of a header: it holds a character that none may".to_owned());
+            }
+            if HeaderValue::try_from(value.as_str()).is_err() {
+                wrong(
+                    &at,
+                    "cannot be sent: it holds a line end or another control character".to_owned(),
+                );
+            }
+        }
+    }
+    if !(0.0..=1.0).contains(&config.router.explore) {
+        wrong("router.explore", "has to be a share from 0 to 1".to_owned());
+    }
+}
+
+/// Through what other servers are reached; one that cannot be read is a fault of its own.
+#[must_use]
+pub fn proxies(config: &Config) -> Proxies {
+    let set = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty());
+    set.and_then(|proxy| proxy.parse().ok()).unwrap_or_default()
+}
+
+/// Models that settings name, and what is to be known of those that are served.
+fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) {
+    let mut must_be = |at: &str, name: &str| {
+        let placed =
+            name.split_once('/').is_some_and(|(id, rest)| catalogue.place(id, rest).is_ok());
+        if catalogue.model(name).is_some() || placed {
+            return;
+        }
+        let names = catalogue.models().iter().map(|model| &*model.id);
+        let fault = Fault::new(at, format!("there is no model '{name}'"));
+        faults.push(match nearest(name, names) {
+            Some(near) => fault.remedied(format!("did you mean '{near}'?")),
+            None => fault,
+        });
+    };
+    for (at, name) in [
+        ("memory.embedding_model", &config.memory.embedding_model),
+        ("memory.extraction_model", &config.memory.extraction_model),
+        ("ledger.baseline_model", &config.ledger.baseline_model),
+    ] {
+        if let Some(name) = name {
+            must_be(at, name);
+        }
+    }
+    for (model, chain) in &config.routes.fallback {
+        for name in std::iter::once(model).chain(chain) {
+            must_be("routes.fallback", name);
+        }
+    }
+    let what = match config.catalogue.unpriced {
+        Unpriced::Dearest => "it costs what the dearest of its tier do",
+        Unpriced::Refuse => "it is not asked",
+    };
+    for (model, provider) in catalogue.unpriced() {
+        notes.push(Fault::new(format!("{model} at {provider}"), format!("has no price: {what}")));
+    }
+}
+
+/// Variables of our own name that nothing reads.
+fn unread_variables(config: &Config, notes: &mut Vec<Fault>) {
+    let mut read: Vec<&str> = vec![ADMIN_KEY, &config.vault.key_env];
+    read.extend(config.admin.key_env.as_deref());
+    read.extend(config.admin.password_env.as_deref());
+    read.extend(config.providers.values().filter_map(|one| one.api_key_env.as_deref()));
+    let templates: Vec<&str> =
+        config.providers.values().filter_map(|one| one.base_url.as_deref()).collect();
+    for (name, _) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        if !name.starts_with("OPTIMUX_") || name.contains("__") || read.contains(&&*name) {
+            continue;
+        }
+        // What an address may name.
+        if templates.iter().any(|template| template.contains(&*name)) {
+            continue;
+        }
+        notes.push(Fault::new(name, "is set, and nothing reads it").remedied(
+            "settings are written as OPTIMUX_SECTION__KEY, with two underscores: \
+             OPTIMUX_SERVER__LISTEN",
+        ));
+    }
+}
+
+/// Reads the configuration and looks at all that it names.
+///
+/// # Errors
+/// Every fault of the configuration's form.
+pub async fn examined(file: Option<&Path>) -> Result<Survey, Faults> {
+    Ok(survey(config::read(file)?, false).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_of_nearly_the_same_name_is_seen() {
+        let known: HashSet<String> =
+            ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY"].map(str::to_owned).into();
+        for (name, wanted) in [
+            ("OPENAI_KEY", Some("OPENAI_API_KEY")),
+            ("OPENAI_APIKEY", Some("OPENAI_API_KEY")),
+            ("OPENAI_TOKEN", Some("OPENAI_API_KEY")),
+            ("ANTROPIC_API_KEY", Some("ANTHROPIC_API_KEY")),
+            ("OPENAI_API_KYE", None),
+            ("SSH_KEY", None),
+            ("OPENAI_BASE_URL", None),
+            ("DATABASE_API_KEY", None),
+        ] {
+            assert_eq!(meant(name, &known), wanted, "{name}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What holds of every answer, whatever route it is of: who may read it from a page of another
+//! origin, and what becomes of its connection.
+
+use std::sync::atomic::Ordering;
+
+use actix_cors::Cors;
+use actix_web::Error;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::middleware::Next;
+
+use super::Worker;
+
+/// How long a browser may remember what a preflight said, in seconds. Chromium's own limit is 7,200.
+const PREFLIGHT_SECONDS: usize = 7_200;
+
+/// Lets pages of `origins` call every path and read every header of the answer; `*` stands for all
+/// origins. Credentials are headers that the page itself sets: cookies are never taken.
+#[must_use]
+pub fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allow_any_method()
+        .allow_any_header()
+        .expose_any_header()
+        .block_on_origin_mismatch(false)
+        .max_age(PREFLIGHT_SECONDS);
+    if origins.iter().any(|origin| origin == "*") {
+        return cors.allow_any_origin().send_wildcard();
+    }
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Ends connections that must not be used again: after a stream to a client of HTTP/1.0, which knows
+/// no chunks and reads to the end of the connection (RFC 9112, 6.3), and while the process stops.
+///
+/// # Errors
+/// Whatever the route's own are.
+pub async fn connection(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let knows_chunks = request.version() >= Version::HTTP_11;
+    let stopping =
+        request.app_data::<Worker>().is_some_and(|app| app.shared.draining.load(Ordering::Relaxed));
+    let mut response = next.call(request).await?;
+    let endless = !knows_chunks && response.response().body().size() == BodySize::Stream;
+    // A socket is no longer a connection of HTTP.
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let head = response.response_mut().head_mut();
+    if endless {
+        head.no_chunking(true);
+    }
+    if (endless || stopping) && !upgraded {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
+}
