@@ -47,7 +47,6 @@ use signals::{Ending, Signals};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
 
-
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long logged contents are kept.
@@ -350,8 +349,8 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
         limits: shared.limits,
-        proxies: counting.proxies.clone(),
         closing: shared.streams_end.watched(),
+        proxies: counting.proxies.clone(),
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)?;

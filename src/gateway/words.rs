@@ -184,6 +184,7 @@ async fn recall(
     if question.trim().is_empty() {
         return Ok(());
     }
+    memory::settled(app, caller, &user).await;
     let asked =
         memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
     let found = memory::find(app, caller, &user, &asked).await?;
@@ -268,13 +269,7 @@ impl Words {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
         if let Some((user, said)) = self.said.take() {
-            // The answer does not wait for it: models may be asked for vectors and relations.
-            let (app, caller) = (app.aside(), caller.clone());
-            tokio::task::spawn_local(async move {
-                if let Err(why) = memory::learn(&app, &caller, &user, &said).await {
-                    tracing::warn!(%why, "what was said could not be remembered");
-                }
-            });
+            memory::learn_later(app, caller, user, said);
         }
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
         if !watches {

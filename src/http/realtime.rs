@@ -44,8 +44,7 @@ pub async fn realtime(
         if address.model.is_none() && !transcribes {
             return Err(Malformed::missing("model").into());
         }
-        let begun =
-            gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
+        let begun = gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
         Ok((begun, app.shared.inflow.share(Some(&caller.account))))
     };
     let outcome: Result<_, Refused> = opening.await;

@@ -114,8 +114,8 @@ async fn about_body(
     act: impl AsyncFnOnce(Arc<Caller>, Map<String, Value>) -> Result<Value, Error>,
 ) -> HttpResponse {
     about(app, request, async |caller| {
-        let limit_bytes = app.shared.body_limit_bytes;
-        let body = arrival::body(app, request, Some(&caller.account), payload, limit_bytes).await?;
+        let limit = app.shared.body_limit_bytes;
+        let body = arrival::body(app, request, Some(&caller.account), payload, limit).await?;
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let said = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
         act(caller, said).await

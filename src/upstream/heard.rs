@@ -1,33 +1,77 @@
-//! What a provider has said so far, counted as it comes, should the provider's own count never come.
+//! How much a provider has said so far, should its own count never come: measured as it goes by, and
+//! counted only if it has to be.
 
 use crate::ledger::{Basis, Tokens, count_text};
 use crate::wire::glance::Voice;
 use crate::wire::vocab::{Body, Delta, Event, Slot, Usage};
 
-/// So much text is gathered before it is counted: the memory that a stream takes, whatever its length.
-const GATHERED_BYTES: usize = 1 << 10;
+/// Text is looked at in blocks of so many bytes, and so many blocks are kept of it, evenly spread: the
+/// memory that a stream takes, however long it gets. Shorter texts are kept, and counted, whole.
+const BLOCK_BYTES: usize = 512;
+const BLOCKS: usize = 16;
 
-/// Tokens of a text that comes in pieces.
+/// The length of a text that comes in pieces, and a sample of it.
 #[derive(Debug, Default)]
 struct Tally {
-    counted: u64,
-    text: String,
+    bytes: u64,
+    blocks: Vec<String>,
+    /// Every block whose number this divides is kept; a power of two, written as its exponent.
+    sparse: u32,
+    number: u64,
+    /// Bytes of the block under way.
+    filled: usize,
 }
 
 impl Tally {
-    fn hear(&mut self, text: &str) {
-        self.text.push_str(text);
-        if self.text.len() >= GATHERED_BYTES {
-            // Where a word begins, no token goes on.
-            let cut = self.text.rfind([' ', '\n']).filter(|cut| *cut > 0);
-            let rest = self.text.split_off(cut.unwrap_or(self.text.len()));
-            self.counted += count_text(&self.text);
-            self.text = rest;
+    fn hear(&mut self, mut text: &str) {
+        self.bytes += text.len() as u64;
+        while !text.is_empty() {
+            let mut end = (BLOCK_BYTES - self.filled).min(text.len());
+            while !text.is_char_boundary(end) {
+                end += 1;
+            }
+            let (piece, rest) = text.split_at(end);
+            text = rest;
+            if self.number.trailing_zeros() >= self.sparse {
+                self.keep(piece);
+            }
+            self.filled += piece.len();
+            if self.filled >= BLOCK_BYTES {
+                self.filled = 0;
+                self.number += 1;
+            }
+        }
+    }
+
+    fn keep(&mut self, piece: &str) {
+        if self.filled == 0 {
+            if self.blocks.len() == BLOCKS {
+                // Twice as far apart from here on; every second of those that were kept goes.
+                let mut odd = true;
+                self.blocks.retain(|_| {
+                    odd = !odd;
+                    !odd
+                });
+                self.sparse += 1;
+                if self.number.trailing_zeros() < self.sparse {
+                    return;
+                }
+            }
+            self.blocks.push(String::new());
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.push_str(piece);
         }
     }
 
     fn tokens(&self) -> u64 {
-        self.counted + count_text(&self.text)
+        let sample = self.blocks.concat();
+        let counted = count_text(&sample);
+        match sample.len() as u64 {
+            0 => 0,
+            kept if kept == self.bytes => counted,
+            kept => counted.saturating_mul(self.bytes) / kept,
+        }
     }
 }
 
@@ -98,22 +142,58 @@ impl Heard {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pieces_count_as_the_whole_does_in_bounded_memory() {
-        let whole = "It was the best of times, it was the worst of times.\n".repeat(4_000);
-        let mut heard = Heard::default();
-        for piece in whole.as_bytes().chunks(7) {
-            heard.hear(Voice::Said, std::str::from_utf8(piece).unwrap());
-            assert!(heard.said.text.capacity() <= 4 * GATHERED_BYTES);
+    /// Different from one end to the other, so that a part does not speak for the whole.
+    fn text() -> String {
+        let line = |number: usize| match number / 700 {
+            0 => format!("It was the best of times, it was the worst of times, {number}.\n"),
+            1 => format!("let x{number} = map.get(&\"k\").unwrap_or(&{number});\n"),
+            _ => format!("年年有余 {number}。\n"),
+        };
+        (0..2_100).map(line).collect()
+    }
+
+    fn tally(text: &str, piece: usize) -> Tally {
+        let mut tally = Tally::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let mut end = piece.min(rest.len());
+            while !rest.is_char_boundary(end) {
+                end += 1;
+            }
+            tally.hear(&rest[..end]);
+            rest = &rest[end..];
         }
-        let exact: u64 = whole.lines().map(|line| count_text(&format!("{line}\n"))).sum();
-        let (tokens, basis) = heard.used(None, false, 5);
-        assert_eq!((tokens.input, basis), (5, Basis::Estimated));
-        assert!(tokens.output.abs_diff(exact) * 100 <= exact, "{} of {exact}", tokens.output);
-        // Without a blank anywhere it is cut all the same.
+        tally
+    }
+
+    #[test]
+    fn a_long_text_is_counted_by_a_sample_of_bounded_size() {
+        let text = text();
+        for piece in [3, 50, 5_000, text.len()] {
+            let tally = tally(&text, piece);
+            let kept: usize = tally.blocks.iter().map(String::len).sum();
+            assert!(kept <= BLOCKS * (BLOCK_BYTES + 4), "{kept}");
+            let (counted, exact) = (tally.tokens(), count_text(&text));
+            assert!(counted.abs_diff(exact) * 8 < exact, "{counted} of {exact} by {piece}");
+        }
+        // The same all over: the sample is as good as the whole.
+        let even = "It was the best of times, it was the worst of times. ".repeat(8_000);
+        let exact = count_text(&even[..53 * 100]) * 80;
+        let counted = tally(&even, 17).tokens();
+        assert!(counted.abs_diff(exact) * 50 < exact, "{counted} of {exact}");
+    }
+
+    #[test]
+    fn a_short_text_is_counted_as_it_is() {
+        let text: String = text().chars().take(6_000).collect();
+        for piece in [1, 9, 600] {
+            assert_eq!(tally(&text, piece).tokens(), count_text(&text));
+        }
+        assert_eq!(Tally::default().tokens(), 0);
         let mut heard = Heard::default();
-        (0..100).for_each(|_| heard.hear(Voice::Thought, &"字".repeat(1_000)));
-        assert!(heard.thought.text.len() < GATHERED_BYTES);
-        assert!(heard.used(None, false, 0).0.thought >= 50_000);
+        heard.hear(Voice::Thought, "Hello, world!");
+        let (tokens, basis) = heard.used(None, false, 5);
+        assert_eq!((tokens.input, tokens.output, tokens.thought), (5, 0, 4));
+        assert_eq!(basis, Basis::Estimated);
     }
 }

@@ -111,9 +111,9 @@ pub struct Upstream {
     pub metrics: Metrics,
     pub meters: Meters,
     pub limits: Limits,
-    pub proxies: Proxies,
     /// Told when streams have to end.
     pub closing: Closing,
+    pub proxies: Proxies,
 }
 
 /// An answer on its way to the caller.

@@ -180,6 +180,10 @@ impl Passage {
                 next.end = chunk.len();
             }
             release(ready, held, &chunk, next.clone());
+            if ended && chunk.get(..next.end).is_some_and(|all| all.ends_with(b"\r")) {
+                // The other half of the last line's end is behind the last word, and would not pass.
+                ready.push_back(Bytes::from_static(b"\n"));
+            }
             if !ended {
                 held.extend_from_slice(chunk.get(next.end..).unwrap_or_default());
             }
@@ -222,7 +226,9 @@ impl Passage {
         if let Way::Translated { reader, events, .. } = &mut self.way {
             events.clear();
             let complete = reader.finish(events);
-            events.iter().for_each(|event| self.heard.take(event));
+            for event in events.iter() {
+                self.heard.take(event);
+            }
             self.writer.write(events, &mut out);
             self.progress.ended |= complete;
             if self.progress.is_empty() {

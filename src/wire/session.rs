@@ -45,6 +45,11 @@ fn says(members: &Map<String, Value>, names: &[&str]) -> bool {
     names.iter().any(|name| members.contains_key(*name))
 }
 
+fn is_of_today(settings: &Map<String, Value>) -> bool {
+    settings.contains_key("output_modalities")
+        || settings.get("type").is_some_and(|kind| kind == "realtime")
+}
+
 fn parsed(event: &[u8], kinds: &[&str]) -> Option<Map<String, Value>> {
     let mentioned = |kind: &&str| memmem::find(event, format!("\"{kind}\"").as_bytes()).is_some();
     if !kinds.iter().any(mentioned) {
@@ -88,7 +93,8 @@ pub fn asked(event: &[u8], theirs: Option<Shape>) -> Option<(String, bool)> {
                 settings.insert("type".to_owned(), Value::from("realtime"));
             }
         }
-        Shape::Flat if says(settings, &NESTED) => {
+        // xAI shows flat settings and takes nested ones; OpenAI's of today name themselves.
+        Shape::Flat if is_of_today(settings) => {
             *settings = flattened(std::mem::take(settings));
         }
         Shape::Flat => return None,

@@ -1,6 +1,7 @@
 //! What is remembered of users: kept, found, told as a graph, forgotten. The index of a user is made
 //! of rows when it is first needed, and goes on from there.
 
+mod learning;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -81,9 +82,12 @@ impl Shelf {
     }
 }
 
-/// Indexes of the users that were here lately. Cheap to clone.
+/// Indexes of the users that were here lately, and whose words are being learned from. Cheap to clone.
 #[derive(Clone)]
-pub struct Recollections(Cache<(AccountId, String), Arc<Shelf>>);
+pub struct Recollections {
+    shelves: Cache<(AccountId, String), Arc<Shelf>>,
+    learning: learning::Learning,
+}
 
 impl fmt::Debug for Recollections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,13 +100,12 @@ impl Default for Recollections {
         let weigh = |_: &(AccountId, String), shelf: &Arc<Shelf>| {
             u32::try_from(shelf.weight.load(Ordering::Relaxed) + 1_024).unwrap_or(u32::MAX)
         };
-        Self(
-            Cache::builder()
-                .weigher(weigh)
-                .max_capacity(INDEX_BYTES)
-                .time_to_idle(Duration::from_secs(3_600))
-                .build(),
-        )
+        let shelves = Cache::builder()
+            .weigher(weigh)
+            .max_capacity(INDEX_BYTES)
+            .time_to_idle(Duration::from_secs(3_600))
+            .build();
+        Self { shelves, learning: learning::Learning::default() }
     }
 }
 
@@ -242,11 +245,11 @@ async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Arc<
     let name = (account.clone(), user.to_owned());
     let state = store.memory_state(account.clone(), user.to_owned()).await;
     let Some(state) = state.map_err(Error::internal)? else {
-        app.shared.recollections.0.invalidate(&name);
+        app.shared.recollections.shelves.invalidate(&name);
         return Ok(None);
     };
     let fits = |shelf: &Arc<Shelf>| shelf.forgotten == state.forgotten;
-    let known = app.shared.recollections.0.get(&name).filter(fits);
+    let known = app.shared.recollections.shelves.get(&name).filter(fits);
     let shelf = known.unwrap_or_else(|| Arc::new(Shelf::after(state.forgotten)));
     let at = || shelf.last_place.load(Ordering::Acquire);
     let before = at();
@@ -261,7 +264,7 @@ async fn shelf(app: &App, account: &AccountId, user: &str) -> Result<Option<Arc<
     }
     if at() != before || before == 0 {
         // Weighed anew.
-        app.shared.recollections.0.insert(name, Arc::clone(&shelf));
+        app.shared.recollections.shelves.insert(name, Arc::clone(&shelf));
     }
     Ok(Some(shelf))
 }
@@ -306,6 +309,7 @@ pub async fn find(
 /// # Errors
 /// As [`find`].
 pub async fn search(app: &App, caller: &Caller, user: &str, asked: &Asked) -> Result<Value, Error> {
+    settled(app, caller, user).await;
     let found = find(app, caller, user, asked).await?;
     let data: Vec<Value> = found
         .iter()
@@ -325,6 +329,7 @@ pub async fn search(app: &App, caller: &Caller, user: &str, asked: &Asked) -> Re
 /// # Errors
 /// [`Kind::NotFound`] when nothing is remembered of the user.
 pub async fn graph(app: &App, caller: &Caller, user: &str) -> Result<Value, Error> {
+    settled(app, caller, user).await;
     let store = &app.shared.store;
     let account = || caller.account.clone();
     let known = store.memory_state(account(), user.to_owned()).await.map_err(Error::internal)?;
@@ -379,18 +384,37 @@ pub async fn forget(
     user: &str,
     id: Option<&str>,
 ) -> Result<Value, Error> {
+    settled(app, caller, user).await;
     let (account, name) = (caller.account.clone(), user.to_owned());
     let gone = app.shared.store.forget_memories(account, name, id.map(str::to_owned)).await;
     let gone = gone.map_err(Error::internal)?;
-    app.shared.recollections.0.invalidate(&(caller.account.clone(), user.to_owned()));
+    app.shared.recollections.shelves.invalidate(&(caller.account.clone(), user.to_owned()));
     if gone == 0 && (id.is_some() || user != caller.person.id) {
         return Err(nobody());
     }
     Ok(json!({"object": "memory.deleted", "user_id": user, "deleted": gone}))
 }
 
+/// Remembers of what a user said what is worth it, once their request is answered: the answer does not
+/// wait for it, as models may be asked for vectors and relations. What the user asks next does.
+pub(super) fn learn_later(app: &App, caller: &Caller, user: String, said: String) {
+    let under_way = app.shared.recollections.learning.begin(&caller.account, &user);
+    let (app, caller) = (app.aside(), caller.clone());
+    tokio::task::spawn_local(async move {
+        if let Err(why) = learn(&app, &caller, &user, &said).await {
+            tracing::warn!(%why, "what was said could not be remembered");
+        }
+        drop(under_way);
+    });
+}
+
+/// Waits, though not for long, until what a user said before is remembered.
+pub(super) async fn settled(app: &App, caller: &Caller, user: &str) {
+    app.shared.recollections.learning.settled(&caller.account, user).await;
+}
+
 /// Something of a conversation that is worth remembering, unless it is known.
-pub(super) async fn learn(app: &App, caller: &Caller, user: &str, said: &str) -> Result<(), Error> {
+async fn learn(app: &App, caller: &Caller, user: &str, said: &str) -> Result<(), Error> {
     let mut new = Vec::new();
     for fact in facts::facts(said) {
         let asked = Asked { query: fact.clone(), limit: Some(1), ..Asked::default() };

@@ -95,7 +95,8 @@ proptest! {
         let (out, ended) = passed(dialect, &[&text.as_bytes()[..end]]);
         prop_assert!(ended.is_err());
         prop_assert!(!String::from_utf8_lossy(&out).contains("[DONE]"));
-        prop_assert!(text.as_bytes().starts_with(&out), "only whole events");
+        // An event may have come whole but for its blank line.
+        prop_assert!(text.as_bytes().starts_with(out.trim_ascii_end()), "only whole events");
     }
 }
 

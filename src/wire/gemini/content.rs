@@ -228,7 +228,9 @@ pub(super) fn encode_part(
             object.set("text", text.as_str());
         }
         // Nothing was thought that could be read, or proven.
-        Body::Thought(thought) if thought.text.is_empty() && signature.is_none() && !at_home => {
+        Body::Thought(thought)
+            if thought.text.is_empty() && part.signature.is_none() && !at_home =>
+        {
             return None;
         }
         Body::Thought(thought) => {

@@ -97,7 +97,7 @@ pub(super) fn glance(
                     }
                 });
             }
-            kind if kind.ends_with(".delta") => {
+            kind if kind.rsplit('.').next() == Some("delta") => {
                 let delta = event.delta.as_str();
                 glance.speaks = !delta.is_empty();
                 if let Some(voice) = voice(kind) {
