@@ -282,7 +282,8 @@ impl Fault {
         let rank = |fault: &Self| match fault.kind {
             FaultKind::Refused | FaultKind::ContextLength => 3,
             FaultKind::Unfit => 2,
-            FaultKind::Credential
+            FaultKind::GaveUp
+            | FaultKind::Credential
             | FaultKind::RateLimited
             | FaultKind::Quota
             | FaultKind::Overloaded
