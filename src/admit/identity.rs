@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::features::{Feature, Features};
 use super::person::{Person, Role};
 use super::plan::{Plan, PlanError, Plans};
-use super::remembered::{Remembered, Seen};
+use super::remembered::{Known, Remembered, Seen};
 use super::signers::Signers;
 use super::terms::{KeyTerms, Scope};
 use super::token::looks_like_one;
@@ -154,9 +154,10 @@ impl Identities {
         let now = self.clock.now();
         let period = Period::of(now);
         let found = match self.known(&hash, period) {
-            Some(found) => found,
-            None if administers => Some(self.administrator(hash).await?),
-            None => self.look_up_once(hash, key, token, period).await?,
+            Known::Caller(caller) => Some(caller),
+            Known::Nobody => None,
+            Known::NotYet if administers => Some(self.administrator(hash).await?),
+            Known::NotYet => self.look_up_once(hash, key, token, period).await?,
         };
         match found.filter(|caller| caller.is_good(now)) {
             Some(caller) => Ok(caller),
@@ -169,9 +170,11 @@ impl Identities {
     }
 
     /// What is remembered of a credential. A new period has other credits.
-    fn known(&self, hash: &KeyHash, period: Period) -> Option<Option<Arc<Caller>>> {
-        let known = self.remembered.credential(hash)?;
-        known.as_ref().is_none_or(|caller| caller.period == period).then_some(known)
+    fn known(&self, hash: &KeyHash, period: Period) -> Known {
+        match self.remembered.credential(hash) {
+            Known::Caller(caller) if caller.period != period => Known::NotYet,
+            known => known,
+        }
     }
 
     /// Looks a credential up, for all who ask for it meanwhile.
@@ -184,8 +187,10 @@ impl Identities {
     ) -> Result<Option<Arc<Caller>>, Error> {
         let flight = self.remembered.flight(hash);
         let _turn = flight.turn.lock().await;
-        if let Some(found) = self.known(&hash, period) {
-            return Ok(found);
+        match self.known(&hash, period) {
+            Known::Caller(caller) => return Ok(Some(caller)),
+            Known::Nobody => return Ok(None),
+            Known::NotYet => {}
         }
         if flight.failed.load(Ordering::Acquire) {
             return Err(Error::unavailable());

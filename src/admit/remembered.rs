@@ -64,6 +64,16 @@ impl Changes {
     }
 }
 
+/// What is remembered of a credential.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    Caller(Arc<Caller>),
+    /// There is no such credential.
+    Nobody,
+    /// Nothing: it has to be looked up.
+    NotYet,
+}
+
 /// A look-up of a credential that is under way: others who need it wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
@@ -113,8 +123,12 @@ impl Remembered {
         Seen(locked(&self.changes).count)
     }
 
-    pub fn credential(&self, hash: &KeyHash) -> Option<Option<Arc<Caller>>> {
-        self.credentials.get(hash)
+    pub fn credential(&self, hash: &KeyHash) -> Known {
+        match self.credentials.get(hash) {
+            Some(Some(caller)) => Known::Caller(caller),
+            Some(None) => Known::Nobody,
+            None => Known::NotYet,
+        }
     }
 
     /// Unless it has changed since the look-up began: an answer must not outlive a change.

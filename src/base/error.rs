@@ -173,7 +173,8 @@ pub struct Unavailable;
 
 /// Whether [`Unavailable`] is the cause, or a cause of it.
 fn passes(cause: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(cause), |one| one.source()).any(|one| one.is::<Unavailable>())
+    std::iter::successors(Some(cause), |one| one.source())
+        .any(<dyn std::error::Error>::is::<Unavailable>)
 }
 
 impl fmt::Display for Error {

@@ -1,6 +1,7 @@
 //! A process that starts on a full disk: it listens, refuses, and goes on once there is room.
 
 use std::fs::File;
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
@@ -68,6 +69,5 @@ fn is_full(url: &str) -> bool {
     let tried = File::create(&place).and_then(|mut file| file.write_all(&vec![0; ROOM]));
     // It may not have been made at all.
     let _gone = std::fs::remove_file(&place);
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     tried.is_err_and(|why| matches!(why.kind(), StorageFull | QuotaExceeded))
 }

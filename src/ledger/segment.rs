@@ -76,7 +76,7 @@ impl Segment {
 
 /// Whether the disk takes anything at all: an empty file can be made on a full one.
 fn has_room(mut file: &File) -> io::Result<()> {
-    file.write_all(&[0; ROOM])?;
+    file.write_all(&vec![0; ROOM])?;
     file.set_len(0)
 }
 

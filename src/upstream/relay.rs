@@ -55,6 +55,9 @@ pub struct Setup {
     pub limits: Limits,
 }
 
+/// The wait until what was settled is safe, or has to be taken back.
+type Safety = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
 /// What a relay has to settle, and what it will say of how the answer came about.
 struct Settling {
     hold: Hold,
@@ -77,7 +80,7 @@ pub struct Relay {
     failed: bool,
     settling: Option<Settling>,
     /// The last piece does not leave before this is done.
-    safe: Option<Pin<Box<dyn Future<Output = Result<(), Error>>>>>,
+    safe: Option<Safety>,
     /// Told otherwise, should the end of the answer not become safe.
     told: Option<Rc<Cell<Option<Outcome>>>>,
     setup: Option<Setup>,
