@@ -1,12 +1,11 @@
-//! What callers may make this node hold of what they send: a budget of bytes for the node, of which
-//! no account gets more than its part. Small bodies are not counted, so that most requests never
+//! What callers may make this node hold of requests that are still on their way: a budget of bytes
+//! for the node, of which no account gets more than its part. What has come whole is bounded by the
+//! limits of a plan, which are asked next. Small bodies are not counted, so that most requests never
 //! touch the lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
@@ -89,16 +88,17 @@ impl Share {
             let of_account = held.accounts.get(id).copied().unwrap_or(0) + more;
             if of_account > account {
                 let text = format!(
-                    "This account has {account} bytes of requests under way, which is all that it \
-                     may have at once. Send fewer large requests at a time."
+                    "This account is sending {account} bytes of requests, which is all that it may \
+                     send at once. Send fewer large requests at a time."
                 );
                 return Err(Error::new(Kind::RateLimited, text)
-                    .coded("too_many_bytes_in_flight")
+                    .coded("too_many_bytes_at_once")
                     .after(Some(AGAIN)));
             }
         }
         if held.bytes + more > node {
-            let text = "The server holds as many large requests as it can. Try again in a moment.";
+            let text =
+                "The server is receiving as many large requests as it can. Try again in a moment.";
             return Err(Error::new(Kind::Overloaded, text).coded("server_busy").after(Some(AGAIN)));
         }
         held.bytes += more;
@@ -108,15 +108,6 @@ impl Share {
         drop(held);
         self.bytes += more;
         Ok(())
-    }
-
-    /// Keeps the share for as long as anybody holds the bytes.
-    #[must_use]
-    pub fn keep_with(self, bytes: Bytes) -> Bytes {
-        if self.bytes == 0 {
-            return bytes;
-        }
-        Bytes::from_owner(Kept { bytes, _share: self })
     }
 
     /// Gives everything back.
@@ -142,17 +133,6 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.release();
-    }
-}
-
-struct Kept {
-    bytes: Bytes,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Kept {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }
 
@@ -188,11 +168,9 @@ mod tests {
         assert_eq!(inflow.held().bytes, 0);
         share.cover(UNCOUNTED_BYTES + 1).unwrap();
         assert_eq!(inflow.held().bytes, PIECE_BYTES);
-        let body = share.keep_with(Bytes::from_static(b"body"));
-        let (copy, part) = (body.clone(), body.slice(1..));
-        drop((body, copy));
-        assert_eq!(inflow.held().bytes, PIECE_BYTES);
-        drop(part);
+        share.cover(PIECE_BYTES + 1).unwrap();
+        assert_eq!(inflow.held().bytes, 2 * PIECE_BYTES);
+        drop(share);
         let held = inflow.held();
         assert_eq!((held.bytes, held.accounts.len()), (0, 0));
     }

@@ -98,8 +98,8 @@ pub struct Server {
     /// One per core, if not given.
     pub workers: Option<usize>,
     pub body_limit_bytes: usize,
-    /// What all requests and messages larger than 64 KB may hold of memory at once; any one account,
-    /// half of it.
+    /// How many bytes of bodies and messages larger than 64 KB may be on their way at once; any one
+    /// account's, half of it.
     pub inflow_bytes: usize,
     /// What a provider cannot be told is refused with 400, not dropped and named.
     pub strict: bool,
@@ -121,7 +121,7 @@ impl Default for Server {
             listen: "127.0.0.1:8080".to_owned(),
             workers: None,
             body_limit_bytes: 32 << 20,
-            inflow_bytes: 128 << 20,
+            inflow_bytes: 64 << 20,
             strict: false,
             request_timeout: Seconds(Duration::from_secs(300)),
             drain_delay: Seconds(Duration::from_secs(5)),

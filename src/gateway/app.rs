@@ -89,7 +89,7 @@ pub struct Shared {
     pub clock: Clock,
     pub limits: Limits,
     pub body_limit_bytes: usize,
-    /// What requests may make this node hold.
+    /// What may be on its way to this node at once.
     pub inflow: Inflow,
     /// Every request is strict, whether or not it says so.
     pub strict: bool,

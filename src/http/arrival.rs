@@ -153,7 +153,7 @@ fn cache_wish(said: &str) -> CacheWish {
 }
 
 /// The whole body, which is JSON, as it was before it was compressed, counted against what its account
-/// may have under way for as long as anybody holds it.
+/// may send at once.
 ///
 /// # Errors
 /// [`Kind::TooLarge`] beyond `limit_bytes`, compressed or not, [`Kind::UnsupportedMedia`] for another
@@ -201,14 +201,13 @@ pub async fn body(
     }
     let sent = first.unwrap_or_else(|| all.freeze());
     if codings.is_empty() || sent.is_empty() {
-        return Ok(share.keep_with(sent));
+        return Ok(sent);
     }
     // A few kilobytes may hold as much as the limit, which no other request should wait for.
     let decoding = move || {
         let (mut share, before) = (share, sent.len());
         let mut cover = |bytes| share.cover(before.saturating_add(bytes));
-        let body = media::decoded(sent, &codings, limit_bytes, &mut cover)?;
-        Ok(share.keep_with(body))
+        media::decoded(sent, &codings, limit_bytes, &mut cover)
     };
     actix_web::web::block(decoding).await.map_err(Error::internal)?
 }

@@ -44,7 +44,7 @@ fn refused(socket: &mut TcpStream) -> Option<String> {
 }
 
 #[test]
-fn bodies_under_way_are_bounded_for_each_account_and_given_back() {
+fn bodies_on_their_way_are_bounded_for_each_account_and_given_back() {
     let provider = Provider::start(good("Hi."));
     let gateway = Gateway::start(&format!(
         "[server]\nbody_limit_bytes = {}\ninflow_bytes = {}\n\
