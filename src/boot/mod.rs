@@ -44,7 +44,7 @@ use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transpo
 use crate::{http, sim};
 
 use reload::Making;
-use signals::{Ending, Signals};
+use signals::{Signals, Stopping};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
 
@@ -260,7 +260,8 @@ pub async fn serve(
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1)
         .max(1);
-    let (draining, streams) = (Arc::clone(&shared.draining), shared.streams_end.clone());
+    let draining = Arc::clone(&shared.draining);
+    let streams_end = shared.streams_end.clone();
     let origins = config.server.cors_origins.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
@@ -286,13 +287,14 @@ pub async fn serve(
     .disable_signals()
     .listen(listener)?
     .run();
-    let ending = Ending {
+    let stopping = Stopping {
+        server: server.handle(),
         draining,
         delay: config.server.drain_delay.0,
-        streams,
+        streams: streams_end,
         grace: config.server.shutdown_grace.0,
     };
-    Signals::listen()?.stop(server.handle(), ending);
+    Signals::listen()?.stop(stopping);
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;

@@ -12,15 +12,15 @@ use crate::upstream::StreamsEnd;
 /// What the last words of streams have of the grace.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How the process comes to its end.
-pub(super) struct Ending {
-    /// Set as soon as it is told to stop.
+/// What there is to do when the process is told to stop.
+pub(super) struct Stopping {
+    pub server: ServerHandle,
+    /// Set when it begins.
     pub draining: Arc<AtomicBool>,
-    /// How long everything is served after that.
+    /// So long everything is served as before.
     pub delay: Duration,
-    /// Told when streams that are still under way have to end.
     pub streams: StreamsEnd,
-    /// How long what is under way may take once no connection is let in.
+    /// So long after it what is under way may go on.
     pub grace: Duration,
 }
 
@@ -45,12 +45,14 @@ impl Signals {
     /// Stops the server once the process is told to.
     ///
     /// `SIGTERM` comes from a supervisor, with balancers in front that still send requests here:
-    /// readiness says no and connections end after their next answer, and everything is served for a
-    /// delay; then what is under way may finish, and shortly before the grace is over, streams that
-    /// still go on are ended, so that their callers read why. A second signal ends the delay.
-    /// `SIGINT` and `SIGQUIT` come from whoever sits before it, and stop at once.
-    pub fn stop(mut self, server: ServerHandle, ending: Ending) {
-        let Ending { draining, delay, streams, grace } = ending;
+    /// `draining` is set, by which readiness says no and connections end after their next answer,
+    /// and everything is served for `delay` more; then what is under way may finish. A second signal
+    /// ends the delay. `SIGINT` and `SIGQUIT` come from whoever sits before it, and stop at once.
+    ///
+    /// Shortly before the grace is over, streams that still go on are ended, so that their callers
+    /// read why.
+    pub fn stop(mut self, stopping: Stopping) {
+        let Stopping { server, draining, delay, streams, grace } = stopping;
         // It ends with the process.
         tokio::spawn(async move {
             let gracefully = tokio::select! {
@@ -70,10 +72,12 @@ impl Signals {
                 }
             }
             tracing::info!("stopping: no new connections");
-            tokio::spawn(async move {
-                tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
-                streams.now();
-            });
+            if gracefully {
+                tokio::spawn(async move {
+                    tokio::time::sleep(grace.saturating_sub(FAREWELL.min(grace / 4))).await;
+                    streams.now();
+                });
+            }
             server.stop(gracefully).await;
         });
     }

@@ -15,7 +15,7 @@ fn apps() -> String {
         "[connect.apps.script]\ncommand = [\"python3\", \"{SERVER}\"]\ntimeout_seconds = 3\nmax_bytes = 100000\n\
          [connect.apps.private]\ncommand = [\"python3\", \"{SERVER}\"]\nauth = {{ kind = \"env\", name = \"APP_TOKEN\" }}\ntools = [\"echo\", \"env\"]\n\
          [connect.apps.paid]\ncommand = [\"python3\", \"{SERVER}\"]\nplans = [\"business\"]\n\
-         [connect.apps.gone]\ncommand = [\"/nonexistent/server\"]\n"
+         [connect.apps.gone]\ncommand = [\"/bin/false\"]\n"
     )
 }
 

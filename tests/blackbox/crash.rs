@@ -197,7 +197,7 @@ fn survives_with(
                 std::thread::sleep(Duration::from_micros(dice.u64(0..500_000)));
             }
             disk.free();
-            eventually("there is room again", || gateway.get("/readyz", "").status == 200);
+            eventually("there is room again", || gateway.is_ready());
         }
         match &victims[turn % victims.len()] {
             Victim::Gateway => {

@@ -84,6 +84,14 @@ impl Gateway {
         eventually("the gateway listens", || TcpStream::connect(self.address).is_ok());
     }
 
+    /// Whether a probe finds it ready: not, too, where nobody answers.
+    pub fn is_ready(&self) -> bool {
+        runtime().block_on(async {
+            let asked = client().get(format!("{}/readyz", self.base)).send().await;
+            asked.is_ok_and(|reply| reply.status().is_success())
+        })
+    }
+
     /// Processor time that the process has used, in clock ticks (mostly 10 ms each).
     pub fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();

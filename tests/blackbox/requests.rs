@@ -493,7 +493,7 @@ fn a_stream_that_the_grace_cuts_says_so_and_takes_no_credits() {
         });
         let config = chain(&[&provider])
             .replace("400ms", "20s")
-            .replace("[server]\n", "[server]\nshutdown_grace = \"1s\"\n");
+            .replace("[server]\n", "[server]\nshutdown_grace = \"1s\"\ndrain_delay = 0\n");
         let mut gateway = Gateway::start(&config);
         let body = json!({"model": "m", "stream": true, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
         let reply = std::thread::scope(|scope| {

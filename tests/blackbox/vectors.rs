@@ -123,7 +123,7 @@ fn a_vector_is_of_the_input_whose_number_it_bears_and_none_is_missing() {
         // A vector that is missing makes the answer none.
         let (gateway, _upstream) = serving(provider, "embedding", numbered(&[0, 2]));
         let told = gateway.post("/v1beta/models/m:batchEmbedContents", KEY, batch.clone());
-        assert_eq!(told.status, 502, "{provider}: {}", told.text());
+        assert_eq!(told.status, 503, "{provider}: {}", told.text());
     }
 }
 
