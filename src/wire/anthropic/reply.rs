@@ -152,7 +152,7 @@ pub(super) fn call_id(known: Option<&str>, reply: &str, index: u64) -> String {
         return id.to_owned();
     }
     let bare = reply.trim_start_matches("msg_");
-    let bare: String = bare.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let bare: String = bare.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("toolu_{bare}_{index}")
 }
 

@@ -23,6 +23,7 @@ struct Waiting {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of what has been written")]
 pub(super) struct MessageWriter {
     heading: Heading,
     started: bool,

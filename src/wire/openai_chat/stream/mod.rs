@@ -1,5 +1,6 @@
 //! Chat completion streams.
 
+mod call;
 mod glance;
 mod reader;
 mod writer;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{DIALECT, message, reply};
 use super::DONE;
+use super::call::{OpenCall, says_something};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
@@ -395,7 +396,8 @@ impl Open {
             Some(other) => other.to_string(),
             None => String::new(),
         };
-        let known = self.calls.iter().rposition(|call| call.goes_on(index, &id, &name));
+        let known =
+            self.calls.iter().rposition(|call| call.goes_on(index, id.as_deref(), name.as_deref()));
         let place = known.unwrap_or_else(|| {
             self.close_current(choice, out);
             let mut part = Part::new(Body::Call(Call {
@@ -444,75 +446,6 @@ impl Open {
         if !arguments.is_empty() {
             out.push(Event::Delta { at, delta: Delta::Arguments(arguments) });
         }
-    }
-}
-
-/// A call of which something has come.
-#[derive(Debug, Default)]
-struct OpenCall {
-    index: u64,
-    id: Option<String>,
-    /// As far as it is known.
-    name: String,
-    /// The number of its part, once it is open.
-    part: Option<u64>,
-    /// What has come before the name.
-    waiting: Option<Part>,
-}
-
-fn says_something(part: &Part) -> bool {
-    let Body::Call(call) = &part.body else { return false };
-    call.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty())
-}
-
-/// What a fragment adds to a name. Some servers say the whole of it in every fragment.
-fn added<'a>(known: &str, more: &'a str) -> &'a str {
-    more.strip_prefix(known).unwrap_or(more)
-}
-
-impl OpenCall {
-    fn new(index: u64, part: Part) -> Self {
-        Self { index, waiting: Some(part), ..Self::default() }
-    }
-
-    /// Whether a fragment is of this call. Without an index an id tells, or that there is no name:
-    /// Mistral and Gemini's endpoint send whole calls so. Some number every call 0.
-    fn goes_on(&self, index: Option<u64>, id: &Option<String>, name: &Option<String>) -> bool {
-        let other = id.is_some() && self.id.is_some() && *id != self.id;
-        match index {
-            Some(index) => index == self.index && !(other && name.is_some()),
-            None if id.is_some() => !other && (self.id.is_some() || name.is_none()),
-            None => name.is_none(),
-        }
-    }
-
-    /// One fragment.
-    fn take(
-        &mut self,
-        choice: u64,
-        id: Option<String>,
-        name: Option<String>,
-        more: String,
-        out: &mut Vec<Event>,
-    ) {
-        let late = self.id.is_none();
-        self.id = self.id.take().or(id);
-        let name = name.unwrap_or_default();
-        let name = if name == self.name { "" } else { added(&self.name, &name) };
-        if let Some(part) = self.part {
-            let at = Slot { choice, part };
-            let id = self.id.clone().filter(|_| late);
-            out.extend(id.map(|id| Event::Delta { at, delta: Delta::CallId(id) }));
-            if !name.is_empty() {
-                out.push(Event::Delta { at, delta: Delta::CallName(name.to_owned()) });
-            }
-            if !more.is_empty() {
-                out.push(Event::Delta { at, delta: Delta::Arguments(more) });
-            }
-        } else if let Some(Part { body: Body::Call(call), .. }) = &mut self.waiting {
-            call.arguments.get_or_insert_default().push_str(&more);
-        }
-        self.name.push_str(name);
     }
 }
 
