@@ -190,6 +190,7 @@ impl RedisTls {
     /// Ends it.
     pub fn kill(&mut self) {
         self.server.child.kill().unwrap();
+        self.server.child.wait().unwrap();
     }
 }
 
