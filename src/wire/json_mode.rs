@@ -207,7 +207,9 @@ mod tests {
         }
         assert!(held.finish(&mut events));
         let mut fold = Fold::new();
-        events.iter().for_each(|event| fold.push(event));
+        for event in &events {
+            fold.push(event);
+        }
         fold.finish()
     }
 

@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn what_is_inline_counts_for_what_it_is() {
         let megabyte = "A".repeat(1 << 20);
-        let picture = PICTURE_TOKENS as usize * BYTES_PER_TOKEN;
-        let file = FILE_TOKENS as usize * BYTES_PER_TOKEN;
+        let picture = usize::try_from(PICTURE_TOKENS).unwrap() * BYTES_PER_TOKEN;
+        let file = usize::try_from(FILE_TOKENS).unwrap() * BYTES_PER_TOKEN;
         for (body, size) in [
             (format!(r#"{{"url":"data:image/png;base64,iVBORw0KGgo{megabyte}"}}"#), picture),
             (format!(r#"{{"data":"/9j/{megabyte}"}}"#), picture),

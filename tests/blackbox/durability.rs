@@ -72,7 +72,7 @@ fn fills_up(durability: &str) {
     disk.free();
     eventually("a probe sees that there is room", || gateway.is_ready());
     eventually("requests are answered", || asked(&gateway, false) && asked(&gateway, true));
-    assert_eq!(gateway.account("after", "roomy", &json!({})).1.is_empty(), false);
+    assert!(!gateway.account("after", "roomy", &json!({})).1.is_empty());
     let charged =
         || gateway.get("/v1/usage", &key).json()["credits_used"].as_i64().unwrap_or_default();
     eventually("what was delivered is charged", || charged() == complete);

@@ -664,12 +664,15 @@ fn run(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (bool, S
     (done.status.success(), String::from_utf8(told).unwrap())
 }
 
+/// A configuration, variables of the environment, and what has to be said of them.
+type Case<'a> = (String, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn what_keeps_the_gateway_from_starting_is_what_check_finds() {
     let provider =
         "[providers.house]\nbase_url = \"http://127.0.0.1:9/v1\"\ndialect = \"openai-chat\"\n";
     let admin = ("OPTIMUX_ADMIN_KEY", "abcde");
-    let cases: &[(String, &[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (String::new(), &[admin], &["OPTIMUX_ADMIN_KEY", "fewer than 16"]),
         (String::new(), &[("OPTIMUX_VAULT_KEY", "short")], &["32 characters"]),
         (String::new(), &[("OPENAI_KEY", "sk-x")], &["OPENAI_KEY", "did you mean OPENAI_API_KEY?", "--simulate"]),

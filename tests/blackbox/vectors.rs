@@ -102,8 +102,8 @@ fn first(answer: &Value, count: usize) -> Value {
 
 #[test]
 fn a_vector_is_of_the_input_whose_number_it_bears_and_none_is_missing() {
-    let numbered = |indices: &[u64]| {
-        let one = |index: &u64| json!({"embedding": [*index as f64], "index": index});
+    let numbered = |indices: &[u32]| {
+        let one = |index: &u32| json!({"embedding": [f64::from(*index)], "index": index});
         json!({"object": "list", "model": "theirs", "usage": {"prompt_tokens": 3, "total_tokens": 3},
                "data": indices.iter().map(one).collect::<Vec<_>>()})
     };
@@ -117,8 +117,8 @@ fn a_vector_is_of_the_input_whose_number_it_bears_and_none_is_missing() {
             assert_eq!(one["embedding"][0].as_f64(), one["index"].as_f64(), "{provider}: {told}");
         }
         let told = gateway.post("/v1beta/models/m:batchEmbedContents", KEY, batch.clone()).json();
-        for (at, one) in told["embeddings"].as_array().unwrap().iter().enumerate() {
-            assert_eq!(one["values"], json!([at as f64]), "{provider}: {told}");
+        for (at, one) in (0_u32..).zip(told["embeddings"].as_array().unwrap()) {
+            assert_eq!(one["values"], json!([f64::from(at)]), "{provider}: {told}");
         }
         // A vector that is missing makes the answer none.
         let (gateway, _upstream) = serving(provider, "embedding", numbered(&[0, 2]));

@@ -219,18 +219,18 @@ mod tests {
     proptest! {
         #[test]
         fn vectors_are_given_by_the_number_of_their_input(
-            order in (1..8_usize).prop_flat_map(|count| Just((0..count).collect::<Vec<_>>()).prop_shuffle()),
+            order in (1..8_u16).prop_flat_map(|count| Just((0..count).collect::<Vec<_>>()).prop_shuffle()),
         ) {
-            let data = |indices: &[usize]| {
-                let one = |index: &usize| json!({"index": index, "embedding": [*index as f32]});
+            let data = |indices: &[u16]| {
+                let one = |index: &u16| json!({"index": index, "embedding": [f32::from(*index)]});
                 json!({"data": indices.iter().map(one).collect::<Vec<_>>()}).to_string()
             };
-            let whole = |indices: &[usize], inputs: usize| {
+            let whole = |indices: &[u16], inputs: usize| {
                 decode_reply(data(indices).as_bytes())?.to_inputs(inputs)
             };
             let read = whole(&order, order.len()).unwrap();
-            for (at, vector) in read.vectors.into_iter().enumerate() {
-                prop_assert_eq!(vector.floats().unwrap(), [at as f32]);
+            for (at, vector) in (0_u16..).zip(read.vectors) {
+                prop_assert_eq!(vector.floats().unwrap(), [f32::from(at)]);
             }
             // One that is missing, and one that is there twice.
             prop_assert!(whole(&order[1..], order.len()).is_err());
