@@ -405,9 +405,9 @@ fn watch_identities(identities: Identities, store_is_up: Arc<AtomicBool>) {
         loop {
             tick.tick().await;
             let asked = tokio::time::timeout(STORE_PATIENCE, identities.keep_up()).await;
-            store_is_up.store(matches!(asked, Ok(Ok(_))), Ordering::Relaxed);
+            store_is_up.store(matches!(asked, Ok(Ok(()))), Ordering::Relaxed);
             match asked {
-                Ok(Ok(_)) => {}
+                Ok(Ok(())) => {}
                 Ok(Err(why)) => {
                     tracing::warn!(%why, "changes of keys and plans cannot be looked for");
                 }

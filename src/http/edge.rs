@@ -17,7 +17,6 @@ const PREFLIGHT_SECONDS: usize = 7_200;
 
 /// Lets pages of `origins` call every path and read every header of the answer; `*` stands for all
 /// origins. Credentials are headers that the page itself sets: cookies are never taken.
-#[must_use]
 pub fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allow_any_method()
