@@ -664,16 +664,16 @@ fn run(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (bool, S
     (done.status.success(), String::from_utf8(told).unwrap())
 }
 
-/// A configuration, variables of the environment, and what has to be said of them.
-type Case<'a> = (String, &'a [(&'a str, &'a str)], &'a [&'a str]);
+/// A configuration, variables of the environment, and words of what is told.
+type Case = (String, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 #[test]
 fn what_keeps_the_gateway_from_starting_is_what_check_finds() {
+    const ADMIN: (&str, &str) = ("OPTIMUX_ADMIN_KEY", "abcde");
     let provider =
         "[providers.house]\nbase_url = \"http://127.0.0.1:9/v1\"\ndialect = \"openai-chat\"\n";
-    let admin = ("OPTIMUX_ADMIN_KEY", "abcde");
-    let cases: &[Case<'_>] = &[
-        (String::new(), &[admin], &["OPTIMUX_ADMIN_KEY", "fewer than 16"]),
+    let cases: &[Case] = &[
+        (String::new(), &[ADMIN], &["OPTIMUX_ADMIN_KEY", "fewer than 16"]),
         (String::new(), &[("OPTIMUX_VAULT_KEY", "short")], &["32 characters"]),
         (String::new(), &[("OPENAI_KEY", "sk-x")], &["OPENAI_KEY", "did you mean OPENAI_API_KEY?", "--simulate"]),
         ("[providers.ollama]\nenabled = true\n[server]\nworkerz = 1\n".to_owned(), &[], &["did you mean 'workers'?"]),
@@ -700,7 +700,7 @@ fn what_keeps_the_gateway_from_starting_is_what_check_finds() {
             }
         }
     }
-    let (good, told) = run("", &["check", "--json"], &[admin]);
+    let (good, told) = run("", &["check", "--json"], &[ADMIN]);
     let found: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
     assert_eq!(
         (good, &found["ok"], &found["faults"][0]["at"]),
