@@ -46,7 +46,22 @@ fn why_not(text: &str) -> String {
     )
 }
 
+/// The variables that name a proxy, in capitals.
+const VARIABLES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
 impl Proxies {
+    /// As the environment of the process says, which is looked at now: where it names no proxy, no
+    /// request has to be held against it.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        Self::of_variables(&|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
+    fn of_variables(is_set: &dyn Fn(&str) -> bool) -> Self {
+        let any = VARIABLES.iter().any(|name| is_set(name) || is_set(&name.to_lowercase()));
+        if any { Self::Environment } else { Self::Never }
+    }
+
     /// The proxy through which an address is reached, if it is not reached directly.
     #[must_use]
     pub fn of(&self, address: &http::Uri) -> Option<Intercept> {
@@ -78,6 +93,14 @@ mod tests {
         }
         let told = "ftp://user:word@p:21".parse::<Proxies>().unwrap_err();
         assert!(!told.contains("word"), "{told}");
+    }
+
+    #[test]
+    fn an_environment_without_proxies_is_never_asked_again() {
+        assert_eq!(Proxies::of_variables(&|name| name == "NO_PROXY"), Proxies::Never);
+        for set in ["HTTP_PROXY", "https_proxy", "ALL_PROXY"] {
+            assert_eq!(Proxies::of_variables(&|name| name == set), Proxies::Environment, "{set}");
+        }
     }
 
     #[test]

@@ -299,7 +299,7 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
 #[must_use]
 pub fn proxies(config: &Config) -> Proxies {
     let set = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty());
-    set.and_then(|proxy| proxy.parse().ok()).unwrap_or_default()
+    set.and_then(|proxy| proxy.parse().ok()).unwrap_or_else(Proxies::of_environment)
 }
 
 /// Models that settings name, and what is to be known of those that are served.
