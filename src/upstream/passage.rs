@@ -21,6 +21,10 @@ use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, json_mode, provi
 /// The largest single event: a picture in base64 fits.
 const EVENT_BYTES: usize = 32 << 20;
 
+/// So much is given on at once. A provider that is faster than its caller is read some 400 KB at a
+/// time, and the server copies each piece that it takes, whether or not the caller reads it.
+const PIECE_BYTES: usize = 32 << 10;
+
 /// How frames become the caller's bytes.
 #[derive(Debug)]
 pub(super) enum Manner {
@@ -138,6 +142,10 @@ impl Passage {
 
     /// The next piece for the caller.
     pub fn pop(&mut self) -> Option<Bytes> {
+        let next = self.ready.front_mut()?;
+        if next.len() > PIECE_BYTES {
+            return Some(next.split_to(PIECE_BYTES));
+        }
         self.ready.pop_front()
     }
 
