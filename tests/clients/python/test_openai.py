@@ -279,7 +279,7 @@ def test_embeddings(client, model):
     with pytest.raises(openai.BadRequestError):
         client.embeddings.create(model="via-chat", input="x")
     with pytest.raises(openai.BadRequestError):
-        client.embeddings.create(model=model, input="")
+        client.embeddings.create(model=model, input=[])
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=model, messages=[user("x")])
 
