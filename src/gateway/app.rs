@@ -14,8 +14,9 @@ use super::feedback::Tastes;
 use super::live::{Current, Live};
 use super::memory::Recollections;
 use super::responses::Runs;
-use crate::admit::{FrontDesk, Identities, Inflow, Plans};
+use crate::admit::{FrontDesk, Identities, Inflow, Office, Plans};
 use crate::base::clock::{Clock, Dice, Timestamp};
+use crate::base::ids::KeyId;
 use crate::base::seal::Vault;
 use crate::cluster;
 use crate::connect::Apps;
@@ -114,6 +115,20 @@ pub struct App {
 }
 
 impl App {
+    /// Where accounts, keys and money are seen to, on behalf of whoever holds `actor`.
+    #[must_use]
+    pub fn office(&self, actor: KeyId) -> Office<'_> {
+        let shared = &self.shared;
+        Office {
+            store: &shared.store,
+            plans: &shared.plans,
+            identities: &shared.identities,
+            quota: &self.counter.quota,
+            clock: shared.clock,
+            actor,
+        }
+    }
+
     /// The same worker, for work that goes on when a request is answered.
     #[must_use]
     pub fn aside(&self) -> Self {

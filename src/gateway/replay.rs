@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Answered, App, Body, Ending, Pieces, Refused};
-use crate::admit::{Caller, Office};
+use crate::admit::Caller;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
@@ -147,17 +147,8 @@ pub async fn turn(
 
 /// What a request was charged whose answer nobody can be given any more.
 async fn give_back(app: &App, caller: &Caller, lost: &str) {
-    let shared = &app.shared;
-    let office = Office {
-        store: &shared.store,
-        plans: &shared.plans,
-        identities: &shared.identities,
-        quota: &app.counter.quota,
-        clock: shared.clock,
-        actor: caller.key.clone(),
-    };
     let reason = "The answer was lost before it was kept under its Idempotency-Key.";
-    match office.refund(lost, reason).await {
+    match app.office(caller.key.clone()).refund(lost, reason).await {
         Ok(_) => tracing::info!(request = lost, "a lost answer was refunded"),
         // It was not charged, or has been given back.
         Err(why) if matches!(why.kind, Kind::NotFound | Kind::Conflict) => {}

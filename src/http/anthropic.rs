@@ -24,15 +24,7 @@ pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(
-            &app,
-            &request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body.clone(), &body).await
     };

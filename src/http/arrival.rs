@@ -74,6 +74,21 @@ pub async fn caller(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, 
     users::acting(app, caller, user(request)).await
 }
 
+/// Who asks, and what they say. Nobody is listened to before it is known who speaks.
+///
+/// # Errors
+/// As [`caller`] and [`body`].
+pub async fn heard(
+    app: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<(Arc<Caller>, Bytes), Error> {
+    let caller = caller(app, request).await?;
+    let limit_bytes = app.shared.body_limit_bytes;
+    let body = body(app, request, Some(&caller.account), payload, limit_bytes).await?;
+    Ok((caller, body))
+}
+
 /// The user whom a request names.
 #[must_use]
 pub fn user(request: &HttpRequest) -> Option<&str> {

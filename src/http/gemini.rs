@@ -60,15 +60,7 @@ async fn count_tokens(
 ) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(
-            &app,
-            &request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(&app, &request, payload).await?;
         // The contents themselves, or a whole request around them.
         let inner = serde_json::from_slice::<Value>(&body)
             .ok()

@@ -45,15 +45,7 @@ pub async fn generate(
     let id = RequestId::fresh();
     let (dialect, as_array) = (door.dialect, door.as_array);
     let answering = async {
-        let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(
-            &app,
-            &request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said, &id);
         let turn = match turn.await? {
@@ -96,15 +88,7 @@ pub async fn whole(
 ) -> HttpResponse {
     let id = RequestId::fresh();
     let acting = async {
-        let caller = arrival::caller(app, request).await?;
-        let body = arrival::body(
-            app,
-            request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(app, request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(app, &caller, arrival::idempotency(request), &said, &id);
         let turn = match turn.await? {

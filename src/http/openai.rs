@@ -55,15 +55,7 @@ pub async fn picture(app: Worker, name: Path<String>) -> HttpResponse {
 pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let counting = async {
-        let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(
-            &app,
-            &request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let dialect = Dialect::OpenAiResponses;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, dialect, head, body.clone(), &body).await
@@ -83,15 +75,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let id = RequestId::fresh();
     let live = app.live();
     let explaining = async {
-        let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(
-            &app,
-            &request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(&app, &request, payload).await?;
         gateway::explain(&app, &live, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;

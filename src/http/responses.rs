@@ -22,15 +22,7 @@ const SURFACE: Dialect = Dialect::OpenAiResponses;
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = RequestId::fresh();
     let answering = async {
-        let caller = arrival::caller(&app, &request).await?;
-        let body = arrival::body(
-            &app,
-            &request,
-            Some(&caller.account),
-            payload,
-            app.shared.body_limit_bytes,
-        )
-        .await?;
+        let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
         let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said, &id);
         let turn = match turn.await? {

@@ -2,11 +2,9 @@
 //! SQLite's can: here, where every argument passes, it becomes U+FFFD, the character for what cannot
 //! be shown. What is stored and what is looked for change alike, so that they still find each other.
 
-use std::borrow::Cow;
-
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, Executor, SqlSafeStr};
+use sqlx::{Any, Encode, Executor, SqlSafeStr, Type};
 
 /// A statement that is being given its arguments.
 #[must_use = "a statement does nothing until it is executed"]
@@ -19,7 +17,7 @@ pub(super) fn query(sql: impl SqlSafeStr) -> Statement {
 
 impl Statement {
     pub fn bind(self, value: impl Argument) -> Self {
-        Self(value.added_to(self.0))
+        Self(self.0.bind(value.storable()))
     }
 
     pub async fn execute<'c, E>(self, executor: E) -> Result<AnyQueryResult, sqlx::Error>
@@ -52,74 +50,42 @@ impl Statement {
 }
 
 /// Text as both engines can hold it.
-fn storable(text: &str) -> Cow<'_, str> {
-    if memchr::memchr(0, text.as_bytes()).is_none() {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.replace('\0', "\u{fffd}"))
+fn storable(text: String) -> String {
+    if memchr::memchr(0, text.as_bytes()).is_none() { text } else { text.replace('\0', "\u{fffd}") }
 }
 
 /// What a statement can be given.
 pub(super) trait Argument {
-    fn added_to(
-        self,
-        query: Query<'static, Any, AnyArguments>,
-    ) -> Query<'static, Any, AnyArguments>;
+    /// As the engines get it.
+    type Bound: Encode<'static, Any> + Type<Any> + 'static;
+
+    fn storable(self) -> Self::Bound;
 }
 
-macro_rules! as_it_is {
-    ($($number:ty),*) => {$(
-        impl Argument for $number {
-            fn added_to(
-                self,
-                query: Query<'static, Any, AnyArguments>,
-            ) -> Query<'static, Any, AnyArguments> {
-                query.bind(self)
+macro_rules! arguments {
+    ($($kind:ty => $bound:ty, |$one:ident| $form:expr;)*) => {$(
+        impl Argument for $kind {
+            type Bound = $bound;
+
+            fn storable(self) -> $bound {
+                let $one = self;
+                $form
             }
         }
     )*};
 }
-as_it_is!(i64, Option<i64>, f64, Option<f64>);
-
-macro_rules! as_text {
-    ($($text:ty),*) => {$(
-        impl Argument for $text {
-            fn added_to(
-                self,
-                query: Query<'static, Any, AnyArguments>,
-            ) -> Query<'static, Any, AnyArguments> {
-                query.bind(storable(&self).into_owned())
-            }
-        }
-    )*};
+arguments! {
+    i64 => i64, |number| number;
+    Option<i64> => Option<i64>, |number| number;
+    f64 => f64, |number| number;
+    Option<f64> => Option<f64>, |number| number;
+    String => String, |text| storable(text);
+    &str => String, |text| storable(text.to_owned());
+    &String => String, |text| storable(text.clone());
+    Option<String> => Option<String>, |text| text.map(storable);
+    &Option<String> => Option<String>, |text| text.clone().map(storable);
+    Option<&str> => Option<String>, |text| text.map(|text| storable(text.to_owned()));
 }
-as_text!(&str, &String);
-
-impl Argument for String {
-    fn added_to(
-        self,
-        query: Query<'static, Any, AnyArguments>,
-    ) -> Query<'static, Any, AnyArguments> {
-        match storable(&self) {
-            Cow::Borrowed(_) => query.bind(self),
-            Cow::Owned(changed) => query.bind(changed),
-        }
-    }
-}
-
-macro_rules! as_text_or_null {
-    ($($text:ty),*) => {$(
-        impl Argument for $text {
-            fn added_to(
-                self,
-                query: Query<'static, Any, AnyArguments>,
-            ) -> Query<'static, Any, AnyArguments> {
-                query.bind(self.as_ref().map(|text| storable(text).into_owned()))
-            }
-        }
-    )*};
-}
-as_text_or_null!(Option<String>, &Option<String>, Option<&str>);
 
 #[cfg(test)]
 mod tests {
@@ -127,7 +93,9 @@ mod tests {
 
     #[test]
     fn only_nul_is_replaced() {
-        assert!(matches!(storable("plain ⌘"), Cow::Borrowed("plain ⌘")));
-        assert_eq!(storable("a\0b\0"), "a\u{fffd}b\u{fffd}");
+        for (text, kept) in [("plain ⌘", "plain ⌘"), ("a\0b\0", "a\u{fffd}b\u{fffd}")] {
+            assert_eq!(text.storable(), kept);
+            assert_eq!(Some(text).storable().as_deref(), Some(kept));
+        }
     }
 }

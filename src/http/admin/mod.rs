@@ -83,16 +83,7 @@ async fn act(
 ) -> HttpResponse {
     let acting = async {
         let caller = administrator(app, request).await?;
-        let shared = &app.shared;
-        let office = Office {
-            store: &shared.store,
-            plans: &shared.plans,
-            identities: &shared.identities,
-            quota: &app.counter.quota,
-            clock: shared.clock,
-            actor: caller.key.clone(),
-        };
-        work(office).await
+        work(app.office(caller.key.clone())).await
     };
     match acting.await {
         Ok(value) => HttpResponse::Ok().json(value),
