@@ -52,7 +52,13 @@ pub(super) fn whole(
             Fault::new(FaultKind::Broken, "the answer cannot be read, or holds none")
         }
     };
-    if is_hollow(&inbound.operation, theirs, &body) {
+    let generated = matches!(inbound.operation, Operation::Generate);
+    let (usage, hollow) = if generated && same_dialect && !inbound.head.stream {
+        theirs.looked_at(&body)
+    } else {
+        (None, is_hollow(&inbound.operation, theirs, &body))
+    };
+    if hollow {
         return Err(broken(&body));
     }
     if inbound.head.stream {
@@ -107,10 +113,10 @@ pub(super) fn whole(
             return Err(broken(&body));
         }
         let usage = match &inbound.operation {
+            Operation::Generate => usage,
             Operation::Draw(..) => images::usage_of(&body),
-            _ => theirs.usage(&body),
+            Operation::Embed(..) | Operation::Count => theirs.usage(&body),
         };
-        let generated = matches!(inbound.operation, Operation::Generate);
         if generated && usage.is_none() && theirs.decode_reply(&body).is_err() {
             return Err(broken(&body));
         }
@@ -142,19 +148,21 @@ pub(super) fn whole(
 
 /// An answer under 200 that holds nothing that was asked for.
 fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Listed {
-        data: Vec<serde::de::IgnoredAny>,
-    }
-    let empty =
-        || serde_json::from_slice::<Listed>(body).is_ok_and(|listed| listed.data.is_empty());
     match operation {
         Operation::Generate => theirs.is_hollow(body),
         // Gemini draws in an answer like any other.
-        Operation::Draw(..) => theirs.is_hollow(body) || empty(),
-        Operation::Embed(..) => empty(),
+        Operation::Draw(..) => lists_nothing(body) || theirs.is_hollow(body),
+        Operation::Embed(..) => lists_nothing(body),
         Operation::Count => false,
     }
+}
+
+/// Whether `data` is an empty list. Vectors and pictures are megabytes: only its beginning is looked at.
+/// Quotes within a text are escaped, so no text is taken for the member.
+fn lists_nothing(body: &[u8]) -> bool {
+    let behind = memchr::memmem::find(body, b"\"data\"").and_then(|at| body.get(at + 6..));
+    let mut marks = behind.into_iter().flatten().filter(|byte| !byte.is_ascii_whitespace());
+    [b':', b'[', b']'].iter().all(|mark| marks.next() == Some(mark))
 }
 
 /// Whether it is an answer, and the one that was asked for.
@@ -217,4 +225,24 @@ pub(super) async fn read_whole(
     tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| {
         Err(Fault::new(FaultKind::Timeout, "the answer did not come to its end"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lists_nothing;
+
+    #[test]
+    fn an_empty_list_is_seen_by_its_beginning() {
+        for (body, empty) in [
+            (r#"{"data":[]}"#, true),
+            ("{\"object\": \"list\", \"data\" : [\n ] }", true),
+            (r#"{"created":1,"data":[{"b64_json":"AAAA"}]}"#, false),
+            (r#"{"said":"\"data\":[]","data":[1]}"#, false),
+            (r#"{"data":{}}"#, false),
+            (r#"{"candidates":[]}"#, false),
+            (r#"{"data""#, false),
+        ] {
+            assert_eq!(lists_nothing(body.as_bytes()), empty, "{body}");
+        }
+    }
 }

@@ -172,6 +172,12 @@ pub trait ProviderSide: Sync {
     /// The usage that a whole reply reports.
     fn usage(&self, body: &[u8]) -> Option<Usage>;
 
+    /// What a whole reply that passes unread used, and whether it is hollow. For those that can see
+    /// both in one pass.
+    fn looked_at(&self, body: &[u8]) -> (Option<Usage>, bool) {
+        (self.usage(body), self.is_hollow(body))
+    }
+
     /// What a provider's error means. `body` may be anything at all.
     fn decode_error(&self, status: u16, body: &[u8]) -> Fault;
 }

@@ -5,6 +5,7 @@ mod message;
 mod reply;
 mod request;
 mod stream;
+mod whole;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -15,6 +16,8 @@ use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
+
+use whole::Whole;
 
 pub struct OpenAiChat;
 
@@ -46,11 +49,15 @@ impl ProviderSide for OpenAiChat {
     }
 
     fn is_hollow(&self, body: &[u8]) -> bool {
-        stream::is_hollow(body)
+        Whole::read(body).is_some_and(|whole| whole.is_hollow())
     }
 
     fn usage(&self, body: &[u8]) -> Option<Usage> {
-        reply::usage_of(body)
+        Whole::read(body)?.usage()
+    }
+
+    fn looked_at(&self, body: &[u8]) -> (Option<Usage>, bool) {
+        Whole::read(body).map_or((None, false), |whole| (whole.usage(), whole.is_hollow()))
     }
 
     fn decode_error(&self, status: u16, body: &[u8]) -> Fault {

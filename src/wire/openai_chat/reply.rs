@@ -1,8 +1,6 @@
 //! Chat completion answers.
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{DIALECT, message};
@@ -184,31 +182,6 @@ pub(super) fn usage_value(usage: &Usage) -> Value {
         "prompt_tokens_details": prompt.done(),
         "completion_tokens_details": completion.done(),
     })
-}
-
-pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Only<'a> {
-        #[serde(borrow)]
-        usage: Option<&'a RawValue>,
-        service_tier: Option<Value>,
-        #[serde(borrow)]
-        choices: Option<&'a RawValue>,
-    }
-    #[derive(Deserialize)]
-    struct Within {
-        usage: Option<Value>,
-    }
-    let only: Only<'_> = serde_json::from_slice(body).ok()?;
-    let class = openai_usage::class(only.service_tier.as_ref());
-    let raw: Value = match only.usage {
-        Some(usage) => serde_json::from_str(usage.get()).ok()?,
-        None => {
-            let choices: Vec<Within> = serde_json::from_str(only.choices?.get()).ok()?;
-            choices.into_iter().find_map(|choice| choice.usage)?
-        }
-    };
-    raw.is_object().then(|| usage_from(raw, class))
 }
 
 pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {

@@ -83,18 +83,9 @@ pub(in crate::wire::openai_chat) fn glance(
     })
 }
 
-pub(in crate::wire::openai_chat) fn is_hollow(body: &[u8]) -> bool {
-    let Ok(reply) = serde_json::from_slice::<Chunk<'_>>(body) else { return false };
-    reply.choices.is_some_and(|choices| {
-        choices.iter().all(|choice| {
-            // Most answers have a reason to end, and need not be read further.
-            if !choice.finish_reason.as_str().is_empty() {
-                return false;
-            }
-            let mut says = false;
-            let message = choice.message.map_or("null", RawValue::get);
-            texts(message, Mark::Delta, &mark, &mut |mark, _| says |= mark != Mark::Label);
-            !says
-        })
-    })
+/// Whether a message says anything.
+pub(in crate::wire::openai_chat) fn says(message: &str) -> bool {
+    let mut says = false;
+    texts(message, Mark::Delta, &mark, &mut |mark, _| says |= mark != Mark::Label);
+    says
 }

@@ -5,7 +5,7 @@ mod glance;
 mod reader;
 mod writer;
 
-pub(super) use glance::{glance, is_hollow};
+pub(super) use glance::{glance, says};
 pub(super) use reader::{ChatReader, tap};
 pub(super) use writer::ChatWriter;
 
