@@ -20,6 +20,7 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
         Some(said) => head.said.has(said),
         None => match param {
             Param::Other(name) => has(body, &format!("\"{name}\"")),
+            Param::MaxTokens => head.max_output_tokens.is_some(),
             _ => false,
         },
     };
