@@ -1,6 +1,8 @@
 //! Training and judging the router: from prompts with measured scores to a file of weights, and to
 //! the measures that its card quotes. Used by the command line alone.
 
+#[expect(clippy::cast_precision_loss, reason = "a count of prompts")]
+mod cascade;
 mod data;
 #[expect(
     clippy::cast_precision_loss,
@@ -17,6 +19,8 @@ mod fit;
 )]
 mod judge;
 mod picture;
+#[expect(clippy::cast_precision_loss, reason = "counts of prompts")]
+mod promise;
 mod report;
 #[expect(
     clippy::cast_precision_loss,
@@ -25,9 +29,11 @@ mod report;
 )]
 mod train;
 
+pub use cascade::{Cascaded, cascaded};
 pub use data::{Cell, Data, DataError, Listed, Row};
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
+pub use promise::{Promise, promises};
 pub use report::{
     Entry, Leave, Predictions, by_neighbours, by_price, entries, left_out, predict, table,
 };
