@@ -3,10 +3,12 @@
 mod account;
 mod catalogue;
 mod check;
+mod everyday;
 mod key;
 mod ledger;
 mod revise;
 mod router;
+mod router_levels;
 mod serve;
 mod sim;
 

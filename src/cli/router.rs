@@ -8,6 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
+use super::router_levels::ShowLevels;
 use super::say;
 use crate::base::clock::Clock;
 use crate::base::money::Nanos;
@@ -15,10 +16,10 @@ use crate::boot::{self, Failure};
 use crate::catalogue::{Catalogue, Model};
 use crate::config;
 use crate::learn::{
-    Data, Entry, Leave, Recipe, by_neighbours, by_price, entries, left_out, picture, predict,
-    table, train,
+    Agreement, Data, Entry, Leave, Material, Rated, Recipe, agreement, by_neighbours, by_price,
+    dailies, entries, left_out, picture, predict, rated, table, train,
 };
-use crate::router::neural::Weights;
+use crate::router::neural::{Vectors, Weights};
 use crate::router::{Choice, Dial, Health, Needs, Predictor, decide_auto};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
@@ -30,19 +31,31 @@ pub enum Router {
         /// Newline-delimited JSON, gzip-compressed or not; a `models.json` beside it gives prices.
         #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
         data: Vec<PathBuf>,
+        /// Everyday prompts that people have rated.
+        #[arg(long, num_args = 1.., value_name = "FILE")]
+        everyday: Vec<PathBuf>,
+        /// Vectors of words; those of this build if not given.
+        #[arg(long, value_name = "FILE")]
+        words: Option<PathBuf>,
         /// Where the weights go.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// What decisions are labelled with.
-        #[arg(long, default_value = "auto-1")]
+        #[arg(long, default_value = "auto-2")]
         id: String,
     },
     /// Judge a router on prompts with measured scores, beside simpler ways to choose.
     Eval {
         #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
         data: Vec<PathBuf>,
+        /// Everyday prompts that people have rated: how far the router agrees with them.
+        #[arg(long, num_args = 1.., value_name = "FILE")]
+        everyday: Vec<PathBuf>,
+        /// Vectors of words to train with; those of this build if not given.
+        #[arg(long, value_name = "FILE")]
+        words: Option<PathBuf>,
         /// What `router train` wrote; what this build carries if not given.
         #[arg(long, value_name = "FILE")]
         weights: Option<PathBuf>,
@@ -75,9 +88,16 @@ pub enum Router {
         #[arg(long)]
         json: bool,
     },
+    Levels(ShowLevels),
     /// Show how `auto` would choose for a prompt, without asking anybody.
     Explain {
-        prompt: String,
+        /// What the user says, if nothing else is said.
+        #[arg(required_unless_present = "request")]
+        prompt: Option<String>,
+        /// A whole chat request, as it would be sent: system, tools, files; `-` reads it from the
+        /// standard input.
+        #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+        request: Option<PathBuf>,
         /// The dial, from 0 (cheap) to 1 (best).
         #[arg(long, default_value_t = 0.5)]
         quality: f64,
@@ -88,39 +108,56 @@ pub enum Router {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Left {
+    /// A fifth of the questions at a time, everyday prompts among them.
+    Groups,
+    /// A fifth of the domains at a time.
     Domains,
+    /// A source at a time.
     Sources,
 }
 
 impl Router {
     pub fn run(self, config: Option<&Path>) -> Result<(), Failure> {
         match self {
-            Self::Train { data, out, seed, id } => {
-                let data = Data::read(&data)?;
-                let weights = train(&data, &Recipe::default(), &id, seed).to_bytes();
+            Self::Train { data, everyday, words, out, seed, id } => {
+                let (data, dailies) = (Data::read(&data)?, dailies(&everyday)?);
+                let vectors = vectors(words.as_deref())?;
+                let material = Material { data: &data, dailies: &dailies, vectors: &vectors };
+                let weights = train(material, &Recipe::default(), &id, seed).to_bytes();
                 std::fs::write(&out, &weights)?;
                 say(&format!(
-                    "{}: {} prompts, {} models, {} bytes",
+                    "{}: {} prompts, {} of everyday use, {} models, {} bytes",
                     out.display(),
                     data.rows.len(),
+                    dailies.len(),
                     data.models.len(),
                     weights.len()
                 ));
                 Ok(())
             }
-            Self::Eval { data, weights, predictions, known, leave_out, seed, pictures, json } => {
-                let data = Data::read(&data)?;
-                let weights = match weights {
-                    Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
-                    None => Predictor::builtin()?,
-                };
-                let predicted = match leave_out {
-                    None => predict(&weights, &data),
-                    Some(Left::Domains) => {
-                        left_out(&data, Leave::Domains, &Recipe::default(), seed)
+            Self::Eval {
+                data,
+                everyday,
+                words,
+                weights,
+                predictions,
+                known,
+                leave_out,
+                seed,
+                pictures,
+                json,
+            } => {
+                let (data, dailies) = (Data::read(&data)?, dailies(&everyday)?);
+                let (predicted, ratings) = match leave_out {
+                    None => {
+                        let weights = carried(weights.as_deref())?;
+                        (predict(&weights, &data), rated(&weights, &dailies))
                     }
-                    Some(Left::Sources) => {
-                        left_out(&data, Leave::Sources, &Recipe::default(), seed)
+                    Some(left) => {
+                        let vectors = vectors(words.as_deref())?;
+                        let material =
+                            Material { data: &data, dailies: &dailies, vectors: &vectors };
+                        left_out(material, left.into(), &Recipe::default(), seed)
                     }
                 };
                 if let Some(path) = predictions {
@@ -139,18 +176,75 @@ impl Router {
                 judged.extend(entries(&data, &by_price(&data), "price"));
                 if !known.is_empty() {
                     let known = Data::read(&known)?;
-                    let near = by_neighbours(&weights, &known, &data);
+                    let near = by_neighbours(&carried(weights.as_deref())?, &known, &data);
                     judged.extend(entries(&data, &near, "neighbours"));
                 }
                 let order = |entry: &Entry| (entry.source.clone(), entry.domain.clone());
                 judged.sort_by_key(order);
-                say(&if json { serde_json::to_string(&judged)? } else { table(&judged) });
-                Ok(())
+                tell(&judged, (!everyday.is_empty()).then_some(ratings.as_slice()), json)
             }
+            Self::Levels(levels) => levels.run(config),
             Self::Replay { from, policy, json } => replay(config, &from, &policy, json),
-            Self::Explain { prompt, quality, json } => explain(config, prompt, quality, json),
+            Self::Explain { prompt, request, quality, json } => {
+                let request = match request {
+                    Some(path) => whole_request(&path)?,
+                    None => spoken(prompt.unwrap_or_default()),
+                };
+                explain(config, &request, quality, json)
+            }
         }
     }
+}
+
+impl From<Left> for Leave {
+    fn from(left: Left) -> Self {
+        match left {
+            Left::Groups => Self::Groups,
+            Left::Domains => Self::Domains,
+            Left::Sources => Self::Sources,
+        }
+    }
+}
+
+/// The weights of a file, or those that this build carries.
+fn carried(path: Option<&Path>) -> Result<Weights, Failure> {
+    Ok(match path {
+        Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
+        None => Predictor::builtin()?,
+    })
+}
+
+fn vectors(path: Option<&Path>) -> Result<Vectors, Failure> {
+    Ok(match path {
+        Some(path) => Vectors::from_bytes(&std::fs::read(path)?)?,
+        None => Vectors(Predictor::builtin()?.vectors),
+    })
+}
+
+/// Prints what was judged; of everyday prompts only if there are any.
+fn tell(judged: &[Entry], ratings: Option<&[Rated]>, json: bool) -> Result<(), Failure> {
+    let agreed = ratings.map(agreement);
+    if json {
+        say(&match agreed {
+            None => serde_json::to_string(judged)?,
+            Some(agreed) => json!({
+                "pools": judged, "everyday": agreed, "rated": ratings,
+            })
+            .to_string(),
+        });
+        return Ok(());
+    }
+    say(&table(judged));
+    if let Some(Agreement { prompts, need, length, think, off, within_one, everyday }) = agreed {
+        say(&format!(
+            "{prompts} everyday prompts: rank correlation of need {need:.3}, of length {length:.3}, \
+             of thinking {think:.3}; need off by {off:.2}, within one step {:.0}%; taken for \
+             everyday {:.0}%",
+            100.0 * within_one,
+            100.0 * everyday,
+        ));
+    }
+    Ok(())
 }
 
 fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result<(), Failure> {
@@ -164,7 +258,7 @@ fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result
 }
 
 /// The catalogue that the configuration comes to, and what `auto` chooses by.
-fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
+pub(super) fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     let config = config::read(config)?;
     // The store is not opened for this: the built-in files it is.
     let files = crate::catalogue::builtin()?;
@@ -177,7 +271,7 @@ fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     Ok((catalogue, predictor))
 }
 
-fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
+pub(super) fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
     Choice {
         now: Clock::System.now(),
         catalogue,
@@ -185,6 +279,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         health: &|_| Health::default(),
         predictor,
         corrections: &|_| 0.0,
+        pays: &|_| Nanos(0),
         thorough: true,
         before: None,
         explore: None,
@@ -290,40 +385,77 @@ fn replay(
     Ok(())
 }
 
-fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Result<(), Failure> {
+/// A request of a prompt alone.
+fn spoken(text: String) -> Request {
+    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
+    Request { turns, ..Request::default() }
+}
+
+/// A chat request of a file, or of the standard input. It need not name a model.
+fn whole_request(path: &Path) -> Result<Request, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(path)?
+    };
+    let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)?;
+    body.entry("model").or_insert_with(|| "auto".into());
+    chat(&serde_json::Value::Object(body))
+}
+
+/// Reads a chat request.
+pub(super) fn chat(body: &serde_json::Value) -> Result<Request, Failure> {
+    let inbound = Inbound::arrive(Dialect::OpenAiChat, body.to_string().into(), None)
+        .map_err(|why| why.to_string())?;
+    Ok(inbound.request().map_err(|why| why.to_string())?.clone())
+}
+
+fn explain(
+    config: Option<&Path>,
+    request: &Request,
+    quality: f64,
+    json: bool,
+) -> Result<(), Failure> {
     let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
     let (catalogue, predictor) = house(config)?;
-    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
-    let request = Request { turns, ..Request::default() };
     let choice = choice(&catalogue, &predictor);
-    let demand = predictor.demand(&request);
-    let decision = decide_auto(dial.into(), &Needs::of(&request), &demand, &choice)
+    let demand = predictor.demand(request);
+    let decision = decide_auto(dial.into(), &Needs::of(request), &demand, &choice)
         .map_err(|error| error.to_string())?;
     let explanation = decision.explanation.ok_or("a decision of auto explains itself")?;
-    let told = explanation.told(&catalogue, predictor.id());
+    let told = explanation.told(&catalogue, &predictor);
     if json {
         say(&serde_json::to_string(&told)?);
         return Ok(());
     }
     say(&format!(
-        "{} (dial {}): difficulty {:.2}, novelty {:.2}, some {} tokens, floor {:.0}% of the best",
+        "{} (dial {}): difficulty {:.2}, ease {:+.2} ±{:.2}, takes class {:.1} of 5, thought {:.1} of 2, \
+         novelty {:.2}, some {} tokens, floor {:.0}% of the best",
         told.router,
         told.dial,
         told.difficulty,
+        told.ease,
+        told.unsure,
+        told.need,
+        told.thinking,
         told.novelty,
         told.input_tokens,
         told.floor * 100.0
     ));
     for one in &told.kept {
         say(&format!(
-            "{:32} {:14} {:8} quality {:.3}  ${:.6}  {} tokens  {}",
+            "{:32} {:14} {:8} {:8} quality {:.3}  ${:.6}  {:5} tokens  {}; level {:.2} ±{:.2} {}",
             one.model,
             one.provider,
             one.tier,
+            one.effort.unwrap_or("-"),
             one.quality,
             Nanos(one.expected_cost_nano_usd).as_usd(),
             one.expected_output_tokens,
-            one.verdict
+            one.verdict,
+            one.level,
+            one.level_sd,
+            one.rests_on
         ));
     }
     for one in &told.rejected {

@@ -1,29 +1,36 @@
 //! Which deployments to try, in which order, and why. Pure: facts in, a [`Decision`] out. Carrying
 //! it out, failovers included, is `upstream`'s job.
 
+mod asked;
 mod choose;
 mod corrections;
 mod dial;
+mod expect;
 mod explain;
+pub mod levels;
 mod named;
 mod needs;
 pub mod neural;
 mod offer;
 mod predict;
+mod subjects;
 
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, DeploymentId, Model, TokenKind};
+use crate::wire::vocab::Effort;
 
+pub use asked::{form, question};
 pub use choose::{Before, Choice, Corrections, decide_auto};
 pub use corrections::correction;
 pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
 pub use needs::Needs;
-pub use predict::{Demand, Prediction, Predictor, question};
+pub use predict::{Demand, Predictor};
+pub use subjects::Subjects;
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +62,9 @@ pub type Allows<'a> = &'a dyn Fn(&Model) -> bool;
 pub struct Step {
     pub model: Arc<Model>,
     pub deployment: Arc<Deployment>,
+    /// The effort that was chosen for it and is to be asked for; `None` where the caller has said
+    /// one, or the model does what is wanted without.
+    pub effort: Option<Effort>,
 }
 
 /// Deployments to try in order. Never empty.

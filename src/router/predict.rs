@@ -1,84 +1,67 @@
 //! How good an answer each model is likely to give, and how long.
 
-use std::borrow::Cow;
-
-use super::neural::{Ability, FormatError, Prompt, View, Weights};
-use crate::catalogue::{Capability, Catalogue};
-use crate::wire::vocab::{Body, Request, Role, Turn};
+use super::asked::{form, question};
+use super::expect::{Asked, Expected, Table};
+use super::levels::Levels;
+use super::neural::{FormatError, Prompt, Scale, View, Weights};
+use crate::catalogue::Catalogue;
+use crate::wire::vocab::{Part, Request, Role, Turn};
 
 /// What this build carries.
-static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-1/weights.bin");
+static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-2/weights.bin");
 
-/// A last message shorter than this, in bytes, is read with the one before: "and in French?".
-const SHORT_BYTES: usize = 40;
-/// Log-odds that a model which cannot think first loses when it is asked to.
-const WITHOUT_THOUGHT: f32 = 1.0;
-/// What models that think first write, against what they say.
-const THOUGHT: f32 = 2.0;
-
-/// What is expected of a model on a prompt.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
-    /// Probability of a good answer.
-    pub quality: f32,
-    pub output_tokens: u64,
-}
-
-/// A trained router with the abilities of a catalogue's models. Deterministic: the same prompt and
+/// A trained router with what is known of a catalogue's models. Deterministic: the same prompt and
 /// model give the same prediction.
 #[derive(Debug)]
 pub struct Predictor {
     weights: Weights,
-    /// Those that differ: siblings of a family, and models of which only a tier is known, are taken
-    /// to be alike, and are worked out once for a prompt.
-    minds: Vec<Mind>,
-    /// The mind of each model, in the catalogue's order.
-    places: Vec<usize>,
+    table: Table,
 }
 
-/// Abilities as a prompt meets them.
-#[derive(Debug, PartialEq)]
-struct Mind {
-    ability: Ability,
-    /// How many times the usual length it writes: its verbosity, out of the logarithm.
-    spoken: f32,
-    reasons: bool,
-}
-
-/// What is expected of every model on one prompt.
-#[derive(Debug)]
-pub struct Predictions<'a> {
-    places: &'a [usize],
-    /// By mind: log-odds of a good answer, and what goes with them.
-    minds: Vec<(f32, Prediction)>,
-}
-
-impl Predictions<'_> {
-    /// What is expected of the model at `place` of the catalogue. `correction` is what an account
-    /// has found out about it, in log-odds.
-    #[must_use]
-    pub fn of(&self, place: usize, correction: f32) -> Prediction {
-        let mind = self.places.get(place).and_then(|mind| self.minds.get(*mind));
-        match mind {
-            None => Prediction { quality: 0.0, output_tokens: 0 },
-            Some((_, prediction)) if correction == 0.0 => *prediction,
-            Some((logit, prediction)) => {
-                Prediction { quality: sigmoid(logit + correction), ..*prediction }
-            }
-        }
-    }
-}
-
-/// What a prompt demands, and whether thought was asked for.
+/// What a prompt demands.
 #[derive(Debug)]
 pub struct Demand {
     view: View,
     /// What a model of usual verbosity is expected to say, in tokens.
     length: f32,
-    thought: bool,
 }
 
 impl Demand {
+    /// What the networks make of the prompt.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// What a model of usual verbosity is expected to say, in tokens.
+    pub(super) fn length(&self) -> f32 {
+        self.length
+    }
+
+    /// Log-odds that a model of level 0 answers well: the higher, the easier.
+    #[must_use]
+    pub fn ease(&self) -> f32 {
+        self.view.ease
+    }
+
+    /// How far the ease may be off: a standard deviation, in log-odds.
+    #[must_use]
+    pub fn unsure(&self) -> f32 {
+        self.view.unsure
+    }
+
+    /// What thinking before the answer adds: from 0, nothing, over 1, it helps, to 2, it takes it.
+    #[must_use]
+    pub fn thinking(&self) -> f32 {
+        self.view.thinking
+    }
+
+    /// Which class of models it takes: 1, any of 3 to 8 billion parameters; 2, a good small one; 3,
+    /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
+    #[must_use]
+    pub fn need(&self) -> f32 {
+        Scale::default().need(self.view.ease)
+    }
+
     /// From 0, which any model answers, to 1, which few do.
     #[must_use]
     pub fn difficulty(&self) -> f32 {
@@ -96,57 +79,18 @@ fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// The text of a turn: borrowed if it is one piece, as it mostly is.
-fn text(turn: &Turn) -> Cow<'_, str> {
-    let mut pieces = turn.parts.iter().filter_map(|part| match &part.body {
-        Body::Text(text) => Some(text.as_str()),
-        _ => None,
-    });
-    let first = pieces.next().unwrap_or_default();
-    match pieces.next() {
-        None => Cow::Borrowed(first),
-        Some(second) => {
-            let mut all = format!("{first}\n{second}");
-            for piece in pieces {
-                all.push('\n');
-                all.push_str(piece);
-            }
-            Cow::Owned(all)
-        }
-    }
-}
-
-/// What is asked: the last thing its user said, with the one before where that says little.
-#[must_use]
-pub fn question(request: &Request) -> Cow<'_, str> {
-    let mut said = request.turns.iter().rev().filter(|turn| turn.role == Role::User).map(text);
-    // Turns that only hand in what a tool said are no question.
-    let Some(last) = said.by_ref().find(|text| !text.is_empty()) else { return Cow::Borrowed("") };
-    if last.len() >= SHORT_BYTES {
-        return last;
-    }
-    match said.find(|text| !text.is_empty()) {
-        Some(before) => Cow::Owned(format!("{before}\n{last}")),
-        None => last,
-    }
-}
-
 impl Predictor {
+    /// With the levels that this build carries.
     #[must_use]
     pub fn new(weights: Weights, catalogue: &Catalogue) -> Self {
-        let mut minds: Vec<Mind> = Vec::new();
-        let places = catalogue.models().iter().map(|model| {
-            let reasons = model.capabilities.has(Capability::Reasoning);
-            let ability = weights.ability_in_tier(&model.id, model.tier as usize, reasons);
-            let spoken = ability.verbosity.exp();
-            let mind = Mind { ability, spoken, reasons };
-            minds.iter().position(|known| *known == mind).unwrap_or_else(|| {
-                minds.push(mind);
-                minds.len() - 1
-            })
-        });
-        let places = places.collect();
-        Self { weights, minds, places }
+        // A test reads them: they are there.
+        Self::with(weights, &Levels::builtin().unwrap_or_default(), catalogue)
+    }
+
+    #[must_use]
+    pub fn with(weights: Weights, levels: &Levels, catalogue: &Catalogue) -> Self {
+        let table = Table::new(&weights, levels, catalogue);
+        Self { weights, table }
     }
 
     /// The weights that this build carries.
@@ -154,7 +98,7 @@ impl Predictor {
     /// # Errors
     /// Never, unless the build itself is broken: a test reads them.
     pub fn builtin() -> Result<Weights, FormatError> {
-        Weights::from_bytes(BUILTIN)
+        Weights::from_static(BUILTIN)
     }
 
     /// What decisions are labelled with.
@@ -166,50 +110,42 @@ impl Predictor {
     #[must_use]
     pub fn demand(&self, request: &Request) -> Demand {
         let text = question(request);
-        let prompt = Prompt { text: &text, tools: request.tools.len() };
+        let prompt = Prompt { text: &text, tools: request.tools.len(), form: form(request) };
         let view = self.weights.view(prompt);
-        Demand { length: view.length.exp(), view, thought: request.reasoning.is_some() }
+        Demand { length: view.length.exp(), view }
     }
 
-    /// What is expected of every model.
+    /// The sum of a text's words, as the networks get it.
     #[must_use]
-    pub fn predict(&self, demand: &Demand) -> Predictions<'_> {
-        let minds = self.minds.iter().map(|mind| {
-            let mut logit = self.weights.logit(&demand.view, &mind.ability);
-            if demand.thought && !mind.reasons {
-                logit -= WITHOUT_THOUGHT;
-            }
-            let spoken = (demand.length * mind.spoken).clamp(16.0, 4_096.0);
-            let written = if mind.reasons { spoken * (1.0 + THOUGHT) } else { spoken };
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "between 16 and 12,288"
-            )]
-            let output_tokens = written as u64;
-            (logit, Prediction { quality: sigmoid(logit), output_tokens })
-        });
-        Predictions { places: &self.places, minds: minds.collect() }
+    pub fn embedding(&self, text: &str) -> Vec<f32> {
+        let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
+        let request = Request { turns, ..Request::default() };
+        self.demand(&request).view.embedding.to_vec()
+    }
+
+    /// What is known of the models.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What is expected of every model at every effort.
+    pub(super) fn expect(
+        &self,
+        demand: &Demand,
+        asked: &Asked<'_>,
+        correction: &dyn Fn(usize) -> f32,
+    ) -> Expected {
+        self.table.expect(&self.weights, demand, asked, correction)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::vocab::Part;
 
     fn said(texts: &[&str]) -> Request {
         let turn = |text: &&str| Turn::new(Role::User, vec![Part::text(*text)]);
         Request { turns: texts.iter().map(turn).collect(), ..Request::default() }
-    }
-
-    #[test]
-    fn a_short_question_is_read_with_the_one_before() {
-        let asked = said(&["Prove that there are infinitely many primes.", "and now?", ""]);
-        assert_eq!(question(&asked), "Prove that there are infinitely many primes.\nand now?");
-        let asked = said(&["Hello", "Explain how a gateway routes requests, in detail."]);
-        assert_eq!(question(&asked), "Explain how a gateway routes requests, in detail.");
-        assert_eq!(question(&Request::default()), "");
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub fn serve(listener: TcpListener, workers: usize, manners: Manners) -> std::io
     // As long as the gateway's own. After the usual five seconds a client's idle connection is
     // closed just as it is taken up again, and the request fails of neither's fault.
     .keep_alive(Duration::from_secs(75))
+    // A busy machine is no slow caller.
+    .client_request_timeout(Duration::from_secs(75))
     .disable_signals()
     .listen(listener)?
     .run();

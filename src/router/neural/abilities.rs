@@ -2,7 +2,8 @@
 //! size speak for.
 
 use super::names::{clues, family};
-use super::net::{Ability, Weights, dot};
+use super::net::dot;
+use super::view::{Ability, Weights};
 
 /// How far the skills that go with a level are believed of a model that was never tried.
 const UNTRIED: f32 = 0.3;
@@ -15,6 +16,12 @@ impl Weights {
     fn named(&self, name: &str) -> Option<&Ability> {
         let place = self.meta.models.iter().position(|model| model.name == name)?;
         self.abilities.get(place)
+    }
+
+    /// The abilities of the model that goes by this name in the weights.
+    #[must_use]
+    pub fn ability_of(&self, name: &str) -> Option<&Ability> {
+        self.named(name)
     }
 
     /// A model's abilities. Prices are in USD per million tokens.
@@ -51,6 +58,8 @@ impl Weights {
             level,
             skills: skills.map(|(base, slope)| (base + slope * level) * UNTRIED).collect(),
             verbosity: base.verbosity,
+            domains: Box::default(),
+            signs: Box::default(),
         }
     }
 }
