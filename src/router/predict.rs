@@ -79,6 +79,31 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// Log-odds that a model of level 0 answers well: the higher, the easier.
+    #[must_use]
+    pub fn ease(&self) -> f32 {
+        self.view.ease
+    }
+
+    /// How far the ease may be off: a standard deviation, in log-odds.
+    #[must_use]
+    pub fn unsure(&self) -> f32 {
+        0.6 + 0.6 * self.view.novelty
+    }
+
+    /// What thinking before the answer adds: from 0, nothing, over 1, it helps, to 2, it takes it.
+    #[must_use]
+    pub fn thinking(&self) -> f32 {
+        ((self.need() - 2.0) / 1.5).clamp(0.0, 2.0)
+    }
+
+    /// Which class of models it takes: 1, any of 3 to 8 billion parameters; 2, a good small one; 3,
+    /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
+    #[must_use]
+    pub fn need(&self) -> f32 {
+        need(self.view.ease, &ANCHORS)
+    }
+
     /// From 0, which any model answers, to 1, which few do.
     #[must_use]
     pub fn difficulty(&self) -> f32 {
@@ -90,6 +115,24 @@ impl Demand {
     pub fn novelty(&self) -> f32 {
         self.view.novelty
     }
+}
+
+/// Levels of the classes of models that [`Demand::need`] counts in, from 1 to 5.
+const ANCHORS: [f32; 5] = [0.2, 1.2, 1.8, 2.7, 3.5];
+/// Log-odds of a good answer, .8, that a model of the class a prompt needs is taken to have.
+const ENOUGH: f32 = 1.386;
+
+/// The class whose models have just enough of a level for a prompt of this ease.
+fn need(ease: f32, anchors: &[f32; 5]) -> f32 {
+    let level = ENOUGH - ease;
+    let (mut need, mut below) = (1.0, f32::NAN);
+    for anchor in anchors {
+        if below.is_finite() {
+            need += ((level - below) / (anchor - below)).clamp(0.0, 1.0);
+        }
+        below = *anchor;
+    }
+    need
 }
 
 fn sigmoid(logit: f32) -> f32 {
