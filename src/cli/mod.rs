@@ -7,6 +7,7 @@ mod key;
 mod ledger;
 mod revise;
 mod router;
+mod router_levels;
 mod serve;
 mod sim;
 

@@ -8,6 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
+use super::router_levels::ShowLevels;
 use super::say;
 use crate::base::clock::Clock;
 use crate::base::money::Nanos;
@@ -75,6 +76,7 @@ pub enum Router {
         #[arg(long)]
         json: bool,
     },
+    Levels(ShowLevels),
     /// Show how `auto` would choose for a prompt, without asking anybody.
     Explain {
         prompt: String,
@@ -147,6 +149,7 @@ impl Router {
                 say(&if json { serde_json::to_string(&judged)? } else { table(&judged) });
                 Ok(())
             }
+            Self::Levels(levels) => levels.run(),
             Self::Replay { from, policy, json } => replay(config, &from, &policy, json),
             Self::Explain { prompt, quality, json } => explain(config, prompt, quality, json),
         }

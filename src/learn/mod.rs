@@ -16,6 +16,13 @@ mod fit;
     reason = "statistics over counts"
 )]
 mod judge;
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "statistics over counts"
+)]
+pub mod levels;
 mod picture;
 mod report;
 #[expect(

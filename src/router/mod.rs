@@ -5,6 +5,7 @@ mod choose;
 mod corrections;
 mod dial;
 mod explain;
+pub mod levels;
 mod named;
 mod needs;
 pub mod neural;

@@ -1,0 +1,12 @@
+//! Levels of models from public figures: one common factor of what benchmarks say, laid on the scale
+//! of a router's weights, and what is left for those of which nobody says anything.
+
+mod check;
+mod factor;
+mod figures;
+mod fit;
+mod leaning;
+
+pub use check::{Checked, Outcome, check};
+pub use figures::{Figure, FigureError, read};
+pub use fit::fit;
