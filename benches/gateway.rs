@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use optimux::base::clock::Clock;
+use optimux::base::money::Nanos;
 use optimux::catalogue::{Catalogue, Sources, builtin, load};
 use optimux::router::{Choice, Dial, Health, Needs, Predictor, decide_auto, decide_named};
 use optimux::wire::frame::sse::{Frame, Splitter};
@@ -64,6 +65,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         predictor,
         now: Clock::System.now(),
         corrections: &|_| 0.0,
+        pays: &|_| Nanos(0),
         thorough: false,
         before: None,
         explore: None,

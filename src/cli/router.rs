@@ -188,6 +188,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         health: &|_| Health::default(),
         predictor,
         corrections: &|_| 0.0,
+        pays: &|_| Nanos(0),
         thorough: true,
         before: None,
         explore: None,
@@ -303,7 +304,7 @@ fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Res
     let decision = decide_auto(dial.into(), &Needs::of(&request), &demand, &choice)
         .map_err(|error| error.to_string())?;
     let explanation = decision.explanation.ok_or("a decision of auto explains itself")?;
-    let told = explanation.told(&catalogue, predictor.id());
+    let told = explanation.told(&catalogue, &predictor);
     if json {
         say(&serde_json::to_string(&told)?);
         return Ok(());

@@ -240,6 +240,7 @@ async fn decide(
         predictor: &live.predictor,
         now: shared.clock.now(),
         corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
+        pays: &|tier| app.counter.tariff.paid(tier),
         explore: app.dice.borrow_mut().wins(shared.explore),
         thorough: asked.thorough,
         before: thread(app, caller, inbound, asked)?

@@ -9,7 +9,7 @@ use crate::admit::Caller;
 use crate::base::Error;
 use crate::router::Account;
 use crate::wire::Inbound;
-use crate::wire::vocab::Dialect;
+use crate::wire::vocab::{Dialect, Effort};
 
 /// A place that would be tried.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,9 @@ pub struct Planned {
     pub model: String,
     pub provider: String,
     pub tier: &'static str,
+    /// The effort that it would be asked to think with, where one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,6 +58,7 @@ pub async fn explain<'a>(
             model: step.model.id.to_string(),
             provider: step.deployment.provider.id.to_string(),
             tier: step.model.tier.as_str(),
+            effort: step.effort.map(Effort::as_str),
         })
         .collect();
     let first = plan.first().ok_or_else(|| Error::internal("an empty plan"))?;
@@ -64,6 +68,6 @@ pub async fn explain<'a>(
         model: first.model.clone(),
         provider: first.provider.clone(),
         plan,
-        explanation: decision.explanation.map(|all| all.told(&live.catalogue, live.predictor.id())),
+        explanation: decision.explanation.map(|all| all.told(&live.catalogue, &live.predictor)),
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::base::money::Credits;
+use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Tier;
 
 /// `[credits]`: whole numbers. A tier that is not named costs one.
@@ -16,6 +16,9 @@ pub struct Tariff {
     mid: Option<u32>,
     premium: Option<u32>,
     ultra: Option<u32>,
+    /// What a credit is sold for, in USD: `auto` then weighs what the caller pays. Nothing, if not
+    /// given.
+    usd: Option<f64>,
     /// For each picture, if not what the tier costs.
     image: Option<u32>,
     /// For each picture of a model by its name.
@@ -34,6 +37,15 @@ impl Tariff {
             Tier::Ultra => self.ultra,
         };
         Credits(i64::from(price.unwrap_or(1)))
+    }
+
+    /// What the caller pays for a request answered by a model of this tier, in money; nothing where
+    /// credits have no price.
+    #[must_use]
+    pub fn paid(&self, tier: Tier) -> Nanos {
+        let each = self.usd.filter(|usd| usd.is_finite() && *usd > 0.0).and_then(Nanos::from_usd);
+        let count = self.request(tier).0;
+        each.map_or(Nanos(0), |each| Nanos(each.0.saturating_mul(count)))
     }
 
     /// So many pictures of a model.
@@ -59,5 +71,8 @@ mod tests {
         assert_eq!(tariff.pictures("big", Tier::Mid, 2), Credits(14));
         assert_eq!(Tariff::default().pictures("big", Tier::Mid, 2), Credits(2));
         assert!(toml::from_str::<Tariff>("mid = 0.5").is_err());
+        let priced: Tariff = toml::from_str("ultra = 5\nusd = 0.002").unwrap();
+        assert_eq!(priced.paid(Tier::Ultra), Nanos(10_000_000));
+        assert_eq!((priced.paid(Tier::Mid), tariff.paid(Tier::Ultra)), (Nanos(2_000_000), Nanos(0)));
     }
 }

@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::explain::{Explanation, Kept};
-use super::offer::{Ask, Looking, at_least, burden};
+use super::expect::Asked;
+use super::offer::{Ask, Looking};
 use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish};
 use crate::base::clock::Timestamp;
+use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model};
-use crate::wire::vocab::Said;
+use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model, Tier};
 
 /// How many models a plan may run through, and how many deployments of each.
 pub(super) const MODELS: usize = 4;
@@ -42,6 +43,9 @@ pub struct Choice<'a> {
     /// Prices and ends are those of this moment.
     pub now: Timestamp,
     pub corrections: Corrections<'a>,
+    /// What the caller pays for a request that a model of a tier answers, where that has a price in
+    /// money: the larger of this and what the provider takes is what an answer costs.
+    pub pays: &'a dyn Fn(Tier) -> Nanos,
     pub before: Option<Before>,
     /// This request is to find something out: one of the best few is asked, drawn by this number.
     pub explore: Option<u64>,
@@ -60,7 +64,7 @@ pub(super) fn order(one: &Kept, other: &Kept) -> Ordering {
         .then(other.stays.cmp(&one.stays))
         .then(other.utility.total_cmp(&one.utility))
         .then(one.cost.cmp(&other.cost))
-        .then(one.place.cmp(&other.place))
+        .then(one.seat.cmp(&other.seat))
 }
 
 /// # Errors
@@ -72,101 +76,55 @@ pub fn decide_auto(
     demand: &Demand,
     choice: &Choice<'_>,
 ) -> Result<Decision, Error> {
-    let Choice {
-        catalogue,
-        allows,
-        health,
-        predictor,
-        now,
-        corrections,
-        before,
-        explore,
-        thorough,
-    } = *choice;
+    let Choice { catalogue, health, predictor, now, before, explore, thorough, .. } = *choice;
     let models = catalogue.models();
-    let predictions = predictor.predict(demand);
-    let mut kept: Vec<Kept> = Vec::with_capacity(models.len());
-    let mut rejected = Vec::new();
-    let dollar = wish.dial.quality_per_usd();
-    for (place, model) in models.iter().enumerate() {
-        if model.mode != Mode::Chat {
-            continue;
-        }
-        if let Some(reason) = unfit(model, needs, allows) {
-            rejected.push((place, reason));
-            continue;
-        }
-        if !model.is_live(now) {
-            rejected.push((place, "ended"));
-            continue;
-        }
-        let prediction = predictions.of(place, corrections(place));
-        let output_tokens = needs
-            .max_output_tokens
-            .map_or(prediction.output_tokens, |most| prediction.output_tokens.min(most));
-        let before = before.filter(|before| before.place == place);
-        // Only a prompt cache makes what was read before cheaper to read again.
-        let caches = model.capabilities.has(Capability::PromptCache);
-        let cached = before
-            .filter(|before| caches && before.prefix_tokens >= CACHED_TOKENS)
-            .map_or(0, |before| before.prefix_tokens);
-        let ask =
-            Ask { now, input_tokens: needs.input_tokens, cached_tokens: cached, output_tokens };
-        // With nobody waiting, at the least that it can cost: no deployment is better than that.
-        let cost = at_least(model, ask);
-        if wish.max_cost.is_some_and(|most| cost > most) {
-            rejected.push((place, "dearer than allowed"));
-            continue;
-        }
-        let quality = prediction.quality;
-        kept.push(Kept {
-            keeps: needs.explicit == Said::default()
-                || model.deployments.iter().any(|one| !one.facts.drops.has(needs.explicit)),
-            stays: before.is_some_and(|before| before.stays),
-            place,
-            deployment: 0,
-            quality,
-            cost,
-            wait_seconds: 0.0,
-            output_tokens,
-            cached_tokens: cached,
-            utility: f64::from(quality) - dollar * burden(cost, 0.0),
-            above_floor: true,
-        });
+    let table = predictor.table();
+    let (fits, mut rejected) = fitting(needs, choice);
+    let pays = Tier::ALL.map(|tier| (choice.pays)(tier));
+    #[expect(clippy::cast_possible_truncation, reason = "an estimate in USD")]
+    let asked = Asked {
+        needs,
+        caution: wish.dial.caution(),
+        pays: pays.map(|pays| pays.as_usd() as f32),
+    };
+    let mut expected = predictor.expect(demand, &asked, choice.corrections);
+    // Only a prompt cache makes what was read before cheaper to read again.
+    let cached = before.filter(|before| {
+        let caches = |model: &Arc<Model>| model.capabilities.has(Capability::PromptCache);
+        before.prefix_tokens >= CACHED_TOKENS && models.get(before.place).is_some_and(caches)
+    });
+    if let Some(cached) = cached {
+        table.save(&mut expected, cached.place, cached.prefix_tokens);
     }
     let mut looking = Looking {
         models,
+        table,
+        expected: &expected,
+        fits,
         health,
         now,
-        input_tokens: needs.input_tokens,
+        needs,
         max_cost: wish.max_cost,
-        explicit: needs.explicit,
-        dollar,
+        before,
+        cached,
+        dollar: wish.dial.quality_per_usd(),
+        floor: 0.0,
+        pays,
         rejected: &mut rejected,
     };
-    if thorough {
-        kept.retain_mut(|one| looking.at(one));
+    if let Some(most) = wish.max_cost {
+        looking.drop_dearer_than(most);
     }
-    let best = looking.best_quality(&mut kept, thorough);
-    let floor = f64::from(best) * wish.dial.floor();
-    for one in &mut kept {
-        one.above_floor = f64::from(one.quality) >= floor;
-    }
-    if !thorough {
-        looking.at_the_best(&mut kept);
-    }
+    looking.floor = f64::from(looking.best_quality()) * wish.dial.floor();
+    let mut kept = if thorough { looking.at_all() } else { looking.at_the_best() };
+    let considered = looking.fitting() + looking.rejected.len();
     let down = rejected.iter().any(|(_, reason)| *reason == "down");
-    if thorough {
-        // Only those that will be tried have to be in order.
-        if kept.len() > MODELS {
-            kept.select_nth_unstable_by(MODELS - 1, order);
-        }
-        let first = kept.len().min(MODELS);
-        if let Some(first) = kept.get_mut(..first) {
-            first.sort_by(order);
-        }
-    }
-    let good = kept.iter().take(MODELS).filter(|one| one.above_floor).count();
+    // The first few are of different models.
+    let first = kept.len().min(MODELS);
+    let first = kept.iter().take(first).enumerate();
+    let first = first.take_while(|(at, one)| kept.iter().take(*at).all(|known| known.place != one.place));
+    let first = first.count();
+    let good = kept.iter().take(first).filter(|one| one.above_floor).count();
     // Whoever wishes to stay is not drawn away.
     let explore = explore.filter(|_| !before.is_some_and(|before| before.stays));
     let drawn = explore.and_then(|draw| draw.checked_rem(good as u64));
@@ -177,7 +135,7 @@ pub fn decide_auto(
     }
     let steps: Vec<Step> = kept
         .iter()
-        .take(MODELS)
+        .take(first)
         .filter_map(|one| Some((models.get(one.place)?, one)))
         .flat_map(|(model, kept)| {
             let first = model.deployments.get(kept.deployment).into_iter();
@@ -198,6 +156,7 @@ pub fn decide_auto(
             places.take(DEPLOYMENTS).map(|deployment| Step {
                 model: Arc::clone(model),
                 deployment: Arc::clone(deployment),
+                effort: kept.effort,
             })
         })
         .collect();
@@ -208,12 +167,37 @@ pub fn decide_auto(
         dial: wish.dial,
         difficulty: demand.difficulty(),
         novelty: demand.novelty(),
+        ease: demand.ease(),
+        unsure: demand.unsure(),
+        need: demand.need(),
+        thinking: demand.thinking(),
         input_tokens: needs.input_tokens,
+        considered,
         explored: drawn.is_some_and(|drawn| drawn > 0),
         kept,
         rejected,
     };
     Ok(Decision { steps, explanation: Some(Box::new(explanation)), replaced: None })
+}
+
+/// Which models, by their places, can do what is asked; why the others cannot.
+fn fitting(needs: &Needs, choice: &Choice<'_>) -> (Vec<bool>, Vec<(usize, &'static str)>) {
+    let mut rejected = Vec::new();
+    let models = choice.catalogue.models().iter().enumerate();
+    let fits = models.map(|(place, model)| {
+        if model.mode != Mode::Chat {
+            return false;
+        }
+        let ended = || (!model.is_live(choice.now)).then_some("ended");
+        match unfit(model, needs, choice.allows).or_else(ended) {
+            None => true,
+            Some(reason) => {
+                rejected.push((place, reason));
+                false
+            }
+        }
+    });
+    (fits.collect(), rejected)
 }
 
 fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {

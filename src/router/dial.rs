@@ -52,6 +52,14 @@ impl Dial {
         10_f64.powf(power)
     }
 
+    /// How far an unsure prompt is taken to be harder than it looks, in deviations of its ease: not
+    /// at all at 0, by one at 1. It leans upward, and leaves who is better than whom as it is.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "from 0 to 1")]
+    pub fn caution(self) -> f32 {
+        self.0 as f32
+    }
+
     /// The share of the best model's expected quality that is not gone below, whatever it costs.
     #[must_use]
     pub fn floor(self) -> f64 {

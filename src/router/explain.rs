@@ -4,15 +4,22 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Dial, Step};
+use super::{Dial, Predictor, Step};
 use crate::base::money::Nanos;
 use crate::catalogue::Catalogue;
+use crate::wire::vocab::Effort;
 
-/// A model that was considered and ranked.
+/// A model at an effort that was considered and ranked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kept {
+    /// Where it stands among all models and efforts.
+    pub seat: usize,
     /// Its place in the catalogue.
     pub place: usize,
+    /// The effort that is asked for; `None` where nothing has to be said.
+    pub effort: Option<Effort>,
+    /// The effort that it comes to; `None` for a model that cannot be told how hard to think.
+    pub at: Option<Effort>,
     /// Its deployment that would be asked first, in the model's order.
     pub deployment: usize,
     /// Predicted probability of a good answer.
@@ -39,10 +46,18 @@ pub struct Explanation {
     pub dial: Dial,
     pub difficulty: f32,
     pub novelty: f32,
+    /// Log-odds that a model of level 0 answers well, and how far that may be off.
+    pub ease: f32,
+    pub unsure: f32,
+    /// Which class of models it takes, from 1 to 5, and whether thought helps, from 0 to 2.
+    pub need: f32,
+    pub thinking: f32,
     pub input_tokens: u64,
+    /// How many models there were to choose from.
+    pub considered: usize,
     /// The first was drawn among the best few, to find something out.
     pub explored: bool,
-    /// The first few in order, the others as they stand in the catalogue.
+    /// The first few are of different models, in order.
     pub kept: Vec<Kept>,
     /// Places in the catalogue.
     pub rejected: Vec<(usize, &'static str)>,
@@ -54,7 +69,15 @@ pub struct Ranked<'a> {
     pub model: &'a str,
     pub provider: &'a str,
     pub tier: &'static str,
+    /// The effort that it would be asked at, where it can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<&'static str>,
     pub quality: f32,
+    /// Log-odds of a good answer to a prompt of ease 0 at its highest effort, how far that may be
+    /// off, and what it is known from.
+    pub level: f32,
+    pub level_sd: f32,
+    pub rests_on: String,
     pub expected_cost_nano_usd: i64,
     pub expected_output_tokens: u64,
     /// Until the answer, or the first token of a stream, by those of the last minute.
@@ -79,6 +102,13 @@ pub struct Account<'a> {
     pub difficulty: f32,
     /// The share of word pairs that training had not seen.
     pub novelty: f32,
+    /// Log-odds that a model of level 0 answers well, and how far that may be off.
+    pub ease: f32,
+    pub unsure: f32,
+    /// The class of models that it takes, from 1 to 5.
+    pub need: f32,
+    /// What thinking first adds: from 0, nothing, to 2, it takes it.
+    pub thinking: f32,
     pub input_tokens: u64,
     /// The least share of the best model's quality that was insisted on.
     pub floor: f64,
@@ -92,7 +122,7 @@ impl Explanation {
     /// `rank`; `first` is the step that was to answer.
     #[must_use]
     pub fn line(&self, rank: usize, step: &Step, first: &Step) -> String {
-        let mut line = String::with_capacity(112);
+        let mut line = String::with_capacity(128);
         if let Some(kept) = self.kept.get(rank) {
             // Writing to a String cannot fail.
             let _infallible = write!(
@@ -103,9 +133,12 @@ impl Explanation {
                 step.deployment.provider.id,
                 kept.quality,
                 kept.cost.as_usd(),
-                self.kept.len() + self.rejected.len(),
+                self.considered,
                 self.rejected.len(),
             );
+            if let Some(effort) = step.effort {
+                let _infallible = write!(line, "; effort {}", effort.as_str());
+            }
             if step.deployment.id != first.deployment.id {
                 let _infallible = write!(
                     line,
@@ -119,7 +152,7 @@ impl Explanation {
 
     /// Every candidate by name, best first.
     #[must_use]
-    pub fn told<'a>(&self, catalogue: &'a Catalogue, router: &'a str) -> Account<'a> {
+    pub fn told<'a>(&self, catalogue: &'a Catalogue, predictor: &'a Predictor) -> Account<'a> {
         let models = catalogue.models();
         let mut kept = self.kept.clone();
         // A draw stands before what the ranking says.
@@ -127,6 +160,8 @@ impl Explanation {
         if let Some(ranked) = kept.get_mut(drawn..) {
             ranked.sort_by(super::choose::order);
         }
+        let table = predictor.table();
+        let mut seen: Vec<usize> = Vec::new();
         let first = if self.explored { "drawn to find out" } else { "chosen" };
         let mut verdicts =
             std::iter::once(first).chain(std::iter::repeat("dearer for its quality"));
@@ -134,11 +169,18 @@ impl Explanation {
             let model = models.get(one.place)?;
             let deployment = model.deployments.get(one.deployment)?;
             let verdict = verdicts.next().unwrap_or_default();
+            let again = seen.contains(&one.place);
+            seen.push(one.place);
+            let level = table.level(one.place)?;
             Some(Ranked {
                 model: &model.id,
                 provider: &deployment.provider.id,
                 tier: model.tier.as_str(),
+                effort: one.at.map(Effort::as_str),
                 quality: one.quality,
+                level: level.level,
+                level_sd: level.sd,
+                rests_on: level.rests_on.to_string(),
                 expected_cost_nano_usd: one.cost.0,
                 expected_output_tokens: one.output_tokens,
                 expected_wait_seconds: (one.wait_seconds > 0.0).then_some(one.wait_seconds),
@@ -146,6 +188,7 @@ impl Explanation {
                 verdict: match one {
                     one if !one.above_floor => "below the floor of quality",
                     one if !one.keeps => "cannot keep every setting that was asked for",
+                    _ if again => "at another effort",
                     _ => verdict,
                 },
             })
@@ -156,9 +199,13 @@ impl Explanation {
         Account {
             mode: self.dial.name(),
             dial: self.dial.quality(),
-            router,
+            router: predictor.id(),
             difficulty: self.difficulty,
             novelty: self.novelty,
+            ease: self.ease,
+            unsure: self.unsure,
+            need: self.need,
+            thinking: self.thinking,
             input_tokens: self.input_tokens,
             floor: self.dial.floor(),
             kept: ranked.collect(),

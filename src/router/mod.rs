@@ -4,6 +4,7 @@
 mod choose;
 mod corrections;
 mod dial;
+mod expect;
 mod explain;
 pub mod levels;
 mod named;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, DeploymentId, Model, TokenKind};
+use crate::wire::vocab::Effort;
 
 pub use choose::{Before, Choice, Corrections, decide_auto};
 pub use corrections::correction;
@@ -24,7 +26,7 @@ pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
 pub use needs::Needs;
-pub use predict::{Demand, Prediction, Predictor, question};
+pub use predict::{Demand, Predictor, question};
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +58,9 @@ pub type Allows<'a> = &'a dyn Fn(&Model) -> bool;
 pub struct Step {
     pub model: Arc<Model>,
     pub deployment: Arc<Deployment>,
+    /// The effort that was chosen for it and is to be asked for; `None` where the caller has said
+    /// one, or the model does what is wanted without.
+    pub effort: Option<Effort>,
 }
 
 /// Deployments to try in order. Never empty.

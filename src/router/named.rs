@@ -101,7 +101,7 @@ fn at_provider(
     match catalogue.place(provider, name) {
         Ok(Place { model, deployment }) => {
             must_serve(asked, &model, mode, allows)?;
-            let steps = vec![Step { model, deployment }];
+            let steps = vec![Step { model, deployment, effort: None }];
             Ok(Decision { steps, explanation: None, replaced: None })
         }
         Err(NoPlace::Unknown) => Err(Error::unknown_model(asked)),
@@ -131,6 +131,7 @@ fn add(model: &Arc<Model>, now: Timestamp, health: HealthOf<'_>, steps: &mut Vec
         model.deployments.iter().filter(|one| one.is_live(now)).map(|deployment| Step {
             model: Arc::clone(model),
             deployment: Arc::clone(deployment),
+            effort: None,
         }),
     );
     if let Some(added) = steps.get_mut(first..).filter(|added| added.len() > 1) {

@@ -2,8 +2,8 @@
 
 use crate::catalogue::{Capabilities, Capability, Modality};
 use crate::wire::vocab::{
-    Body, Format, Media, MediaKind, Part, Request, Said, Sampling, Source, Tool, ToolChoice,
-    ToolKind,
+    Body, Effort, Format, Media, MediaKind, Part, Reasoning, Request, Said, Sampling, Source, Tool,
+    ToolChoice, ToolKind,
 };
 use crate::wire::{FILE_TOKENS, PICTURE_TOKENS};
 
@@ -15,6 +15,8 @@ pub struct Needs {
     /// A rough count: four bytes of text to a token, fixed sums for media.
     pub input_tokens: u64,
     pub max_output_tokens: Option<u64>,
+    /// How hard the caller wishes it to be thought about, where it says so.
+    pub effort: Option<Effort>,
     /// What is asked for explicitly, beyond what holds anyway.
     pub explicit: Said,
 }
@@ -25,7 +27,11 @@ const TOKENS_PER_TOOL: u64 = 10;
 impl Needs {
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let mut needs = Self { max_output_tokens: request.max_output_tokens, ..Self::default() };
+        let mut needs = Self {
+            max_output_tokens: request.max_output_tokens,
+            effort: request.reasoning.as_ref().and_then(wished),
+            ..Self::default()
+        };
         let mut bytes = 0_u64;
         for turn in request.instructions.iter().chain(&request.turns) {
             for part in &turn.parts {
@@ -100,6 +106,17 @@ impl Needs {
             self.modalities.push(modality);
         }
         0
+    }
+}
+
+/// A wish to think as an effort, in whichever unit it was said.
+fn wished(reasoning: &Reasoning) -> Option<Effort> {
+    match (reasoning.budget, reasoning.effort, reasoning.enabled) {
+        (_, _, Some(false)) | (Some(0), ..) => Some(Effort::None),
+        (Some(tokens), ..) if tokens > 0 => Some(Effort::of_budget(tokens)),
+        (_, Some(effort), _) => Some(effort),
+        (Some(_), None, _) | (None, None, Some(true)) => Some(Effort::Medium),
+        (None, None, None) => None,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::neural::{Ability, FormatError, Prompt, View, Weights};
-use crate::catalogue::{Capability, Catalogue};
+use super::expect::{Asked, Expected, Table};
+use super::levels::Levels;
+use super::neural::{FormatError, Prompt, View, Weights};
+use crate::catalogue::Catalogue;
 use crate::wire::vocab::{Body, Request, Role, Turn};
 
 /// What this build carries.
@@ -11,74 +13,34 @@ static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-1/weights.bin")
 
 /// A last message shorter than this, in bytes, is read with the one before: "and in French?".
 const SHORT_BYTES: usize = 40;
-/// Log-odds that a model which cannot think first loses when it is asked to.
-const WITHOUT_THOUGHT: f32 = 1.0;
-/// What models that think first write, against what they say.
-const THOUGHT: f32 = 2.0;
 
-/// What is expected of a model on a prompt.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
-    /// Probability of a good answer.
-    pub quality: f32,
-    pub output_tokens: u64,
-}
-
-/// A trained router with the abilities of a catalogue's models. Deterministic: the same prompt and
+/// A trained router with what is known of a catalogue's models. Deterministic: the same prompt and
 /// model give the same prediction.
 #[derive(Debug)]
 pub struct Predictor {
     weights: Weights,
-    /// Those that differ: siblings of a family, and models of which only a tier is known, are taken
-    /// to be alike, and are worked out once for a prompt.
-    minds: Vec<Mind>,
-    /// The mind of each model, in the catalogue's order.
-    places: Vec<usize>,
+    table: Table,
 }
 
-/// Abilities as a prompt meets them.
-#[derive(Debug, PartialEq)]
-struct Mind {
-    ability: Ability,
-    /// How many times the usual length it writes: its verbosity, out of the logarithm.
-    spoken: f32,
-    reasons: bool,
-}
-
-/// What is expected of every model on one prompt.
-#[derive(Debug)]
-pub struct Predictions<'a> {
-    places: &'a [usize],
-    /// By mind: log-odds of a good answer, and what goes with them.
-    minds: Vec<(f32, Prediction)>,
-}
-
-impl Predictions<'_> {
-    /// What is expected of the model at `place` of the catalogue. `correction` is what an account
-    /// has found out about it, in log-odds.
-    #[must_use]
-    pub fn of(&self, place: usize, correction: f32) -> Prediction {
-        let mind = self.places.get(place).and_then(|mind| self.minds.get(*mind));
-        match mind {
-            None => Prediction { quality: 0.0, output_tokens: 0 },
-            Some((_, prediction)) if correction == 0.0 => *prediction,
-            Some((logit, prediction)) => {
-                Prediction { quality: sigmoid(logit + correction), ..*prediction }
-            }
-        }
-    }
-}
-
-/// What a prompt demands, and whether thought was asked for.
+/// What a prompt demands.
 #[derive(Debug)]
 pub struct Demand {
     view: View,
     /// What a model of usual verbosity is expected to say, in tokens.
     length: f32,
-    thought: bool,
 }
 
 impl Demand {
+    /// What the networks make of the prompt.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// What a model of usual verbosity is expected to say, in tokens.
+    pub(super) fn length(&self) -> f32 {
+        self.length
+    }
+
     /// Log-odds that a model of level 0 answers well: the higher, the easier.
     #[must_use]
     pub fn ease(&self) -> f32 {
@@ -175,21 +137,17 @@ pub fn question(request: &Request) -> Cow<'_, str> {
 }
 
 impl Predictor {
+    /// With the levels that this build carries.
     #[must_use]
     pub fn new(weights: Weights, catalogue: &Catalogue) -> Self {
-        let mut minds: Vec<Mind> = Vec::new();
-        let places = catalogue.models().iter().map(|model| {
-            let reasons = model.capabilities.has(Capability::Reasoning);
-            let ability = weights.ability_in_tier(&model.id, model.tier as usize, reasons);
-            let spoken = ability.verbosity.exp();
-            let mind = Mind { ability, spoken, reasons };
-            minds.iter().position(|known| *known == mind).unwrap_or_else(|| {
-                minds.push(mind);
-                minds.len() - 1
-            })
-        });
-        let places = places.collect();
-        Self { weights, minds, places }
+        // A test reads them: they are there.
+        Self::with(weights, &Levels::builtin().unwrap_or_default(), catalogue)
+    }
+
+    #[must_use]
+    pub fn with(weights: Weights, levels: &Levels, catalogue: &Catalogue) -> Self {
+        let table = Table::new(&weights, levels, catalogue);
+        Self { weights, table }
     }
 
     /// The weights that this build carries.
@@ -211,28 +169,22 @@ impl Predictor {
         let text = question(request);
         let prompt = Prompt { text: &text, tools: request.tools.len() };
         let view = self.weights.view(prompt);
-        Demand { length: view.length.exp(), view, thought: request.reasoning.is_some() }
+        Demand { length: view.length.exp(), view }
     }
 
-    /// What is expected of every model.
-    #[must_use]
-    pub fn predict(&self, demand: &Demand) -> Predictions<'_> {
-        let minds = self.minds.iter().map(|mind| {
-            let mut logit = self.weights.logit(&demand.view, &mind.ability);
-            if demand.thought && !mind.reasons {
-                logit -= WITHOUT_THOUGHT;
-            }
-            let spoken = (demand.length * mind.spoken).clamp(16.0, 4_096.0);
-            let written = if mind.reasons { spoken * (1.0 + THOUGHT) } else { spoken };
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "between 16 and 12,288"
-            )]
-            let output_tokens = written as u64;
-            (logit, Prediction { quality: sigmoid(logit), output_tokens })
-        });
-        Predictions { places: &self.places, minds: minds.collect() }
+    /// What is known of the models.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What is expected of every model at every effort.
+    pub(super) fn expect(
+        &self,
+        demand: &Demand,
+        asked: &Asked<'_>,
+        correction: &dyn Fn(usize) -> f32,
+    ) -> Expected {
+        self.table.expect(&self.weights, demand, asked, correction)
     }
 }
 

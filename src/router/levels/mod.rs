@@ -155,6 +155,8 @@ impl Levels {
         Self::read(BUILTIN)
     }
 
+    /// Reads a file.
+    ///
     /// # Errors
     /// When the text is not what [`Self::to_text`] writes.
     pub fn read(text: &str) -> Result<Self, serde_json::Error> {
@@ -183,6 +185,22 @@ impl Levels {
             Some(own) => own.clone(),
             None => self.guess.level(clues, &self.models),
         }
+    }
+}
+
+impl Default for Levels {
+    /// Nothing is known of anybody.
+    fn default() -> Self {
+        let scale = Scale {
+            router: String::new(),
+            intercept: 0.0,
+            slope: 1.0,
+            bend: 0.0,
+            anchors: 0,
+            rank_correlation: 0.0,
+        };
+        let guess = Guess { coefficients: Vec::new(), sd: UNKNOWN_SD, thought: 0.0 };
+        Self { scale, guess, models: BTreeMap::new() }
     }
 }
 

@@ -17,6 +17,12 @@ impl Weights {
         self.abilities.get(place)
     }
 
+    /// The abilities of the model that goes by this name in the weights.
+    #[must_use]
+    pub fn ability_of(&self, name: &str) -> Option<&Ability> {
+        self.named(name)
+    }
+
     /// A model's abilities. Prices are in USD per million tokens.
     #[must_use]
     pub fn ability(&self, name: &str, price_in: Option<f64>, price_out: Option<f64>) -> Ability {

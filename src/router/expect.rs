@@ -1,0 +1,430 @@
+//! What every model is expected to make of a prompt at every effort: how good an answer, of how many
+//! tokens, at what cost at least. A decision looks at a thousand of these, so they lie side by side
+//! and are worked out eight at a time.
+
+use super::levels::{Clues, Leaning, Level, Levels, default_effort, depth, efforts};
+use super::neural::{Ability, Weights};
+use super::{Demand, Needs};
+use crate::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Model, Tier, TokenKind};
+use crate::wire::vocab::{Effort, Manner};
+
+/// Side by side.
+const WIDE: usize = 8;
+/// Log-odds that a model which cannot think first loses when it is asked to.
+const WITHOUT_THOUGHT: f32 = 1.0;
+/// What of the effort's gain a prompt gets: the least, and what each step of
+/// [`Demand::thinking`] adds.
+const GAIN: [f32; 2] = [0.1, 0.5];
+/// Tokens of thought at the effort `high`, where thought adds nothing, and what each step of
+/// [`Demand::thinking`] and its square add.
+const THOUGHT: [f32; 3] = [120.0, 700.0, 900.0];
+/// From this many tokens on a prompt is a long one.
+const LONG_TOKENS: u64 = 32_000;
+/// Of tool calls, what tool figures say counts more than leanings otherwise do.
+const TOOLS: f32 = 2.0;
+/// The variance of a logistic against that of a normal, for the mean of one over the other.
+const SPREAD: f32 = std::f32::consts::PI / 8.0;
+/// An estimate of cost must not be above the real one, whatever is rounded on the way.
+const BELOW: f32 = 1.0 - 1e-5;
+
+/// A model at an effort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// The model's place in the catalogue.
+    pub place: usize,
+    /// The effort that is asked for; `None` where the model does it anyway.
+    pub said: Option<Effort>,
+    /// The effort that it comes to; `None` for a model that cannot be told.
+    pub at: Option<Effort>,
+}
+
+/// Eight seats: what each brings to a prompt.
+#[derive(Debug, Clone, Default)]
+struct Block {
+    level: [f32; WIDE],
+    variance: [f32; WIDE],
+    /// What is lost at the effort, on a prompt that takes thought.
+    loses: [f32; WIDE],
+    tools: [f32; WIDE],
+    vision: [f32; WIDE],
+    long: [f32; WIDE],
+    languages: [f32; WIDE],
+    /// How many times the usual length it writes, and of thought.
+    spoken: [f32; WIDE],
+    thinks: [f32; WIDE],
+    /// USD for a token, at least.
+    reads: [f32; WIDE],
+    writes: [f32; WIDE],
+    tier: [usize; WIDE],
+}
+
+/// Models with skills of their own, by their places among the seats.
+#[derive(Debug)]
+struct Skilled {
+    seats: std::ops::Range<usize>,
+    ability: Ability,
+}
+
+/// What is known of a catalogue's models.
+#[derive(Debug)]
+pub struct Table {
+    seats: Vec<Seat>,
+    blocks: Vec<Block>,
+    /// By the model's place in the catalogue.
+    models: Vec<Known>,
+    skilled: Vec<Skilled>,
+    /// What a level of 0 and one of 1 come to, where there are no skills of one's own.
+    plain: [Ability; 2],
+}
+
+/// A model's part of the table.
+#[derive(Debug)]
+struct Known {
+    seats: std::ops::Range<usize>,
+    /// The seat that an effort asked for comes to.
+    asked: [usize; Effort::ALL.len()],
+    level: Level,
+    /// It can be made to think.
+    thinks: bool,
+    /// USD for a token of the prompt that the provider has kept, at least.
+    rereads: f32,
+}
+
+/// What a request is, beside its words.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub needs: &'a Needs,
+    /// How far an unsure prompt is taken to be harder, in deviations of its ease.
+    pub caution: f32,
+    /// What the caller pays for a request, by tier, in USD.
+    pub pays: [f32; Tier::ALL.len()],
+}
+
+/// What is expected at every seat.
+#[derive(Debug, Default)]
+pub struct Expected {
+    /// Probability of a good answer: the mean over what is not known.
+    pub quality: Vec<f32>,
+    /// The same with caution: what the ranking goes by.
+    pub value: Vec<f32>,
+    /// Said and thought.
+    pub tokens: Vec<f32>,
+    /// In USD, at least, of what the provider takes and the caller pays the larger.
+    pub cost: Vec<f32>,
+}
+
+/// A logistic function that vectors of instructions can work out: within 1e-6, by Padé's way.
+fn sigmoid(logit: f32) -> f32 {
+    let half = (logit * 0.5).clamp(-7.905, 7.905);
+    let square = half * half;
+    let mut above = -2.760_768_5e-16_f32;
+    for next in [
+        2.000_188e-13,
+        -8.604_672e-11,
+        5.122_297e-8,
+        1.485_722_4e-5,
+        6.372_619e-4,
+        4.893_524_6e-3,
+    ] {
+        above = above * square + next;
+    }
+    let mut below = 1.198_258_4e-6_f32;
+    for next in [1.185_347e-4, 2.268_434_6e-3, 4.893_525e-3] {
+        below = below * square + next;
+    }
+    0.5 + 0.5 * half * above / below
+}
+
+/// What is the same for every seat.
+#[derive(Debug, Clone, Copy)]
+struct Common {
+    /// The logit of a plain model: of level 0, and what a level of 1 adds.
+    base: f32,
+    slope: f32,
+    variance: f32,
+    caution: f32,
+    gain: f32,
+    tools: f32,
+    vision: f32,
+    long: f32,
+    languages: f32,
+    length: f32,
+    thought: f32,
+    most_tokens: f32,
+    input: f32,
+    pays: [f32; Tier::ALL.len()],
+}
+
+impl Common {
+    fn quality(&self, block: &Block, at: usize, more: f32) -> (f32, f32) {
+        let logit = self.base
+            + self.slope * block.level[at]
+            + self.gain * block.loses[at]
+            + self.tools * block.tools[at]
+            + self.vision * block.vision[at]
+            + self.long * block.long[at]
+            + self.languages * block.languages[at]
+            + more;
+        let spread = 1.0 + SPREAD * (self.variance + block.variance[at]);
+        let logit = logit / spread.sqrt();
+        (sigmoid(logit), sigmoid(logit - self.caution))
+    }
+
+    fn tokens(&self, block: &Block, at: usize) -> f32 {
+        let said = (self.length * block.spoken[at]).clamp(16.0, 4_096.0);
+        (said + self.thought * block.thinks[at]).min(self.most_tokens)
+    }
+}
+
+impl Table {
+    #[must_use]
+    pub fn new(weights: &Weights, levels: &Levels, catalogue: &Catalogue) -> Self {
+        let plain = [weights.of_level(0.0), weights.of_level(1.0)];
+        let mut table = Self {
+            seats: Vec::new(),
+            blocks: Vec::new(),
+            models: Vec::with_capacity(catalogue.models().len()),
+            skilled: Vec::new(),
+            plain,
+        };
+        let unknown = Facts::default();
+        for (place, model) in catalogue.models().iter().enumerate() {
+            let level = levels.of(&Clues::of(model));
+            let facts = model.deployments.first().map_or(&unknown, |one| &one.facts);
+            let first = table.seats.len();
+            if model.mode == Mode::Chat {
+                for seat in seats(place, model, facts) {
+                    table.add(seat, model, &level);
+                }
+            }
+            let seats = first..table.seats.len();
+            let own = level.skills_of.as_ref().and_then(|name| weights.ability_of(name));
+            let spoken = own.map_or(table.plain[0].verbosity, |own| own.verbosity).exp();
+            if let Some(own) = own {
+                let ability = Ability { level: level.level, ..own.clone() };
+                table.skilled.push(Skilled { seats: seats.clone(), ability });
+            }
+            for seat in seats.clone() {
+                if let Some(block) = table.blocks.get_mut(seat / WIDE) {
+                    block.spoken[seat % WIDE] = spoken;
+                }
+            }
+            let thinks = table.seats.get(seats.clone()).unwrap_or_default().iter().any(|seat| {
+                seat.at.is_some_and(|at| at != Effort::None)
+            });
+            let asked = Effort::ALL.map(|wish| table.nearest(&seats, wish));
+            #[expect(clippy::cast_possible_truncation, reason = "a price")]
+            let rereads = (model.least.of(TokenKind::CacheRead).as_usd() * 1e-6) as f32;
+            table.models.push(Known { seats, asked, level, thinks, rereads });
+        }
+        table
+    }
+
+    fn add(&mut self, seat: Seat, model: &Model, level: &Level) {
+        let at = self.seats.len();
+        if at.is_multiple_of(WIDE) {
+            self.blocks.push(Block::default());
+        }
+        self.seats.push(seat);
+        let Some(block) = self.blocks.last_mut() else { return };
+        let at = at % WIDE;
+        #[expect(clippy::cast_possible_truncation, reason = "a price")]
+        let usd = |kind| (model.least.of(kind).as_usd() * 1e-6) as f32;
+        block.level[at] = level.level;
+        block.variance[at] = level.sd * level.sd;
+        block.loses[at] = seat.at.map_or(0.0, |effort| {
+            level.efforts.get(&effort).copied().unwrap_or(-level.thought * depth(effort).loses)
+        });
+        block.tools[at] = level.leaning(Leaning::Tools) * TOOLS;
+        block.vision[at] = level.leaning(Leaning::Vision);
+        block.long[at] = level.leaning(Leaning::Long);
+        block.languages[at] = level.leaning(Leaning::Languages);
+        block.thinks[at] = seat.at.map_or(0.0, |effort| depth(effort).tokens * level.thinks);
+        block.reads[at] = usd(TokenKind::Input) * BELOW;
+        block.writes[at] = usd(TokenKind::Output) * BELOW;
+        block.tier[at] = model.tier as usize;
+    }
+
+    /// The seat of a model that a wish comes to: never one without thought for a wish to think.
+    fn nearest(&self, seats: &std::ops::Range<usize>, wish: Effort) -> usize {
+        let distance = |seat: &usize| {
+            let at = self.seats.get(*seat).and_then(|seat| seat.at).unwrap_or(Effort::Medium);
+            let apart = (at as u8).abs_diff(wish as u8);
+            let other_kind = (at == Effort::None) != (wish == Effort::None);
+            (u8::from(other_kind), apart, u8::from((at as u8) < wish as u8))
+        };
+        seats.clone().min_by_key(distance).unwrap_or(seats.start)
+    }
+
+    #[must_use]
+    pub fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    /// The seats of a model that a request may be asked at: all, or the one that its caller's effort
+    /// comes to.
+    #[must_use]
+    pub fn of(&self, place: usize, wish: Option<Effort>) -> std::ops::Range<usize> {
+        match (self.models.get(place), wish) {
+            (None, _) => 0..0,
+            (Some(known), None) => known.seats.clone(),
+            (Some(known), Some(_)) if known.seats.is_empty() => 0..0,
+            (Some(known), Some(wish)) => {
+                let seat = known.asked.get(wish as usize).copied().unwrap_or(known.seats.start);
+                seat..seat + 1
+            }
+        }
+    }
+
+    /// What a model's level is and rests on.
+    #[must_use]
+    pub fn level(&self, place: usize) -> Option<&Level> {
+        self.models.get(place).map(|known| &known.level)
+    }
+
+    /// What is expected at every seat. `correction` is what an account has found out of a model, in
+    /// log-odds, by its place.
+    #[must_use]
+    pub fn expect(
+        &self,
+        weights: &Weights,
+        demand: &Demand,
+        asked: &Asked<'_>,
+        correction: &dyn Fn(usize) -> f32,
+    ) -> Expected {
+        let common = self.common(weights, demand, asked);
+        let room = self.blocks.len() * WIDE;
+        let mut all = Expected {
+            quality: Vec::with_capacity(room),
+            value: Vec::with_capacity(room),
+            tokens: Vec::with_capacity(room),
+            cost: Vec::with_capacity(room),
+        };
+        for block in &self.blocks {
+            let (mut quality, mut value) = ([0.0; WIDE], [0.0; WIDE]);
+            let (mut tokens, mut cost) = ([0.0; WIDE], [0.0; WIDE]);
+            for at in 0..WIDE {
+                (quality[at], value[at]) = common.quality(block, at, 0.0);
+                tokens[at] = common.tokens(block, at);
+                cost[at] = common.input * block.reads[at] + tokens[at] * block.writes[at];
+            }
+            for at in 0..WIDE {
+                cost[at] = cost[at].max(common.pays[block.tier[at] % Tier::ALL.len()]);
+            }
+            all.quality.extend_from_slice(&quality);
+            all.value.extend_from_slice(&value);
+            all.tokens.extend_from_slice(&tokens);
+            all.cost.extend_from_slice(&cost);
+        }
+        let mut again = |seats: std::ops::Range<usize>, more: f32| {
+            for seat in seats {
+                if let Some(block) = self.blocks.get(seat / WIDE)
+                    && let Some(quality) = all.quality.get_mut(seat)
+                    && let Some(value) = all.value.get_mut(seat)
+                {
+                    (*quality, *value) = common.quality(block, seat % WIDE, more);
+                }
+            }
+        };
+        let plain = |level: f32| common.base + common.slope * level;
+        for one in &self.skilled {
+            let more = weights.logit(demand.view(), &one.ability) - plain(one.ability.level);
+            again(one.seats.clone(), more);
+        }
+        let asked_to_think = asked.needs.effort.is_some_and(|effort| effort != Effort::None);
+        for (place, known) in self.models.iter().enumerate() {
+            let mut more = correction(place);
+            if asked_to_think && !known.thinks {
+                more -= WITHOUT_THOUGHT;
+            }
+            if more != 0.0 {
+                let skilled = self.skilled.iter().find(|one| one.seats == known.seats);
+                more += skilled.map_or(0.0, |one| {
+                    weights.logit(demand.view(), &one.ability) - plain(one.ability.level)
+                });
+                again(known.seats.clone(), more);
+            }
+        }
+        all
+    }
+
+    fn common(&self, weights: &Weights, demand: &Demand, asked: &Asked<'_>) -> Common {
+        let needs = asked.needs;
+        let [zero, one] = &self.plain;
+        let base = weights.logit(demand.view(), zero);
+        let thinking = demand.thinking();
+        let unsure = demand.unsure();
+        let is = |is: bool| f32::from(u8::from(is));
+        let [least, each] = GAIN;
+        let [some, more, most] = THOUGHT;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate of tokens")]
+        let count = |tokens: u64| tokens as f32;
+        Common {
+            base,
+            slope: weights.logit(demand.view(), one) - base,
+            variance: unsure * unsure,
+            caution: asked.caution * unsure,
+            gain: least + each * thinking,
+            tools: is(needs.capabilities.has(Capability::Tools)),
+            vision: is(needs.capabilities.has(Capability::Vision)),
+            long: is(needs.input_tokens >= LONG_TOKENS),
+            languages: 0.0,
+            length: demand.length(),
+            thought: some + more * thinking + most * thinking * thinking,
+            most_tokens: needs.max_output_tokens.map_or(f32::MAX, count),
+            input: count(needs.input_tokens),
+            pays: asked.pays,
+        }
+    }
+
+    /// What a conversation saves that a model's provider has kept the beginning of, in USD at least
+    /// expected: taken off its seats.
+    pub fn save(&self, expected: &mut Expected, place: usize, cached_tokens: u64) {
+        let Some(known) = self.models.get(place) else { return };
+        #[expect(clippy::cast_precision_loss, reason = "an estimate of tokens")]
+        let cached = cached_tokens as f32;
+        for seat in known.seats.clone() {
+            let Some(block) = self.blocks.get(seat / WIDE) else { continue };
+            let saved = (block.reads[seat % WIDE] - known.rereads).max(0.0) * cached;
+            if let Some(cost) = expected.cost.get_mut(seat) {
+                *cost = (*cost - saved).max(0.0) * BELOW;
+            }
+        }
+    }
+}
+
+/// The efforts at which a model can be asked.
+fn seats(place: usize, model: &Model, facts: &Facts) -> Vec<Seat> {
+    let usual = match default_effort(facts) {
+        None if facts.thinking.manner == Manner::Unknown && thinks(model.capabilities) => {
+            Some(Effort::Medium)
+        }
+        usual => usual,
+    };
+    let silent = Seat { place, said: None, at: usual };
+    let mut all = vec![silent];
+    let others = efforts(facts).iter().filter(|effort| Some(*effort) != usual);
+    all.extend(others.map(|effort| Seat { place, said: Some(effort), at: Some(effort) }));
+    all
+}
+
+fn thinks(capabilities: Capabilities) -> bool {
+    capabilities.has(Capability::Reasoning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quick_logistic_is_one() {
+        let mut before = 0.0;
+        for step in -2_000_i16..=2_000 {
+            let logit = f32::from(step) / 100.0;
+            let exact = 1.0 / (1.0 + (-logit).exp());
+            assert!((sigmoid(logit) - exact).abs() < 2e-6, "{logit}");
+            assert!(sigmoid(logit) >= before - 1e-6);
+            before = sigmoid(logit);
+        }
+    }
+}
