@@ -3,6 +3,7 @@
 mod account;
 mod catalogue;
 mod check;
+mod everyday;
 mod key;
 mod ledger;
 mod revise;

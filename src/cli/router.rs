@@ -79,7 +79,13 @@ pub enum Router {
     Levels(ShowLevels),
     /// Show how `auto` would choose for a prompt, without asking anybody.
     Explain {
-        prompt: String,
+        /// What the user says, if nothing else is said.
+        #[arg(required_unless_present = "request")]
+        prompt: Option<String>,
+        /// A whole chat request, as it would be sent: system, tools, files; `-` reads it from the
+        /// standard input.
+        #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+        request: Option<PathBuf>,
         /// The dial, from 0 (cheap) to 1 (best).
         #[arg(long, default_value_t = 0.5)]
         quality: f64,
@@ -149,9 +155,15 @@ impl Router {
                 say(&if json { serde_json::to_string(&judged)? } else { table(&judged) });
                 Ok(())
             }
-            Self::Levels(levels) => levels.run(),
+            Self::Levels(levels) => levels.run(config),
             Self::Replay { from, policy, json } => replay(config, &from, &policy, json),
-            Self::Explain { prompt, quality, json } => explain(config, prompt, quality, json),
+            Self::Explain { prompt, request, quality, json } => {
+                let request = match request {
+                    Some(path) => whole_request(&path)?,
+                    None => spoken(prompt.unwrap_or_default()),
+                };
+                explain(config, &request, quality, json)
+            }
         }
     }
 }
@@ -167,7 +179,7 @@ fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result
 }
 
 /// The catalogue that the configuration comes to, and what `auto` chooses by.
-fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
+pub(super) fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     let config = config::read(config)?;
     // The store is not opened for this: the built-in files it is.
     let files = crate::catalogue::builtin()?;
@@ -180,7 +192,7 @@ fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     Ok((catalogue, predictor))
 }
 
-fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
+pub(super) fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
     Choice {
         now: Clock::System.now(),
         catalogue,
@@ -294,14 +306,42 @@ fn replay(
     Ok(())
 }
 
-fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Result<(), Failure> {
+/// A request of a prompt alone.
+fn spoken(text: String) -> Request {
+    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
+    Request { turns, ..Request::default() }
+}
+
+/// A chat request of a file, or of the standard input. It need not name a model.
+fn whole_request(path: &Path) -> Result<Request, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(path)?
+    };
+    let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)?;
+    body.entry("model").or_insert_with(|| "auto".into());
+    chat(&serde_json::Value::Object(body))
+}
+
+/// Reads a chat request.
+pub(super) fn chat(body: &serde_json::Value) -> Result<Request, Failure> {
+    let inbound = Inbound::arrive(Dialect::OpenAiChat, body.to_string().into(), None)
+        .map_err(|why| why.to_string())?;
+    Ok(inbound.request().map_err(|why| why.to_string())?.clone())
+}
+
+fn explain(
+    config: Option<&Path>,
+    request: &Request,
+    quality: f64,
+    json: bool,
+) -> Result<(), Failure> {
     let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
     let (catalogue, predictor) = house(config)?;
-    let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
-    let request = Request { turns, ..Request::default() };
     let choice = choice(&catalogue, &predictor);
-    let demand = predictor.demand(&request);
-    let decision = decide_auto(dial.into(), &Needs::of(&request), &demand, &choice)
+    let demand = predictor.demand(request);
+    let decision = decide_auto(dial.into(), &Needs::of(request), &demand, &choice)
         .map_err(|error| error.to_string())?;
     let explanation = decision.explanation.ok_or("a decision of auto explains itself")?;
     let told = explanation.told(&catalogue, &predictor);
@@ -310,24 +350,33 @@ fn explain(config: Option<&Path>, text: String, quality: f64, json: bool) -> Res
         return Ok(());
     }
     say(&format!(
-        "{} (dial {}): difficulty {:.2}, novelty {:.2}, some {} tokens, floor {:.0}% of the best",
+        "{} (dial {}): difficulty {:.2}, ease {:+.2} ±{:.2}, takes class {:.1} of 5, thought {:.1} of 2, \
+         novelty {:.2}, some {} tokens, floor {:.0}% of the best",
         told.router,
         told.dial,
         told.difficulty,
+        told.ease,
+        told.unsure,
+        told.need,
+        told.thinking,
         told.novelty,
         told.input_tokens,
         told.floor * 100.0
     ));
     for one in &told.kept {
         say(&format!(
-            "{:32} {:14} {:8} quality {:.3}  ${:.6}  {} tokens  {}",
+            "{:32} {:14} {:8} {:8} quality {:.3}  ${:.6}  {:5} tokens  {}; level {:.2} ±{:.2} {}",
             one.model,
             one.provider,
             one.tier,
+            one.effort.unwrap_or("-"),
             one.quality,
             Nanos(one.expected_cost_nano_usd).as_usd(),
             one.expected_output_tokens,
-            one.verdict
+            one.verdict,
+            one.level,
+            one.level_sd,
+            one.rests_on
         ));
     }
     for one in &told.rejected {

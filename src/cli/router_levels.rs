@@ -1,10 +1,11 @@
 //! `optimux router levels …`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
+use super::everyday::everyday;
 use super::say;
 use crate::boot::Failure;
 use crate::catalogue::{Catalogue, Sources, builtin, load};
@@ -24,6 +25,9 @@ pub struct ShowLevels {
     /// Rows with measured scores: models are left out with their families, and told from figures.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     validate: Vec<PathBuf>,
+    /// Everyday prompts: where each dial sends them, and how far from the best.
+    #[arg(long, value_name = "FILE")]
+    everyday: Option<PathBuf>,
     /// Public figures, one a line.
     #[arg(long, default_value = "router-models/figures.jsonl", value_name = "FILE")]
     figures: PathBuf,
@@ -53,7 +57,10 @@ fn whole_catalogue() -> Result<Catalogue, Failure> {
 }
 
 impl ShowLevels {
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self, config: Option<&Path>) -> Result<(), Failure> {
+        if let Some(path) = &self.everyday {
+            return everyday(config, path, self.json);
+        }
         if self.fit {
             let weights = match &self.weights {
                 Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,

@@ -73,6 +73,9 @@ mod tests {
         assert!(toml::from_str::<Tariff>("mid = 0.5").is_err());
         let priced: Tariff = toml::from_str("ultra = 5\nusd = 0.002").unwrap();
         assert_eq!(priced.paid(Tier::Ultra), Nanos(10_000_000));
-        assert_eq!((priced.paid(Tier::Mid), tariff.paid(Tier::Ultra)), (Nanos(2_000_000), Nanos(0)));
+        assert_eq!(
+            (priced.paid(Tier::Mid), tariff.paid(Tier::Ultra)),
+            (Nanos(2_000_000), Nanos(0))
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::explain::{Explanation, Kept};
 use super::expect::Asked;
+use super::explain::{Explanation, Kept};
 use super::offer::{Ask, Looking};
 use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish};
 use crate::base::clock::Timestamp;
@@ -82,11 +82,8 @@ pub fn decide_auto(
     let (fits, mut rejected) = fitting(needs, choice);
     let pays = Tier::ALL.map(|tier| (choice.pays)(tier));
     #[expect(clippy::cast_possible_truncation, reason = "an estimate in USD")]
-    let asked = Asked {
-        needs,
-        caution: wish.dial.caution(),
-        pays: pays.map(|pays| pays.as_usd() as f32),
-    };
+    let asked =
+        Asked { needs, caution: wish.dial.caution(), pays: pays.map(|pays| pays.as_usd() as f32) };
     let mut expected = predictor.expect(demand, &asked, choice.corrections);
     // Only a prompt cache makes what was read before cheaper to read again.
     let cached = before.filter(|before| {
@@ -122,7 +119,8 @@ pub fn decide_auto(
     // The first few are of different models.
     let first = kept.len().min(MODELS);
     let first = kept.iter().take(first).enumerate();
-    let first = first.take_while(|(at, one)| kept.iter().take(*at).all(|known| known.place != one.place));
+    let first =
+        first.take_while(|(at, one)| kept.iter().take(*at).all(|known| known.place != one.place));
     let first = first.count();
     let good = kept.iter().take(first).filter(|one| one.above_floor).count();
     // Whoever wishes to stay is not drawn away.

@@ -12,6 +12,8 @@ use crate::wire::vocab::{Effort, Manner};
 const WIDE: usize = 8;
 /// Log-odds that a model which cannot think first loses when it is asked to.
 const WITHOUT_THOUGHT: f32 = 1.0;
+/// Log-odds that an answer loses which takes twice as many tokens as it may.
+const CUT: f32 = 2.0;
 /// What of the effort's gain a prompt gets: the least, and what each step of
 /// [`Demand::thinking`] adds.
 const GAIN: [f32; 2] = [0.1, 0.5];
@@ -118,14 +120,9 @@ fn sigmoid(logit: f32) -> f32 {
     let half = (logit * 0.5).clamp(-7.905, 7.905);
     let square = half * half;
     let mut above = -2.760_768_5e-16_f32;
-    for next in [
-        2.000_188e-13,
-        -8.604_672e-11,
-        5.122_297e-8,
-        1.485_722_4e-5,
-        6.372_619e-4,
-        4.893_524_6e-3,
-    ] {
+    for next in
+        [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619e-4, 4.893_524_6e-3]
+    {
         above = above * square + next;
     }
     let mut below = 1.198_258_4e-6_f32;
@@ -151,12 +148,23 @@ struct Common {
     length: f32,
     thought: f32,
     most_tokens: f32,
+    /// A token's share of the limit.
+    fewest: f32,
     input: f32,
     pays: [f32; Tier::ALL.len()],
 }
 
 impl Common {
+    /// Tokens, without a limit: said and thought.
+    fn unlimited(&self, block: &Block, at: usize) -> f32 {
+        let said = (self.length * block.spoken[at]).clamp(16.0, 4_096.0);
+        said + self.thought * block.thinks[at]
+    }
+
     fn quality(&self, block: &Block, at: usize, more: f32) -> (f32, f32) {
+        // What does not fit into the answer is cut off.
+        let over = (self.unlimited(block, at) * self.fewest - 1.0).clamp(0.0, 1.0);
+        let more = more - CUT * over;
         let logit = self.base
             + self.slope * block.level[at]
             + self.gain * block.loses[at]
@@ -171,8 +179,7 @@ impl Common {
     }
 
     fn tokens(&self, block: &Block, at: usize) -> f32 {
-        let said = (self.length * block.spoken[at]).clamp(16.0, 4_096.0);
-        (said + self.thought * block.thinks[at]).min(self.most_tokens)
+        self.unlimited(block, at).min(self.most_tokens)
     }
 }
 
@@ -209,9 +216,12 @@ impl Table {
                     block.spoken[seat % WIDE] = spoken;
                 }
             }
-            let thinks = table.seats.get(seats.clone()).unwrap_or_default().iter().any(|seat| {
-                seat.at.is_some_and(|at| at != Effort::None)
-            });
+            let thinks = table
+                .seats
+                .get(seats.clone())
+                .unwrap_or_default()
+                .iter()
+                .any(|seat| seat.at.is_some_and(|at| at != Effort::None));
             let asked = Effort::ALL.map(|wish| table.nearest(&seats, wish));
             #[expect(clippy::cast_possible_truncation, reason = "a price")]
             let rereads = (model.least.of(TokenKind::CacheRead).as_usd() * 1e-6) as f32;
@@ -306,7 +316,9 @@ impl Table {
             for at in 0..WIDE {
                 (quality[at], value[at]) = common.quality(block, at, 0.0);
                 tokens[at] = common.tokens(block, at);
-                cost[at] = common.input * block.reads[at] + tokens[at] * block.writes[at];
+                // The part of a token that is not counted makes it no dearer.
+                let written = (tokens[at] - 1.0).max(0.0);
+                cost[at] = common.input * block.reads[at] + written * block.writes[at];
             }
             for at in 0..WIDE {
                 cost[at] = cost[at].max(common.pays[block.tier[at] % Tier::ALL.len()]);
@@ -372,6 +384,7 @@ impl Table {
             length: demand.length(),
             thought: some + more * thinking + most * thinking * thinking,
             most_tokens: needs.max_output_tokens.map_or(f32::MAX, count),
+            fewest: needs.max_output_tokens.map_or(0.0, |most| count(most.max(1)).recip()),
             input: count(needs.input_tokens),
             pays: asked.pays,
         }

@@ -127,13 +127,11 @@ fn unpriced(name: &str, provider: &str) -> Error {
 /// they are all there is. Within each the operator's order holds.
 fn add(model: &Arc<Model>, now: Timestamp, health: HealthOf<'_>, steps: &mut Vec<Step>) {
     let first = steps.len();
-    steps.extend(
-        model.deployments.iter().filter(|one| one.is_live(now)).map(|deployment| Step {
-            model: Arc::clone(model),
-            deployment: Arc::clone(deployment),
-            effort: None,
-        }),
-    );
+    steps.extend(model.deployments.iter().filter(|one| one.is_live(now)).map(|deployment| Step {
+        model: Arc::clone(model),
+        deployment: Arc::clone(deployment),
+        effort: None,
+    }));
     if let Some(added) = steps.get_mut(first..).filter(|added| added.len() > 1) {
         added.sort_by_cached_key(|step| {
             let state = health(step.deployment.id);

@@ -12,7 +12,7 @@ use crate::catalogue::{Deployment, Param, apply_quirks};
 use crate::router::Step;
 use crate::shape::{self, Names};
 use crate::wire::frame::json::splice;
-use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Said};
+use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Reasoning, Said};
 use crate::wire::{
     Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
 };
@@ -124,7 +124,7 @@ fn dialects(step: &Step, inbound: &Inbound) -> Result<Vec<Protocol>, Error> {
             let request = inbound.request()?;
             request.reasoning.as_ref().and_then(|wish| wish.effort)
         }
-        effort => effort,
+        effort => effort.or(step.effort),
     };
     let mut all: Vec<Protocol> = deployment
         .protocols
@@ -234,11 +234,18 @@ fn written(
             unsaid_schema: None,
         }
     };
-    if same_dialect && !shape::may_need(&inbound.head, &inbound.body, &model) {
+    let added = added_effort(step, inbound, &model);
+    if same_dialect && added.is_none() && !shape::may_need(&inbound.head, &inbound.body, &model) {
         return Ok(verbatim(Losses::default()));
     }
-    let fitted = shape::fit(inbound.request()?, &model);
-    let untouched = matches!(fitted.request, Cow::Borrowed(_)) && fitted.names.is_empty();
+    let mut request = Cow::Borrowed(inbound.request()?);
+    if added.is_some() {
+        request.to_mut().reasoning = added;
+    }
+    let fitted = shape::fit(&request, &model);
+    let untouched = matches!(request, Cow::Borrowed(_))
+        && matches!(fitted.request, Cow::Borrowed(_))
+        && fitted.names.is_empty();
     if same_dialect && untouched {
         return Ok(verbatim(fitted.losses));
     }
@@ -272,6 +279,14 @@ fn written(
         json,
         unsaid_schema: fitted.unsaid_schema,
     })
+}
+
+/// The wish to think that goes with a step, where its caller has none and the deployment takes it.
+fn added_effort(step: &Step, inbound: &Inbound, model: &shape::Model<'_>) -> Option<Reasoning> {
+    let effort = step.effort.filter(|_| !inbound.head.said.has(Said::REASONING))?;
+    let wish = Reasoning { effort: Some(effort), ..Reasoning::default() };
+    // Another deployment of the model may not be told: it does as it usually does.
+    (!model.facts.thinking_on(model.protocol).fit(&wish).lost).then_some(wish)
 }
 
 /// The last edits of a body: by what its provider calls things, by what the deployment has refused,

@@ -6,9 +6,7 @@ use super::factor::{Factors, factors, rank_correlation, ridge};
 use super::figures::Figure;
 use super::leaning::leanings;
 use crate::catalogue::{Catalogue, Mode, Model};
-use crate::router::levels::{
-    Clues, Guess, Level, Levels, RestsOn, Scale, depth, efforts, round,
-};
+use crate::router::levels::{Clues, Guess, Level, Levels, RestsOn, Scale, depth, efforts, round};
 use crate::router::neural::{Weights, family};
 use crate::wire::vocab::{Effort, Efforts};
 
@@ -52,9 +50,12 @@ pub fn measured<'a>(weights: &'a Weights, name: &str) -> Option<Measured<'a>> {
         return None;
     }
     let kin = family(name);
-    let tried = weights.meta.models.iter().zip(&weights.abilities).filter(|(meta, _)| {
-        meta.rows >= LEAST_PROMPTS && !meta.name.starts_with("family:")
-    });
+    let tried = weights
+        .meta
+        .models
+        .iter()
+        .zip(&weights.abilities)
+        .filter(|(meta, _)| meta.rows >= LEAST_PROMPTS && !meta.name.starts_with("family:"));
     let fits = tried.filter(|(meta, _)| meta.name == name || family(&meta.name) == kin);
     let best = fits.max_by_key(|(meta, _)| (meta.name == name, meta.rows, meta.name.as_str()))?;
     let (meta, ability) = best;
@@ -94,7 +95,8 @@ fn lay(pairs: &[(f64, f64)]) -> (Line, f64) {
     let place = (factors.len() as f64 * BELOW_BEND) as usize;
     let bend = factors.get(place.min(factors.len().saturating_sub(1))).copied().unwrap_or(0.0);
     let line = Line { intercept: line[0], slope: line[1], bend };
-    let off = pairs.iter().map(|(factor, level)| (line.level(*factor) - level).powi(2)).sum::<f64>();
+    let off =
+        pairs.iter().map(|(factor, level)| (line.level(*factor) - level).powi(2)).sum::<f64>();
     (line, (off / pairs.len().max(1) as f64).sqrt())
 }
 
@@ -135,9 +137,8 @@ fn figured(found: &Factors, figures: &[Figure], name: &str, line: &Line) -> Opti
         count: weighed.len(),
         latest: own().map(|figure| figure.day.as_str()).max().unwrap_or_default().to_owned(),
         strongest: named.collect(),
-        thought: off.map(|off| {
-            (line.level(found.factor[row]) - line.level(found.factor[off])).max(0.05)
-        }),
+        thought: off
+            .map(|off| (line.level(found.factor[row]) - line.level(found.factor[off])).max(0.05)),
         tokens: tokens(None),
     })
 }
@@ -192,8 +193,8 @@ pub fn fit(figures: &[Figure], weights: &Weights, catalogue: &Catalogue) -> Leve
         level.skills_of = tried.map(|tried| tried.name.to_owned());
         known.insert(model.id.to_string(), level);
     }
-    let thought = (thoughts.iter().sum::<f64>() + THOUGHT_WEIGHS)
-        / (thoughts.len() as f64 + THOUGHT_WEIGHS);
+    let thought =
+        (thoughts.iter().sum::<f64>() + THOUGHT_WEIGHS) / (thoughts.len() as f64 + THOUGHT_WEIGHS);
     set_tokens(&mut known, &tokens);
     let guess = guess(&models, &mut known, thought);
     let mut levels = Levels {
@@ -227,8 +228,7 @@ fn by_figures(
     misfit: f64,
 ) -> Level {
     let factor = found.factor[figured.row];
-    let (mut level, mut sd) =
-        (line.level(factor), line.sd(factor, found.sd[figured.row], misfit));
+    let (mut level, mut sd) = (line.level(factor), line.sd(factor, found.sd[figured.row], misfit));
     if let Some(tried) = tried {
         let (one, other) = (sd.powi(-2), MEASURED_SD.powi(-2));
         level = (level * one + tried.level * other) / (one + other);

@@ -106,9 +106,8 @@ pub fn leanings(found: &Factors, row: usize, slope: f64) -> BTreeMap<Leaning, f3
             *sum += found.rest(cell);
         }
     }
-    let believed = |(count, sum): (f64, f64)| {
-        (BELIEVED * slope * sum / (count + HALF)).clamp(-BOUND, BOUND)
-    };
+    let believed =
+        |(count, sum): (f64, f64)| (BELIEVED * slope * sum / (count + HALF)).clamp(-BOUND, BOUND);
     let all = sums.into_iter().map(|(subject, sum)| (subject, round(believed(sum) as f32)));
     all.filter(|(_, by)| by.abs() >= 0.02).collect()
 }

@@ -10,3 +10,6 @@ mod leaning;
 pub use check::{Checked, Outcome, check};
 pub use figures::{Figure, FigureError, read};
 pub use fit::fit;
+
+#[cfg(test)]
+mod tests;

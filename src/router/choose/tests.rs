@@ -4,7 +4,7 @@ use crate::catalogue::{
     Deployment, DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load,
 };
 use crate::router::{Dial, Health, Wish};
-use crate::wire::vocab::{Part, Request, Role, Turn};
+use crate::wire::vocab::{Effort, Part, Request, Role, Turn};
 
 fn catalogue() -> Catalogue {
     let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
@@ -43,6 +43,10 @@ impl House {
             before: None,
             explore: None,
         }
+    }
+
+    fn chat_models(&self) -> usize {
+        self.catalogue.models().iter().filter(|model| model.mode == Mode::Chat).count()
     }
 
     fn decide(&self, wish: impl Into<Wish>, text: &str) -> Decision {
@@ -447,6 +451,78 @@ proptest::proptest! {
         };
         proptest::prop_assert_eq!(told(true), told(false));
     }
+}
+
+/// Nobody is asked while another is expected to do better at no higher cost.
+fn dominated(decision: &Decision) -> Option<(Kept, Kept)> {
+    let kept = &decision.explanation.as_ref().unwrap().kept;
+    let better = |one: &&Kept| one.quality > kept[0].quality && one.cost <= kept[0].cost;
+    kept.iter().find(better).map(|better| (kept[0], *better))
+}
+
+proptest::proptest! {
+    /// Whatever may be asked, of whatever length, whoever is down.
+    #[test]
+    fn no_choice_is_dominated(
+        seed in 0_u64..10_000, dial in 0.0..1.0_f64, input in 1_u64..200_000, most in 16_u64..20_000,
+    ) {
+        let house = house_of_all();
+        let text = PROMPTS[usize::try_from(seed).unwrap() % PROMPTS.len()];
+        let request = asking(text);
+        let mut needs = Needs::of(&request);
+        needs.input_tokens = input;
+        needs.max_output_tokens = seed.is_multiple_of(2).then_some(most);
+        let drawn = |id: u64| fastrand::Rng::with_seed(seed ^ id).u64(..);
+        let health = |id: DeploymentId| {
+            Health { passing: !drawn(id.0 as u64).is_multiple_of(5), ..Health::default() }
+        };
+        let allows = |model: &Model| !drawn(model.id.len() as u64).is_multiple_of(4);
+        let choice = Choice { health: &health, allows: &allows, ..house.choice() };
+        let demand = house.predictor.demand(&request);
+        let wish = Wish::from(Dial::new(dial).unwrap());
+        if let Ok(decision) = decide_auto(wish, &needs, &demand, &choice) {
+            proptest::prop_assert_eq!(dominated(&decision), None);
+        }
+    }
+}
+
+#[test]
+fn an_effort_is_chosen_with_the_model_and_the_callers_own_is_kept() {
+    let house = House::new();
+    let request = asking(PROMPTS[1]);
+    let demand = house.predictor.demand(&request);
+    let only = |model: &Model| &*model.id == "gpt-5.5";
+    let choice = Choice { allows: &only, ..house.choice() };
+    let decide = |dial: Dial, effort: Option<Effort>| {
+        let needs = Needs { effort, ..Needs::of(&request) };
+        decide_auto(dial.into(), &needs, &demand, &choice).unwrap()
+    };
+    let (cheap, best) = (decide(Dial::CHEAP, None), decide(Dial::BEST, None));
+    assert!(first(&cheap).at < first(&best).at, "{:?} {:?}", first(&cheap), first(&best));
+    assert_eq!(best.steps[0].effort, first(&best).effort);
+    let line = best.line(&best.steps[0]).unwrap();
+    assert!(line.ends_with("; effort max") || line.ends_with("; effort xhigh"), "{line}");
+    // All efforts of it were weighed, and it is one model.
+    assert!(best.explanation.as_ref().unwrap().kept.len() >= 5);
+    assert_eq!(best.explanation.as_ref().unwrap().considered, house.chat_models());
+    for (asked, at) in [(Effort::Low, Effort::Low), (Effort::Minimal, Effort::Low)] {
+        let kept = first(&decide(Dial::BEST, Some(asked)));
+        assert_eq!((kept.effort, kept.at), (None, Some(at)));
+    }
+}
+
+#[test]
+fn what_the_caller_pays_is_weighed() {
+    let house = House::new();
+    let request = asking(PROMPTS[0]);
+    let demand = house.predictor.demand(&request);
+    let choice = Choice {
+        pays: &|tier| Nanos(if tier >= Tier::Premium { 500_000_000 } else { 0 }),
+        ..house.choice()
+    };
+    let needs = Needs::of(&request);
+    let decision = decide_auto(Dial::new(0.9).unwrap().into(), &needs, &demand, &choice).unwrap();
+    assert!(decision.steps[0].model.tier < Tier::Premium);
 }
 
 /// One for all cases: to load it takes longer than to decide.

@@ -51,7 +51,11 @@ impl<'a> Clues<'a> {
     /// As numbers: a constant, log prices, the log size and whether it is known, the log context,
     /// whether it thinks, whether it has a price.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "rough measures")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "rough measures"
+    )]
     pub fn numbers(&self) -> [f64; COUNT] {
         let log = |usd: Option<f64>, else_: f64| usd.map_or(else_, |usd| usd.max(0.01).ln());
         let size = Name::read(self.name).size();
@@ -114,9 +118,13 @@ impl Guess {
         }
         // What it was learned from is not certain either.
         let learned = family.map_or(LEARNED_SD, |(_, kin)| kin.sd);
-        let kin_thought = family.map_or(self.thought, |(_, kin)| {
-            if kin.thought > 0.0 { kin.thought } else { self.thought }
-        });
+        let kin_thought =
+            family.map_or(
+                self.thought,
+                |(_, kin)| {
+                    if kin.thought > 0.0 { kin.thought } else { self.thought }
+                },
+            );
         Level {
             level: round(level),
             sd: round((self.sd.powi(2) * (1.0 - EXPLAINS * most) + learned.powi(2)).sqrt()),

@@ -2,8 +2,22 @@
 
 /// Words that say how fast, how new or how well dressed a model is, and not how good.
 const DRESS: [&str; 16] = [
-    "preview", "latest", "highspeed", "lightning", "ultraspeed", "exp", "it", "instruct", "hf",
-    "v", "fast", "customtools", "contributor", "api", "chat", "thinking",
+    "preview",
+    "latest",
+    "highspeed",
+    "lightning",
+    "ultraspeed",
+    "exp",
+    "it",
+    "instruct",
+    "hf",
+    "v",
+    "fast",
+    "customtools",
+    "contributor",
+    "api",
+    "chat",
+    "thinking",
 ];
 
 /// What a difference costs in nearness: of a word, of a version, of a factor in size.
@@ -105,12 +119,12 @@ impl Name {
             one.words.iter().filter(|word| !other.words.contains(word)).count()
         };
         let differing = u8::try_from(lacks(self, other) + lacks(other, self)).unwrap_or(u8::MAX);
-        let apart = |one: Option<f32>, other: Option<f32>, cost: &dyn Fn(f32, f32) -> f32| {
-            match (one, other) {
-                (Some(one), Some(other)) => cost(one, other),
-                (None, None) => 0.0,
-                _ => UNKNOWN,
-            }
+        let apart = |one: Option<f32>, other: Option<f32>, cost: &dyn Fn(f32, f32) -> f32| match (
+            one, other,
+        ) {
+            (Some(one), Some(other)) => cost(one, other),
+            (None, None) => 0.0,
+            _ => UNKNOWN,
         };
         let version = apart(self.version, other.version, &|one, other| {
             VERSION * (one - other).abs().min(FAR)
@@ -133,7 +147,10 @@ mod tests {
         assert!(near("kimi-k2.7-code-highspeed", "kimi-k2.7-code") > 0.99);
         assert!(near("gpt-6.2-sol", "gpt-6-sol") > near("gpt-6.2-sol", "gpt-6-luna"));
         assert!(near("claude-fable-5-1", "claude-fable-5") > 0.9);
-        assert!(near("claude-opus-4-1", "claude-opus-4-5") > near("claude-opus-4-1", "claude-sonnet-4-5"));
+        assert!(
+            near("claude-opus-4-1", "claude-opus-4-5")
+                > near("claude-opus-4-1", "claude-sonnet-4-5")
+        );
         assert!(near("qwen3-32b", "qwen3-30b-a3b") > near("qwen3-32b", "qwen3-235b"));
         assert!(near("gpt-5", "glm-5") < 1e-6);
         assert_eq!(Name::read("qwen3.8-2.4t-a95b").size(), Some(2_400.0));

@@ -23,9 +23,7 @@ static BUILTIN: &str = include_str!("../../../router-models/levels.json");
 pub const UNKNOWN_SD: f32 = 1.0;
 
 /// A subject or a way to be asked in which a model may be better or worse than its level says.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Leaning {
     Maths,

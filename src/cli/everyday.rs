@@ -1,0 +1,175 @@
+//! Where each dial sends prompts of everyday use, and how far that is from the best there is.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::router::{chat, choice, house};
+use super::say;
+use crate::boot::Failure;
+use crate::router::{Choice, Dial, Kept, Needs, decide_auto};
+use crate::wire::vocab::Request;
+
+/// A prompt with what stands around it.
+#[derive(Debug, Deserialize)]
+struct Row {
+    prompt: String,
+    #[serde(default)]
+    system: String,
+    #[serde(default)]
+    history: Vec<Value>,
+    /// How many tools are offered.
+    #[serde(default)]
+    tools: usize,
+    /// A form for the answer is asked for.
+    #[serde(default)]
+    json: Value,
+}
+
+/// What a dial did.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    dial: &'static str,
+    prompts: u64,
+    unanswered: u64,
+    mean_cost_usd: f64,
+    mean_quality: f64,
+    /// The share of prompts whose model has at least nine tenths of the best expected quality.
+    near_the_best: f64,
+    /// The share of prompts whose model and effort are in the best tenth of all by expected quality.
+    in_best_tenth: f64,
+    /// Another would have been expected to do better at no higher cost.
+    dominated: u64,
+    models: BTreeMap<String, u64>,
+    /// Models at efforts.
+    efforts: BTreeMap<String, u64>,
+}
+
+impl Row {
+    fn request(&self) -> Result<Request, Failure> {
+        let mut messages = Vec::new();
+        if !self.system.is_empty() {
+            messages.push(json!({"role": "system", "content": self.system}));
+        }
+        messages.extend(self.history.iter().cloned());
+        messages.push(json!({"role": "user", "content": self.prompt}));
+        let mut body = json!({"model": "auto", "messages": messages});
+        if self.tools > 0 {
+            let tool = |number: usize| {
+                json!({"type": "function", "function": {
+                "name": format!("tool_{number}"), "description": "Does what is asked.",
+                "parameters": {"type": "object", "properties": {"of": {"type": "string"}}}}})
+            };
+            body["tools"] = (0..self.tools).map(tool).collect();
+        }
+        if self.json == Value::Bool(true) || self.json == json!(1) {
+            body["response_format"] = json!({"type": "json_schema", "json_schema": {
+                "name": "answer", "schema": {"type": "object"}}});
+        }
+        chat(&body)
+    }
+}
+
+fn rows(path: &Path) -> Result<Vec<Row>, Failure> {
+    let file = BufReader::new(std::fs::File::open(path)?);
+    let packed = path.extension().is_some_and(|end| end == "gz");
+    let plain: Box<dyn Read> =
+        if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut rows = Vec::new();
+    for line in BufReader::new(plain).lines() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            rows.push(serde_json::from_str(&line)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// Another is expected to do better and costs no more.
+fn dominated(chosen: &Kept, all: &[Kept]) -> bool {
+    all.iter().any(|other| other.quality > chosen.quality && other.cost <= chosen.cost)
+}
+
+impl Outcome {
+    fn add(&mut self, request: &Request, dial: Dial, choice: &Choice<'_>) {
+        let demand = choice.predictor.demand(request);
+        self.prompts += 1;
+        let decision = decide_auto(dial.into(), &Needs::of(request), &demand, choice);
+        let kept = decision.ok().and_then(|decision| decision.explanation).map(|all| all.kept);
+        let Some((chosen, all)) = kept.as_deref().and_then(|all| Some((all.first()?, all))) else {
+            self.unanswered += 1;
+            return;
+        };
+        let best = all.iter().map(|one| one.quality).fold(0.0, f32::max);
+        let better = all.iter().filter(|one| one.quality > chosen.quality).count();
+        self.mean_cost_usd += chosen.cost.as_usd();
+        self.mean_quality += f64::from(chosen.quality);
+        self.near_the_best += f64::from(u8::from(chosen.quality >= 0.9 * best));
+        self.in_best_tenth += f64::from(u8::from(better * 10 < all.len()));
+        self.dominated += u64::from(dominated(chosen, all));
+        let model = choice.catalogue.models().get(chosen.place);
+        let name = model.map_or_else(String::new, |model| model.id.to_string());
+        let at = chosen.at.map_or("-", |at| at.as_str());
+        *self.efforts.entry(format!("{name} {at}")).or_default() += 1;
+        *self.models.entry(name).or_default() += 1;
+    }
+
+    fn end(&mut self) {
+        #[expect(clippy::cast_precision_loss, reason = "a count of prompts")]
+        let count = (self.prompts - self.unanswered).max(1) as f64;
+        for sum in [
+            &mut self.mean_cost_usd,
+            &mut self.mean_quality,
+            &mut self.near_the_best,
+            &mut self.in_best_tenth,
+        ] {
+            *sum /= count;
+        }
+    }
+}
+
+/// Decides for every prompt at every dial.
+pub fn everyday(config: Option<&Path>, path: &Path, as_json: bool) -> Result<(), Failure> {
+    let (catalogue, predictor) = house(config)?;
+    let choice = choice(&catalogue, &predictor);
+    let requests: Vec<Request> =
+        rows(path)?.iter().map(Row::request).collect::<Result<_, Failure>>()?;
+    let mut outcomes = Vec::new();
+    for dial in [Dial::CHEAP, Dial::BALANCED, Dial::BEST] {
+        let mut outcome = Outcome { dial: dial.name(), ..Outcome::default() };
+        for request in &requests {
+            outcome.add(request, dial, &choice);
+        }
+        outcome.end();
+        outcomes.push(outcome);
+    }
+    if as_json {
+        say(&serde_json::to_string(&outcomes)?);
+        return Ok(());
+    }
+    for one in &outcomes {
+        say(&format!(
+            "{:14} {} prompts, {} unanswered: ${:.6} each, quality {:.3}, {:.1}% near the best, \
+             {:.1}% in the best tenth, {} dominated, {} models",
+            one.dial,
+            one.prompts,
+            one.unanswered,
+            one.mean_cost_usd,
+            one.mean_quality,
+            one.near_the_best * 100.0,
+            one.in_best_tenth * 100.0,
+            one.dominated,
+            one.models.len()
+        ));
+        let mut efforts: Vec<(&String, &u64)> = one.efforts.iter().collect();
+        efforts.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
+        for (name, count) in efforts.iter().take(14) {
+            say(&format!("  {count:4} {name}"));
+        }
+    }
+    Ok(())
+}
