@@ -10,7 +10,7 @@ use super::say;
 use crate::boot::Failure;
 use crate::catalogue::{Catalogue, Sources, builtin, load};
 use crate::learn::Data;
-use crate::learn::levels::{check, fit, read};
+use crate::learn::figures::{check, fit, read};
 use crate::router::levels::{Level, Levels};
 use crate::router::{Predictor, neural::Weights};
 

@@ -5,6 +5,13 @@ mod data;
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "statistics over counts"
+)]
+pub mod figures;
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     clippy::needless_range_loop,
     reason = "arithmetic over places of one long list"
 )]
@@ -16,13 +23,6 @@ mod fit;
     reason = "statistics over counts"
 )]
 mod judge;
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "statistics over counts"
-)]
-pub mod levels;
 mod picture;
 mod report;
 #[expect(

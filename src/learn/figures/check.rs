@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::factor::{factors, rank_correlation, ridge};
-use super::figures::Figure;
+use super::figure::Figure;
 use crate::learn::Data;
 use crate::router::neural::{clues, family};
 

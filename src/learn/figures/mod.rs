@@ -3,12 +3,12 @@
 
 mod check;
 mod factor;
-mod figures;
+mod figure;
 mod fit;
 mod leaning;
 
 pub use check::{Checked, Outcome, check};
-pub use figures::{Figure, FigureError, read};
+pub use figure::{Figure, FigureError, read};
 pub use fit::fit;
 
 #[cfg(test)]

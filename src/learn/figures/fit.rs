@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::factor::{Factors, factors, rank_correlation, ridge};
-use super::figures::Figure;
+use super::figure::Figure;
 use super::leaning::leanings;
 use crate::catalogue::{Catalogue, Mode, Model};
 use crate::router::levels::{Clues, Guess, Level, Levels, RestsOn, Scale, depth, efforts, round};

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::figures::Figure;
+use super::figure::Figure;
 use crate::wire::vocab::Effort;
 
 /// A benchmark that fewer models have says too little.
