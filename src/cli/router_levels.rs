@@ -10,7 +10,7 @@ use super::say;
 use crate::boot::Failure;
 use crate::catalogue::{Catalogue, Sources, builtin, load};
 use crate::learn::Data;
-use crate::learn::figures::{check, fit, read};
+use crate::learn::figures::{check, fit, fit_subjects, read, read_rated};
 use crate::router::levels::{Level, Levels};
 use crate::router::{Predictor, neural::Weights};
 
@@ -25,7 +25,8 @@ pub struct ShowLevels {
     /// Rows with measured scores: models are left out with their families, and told from figures.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     validate: Vec<PathBuf>,
-    /// Everyday prompts: where each dial sends them, and how far from the best.
+    /// Everyday prompts: where each dial sends them, and how far from the best. With `--fit`, what
+    /// prompts are about is fitted to what people said of these.
     #[arg(long, value_name = "FILE")]
     everyday: Option<PathBuf>,
     /// Public figures, one a line.
@@ -37,6 +38,9 @@ pub struct ShowLevels {
     /// Where levels go.
     #[arg(long, default_value = "router-models/levels.json", value_name = "FILE")]
     out: PathBuf,
+    /// Where it goes what prompts are about.
+    #[arg(long, default_value = "router-models/subjects.json", value_name = "FILE")]
+    subjects: PathBuf,
     #[arg(long)]
     json: bool,
 }
@@ -58,15 +62,21 @@ fn whole_catalogue() -> Result<Catalogue, Failure> {
 
 impl ShowLevels {
     pub fn run(self, config: Option<&Path>) -> Result<(), Failure> {
+        if self.fit
+            && let Some(path) = &self.everyday
+        {
+            let (subjects, told) = fit_subjects(&read_rated(path)?, &self.weights()?);
+            std::fs::write(&self.subjects, subjects.to_text())?;
+            for (leaning, share) in told {
+                say(&format!("{leaning:?} is told from words on {:.0}% of pairs", share * 100.0));
+            }
+            return Ok(());
+        }
         if let Some(path) = &self.everyday {
             return everyday(config, path, self.json);
         }
         if self.fit {
-            let weights = match &self.weights {
-                Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
-                None => Predictor::builtin()?,
-            };
-            let levels = fit(&read(&self.figures)?, &weights, &whole_catalogue()?);
+            let levels = fit(&read(&self.figures)?, &self.weights()?, &whole_catalogue()?);
             std::fs::write(&self.out, levels.to_text())?;
             let scale = &levels.scale;
             say(&format!(
@@ -85,6 +95,13 @@ impl ShowLevels {
             return self.check();
         }
         self.show()
+    }
+
+    fn weights(&self) -> Result<Weights, Failure> {
+        Ok(match &self.weights {
+            Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
+            None => Predictor::builtin()?,
+        })
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -109,6 +109,14 @@ fn lines(path: &Path) -> Result<BufReader<Box<dyn Read>>, io::Error> {
     Ok(BufReader::new(inner))
 }
 
+/// The lines of a file, gzip-compressed or not.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn lines_of(path: &Path) -> Result<Vec<String>, io::Error> {
+    lines(path)?.lines().collect()
+}
+
 impl Data {
     /// Reads files of rows, and the `models.json` that lies beside any of them.
     ///

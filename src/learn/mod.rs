@@ -32,7 +32,7 @@ mod report;
 )]
 mod train;
 
-pub use data::{Cell, Data, DataError, Listed, Row};
+pub use data::{Cell, Data, DataError, Listed, Row, lines_of};
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
 pub use report::{

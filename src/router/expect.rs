@@ -4,7 +4,7 @@
 
 use super::levels::{Clues, Leaning, Level, Levels, default_effort, depth, efforts};
 use super::neural::{Ability, Weights};
-use super::{Demand, Needs};
+use super::{Demand, Needs, Subjects};
 use crate::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Model, Tier, TokenKind};
 use crate::wire::vocab::{Effort, Manner};
 
@@ -20,10 +20,6 @@ const GAIN: [f32; 2] = [0.1, 0.5];
 /// Tokens of thought at the effort `high`, where thought adds nothing, and what each step of
 /// [`Demand::thinking`] and its square add.
 const THOUGHT: [f32; 3] = [120.0, 700.0, 900.0];
-/// From this many tokens on a prompt is a long one.
-const LONG_TOKENS: u64 = 32_000;
-/// Of tool calls, what tool figures say counts more than leanings otherwise do.
-const TOOLS: f32 = 2.0;
 /// The variance of a logistic against that of a normal, for the mean of one over the other.
 const SPREAD: f32 = std::f32::consts::PI / 8.0;
 /// An estimate of cost must not be above the real one, whatever is rounded on the way.
@@ -47,10 +43,8 @@ struct Block {
     variance: [f32; WIDE],
     /// What is lost at the effort, on a prompt that takes thought.
     loses: [f32; WIDE],
-    tools: [f32; WIDE],
-    vision: [f32; WIDE],
-    long: [f32; WIDE],
-    languages: [f32; WIDE],
+    /// Where the model is better than its level, in the order of [`Leaning::ALL`].
+    leanings: [[f32; WIDE]; Leaning::ALL.len()],
     /// How many times the usual length it writes, and of thought.
     spoken: [f32; WIDE],
     thinks: [f32; WIDE],
@@ -77,6 +71,7 @@ pub struct Table {
     skilled: Vec<Skilled>,
     /// What a level of 0 and one of 1 come to, where there are no skills of one's own.
     plain: [Ability; 2],
+    subjects: Subjects,
 }
 
 /// A model's part of the table.
@@ -141,10 +136,8 @@ struct Common {
     variance: f32,
     caution: f32,
     gain: f32,
-    tools: f32,
-    vision: f32,
-    long: f32,
-    languages: f32,
+    /// The subjects that the prompt is of, and how much each weighs.
+    subjects: [(usize, f32); Leaning::ALL.len()],
     length: f32,
     thought: f32,
     most_tokens: f32,
@@ -161,18 +154,28 @@ impl Common {
         said + self.thought * block.thinks[at]
     }
 
+    /// What models are better by for what the prompt is about.
+    fn leans(&self, block: &Block) -> [f32; WIDE] {
+        let mut sums = [0.0; WIDE];
+        for (subject, weight) in self.subjects {
+            // The likely ones come first.
+            if weight == 0.0 {
+                break;
+            }
+            if let Some(row) = block.leanings.get(subject) {
+                for (sum, one) in sums.iter_mut().zip(row) {
+                    *sum += weight * one;
+                }
+            }
+        }
+        sums
+    }
+
     fn quality(&self, block: &Block, at: usize, more: f32) -> (f32, f32) {
         // What does not fit into the answer is cut off.
         let over = (self.unlimited(block, at) * self.fewest - 1.0).clamp(0.0, 1.0);
         let more = more - CUT * over;
-        let logit = self.base
-            + self.slope * block.level[at]
-            + self.gain * block.loses[at]
-            + self.tools * block.tools[at]
-            + self.vision * block.vision[at]
-            + self.long * block.long[at]
-            + self.languages * block.languages[at]
-            + more;
+        let logit = self.base + self.slope * block.level[at] + self.gain * block.loses[at] + more;
         let spread = 1.0 + SPREAD * (self.variance + block.variance[at]);
         let logit = logit / spread.sqrt();
         (sigmoid(logit), sigmoid(logit - self.caution))
@@ -193,6 +196,7 @@ impl Table {
             models: Vec::with_capacity(catalogue.models().len()),
             skilled: Vec::new(),
             plain,
+            subjects: Subjects::builtin(&weights.meta.id),
         };
         let unknown = Facts::default();
         for (place, model) in catalogue.models().iter().enumerate() {
@@ -245,10 +249,9 @@ impl Table {
         block.loses[at] = seat.at.map_or(0.0, |effort| {
             level.efforts.get(&effort).copied().unwrap_or(-level.thought * depth(effort).loses)
         });
-        block.tools[at] = level.leaning(Leaning::Tools) * TOOLS;
-        block.vision[at] = level.leaning(Leaning::Vision);
-        block.long[at] = level.leaning(Leaning::Long);
-        block.languages[at] = level.leaning(Leaning::Languages);
+        for (row, leaning) in block.leanings.iter_mut().zip(Leaning::ALL) {
+            row[at] = level.leaning(leaning);
+        }
         block.thinks[at] = seat.at.map_or(0.0, |effort| depth(effort).tokens * level.thinks);
         block.reads[at] = usd(TokenKind::Input) * BELOW;
         block.writes[at] = usd(TokenKind::Output) * BELOW;
@@ -311,10 +314,11 @@ impl Table {
             cost: Vec::with_capacity(room),
         };
         for block in &self.blocks {
+            let leans = common.leans(block);
             let (mut quality, mut value) = ([0.0; WIDE], [0.0; WIDE]);
             let (mut tokens, mut cost) = ([0.0; WIDE], [0.0; WIDE]);
             for at in 0..WIDE {
-                (quality[at], value[at]) = common.quality(block, at, 0.0);
+                (quality[at], value[at]) = common.quality(block, at, leans[at]);
                 tokens[at] = common.tokens(block, at);
                 // The part of a token that is not counted makes it no dearer.
                 let written = (tokens[at] - 1.0).max(0.0);
@@ -334,6 +338,7 @@ impl Table {
                     && let Some(quality) = all.quality.get_mut(seat)
                     && let Some(value) = all.value.get_mut(seat)
                 {
+                    let more = more + common.leans(block)[seat % WIDE];
                     (*quality, *value) = common.quality(block, seat % WIDE, more);
                 }
             }
@@ -366,7 +371,12 @@ impl Table {
         let base = weights.logit(demand.view(), zero);
         let thinking = demand.thinking();
         let unsure = demand.unsure();
-        let is = |is: bool| f32::from(u8::from(is));
+        let mut subjects = [(0, 0.0); Leaning::ALL.len()];
+        let weights_of = self.subjects.of(demand.view(), needs);
+        let likely = weights_of.iter().copied().enumerate().filter(|(_, weight)| *weight > 0.0);
+        for (place, one) in subjects.iter_mut().zip(likely) {
+            *place = one;
+        }
         let [least, each] = GAIN;
         let [some, more, most] = THOUGHT;
         #[expect(clippy::cast_precision_loss, reason = "an estimate of tokens")]
@@ -377,10 +387,7 @@ impl Table {
             variance: unsure * unsure,
             caution: asked.caution * unsure,
             gain: least + each * thinking,
-            tools: is(needs.capabilities.has(Capability::Tools)),
-            vision: is(needs.capabilities.has(Capability::Vision)),
-            long: is(needs.input_tokens >= LONG_TOKENS),
-            languages: 0.0,
+            subjects,
             length: demand.length(),
             thought: some + more * thinking + most * thinking * thinking,
             most_tokens: needs.max_output_tokens.map_or(f32::MAX, count),

@@ -12,6 +12,7 @@ mod needs;
 pub mod neural;
 mod offer;
 mod predict;
+mod subjects;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
 pub use needs::Needs;
 pub use predict::{Demand, Predictor, question};
+pub use subjects::Subjects;
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]

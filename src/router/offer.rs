@@ -172,6 +172,8 @@ impl Looking<'_> {
     /// Puts a seat at the deployment that would be asked; `None`, with a reason, if none can.
     fn at(&mut self, seat: usize) -> Option<Kept> {
         let Seat { place, said, at } = *self.table.seats().get(seat)?;
+        // What the caller has said goes as it was said.
+        let said = said.filter(|_| self.needs.effort.is_none());
         let model = self.models.get(place)?;
         let cached = self.cached.filter(|cached| cached.place == place);
         let cached_tokens = cached.map_or(0, |cached| cached.prefix_tokens);

@@ -6,7 +6,7 @@ use super::expect::{Asked, Expected, Table};
 use super::levels::Levels;
 use super::neural::{FormatError, Prompt, View, Weights};
 use crate::catalogue::Catalogue;
-use crate::wire::vocab::{Body, Request, Role, Turn};
+use crate::wire::vocab::{Body, Part, Request, Role, Turn};
 
 /// What this build carries.
 static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-1/weights.bin");
@@ -172,6 +172,14 @@ impl Predictor {
         Demand { length: view.length.exp(), view }
     }
 
+    /// The sum of a text's words, as the networks get it.
+    #[must_use]
+    pub fn embedding(&self, text: &str) -> Vec<f32> {
+        let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
+        let request = Request { turns, ..Request::default() };
+        self.demand(&request).view.embedding.to_vec()
+    }
+
     /// What is known of the models.
     pub(super) fn table(&self) -> &Table {
         &self.table
@@ -191,7 +199,6 @@ impl Predictor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::vocab::Part;
 
     fn said(texts: &[&str]) -> Request {
         let turn = |text: &&str| Turn::new(Role::User, vec![Part::text(*text)]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::factor::{Factors, factors, rank_correlation, ridge};
 use super::figure::Figure;
-use super::leaning::leanings;
+use super::leaning::{leanings, subject};
 use crate::catalogue::{Catalogue, Mode, Model};
 use crate::router::levels::{Clues, Guess, Level, Levels, RestsOn, Scale, depth, efforts, round};
 use crate::router::neural::{Weights, family};
@@ -20,11 +20,14 @@ const BELOW_BEND: f64 = 0.95;
 /// levels that [`crate::router::Demand::need`] counts with. To be fitted from feedback.
 const ABOVE_BEND: f64 = 0.7;
 /// How far a level of the weights may be off, and one that was taken from a factor by the line.
-const MEASURED_SD: f64 = 0.25;
-/// Uncertainty for a step above the bend, in levels.
-const SLOPE_SD: f64 = 0.25;
+const MEASURED_SD: f64 = 0.4;
+/// What one subject says beyond the common factor, as a deviation of the factor: many figures of one
+/// subject, such as what people like to read, are no better than this.
+const SUBJECT_SD: f64 = 0.45;
 /// How strongly the clues' coefficients are held back.
 const GUESS_RIDGE: f64 = 3.0;
+/// How far levels are off that the clues' coefficients were fitted to, all alike.
+const GUESS_SD: f32 = 0.45;
 /// How many figures are named.
 const NAMED: usize = 3;
 /// What thinking is worth to a model, and how many models that weighs, before any is seen.
@@ -79,9 +82,8 @@ impl Line {
 
     /// How far a level may be off, where its factor may be off by `sd`; `misfit` is how far the line is.
     fn sd(&self, factor: f64, sd: f64, misfit: f64) -> f64 {
-        let over = (factor - self.bend).max(0.0);
-        let slope = if over > 0.0 { self.slope * ABOVE_BEND } else { self.slope };
-        ((slope * sd).powi(2) + misfit.powi(2) + (SLOPE_SD * over).powi(2)).sqrt()
+        let slope = if factor > self.bend { self.slope * ABOVE_BEND } else { self.slope };
+        (slope * sd).hypot(misfit)
     }
 }
 
@@ -104,6 +106,8 @@ fn lay(pairs: &[(f64, f64)]) -> (Line, f64) {
 struct Figured {
     row: usize,
     count: usize,
+    /// How many subjects they are of.
+    subjects: usize,
     latest: String,
     strongest: Vec<(String, f64)>,
     /// What it loses without thinking, in levels, and how many tokens it takes for an answer.
@@ -126,6 +130,7 @@ fn figured(found: &Factors, figures: &[Figure], name: &str, line: &Line) -> Opti
         .collect();
     weighed.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
     let named = weighed.iter().take(NAMED).map(|(_, name, value)| ((*name).to_owned(), *value));
+    let subjects: BTreeSet<_> = weighed.iter().map(|(_, name, _)| subject(name)).collect();
     let off = found.row(name, Some(Effort::None));
     let tokens = |effort: Option<Effort>| {
         own()
@@ -135,6 +140,7 @@ fn figured(found: &Factors, figures: &[Figure], name: &str, line: &Line) -> Opti
     Some(Figured {
         row,
         count: weighed.len(),
+        subjects: subjects.len(),
         latest: own().map(|figure| figure.day.as_str()).max().unwrap_or_default().to_owned(),
         strongest: named.collect(),
         thought: off
@@ -197,6 +203,7 @@ pub fn fit(figures: &[Figure], weights: &Weights, catalogue: &Catalogue) -> Leve
         (thoughts.iter().sum::<f64>() + THOUGHT_WEIGHS) / (thoughts.len() as f64 + THOUGHT_WEIGHS);
     set_tokens(&mut known, &tokens);
     let guess = guess(&models, &mut known, thought);
+    believe(&models, &mut known, &guess, misfit as f32);
     let mut levels = Levels {
         scale: Scale {
             router: weights.meta.id.clone(),
@@ -228,7 +235,8 @@ fn by_figures(
     misfit: f64,
 ) -> Level {
     let factor = found.factor[figured.row];
-    let (mut level, mut sd) = (line.level(factor), line.sd(factor, found.sd[figured.row], misfit));
+    let own = found.sd[figured.row].hypot(SUBJECT_SD / (figured.subjects.max(1) as f64).sqrt());
+    let (mut level, mut sd) = (line.level(factor), line.sd(factor, own, misfit));
     if let Some(tried) = tried {
         let (one, other) = (sd.powi(-2), MEASURED_SD.powi(-2));
         level = (level * one + tried.level * other) / (one + other);
@@ -318,6 +326,21 @@ fn guess(models: &[&Model], known: &mut BTreeMap<String, Level>, thought: f64) -
         }
     }
     guess
+}
+
+/// Levels that rest on little are drawn towards what their models' prices and sizes say.
+fn believe(models: &[&Model], known: &mut BTreeMap<String, Level>, guess: &Guess, misfit: f32) {
+    for model in models {
+        let Some(level) = known.get_mut(&*model.id) else { continue };
+        let clues = Clues::of(model);
+        let said = guess.by_clues(&clues);
+        // What the line may be off by is off for all of them.
+        let own = (level.sd.powi(2) - misfit * misfit).max(0.01).recip();
+        let other = (guess.sd.powi(2) + GUESS_SD.powi(2)).recip();
+        level.level = round((level.level * own + said * other) / (own + other));
+        level.sd = round(((own + other).recip() + misfit * misfit).sqrt());
+        level.beyond = Some(round(level.level - said));
+    }
 }
 
 /// What the model loses at each effort that it takes.

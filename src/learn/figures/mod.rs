@@ -6,10 +6,12 @@ mod factor;
 mod figure;
 mod fit;
 mod leaning;
+mod subjects;
 
 pub use check::{Checked, Outcome, check};
 pub use figure::{Figure, FigureError, read};
 pub use fit::fit;
+pub use subjects::{Rated, fit_subjects, read_rated};
 
 #[cfg(test)]
 mod tests;
