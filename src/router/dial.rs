@@ -44,11 +44,11 @@ impl Dial {
         self.0
     }
 
-    /// Quality that one dollar is worth: 1000 at 0, 63 in the middle, a quarter at 1. In the middle a
-    /// call may cost a cent more if it makes a good answer likelier by 0.63.
+    /// Quality that one dollar is worth: 200 at 0, 63 in the middle, 2 at 1. In the middle a call may
+    /// cost a cent more if it makes a good answer likelier by 0.63.
     #[must_use]
     pub fn quality_per_usd(self) -> f64 {
-        let power = if self.0 < 0.5 { 3.0 - 2.4 * self.0 } else { 4.2 - 4.8 * self.0 };
+        let power = if self.0 < 0.5 { 2.3 - self.0 } else { 3.3 - 3.0 * self.0 };
         10_f64.powf(power)
     }
 
@@ -63,7 +63,7 @@ impl Dial {
     /// The share of the best model's expected quality that is not gone below, whatever it costs.
     #[must_use]
     pub fn floor(self) -> f64 {
-        0.6 + 0.38 * self.0
+        0.6 + 0.35 * self.0
     }
 }
 
