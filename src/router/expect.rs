@@ -22,6 +22,8 @@ const GAIN: [f32; 2] = [0.1, 0.5];
 const THOUGHT: [f32; 3] = [120.0, 700.0, 900.0];
 /// The variance of a logistic against that of a normal, for the mean of one over the other.
 const SPREAD: f32 = std::f32::consts::PI / 8.0;
+/// A prompt is not taken to be less sure than this, in log-odds.
+const MOST_UNSURE: f32 = 1.5;
 /// An estimate of cost must not be above the real one, whatever is rounded on the way.
 const BELOW: f32 = 1.0 - 1e-5;
 
@@ -370,7 +372,8 @@ impl Table {
         let [zero, one] = &self.plain;
         let base = weights.logit(demand.view(), zero);
         let thinking = demand.thinking();
-        let unsure = demand.unsure();
+        // More would let caution outweigh the dial.
+        let unsure = demand.unsure().min(MOST_UNSURE);
         let mut subjects = [(0, 0.0); Leaning::ALL.len()];
         let weights_of = self.subjects.of(demand.view(), needs);
         let likely = weights_of.iter().copied().enumerate().filter(|(_, weight)| *weight > 0.0);

@@ -16,6 +16,8 @@ static BUILTIN: &str = include_str!("../../router-models/subjects.json");
 const LONG_TOKENS: u64 = 32_000;
 /// Of tool calls, what tool figures say counts more than leanings otherwise do.
 const TOOLS: f32 = 2.0;
+/// A regression on few prompts is drawn towards what is usual; this draws it back.
+const SHARPER: f32 = 1.6;
 /// A subject that is less likely is left out.
 const UNLIKELY: f32 = 0.08;
 
@@ -66,7 +68,7 @@ impl Subjects {
     pub fn of(&self, view: &View, needs: &Needs) -> Weights {
         let mut weights = self
             .by_words(&view.embedding)
-            .map(|one| if one < UNLIKELY { 0.0 } else { one.min(1.0) });
+            .map(|one| if one < UNLIKELY { 0.0 } else { (one * SHARPER).min(1.0) });
         let is = |capability| f32::from(u8::from(needs.capabilities.has(capability)));
         for (weight, leaning) in weights.iter_mut().zip(Leaning::ALL) {
             match leaning {
