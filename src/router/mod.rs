@@ -23,7 +23,7 @@ pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
 pub use needs::Needs;
-pub use predict::{Demand, Prediction, Predictor, question};
+pub use predict::{Demand, Prediction, Predictor, form, question};
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]

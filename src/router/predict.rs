@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::neural::{Ability, FormatError, Prompt, View, Weights};
+use super::neural::{Ability, Form, FormatError, Prompt, Scale, View, Weights};
 use crate::catalogue::{Capability, Catalogue};
-use crate::wire::vocab::{Body, Request, Role, Turn};
+use crate::wire::vocab::{Body, Format, Request, Role, Turn};
 
 /// What this build carries.
-static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-1/weights.bin");
+static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-2/weights.bin");
 
 /// A last message shorter than this, in bytes, is read with the one before: "and in French?".
 const SHORT_BYTES: usize = 40;
@@ -88,20 +88,20 @@ impl Demand {
     /// How far the ease may be off: a standard deviation, in log-odds.
     #[must_use]
     pub fn unsure(&self) -> f32 {
-        0.6 + 0.6 * self.view.novelty
+        self.view.unsure
     }
 
     /// What thinking before the answer adds: from 0, nothing, over 1, it helps, to 2, it takes it.
     #[must_use]
     pub fn thinking(&self) -> f32 {
-        ((self.need() - 2.0) / 1.5).clamp(0.0, 2.0)
+        self.view.thinking
     }
 
     /// Which class of models it takes: 1, any of 3 to 8 billion parameters; 2, a good small one; 3,
     /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
     #[must_use]
     pub fn need(&self) -> f32 {
-        need(self.view.ease, &ANCHORS)
+        Scale::default().need(self.view.ease)
     }
 
     /// From 0, which any model answers, to 1, which few do.
@@ -115,24 +115,6 @@ impl Demand {
     pub fn novelty(&self) -> f32 {
         self.view.novelty
     }
-}
-
-/// Levels of the classes of models that [`Demand::need`] counts in, from 1 to 5.
-const ANCHORS: [f32; 5] = [0.2, 1.2, 1.8, 2.7, 3.5];
-/// Log-odds of a good answer, .8, that a model of the class a prompt needs is taken to have.
-const ENOUGH: f32 = 1.386;
-
-/// The class whose models have just enough of a level for a prompt of this ease.
-fn need(ease: f32, anchors: &[f32; 5]) -> f32 {
-    let level = ENOUGH - ease;
-    let (mut need, mut below) = (1.0, f32::NAN);
-    for anchor in anchors {
-        if below.is_finite() {
-            need += ((level - below) / (anchor - below)).clamp(0.0, 1.0);
-        }
-        below = *anchor;
-    }
-    need
 }
 
 fn sigmoid(logit: f32) -> f32 {
@@ -174,6 +156,38 @@ pub fn question(request: &Request) -> Cow<'_, str> {
     }
 }
 
+/// Bytes of the text of a turn.
+fn size(turn: &Turn) -> usize {
+    let of = |body: &Body| if let Body::Text(text) = body { text.len() } else { 0 };
+    turn.parts.iter().map(|part| of(&part.body)).sum()
+}
+
+/// What came with what is asked.
+#[must_use]
+pub fn form(request: &Request) -> Form {
+    let mut form = Form {
+        system: request.instructions.as_ref().map_or(0, size),
+        json: matches!(request.format, Some(Format::Json | Format::Schema { .. })),
+        ..Form::default()
+    };
+    for turn in &request.turns {
+        match turn.role {
+            Role::System | Role::Developer => form.system += size(turn),
+            Role::User | Role::Assistant | Role::Tool => {
+                form.turns += 1;
+                form.said += size(turn);
+            }
+        }
+        form.files += turn.parts.iter().filter(|one| matches!(one.body, Body::Media(_))).count();
+    }
+    // The last thing that was said is what is asked.
+    if let Some(last) = request.turns.iter().rev().find(|turn| turn.role == Role::User) {
+        form.turns -= 1;
+        form.said -= size(last);
+    }
+    form
+}
+
 impl Predictor {
     #[must_use]
     pub fn new(weights: Weights, catalogue: &Catalogue) -> Self {
@@ -197,7 +211,7 @@ impl Predictor {
     /// # Errors
     /// Never, unless the build itself is broken: a test reads them.
     pub fn builtin() -> Result<Weights, FormatError> {
-        Weights::from_bytes(BUILTIN)
+        Weights::from_static(BUILTIN)
     }
 
     /// What decisions are labelled with.
@@ -209,7 +223,7 @@ impl Predictor {
     #[must_use]
     pub fn demand(&self, request: &Request) -> Demand {
         let text = question(request);
-        let prompt = Prompt { text: &text, tools: request.tools.len() };
+        let prompt = Prompt { text: &text, tools: request.tools.len(), form: form(request) };
         let view = self.weights.view(prompt);
         Demand { length: view.length.exp(), view, thought: request.reasoning.is_some() }
     }
