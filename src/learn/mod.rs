@@ -18,7 +18,11 @@ mod fit;
     reason = "statistics over counts"
 )]
 mod judge;
-#[expect(clippy::cast_possible_truncation, reason = "statistics over counts")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "statistics over counts"
+)]
 mod levels;
 mod picture;
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "statistics")]
@@ -26,7 +30,6 @@ mod places;
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    clippy::needless_range_loop,
     reason = "arithmetic over places of one long list"
 )]
 mod rate;
@@ -44,6 +47,7 @@ pub use daily::{Daily, dailies};
 pub use data::{Cell, Data, DataError, Listed, Row};
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
+pub use rate::rate;
 pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{
     Entry, Leave, Predictions, by_neighbours, by_price, entries, left_out, predict, table,

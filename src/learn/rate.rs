@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::algebra::Cholesky;
 use super::daily::Daily;
-use crate::router::neural::{Everyday, Kind, MOST_SPREADS, SIGNS, Vectors, read};
+use crate::router::neural::{Everyday, Kind, MOST_SPREADS, SIGNS, Vectors, apart, read};
 
 const FEW: usize = Everyday::FEW;
 const TARGETS: usize = Everyday::TARGETS;
@@ -14,15 +14,16 @@ const TARGETS: usize = Everyday::TARGETS;
 const WORDS: f64 = 4.0;
 const VECTOR: f64 = 0.5 / 5.76;
 const PLAIN: f64 = 1.0 / 28.0;
-const BUMPS: f64 = 2.0;
-const RIDGE: [f64; TARGETS] = [0.3, 1.0, 0.5];
-/// How fast bumps fall: at the median square of the distance between prompts, to this power of 1/e.
+const KIN: f64 = 3.0;
+const RIDGE: [f64; TARGETS] = [0.2, 0.3, 0.3];
+/// How fast nearness falls: at the median distance between prompts, to this power of 1/e.
 const FALL: f64 = 2.0;
+/// Pairs of prompts whose distances are looked at for the median.
+const MEASURED: usize = 4_000;
 /// Signs of fewer prompts say nothing.
 const FEWEST: u32 = 2;
 /// Spreads of a count below this are those of one that is always the same.
 const LEAST_SPREAD: f64 = 0.05;
-const ROUNDS: usize = 20;
 pub const FOLDS: u64 = 5;
 
 /// A rated prompt as the regression sees it.
@@ -56,10 +57,6 @@ fn sight(daily: &Daily, vectors: &Vectors) -> Sight {
 
 fn dot(one: &[f64], other: &[f64]) -> f64 {
     one.iter().zip(other).map(|(one, other)| one * other).sum()
-}
-
-fn square(one: &[f64], other: &[f64]) -> f64 {
-    one.iter().zip(other).map(|(one, other)| (one - other).powi(2)).sum()
 }
 
 /// Products of two sorted lists where their places agree.
@@ -97,38 +94,6 @@ fn measure(sights: &[Sight]) -> ([f64; FEW], [f64; FEW]) {
     (mean, spread)
 }
 
-/// Centres of groups of alike prompts, by the usual back and forth.
-fn centres(points: &[Vec<f64>], dice: &mut fastrand::Rng) -> Vec<Vec<f64>> {
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    dice.shuffle(&mut order);
-    let mut centres: Vec<Vec<f64>> = (0..Everyday::BUMPS)
-        .filter_map(|number| points.get(order[number % order.len()]).cloned())
-        .collect();
-    for _ in 0..ROUNDS {
-        let mut sums = vec![(vec![0.0; FEW], 0.0); centres.len()];
-        for point in points {
-            let mut nearest = (f64::INFINITY, 0);
-            for (place, centre) in centres.iter().enumerate() {
-                let far = square(point, centre);
-                if far < nearest.0 {
-                    nearest = (far, place);
-                }
-            }
-            let (sum, count) = &mut sums[nearest.1];
-            *count += 1.0;
-            for (sum, one) in sum.iter_mut().zip(point) {
-                *sum += one;
-            }
-        }
-        for (centre, (sum, count)) in centres.iter_mut().zip(sums) {
-            if count > 0.0 {
-                *centre = sum.into_iter().map(|one| one / count).collect();
-            }
-        }
-    }
-    centres
-}
-
 fn to_bytes(values: &[f64]) -> (Vec<u8>, f32) {
     let most = values.iter().copied().map(f64::abs).fold(1e-9, f64::max);
     let step = most / 127.0;
@@ -141,7 +106,7 @@ fn to_bytes(values: &[f64]) -> (Vec<u8>, f32) {
 pub fn rate(dailies: &[&Daily], vectors: &Vectors, seed: u64) -> Everyday {
     let sights: Vec<Sight> = dailies.iter().map(|daily| sight(daily, vectors)).collect();
     let count = sights.len();
-    if count < Everyday::BUMPS {
+    if count < FOLDS as usize {
         return nothing();
     }
     let mut met = vec![0_u32; SIGNS];
@@ -174,31 +139,22 @@ pub fn rate(dailies: &[&Daily], vectors: &Vectors, seed: u64) -> Everyday {
         })
         .collect();
     let mut dice = fastrand::Rng::with_seed(seed);
-    let centres = centres(&points, &mut dice);
-    let mut far: Vec<f64> = (0..4_000)
-        .map(|_| square(&points[dice.usize(..count)], &points[dice.usize(..count)]))
+    let kin: Vec<[u8; Everyday::KIN]> = points.iter().map(|point| row(point)).collect();
+    let mut far: Vec<usize> = (0..MEASURED)
+        .map(|_| apart(&kin[dice.usize(..count)], &kin[dice.usize(..count)]))
         .collect();
-    far.sort_by(f64::total_cmp);
-    let fall = FALL / far[far.len() / 2].max(1e-6);
-    let near = |one: &[f64], other: &[f64]| (-fall * square(one, other)).exp();
-    let bumps: Vec<Vec<f64>> = points
-        .iter()
-        .map(|point| centres.iter().map(|centre| near(point, centre)).collect())
-        .collect();
-    let among = centres.iter().enumerate().flat_map(|(row, one)| {
-        let ridge = move |column: usize| if row == column { 1e-2 } else { 0.0 };
-        let line = centres.iter().enumerate();
-        line.map(move |(column, other)| near(one, other) + ridge(column))
-    });
-    let among = Cholesky::of(among.collect(), centres.len());
-    let freed: Vec<Vec<f64>> = bumps.iter().map(|one| among.forward(one.clone())).collect();
+    far.sort_unstable();
+    let reach = (far[far.len() / 2].max(1) as f64 / FALL) as f32;
+    let near = |one: usize, other: usize| {
+        (-(apart(&kin[one], &kin[other]) as f64) / f64::from(reach)).exp()
+    };
     let mut kernel = vec![0.0; count * count];
     for row in 0..count {
         for column in 0..=row {
             let alike = WORDS * meeting(&words[row], &words[column])
                 + VECTOR * dot(&sights[row].vector, &sights[column].vector)
                 + PLAIN * dot(&points[row], &points[column])
-                + BUMPS * dot(&freed[row], &freed[column]);
+                + KIN * near(row, column);
             kernel[row * count + column] = alike;
             kernel[column * count + row] = alike;
         }
@@ -224,22 +180,32 @@ pub fn rate(dailies: &[&Daily], vectors: &Vectors, seed: u64) -> Everyday {
             };
             add(&mut fitted.vectors, &sights[row].vector, VECTOR);
             add(&mut fitted.plain, &points[row], PLAIN);
-            add(&mut fitted.bumps, &bumps[row], BUMPS);
-        }
-        // Through what the bumps have in common.
-        let column: Vec<f64> =
-            (0..centres.len()).map(|bump| fitted.bumps[bump * TARGETS + target]).collect();
-        for (bump, one) in among.solve(column).into_iter().enumerate() {
-            fitted.bumps[bump * TARGETS + target] = one;
+            fitted.says.push(KIN * share);
         }
     }
     let squares: Vec<f64> = (0..SIGNS).map(|sign| rarity(sign).powi(2)).collect();
     let mut everyday = fitted.finish(&squares);
     everyday.mean = narrowed(&mean);
     everyday.spreads = narrowed(&spread);
-    everyday.centres = centres.iter().flat_map(|centre| narrowed(centre)).collect();
-    everyday.fall = fall as f32;
+    everyday.kin = kin.concat().into();
+    everyday.near = Everyday::nearness(reach);
+    everyday.reach = reach;
     everyday
+}
+
+/// A point as a row of bytes.
+fn row(point: &[f64]) -> [u8; Everyday::KIN] {
+    let mut few = [0.0; FEW];
+    for (one, wide) in few.iter_mut().zip(point) {
+        *one = *wide as f32;
+    }
+    Everyday::row(&few)
+}
+
+/// Columns, one after the other, as rows.
+fn turned(columns: &[f64]) -> Vec<f64> {
+    let rows = columns.len() / TARGETS;
+    (0..columns.len()).map(|place| columns[place % TARGETS * rows + place / TARGETS]).collect()
 }
 
 fn narrowed(wide: &[f64]) -> Vec<f32> {
@@ -251,7 +217,8 @@ struct Columns {
     words: Vec<f64>,
     vectors: Vec<f64>,
     plain: Vec<f64>,
-    bumps: Vec<f64>,
+    /// Target by target.
+    says: Vec<f64>,
     bias: [f64; TARGETS],
 }
 
@@ -261,7 +228,7 @@ impl Columns {
             words: vec![0.0; SIGNS * TARGETS],
             vectors: vec![0.0; Everyday::VECTOR * TARGETS],
             plain: vec![0.0; FEW * TARGETS],
-            bumps: vec![0.0; Everyday::BUMPS * TARGETS],
+            says: Vec::new(),
             bias: [0.0; TARGETS],
         }
     }
@@ -287,10 +254,11 @@ impl Columns {
             spreads: Vec::new(),
             plain: narrowed(&self.plain),
             vectors: narrowed(&self.vectors),
-            centres: Vec::new(),
-            bumps: narrowed(&self.bumps),
+            kin: Cow::Owned(Vec::new()),
+            says: narrowed(&turned(&self.says)),
+            near: Vec::new(),
             bias: self.bias.map(|one| one as f32),
-            fall: 0.0,
+            reach: 1.0,
             spread: 0.9,
         }
     }
@@ -318,7 +286,7 @@ fn nothing() -> Everyday {
     let mut everyday = Columns::new().finish(&vec![0.0; SIGNS]);
     everyday.mean = vec![0.0; FEW];
     everyday.spreads = vec![1.0; FEW];
-    everyday.centres = vec![0.0; Everyday::BUMPS * FEW];
+    everyday.near = Everyday::nearness(1.0);
     everyday.bias = [2.5, 5.4, 0.5];
     everyday
 }

@@ -56,7 +56,7 @@ impl Default for Recipe {
             drop: 0.6,
             words: 0.05,
             tell: 0.3,
-            tell_everyday: 6.0,
+            tell_everyday: 16.0,
             decay: 1e-2,
             decay_words: 1e-5,
             decay_level: 1e-3,
@@ -204,7 +204,7 @@ pub fn train(material: Material<'_>, recipe: &Recipe, id: &str, seed: u64) -> We
         seen[cell.model] += 1;
     }
     let mut weights = assemble(data, &fitted, &families, &family_of, &seen, id, seed);
-    weights.vectors = material.vectors.0.clone();
+    weights.vectors.clone_from(&material.vectors.0);
     weights.meta.domains = names;
     weights.meta.usual = usual(&weights, data);
     // From here on the unfamiliar is treated as such.

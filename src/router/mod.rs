@@ -1,6 +1,7 @@
 //! Which deployments to try, in which order, and why. Pure: facts in, a [`Decision`] out. Carrying
 //! it out, failovers included, is `upstream`'s job.
 
+mod asked;
 mod choose;
 mod corrections;
 mod dial;
@@ -17,13 +18,14 @@ use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, DeploymentId, Model, TokenKind};
 
+pub use asked::{form, question};
 pub use choose::{Before, Choice, Corrections, decide_auto};
 pub use corrections::correction;
 pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
 pub use needs::Needs;
-pub use predict::{Demand, Prediction, Predictor, form, question};
+pub use predict::{Demand, Prediction, Predictor};
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -272,7 +272,7 @@ fn a_draw_finds_something_out_and_stays_good() {
         let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
         let explanation = decision.explanation.as_ref().unwrap();
         assert!(explanation.kept[0].above_floor);
-        let told = explanation.told(&house.catalogue, "auto-1");
+        let told = explanation.told(&house.catalogue, "auto-2");
         assert_eq!(told.kept[0].model, &*decision.steps[0].model.id);
         seen.insert(told.kept[0].model.to_owned());
     }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::form::{FORMS, MANNERS};
-use super::net::{Shape, Sums, bring};
+use super::net::{Shape, bring, sum};
 use super::text::{COUNTS, Kind, Prompt, Reading, read};
 use super::vectors::Vectors;
 
@@ -94,12 +94,15 @@ pub struct Everyday {
     pub plain: Vec<f32>,
     /// `VECTOR` rows of targets.
     pub vectors: Vec<f32>,
-    /// A row of `FEW` for each bump, and what the nearness to it adds to the targets.
-    pub centres: Vec<f32>,
-    pub bumps: Vec<f32>,
+    /// The counts of each prompt of training, in a row of `KIN`, and what nearness to it adds to the
+    /// targets.
+    pub kin: Cow<'static, [u8]>,
+    pub says: Vec<f32>,
+    /// Nearness by distance, in steps of `FAR`.
+    pub near: Vec<f32>,
     pub bias: [f32; Self::TARGETS],
-    /// How fast bumps fall with the square of the distance.
-    pub fall: f32,
+    /// The distance at which nearness is down to 1/e.
+    pub reach: f32,
     /// How far predicted need was off on prompts that were left out: a standard deviation.
     pub spread: f32,
 }
@@ -112,8 +115,8 @@ impl Everyday {
     pub const FEW: usize = COUNTS + MANNERS + FORMS;
     /// Of a vector of words, so much is looked at.
     pub const VECTOR: usize = 32;
-    /// Typical prompts, whose likes are judged alike.
-    pub const BUMPS: usize = 64;
+    /// Bytes of a row of counts: of a size that fits vector instructions.
+    pub const KIN: usize = 48;
 
     /// The counts of a prompt, as they were read.
     #[must_use]
@@ -129,7 +132,6 @@ impl Everyday {
     /// What a prompt takes, by this alone.
     #[must_use]
     pub fn taken(&self, prompt: Prompt<'_>, vectors: &Vectors) -> Taken {
-        let (rows, _) = self.words.as_chunks::<{ Self::SIGNS }>();
         let (mut words, mut signs) = (Vec::new(), Vec::new());
         let reading = read(prompt, &mut |trace| {
             signs.push(trace.sign());
@@ -139,18 +141,13 @@ impl Everyday {
         });
         signs.sort_unstable();
         signs.dedup();
-        let mut sums = Sums::new();
-        for row in signs.into_iter().filter_map(|sign| rows.get(sign)) {
-            sums.add(row);
-        }
-        sums.widen();
         let form = prompt.form.counts(prompt.tools);
-        self.judge(&sums, &reading, &form, &vectors.of(&words))
+        self.judge(&sum(&self.words, &signs), &reading, &form, &vectors.of(&words))
     }
 
     pub(super) fn judge(
         &self,
-        signs: &Sums<{ Self::SIGNS }>,
+        signs: &[i32; Self::SIGNS],
         reading: &Reading,
         form: &[f32; FORMS],
         vector: &[f32; Shape::VECTOR],
@@ -162,14 +159,16 @@ impl Everyday {
         }
         bring(&mut sums, &few, &self.plain);
         bring(&mut sums, vector, &self.vectors);
-        let (centres, _) = self.centres.as_chunks::<{ Self::FEW }>();
-        let mut near = [0.0; Self::BUMPS];
-        for (near, centre) in near.iter_mut().zip(centres) {
-            let off = few.iter().zip(centre).map(|(one, other)| (one - other).powi(2));
-            *near = (-self.fall * off.sum::<f32>()).exp();
+        let own = Self::row(&few);
+        let (kin, _) = self.kin.as_chunks::<{ Self::KIN }>();
+        let (says, _) = self.says.as_chunks::<{ Self::TARGETS }>();
+        for (one, says) in kin.iter().zip(says) {
+            let near = self.near.get(apart(&own, one) / FAR).copied().unwrap_or(0.0);
+            for (sum, one) in sums.iter_mut().zip(says) {
+                *sum += near * one;
+            }
         }
-        bring(&mut sums, &near, &self.bumps);
-        let [targets @ .., square] = &signs.wide;
+        let [targets @ .., square] = signs;
         let [steps @ .., step] = &self.steps;
         #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
         let scale = 1.0 / (*square as f32 * step + 1e-6).sqrt();
@@ -185,6 +184,45 @@ impl Everyday {
 
 /// A count farther out than so many spreads is held to be at that.
 pub const MOST_SPREADS: f32 = 4.0;
+/// Steps of a byte in a spread.
+const STEPS: f32 = 31.0;
+/// Distances are told apart by so much.
+const FAR: usize = 4;
+/// Prompts farther apart have nothing in common.
+const FARTHEST: usize = 4_096;
+
+/// How far two rows of counts are apart: the sum over all of them.
+#[must_use]
+pub fn apart(one: &[u8; Everyday::KIN], other: &[u8; Everyday::KIN]) -> usize {
+    let each = one.iter().zip(other).map(|(one, other)| u32::from(one.abs_diff(*other)));
+    usize::try_from(each.sum::<u32>()).unwrap_or(FARTHEST)
+}
+
+impl Everyday {
+    /// Counts in spreads as a row of bytes.
+    #[must_use]
+    pub fn row(few: &[f32; Self::FEW]) -> [u8; Self::KIN] {
+        let mut row = [0; Self::KIN];
+        for (byte, one) in row.iter_mut().zip(few) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 4 and 252"
+            )]
+            let place = (one.clamp(-MOST_SPREADS, MOST_SPREADS) * STEPS).round() as i32 as u8;
+            *byte = place.wrapping_add(128);
+        }
+        row
+    }
+
+    /// Nearness by distance.
+    #[must_use]
+    pub fn nearness(reach: f32) -> Vec<f32> {
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let near = |far: usize| (-(far as f32 + FAR as f32 / 2.0) / reach).exp();
+        (0..FARTHEST).step_by(FAR).map(near).collect()
+    }
+}
 
 #[cfg(test)]
 mod tests {

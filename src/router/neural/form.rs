@@ -113,7 +113,7 @@ impl Manner {
 
     #[expect(clippy::cast_precision_loss, reason = "at most 20,000")]
     pub fn asked(self) -> Option<f32> {
-        (self.words > 0).then(|| self.words as f32 * TOKENS_PER_WORD)
+        (self.words > 0).then_some(self.words as f32 * TOKENS_PER_WORD)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of a few thousand characters")]

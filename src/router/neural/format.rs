@@ -103,7 +103,7 @@ impl Meta {
 fn shape() -> Vec<usize> {
     let networks =
         [Shape::NETS, Shape::EMBED, Shape::VECTOR, Shape::HIDDEN, Shape::RANK, Shape::DOMAINS];
-    let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::BUMPS, Everyday::TARGETS];
+    let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::KIN, Everyday::TARGETS];
     let tables = [BUCKETS, PAIRS, COUNTS, VECTORS, SIGNS, Signs::RANK];
     tables.into_iter().chain(networks).chain(everyday).collect()
 }
@@ -170,9 +170,13 @@ impl<'a> Numbers<'a> {
 
     fn everyday(&mut self) -> Result<Everyday, FormatError> {
         let targets = Everyday::TARGETS;
-        let [fall, spread] = self.few::<2>()?;
+        let [reach, spread] = self.few::<2>()?;
+        let prompts = self.bytes(4)?.try_into().map_or(0, u32::from_le_bytes);
+        let prompts = usize::try_from(prompts).ok().filter(|prompts| *prompts <= MOST);
+        let prompts = prompts.ok_or(FormatError::Shape)?;
         Ok(Everyday {
-            fall,
+            near: Everyday::nearness(reach),
+            reach,
             spread,
             steps: self.few()?,
             bias: self.few()?,
@@ -180,8 +184,8 @@ impl<'a> Numbers<'a> {
             spreads: self.floats(Everyday::FEW)?,
             plain: self.floats(Everyday::FEW * targets)?,
             vectors: self.floats(Everyday::VECTOR * targets)?,
-            centres: self.floats(Everyday::BUMPS * Everyday::FEW)?,
-            bumps: self.floats(Everyday::BUMPS * targets)?,
+            says: self.floats(prompts * targets)?,
+            kin: self.table(prompts * Everyday::KIN)?,
             words: self.table(SIGNS * Everyday::SIGNS)?,
         })
     }
@@ -218,13 +222,16 @@ fn put_ability(out: &mut Vec<u8>, ability: &Ability) {
 }
 
 fn put_everyday(out: &mut Vec<u8>, everyday: &Everyday) {
-    put(out, &[everyday.fall, everyday.spread]);
+    put(out, &[everyday.reach, everyday.spread]);
+    let prompts = u32::try_from(everyday.says.len() / Everyday::TARGETS).unwrap_or(0);
+    out.extend_from_slice(&prompts.to_le_bytes());
     put(out, &everyday.steps);
     put(out, &everyday.bias);
-    let Everyday { mean, spreads, plain, vectors, centres, bumps, .. } = everyday;
-    for part in [mean, spreads, plain, vectors, centres, bumps] {
+    let Everyday { mean, spreads, plain, vectors, says, .. } = everyday;
+    for part in [mean, spreads, plain, vectors, says] {
         put(out, part);
     }
+    out.extend_from_slice(&everyday.kin);
     out.extend_from_slice(&everyday.words);
 }
 

@@ -16,7 +16,7 @@ mod text;
 mod vectors;
 mod view;
 
-pub use everyday::{Everyday, MOST_SPREADS, Scale, Taken};
+pub use everyday::{Everyday, MOST_SPREADS, Scale, Taken, apart};
 pub use form::{FORMS, Form, MANNERS};
 pub use format::{FormatError, Meta, ModelMeta, Usual};
 pub use names::{CLUES, clues, family};

@@ -24,7 +24,7 @@ impl Shape {
     /// What a prompt demands: the directions of every network.
     pub const DEMANDS: usize = Self::NETS * Self::RANK;
     /// The most domains, everyday use among them.
-    pub const DOMAINS: usize = 96;
+    pub const DOMAINS: usize = 88;
 }
 
 /// One network's matrices. A row is what one input adds to everything above it: such rows are added
@@ -50,16 +50,47 @@ pub(super) struct Said {
     pub domains: [f32; Shape::DOMAINS],
 }
 
+/// Sums that are kept in registers while rows are added.
+const BLOCK: usize = 32;
+
 /// Adds to `sums` what each input brings.
 pub(super) fn bring<const N: usize>(sums: &mut [f32; N], inputs: &[f32], rows: &[f32]) {
     let (rows, _) = rows.as_chunks::<N>();
-    for (input, row) in inputs.iter().zip(rows) {
-        if *input != 0.0 {
-            for (sum, one) in sums.iter_mut().zip(row) {
+    let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
+    let mut from = 0;
+    for block in blocks {
+        let mut sum = *block;
+        for (input, row) in inputs.iter().zip(rows) {
+            if let Some(part) = row.get(from..).and_then(|row| row.first_chunk::<BLOCK>()) {
+                for (sum, one) in sum.iter_mut().zip(part) {
+                    *sum += input * one;
+                }
+            }
+        }
+        *block = sum;
+        from += BLOCK;
+    }
+    if !rest.is_empty() {
+        for (input, row) in inputs.iter().zip(rows) {
+            for (sum, one) in rest.iter_mut().zip(row.iter().skip(from)) {
                 *sum += input * one;
             }
         }
     }
+}
+
+/// The same where many inputs are nothing.
+fn bring_some<const N: usize>(sums: &mut [f32; N], inputs: &[(usize, f32)], rows: &[f32]) {
+    let (rows, _) = rows.as_chunks::<N>();
+    let mut all = *sums;
+    for (place, input) in inputs {
+        if let Some(row) = rows.get(*place) {
+            for (sum, one) in all.iter_mut().zip(row) {
+                *sum += input * one;
+            }
+        }
+    }
+    *sums = all;
 }
 
 /// A copy of numbers that are `N` unless a file was misread, which [`super::format`] rules out.
@@ -71,48 +102,53 @@ impl Net {
     pub(super) fn ask(&self, input: &[f32; Shape::INPUT]) -> Said {
         let mut hidden = array::<{ Shape::HIDDEN }>(&self.first_bias);
         bring(&mut hidden, input, &self.first);
-        for unit in &mut hidden {
-            *unit = unit.max(0.0);
+        // Silent units bring nothing. Which are silent is not to be guessed, so there is no branch.
+        let mut loud = [(0_usize, 0.0_f32); Shape::HIDDEN];
+        let mut count = 0;
+        for (place, unit) in hidden.into_iter().enumerate() {
+            if let Some(next) = loud.get_mut(count) {
+                *next = (place, unit);
+            }
+            count += usize::from(unit > 0.0);
         }
+        let loud = loud.get(..count).unwrap_or_default();
         let mut heads = array::<{ Shape::HEADS }>(&self.second_bias);
-        bring(&mut heads, &hidden, &self.second);
+        bring_some(&mut heads, loud, &self.second);
         bring(&mut heads, input, &self.skip);
         let mut domains = array::<{ Shape::DOMAINS }>(&self.tell_bias);
-        bring(&mut domains, &hidden, &self.tell);
+        bring_some(&mut domains, loud, &self.tell);
         Said { heads, domains }
     }
 }
 
-/// Sums of rows of bytes. Narrow ones first, since there are more of them to a vector.
-pub(super) struct Sums<const N: usize> {
-    narrow: [i16; N],
-    pub wide: [i32; N],
-    pub added: u32,
-}
+/// So many rows are summed at a time: fewer than fit into a narrow sum, whatever they are.
+const AT_A_TIME: usize = 64;
 
-impl<const N: usize> Sums<N> {
-    /// So many bytes fit into a narrow sum, whatever they are.
-    const FIT: u32 = 256;
-
-    pub fn new() -> Self {
-        Self { narrow: [0; N], wide: [0; N], added: 0 }
-    }
-
-    pub fn add(&mut self, row: &[u8; N]) {
-        for (sum, one) in self.narrow.iter_mut().zip(row) {
-            *sum += i16::from(one.cast_signed());
+/// The sum of rows of signed bytes.
+pub(super) fn sum<const N: usize>(rows: &[u8], places: &[usize]) -> [i32; N] {
+    let (rows, _) = rows.as_chunks::<N>();
+    let mut wide = [0_i32; N];
+    for places in places.chunks(AT_A_TIME) {
+        // Rows are far apart in memory. Either end of each is looked at first, so that all of them
+        // come at the same time; what is seen there is of no use.
+        let ends = places.iter().filter_map(|place| rows.get(*place));
+        let ends = ends.fold(0, |seen, row| match row.as_slice() {
+            [first, .., last] => seen ^ first ^ last,
+            _ => seen,
+        });
+        std::hint::black_box(ends);
+        // Narrow ones first, since there are more of them to a vector.
+        let mut narrow = [0_i16; N];
+        for row in places.iter().filter_map(|place| rows.get(*place)) {
+            for (sum, one) in narrow.iter_mut().zip(row) {
+                *sum += i16::from(one.cast_signed());
+            }
         }
-        self.added += 1;
-        if self.added.is_multiple_of(Self::FIT) {
-            self.widen();
-        }
-    }
-
-    pub fn widen(&mut self) {
-        for (wide, narrow) in self.wide.iter_mut().zip(&mut self.narrow) {
-            *wide += i32::from(std::mem::take(narrow));
+        for (wide, narrow) in wide.iter_mut().zip(narrow) {
+            *wide += i32::from(narrow);
         }
     }
+    wide
 }
 
 pub(crate) fn dot(one: &[f32], other: &[f32]) -> f32 {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::net::{Shape, Sums, bring};
+use super::net::{Shape, bring};
 use super::text::COUNTS;
 
 /// The regression; empty tables where it was not trained.
@@ -28,7 +28,7 @@ impl Signs {
 
     pub(super) fn sum(
         &self,
-        rows: &Sums<{ Self::WIDE }>,
+        rows: &[i32; Self::WIDE],
         counts: &[f32; COUNTS],
         vector: &[f32; Shape::VECTOR],
     ) -> [f32; Self::RANK] {
@@ -36,7 +36,7 @@ impl Signs {
         if self.table.is_empty() {
             return sums;
         }
-        let [first @ .., square] = &rows.wide;
+        let [first @ .., square] = rows;
         let [step, square_step] = self.steps;
         #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
         let scale = step / (*square as f32 * square_step + 1e-6).sqrt();

@@ -10,7 +10,7 @@ pub const PAIRS: usize = 1 << 20;
 /// Rows of the table of word vectors that were learned elsewhere.
 pub const VECTORS: usize = 1 << 16;
 /// Rows of the tables of what single words and pairs speak for.
-pub const SIGNS: usize = 1 << 17;
+pub const SIGNS: usize = 1 << 16;
 /// Counts beside the words.
 pub const COUNTS: usize = 24;
 

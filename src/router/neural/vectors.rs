@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::format::FormatError;
-use super::net::{Shape, dot};
+use super::net::{Shape, dot, sum};
 use super::text::VECTORS;
 
 const MARK: &[u8; 8] = b"OPTXWRD1";
@@ -35,14 +35,7 @@ impl Vectors {
     /// Where a text points, by the rows of its words.
     #[must_use]
     pub fn of(&self, words: &[usize]) -> [f32; Shape::VECTOR] {
-        let (rows, _) = self.0.as_chunks::<{ Shape::VECTOR }>();
-        let mut sum = [0_i32; Shape::VECTOR];
-        for row in words.iter().filter_map(|word| rows.get(*word)) {
-            for (sum, one) in sum.iter_mut().zip(row) {
-                *sum += i32::from(one.cast_signed());
-            }
-        }
-        direction(&sum)
+        direction(&sum(&self.0, words))
     }
 }
 

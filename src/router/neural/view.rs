@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::everyday::{Everyday, Scale};
 use super::format::Meta;
-use super::net::{Net, Shape, Sums, dot, softmax, spot};
+use super::net::{Net, Shape, dot, softmax, spot, sum};
 use super::signs::Signs;
 use super::text::{COUNTS, Kind, Prompt, Reading, SIGNS, read};
 use super::vectors::direction;
@@ -13,6 +13,8 @@ use super::vectors::direction;
 const LIKELY: usize = 6;
 /// A domain that is less likely says nothing.
 const UNLIKELY: f32 = 0.03;
+/// Room for so much of what is read is made at once.
+const ROOM: usize = 1_024;
 
 /// A model's side: what it brings to the demands of a prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,10 +104,11 @@ pub struct View {
 
 /// Words that were read, summed up.
 struct Read {
-    words: Sums<{ Shape::WIDE }>,
+    words: [i32; Shape::WIDE],
+    seen: usize,
     vector: [f32; Shape::VECTOR],
-    everyday: Sums<{ Everyday::SIGNS }>,
-    signs: Sums<{ Signs::WIDE }>,
+    everyday: [i32; Everyday::SIGNS],
+    signs: [i32; Signs::WIDE],
     novelty: f32,
     reading: Reading,
 }
@@ -123,8 +126,11 @@ impl Places {
         super::net::bring(&mut turned, counts, &self.turn);
         let (centres, _) = self.centres.as_chunks::<COUNTS>();
         let square = |centre: &[f32; COUNTS]| {
-            let off = turned.iter().zip(centre).map(|(one, other)| (one - other).powi(2));
-            off.sum::<f32>()
+            let mut off = turned;
+            for (one, other) in off.iter_mut().zip(centre) {
+                *one -= other;
+            }
+            dot(&off, &off)
         };
         let least = centres.iter().map(square).fold(f32::INFINITY, f32::min);
         if least.is_finite() { least.sqrt() } else { 0.0 }
@@ -133,14 +139,11 @@ impl Places {
 
 impl Weights {
     fn read(&self, prompt: Prompt<'_>) -> Read {
-        let (mut words, mut vectors) = (Sums::new(), Sums::<{ Shape::VECTOR }>::new());
-        let (mut everyday, mut signs) = (Sums::new(), Sums::new());
+        let room = prompt.text.len().min(ROOM);
+        let (mut buckets, mut vectors) = (Vec::with_capacity(room), Vec::with_capacity(room / 2));
+        let mut signs = Vec::with_capacity(room);
         let (mut pairs, mut new) = (0_u32, 0_u32);
-        let (rows, _) = self.table.as_chunks::<{ Shape::WIDE }>();
-        let (directions, _) = self.vectors.as_chunks::<{ Shape::VECTOR }>();
-        let (daily, _) = self.everyday.words.as_chunks::<{ Everyday::SIGNS }>();
-        let (spoken, _) = self.signs.table.as_chunks::<{ Signs::WIDE }>();
-        // Whether a word is there counts, not how often.
+        // Whether a sign is there counts, not how often.
         let mut met = [0_u64; SIGNS / 64];
         let reading = read(prompt, &mut |trace| {
             if trace.kind == Kind::Pair {
@@ -148,36 +151,34 @@ impl Weights {
                 pairs += 1;
                 new += u32::from(self.familiar.get(word).is_some_and(|bits| bits & bit == 0));
             }
-            if let Some(row) = rows.get(trace.bucket()) {
-                words.add(row);
-            }
-            if trace.kind == Kind::Word
-                && let Some(row) = directions.get(trace.vector())
-            {
-                vectors.add(row);
+            buckets.push(trace.bucket());
+            if trace.kind == Kind::Word {
+                vectors.push(trace.vector());
             }
             let (word, bit) = spot(trace.sign());
             if let Some(bits) = met.get_mut(word)
                 && *bits & bit == 0
             {
                 *bits |= bit;
-                if let Some(row) = daily.get(trace.sign()) {
-                    everyday.add(row);
-                }
-                if let Some(row) = spoken.get(trace.sign()) {
-                    signs.add(row);
-                }
+                signs.push(trace.sign());
             }
         });
-        words.widen();
-        vectors.widen();
-        everyday.widen();
-        signs.widen();
         #[expect(clippy::cast_precision_loss, reason = "thousands")]
         let (pairs, new) = (pairs as f32, new as f32);
-        // A prompt of a word or two says nothing for or against.
-        let novelty = (new + 0.8) / (pairs + 4.0);
-        Read { words, vector: direction(&vectors.wide), everyday, signs, novelty, reading }
+        Read {
+            words: sum(&self.table, &buckets),
+            seen: buckets.len(),
+            vector: direction(&sum(&self.vectors, &vectors)),
+            everyday: sum(&self.everyday.words, &signs),
+            signs: if self.signs.table.is_empty() {
+                [0; Signs::WIDE]
+            } else {
+                sum(&self.signs.table, &signs)
+            },
+            // A prompt of a word or two says nothing for or against.
+            novelty: (new + 0.8) / (pairs + 4.0),
+            reading,
+        }
     }
 
     fn hear(&self, read: &Read) -> Heard {
@@ -189,7 +190,7 @@ impl Weights {
             domains: [0.0; Shape::DOMAINS],
         };
         #[expect(clippy::cast_precision_loss, reason = "one network of three, and thousands")]
-        let (part, seen) = (1.0 / Shape::NETS as f32, read.words.added as f32);
+        let (part, seen) = (1.0 / Shape::NETS as f32, read.seen as f32);
         let scale = 1.0 / (seen + 1.0).sqrt();
         let mut input = [0.0_f32; Shape::INPUT];
         let beside = read.reading.counts.iter().chain(&read.vector);
@@ -198,7 +199,7 @@ impl Weights {
         }
         let demands = heard.demands.chunks_exact_mut(Shape::RANK);
         let embedding = heard.embedding.chunks_exact_mut(Shape::EMBED);
-        let sums = read.words.wide.chunks_exact(Shape::EMBED);
+        let sums = read.words.chunks_exact(Shape::EMBED);
         let nets = self.nets.iter().zip(&self.steps).zip(&self.meta.usual.reach);
         for (((((net, step), reach), sums), demands), embedding) in
             nets.zip(sums).zip(demands).zip(embedding)
