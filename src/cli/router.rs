@@ -16,10 +16,10 @@ use crate::boot::{self, Failure};
 use crate::catalogue::{Catalogue, Model};
 use crate::config;
 use crate::learn::{
-    Data, Entry, Leave, Recipe, by_neighbours, by_price, entries, left_out, picture, predict,
-    table, train,
+    Agreement, Data, Entry, Leave, Material, Rated, Recipe, agreement, by_neighbours, by_price,
+    dailies, entries, left_out, picture, predict, rated, table, train,
 };
-use crate::router::neural::Weights;
+use crate::router::neural::{Vectors, Weights};
 use crate::router::{Choice, Dial, Health, Needs, Predictor, decide_auto};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
@@ -31,19 +31,31 @@ pub enum Router {
         /// Newline-delimited JSON, gzip-compressed or not; a `models.json` beside it gives prices.
         #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
         data: Vec<PathBuf>,
+        /// Everyday prompts that people have rated.
+        #[arg(long, num_args = 1.., value_name = "FILE")]
+        everyday: Vec<PathBuf>,
+        /// Vectors of words; those of this build if not given.
+        #[arg(long, value_name = "FILE")]
+        words: Option<PathBuf>,
         /// Where the weights go.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// What decisions are labelled with.
-        #[arg(long, default_value = "auto-1")]
+        #[arg(long, default_value = "auto-2")]
         id: String,
     },
     /// Judge a router on prompts with measured scores, beside simpler ways to choose.
     Eval {
         #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
         data: Vec<PathBuf>,
+        /// Everyday prompts that people have rated: how far the router agrees with them.
+        #[arg(long, num_args = 1.., value_name = "FILE")]
+        everyday: Vec<PathBuf>,
+        /// Vectors of words to train with; those of this build if not given.
+        #[arg(long, value_name = "FILE")]
+        words: Option<PathBuf>,
         /// What `router train` wrote; what this build carries if not given.
         #[arg(long, value_name = "FILE")]
         weights: Option<PathBuf>,
@@ -96,39 +108,56 @@ pub enum Router {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Left {
+    /// A fifth of the questions at a time, everyday prompts among them.
+    Groups,
+    /// A fifth of the domains at a time.
     Domains,
+    /// A source at a time.
     Sources,
 }
 
 impl Router {
     pub fn run(self, config: Option<&Path>) -> Result<(), Failure> {
         match self {
-            Self::Train { data, out, seed, id } => {
-                let data = Data::read(&data)?;
-                let weights = train(&data, &Recipe::default(), &id, seed).to_bytes();
+            Self::Train { data, everyday, words, out, seed, id } => {
+                let (data, dailies) = (Data::read(&data)?, dailies(&everyday)?);
+                let vectors = vectors(words.as_deref())?;
+                let material = Material { data: &data, dailies: &dailies, vectors: &vectors };
+                let weights = train(material, &Recipe::default(), &id, seed).to_bytes();
                 std::fs::write(&out, &weights)?;
                 say(&format!(
-                    "{}: {} prompts, {} models, {} bytes",
+                    "{}: {} prompts, {} of everyday use, {} models, {} bytes",
                     out.display(),
                     data.rows.len(),
+                    dailies.len(),
                     data.models.len(),
                     weights.len()
                 ));
                 Ok(())
             }
-            Self::Eval { data, weights, predictions, known, leave_out, seed, pictures, json } => {
-                let data = Data::read(&data)?;
-                let weights = match weights {
-                    Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
-                    None => Predictor::builtin()?,
-                };
-                let predicted = match leave_out {
-                    None => predict(&weights, &data),
-                    Some(Left::Domains) => {
-                        left_out(&data, Leave::Domains, &Recipe::default(), seed)
+            Self::Eval {
+                data,
+                everyday,
+                words,
+                weights,
+                predictions,
+                known,
+                leave_out,
+                seed,
+                pictures,
+                json,
+            } => {
+                let (data, dailies) = (Data::read(&data)?, dailies(&everyday)?);
+                let (predicted, ratings) = match leave_out {
+                    None => {
+                        let weights = carried(weights.as_deref())?;
+                        (predict(&weights, &data), rated(&weights, &dailies))
                     }
-                    Some(Left::Sources) => {
-                        left_out(&data, Leave::Sources, &Recipe::default(), seed)
+                    Some(left) => {
+                        let vectors = vectors(words.as_deref())?;
+                        let material =
+                            Material { data: &data, dailies: &dailies, vectors: &vectors };
+                        left_out(material, left.into(), &Recipe::default(), seed)
                     }
                 };
                 if let Some(path) = predictions {
@@ -147,13 +176,12 @@ impl Router {
                 judged.extend(entries(&data, &by_price(&data), "price"));
                 if !known.is_empty() {
                     let known = Data::read(&known)?;
-                    let near = by_neighbours(&weights, &known, &data);
+                    let near = by_neighbours(&carried(weights.as_deref())?, &known, &data);
                     judged.extend(entries(&data, &near, "neighbours"));
                 }
                 let order = |entry: &Entry| (entry.source.clone(), entry.domain.clone());
                 judged.sort_by_key(order);
-                say(&if json { serde_json::to_string(&judged)? } else { table(&judged) });
-                Ok(())
+                tell(&judged, (!everyday.is_empty()).then_some(ratings.as_slice()), json)
             }
             Self::Levels(levels) => levels.run(config),
             Self::Replay { from, policy, json } => replay(config, &from, &policy, json),
@@ -166,6 +194,57 @@ impl Router {
             }
         }
     }
+}
+
+impl From<Left> for Leave {
+    fn from(left: Left) -> Self {
+        match left {
+            Left::Groups => Self::Groups,
+            Left::Domains => Self::Domains,
+            Left::Sources => Self::Sources,
+        }
+    }
+}
+
+/// The weights of a file, or those that this build carries.
+fn carried(path: Option<&Path>) -> Result<Weights, Failure> {
+    Ok(match path {
+        Some(path) => Weights::from_bytes(&std::fs::read(path)?)?,
+        None => Predictor::builtin()?,
+    })
+}
+
+fn vectors(path: Option<&Path>) -> Result<Vectors, Failure> {
+    Ok(match path {
+        Some(path) => Vectors::from_bytes(&std::fs::read(path)?)?,
+        None => Vectors(Predictor::builtin()?.vectors),
+    })
+}
+
+/// Prints what was judged; of everyday prompts only if there are any.
+fn tell(judged: &[Entry], ratings: Option<&[Rated]>, json: bool) -> Result<(), Failure> {
+    let agreed = ratings.map(agreement);
+    if json {
+        say(&match agreed {
+            None => serde_json::to_string(judged)?,
+            Some(agreed) => json!({
+                "pools": judged, "everyday": agreed, "rated": ratings,
+            })
+            .to_string(),
+        });
+        return Ok(());
+    }
+    say(&table(judged));
+    if let Some(Agreement { prompts, need, length, think, off, within_one, everyday }) = agreed {
+        say(&format!(
+            "{prompts} everyday prompts: rank correlation of need {need:.3}, of length {length:.3}, \
+             of thinking {think:.3}; need off by {off:.2}, within one step {:.0}%; taken for \
+             everyday {:.0}%",
+            100.0 * within_one,
+            100.0 * everyday,
+        ));
+    }
+    Ok(())
 }
 
 fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -90,7 +91,7 @@ fn place(names: &mut Vec<String>, places: &mut HashMap<String, usize>, name: &st
 }
 
 /// The same for one question, however it is wrapped: its first words, without case and marks.
-fn group(prompt: &str) -> u64 {
+pub(super) fn group(prompt: &str) -> u64 {
     let mut start = prompt.trim_start();
     for lead in ["Question:", "\"\"\"", "\u{feff}"] {
         start = start.strip_prefix(lead).unwrap_or(start).trim_start();
@@ -109,12 +110,22 @@ fn lines(path: &Path) -> Result<BufReader<Box<dyn Read>>, io::Error> {
     Ok(BufReader::new(inner))
 }
 
-/// The lines of a file, gzip-compressed or not.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn lines_of(path: &Path) -> Result<Vec<String>, io::Error> {
-    lines(path)?.lines().collect()
+/// Every line of a file of newline-delimited JSON.
+pub(super) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
+    let unreadable = |why| DataError::Read { path: path.to_owned(), why };
+    let mut read = Vec::new();
+    for (number, line) in lines(path).map_err(unreadable)?.lines().enumerate() {
+        let line = line.map_err(unreadable)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        read.push(serde_json::from_str(&line).map_err(|why| DataError::Row {
+            path: path.to_owned(),
+            line: number + 1,
+            why: why.to_string(),
+        })?);
+    }
+    Ok(read)
 }
 
 impl Data {
@@ -127,17 +138,7 @@ impl Data {
         let (mut sources, mut models) = (HashMap::new(), HashMap::new());
         for path in paths {
             data.read_prices(path)?;
-            let unreadable = |why| DataError::Read { path: path.clone(), why };
-            for (number, line) in lines(path).map_err(unreadable)?.lines().enumerate() {
-                let line = line.map_err(unreadable)?;
-                if line.trim().is_empty() {
-                    continue;
-                }
-                let line: Line = serde_json::from_str(&line).map_err(|why| DataError::Row {
-                    path: path.clone(),
-                    line: number + 1,
-                    why: why.to_string(),
-                })?;
+            for line in read_lines(path)? {
                 data.add(line, &mut sources, &mut models);
             }
         }

@@ -15,7 +15,7 @@ const BATCH: usize = 32;
 /// Where each part of the parameters begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
-    pub sources: usize,
+    pub domains: usize,
     pub models: usize,
     pub families: usize,
 }
@@ -24,8 +24,10 @@ impl Layout {
     pub const FIRST_BIAS: usize = HIDDEN * INPUT;
     pub const SECOND: usize = Self::FIRST_BIAS + HIDDEN;
 
+    /// Outputs: what a prompt takes, then which domain it is of. Those have no way past the hidden
+    /// layer.
     pub fn heads(self) -> usize {
-        Shape::HEADS + self.sources
+        Shape::HEADS + self.domains
     }
     pub fn second_bias(self) -> usize {
         Self::SECOND + self.heads() * HIDDEN
@@ -35,18 +37,18 @@ impl Layout {
     }
     /// A level and the skills of each family.
     pub fn family(self) -> usize {
-        self.skip() + self.heads() * INPUT
+        self.skip() + Shape::HEADS * INPUT
     }
     /// What a model differs in from its family.
     pub fn own(self) -> usize {
         self.family() + self.families * (1 + RANK)
     }
-    /// What a model differs in on the prompts of one source.
+    /// What a model differs in on the prompts of one domain.
     pub fn bias(self) -> usize {
         self.own() + self.models * (1 + RANK)
     }
     pub fn verbosity(self) -> usize {
-        self.bias() + self.models * self.sources
+        self.bias() + self.models * self.domains
     }
     pub fn end(self) -> usize {
         self.verbosity() + self.models
@@ -126,19 +128,19 @@ impl Fitting<'_> {
         for sum in &mut pass.input[..EMBED] {
             *sum *= scale;
         }
-        pass.input[EMBED..].copy_from_slice(&sample.counts);
+        pass.input[EMBED..EMBED + COUNTS].copy_from_slice(&sample.counts);
+        pass.input[EMBED + COUNTS..].copy_from_slice(&sample.vector);
         for (unit, one) in pass.hidden.iter_mut().enumerate() {
             let row = &self.numbers[unit * INPUT..][..INPUT];
             *one = (dot(row, &pass.input) + self.numbers[Layout::FIRST_BIAS + unit]).max(0.0);
         }
         for head in 0..heads {
             let row = &self.numbers[Layout::SECOND + head * HIDDEN..][..HIDDEN];
-            let past = &self.numbers[at.skip() + head * INPUT..][..INPUT];
-            pass.out.push(
-                dot(row, &pass.hidden)
-                    + dot(past, &pass.input)
-                    + self.numbers[at.second_bias() + head],
-            );
+            let mut out = dot(row, &pass.hidden) + self.numbers[at.second_bias() + head];
+            if head < Shape::HEADS {
+                out += dot(&self.numbers[at.skip() + head * INPUT..][..INPUT], &pass.input);
+            }
+            pass.out.push(out);
         }
         pass
     }
@@ -158,7 +160,7 @@ impl Fitting<'_> {
         for cell in &sample.cells {
             let family = at.family() + self.family_of[cell.model] * (1 + RANK);
             let own = at.own() + cell.model * (1 + RANK);
-            let bias = at.bias() + cell.model * at.sources + sample.source;
+            let bias = at.bias() + cell.model * at.domains + sample.domain;
             let mut logit =
                 pass.out[0] + self.numbers[family] + self.numbers[own] + self.numbers[bias];
             for skill in 0..RANK {
@@ -186,9 +188,9 @@ impl Fitting<'_> {
         }
         let logits = &mut pass.out[Shape::HEADS..];
         softmax(logits);
-        for (source, share) in logits.iter().enumerate() {
-            let truth = f32::from(u8::from(source == sample.source));
-            back[Shape::HEADS + source] = (share - truth) * recipe.tell;
+        for (domain, share) in logits.iter().enumerate() {
+            let truth = f32::from(u8::from(domain == sample.domain));
+            back[Shape::HEADS + domain] = (share - truth) * recipe.tell * sample.tell;
         }
         let mut below = [0.0_f32; HIDDEN];
         let mut input = [0.0_f32; INPUT];
@@ -198,6 +200,9 @@ impl Fitting<'_> {
             for unit in 0..HIDDEN {
                 below[unit] += slope * self.numbers[row + unit];
                 self.slopes[row + unit] += slope * pass.hidden[unit];
+            }
+            if head >= Shape::HEADS {
+                continue;
             }
             let past = at.skip() + head * INPUT;
             for place in 0..INPUT {
@@ -230,15 +235,15 @@ impl Fitting<'_> {
     fn centre(&mut self, samples: &[Sample]) {
         let at = self.layout;
         let mut middle = [0.0_f64; RANK];
-        let mut tried = vec![0.0_f64; at.models * at.sources];
+        let mut tried = vec![0.0_f64; at.models * at.domains];
         let mut all = 0.0_f64;
-        for sample in samples {
+        for sample in samples.iter().filter(|sample| !sample.cells.is_empty()) {
             let pass = self.forward(sample, &sample.buckets);
             for (sum, one) in middle.iter_mut().zip(&pass.out[2..]) {
                 *sum += f64::from(*one);
             }
             for cell in &sample.cells {
-                tried[cell.model * at.sources + sample.source] += 1.0;
+                tried[cell.model * at.domains + sample.domain] += 1.0;
             }
             all += 1.0;
         }
@@ -252,17 +257,17 @@ impl Fitting<'_> {
             }
         }
         for model in 0..at.models {
-            let biases = at.bias() + model * at.sources;
-            let weights = &tried[model * at.sources..][..at.sources];
+            let biases = at.bias() + model * at.domains;
+            let weights = &tried[model * at.domains..][..at.domains];
             let sum: f64 = weights.iter().sum();
             let with = weights.iter().zip(&self.numbers[biases..]);
             let mean = with.map(|(weight, bias)| weight * f64::from(*bias)).sum::<f64>();
             let mean = (mean / sum.max(1e-9)) as f32;
             self.numbers[at.own() + model * (1 + RANK)] += mean;
-            for (source, weight) in weights.iter().enumerate() {
+            for (domain, weight) in weights.iter().enumerate() {
                 // Where it was not tried, its bias was nothing and stays so.
                 if *weight > 0.0 {
-                    self.numbers[biases + source] -= mean;
+                    self.numbers[biases + domain] -= mean;
                 }
             }
         }

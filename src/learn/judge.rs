@@ -35,6 +35,11 @@ pub struct Measures {
     pub mixed: [f64; 3],
     /// Mean quality above the line of mixed single models, over log cost.
     pub above: f64,
+    /// The same of the best that mixing points of the curve reaches.
+    pub hull_above: f64,
+    /// Of the differences between models that change from prompt to prompt, the share of the
+    /// variance that is predicted. Below 0, predicting none would be better.
+    pub explained: f64,
     pub calibration: f64,
     /// What the promise of a floor came to, at 65, 79 and 98%: of the best single model's measured
     /// quality, the share that is kept where each prompt goes to the cheapest model above the floor.
@@ -197,6 +202,26 @@ impl Pool {
         sum / count
     }
 
+    /// Scores and predictions without what holds of a prompt for all models, and of a model for all
+    /// prompts: how much of the former the latter explain.
+    fn explained(&self) -> f64 {
+        let bare = |table: &[Vec<f64>]| -> Vec<f64> {
+            let models = self.models.len();
+            let all = mean(table.iter().flatten().copied());
+            let columns: Vec<f64> =
+                (0..models).map(|model| mean(table.iter().map(|row| row[model]))).collect();
+            let rows = table.iter().map(|row| (row, mean(row.iter().copied())));
+            rows.flat_map(|(row, middle)| {
+                row.iter().zip(&columns).map(move |(one, column)| one - column - middle + all)
+            })
+            .collect()
+        };
+        let (score, quality) = (bare(&self.score), bare(&self.quality));
+        let left: f64 = score.iter().zip(&quality).map(|(one, other)| (one - other).powi(2)).sum();
+        let all: f64 = score.iter().map(|one| one * one).sum();
+        1.0 - left / all.max(1e-9)
+    }
+
     /// Expected calibration error: how far predicted shares are from measured ones, in ten bins.
     fn calibration(&self) -> f64 {
         let mut bins = [(0.0, 0.0, 0.0); 10];
@@ -283,11 +308,13 @@ pub fn judge(pool: &Pool) -> Measures {
     let dearest = singles.iter().map(|single| single.0).fold(0.0, f64::max);
     let cheapest = singles.iter().map(|single| single.0).fold(f64::INFINITY, f64::min);
     let steps = 200;
-    let above = mean((0..=steps).map(|step| {
-        let share = f64::from(step) / f64::from(steps);
-        let cost = (cheapest.ln() + share * (dearest.ln() - cheapest.ln())).exp();
-        at(&curve, cost) - at(&line, cost)
-    }));
+    let over = |curve: &[Point]| {
+        mean((0..=steps).map(|step| {
+            let share = f64::from(step) / f64::from(steps);
+            let cost = (cheapest.ln() + share * (dearest.ln() - cheapest.ln())).exp();
+            at(curve, cost) - at(&line, cost)
+        }))
+    };
     Measures {
         prompts: pool.score.len(),
         models: pool.models.len(),
@@ -296,7 +323,9 @@ pub fn judge(pool: &Pool) -> Measures {
         apgr: pool.gap(strong, 0),
         savings: saved(&curve),
         mixed: saved(&line),
-        above,
+        above: over(&curve),
+        hull_above: over(&hull(curve.clone())),
+        explained: pool.explained(),
         calibration: pool.calibration(),
         kept: FLOORS.map(|floor| pool.at_floor(floor) / best.1.max(1e-9)),
         curve,

@@ -1,6 +1,8 @@
 //! Training and judging the router: from prompts with measured scores to a file of weights, and to
 //! the measures that its card quotes. Used by the command line alone.
 
+mod algebra;
+mod daily;
 mod data;
 #[expect(
     clippy::cast_precision_loss,
@@ -23,7 +25,23 @@ mod fit;
     reason = "statistics over counts"
 )]
 mod judge;
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "statistics over counts"
+)]
+mod levels;
 mod picture;
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "statistics")]
+mod places;
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "arithmetic over places of one long list"
+)]
+mod rate;
+#[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "statistics over counts")]
+mod ratings;
 mod report;
 #[expect(
     clippy::cast_precision_loss,
@@ -32,10 +50,13 @@ mod report;
 )]
 mod train;
 
-pub use data::{Cell, Data, DataError, Listed, Row, lines_of};
+pub use daily::{Daily, dailies};
+pub use data::{Cell, Data, DataError, Listed, Row};
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
+pub use rate::rate;
+pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{
     Entry, Leave, Predictions, by_neighbours, by_price, entries, left_out, predict, table,
 };
-pub use train::{Recipe, train};
+pub use train::{Material, Recipe, train};

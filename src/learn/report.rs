@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::daily::Daily;
 use super::data::{Data, Row};
 use super::judge::{FLOORS, Measures, Pool, judge};
-use super::train::{Recipe, train};
+use super::ratings::{Rated, rated};
+use super::train::{Material, Recipe, train};
 use crate::router::neural::{Ability, Prompt, Weights, dot};
 
 /// Prompts of a pool that are too few to say anything.
@@ -35,9 +37,16 @@ pub struct Entry {
 /// What is left out of training when a router is judged by training it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
+    /// A fifth of the questions at a time.
+    Groups,
+    /// A fifth of the domains at a time.
     Domains,
+    /// A source at a time.
     Sources,
 }
+
+/// Prompts are left out a fifth at a time.
+const FOLDS: u64 = 5;
 
 fn abilities(weights: &Weights, data: &Data) -> Vec<Ability> {
     let ability = |name: &String| {
@@ -151,22 +160,32 @@ pub fn entries(data: &Data, predictions: &Predictions, by: &'static str) -> Vec<
     entries
 }
 
-/// Predictions for every row by routers that were trained without its source, or without its domain
-/// and others: a fifth of the domains at a time. Whatever asks the same question is left out too.
+/// Predictions for every row by routers that were trained without it, and what they make of the
+/// everyday prompts: without its source, or without its domain and others, or without its question.
+/// Whatever asks the same question is left out too. Everyday prompts are left out with questions, a
+/// fifth at a time, and are trained on otherwise.
 #[must_use]
-pub fn left_out(data: &Data, leave: Leave, recipe: &Recipe, seed: u64) -> Predictions {
+pub fn left_out(
+    material: Material<'_>,
+    leave: Leave,
+    recipe: &Recipe,
+    seed: u64,
+) -> (Predictions, Vec<Rated>) {
+    let Material { data, dailies, vectors } = material;
     let fold_of = |row: &Row| match leave {
-        Leave::Sources => row.source,
+        Leave::Groups => row.group % FOLDS,
+        Leave::Sources => row.source as u64,
         Leave::Domains => {
             let hash = row
                 .domain
                 .bytes()
-                .fold(7_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-            hash % 5
+                .fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+            hash % FOLDS
         }
     };
     let folds = data.rows.iter().map(fold_of).max().map_or(0, |last| last + 1);
     let mut predictions: Predictions = vec![Vec::new(); data.rows.len()];
+    let mut ratings = Vec::new();
     for fold in 0..folds {
         let groups: HashSet<u64> =
             data.rows.iter().filter(|row| fold_of(row) == fold).map(|row| row.group).collect();
@@ -174,33 +193,37 @@ pub fn left_out(data: &Data, leave: Leave, recipe: &Recipe, seed: u64) -> Predic
         if rest.rows.is_empty() {
             continue;
         }
-        let weights = train(&rest, recipe, "left-out", seed);
+        let left = |daily: &Daily| leave == Leave::Groups && daily.group % FOLDS == fold;
+        let (judged, kept): (Vec<Daily>, Vec<Daily>) = dailies.iter().cloned().partition(left);
+        let rest = Material { data: &rest, dailies: &kept, vectors };
+        let weights = train(rest, recipe, "left-out", seed);
+        ratings.extend(rated(&weights, &judged));
         let judged = predict(&weights, &data.only(|row| fold_of(row) == fold));
         let places = data.rows.iter().zip(&mut predictions);
         for ((_, place), one) in places.filter(|(row, _)| fold_of(row) == fold).zip(judged) {
             *place = one;
         }
     }
-    predictions
+    (predictions, ratings)
 }
 
 /// For people: one line a pool.
 #[must_use]
 pub fn table(entries: &[Entry]) -> String {
     let mut out = String::from(
-        "| pool | by | prompts | models | best | oracle | APGR | saved at 95/98/100% | mixed | above the line | ECE | kept at 65/79/98% |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| pool | by | prompts | models | best | oracle | APGR | saved at 95/98/100% | mixed | above the line | its hull | explained | ECE | kept at 65/79/98% |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for Entry { source, domain, by, measures } in entries {
         let pool =
             domain.as_ref().map_or_else(|| source.clone(), |name| format!("{source}: {name}"));
         let shares = |shares: [f64; 3]| shares.map(|one| format!("{:.0}", one * 100.0)).join("/");
-        let Measures { prompts, models, best, oracle, apgr, above, calibration, kept, .. } =
-            measures;
+        let Measures { prompts, models, best, oracle, apgr, .. } = measures;
+        let Measures { above, hull_above, explained, calibration, kept, .. } = measures;
         // Writing to a String cannot fail.
         let _infallible = writeln!(
             out,
-            "| {pool} | {by} | {prompts} | {models} | {best:.3} | {oracle:.3} | {apgr:.3} | {} | {} | {above:+.4} | {calibration:.3} | {} |",
+            "| {pool} | {by} | {prompts} | {models} | {best:.3} | {oracle:.3} | {apgr:.3} | {} | {} | {above:+.4} | {hull_above:+.4} | {explained:+.3} | {calibration:.3} | {} |",
             shares(measures.savings),
             shares(measures.mixed),
             shares(*kept),

@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::data::Data;
+use super::daily::Daily;
+use super::data::{Data, Row};
 use super::fit::{Fitted, Layout, fit};
+use super::levels::{level_by, level_by_tier, line_of};
+use super::places;
+use super::rate::{miss, rate};
 use crate::router::neural::{
-    Ability, BUCKETS, CLUES, COUNTS, Meta, ModelMeta, Net, PAIRS, Prompt, Shape, Usual, Weights,
-    clues, dot, family, read, spot,
+    Ability, BUCKETS, COUNTS, Kind, Meta, ModelMeta, Net, PAIRS, Places, Prompt, Shape, Signs,
+    Usual, Vectors, Weights, dot, family, read, spot,
 };
+
+/// What a router is trained on.
+#[derive(Debug, Clone, Copy)]
+pub struct Material<'a> {
+    pub data: &'a Data,
+    pub dailies: &'a [Daily],
+    pub vectors: &'a Vectors,
+}
 
 /// How a router is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,10 +32,12 @@ pub struct Recipe {
     pub drop: f32,
     /// How far words are apart at the start.
     pub words: f32,
-    /// The weight of telling the sources apart.
+    /// The weight of telling the domains apart, and how many times as much an everyday prompt
+    /// weighs there as another: there are fewer of them here than there will be.
     pub tell: f32,
-    /// Pulls towards nothing: of the networks, words, levels, families, models, and models on one
-    /// source.
+    pub tell_everyday: f32,
+    /// Pulls towards nothing: of the networks, words, levels, families, models, and models in one
+    /// domain.
     pub decay: f32,
     pub decay_words: f32,
     pub decay_level: f32,
@@ -42,6 +56,7 @@ impl Default for Recipe {
             drop: 0.6,
             words: 0.05,
             tell: 0.3,
+            tell_everyday: 16.0,
             decay: 1e-2,
             decay_words: 1e-5,
             decay_level: 1e-3,
@@ -67,37 +82,94 @@ pub struct Sample {
     /// Bits of its word pairs, each once.
     pub pairs: Vec<usize>,
     pub counts: [f32; COUNTS],
-    pub source: usize,
+    pub vector: [f32; Shape::VECTOR],
+    pub domain: usize,
+    /// How much it weighs in telling domains apart.
+    pub tell: f32,
+    /// None for everyday prompts.
     pub cells: Vec<Target>,
 }
 
-fn samples(data: &Data) -> Vec<Sample> {
-    data.rows
-        .iter()
-        .map(|row| {
-            let (mut buckets, mut pairs) = (Vec::new(), Vec::new());
-            let counts = read(Prompt::new(&row.prompt), &mut |trace| {
-                buckets.push(trace.bucket());
-                if trace.pair {
-                    pairs.push(trace.bit());
-                }
-            });
-            pairs.sort_unstable();
-            pairs.dedup();
-            let cells = row.cells.iter().map(|cell| Target {
-                model: cell.model,
-                score: cell.score,
-                log_tokens: cell.tokens_out.map(|tokens| tokens.max(1.0).ln()),
-            });
-            Sample { buckets, pairs, counts, source: row.source, cells: cells.collect() }
+/// The names of the domains, everyday use last, and the place of each row's.
+fn domains(data: &Data, everyday: bool) -> (Vec<String>, Vec<usize>) {
+    let of = |row: &Row| format!("{}/{}", data.sources[row.source], row.domain);
+    let mut rows: BTreeMap<String, usize> = BTreeMap::new();
+    for row in &data.rows {
+        *rows.entry(of(row)).or_default() += 1;
+    }
+    // Where there are more than there is room for, the small ones of a source are one.
+    let mut largest: Vec<(&String, &usize)> = rows.iter().collect();
+    largest.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
+    let room = Shape::DOMAINS - usize::from(everyday);
+    let kept = if largest.len() <= room { room } else { room - data.sources.len().min(room) };
+    let alone: Vec<&String> = largest.into_iter().take(kept).map(|(name, _)| name).collect();
+    let mut names: Vec<String> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let each = data.rows.iter().map(|row| {
+        let own = of(row);
+        let name =
+            if alone.contains(&&own) { own } else { format!("{}/*", data.sources[row.source]) };
+        *places.entry(name.clone()).or_insert_with(|| {
+            names.push(name);
+            names.len() - 1
         })
-        .collect()
+    });
+    let each = each.collect();
+    if everyday {
+        names.push(Meta::EVERYDAY.to_owned());
+    }
+    (names, each)
+}
+
+/// A prompt as the networks see it, of no domain yet.
+fn sample(prompt: Prompt<'_>, vectors: &Vectors) -> Sample {
+    let (mut buckets, mut pairs, mut words) = (Vec::new(), Vec::new(), Vec::new());
+    let reading = read(prompt, &mut |trace| {
+        buckets.push(trace.bucket());
+        match trace.kind {
+            Kind::Pair => pairs.push(trace.bit()),
+            Kind::Word => words.push(trace.vector()),
+            Kind::Stem | Kind::Mark => {}
+        }
+    });
+    pairs.sort_unstable();
+    pairs.dedup();
+    Sample {
+        buckets,
+        pairs,
+        counts: reading.counts,
+        vector: vectors.of(&words),
+        domain: 0,
+        tell: 1.0,
+        cells: Vec::new(),
+    }
+}
+
+fn samples(material: Material<'_>, domains: &[usize], recipe: &Recipe) -> Vec<Sample> {
+    let rows = material.data.rows.iter().zip(domains).map(|(row, domain)| {
+        let cells = row.cells.iter().map(|cell| Target {
+            model: cell.model,
+            score: cell.score,
+            log_tokens: cell.tokens_out.map(|tokens| tokens.max(1.0).ln()),
+        });
+        let seen = sample(Prompt::new(&row.prompt), material.vectors);
+        Sample { domain: *domain, cells: cells.collect(), ..seen }
+    });
+    let everyday = domains.iter().max().map_or(0, |last| last + 1);
+    let daily = material.dailies.iter().map(|daily| Sample {
+        domain: everyday,
+        tell: recipe.tell_everyday,
+        ..daily.seen(|prompt| sample(prompt, material.vectors))
+    });
+    rows.chain(daily).collect()
 }
 
 /// Trains a router.
 #[must_use]
-pub fn train(data: &Data, recipe: &Recipe, id: &str, seed: u64) -> Weights {
-    let samples = samples(data);
+pub fn train(material: Material<'_>, recipe: &Recipe, id: &str, seed: u64) -> Weights {
+    let data = material.data;
+    let (names, domains) = domains(data, !material.dailies.is_empty());
+    let samples = samples(material, &domains, recipe);
     let mut families: Vec<String> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let family_of: Vec<usize> = data
@@ -112,7 +184,7 @@ pub fn train(data: &Data, recipe: &Recipe, id: &str, seed: u64) -> Weights {
         })
         .collect();
     let layout =
-        Layout { sources: data.sources.len(), models: data.models.len(), families: families.len() };
+        Layout { domains: names.len(), models: data.models.len(), families: families.len() };
     // Each network on a thread of its own: none sees another's draws.
     let fitted: Vec<Fitted> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..Shape::NETS as u64)
@@ -132,9 +204,15 @@ pub fn train(data: &Data, recipe: &Recipe, id: &str, seed: u64) -> Weights {
         seen[cell.model] += 1;
     }
     let mut weights = assemble(data, &fitted, &families, &family_of, &seen, id, seed);
+    weights.vectors.clone_from(&material.vectors.0);
+    weights.meta.domains = names;
     weights.meta.usual = usual(&weights, data);
     // From here on the unfamiliar is treated as such.
     weights.familiar = familiar(&samples);
+    weights.places = places::places(&samples[..data.rows.len()]);
+    let dailies: Vec<&Daily> = material.dailies.iter().collect();
+    weights.everyday = rate(&dailies, material.vectors, seed);
+    weights.everyday.spread = miss(&dailies, material.vectors, seed);
     weights
 }
 
@@ -144,10 +222,10 @@ fn usual(weights: &Weights, data: &Data) -> Usual {
     let (mut ease, mut length) = (0.0_f64, 0.0_f64);
     let mut far: [Vec<f32>; Shape::NETS] = Default::default();
     for row in &data.rows {
-        let view = weights.view(Prompt::new(&row.prompt));
-        ease += f64::from(view.ease);
-        length += f64::from(view.length);
-        for (far, words) in far.iter_mut().zip(view.embedding.chunks_exact(Shape::EMBED)) {
+        let heard = weights.heard(Prompt::new(&row.prompt));
+        ease += f64::from(heard.ease);
+        length += f64::from(heard.length);
+        for (far, words) in far.iter_mut().zip(heard.embedding.chunks_exact(Shape::EMBED)) {
             far.push(dot(words, words).sqrt());
         }
     }
@@ -171,6 +249,7 @@ fn familiar(samples: &[Sample]) -> Vec<u64> {
 
 fn ability(fitted: &[Fitted], family: usize, model: Option<usize>) -> Ability {
     let part = 1.0 / fitted.len() as f32;
+    let mut domains = vec![0.0; Shape::DOMAINS];
     let (mut level, mut verbosity, mut skills) = (0.0, 0.0, Vec::new());
     for Fitted { layout: at, numbers, .. } in fitted {
         let rank = Shape::RANK;
@@ -179,9 +258,24 @@ fn ability(fitted: &[Fitted], family: usize, model: Option<usize>) -> Ability {
         let sum = |place: usize| base[place] + own.map_or(0.0, |own| own[place]);
         level += sum(0) * part;
         skills.extend((1..=rank).map(|place| sum(place) * part));
-        verbosity += model.map_or(0.0, |model| numbers[at.verbosity() + model]) * part;
+        if let Some(model) = model {
+            verbosity += numbers[at.verbosity() + model] * part;
+            let biases = &numbers[at.bias() + model * at.domains..][..at.domains];
+            for (sum, bias) in domains.iter_mut().zip(biases) {
+                *sum += bias * part;
+            }
+        }
     }
-    Ability { level, skills: skills.into(), verbosity }
+    if model.is_none() {
+        domains.clear();
+    }
+    Ability {
+        level,
+        skills: skills.into(),
+        verbosity,
+        domains: domains.into(),
+        signs: Box::default(),
+    }
 }
 
 fn assemble(
@@ -212,7 +306,7 @@ fn assemble(
     let mut meta = Meta::new(id.to_owned(), seed, data.sources.clone(), models);
     meta.level_by_tier = level_by_tier(data, &abilities[..known], &meta.models[..known]);
     meta.level_by = level_by(data, &abilities[..known], &meta.models[..known]);
-    let (mut table, mut steps) = (vec![0_i8; BUCKETS * Shape::WIDE], [0.0; Shape::NETS]);
+    let (mut table, mut steps) = (vec![0_u8; BUCKETS * Shape::WIDE], [0.0; Shape::NETS]);
     let mut nets = Vec::new();
     for (number, Fitted { layout: at, table: words, numbers }) in fitted.iter().enumerate() {
         let square = words.iter().map(|one| one * one).sum::<f32>() / words.len() as f32;
@@ -223,10 +317,10 @@ fn assemble(
             for place in 0..Shape::EMBED {
                 let one = words[bucket * Shape::EMBED + place] / step;
                 table[bucket * Shape::WIDE + number * Shape::EMBED + place] =
-                    one.round().clamp(-127.0, 127.0) as i8;
+                    (one.round().clamp(-127.0, 127.0) as i8).cast_unsigned();
             }
         }
-        // Rows become columns. The heads that tell sources apart come last and have done their work.
+        // Rows become columns.
         let turned = |from: usize, rows: usize, columns: usize| -> Vec<f32> {
             let places = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
             places.map(|(row, column)| numbers[from + row * columns + column]).collect()
@@ -238,89 +332,34 @@ fn assemble(
             second: turned(Layout::SECOND, Shape::HEADS, Shape::HIDDEN),
             second_bias: part(at.second_bias(), Shape::HEADS),
             skip: turned(at.skip(), Shape::HEADS, Shape::INPUT),
+            tell: widened(
+                &turned(Layout::SECOND + Shape::HEADS * Shape::HIDDEN, at.domains, Shape::HIDDEN),
+                at.domains,
+            ),
+            tell_bias: widened(&part(at.second_bias() + Shape::HEADS, at.domains), at.domains),
         });
     }
-    Weights { meta, table, steps, nets, abilities, unknown, familiar: Vec::new() }
-}
-
-/// What abilities are on average, and how they move with the level: least squares, each skill by
-/// itself.
-fn line_of(abilities: &[Ability]) -> [Ability; 2] {
-    let count = abilities.len().max(1) as f32;
-    let mean = abilities.iter().map(|one| one.level).sum::<f32>() / count;
-    let spread = abilities.iter().map(|one| (one.level - mean).powi(2)).sum::<f32>() + 1.0;
-    let demands = abilities.first().map_or(0, |one| one.skills.len());
-    let mut base = Ability { level: 0.0, verbosity: 0.0, skills: vec![0.0; demands].into() };
-    let mut slope = Ability { level: 1.0, verbosity: 0.0, skills: vec![0.0; demands].into() };
-    for place in 0..demands {
-        let of = |one: &Ability| one.skills[place];
-        let middle = abilities.iter().map(of).sum::<f32>() / count;
-        let with = abilities.iter().map(|one| (one.level - mean) * (of(one) - middle));
-        let by = with.sum::<f32>() / spread;
-        slope.skills[place] = by;
-        base.skills[place] = middle - by * mean;
+    Weights {
+        meta,
+        table: table.into(),
+        steps,
+        vectors: Vectors::empty().0,
+        nets,
+        abilities,
+        unknown,
+        familiar: Vec::new(),
+        places: Places::default(),
+        everyday: rate(&[], &Vectors::empty(), seed),
+        signs: Signs::default(),
     }
-    [base, slope]
 }
 
-/// What the better quarter of a tier's models is worth: a tier's newer models are not below it. A
-/// dearer tier is worth no less than a cheaper one.
-fn level_by_tier(data: &Data, abilities: &[Ability], models: &[ModelMeta]) -> Vec<f32> {
-    let mut least = f32::MIN;
-    let mut of = |tier: &str| {
-        let is = |model: &ModelMeta| {
-            data.prices.get(&model.name).and_then(|listed| listed.tier.as_deref()) == Some(tier)
-        };
-        let pairs = abilities.iter().zip(models);
-        let mut levels: Vec<f32> =
-            pairs.filter(|(_, model)| is(model)).map(|(ability, _)| ability.level).collect();
-        levels.sort_by(f32::total_cmp);
-        let better = &levels[levels.len() * 3 / 4..];
-        let mean = better.iter().sum::<f32>() / better.len().max(1) as f32;
-        // A step at least, so that a tier is something.
-        least = if better.is_empty() { least.max(0.0) } else { mean.max(least + 0.1) };
-        least
+/// Rows of `count` numbers as rows of as many as there may be.
+fn widened(rows: &[f32], count: usize) -> Vec<f32> {
+    let wide = |row: &[f32]| {
+        let mut row = row.to_vec();
+        row.resize(Shape::DOMAINS, 0.0);
+        row
     };
-    ["free", "budget", "mid", "premium", "ultra"].map(&mut of).to_vec()
-}
-
-/// Ridge regression of levels on clues: what a hundred models have in common.
-fn level_by(data: &Data, abilities: &[Ability], models: &[ModelMeta]) -> Vec<f32> {
-    let mut left = vec![vec![0.0_f64; CLUES]; CLUES];
-    let mut right = vec![0.0_f64; CLUES];
-    for (ability, model) in abilities.iter().zip(models) {
-        let listed = data.prices.get(&model.name).cloned().unwrap_or_default();
-        let clues = clues(&model.name, listed.price_in, listed.price_out);
-        for (row, clue) in clues.iter().enumerate() {
-            right[row] += f64::from(*clue * ability.level);
-            for (column, other) in clues.iter().enumerate() {
-                left[row][column] += f64::from(clue * other);
-            }
-        }
-    }
-    for (place, row) in left.iter_mut().enumerate() {
-        // Words say less than sizes and prices: there are more of them.
-        row[place] += if place < 8 { 0.3 } else { 2.0 };
-    }
-    solve(left, right).into_iter().map(|one| one as f32).collect()
-}
-
-/// Gaussian elimination; the ridge keeps every pivot above nothing.
-fn solve(mut left: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
-    let count = right.len();
-    for pivot in 0..count {
-        let (above, below) = left.split_at_mut(pivot + 1);
-        for (offset, row) in below.iter_mut().enumerate() {
-            let by = row[pivot] / above[pivot][pivot];
-            for (one, over) in row.iter_mut().zip(&above[pivot]).skip(pivot) {
-                *one -= by * over;
-            }
-            right[pivot + 1 + offset] -= by * right[pivot];
-        }
-    }
-    for pivot in (0..count).rev() {
-        let known: f64 = (pivot + 1..count).map(|place| left[pivot][place] * right[place]).sum();
-        right[pivot] = (right[pivot] - known) / left[pivot][pivot];
-    }
-    right
+    rows.chunks_exact(count).flat_map(wide).collect()
 }

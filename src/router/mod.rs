@@ -1,6 +1,7 @@
 //! Which deployments to try, in which order, and why. Pure: facts in, a [`Decision`] out. Carrying
 //! it out, failovers included, is `upstream`'s job.
 
+mod asked;
 mod choose;
 mod corrections;
 mod dial;
@@ -21,13 +22,14 @@ use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, DeploymentId, Model, TokenKind};
 use crate::wire::vocab::Effort;
 
+pub use asked::{form, question};
 pub use choose::{Before, Choice, Corrections, decide_auto};
 pub use corrections::correction;
 pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
 pub use named::decide_named;
 pub use needs::Needs;
-pub use predict::{Demand, Predictor, question};
+pub use predict::{Demand, Predictor};
 pub use subjects::Subjects;
 
 /// What the router is told of a deployment's state.

@@ -1,18 +1,14 @@
 //! How good an answer each model is likely to give, and how long.
 
-use std::borrow::Cow;
-
+use super::asked::{form, question};
 use super::expect::{Asked, Expected, Table};
 use super::levels::Levels;
-use super::neural::{FormatError, Prompt, View, Weights};
+use super::neural::{FormatError, Prompt, Scale, View, Weights};
 use crate::catalogue::Catalogue;
-use crate::wire::vocab::{Body, Part, Request, Role, Turn};
+use crate::wire::vocab::{Part, Request, Role, Turn};
 
 /// What this build carries.
-static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-1/weights.bin");
-
-/// A last message shorter than this, in bytes, is read with the one before: "and in French?".
-const SHORT_BYTES: usize = 40;
+static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-2/weights.bin");
 
 /// A trained router with what is known of a catalogue's models. Deterministic: the same prompt and
 /// model give the same prediction.
@@ -50,20 +46,20 @@ impl Demand {
     /// How far the ease may be off: a standard deviation, in log-odds.
     #[must_use]
     pub fn unsure(&self) -> f32 {
-        0.6 + 0.6 * self.view.novelty
+        self.view.unsure
     }
 
     /// What thinking before the answer adds: from 0, nothing, over 1, it helps, to 2, it takes it.
     #[must_use]
     pub fn thinking(&self) -> f32 {
-        ((self.need() - 2.0) / 1.5).clamp(0.0, 2.0)
+        self.view.thinking
     }
 
     /// Which class of models it takes: 1, any of 3 to 8 billion parameters; 2, a good small one; 3,
     /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
     #[must_use]
     pub fn need(&self) -> f32 {
-        need(self.view.ease, &ANCHORS)
+        Scale::default().need(self.view.ease)
     }
 
     /// From 0, which any model answers, to 1, which few do.
@@ -79,61 +75,8 @@ impl Demand {
     }
 }
 
-/// Levels of the classes of models that [`Demand::need`] counts in, from 1 to 5.
-const ANCHORS: [f32; 5] = [0.2, 1.2, 1.8, 2.7, 3.5];
-/// Log-odds of a good answer, .8, that a model of the class a prompt needs is taken to have.
-const ENOUGH: f32 = 1.386;
-
-/// The class whose models have just enough of a level for a prompt of this ease.
-fn need(ease: f32, anchors: &[f32; 5]) -> f32 {
-    let level = ENOUGH - ease;
-    let (mut need, mut below) = (1.0, f32::NAN);
-    for anchor in anchors {
-        if below.is_finite() {
-            need += ((level - below) / (anchor - below)).clamp(0.0, 1.0);
-        }
-        below = *anchor;
-    }
-    need
-}
-
 fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
-}
-
-/// The text of a turn: borrowed if it is one piece, as it mostly is.
-fn text(turn: &Turn) -> Cow<'_, str> {
-    let mut pieces = turn.parts.iter().filter_map(|part| match &part.body {
-        Body::Text(text) => Some(text.as_str()),
-        _ => None,
-    });
-    let first = pieces.next().unwrap_or_default();
-    match pieces.next() {
-        None => Cow::Borrowed(first),
-        Some(second) => {
-            let mut all = format!("{first}\n{second}");
-            for piece in pieces {
-                all.push('\n');
-                all.push_str(piece);
-            }
-            Cow::Owned(all)
-        }
-    }
-}
-
-/// What is asked: the last thing its user said, with the one before where that says little.
-#[must_use]
-pub fn question(request: &Request) -> Cow<'_, str> {
-    let mut said = request.turns.iter().rev().filter(|turn| turn.role == Role::User).map(text);
-    // Turns that only hand in what a tool said are no question.
-    let Some(last) = said.by_ref().find(|text| !text.is_empty()) else { return Cow::Borrowed("") };
-    if last.len() >= SHORT_BYTES {
-        return last;
-    }
-    match said.find(|text| !text.is_empty()) {
-        Some(before) => Cow::Owned(format!("{before}\n{last}")),
-        None => last,
-    }
 }
 
 impl Predictor {
@@ -155,7 +98,7 @@ impl Predictor {
     /// # Errors
     /// Never, unless the build itself is broken: a test reads them.
     pub fn builtin() -> Result<Weights, FormatError> {
-        Weights::from_bytes(BUILTIN)
+        Weights::from_static(BUILTIN)
     }
 
     /// What decisions are labelled with.
@@ -167,7 +110,7 @@ impl Predictor {
     #[must_use]
     pub fn demand(&self, request: &Request) -> Demand {
         let text = question(request);
-        let prompt = Prompt { text: &text, tools: request.tools.len() };
+        let prompt = Prompt { text: &text, tools: request.tools.len(), form: form(request) };
         let view = self.weights.view(prompt);
         Demand { length: view.length.exp(), view }
     }
@@ -203,15 +146,6 @@ mod tests {
     fn said(texts: &[&str]) -> Request {
         let turn = |text: &&str| Turn::new(Role::User, vec![Part::text(*text)]);
         Request { turns: texts.iter().map(turn).collect(), ..Request::default() }
-    }
-
-    #[test]
-    fn a_short_question_is_read_with_the_one_before() {
-        let asked = said(&["Prove that there are infinitely many primes.", "and now?", ""]);
-        assert_eq!(question(&asked), "Prove that there are infinitely many primes.\nand now?");
-        let asked = said(&["Hello", "Explain how a gateway routes requests, in detail."]);
-        assert_eq!(question(&asked), "Explain how a gateway routes requests, in detail.");
-        assert_eq!(question(&Request::default()), "");
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn the_dial_turns_and_the_limit_holds() {
     }
     let rejected = explanation["rejected"].as_array().unwrap();
     assert!(rejected.iter().any(|one| one["reason"] == "dearer than allowed"));
-    assert_eq!(explanation["router"], "auto-1");
+    assert_eq!(explanation["router"], "auto-2");
     for (name, value) in [
         ("x-optimux-quality", "1.5"),
         ("x-optimux-quality", "good"),
@@ -210,7 +210,7 @@ fn a_router_is_trained_judged_and_used() {
     assert_eq!(told["explanation"]["router"], "made-1");
     let told = gateway.command(&["router", "explain", "Hello", "--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["router"], "auto-1");
+    assert_eq!(told["router"], "auto-2");
     assert_eq!(told["kept"][0]["verdict"], "chosen");
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::factor::ridge;
-use super::figure::FigureError;
+use crate::learn::data::{DataError, read_lines};
 use crate::router::levels::{Leaning, round};
 use crate::router::neural::Weights;
 use crate::router::{Predictor, Subjects};
@@ -26,18 +26,9 @@ pub struct Rated {
 /// Reads prompts, one a line.
 ///
 /// # Errors
-/// [`FigureError`] for a file that cannot be read and a line that is no prompt.
-pub fn read_rated(path: &Path) -> Result<Vec<Rated>, FigureError> {
-    let lines = crate::learn::lines_of(path)
-        .map_err(|why| FigureError::Read { path: path.to_owned(), why })?;
-    let read = |(number, line): (usize, &String)| {
-        serde_json::from_str(line).map_err(|why| FigureError::Line {
-            path: path.to_owned(),
-            line: number + 1,
-            why: why.to_string(),
-        })
-    };
-    lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
+/// [`DataError`] for a file that cannot be read and a line that is no prompt.
+pub fn read_rated(path: &Path) -> Result<Vec<Rated>, DataError> {
+    read_lines(path)
 }
 
 /// How far a prompt is of a subject: reasoning is half of maths and half of knowledge.

@@ -2,7 +2,8 @@
 //! size speak for.
 
 use super::names::{clues, family};
-use super::net::{Ability, Weights, dot};
+use super::net::dot;
+use super::view::{Ability, Weights};
 
 /// How far the skills that go with a level are believed of a model that was never tried.
 const UNTRIED: f32 = 0.3;
@@ -57,6 +58,8 @@ impl Weights {
             level,
             skills: skills.map(|(base, slope)| (base + slope * level) * UNTRIED).collect(),
             verbosity: base.verbosity,
+            domains: Box::default(),
+            signs: Box::default(),
         }
     }
 }

@@ -1,11 +1,16 @@
 //! How a trained router is kept in a file: a mark, a JSON head, then numbers, little-endian.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::net::{Ability, Net, Shape, Weights};
-use super::text::{BUCKETS, COUNTS, PAIRS};
+use super::everyday::Everyday;
+use super::net::{Net, Shape};
+use super::signs::Signs;
+use super::text::{BUCKETS, COUNTS, PAIRS, SIGNS, VECTORS};
+use super::view::{Ability, Places, Weights};
 
-const MARK: &[u8; 8] = b"OPTXRTR1";
+const MARK: &[u8; 8] = b"OPTXRTR2";
 /// More sources or models than any router is trained on.
 const MOST: usize = 10_000;
 
@@ -29,8 +34,10 @@ pub struct Meta {
     /// What decisions are labelled with.
     pub id: String,
     pub seed: u64,
-    shape: [usize; 7],
+    shape: Vec<usize>,
     pub sources: Vec<String>,
+    /// Subjects and tasks of the sources, each by itself.
+    pub domains: Vec<String>,
     pub models: Vec<ModelMeta>,
     /// The level of a model that nobody has data for: of its log prices and its size.
     pub level_by: Vec<f32>,
@@ -66,6 +73,9 @@ pub struct ModelMeta {
 }
 
 impl Meta {
+    /// The domain that everyday prompts are of.
+    pub const EVERYDAY: &str = "everyday";
+
     #[must_use]
     pub fn new(id: String, seed: u64, sources: Vec<String>, models: Vec<ModelMeta>) -> Self {
         Self {
@@ -73,26 +83,52 @@ impl Meta {
             seed,
             shape: shape(),
             sources,
+            domains: Vec::new(),
             models,
             level_by: Vec::new(),
             level_by_tier: Vec::new(),
             usual: Usual::default(),
         }
     }
+
+    /// The place of the domain that everyday prompts are of, if any were trained on.
+    #[must_use]
+    pub fn everyday_domain(&self) -> Option<usize> {
+        // It is the last.
+        let last = self.domains.last().is_some_and(|name| name == Self::EVERYDAY);
+        last.then(|| self.domains.len() - 1)
+    }
 }
 
-fn shape() -> [usize; 7] {
-    [BUCKETS, PAIRS, COUNTS, Shape::NETS, Shape::EMBED, Shape::HIDDEN, Shape::RANK]
+fn shape() -> Vec<usize> {
+    let networks =
+        [Shape::NETS, Shape::EMBED, Shape::VECTOR, Shape::HIDDEN, Shape::RANK, Shape::DOMAINS];
+    let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::KIN, Everyday::TARGETS];
+    let tables = [BUCKETS, PAIRS, COUNTS, VECTORS, SIGNS, Signs::RANK];
+    tables.into_iter().chain(networks).chain(everyday).collect()
 }
 
-/// Cuts numbers off the front.
-struct Numbers<'a>(&'a [u8]);
+/// Cuts numbers off the front. Tables are kept as they are where the file lives as long as the
+/// program, and copied where it does not.
+struct Numbers<'a> {
+    rest: &'a [u8],
+    keep: fn(&'a [u8]) -> Cow<'static, [u8]>,
+}
 
 impl<'a> Numbers<'a> {
     fn bytes(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(FormatError::Length)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(FormatError::Length)?;
+        self.rest = rest;
         Ok(taken)
+    }
+
+    fn table(&mut self, count: usize) -> Result<Cow<'static, [u8]>, FormatError> {
+        Ok((self.keep)(self.bytes(count)?))
+    }
+
+    /// As many numbers as a slot of the same kind holds.
+    fn few<const N: usize>(&mut self) -> Result<[f32; N], FormatError> {
+        self.floats(N)?.try_into().map_err(|_| FormatError::Length)
     }
 
     fn floats(&mut self, count: usize) -> Result<Vec<f32>, FormatError> {
@@ -103,13 +139,67 @@ impl<'a> Numbers<'a> {
         self.bytes(count * 4)?.chunks_exact(4).map(read).collect()
     }
 
+    /// Numbers that are all there or not at all.
+    fn either(&mut self, count: usize) -> Result<Vec<f32>, FormatError> {
+        let there = self.bytes(1)?.first().is_some_and(|there| *there == 1);
+        self.floats(if there { count } else { 0 })
+    }
+
     fn ability(&mut self) -> Result<Ability, FormatError> {
-        let numbers = self.floats(2)?;
-        let (level, verbosity) = match numbers.as_slice() {
-            [level, verbosity] => (*level, *verbosity),
-            _ => return Err(FormatError::Length),
-        };
-        Ok(Ability { level, verbosity, skills: self.floats(Shape::DEMANDS)?.into() })
+        let [level, verbosity] = self.few::<2>()?;
+        Ok(Ability {
+            level,
+            verbosity,
+            skills: self.floats(Shape::DEMANDS)?.into(),
+            domains: self.either(Shape::DOMAINS)?.into(),
+            signs: self.either(Signs::WIDE)?.into(),
+        })
+    }
+
+    fn net(&mut self) -> Result<Net, FormatError> {
+        Ok(Net {
+            first: self.floats(Shape::HIDDEN * Shape::INPUT)?,
+            first_bias: self.floats(Shape::HIDDEN)?,
+            second: self.floats(Shape::HEADS * Shape::HIDDEN)?,
+            second_bias: self.floats(Shape::HEADS)?,
+            skip: self.floats(Shape::HEADS * Shape::INPUT)?,
+            tell: self.floats(Shape::DOMAINS * Shape::HIDDEN)?,
+            tell_bias: self.floats(Shape::DOMAINS)?,
+        })
+    }
+
+    fn everyday(&mut self) -> Result<Everyday, FormatError> {
+        let targets = Everyday::TARGETS;
+        let [reach, spread] = self.few::<2>()?;
+        let prompts = self.bytes(4)?.try_into().map_or(0, u32::from_le_bytes);
+        let prompts = usize::try_from(prompts).ok().filter(|prompts| *prompts <= MOST);
+        let prompts = prompts.ok_or(FormatError::Shape)?;
+        Ok(Everyday {
+            near: Everyday::nearness(reach),
+            reach,
+            spread,
+            steps: self.few()?,
+            bias: self.few()?,
+            mean: self.floats(Everyday::FEW)?,
+            spreads: self.floats(Everyday::FEW)?,
+            plain: self.floats(Everyday::FEW * targets)?,
+            vectors: self.floats(Everyday::VECTOR * targets)?,
+            says: self.floats(prompts * targets)?,
+            kin: self.table(prompts * Everyday::KIN)?,
+            words: self.table(SIGNS * Everyday::SIGNS)?,
+        })
+    }
+
+    fn signs(&mut self) -> Result<Signs, FormatError> {
+        if self.bytes(1)? != [1] {
+            return Ok(Signs::default());
+        }
+        Ok(Signs {
+            steps: self.few()?,
+            bias: self.floats(Signs::RANK)?,
+            beside: self.floats(Signs::BESIDE * Signs::RANK)?,
+            table: self.table(SIGNS * Signs::WIDE)?,
+        })
     }
 }
 
@@ -119,9 +209,40 @@ fn put(out: &mut Vec<u8>, numbers: &[f32]) {
     }
 }
 
+fn put_either(out: &mut Vec<u8>, numbers: &[f32]) {
+    out.push(u8::from(!numbers.is_empty()));
+    put(out, numbers);
+}
+
 fn put_ability(out: &mut Vec<u8>, ability: &Ability) {
     put(out, &[ability.level, ability.verbosity]);
     put(out, &ability.skills);
+    put_either(out, &ability.domains);
+    put_either(out, &ability.signs);
+}
+
+fn put_everyday(out: &mut Vec<u8>, everyday: &Everyday) {
+    put(out, &[everyday.reach, everyday.spread]);
+    let prompts = u32::try_from(everyday.says.len() / Everyday::TARGETS).unwrap_or(0);
+    out.extend_from_slice(&prompts.to_le_bytes());
+    put(out, &everyday.steps);
+    put(out, &everyday.bias);
+    let Everyday { mean, spreads, plain, vectors, says, .. } = everyday;
+    for part in [mean, spreads, plain, vectors, says] {
+        put(out, part);
+    }
+    out.extend_from_slice(&everyday.kin);
+    out.extend_from_slice(&everyday.words);
+}
+
+fn put_signs(out: &mut Vec<u8>, signs: &Signs) {
+    out.push(u8::from(!signs.table.is_empty()));
+    if !signs.table.is_empty() {
+        put(out, &signs.steps);
+        put(out, &signs.bias);
+        put(out, &signs.beside);
+        out.extend_from_slice(&signs.table);
+    }
 }
 
 impl Weights {
@@ -135,17 +256,23 @@ impl Weights {
         out.extend_from_slice(&head);
         put(&mut out, &self.steps);
         for net in &self.nets {
-            for part in [&net.first, &net.first_bias, &net.second, &net.second_bias, &net.skip] {
+            let Net { first, first_bias, second, second_bias, skip, tell, tell_bias } = net;
+            for part in [first, first_bias, second, second_bias, skip, tell, tell_bias] {
                 put(&mut out, part);
             }
         }
         for ability in self.unknown.iter().chain(&self.abilities) {
             put_ability(&mut out, ability);
         }
+        put(&mut out, &self.places.turn);
+        put(&mut out, &self.places.centres);
         for bits in &self.familiar {
             out.extend_from_slice(&bits.to_le_bytes());
         }
-        out.extend(self.table.iter().map(|one| one.to_le_bytes()[0]));
+        out.extend_from_slice(&self.table);
+        out.extend_from_slice(&self.vectors);
+        put_everyday(&mut out, &self.everyday);
+        put_signs(&mut out, &self.signs);
         out
     }
 
@@ -154,38 +281,65 @@ impl Weights {
     /// # Errors
     /// [`FormatError`] for anything but a whole file of this shape.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut numbers = Numbers(bytes.strip_prefix(MARK).ok_or(FormatError::Mark)?);
+        Self::parsed(bytes, |table| Cow::Owned(table.to_vec()))
+    }
+
+    /// Reads a file that lives as long as the program: its tables are not copied.
+    ///
+    /// # Errors
+    /// As [`Weights::from_bytes`].
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self, FormatError> {
+        Self::parsed(bytes, Cow::Borrowed)
+    }
+
+    fn parsed<'a>(
+        bytes: &'a [u8],
+        keep: fn(&'a [u8]) -> Cow<'static, [u8]>,
+    ) -> Result<Self, FormatError> {
+        let rest = bytes.strip_prefix(MARK).ok_or(FormatError::Mark)?;
+        let mut numbers = Numbers { rest, keep };
         let length = numbers.bytes(4)?.try_into().map_or(0, u32::from_le_bytes);
         let head = numbers.bytes(usize::try_from(length).map_err(|_| FormatError::Length)?)?;
         let meta: Meta =
             serde_json::from_slice(head).map_err(|why| FormatError::Head(why.to_string()))?;
-        if meta.shape != shape() || meta.sources.len() > MOST || meta.models.len() > MOST {
+        let many = meta.sources.len() > MOST || meta.models.len() > MOST;
+        if meta.shape != shape() || many || meta.domains.len() > Shape::DOMAINS {
             return Err(FormatError::Shape);
         }
-        let steps = numbers.floats(Shape::NETS)?.try_into().map_err(|_| FormatError::Length)?;
-        let nets = (0..Shape::NETS)
-            .map(|_| {
-                Ok(Net {
-                    first: numbers.floats(Shape::HIDDEN * Shape::INPUT)?,
-                    first_bias: numbers.floats(Shape::HIDDEN)?,
-                    second: numbers.floats(Shape::HEADS * Shape::HIDDEN)?,
-                    second_bias: numbers.floats(Shape::HEADS)?,
-                    skip: numbers.floats(Shape::HEADS * Shape::INPUT)?,
-                })
-            })
-            .collect::<Result<_, FormatError>>()?;
+        let steps = numbers.few()?;
+        let nets = (0..Shape::NETS).map(|_| numbers.net()).collect::<Result<_, _>>()?;
         let unknown = [numbers.ability()?, numbers.ability()?];
         let abilities = meta.models.iter().map(|_| numbers.ability()).collect::<Result<_, _>>()?;
+        // Everyday prompts have no place among the counts of benchmarks.
+        let placed = meta.domains.len() - usize::from(meta.everyday_domain().is_some());
+        let places = Places {
+            turn: numbers.floats(COUNTS * COUNTS)?,
+            centres: numbers.floats(placed * COUNTS)?,
+        };
         let familiar = numbers
             .bytes(PAIRS / 8)?
             .chunks_exact(8)
             .map(|eight| eight.try_into().map_or(0, u64::from_le_bytes))
             .collect();
-        let table = numbers.bytes(BUCKETS * Shape::WIDE)?;
-        if !numbers.0.is_empty() {
+        let table = numbers.table(BUCKETS * Shape::WIDE)?;
+        let vectors = numbers.table(VECTORS * Shape::VECTOR)?;
+        let everyday = numbers.everyday()?;
+        let signs = numbers.signs()?;
+        if !numbers.rest.is_empty() {
             return Err(FormatError::Length);
         }
-        let table = table.iter().map(|one| i8::from_le_bytes([*one])).collect();
-        Ok(Self { meta, table, steps, nets, abilities, unknown, familiar })
+        Ok(Self {
+            meta,
+            table,
+            steps,
+            vectors,
+            nets,
+            abilities,
+            unknown,
+            familiar,
+            places,
+            everyday,
+            signs,
+        })
     }
 }

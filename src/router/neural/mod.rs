@@ -6,13 +6,23 @@
 //! does not: item response theory with a learned item side. Trained in [`crate::learn`].
 
 mod abilities;
+mod everyday;
+mod form;
 mod format;
 mod names;
 mod net;
+mod signs;
 mod text;
+mod vectors;
+mod view;
 
+pub use everyday::{Everyday, MOST_SPREADS, Scale, Taken, apart};
+pub use form::{FORMS, Form, MANNERS};
 pub use format::{FormatError, Meta, ModelMeta, Usual};
 pub use names::{CLUES, clues, family};
-pub use net::{Ability, Net, Shape, View, Weights};
+pub use net::{Net, Shape};
 pub(crate) use net::{dot, softmax, spot};
-pub use text::{BUCKETS, COUNTS, PAIRS, Prompt, Trace, read};
+pub use signs::Signs;
+pub use text::{BUCKETS, COUNTS, Kind, PAIRS, Prompt, Reading, SIGNS, Trace, VECTORS, read};
+pub use vectors::Vectors;
+pub use view::{Ability, Places, View, Weights};

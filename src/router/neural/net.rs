@@ -1,7 +1,6 @@
 //! The networks, as they are asked.
 
-use super::format::Meta;
-use super::text::{COUNTS, Prompt, read};
+use super::text::COUNTS;
 
 /// The sizes of a trained router. One of several networks each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +11,9 @@ impl Shape {
     pub const NETS: usize = 3;
     /// A network's part of a bucket's vector.
     pub const EMBED: usize = 32;
-    pub const INPUT: usize = Self::EMBED + COUNTS;
+    /// Of the vectors of words that were learned elsewhere.
+    pub const VECTOR: usize = 64;
+    pub const INPUT: usize = Self::EMBED + COUNTS + Self::VECTOR;
     pub const HIDDEN: usize = 64;
     /// Directions of skill.
     pub const RANK: usize = 16;
@@ -22,6 +23,8 @@ impl Shape {
     pub const HEADS: usize = 2 + Self::RANK;
     /// What a prompt demands: the directions of every network.
     pub const DEMANDS: usize = Self::NETS * Self::RANK;
+    /// The most domains, everyday use among them.
+    pub const DOMAINS: usize = 88;
 }
 
 /// One network's matrices. A row is what one input adds to everything above it: such rows are added
@@ -36,98 +39,120 @@ pub struct Net {
     pub second_bias: Vec<f32>,
     /// `INPUT` rows of `HEADS`, past the hidden layer.
     pub skip: Vec<f32>,
+    /// `HIDDEN` rows of `DOMAINS`: which domain a prompt is of.
+    pub tell: Vec<f32>,
+    pub tell_bias: Vec<f32>,
 }
 
+/// What one network says of a prompt.
+pub(super) struct Said {
+    pub heads: [f32; Shape::HEADS],
+    pub domains: [f32; Shape::DOMAINS],
+}
+
+/// Sums that are kept in registers while rows are added.
+const BLOCK: usize = 32;
+
 /// Adds to `sums` what each input brings.
-fn bring<const N: usize>(sums: &mut [f32; N], inputs: &[f32], rows: &[f32]) {
+pub(super) fn bring<const N: usize>(sums: &mut [f32; N], inputs: &[f32], rows: &[f32]) {
     let (rows, _) = rows.as_chunks::<N>();
-    for (input, row) in inputs.iter().zip(rows) {
-        if *input != 0.0 {
-            for (sum, one) in sums.iter_mut().zip(row) {
+    let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
+    let mut from = 0;
+    for block in blocks {
+        let mut sum = *block;
+        for (input, row) in inputs.iter().zip(rows) {
+            if let Some(part) = row.get(from..).and_then(|row| row.first_chunk::<BLOCK>()) {
+                for (sum, one) in sum.iter_mut().zip(part) {
+                    *sum += input * one;
+                }
+            }
+        }
+        *block = sum;
+        from += BLOCK;
+    }
+    if !rest.is_empty() {
+        for (input, row) in inputs.iter().zip(rows) {
+            for (sum, one) in rest.iter_mut().zip(row.iter().skip(from)) {
                 *sum += input * one;
             }
         }
     }
 }
 
+/// The same where many inputs are nothing.
+fn bring_some<const N: usize>(sums: &mut [f32; N], inputs: &[(usize, f32)], rows: &[f32]) {
+    let (rows, _) = rows.as_chunks::<N>();
+    let mut all = *sums;
+    for (place, input) in inputs {
+        if let Some(row) = rows.get(*place) {
+            for (sum, one) in all.iter_mut().zip(row) {
+                *sum += input * one;
+            }
+        }
+    }
+    *sums = all;
+}
+
 /// A copy of numbers that are `N` unless a file was misread, which [`super::format`] rules out.
-fn array<const N: usize>(numbers: &[f32]) -> [f32; N] {
+pub(super) fn array<const N: usize>(numbers: &[f32]) -> [f32; N] {
     numbers.try_into().unwrap_or([0.0; N])
 }
 
-/// Sums of bytes. Narrow ones first, since there are more of them to a vector.
-struct Sums {
-    narrow: [i16; Shape::WIDE],
-    wide: [i32; Shape::WIDE],
-    added: u32,
-}
-
-impl Sums {
-    /// So many bytes fit into a narrow sum, whatever they are.
-    const FIT: u32 = 256;
-
-    fn add(&mut self, row: &[i8; Shape::WIDE]) {
-        for (sum, one) in self.narrow.iter_mut().zip(row) {
-            *sum += i16::from(*one);
+impl Net {
+    pub(super) fn ask(&self, input: &[f32; Shape::INPUT]) -> Said {
+        let mut hidden = array::<{ Shape::HIDDEN }>(&self.first_bias);
+        bring(&mut hidden, input, &self.first);
+        // Silent units bring nothing. Which are silent is not to be guessed, so there is no branch.
+        let mut loud = [(0_usize, 0.0_f32); Shape::HIDDEN];
+        let mut count = 0;
+        for (place, unit) in hidden.into_iter().enumerate() {
+            if let Some(next) = loud.get_mut(count) {
+                *next = (place, unit);
+            }
+            count += usize::from(unit > 0.0);
         }
-        self.added += 1;
-        if self.added.is_multiple_of(Self::FIT) {
-            self.widen();
-        }
-    }
-
-    fn widen(&mut self) {
-        for (wide, narrow) in self.wide.iter_mut().zip(&mut self.narrow) {
-            *wide += i32::from(std::mem::take(narrow));
-        }
+        let loud = loud.get(..count).unwrap_or_default();
+        let mut heads = array::<{ Shape::HEADS }>(&self.second_bias);
+        bring_some(&mut heads, loud, &self.second);
+        bring(&mut heads, input, &self.skip);
+        let mut domains = array::<{ Shape::DOMAINS }>(&self.tell_bias);
+        bring_some(&mut domains, loud, &self.tell);
+        Said { heads, domains }
     }
 }
 
-/// A model's side: what it brings to the demands of a prompt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ability {
-    /// Log-odds of a good answer to the average prompt.
-    pub level: f32,
-    /// What it adds on each demand of each network's view.
-    pub skills: Box<[f32]>,
-    /// Its answers are longer than others' by this, in log tokens.
-    pub verbosity: f32,
-}
+/// So many rows are summed at a time: fewer than fit into a narrow sum, whatever they are.
+const AT_A_TIME: usize = 64;
 
-/// A trained router.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Weights {
-    pub meta: Meta,
-    /// A row of `WIDE` for each bucket, in steps of `step`.
-    pub table: Vec<i8>,
-    pub steps: [f32; Shape::NETS],
-    pub nets: Vec<Net>,
-    /// As many as the meta names, in its order.
-    pub abilities: Vec<Ability>,
-    /// Abilities of a model that nobody has data for: of level 0, and what a step of level changes.
-    pub unknown: [Ability; 2],
-    /// Pairs of words that training saw more than once, as bits.
-    pub familiar: Vec<u64>,
-}
-
-/// What a prompt demands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct View {
-    /// Log-odds that the average model answers well.
-    pub ease: f32,
-    /// Log of the tokens of an average answer.
-    pub length: f32,
-    /// How much of each skill it takes. Next to nothing for a prompt like none that training saw:
-    /// what was learned of skills does not hold there, and what models are worth in general does.
-    pub demands: [f32; Shape::DEMANDS],
-    /// The share of word pairs that training had not seen.
-    pub novelty: f32,
-    /// The sum of the words, as the networks got it: a static embedding of the text.
-    pub embedding: [f32; Shape::WIDE],
+/// The sum of rows of signed bytes.
+pub(super) fn sum<const N: usize>(rows: &[u8], places: &[usize]) -> [i32; N] {
+    let (rows, _) = rows.as_chunks::<N>();
+    let mut wide = [0_i32; N];
+    for places in places.chunks(AT_A_TIME) {
+        // Rows are far apart in memory. Either end of each is looked at first, so that all of them
+        // come at the same time; what is seen there is of no use.
+        let ends = places.iter().filter_map(|place| rows.get(*place));
+        let ends = ends.fold(0, |seen, row| match row.as_slice() {
+            [first, .., last] => seen ^ first ^ last,
+            _ => seen,
+        });
+        std::hint::black_box(ends);
+        // Narrow ones first, since there are more of them to a vector.
+        let mut narrow = [0_i16; N];
+        for row in places.iter().filter_map(|place| rows.get(*place)) {
+            for (sum, one) in narrow.iter_mut().zip(row) {
+                *sum += i16::from(one.cast_signed());
+            }
+        }
+        for (wide, narrow) in wide.iter_mut().zip(narrow) {
+            *wide += i32::from(narrow);
+        }
+    }
+    wide
 }
 
 pub(crate) fn dot(one: &[f32], other: &[f32]) -> f32 {
-    // Four sums side by side, so that it becomes vector instructions.
+    // Several sums side by side, so that it becomes vector instructions.
     let mut sums = [0.0_f32; 8];
     let (left, right) = (one.chunks_exact(8), other.chunks_exact(8));
     let rest: f32 =
@@ -155,95 +180,4 @@ pub(crate) fn softmax(logits: &mut [f32]) {
 /// The place of a pair's bit.
 pub(crate) fn spot(bit: usize) -> (usize, u64) {
     (bit / 64, 1 << (bit % 64))
-}
-
-/// How far skills are believed, by the share of pairs that are new. Measured by leaving sources out:
-/// of prompts like those of training a fifth of the pairs are new, of others twice as many.
-fn belief(novelty: f32) -> f32 {
-    (1.2 - 2.5 * novelty).clamp(0.2, 1.0)
-}
-
-impl Weights {
-    /// Reads a prompt.
-    #[must_use]
-    pub fn view(&self, prompt: Prompt<'_>) -> View {
-        let mut sums = Sums { narrow: [0; Shape::WIDE], wide: [0; Shape::WIDE], added: 0 };
-        let (mut pairs, mut new) = (0_u32, 0_u32);
-        let (rows, _) = self.table.as_chunks::<{ Shape::WIDE }>();
-        let counts = read(prompt, &mut |trace| {
-            if trace.pair {
-                let (word, bit) = spot(trace.bit());
-                pairs += 1;
-                new += u32::from(self.familiar.get(word).is_some_and(|bits| bits & bit == 0));
-            }
-            if let Some(row) = rows.get(trace.bucket()) {
-                sums.add(row);
-            }
-        });
-        sums.widen();
-        #[expect(clippy::cast_precision_loss, reason = "thousands")]
-        let (seen, pairs, new) = (sums.added as f32, pairs as f32, new as f32);
-        let scale = 1.0 / (seen + 1.0).sqrt();
-        // A prompt of a word or two says nothing for or against.
-        let novelty = (new + 0.8) / (pairs + 4.0);
-        let belief = belief(novelty);
-        let mut view = View {
-            ease: 0.0,
-            length: 0.0,
-            demands: [0.0; Shape::DEMANDS],
-            novelty,
-            embedding: [0.0; Shape::WIDE],
-        };
-        #[expect(clippy::cast_precision_loss, reason = "one network of three")]
-        let part = 1.0 / Shape::NETS as f32;
-        let mut input = [0.0_f32; Shape::INPUT];
-        let demands = view.demands.chunks_exact_mut(Shape::RANK);
-        let embedding = view.embedding.chunks_exact_mut(Shape::EMBED);
-        let sums = sums.wide.chunks_exact(Shape::EMBED);
-        let nets = self.nets.iter().zip(&self.steps).zip(&self.meta.usual.reach);
-        let each = nets.zip(sums).zip(demands).zip(embedding);
-        for (((((net, step), reach), sums), demands), embedding) in each {
-            for ((one, kept), sum) in input.iter_mut().zip(embedding).zip(sums) {
-                #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
-                let sum = *sum as f32;
-                *one = sum * step * scale;
-                *kept = *one;
-            }
-            let words = input.get_mut(..Shape::EMBED).unwrap_or_default();
-            let far = dot(words, words).sqrt();
-            if far > *reach {
-                for one in words {
-                    *one *= reach / far;
-                }
-            }
-            for (one, count) in input.iter_mut().skip(Shape::EMBED).zip(counts) {
-                *one = count;
-            }
-            let mut hidden = array::<{ Shape::HIDDEN }>(&net.first_bias);
-            bring(&mut hidden, &input, &net.first);
-            for unit in &mut hidden {
-                *unit = unit.max(0.0);
-            }
-            let mut outs = array::<{ Shape::HEADS }>(&net.second_bias);
-            bring(&mut outs, &hidden, &net.second);
-            bring(&mut outs, &input, &net.skip);
-            let [ease, length, outs @ ..] = outs;
-            view.ease += ease * part;
-            view.length += length * part;
-            for (demand, out) in demands.iter_mut().zip(outs) {
-                *demand = out * belief;
-            }
-        }
-        // Of the unfamiliar, what is usual is held.
-        let usual = &self.meta.usual;
-        view.ease = usual.ease + (view.ease - usual.ease) * belief;
-        view.length = usual.length + (view.length - usual.length) * belief;
-        view
-    }
-
-    /// Log-odds of a good answer.
-    #[must_use]
-    pub fn logit(&self, view: &View, ability: &Ability) -> f32 {
-        view.ease + ability.level + dot(&view.demands, &ability.skills)
-    }
 }

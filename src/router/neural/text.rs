@@ -1,10 +1,16 @@
 //! What a prompt looks like to the trained router: hashed words, word pairs and stems, and a few
 //! counts. One pass over the characters, no allocation, the same for training and for asking.
 
+use super::form::{Form, MANNERS, Manner, UNITS};
+
 /// Rows of the table that words are hashed into.
 pub const BUCKETS: usize = 1 << 15;
 /// Bits for pairs of words that are known.
 pub const PAIRS: usize = 1 << 20;
+/// Rows of the table of word vectors that were learned elsewhere.
+pub const VECTORS: usize = 1 << 16;
+/// Rows of the tables of what single words and pairs speak for.
+pub const SIGNS: usize = 1 << 16;
 /// Counts beside the words.
 pub const COUNTS: usize = 24;
 
@@ -13,6 +19,8 @@ pub const COUNTS: usize = 24;
 const READ_BYTES: usize = 6_144;
 /// Letters of a stem.
 const STEM: usize = 4;
+/// A word of more letters is a long one.
+const LONG: usize = 8;
 
 /// Seeds that keep the kinds of features apart.
 const WORD: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -27,13 +35,15 @@ pub struct Prompt<'a> {
     pub text: &'a str,
     /// Functions that may be called.
     pub tools: usize,
+    /// What came with it.
+    pub form: Form,
 }
 
 impl<'a> Prompt<'a> {
     /// A prompt without tools of its own; those that its text lists are counted.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, tools: 0 }
+        Self { text, tools: 0, form: Form::default() }
     }
 }
 
@@ -58,26 +68,54 @@ fn ends(text: &str) -> (&str, &str) {
     (head, tail)
 }
 
+/// What of a text was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Word,
+    /// Two words in a row: what tells the familiar from the new.
+    Pair,
+    /// The first letters of a longer word.
+    Stem,
+    Mark,
+}
+
 /// Something that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
     hash: u64,
-    /// It is two words in a row: what tells the familiar from the new.
-    pub pair: bool,
+    pub kind: Kind,
 }
 
 impl Trace {
-    fn new(hash: u64, seed: u64) -> Self {
+    fn new(hash: u64, kind: Kind) -> Self {
+        let seed = match kind {
+            Kind::Word => WORD,
+            Kind::Pair => PAIR,
+            Kind::Stem => STEMMED,
+            Kind::Mark => MARK,
+        };
         let mut mixed = (hash ^ seed).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
         mixed ^= mixed >> 32;
         mixed = mixed.wrapping_mul(0xC4CE_B9FE_1A85_EC53);
-        Self { hash: mixed, pair: seed == PAIR }
+        Self { hash: mixed, kind }
     }
 
     /// Its row of the table.
     #[must_use]
     pub fn bucket(self) -> usize {
         usize::try_from(self.hash >> (64 - BUCKETS.trailing_zeros())).unwrap_or(0)
+    }
+
+    /// A word's row of the table of vectors.
+    #[must_use]
+    pub fn vector(self) -> usize {
+        usize::try_from((self.hash >> 20) % VECTORS as u64).unwrap_or(0)
+    }
+
+    /// Its row of the tables of signs.
+    #[must_use]
+    pub fn sign(self) -> usize {
+        usize::try_from((self.hash >> 28) % SIGNS as u64).unwrap_or(0)
     }
 
     /// Its bit among the pairs.
@@ -111,13 +149,35 @@ struct Tally {
     sentences: u32,
     tools: u32,
     indented: u32,
+    /// Words since the last sentence or line ended, and since the line began.
+    sentence: u32,
+    line_words: u32,
+    manner: Manner,
+}
+
+/// A number that was just read, and how many marks ago: "1,500-word" names a length.
+#[derive(Debug, Default)]
+struct Figure {
+    value: u32,
+    marks: u32,
+}
+
+/// What was counted in a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Each of the order of 1.
+    pub counts: [f32; COUNTS],
+    /// More of them, for prompts of everyday use.
+    pub manner: [f32; MANNERS],
+    /// The tokens of the answer, where the text says how long it is to be.
+    pub asked: Option<f32>,
 }
 
 /// Words that ask for nothing.
 const POLITE: [u64; 5] =
     [hash_of(b"please"), hash_of(b"thanks"), hash_of(b"thank"), hash_of(b"kindly"), hash_of(b"hi")];
 
-const fn hash_of(word: &[u8]) -> u64 {
+pub(super) const fn hash_of(word: &[u8]) -> u64 {
     let (mut hash, mut at) = (0, 0);
     while at < word.len() {
         hash = spelled(hash, word[at] as u64);
@@ -127,7 +187,7 @@ const fn hash_of(word: &[u8]) -> u64 {
 }
 
 /// One more letter of a word.
-const fn spelled(hash: u64, code: u64) -> u64 {
+pub(super) const fn spelled(hash: u64, code: u64) -> u64 {
     (hash.rotate_left(5) ^ code).wrapping_mul(0x517C_C1B7_2722_0A95)
 }
 
@@ -138,6 +198,22 @@ struct Word {
     letters: usize,
     digits: usize,
     stem: u64,
+    value: u32,
+}
+
+impl Tally {
+    fn sentence_ends(&mut self) {
+        self.manner.longest = self.manner.longest.max(std::mem::take(&mut self.sentence));
+    }
+
+    fn line_ends(&mut self) {
+        self.sentence_ends();
+        let words = std::mem::take(&mut self.line_words);
+        if self.lines == 0 {
+            self.manner.first_line = words;
+        }
+        self.manner.last_line = words;
+    }
 }
 
 struct Reader<'s, S> {
@@ -150,6 +226,7 @@ struct Reader<'s, S> {
     /// The line began with a space.
     indent: bool,
     first: char,
+    figure: Figure,
 }
 
 impl<S: FnMut(Trace)> Reader<'_, S> {
@@ -165,18 +242,27 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
         }
     }
 
-    fn digit(&mut self) {
+    fn digit(&mut self, digit: u32) {
         if self.word.letters > 0 {
             self.end();
         }
         self.word.digits += 1;
+        self.word.value = self.word.value.saturating_mul(10).saturating_add(digit);
+    }
+
+    /// Keeps a number, or what follows its mark of thousands.
+    fn figure(&mut self, value: u32, digits: usize) {
+        let goes_on = self.figure.marks == 1 && digits == 3 && self.figure.value > 0;
+        let before = if goes_on { self.figure.value.saturating_mul(1_000) } else { 0 };
+        self.figure = Figure { value: before.saturating_add(value), marks: 0 };
     }
 
     fn end(&mut self) {
-        let Word { hash, letters, digits, stem } = std::mem::take(&mut self.word);
+        let Word { hash, letters, digits, stem, value } = std::mem::take(&mut self.word);
         let hash = if digits > 0 {
             self.tally.numbers += 1;
             self.tally.long_numbers += u32::from(digits > 2);
+            self.figure(value, digits);
             // Numbers count by their length.
             digits.min(5) as u64
         } else if letters > 0 && !POLITE.contains(&hash) {
@@ -184,34 +270,56 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
         } else {
             return;
         };
-        self.tally.words += 1;
-        (self.see)(Trace::new(hash, WORD));
-        (self.see)(Trace::new(hash ^ self.before.rotate_left(17), PAIR));
+        let tally = &mut self.tally;
+        tally.words += 1;
+        tally.sentence += 1;
+        tally.line_words += 1;
+        if letters > 0 {
+            if self.figure.value > 0 && self.figure.marks < 2 && UNITS.contains(&hash) {
+                tally.manner.asks_for(self.figure.value);
+            }
+            self.figure.value = 0;
+            tally.manner.long_words += u32::from(letters > LONG);
+        }
+        (self.see)(Trace::new(hash, Kind::Word));
+        (self.see)(Trace::new(hash ^ self.before.rotate_left(17), Kind::Pair));
         if letters > STEM {
-            (self.see)(Trace::new(stem, STEMMED));
+            (self.see)(Trace::new(stem, Kind::Stem));
         }
         self.before = hash;
     }
 
     fn mark(&mut self, mark: char) {
         self.end();
+        self.figure.marks += 1;
+        let column = self.column;
         let tally = &mut self.tally;
         tally.marks += 1;
         match mark {
             '{' | '}' | '[' | ']' => tally.braces += 1,
             '$' | '\\' => tally.latex += 1,
-            '?' | '？' => tally.questions += 1,
+            '?' | '？' => {
+                tally.questions += 1;
+                tally.sentence_ends();
+            }
             '"' | '\'' | '`' => tally.quotes += 1,
             '+' | '*' | '/' | '=' | '<' | '>' | '^' | '%' => tally.operators += 1,
-            '.' | '。' | '!' => tally.sentences += 1,
+            '.' | '。' | '!' => {
+                tally.sentences += 1;
+                tally.sentence_ends();
+            }
+            ',' | '、' | '，' => tally.manner.commas += 1,
             '_' | ';' | '(' => tally.code += 1,
             _ => {}
+        }
+        if mark == '`' && column == 3 && self.first == '`' {
+            tally.manner.fences += 1;
         }
         // An option of a list: one letter, then a point or a parenthesis.
         if self.column == 2 && matches!(mark, '.' | ')') && self.first.is_ascii_uppercase() {
             tally.options += 1;
         }
-        (self.see)(Trace::new(u64::from(u32::from(mark)), MARK));
+        (self.see)(Trace::new(u64::from(u32::from(mark)), Kind::Mark));
     }
 
     fn read(&mut self, text: &str) {
@@ -219,6 +327,9 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
             match one {
                 '\n' => {
                     self.end();
+                    if self.column > 0 {
+                        self.tally.line_ends();
+                    }
                     // Blank lines are spaces.
                     self.tally.lines += u32::from(self.column > 0);
                     self.column = 0;
@@ -250,7 +361,7 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
                 }
                 '0'..='9' => {
                     self.tally.digits += 1;
-                    self.digit();
+                    self.digit(u32::from(one) - u32::from('0'));
                 }
                 '!'..='~' => self.mark(one),
                 '\u{3000}'..='\u{303f}' | '\u{ff00}'..='\u{ff60}' => self.mark(one),
@@ -262,14 +373,18 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
                 }
                 _ if one.is_alphanumeric() => {
                     self.tally.other_script += 1;
-                    self.letter(u64::from(u32::from(one)));
+                    let small = one.to_lowercase().next().unwrap_or(one);
+                    self.letter(u64::from(u32::from(small)));
                 }
                 _ => self.mark(one),
             }
         }
         self.end();
         // The last line counts whether or not it is ended.
-        self.tally.lines += u32::from(self.column > 0);
+        if self.column > 0 {
+            self.tally.line_ends();
+            self.tally.lines += 1;
+        }
         // What stands at the end and what stands at the beginning are no pair.
         self.before = 0;
         self.column = 0;
@@ -278,8 +393,8 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
 }
 
 /// Reads a prompt: `see` is called with every word, pair, stem and mark, and what is given back is
-/// the counts, each of the order of 1.
-pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> [f32; COUNTS] {
+/// what was counted.
+pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> Reading {
     let question = last_question(prompt.text);
     let shown = question.len() < prompt.text.len();
     let (head, tail) = ends(question);
@@ -291,6 +406,7 @@ pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> [f32; COUNTS] {
         column: 0,
         indent: false,
         first: ' ',
+        figure: Figure::default(),
     };
     reader.read(head);
     if !tail.is_empty() {
@@ -301,7 +417,15 @@ pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> [f32; COUNTS] {
     tally.tools = u32::try_from(prompt.tools.max(listed)).unwrap_or(u32::MAX);
     let unread = u32::try_from(question.len() - head.len() - tail.len()).unwrap_or(u32::MAX);
     let length = tally.chars.saturating_add(unread);
-    counts(&tally, length, shown, question.trim_end().ends_with("Answer:"))
+    let body = question.trim_end();
+    let manner = &mut tally.manner;
+    manner.casual = body.chars().next().is_some_and(char::is_lowercase);
+    manner.asks = body.ends_with(['?', '？']);
+    Reading {
+        counts: counts(&tally, length, shown, body.ends_with("Answer:")),
+        manner: tally.manner.counts(),
+        asked: tally.manner.asked(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a few thousand characters")]
@@ -344,7 +468,8 @@ mod tests {
 
     fn seen(text: &str) -> (Vec<usize>, [f32; COUNTS]) {
         let mut buckets = Vec::new();
-        let counts = read(Prompt::new(text), &mut |trace| buckets.push(trace.bucket()));
+        let Reading { counts, .. } =
+            read(Prompt::new(text), &mut |trace| buckets.push(trace.bucket()));
         (buckets, counts)
     }
 
@@ -368,6 +493,22 @@ mod tests {
         assert!(buckets.len() < 10);
         let (buckets, _) = seen(&"word ".repeat(100_000));
         assert!(buckets.len() < READ_BYTES);
+    }
+
+    #[test]
+    fn a_length_that_is_named_is_read() {
+        let asked = |text| read(Prompt::new(text), &mut |_| {}).asked;
+        let close = |text, tokens: f32| {
+            let read = asked(text).unwrap_or_default();
+            assert!((read / tokens - 1.0).abs() < 0.1, "{text}: {read}");
+        };
+        close("Write a 1,500-word chapter.", 2_100.0);
+        close("in 200 words, please", 280.0);
+        close("Höchstens 80 Wörter.", 112.0);
+        close("不超过120字", 168.0);
+        assert_eq!(asked("3 words"), None);
+        assert_eq!(asked("In 2024 words were said."), None);
+        assert_eq!(asked("Between 3, 500 or so and words"), None);
     }
 
     #[test]

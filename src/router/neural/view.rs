@@ -1,0 +1,316 @@
+//! What a trained router makes of a prompt.
+
+use std::borrow::Cow;
+
+use super::everyday::{Everyday, Scale};
+use super::format::Meta;
+use super::net::{Net, Shape, dot, softmax, spot, sum};
+use super::signs::Signs;
+use super::text::{COUNTS, Kind, Prompt, Reading, SIGNS, read};
+use super::vectors::direction;
+
+/// Domains that a prompt may be of, at most, likeliest first.
+const LIKELY: usize = 6;
+/// A domain that is less likely says nothing.
+const UNLIKELY: f32 = 0.03;
+/// Room for so much of what is read is made at once.
+const ROOM: usize = 1_024;
+
+/// A model's side: what it brings to the demands of a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ability {
+    /// Log-odds of a good answer to the average prompt.
+    pub level: f32,
+    /// What it adds on each demand of each network's view.
+    pub skills: Box<[f32]>,
+    /// Its answers are longer than others' by this, in log tokens.
+    pub verbosity: f32,
+    /// What it does better in each domain, in log-odds; empty for a model that was never tried.
+    pub domains: Box<[f32]>,
+    /// What single words say of it; empty likewise.
+    pub signs: Box<[f32]>,
+}
+
+/// A trained router. Tables are bytes of signed numbers, borrowed from the program where they are
+/// those that it carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    pub meta: Meta,
+    /// A row of `WIDE` for each bucket, in steps of `step`.
+    pub table: Cow<'static, [u8]>,
+    pub steps: [f32; Shape::NETS],
+    /// A row of `VECTOR` for each word; lengths do not matter, directions do.
+    pub vectors: Cow<'static, [u8]>,
+    pub nets: Vec<Net>,
+    /// As many as the meta names, in its order.
+    pub abilities: Vec<Ability>,
+    /// Abilities of a model that nobody has data for: of level 0, and what a step of level changes.
+    pub unknown: [Ability; 2],
+    /// Pairs of words that training saw more than once, as bits.
+    pub familiar: Vec<u64>,
+    pub places: Places,
+    pub everyday: Everyday,
+    pub signs: Signs,
+}
+
+/// Where the domains lie, by the counts of their prompts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Places {
+    /// `COUNTS` rows of `COUNTS`: counts times this are of the spread that they have within a domain.
+    pub turn: Vec<f32>,
+    /// A row of `COUNTS` for each domain, turned.
+    pub centres: Vec<f32>,
+}
+
+/// What the networks say of a prompt, before anything of it is held back.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub ease: f32,
+    pub length: f32,
+    demands: [f32; Shape::DEMANDS],
+    /// The sum of the words, as the networks got it.
+    pub embedding: [f32; Shape::WIDE],
+    /// The chance that it is of each domain.
+    domains: [f32; Shape::DOMAINS],
+}
+
+/// What a prompt demands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Log-odds that a model of level 0 answers well.
+    pub ease: f32,
+    /// How far the ease may be off: a standard deviation.
+    pub unsure: f32,
+    /// Log of the tokens of an average answer.
+    pub length: f32,
+    /// What thinking first adds, from 0 to 2.
+    pub thinking: f32,
+    /// How much of each skill it takes. Next to nothing for a prompt like none that training saw:
+    /// what was learned of skills does not hold there, and what models are worth in general does.
+    pub demands: [f32; Shape::DEMANDS],
+    /// The likeliest domains, and how much what models do in them is believed.
+    pub domains: [(u8, f32); LIKELY],
+    /// How much it is like everyday prompts, against questions of benchmarks: from 0 to 1.
+    pub everyday: f32,
+    /// The share of word pairs that training had not seen.
+    pub novelty: f32,
+    /// How much what was learned of prompts like it is believed, from 0 to 1.
+    pub belief: f32,
+    /// What single words say, by models.
+    pub signs: [f32; Signs::RANK],
+    /// The sum of the words, as the networks got it: a static embedding of the text.
+    pub embedding: [f32; Shape::WIDE],
+}
+
+/// Words that were read, summed up.
+struct Read {
+    words: [i32; Shape::WIDE],
+    seen: usize,
+    vector: [f32; Shape::VECTOR],
+    everyday: [i32; Everyday::SIGNS],
+    signs: [i32; Signs::WIDE],
+    novelty: f32,
+    reading: Reading,
+}
+
+/// What of a prompt is like what training saw, by its form: measured by leaving sources out.
+fn believed(distance: f32, novelty: f32) -> f32 {
+    let form = (0.9 - 0.75 * (distance.ln_1p() - 1.5).max(0.0)).clamp(0.1, 0.9);
+    form * (1.1 - novelty).clamp(0.4, 1.0)
+}
+
+impl Places {
+    /// How far counts are from those of the nearest domain, in spreads.
+    fn distance(&self, counts: &[f32; COUNTS]) -> f32 {
+        let mut turned = [0.0; COUNTS];
+        super::net::bring(&mut turned, counts, &self.turn);
+        let (centres, _) = self.centres.as_chunks::<COUNTS>();
+        let square = |centre: &[f32; COUNTS]| {
+            let mut off = turned;
+            for (one, other) in off.iter_mut().zip(centre) {
+                *one -= other;
+            }
+            dot(&off, &off)
+        };
+        let least = centres.iter().map(square).fold(f32::INFINITY, f32::min);
+        if least.is_finite() { least.sqrt() } else { 0.0 }
+    }
+}
+
+impl Weights {
+    fn read(&self, prompt: Prompt<'_>) -> Read {
+        let room = prompt.text.len().min(ROOM);
+        let (mut buckets, mut vectors) = (Vec::with_capacity(room), Vec::with_capacity(room / 2));
+        let mut signs = Vec::with_capacity(room);
+        let (mut pairs, mut new) = (0_u32, 0_u32);
+        // Whether a sign is there counts, not how often.
+        let mut met = [0_u64; SIGNS / 64];
+        let reading = read(prompt, &mut |trace| {
+            if trace.kind == Kind::Pair {
+                let (word, bit) = spot(trace.bit());
+                pairs += 1;
+                new += u32::from(self.familiar.get(word).is_some_and(|bits| bits & bit == 0));
+            }
+            buckets.push(trace.bucket());
+            if trace.kind == Kind::Word {
+                vectors.push(trace.vector());
+            }
+            let (word, bit) = spot(trace.sign());
+            if let Some(bits) = met.get_mut(word)
+                && *bits & bit == 0
+            {
+                *bits |= bit;
+                signs.push(trace.sign());
+            }
+        });
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let (pairs, new) = (pairs as f32, new as f32);
+        Read {
+            words: sum(&self.table, &buckets),
+            seen: buckets.len(),
+            vector: direction(&sum(&self.vectors, &vectors)),
+            everyday: sum(&self.everyday.words, &signs),
+            signs: if self.signs.table.is_empty() {
+                [0; Signs::WIDE]
+            } else {
+                sum(&self.signs.table, &signs)
+            },
+            // A prompt of a word or two says nothing for or against.
+            novelty: (new + 0.8) / (pairs + 4.0),
+            reading,
+        }
+    }
+
+    fn hear(&self, read: &Read) -> Heard {
+        let mut heard = Heard {
+            ease: 0.0,
+            length: 0.0,
+            demands: [0.0; Shape::DEMANDS],
+            embedding: [0.0; Shape::WIDE],
+            domains: [0.0; Shape::DOMAINS],
+        };
+        #[expect(clippy::cast_precision_loss, reason = "one network of three, and thousands")]
+        let (part, seen) = (1.0 / Shape::NETS as f32, read.seen as f32);
+        let scale = 1.0 / (seen + 1.0).sqrt();
+        let mut input = [0.0_f32; Shape::INPUT];
+        let beside = read.reading.counts.iter().chain(&read.vector);
+        for (one, other) in input.iter_mut().skip(Shape::EMBED).zip(beside) {
+            *one = *other;
+        }
+        let demands = heard.demands.chunks_exact_mut(Shape::RANK);
+        let embedding = heard.embedding.chunks_exact_mut(Shape::EMBED);
+        let sums = read.words.chunks_exact(Shape::EMBED);
+        let nets = self.nets.iter().zip(&self.steps).zip(&self.meta.usual.reach);
+        for (((((net, step), reach), sums), demands), embedding) in
+            nets.zip(sums).zip(demands).zip(embedding)
+        {
+            for ((one, kept), sum) in input.iter_mut().zip(embedding).zip(sums) {
+                #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
+                let sum = *sum as f32;
+                *one = sum * step * scale;
+                *kept = *one;
+            }
+            let words = input.get_mut(..Shape::EMBED).unwrap_or_default();
+            let far = dot(words, words).sqrt();
+            if far > *reach {
+                for one in words {
+                    *one *= reach / far;
+                }
+            }
+            let said = net.ask(&input);
+            let [ease, length, outs @ ..] = said.heads;
+            heard.ease += ease * part;
+            heard.length += length * part;
+            demands.copy_from_slice(&outs);
+            for (sum, one) in heard.domains.iter_mut().zip(said.domains) {
+                *sum += one * part;
+            }
+        }
+        let known = self.meta.domains.len().min(Shape::DOMAINS);
+        softmax(heard.domains.get_mut(..known).unwrap_or_default());
+        heard
+    }
+
+    /// What the networks say of a prompt.
+    #[must_use]
+    pub fn heard(&self, prompt: Prompt<'_>) -> Heard {
+        self.hear(&self.read(prompt))
+    }
+
+    /// Reads a prompt.
+    #[must_use]
+    pub fn view(&self, prompt: Prompt<'_>) -> View {
+        let read = self.read(prompt);
+        let heard = self.hear(&read);
+        let distance = self.places.distance(&read.reading.counts);
+        let belief = believed(distance, read.novelty);
+        let usual = &self.meta.usual;
+        let everyday = self.meta.everyday_domain();
+        let like = everyday.and_then(|place| heard.domains.get(place)).copied().unwrap_or(0.0);
+        let form = prompt.form.counts(prompt.tools);
+        let daily = self.everyday.judge(&read.everyday, &read.reading, &form, &read.vector);
+        let scale = Scale::default();
+        // Of the unfamiliar, what is usual is held.
+        let towards = |usual: f32, one: f32| usual + (one - usual) * belief;
+        let mix = |bench: f32, daily: f32| bench + (daily - bench) * like;
+        let ease = mix(towards(usual.ease, heard.ease), scale.ease(daily.need));
+        let spread = self.everyday.spread * scale.slope(daily.need);
+        let mut length = mix(towards(usual.length, heard.length), daily.length);
+        if let Some(asked) = read.reading.asked {
+            length += (asked.ln() - length) * ASKED;
+        }
+        let held = belief * (1.0 - like);
+        View {
+            ease,
+            unsure: mix(UNSURE + UNSURE * read.novelty, spread),
+            length,
+            thinking: daily.thinking.clamp(0.0, 2.0),
+            demands: heard.demands.map(|one| one * held),
+            domains: likely(&heard.domains, everyday, belief),
+            everyday: like,
+            novelty: read.novelty,
+            belief: held,
+            signs: self.signs.sum(&read.signs, &read.reading.counts, &read.vector),
+            embedding: heard.embedding,
+        }
+    }
+
+    /// Log-odds of a good answer.
+    #[must_use]
+    pub fn logit(&self, view: &View, ability: &Ability) -> f32 {
+        let mut logit = view.ease + ability.level + dot(&view.demands, &ability.skills);
+        if !ability.domains.is_empty() {
+            for (domain, share) in view.domains {
+                logit += share * ability.domains.get(usize::from(domain)).unwrap_or(&0.0);
+            }
+        }
+        logit
+    }
+}
+
+/// How much a length that is asked for counts, against what is usual for such prompts.
+const ASKED: f32 = 0.85;
+/// How far the ease of a benchmark's question may be off, and as much again where all is new.
+const UNSURE: f32 = 0.5;
+
+/// The domains that a prompt is likely of.
+fn likely(
+    domains: &[f32; Shape::DOMAINS],
+    everyday: Option<usize>,
+    belief: f32,
+) -> [(u8, f32); LIKELY] {
+    let mut best = [(0_u8, 0.0_f32); LIKELY];
+    for (place, share) in (0_u8..).zip(domains) {
+        if *share <= UNLIKELY || everyday == Some(usize::from(place)) {
+            continue;
+        }
+        let at = best.iter().position(|(_, known)| share > known);
+        if let Some(rest) = at.and_then(|at| best.get_mut(at..)) {
+            rest.rotate_right(1);
+            if let Some(first) = rest.first_mut() {
+                *first = (place, *share);
+            }
+        }
+    }
+    best.map(|(place, share)| (place, share * belief))
+}
