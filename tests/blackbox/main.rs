@@ -16,6 +16,7 @@ mod crash;
 mod dialects;
 mod documents;
 mod durability;
+mod everyday;
 mod facts;
 mod failover;
 mod features;
