@@ -1,34 +1,16 @@
 //! Where each dial sends prompts of everyday use, and how far that is from the best there is.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::router::{chat, choice, house};
+use super::router::{choice, house};
 use super::say;
 use crate::boot::Failure;
+use crate::learn::dailies;
 use crate::router::{Choice, Dial, Kept, Needs, decide_auto};
 use crate::wire::vocab::Request;
-
-/// A prompt with what stands around it.
-#[derive(Debug, Deserialize)]
-struct Row {
-    prompt: String,
-    #[serde(default)]
-    system: String,
-    #[serde(default)]
-    history: Vec<Value>,
-    /// How many tools are offered.
-    #[serde(default)]
-    tools: usize,
-    /// A form for the answer is asked for.
-    #[serde(default)]
-    json: Value,
-}
 
 /// What a dial did.
 #[derive(Debug, Default, Serialize)]
@@ -47,46 +29,6 @@ struct Outcome {
     models: BTreeMap<String, u64>,
     /// Models at efforts.
     efforts: BTreeMap<String, u64>,
-}
-
-impl Row {
-    fn request(&self) -> Result<Request, Failure> {
-        let mut messages = Vec::new();
-        if !self.system.is_empty() {
-            messages.push(json!({"role": "system", "content": self.system}));
-        }
-        messages.extend(self.history.iter().cloned());
-        messages.push(json!({"role": "user", "content": self.prompt}));
-        let mut body = json!({"model": "auto", "messages": messages});
-        if self.tools > 0 {
-            let tool = |number: usize| {
-                json!({"type": "function", "function": {
-                "name": format!("tool_{number}"), "description": "Does what is asked.",
-                "parameters": {"type": "object", "properties": {"of": {"type": "string"}}}}})
-            };
-            body["tools"] = (0..self.tools).map(tool).collect();
-        }
-        if self.json == Value::Bool(true) || self.json == json!(1) {
-            body["response_format"] = json!({"type": "json_schema", "json_schema": {
-                "name": "answer", "schema": {"type": "object"}}});
-        }
-        chat(&body)
-    }
-}
-
-fn rows(path: &Path) -> Result<Vec<Row>, Failure> {
-    let file = BufReader::new(std::fs::File::open(path)?);
-    let packed = path.extension().is_some_and(|end| end == "gz");
-    let plain: Box<dyn Read> =
-        if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut rows = Vec::new();
-    for line in BufReader::new(plain).lines() {
-        let line = line?;
-        if !line.trim().is_empty() {
-            rows.push(serde_json::from_str(&line)?);
-        }
-    }
-    Ok(rows)
 }
 
 /// Another is expected to do better and costs no more.
@@ -136,13 +78,12 @@ impl Outcome {
 pub fn everyday(config: Option<&Path>, path: &Path, as_json: bool) -> Result<(), Failure> {
     let (catalogue, predictor) = house(config)?;
     let choice = choice(&catalogue, &predictor);
-    let requests: Vec<Request> =
-        rows(path)?.iter().map(Row::request).collect::<Result<_, Failure>>()?;
+    let prompts = dailies(&[path.to_owned()])?;
     let mut outcomes = Vec::new();
     for dial in [Dial::CHEAP, Dial::BALANCED, Dial::BEST] {
         let mut outcome = Outcome { dial: dial.name(), ..Outcome::default() };
-        for request in &requests {
-            outcome.add(request, dial, &choice);
+        for prompt in &prompts {
+            outcome.add(&prompt.request, dial, &choice);
         }
         outcome.end();
         outcomes.push(outcome);

@@ -404,7 +404,7 @@ fn whole_request(path: &Path) -> Result<Request, Failure> {
 }
 
 /// Reads a chat request.
-pub(super) fn chat(body: &serde_json::Value) -> Result<Request, Failure> {
+fn chat(body: &serde_json::Value) -> Result<Request, Failure> {
     let inbound = Inbound::arrive(Dialect::OpenAiChat, body.to_string().into(), None)
         .map_err(|why| why.to_string())?;
     Ok(inbound.request().map_err(|why| why.to_string())?.clone())

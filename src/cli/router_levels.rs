@@ -157,13 +157,13 @@ impl ShowLevels {
                 efforts.join(", ")
             ));
             if self.model.is_some() {
-                self.details(level);
+                Self::details(level);
             }
         }
         Ok(())
     }
 
-    fn details(&self, level: &Level) {
+    fn details(level: &Level) {
         if let crate::router::levels::RestsOn::Figures { strongest, .. } = &level.rests_on {
             for (benchmark, value) in strongest {
                 say(&format!("  {benchmark}: {value}"));

@@ -44,12 +44,12 @@ impl Dial {
         self.0
     }
 
-    /// Quality that one dollar is worth: 126 at 0, 50 in the middle, 4 at 1. In the middle a call may
-    /// cost a cent more if it makes a good answer likelier by 0.5. It falls faster with the dial than
+    /// Quality that one dollar is worth: 100 at 0, 40 in the middle, 4 at 1. In the middle a call may
+    /// cost a cent more if it makes a good answer likelier by 0.4. It falls faster with the dial than
     /// [`Self::caution`] can take away what better models are worth, so a dearer dial is never worse.
     #[must_use]
     pub fn quality_per_usd(self) -> f64 {
-        let power = if self.0 < 0.5 { 2.1 - 0.8 * self.0 } else { 2.8 - 2.2 * self.0 };
+        let power = if self.0 < 0.5 { 2.0 - 0.8 * self.0 } else { 2.6 - 2.0 * self.0 };
         10_f64.powf(power)
     }
 
@@ -94,7 +94,7 @@ mod tests {
             assert!(pair[0].quality_per_usd() > pair[1].quality_per_usd());
             assert!(pair[0].floor() < pair[1].floor());
         }
-        assert!((Dial::BALANCED.quality_per_usd() - 50.1).abs() < 0.1);
+        assert!((Dial::BALANCED.quality_per_usd() - 39.8).abs() < 0.1);
         assert_eq!((Dial::new(1.01), Dial::new(f64::NAN)), (None, None));
     }
 }

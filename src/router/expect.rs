@@ -326,8 +326,8 @@ impl Table {
                 let written = (tokens[at] - 1.0).max(0.0);
                 cost[at] = common.input * block.reads[at] + written * block.writes[at];
             }
-            for at in 0..WIDE {
-                cost[at] = cost[at].max(common.pays[block.tier[at] % Tier::ALL.len()]);
+            for (cost, tier) in cost.iter_mut().zip(block.tier) {
+                *cost = cost.max(common.pays.get(tier).copied().unwrap_or(0.0));
             }
             all.quality.extend_from_slice(&quality);
             all.value.extend_from_slice(&value);

@@ -17,6 +17,7 @@ mod crash;
 mod dialects;
 mod documents;
 mod durability;
+mod everyday;
 mod facts;
 mod failover;
 mod features;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{Gateway, KEY, client, eventually, send};
+use crate::house::{Gateway, KEY, Provider, client, eventually, good, send};
 
 fn asked(gateway: &Gateway, path: &str, headers: &[(&str, &str)], text: &str) -> (u16, Value) {
     let mut request = client().post(format!("{}{path}", gateway.base)).bearer_auth(KEY).body(
@@ -244,4 +244,55 @@ fn other_policies_are_weighed_on_what_was_asked() {
     );
     assert!(of(1, "cost_nano_usd") < of(0, "cost_nano_usd"));
     assert!(of(2, "quality") >= of(1, "quality"));
+}
+
+/// The effort that a body asks for, in whichever dialect; `none` where thought is turned off.
+fn effort_of(body: &Value) -> Option<String> {
+    let said = [
+        &body["reasoning_effort"],
+        &body["reasoning"]["effort"],
+        &body["output_config"]["effort"],
+        &body["generationConfig"]["thinkingConfig"]["thinkingLevel"],
+    ];
+    let off = body["thinking"]["type"] == "disabled"
+        || body["enable_thinking"] == json!(false)
+        || body["generationConfig"]["thinkingConfig"]["thinkingBudget"] == json!(0);
+    let word = said.into_iter().find_map(Value::as_str).map(str::to_lowercase);
+    word.or_else(|| off.then(|| "none".to_owned()))
+}
+
+#[test]
+fn the_chosen_effort_is_named_and_sent_in_the_models_own_form() {
+    let provider = Provider::start(good("Hello."));
+    let place = format!("[providers.openai]\nbase_url = \"{}\"\n", provider.base);
+    let gateway = Gateway::start(&place);
+    let mut seen = std::collections::BTreeSet::new();
+    for dial in ["0.125", "0.5", "0.8", "1"] {
+        for text in ["Hi", HARD] {
+            let headers = [("x-optimux-quality", dial)];
+            let (_, told) = asked(&gateway, "/v1/route", &headers, text);
+            let planned = told["plan"][0]["effort"].as_str().map(str::to_owned);
+            let body = json!({"model": "auto", "messages": [{"role": "user", "content": text}]});
+            let request = client()
+                .post(format!("{}/v1/chat/completions", gateway.base))
+                .bearer_auth(KEY)
+                .header("x-optimux-quality", dial)
+                .body(body.to_string());
+            let reply = send(request);
+            let decision = reply.header("x-optimux-decision").to_owned();
+            let named = decision.split_once("; effort ").map(|(_, effort)| effort.to_owned());
+            assert_eq!(named, planned, "{decision}");
+            let sent = provider.last().json();
+            assert_eq!(effort_of(&sent), planned, "{decision}: {sent}");
+            assert!(told["explanation"]["kept"][0]["rests_on"].as_str().unwrap().len() > 5);
+            seen.insert(planned);
+        }
+    }
+    assert!(seen.len() > 1, "{seen:?}");
+    // Who says how hard to think is asked at that, and nothing is added.
+    let body = json!({"model": "auto:best", "reasoning_effort": "low",
+        "messages": [{"role": "user", "content": HARD}]});
+    let reply = gateway.chat(&body);
+    assert!(!reply.header("x-optimux-decision").contains("effort"));
+    assert_eq!(effort_of(&provider.last().json()).as_deref(), Some("low"));
 }

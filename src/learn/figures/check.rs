@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::factor::{factors, rank_correlation, ridge};
+use super::factor::{Example, factors, rank_correlation, ridge};
 use super::figure::Figure;
 use crate::learn::Data;
 use crate::router::neural::{clues, family};
@@ -67,7 +67,7 @@ fn outcome(by: &'static str, tried: &[Tried]) -> Outcome {
     for one in tried {
         let (mut guesses, mut truth) = (0.0, 0.0);
         for (source, score) in &one.scores {
-            let rows: Vec<(Vec<f64>, f64, f64)> = tried
+            let rows: Vec<Example> = tried
                 .iter()
                 .filter(|other| other.family != one.family)
                 .filter_map(|other| {

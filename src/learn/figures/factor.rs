@@ -216,9 +216,12 @@ pub fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     right
 }
 
+/// What a regression learns from: the numbers of one thing, its value, and how much it counts.
+pub type Example = (Vec<f64>, f64, f64);
+
 /// A ridge regression; the first number of each row is a constant and is not held back.
 #[must_use]
-pub fn ridge(rows: &[(Vec<f64>, f64, f64)], by: f64) -> Vec<f64> {
+pub fn ridge(rows: &[Example], by: f64) -> Vec<f64> {
     let size = rows.first().map_or(0, |(numbers, ..)| numbers.len());
     let mut matrix = vec![vec![0.0; size]; size];
     let mut right = vec![0.0; size];

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::factor::{Factors, factors, rank_correlation, ridge};
+use super::factor::{Example, Factors, factors, rank_correlation, ridge};
 use super::figure::Figure;
 use super::leaning::{leanings, subject};
 use crate::catalogue::{Catalogue, Mode, Model};
@@ -89,7 +89,7 @@ impl Line {
 
 /// The line of levels on factors, how far it is off, and the pairs it was laid through.
 fn lay(pairs: &[(f64, f64)]) -> (Line, f64) {
-    let rows: Vec<(Vec<f64>, f64, f64)> =
+    let rows: Vec<Example> =
         pairs.iter().map(|(factor, level)| (vec![1.0, *factor], *level, 1.0)).collect();
     let line = ridge(&rows, 0.1);
     let mut factors: Vec<f64> = pairs.iter().map(|(factor, _)| *factor).collect();
@@ -287,7 +287,7 @@ fn set_tokens(known: &mut BTreeMap<String, Level>, tokens: &BTreeMap<String, f64
 
 /// The regression on clues, measured by leaving out all models whose name begins with the same word.
 fn guess(models: &[&Model], known: &mut BTreeMap<String, Level>, thought: f64) -> Guess {
-    let rows: Vec<(String, (Vec<f64>, f64, f64))> = models
+    let rows: Vec<(String, Example)> = models
         .iter()
         .filter_map(|model| {
             let level = known.get(&*model.id)?;

@@ -7,10 +7,10 @@ use crate::router::levels::{Leaning, round};
 
 /// How far a leaning is believed: which subjects a model is good at was not predicted by public
 /// figures on data with scores.
-const BELIEVED: f64 = 0.6;
+const BELIEVED: f64 = 0.9;
 /// Figures until a leaning is believed by half of that.
 const HALF: f64 = 1.5;
-const BOUND: f64 = 0.4;
+const BOUND: f64 = 0.5;
 
 /// Beginnings of benchmarks' names. The first that fits holds.
 const SUBJECTS: [(&str, Leaning); 72] = [

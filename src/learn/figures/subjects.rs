@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::factor::ridge;
+use super::factor::{Example, ridge};
+use crate::catalogue::Catalogue;
 use crate::learn::data::{DataError, read_lines};
-use crate::router::levels::{Leaning, round};
+use crate::router::levels::{Leaning, Levels, round};
 use crate::router::neural::Weights;
 use crate::router::{Predictor, Subjects};
 
@@ -49,7 +50,7 @@ fn share(rated: &Rated, leaning: Leaning) -> f64 {
 /// has more of it, where neither was learned from.
 #[must_use]
 pub fn fit_subjects(rated: &[Rated], weights: &Weights) -> (Subjects, Vec<(Leaning, f64)>) {
-    let reader = Predictor::with(weights.clone(), &Default::default(), &Default::default());
+    let reader = Predictor::with(weights.clone(), &Levels::default(), &Catalogue::default());
     let inputs: Vec<Vec<f64>> = rated
         .iter()
         .map(|one| {
@@ -58,7 +59,7 @@ pub fn fit_subjects(rated: &[Rated], weights: &Weights) -> (Subjects, Vec<(Leani
         })
         .collect();
     let rows_without = |leaning: Leaning, fold: Option<usize>| -> Vec<f64> {
-        let rows: Vec<(Vec<f64>, f64, f64)> = inputs
+        let rows: Vec<Example> = inputs
             .iter()
             .zip(rated)
             .enumerate()

@@ -489,7 +489,11 @@ proptest::proptest! {
 #[test]
 fn an_effort_is_chosen_with_the_model_and_the_callers_own_is_kept() {
     let house = House::new();
-    let request = asking(PROMPTS[1]);
+    let request = asking(
+        "Let f be a continuous function from the reals to the reals with f(f(x)) = -x^3. Show that no \
+         such f exists, or construct one and prove that it is one. Then settle the same question for \
+         f(f(x)) = x^3, with every step justified.",
+    );
     let demand = house.predictor.demand(&request);
     let only = |model: &Model| &*model.id == "gpt-5.5";
     let choice = Choice { allows: &only, ..house.choice() };
@@ -500,8 +504,8 @@ fn an_effort_is_chosen_with_the_model_and_the_callers_own_is_kept() {
     let (cheap, best) = (decide(Dial::CHEAP, None), decide(Dial::BEST, None));
     assert!(first(&cheap).at < first(&best).at, "{:?} {:?}", first(&cheap), first(&best));
     assert_eq!(best.steps[0].effort, first(&best).effort);
-    let line = best.line(&best.steps[0]).unwrap();
-    let effort = best.steps[0].effort.unwrap();
+    let line = cheap.line(&cheap.steps[0]).unwrap();
+    let effort = cheap.steps[0].effort.unwrap();
     assert!(line.ends_with(&format!("; effort {}", effort.as_str())), "{line}");
     assert_eq!(best.explanation.as_ref().unwrap().considered, house.chat_models());
     for (asked, at) in [(Effort::Low, Effort::Low), (Effort::Minimal, Effort::Low)] {

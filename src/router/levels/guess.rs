@@ -51,11 +51,7 @@ impl<'a> Clues<'a> {
     /// As numbers: a constant, log prices, the log size and whether it is known, the log context,
     /// whether it thinks, whether it has a price.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "rough measures"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a rough measure")]
     pub fn numbers(&self) -> [f64; COUNT] {
         let log = |usd: Option<f64>, else_: f64| usd.map_or(else_, |usd| usd.max(0.01).ln());
         let size = Name::read(self.name).size();
