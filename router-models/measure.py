@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The tables of a card, measured anew: `router-models/measure.py FOLDER` with the folder of the
 routing data (train.jsonl.gz and dev.jsonl.gz, the same under extra/, and everyday/everyday.jsonl.gz).
-Needs a release build.
+Needs a release build, or another that OPTIMUX names.
 
 Trains three seeds on the training rows and judges them on the others; then leaves out a fifth of the
 questions at a time, by three seeds, and a fifth of the domains, and each source, by as many seeds as
@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BINARY = ROOT / "target/release/optimux"
+BINARY = os.environ.get("OPTIMUX", str(ROOT / "target/release/optimux"))
 PAIRS = ("gsm8k", "mmlu")
 
 
@@ -56,6 +56,18 @@ def line(source, own):
             f"{of('levelled_above'):+.4f}", f"{of('explained'):+.3f}", f"{of('calibration'):.3f}", shares(own, "kept")]
 
 
+def by_domain(pools):
+    """Means over the domains of every source, weighted by prompts: models are worth other things in
+    other domains, which a source as a whole holds against the router."""
+    sums = {}
+    for one in pools:
+        if one["by"] == "router" and one["domain"] is not None and one["source"] not in PAIRS:
+            weight, above, explained = sums.get(one["source"], (0, 0.0, 0.0))
+            count = one["prompts"]
+            sums[one["source"]] = (weight + count, above + count * one["levelled_above"], explained + count * one["explained"])
+    return {source: (above / weight, explained / weight) for source, (weight, above, explained) in sums.items()}
+
+
 def tell(title, seeds):
     """A table of the router's pools, means of the seeds, and what they come to."""
     sources = [source for source, by in seeds[0] if by == "router"]
@@ -91,12 +103,16 @@ def main():
     everything = parts["train"] + parts["dev"]
     left_out = int(os.environ.get("SEEDS_LEFT_OUT", "1"))
     for left, count in (("groups", 3), ("domains", left_out), ("sources", left_out)):
-        judged, agreed = [], []
+        judged, agreed, domains = [], [], []
         for seed in range(1, count + 1):
             said = run("eval", "--data", *everything, *everyday, "--leave-out", left, "--seed", seed, "--json")
             judged.append(whole(said["pools"]))
+            domains.append(by_domain(said["pools"]))
             agreed.append(said["everyday"])
         tell(f"Trained without the {'questions' if left == 'groups' else left} judged on, mean of {count} seed(s)", judged)
+        print("\nBy domain, levels known: " + ", ".join(
+            f"{source} {mean(one[source][0] for one in domains):+.4f} (explained {mean(one[source][1] for one in domains):+.3f})"
+            for source in domains[0]) + ".", flush=True)
         if left == "groups":
             of = lambda name: mean(one[name] for one in agreed)
             print(f"\nEveryday prompts, a fifth left out at a time ({agreed[0]['prompts']}): rank correlation of need "
