@@ -37,6 +37,9 @@ pub struct Measures {
     pub above: f64,
     /// The same of the best that mixing points of the curve reaches.
     pub hull_above: f64,
+    /// The same where what each model is worth on the pool is known, and only what changes from
+    /// prompt to prompt is predicted.
+    pub levelled_above: f64,
     /// Of the differences between models that change from prompt to prompt, the share of the
     /// variance that is predicted. Below 0, predicting none would be better.
     pub explained: f64,
@@ -202,6 +205,25 @@ impl Pool {
         sum / count
     }
 
+    /// With predictions moved, in log-odds, so that each model's mean is the measured one.
+    fn levelled(&self) -> Self {
+        let odds = |chance: f64| {
+            let chance = chance.clamp(0.005, 0.995);
+            (chance / (1.0 - chance)).ln()
+        };
+        let off: Vec<f64> = (0..self.models.len())
+            .map(|model| {
+                let measured = mean(self.score.iter().map(|row| row[model]));
+                odds(measured) - mean(self.quality.iter().map(|row| odds(row[model])))
+            })
+            .collect();
+        let moved = |row: &Vec<f64>| {
+            let each = row.iter().zip(&off);
+            each.map(|(one, off)| 1.0 / (1.0 + (-odds(*one) - off).exp())).collect()
+        };
+        Self { quality: self.quality.iter().map(moved).collect(), ..self.clone() }
+    }
+
     /// Scores and predictions without what holds of a prompt for all models, and of a model for all
     /// prompts: how much of the former the latter explain.
     fn explained(&self) -> f64 {
@@ -325,6 +347,7 @@ pub fn judge(pool: &Pool) -> Measures {
         mixed: saved(&line),
         above: over(&curve),
         hull_above: over(&hull(curve.clone())),
+        levelled_above: over(&hull(pool.levelled().sweep())),
         explained: pool.explained(),
         calibration: pool.calibration(),
         kept: FLOORS.map(|floor| pool.at_floor(floor) / best.1.max(1e-9)),

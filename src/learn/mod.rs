@@ -4,6 +4,8 @@
 mod algebra;
 mod daily;
 mod data;
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "arithmetic")]
+mod evidence;
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -60,3 +62,6 @@ pub use report::{
     Entry, Leave, Predictions, by_neighbours, by_price, entries, left_out, predict, table,
 };
 pub use train::{Material, Recipe, train};
+
+#[cfg(test)]
+mod tests;

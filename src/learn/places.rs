@@ -2,10 +2,13 @@
 
 use super::algebra::Cholesky;
 use super::train::Sample;
-use crate::router::neural::{COUNTS, Places};
+use crate::router::neural::{COUNTS, Places, Shape};
 
 /// Added to every spread: a count that is always the same in training says nothing when it is not.
 const LEAST: f64 = 1e-3;
+
+/// The square of a distance that nothing is at.
+const NOWHERE: f32 = 1e9;
 
 /// Centres of the domains, and what turns counts into spreads within them.
 pub fn places(samples: &[Sample]) -> Places {
@@ -50,6 +53,17 @@ pub fn places(samples: &[Sample]) -> Places {
         alone[count] = 1.0;
         narrow(lower.forward(alone))
     });
-    let centres = centres.chunks_exact(COUNTS).flat_map(|one| narrow(lower.forward(one.to_vec())));
-    Places { turn: turn.collect(), centres: centres.collect() }
+    let mut places = Places {
+        turn: turn.collect(),
+        centres: vec![0.0; COUNTS * Shape::DOMAINS],
+        squares: vec![NOWHERE; Shape::DOMAINS],
+    };
+    for (domain, centre) in centres.chunks_exact(COUNTS).enumerate().take(Shape::DOMAINS) {
+        let turned = lower.forward(centre.to_vec());
+        places.squares[domain] = turned.iter().map(|one| one * one).sum::<f64>() as f32;
+        for (count, one) in narrow(turned).enumerate() {
+            places.centres[count * Shape::DOMAINS + domain] = one;
+        }
+    }
+    places
 }

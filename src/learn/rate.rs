@@ -139,7 +139,7 @@ pub fn rate(dailies: &[&Daily], vectors: &Vectors, seed: u64) -> Everyday {
         })
         .collect();
     let mut dice = fastrand::Rng::with_seed(seed);
-    let kin: Vec<[u8; Everyday::KIN]> = points.iter().map(|point| row(point)).collect();
+    let kin: Vec<[u8; FEW]> = points.iter().map(|point| row(point)).collect();
     let mut far: Vec<usize> = (0..MEASURED)
         .map(|_| apart(&kin[dice.usize(..count)], &kin[dice.usize(..count)]))
         .collect();
@@ -182,30 +182,31 @@ pub fn rate(dailies: &[&Daily], vectors: &Vectors, seed: u64) -> Everyday {
             add(&mut fitted.plain, &points[row], PLAIN);
             fitted.says.push(KIN * share);
         }
+        fitted.says.resize((target + 1) * count.next_multiple_of(Everyday::TOGETHER), 0.0);
     }
     let squares: Vec<f64> = (0..SIGNS).map(|sign| rarity(sign).powi(2)).collect();
     let mut everyday = fitted.finish(&squares);
     everyday.mean = narrowed(&mean);
     everyday.spreads = narrowed(&spread);
-    everyday.kin = kin.concat().into();
+    // Filled up with prompts that say nothing.
+    let room = count.next_multiple_of(Everyday::TOGETHER);
+    let column = |place: usize| {
+        let known = kin.iter().map(move |row| row[place]);
+        known.chain(std::iter::repeat(0)).take(room)
+    };
+    everyday.kin = (0..FEW).flat_map(column).collect();
     everyday.near = Everyday::nearness(reach);
     everyday.reach = reach;
     everyday
 }
 
 /// A point as a row of bytes.
-fn row(point: &[f64]) -> [u8; Everyday::KIN] {
+fn row(point: &[f64]) -> [u8; FEW] {
     let mut few = [0.0; FEW];
     for (one, wide) in few.iter_mut().zip(point) {
         *one = *wide as f32;
     }
     Everyday::row(&few)
-}
-
-/// Columns, one after the other, as rows.
-fn turned(columns: &[f64]) -> Vec<f64> {
-    let rows = columns.len() / TARGETS;
-    (0..columns.len()).map(|place| columns[place % TARGETS * rows + place / TARGETS]).collect()
 }
 
 fn narrowed(wide: &[f64]) -> Vec<f32> {
@@ -255,7 +256,7 @@ impl Columns {
             plain: narrowed(&self.plain),
             vectors: narrowed(&self.vectors),
             kin: Cow::Owned(Vec::new()),
-            says: narrowed(&turned(&self.says)),
+            says: narrowed(&self.says),
             near: Vec::new(),
             bias: self.bias.map(|one| one as f32),
             reach: 1.0,

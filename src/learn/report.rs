@@ -211,19 +211,20 @@ pub fn left_out(
 #[must_use]
 pub fn table(entries: &[Entry]) -> String {
     let mut out = String::from(
-        "| pool | by | prompts | models | best | oracle | APGR | saved at 95/98/100% | mixed | above the line | its hull | explained | ECE | kept at 65/79/98% |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| pool | by | prompts | models | best | oracle | APGR | saved at 95/98/100% | mixed | above the line | its hull | levels known | explained | ECE | kept at 65/79/98% |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for Entry { source, domain, by, measures } in entries {
         let pool =
             domain.as_ref().map_or_else(|| source.clone(), |name| format!("{source}: {name}"));
         let shares = |shares: [f64; 3]| shares.map(|one| format!("{:.0}", one * 100.0)).join("/");
         let Measures { prompts, models, best, oracle, apgr, .. } = measures;
-        let Measures { above, hull_above, explained, calibration, kept, .. } = measures;
+        let Measures { above, hull_above, levelled_above, explained, calibration, kept, .. } =
+            measures;
         // Writing to a String cannot fail.
         let _infallible = writeln!(
             out,
-            "| {pool} | {by} | {prompts} | {models} | {best:.3} | {oracle:.3} | {apgr:.3} | {} | {} | {above:+.4} | {hull_above:+.4} | {explained:+.3} | {calibration:.3} | {} |",
+            "| {pool} | {by} | {prompts} | {models} | {best:.3} | {oracle:.3} | {apgr:.3} | {} | {} | {above:+.4} | {hull_above:+.4} | {levelled_above:+.4} | {explained:+.3} | {calibration:.3} | {} |",
             shares(measures.savings),
             shares(measures.mixed),
             shares(*kept),

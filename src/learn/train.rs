@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::daily::Daily;
 use super::data::{Data, Row};
+use super::evidence::evidence;
 use super::fit::{Fitted, Layout, fit};
 use super::levels::{level_by, level_by_tier, line_of};
 use super::places;
@@ -56,7 +57,7 @@ impl Default for Recipe {
             drop: 0.6,
             words: 0.05,
             tell: 0.3,
-            tell_everyday: 16.0,
+            tell_everyday: 40.0,
             decay: 1e-2,
             decay_words: 1e-5,
             decay_level: 1e-3,
@@ -79,6 +80,8 @@ pub struct Target {
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub buckets: Vec<usize>,
+    /// Its signs, each once.
+    pub signs: Vec<usize>,
     /// Bits of its word pairs, each once.
     pub pairs: Vec<usize>,
     pub counts: [f32; COUNTS],
@@ -123,19 +126,24 @@ fn domains(data: &Data, everyday: bool) -> (Vec<String>, Vec<usize>) {
 
 /// A prompt as the networks see it, of no domain yet.
 fn sample(prompt: Prompt<'_>, vectors: &Vectors) -> Sample {
-    let (mut buckets, mut pairs, mut words) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut buckets, mut signs) = (Vec::new(), Vec::new());
+    let (mut pairs, mut words) = (Vec::new(), Vec::new());
     let reading = read(prompt, &mut |trace| {
         buckets.push(trace.bucket());
+        signs.push(trace.sign());
         match trace.kind {
             Kind::Pair => pairs.push(trace.bit()),
             Kind::Word => words.push(trace.vector()),
             Kind::Stem | Kind::Mark => {}
         }
     });
-    pairs.sort_unstable();
-    pairs.dedup();
+    for places in [&mut pairs, &mut signs] {
+        places.sort_unstable();
+        places.dedup();
+    }
     Sample {
         buckets,
+        signs,
         pairs,
         counts: reading.counts,
         vector: vectors.of(&words),
@@ -210,6 +218,14 @@ pub fn train(material: Material<'_>, recipe: &Recipe, id: &str, seed: u64) -> We
     // From here on the unfamiliar is treated as such.
     weights.familiar = familiar(&samples);
     weights.places = places::places(&samples[..data.rows.len()]);
+    let evidence = evidence(data, &samples, seed);
+    weights.signs = evidence.signs;
+    for (ability, model) in weights.abilities.iter_mut().zip(&weights.meta.models) {
+        // Families come after the models, and have none.
+        let place = data.models.iter().position(|name| *name == model.name);
+        let side = place.and_then(|place| evidence.models.get(place));
+        ability.signs = side.cloned().unwrap_or_default().into();
+    }
     let dailies: Vec<&Daily> = material.dailies.iter().collect();
     weights.everyday = rate(&dailies, material.vectors, seed);
     weights.everyday.spread = miss(&dailies, material.vectors, seed);

@@ -155,4 +155,27 @@ mod tests {
         let hard = predictor.demand(&said(&["Prove that for every prime $p$ the congruence $x^2 \\equiv -1 \\pmod p$ has a solution if and only if $p \\equiv 1 \\pmod 4$. Find the sum of all such $p < 10000$."])).difficulty();
         assert!(easy < hard, "{easy} {hard}");
     }
+
+    #[test]
+    fn everyday_prompts_take_what_they_take() {
+        let predictor = Predictor::new(Predictor::builtin().unwrap(), &Catalogue::default());
+        let of = |text: &str| predictor.demand(&said(&[text]));
+        let proof = of("Prove that every bounded sequence of real numbers has a convergent \
+                        subsequence, without using nested intervals, and give the sharpest rate \
+                        that can be had for sequences of bounded variation.");
+        for easy in
+            ["Hello, how are you?", "What is the capital of Australia?", "capital of australia"]
+        {
+            let easy = of(easy);
+            assert!(easy.need() < 1.9, "{}", easy.need());
+            assert!(easy.need() < proof.need() && easy.difficulty() < proof.difficulty());
+            assert!(easy.thinking() < proof.thinking());
+            assert!(easy.length < 150.0, "{}", easy.length);
+        }
+        let chapter = of("Write a 1,500-word chapter of a novel in which two sisters meet again.");
+        assert!(chapter.length > 1_200.0, "{}", chapter.length);
+        for demand in [&proof, &chapter] {
+            assert!((0.3..2.0).contains(&demand.unsure()), "{}", demand.unsure());
+        }
+    }
 }

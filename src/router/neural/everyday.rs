@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::form::{FORMS, MANNERS};
-use super::net::{Shape, bring, sum};
+use super::net::{Shape, bring, dot, sum};
 use super::text::{COUNTS, Kind, Prompt, Reading, read};
 use super::vectors::Vectors;
 
@@ -94,8 +94,8 @@ pub struct Everyday {
     pub plain: Vec<f32>,
     /// `VECTOR` rows of targets.
     pub vectors: Vec<f32>,
-    /// The counts of each prompt of training, in a row of `KIN`, and what nearness to it adds to the
-    /// targets.
+    /// The first count of each prompt of training, then the next; and what nearness to each prompt
+    /// adds to the first target, then to the next. `TOGETHER` prompts or a multiple.
     pub kin: Cow<'static, [u8]>,
     pub says: Vec<f32>,
     /// Nearness by distance, in steps of `FAR`.
@@ -115,8 +115,8 @@ impl Everyday {
     pub const FEW: usize = COUNTS + MANNERS + FORMS;
     /// Of a vector of words, so much is looked at.
     pub const VECTOR: usize = 32;
-    /// Bytes of a row of counts: of a size that fits vector instructions.
-    pub const KIN: usize = 48;
+    /// Prompts of training that are looked at together.
+    pub const TOGETHER: usize = 64;
 
     /// The counts of a prompt, as they were read.
     #[must_use]
@@ -160,12 +160,20 @@ impl Everyday {
         bring(&mut sums, &few, &self.plain);
         bring(&mut sums, vector, &self.vectors);
         let own = Self::row(&few);
-        let (kin, _) = self.kin.as_chunks::<{ Self::KIN }>();
-        let (says, _) = self.says.as_chunks::<{ Self::TARGETS }>();
-        for (one, says) in kin.iter().zip(says) {
-            let near = self.near.get(apart(&own, one) / FAR).copied().unwrap_or(0.0);
-            for (sum, one) in sums.iter_mut().zip(says) {
-                *sum += near * one;
+        let prompts = (self.says.len() / Self::TARGETS).max(1);
+        for from in (0..prompts).step_by(Self::TOGETHER) {
+            let part = from..from + Self::TOGETHER;
+            let mut far = [0_u16; Self::TOGETHER];
+            for (own, column) in own.iter().zip(self.kin.chunks_exact(prompts)) {
+                let column = column.get(from..).and_then(<[u8]>::first_chunk);
+                let off = column.map_or([0; Self::TOGETHER], |column| off(*own, column));
+                for (far, one) in far.iter_mut().zip(off) {
+                    *far += u16::from(one);
+                }
+            }
+            let near = far.map(|far| self.near.get(usize::from(far) / FAR).copied().unwrap_or(0.0));
+            for (sum, column) in sums.iter_mut().zip(self.says.chunks_exact(prompts)) {
+                *sum += dot(&near, column.get(part.clone()).unwrap_or_default());
             }
         }
         let [targets @ .., square] = signs;
@@ -191,9 +199,14 @@ const FAR: usize = 4;
 /// Prompts farther apart have nothing in common.
 const FARTHEST: usize = 4_096;
 
+/// How far a count is from each of others. Written so that sixteen are worked out at a time.
+fn off(own: u8, others: &[u8; Everyday::TOGETHER]) -> [u8; Everyday::TOGETHER] {
+    others.map(|other| own.max(other).wrapping_sub(own.min(other)))
+}
+
 /// How far two rows of counts are apart: the sum over all of them.
 #[must_use]
-pub fn apart(one: &[u8; Everyday::KIN], other: &[u8; Everyday::KIN]) -> usize {
+pub fn apart(one: &[u8; Everyday::FEW], other: &[u8; Everyday::FEW]) -> usize {
     let each = one.iter().zip(other).map(|(one, other)| u32::from(one.abs_diff(*other)));
     usize::try_from(each.sum::<u32>()).unwrap_or(FARTHEST)
 }
@@ -201,8 +214,8 @@ pub fn apart(one: &[u8; Everyday::KIN], other: &[u8; Everyday::KIN]) -> usize {
 impl Everyday {
     /// Counts in spreads as a row of bytes.
     #[must_use]
-    pub fn row(few: &[f32; Self::FEW]) -> [u8; Self::KIN] {
-        let mut row = [0; Self::KIN];
+    pub fn row(few: &[f32; Self::FEW]) -> [u8; Self::FEW] {
+        let mut row = [0; Self::FEW];
         for (byte, one) in row.iter_mut().zip(few) {
             #[expect(
                 clippy::cast_possible_truncation,

@@ -103,7 +103,7 @@ impl Meta {
 fn shape() -> Vec<usize> {
     let networks =
         [Shape::NETS, Shape::EMBED, Shape::VECTOR, Shape::HIDDEN, Shape::RANK, Shape::DOMAINS];
-    let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::KIN, Everyday::TARGETS];
+    let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::TOGETHER, Everyday::TARGETS];
     let tables = [BUCKETS, PAIRS, COUNTS, VECTORS, SIGNS, Signs::RANK];
     tables.into_iter().chain(networks).chain(everyday).collect()
 }
@@ -172,7 +172,9 @@ impl<'a> Numbers<'a> {
         let targets = Everyday::TARGETS;
         let [reach, spread] = self.few::<2>()?;
         let prompts = self.bytes(4)?.try_into().map_or(0, u32::from_le_bytes);
-        let prompts = usize::try_from(prompts).ok().filter(|prompts| *prompts <= MOST);
+        let prompts = usize::try_from(prompts)
+            .ok()
+            .filter(|prompts| *prompts <= MOST && prompts.is_multiple_of(Everyday::TOGETHER));
         let prompts = prompts.ok_or(FormatError::Shape)?;
         Ok(Everyday {
             near: Everyday::nearness(reach),
@@ -185,7 +187,7 @@ impl<'a> Numbers<'a> {
             plain: self.floats(Everyday::FEW * targets)?,
             vectors: self.floats(Everyday::VECTOR * targets)?,
             says: self.floats(prompts * targets)?,
-            kin: self.table(prompts * Everyday::KIN)?,
+            kin: self.table(prompts * Everyday::FEW)?,
             words: self.table(SIGNS * Everyday::SIGNS)?,
         })
     }
@@ -266,6 +268,7 @@ impl Weights {
         }
         put(&mut out, &self.places.turn);
         put(&mut out, &self.places.centres);
+        put(&mut out, &self.places.squares);
         for bits in &self.familiar {
             out.extend_from_slice(&bits.to_le_bytes());
         }
@@ -310,11 +313,10 @@ impl Weights {
         let nets = (0..Shape::NETS).map(|_| numbers.net()).collect::<Result<_, _>>()?;
         let unknown = [numbers.ability()?, numbers.ability()?];
         let abilities = meta.models.iter().map(|_| numbers.ability()).collect::<Result<_, _>>()?;
-        // Everyday prompts have no place among the counts of benchmarks.
-        let placed = meta.domains.len() - usize::from(meta.everyday_domain().is_some());
         let places = Places {
             turn: numbers.floats(COUNTS * COUNTS)?,
-            centres: numbers.floats(placed * COUNTS)?,
+            centres: numbers.floats(COUNTS * Shape::DOMAINS)?,
+            squares: numbers.floats(Shape::DOMAINS)?,
         };
         let familiar = numbers
             .bytes(PAIRS / 8)?
@@ -341,5 +343,46 @@ impl Weights {
             everyday,
             signs,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARRIED: &[u8] = include_bytes!("../../../router-models/auto-2/weights.bin");
+
+    #[test]
+    fn what_is_written_is_what_was_read() {
+        let read = Weights::from_static(CARRIED).unwrap();
+        assert_eq!(read.to_bytes(), CARRIED);
+        assert_eq!(Weights::from_bytes(CARRIED).unwrap(), read);
+        assert!(matches!(read.table, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_or_wrong_is_refused() {
+        let read = |bytes: &[u8]| Weights::from_bytes(bytes).err();
+        assert_eq!(read(b""), Some(FormatError::Mark));
+        assert_eq!(read(b"OPTXRTR1 and more"), Some(FormatError::Mark));
+        for length in [8, 11, 12, 1_000, 100_000, 1_000_000, CARRIED.len() - 1] {
+            let said = read(&CARRIED[..length]);
+            assert!(
+                matches!(said, Some(FormatError::Length | FormatError::Head(_))),
+                "{length}: {said:?}"
+            );
+        }
+        let mut longer = CARRIED.to_vec();
+        longer.push(0);
+        assert_eq!(read(&longer), Some(FormatError::Length));
+        let head = u32::from_le_bytes(CARRIED[8..12].try_into().unwrap()) as usize;
+        let mut broken = CARRIED.to_vec();
+        broken[12 + head..16 + head].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert_eq!(read(&broken), Some(FormatError::Number));
+        let text = String::from_utf8(CARRIED[12..12 + head].to_vec()).unwrap();
+        let other = text.replacen("\"shape\":[32768", "\"shape\":[16384", 1);
+        let mut broken = CARRIED.to_vec();
+        broken[12..12 + head].copy_from_slice(other.as_bytes());
+        assert_eq!(read(&broken), Some(FormatError::Shape));
     }
 }

@@ -58,8 +58,10 @@ pub struct Weights {
 pub struct Places {
     /// `COUNTS` rows of `COUNTS`: counts times this are of the spread that they have within a domain.
     pub turn: Vec<f32>,
-    /// A row of `COUNTS` for each domain, turned.
+    /// `COUNTS` rows of `DOMAINS`: their centres, turned.
     pub centres: Vec<f32>,
+    /// The squares of the lengths of the centres; as good as infinite where there is no domain.
+    pub squares: Vec<f32>,
 }
 
 /// What the networks say of a prompt, before anything of it is held back.
@@ -96,7 +98,9 @@ pub struct View {
     pub novelty: f32,
     /// How much what was learned of prompts like it is believed, from 0 to 1.
     pub belief: f32,
-    /// What single words say, by models.
+    /// By how much the networks hold the prompt to be easier than usual, as far as they are believed.
+    pub lean: f32,
+    /// What single words say, by directions in which models differ.
     pub signs: [f32; Signs::RANK],
     /// The sum of the words, as the networks got it: a static embedding of the text.
     pub embedding: [f32; Shape::WIDE],
@@ -124,16 +128,14 @@ impl Places {
     fn distance(&self, counts: &[f32; COUNTS]) -> f32 {
         let mut turned = [0.0; COUNTS];
         super::net::bring(&mut turned, counts, &self.turn);
-        let (centres, _) = self.centres.as_chunks::<COUNTS>();
-        let square = |centre: &[f32; COUNTS]| {
-            let mut off = turned;
-            for (one, other) in off.iter_mut().zip(centre) {
-                *one -= other;
-            }
-            dot(&off, &off)
-        };
-        let least = centres.iter().map(square).fold(f32::INFINITY, f32::min);
-        if least.is_finite() { least.sqrt() } else { 0.0 }
+        // The square of a difference: both squares, without twice the product.
+        let mut least = f32::INFINITY;
+        let mut products = [0.0; Shape::DOMAINS];
+        super::net::bring(&mut products, &turned, &self.centres);
+        for (product, square) in products.iter().zip(&self.squares) {
+            least = least.min(square - 2.0 * product);
+        }
+        if least.is_finite() { (least + dot(&turned, &turned)).max(0.0).sqrt() } else { 0.0 }
     }
 }
 
@@ -270,6 +272,7 @@ impl Weights {
             everyday: like,
             novelty: read.novelty,
             belief: held,
+            lean: (heard.ease - usual.ease) * held,
             signs: self.signs.sum(&read.signs, &read.reading.counts, &read.vector),
             embedding: heard.embedding,
         }
@@ -278,16 +281,24 @@ impl Weights {
     /// Log-odds of a good answer.
     #[must_use]
     pub fn logit(&self, view: &View, ability: &Ability) -> f32 {
-        let mut logit = view.ease + ability.level + dot(&view.demands, &ability.skills);
+        let mut beyond = dot(&view.demands, &ability.skills);
         if !ability.domains.is_empty() {
             for (domain, share) in view.domains {
-                logit += share * ability.domains.get(usize::from(domain)).unwrap_or(&0.0);
+                beyond += share * ability.domains.get(usize::from(domain)).unwrap_or(&0.0);
             }
         }
-        logit
+        let logit = view.ease + ability.level + beyond;
+        let [sides @ .., mean] = ability.signs.as_ref() else { return logit };
+        // What single words say stands for a part of what the networks say.
+        let chance = (mean + dot(&view.signs, sides)).clamp(0.02, 0.98);
+        let odds = (chance * (1.0 - mean)) / ((1.0 - chance) * mean.max(0.02));
+        let signs = odds.max(1e-3).ln() * view.belief;
+        logit + SIGNS_SHARE * (signs - view.lean - beyond)
     }
 }
 
+/// The share of what is said of a prompt that single words have, for models that were tried.
+const SIGNS_SHARE: f32 = 0.35;
 /// How much a length that is asked for counts, against what is usual for such prompts.
 const ASKED: f32 = 0.85;
 /// How far the ease of a benchmark's question may be off, and as much again where all is new.
