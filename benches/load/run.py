@@ -155,7 +155,7 @@ def compare(options, folder, optimux, gateway, key, processes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=6, help="of each measurement")
-    parser.add_argument("--binary", default=ROOT / "target/release/optimux")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/optimux")
     parser.add_argument("--against", help="another build, measured beside it")
     options = parser.parse_args()
     work = tempfile.TemporaryDirectory()

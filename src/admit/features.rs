@@ -22,10 +22,11 @@ pub enum Feature {
     ContentLogging,
     PiiRedaction,
     StrictParameters,
+    Cascade,
 }
 
 impl Feature {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AutoRouting,
         Self::Failover,
         Self::ResponseCache,
@@ -35,6 +36,7 @@ impl Feature {
         Self::ContentLogging,
         Self::PiiRedaction,
         Self::StrictParameters,
+        Self::Cascade,
     ];
 
     #[must_use]
@@ -49,6 +51,7 @@ impl Feature {
             Self::ContentLogging => "content_logging",
             Self::PiiRedaction => "pii_redaction",
             Self::StrictParameters => "strict_parameters",
+            Self::Cascade => "cascade",
         }
     }
 
@@ -70,6 +73,7 @@ impl Feature {
             Self::ContentLogging => "Content logging",
             Self::PiiRedaction => "Redaction of personal data",
             Self::StrictParameters => "Strict parameters",
+            Self::Cascade => "Cascade",
         }
     }
 
@@ -97,6 +101,10 @@ impl Feature {
                  sees them."
             }
             Self::StrictParameters => "What a provider cannot be told is refused, not dropped.",
+            Self::Cascade => {
+                "model \"auto\" lets a cheap model answer first, and a better one if that answer does \
+                 not stand."
+            }
         }
     }
 

@@ -48,15 +48,28 @@ pub(super) async fn hold(
     head: &Head,
     intent: Intent,
 ) -> Result<Hold, Refused> {
+    let line = decision.steps.first().and_then(|first| decision.line(first));
+    hold_for(app, caller, decision.steps.iter(), line, head, intent).await
+}
+
+/// The same, where any of `steps` may answer; `line` is how they were chosen.
+pub(super) async fn hold_for(
+    app: &App,
+    caller: &Caller,
+    mut steps: impl Iterator<Item = &Step> + Clone,
+    line: Option<String>,
+    head: &Head,
+    intent: Intent,
+) -> Result<Hold, Refused> {
     let prompt_tokens = (head.prompt_bytes as u64).div_ceil(4);
     let expected = head.max_output_tokens.unwrap_or(EXPECTED_TOKENS).min(EXPECTED_TOKENS * 16);
     let tariff = &app.counter.tariff;
     // Whichever of the steps answers can be paid.
-    let dearest = decision.steps.iter().map(|step| match step.model.mode {
+    let dearest = steps.clone().map(|step| match step.model.mode {
         Mode::Image => tariff.pictures(&step.model.id, step.model.tier, intent.images),
         _ => tariff.request(step.model.tier),
     });
-    let spend = decision.steps.first().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
+    let spend = steps.next().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
         let usage = Usage { input: prompt_tokens, output: expected, ..Usage::default() };
         let pictures = Pictures { count: intent.images, ..Pictures::default() };
         step.deployment.prices.bill(&usage, pictures, app.shared.clock.now())
@@ -75,7 +88,7 @@ pub(super) async fn hold(
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,
-        decision: decision.steps.first().and_then(|first| decision.line(first)),
+        decision: line,
     };
     take(app, caller, outset, amount).await
 }
@@ -165,6 +178,20 @@ pub(super) async fn ask(
     upstream::run(&app.upstream, decision, inbound, id, &mut dice).await
 }
 
+/// What was tried before, and came to nothing that is delivered.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    pub attempts: u8,
+    pub tried: Vec<Tried>,
+}
+
+impl Earlier {
+    fn before(self, attempts: &mut u8, tried: &mut Vec<Tried>) {
+        *attempts = attempts.saturating_add(self.attempts);
+        tried.splice(0..0, self.tried);
+    }
+}
+
 /// Has a decision carried out, and settles what it comes to.
 pub(super) async fn deliver(
     app: &App,
@@ -172,11 +199,28 @@ pub(super) async fn deliver(
     inbound: &Inbound,
     id: &RequestId,
     hold: Hold,
+    earlier: Earlier,
 ) -> Result<Answered, Refused> {
-    let answer = match ask(app, decision, inbound, id).await {
-        Ok(answer) => answer,
-        Err(unanswered) => return Err(give_up(hold, unanswered)),
-    };
+    match ask(app, decision, inbound, id).await {
+        Ok(mut answer) => {
+            earlier.before(&mut answer.attempts, &mut answer.tried);
+            delivered(app, decision, inbound, answer, hold).await
+        }
+        Err(mut unanswered) => {
+            earlier.before(&mut unanswered.attempts, &mut unanswered.tried);
+            Err(give_up(hold, unanswered))
+        }
+    }
+}
+
+/// Settles what an answer comes to, as it is delivered.
+pub(super) async fn delivered(
+    app: &App,
+    decision: &Decision,
+    inbound: &Inbound,
+    answer: Answer,
+    hold: Hold,
+) -> Result<Answered, Refused> {
     let standing = Some(hold.standing());
     let ending = Ending::default();
     let Answer { step, attempts, tried, losses, schema, body } = answer;

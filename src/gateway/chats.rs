@@ -1,7 +1,10 @@
 //! Saved chats: conversations with a title, as `/optima/v1/conversations` shows them, and chat
 //! completions that go on with one.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -119,6 +122,9 @@ async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Err
     found.map_err(Error::internal)?.ok_or_else(|| unknown(id))
 }
 
+/// Looked for in every chat completion, so the search is prepared once.
+static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"conversation\""));
+
 /// A chat completion with a `conversation` is made whole with what was said before.
 pub(super) async fn go_on(
     app: &App,
@@ -126,9 +132,7 @@ pub(super) async fn go_on(
     arrival: &mut Arrival,
 ) -> Result<Option<Continued>, Error> {
     // Nearly no request has the word: looking for it is cheaper than reading.
-    if arrival.dialect != Dialect::OpenAiChat
-        || memchr::memmem::find(&arrival.body, b"\"conversation\"").is_none()
-    {
+    if arrival.dialect != Dialect::OpenAiChat || WORD.find(&arrival.body).is_none() {
         return Ok(None);
     }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&arrival.body) else {

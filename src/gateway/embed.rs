@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Answered, App, Intent, Refused, charge, named};
+use super::{Answered, App, Earlier, Intent, Refused, charge, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
@@ -29,5 +29,5 @@ pub async fn embed(
     decision.steps.retain(|step| Some(&step.model.id) == asked.as_ref());
     let intent = Intent::of(id, "embeddings");
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
-    charge::deliver(app, &decision, &inbound, id, hold).await
+    charge::deliver(app, &decision, &inbound, id, hold, Earlier::default()).await
 }

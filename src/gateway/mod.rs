@@ -4,6 +4,7 @@ mod affinity;
 pub mod agents;
 mod app;
 pub mod cache;
+mod cascade;
 mod charge;
 pub mod chats;
 pub mod connect;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
+use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::admit::{Caller, Feature, Scope};
@@ -43,16 +45,17 @@ use crate::catalogue::{Mode, Model};
 use crate::cluster::Standing;
 use crate::ledger::Outcome;
 use crate::router::{self, Choice, Decision, Dial, Needs, Step, Wish};
-use crate::wire::vocab::{Dialect, Losses};
-use crate::wire::{Inbound, PathTarget};
+use crate::wire::vocab::{Dialect, Losses, Reply};
+use crate::wire::{Heading, Inbound, PathTarget, codec};
 
 use affinity::Thread;
 use cache::CacheWish;
+use cascade::Planned;
 use live::Live;
 
 pub use affinity::Affinity;
 pub use app::{App, MemoryModels, Sessions, Shared};
-use charge::Intent;
+use charge::{Earlier, Intent};
 pub use converse::{Meter, converse, overhear};
 pub use count::count_tokens;
 pub use draw::{draw, picture};
@@ -89,7 +92,17 @@ pub struct Asked {
     pub session: Option<String>,
     /// Every model is to be told of, not only those that may be chosen.
     pub thorough: bool,
+    /// Whether the cheap candidate is to answer first, and be checked; as the plan has it, where
+    /// nothing is said.
+    pub cascade: Option<bool>,
     pub cache: CacheWish,
+}
+
+impl Asked {
+    /// The same, at another dial.
+    fn at(&self, dial: Dial) -> Self {
+        Self { dial: Some(dial), ..self.clone() }
+    }
 }
 
 impl Arrival {
@@ -176,17 +189,21 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     inbound.strict =
         arrival.asked.strict || app.shared.strict || caller.features.has(Feature::StrictParameters);
     let live = app.live();
-    let mut decision = decide(app, &live, caller, &inbound, &arrival.asked).await?;
-    if !caller.features.has(Feature::Failover) {
-        decision.steps.truncate(1);
-    }
+    let decision = decide(app, &live, caller, &inbound, &arrival.asked).await?;
+    let planned = cascade::plan(app, &live, caller, &inbound, &arrival.asked, decision).await?;
     if let Some(known) = words.as_ref().and_then(|words| words.known(app, caller, &inbound)) {
         return Ok(known);
     }
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
-    let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
-    let answered = charge::deliver(app, &decision, &inbound, &arrival.id, hold).await?;
-    if let Some(explanation) = &decision.explanation
+    let (steps, line) = (planned.steps(), planned.line());
+    let hold = charge::hold_for(app, caller, steps, line, &inbound.head, intent).await?;
+    let answered = match &planned {
+        Planned::Cascade(both) => cascade::deliver(app, both, &inbound, &arrival.id, hold).await?,
+        Planned::Plain(decision) => {
+            charge::deliver(app, decision, &inbound, &arrival.id, hold, Earlier::default()).await?
+        }
+    };
+    if let Some(explanation) = &planned.decision().explanation
         && let Some(thread) = thread(app, caller, &inbound, &arrival.asked)?
     {
         let mut models = live.catalogue.models().iter();
@@ -247,7 +264,33 @@ async fn decide(
             .and_then(|thread| shared.affinity.before(thread, live.generation())),
     };
     let demand = live.predictor.demand(request);
-    router::decide_auto(wish, &Needs::of(request), &demand, &choice)
+    let mut decision = router::decide_auto(wish, &Needs::of(request), &demand, &choice)?;
+    if !caller.features.has(Feature::Failover) {
+        decision.steps.truncate(1);
+    }
+    Ok(decision)
+}
+
+/// A whole answer as the stream that says the same.
+fn as_stream(
+    app: &App,
+    dialect: Dialect,
+    model: &str,
+    reply: &Reply,
+    include_usage: bool,
+) -> Bytes {
+    let heading = Heading {
+        id: reply.id.clone().unwrap_or_default(),
+        model: model.to_owned(),
+        created: reply.created.unwrap_or_else(|| app.shared.clock.now().seconds()),
+        include_usage,
+        echo: Map::new(),
+        clock: app.shared.clock,
+    };
+    let (mut writer, mut out) = (codec(dialect).writer(heading), Vec::new());
+    writer.write(&reply.events(), &mut out);
+    writer.finish(&mut out);
+    Bytes::from(out)
 }
 
 /// The deployments of a model by name, best first.

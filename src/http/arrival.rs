@@ -8,7 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, UPGRADE};
+use actix_web::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE,
+};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream as _;
@@ -136,6 +138,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
     };
     Ok(Asked {
         thorough: false,
+        cascade: header("x-optimux-cascade").map(cascade).transpose()?,
         strict: header("x-optimux-strict").is_some_and(|value| value == "true" || value == "1"),
         dial: number("x-optimux-quality", "a number from 0 to 1")?.map(dial).transpose()?,
         max_cost: number("x-optimux-max-cost-usd", "an amount of US dollars")?
@@ -149,6 +152,17 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .and_then(|value| value.to_str().ok())
             .map_or_else(CacheWish::default, cache_wish),
     })
+}
+
+fn cascade(value: &HeaderValue) -> Result<bool, Error> {
+    match value.as_bytes() {
+        b"true" | b"1" => Ok(true),
+        b"false" | b"0" => Ok(false),
+        _ => {
+            let refused = "x-optimux-cascade has to be true or false.";
+            Err(Error::new(Kind::Malformed, refused).at("x-optimux-cascade"))
+        }
+    }
 }
 
 /// What `Cache-Control` of a request says of caches (RFC 9111, 5.2.1).

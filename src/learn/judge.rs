@@ -175,17 +175,28 @@ impl Pool {
     /// The measured quality where each prompt goes to the cheapest model that is predicted to reach
     /// `floor` of the best predicted.
     fn at_floor(&self, floor: f64) -> f64 {
-        let pick = |row: usize| {
-            let quality = &self.quality[row];
-            let least = floor * quality.iter().copied().fold(0.0, f64::max);
-            (0..self.models.len())
-                .filter(|model| quality[*model] >= least)
-                .min_by(|one, other| {
-                    self.expected[row][*one].total_cmp(&self.expected[row][*other])
-                })
-                .unwrap_or(0)
-        };
-        self.mixed(pick).1
+        self.mixed(|row| self.above(row, floor)).1
+    }
+
+    /// The cheapest model that is predicted to reach `floor` of the best predicted on a prompt.
+    #[must_use]
+    pub fn above(&self, row: usize, floor: f64) -> usize {
+        let quality = &self.quality[row];
+        let least = floor * quality.iter().copied().fold(0.0, f64::max);
+        (0..self.models.len())
+            .filter(|model| quality[*model] >= least)
+            .min_by(|one, other| self.expected[row][*one].total_cmp(&self.expected[row][*other]))
+            .unwrap_or(0)
+    }
+
+    /// The best single model, by what was measured; of equals the cheapest.
+    #[must_use]
+    pub fn best(&self) -> usize {
+        (0..self.models.len())
+            .max_by(|one, other| {
+                self.single(*one).1.total_cmp(&self.single(*other).1).then(other.cmp(one))
+            })
+            .unwrap_or(0)
     }
 
     fn gap(&self, strong: usize, weak: usize) -> f64 {

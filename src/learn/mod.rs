@@ -2,6 +2,8 @@
 //! the measures that its card quotes. Used by the command line alone.
 
 mod algebra;
+#[expect(clippy::cast_precision_loss, reason = "a count of prompts")]
+mod cascade;
 mod daily;
 mod data;
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "arithmetic")]
@@ -36,6 +38,8 @@ mod levels;
 mod picture;
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "statistics")]
 mod places;
+#[expect(clippy::cast_precision_loss, reason = "counts of prompts")]
+mod promise;
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -52,10 +56,12 @@ mod report;
 )]
 mod train;
 
+pub use cascade::{Cascaded, cascaded};
 pub use daily::{Daily, dailies};
 pub use data::{Cell, Data, DataError, Listed, Row};
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
+pub use promise::{Promise, promises};
 pub use rate::rate;
 pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{

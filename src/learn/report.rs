@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::cascade::{Cascaded, cascaded};
 use super::daily::Daily;
 use super::data::{Data, Row};
 use super::judge::{FLOORS, Measures, Pool, judge};
+use super::promise::{Promise, promises};
 use super::ratings::{Rated, rated};
 use super::train::{Material, Recipe, train};
 use crate::router::neural::{Ability, Prompt, Weights, dot};
@@ -32,7 +34,13 @@ pub struct Entry {
     pub by: &'static str,
     #[serde(flatten)]
     pub measures: Measures,
+    pub promises: Vec<Promise>,
+    /// From `auto:cheap` to `auto:best`, with checkers of these qualities.
+    pub cascades: Vec<Cascaded>,
 }
+
+/// Checkers: a coin that is somewhat loaded, one that is right four times in five, a good one.
+const CHECKERS: [f64; 3] = [0.7, 0.8, 0.95];
 
 /// What is left out of training when a router is judged by training it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +161,8 @@ pub fn entries(data: &Data, predictions: &Predictions, by: &'static str) -> Vec<
                 source: data.sources[*source].clone(),
                 domain: domain.map(str::to_owned),
                 by,
+                promises: promises(std::iter::once(&pool)),
+                cascades: CHECKERS.map(|checker| cascaded(&pool, checker)).to_vec(),
                 measures: judge(&pool),
             });
         }
@@ -214,7 +224,7 @@ pub fn table(entries: &[Entry]) -> String {
         "| pool | by | prompts | models | best | oracle | APGR | saved at 95/98/100% | mixed | above the line | its hull | levels known | explained | ECE | kept at 65/79/98% |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    for Entry { source, domain, by, measures } in entries {
+    for Entry { source, domain, by, measures, .. } in entries {
         let pool =
             domain.as_ref().map_or_else(|| source.clone(), |name| format!("{source}: {name}"));
         let shares = |shares: [f64; 3]| shares.map(|one| format!("{:.0}", one * 100.0)).join("/");

@@ -1,12 +1,19 @@
 //! Whether a body that would pass as it is may need anything, found without decoding it. To say
 //! "perhaps" too often costs time; to say "no" wrongly would cost a refusal.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::Model;
 use super::content::{canonical, is_our_own, is_text, unwanted_thoughts};
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
+
+/// What is looked for in nearly every body. To prepare a search costs more than to search a short body.
+static ASSISTANT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"assistant\""));
+static DATA: [LazyLock<Finder<'static>>; 2] =
+    [LazyLock::new(|| Finder::new("ata:")), LazyLock::new(|| Finder::new("ATA:"))];
 
 fn has(body: &[u8], needle: &str) -> bool {
     memmem::find(body, needle.as_bytes()).is_some()
@@ -20,6 +27,7 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
         Some(said) => head.said.has(said),
         None => match param {
             Param::Other(name) => has(body, &format!("\"{name}\"")),
+            Param::MaxTokens => head.max_output_tokens.is_some(),
             _ => false,
         },
     };
@@ -60,7 +68,9 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
         || ((facts.call_id_length.is_some() || facts.call_id_max.is_some())
             && (has(body, "\"tool_call") || has(body, "\"call_id\"")))
         || (!facts.prefill && ends_with_assistant(body))
-        || (chat && unwanted_thoughts(facts.thoughts).any(|name| has(body, &format!("\"{name}\""))))
+        || (chat
+            && ASSISTANT.find(body).is_some()
+            && unwanted_thoughts(facts.thoughts).any(|name| has(body, &format!("\"{name}\""))))
         || unproven(body, model)
         || odd_media(body, model)
 }
@@ -153,7 +163,7 @@ fn odd_media(body: &[u8], model: &Model<'_>) -> bool {
     match model.protocol {
         Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses) => {
             // `"data:TYPE;base64,`, in the cases that people write: `data`, `Data` and `DATA`.
-            memmem::find_iter(body, b"ata:").chain(memmem::find_iter(body, b"ATA:")).any(|at| {
+            DATA.iter().flat_map(|data| data.find_iter(body)).any(|at| {
                 let scheme = at.checked_sub(2).and_then(|start| body.get(start..at + 3));
                 if !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"\"data")) {
                     return false;

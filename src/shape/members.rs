@@ -127,8 +127,7 @@ fn said(request: &Request, param: &Param) -> Option<bool> {
         Param::N => sampling.n.map(|n| n <= 1),
         Param::Seed => sampling.seed.map(|_| false),
         Param::ParallelToolCalls => request.parallel_tool_calls,
-        // See `token_limit`.
-        Param::MaxTokens => None,
+        Param::MaxTokens => request.max_output_tokens.map(|_| false),
         Param::Other(name) => match &**name {
             "user" => request.user.as_ref().map(|_| false),
             "stream_options" => request.include_usage.map(|_| true),
@@ -156,7 +155,12 @@ fn take_out(draft: &mut Draft<'_>, param: &Param) {
         Param::N => sampling.n = None,
         Param::Seed => sampling.seed = None,
         Param::ParallelToolCalls => request.parallel_tool_calls = None,
-        Param::MaxTokens => {}
+        Param::MaxTokens => {
+            request.max_output_tokens = None;
+            for name in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+                request.extra.strike(name);
+            }
+        }
         Param::Other(name) => match &**name {
             "user" => request.user = None,
             "stream_options" => {

@@ -107,6 +107,25 @@ fn refusals_hold_when_they_are_said_to() {
     }
 }
 
+#[test]
+fn a_limit_of_tokens_that_is_refused_is_left_out_and_named() {
+    let facts = facts(
+        "refuses = { max_tokens = \"at-high-effort\" }\nthinking = \"effort\"\nthinking_off = \
+         \"effort\"\nefforts = [\"none\", \"low\", \"high\"]",
+    );
+    for (member, effort, left_out) in [
+        ("max_tokens", "high", true),
+        ("max_completion_tokens", "high", true),
+        ("max_tokens", "low", false),
+    ] {
+        let mut body = asking(Dialect::OpenAiChat, member, json!(300));
+        body["reasoning_effort"] = json!(effort);
+        let (sent, named) = sent(Dialect::OpenAiChat, &body, CHAT, &facts);
+        assert_eq!(!says(&sent, member), left_out, "{member} {effort}: {sent}");
+        assert_eq!(named.contains(&"max_tokens".to_owned()), left_out, "{member} {effort}");
+    }
+}
+
 /// Every way to wish for thought, in the caller's words.
 fn wishes() -> Vec<(Dialect, Value)> {
     let mut all = Vec::new();

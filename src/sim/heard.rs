@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::strict::{House, Refusal, refusal};
 use super::{Known, Manners};
-use crate::wire::vocab::{Dialect, Protocol};
+use crate::wire::vocab::Protocol;
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 512;
@@ -34,7 +34,7 @@ impl Heard {
     /// Why a request is refused, if it is. `model` is the address's word for it.
     pub fn refusal(
         &self,
-        dialect: Dialect,
+        protocol: Protocol,
         provider: Option<&str>,
         model: Option<&str>,
         body: &Bytes,
@@ -47,7 +47,6 @@ impl Heard {
             bodies.push_front(body.clone());
         }
         let model = model.or_else(|| asked.get("model")?.as_str()).unwrap_or_default();
-        let protocol = Protocol::Dialect(dialect);
         let facts = known.facts(provider, model);
         refusal(House::of(provider, protocol, model), protocol, &asked, model, &facts)
     }

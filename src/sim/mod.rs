@@ -2,6 +2,7 @@
 //! prompt alone, and faults on demand. Nothing in the gateway knows of it; it is a provider like
 //! any other, on a socket of its own.
 
+mod converse;
 mod heard;
 mod known;
 mod script;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::time::Sleep;
 
 use crate::base::{Error, Kind};
-use crate::wire::vocab::Dialect;
+use crate::wire::vocab::{Dialect, Malformed, Protocol, Reply, Request};
 use crate::wire::{Heading, codec, embeddings};
 
 use heard::Heard;
@@ -33,6 +34,8 @@ pub use known::Known;
 pub use strict::{House, Refusal, refusal};
 
 const BODY_LIMIT: usize = 64 << 20;
+/// What embeddings and pictures are asked in.
+const CHAT: Protocol = Protocol::Dialect(Dialect::OpenAiChat);
 
 /// Whether what real models refuse is refused.
 #[derive(Debug)]
@@ -80,6 +83,8 @@ pub fn serve(listener: TcpListener, workers: usize, manners: Manners) -> std::io
     // As long as the gateway's own. After the usual five seconds a client's idle connection is
     // closed just as it is taken up again, and the request fails of neither's fault.
     .keep_alive(Duration::from_secs(75))
+    // A busy machine is no slow caller.
+    .client_request_timeout(Duration::from_secs(75))
     .disable_signals()
     .listen(listener)?
     .run();
@@ -122,7 +127,7 @@ async fn at(
     body: Bytes,
 ) -> HttpResponse {
     let (provider, rest) = path.into_inner();
-    let end = rest.rsplit('/').next().unwrap_or_default();
+    let (before, end) = rest.rsplit_once('/').unwrap_or(("", &rest));
     let dialect = match end {
         "completions" => Dialect::OpenAiChat,
         "responses" => Dialect::OpenAiResponses,
@@ -130,6 +135,15 @@ async fn at(
         "embeddings" => return embed(scripts, request, body).await,
         "generations" => return draw(scripts, request, body).await,
         "count_tokens" => return count(body).await,
+        "converse" | "converse-stream" => {
+            let model = before.strip_prefix("model/").unwrap_or(before).to_owned();
+            let asking = Asking {
+                protocol: Protocol::Bedrock,
+                provider: Some(provider),
+                target: Some((model, end == "converse-stream")),
+            };
+            return answer(&request, &scripts, &heard, asking, body).await;
+        }
         _ => return verb(&request, &scripts, &heard, Some(provider), end, body).await,
     };
     let asking = Asking { provider: Some(provider), ..Asking::of(dialect) };
@@ -140,11 +154,11 @@ async fn at(
 async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
         let error = Error::new(Kind::Malformed, "not JSON");
-        return refuse(Dialect::OpenAiChat, &error);
+        return refuse(CHAT, &error);
     };
     let model = asked.get("model").and_then(Value::as_str).unwrap_or_default();
     if let Some(Fault::Status { status, retry_after }) = scripts.plan(&request, model).fault {
-        return refuse_with(Dialect::OpenAiChat, status, retry_after);
+        return refuse_with(CHAT, status, retry_after);
     }
     let texts = match asked.get("input") {
         Some(Value::Array(all)) => all.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -153,7 +167,7 @@ async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> Htt
     };
     if texts.iter().any(|text: &String| text == "\"\"") {
         let error = Error::new(Kind::Malformed, "'$.input' is invalid.").at("input");
-        return refuse(Dialect::OpenAiChat, &error);
+        return refuse(CHAT, &error);
     }
     let dimensions = asked.get("dimensions").and_then(Value::as_u64).unwrap_or(8).min(4096);
     let base64 = asked.get("encoding_format").and_then(Value::as_str) == Some("base64");
@@ -179,7 +193,7 @@ async fn draw(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> Http
     let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default();
     if let Some(Fault::Status { status, retry_after }) = scripts.plan(&request, text("model")).fault
     {
-        return refuse_with(Dialect::OpenAiChat, status, retry_after);
+        return refuse_with(CHAT, status, retry_after);
     }
     let count = asked.get("n").and_then(Value::as_u64).unwrap_or(1).min(10);
     let picture = if text("response_format") == "url" {
@@ -197,7 +211,7 @@ async fn count(body: Bytes) -> HttpResponse {
         Ok(request) => {
             HttpResponse::Ok().json(json!({"input_tokens": voice::prompt_tokens(&request)}))
         }
-        Err(why) => refuse(Dialect::Anthropic, &Error::from(why)),
+        Err(why) => refuse(Protocol::Dialect(Dialect::Anthropic), &Error::from(why)),
     }
 }
 
@@ -222,7 +236,7 @@ async fn verb(
 ) -> HttpResponse {
     let (model, verb) = target.split_once(':').unwrap_or((target, ""));
     let of = |dialect, stream| Asking {
-        dialect,
+        protocol: Protocol::Dialect(dialect),
         provider: provider.clone(),
         target: Some((model.to_owned(), stream)),
     };
@@ -261,7 +275,7 @@ async fn verb(
 
 /// In what it is asked, as whom, and for what, where the address says so.
 struct Asking {
-    dialect: Dialect,
+    protocol: Protocol,
     provider: Option<String>,
     /// The model, and whether a stream is wanted.
     target: Option<(String, bool)>,
@@ -269,7 +283,14 @@ struct Asking {
 
 impl Asking {
     fn of(dialect: Dialect) -> Self {
-        Self { dialect, provider: None, target: None }
+        Self { protocol: Protocol::Dialect(dialect), provider: None, target: None }
+    }
+}
+
+fn decode(protocol: Protocol, body: &[u8]) -> Result<Request, Malformed> {
+    match protocol {
+        Protocol::Dialect(dialect) => codec(dialect).decode_request(body),
+        Protocol::Bedrock => converse::decode(body),
     }
 }
 
@@ -280,16 +301,15 @@ async fn answer(
     asking: Asking,
     body: Bytes,
 ) -> HttpResponse {
-    let Asking { dialect, provider, target } = asking;
+    let Asking { protocol, provider, target } = asking;
     let named = target.as_ref().map(|(model, _)| model.as_str());
-    if let Some(refusal) = heard.refusal(dialect, provider.as_deref(), named, &body) {
+    if let Some(refusal) = heard.refusal(protocol, provider.as_deref(), named, &body) {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
         return HttpResponse::build(status).json(refusal.body);
     }
-    let codec = codec(dialect);
-    let decoded = match codec.decode_request(&body) {
+    let decoded = match decode(protocol, &body) {
         Ok(decoded) => decoded,
-        Err(why) => return refuse(dialect, &Error::from(why)),
+        Err(why) => return refuse(protocol, &Error::from(why)),
     };
     let (model, stream) =
         target.unwrap_or_else(|| (decoded.model.clone(), decoded.stream.unwrap_or(false)));
@@ -299,7 +319,7 @@ async fn answer(
     }
     match plan.fault {
         Some(Fault::Status { status, retry_after }) => {
-            return refuse_with(dialect, status, retry_after);
+            return refuse_with(protocol, status, retry_after);
         }
         Some(Fault::Hang) => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -308,22 +328,42 @@ async fn answer(
         _ => {}
     }
     let reply = voice::answer(&decoded, &model);
-    let heading = Heading {
+    let heading = |dialect| Heading {
         id: reply.id.clone().unwrap_or_default(),
         model: model.clone(),
         created: reply.created.unwrap_or_default(),
         include_usage: decoded.include_usage.unwrap_or(false),
-        echo: codec.echo(&body),
+        echo: codec(dialect).echo(&body),
         ..Heading::default()
     };
     if !stream {
-        return HttpResponse::Ok()
-            .content_type("application/json")
-            .body(codec.encode_reply(&reply, &heading));
+        let whole = match protocol {
+            Protocol::Dialect(dialect) => codec(dialect).encode_reply(&reply, &heading(dialect)),
+            Protocol::Bedrock => converse::encode(&reply).into(),
+        };
+        return HttpResponse::Ok().content_type("application/json").body(whole);
     }
-    let mut writer = codec.writer(heading);
+    let (content_type, pieces, failure) = match protocol {
+        Protocol::Dialect(dialect) => {
+            let (pieces, failure) = told(dialect, heading(dialect), &reply);
+            ("text/event-stream; charset=utf-8", pieces, failure)
+        }
+        Protocol::Bedrock => {
+            let pieces = converse::events(&reply);
+            ("application/vnd.amazon.eventstream", pieces, converse::failure())
+        }
+    };
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header(("cache-control", "no-cache"))
+        .body(Performance::new(pieces, failure, plan))
+}
+
+/// The answer as a stream's pieces, and the piece that would end it badly.
+fn told(dialect: Dialect, heading: Heading, reply: &Reply) -> (Vec<Bytes>, Bytes) {
+    let mut writer = codec(dialect).writer(heading);
     let mut pieces = Vec::new();
-    for batch in voice::events(&reply) {
+    for batch in voice::events(reply) {
         let mut out = Vec::new();
         writer.write(&batch, &mut out);
         if !out.is_empty() {
@@ -335,20 +375,28 @@ async fn answer(
     pieces.push(Bytes::from(last));
     let mut failure = Vec::new();
     writer.fail(&Error::new(Kind::Overloaded, "Overloaded"), &mut failure);
-    HttpResponse::Ok()
-        .content_type("text/event-stream; charset=utf-8")
-        .insert_header(("cache-control", "no-cache"))
-        .body(Performance::new(pieces, Bytes::from(failure), plan))
+    (pieces, Bytes::from(failure))
 }
 
-fn refuse(dialect: Dialect, error: &Error) -> HttpResponse {
-    let (status, body) = codec(dialect).encode_error(error);
+/// An error as the protocol words it.
+fn worded(protocol: Protocol, error: &Error) -> (u16, Bytes) {
+    match protocol {
+        Protocol::Dialect(dialect) => codec(dialect).encode_error(error),
+        Protocol::Bedrock => {
+            let body = json!({ "message": error.public }).to_string();
+            (codec(Dialect::Anthropic).encode_error(error).0, body.into())
+        }
+    }
+}
+
+fn refuse(protocol: Protocol, error: &Error) -> HttpResponse {
+    let (status, body) = worded(protocol, error);
     HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST))
         .content_type("application/json")
         .body(body)
 }
 
-fn refuse_with(dialect: Dialect, status: u16, retry_after: Option<u64>) -> HttpResponse {
+fn refuse_with(protocol: Protocol, status: u16, retry_after: Option<u64>) -> HttpResponse {
     let kind = match status {
         400 => Kind::Malformed,
         401 => Kind::Unauthenticated,
@@ -358,7 +406,7 @@ fn refuse_with(dialect: Dialect, status: u16, retry_after: Option<u64>) -> HttpR
         _ => Kind::Internal,
     };
     let error = Error::new(kind, format!("Simulated fault {status}."));
-    let (_, body) = codec(dialect).encode_error(&error);
+    let (_, body) = worded(protocol, &error);
     let mut response = HttpResponse::build(
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     );

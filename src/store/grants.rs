@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::changes::changed;
 use super::db::{Store, StoreError, begin};
 use super::ledger::{
-    AllowanceOf, Entries, MinuteKey, MinuteSums, add_minute, add_to_balance, balance, open_period,
+    AllowanceOf, Entries, MinuteKey, MinuteSums, add_minutes, add_to_balance, balance, open_period,
 };
 use super::sql::query;
 use crate::base::calendar::Period;
@@ -82,7 +82,7 @@ impl Store {
             entries.write(&mut transaction).await?;
             if let Some((_, key)) = &grant.refunds {
                 let sums = MinuteSums { credits: -credits.0, ..MinuteSums::default() };
-                add_minute(&mut transaction, key, &sums).await?;
+                add_minutes(&mut transaction, &[(key.clone(), sums)]).await?;
             }
             changed(&mut transaction, Some(account)).await?;
             transaction.commit().await?;

@@ -32,6 +32,7 @@ pub struct Metrics {
     pub learned_refusals: IntCounterVec,
     /// Answers that break a schema which their model could not be told whole.
     pub schema_violations: IntCounterVec,
+    pub cascades: IntCounterVec,
     /// Events of streams that were left out, as nobody could read them.
     pub unreadable_events: IntCounterVec,
 }
@@ -83,6 +84,11 @@ impl Metrics {
             "Answers that break a schema which their model could not be told whole.",
             &["provider", "model"],
         )?;
+        let cascades = counter(
+            "optimux_cascades_total",
+            "First answers of cascades, by whether they stood, or why not.",
+            &["model", "outcome"],
+        )?;
         let unreadable_events = counter(
             "optimux_unreadable_events_total",
             "Events of streams that were left out, as they were not JSON.",
@@ -123,6 +129,7 @@ impl Metrics {
             tokens,
             learned_refusals,
             schema_violations,
+            cascades,
             unreadable_events,
         })
     }

@@ -106,9 +106,11 @@ pub(super) fn whole(
             (_, Dialect::Anthropic) => b"\"content\"",
             (_, Dialect::Gemini) => b"{",
         };
-        // The last thing a provider writes is a closing brace; a cut body has none.
-        let complete = body.trim_ascii_end().ends_with(b"}")
-            && memchr::memmem::find(&body, plausible).is_some();
+        // A body that told what it used has been read whole. Of another, the last thing that a provider
+        // writes is a closing brace; a cut body has none.
+        let complete = usage.is_some()
+            || (body.trim_ascii_end().ends_with(b"}")
+                && memchr::memmem::find(&body, plausible).is_some());
         if !complete {
             return Err(broken(&body));
         }

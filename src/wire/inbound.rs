@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::frame::json::span_of;
 use super::vocab::{Dialect, Head, Malformed, Request};
@@ -125,6 +126,26 @@ impl Inbound {
             strict: false,
             request: OnceCell::new(),
         }
+    }
+
+    /// The same request, to be answered whole where a stream was asked for.
+    ///
+    /// # Errors
+    /// [`Malformed`] for a body that is no JSON object.
+    pub fn asking_whole(&self) -> Result<Self, Malformed> {
+        let mut body: Map<String, Value> =
+            serde_json::from_slice(&self.body).map_err(|why| Malformed::not_json(&why))?;
+        for name in ["stream", "stream_options"] {
+            body.shift_remove(name);
+        }
+        // Gemini says both in the path.
+        let target = (self.dialect == Dialect::Gemini)
+            .then(|| PathTarget { model: self.head.model.clone(), stream: false });
+        let body = Bytes::from(Value::Object(body).to_string());
+        let mut whole = Self::arrive(self.dialect, body, target)?;
+        whole.forward.clone_from(&self.forward);
+        whole.strict = self.strict;
+        Ok(whole)
     }
 
     /// The decoded request; decoded at most once.

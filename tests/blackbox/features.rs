@@ -32,7 +32,7 @@ fn switches_have_defaults_and_whoever_is_nearer_decides() {
         all.into_iter().find(|one| one["id"] == feature).unwrap()
     };
     let all = gateway.get("/v1/features", &key).json();
-    assert_eq!(all["data"].as_array().unwrap().len(), 9);
+    assert_eq!(all["data"].as_array().unwrap().len(), 10);
     assert_eq!(of("ann", "response_cache")["source"], "plan");
     set(&gateway, &key, &account, "response_cache", &json!({"enabled": false}));
     assert_eq!(

@@ -9,6 +9,7 @@
 mod answers;
 mod blame;
 mod carrying;
+mod cascade;
 mod catalogue;
 mod clouds;
 mod connect;

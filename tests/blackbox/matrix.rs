@@ -19,7 +19,7 @@ use futures_util::{StreamExt, stream};
 use optimux::base::clock::Clock;
 use optimux::catalogue::{self, Auth, Facts, Mode, ProviderEntry, Sources};
 use optimux::sim::{self, Known, Manners};
-use optimux::wire::vocab::{Dialect, Off, Protocol};
+use optimux::wire::vocab::{Dialect, Off};
 use serde_json::{Value, json};
 
 use super::house::{Gateway, KEY, client, runtime};
@@ -37,13 +37,8 @@ struct Subject {
 /// The catalogue's providers as they are, at the addresses of the simulated one.
 fn patches(base: &str) -> BTreeMap<String, ProviderEntry> {
     let files = catalogue::builtin().unwrap();
-    let speaks = |file: &ProviderEntry| {
-        let listed = file.dialects.clone().or(file.dialect.map(|one| vec![one]));
-        listed.is_none_or(|all| all.iter().any(|one| *one != Protocol::Bedrock))
-    };
     files
         .iter()
-        .filter(|file| speaks(file))
         .filter_map(|file| file.id.clone())
         .map(|id| {
             let base_url = Some(format!("{base}/at/{id}"));
@@ -185,7 +180,8 @@ fn lost(want: Want, outcome: &Outcome, facts: &Facts) -> Option<String> {
                 return None;
             }
             let mut levels = Vec::new();
-            members(received, &["reasoning_effort", "effort", "thinkingLevel"], &mut levels);
+            let names = ["reasoning_effort", "effort", "thinkingLevel", "maxReasoningEffort"];
+            members(received, &names, &mut levels);
             let levels: Vec<String> =
                 levels.iter().filter_map(|one| one.as_str()).map(str::to_ascii_lowercase).collect();
             let mut said = Vec::new();

@@ -2,6 +2,9 @@
 
 mod run;
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
 use super::{App, Arrival};
@@ -190,6 +193,9 @@ pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
     Ok(json!({"id": id, "object": "agent", "deleted": true}))
 }
 
+/// How a body names an agent. Looked for in every request, so the search is prepared once.
+static NAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"agent:"));
+
 /// The agent that a request asks for in the place of a model, if it does.
 pub(super) async fn asked(
     app: &App,
@@ -199,7 +205,7 @@ pub(super) async fn asked(
     let id = match &arrival.target {
         Some(target) => target.model.strip_prefix(PREFIX).map(str::to_owned),
         // Nearly no request names one: looking for it is cheaper than reading.
-        None if memchr::memmem::find(&arrival.body, b"\"agent:").is_none() => None,
+        None if NAMED.find(&arrival.body).is_none() => None,
         None => {
             let head = codec(arrival.dialect).head(&arrival.body)?;
             head.model.strip_prefix(PREFIX).map(str::to_owned)

@@ -14,12 +14,12 @@ use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
 use crate::gateway::memory::{self, NewMemory};
-use crate::gateway::{Answered, App, Arrival, Body, Refused, connect, generate, users};
+use crate::gateway::{Answered, App, Arrival, Body, Refused, as_stream, connect, generate, users};
 use crate::platform::agents::{
     Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
 };
 use crate::wire::vocab::{Call, Dialect, Reply, Request, Role, Stop, Tool, Turn};
-use crate::wire::{Heading, Target, codec};
+use crate::wire::{Target, codec};
 
 /// More of what a tool says is not read to the model.
 const OUTCOME_BYTES: usize = 128 << 10;
@@ -86,33 +86,14 @@ pub(in crate::gateway) async fn answer(
     answered.notes.push(agent);
     answered.notes.push(("x-optimux-turns", Cow::Owned(finished.spent.turns.to_string())));
     answered.body = if streams {
-        Body::at_once(as_stream(app, dialect, &id, &answered, &finished.reply))
+        let mut reply = finished.reply;
+        reply.id.get_or_insert_with(|| id.as_str().to_owned());
+        let model = &answered.step.model.id;
+        Body::at_once(as_stream(app, dialect, model, &reply, true))
     } else {
         Body::Whole(finished.body)
     };
     Ok(answered)
-}
-
-/// A whole answer as the stream that says the same.
-fn as_stream(
-    app: &App,
-    dialect: Dialect,
-    id: &RequestId,
-    answered: &Answered,
-    reply: &Reply,
-) -> Bytes {
-    let heading = Heading {
-        id: reply.id.clone().unwrap_or_else(|| id.as_str().to_owned()),
-        model: answered.step.model.id.to_string(),
-        created: reply.created.unwrap_or_else(|| app.shared.clock.now().seconds()),
-        include_usage: true,
-        echo: Map::new(),
-        clock: app.shared.clock,
-    };
-    let (mut writer, mut out) = (codec(dialect).writer(heading), Vec::new());
-    writer.write(&reply.events(), &mut out);
-    writer.finish(&mut out);
-    Bytes::from(out)
 }
 
 /// Puts the agent's model and instructions into a request of the caller's.

@@ -7,7 +7,7 @@ use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::Mode;
-use crate::gateway::{App, Body, Intent, charge, embed, named};
+use crate::gateway::{App, Body, Earlier, Intent, charge, embed, named};
 use crate::platform::embedding::{self, packed};
 use crate::platform::facts;
 use crate::store::{Memory, RelationRow};
@@ -133,7 +133,7 @@ async fn read_by(
     let intent = Intent::of(&id, "memory");
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await;
     let hold = hold.map_err(|refused| refused.error)?;
-    let answered = charge::deliver(app, &decision, &inbound, &id, hold).await;
+    let answered = charge::deliver(app, &decision, &inbound, &id, hold, Earlier::default()).await;
     let Body::Whole(body) = answered.map_err(|refused| refused.error)?.body else {
         return Err(Error::internal("a whole answer streams"));
     };

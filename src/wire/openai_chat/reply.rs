@@ -118,6 +118,16 @@ pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
     let count = |name: &str| raw.get(name).and_then(Value::as_u64);
     let completion = count("completion_tokens").unwrap_or(0);
     let total = count("total_tokens").unwrap_or(0);
+    // Many say these three and no more; every further name that is looked for costs a hash.
+    if let Some(prompt) = count("prompt_tokens")
+        && raw.as_object().is_some_and(|all| all.len() == 3)
+        && prompt.checked_add(completion) == Some(total)
+    {
+        let mut usage = Usage { input: prompt, output: completion, ..Usage::default() };
+        usage.more.class = class;
+        usage.raw = Some((DIALECT, raw));
+        return usage;
+    }
     // Writer leaves a letter out.
     let details = openai_usage::details(&raw, &["prompt_tokens_details", "prompt_token_details"]);
     let mut terse = details.is_null();

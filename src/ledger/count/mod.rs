@@ -1,5 +1,7 @@
 //! Tokens counted here, where a provider says nothing of them.
 
+mod vocabulary;
+
 use super::Tokens;
 use crate::wire::vocab::{Body, Reply};
 
@@ -13,7 +15,7 @@ pub fn count_text(text: &str) -> u64 {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let counted = bpe_openai::o200k_base().count(text.get(..end).unwrap_or_default()) as u64;
+    let counted = vocabulary::tokens(text.get(..end).unwrap_or_default());
     if end == text.len() || end == 0 {
         return counted;
     }

@@ -1,0 +1,191 @@
+//! Cascades: the cheap candidate answers first, its answer is checked, and if it does not stand, the
+//! model that the dial chose answers in its place. The caller pays for the answer that is delivered;
+//! both stand in the record.
+//!
+//! The check needs the whole answer, so a stream begins when the first answer has come and stood, or
+//! when the second model begins.
+
+mod check;
+
+use std::borrow::Cow;
+
+use super::charge::{self, Earlier};
+use super::live::Live;
+use super::{Answered, App, Asked, Refused, as_stream, decide};
+use crate::admit::{Caller, Feature};
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::ledger::{Hold, Tried};
+use crate::router::{Decision, Dial, Step};
+use crate::upstream::{Answer, AnswerBody};
+use crate::wire::vocab::{Protocol, Reply};
+use crate::wire::{Inbound, provider_side};
+
+/// The candidate that answers first, where a cascade is wished for and it is another one than the
+/// dial's. A dial that is as cheap as can be goes up to the middle one.
+pub(super) struct Cascade {
+    /// Deployments of the cheap candidate.
+    pub first: Decision,
+    /// Of the model that answers if it does not stand.
+    pub then: Decision,
+}
+
+/// How a request is going to be answered.
+pub(super) enum Planned {
+    /// By the decision's models in turn, the next where one fails.
+    Plain(Decision),
+    Cascade(Box<Cascade>),
+}
+
+impl Planned {
+    /// What the dial decided.
+    pub fn decision(&self) -> &Decision {
+        match self {
+            Self::Plain(decision) => decision,
+            Self::Cascade(cascade) => &cascade.then,
+        }
+    }
+
+    /// Whoever may answer can be paid.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        let first = match self {
+            Self::Plain(_) => &[],
+            Self::Cascade(cascade) => cascade.first.steps.as_slice(),
+        };
+        first.iter().chain(&self.decision().steps)
+    }
+
+    /// How `auto` chose, in one line.
+    pub fn line(&self) -> Option<String> {
+        let of = |decision: &Decision| decision.line(decision.steps.first()?);
+        match self {
+            Self::Plain(decision) => of(decision),
+            Self::Cascade(cascade) => {
+                let first = &cascade.first.steps.first()?.model.id;
+                Some(format!("cascade from {first}; {}", of(&cascade.then)?))
+            }
+        }
+    }
+}
+
+/// Plans a cascade around what the dial decided.
+///
+/// # Errors
+/// As [`decide`].
+pub(super) async fn plan(
+    app: &App,
+    live: &Live,
+    caller: &Caller,
+    inbound: &Inbound,
+    asked: &Asked,
+    decision: Decision,
+) -> Result<Planned, Error> {
+    let wished = asked.cascade.unwrap_or_else(|| caller.features.has(Feature::Cascade));
+    let Some(dial) = asked.dial.or_else(|| Dial::of(&inbound.head.model)).filter(|_| wished) else {
+        return Ok(Planned::Plain(decision));
+    };
+    let cheap = dial.quality() <= Dial::CHEAP.quality();
+    let other = if cheap { Dial::BALANCED } else { Dial::CHEAP };
+    let other = decide(app, live, caller, inbound, &asked.at(other)).await?;
+    let (mut first, then) = if cheap { (decision, other) } else { (other, decision) };
+    let name = |decision: &Decision| decision.steps.first().map(|step| step.model.id.clone());
+    if name(&first) == name(&then) {
+        return Ok(Planned::Plain(then));
+    }
+    let cheapest = name(&first);
+    first.steps.retain(|step| Some(&step.model.id) == cheapest.as_ref());
+    Ok(Planned::Cascade(Box::new(Cascade { first, then })))
+}
+
+/// Has a cascade carried out, and settles the answer that is delivered.
+pub(super) async fn deliver(
+    app: &App,
+    cascade: &Cascade,
+    inbound: &Inbound,
+    id: &RequestId,
+    hold: Hold,
+) -> Result<Answered, Refused> {
+    let Cascade { first, then } = cascade;
+    let whole;
+    let asked = if inbound.head.stream {
+        whole = inbound.asking_whole()?;
+        &whole
+    } else {
+        inbound
+    };
+    let (earlier, doubted) = match charge::ask(app, first, asked, id).await {
+        Err(unanswered) => {
+            let earlier = Earlier { attempts: unanswered.attempts, tried: unanswered.tried };
+            (earlier, "did not answer".to_owned())
+        }
+        Ok(answer) => match stands(inbound, &answer) {
+            Ok(events) => {
+                return stood(app, first, inbound, answer, events, hold).await;
+            }
+            Err(doubt) => {
+                let labels = [&*answer.step.model.label, doubt.label()];
+                app.shared.metrics.cascades.with_label_values(&labels).inc();
+                let mut earlier = Earlier { attempts: answer.attempts, tried: answer.tried };
+                earlier.tried.push(Tried {
+                    provider: answer.step.deployment.provider.id.to_string(),
+                    model: answer.step.model.id.to_string(),
+                    fault: doubt.label().into(),
+                });
+                (earlier, format!("was doubted: {doubt}"))
+            }
+        },
+    };
+    let mut answered = charge::deliver(app, then, inbound, id, hold, earlier).await?;
+    let cheap = first.steps.first().map_or("", |step| &*step.model.id);
+    if let Some(line) = &mut answered.decision {
+        for piece in ["; cascade: ", cheap, " ", &visible(&doubted)] {
+            line.push_str(piece);
+        }
+    }
+    answered.notes.push(("x-optimux-cascade", Cow::Borrowed("second")));
+    Ok(answered)
+}
+
+/// Delivers the first answer.
+async fn stood(
+    app: &App,
+    first: &Decision,
+    inbound: &Inbound,
+    mut answer: Answer,
+    events: Option<Reply>,
+    hold: Hold,
+) -> Result<Answered, Refused> {
+    let labels = [&*answer.step.model.label, "stood"];
+    app.shared.metrics.cascades.with_label_values(&labels).inc();
+    if let (Some(reply), AnswerBody::Whole { body, .. }) = (events, &mut answer.body) {
+        let model = &answer.step.model.id;
+        *body = as_stream(app, inbound.dialect, model, &reply, inbound.head.include_usage);
+    }
+    let mut answered = charge::delivered(app, first, inbound, answer, hold).await?;
+    if let Some(line) = &mut answered.decision {
+        line.push_str("; cascade: it stands");
+    }
+    answered.notes.push(("x-optimux-cascade", Cow::Borrowed("first")));
+    Ok(answered)
+}
+
+/// Whether the first answer can be delivered; if so, what a stream of it is made from, where one was
+/// asked for.
+fn stands(inbound: &Inbound, answer: &Answer) -> Result<Option<Reply>, check::Doubt> {
+    let AnswerBody::Whole { body, .. } = &answer.body else { return Err(check::Doubt::Empty) };
+    let theirs = provider_side(Protocol::Dialect(inbound.dialect));
+    let reply = theirs.decode_reply(body).map_err(|_| check::Doubt::Empty)?;
+    let request = inbound.request().map_err(|_| check::Doubt::Empty)?;
+    match check::doubt(request, &reply) {
+        Some(doubt) => Err(doubt),
+        None if answer.schema.is_some() => {
+            Err(check::Doubt::Schema(answer.schema.clone().unwrap_or_default()))
+        }
+        None => Ok(inbound.head.stream.then_some(reply)),
+    }
+}
+
+/// For a header: visible ASCII, and not much of it.
+fn visible(text: &str) -> String {
+    text.chars().filter(|one| one.is_ascii_graphic() || *one == ' ').take(160).collect()
+}
