@@ -14,6 +14,9 @@ static BUILTIN: &str = include_str!("../../router-models/subjects.json");
 
 /// From this many tokens on a prompt is a long one.
 const LONG_TOKENS: u64 = 32_000;
+/// Of tool calls, what tool figures say counts more than leanings otherwise do: general ones do not
+/// tell how well functions are called.
+const TOOLS: f32 = 1.7;
 /// A regression on few prompts is drawn towards what is usual; this draws it back.
 const SHARPER: f32 = 1.6;
 /// A subject that is less likely is left out.
@@ -70,7 +73,7 @@ impl Subjects {
         let is = |capability| f32::from(u8::from(needs.capabilities.has(capability)));
         for (weight, leaning) in weights.iter_mut().zip(Leaning::ALL) {
             match leaning {
-                Leaning::Tools => *weight = is(Capability::Tools),
+                Leaning::Tools => *weight = TOOLS * is(Capability::Tools),
                 Leaning::Vision => *weight = is(Capability::Vision),
                 Leaning::Long => *weight = f32::from(u8::from(needs.input_tokens >= LONG_TOKENS)),
                 Leaning::Following => *weight = weight.max(is(Capability::JsonSchema)),

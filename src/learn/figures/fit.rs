@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::factor::{Example, Factors, factors, rank_correlation, ridge};
 use super::figure::Figure;
 use super::leaning::{leanings, subject};
+use super::order::in_order;
 use crate::catalogue::{Catalogue, Mode, Model};
 use crate::router::levels::{Clues, Guess, Level, Levels, RestsOn, Scale, depth, efforts, round};
 use crate::router::neural::{Weights, family};
@@ -224,6 +225,8 @@ pub fn fit(figures: &[Figure], weights: &Weights, catalogue: &Catalogue) -> Leve
         set_efforts(&mut level, efforts_of(model), thought);
         levels.models.insert(model.id.to_string(), level);
     }
+    // Those that their families speak for stand in order as well.
+    in_order(&mut levels.models);
     levels
 }
 
@@ -339,7 +342,12 @@ fn believe(models: &[&Model], known: &mut BTreeMap<String, Level>, guess: &Guess
         let other = (guess.sd.powi(2) + GUESS_SD.powi(2)).recip();
         level.level = round((level.level * own + said * other) / (own + other));
         level.sd = round(((own + other).recip() + misfit * misfit).sqrt());
-        level.beyond = Some(round(level.level - said));
+    }
+    in_order(known);
+    for model in models {
+        if let Some(level) = known.get_mut(&*model.id) {
+            level.beyond = Some(round(level.level - guess.by_clues(&Clues::of(model))));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod factor;
 mod figure;
 mod fit;
 mod leaning;
+mod order;
 mod subjects;
 
 pub use check::{Checked, Outcome, check};

@@ -26,6 +26,7 @@ fn the_levels_are_those_of_the_figures() {
         "router-models/levels.json is stale (optimux router levels --fit writes it anew): {differs:?}"
     );
     assert_eq!(Levels::read(&old).unwrap(), levels);
+    assert_eq!(order::out_of_order(&levels.models), [], "siblings in order");
 }
 
 #[test]

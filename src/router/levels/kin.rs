@@ -103,6 +103,23 @@ impl Name {
         read
     }
 
+    /// The first word: a maker's line of models.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// The words that say something, sorted.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    #[must_use]
+    pub fn version(&self) -> Option<f32> {
+        self.version
+    }
+
     /// Billions of parameters, where the name says so.
     #[must_use]
     pub fn size(&self) -> Option<f32> {
