@@ -1,7 +1,7 @@
 //! How good an answer each model is likely to give, and how long.
 
 use super::asked::{form, question};
-use super::neural::{Ability, FormatError, Prompt, Scale, View, Weights};
+use super::neural::{Ability, FormatError, Prompt, Scale, Signs, View, Weights};
 use crate::catalogue::{Capability, Catalogue};
 use crate::wire::vocab::Request;
 
@@ -120,11 +120,15 @@ fn sigmoid(logit: f32) -> f32 {
 
 impl Predictor {
     #[must_use]
-    pub fn new(weights: Weights, catalogue: &Catalogue) -> Self {
+    pub fn new(mut weights: Weights, catalogue: &Catalogue) -> Self {
+        // A handful of a catalogue's models are old enough to have been tried: to look up what single
+        // words say of those would take a tenth of a decision.
+        weights.signs = Signs::default();
         let mut minds: Vec<Mind> = Vec::new();
         let places = catalogue.models().iter().map(|model| {
             let reasons = model.capabilities.has(Capability::Reasoning);
-            let ability = weights.ability_in_tier(&model.id, model.tier as usize, reasons);
+            let known = weights.ability_in_tier(&model.id, model.tier as usize, reasons);
+            let ability = Ability { signs: Box::default(), ..known };
             let spoken = ability.verbosity.exp();
             let mind = Mind { ability, spoken, reasons };
             minds.iter().position(|known| *known == mind).unwrap_or_else(|| {
