@@ -214,7 +214,7 @@ impl Table {
             let own = level.skills_of.as_ref().and_then(|name| weights.ability_of(name));
             let spoken = own.map_or(table.plain[0].verbosity, |own| own.verbosity).exp();
             if let Some(own) = own {
-                let ability = Ability { level: level.level, ..own.clone() };
+                let ability = Ability { level: level.level, signs: Box::default(), ..own.clone() };
                 table.skilled.push(Skilled { seats: seats.clone(), ability });
             }
             for seat in seats.clone() {

@@ -3,7 +3,7 @@
 use super::asked::{form, question};
 use super::expect::{Asked, Expected, Table};
 use super::levels::Levels;
-use super::neural::{FormatError, Prompt, Scale, View, Weights};
+use super::neural::{FormatError, Prompt, Scale, Signs, View, Weights};
 use crate::catalogue::Catalogue;
 use crate::wire::vocab::{Part, Request, Role, Turn};
 
@@ -88,7 +88,10 @@ impl Predictor {
     }
 
     #[must_use]
-    pub fn with(weights: Weights, levels: &Levels, catalogue: &Catalogue) -> Self {
+    pub fn with(mut weights: Weights, levels: &Levels, catalogue: &Catalogue) -> Self {
+        // A handful of a catalogue's models are old enough to have been tried: to look up what single
+        // words say of those would take a tenth of a decision.
+        weights.signs = Signs::default();
         let table = Table::new(&weights, levels, catalogue);
         Self { weights, table }
     }
