@@ -10,7 +10,7 @@ use super::judge::{FLOORS, Pool};
 const GOOD: f64 = 0.5;
 
 /// A bound holds with this probability.
-pub const CONFIDENCE: f64 = 0.95;
+const CONFIDENCE: f64 = 0.95;
 
 /// The promise of one dial on one group of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Promise {
     pub prompts: u64,
     /// The share of them that was kept.
     pub kept: f64,
-    /// The least share that is kept, with [`CONFIDENCE`].
+    /// The least share that is kept, with a probability of 95%.
     pub least: f64,
 }
 

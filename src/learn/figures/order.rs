@@ -47,13 +47,15 @@ fn rising(steps: &[(f64, f64)]) -> Vec<f64> {
     pools.into_iter().flat_map(|(value, _, count)| std::iter::repeat_n(value, count)).collect()
 }
 
+/// Siblings by what they have in common: the rank of each, and its name.
+type Groups<K> = BTreeMap<K, Vec<(usize, String)>>;
+
 /// Puts the levels of siblings in order.
 pub fn in_order(known: &mut BTreeMap<String, Level>) {
     let names: Vec<(String, Name)> =
         known.keys().map(|name| (name.clone(), Name::read(name))).collect();
     for ladder in LADDERS {
-        let mut groups: BTreeMap<(String, String, String, Vec<String>), Vec<(usize, String)>> =
-            BTreeMap::new();
+        let mut groups: Groups<(String, String, String, Vec<String>)> = Groups::new();
         for (id, name) in &names {
             let Some(version) = name.version() else { continue };
             if let Some((rung, left)) = place(name, ladder) {
@@ -62,17 +64,21 @@ pub fn in_order(known: &mut BTreeMap<String, Level>) {
                 groups.entry(key).or_default().push((rung, id.clone()));
             }
         }
-        groups.values().for_each(|group| order(group, known));
+        for group in groups.values() {
+            order(group, known);
+        }
     }
     // Of one name, by size.
-    let mut groups: BTreeMap<(String, String, Vec<String>), Vec<(usize, String)>> = BTreeMap::new();
+    let mut groups: Groups<(String, String, Vec<String>)> = Groups::new();
     for (id, name) in &names {
         if let (Some(size), Some(version)) = (name.size(), name.version()) {
             let key = (name.line().to_owned(), version.to_string(), name.words().to_vec());
             groups.entry(key).or_default().push(((size * 10.0) as usize, id.clone()));
         }
     }
-    groups.values().for_each(|group| order(group, known));
+    for group in groups.values() {
+        order(group, known);
+    }
 }
 
 fn order(group: &[(usize, String)], known: &mut BTreeMap<String, Level>) {
