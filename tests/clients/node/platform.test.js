@@ -33,7 +33,7 @@ for (const [number, base] of bases.entries()) {
     const agent = await mine("POST", "/v1/agents", { name: "helper", instructions: "Help." });
     const run = await mine("POST", `/v1/agents/${agent.told.id}/runs`, { input: "Hello" });
     assert.equal(run.told.status, "completed");
-    assert.equal((await mine("GET", "/v1/features")).told.data.length, 9);
+    assert.equal((await mine("GET", "/v1/features")).told.data.length, 10);
 
     // A browser's socket can set no header but its protocols.
     const socket = new WebSocket(`${base.replace("http", "ws")}/v1/connect/events?after=evt_0`, [

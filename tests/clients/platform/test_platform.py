@@ -92,7 +92,7 @@ def test_conversations(user):
 
 
 def test_features(user):
-    assert len(ok(user.call("GET", "/v1/features"))["data"]) == 9
+    assert len(ok(user.call("GET", "/v1/features"))["data"]) == 10
     on = ok(user.call("POST", f"/v1/features/{user.id}/response_cache", {"enabled": True}))
     assert on["enabled"] and on["source"] == "user"
     chat = {"model": "auto", "messages": [{"role": "user", "content": f"Hello {uuid.uuid4()}"}]}
