@@ -105,14 +105,14 @@ pub fn decide_auto(
         before,
         cached,
         dollar: wish.dial.quality_per_usd(),
-        floor: 0.0,
+        floor: f32::MIN,
         pays,
         rejected: &mut rejected,
     };
     if let Some(most) = wish.max_cost {
         looking.drop_dearer_than(most);
     }
-    looking.floor = f64::from(looking.best_quality()) * wish.dial.floor();
+    looking.floor = at_least(f64::from(looking.best_quality()) * wish.dial.floor());
     let mut kept = if thorough { looking.at_all() } else { looking.at_the_best() };
     let considered = looking.fitting() + looking.rejected.len();
     let down = rejected.iter().any(|(_, reason)| *reason == "down");
@@ -176,6 +176,14 @@ pub fn decide_auto(
         rejected,
     };
     Ok(Decision { steps, explanation: Some(Box::new(explanation)), replaced: None })
+}
+
+/// The log-odds of a quality, and a little more: what is rounded on the way must not fall below.
+fn at_least(quality: f64) -> f32 {
+    let share = quality.clamp(1e-6, 1.0 - 1e-6);
+    #[expect(clippy::cast_possible_truncation, reason = "log-odds")]
+    let logit = (share / (1.0 - share)).ln() as f32;
+    logit + 1e-3
 }
 
 /// Which models, by their places, can do what is asked; why the others cannot.

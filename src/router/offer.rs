@@ -2,6 +2,7 @@
 //! To look at the state of one takes a lock, and a catalogue has a thousand: only those are looked at
 //! that may be chosen.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::choose::{MODELS, order};
@@ -96,8 +97,8 @@ pub(super) struct Looking<'a> {
     pub before: Option<Before>,
     pub cached: Option<Before>,
     pub dollar: f64,
-    /// The least quality that the dial insists on.
-    pub floor: f64,
+    /// The least quality that the dial insists on, as log-odds.
+    pub floor: f32,
     /// What the caller pays, by tier.
     pub pays: [Nanos; Tier::ALL.len()],
     /// Places, and why each is out.
@@ -122,51 +123,42 @@ impl Looking<'_> {
         }
     }
 
-    /// The seats that may be chosen: those of models that fit, at the caller's effort if it said one.
-    fn seats(&self) -> impl Iterator<Item = usize> {
-        let wish = self.needs.effort;
-        let all = match wish {
-            None => self.table.seats().len(),
-            Some(_) => 0,
-        };
-        let of_wish = wish.into_iter().flat_map(move |wish| {
-            (0..self.models.len()).flat_map(move |place| self.table.of(place, Some(wish)))
-        });
-        let seats = self.table.seats();
-        (0..all)
-            .chain(of_wish)
-            .filter(move |seat| seats.get(*seat).is_some_and(|seat| self.fit(seat.place)))
+    /// The seats of a model that may be chosen: all, or that of the caller's effort.
+    fn seats(&self, place: usize) -> std::ops::Range<usize> {
+        self.table.of(place, self.needs.effort)
+    }
+
+    /// The models that may be chosen.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.fits.iter().enumerate().filter(|(_, fits)| **fits).map(|(place, _)| place)
     }
 
     /// Leaves out models that cost more at every effort.
     pub fn drop_dearer_than(&mut self, most: Nanos) {
-        let mut dear = self.fits.clone();
-        for seat in self.seats() {
-            if let Some(place) = self.table.seats().get(seat).map(|seat| seat.place)
-                && self.estimate(seat) <= most.as_usd()
-                && let Some(dear) = dear.get_mut(place)
-            {
-                *dear = false;
-            }
-        }
-        for (place, _) in dear.iter().enumerate().filter(|(_, dear)| **dear) {
+        let dear =
+            |place: &usize| self.seats(*place).all(|seat| self.estimate(seat) > most.as_usd());
+        let dear: Vec<usize> = self.places().filter(dear).collect();
+        for place in dear {
             self.reject(place, "dearer than allowed");
         }
     }
 
-    /// What a seat costs the operator at least, in USD.
+    fn logit(&self, seat: usize) -> f32 {
+        self.expected.logits.get(seat).copied().unwrap_or(f32::MIN)
+    }
+
+    /// What a seat costs at least, in USD.
     fn estimate(&self, seat: usize) -> f64 {
-        f64::from(self.expected.cost.get(seat).copied().unwrap_or(0.0))
+        f64::from(self.expected.costs.get(seat).copied().unwrap_or(0.0))
     }
 
     /// What a seat is worth at most: with nobody waiting, at the least that it can cost.
-    fn bound(&self, seat: usize) -> f64 {
-        let value = self.expected.value.get(seat).copied().unwrap_or(0.0);
-        f64::from(value) - self.dollar * self.estimate(seat)
-    }
-
-    fn quality(&self, seat: usize) -> f32 {
-        self.expected.quality.get(seat).copied().unwrap_or(0.0)
+    fn bound(&self, seat: usize) -> Bound {
+        let value = self.table.value(self.expected, seat);
+        Bound {
+            above_floor: self.logit(seat) >= self.floor,
+            utility: f64::from(value) - self.dollar * self.estimate(seat),
+        }
     }
 
     /// Puts a seat at the deployment that would be asked; `None`, with a reason, if none can.
@@ -177,7 +169,7 @@ impl Looking<'_> {
         let model = self.models.get(place)?;
         let cached = self.cached.filter(|cached| cached.place == place);
         let cached_tokens = cached.map_or(0, |cached| cached.prefix_tokens);
-        let tokens = self.expected.tokens.get(seat).copied().unwrap_or(0.0);
+        let tokens = self.table.tokens(self.expected, seat);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "thousands")]
         let ask = Ask {
             now: self.now,
@@ -196,8 +188,8 @@ impl Looking<'_> {
         }
         let explicit = self.needs.explicit;
         let there = model.deployments.get(offer.deployment);
-        let quality = self.quality(seat);
-        let value = self.expected.value.get(seat).copied().unwrap_or(0.0);
+        let quality = self.table.quality(self.expected, seat);
+        let value = self.table.value(self.expected, seat);
         Some(Kept {
             seat,
             place,
@@ -210,7 +202,7 @@ impl Looking<'_> {
             output_tokens: ask.output_tokens,
             cached_tokens,
             utility: f64::from(value) - self.dollar * burden(burdens, offer.wait_seconds),
-            above_floor: f64::from(quality) >= self.floor,
+            above_floor: self.logit(seat) >= self.floor,
             keeps: there.is_none_or(|there| !there.facts.drops.has(explicit)),
             stays: self.before.is_some_and(|before| before.stays && before.place == place),
         })
@@ -221,12 +213,18 @@ impl Looking<'_> {
         let mut out: Vec<usize> = Vec::new();
         loop {
             // Of equals the first.
-            let left = self.seats().filter(|seat| !out.contains(seat));
-            let best = left.map(|seat| (seat, self.quality(seat)));
-            let best = best.reduce(|best, one| if one.1 > best.1 { one } else { best });
-            let Some((seat, quality)) = best else { return 0.0 };
+            let (mut best, mut most) = (None, f32::MIN);
+            for place in self.places() {
+                for seat in self.seats(place) {
+                    let logit = self.logit(seat);
+                    if logit > most && !out.contains(&seat) {
+                        (best, most) = (Some(seat), logit);
+                    }
+                }
+            }
+            let Some(seat) = best else { return 0.0 };
             if self.at(seat).is_some() {
-                return quality;
+                return self.table.quality(self.expected, seat);
             }
             out.push(seat);
         }
@@ -234,11 +232,12 @@ impl Looking<'_> {
 
     /// Looks at all of them: the first few models at their best efforts in front, in order.
     pub fn at_all(&mut self) -> Vec<Kept> {
-        let seats: Vec<usize> = self.seats().collect();
-        let mut kept: Vec<Kept> = seats.into_iter().filter_map(|seat| self.at(seat)).collect();
-        kept.retain(|one| self.fit(one.place));
-        for place in 0..self.fits.len() {
-            if kept.iter().all(|one| one.place != place) {
+        let places: Vec<usize> = self.places().collect();
+        let mut kept: Vec<Kept> = Vec::new();
+        for place in places {
+            let before = kept.len();
+            kept.extend(self.seats(place).filter_map(|seat| self.at(seat)));
+            if kept.len() == before {
                 self.reject(place, "dearer than allowed");
             }
         }
@@ -265,88 +264,109 @@ impl Looking<'_> {
     /// wait, so none of them can turn out better.
     pub fn at_the_best(&mut self) -> Vec<Kept> {
         let mut looked: Vec<Kept> = Vec::with_capacity(MODELS + 1);
-        let mut tried: Vec<usize> = Vec::with_capacity(2 * AT_A_TIME);
-        loop {
-            let batch = self.best_of(&tried);
-            if batch.is_empty() {
-                return looked;
+        let mut likely = self.likely();
+        for next in 0..likely.len() {
+            if next.is_multiple_of(AT_A_TIME) {
+                // Only the next few have to be in order.
+                let rest = likely.get_mut(next..).unwrap_or_default();
+                if rest.len() > AT_A_TIME {
+                    rest.select_nth_unstable_by(AT_A_TIME - 1, Likely::order);
+                }
+                let few = rest.len().min(AT_A_TIME);
+                rest.get_mut(..few).unwrap_or_default().sort_by(Likely::order);
             }
-            for likely in batch {
-                if looked.get(MODELS - 1).is_some_and(|last| order(last, &likely).is_lt()) {
-                    return looked;
-                }
-                tried.push(likely.seat);
-                if let Some(one) = self.at(likely.seat) {
-                    insert(&mut looked, one);
-                }
+            let Some(one) = likely.get(next).copied() else { break };
+            let last = looked.get(MODELS - 1);
+            if last.is_some_and(|last| Likely::of(last).order(&one).is_lt()) {
+                break;
+            }
+            if let Some(best) = self.best_of(one.place) {
+                let place = looked.partition_point(|known| order(known, &best).is_lt());
+                looked.insert(place, best);
+                looked.truncate(MODELS);
             }
         }
+        looked
     }
 
-    /// The best few of those that were not tried yet, in order, as they may turn out at best.
-    fn best_of(&self, tried: &[usize]) -> Vec<Kept> {
-        let mut best: Vec<Kept> = Vec::with_capacity(AT_A_TIME + 1);
-        let needed = self.needs.explicit;
-        for seat in self.seats() {
-            let quality = self.quality(seat);
-            let above_floor = f64::from(quality) >= self.floor;
-            let utility = self.bound(seat);
-            let last = best.last().filter(|_| best.len() == AT_A_TIME);
-            // Most are out by these two alone.
-            let out = last.is_some_and(|last| {
-                (above_floor, utility) < (last.above_floor, last.utility)
-                    && needed == Said::default()
-                    && self.before.is_none()
-            });
-            if out {
-                continue;
+    /// Every model as it may turn out at best.
+    fn likely(&self) -> Vec<Likely> {
+        let explicit = self.needs.explicit;
+        let mut all = Vec::with_capacity(self.fits.len());
+        for place in self.places() {
+            let mut best = Bound { above_floor: false, utility: f64::MIN };
+            for seat in self.seats(place) {
+                let bound = self.bound(seat);
+                if best < bound {
+                    best = bound;
+                }
             }
-            let Some(Seat { place, said, at }) = self.table.seats().get(seat).copied() else {
-                continue;
-            };
-            let model = self.models.get(place);
-            let one = Kept {
-                seat,
-                place,
-                effort: said,
-                at,
-                deployment: 0,
-                quality,
-                #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
-                cost: Nanos((self.estimate(seat) * 1e9) as i64),
-                wait_seconds: 0.0,
-                output_tokens: 0,
-                cached_tokens: 0,
-                utility,
-                above_floor,
-                keeps: needed == Said::default()
-                    || model.is_some_and(|model| {
-                        model.deployments.iter().any(|one| !one.facts.drops.has(needed))
-                    }),
-                stays: self.before.is_some_and(|before| before.stays && before.place == place),
-            };
-            if last.is_some_and(|last| order(last, &one).is_lt()) || tried.contains(&seat) {
-                continue;
+            let keeps = explicit == Said::default()
+                || self.models.get(place).is_some_and(|model| {
+                    model.deployments.iter().any(|one| !one.facts.drops.has(explicit))
+                });
+            let stays = self.before.is_some_and(|before| before.stays && before.place == place);
+            all.push(Likely { place, keeps, stays, bound: best });
+        }
+        all
+    }
+
+    /// A model at its best effort; `None`, with a reason, if it cannot be asked at any.
+    fn best_of(&mut self, place: usize) -> Option<Kept> {
+        let mut seats: Vec<(usize, Bound)> =
+            self.seats(place).map(|seat| (seat, self.bound(seat))).collect();
+        seats.sort_by(|(_, one), (_, other)| other.partial_cmp(one).unwrap_or(Ordering::Equal));
+        let mut best: Option<Kept> = None;
+        for (seat, bound) in seats {
+            if best.as_ref().is_some_and(|known| bound < Likely::of(known).bound) {
+                break;
             }
-            let place = best.partition_point(|known| order(known, &one).is_lt());
-            best.insert(place, one);
-            best.truncate(AT_A_TIME);
+            if let Some(one) = self.at(seat)
+                && best.as_ref().is_none_or(|known| order(&one, known).is_lt())
+            {
+                best = Some(one);
+            }
+            if !self.fit(place) {
+                return None;
+            }
+        }
+        if best.is_none() {
+            self.reject(place, "dearer than allowed");
         }
         best
     }
 }
 
-/// Into the first few, in order, where of a model only the best stands.
-fn insert(looked: &mut Vec<Kept>, one: Kept) {
-    if let Some(known) = looked.iter().position(|known| known.place == one.place) {
-        match looked.get(known) {
-            Some(better) if order(better, &one).is_lt() => return,
-            _ => {
-                looked.remove(known);
-            }
-        }
+/// What a seat is worth at most.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+struct Bound {
+    above_floor: bool,
+    utility: f64,
+}
+
+/// A model as it may turn out at best.
+#[derive(Debug, Clone, Copy)]
+struct Likely {
+    place: usize,
+    keeps: bool,
+    stays: bool,
+    bound: Bound,
+}
+
+impl Likely {
+    fn of(kept: &Kept) -> Self {
+        let bound = Bound { above_floor: kept.above_floor, utility: kept.utility };
+        Self { place: kept.place, keeps: kept.keeps, stays: kept.stays, bound }
     }
-    let place = looked.partition_point(|known| order(known, &one).is_lt());
-    looked.insert(place, one);
-    looked.truncate(MODELS);
+
+    /// As [`order`], as far as it is known. Equals are both looked at.
+    fn order(&self, other: &Self) -> Ordering {
+        other
+            .bound
+            .above_floor
+            .cmp(&self.bound.above_floor)
+            .then(other.keeps.cmp(&self.keeps))
+            .then(other.stays.cmp(&self.stays))
+            .then(other.bound.utility.total_cmp(&self.bound.utility))
+    }
 }
