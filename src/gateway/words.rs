@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::cache::{CacheWish, Kept, LONGEST_BYTES, hinge};
 use super::chats::Continued;
 use super::memory;
-use super::{Answered, App, Arrival, Body, Ending, Pieces, Shared, chats, users};
+use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats, users};
 use crate::admit::features::Settings;
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
@@ -99,7 +99,8 @@ pub(super) async fn prepare(
     let place = |body: &[u8]| {
         // All that makes an answer another one, beside the words.
         let strict = arrival.asked.strict || caller.features.has(Feature::StrictParameters);
-        let asked = (arrival.asked.dial, arrival.asked.max_cost, strict, &arrival.forward);
+        let Asked { dial, max_cost, cascade, .. } = &arrival.asked;
+        let asked = (dial, max_cost, cascade, strict, &arrival.forward);
         let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
         fingerprint(&[

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::algebra::Cholesky;
 use super::daily::Daily;
-use crate::router::neural::{Everyday, Kind, MOST_SPREADS, SIGNS, Vectors, apart, read};
+use crate::router::neural::{Everyday, MOST_SPREADS, SIGNS, Vectors, apart};
 
 const FEW: usize = Everyday::FEW;
 const TARGETS: usize = Everyday::TARGETS;
@@ -36,15 +36,7 @@ struct Sight {
 
 fn sight(daily: &Daily, vectors: &Vectors) -> Sight {
     daily.seen(|prompt| {
-        let (mut signs, mut words) = (Vec::new(), Vec::new());
-        let reading = read(prompt, &mut |trace| {
-            signs.push(trace.sign());
-            if trace.kind == Kind::Word {
-                words.push(trace.vector());
-            }
-        });
-        signs.sort_unstable();
-        signs.dedup();
+        let (reading, signs, words) = Everyday::read(prompt);
         let vector = vectors.of(&words).into_iter().take(Everyday::VECTOR);
         Sight {
             signs,

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use optimux::wire::vocab::{Dialect, Protocol};
 use optimux::wire::{Target, codec, provider_side};
 use serde_json::{Value, json};
+
+use crate::house::is_written;
 
 const TARGETS: [(&str, Protocol); 5] = [
     ("OpenAI chat", Protocol::Dialect(Dialect::OpenAiChat)),
@@ -520,15 +521,5 @@ Carried / dropped / refused, of what is listed below.
 
 #[test]
 fn the_page_says_what_the_codecs_do() {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md");
-    let page = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&file, &page).unwrap();
-    }
-    let written = std::fs::read_to_string(&file).unwrap_or_default();
-    let differs = written.lines().zip(page.lines()).find(|(old, new)| old != new);
-    assert!(
-        written == page,
-        "docs/dialects.md is stale (UPDATE_DOCS=1 writes it anew): {differs:?}"
-    );
+    is_written("docs/dialects.md", &page());
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use optimux::base::clock::Timestamp;
 use optimux::base::money::Nanos;
@@ -12,6 +11,8 @@ use optimux::router::{Account, Choice, Dial, Health, Needs, Predictor, decide_au
 use optimux::wire::codec;
 use optimux::wire::vocab::{Dialect, Request};
 use serde_json::json;
+
+use crate::house::is_written;
 
 /// 2026-11-25: prices and ends are those of this day.
 const NOW: Timestamp = Timestamp(1_795_564_800_000);
@@ -298,15 +299,5 @@ the highest effort), and what those rest on: `optimux router levels MODEL` shows
 
 #[test]
 fn the_page_says_where_everyday_prompts_go() {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/router-everyday.md");
-    let page = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&file, &page).unwrap();
-    }
-    let written = std::fs::read_to_string(&file).unwrap_or_default();
-    let differs = written.lines().zip(page.lines()).find(|(old, new)| old != new);
-    assert!(
-        written == page,
-        "docs/router-everyday.md is stale (UPDATE_DOCS=1 writes it anew): {differs:?}"
-    );
+    is_written("docs/router-everyday.md", &page());
 }

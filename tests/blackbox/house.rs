@@ -23,6 +23,17 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A page that is made by a test says what the test makes of it. `UPDATE_DOCS=1` writes it anew.
+pub fn is_written(path: &str, page: &str) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, page).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = written.lines().zip(page.lines()).find(|(old, new)| old != new);
+    assert!(written == page, "{path} is stale (UPDATE_DOCS=1 writes it anew): {differs:?}");
+}
+
 /// A gateway process with a folder of its own.
 pub struct Gateway {
     pub base: String,

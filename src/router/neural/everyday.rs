@@ -129,10 +129,11 @@ impl Everyday {
         few
     }
 
-    /// What a prompt takes, by this alone.
+    /// What the regression reads of a prompt, in training as afterwards: its counts, the places of its
+    /// signs, each once and in order, and those of its words' vectors.
     #[must_use]
-    pub fn taken(&self, prompt: Prompt<'_>, vectors: &Vectors) -> Taken {
-        let (mut words, mut signs) = (Vec::new(), Vec::new());
+    pub fn read(prompt: Prompt<'_>) -> (Reading, Vec<usize>, Vec<usize>) {
+        let (mut signs, mut words) = (Vec::new(), Vec::new());
         let reading = read(prompt, &mut |trace| {
             signs.push(trace.sign());
             if trace.kind == Kind::Word {
@@ -141,6 +142,13 @@ impl Everyday {
         });
         signs.sort_unstable();
         signs.dedup();
+        (reading, signs, words)
+    }
+
+    /// What a prompt takes, by this alone.
+    #[must_use]
+    pub fn taken(&self, prompt: Prompt<'_>, vectors: &Vectors) -> Taken {
+        let (reading, signs, words) = Self::read(prompt);
         let form = prompt.form.counts(prompt.tools);
         self.judge(&sum(&self.words, &signs), &reading, &form, &vectors.of(&words))
     }
