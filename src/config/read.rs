@@ -235,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_are_configurations() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "toml") {
+                let written = std::fs::read_to_string(&path).unwrap();
+                let faults = read_both(&written, &[]).err();
+                assert!(faults.is_none(), "{}: {faults:?}", path.display());
+                read += 1;
+            }
+        }
+        assert!(read >= 3);
+    }
+
+    #[test]
     fn text_settings_take_text_that_looks_like_something_else() {
         for text in ["12345", "007", "1e5", "true", "nan", "-3.50", "0x1F", "[1]", "{a=1}"] {
             let variables = [

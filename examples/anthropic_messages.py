@@ -1,0 +1,13 @@
+"""Anthropic's SDK: any model answers, in Anthropic's form."""
+
+import os
+
+from anthropic import Anthropic
+
+client = Anthropic(base_url=os.environ["OPTIMUX_URL"], api_key=os.environ["OPTIMUX_KEY"])
+message = client.messages.create(
+    model="auto",
+    max_tokens=200,
+    messages=[{"role": "user", "content": "Explain quantum computing in one sentence."}],
+)
+print(message.model, message.content[0].text)
