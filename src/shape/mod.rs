@@ -4,6 +4,7 @@
 //! nothing go on as the bytes that they came as.
 
 mod content;
+mod custom;
 mod glance;
 mod members;
 mod names;
@@ -15,6 +16,7 @@ use std::borrow::Cow;
 use crate::catalogue::Facts;
 use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
+pub use custom::Texts;
 pub use glance::may_need;
 pub use names::Names;
 pub use schema::violation;
@@ -88,6 +90,7 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     let mut draft = Draft { request: Cow::Borrowed(request), losses: Losses::default() };
     let mut names = Names::default();
     namespaces::lay_flat(&mut draft, model, &mut names);
+    custom::as_functions(&mut draft, model, &mut names);
     members::reasoning(&mut draft, model);
     members::tools(&mut draft, model);
     members::sampling(&mut draft, model);

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{Draft, Model};
+use super::{Draft, Model, custom};
 use crate::catalogue::NameRule;
 use crate::wire::paired;
 use crate::wire::vocab::{
@@ -25,6 +25,8 @@ struct Own {
     name: String,
     /// The group that it stands in (Responses).
     group: Option<String>,
+    /// It takes free text, and is sent as a function.
+    custom: bool,
 }
 
 impl Names {
@@ -41,13 +43,26 @@ impl Names {
 
     /// A tool that is sent under a name of its own, and that the caller has in a group.
     pub(super) fn group(&mut self, sent: String, own: String, group: &str) {
-        self.0.insert(sent, Own { name: own, group: Some(group.to_owned()) });
+        self.0.insert(sent, Own { name: own, group: Some(group.to_owned()), custom: false });
+    }
+
+    /// A tool that takes free text, and is sent as a function.
+    pub(super) fn custom(&mut self, name: String) {
+        self.0.insert(name.clone(), Own { name, group: None, custom: true });
+    }
+
+    pub(super) fn any_custom(&self) -> bool {
+        self.0.values().any(|own| own.custom)
+    }
+
+    pub(super) fn is_custom(&self, sent: &str) -> bool {
+        self.0.get(sent).is_some_and(|own| own.custom)
     }
 
     /// What is sent under a name is sent under another one.
     fn respell(&mut self, sent: &str, new: String) {
         let own = self.0.remove(sent);
-        let own = own.unwrap_or_else(|| Own { name: sent.to_owned(), group: None });
+        let own = own.unwrap_or_else(|| Own { name: sent.to_owned(), group: None, custom: false });
         self.0.insert(new, own);
     }
 
@@ -77,6 +92,9 @@ impl Names {
             && let Some(own) = self.0.get(&call.name)
         {
             call.name.clone_from(&own.name);
+            if own.custom {
+                custom::restore(call);
+            }
             if let Some(group) = &own.group {
                 let mut members = Map::new();
                 members.insert("namespace".to_owned(), Value::from(group.as_str()));

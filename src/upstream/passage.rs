@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::heard::Heard;
 use super::passing::Rename;
 use crate::base::Error;
-use crate::shape::Names;
+use crate::shape::{Names, Texts};
 use crate::wire::frame::{Frame, Splitter, sse};
 use crate::wire::glance::{Choices, Unreadable};
 use crate::wire::vocab::{
@@ -42,8 +42,16 @@ pub(super) enum Manner {
 
 enum Way {
     Verbatim,
-    Edited { rename: Option<Rename>, drop_usage: bool },
-    Translated { reader: Box<dyn Reader + Send>, events: Vec<Event>, names: Rc<Names> },
+    Edited {
+        rename: Option<Rename>,
+        drop_usage: bool,
+    },
+    Translated {
+        reader: Box<dyn Reader + Send>,
+        events: Vec<Event>,
+        names: Rc<Names>,
+        texts: Texts,
+    },
 }
 
 /// How far an answer has come.
@@ -96,7 +104,7 @@ impl Passage {
                 let reader = theirs.reader();
                 let reader: Box<dyn Reader + Send> =
                     if json { Box::new(json_mode::Held::new(reader)) } else { reader };
-                Way::Translated { reader, events: Vec::new(), names }
+                Way::Translated { reader, events: Vec::new(), names, texts: Texts::default() }
             }
         };
         Self {
@@ -341,19 +349,19 @@ impl Taking<'_> {
     }
 
     fn translate(&mut self, frame: &Frame<'_>) -> Fate {
-        let Way::Translated { reader, events, names } = self.way else { return Fate::Passes };
+        let Way::Translated { reader, events, names, texts } = self.way else {
+            return Fate::Passes;
+        };
         events.clear();
         if let Err(why) = reader.read(frame, events) {
             self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
             return Fate::IsLeftOut;
         }
+        if !names.is_empty() {
+            texts.restore(names, events);
+        }
         let progress = &mut *self.progress;
-        for event in events.iter_mut() {
-            if let Event::PartOpen { part, .. } = event
-                && !names.is_empty()
-            {
-                names.restore(part);
-            }
+        for event in events.iter() {
             self.heard.take(event);
             match event {
                 Event::Usage(usage) => progress.usage = Some(usage.clone()),

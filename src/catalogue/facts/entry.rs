@@ -59,6 +59,9 @@ pub struct FactsEntry {
     pub tools_with_schema: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,
+    /// Tools that take free text are understood in chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_tools: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_limit: Option<TokenLimit>,
     /// The role `developer` is understood.
@@ -121,6 +124,7 @@ macro_rules! single_members {
             forced_tool_choice,
             tools_with_schema,
             tools,
+            custom_tools,
             token_limit,
             developer_role,
             schema,
@@ -248,6 +252,7 @@ impl FactsEntry {
             forced: self.forced_tool_choice.unwrap_or_default(),
             tools_with_schema: self.tools_with_schema.unwrap_or(true),
             tools: self.tools.unwrap_or(true),
+            custom_tools: self.custom_tools.unwrap_or(false),
             token_limit: self.token_limit,
             developer: self.developer_role.unwrap_or(true),
             schema: self.schema,

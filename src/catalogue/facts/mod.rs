@@ -30,6 +30,8 @@ pub struct Facts {
     pub forced: Forced,
     pub tools_with_schema: bool,
     pub tools: bool,
+    /// Tools that take free text are understood in chat (OpenAI's `custom`).
+    pub custom_tools: bool,
     pub token_limit: Option<TokenLimit>,
     pub developer: bool,
     pub schema: Option<SchemaSubset>,
