@@ -64,7 +64,7 @@ fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> 
         health: &|_| Health::default(),
         predictor,
         now: Clock::System.now(),
-        corrections: &|_| 0.0,
+        corrections: None,
         pays: &|_| Nanos(0),
         thorough: false,
         before: None,
@@ -93,6 +93,10 @@ fn decisions(c: &mut Criterion) {
             });
         });
     }
+    // What a start, or a new catalogue, takes for it.
+    group.bench_function("tables", |b| {
+        b.iter(|| Predictor::builtin().map(|weights| Predictor::new(weights, &catalogue)));
+    });
     group.bench_function("named", |b| {
         b.iter(|| {
             decide_named(

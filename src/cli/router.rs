@@ -278,7 +278,7 @@ pub(super) fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> 
         allows: &|_| true,
         health: &|_| Health::default(),
         predictor,
-        corrections: &|_| 0.0,
+        corrections: None,
         pays: &|_| Nanos(0),
         thorough: true,
         before: None,

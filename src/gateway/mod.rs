@@ -256,7 +256,7 @@ async fn decide(
         health: &|id| shared.health.state(id, stream, now),
         predictor: &live.predictor,
         now: shared.clock.now(),
-        corrections: &|place| found_out.get(&place).copied().unwrap_or(0.0),
+        corrections: Some(&found_out),
         pays: &|tier| app.counter.tariff.paid(tier),
         explore: app.dice.borrow_mut().wins(shared.explore),
         thorough: asked.thorough,

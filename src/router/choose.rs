@@ -1,6 +1,7 @@
 //! `auto`: filter by what the request needs, score what is left, take the best first.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::expect::Asked;
@@ -10,7 +11,7 @@ use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Capability, Catalogue, Modality, Mode, Model, Tier};
+use crate::catalogue::{Capability, Catalogue, Model, Tier};
 
 /// How many models a plan may run through, and how many deployments of each.
 pub(super) const MODELS: usize = 4;
@@ -19,8 +20,8 @@ const DEPLOYMENTS: usize = 2;
 /// No provider caches a shorter prompt.
 const CACHED_TOKENS: u64 = 1_024;
 
-/// What an account has found out about a model, in log-odds, by its place in the catalogue.
-pub type Corrections<'a> = &'a dyn Fn(usize) -> f32;
+/// What an account has found out about models, in log-odds, by their places in the catalogue.
+pub type Corrections<'a> = Option<&'a HashMap<usize, f32>>;
 
 /// Where this conversation was answered before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub fn decide_auto(
     let Choice { catalogue, health, predictor, now, before, explore, thorough, .. } = *choice;
     let models = catalogue.models();
     let table = predictor.table();
-    let (fits, mut rejected) = fitting(needs, choice);
+    let (fits, mut rejected) = predictor.able().fitting(needs, catalogue, choice.allows, now);
     let pays = Tier::ALL.map(|tier| (choice.pays)(tier));
     #[expect(clippy::cast_possible_truncation, reason = "an estimate in USD")]
     let asked =
@@ -186,26 +187,6 @@ fn at_least(quality: f64) -> f32 {
     logit + 1e-3
 }
 
-/// Which models, by their places, can do what is asked; why the others cannot.
-fn fitting(needs: &Needs, choice: &Choice<'_>) -> (Vec<bool>, Vec<(usize, &'static str)>) {
-    let mut rejected = Vec::new();
-    let models = choice.catalogue.models().iter().enumerate();
-    let fits = models.map(|(place, model)| {
-        if model.mode != Mode::Chat {
-            return false;
-        }
-        let ended = || (!model.is_live(choice.now)).then_some("ended");
-        match unfit(model, needs, choice.allows).or_else(ended) {
-            None => true,
-            Some(reason) => {
-                rejected.push((place, reason));
-                false
-            }
-        }
-    });
-    (fits.collect(), rejected)
-}
-
 fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {
     if down {
         return Error::new(
@@ -223,40 +204,6 @@ fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {
     }
     Error::new(Kind::Unsupported, "No available model can do what the request asks for.")
         .coded("no_suitable_model")
-}
-
-/// Why a model cannot be asked, if it cannot.
-fn unfit(model: &Model, needs: &Needs, allows: Allows<'_>) -> Option<&'static str> {
-    if !allows(model) {
-        return Some("not in the plan");
-    }
-    if !model.output.contains(&Modality::Text) {
-        return Some("does not answer with text");
-    }
-    let missing = model.capabilities.missing(needs.capabilities);
-    for (capability, reason) in [
-        (Capability::Tools, "no tools"),
-        (Capability::JsonSchema, "no JSON schema"),
-        (Capability::Vision, "no vision"),
-        (Capability::Pdf, "no documents"),
-        (Capability::AudioIn, "no audio"),
-        (Capability::VideoIn, "no video"),
-    ] {
-        if missing.has(capability) {
-            return Some(reason);
-        }
-    }
-    if needs.modalities.iter().any(|modality| !model.input.contains(modality)) {
-        return Some("cannot read what was sent");
-    }
-    let output = needs.max_output_tokens.unwrap_or(256);
-    if output > model.max_output_tokens {
-        return Some("answers too short");
-    }
-    if needs.input_tokens.saturating_add(output) > model.context_tokens {
-        return Some("context too short");
-    }
-    None
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! and are worked out eight at a time.
 
 use super::levels::{Clues, Leaning, Level, Levels, default_effort, depth, efforts};
-use super::neural::{Ability, Weights};
-use super::{Demand, Needs, Subjects};
+use super::neural::{Ability, Arithmetic, Weights, widely};
+use super::{Corrections, Demand, Needs, Subjects};
 use crate::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Model, Tier, TokenKind};
 use crate::wire::vocab::{Effort, Manner};
 
@@ -74,7 +74,6 @@ pub struct Table {
     /// What a level of 0 and one of 1 come to, where there are no skills of one's own.
     plain: [Ability; 2],
     subjects: Subjects,
-    logistic: Logistic,
 }
 
 /// A model's part of the table.
@@ -110,32 +109,149 @@ pub struct Expected {
     common: Common,
 }
 
-/// A logistic function by a table: within 1e-5, never falling, and in a fraction of the time.
-#[derive(Debug)]
-struct Logistic(Vec<f32>);
-
-impl Logistic {
-    /// Log-odds beyond this are as good as certain.
-    const FAR: f32 = 12.0;
-    const STEPS: f32 = 1_024.0;
-
-    fn new() -> Self {
-        let at = |step: u16| (f32::from(step) / Self::STEPS * 2.0 - 1.0) * Self::FAR;
-        Self((0..=1_025).map(|step| 1.0 / (1.0 + (-at(step)).exp())).collect())
+impl Expected {
+    /// Probability of a good answer at a seat.
+    #[must_use]
+    pub fn quality(&self, seat: usize) -> f32 {
+        logistic(self.logits.get(seat).copied().unwrap_or(f32::MIN))
     }
 
-    fn of(&self, logit: f32) -> f32 {
-        let at = (logit + Self::FAR) * (Self::STEPS / (2.0 * Self::FAR));
-        let at = at.clamp(0.0, Self::STEPS);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let step = at as u16;
-        let part = at - f32::from(step);
-        let step = usize::from(step);
-        match self.0.get(step..step + 2) {
-            Some([low, high]) => low + (high - low) * part,
-            _ => 1.0,
+    /// The same with caution: what the ranking goes by.
+    #[must_use]
+    pub fn value(&self, seat: usize) -> f32 {
+        logistic(self.logits.get(seat).copied().unwrap_or(f32::MIN) - self.common.caution)
+    }
+
+    /// The seat of the best answer, of equals the first.
+    #[must_use]
+    pub fn best(&self) -> Option<usize> {
+        let most = widely(Most(&self.logits));
+        self.logits.iter().position(|logit| *logit >= most)
+    }
+
+    /// What every seat is worth at most: its value less its cost, where a dollar is worth so much
+    /// quality. A little more than it is, so that nothing rounded makes it less. `floor` is the least
+    /// quality that is wished for, in log-odds.
+    #[must_use]
+    pub fn worth(&self, dollar: f32, floor: f32) -> Worth {
+        widely(Weighing { expected: self, dollar: dollar * BELOW, floor })
+    }
+}
+
+/// The highest of all.
+struct Most<'a>(&'a [f32]);
+
+impl Arithmetic for Most<'_> {
+    type Result = f32;
+
+    #[inline(always)]
+    fn done(self) -> f32 {
+        let (rows, rest) = self.0.as_chunks::<32>();
+        let higher = |one: f32, other: f32| if other > one { other } else { one };
+        let mut most = [f32::MIN; 32];
+        for row in rows {
+            for (most, one) in most.iter_mut().zip(row) {
+                *most = higher(*most, *one);
+            }
         }
+        most.into_iter().chain(rest.iter().copied()).fold(f32::MIN, higher)
     }
+}
+
+/// What seats are worth at most.
+#[derive(Debug)]
+pub struct Worth {
+    pub all: Vec<f32>,
+    /// The same of those that reach the floor; [`f32::MIN`] for the others.
+    pub above_floor: Vec<f32>,
+}
+
+struct Weighing<'a> {
+    expected: &'a Expected,
+    dollar: f32,
+    floor: f32,
+}
+
+impl Arithmetic for Weighing<'_> {
+    type Result = Worth;
+
+    #[inline(always)]
+    fn done(self) -> Worth {
+        let Self { expected: Expected { logits, costs, common }, dollar, floor } = self;
+        let seats = logits.len().min(costs.len());
+        let mut worth = Worth { all: vec![0.0; seats], above_floor: vec![0.0; seats] };
+        let rows = worth.all.iter_mut().zip(&mut worth.above_floor).zip(logits).zip(costs);
+        for (((all, above), logit), cost) in rows {
+            *all = logistic(logit - common.caution) + 1e-6 - dollar * cost;
+            *above = if *logit >= floor { *all } else { f32::MIN };
+        }
+        worth
+    }
+}
+
+/// Log-odds and costs at every seat, by what all models have: levels, leanings and prices.
+struct Plainly<'a> {
+    table: &'a Table,
+    common: &'a Common,
+}
+
+impl Arithmetic for Plainly<'_> {
+    type Result = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn done(self) -> Self::Result {
+        let Self { table, common } = self;
+        let room = table.blocks.len() * WIDE;
+        let (mut logits, mut costs) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let free = common.pays.iter().all(|pays| *pays == 0.0);
+        for block in &table.blocks {
+            let leans = common.leans(block);
+            let (mut logit, mut cost) = ([0.0; WIDE], [0.0; WIDE]);
+            for at in 0..WIDE {
+                logit[at] = common.logit(block, at, leans[at]);
+                // The part of a token that is not counted makes it no dearer.
+                let written = (common.tokens(block, at) - 1.0).max(0.0);
+                cost[at] = common.input * block.reads[at] + written * block.writes[at];
+            }
+            if !free {
+                for (cost, tier) in cost.iter_mut().zip(block.tier) {
+                    *cost = cost.max(common.pays.get(tier).copied().unwrap_or(0.0));
+                }
+            }
+            logits.extend_from_slice(&logit);
+            costs.extend_from_slice(&cost);
+        }
+        (logits, costs)
+    }
+}
+
+/// The logistic function: within 1e-6, and the same on every processor. Without a call or a branch,
+/// so that eight are worked out at a time.
+#[inline(always)]
+fn logistic(logit: f32) -> f32 {
+    /// Added to a number, it leaves the nearest whole one in the lowest bits.
+    const WHOLE: f32 = 12_582_912.0;
+    /// Log-odds beyond this are as good as certain.
+    const FAR: f32 = 30.0;
+    /// 2 to the power of x from -1/2 to 1/2: the series of e to the power of x ln 2.
+    const POWERS: [f32; 6] = [
+        std::f32::consts::LN_2,
+        0.240_226_5,
+        0.055_504_11,
+        0.009_618_129,
+        0.001_333_356,
+        0.000_154_035_3,
+    ];
+    let power = logit.clamp(-FAR, FAR) * -std::f32::consts::LOG2_E;
+    let shifted = power + WHOLE;
+    let part = power - (shifted - WHOLE);
+    let mut series = 0.0;
+    for one in POWERS.into_iter().rev() {
+        series = (series + one) * part;
+    }
+    // The whole part becomes the exponent of a number that is 1 otherwise.
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
+    1.0 / (1.0 + (1.0 + series) * scale)
 }
 
 /// What is the same for every seat.
@@ -160,12 +276,14 @@ struct Common {
 
 impl Common {
     /// Tokens, without a limit: said and thought.
+    #[inline(always)]
     fn unlimited(&self, block: &Block, at: usize) -> f32 {
         let said = (self.length * block.spoken[at]).clamp(16.0, 4_096.0);
         said + self.thought * block.thinks[at]
     }
 
     /// What models are better by for what the prompt is about.
+    #[inline(always)]
     fn leans(&self, block: &Block) -> [f32; WIDE] {
         let mut sums = [0.0; WIDE];
         for (subject, weight) in self.subjects {
@@ -182,6 +300,7 @@ impl Common {
         sums
     }
 
+    #[inline(always)]
     fn logit(&self, block: &Block, at: usize, more: f32) -> f32 {
         // What does not fit into the answer is cut off.
         let over = (self.unlimited(block, at) * self.fewest - 1.0).clamp(0.0, 1.0);
@@ -193,6 +312,7 @@ impl Common {
         logit / spread.sqrt()
     }
 
+    #[inline(always)]
     fn tokens(&self, block: &Block, at: usize) -> f32 {
         self.unlimited(block, at).min(self.most_tokens)
     }
@@ -209,7 +329,6 @@ impl Table {
             skilled: Vec::new(),
             plain,
             subjects: Subjects::builtin(&weights.meta.id),
-            logistic: Logistic::new(),
         };
         let unknown = Facts::default();
         for (place, model) in catalogue.models().iter().enumerate() {
@@ -308,37 +427,17 @@ impl Table {
         self.models.get(place).map(|known| &known.level)
     }
 
-    /// What is expected at every seat. `correction` is what an account has found out of a model, in
-    /// log-odds, by its place.
+    /// What is expected at every seat, with what an account has found out.
     #[must_use]
     pub fn expect(
         &self,
         weights: &Weights,
         demand: &Demand,
         asked: &Asked<'_>,
-        correction: &dyn Fn(usize) -> f32,
+        corrections: Corrections<'_>,
     ) -> Expected {
         let common = self.common(weights, demand, asked);
-        let room = self.blocks.len() * WIDE;
-        let (mut logits, mut costs) = (Vec::with_capacity(room), Vec::with_capacity(room));
-        let free = common.pays.iter().all(|pays| *pays == 0.0);
-        for block in &self.blocks {
-            let leans = common.leans(block);
-            let (mut logit, mut cost) = ([0.0; WIDE], [0.0; WIDE]);
-            for at in 0..WIDE {
-                logit[at] = common.logit(block, at, leans[at]);
-                // The part of a token that is not counted makes it no dearer.
-                let written = (common.tokens(block, at) - 1.0).max(0.0);
-                cost[at] = common.input * block.reads[at] + written * block.writes[at];
-            }
-            if !free {
-                for (cost, tier) in cost.iter_mut().zip(block.tier) {
-                    *cost = cost.max(common.pays.get(tier).copied().unwrap_or(0.0));
-                }
-            }
-            logits.extend_from_slice(&logit);
-            costs.extend_from_slice(&cost);
-        }
+        let (mut logits, costs) = widely(Plainly { table: self, common: &common });
         let mut again = |seats: std::ops::Range<usize>, more: f32| {
             for seat in seats {
                 if let Some(block) = self.blocks.get(seat / WIDE)
@@ -355,8 +454,12 @@ impl Table {
             again(one.seats.clone(), more);
         }
         let asked_to_think = asked.needs.effort.is_some_and(|effort| effort != Effort::None);
+        let corrections = corrections.filter(|all| !all.is_empty());
+        if !asked_to_think && corrections.is_none() {
+            return Expected { logits, costs, common };
+        }
         for (place, known) in self.models.iter().enumerate() {
-            let mut more = correction(place);
+            let mut more = corrections.and_then(|all| all.get(&place)).copied().unwrap_or(0.0);
             if asked_to_think && !known.thinks {
                 more -= WITHOUT_THOUGHT;
             }
@@ -369,19 +472,6 @@ impl Table {
             }
         }
         Expected { logits, costs, common }
-    }
-
-    /// Probability of a good answer at a seat.
-    #[must_use]
-    pub fn quality(&self, expected: &Expected, seat: usize) -> f32 {
-        self.logistic.of(expected.logits.get(seat).copied().unwrap_or(f32::MIN))
-    }
-
-    /// The same with caution: what the ranking goes by.
-    #[must_use]
-    pub fn value(&self, expected: &Expected, seat: usize) -> f32 {
-        let logit = expected.logits.get(seat).copied().unwrap_or(f32::MIN);
-        self.logistic.of(logit - expected.common.caution)
     }
 
     /// Tokens that are said and thought at a seat.
@@ -465,14 +555,14 @@ mod tests {
 
     #[test]
     fn the_quick_logistic_is_one() {
-        let logistic = Logistic::new();
         let mut before = 0.0;
         for step in -2_000_i16..=2_000 {
             let logit = f32::from(step) / 100.0;
-            let exact = 1.0 / (1.0 + (-logit).exp());
-            assert!((logistic.of(logit) - exact).abs() < 1e-5, "{logit}");
-            assert!(logistic.of(logit) >= before);
-            before = logistic.of(logit);
+            let exact = 1.0 / (1.0 + (-f64::from(logit)).exp());
+            assert!((f64::from(logistic(logit)) - exact).abs() < 1e-6, "{logit}");
+            assert!(logistic(logit) >= before, "{logit}");
+            before = logistic(logit);
         }
+        assert!(logistic(f32::MIN) < 1e-9 && logistic(f32::MAX) > 0.999_999);
     }
 }

@@ -1,6 +1,7 @@
 //! Which deployments to try, in which order, and why. Pure: facts in, a [`Decision`] out. Carrying
 //! it out, failovers included, is `upstream`'s job.
 
+mod able;
 mod asked;
 mod choose;
 mod corrections;

@@ -2,25 +2,23 @@
 //! To look at the state of one takes a lock, and a catalogue has a thousand: only those are looked at
 //! that may be chosen.
 
-use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::choose::{MODELS, order};
-use super::expect::{Expected, Seat, Table};
+use super::expect::{Expected, Seat, Table, Worth};
 use super::explain::Kept;
 use super::{Before, HealthOf, Needs, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, Model, Tier};
-use crate::wire::vocab::Said;
+use crate::wire::vocab::{Effort, Said};
 
 /// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
 /// a hundred and sixty. As money, so that the dial weighs it against quality as it does money.
 const USD_PER_SECOND: f64 = 0.000_1;
 /// Waiting so long bothers nobody.
 const GRACE_SECONDS: f32 = 0.5;
-/// So many candidates are put in order at a time.
-const AT_A_TIME: usize = 12;
 
 /// What is asked of a deployment.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +122,7 @@ impl Looking<'_> {
     }
 
     /// The seats of a model that may be chosen: all, or that of the caller's effort.
-    fn seats(&self, place: usize) -> std::ops::Range<usize> {
+    fn seats(&self, place: usize) -> Range<usize> {
         self.table.of(place, self.needs.effort)
     }
 
@@ -150,15 +148,6 @@ impl Looking<'_> {
     /// What a seat costs at least, in USD.
     fn estimate(&self, seat: usize) -> f64 {
         f64::from(self.expected.costs.get(seat).copied().unwrap_or(0.0))
-    }
-
-    /// What a seat is worth at most: with nobody waiting, at the least that it can cost.
-    fn bound(&self, seat: usize) -> Bound {
-        let value = self.table.value(self.expected, seat);
-        Bound {
-            above_floor: self.logit(seat) >= self.floor,
-            utility: f64::from(value) - self.dollar * self.estimate(seat),
-        }
     }
 
     /// Puts a seat at the deployment that would be asked; `None`, with a reason, if none can.
@@ -188,8 +177,8 @@ impl Looking<'_> {
         }
         let explicit = self.needs.explicit;
         let there = model.deployments.get(offer.deployment);
-        let quality = self.table.quality(self.expected, seat);
-        let value = self.table.value(self.expected, seat);
+        let quality = self.expected.quality(seat);
+        let value = self.expected.value(seat);
         Some(Kept {
             seat,
             place,
@@ -204,30 +193,45 @@ impl Looking<'_> {
             utility: f64::from(value) - self.dollar * burden(burdens, offer.wait_seconds),
             above_floor: self.logit(seat) >= self.floor,
             keeps: there.is_none_or(|there| !there.facts.drops.has(explicit)),
-            stays: self.before.is_some_and(|before| before.stays && before.place == place),
+            stays: self.stays(place),
         })
     }
 
     /// The best quality that there is. Whoever has it can be asked.
     pub fn best_quality(&mut self) -> f32 {
-        let mut out: Vec<usize> = Vec::new();
-        loop {
-            // Of equals the first.
-            let (mut best, mut most) = (None, f32::MIN);
-            for place in self.places() {
-                for seat in self.seats(place) {
-                    let logit = self.logit(seat);
-                    if logit > most && !out.contains(&seat) {
-                        (best, most) = (Some(seat), logit);
-                    }
-                }
-            }
-            let Some(seat) = best else { return 0.0 };
-            if self.at(seat).is_some() {
-                return self.table.quality(self.expected, seat);
-            }
-            out.push(seat);
+        // Mostly it is the best of all.
+        let logits = &self.expected.logits;
+        if self.needs.effort.is_none()
+            && let Some(seat) = self.expected.best()
+            && self.table.seats().get(seat).is_some_and(|seat| self.fit(seat.place))
+            && self.at(seat).is_some()
+        {
+            return self.expected.quality(seat);
         }
+        let mut likely: Vec<f32> = self.each(|place| most(logits, self.seats(place)));
+        // Of equals the first.
+        while let Some((place, logit)) = best(&likely, f32::MIN) {
+            let seats = self.seats(place);
+            let seat = seats.clone().find(|seat| self.logit(*seat) >= logit);
+            if let Some(seat) = seat
+                && self.at(seat).is_some()
+            {
+                return self.expected.quality(seat);
+            }
+            // The next best of the model, unless it is down at all of them.
+            let others = seats.map(|seat| self.logit(seat)).filter(|other| *other < logit);
+            let next = others.fold(f32::MIN, f32::max);
+            if let Some(one) = likely.get_mut(place) {
+                *one = if self.fit(place) { next } else { f32::MIN };
+            }
+        }
+        0.0
+    }
+
+    /// Something of each model that may be chosen, by its place; [`f32::MIN`] for the others.
+    fn each(&self, of: impl Fn(usize) -> f32) -> Vec<f32> {
+        let fits = self.fits.iter().enumerate();
+        fits.map(|(place, fits)| if *fits { of(place) } else { f32::MIN }).collect()
     }
 
     /// Looks at all of them: the first few models at their best efforts in front, in order.
@@ -264,23 +268,19 @@ impl Looking<'_> {
     /// wait, so none of them can turn out better.
     pub fn at_the_best(&mut self) -> Vec<Kept> {
         let mut looked: Vec<Kept> = Vec::with_capacity(MODELS + 1);
-        let mut likely = self.likely();
-        for next in 0..likely.len() {
-            if next.is_multiple_of(AT_A_TIME) {
-                // Only the next few have to be in order.
-                let rest = likely.get_mut(next..).unwrap_or_default();
-                if rest.len() > AT_A_TIME {
-                    rest.select_nth_unstable_by(AT_A_TIME - 1, Likely::order);
-                }
-                let few = rest.len().min(AT_A_TIME);
-                rest.get_mut(..few).unwrap_or_default().sort_by(Likely::order);
-            }
-            let Some(one) = likely.get(next).copied() else { break };
+        #[expect(clippy::cast_possible_truncation, reason = "at most a hundred")]
+        let worth = self.expected.worth(self.dollar as f32, self.floor);
+        let mut ranks = self.ranks(&worth);
+        // A handful is looked at: to find the next best takes less than to put all in order.
+        while let Some((place, rank)) = best(&ranks, Rank::OUT) {
             let last = looked.get(MODELS - 1);
-            if last.is_some_and(|last| Likely::of(last).order(&one).is_lt()) {
+            if last.is_some_and(|last| Rank::of(last) > rank) {
                 break;
             }
-            if let Some(best) = self.best_of(one.place) {
+            if let Some(seen) = ranks.get_mut(place) {
+                *seen = Rank::OUT;
+            }
+            if let Some(best) = self.best_of(place, &worth) {
                 let place = looked.partition_point(|known| order(known, &best).is_lt());
                 looked.insert(place, best);
                 looked.truncate(MODELS);
@@ -289,84 +289,129 @@ impl Looking<'_> {
         looked
     }
 
-    /// Every model as it may turn out at best.
-    fn likely(&self) -> Vec<Likely> {
+    /// Every model as it may turn out at best, by its place.
+    fn ranks(&self, worth: &Worth) -> Vec<Rank> {
         let explicit = self.needs.explicit;
-        let mut all = Vec::with_capacity(self.fits.len());
-        for place in self.places() {
-            let mut best = Bound { above_floor: false, utility: f64::MIN };
-            for seat in self.seats(place) {
-                let bound = self.bound(seat);
-                if best < bound {
-                    best = bound;
-                }
+        let usual = explicit == Said::default();
+        let one = |(place, fits): (usize, &bool)| {
+            let seats = self.seats(place);
+            if !fits || seats.is_empty() {
+                return Rank::OUT;
             }
-            let keeps = explicit == Said::default()
+            let keeps = usual
                 || self.models.get(place).is_some_and(|model| {
                     model.deployments.iter().any(|one| !one.facts.drops.has(explicit))
                 });
-            let stays = self.before.is_some_and(|before| before.stays && before.place == place);
-            all.push(Likely { place, keeps, stays, bound: best });
-        }
-        all
+            let above = most(&worth.above_floor, seats.clone());
+            let stays = self.stays(place);
+            if above > f32::MIN {
+                Rank::new(true, keeps, stays, above)
+            } else {
+                Rank::new(false, keeps, stays, most(&worth.all, seats))
+            }
+        };
+        self.fits.iter().enumerate().map(one).collect()
+    }
+
+    fn stays(&self, place: usize) -> bool {
+        self.before.is_some_and(|before| before.stays && before.place == place)
     }
 
     /// A model at its best effort; `None`, with a reason, if it cannot be asked at any.
-    fn best_of(&mut self, place: usize) -> Option<Kept> {
-        let mut seats: Vec<(usize, Bound)> =
-            self.seats(place).map(|seat| (seat, self.bound(seat))).collect();
-        seats.sort_by(|(_, one), (_, other)| other.partial_cmp(one).unwrap_or(Ordering::Equal));
-        let mut best: Option<Kept> = None;
-        for (seat, bound) in seats {
-            if best.as_ref().is_some_and(|known| bound < Likely::of(known).bound) {
+    fn best_of(&mut self, place: usize, worth: &Worth) -> Option<Kept> {
+        let seats = self.seats(place);
+        let mut ranks = [Rank::OUT; Effort::ALL.len() + 1];
+        for (rank, seat) in ranks.iter_mut().zip(seats.clone()) {
+            let most = worth.all.get(seat).copied().unwrap_or(f32::MIN);
+            *rank = Rank::new(self.logit(seat) >= self.floor, true, self.stays(place), most);
+        }
+        let mut found: Option<Kept> = None;
+        while let Some((at, rank)) = best(&ranks, Rank::OUT) {
+            if found.as_ref().is_some_and(|known| rank < Rank::with(known, true)) {
                 break;
             }
-            if let Some(one) = self.at(seat)
-                && best.as_ref().is_none_or(|known| order(&one, known).is_lt())
+            if let Some(seen) = ranks.get_mut(at) {
+                *seen = Rank::OUT;
+            }
+            if let Some(one) = self.at(seats.start + at)
+                && found.as_ref().is_none_or(|known| order(&one, known).is_lt())
             {
-                best = Some(one);
+                found = Some(one);
             }
             if !self.fit(place) {
                 return None;
             }
         }
-        if best.is_none() {
+        if found.is_none() {
             self.reject(place, "dearer than allowed");
         }
-        best
+        found
     }
 }
 
-/// What a seat is worth at most.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-struct Bound {
-    above_floor: bool,
-    utility: f64,
+/// The most of something at a model's seats; [`f32::MIN`] if it has none.
+fn most(by_seat: &[f32], seats: Range<usize>) -> f32 {
+    let seats = by_seat.get(seats).unwrap_or_default();
+    seats.iter().fold(f32::MIN, |most, one| if *one > most { *one } else { most })
 }
 
-/// A model as it may turn out at best.
-#[derive(Debug, Clone, Copy)]
-struct Likely {
-    place: usize,
-    keeps: bool,
-    stays: bool,
-    bound: Bound,
+/// The highest and its place; of equals the first. `None` once nothing is above `out`.
+fn best<T: Copy + PartialOrd>(all: &[T], out: T) -> Option<(usize, T)> {
+    let (mut at, mut highest) = (None, out);
+    for (place, one) in all.iter().enumerate() {
+        if *one > highest {
+            (at, highest) = (Some(place), *one);
+        }
+    }
+    at.map(|at| (at, highest))
 }
 
-impl Likely {
+/// Where a candidate stands as far as [`order`] is known before it is looked at, as one number: the
+/// higher, the better. Equals are both looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(i64);
+
+impl Rank {
+    /// Not to be asked, or looked at already.
+    const OUT: Self = Self(i64::MIN);
+
+    fn new(above_floor: bool, keeps: bool, stays: bool, utility: f32) -> Self {
+        let flags = i64::from(above_floor) << 2 | i64::from(keeps) << 1 | i64::from(stays);
+        // The bits of a float, in the order of the floats: of negative ones all but the sign turned.
+        let bits = utility.to_bits().cast_signed();
+        let ordered = bits ^ ((bits >> 31) & i32::MAX);
+        Self((flags << 32) + i64::from(ordered))
+    }
+
     fn of(kept: &Kept) -> Self {
-        let bound = Bound { above_floor: kept.above_floor, utility: kept.utility };
-        Self { place: kept.place, keeps: kept.keeps, stays: kept.stays, bound }
+        Self::with(kept, kept.keeps)
     }
 
-    /// As [`order`], as far as it is known. Equals are both looked at.
-    fn order(&self, other: &Self) -> Ordering {
-        other
-            .bound
-            .above_floor
-            .cmp(&self.bound.above_floor)
-            .then(other.keeps.cmp(&self.keeps))
-            .then(other.stays.cmp(&self.stays))
-            .then(other.bound.utility.total_cmp(&self.bound.utility))
+    fn with(kept: &Kept, keeps: bool) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "bounds are more than rounding above")]
+        let utility = kept.utility as f32;
+        Self::new(kept.above_floor, keeps, kept.stays, utility)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_stand_in_the_order_of_what_they_are_made_of() {
+        let utilities = [f32::MIN, -2.5, -1e-9, -0.0, 0.0, 1e-9, 0.3, 1.0];
+        let mut before = Rank::OUT;
+        for flags in 0..8_u8 {
+            for utility in utilities {
+                let has = |bit: u8| flags & bit != 0;
+                let rank = Rank::new(has(4), has(2), has(1), utility);
+                assert!(rank > before, "{flags} {utility}");
+                before = rank;
+            }
+        }
+        let ranks = [1, 7, 3, 7].map(|one: u8| Rank::new(true, true, false, f32::from(one)));
+        assert_eq!(best(&ranks, Rank::OUT), Some((1, ranks[1])));
+        assert_eq!(best(&[Rank::OUT], Rank::OUT), None);
     }
 }

@@ -1,5 +1,7 @@
 //! How good an answer each model is likely to give, and how long.
 
+use super::Corrections;
+use super::able::Able;
 use super::asked::{form, question};
 use super::expect::{Asked, Expected, Table};
 use super::levels::Levels;
@@ -15,6 +17,7 @@ static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-2/weights.bin")
 #[derive(Debug)]
 pub struct Predictor {
     weights: Weights,
+    able: Able,
     table: Table,
 }
 
@@ -93,7 +96,7 @@ impl Predictor {
         // words say of those would take a tenth of a decision.
         weights.signs = Signs::default();
         let table = Table::new(&weights, levels, catalogue);
-        Self { weights, table }
+        Self { weights, able: Able::new(catalogue), table }
     }
 
     /// The weights that this build carries.
@@ -126,6 +129,11 @@ impl Predictor {
         self.demand(&request).view.embedding.to_vec()
     }
 
+    /// What the models can do.
+    pub(super) fn able(&self) -> &Able {
+        &self.able
+    }
+
     /// What is known of the models.
     pub(super) fn table(&self) -> &Table {
         &self.table
@@ -136,9 +144,9 @@ impl Predictor {
         &self,
         demand: &Demand,
         asked: &Asked<'_>,
-        correction: &dyn Fn(usize) -> f32,
+        corrections: Corrections<'_>,
     ) -> Expected {
-        self.table.expect(&self.weights, demand, asked, correction)
+        self.table.expect(&self.weights, demand, asked, corrections)
     }
 }
 

@@ -224,7 +224,7 @@ fn page() -> String {
         health: &|_| Health::default(),
         predictor: &predictor,
         now: NOW,
-        corrections: &|_| 0.0,
+        corrections: None,
         pays: &|_| Nanos(0),
         thorough: true,
         before: None,

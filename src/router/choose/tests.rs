@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::money::Nanos;
+use crate::catalogue::Mode;
 use crate::catalogue::{
     Deployment, DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load,
 };
@@ -37,7 +38,7 @@ impl House {
             health: &|_| Health::default(),
             predictor: &self.predictor,
             now: NOW,
-            corrections: &|_| 0.0,
+            corrections: None,
             pays: &|_| Nanos(0),
             thorough: true,
             before: None,
@@ -223,8 +224,8 @@ fn what_an_account_found_out_moves_its_choice() {
     let needs = Needs::of(&request);
     let before = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
     let place = first(&before).place;
-    let choice =
-        Choice { corrections: &|one| if one == place { -3.0 } else { 0.0 }, ..house.choice() };
+    let worse = HashMap::from([(place, -3.0)]);
+    let choice = Choice { corrections: Some(&worse), ..house.choice() };
     let after = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
     assert_ne!(first(&after).place, place);
 }

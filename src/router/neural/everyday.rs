@@ -153,6 +153,7 @@ impl Everyday {
         self.judge(&sum(&self.words, &signs), &reading, &form, &vectors.of(&words))
     }
 
+    #[inline(always)]
     pub(super) fn judge(
         &self,
         signs: &[i32; Self::SIGNS],
@@ -168,6 +169,7 @@ impl Everyday {
         bring(&mut sums, &few, &self.plain);
         bring(&mut sums, vector, &self.vectors);
         let own = Self::row(&few);
+        let near: &[f32; NEAR] = self.near.first_chunk().unwrap_or(&NOTHING);
         let prompts = (self.says.len() / Self::TARGETS).max(1);
         for from in (0..prompts).step_by(Self::TOGETHER) {
             let part = from..from + Self::TOGETHER;
@@ -179,7 +181,8 @@ impl Everyday {
                     *far += u16::from(one);
                 }
             }
-            let near = far.map(|far| self.near.get(usize::from(far) / FAR).copied().unwrap_or(0.0));
+            // Beyond the table nothing is near: its last step is nothing.
+            let near = far.map(|far| near[(usize::from(far) / FAR).min(NEAR - 1)]);
             for (sum, column) in sums.iter_mut().zip(self.says.chunks_exact(prompts)) {
                 *sum += dot(&near, column.get(part.clone()).unwrap_or_default());
             }
@@ -206,8 +209,11 @@ const STEPS: f32 = 31.0;
 const FAR: usize = 4;
 /// Prompts farther apart have nothing in common.
 const FARTHEST: usize = 4_096;
+const NEAR: usize = FARTHEST / FAR;
+const NOTHING: [f32; NEAR] = [0.0; NEAR];
 
 /// How far a count is from each of others. Written so that sixteen are worked out at a time.
+#[inline(always)]
 fn off(own: u8, others: &[u8; Everyday::TOGETHER]) -> [u8; Everyday::TOGETHER] {
     others.map(|other| own.max(other).wrapping_sub(own.min(other)))
 }
@@ -241,7 +247,11 @@ impl Everyday {
     pub fn nearness(reach: f32) -> Vec<f32> {
         #[expect(clippy::cast_precision_loss, reason = "thousands")]
         let near = |far: usize| (-(far as f32 + FAR as f32 / 2.0) / reach).exp();
-        (0..FARTHEST).step_by(FAR).map(near).collect()
+        let mut all: Vec<f32> = (0..FARTHEST).step_by(FAR).map(near).collect();
+        if let Some(last) = all.last_mut() {
+            *last = 0.0;
+        }
+        all
     }
 }
 

@@ -50,47 +50,95 @@ pub(super) struct Said {
     pub domains: [f32; Shape::DOMAINS],
 }
 
-/// Sums that are kept in registers while rows are added.
+/// Sums that are kept in registers while rows are added, and those of what is left over.
 const BLOCK: usize = 32;
+const FEWER: usize = 24;
 
-/// Adds to `sums` what each input brings.
-pub(super) fn bring<const N: usize>(sums: &mut [f32; N], inputs: &[f32], rows: &[f32]) {
-    let (rows, _) = rows.as_chunks::<N>();
-    let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
-    let mut from = 0;
-    for block in blocks {
-        let mut sum = *block;
-        for (input, row) in inputs.iter().zip(rows) {
-            if let Some(part) = row.get(from..).and_then(|row| row.first_chunk::<BLOCK>()) {
-                for (sum, one) in sum.iter_mut().zip(part) {
-                    *sum += input * one;
-                }
-            }
-        }
-        *block = sum;
-        from += BLOCK;
-    }
-    if !rest.is_empty() {
-        for (input, row) in inputs.iter().zip(rows) {
-            for (sum, one) in rest.iter_mut().zip(row.iter().skip(from)) {
-                *sum += input * one;
-            }
-        }
-    }
-}
-
-/// The same where many inputs are nothing.
-fn bring_some<const N: usize>(sums: &mut [f32; N], inputs: &[(usize, f32)], rows: &[f32]) {
-    let (rows, _) = rows.as_chunks::<N>();
+/// Adds to the part of the sums that begins at `from` what each input brings by its row: `M` at a
+/// time, in registers.
+#[inline(always)]
+fn bring_part<'a, const N: usize, const M: usize>(
+    sums: &mut [f32; M],
+    inputs: impl Iterator<Item = (f32, &'a [f32; N])>,
+    from: usize,
+) {
     let mut all = *sums;
-    for (place, input) in inputs {
-        if let Some(row) = rows.get(*place) {
-            for (sum, one) in all.iter_mut().zip(row) {
+    for (input, row) in inputs {
+        if let Some(part) = row.get(from..).and_then(|row| row.first_chunk::<M>()) {
+            for (sum, one) in all.iter_mut().zip(part) {
                 *sum += input * one;
             }
         }
     }
     *sums = all;
+}
+
+/// Adds to `sums` what the inputs bring, each by its row. An addition takes four times as long as it is
+/// until the next can begin, so sums go side by side: all, where they are few.
+#[inline(always)]
+fn bring_each<'a, const N: usize>(
+    sums: &mut [f32; N],
+    inputs: impl Iterator<Item = (f32, &'a [f32; N])> + Clone,
+) {
+    if N < BLOCK {
+        return bring_part(sums, inputs, 0);
+    }
+    let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
+    let (fewer, rest) = rest.as_chunks_mut::<FEWER>();
+    let mut from = 0;
+    for block in blocks {
+        bring_part(block, inputs.clone(), from);
+        from += BLOCK;
+    }
+    for block in fewer {
+        bring_part(block, inputs.clone(), from);
+        from += FEWER;
+    }
+    for one in rest {
+        let mut sum = [*one];
+        bring_part(&mut sum, inputs.clone(), from);
+        [*one] = sum;
+        from += 1;
+    }
+}
+
+/// Adds to `sums` what each input brings.
+#[inline(always)]
+pub(super) fn bring<const N: usize>(sums: &mut [f32; N], inputs: &[f32], rows: &[f32]) {
+    let (rows, _) = rows.as_chunks::<N>();
+    bring_each(sums, inputs.iter().copied().zip(rows));
+}
+
+/// The same where many inputs are nothing: those that are something, by their places.
+#[inline(always)]
+fn bring_some<const N: usize>(sums: &mut [f32; N], inputs: &[(usize, f32)], rows: &[f32]) {
+    let (rows, _) = rows.as_chunks::<N>();
+    bring_each(sums, inputs.iter().filter_map(|(place, input)| Some((*input, rows.get(*place)?))));
+}
+
+/// Arithmetic that is compiled for more than one kind of processor. `done` is `#[inline(always)]`, and
+/// so is what it calls: what is not inlined is compiled for the oldest.
+pub(crate) trait Arithmetic {
+    type Result;
+
+    fn done(self) -> Self::Result;
+}
+
+struct Widely<A>(A);
+
+impl<A: Arithmetic> pulp::NullaryFnOnce for Widely<A> {
+    type Output = A::Result;
+
+    #[inline(always)]
+    fn call(self) -> A::Result {
+        self.0.done()
+    }
+}
+
+/// Does arithmetic with the widest instructions that the processor has. What comes of it is the same
+/// on every processor: sums are added up in the same order.
+pub(crate) fn widely<A: Arithmetic>(arithmetic: A) -> A::Result {
+    pulp::Arch::new().dispatch(Widely(arithmetic))
 }
 
 /// A copy of numbers that are `N` unless a file was misread, which [`super::format`] rules out.
@@ -99,6 +147,7 @@ pub(super) fn array<const N: usize>(numbers: &[f32]) -> [f32; N] {
 }
 
 impl Net {
+    #[inline(always)]
     pub(super) fn ask(&self, input: &[f32; Shape::INPUT]) -> Said {
         let mut hidden = array::<{ Shape::HIDDEN }>(&self.first_bias);
         bring(&mut hidden, input, &self.first);
@@ -125,6 +174,7 @@ impl Net {
 const AT_A_TIME: usize = 64;
 
 /// The sum of rows of signed bytes.
+#[inline(always)]
 pub(super) fn sum<const N: usize>(rows: &[u8], places: &[usize]) -> [i32; N] {
     let (rows, _) = rows.as_chunks::<N>();
     let mut wide = [0_i32; N];
@@ -151,6 +201,7 @@ pub(super) fn sum<const N: usize>(rows: &[u8], places: &[usize]) -> [i32; N] {
     wide
 }
 
+#[inline(always)]
 pub(crate) fn dot(one: &[f32], other: &[f32]) -> f32 {
     // Several sums side by side, so that it becomes vector instructions.
     let mut sums = [0.0_f32; 8];

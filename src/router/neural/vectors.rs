@@ -43,6 +43,7 @@ impl Vectors {
 const LENGTH: f32 = 2.4;
 
 /// The direction of a sum of vectors, of the length that networks like.
+#[inline(always)]
 pub(super) fn direction(sum: &[i32; Shape::VECTOR]) -> [f32; Shape::VECTOR] {
     #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
     let mut vector = sum.map(|one| one as f32);

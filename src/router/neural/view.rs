@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::everyday::{Everyday, Scale};
+use super::everyday::{Everyday, Scale, Taken};
+use super::form::FORMS;
 use super::format::Meta;
-use super::net::{Net, Shape, dot, softmax, spot, sum};
+use super::net::{Arithmetic, Net, Shape, bring, dot, softmax, spot, sum, widely};
 use super::signs::Signs;
 use super::text::{COUNTS, Kind, Prompt, Reading, SIGNS, read};
 use super::vectors::direction;
@@ -117,6 +118,68 @@ struct Read {
     reading: Reading,
 }
 
+/// Sums of rows: those of a prompt's words, pairs, stems and marks.
+struct Summing<'a> {
+    weights: &'a Weights,
+    buckets: &'a [usize],
+    vectors: &'a [usize],
+    signs: &'a [usize],
+}
+
+struct Sums {
+    words: [i32; Shape::WIDE],
+    vector: [f32; Shape::VECTOR],
+    everyday: [i32; Everyday::SIGNS],
+    signs: [i32; Signs::WIDE],
+}
+
+impl Arithmetic for Summing<'_> {
+    type Result = Sums;
+
+    #[inline(always)]
+    fn done(self) -> Sums {
+        let weights = self.weights;
+        Sums {
+            words: sum(&weights.table, self.buckets),
+            vector: direction(&sum(&weights.vectors, self.vectors)),
+            everyday: sum(&weights.everyday.words, self.signs),
+            signs: if weights.signs.table.is_empty() {
+                [0; Signs::WIDE]
+            } else {
+                sum(&weights.signs.table, self.signs)
+            },
+        }
+    }
+}
+
+/// What the networks and the regression say of what was read.
+struct Hearing<'a> {
+    weights: &'a Weights,
+    read: &'a Read,
+    form: &'a [f32; FORMS],
+}
+
+struct Said {
+    heard: Heard,
+    /// How far the prompt's form is from those of training.
+    distance: f32,
+    daily: Taken,
+}
+
+impl Arithmetic for Hearing<'_> {
+    type Result = Said;
+
+    #[inline(always)]
+    fn done(self) -> Said {
+        let Self { weights, read, form } = self;
+        Said {
+            heard: weights.hear(read),
+            distance: weights.places.distance(&read.reading.counts),
+            daily: weights.everyday.judge(&read.everyday, &read.reading, form, &read.vector),
+        }
+    }
+}
+
 /// What of a prompt is like what training saw, by its form: measured by leaving sources out.
 fn believed(distance: f32, novelty: f32) -> f32 {
     let form = (0.9 - 0.75 * (distance.ln_1p() - 1.5).max(0.0)).clamp(0.1, 0.9);
@@ -125,13 +188,14 @@ fn believed(distance: f32, novelty: f32) -> f32 {
 
 impl Places {
     /// How far counts are from those of the nearest domain, in spreads.
+    #[inline(always)]
     fn distance(&self, counts: &[f32; COUNTS]) -> f32 {
         let mut turned = [0.0; COUNTS];
-        super::net::bring(&mut turned, counts, &self.turn);
+        bring(&mut turned, counts, &self.turn);
         // The square of a difference: both squares, without twice the product.
         let mut least = f32::INFINITY;
         let mut products = [0.0; Shape::DOMAINS];
-        super::net::bring(&mut products, &turned, &self.centres);
+        bring(&mut products, &turned, &self.centres);
         for (product, square) in products.iter().zip(&self.squares) {
             least = least.min(square - 2.0 * product);
         }
@@ -167,22 +231,21 @@ impl Weights {
         });
         #[expect(clippy::cast_precision_loss, reason = "thousands")]
         let (pairs, new) = (pairs as f32, new as f32);
+        let Sums { words, vector, everyday, signs } =
+            widely(Summing { weights: self, buckets: &buckets, vectors: &vectors, signs: &signs });
         Read {
-            words: sum(&self.table, &buckets),
+            words,
             seen: buckets.len(),
-            vector: direction(&sum(&self.vectors, &vectors)),
-            everyday: sum(&self.everyday.words, &signs),
-            signs: if self.signs.table.is_empty() {
-                [0; Signs::WIDE]
-            } else {
-                sum(&self.signs.table, &signs)
-            },
+            vector,
+            everyday,
+            signs,
             // A prompt of a word or two says nothing for or against.
             novelty: (new + 0.8) / (pairs + 4.0),
             reading,
         }
     }
 
+    #[inline(always)]
     fn hear(&self, read: &Read) -> Heard {
         let mut heard = Heard {
             ease: 0.0,
@@ -236,21 +299,21 @@ impl Weights {
     /// What the networks say of a prompt.
     #[must_use]
     pub fn heard(&self, prompt: Prompt<'_>) -> Heard {
-        self.hear(&self.read(prompt))
+        let read = self.read(prompt);
+        widely(Hearing { weights: self, read: &read, form: &[0.0; FORMS] }).heard
     }
 
     /// Reads a prompt.
     #[must_use]
     pub fn view(&self, prompt: Prompt<'_>) -> View {
         let read = self.read(prompt);
-        let heard = self.hear(&read);
-        let distance = self.places.distance(&read.reading.counts);
+        let form = prompt.form.counts(prompt.tools);
+        let Said { heard, distance, daily } =
+            widely(Hearing { weights: self, read: &read, form: &form });
         let belief = believed(distance, read.novelty);
         let usual = &self.meta.usual;
         let everyday = self.meta.everyday_domain();
         let like = everyday.and_then(|place| heard.domains.get(place)).copied().unwrap_or(0.0);
-        let form = prompt.form.counts(prompt.tools);
-        let daily = self.everyday.judge(&read.everyday, &read.reading, &form, &read.vector);
         let scale = Scale::default();
         // Of the unfamiliar, what is usual is held.
         let towards = |usual: f32, one: f32| usual + (one - usual) * belief;
