@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::{FactsEntry, Family};
 use super::model::{Capability, Modality, Mode, Tier};
 use super::price::{EachEntry, PriceEntry, RatesEntry};
-use super::{Auth, Quirk, Timeouts};
+use super::{Auth, DataPolicy, Quirk, Timeouts};
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -42,6 +42,8 @@ pub struct ProviderEntry {
     pub max_tokens_only: Option<bool>,
     /// How long it is waited for, if not as long as others.
     pub timeouts: Option<Timeouts>,
+    /// What it does with what it is sent, where that is known.
+    pub data: Option<DataPolicy>,
     pub embeddings: Option<embeddings::Form>,
     pub images: Option<images::Form>,
     /// Facts of everything it serves: laid over a model's.

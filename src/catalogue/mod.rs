@@ -11,6 +11,7 @@ mod price;
 mod provider;
 pub mod published;
 mod quirk;
+mod slug;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -33,7 +34,7 @@ pub use price::{
     Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
     RatesEntry, TokenKind, WHOLE,
 };
-pub use provider::{Auth, AwsCredential, Provider, Surface};
+pub use provider::{Auth, AwsCredential, DataPolicy, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 pub use timeouts::Timeouts;
 
@@ -152,6 +153,15 @@ impl Catalogue {
             next = found.replacement.as_deref();
         }
         None
+    }
+
+    /// Whether a provider is known to serve a model, by any of its names.
+    #[must_use]
+    pub fn lists(&self, provider: &str, name: &str) -> bool {
+        let there =
+            |model: &Arc<Model>| model.deployments.iter().any(|one| &*one.provider.id == provider);
+        self.by_place.contains_key(&*format!("{provider}/{name}"))
+            || self.model(name).is_some_and(there)
     }
 
     /// What `provider/name` means: a deployment by any of its names there, or one that no file

@@ -136,7 +136,7 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
         )*};
     }
     replace!(name, base_url, dialect, dialects, auth, api_key_env, api_key_file, max_tokens_only);
-    replace!(embeddings, images, region, variant, usd_per_million, timeouts);
+    replace!(embeddings, images, region, variant, usd_per_million, timeouts, data);
     file.facts.lay(&patch.facts);
     file.dialect_urls.extend(patch.dialect_urls.clone());
     file.headers.extend(patch.headers.clone());
@@ -248,5 +248,6 @@ pub(super) fn enabled(
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
         timeouts: file.timeouts.unwrap_or_default(),
+        data: file.data.unwrap_or_default(),
     }))
 }

@@ -21,7 +21,7 @@ pub fn decide_named(
     allows: Allows<'_>,
     health: HealthOf<'_>,
 ) -> Result<Decision, Error> {
-    let Some(asked) = catalogue.model(name) else {
+    let Some(asked) = catalogue.model(name).or_else(|| by_slug(name, catalogue)) else {
         if let Some((_, provider)) = catalogue.unpriced().iter().find(|(id, _)| &**id == name) {
             return Err(unpriced(name, provider));
         }
@@ -45,7 +45,13 @@ pub fn decide_named(
         }
     }
     let replaced = (!Arc::ptr_eq(asked, model)).then(|| asked.id.clone());
-    Ok(Decision { steps, explanation: None, replaced })
+    Ok(Decision { replaced, ..Decision::of(steps) })
+}
+
+/// `vendor/model` as others call it, unless it is a listed model at a provider of ours.
+fn by_slug<'a>(name: &str, catalogue: &'a Catalogue) -> Option<&'a Arc<Model>> {
+    let (provider, model) = name.split_once('/')?;
+    if catalogue.lists(provider, model) { None } else { catalogue.by_slug(name) }
 }
 
 /// `name` is what the caller calls it.
@@ -102,7 +108,7 @@ fn at_provider(
         Ok(Place { model, deployment }) => {
             must_serve(asked, &model, mode, allows)?;
             let steps = vec![Step { model, deployment, effort: None }];
-            Ok(Decision { steps, explanation: None, replaced: None })
+            Ok(Decision::of(steps))
         }
         Err(NoPlace::Unknown) => Err(Error::unknown_model(asked)),
         Err(NoPlace::Unpriced { provider, name }) => Err(unpriced(&name, &provider)),

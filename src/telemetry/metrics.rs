@@ -35,6 +35,8 @@ pub struct Metrics {
     pub cascades: IntCounterVec,
     /// Events of streams that were left out, as nobody could read them.
     pub unreadable_events: IntCounterVec,
+    /// Streams that were asked of a second deployment too, by the first one's provider.
+    pub hedges: IntCounterVec,
 }
 
 /// One deployment's part of them.
@@ -94,6 +96,11 @@ impl Metrics {
             "Events of streams that were left out, as they were not JSON.",
             &["provider", "model"],
         )?;
+        let hedges = counter(
+            "optimux_hedges_total",
+            "Streams asked of a second deployment too, by whether that one began first.",
+            &["provider", "outcome"],
+        )?;
         let tokens =
             counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
         let first_byte_seconds = HistogramVec::new(
@@ -131,6 +138,7 @@ impl Metrics {
             schema_violations,
             cascades,
             unreadable_events,
+            hedges,
         })
     }
 

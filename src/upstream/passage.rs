@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 
 use super::heard::Heard;
 use super::passing::Rename;
@@ -238,7 +239,12 @@ impl Passage {
             self.held.extend_from_slice(b"\n\n");
             out = std::mem::take(&mut self.held);
         }
+        // An event that was cut was to say more.
+        let cut = matches!(last, Some(Fate::IsLeftOut)) && !was_ended;
         if let Way::Translated { reader, events, .. } = &mut self.way {
+            if cut {
+                return Err(broken_off());
+            }
             events.clear();
             let complete = reader.finish(events);
             for event in events.iter() {
@@ -253,8 +259,6 @@ impl Passage {
                 self.writer.finish(&mut out);
             }
         }
-        // An event that was cut was to say more.
-        let cut = matches!(last, Some(Fate::IsLeftOut)) && !was_ended;
         if !self.progress.ended && self.progress.all_finished() && !cut {
             // Cerebras and others leave the last word out; the caller's SDK may wait for it.
             self.progress.ended = self.front != Dialect::Anthropic;
@@ -344,7 +348,13 @@ impl Taking<'_> {
         let Way::Translated { reader, events, names } = self.way else { return Fate::Passes };
         events.clear();
         if let Err(why) = reader.read(frame, events) {
-            self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+            // As where it passes unread: what is no JSON at all is left out, and the rest goes on.
+            let text = std::str::from_utf8(frame.data);
+            if text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_err()) {
+                self.progress.left_out += 1;
+            } else {
+                self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+            }
             return Fate::IsLeftOut;
         }
         let progress = &mut *self.progress;

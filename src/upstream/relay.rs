@@ -14,6 +14,7 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
 use super::closing::Closing;
+use super::health::Permit;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
 use super::scrub::scrubbed;
@@ -84,6 +85,10 @@ pub struct Relay {
     /// Told otherwise, should the end of the answer not become safe.
     told: Option<Rc<Cell<Option<Outcome>>>>,
     setup: Option<Setup>,
+    /// How the answer ends is reported to its deployment's breaker.
+    permit: Option<Permit>,
+    /// When the answer began.
+    began: Instant,
 }
 
 impl fmt::Debug for Relay {
@@ -93,12 +98,18 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Reads until the answer has begun. The first of the stream has to come within `patience`; what
-    /// only announces an answer is held for no longer than a caller can be left without a word.
+    /// Reads until the answer has begun. The first of the stream has to come within `patience`, and the
+    /// first of the answer itself within `first_token`; what only announces an answer is held for no
+    /// longer than a caller can be left without a word.
     ///
     /// # Errors
     /// The fault that came in its place: another provider can still be asked.
-    pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
+    pub async fn open(
+        body: Body,
+        setup: Setup,
+        patience: Duration,
+        first_token: Duration,
+    ) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
             Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
@@ -122,19 +133,27 @@ impl Relay {
             safe: None,
             told: None,
             setup: None,
+            permit: None,
+            began: now,
         };
-        let mut until = now + patience;
+        let token_until = now.checked_add(first_token);
+        let by_then = |until: Instant| token_until.map_or(until, |token| token.min(until));
+        let mut until = by_then(now + patience);
         let mut held_until = None;
         while !relay.passage.has_begun() {
             let next = std::future::poll_fn(|cx| relay.poll_body(cx));
             match tokio::time::timeout_at(until, next).await {
                 Ok(Ok(true)) => {
                     let held_until = *held_until.get_or_insert(Instant::now() + limits.keep_alive);
-                    until = held_until.min(Instant::now() + limits.idle);
+                    until = by_then(held_until.min(Instant::now() + limits.idle));
                 }
                 // It came to its end, which is to say that it had one.
                 Ok(Ok(false)) => break,
                 Ok(Err(fault)) => return Err(fault),
+                Err(_) if token_until.is_some_and(|until| Instant::now() >= until) => {
+                    let text = "the first token did not come in time";
+                    return Err(Fault::new(FaultKind::Timeout, text));
+                }
                 Err(_) if held_until.is_some_and(|until| Instant::now() >= until) => break,
                 Err(_) => {
                     return Err(Fault::new(FaultKind::Timeout, "the stream did not begin"));
@@ -142,7 +161,13 @@ impl Relay {
             }
         }
         relay.setup = Some(setup);
+        relay.began = Instant::now();
         Ok(relay)
+    }
+
+    /// From here on the end of the answer is what its deployment is judged by.
+    pub(super) fn report_with(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// From here on whoever reads the answer, or stops reading it, settles the hold.
@@ -210,7 +235,9 @@ impl Relay {
             "stream failed after it began"
         );
         tracing::debug!(request = %setup.request, said = ?shortened(&fault.message), "it said");
-        setup.upstream.health.broke_off(setup.step.deployment.id, &fault);
+        if let Some(permit) = self.permit.take() {
+            setup.upstream.health.failed(setup.step.deployment.id, permit, &fault, None);
+        }
         self.stop(&fault.into_error());
     }
 
@@ -339,11 +366,22 @@ impl Relay {
             let labels = [provider, &*setup.step.model.label];
             setup.upstream.metrics.unreadable_events.with_label_values(&labels).inc_by(left_out);
         }
-        if outcome == Outcome::Complete {
-            setup.upstream.health.succeeded(setup.step.deployment.id);
+        if outcome == Outcome::Complete
+            && let Some(permit) = self.permit.take()
+        {
+            setup.upstream.health.succeeded(setup.step.deployment.id, permit);
         }
         let usage = self.passage.usage();
         count_tokens(&setup.upstream, &setup.step, usage);
+        if let Some(usage) = usage.filter(|_| outcome == Outcome::Complete) {
+            let seconds = self.began.elapsed().as_secs_f32();
+            // What comes in one piece tells nothing of how fast it was written.
+            if seconds > 0.2 && usage.output > 0 {
+                #[expect(clippy::cast_precision_loss, reason = "a rate")]
+                let rate = usage.output as f32 / seconds;
+                setup.upstream.health.wrote(setup.step.deployment.id, rate);
+            }
+        }
         let Some(Settling { hold, attempts, tried, first_byte, ending }) = self.settling.take()
         else {
             return;

@@ -13,6 +13,7 @@ mod alternate;
 #[cfg(test)]
 mod answer_tests;
 pub mod anthropic;
+pub mod aside;
 pub mod bedrock;
 pub mod blame;
 mod claude;

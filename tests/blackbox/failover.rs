@@ -396,3 +396,97 @@ fn a_key_that_a_provider_quotes_is_told_to_nobody() {
     assert_eq!(reply.status, 400);
     assert!(!reply.text().contains(secret) && !gateway.log().contains(secret));
 }
+
+/// What the metrics count under a name.
+fn counted(gateway: &Gateway, name: &str) -> u64 {
+    let metrics = gateway.get("/metrics", crate::house::KEY).text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    line.unwrap_or_default()
+}
+
+#[test]
+fn a_late_first_token_is_asked_for_elsewhere_and_charged_once() {
+    const USUAL: usize = 25;
+    let first = Provider::start(|socket, request, number| {
+        if number >= USUAL {
+            std::thread::sleep(Duration::from_secs(4));
+        }
+        good("from the first")(socket, request, number);
+    });
+    let second = Provider::start(good("from the second"));
+    let config = chain(&[&first, &second]);
+    let config = config.replace("400ms", "9s").replace("3s", "9s");
+    let gateway = Gateway::start(&config.replace("[upstream]", "[upstream]\nhedged_share = 1.0"));
+    for _ in 0..USUAL {
+        assert_eq!(gateway.chat(&request(true)).said(), "from the first");
+    }
+    let began = std::time::Instant::now();
+    let reply = gateway.chat(&request(true));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!((reply.said().as_str(), second.count()), ("from the second", 1));
+    assert_eq!(reply.header("x-optimux-attempts"), "2");
+    let id = reply.header("x-request-id");
+    let record = gateway.get(&format!("/v1/requests/{id}"), crate::house::KEY).json();
+    let outcomes: Vec<&str> = record["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["hedged", "ok"], "{record}");
+    assert!(record["attempts"][0]["cost_nano_usd"].is_u64(), "{record}");
+    assert_eq!(record["provider"], "p1");
+    let won = "optimux_hedges_total{outcome=\"won\",provider=\"p0\"}";
+    assert_eq!(counted(&gateway, won), 1);
+    // Without a budget nobody is asked twice.
+    let gateway = Gateway::start(&config.replace("[upstream]", "[upstream]\nhedged_share = 0"));
+    assert_eq!(gateway.chat(&request(true)).said(), "from the first");
+    assert_eq!(second.count(), 1);
+}
+
+#[test]
+fn all_at_rest_is_waited_for_within_the_deadline() {
+    let flaky = Provider::start(|socket, request, number| {
+        if number < 5 {
+            respond(socket, 503, "", "text/plain", b"no");
+        } else {
+            good("back")(socket, request, number);
+        }
+    });
+    let gateway = Gateway::start(&chain(&[&flaky]).replace("3s", "9s"));
+    for _ in 0..2 {
+        assert_eq!(
+            gateway.chat(&request(false)).status,
+            503,
+            "twice is all that one request tries"
+        );
+    }
+    // The fifth fault in a row: it is left alone, and waited for.
+    let began = std::time::Instant::now();
+    assert_eq!(gateway.chat(&request(false)).said(), "back");
+    assert_eq!(flaky.count(), 6);
+    assert!(began.elapsed() > Duration::from_millis(500), "it rested: {:?}", began.elapsed());
+}
+
+#[test]
+fn a_request_narrows_its_limits() {
+    let slow = Provider::start(|socket, request, number| {
+        std::thread::sleep(Duration::from_millis(2_500));
+        good("slow")(socket, request, number);
+    });
+    let gateway = Gateway::start(&chain(&[&slow]).replace("400ms", "9s").replace("3s", "9s"));
+    let ask = |timeouts: &str| {
+        let address = format!("{}/v1/chat/completions", gateway.base);
+        let asked = crate::house::client().post(address).bearer_auth(crate::house::KEY);
+        let began = std::time::Instant::now();
+        let body = request(true).to_string();
+        let reply = crate::house::send(asked.header("x-optimux-timeouts", timeouts).body(body));
+        (reply.status, began.elapsed())
+    };
+    let (status, took) = ask("first_byte=300ms");
+    assert!(status == 503 && took < Duration::from_secs(2), "{status} {took:?}");
+    let (status, took) = ask("deadline=500ms, tries=1");
+    assert!(status == 503 && took < Duration::from_secs(2), "{status} {took:?}");
+    // Wider than the operator's is as the operator has it.
+    assert_eq!(ask("first_byte=900s, deadline=900s").0, 200);
+}
