@@ -34,6 +34,16 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// Nothing is given.
+    pub const NONE: Self = Self {
+        first_byte: None,
+        first_token: None,
+        idle: None,
+        answer: None,
+        deadline: None,
+        tries: None,
+    };
+
     /// These, and of `wider` what they leave open.
     #[must_use]
     pub fn over(self, wider: Self) -> Self {

@@ -42,7 +42,7 @@ use crate::admit::{Caller, Feature, Scope};
 use crate::base::ids::RequestId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Mode, Model, Timeouts};
+use crate::catalogue::{Mode, Model};
 use crate::cluster::Standing;
 use crate::ledger::Outcome;
 use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish, Wishes};
@@ -97,12 +97,16 @@ pub struct Asked {
     /// nothing is said.
     pub cascade: Option<bool>,
     pub cache: CacheWish,
-    pub wishes: Wishes,
-    /// Limits within those of the operator.
-    pub within: Timeouts,
+    /// How it wants to be routed, beside the model: most say nothing of it.
+    pub wishes: Option<Box<Wishes>>,
 }
 
 impl Asked {
+    #[must_use]
+    pub fn wishes(&self) -> &Wishes {
+        self.wishes.as_deref().unwrap_or(const { &Wishes::NONE })
+    }
+
     /// The same, at another dial.
     fn at(&self, dial: Dial) -> Self {
         Self { dial: Some(dial), ..self.clone() }
@@ -192,7 +196,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
     inbound.strict = arrival.asked.strict
-        || arrival.asked.wishes.provider.require_parameters
+        || arrival.asked.wishes().provider.require_parameters
         || app.shared.strict
         || caller.features.has(Feature::StrictParameters);
     let live = app.live();
@@ -250,12 +254,12 @@ async fn decide(
 ) -> Result<Decision, Error> {
     let mut decision = match Dial::of(&inbound.head.model) {
         Some(dial) => auto(app, live, caller, inbound, asked, dial).await?,
-        None => wishes::named(app, live, caller, &inbound.head.model, asked)?,
+        None => wishes::named(app, live, caller, &inbound.head.model, asked.wishes())?,
     };
     if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }
-    decision.within = asked.within;
+    decision.within = asked.wishes().within;
     Ok(decision)
 }
 
@@ -274,7 +278,7 @@ async fn auto(
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
-    let (wishes, wall) = (&asked.wishes, shared.clock.now());
+    let (wishes, wall) = (asked.wishes(), shared.clock.now());
     let excluded = wishes::excluded(app, live, wishes);
     let state = |id| {
         let state = shared.health.state(id, stream, now);
@@ -309,8 +313,7 @@ async fn auto(
         && let Some((first, rest)) = wishes.models.split_first()
     {
         let wishes = Wishes { models: rest.to_vec(), ..wishes.clone() };
-        let then = Asked { wishes, ..asked.clone() };
-        let mut then = wishes::named(app, live, caller, first, &then)?;
+        let mut then = wishes::named(app, live, caller, first, &wishes)?;
         decision.steps.append(&mut then.steps);
         decision.left_out.append(&mut then.left_out);
     }

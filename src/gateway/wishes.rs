@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::live::Live;
-use super::{App, Arrival, Asked, by_name};
+use super::{App, Arrival, by_name};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Mode, Model};
@@ -22,7 +22,7 @@ pub(super) fn take(arrival: &mut Arrival) -> Result<(), Error> {
     };
     if let Some((body, members)) = aside::taken(&arrival.body, &Wishes::MEMBERS, first)? {
         arrival.body = body;
-        arrival.asked.wishes.read(members)?;
+        arrival.asked.wishes.get_or_insert_default().read(members)?;
     }
     Ok(())
 }
@@ -33,12 +33,12 @@ pub(super) fn named(
     live: &Live,
     caller: &Caller,
     model: &str,
-    asked: &Asked,
+    wishes: &Wishes,
 ) -> Result<Decision, Error> {
-    if asked.wishes.is_empty() && !model.contains(':') {
+    if !wishes.choose() && !model.contains(':') {
         return by_name(app, caller, model, Mode::Chat);
     }
-    let mut wishes = asked.wishes.clone();
+    let mut wishes = wishes.clone();
     let mut decision: Option<Decision> = None;
     let (mut left_out, mut refused) = (Vec::new(), None);
     let models = std::mem::take(&mut wishes.models);
@@ -52,7 +52,7 @@ pub(super) fn named(
         seen.push(name);
         // A provider's name before the model's says who made it, where the caller says elsewhere
         // who is to serve it.
-        let slug = live.catalogue.by_slug(name).filter(|_| !wishes.is_empty());
+        let slug = live.catalogue.by_slug(name).filter(|_| wishes.choose());
         let id = slug.map_or(name, |model| &*model.id);
         match by_name(app, caller, id, Mode::Chat) {
             Ok(mut next) => {
@@ -95,7 +95,7 @@ pub(super) fn arrange(app: &App, wishes: &Wishes, decision: &mut Decision) -> Re
 
 /// The deployments that `auto` must not choose: next to nobody has any such wish.
 pub(super) fn excluded(app: &App, live: &Live, wishes: &Wishes) -> HashSet<DeploymentId> {
-    if wishes.provider == Preferences::default() {
+    if wishes.provider == Preferences::NONE {
         return HashSet::new();
     }
     let now = app.shared.clock.now();
@@ -112,7 +112,7 @@ pub(super) fn unmet(
     wishes: &Wishes,
     error: Error,
 ) -> Error {
-    if wishes.is_empty() {
+    if !wishes.choose() {
         return error;
     }
     let allows = |model: &Model| caller.may_use(model) && model.mode == Mode::Chat;

@@ -140,7 +140,6 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
     };
     Ok(Asked {
         wishes: wishes(request)?,
-        within: header("x-optimux-timeouts").map(within).transpose()?.unwrap_or_default(),
         thorough: false,
         cascade: header("x-optimux-cascade").map(cascade).transpose()?,
         strict: header("x-optimux-strict").is_some_and(|value| value == "true" || value == "1"),
@@ -159,7 +158,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
 }
 
 /// Wishes for the routing, for those who cannot put them into the body.
-fn wishes(request: &HttpRequest) -> Result<Wishes, Error> {
+fn wishes(request: &HttpRequest) -> Result<Option<Box<Wishes>>, Error> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let names = |name: &str| -> Vec<String> {
         let listed = header(name).unwrap_or_default().split(',').map(str::trim);
@@ -169,6 +168,12 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, Error> {
         models: names("x-optimux-models"),
         allow: names("x-optimux-allow"),
         deny: names("x-optimux-deny"),
+        within: request
+            .headers()
+            .get("x-optimux-timeouts")
+            .map(within)
+            .transpose()?
+            .unwrap_or_default(),
         ..Wishes::default()
     };
     if let Some(provider) = header("x-optimux-provider-wishes") {
@@ -178,7 +183,7 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, Error> {
         })?;
         wishes.read(Map::from_iter([("provider".to_owned(), said)]))?;
     }
-    Ok(wishes)
+    Ok((wishes != Wishes::NONE).then(|| Box::new(wishes)))
 }
 
 /// Limits of a request's own: `first_token=5s, idle=20s, deadline=60s, tries=1`.

@@ -11,7 +11,7 @@ use super::{Allows, Step, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Catalogue, Deployment, DeploymentId, Model, TokenKind};
+use crate::catalogue::{Catalogue, Deployment, DeploymentId, Model, Timeouts, TokenKind};
 use crate::wire::vocab::Malformed;
 
 /// More models, providers or patterns are not asked for in earnest.
@@ -26,6 +26,8 @@ pub struct Wishes {
     /// Models that `auto` may choose, and those that it may not, as patterns with `*`.
     pub allow: Vec<String>,
     pub deny: Vec<String>,
+    /// Limits within those of the operator.
+    pub within: Timeouts,
 }
 
 /// The `provider` object.
@@ -195,9 +197,20 @@ impl Wishes {
     /// The members of a body that they are said in.
     pub const MEMBERS: [&'static str; 4] = ["models", "provider", "route", "auto"];
 
+    /// None at all.
+    pub const NONE: Self = Self {
+        models: Vec::new(),
+        provider: Preferences::NONE,
+        allow: Vec::new(),
+        deny: Vec::new(),
+        within: Timeouts::NONE,
+    };
+
+    /// Whether they say anything of who is to be asked.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    pub fn choose(&self) -> bool {
+        let lists = [&self.models, &self.allow, &self.deny];
+        self.provider != Preferences::NONE || lists.iter().any(|list| !list.is_empty())
     }
 
     /// What members of a body say. What is said twice holds as `self` has it.
@@ -216,7 +229,7 @@ impl Wishes {
         if self.models.is_empty() {
             self.models = models;
         }
-        if self.provider == Preferences::default() {
+        if self.provider == Preferences::NONE {
             self.provider = Preferences::read(provider)?;
         }
         let mut auto = auto;
@@ -362,6 +375,20 @@ impl Members<'_> {
 }
 
 impl Preferences {
+    pub const NONE: Self = Self {
+        order: Vec::new(),
+        only: Vec::new(),
+        ignore: Vec::new(),
+        allow_fallbacks: None,
+        require_parameters: false,
+        data_collection: None,
+        zdr: false,
+        sort: None,
+        max_price: MaxPrice { prompt: None, completion: None },
+        preferred_min_throughput: None,
+        preferred_max_latency: None,
+    };
+
     fn read(mut members: Map<String, Value>) -> Result<Self, Malformed> {
         let mut said = Members { path: "provider.", all: &mut members };
         let read = Self {
@@ -425,7 +452,7 @@ impl Preferences {
         measured: Measured<'_>,
         left_out: &mut Vec<LeftOut>,
     ) -> Result<Vec<Step>, Error> {
-        if *self == Self::default() {
+        if *self == Self::NONE {
             return Ok(steps);
         }
         let mut kept: Vec<Step> = Vec::with_capacity(steps.len());

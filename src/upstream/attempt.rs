@@ -7,7 +7,7 @@ use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Map;
 use tokio::time::Instant;
 
-use super::failover::Budget;
+use super::failover::patience_of;
 use super::health::Permit;
 use super::outgoing::{Outgoing, Unsayable, outgoing};
 use super::pulse::share_left;
@@ -57,7 +57,8 @@ pub struct Try<'a> {
     pub without: &'a [String],
     /// Those of this step.
     pub limits: Limits,
-    pub budget: Budget,
+    /// What is left of the request's time.
+    pub until: Instant,
 }
 
 /// Whether a step's model thinks about a request before it says anything.
@@ -68,8 +69,8 @@ pub fn thinks(step: &Step, inbound: &Inbound) -> bool {
     can && (thinking.by_default || step.effort.is_some() || inbound.head.said.has(Said::REASONING))
 }
 
-pub async fn send(upstream: &Upstream, this: Try<'_>, permit: Permit) -> Tried {
-    let Try { step, inbound, last_resort, without, .. } = this;
+pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried {
+    let Try { step, inbound, last_resort, without, .. } = *this;
     let id = step.deployment.id;
     let refused = upstream.refusals.of(&step.deployment);
     let outgoing = match outgoing(step, inbound, (&refused, without), last_resort) {
@@ -152,15 +153,16 @@ struct Got {
     schema: Option<String>,
 }
 
-async fn exchange(upstream: &Upstream, this: Try<'_>, outgoing: Outgoing) -> Result<Got, Fault> {
-    let Try { step, inbound, request, others, limits, budget, .. } = this;
+async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Result<Got, Fault> {
+    let Try { step, inbound, request, others, limits, until, .. } = *this;
+    let left = || until.saturating_duration_since(Instant::now());
     let sent_at = Instant::now();
     let stream = inbound.head.stream;
     let first_token = first_token(upstream, this);
     let patience = if stream {
-        limits.first_byte.min(first_token).min(budget.left(Instant::now()))
+        limits.first_byte.min(first_token).min(left())
     } else {
-        limits.answer.min(budget.patience(others, Instant::now()))
+        limits.answer.min(patience_of(left(), others))
     };
     let incoming = upstream
         .transport
@@ -238,8 +240,8 @@ async fn exchange(upstream: &Upstream, this: Try<'_>, outgoing: Outgoing) -> Res
         return Ok(Got { body, losses: outgoing.losses, schema: None });
     }
     // Either a whole answer was asked for, or a provider answers a wish for a stream with one.
-    let left = limits.answer.saturating_sub(sent_at.elapsed());
-    let patience = left.min(budget.patience(others, Instant::now()));
+    let unread = limits.answer.saturating_sub(sent_at.elapsed());
+    let patience = unread.min(patience_of(left(), others));
     let body = read_whole(incoming, patience, limits.reply_bytes).await?;
     let (body, schema) = whole(step, inbound, &outgoing, &heading, body, upstream)?;
     Ok(Got { body, losses: outgoing.losses, schema })
@@ -247,8 +249,8 @@ async fn exchange(upstream: &Upstream, this: Try<'_>, outgoing: Outgoing) -> Res
 
 /// How long the first of the answer itself may take, where another could be asked instead: a long
 /// prompt takes time to read, and a deployment that usually takes longer is not cut off for it.
-fn first_token(upstream: &Upstream, this: Try<'_>) -> Duration {
-    let Try { step, inbound, others, limits, .. } = this;
+fn first_token(upstream: &Upstream, this: &Try<'_>) -> Duration {
+    let Try { step, inbound, others, limits, .. } = *this;
     if others == 0 || limits.first_token == Duration::MAX {
         return Duration::MAX;
     }

@@ -81,17 +81,21 @@ impl Budget {
         self.until.saturating_duration_since(now)
     }
 
-    /// How long a whole answer may take to come, when `others` could still be asked instead: a
-    /// deployment that hangs must leave them time.
     #[must_use]
-    pub fn patience(&self, others: usize, now: Instant) -> Duration {
-        let left = self.left(now);
-        if others > 0 { left / 2 } else { left }
+    pub fn until(&self) -> Instant {
+        self.until
     }
 
     fn tries_here(&self) -> u8 {
         self.at.map_or(0, |(_, tries)| tries)
     }
+}
+
+/// How long a whole answer may take to come, when `others` could still be asked instead: a
+/// deployment that hangs must leave them time.
+#[must_use]
+pub fn patience_of(left: Duration, others: usize) -> Duration {
+    if others > 0 { left / 2 } else { left }
 }
 
 /// Another deployment that is as good is better than a pause; a short pause is better than another

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// So many hedges may be saved up, for when they are needed at once.
 const SAVED: u64 = 20;
 /// A hedge, in millionths.
-const ONE: u64 = 1_000_000;
+const ONE: u32 = 1_000_000;
 
 /// How many requests may still be asked twice: every stream earns a share of one.
 #[derive(Debug)]
@@ -29,14 +29,14 @@ impl Hedges {
             clippy::cast_sign_loss,
             reason = "0 to a million"
         )]
-        let earns = (share.clamp(0.0, 1.0) * ONE as f64) as u64;
+        let earns = (share.clamp(0.0, 1.0) * f64::from(ONE)) as u64;
         Self { earns, saved: AtomicU64::new(0) }
     }
 
     /// A stream is asked for.
     pub fn earn(&self) {
         if self.earns > 0 {
-            let more = |saved: u64| (saved < SAVED * ONE).then_some(saved + self.earns);
+            let more = |saved: u64| (saved < SAVED * u64::from(ONE)).then_some(saved + self.earns);
             // What is not added is too much.
             let _full = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }
@@ -45,7 +45,7 @@ impl Hedges {
     /// Takes one, if there is one.
     #[must_use]
     pub fn spend(&self) -> bool {
-        let less = |saved: u64| saved.checked_sub(ONE);
+        let less = |saved: u64| saved.checked_sub(u64::from(ONE));
         self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
@@ -165,10 +165,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn hedging_halves_the_slowest_first_tokens_for_two_requests_in_a_hundred() {
-        const REQUESTS: usize = 20_000;
+        const REQUESTS: u32 = 20_000;
         let mut dice = Dice::seeded(17);
         let (hedges, mut tail) = (Hedges::new(0.02), Tail::default());
-        let (mut plain, mut hedged, mut asked_twice) = (Vec::new(), Vec::new(), 0);
+        let (mut plain, mut hedged, mut asked_twice) = (Vec::new(), Vec::new(), 0_u32);
         for _ in 0..REQUESTS {
             hedges.earn();
             let (first, second) = (token(&mut dice), token(&mut dice));
@@ -178,16 +178,16 @@ mod tests {
             let start = || hedges.spend().then(|| tokio::time::sleep(second));
             let raced = race(tokio::time::sleep(first), late, start, |()| true).await;
             let took = began.elapsed();
-            asked_twice += usize::from(took > late);
+            asked_twice += u32::from(took > late);
             hedged.push(took);
             tail.heard(if raced.first.is_some() { first } else { took }.as_secs_f32());
         }
         let p99 = |all: &mut Vec<Duration>| {
             all.sort();
-            all[REQUESTS / 100 * 99].as_secs_f64()
+            all[all.len() / 100 * 99].as_secs_f64()
         };
         let (plain, hedged) = (p99(&mut plain), p99(&mut hedged));
-        let share = asked_twice as f64 / REQUESTS as f64;
+        let share = f64::from(asked_twice) / f64::from(REQUESTS);
         println!("p99 {plain:.2} s alone, {hedged:.2} s hedged, {:.2} % more", share * 100.0);
         assert!(hedged * 2.0 < plain, "{hedged} of {plain}");
         assert!(share <= 0.02, "{share}");

@@ -219,6 +219,20 @@ impl<'a> Run<'a> {
         (others, first)
     }
 
+    /// What a step is asked, without those members of the request.
+    fn ask<'t>(&'t self, step: &'t Step, others: usize, without: &'t [String]) -> Try<'t> {
+        Try {
+            step,
+            inbound: self.inbound,
+            request: self.request,
+            others,
+            last_resort: self.last_resort,
+            without,
+            limits: self.limits(step),
+            until: self.budget.until(),
+        }
+    }
+
     /// Asks a step, and another beside it if the first is slower than it nearly ever is.
     async fn try_at(
         &mut self,
@@ -227,69 +241,73 @@ impl<'a> Run<'a> {
         others: Others,
         beside: Option<&'a Step>,
     ) -> Went {
-        let (upstream, budget, began) = (self.upstream, self.budget, Instant::now());
-        let ask = |step, others, without| Try {
-            step,
-            inbound: self.inbound,
-            request: self.request,
-            others,
-            last_resort: self.last_resort,
-            without,
-            limits: self.limits(step),
-            budget,
-        };
-        let first = attempt::send(upstream, ask(step, others.up, &self.without), permit);
-        let thinks = attempt::thinks(step, self.inbound);
         let plain = self.inbound.head.stream && self.without.is_empty() && !self.last_resort;
-        let late = beside
-            .filter(|_| plain)
-            .and_then(|beside| Some((beside, upstream.health.late(step.deployment.id, thinks)?)));
-        let Some((beside, late)) = late else {
-            let tried = first.await;
-            return self.went(step, tried);
-        };
+        if plain
+            && let Some(beside) = beside
+            && let thinks = attempt::thinks(step, self.inbound)
+            && let Some(late) = self.upstream.health.late(step.deployment.id, thinks)
+        {
+            // Boxed: most requests are asked of one, and need no room for two.
+            return Box::pin(self.side_by_side((step, permit), beside, others, late)).await;
+        }
+        let asked = self.ask(step, others.up, &self.without);
+        let tried = attempt::send(self.upstream, &asked, permit).await;
+        self.went(step, tried)
+    }
+
+    async fn side_by_side(
+        &mut self,
+        (step, permit): (&'a Step, Permit),
+        beside: &'a Step,
+        others: Others,
+        late: Duration,
+    ) -> Went {
+        let (upstream, began) = (self.upstream, Instant::now());
         let started = Cell::new(false);
+        let asked = self.ask(step, others.up, &[]);
+        let first = Box::pin(attempt::send(upstream, &asked, permit));
+        let asked_beside = self.ask(beside, others.up.saturating_sub(1), &[]);
         let start = || {
             let permit = upstream.health.permit(beside.deployment.id, Instant::now())?;
             started.set(upstream.hedges.spend());
-            let others = others.up.saturating_sub(1);
-            started.get().then(|| attempt::send(upstream, ask(beside, others, &[]), permit))
+            started.get().then(|| Box::pin(attempt::send(upstream, &asked_beside, permit)))
         };
         let answered = |tried: &Tried| matches!(tried, Tried::Answered { .. });
         let Raced { first, second } = race(first, late, start, answered).await;
-        let started = started.get();
-        if started {
-            self.budget.begin_beside();
+        if !started.get() {
+            return self.won(step, first);
         }
+        self.budget.begin_beside();
         let second_won = second.as_ref().is_some_and(answered);
-        if started {
-            let labels = [&*step.deployment.provider.id, if second_won { "won" } else { "lost" }];
-            upstream.metrics.hedges.with_label_values(&labels).inc();
-        }
+        let labels = [&*step.deployment.provider.id, if second_won { "won" } else { "lost" }];
+        upstream.metrics.hedges.with_label_values(&labels).inc();
         let (winner, won, loser, lost) =
             if second_won { (beside, second, step, first) } else { (step, first, beside, second) };
         match lost {
             Some(Tried::Failed { fault, .. }) => {
                 self.note(loser, &fault);
-                if let Some(at) =
-                    self.decision.steps.iter().position(|one| std::ptr::eq(one, loser))
-                {
+                let steps = &self.decision.steps;
+                if let Some(at) = steps.iter().position(|one| std::ptr::eq(one, loser)) {
                     self.course.leave(at, Some(&fault));
                 }
                 self.last = Some(fault.more_telling(self.last.take()));
             }
             Some(_) => {}
-            None if started => {
+            None => {
                 if second_won {
                     // How long it would have taken is not known; at least so long.
+                    let thinks = attempt::thinks(step, self.inbound);
                     upstream.health.first_token(step.deployment.id, thinks, began.elapsed());
                 }
                 self.failed.push(overtaken(loser, self.inbound));
             }
-            None => {}
         }
-        match won {
-            Some(won) => self.went(winner, won),
+        self.won(winner, won)
+    }
+
+    fn won(&mut self, step: &Step, tried: Option<Tried>) -> Went {
+        match tried {
+            Some(tried) => self.went(step, tried),
             // Cannot be: whoever has not lost has won.
             None => Went::Failed {
                 fault: Fault::new(FaultKind::Broken, "nobody answered"),

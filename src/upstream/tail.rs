@@ -61,14 +61,14 @@ mod tests {
     #[test]
     fn quantiles_are_of_the_newest() {
         let mut tail = Tail::default();
-        for number in 0..ENOUGH {
+        for number in 0..20_u16 {
             assert_eq!(tail.quantile(0.5), None);
-            tail.heard(number as f32);
+            tail.heard(f32::from(number));
         }
         assert_eq!((tail.quantile(0.0), tail.quantile(1.0)), (Some(0.0), Some(19.0)));
         assert_eq!(tail.late(), Some(Duration::from_secs_f32(18.0 * LATE)));
-        for number in 0..1_000 {
-            tail.heard(number as f32);
+        for number in 0..1_000_u16 {
+            tail.heard(f32::from(number));
         }
         assert_eq!((tail.quantile(0.0), tail.quantile(1.0)), (Some(872.0), Some(999.0)));
     }

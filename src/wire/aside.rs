@@ -33,6 +33,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+/// A body without some of its members, and those.
+type Taken = (Bytes, Map<String, Value>);
+
 /// Takes members of these names out of a body; `None` where there are none, as in nearly all. A body
 /// that names no model gets the one that `model` finds in them.
 ///
@@ -42,7 +45,7 @@ pub fn taken(
     body: &Bytes,
     names: &[&str],
     model: impl FnOnce(&Map<String, Value>) -> Option<String>,
-) -> Result<Option<(Bytes, Map<String, Value>)>, Malformed> {
+) -> Result<Option<Taken>, Malformed> {
     let mentions = |name: &&str| memchr::memmem::find(body, format!("\"{name}\"").as_bytes());
     if names.iter().all(|name| mentions(name).is_none()) {
         return Ok(None);

@@ -1,6 +1,8 @@
 //! How callers ask to be routed: OpenRouter's members in the body, headers, and what `/v1/route` says
 //! of them.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::house::{Gateway, KEY, Provider, Reply, client, completion, good, respond, send};
@@ -40,7 +42,8 @@ fn config(providers: &[Provider]) -> String {
             "together" => "data = { collects = false }\n",
             _ => "",
         };
-        config += &format!(
+        let _infallible = write!(
+            config,
             "[providers.{name}]\nbase_url = \"{}/v1\"\ndialect = \"openai-chat\"\nauth = \"none\"\n{data}",
             provider.base
         );
@@ -52,7 +55,8 @@ fn config(providers: &[Provider]) -> String {
                 format!("{{ provider = \"{provider}\", model = \"m\", usd_per_million = {{ input = {usd}, output = {usd} }} }}")
             })
             .collect();
-        config += &format!(
+        let _infallible = write!(
+            config,
             "[[models]]\nid = \"{id}\"\nowned_by = \"{maker}\"\ncontext_tokens = 100000\nmax_output_tokens = 9000\ndeployments = [{}]\n",
             places.join(", ")
         );
@@ -336,7 +340,7 @@ fn a_route_says_what_wishes_did() {
 fn models_are_asked_in_turn() {
     let down = Provider::start(|socket, _, _| respond(socket, 503, "", "application/json", b"{}"));
     let up = Provider::start(|socket, _, _| {
-        respond(socket, 200, "", "application/json", &completion("m", "up"))
+        respond(socket, 200, "", "application/json", &completion("m", "up"));
     });
     let config = format!(
         "[providers.a]\nbase_url = \"{}/v1\"\n[providers.b]\nbase_url = \"{}/v1\"\n\
