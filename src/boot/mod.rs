@@ -102,6 +102,7 @@ fn limits(config: &Config) -> Limits {
         deadline: config.server.request_timeout.0,
         attempts: config.upstream.attempts.unwrap_or(standard.attempts).max(1),
         tries_per_deployment: config.upstream.tries.unwrap_or(standard.tries_per_deployment).max(1),
+        rescue: config.upstream.rescue.unwrap_or(standard.rescue),
         keep_alive: set(config.upstream.keep_alive, standard.keep_alive),
         ..standard
     }

@@ -29,7 +29,9 @@ pub use facts::{
     SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
 pub use load::{Fault, Sources, Unpriced, builtin, load};
-pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
+pub use model::{
+    Balance, Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier,
+};
 pub use price::{
     Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
     RatesEntry, TokenKind, WHOLE,
@@ -225,6 +227,7 @@ impl Unlisted {
             ends: None,
             max_output_tokens: 32_768,
             quirks: waiting.quirks,
+            weight: 1.0,
         });
         let model = Arc::new(Model {
             id: format!("{}/{name}", self.provider.id).into_boxed_str(),
@@ -239,6 +242,7 @@ impl Unlisted {
             output: vec![Modality::Text],
             capabilities: load::anything(),
             fallback: Vec::new(),
+            balance: Balance::default(),
             replacement: None,
             preview: false,
             timeouts: Timeouts::default(),

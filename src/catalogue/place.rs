@@ -28,6 +28,7 @@ pub(super) struct Waiting {
     pub ends: Option<String>,
     pub max_output_tokens: Option<u64>,
     pub quirks: Vec<Quirk>,
+    pub weight: f64,
 }
 
 impl Waiting {
@@ -56,6 +57,7 @@ impl Waiting {
             ends: own.ends,
             max_output_tokens: own.max_output_tokens,
             quirks: file.quirks.clone(),
+            weight: own.weight.filter(|weight| *weight >= 0.0).unwrap_or(1.0),
         };
         // Who keeps data in a region pays what the provider asks for that, in every request.
         if let Some(factor) = file.region.as_ref().and_then(|region| own.region_uplift.get(region))

@@ -349,7 +349,8 @@ fn by_name(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decisi
     let allows = |model: &Model| caller.may_use(model);
     let live = app.live();
     let health = |id| shared.health.state(id, false, now);
-    router::decide_named(model, mode, &live.catalogue, shared.clock.now(), &allows, &health)
+    let draw = app.dice.borrow_mut().unit();
+    router::decide_named(model, mode, &live.catalogue, shared.clock.now(), &allows, &health, draw)
 }
 
 /// The same, as far as the caller's plan goes.

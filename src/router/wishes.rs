@@ -194,8 +194,9 @@ pub struct Measured<'a> {
 }
 
 impl Wishes {
-    /// The members of a body that they are said in.
-    pub const MEMBERS: [&'static str; 4] = ["models", "provider", "route", "auto"];
+    /// The members of a body that they are said in, as they stand there.
+    pub const MEMBERS: [&'static str; 4] =
+        ["\"models\"", "\"provider\"", "\"route\"", "\"auto_models\""];
 
     /// None at all.
     pub const NONE: Self = Self {
@@ -224,7 +225,7 @@ impl Wishes {
         if said.take::<String>("route")?.is_some_and(|route| route != "fallback") {
             return Err(Malformed::invalid("route", "expected \"fallback\""));
         }
-        let auto: Map<String, Value> = said.take("auto")?.unwrap_or_default();
+        let auto: Map<String, Value> = said.take("auto_models")?.unwrap_or_default();
         let provider: Map<String, Value> = said.take("provider")?.unwrap_or_default();
         if self.models.is_empty() {
             self.models = models;
@@ -233,7 +234,7 @@ impl Wishes {
             self.provider = Preferences::read(provider)?;
         }
         let mut auto = auto;
-        let mut said = Members { path: "auto.", all: &mut auto };
+        let mut said = Members { path: "auto_models.", all: &mut auto };
         let (allow, deny) = (said.names("allow")?, said.names("deny")?);
         said.end()?;
         if self.allow.is_empty() {
@@ -276,9 +277,9 @@ impl Wishes {
                 || matches(pattern, &model.id)
         };
         if !self.allow.is_empty() && !self.allow.iter().any(is) {
-            return Err("auto.allow");
+            return Err("auto_models.allow");
         }
-        if self.deny.iter().any(is) { Err("auto.deny") } else { Ok(()) }
+        if self.deny.iter().any(is) { Err("auto_models.deny") } else { Ok(()) }
     }
 
     /// Whether `auto` may choose a model that has a deployment which will do.
@@ -621,7 +622,7 @@ mod tests {
             (json!({"provider": {"max_price": {"prompt": -1}}}), "provider.max_price"),
             (json!({"provider": {"max_price": {"image": 1}}}), "provider.max_price"),
             (json!({"provider": {"data_collection": "no"}}), "provider.data_collection"),
-            (json!({"auto": {"allowed": []}}), "auto.allowed"),
+            (json!({"auto_models": {"allowed": []}}), "auto_models.allowed"),
         ] {
             let refused = read(members.clone()).unwrap_err();
             assert_eq!(refused.field.as_deref(), Some(field), "{members}");

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub unreadable_events: IntCounterVec,
     /// Streams that were asked of a second deployment too, by the first one's provider.
     pub hedges: IntCounterVec,
+    /// Streams that broke off and were gone on with by another deployment.
+    pub rescues: IntCounterVec,
 }
 
 /// One deployment's part of them.
@@ -101,6 +103,11 @@ impl Metrics {
             "Streams asked of a second deployment too, by whether that one began first.",
             &["provider", "outcome"],
         )?;
+        let rescues = counter(
+            "optimux_rescues_total",
+            "Streams that broke off and were gone on with by another deployment.",
+            &["provider", "model"],
+        )?;
         let tokens =
             counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
         let first_byte_seconds = HistogramVec::new(
@@ -139,6 +146,7 @@ impl Metrics {
             cascades,
             unreadable_events,
             hedges,
+            rescues,
         })
     }
 

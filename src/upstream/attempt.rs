@@ -232,6 +232,7 @@ async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Re
             heading: heading(),
             request: request.clone(),
             limits,
+            keeps: limits.rescue && others > 0 && !outgoing.json && outgoing.names.is_empty(),
         };
         // The head has taken its part of the time.
         let left = |patience: Duration| patience.saturating_sub(sent_at.elapsed());

@@ -15,6 +15,7 @@ mod passing;
 mod pulse;
 mod refusals;
 mod relay;
+mod rescue;
 mod run;
 mod scrub;
 mod sign;
@@ -69,6 +70,8 @@ pub struct Limits {
     pub longest_wait: Duration,
     /// How long a request waits for deployments that rest, where nobody else is left.
     pub queue: Duration,
+    /// Whether a stream that breaks off is asked for once more, to go on with it.
+    pub rescue: bool,
     /// A whole answer larger than this is refused.
     pub reply_bytes: usize,
     /// Silence after which a stream to the caller is kept alive.
@@ -88,6 +91,7 @@ impl Default for Limits {
             tries_per_deployment: 2,
             longest_wait: Duration::from_secs(3),
             queue: Duration::from_secs(30),
+            rescue: true,
             reply_bytes: 64 << 20,
             keep_alive: Duration::from_secs(15),
         }

@@ -17,6 +17,7 @@ use super::closing::Closing;
 use super::health::Permit;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
+use super::rescue::{Rescue, Rescued};
 use super::scrub::scrubbed;
 use super::transport::Body;
 use super::{Limits, Upstream, shortened};
@@ -27,7 +28,8 @@ use crate::catalogue::Pictures;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::shape::Names;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
+use crate::wire::resume::Said;
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol, Retry};
 use crate::wire::{Heading, blame};
 
 /// A provider that keeps its connection open behind its last word is not waited for longer.
@@ -38,6 +40,7 @@ const FOLLOW_UP: Duration = Duration::from_secs(5);
 
 /// Everything a relay needs to know of its request.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the answer's way")]
 pub struct Setup {
     pub upstream: Upstream,
     pub step: Step,
@@ -54,10 +57,20 @@ pub struct Setup {
     pub heading: Heading,
     pub request: RequestId,
     pub limits: Limits,
+    /// Somebody else may have to go on with the answer.
+    pub keeps: bool,
 }
 
 /// The wait until what was settled is safe, or has to be taken back.
 type Safety = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+/// The wait for an answer that goes on with one that broke off.
+struct Rescuing {
+    asking: Pin<Box<dyn Future<Output = Option<Rescued>>>>,
+    said: Said,
+    /// What the caller is told if there is none.
+    error: Error,
+}
 
 /// What a relay has to settle, and what it will say of how the answer came about.
 struct Settling {
@@ -89,6 +102,9 @@ pub struct Relay {
     permit: Option<Permit>,
     /// When the answer began.
     began: Instant,
+    /// Who else could go on with it.
+    rescue: Option<Box<Rescue>>,
+    rescuing: Option<Rescuing>,
 }
 
 impl fmt::Debug for Relay {
@@ -135,7 +151,12 @@ impl Relay {
             setup: None,
             permit: None,
             began: now,
+            rescue: None,
+            rescuing: None,
         };
+        if setup.keeps {
+            relay.passage.keep();
+        }
         let token_until = now.checked_add(first_token);
         let by_then = |until: Instant| token_until.map_or(until, |token| token.min(until));
         let mut until = by_then(now + patience);
@@ -168,6 +189,11 @@ impl Relay {
     /// From here on the end of the answer is what its deployment is judged by.
     pub(super) fn report_with(&mut self, permit: Permit) {
         self.permit = Some(permit);
+    }
+
+    /// Should the answer break off, others are asked to go on with it.
+    pub(super) fn rescue_with(&mut self, rescue: Option<Box<Rescue>>) {
+        self.rescue = rescue;
     }
 
     /// From here on whoever reads the answer, or stops reading it, settles the hold.
@@ -238,12 +264,72 @@ impl Relay {
         if let Some(permit) = self.permit.take() {
             setup.upstream.health.failed(setup.step.deployment.id, permit, &fault, None);
         }
+        let may_pass = fault.retry() == Retry::Same;
+        let said = self.passage.said().filter(|_| may_pass);
+        if let (Some(rescue), Some(said)) = (self.rescue.take(), said) {
+            self.body = None;
+            self.passage.pause();
+            self.last_heard = Instant::now();
+            let asking = Box::pin(rescue.again(setup.upstream.clone(), said.clone()));
+            self.rescuing = Some(Rescuing { asking, said, error: fault.into_error() });
+            return;
+        }
         self.stop(&fault.into_error());
+    }
+
+    /// Waits for somebody who goes on with the answer; ready with a word to say meanwhile, or with
+    /// nothing once that is decided.
+    fn poll_rescue(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(rescuing) = &mut self.rescuing else { return Poll::Ready(None) };
+        let Poll::Ready(rescued) = rescuing.asking.as_mut().poll(cx) else {
+            return self.poll_pulse(cx);
+        };
+        let Some(Rescuing { said, error, .. }) = self.rescuing.take() else {
+            return Poll::Ready(None);
+        };
+        match rescued {
+            Some(rescued) => self.resume(rescued, said),
+            None => self.stop(&error),
+        }
+        Poll::Ready(None)
+    }
+
+    /// Goes on with another answer.
+    fn resume(&mut self, rescued: Rescued, said: Said) {
+        let Rescued { step, permit, protocol, limits, read, body } = rescued;
+        let Some(setup) = &mut self.setup else { return };
+        let first = std::mem::replace(&mut setup.step, step);
+        let (provider, model) = (&*first.deployment.provider.id, &*first.model.id);
+        tracing::warn!(
+            request = %setup.request, provider, model, by = %setup.step.deployment.provider.id,
+            "a stream that broke off is gone on with by another deployment"
+        );
+        setup.upstream.metrics.rescues.with_label_values(&[provider, &*first.model.label]).inc();
+        if let Some(settling) = &mut self.settling {
+            settling.attempts = settling.attempts.saturating_add(1);
+            settling.tried.push(Tried {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+                fault: "rescued".into(),
+                cost: None,
+            });
+        }
+        self.permit = Some(permit);
+        self.limits = limits;
+        self.passage.resume(protocol, said);
+        self.last_heard = Instant::now();
+        self.body = Some(body);
+        for chunk in read {
+            if let Err(fault) = self.passage.take(chunk) {
+                return self.fail(fault);
+            }
+        }
     }
 
     /// The last that the caller reads is an error.
     fn stop(&mut self, error: &Error) {
         self.failed = true;
+        self.rescuing = None;
         self.body = None;
         self.passage.fail(error);
     }
@@ -251,7 +337,10 @@ impl Relay {
     /// How long the provider may be silent.
     fn patience(&self) -> Duration {
         let idle = self.limits.idle;
-        if self.passage.has_ended() {
+        if self.rescuing.is_some() {
+            // It has a limit of its own.
+            Duration::from_secs(3_600)
+        } else if self.passage.has_ended() {
             idle.min(LINGER)
         } else if self.passage.is_complete() {
             idle.min(if self.passage.usage().is_some() { LINGER } else { FOLLOW_UP })
@@ -312,7 +401,13 @@ impl Relay {
     /// The next piece for the caller; `None` at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if self.body.is_none() {
+            if self.rescuing.is_some() && !self.passage.has_more() {
+                if let Some(bytes) = ready!(self.poll_rescue(cx)) {
+                    return Poll::Ready(Some(bytes));
+                }
+                continue;
+            }
+            if self.body.is_none() && self.rescuing.is_none() {
                 self.close(if self.failed { Outcome::Failed } else { Outcome::Complete });
                 if let Some(safe) = &mut self.safe {
                     let safe = ready!(safe.as_mut().poll(cx));
@@ -330,6 +425,9 @@ impl Relay {
                 return Poll::Ready(Some(bytes));
             }
             if self.body.is_none() {
+                if self.rescuing.is_some() {
+                    continue;
+                }
                 return Poll::Ready(None);
             }
             match self.poll_body(cx) {

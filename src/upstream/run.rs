@@ -11,7 +11,8 @@ use super::failover::{Budget, Course, Others, Turn, Verdict, judge};
 use super::health::Permit;
 use super::hedge::{Raced, race};
 use super::outgoing::Unsayable;
-use super::{Answer, Limits, Unanswered, Upstream, shortened};
+use super::rescue::Rescue;
+use super::{Answer, AnswerBody, Limits, Unanswered, Upstream, shortened};
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -318,14 +319,23 @@ impl<'a> Run<'a> {
 
     fn went(&mut self, step: &Step, tried: Tried) -> Went {
         match tried {
-            Tried::Answered { body, losses, schema } => Went::Answered(Box::new(Answer {
-                step: step.clone(),
-                attempts: self.budget.attempts(),
-                tried: std::mem::take(&mut self.failed),
-                losses,
-                schema,
-                body,
-            })),
+            Tried::Answered { mut body, losses, schema } => {
+                if let AnswerBody::Relay(relay) = &mut body
+                    && self.limits.rescue
+                {
+                    let Decision { steps, within, .. } = self.decision;
+                    let id = step.deployment.id;
+                    relay.rescue_with(Rescue::of(steps.iter(), id, self.inbound, *within));
+                }
+                Went::Answered(Box::new(Answer {
+                    step: step.clone(),
+                    attempts: self.budget.attempts(),
+                    tried: std::mem::take(&mut self.failed),
+                    losses,
+                    schema,
+                    body,
+                }))
+            }
             Tried::Failed { fault, unwanted } => Went::Failed { fault, unwanted },
             Tried::Unsayable(unsayable) => Went::Unsayable(unsayable),
         }

@@ -36,7 +36,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 /// A body without some of its members, and those.
 type Taken = (Bytes, Map<String, Value>);
 
-/// Takes members of these names out of a body; `None` where there are none, as in nearly all. A body
+/// Takes members of these names, which stand in quotes as they do there, out of a body; `None` where there are none, as in nearly all. A body
 /// that names no model gets the one that `model` finds in them.
 ///
 /// # Errors
@@ -46,7 +46,7 @@ pub fn taken(
     names: &[&str],
     model: impl FnOnce(&Map<String, Value>) -> Option<String>,
 ) -> Result<Option<Taken>, Malformed> {
-    let mentions = |name: &&str| memchr::memmem::find(body, format!("\"{name}\"").as_bytes());
+    let mentions = |name: &&str| memchr::memmem::find(body, name.as_bytes());
     if names.iter().all(|name| mentions(name).is_none()) {
         return Ok(None);
     }
@@ -61,7 +61,7 @@ pub fn taken(
         rest.extend_from_slice(value.as_bytes());
     };
     for (name, value) in all {
-        if names.contains(&name.as_str()) {
+        if names.iter().any(|one| one.trim_matches('"') == name) {
             let value =
                 serde_json::from_str(value.get()).map_err(|why| Malformed::not_json(&why))?;
             aside.insert(name, value);
@@ -89,7 +89,7 @@ mod tests {
     use serde_json::json;
 
     fn took(body: &'static str) -> Option<(String, Value)> {
-        let taken = taken(&Bytes::from(body), &["provider", "models"], |aside| {
+        let taken = taken(&Bytes::from(body), &["\"provider\"", "\"models\""], |aside| {
             Some(aside.get("models")?.get(0)?.as_str()?.to_owned())
         });
         let (rest, aside) = taken.unwrap()?;
@@ -109,6 +109,6 @@ mod tests {
         assert_eq!(rest, r#"{"x":1,"model":"a"}"#);
         let (rest, _) = took(r#"{"model":"c","models":["a","b"]}"#).unwrap();
         assert_eq!(rest, r#"{"model":"c"}"#);
-        assert!(taken(&Bytes::from(r#"["models"]"#), &["models"], |_| None).is_err());
+        assert!(taken(&Bytes::from(r#"["models"]"#), &["\"models\""], |_| None).is_err());
     }
 }

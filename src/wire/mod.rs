@@ -33,6 +33,7 @@ pub mod realtime;
 pub mod refusal;
 #[cfg(test)]
 mod request_tests;
+pub mod resume;
 pub mod session;
 #[cfg(test)]
 mod usage_tests;

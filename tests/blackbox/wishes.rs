@@ -205,7 +205,7 @@ fn the_examples_of_openrouter_run_as_printed() {
     for provider in &house.providers {
         for received in provider.received.lock().unwrap().iter() {
             let body = received.json();
-            for member in ["provider", "models", "route", "auto"] {
+            for member in ["provider", "models", "route", "auto_models"] {
                 assert!(body.get(member).is_none(), "{body}");
             }
         }
@@ -238,8 +238,8 @@ fn what_cannot_be_met_is_named() {
         ("gpt-5-mini", json!({"provider": {"quantizations": ["fp8"]}}), "provider.quantizations"),
         ("gpt-5-mini", json!({"provider": {"sort": "beauty"}}), "provider.sort"),
         ("auto", json!({"provider": {"only": ["groq"]}}), "provider.only"),
-        ("auto", json!({"auto": {"allow": ["grok-*"]}}), "auto.allow"),
-        ("auto", json!({"auto": {"deny": ["*"]}}), "auto.deny"),
+        ("auto", json!({"auto_models": {"allow": ["grok-*"]}}), "auto_models.allow"),
+        ("auto", json!({"auto_models": {"deny": ["*"]}}), "auto_models.deny"),
     ] {
         for stream in [false, true] {
             let mut body = ask(model, more.clone());
@@ -284,9 +284,19 @@ fn wishes_hold_on_every_dialect_and_in_headers() {
         assert_eq!((reply.status, by), (200, "azure"), "{path}: {}", reply.text());
         assert_eq!(reply.header("x-optimux-dropped"), "", "{path}");
     }
+    // The first of a list is the model where none is named.
+    let models = json!(["gpt-5-mini", "claude-sonnet-4-5"]);
+    for (path, body) in [
+        ("/v1/messages", json!({"models": models, "max_tokens": 9, "messages": [say]})),
+        ("/v1/responses", json!({"models": models, "input": "hi", "store": false})),
+    ] {
+        let reply = house.gateway.post(path, KEY, body.to_string());
+        let model = reply.header("x-optimux-model");
+        assert_eq!((reply.status, model), (200, "gpt-5-mini"), "{path}: {}", reply.text());
+    }
     let with = |name: &str, value: &str, model: &str| {
         let auto = json!({"allow": ["claude-sonnet-4-5", "mixtral-*"]});
-        let more = if model == "auto" { json!({"auto": auto}) } else { json!({}) };
+        let more = if model == "auto" { json!({"auto_models": auto}) } else { json!({}) };
         let body = ask(model, more).to_string();
         let request = client().post(format!("{}/v1/chat/completions", house.gateway.base));
         send(request.bearer_auth(KEY).header(name, value).body(body))
