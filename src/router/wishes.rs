@@ -249,6 +249,12 @@ impl Wishes {
     /// What the end of a model's name says (`:floor`, `:nitro`, `:free`), and the name without it.
     #[must_use]
     pub fn suffixed<'a>(&mut self, name: &'a str, catalogue: &Catalogue) -> &'a str {
+        // What a provider of providers calls so itself (`openrouter/vendor/model:free`) is its own.
+        let through =
+            |(provider, name): (&str, &str)| name.contains('/') && catalogue.has_provider(provider);
+        if name.split_once('/').is_some_and(through) {
+            return name;
+        }
         let Some((plain, suffix)) =
             name.rsplit_once(':').filter(|_| catalogue.model(name).is_none())
         else {

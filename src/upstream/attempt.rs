@@ -158,7 +158,7 @@ async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Re
     let left = || until.saturating_duration_since(Instant::now());
     let sent_at = Instant::now();
     let stream = inbound.head.stream;
-    let first_token = first_token(upstream, this);
+    let first_token = if stream { first_token(upstream, this) } else { Duration::MAX };
     let patience = if stream {
         limits.first_byte.min(first_token).min(left())
     } else {

@@ -431,3 +431,27 @@ fn every_fault_comes_to_an_answer_or_to_one_clear_error() {
     let (_, after) = rest.split_once("<!-- end of faults -->").unwrap();
     is_written(path, &format!("{before}<!-- faults -->\n{table}<!-- end of faults -->{after}"));
 }
+
+/// S15: the provider of the first model is down for a while, and requests come all the time.
+#[test]
+fn a_provider_that_is_back_is_used_again() {
+    const DOWN: Duration = Duration::from_secs(8);
+    let began = Instant::now();
+    let first = Provider::start(move |socket, request, _| {
+        if began.elapsed() < DOWN { refuse(socket, 503) } else { well(socket, request) }
+    });
+    let spare = Provider::start(|socket, request, _| well(socket, request));
+    let gateway = Gateway::start(&config(&[("m".to_owned(), first)], &spare));
+    let body =
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    loop {
+        let reply = gateway.chat(&body);
+        assert_eq!((reply.status, reply.said()), (200, all_words()), "no caller notices");
+        if reply.header("x-optimux-model") == "m" {
+            break;
+        }
+        assert!(began.elapsed() < DOWN + Duration::from_secs(15), "it is not used again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(began.elapsed() >= DOWN);
+}
