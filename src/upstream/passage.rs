@@ -1,6 +1,8 @@
 //! A provider's frames on their way to the caller: passed on, edited or translated, and what is
 //! learned of the answer as they go by. Pure: bytes in, bytes out.
 
+mod resume;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -14,7 +16,6 @@ use crate::base::Error;
 use crate::shape::Names;
 use crate::wire::frame::{Frame, Splitter, sse};
 use crate::wire::glance::{Choices, Unreadable};
-use crate::wire::resume::{Resuming, Said};
 use crate::wire::vocab::{
     Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
 };
@@ -26,9 +27,6 @@ const EVENT_BYTES: usize = 32 << 20;
 /// So much is given on at once. A provider that is faster than its caller is read some 400 KB at a
 /// time, and the server copies each piece that it takes, whether or not the caller reads it.
 const PIECE_BYTES: usize = 32 << 10;
-
-/// So much of an answer is kept, so that another one can go on with it.
-const KEPT_BYTES: usize = 256 << 10;
 
 /// How frames become the caller's bytes.
 #[derive(Debug)]
@@ -123,64 +121,6 @@ impl Passage {
         }
     }
 
-    /// From here on what comes is kept, should the stream break.
-    pub fn keep(&mut self) {
-        // Where the bytes pass as they are, only some dialects let anybody else go on with them.
-        let bare = matches!(self.front, Dialect::OpenAiChat | Dialect::Gemini);
-        if matches!(self.way, Way::Translated { .. }) || bare {
-            self.kept = Some(Vec::new());
-        }
-    }
-
-    /// What was said so far, if another answer could go on with it.
-    pub fn said(&self) -> Option<Said> {
-        let mut events = Vec::new();
-        self.reread(&mut |mut frame| events.append(&mut frame));
-        Said::of(&events)
-    }
-
-    /// What was kept, frame by frame.
-    fn reread(&self, each: &mut dyn FnMut(Vec<Event>)) {
-        let (mut splitter, mut reader) = (self.theirs.splitter(EVENT_BYTES), self.theirs.reader());
-        for chunk in self.kept.iter().flatten() {
-            let fed = splitter.feed(chunk, |frame| {
-                let mut events = Vec::new();
-                // What nobody could read was left out.
-                if reader.read(&frame, &mut events).is_ok() {
-                    each(events);
-                }
-            });
-            if fed.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Nothing more comes of the first answer.
-    pub fn pause(&mut self) {
-        self.splitter = self.theirs.splitter(EVENT_BYTES);
-        self.held.clear();
-    }
-
-    /// Another answer goes on where the first broke off.
-    pub fn resume(&mut self, protocol: Protocol, said: Said) {
-        if !matches!(self.way, Way::Translated { .. }) {
-            // The writer gets to know what has passed by it.
-            let mut writer =
-                std::mem::replace(&mut self.writer, codec(self.front).writer(Heading::default()));
-            let mut passed = Vec::new();
-            self.reread(&mut |events| writer.write(&events, &mut passed));
-            self.writer = writer;
-        }
-        self.kept = None;
-        self.theirs = provider_side(protocol);
-        self.protocol = protocol;
-        self.splitter = self.theirs.splitter(EVENT_BYTES);
-        self.progress.usage = None;
-        let reader = Box::new(Resuming::new(self.theirs, said));
-        self.way = Way::Translated { reader, events: Vec::new(), names: Rc::default() };
-    }
-
     /// The answer has begun: from here on there is no other provider.
     pub fn has_begun(&self) -> bool {
         self.progress.spoke || !self.progress.finished.is_empty()
@@ -236,14 +176,7 @@ impl Passage {
     /// # Errors
     /// The fault that it tells of, or is.
     pub fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
-        if let Some(kept) = &mut self.kept {
-            self.kept_bytes += chunk.len();
-            if self.kept_bytes > KEPT_BYTES {
-                self.kept = None;
-            } else {
-                kept.push(chunk.clone());
-            }
-        }
+        self.note(&chunk);
         let mut out = Vec::new();
         let Self { splitter, way, held, ready, .. } = self;
         let verbatim = matches!(way, Way::Verbatim);

@@ -1,6 +1,8 @@
 //! The body of a streamed answer, which reads the provider as it is read itself: no task, no
 //! channel, natural back pressure. Dropping it cancels the provider.
 
+mod rescuing;
+
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
@@ -17,7 +19,7 @@ use super::closing::Closing;
 use super::health::Permit;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
-use super::rescue::{Rescue, Rescued};
+use super::rescue::Rescue;
 use super::scrub::scrubbed;
 use super::transport::Body;
 use super::{Limits, Upstream, shortened};
@@ -28,9 +30,10 @@ use crate::catalogue::Pictures;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::shape::Names;
-use crate::wire::resume::Said;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol, Retry};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{Heading, blame};
+
+use rescuing::Rescuing;
 
 /// A provider that keeps its connection open behind its last word is not waited for longer.
 const LINGER: Duration = Duration::from_millis(250);
@@ -63,14 +66,6 @@ pub struct Setup {
 
 /// The wait until what was settled is safe, or has to be taken back.
 type Safety = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
-
-/// The wait for an answer that goes on with one that broke off.
-struct Rescuing {
-    asking: Pin<Box<dyn Future<Output = Option<Rescued>>>>,
-    said: Said,
-    /// What the caller is told if there is none.
-    error: Error,
-}
 
 /// What a relay has to settle, and what it will say of how the answer came about.
 struct Settling {
@@ -191,11 +186,6 @@ impl Relay {
         self.permit = Some(permit);
     }
 
-    /// Should the answer break off, others are asked to go on with it.
-    pub(super) fn rescue_with(&mut self, rescue: Option<Box<Rescue>>) {
-        self.rescue = rescue;
-    }
-
     /// From here on whoever reads the answer, or stops reading it, settles the hold.
     pub fn settle_with(
         &mut self,
@@ -264,65 +254,9 @@ impl Relay {
         if let Some(permit) = self.permit.take() {
             setup.upstream.health.failed(setup.step.deployment.id, permit, &fault, None);
         }
-        let may_pass = fault.retry() == Retry::Same;
-        let said = self.passage.said().filter(|_| may_pass);
-        if let (Some(rescue), Some(said)) = (self.rescue.take(), said) {
-            self.body = None;
-            self.passage.pause();
-            self.last_heard = Instant::now();
-            let asking = Box::pin(rescue.again(setup.upstream.clone(), said.clone()));
-            self.rescuing = Some(Rescuing { asking, said, error: fault.into_error() });
-            return;
-        }
-        self.stop(&fault.into_error());
-    }
-
-    /// Waits for somebody who goes on with the answer; ready with a word to say meanwhile, or with
-    /// nothing once that is decided.
-    fn poll_rescue(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let Some(rescuing) = &mut self.rescuing else { return Poll::Ready(None) };
-        let Poll::Ready(rescued) = rescuing.asking.as_mut().poll(cx) else {
-            return self.poll_pulse(cx);
-        };
-        let Some(Rescuing { said, error, .. }) = self.rescuing.take() else {
-            return Poll::Ready(None);
-        };
-        match rescued {
-            Some(rescued) => self.resume(rescued, said),
-            None => self.stop(&error),
-        }
-        Poll::Ready(None)
-    }
-
-    /// Goes on with another answer.
-    fn resume(&mut self, rescued: Rescued, said: Said) {
-        let Rescued { step, permit, protocol, limits, read, body } = rescued;
-        let Some(setup) = &mut self.setup else { return };
-        let first = std::mem::replace(&mut setup.step, step);
-        let (provider, model) = (&*first.deployment.provider.id, &*first.model.id);
-        tracing::warn!(
-            request = %setup.request, provider, model, by = %setup.step.deployment.provider.id,
-            "a stream that broke off is gone on with by another deployment"
-        );
-        setup.upstream.metrics.rescues.with_label_values(&[provider, &*first.model.label]).inc();
-        if let Some(settling) = &mut self.settling {
-            settling.attempts = settling.attempts.saturating_add(1);
-            settling.tried.push(Tried {
-                provider: provider.to_owned(),
-                model: model.to_owned(),
-                fault: "rescued".into(),
-                cost: None,
-            });
-        }
-        self.permit = Some(permit);
-        self.limits = limits;
-        self.passage.resume(protocol, said);
-        self.last_heard = Instant::now();
-        self.body = Some(body);
-        for chunk in read {
-            if let Err(fault) = self.passage.take(chunk) {
-                return self.fail(fault);
-            }
+        let upstream = setup.upstream.clone();
+        if let Err(fault) = self.asks_again(fault, upstream) {
+            self.stop(&fault.into_error());
         }
     }
 
