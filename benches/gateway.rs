@@ -106,6 +106,7 @@ fn decisions(c: &mut Criterion) {
                 Clock::System.now(),
                 &|_| true,
                 &|_| Health::default(),
+                0.0,
             )
         });
     });

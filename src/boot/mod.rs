@@ -40,7 +40,9 @@ use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream};
+use crate::upstream::{
+    HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream,
+};
 use crate::{http, sim};
 
 use reload::Making;
@@ -57,6 +59,9 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A store that takes longer to say whether anything has changed is not there.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The share of streams that may be asked for twice, if nothing else is said.
+const HEDGED_SHARE: f64 = 0.02;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -92,9 +97,12 @@ fn limits(config: &Config) -> Limits {
     Limits {
         connect: set(config.upstream.connect_timeout, standard.connect),
         first_byte: set(config.upstream.first_byte_timeout, standard.first_byte),
+        first_token: set(config.upstream.first_token_timeout, standard.first_token),
         idle: set(config.upstream.idle_timeout, standard.idle),
         deadline: config.server.request_timeout.0,
         attempts: config.upstream.attempts.unwrap_or(standard.attempts).max(1),
+        tries_per_deployment: config.upstream.tries.unwrap_or(standard.tries_per_deployment).max(1),
+        rescue: config.upstream.rescue.unwrap_or(standard.rescue),
         keep_alive: set(config.upstream.keep_alive, standard.keep_alive),
         ..standard
     }
@@ -203,6 +211,7 @@ pub async fn serve(
         behind_proxy: config.signin.behind_proxy,
         health: Arc::new(HealthBoard::new(live.catalogue.ids())),
         refusals: Arc::new(Refusals::new(metrics.clone())),
+        hedges: Arc::new(Hedges::new(config.upstream.hedged_share.unwrap_or(HEDGED_SHARE))),
         current: Current::new(live),
         identities,
         plans: plans.clone(),
@@ -352,6 +361,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         transport: Transport::new(&shared.limits, &counting.proxies)?,
         health: Arc::clone(&shared.health),
         refusals: Arc::clone(&shared.refusals),
+        hedges: Arc::clone(&shared.hedges),
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
         limits: shared.limits,

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{FactsEntry, Family};
-use super::model::{Capability, Modality, Mode, Tier};
+use super::model::{Balance, Capability, Modality, Mode, Tier};
 use super::price::{EachEntry, PriceEntry, RatesEntry};
-use super::{Auth, Quirk, Timeouts};
+use super::{Auth, DataPolicy, Quirk, Timeouts};
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -42,6 +42,8 @@ pub struct ProviderEntry {
     pub max_tokens_only: Option<bool>,
     /// How long it is waited for, if not as long as others.
     pub timeouts: Option<Timeouts>,
+    /// What it does with what it is sent, where that is known.
+    pub data: Option<DataPolicy>,
     pub embeddings: Option<embeddings::Form>,
     pub images: Option<images::Form>,
     /// Facts of everything it serves: laid over a model's.
@@ -96,6 +98,9 @@ pub struct ModelEntry {
     pub timeouts: Option<Timeouts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Vec<String>>,
+    /// Which of its deployments is asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<images::Rules>,
     #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
@@ -121,6 +126,8 @@ pub struct DeploymentEntry {
     pub prices: Vec<PriceEntry>,
     #[serde(default)]
     pub facts: FactsEntry,
+    /// Its part of the requests where `balance = "weights"`; 1 if not given.
+    pub weight: Option<f64>,
 }
 
 /// A `[[deployments]]` entry of a provider's file.
@@ -158,6 +165,8 @@ pub struct FileDeployment {
     pub variants: Vec<VariantEntry>,
     #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
     pub facts: FactsEntry,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
 }
 
 /// The same under another name, at another price: an inference profile, a data zone.

@@ -137,6 +137,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                                 deployment.prices.clone(),
                             ),
                             facts,
+                            weight: deployment.weight,
                             ..FileDeployment::default()
                         };
                         replaced.push(Waiting::of_file(provider, file, file_like));
@@ -267,7 +268,17 @@ fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
     entry.id = patch.id;
     entry.facts.lay(&patch.facts);
     lay!(aliases, owned_by, tier, mode, context_tokens, max_output_tokens, input, output);
-    lay!(capabilities, fallback, images, deployments, ends, replacement, preview, timeouts);
+    lay!(
+        capabilities,
+        fallback,
+        balance,
+        images,
+        deployments,
+        ends,
+        replacement,
+        preview,
+        timeouts
+    );
 }
 
 struct Building {
@@ -349,6 +360,7 @@ impl Building {
                 facts: Arc::new(facts.settle()),
                 ends: own.or(ends.filter(|_| maker && entry.replacement.is_some())),
                 max_output_tokens: place.max_output_tokens.unwrap_or(longest).max(1),
+                weight: place.weight,
                 quirks: place
                     .quirks
                     .into_iter()
@@ -384,6 +396,7 @@ impl Building {
             output: entry.output.unwrap_or_else(|| vec![Modality::Text]),
             capabilities,
             fallback: boxed(entry.fallback),
+            balance: entry.balance.unwrap_or_default(),
             replacement: entry.replacement.map(String::into_boxed_str),
             preview: entry.preview.unwrap_or(false),
             timeouts: entry.timeouts.unwrap_or_default(),

@@ -11,6 +11,7 @@ mod price;
 mod provider;
 pub mod published;
 mod quirk;
+mod slug;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -28,12 +29,14 @@ pub use facts::{
     SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
 pub use load::{Fault, Sources, Unpriced, builtin, load};
-pub use model::{Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier};
+pub use model::{
+    Balance, Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier,
+};
 pub use price::{
     Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
     RatesEntry, TokenKind, WHOLE,
 };
-pub use provider::{Auth, AwsCredential, Provider, Surface};
+pub use provider::{Auth, AwsCredential, DataPolicy, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 pub use timeouts::Timeouts;
 
@@ -154,6 +157,15 @@ impl Catalogue {
         None
     }
 
+    /// Whether a provider is known to serve a model, by any of its names.
+    #[must_use]
+    pub fn lists(&self, provider: &str, name: &str) -> bool {
+        let there =
+            |model: &Arc<Model>| model.deployments.iter().any(|one| &*one.provider.id == provider);
+        self.by_place.contains_key(&*format!("{provider}/{name}"))
+            || self.model(name).is_some_and(there)
+    }
+
     /// What `provider/name` means: a deployment by any of its names there, or one that no file
     /// lists, with the facts of its family and the provider's price.
     ///
@@ -215,6 +227,7 @@ impl Unlisted {
             ends: None,
             max_output_tokens: 32_768,
             quirks: waiting.quirks,
+            weight: 1.0,
         });
         let model = Arc::new(Model {
             id: format!("{}/{name}", self.provider.id).into_boxed_str(),
@@ -229,6 +242,7 @@ impl Unlisted {
             output: vec![Modality::Text],
             capabilities: load::anything(),
             fallback: Vec::new(),
+            balance: Balance::default(),
             replacement: None,
             preview: false,
             timeouts: Timeouts::default(),

@@ -46,6 +46,22 @@ pub enum Mode {
     Realtime,
 }
 
+/// Which of a model's deployments is asked first, of those that are up and have room under their limits.
+/// The others follow in the operator's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// The operator's first.
+    #[default]
+    Order,
+    /// Drawn by their weights.
+    Weights,
+    /// The cheapest now.
+    Price,
+    /// Of two that are drawn, the one whose answers came sooner of late.
+    Latency,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
@@ -133,6 +149,8 @@ pub struct Deployment {
     pub max_output_tokens: u64,
     /// Edits that this provider needs for this model.
     pub quirks: Vec<Quirk>,
+    /// Its part of the requests, where they are drawn; never below 0.
+    pub weight: f64,
 }
 
 impl Deployment {
@@ -157,6 +175,7 @@ pub struct Model {
     pub output: Vec<Modality>,
     pub capabilities: Capabilities,
     pub fallback: Vec<Box<str>>,
+    pub balance: Balance,
     /// The model that answers once no deployment is left.
     pub replacement: Option<Box<str>>,
     /// Its maker may change or withdraw it without notice.

@@ -28,6 +28,7 @@ pub(super) struct Waiting {
     pub ends: Option<String>,
     pub max_output_tokens: Option<u64>,
     pub quirks: Vec<Quirk>,
+    pub weight: f64,
 }
 
 impl Waiting {
@@ -56,6 +57,7 @@ impl Waiting {
             ends: own.ends,
             max_output_tokens: own.max_output_tokens,
             quirks: file.quirks.clone(),
+            weight: own.weight.filter(|weight| *weight >= 0.0).unwrap_or(1.0),
         };
         // Who keeps data in a region pays what the provider asks for that, in every request.
         if let Some(factor) = file.region.as_ref().and_then(|region| own.region_uplift.get(region))
@@ -136,7 +138,7 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
         )*};
     }
     replace!(name, base_url, dialect, dialects, auth, api_key_env, api_key_file, max_tokens_only);
-    replace!(embeddings, images, region, variant, usd_per_million, timeouts);
+    replace!(embeddings, images, region, variant, usd_per_million, timeouts, data);
     file.facts.lay(&patch.facts);
     file.dialect_urls.extend(patch.dialect_urls.clone());
     file.headers.extend(patch.headers.clone());
@@ -248,5 +250,6 @@ pub(super) fn enabled(
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
         timeouts: file.timeouts.unwrap_or_default(),
+        data: file.data.unwrap_or_default(),
     }))
 }

@@ -27,6 +27,19 @@ pub enum Auth {
     None,
 }
 
+/// What a provider does with what it is sent, as the operator's contract with it says. What nobody
+/// said is not known, and does not pass for yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataPolicy {
+    /// It may keep what it is sent for purposes of its own, or train on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collects: Option<bool>,
+    /// It keeps nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_retention: Option<bool>,
+}
+
 /// Whose name requests are signed in (`AWS_ACCESS_KEY_ID` and its kin).
 #[derive(Debug, Clone)]
 pub struct AwsCredential {
@@ -65,6 +78,7 @@ pub struct Provider {
     /// Knows `max_tokens` and not `max_completion_tokens`.
     pub max_tokens_only: bool,
     pub timeouts: Timeouts,
+    pub data: DataPolicy,
 }
 
 impl Provider {

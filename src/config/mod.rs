@@ -167,8 +167,16 @@ pub struct Admin {
 pub struct Upstream {
     pub connect_timeout: Option<Seconds>,
     pub first_byte_timeout: Option<Seconds>,
+    pub first_token_timeout: Option<Seconds>,
     pub idle_timeout: Option<Seconds>,
     pub attempts: Option<u8>,
+    /// How often one deployment is asked, where the fault may pass.
+    pub tries: Option<u8>,
+    /// The share of streams, from 0 to 1, that may be asked of a second deployment too.
+    pub hedged_share: Option<f64>,
+    /// A stream that breaks off is asked for once more elsewhere, and gone on with if that answer begins
+    /// with the same words.
+    pub rescue: Option<bool>,
     pub keep_alive: Option<Seconds>,
     /// The proxy of every connection to providers and apps, in place of `HTTP_PROXY` and its kin.
     pub proxy: Option<String>,

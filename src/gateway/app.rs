@@ -23,7 +23,7 @@ use crate::connect::Apps;
 use crate::ledger::{Counter, Journal};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Limits, Refusals, StreamsEnd, Upstream};
+use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
 
 /// Time limits of a realtime session.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +67,8 @@ pub struct Shared {
     pub health: Arc<HealthBoard>,
     /// What deployments refused, though no file says so.
     pub refusals: Arc<Refusals>,
+    /// How many streams may still be asked of two deployments.
+    pub hedges: Arc<Hedges>,
     /// The share of `auto`'s requests that find something out.
     pub explore: f64,
     /// What accounts said of answers.

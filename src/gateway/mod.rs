@@ -24,6 +24,7 @@ mod route;
 pub mod status;
 pub mod usage;
 pub mod users;
+mod wishes;
 mod words;
 
 use std::borrow::Cow;
@@ -38,13 +39,13 @@ use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::admit::{Caller, Feature, Scope};
-use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::base::money::Nanos;
+use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model};
 use crate::cluster::Standing;
 use crate::ledger::Outcome;
-use crate::router::{self, Choice, Decision, Dial, Needs, Step, Wish};
+use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish, Wishes};
 use crate::wire::vocab::{Dialect, Losses, Reply};
 use crate::wire::{Heading, Inbound, PathTarget, codec};
 
@@ -96,9 +97,16 @@ pub struct Asked {
     /// nothing is said.
     pub cascade: Option<bool>,
     pub cache: CacheWish,
+    /// How it wants to be routed, beside the model: most say nothing of it.
+    pub wishes: Option<Box<Wishes>>,
 }
 
 impl Asked {
+    #[must_use]
+    pub fn wishes(&self) -> &Wishes {
+        self.wishes.as_deref().unwrap_or(const { &Wishes::NONE })
+    }
+
     /// The same, at another dial.
     fn at(&self, dial: Dial) -> Self {
         Self { dial: Some(dial), ..self.clone() }
@@ -183,11 +191,14 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
 
 /// One turn of a model.
 async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
+    wishes::take(&mut arrival)?;
     let words = words::prepare(app, caller, &mut arrival).await?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
-    inbound.strict =
-        arrival.asked.strict || app.shared.strict || caller.features.has(Feature::StrictParameters);
+    inbound.strict = arrival.asked.strict
+        || arrival.asked.wishes().provider.require_parameters
+        || app.shared.strict
+        || caller.features.has(Feature::StrictParameters);
     let live = app.live();
     let decision = decide(app, &live, caller, &inbound, &arrival.asked).await?;
     let planned = cascade::plan(app, &live, caller, &inbound, &arrival.asked, decision).await?;
@@ -241,21 +252,44 @@ async fn decide(
     inbound: &Inbound,
     asked: &Asked,
 ) -> Result<Decision, Error> {
-    let shared = &app.shared;
-    let Some(dial) = Dial::of(&inbound.head.model) else {
-        return named(app, caller, &inbound.head.model, Mode::Chat);
+    let mut decision = match Dial::of(&inbound.head.model) {
+        Some(dial) => auto(app, live, caller, inbound, asked, dial).await?,
+        None => wishes::named(app, live, caller, &inbound.head.model, asked.wishes())?,
     };
+    if !caller.features.has(Feature::Failover) {
+        decision.steps.truncate(1);
+    }
+    decision.within = asked.wishes().within;
+    Ok(decision)
+}
+
+/// What `auto` chooses.
+async fn auto(
+    app: &App,
+    live: &Live,
+    caller: &Caller,
+    inbound: &Inbound,
+    asked: &Asked,
+    dial: Dial,
+) -> Result<Decision, Error> {
+    let shared = &app.shared;
     caller.features.must_have(Feature::AutoRouting)?;
     let found_out = feedback::corrections(app, live, &caller.account).await;
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
+    let (wishes, wall) = (asked.wishes(), shared.clock.now());
+    let excluded = wishes::excluded(app, live, wishes);
+    let state = |id| {
+        let state = shared.health.state(id, stream, now);
+        Health { passing: state.passing && !excluded.contains(&id), ..state }
+    };
     let choice = Choice {
         catalogue: &live.catalogue,
-        allows: &|model| caller.may_use(model),
-        health: &|id| shared.health.state(id, stream, now),
+        allows: &|model| caller.may_use(model) && wishes.could_take(model, wall),
+        health: &state,
         predictor: &live.predictor,
-        now: shared.clock.now(),
+        now: wall,
         corrections: Some(&found_out),
         pays: &|tier| app.counter.tariff.paid(tier),
         explore: app.dice.borrow_mut().wins(shared.explore),
@@ -264,9 +298,24 @@ async fn decide(
             .and_then(|thread| shared.affinity.before(thread, live.generation())),
     };
     let demand = live.predictor.demand(request);
-    let mut decision = router::decide_auto(wish, &Needs::of(request), &demand, &choice)?;
-    if !caller.features.has(Feature::Failover) {
-        decision.steps.truncate(1);
+    let needs = Needs::of(request);
+    let decided = router::decide_auto(wish, &needs, &demand, &choice).or_else(|error| {
+        if error.kind != Kind::Overloaded {
+            return Err(error);
+        }
+        // All that could answer rest: the best of them are waited for.
+        let up = |id| Health { passing: !excluded.contains(&id), ..Health::default() };
+        router::decide_auto(wish, &needs, &demand, &Choice { health: &up, ..choice })
+    });
+    let mut decision = decided.map_err(|error| wishes::unmet(app, live, caller, wishes, error))?;
+    wishes::arrange(app, wishes, &mut decision)?;
+    if !wishes.models.is_empty()
+        && let Some((first, rest)) = wishes.models.split_first()
+    {
+        let wishes = Wishes { models: rest.to_vec(), ..wishes.clone() };
+        let mut then = wishes::named(app, live, caller, first, &wishes)?;
+        decision.steps.append(&mut then.steps);
+        decision.left_out.append(&mut then.left_out);
     }
     Ok(decision)
 }
@@ -294,14 +343,19 @@ fn as_stream(
 }
 
 /// The deployments of a model by name, best first.
-fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision, Error> {
+fn by_name(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision, Error> {
     let shared = &app.shared;
     let now = Instant::now();
     let allows = |model: &Model| caller.may_use(model);
     let live = app.live();
     let health = |id| shared.health.state(id, false, now);
-    let mut decision =
-        router::decide_named(model, mode, &live.catalogue, shared.clock.now(), &allows, &health)?;
+    let draw = app.dice.borrow_mut().unit();
+    router::decide_named(model, mode, &live.catalogue, shared.clock.now(), &allows, &health, draw)
+}
+
+/// The same, as far as the caller's plan goes.
+fn named(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decision, Error> {
+    let mut decision = by_name(app, caller, model, mode)?;
     if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::live::Live;
-use super::{App, Asked, decide};
+use super::{App, Arrival, Asked, decide, wishes};
 use crate::admit::Caller;
 use crate::base::Error;
-use crate::router::Account;
+use crate::base::ids::RequestId;
+use crate::router::{Account, LeftOut};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Effort};
 
@@ -32,6 +33,9 @@ pub struct Route<'a> {
     pub provider: String,
     /// In the order in which they would be tried.
     pub plan: Vec<Planned>,
+    /// Who could have answered but for a member of the request, and which.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Only for `auto`: every model, and why it was ranked or rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Account<'a>>,
@@ -48,9 +52,11 @@ pub async fn explain<'a>(
     body: Bytes,
     asked: &Asked,
 ) -> Result<Route<'a>, Error> {
-    let asked = Asked { thorough: true, ..asked.clone() };
-    let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
-    let decision = decide(app, live, caller, &inbound, &asked).await?;
+    let mut arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
+    arrival.asked = Asked { thorough: true, ..asked.clone() };
+    wishes::take(&mut arrival)?;
+    let inbound = Inbound::arrive(arrival.dialect, arrival.body, None)?;
+    let decision = decide(app, live, caller, &inbound, &arrival.asked).await?;
     let plan: Vec<Planned> = decision
         .steps
         .iter()
@@ -68,6 +74,7 @@ pub async fn explain<'a>(
         model: first.model.clone(),
         provider: first.provider.clone(),
         plan,
+        left_out: decision.left_out,
         explanation: decision.explanation.map(|all| all.told(&live.catalogue, &live.predictor)),
     })
 }

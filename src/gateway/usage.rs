@@ -314,7 +314,15 @@ fn told(one: &Settlement) -> Value {
     let mut attempts: Vec<Value> = one
         .tried
         .iter()
-        .map(|tried| json!({"provider": tried.provider, "model": tried.model, "outcome": tried.fault}))
+        .map(|tried| {
+            let mut told = json!({
+                "provider": tried.provider, "model": tried.model, "outcome": tried.fault,
+            });
+            if let Some(cost) = tried.cost {
+                told["cost_nano_usd"] = json!(cost.0);
+            }
+            told
+        })
         .collect();
     if let Some(by) = by {
         let outcome = match one.outcome {

@@ -99,8 +99,8 @@ pub(super) async fn prepare(
     let place = |body: &[u8]| {
         // All that makes an answer another one, beside the words.
         let strict = arrival.asked.strict || caller.features.has(Feature::StrictParameters);
-        let Asked { dial, max_cost, cascade, .. } = &arrival.asked;
-        let asked = (dial, max_cost, cascade, strict, &arrival.forward);
+        let Asked { dial, max_cost, cascade, wishes, .. } = &arrival.asked;
+        let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward);
         let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
         fingerprint(&[

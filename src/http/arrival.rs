@@ -15,6 +15,7 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream as _;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep};
 
 use super::{Worker, media};
@@ -22,9 +23,10 @@ use crate::admit::Caller;
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
+use crate::catalogue::Timeouts;
 use crate::gateway::cache::CacheWish;
 use crate::gateway::{Asked, users};
-use crate::router::Dial;
+use crate::router::{Dial, Wishes};
 
 /// A body that is not whole after this is given up.
 const BODY_PATIENCE: Duration = Duration::from_secs(120);
@@ -137,6 +139,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .ok_or_else(|| Error::new(Kind::Malformed, refused).at("x-optimux-max-cost-usd"))
     };
     Ok(Asked {
+        wishes: wishes(request)?,
         thorough: false,
         cascade: header("x-optimux-cascade").map(cascade).transpose()?,
         strict: header("x-optimux-strict").is_some_and(|value| value == "true" || value == "1"),
@@ -152,6 +155,56 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .and_then(|value| value.to_str().ok())
             .map_or_else(CacheWish::default, cache_wish),
     })
+}
+
+/// Wishes for the routing, for those who cannot put them into the body.
+fn wishes(request: &HttpRequest) -> Result<Option<Box<Wishes>>, Error> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let names = |name: &str| -> Vec<String> {
+        let listed = header(name).unwrap_or_default().split(',').map(str::trim);
+        listed.filter(|one| !one.is_empty()).map(str::to_owned).collect()
+    };
+    let mut wishes = Wishes {
+        models: names("x-optimux-models"),
+        allow: names("x-optimux-allow"),
+        deny: names("x-optimux-deny"),
+        within: request
+            .headers()
+            .get("x-optimux-timeouts")
+            .map(within)
+            .transpose()?
+            .unwrap_or_default(),
+        ..Wishes::default()
+    };
+    if let Some(provider) = header("x-optimux-provider-wishes") {
+        let said: Value = serde_json::from_str(provider).map_err(|why| {
+            let text = format!("x-optimux-provider-wishes has to be a JSON object: {why}.");
+            Error::new(Kind::Malformed, text).at("x-optimux-provider-wishes")
+        })?;
+        wishes.read(Map::from_iter([("provider".to_owned(), said)]))?;
+    }
+    Ok((wishes != Wishes::NONE).then(|| Box::new(wishes)))
+}
+
+/// Limits of a request's own: `first_token=5s, idle=20s, deadline=60s, tries=1`.
+fn within(value: &HeaderValue) -> Result<Timeouts, Error> {
+    let refused = |why: String| {
+        let text = format!(
+            "x-optimux-timeouts has to be like 'first_byte=10s, first_token=5s, idle=20s, \
+             answer=60s, deadline=60s, tries=1': {why}."
+        );
+        Error::new(Kind::Malformed, text).at("x-optimux-timeouts")
+    };
+    let text = value.to_str().map_err(|why| refused(why.to_string()))?;
+    let mut all = Map::new();
+    for one in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+        let (name, limit) =
+            one.split_once('=').ok_or_else(|| refused(format!("'{one}' has no value")))?;
+        let limit = limit.trim();
+        let limit = serde_json::from_str(limit).unwrap_or_else(|_| Value::from(limit));
+        all.insert(name.trim().to_owned(), limit);
+    }
+    serde_json::from_value(Value::Object(all)).map_err(|why| refused(why.to_string()))
 }
 
 fn cascade(value: &HeaderValue) -> Result<bool, Error> {

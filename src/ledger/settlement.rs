@@ -170,6 +170,9 @@ pub struct Tried {
     pub provider: String,
     pub model: String,
     pub fault: Cow<'static, str>,
+    /// What it has likely cost all the same: a request that was asked twice, and answered by the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Nanos>,
 }
 
 /// Who answered.

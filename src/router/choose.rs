@@ -176,7 +176,7 @@ pub fn decide_auto(
         kept,
         rejected,
     };
-    Ok(Decision { steps, explanation: Some(Box::new(explanation)), replaced: None })
+    Ok(Decision { explanation: Some(Box::new(explanation)), ..Decision::of(steps) })
 }
 
 /// The log-odds of a quality, and a little more: what is rounded on the way must not fall below.

@@ -15,12 +15,13 @@ pub mod neural;
 mod offer;
 mod predict;
 mod subjects;
+mod wishes;
 
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
-use crate::catalogue::{Deployment, DeploymentId, Model, TokenKind};
+use crate::catalogue::{Deployment, DeploymentId, Model, Timeouts, TokenKind};
 use crate::wire::vocab::Effort;
 
 pub use asked::{form, question};
@@ -32,6 +33,7 @@ pub use named::decide_named;
 pub use needs::Needs;
 pub use predict::{Demand, Predictor};
 pub use subjects::Subjects;
+pub use wishes::{LeftOut, Measured, Preferences, Wishes};
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,9 +78,31 @@ pub struct Decision {
     pub explanation: Option<Box<Explanation>>,
     /// The model that was asked for and has ended: another answers in its place.
     pub replaced: Option<Box<str>>,
+    /// Whom the caller's wishes have left out.
+    pub left_out: Vec<LeftOut>,
+    /// Limits of the caller's own, within which those of the steps hold.
+    pub within: Timeouts,
 }
 
 impl Decision {
+    /// Steps that a name leads to.
+    #[must_use]
+    fn of(steps: Vec<Step>) -> Self {
+        Self {
+            steps,
+            explanation: None,
+            replaced: None,
+            left_out: Vec::new(),
+            within: Timeouts::default(),
+        }
+    }
+
+    /// The model is the router's choice, not the caller's.
+    #[must_use]
+    pub fn is_auto(&self) -> bool {
+        self.explanation.is_some()
+    }
+
     /// How `auto` chose, in one line, where `step` is the one that answers.
     #[must_use]
     pub fn line(&self, step: &Step) -> Option<String> {

@@ -35,6 +35,10 @@ pub struct Metrics {
     pub cascades: IntCounterVec,
     /// Events of streams that were left out, as nobody could read them.
     pub unreadable_events: IntCounterVec,
+    /// Streams that were asked of a second deployment too, by the first one's provider.
+    pub hedges: IntCounterVec,
+    /// Streams that broke off and were gone on with by another deployment.
+    pub rescues: IntCounterVec,
 }
 
 /// One deployment's part of them.
@@ -94,6 +98,16 @@ impl Metrics {
             "Events of streams that were left out, as they were not JSON.",
             &["provider", "model"],
         )?;
+        let hedges = counter(
+            "optimux_hedges_total",
+            "Streams asked of a second deployment too, by whether that one began first.",
+            &["provider", "outcome"],
+        )?;
+        let rescues = counter(
+            "optimux_rescues_total",
+            "Streams that broke off and were gone on with by another deployment.",
+            &["provider", "model"],
+        )?;
         let tokens =
             counter("optimux_tokens_total", "Tokens used.", &["provider", "model", "kind"])?;
         let first_byte_seconds = HistogramVec::new(
@@ -131,6 +145,8 @@ impl Metrics {
             schema_violations,
             cascades,
             unreadable_events,
+            hedges,
+            rescues,
         })
     }
 

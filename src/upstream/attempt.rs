@@ -7,7 +7,7 @@ use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Map;
 use tokio::time::Instant;
 
-use super::failover::Budget;
+use super::failover::patience_of;
 use super::health::Permit;
 use super::outgoing::{Outgoing, Unsayable, outgoing};
 use super::pulse::share_left;
@@ -15,11 +15,14 @@ use super::relay::{Relay, Setup};
 use super::scrub::scrubbed;
 use super::transport::Call;
 use super::whole::{read_whole, whole};
-use super::{AnswerBody, Upstream};
+use super::{AnswerBody, Limits, Upstream};
 use crate::base::ids::RequestId;
 use crate::router::Step;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Manner, Said};
 use crate::wire::{Heading, Inbound, Operation, blame, codec, provider_side, refusal, wait};
+
+/// Bytes of a prompt that a slow deployment reads in a millisecond: some 5,000 tokens in a second.
+const READ_PER_MS: u64 = 20;
 
 /// The binary frames of AWS.
 const AWS_EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
@@ -52,10 +55,22 @@ pub struct Try<'a> {
     pub last_resort: bool,
     /// Members whose values it has refused of this request.
     pub without: &'a [String],
+    /// Those of this step.
+    pub limits: Limits,
+    /// What is left of the request's time.
+    pub until: Instant,
 }
 
-pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: Permit) -> Tried {
-    let Try { step, inbound, last_resort, without, .. } = this;
+/// Whether a step's model thinks about a request before it says anything.
+#[must_use]
+pub fn thinks(step: &Step, inbound: &Inbound) -> bool {
+    let thinking = &step.deployment.facts.thinking;
+    let can = !matches!(thinking.manner, Manner::None | Manner::Unknown);
+    can && (thinking.by_default || step.effort.is_some() || inbound.head.said.has(Said::REASONING))
+}
+
+pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried {
+    let Try { step, inbound, last_resort, without, .. } = *this;
     let id = step.deployment.id;
     let refused = upstream.refusals.of(&step.deployment);
     let outgoing = match outgoing(step, inbound, (&refused, without), last_resort) {
@@ -66,15 +81,17 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
     };
     let sent = outgoing.body.clone();
     let started = Instant::now();
-    let outcome = exchange(upstream, this, budget, outgoing).await;
+    let outcome = exchange(upstream, this, outgoing).await;
     match outcome {
-        Ok(Got { body, losses, schema }) => {
+        Ok(Got { mut body, losses, schema }) => {
             let took = started.elapsed();
-            match &body {
-                AnswerBody::Relay(_) => upstream.health.begun(id, permit, took),
-                AnswerBody::Whole { .. } => {
-                    upstream.health.answered(id, permit, inbound.head.stream, took);
-                }
+            upstream.health.begun(id, inbound.head.stream, took);
+            if inbound.head.stream {
+                upstream.health.first_token(id, thinks(step, inbound), took);
+            }
+            match &mut body {
+                AnswerBody::Relay(relay) => relay.report_with(permit),
+                AnswerBody::Whole { .. } => upstream.health.succeeded(id, permit),
             }
             let meters = upstream.meters.of(step, &upstream.metrics);
             meters.answered.inc();
@@ -136,20 +153,16 @@ struct Got {
     schema: Option<String>,
 }
 
-async fn exchange(
-    upstream: &Upstream,
-    this: Try<'_>,
-    budget: &Budget,
-    outgoing: Outgoing,
-) -> Result<Got, Fault> {
-    let Try { step, inbound, request, others, .. } = this;
-    let limits = upstream.limits.at(step);
+async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Result<Got, Fault> {
+    let Try { step, inbound, request, others, limits, until, .. } = *this;
+    let left = || until.saturating_duration_since(Instant::now());
     let sent_at = Instant::now();
     let stream = inbound.head.stream;
+    let first_token = if stream { first_token(upstream, this) } else { Duration::MAX };
     let patience = if stream {
-        limits.first_byte.min(budget.left(Instant::now()))
+        limits.first_byte.min(first_token).min(left())
     } else {
-        limits.answer.min(budget.patience(others, Instant::now()))
+        limits.answer.min(patience_of(left(), others))
     };
     let incoming = upstream
         .transport
@@ -219,19 +232,32 @@ async fn exchange(
             heading: heading(),
             request: request.clone(),
             limits,
+            keeps: limits.rescue && others > 0 && !outgoing.json && outgoing.names.is_empty(),
         };
         // The head has taken its part of the time.
-        let relay =
-            Relay::open(incoming.body, setup, patience.saturating_sub(sent_at.elapsed())).await?;
+        let left = |patience: Duration| patience.saturating_sub(sent_at.elapsed());
+        let relay = Relay::open(incoming.body, setup, left(patience), left(first_token)).await?;
         let body = AnswerBody::Relay(Box::new(relay));
         return Ok(Got { body, losses: outgoing.losses, schema: None });
     }
     // Either a whole answer was asked for, or a provider answers a wish for a stream with one.
-    let left = limits.answer.saturating_sub(sent_at.elapsed());
-    let patience = left.min(budget.patience(others, Instant::now()));
+    let unread = limits.answer.saturating_sub(sent_at.elapsed());
+    let patience = unread.min(patience_of(left(), others));
     let body = read_whole(incoming, patience, limits.reply_bytes).await?;
     let (body, schema) = whole(step, inbound, &outgoing, &heading, body, upstream)?;
     Ok(Got { body, losses: outgoing.losses, schema })
+}
+
+/// How long the first of the answer itself may take, where another could be asked instead: a long
+/// prompt takes time to read, and a deployment that usually takes longer is not cut off for it.
+fn first_token(upstream: &Upstream, this: &Try<'_>) -> Duration {
+    let Try { step, inbound, others, limits, .. } = *this;
+    if others == 0 || limits.first_token == Duration::MAX {
+        return Duration::MAX;
+    }
+    let reading = Duration::from_millis(inbound.head.prompt_bytes as u64 / READ_PER_MS);
+    let late = upstream.health.late(step.deployment.id, thinks(step, inbound)).unwrap_or_default();
+    limits.first_token.saturating_add(reading).max(late)
 }
 
 /// Ids as each dialect spells them, for providers that give none.

@@ -1,4 +1,4 @@
-//! What to do after a fault: again, next, or give up. Pure.
+//! What to do after a fault: again, next, or give up; and who is next. Pure.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use super::Limits;
 use crate::base::clock::Dice;
-use crate::wire::vocab::{Fault, Retry};
+use crate::wire::vocab::{Fault, FaultKind, Retry};
 
 /// What may still be spent on a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Budget {
     limits: Limits,
     until: Instant,
@@ -28,7 +28,18 @@ pub enum Verdict {
     GiveUp,
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Who could be asked instead of whoever has failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Other deployments that are up, of whichever model.
+    pub up: usize,
+    /// One of them answers as well as the one that failed: it has the same model, or the model was
+    /// `auto`'s choice and not the caller's.
+    pub as_good: bool,
+}
+
+/// Before the same deployment is asked once more, half to all of it.
+const PAUSE: Duration = Duration::from_millis(400);
 
 impl Budget {
     #[must_use]
@@ -44,6 +55,11 @@ impl Budget {
         };
     }
 
+    /// One that is asked beside the step that is being tried.
+    pub fn begin_beside(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
     /// Nothing was sent after all.
     pub fn refund(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);
@@ -54,17 +70,20 @@ impl Budget {
         self.attempts
     }
 
+    /// Whether another attempt may be made.
+    #[must_use]
+    pub fn lasts(&self, now: Instant) -> bool {
+        self.attempts < self.limits.attempts && !self.left(now).is_zero()
+    }
+
     #[must_use]
     pub fn left(&self, now: Instant) -> Duration {
         self.until.saturating_duration_since(now)
     }
 
-    /// How long a whole answer may take to come, when `others` could still be asked instead: a
-    /// deployment that hangs must leave them time.
     #[must_use]
-    pub fn patience(&self, others: usize, now: Instant) -> Duration {
-        let left = self.left(now);
-        if others > 0 { left / 2 } else { left }
+    pub fn until(&self) -> Instant {
+        self.until
     }
 
     fn tries_here(&self) -> u8 {
@@ -72,89 +91,248 @@ impl Budget {
     }
 }
 
-/// Another deployment is better than a pause; a pause is better than giving up.
+/// How long a whole answer may take to come, when `others` could still be asked instead: a
+/// deployment that hangs must leave them time.
+#[must_use]
+pub fn patience_of(left: Duration, others: usize) -> Duration {
+    if others > 0 { left / 2 } else { left }
+}
+
+/// Another deployment that is as good is better than a pause; a short pause is better than another
+/// model, or than giving up. `tries` is how often one deployment may be asked.
 #[must_use]
 pub fn judge(
     fault: &Fault,
-    others: usize,
-    budget: &Budget,
+    others: Others,
+    (budget, tries): (&Budget, u8),
     now: Instant,
     dice: &mut Dice,
 ) -> Verdict {
     let left = budget.left(now);
-    if budget.attempts() >= budget.limits.attempts || left.is_zero() {
+    if !budget.lasts(now) || fault.retry() == Retry::Never {
         return Verdict::GiveUp;
     }
-    match fault.retry() {
-        Retry::Never => Verdict::GiveUp,
-        Retry::Elsewhere | Retry::Same if others > 0 => Verdict::Next,
-        Retry::Elsewhere => Verdict::GiveUp,
-        Retry::Same => {
-            let tries = budget.tries_here();
-            let pause = fault
-                .wait
-                .unwrap_or_else(|| dice.jitter(FIRST_PAUSE * 2_u32.pow(u32::from(tries.min(8)))));
-            if tries >= budget.limits.tries_per_deployment
-                || pause > budget.limits.longest_wait
-                || pause >= left
-            {
-                Verdict::GiveUp
-            } else {
-                Verdict::Again { after: pause }
-            }
+    let next = if others.up > 0 { Verdict::Next } else { Verdict::GiveUp };
+    if others.as_good || budget.tries_here() >= tries {
+        return next;
+    }
+    match pause(fault, others.up == 0, dice) {
+        Some(after) if after <= budget.limits.longest_wait && after < left => {
+            Verdict::Again { after }
         }
+        _ => next,
+    }
+}
+
+/// How long to wait before the same deployment is asked once more, where that may help: as long as it
+/// asks for; after what may have been a hiccup, a moment. A deployment that is silent or overloaded
+/// stays so for a while: only where there is nobody else is the latter asked again.
+fn pause(fault: &Fault, alone: bool, dice: &mut Dice) -> Option<Duration> {
+    let moment = |dice: &mut Dice| Some(dice.jitter(PAUSE));
+    match (fault.kind, fault.wait) {
+        (FaultKind::Timeout, _) => None,
+        _ if fault.retry() != Retry::Same => None,
+        (_, Some(wait)) => Some(wait),
+        (FaultKind::Broken, None) => moment(dice),
+        (_, None) if alone => moment(dice),
+        _ => None,
+    }
+}
+
+/// Where a request has been, and where it goes next.
+#[derive(Debug, Default)]
+pub struct Course {
+    /// Steps that have failed, and whether that may be over soon.
+    been: Vec<(usize, bool)>,
+}
+
+/// What a request does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Try(usize),
+    /// Those that it has not been at rest: the soonest for so long.
+    Wait(Duration),
+    /// It has been everywhere.
+    Over,
+}
+
+impl Course {
+    /// Who has failed is not asked again, unless the request waits and what failed may be over.
+    pub fn leave(&mut self, step: usize, fault: Option<&Fault>) {
+        let soon = fault
+            .is_some_and(|fault| fault.retry() == Retry::Same && fault.kind != FaultKind::Timeout);
+        self.been.push((step, soon));
+    }
+
+    #[must_use]
+    pub fn has_left(&self, step: usize) -> bool {
+        self.been.iter().any(|(been, _)| *been == step)
+    }
+
+    /// Time has passed.
+    pub fn waited(&mut self) {
+        self.been.retain(|(_, soon)| !soon);
+    }
+
+    pub fn start_over(&mut self) {
+        self.been.clear();
+    }
+
+    /// The first of `steps` that it has not been at and that is up. `wait` says how long each rests.
+    #[must_use]
+    pub fn next(&self, steps: usize, wait: impl Fn(usize) -> Duration) -> Turn {
+        let mut soonest: Option<Duration> = None;
+        for step in (0..steps).filter(|step| !self.has_left(*step)) {
+            let wait = wait(step);
+            if wait.is_zero() {
+                return Turn::Try(step);
+            }
+            soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
+        }
+        soonest.map_or(Turn::Over, Turn::Wait)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::vocab::FaultKind;
+    use crate::upstream::breaker::{Breaker, Failure};
 
-    fn verdict(kind: FaultKind, others: usize, begun: u8, retry_after: Option<u64>) -> Verdict {
+    const TRIES: u8 = 2;
+    /// Nobody else, another deployment of the same model, another model.
+    const ALONE: Others = Others { up: 0, as_good: false };
+    const SAME: Others = Others { up: 1, as_good: true };
+    const OTHER: Others = Others { up: 1, as_good: false };
+
+    fn verdict(fault: &Fault, others: Others, begun: u8) -> Verdict {
         let now = Instant::now();
         let mut budget = Budget::new(Limits::default(), now);
         for _ in 0..begun {
             budget.begin(0);
         }
-        judge(
-            &Fault::new(kind, "").after(retry_after.map(Duration::from_secs)),
-            others,
-            &budget,
-            now,
-            &mut Dice::seeded(1),
-        )
+        judge(fault, others, (&budget, TRIES), now, &mut Dice::seeded(1))
+    }
+
+    fn of(kind: FaultKind, wait: Option<f64>) -> Fault {
+        Fault::new(kind, "").after(wait.map(Duration::from_secs_f64))
     }
 
     #[tokio::test]
     async fn a_refused_request_is_not_tried_elsewhere() {
-        assert_eq!(verdict(FaultKind::Refused, 3, 1, None), Verdict::GiveUp);
+        assert_eq!(verdict(&of(FaultKind::Refused, None), SAME, 1), Verdict::GiveUp);
     }
 
     #[tokio::test]
     async fn what_another_may_do_goes_to_another() {
-        for kind in [FaultKind::ContextLength, FaultKind::Overloaded, FaultKind::Credential] {
-            assert_eq!(verdict(kind, 1, 1, None), Verdict::Next);
+        for kind in [FaultKind::ContextLength, FaultKind::Credential, FaultKind::Quota] {
+            for others in [SAME, OTHER] {
+                assert_eq!(verdict(&of(kind, None), others, 1), Verdict::Next);
+            }
+            assert_eq!(verdict(&of(kind, None), ALONE, 1), Verdict::GiveUp);
         }
-        assert_eq!(verdict(FaultKind::ContextLength, 0, 1, None), Verdict::GiveUp);
     }
 
     #[tokio::test]
-    async fn the_only_deployment_is_tried_again_after_a_pause() {
-        assert!(matches!(verdict(FaultKind::Broken, 0, 1, None), Verdict::Again { .. }));
-        assert_eq!(verdict(FaultKind::Broken, 0, 2, None), Verdict::GiveUp);
-        assert_eq!(
-            verdict(FaultKind::RateLimited, 0, 1, Some(2)),
-            Verdict::Again { after: Duration::from_secs(2) }
-        );
-        assert_eq!(verdict(FaultKind::RateLimited, 0, 1, Some(60)), Verdict::GiveUp);
+    async fn the_same_once_more_before_another_model_and_before_giving_up() {
+        let (again, next, over) = ("again", Verdict::Next, Verdict::GiveUp);
+        for (fault, others, expected) in [
+            // What was a hiccup, maybe.
+            (of(FaultKind::Broken, None), SAME, Err(next)),
+            (of(FaultKind::Broken, None), OTHER, Ok(again)),
+            (of(FaultKind::Broken, None), ALONE, Ok(again)),
+            // A wait that was asked for, and is short.
+            (of(FaultKind::RateLimited, Some(2.0)), SAME, Err(next)),
+            (of(FaultKind::RateLimited, Some(2.0)), OTHER, Ok(again)),
+            (of(FaultKind::RateLimited, Some(2.0)), ALONE, Ok(again)),
+            (of(FaultKind::Overloaded, Some(3.0)), OTHER, Ok(again)),
+            (of(FaultKind::RateLimited, Some(3.1)), OTHER, Err(next)),
+            (of(FaultKind::RateLimited, Some(60.0)), ALONE, Err(over)),
+            // What stays for a while.
+            (of(FaultKind::RateLimited, None), OTHER, Err(next)),
+            (of(FaultKind::Overloaded, None), OTHER, Err(next)),
+            (of(FaultKind::Overloaded, None), ALONE, Ok(again)),
+            (of(FaultKind::Unreachable, None), OTHER, Err(next)),
+            (of(FaultKind::Unreachable, None), ALONE, Ok(again)),
+            (of(FaultKind::Timeout, None), OTHER, Err(next)),
+            (of(FaultKind::Timeout, None), ALONE, Err(over)),
+        ] {
+            match (verdict(&fault, others, 1), expected) {
+                (Verdict::Again { after }, Ok(_)) => match fault.wait {
+                    Some(wait) => assert_eq!(after, wait),
+                    None => assert!((200..=400).contains(&after.as_millis()), "{after:?}"),
+                },
+                (verdict, Err(expected)) => assert_eq!(verdict, expected, "{fault:?} {others:?}"),
+                (verdict, _) => panic!("{fault:?} {others:?}: {verdict:?}"),
+            }
+            // Once, and no more.
+            let second = verdict(&fault, others, 2);
+            assert_eq!(second, if others.up > 0 { next } else { over }, "{fault:?} {others:?}");
+        }
     }
 
     #[tokio::test]
     async fn attempts_run_out() {
-        assert_eq!(
-            verdict(FaultKind::Broken, 9, Limits::default().attempts, None),
-            Verdict::GiveUp
-        );
+        let fault = of(FaultKind::Broken, None);
+        assert_eq!(verdict(&fault, SAME, Limits::default().attempts), Verdict::GiveUp);
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_where_it_has_not_been_and_waits_for_those_that_rest() {
+        let seconds = Duration::from_secs;
+        let mut course = Course::default();
+        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Try(0));
+        course.leave(0, Some(&of(FaultKind::Broken, None)));
+        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Try(1));
+        assert_eq!(course.next(3, |step| seconds(9 - step as u64)), Turn::Wait(seconds(7)));
+        course.leave(1, Some(&of(FaultKind::ContextLength, None)));
+        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Over);
+        course.waited();
+        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Try(0), "what may be over by now");
+        course.start_over();
+        assert_eq!(course.next(2, |step| seconds(1 - step as u64)), Turn::Try(1));
+    }
+
+    /// Two deployments, of which one is up at any time, and requests every second or so: how many got
+    /// no answer.
+    fn unanswered(dice: &mut Dice, start: Instant) -> usize {
+        let seconds = |dice: &mut Dice, most: f64| Duration::from_secs_f64(dice.unit() * most);
+        let mut breakers = [Breaker::default(), Breaker::default()];
+        let (mut now, mut failed) = (start, 0);
+        let (mut up, mut until) = (0, start);
+        for _ in 0..300 {
+            now += seconds(dice, 2.0);
+            let (mut course, arrived) = (Course::default(), now);
+            let answered = loop {
+                while now >= until {
+                    (up, until) = (1 - up, until + Duration::from_secs(20) + seconds(dice, 100.0));
+                }
+                match course.next(2, |step| breakers[step].wait(now)) {
+                    Turn::Try(step) => {
+                        let Some(leave) = breakers[step].leave(now) else { continue };
+                        if step == up {
+                            breakers[step].succeeded(leave);
+                            break true;
+                        }
+                        breakers[step].failed(leave, Failure::Fast, now);
+                        course.leave(step, Some(&of(FaultKind::Overloaded, None)));
+                    }
+                    Turn::Wait(wait) if (now + wait) - arrived < Limits::default().queue => {
+                        now += wait;
+                        course.waited();
+                    }
+                    _ => break false,
+                }
+            };
+            failed += usize::from(!answered);
+        }
+        failed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_caller_fails_while_a_deployment_is_up() {
+        let start = Instant::now();
+        for seed in 0..2_000 {
+            assert_eq!(unanswered(&mut Dice::seeded(seed), start), 0, "seed {seed}");
+        }
     }
 }

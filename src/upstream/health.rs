@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Leave};
+use super::breaker::{Breaker, Failure, Leave};
 use super::pulse::Pulse;
 use crate::catalogue::{Catalogue, DeploymentId};
 use crate::router::Health;
-use crate::wire::vocab::Fault;
+use crate::wire::vocab::{Fault, FaultKind};
 
 #[derive(Debug, Default)]
 struct Vitals {
@@ -27,6 +28,8 @@ struct Vitals {
 pub struct HealthBoard {
     vitals: ArcSwap<Table>,
     usual: Usual,
+    /// Told when a probe has ended: whoever waits for its deployment looks again.
+    probed: Notify,
 }
 
 /// Vitals by id. A deployment that is in two catalogues has one state under two ids.
@@ -64,7 +67,7 @@ impl HealthBoard {
         let first = ids.start;
         let slots = ids.map(|_| Arc::default()).collect();
         let vitals = ArcSwap::from_pointee(Table { first, slots });
-        Self { vitals, usual: Usual::default() }
+        Self { vitals, usual: Usual::default(), probed: Notify::new() }
     }
 
     /// Makes room for a catalogue that takes the place of another. What is known of a deployment
@@ -133,6 +136,12 @@ impl HealthBoard {
         self.with(id, |breaker| breaker.is_passing(now)).unwrap_or_default()
     }
 
+    /// Waits for so long, or until any probe has ended.
+    pub async fn rested(&self, wait: Duration) {
+        // That nobody told in time is as good.
+        let _told = tokio::time::timeout(wait, self.probed.notified()).await;
+    }
+
     /// Leave to try a deployment; `None` while it is left alone.
     pub fn permit(self: &Arc<Self>, id: DeploymentId, now: Instant) -> Option<Permit> {
         let leave = self.with(id, |breaker| breaker.leave(now)).flatten()?;
@@ -142,34 +151,45 @@ impl HealthBoard {
     }
 
     /// An answer of it came to its end.
-    pub fn succeeded(&self, id: DeploymentId) {
-        self.with(id, Breaker::succeeded);
-    }
-
-    /// It answered after `took`: `stream` says what was asked for.
-    pub fn answered(&self, id: DeploymentId, permit: Permit, stream: bool, took: Duration) {
-        let _leave = permit.reported();
-        self.heard(id, stream, took, Breaker::succeeded);
-    }
-
-    /// A stream of it began after `took`, and has still to come to its end.
-    pub fn begun(&self, id: DeploymentId, permit: Permit, took: Duration) {
+    pub fn succeeded(&self, id: DeploymentId, permit: Permit) {
         let leave = permit.reported();
-        self.heard(id, true, took, |breaker| breaker.begun(leave));
+        self.with(id, |breaker| breaker.succeeded(leave));
+        self.told_of(leave);
     }
 
-    fn heard(
-        &self,
-        id: DeploymentId,
-        stream: bool,
-        took: Duration,
-        report: impl FnOnce(&mut Breaker),
-    ) {
+    /// It began to answer after `took`: `stream` says what was asked for. How that ends is still to
+    /// be reported.
+    pub fn begun(&self, id: DeploymentId, stream: bool, took: Duration) {
         self.usual.heard(stream, took);
-        self.vitals(id, |vitals| {
-            report(&mut vitals.breaker);
-            vitals.pulse.answered(stream, took, Instant::now());
-        });
+        self.vitals(id, |vitals| vitals.pulse.answered(stream, took, Instant::now()));
+    }
+
+    /// A stream of it began after so long, or was not waited for any longer; `thinks` = it thought first.
+    pub fn first_token(&self, id: DeploymentId, thinks: bool, took: Duration) {
+        self.vitals(id, |vitals| vitals.pulse.first_token(thinks, took));
+    }
+
+    /// A stream of it said so many tokens per second.
+    pub fn wrote(&self, id: DeploymentId, rate: f32) {
+        self.vitals(id, |vitals| vitals.pulse.wrote(rate));
+    }
+
+    /// After how long a first token is later than nearly ever, if enough are known.
+    #[must_use]
+    pub fn late(&self, id: DeploymentId, thinks: bool) -> Option<Duration> {
+        self.vitals(id, |vitals| vitals.pulse.first_tokens(thinks).late()).flatten()
+    }
+
+    /// Seconds to the first token that a share of its streams does not exceed.
+    #[must_use]
+    pub fn latency(&self, id: DeploymentId, share: f64) -> Option<f32> {
+        self.vitals(id, |vitals| vitals.pulse.first_tokens(false).quantile(share)).flatten()
+    }
+
+    /// Tokens per second that a share of its streams does not fall short of.
+    #[must_use]
+    pub fn throughput(&self, id: DeploymentId, share: f64) -> Option<f32> {
+        self.vitals(id, |vitals| vitals.pulse.rates().quantile(1.0 - share)).flatten()
     }
 
     /// It said what share of its limits is left.
@@ -177,21 +197,16 @@ impl HealthBoard {
         self.vitals(id, |vitals| vitals.pulse.left(share, Instant::now()));
     }
 
-    /// It failed; `rest` is how long it asks to be left alone.
+    /// It failed, before or after it began; `rest` is how long it asks to be left alone.
     pub fn failed(&self, id: DeploymentId, permit: Permit, fault: &Fault, rest: Option<Duration>) {
-        self.failing(id, permit.reported(), fault, rest);
-    }
-
-    /// A stream of it broke off after it had begun.
-    pub fn broke_off(&self, id: DeploymentId, fault: &Fault) {
-        self.failing(id, Leave::Usual, fault, None);
-    }
-
-    fn failing(&self, id: DeploymentId, leave: Leave, fault: &Fault, rest: Option<Duration>) {
-        let now = Instant::now();
+        let (leave, now) = (permit.reported(), Instant::now());
+        let failure = match fault.kind {
+            FaultKind::Timeout => Failure::Timeout,
+            _ => Failure::Fast,
+        };
         self.vitals(id, |Vitals { breaker, pulse }| {
             if fault.counts_against_health() {
-                breaker.failed(leave, now);
+                breaker.failed(leave, failure, now);
                 pulse.failed();
             } else {
                 breaker.neither(leave, now);
@@ -200,6 +215,13 @@ impl HealthBoard {
                 breaker.rest_until(now + rest);
             }
         });
+        self.told_of(leave);
+    }
+
+    fn told_of(&self, leave: Leave) {
+        if leave != Leave::Usual {
+            self.probed.notify_waiters();
+        }
     }
 }
 
@@ -223,6 +245,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((board, id)) = self.probe.take() {
             board.with(id, |breaker| breaker.neither(self.leave, Instant::now()));
+            board.told_of(self.leave);
         }
     }
 }

@@ -7,6 +7,7 @@ mod failover;
 mod google;
 mod health;
 mod heard;
+mod hedge;
 mod meters;
 mod outgoing;
 mod passage;
@@ -14,9 +15,12 @@ mod passing;
 mod pulse;
 mod refusals;
 mod relay;
+mod rescue;
+mod run;
 mod scrub;
 mod sign;
 mod socket;
+mod tail;
 mod transport;
 mod whole;
 
@@ -24,30 +28,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
-use crate::base::clock::Dice;
-use crate::base::ids::RequestId;
+use crate::base::Error;
 use crate::base::proxy::Proxies;
-use crate::base::{Error, Kind};
+use crate::base::seconds::Seconds;
 use crate::catalogue::Timeouts;
 use crate::ledger::{Basis, Tokens, Tried as Failed};
-use crate::router::{Decision, Step};
+use crate::router::Step;
 use crate::telemetry::metrics::Metrics;
-use crate::wire::Inbound;
-use crate::wire::vocab::{Fault, FaultKind, Losses};
+use crate::wire::vocab::Losses;
 
 pub use closing::{Closing, StreamsEnd};
 pub use health::HealthBoard;
+pub use hedge::Hedges;
 pub use meters::Meters;
 pub use refusals::Refusals;
 pub use relay::Relay;
+pub use run::run;
 pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::{Transport, document};
-
-use attempt::{Tried, Try};
-use failover::{Budget, Verdict, judge};
-use outgoing::Unsayable;
 
 /// Time and number limits of attempts.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +54,9 @@ pub struct Limits {
     pub connect: Duration,
     /// From sending a request for a stream to its first byte.
     pub first_byte: Duration,
+    /// From sending a request for a stream to the first of the answer itself, where another deployment
+    /// could be asked instead and the model is not known to think first.
+    pub first_token: Duration,
     /// Between two chunks.
     pub idle: Duration,
     /// For an answer that comes whole, if it is less than the deadline.
@@ -66,6 +68,10 @@ pub struct Limits {
     pub tries_per_deployment: u8,
     /// The longest wait between two attempts.
     pub longest_wait: Duration,
+    /// How long a request waits for deployments that rest, where nobody else is left.
+    pub queue: Duration,
+    /// Whether a stream that breaks off is asked for once more, to go on with it.
+    pub rescue: bool,
     /// A whole answer larger than this is refused.
     pub reply_bytes: usize,
     /// Silence after which a stream to the caller is kept alive.
@@ -77,12 +83,15 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(60),
+            first_token: Duration::from_secs(12),
             idle: Duration::from_secs(60),
             answer: Duration::MAX,
             deadline: Duration::from_secs(300),
             attempts: 8,
             tries_per_deployment: 2,
-            longest_wait: Duration::from_secs(5),
+            longest_wait: Duration::from_secs(3),
+            queue: Duration::from_secs(30),
+            rescue: true,
             reply_bytes: 64 << 20,
             keep_alive: Duration::from_secs(15),
         }
@@ -90,13 +99,22 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// As they are for one deployment.
-    fn at(&self, step: &Step) -> Self {
-        let timeouts = step.model.timeouts.over(step.deployment.provider.timeouts);
+    /// As they are for one deployment, and within that for one request: `thinks` = its model thinks
+    /// before it says anything, for as long as it takes unless somebody has set a limit to that.
+    fn at(&self, step: &Step, within: &Timeouts, thinks: bool) -> Self {
+        let set = step.model.timeouts.over(step.deployment.provider.timeouts);
+        let least = |set: Option<Seconds>, usual: Duration, wished: Option<Seconds>| {
+            Timeouts::or(wished, Duration::MAX).min(Timeouts::or(set, usual))
+        };
+        let usual = if thinks { Duration::MAX } else { self.first_token };
+        let tries = set.tries.unwrap_or(self.tries_per_deployment);
         Self {
-            first_byte: Timeouts::or(timeouts.first_byte, self.first_byte),
-            idle: Timeouts::or(timeouts.idle, self.idle),
-            answer: Timeouts::or(timeouts.answer, self.answer),
+            first_byte: least(set.first_byte, self.first_byte, within.first_byte),
+            first_token: least(set.first_token, usual, within.first_token),
+            idle: least(set.idle, self.idle, within.idle),
+            answer: least(set.answer, self.answer, within.answer),
+            deadline: least(set.deadline, self.deadline, within.deadline),
+            tries_per_deployment: within.tries.map_or(tries, |wished| wished.min(tries)).max(1),
             ..*self
         }
     }
@@ -111,6 +129,8 @@ pub struct Upstream {
     pub metrics: Metrics,
     pub meters: Meters,
     pub limits: Limits,
+    /// How many streams may be asked for twice.
+    pub hedges: Arc<Hedges>,
     pub proxies: Proxies,
     /// Told when streams have to end.
     pub closing: Closing,
@@ -141,131 +161,6 @@ pub enum AnswerBody {
     Whole { body: Bytes, tokens: Tokens, basis: Basis },
     /// It reads the provider, and waits to be told whom to settle with.
     Relay(Box<Relay>),
-}
-
-/// Tries the decision's steps in order until one answers.
-///
-/// # Errors
-/// The refusal, when the request itself is at fault; else the last fault, once nothing is left to
-/// try or the time is up.
-pub async fn run(
-    upstream: &Upstream,
-    decision: &Decision,
-    inbound: &Inbound,
-    request: &RequestId,
-    dice: &mut Dice,
-) -> Result<Answer, Unanswered> {
-    let mut budget = Budget::new(upstream.limits, Instant::now());
-    let mut position = 0;
-    let mut last: Option<Fault> = None;
-    let mut failed = Vec::new();
-    // Nobody could be told all of it: then in other words, if somebody can.
-    let mut last_resort = false;
-    let mut in_other_words = false;
-    // Members whose values the step being tried has refused.
-    let mut without: Vec<String> = Vec::new();
-    loop {
-        let Some(step) = decision.steps.get(position) else {
-            // A refusal is an answer to the request as it is; another fault may find somebody else up.
-            let open = last.as_ref().is_none_or(|fault| fault.kind != FaultKind::Refused);
-            if open && in_other_words && !last_resort {
-                (last_resort, position) = (true, 0);
-                continue;
-            }
-            break;
-        };
-        let now = Instant::now();
-        let Some(permit) = upstream.health.permit(step.deployment.id, now) else {
-            position += 1;
-            continue;
-        };
-        budget.begin(position);
-        // Those that are left alone cannot be asked instead.
-        let later = decision.steps.iter().skip(position + 1);
-        let others =
-            later.filter(|step| upstream.health.is_passing(step.deployment.id, now)).count();
-        let this = Try { step, inbound, request, others, last_resort, without: &without };
-        let tried = attempt::send(upstream, this, &budget, permit).await;
-        let (fault, unwanted) = match tried {
-            Tried::Answered { body, losses, schema } => {
-                return Ok(Answer {
-                    step: step.clone(),
-                    attempts: budget.attempts(),
-                    tried: failed,
-                    losses,
-                    schema,
-                    body,
-                });
-            }
-            Tried::Failed { fault, unwanted } => (fault, unwanted),
-            Tried::Unsayable(Unsayable { error, in_other_words: softer }) => {
-                // The step cannot express the request; another may.
-                budget.refund();
-                position += 1;
-                in_other_words |= softer;
-                let again = in_other_words && !last_resort;
-                if decision.steps.len() == position && last.is_none() && !again {
-                    return Err(Unanswered { error, attempts: budget.attempts(), tried: failed });
-                }
-                continue;
-            }
-        };
-        tracing::warn!(
-            %request,
-            provider = %step.deployment.provider.id,
-            model = %step.model.id,
-            attempt = budget.attempts(),
-            status = fault.status,
-            kind = ?fault.kind,
-            why = fault.loggable(),
-            "attempt failed"
-        );
-        tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
-        failed.push(Failed {
-            provider: step.deployment.provider.id.to_string(),
-            model: step.model.id.to_string(),
-            fault: attempt::kind_label(fault.kind).into(),
-        });
-        let time = budget.left(Instant::now());
-        if let Some(member) = unwanted
-            && budget.attempts() < upstream.limits.attempts
-            && !time.is_zero()
-        {
-            // The same once more, without what it has just said that it does not take.
-            without.push(member);
-            last = Some(fault.more_telling(last));
-            continue;
-        }
-        let verdict = judge(&fault, others, &budget, Instant::now(), dice);
-        match verdict {
-            Verdict::Again { after } => tokio::time::sleep(after).await,
-            Verdict::Next => {
-                position += 1;
-                without.clear();
-            }
-            Verdict::GiveUp => {
-                last = Some(fault.more_telling(last));
-                break;
-            }
-        }
-        last = Some(fault.more_telling(last));
-    }
-    // The shortest wait of those that are left alone.
-    let now = Instant::now();
-    let waits = decision.steps.iter().map(|step| upstream.health.wait(step.deployment.id, now));
-    let wait = waits.filter(|wait| !wait.is_zero()).min();
-    let error = match last {
-        // Somebody who has the model may answer later.
-        Some(fault) if fault.kind != FaultKind::ModelGone || wait.is_none() => {
-            let soonest = fault.wait.into_iter().chain(wait).min();
-            let shortest = soonest.filter(|_| fault.counts_against_health());
-            fault.into_error().after(shortest)
-        }
-        _ => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
-            .coded("model_unavailable")
-            .after(wait),
-    };
-    Err(Unanswered { error, attempts: budget.attempts(), tried: failed })
 }
 
 /// As much of a provider's words as goes into a log.

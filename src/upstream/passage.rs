@@ -1,11 +1,14 @@
 //! A provider's frames on their way to the caller: passed on, edited or translated, and what is
 //! learned of the answer as they go by. Pure: bytes in, bytes out.
 
+mod resume;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 
 use super::heard::Heard;
 use super::passing::Rename;
@@ -92,6 +95,9 @@ pub(super) struct Passage {
     ready: VecDeque<Bytes>,
     progress: Progress,
     heard: Heard,
+    /// What the provider has sent, as long as another answer could go on with it.
+    kept: Option<Vec<Bytes>>,
+    kept_bytes: usize,
 }
 
 impl Passage {
@@ -118,6 +124,8 @@ impl Passage {
             ready: VecDeque::new(),
             progress: Progress::default(),
             heard: Heard::default(),
+            kept: None,
+            kept_bytes: 0,
         }
     }
 
@@ -148,6 +156,11 @@ impl Passage {
         &self.heard
     }
 
+    /// There is something for the caller.
+    pub fn has_more(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next piece for the caller.
     pub fn pop(&mut self) -> Option<Bytes> {
         let next = self.ready.front_mut()?;
@@ -171,6 +184,7 @@ impl Passage {
     /// # Errors
     /// The fault that it tells of, or is.
     pub fn take(&mut self, chunk: Bytes) -> Result<(), Fault> {
+        self.note(&chunk);
         let mut out = Vec::new();
         let Self { splitter, way, held, ready, .. } = self;
         let verbatim = matches!(way, Way::Verbatim);
@@ -246,23 +260,30 @@ impl Passage {
             self.held.extend_from_slice(b"\n\n");
             out = std::mem::take(&mut self.held);
         }
+        // An event that was cut was to say more.
+        let cut = matches!(last, Some(Fate::IsLeftOut)) && !was_ended;
         if let Way::Translated { reader, events, .. } = &mut self.way {
+            if cut {
+                return Err(broken_off());
+            }
             events.clear();
             let complete = reader.finish(events);
             for event in events.iter() {
                 self.heard.take(event);
             }
-            self.writer.write(events, &mut out);
             self.progress.ended |= complete;
             if self.progress.is_empty() {
                 return Err(empty());
             }
+            // What is open stays so: somebody may go on with it.
+            if !self.progress.ended && !self.progress.all_finished() {
+                return Err(broken_off());
+            }
+            self.writer.write(events, &mut out);
             if complete {
                 self.writer.finish(&mut out);
             }
         }
-        // An event that was cut was to say more.
-        let cut = matches!(last, Some(Fate::IsLeftOut)) && !was_ended;
         if !self.progress.ended && self.progress.all_finished() && !cut {
             // Cerebras and others leave the last word out; the caller's SDK may wait for it.
             self.progress.ended = self.front != Dialect::Anthropic;
@@ -354,7 +375,13 @@ impl Taking<'_> {
         };
         events.clear();
         if let Err(why) = reader.read(frame, events) {
-            self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+            // As where it passes unread: what is no JSON at all is left out, and the rest goes on.
+            let text = std::str::from_utf8(frame.data);
+            if text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_err()) {
+                self.progress.left_out += 1;
+            } else {
+                self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+            }
             return Fate::IsLeftOut;
         }
         if !names.is_empty() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use ::http::header::HeaderMap;
 use tokio::time::Instant;
 
+use super::tail::Tail;
+
 /// What the newest answer weighs in the average.
 const WEIGHT: f32 = 0.2;
 /// What was seen longer ago says nothing of now: a deployment that was slow is tried again.
@@ -36,10 +38,14 @@ impl Average {
 }
 
 /// Answers and their first tokens are apart: one takes as long as it is long.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Pulse {
     whole: Average,
     stream: Average,
+    /// Seconds to the first token of a stream, without and with thinking before it.
+    first_tokens: [Tail; 2],
+    /// Tokens per second of streams, once they have begun.
+    rates: Tail,
     /// The share of attempts that failed, the newest weighing most.
     faults: f32,
     spared_until: Option<Instant>,
@@ -62,6 +68,28 @@ impl Pulse {
         let average = if stream { &mut self.stream } else { &mut self.whole };
         average.heard(took, now);
         self.faults -= WEIGHT * self.faults;
+    }
+
+    /// A stream began after so long, or was cancelled before it did.
+    pub fn first_token(&mut self, thinks: bool, took: Duration) {
+        let [plain, thinking] = &mut self.first_tokens;
+        if thinks { thinking } else { plain }.heard(took.as_secs_f32());
+    }
+
+    /// A stream said so many tokens per second.
+    pub fn wrote(&mut self, rate: f32) {
+        self.rates.heard(rate);
+    }
+
+    #[must_use]
+    pub fn first_tokens(&self, thinks: bool) -> &Tail {
+        let [plain, thinking] = &self.first_tokens;
+        if thinks { thinking } else { plain }
+    }
+
+    #[must_use]
+    pub fn rates(&self) -> &Tail {
+        &self.rates
     }
 
     pub fn failed(&mut self) {

@@ -1,6 +1,8 @@
 //! The body of a streamed answer, which reads the provider as it is read itself: no task, no
 //! channel, natural back pressure. Dropping it cancels the provider.
 
+mod rescuing;
+
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
@@ -14,8 +16,10 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
 use super::closing::Closing;
+use super::health::Permit;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
+use super::rescue::Rescue;
 use super::scrub::scrubbed;
 use super::transport::Body;
 use super::{Limits, Upstream, shortened};
@@ -29,6 +33,8 @@ use crate::shape::Names;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{Heading, blame};
 
+use rescuing::Rescuing;
+
 /// A provider that keeps its connection open behind its last word is not waited for longer.
 const LINGER: Duration = Duration::from_millis(250);
 /// Behind the reasons for which all choices ended, the usage and the last word come at once, if they
@@ -37,6 +43,7 @@ const FOLLOW_UP: Duration = Duration::from_secs(5);
 
 /// Everything a relay needs to know of its request.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the answer's way")]
 pub struct Setup {
     pub upstream: Upstream,
     pub step: Step,
@@ -53,6 +60,8 @@ pub struct Setup {
     pub heading: Heading,
     pub request: RequestId,
     pub limits: Limits,
+    /// Somebody else may have to go on with the answer.
+    pub keeps: bool,
 }
 
 /// The wait until what was settled is safe, or has to be taken back.
@@ -84,6 +93,13 @@ pub struct Relay {
     /// Told otherwise, should the end of the answer not become safe.
     told: Option<Rc<Cell<Option<Outcome>>>>,
     setup: Option<Setup>,
+    /// How the answer ends is reported to its deployment's breaker.
+    permit: Option<Permit>,
+    /// When the answer began.
+    began: Instant,
+    /// Who else could go on with it.
+    rescue: Option<Box<Rescue>>,
+    rescuing: Option<Rescuing>,
 }
 
 impl fmt::Debug for Relay {
@@ -93,12 +109,18 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Reads until the answer has begun. The first of the stream has to come within `patience`; what
-    /// only announces an answer is held for no longer than a caller can be left without a word.
+    /// Reads until the answer has begun. The first of the stream has to come within `patience`, and the
+    /// first of the answer itself within `first_token`; what only announces an answer is held for no
+    /// longer than a caller can be left without a word.
     ///
     /// # Errors
     /// The fault that came in its place: another provider can still be asked.
-    pub async fn open(body: Body, setup: Setup, patience: Duration) -> Result<Self, Fault> {
+    pub async fn open(
+        body: Body,
+        setup: Setup,
+        patience: Duration,
+        first_token: Duration,
+    ) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
             Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
@@ -122,19 +144,32 @@ impl Relay {
             safe: None,
             told: None,
             setup: None,
+            permit: None,
+            began: now,
+            rescue: None,
+            rescuing: None,
         };
-        let mut until = now + patience;
+        if setup.keeps {
+            relay.passage.keep();
+        }
+        let token_until = now.checked_add(first_token);
+        let by_then = |until: Instant| token_until.map_or(until, |token| token.min(until));
+        let mut until = by_then(now + patience);
         let mut held_until = None;
         while !relay.passage.has_begun() {
             let next = std::future::poll_fn(|cx| relay.poll_body(cx));
             match tokio::time::timeout_at(until, next).await {
                 Ok(Ok(true)) => {
                     let held_until = *held_until.get_or_insert(Instant::now() + limits.keep_alive);
-                    until = held_until.min(Instant::now() + limits.idle);
+                    until = by_then(held_until.min(Instant::now() + limits.idle));
                 }
                 // It came to its end, which is to say that it had one.
                 Ok(Ok(false)) => break,
                 Ok(Err(fault)) => return Err(fault),
+                Err(_) if token_until.is_some_and(|until| Instant::now() >= until) => {
+                    let text = "the first token did not come in time";
+                    return Err(Fault::new(FaultKind::Timeout, text));
+                }
                 Err(_) if held_until.is_some_and(|until| Instant::now() >= until) => break,
                 Err(_) => {
                     return Err(Fault::new(FaultKind::Timeout, "the stream did not begin"));
@@ -142,7 +177,13 @@ impl Relay {
             }
         }
         relay.setup = Some(setup);
+        relay.began = Instant::now();
         Ok(relay)
+    }
+
+    /// From here on the end of the answer is what its deployment is judged by.
+    pub(super) fn report_with(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// From here on whoever reads the answer, or stops reading it, settles the hold.
@@ -210,13 +251,19 @@ impl Relay {
             "stream failed after it began"
         );
         tracing::debug!(request = %setup.request, said = ?shortened(&fault.message), "it said");
-        setup.upstream.health.broke_off(setup.step.deployment.id, &fault);
-        self.stop(&fault.into_error());
+        if let Some(permit) = self.permit.take() {
+            setup.upstream.health.failed(setup.step.deployment.id, permit, &fault, None);
+        }
+        let upstream = setup.upstream.clone();
+        if let Err(fault) = self.asks_again(fault, upstream) {
+            self.stop(&fault.into_error());
+        }
     }
 
     /// The last that the caller reads is an error.
     fn stop(&mut self, error: &Error) {
         self.failed = true;
+        self.rescuing = None;
         self.body = None;
         self.passage.fail(error);
     }
@@ -224,7 +271,10 @@ impl Relay {
     /// How long the provider may be silent.
     fn patience(&self) -> Duration {
         let idle = self.limits.idle;
-        if self.passage.has_ended() {
+        if self.rescuing.is_some() {
+            // It has a limit of its own.
+            Duration::from_secs(3_600)
+        } else if self.passage.has_ended() {
             idle.min(LINGER)
         } else if self.passage.is_complete() {
             idle.min(if self.passage.usage().is_some() { LINGER } else { FOLLOW_UP })
@@ -285,7 +335,13 @@ impl Relay {
     /// The next piece for the caller; `None` at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if self.body.is_none() {
+            if self.rescuing.is_some() && !self.passage.has_more() {
+                if let Some(bytes) = ready!(self.poll_rescue(cx)) {
+                    return Poll::Ready(Some(bytes));
+                }
+                continue;
+            }
+            if self.body.is_none() && self.rescuing.is_none() {
                 self.close(if self.failed { Outcome::Failed } else { Outcome::Complete });
                 if let Some(safe) = &mut self.safe {
                     let safe = ready!(safe.as_mut().poll(cx));
@@ -303,6 +359,9 @@ impl Relay {
                 return Poll::Ready(Some(bytes));
             }
             if self.body.is_none() {
+                if self.rescuing.is_some() {
+                    continue;
+                }
                 return Poll::Ready(None);
             }
             match self.poll_body(cx) {
@@ -339,11 +398,22 @@ impl Relay {
             let labels = [provider, &*setup.step.model.label];
             setup.upstream.metrics.unreadable_events.with_label_values(&labels).inc_by(left_out);
         }
-        if outcome == Outcome::Complete {
-            setup.upstream.health.succeeded(setup.step.deployment.id);
+        if outcome == Outcome::Complete
+            && let Some(permit) = self.permit.take()
+        {
+            setup.upstream.health.succeeded(setup.step.deployment.id, permit);
         }
         let usage = self.passage.usage();
         count_tokens(&setup.upstream, &setup.step, usage);
+        if let Some(usage) = usage.filter(|_| outcome == Outcome::Complete) {
+            let seconds = self.began.elapsed().as_secs_f32();
+            // What comes in one piece tells nothing of how fast it was written.
+            if seconds > 0.2 && usage.output > 0 {
+                #[expect(clippy::cast_precision_loss, reason = "a rate")]
+                let rate = usage.output as f32 / seconds;
+                setup.upstream.health.wrote(setup.step.deployment.id, rate);
+            }
+        }
         let Some(Settling { hold, attempts, tried, first_byte, ending }) = self.settling.take()
         else {
             return;

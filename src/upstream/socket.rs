@@ -188,11 +188,12 @@ pub async fn dial(
         };
         attempts += 1;
         let began = tokio::time::Instant::now();
-        let limits = upstream.limits.at(step);
+        let limits = upstream.limits.at(step, &decision.within, false);
         let patience = limits.connect + limits.first_byte;
         match open(step, address, forward, &upstream.proxies, patience).await {
             Ok(wire) => {
-                upstream.health.answered(id, permit, true, began.elapsed());
+                upstream.health.begun(id, true, began.elapsed());
+                upstream.health.succeeded(id, permit);
                 let (outlet, inlet) = wire.split();
                 return Ok(Socket {
                     step: step.clone(),

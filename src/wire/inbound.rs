@@ -148,6 +148,16 @@ impl Inbound {
         Ok(whole)
     }
 
+    /// The same request to generate, as it came.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut again =
+            Self::of(Operation::Generate, self.dialect, self.head.clone(), self.body.clone());
+        again.forward.clone_from(&self.forward);
+        again.strict = self.strict;
+        again
+    }
+
     /// The decoded request; decoded at most once.
     ///
     /// # Errors

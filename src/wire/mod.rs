@@ -13,6 +13,7 @@ mod alternate;
 #[cfg(test)]
 mod answer_tests;
 pub mod anthropic;
+pub mod aside;
 pub mod bedrock;
 pub mod blame;
 mod claude;
@@ -32,6 +33,7 @@ pub mod realtime;
 pub mod refusal;
 #[cfg(test)]
 mod request_tests;
+pub mod resume;
 pub mod session;
 #[cfg(test)]
 mod usage_tests;

@@ -1,0 +1,94 @@
+//! A relay whose stream broke off, while somebody is asked to go on with it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::super::Upstream;
+use super::super::rescue::{Rescue, Rescued};
+use super::Relay;
+use crate::base::Error;
+use crate::ledger::Tried;
+use crate::wire::resume::Said;
+use crate::wire::vocab::{Fault, Retry};
+
+/// The wait for an answer that goes on with one that broke off.
+pub(super) struct Rescuing {
+    asking: Pin<Box<dyn Future<Output = Option<Rescued>>>>,
+    said: Said,
+    /// What the caller is told if there is none.
+    error: Error,
+}
+
+impl Relay {
+    /// Should the answer break off, others are asked to go on with it.
+    pub(in crate::upstream) fn rescue_with(&mut self, rescue: Option<Box<Rescue>>) {
+        self.rescue = rescue;
+    }
+
+    /// Asks somebody to go on with the answer.
+    ///
+    /// # Errors
+    /// The fault, where nobody can.
+    pub(super) fn asks_again(&mut self, fault: Fault, upstream: Upstream) -> Result<(), Fault> {
+        let said = self.passage.said().filter(|_| fault.retry() == Retry::Same);
+        let (Some(rescue), Some(said)) = (self.rescue.take(), said) else { return Err(fault) };
+        self.body = None;
+        self.passage.pause();
+        self.last_heard = Instant::now();
+        let asking = Box::pin(rescue.again(upstream, said.clone()));
+        self.rescuing = Some(Rescuing { asking, said, error: fault.into_error() });
+        Ok(())
+    }
+
+    /// Waits for somebody who goes on with the answer; ready with a word to say meanwhile, or with
+    /// nothing once that is decided.
+    pub(super) fn poll_rescue(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(rescuing) = &mut self.rescuing else { return Poll::Ready(None) };
+        let Poll::Ready(rescued) = rescuing.asking.as_mut().poll(cx) else {
+            return self.poll_pulse(cx);
+        };
+        let Some(Rescuing { said, error, .. }) = self.rescuing.take() else {
+            return Poll::Ready(None);
+        };
+        match rescued {
+            Some(rescued) => self.resume(rescued, said),
+            None => self.stop(&error),
+        }
+        Poll::Ready(None)
+    }
+
+    /// Goes on with another answer.
+    fn resume(&mut self, rescued: Rescued, said: Said) {
+        let Rescued { step, permit, protocol, limits, read, body } = rescued;
+        let Some(setup) = &mut self.setup else { return };
+        let first = std::mem::replace(&mut setup.step, step);
+        let (provider, model) = (&*first.deployment.provider.id, &*first.model.id);
+        tracing::warn!(
+            request = %setup.request, provider, model, by = %setup.step.deployment.provider.id,
+            "a stream that broke off is gone on with by another deployment"
+        );
+        setup.upstream.metrics.rescues.with_label_values(&[provider, &*first.model.label]).inc();
+        if let Some(settling) = &mut self.settling {
+            settling.attempts = settling.attempts.saturating_add(1);
+            settling.tried.push(Tried {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+                fault: "rescued".into(),
+                cost: None,
+            });
+        }
+        self.permit = Some(permit);
+        self.limits = limits;
+        self.passage.resume(protocol, said);
+        self.last_heard = Instant::now();
+        self.body = Some(body);
+        for chunk in read {
+            if let Err(fault) = self.passage.take(chunk) {
+                return self.fail(fault);
+            }
+        }
+    }
+}

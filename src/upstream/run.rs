@@ -1,0 +1,399 @@
+//! A request on its way through the steps of its decision, until one answers.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attempt::{self, Tried, Try, kind_label};
+use super::failover::{Budget, Course, Others, Turn, Verdict, judge};
+use super::health::Permit;
+use super::hedge::{Raced, race};
+use super::outgoing::Unsayable;
+use super::rescue::Rescue;
+use super::{Answer, AnswerBody, Limits, Unanswered, Upstream, shortened};
+use crate::base::clock::{Clock, Dice};
+use crate::base::ids::RequestId;
+use crate::base::{Error, Kind};
+use crate::catalogue::Pictures;
+use crate::ledger::Tried as Failed;
+use crate::router::{Decision, Step};
+use crate::wire::Inbound;
+use crate::wire::vocab::{Fault, FaultKind, Usage};
+
+/// Tries the decision's steps in order until one answers.
+///
+/// # Errors
+/// The refusal, when the request itself is at fault; else the last fault, once nothing is left to
+/// try or the time is up.
+pub async fn run(
+    upstream: &Upstream,
+    decision: &Decision,
+    inbound: &Inbound,
+    request: &RequestId,
+    dice: &mut Dice,
+) -> Result<Answer, Unanswered> {
+    if inbound.head.stream {
+        upstream.hedges.earn();
+    }
+    let mut run = Run::new(upstream, decision, inbound, request);
+    // The step that is to be tried once more.
+    let mut again: Option<usize> = None;
+    loop {
+        let at = match again.take() {
+            Some(at) => at,
+            None => match run.next().await {
+                Some(at) => at,
+                None => return Err(run.unanswered()),
+            },
+        };
+        let Some(step) = decision.steps.get(at) else { return Err(run.unanswered()) };
+        // Another may have taken it meanwhile.
+        let Some(permit) = upstream.health.permit(step.deployment.id, Instant::now()) else {
+            continue;
+        };
+        let (others, beside) = run.others(at, step);
+        run.budget.begin(at);
+        let went = run.try_at(step, permit, others, beside).await;
+        let (fault, unwanted) = match went {
+            Went::Answered(answer) => return Ok(*answer),
+            Went::Unsayable(Unsayable { error, in_other_words }) => {
+                // The step cannot express the request; another may.
+                run.budget.refund();
+                run.course.leave(at, None);
+                run.in_other_words |= in_other_words;
+                run.unsayable = Some(error);
+                continue;
+            }
+            Went::Failed { fault, unwanted } => (fault, unwanted),
+        };
+        run.note(step, &fault);
+        let now = Instant::now();
+        if let Some(member) = unwanted
+            && run.budget.lasts(now)
+        {
+            // The same once more, without what it has just said that it does not take.
+            run.without.push(member);
+            run.last = Some(fault.more_telling(run.last.take()));
+            again = Some(at);
+            continue;
+        }
+        let tries = run.limits(step).tries_per_deployment;
+        let verdict = judge(&fault, others, (&run.budget, tries), now, dice);
+        match verdict {
+            Verdict::Again { after } => {
+                tokio::time::sleep(after).await;
+                again = Some(at);
+            }
+            Verdict::Next | Verdict::GiveUp => {
+                run.course.leave(at, Some(&fault));
+                run.without.clear();
+            }
+        }
+        // Those that rest may still be waited for; what is refused is refused by all.
+        let over = verdict == Verdict::GiveUp
+            && (fault.kind == FaultKind::Refused || !run.budget.lasts(now));
+        run.last = Some(fault.more_telling(run.last.take()));
+        if over {
+            return Err(run.unanswered());
+        }
+    }
+}
+
+/// How an attempt went, or two side by side.
+enum Went {
+    Answered(Box<Answer>),
+    Failed { fault: Fault, unwanted: Option<String> },
+    Unsayable(Unsayable),
+}
+
+struct Run<'a> {
+    upstream: &'a Upstream,
+    decision: &'a Decision,
+    inbound: &'a Inbound,
+    request: &'a RequestId,
+    /// Those of the request as a whole are those of its first step.
+    limits: Limits,
+    budget: Budget,
+    course: Course,
+    /// How long it has waited for deployments that rest.
+    queued: Duration,
+    failed: Vec<Failed>,
+    last: Option<Fault>,
+    unsayable: Option<Error>,
+    /// Nobody could be told all of it: then in other words, if somebody can.
+    in_other_words: bool,
+    last_resort: bool,
+    /// Members whose values the step being tried has refused.
+    without: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        upstream: &'a Upstream,
+        decision: &'a Decision,
+        inbound: &'a Inbound,
+        request: &'a RequestId,
+    ) -> Self {
+        let mut run = Self {
+            upstream,
+            decision,
+            inbound,
+            request,
+            limits: upstream.limits,
+            budget: Budget::new(upstream.limits, Instant::now()),
+            course: Course::default(),
+            queued: Duration::ZERO,
+            failed: Vec::new(),
+            last: None,
+            unsayable: None,
+            in_other_words: false,
+            last_resort: false,
+            without: Vec::new(),
+        };
+        if let Some(first) = decision.steps.first() {
+            run.limits = run.limits(first);
+            run.budget = Budget::new(run.limits, Instant::now());
+        }
+        run
+    }
+
+    fn limits(&self, step: &Step) -> Limits {
+        self.upstream.limits.at(step, &self.decision.within, attempt::thinks(step, self.inbound))
+    }
+
+    /// How long a step's deployment rests.
+    fn rests(&self, at: usize, now: Instant) -> Duration {
+        let step = self.decision.steps.get(at);
+        step.map_or(Duration::ZERO, |step| self.upstream.health.wait(step.deployment.id, now))
+    }
+
+    /// The step to try next. Where all that are left rest, the soonest is waited for.
+    async fn next(&mut self) -> Option<usize> {
+        loop {
+            let now = Instant::now();
+            if !self.budget.lasts(now) {
+                return None;
+            }
+            let steps = self.decision.steps.len();
+            let turn = self.course.next(steps, |at| self.rests(at, now));
+            if let Turn::Try(at) = turn {
+                return Some(at);
+            }
+            // A refusal is an answer to the request as it is; another fault may find somebody else up.
+            let open = self.last.as_ref().is_none_or(|fault| fault.kind != FaultKind::Refused);
+            if open && self.in_other_words && !self.last_resort {
+                self.last_resort = true;
+                self.course.start_over();
+                continue;
+            }
+            let patience = self.limits.queue.saturating_sub(self.queued).min(self.budget.left(now));
+            match turn {
+                Turn::Wait(wait) if wait < patience => {
+                    self.upstream.health.rested(wait).await;
+                    self.queued += now.elapsed();
+                    self.course.waited();
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// Who could be asked instead of a step, and who first.
+    fn others(&self, at: usize, step: &Step) -> (Others, Option<&'a Step>) {
+        let now = Instant::now();
+        let (mut others, mut first) = (Others::default(), None);
+        for (place, other) in self.decision.steps.iter().enumerate() {
+            let same = other.deployment.id == step.deployment.id;
+            if place == at
+                || same
+                || self.course.has_left(place)
+                || !self.rests(place, now).is_zero()
+            {
+                continue;
+            }
+            others.up += 1;
+            others.as_good |= self.decision.is_auto() || Arc::ptr_eq(&other.model, &step.model);
+            first = first.or(Some(other));
+        }
+        (others, first)
+    }
+
+    /// What a step is asked, without those members of the request.
+    fn ask<'t>(&'t self, step: &'t Step, others: usize, without: &'t [String]) -> Try<'t> {
+        Try {
+            step,
+            inbound: self.inbound,
+            request: self.request,
+            others,
+            last_resort: self.last_resort,
+            without,
+            limits: self.limits(step),
+            until: self.budget.until(),
+        }
+    }
+
+    /// Asks a step, and another beside it if the first is slower than it nearly ever is.
+    async fn try_at(
+        &mut self,
+        step: &'a Step,
+        permit: Permit,
+        others: Others,
+        beside: Option<&'a Step>,
+    ) -> Went {
+        let plain = self.inbound.head.stream && self.without.is_empty() && !self.last_resort;
+        if plain
+            && let Some(beside) = beside
+            && let thinks = attempt::thinks(step, self.inbound)
+            && let Some(late) = self.upstream.health.late(step.deployment.id, thinks)
+        {
+            // Boxed: most requests are asked of one, and need no room for two.
+            return Box::pin(self.side_by_side((step, permit), beside, others, late)).await;
+        }
+        let asked = self.ask(step, others.up, &self.without);
+        let tried = attempt::send(self.upstream, &asked, permit).await;
+        self.went(step, tried)
+    }
+
+    async fn side_by_side(
+        &mut self,
+        (step, permit): (&'a Step, Permit),
+        beside: &'a Step,
+        others: Others,
+        late: Duration,
+    ) -> Went {
+        let (upstream, began) = (self.upstream, Instant::now());
+        let started = Cell::new(false);
+        let asked = self.ask(step, others.up, &[]);
+        let first = Box::pin(attempt::send(upstream, &asked, permit));
+        let asked_beside = self.ask(beside, others.up.saturating_sub(1), &[]);
+        let start = || {
+            let permit = upstream.health.permit(beside.deployment.id, Instant::now())?;
+            started.set(upstream.hedges.spend());
+            started.get().then(|| Box::pin(attempt::send(upstream, &asked_beside, permit)))
+        };
+        let answered = |tried: &Tried| matches!(tried, Tried::Answered { .. });
+        let Raced { first, second } = race(first, late, start, answered).await;
+        if !started.get() {
+            return self.won(step, first);
+        }
+        self.budget.begin_beside();
+        let second_won = second.as_ref().is_some_and(answered);
+        let labels = [&*step.deployment.provider.id, if second_won { "won" } else { "lost" }];
+        upstream.metrics.hedges.with_label_values(&labels).inc();
+        let (winner, won, loser, lost) =
+            if second_won { (beside, second, step, first) } else { (step, first, beside, second) };
+        match lost {
+            Some(Tried::Failed { fault, .. }) => {
+                self.note(loser, &fault);
+                let steps = &self.decision.steps;
+                if let Some(at) = steps.iter().position(|one| std::ptr::eq(one, loser)) {
+                    self.course.leave(at, Some(&fault));
+                }
+                self.last = Some(fault.more_telling(self.last.take()));
+            }
+            Some(_) => {}
+            None => {
+                if second_won {
+                    // How long it would have taken is not known; at least so long.
+                    let thinks = attempt::thinks(step, self.inbound);
+                    upstream.health.first_token(step.deployment.id, thinks, began.elapsed());
+                }
+                self.failed.push(overtaken(loser, self.inbound));
+            }
+        }
+        self.won(winner, won)
+    }
+
+    fn won(&mut self, step: &Step, tried: Option<Tried>) -> Went {
+        match tried {
+            Some(tried) => self.went(step, tried),
+            // Cannot be: whoever has not lost has won.
+            None => Went::Failed {
+                fault: Fault::new(FaultKind::Broken, "nobody answered"),
+                unwanted: None,
+            },
+        }
+    }
+
+    fn went(&mut self, step: &Step, tried: Tried) -> Went {
+        match tried {
+            Tried::Answered { mut body, losses, schema } => {
+                if let AnswerBody::Relay(relay) = &mut body
+                    && self.limits.rescue
+                {
+                    let Decision { steps, within, .. } = self.decision;
+                    let id = step.deployment.id;
+                    relay.rescue_with(Rescue::of(steps.iter(), id, self.inbound, *within));
+                }
+                Went::Answered(Box::new(Answer {
+                    step: step.clone(),
+                    attempts: self.budget.attempts(),
+                    tried: std::mem::take(&mut self.failed),
+                    losses,
+                    schema,
+                    body,
+                }))
+            }
+            Tried::Failed { fault, unwanted } => Went::Failed { fault, unwanted },
+            Tried::Unsayable(unsayable) => Went::Unsayable(unsayable),
+        }
+    }
+
+    /// Writes down an attempt that failed.
+    fn note(&mut self, step: &Step, fault: &Fault) {
+        let request = self.request;
+        tracing::warn!(
+            %request,
+            provider = %step.deployment.provider.id,
+            model = %step.model.id,
+            attempt = self.budget.attempts(),
+            status = fault.status,
+            kind = ?fault.kind,
+            why = fault.loggable(),
+            "attempt failed"
+        );
+        tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
+        self.failed.push(Failed {
+            provider: step.deployment.provider.id.to_string(),
+            model: step.model.id.to_string(),
+            fault: kind_label(fault.kind).into(),
+            cost: None,
+        });
+    }
+
+    fn unanswered(self) -> Unanswered {
+        let Self { upstream, decision, last, unsayable, failed, budget, .. } = self;
+        // The shortest wait of those that are left alone.
+        let now = Instant::now();
+        let waits = decision.steps.iter().map(|step| upstream.health.wait(step.deployment.id, now));
+        let wait = waits.filter(|wait| !wait.is_zero()).min();
+        let error = match (last, unsayable) {
+            // Somebody who has the model may answer later.
+            (Some(fault), _) if fault.kind != FaultKind::ModelGone || wait.is_none() => {
+                let soonest = fault.wait.into_iter().chain(wait).min();
+                let shortest = soonest.filter(|_| fault.counts_against_health());
+                fault.into_error().after(shortest)
+            }
+            (None, Some(error)) if wait.is_none() => error,
+            _ => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+                .coded("model_unavailable")
+                .after(wait),
+        };
+        Unanswered { error, attempts: budget.attempts(), tried: failed }
+    }
+}
+
+/// The record of one that was cancelled as another was faster: it has likely read the prompt.
+fn overtaken(step: &Step, inbound: &Inbound) -> Failed {
+    let input = (inbound.head.prompt_bytes as u64).div_ceil(4);
+    let usage = Usage { input, ..Usage::default() };
+    let now = Clock::System.now();
+    Failed {
+        provider: step.deployment.provider.id.to_string(),
+        model: step.model.id.to_string(),
+        fault: "hedged".into(),
+        cost: Some(step.deployment.prices.bill(&usage, Pictures::default(), now)),
+    }
+}
