@@ -406,7 +406,8 @@ fn counted(gateway: &Gateway, name: &str) -> u64 {
 
 #[test]
 fn a_late_first_token_is_asked_for_elsewhere_and_charged_once() {
-    const USUAL: usize = 25;
+    // As many as it takes to know what is usual: before that nobody is asked twice.
+    const USUAL: usize = 20;
     let first = Provider::start(|socket, request, number| {
         if number >= USUAL {
             std::thread::sleep(Duration::from_secs(4));
