@@ -22,6 +22,9 @@ use crate::router::{Decision, Step};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Fault, FaultKind, Usage};
 
+/// Who asks to be left alone for longer is not waited for: its caller is told at once.
+const LONGEST_REST: Duration = Duration::from_secs(15);
+
 /// Tries the decision's steps in order until one answers.
 ///
 /// # Errors
@@ -190,7 +193,7 @@ impl<'a> Run<'a> {
             }
             let patience = self.limits.queue.saturating_sub(self.queued).min(self.budget.left(now));
             match turn {
-                Turn::Wait(wait) if wait < patience => {
+                Turn::Wait(wait) if wait <= LONGEST_REST && wait < patience => {
                     self.upstream.health.rested(wait).await;
                     self.queued += now.elapsed();
                     self.course.waited();

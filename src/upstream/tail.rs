@@ -8,6 +8,8 @@ const REMEMBERED: usize = 128;
 const ENOUGH: usize = 20;
 /// What is this much slower than nineteen in twenty is late.
 const LATE: f32 = 1.5;
+/// A wait so short is not worth a second request, however fast the others were.
+const SHORTEST: Duration = Duration::from_millis(200);
 
 /// The newest of many measurements.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +52,8 @@ impl Tail {
     /// After how many seconds it takes longer than it nearly ever does.
     #[must_use]
     pub fn late(&self) -> Option<Duration> {
-        Duration::try_from_secs_f32(self.quantile(0.95)? * LATE).ok()
+        let late = Duration::try_from_secs_f32(self.quantile(0.95)? * LATE).ok()?;
+        Some(late.max(SHORTEST))
     }
 }
 
