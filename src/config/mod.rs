@@ -27,6 +27,7 @@ pub struct Config {
     pub admin: Admin,
     pub upstream: Upstream,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub providers: BTreeMap<String, ProviderEntry>,
     pub models: Vec<ModelEntry>,
     pub routes: Routes,
@@ -95,6 +96,8 @@ pub struct Router {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     pub listen: String,
+    /// Where `/metrics`, `/healthz` and `/readyz` are, and then only there; else with all the rest.
+    pub admin_listen: Option<String>,
     /// One per core, if not given.
     pub workers: Option<usize>,
     pub body_limit_bytes: usize,
@@ -119,6 +122,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            admin_listen: None,
             workers: None,
             body_limit_bytes: 32 << 20,
             inflow_bytes: 64 << 20,
@@ -174,10 +178,37 @@ pub struct Upstream {
     pub proxy: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub json: bool,
+    /// A line for every request, at its end.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { json: false, access: true }
+    }
+}
+
+/// Traces, for a collector that speaks OTLP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// The collector's base address; `OTEL_EXPORTER_OTLP_ENDPOINT` if not given. Nothing is traced
+    /// without either.
+    pub otlp_endpoint: Option<String>,
+    /// The share of requests, from 0 to 1, that is traced where their callers do not say.
+    pub sample_ratio: f64,
+    /// What the service is called there.
+    pub service_name: String,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, sample_ratio: 1.0, service_name: "optimux".to_owned() }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

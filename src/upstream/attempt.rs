@@ -66,9 +66,16 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
     };
     let sent = outgoing.body.clone();
     let started = Instant::now();
-    let outcome = exchange(upstream, this, budget, outgoing).await;
+    let beginning = upstream.trails.attempt(this.request);
+    let outcome = exchange(upstream, this, budget, outgoing, beginning.traceparent()).await;
+    let over = |fault| {
+        let (provider, name) = (&step.deployment.provider.id, &step.deployment.name);
+        let names = (&*step.model.id, name.as_str());
+        upstream.trails.attempted(this.request, beginning, provider, names, fault);
+    };
     match outcome {
         Ok(Got { body, losses, schema }) => {
+            over(None);
             let took = started.elapsed();
             match &body {
                 AnswerBody::Relay(_) => upstream.health.begun(id, permit, took),
@@ -84,6 +91,7 @@ pub async fn send(upstream: &Upstream, this: Try<'_>, budget: &Budget, permit: P
         Err(fault) => {
             let asked = blame::Asked { model: &step.deployment.name, sent: &sent };
             let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
+            over(Some(kind_label(fault.kind)));
             let generates = matches!(inbound.operation, Operation::Generate);
             let named = refusal::unwanted(&fault, &sent).filter(|_| generates && !inbound.strict);
             let unwanted = named.map(|one| {
@@ -141,6 +149,7 @@ async fn exchange(
     this: Try<'_>,
     budget: &Budget,
     outgoing: Outgoing,
+    traceparent: Option<String>,
 ) -> Result<Got, Fault> {
     let Try { step, inbound, request, others, .. } = this;
     let limits = upstream.limits.at(step);
@@ -151,6 +160,9 @@ async fn exchange(
     } else {
         limits.answer.min(budget.patience(others, Instant::now()))
     };
+    let forward: &[_] = if outgoing.same_dialect { &inbound.forward } else { &[] };
+    let forward = forward.iter().map(|(name, value)| (*name, value.as_str()));
+    let traceparent = traceparent.as_deref().map(|value| ("traceparent", value));
     let incoming = upstream
         .transport
         .send(
@@ -164,7 +176,7 @@ async fn exchange(
                 Operation::Generate => Call::Whole,
             },
             outgoing.body.clone(),
-            if outgoing.same_dialect { &inbound.forward } else { &[] },
+            forward.chain(traceparent),
             patience,
         )
         .await?;

@@ -34,6 +34,7 @@ use crate::catalogue::Timeouts;
 use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::{Decision, Step};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trail::Trails;
 use crate::wire::Inbound;
 use crate::wire::vocab::{Fault, FaultKind, Losses};
 
@@ -110,6 +111,8 @@ pub struct Upstream {
     pub refusals: Arc<Refusals>,
     pub metrics: Metrics,
     pub meters: Meters,
+    /// Told of attempts.
+    pub trails: Trails,
     pub limits: Limits,
     pub proxies: Proxies,
     /// Told when streams have to end.

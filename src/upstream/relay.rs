@@ -13,6 +13,7 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
+use super::attempt::kind_label;
 use super::closing::Closing;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
@@ -210,6 +211,9 @@ impl Relay {
             "stream failed after it began"
         );
         tracing::debug!(request = %setup.request, said = ?shortened(&fault.message), "it said");
+        let labels =
+            [&*setup.step.deployment.provider.id, &*setup.step.model.label, kind_label(fault.kind)];
+        setup.upstream.metrics.broken_streams.with_label_values(&labels).inc();
         setup.upstream.health.broke_off(setup.step.deployment.id, &fault);
         self.stop(&fault.into_error());
     }

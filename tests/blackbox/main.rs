@@ -44,4 +44,5 @@ mod routing;
 mod servers;
 mod serving;
 mod signin;
+mod telling;
 mod vectors;
