@@ -45,7 +45,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream};
 use crate::{http, sim};
 
-use reload::Making;
+use reload::{Force, Making};
 use signals::{Signals, Stopping};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
@@ -254,14 +254,15 @@ pub async fn serve(
         public_url: config.server.public_url.clone(),
     };
     heartbeat(store.clone(), clock, address.to_string());
-    reload::watch(
-        making,
-        shared.current.clone(),
-        Arc::clone(&shared.health),
-        store.clone(),
+    let force = Force {
+        current: shared.current.clone(),
+        health: Arc::clone(&shared.health),
+        plans: plans.clone(),
+        identities: shared.identities.clone(),
+        store: store.clone(),
         clock,
-        signals::hangup()?,
-    );
+    };
+    reload::watch(making, config::found(file).map(Path::to_owned), force, signals::hangup()?);
     watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
     sweep(store, clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();

@@ -312,6 +312,20 @@ pub fn proxies(config: &Config) -> Proxies {
     set.and_then(|proxy| proxy.parse().ok()).unwrap_or_else(Proxies::of_environment)
 }
 
+/// What keeps a changed configuration from being taken up by a node that runs.
+pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) -> Faults {
+    let mut faults = Vec::new();
+    settings(config, &Plans::new(&config.plans), &mut faults);
+    if !simulated {
+        if !catalogue.has_providers() {
+            let why = "nothing of what is configured can be asked";
+            faults.push(Fault::new("providers", why));
+        }
+        models(config, catalogue, &mut faults, &mut Vec::new());
+    }
+    Faults(faults)
+}
+
 /// Models that settings name, and what is to be known of those that are served.
 fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) {
     let mut must_be = |at: &str, name: &str| {

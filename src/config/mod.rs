@@ -4,6 +4,7 @@ mod fault;
 mod read;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::connect::Connect;
 use crate::ledger::{Durability, Tariff};
 
 pub use fault::{Fault, Faults, nearest};
-pub use read::read;
+pub use read::{found, read};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +44,38 @@ pub struct Config {
     pub vault: Vault,
     pub memory: Memory,
     pub connect: Connect,
+}
+
+impl Config {
+    /// The sections of this configuration that a process which runs with `before` cannot take up.
+    #[must_use]
+    pub fn wants_restart_after(&self, before: &Self) -> Vec<&'static str> {
+        // What differs prints differently; none of it is secret.
+        let differs = |one: &dyn fmt::Debug, other: &dyn fmt::Debug| {
+            format!("{one:?}") != format!("{other:?}")
+        };
+        let pairs: [(&'static str, &dyn fmt::Debug, &dyn fmt::Debug); 17] = [
+            ("server", &self.server, &before.server),
+            ("store", &self.store, &before.store),
+            ("redis", &self.redis, &before.redis),
+            ("admin", &self.admin, &before.admin),
+            ("upstream", &self.upstream, &before.upstream),
+            ("log", &self.log, &before.log),
+            ("telemetry", &self.telemetry, &before.telemetry),
+            ("responses", &self.responses, &before.responses),
+            ("images", &self.images, &before.images),
+            ("realtime", &self.realtime, &before.realtime),
+            ("credits", &self.credits, &before.credits),
+            ("ledger", &self.ledger, &before.ledger),
+            ("router.explore", &self.router.explore, &before.router.explore),
+            ("signin", &self.signin, &before.signin),
+            ("vault", &self.vault, &before.vault),
+            ("memory", &self.memory, &before.memory),
+            ("connect", &self.connect, &before.connect),
+        ];
+        let changed = pairs.iter().filter(|(_, one, other)| differs(*one, *other));
+        changed.map(|(name, ..)| *name).collect()
+    }
 }
 
 /// How memory finds things.

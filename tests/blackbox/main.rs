@@ -22,6 +22,7 @@ mod facts;
 mod failover;
 mod features;
 mod fuzzed;
+mod hot;
 mod house;
 mod image;
 mod inflow;
