@@ -1,6 +1,7 @@
 //! The configuration: `optimux.toml`, then the environment, checked as a whole.
 
 mod fault;
+pub mod litellm;
 mod read;
 
 use std::collections::BTreeMap;

@@ -33,6 +33,7 @@ mod matrix;
 mod midway;
 mod nul;
 mod office;
+mod paper;
 mod platform;
 mod prices;
 mod quota;
