@@ -203,7 +203,7 @@ type Named = BTreeMap<String, Arc<Plan>>;
 /// change.
 #[derive(Debug, Clone)]
 pub struct Plans {
-    configured: Arc<BTreeMap<String, PlanEntry>>,
+    configured: Arc<ArcSwap<BTreeMap<String, PlanEntry>>>,
     named: Arc<ArcSwap<Named>>,
 }
 
@@ -214,7 +214,15 @@ impl Plans {
         let mut entries = built_in();
         lay_over(&mut entries, configured);
         let named = Arc::new(ArcSwap::from_pointee(plans(&entries)));
-        Self { configured: Arc::new(entries), named }
+        Self { configured: Arc::new(ArcSwap::from_pointee(entries)), named }
+    }
+
+    /// Another configuration holds, once what administrators have changed is taken up again
+    /// ([`Self::reload`]).
+    pub fn configure(&self, configured: &BTreeMap<String, PlanEntry>) {
+        let mut entries = built_in();
+        lay_over(&mut entries, configured);
+        self.configured.store(Arc::new(entries));
     }
 
     /// Takes up what administrators have changed, on whichever node.
@@ -239,7 +247,7 @@ impl Plans {
 
     /// What is changed comes before everything else.
     fn change(&self, changed: &BTreeMap<String, PlanEntry>) {
-        let mut entries = (*self.configured).clone();
+        let mut entries = BTreeMap::clone(&self.configured.load());
         lay_over(&mut entries, changed);
         self.named.store(Arc::new(plans(&entries)));
     }
@@ -261,7 +269,7 @@ impl Plans {
     /// Whether there is such a plan without a word of the administrators.
     #[must_use]
     pub fn is_configured(&self, name: &str) -> bool {
-        self.configured.contains_key(name)
+        self.configured.load().contains_key(name)
     }
 
     #[must_use]
@@ -334,6 +342,11 @@ mod tests {
         let gold = plans.get("gold").unwrap();
         assert_eq!(gold.limits, Limits::default());
         assert!(gold.allows(Tier::Mid) && !gold.allows(Tier::Ultra));
+        plans.configure(&read("[free]\nrequests_per_minute = 7"));
+        assert_eq!(plans.get("free").unwrap().limits.requests_per_minute, Some(3));
+        plans.change(&BTreeMap::new());
+        assert_eq!(plans.get("free").unwrap().limits.requests_per_minute, Some(7));
+        assert!(plans.get("gold").is_none());
         plans.change(&read("[free]\nrequests_per_minute = 4"));
         assert_eq!(plans.get("free").unwrap().limits.requests_per_minute, Some(4));
         let own = plans.held_to("free", Some(r#"{"requests_per_minute":5}"#)).unwrap();

@@ -5,6 +5,7 @@ mod reload;
 mod signals;
 mod sources;
 mod survey;
+mod telling;
 mod waiting;
 
 use std::fmt::Write as _;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use secrecy::ExposeSecret;
@@ -45,10 +47,11 @@ use crate::upstream::{
 };
 use crate::{http, sim};
 
-use reload::Making;
+use reload::{Force, Making};
 use signals::{Signals, Stopping};
 pub use sources::{catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
+use telling::Telling;
 
 /// How long events can be read again.
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -121,21 +124,29 @@ pub async fn serve(
     let config = config::read(file)?;
     crate::telemetry::log::start(config.log.json);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
+    let admin_listen = config.server.admin_listen.clone();
     let listener = TcpListener::bind(&listen);
     if let Ok(listener) = &listener {
         waiting::for_room(&config.store.url, listener).await?;
     }
     let mut survey = survey(config, simulate).await;
-    let listener = listener.map_err(|why| {
-        let fault = Fault::new("server.listen", format!("cannot listen on {listen}: {why}"));
-        survey.faults.push(fault);
-    });
+    let mut cannot = |at: &str, address: &str, why: std::io::Error| {
+        survey.faults.push(Fault::new(at, format!("cannot listen on {address}: {why}")));
+    };
+    let listener = listener.map_err(|why| cannot("server.listen", &listen, why));
+    let admin_listener = admin_listen
+        .map(|address| {
+            TcpListener::bind(&address).map_err(|why| cannot("server.admin_listen", &address, why))
+        })
+        .transpose();
     for note in &survey.notes {
         tracing::warn!(at = note.at, remedy = note.remedy, "{}", note.why);
     }
-    let Survey { config, plans, store, made, answers, admin, vault, apps, faults, .. } = survey;
-    let (Ok(listener), Some(store), Some((mut live, files)), Some(apps), true) =
-        (listener, store, made, apps, faults.is_empty())
+    let Survey {
+        config, plans, store, made, answers, admin, vault, apps, collector, faults, ..
+    } = survey;
+    let (Ok(listener), Ok(admin_listener), Some(store), Some((mut live, files)), Some(apps), true) =
+        (listener, admin_listener, store, made, apps, faults.is_empty())
     else {
         return Err(Faults(faults).into());
     };
@@ -178,14 +189,16 @@ pub async fn serve(
         None => None,
     };
     let counting_together = redis.clone();
+    let metrics = Metrics::new()?;
+    let telling = Telling::start(&config, collector, &proxies(&config), &metrics)?;
     let counting = Counting {
+        telling: telling.clone(),
         local: Memory::default(),
         redis: redis.clone(),
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),
         proxies: through,
     };
-    let metrics = Metrics::new()?;
     lifecycle::warn(&live.catalogue, clock.now());
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
@@ -250,14 +263,15 @@ pub async fn serve(
         public_url: config.server.public_url.clone(),
     };
     heartbeat(store.clone(), clock, address.to_string());
-    reload::watch(
-        making,
-        shared.current.clone(),
-        Arc::clone(&shared.health),
-        store.clone(),
+    let force = Force {
+        current: shared.current.clone(),
+        health: Arc::clone(&shared.health),
+        plans: plans.clone(),
+        identities: shared.identities.clone(),
+        store: store.clone(),
         clock,
-        signals::hangup()?,
-    );
+    };
+    reload::watch(making, config::found(file).map(Path::to_owned), force, signals::hangup()?);
     watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
     sweep(store, clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();
@@ -269,6 +283,9 @@ pub async fn serve(
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1)
         .max(1);
+    // Probes are answered to the end, and by a worker of their own.
+    let watched = admin_listener.is_some();
+    let watching = admin_listener.map(|listener| probes(listener, &shared)).transpose()?;
     let draining = Arc::clone(&shared.draining);
     let streams_end = shared.streams_end.clone();
     let origins = config.server.cors_origins.clone();
@@ -279,6 +296,10 @@ pub async fn serve(
             .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)));
         bare.configure(move |routes| match app {
             Ok(app) => {
+                if !watched {
+                    routes.app_data(web::Data::new(app.shared.clone()));
+                    http::probes(routes);
+                }
                 routes.app_data(web::Data::new(app));
                 http::routes(routes);
             }
@@ -313,7 +334,27 @@ pub async fn serve(
     if let Some(simulation) = simulation {
         simulation.stop(false).await;
     }
+    if let Some(watching) = watching {
+        watching.stop(false).await;
+    }
+    telling.finish().await;
     Ok(())
+}
+
+/// Answers probes and whoever gathers metrics, on a listener of their own.
+fn probes(listener: TcpListener, shared: &Shared) -> std::io::Result<ServerHandle> {
+    let shared = web::Data::new(shared.clone());
+    let server = HttpServer::new(move || {
+        actix_web::App::new().app_data(shared.clone()).configure(http::probes)
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    // It ends when the process does.
+    tokio::spawn(server);
+    Ok(handle)
 }
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
@@ -333,6 +374,7 @@ struct Counting {
     journal: Journal,
     tariff: Arc<Tariff>,
     proxies: Proxies,
+    telling: Telling,
 }
 
 /// Beside the SQLite file, or else in the working directory.
@@ -357,7 +399,12 @@ pub async fn post_leftovers(ground: &Ground) -> Result<(), Failure> {
 }
 
 fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed)?;
+    let dice = Dice::seeded(u64::from_le_bytes(seed));
+    let trails = counting.telling.trails(&shared.metrics)?;
     let upstream = Upstream {
+        trails: trails.clone(),
         transport: Transport::new(&shared.limits, &counting.proxies)?,
         health: Arc::clone(&shared.health),
         refusals: Arc::clone(&shared.refusals),
@@ -368,9 +415,6 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         proxies: counting.proxies.clone(),
         closing: shared.streams_end.watched(),
     };
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed)?;
-    let dice = Dice::seeded(u64::from_le_bytes(seed));
     let quota = match &counting.redis {
         Some(redis) => Quota::Shared(cluster::Redis::new(redis.clone())),
         None => Quota::Local(counting.local.clone()),
@@ -381,6 +425,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         tariff: Arc::clone(&counting.tariff),
         clock: shared.clock,
         patience: shared.limits.deadline,
+        trails,
     });
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }

@@ -13,6 +13,7 @@ use super::Failure;
 use super::people;
 use super::reload::Making;
 use super::sources::{files, key_variables, secret_variable};
+use super::telling;
 use crate::admit::Plans;
 use crate::base::proxy::Proxies;
 use crate::base::seal::Vault;
@@ -21,6 +22,7 @@ use crate::config::{self, Config, Fault, Faults, nearest};
 use crate::connect::Apps;
 use crate::gateway::live::Live;
 use crate::store::Store;
+use crate::telemetry::otlp::Collector;
 
 /// The variable of the administrator's key where no other is named.
 const ADMIN_KEY: &str = "OPTIMUX_ADMIN_KEY";
@@ -49,6 +51,8 @@ pub struct Survey {
     /// What credentials are sealed with.
     pub vault: Option<Vault>,
     pub apps: Option<Apps>,
+    /// Where traces go, if anywhere.
+    pub collector: Option<Collector>,
     /// What keeps the gateway from starting.
     pub faults: Vec<Fault>,
     /// What an operator should know, and nothing more.
@@ -93,8 +97,9 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
             None
         }
     };
+    let collector = telling::collector(&config, &mut faults);
     unread_variables(&config, &mut notes);
-    Survey { config, plans, store, made, answers, admin, vault, apps, faults, notes }
+    Survey { config, plans, store, made, answers, admin, vault, apps, collector, faults, notes }
 }
 
 /// The catalogue of what is configured.
@@ -253,6 +258,11 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     {
         wrong("signin.register", format!("there is no plan '{plan}'"));
     }
+    if let Some(address) = &config.server.admin_listen
+        && let Err(why) = address.to_socket_addrs()
+    {
+        wrong("server.admin_listen", format!("'{address}' is no address to listen on: {why}"));
+    }
     for origin in config.server.cors_origins.iter().filter(|origin| *origin != "*") {
         let parts = origin.parse::<::http::Uri>().ok();
         let good = parts.as_ref().is_some_and(|uri| {
@@ -300,6 +310,20 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
 pub fn proxies(config: &Config) -> Proxies {
     let set = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty());
     set.and_then(|proxy| proxy.parse().ok()).unwrap_or_else(Proxies::of_environment)
+}
+
+/// What keeps a changed configuration from being taken up by a node that runs.
+pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) -> Faults {
+    let mut faults = Vec::new();
+    settings(config, &Plans::new(&config.plans), &mut faults);
+    if !simulated {
+        if !catalogue.has_providers() {
+            let why = "nothing of what is configured can be asked";
+            faults.push(Fault::new("providers", why));
+        }
+        models(config, catalogue, &mut faults, &mut Vec::new());
+    }
+    Faults(faults)
 }
 
 /// Models that settings name, and what is to be known of those that are served.

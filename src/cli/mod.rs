@@ -4,8 +4,11 @@ mod account;
 mod catalogue;
 mod check;
 mod everyday;
+mod health;
+mod import;
 mod key;
 mod ledger;
+mod paper;
 mod revise;
 mod router;
 mod router_levels;
@@ -53,6 +56,15 @@ enum Command {
     Router(router::Router),
     /// Run the simulated provider as a process of its own.
     Sim(sim::Sim),
+    /// Ask a node whether it is ready.
+    Health(health::Health),
+    /// Make a configuration of another gateway's.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Print what a shell reads to complete the commands.
+    Completions(paper::Completions),
+    /// Print the manual, for man(1).
+    Man,
 }
 
 /// Parses the arguments and runs the command.
@@ -80,6 +92,13 @@ pub fn main() -> ExitCode {
             Command::Catalogue(command) => command.run(config).await,
             Command::Router(command) => command.run(config),
             Command::Sim(command) => command.run().await,
+            Command::Health(command) => command.run(config),
+            Command::Import(command) => command.run(),
+            Command::Completions(command) => {
+                command.run();
+                Ok(())
+            }
+            Command::Man => paper::man(),
         }
     });
     match outcome {

@@ -1,9 +1,11 @@
 //! The configuration: `optimux.toml`, then the environment, checked as a whole.
 
 mod fault;
+pub mod litellm;
 mod read;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::connect::Connect;
 use crate::ledger::{Durability, Tariff};
 
 pub use fault::{Fault, Faults, nearest};
-pub use read::read;
+pub use read::{found, read};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +29,7 @@ pub struct Config {
     pub admin: Admin,
     pub upstream: Upstream,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub providers: BTreeMap<String, ProviderEntry>,
     pub models: Vec<ModelEntry>,
     pub routes: Routes,
@@ -42,6 +45,38 @@ pub struct Config {
     pub vault: Vault,
     pub memory: Memory,
     pub connect: Connect,
+}
+
+impl Config {
+    /// The sections of this configuration that a process which runs with `before` cannot take up.
+    #[must_use]
+    pub fn wants_restart_after(&self, before: &Self) -> Vec<&'static str> {
+        // What differs prints differently; none of it is secret.
+        let differs = |one: &dyn fmt::Debug, other: &dyn fmt::Debug| {
+            format!("{one:?}") != format!("{other:?}")
+        };
+        let pairs: [(&'static str, &dyn fmt::Debug, &dyn fmt::Debug); 17] = [
+            ("server", &self.server, &before.server),
+            ("store", &self.store, &before.store),
+            ("redis", &self.redis, &before.redis),
+            ("admin", &self.admin, &before.admin),
+            ("upstream", &self.upstream, &before.upstream),
+            ("log", &self.log, &before.log),
+            ("telemetry", &self.telemetry, &before.telemetry),
+            ("responses", &self.responses, &before.responses),
+            ("images", &self.images, &before.images),
+            ("realtime", &self.realtime, &before.realtime),
+            ("credits", &self.credits, &before.credits),
+            ("ledger", &self.ledger, &before.ledger),
+            ("router.explore", &self.router.explore, &before.router.explore),
+            ("signin", &self.signin, &before.signin),
+            ("vault", &self.vault, &before.vault),
+            ("memory", &self.memory, &before.memory),
+            ("connect", &self.connect, &before.connect),
+        ];
+        let changed = pairs.iter().filter(|(_, one, other)| differs(*one, *other));
+        changed.map(|(name, ..)| *name).collect()
+    }
 }
 
 /// How memory finds things.
@@ -95,6 +130,8 @@ pub struct Router {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     pub listen: String,
+    /// Where `/metrics`, `/healthz` and `/readyz` are, and then only there; else with all the rest.
+    pub admin_listen: Option<String>,
     /// One per core, if not given.
     pub workers: Option<usize>,
     pub body_limit_bytes: usize,
@@ -119,6 +156,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            admin_listen: None,
             workers: None,
             body_limit_bytes: 32 << 20,
             inflow_bytes: 64 << 20,
@@ -182,10 +220,37 @@ pub struct Upstream {
     pub proxy: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub json: bool,
+    /// A line for every request, at its end.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { json: false, access: true }
+    }
+}
+
+/// Traces, for a collector that speaks OTLP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// The collector's base address; `OTEL_EXPORTER_OTLP_ENDPOINT` if not given. Nothing is traced
+    /// without either.
+    pub otlp_endpoint: Option<String>,
+    /// The share of requests, from 0 to 1, that is traced where their callers do not say.
+    pub sample_ratio: f64,
+    /// What the service is called there.
+    pub service_name: String,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, sample_ratio: 1.0, service_name: "optimux".to_owned() }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

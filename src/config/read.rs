@@ -23,6 +23,12 @@ struct Variable {
     text: String,
 }
 
+/// The file that is read: `file`, or `optimux.toml` where there is one.
+#[must_use]
+pub fn found(file: Option<&Path>) -> Option<&Path> {
+    file.or_else(|| Some(Path::new(USUAL_FILE)).filter(|file| file.exists()))
+}
+
 /// Reads `file`, or `optimux.toml` where there is one, then `OPTIMUX_SECTION__KEY` variables.
 ///
 /// # Errors
@@ -33,8 +39,7 @@ pub fn read(file: Option<&Path>) -> Result<Config, Faults> {
             let why = "there is no such configuration file";
             return Err(Fault::new(file.display().to_string(), why).into());
         }
-        Some(file) => Some(file),
-        None => Some(Path::new(USUAL_FILE)).filter(|file| file.exists()),
+        file => found(file),
     };
     let mut written = String::new();
     let name = file.map(|file| file.display().to_string()).unwrap_or_default();

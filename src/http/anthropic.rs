@@ -5,9 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::generate::{Door, generate};
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::base::Error;
-use crate::base::ids::RequestId;
 use crate::gateway;
 use crate::wire::model_only;
 use crate::wire::vocab::Dialect;
@@ -22,7 +21,7 @@ pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 
 /// `POST /v1/messages/count_tokens`
 pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let counting = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let head = model_only(&body)?;

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep};
 
-use super::{Worker, media};
+use super::{Worker, media, visit};
 use crate::admit::Caller;
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
@@ -74,8 +74,18 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
 /// # Errors
 /// For a credential that is not good, or a user for whom its holder may not act.
 pub async fn caller(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
-    let caller = app.shared.identities.identify(credential(request)).await?;
+    let caller = identified(app, request).await?;
     users::acting(app, caller, user(request)).await
+}
+
+/// The same, in the credential's own name.
+///
+/// # Errors
+/// For a credential that is not good.
+pub async fn identified(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
+    let caller = app.shared.identities.identify(credential(request)).await?;
+    app.upstream.trails.asked_by(&visit::id(request), &caller.account, &caller.key);
+    Ok(caller)
 }
 
 /// Who asks, and what they say. Nobody is listened to before it is known who speaks.
@@ -90,6 +100,7 @@ pub async fn heard(
     let caller = caller(app, request).await?;
     let limit_bytes = app.shared.body_limit_bytes;
     let body = body(app, request, Some(&caller.account), payload, limit_bytes).await?;
+    app.upstream.trails.heard(&visit::id(request));
     Ok((caller, body))
 }
 

@@ -1,5 +1,5 @@
 //! What holds of every answer, whatever route it is of: who may read it from a page of another
-//! origin, and what becomes of its connection.
+//! origin, what becomes of its connection, and that it is told of at its end.
 
 use std::sync::atomic::Ordering;
 
@@ -11,6 +11,7 @@ use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::middleware::Next;
 
 use super::Worker;
+use super::visit::{Visit, Watched};
 
 /// How long a browser may remember what a preflight said, in seconds. Chromium's own limit is 7,200.
 const PREFLIGHT_SECONDS: usize = 7_200;
@@ -37,12 +38,13 @@ pub fn cors(origins: &[String]) -> Cors {
 /// Whatever the route's own are.
 pub async fn connection(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let knows_chunks = request.version() >= Version::HTTP_11;
     let stopping =
         request.app_data::<Worker>().is_some_and(|app| app.shared.draining.load(Ordering::Relaxed));
-    let mut response = next.call(request).await?;
+    let mut visit = Visit::begin(&request);
+    let mut response = next.call(request).await?.map_into_boxed_body();
     let endless = !knows_chunks && response.response().body().size() == BodySize::Stream;
     // A socket is no longer a connection of HTTP.
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -53,5 +55,8 @@ pub async fn connection(
     if (endless || stopping) && !upgraded {
         head.set_connection_type(ConnectionType::Close);
     }
-    Ok(response)
+    if let Some(visit) = &mut visit {
+        visit.answered(response.response_mut());
+    }
+    Ok(response.map_body(|_, body| Watched::new(body, visit)))
 }

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::generate::{Door, generate, whole};
-use super::{Worker, arrival, respond};
-use crate::base::ids::RequestId;
+use super::{Worker, arrival, respond, visit};
 use crate::base::{Error, Kind};
 use crate::gateway;
 use crate::wire::PathTarget;
@@ -39,7 +38,7 @@ pub async fn act(
         "countTokens" => count_tokens(app, request, payload, model).await,
         "embedContent" | "batchEmbedContents" => {
             let form = if verb == "embedContent" { Form::GeminiOne } else { Form::Gemini };
-            whole(&app, &request, payload, SURFACE, "embeddings", async |caller, id, body| {
+            whole(&app, &request, payload, SURFACE, async |caller, id, body| {
                 gateway::embed(&app, &caller, &id, body, form, Some(model)).await
             })
             .await
@@ -47,7 +46,7 @@ pub async fn act(
         _ => {
             let verb: String = verb.chars().take(60).collect();
             let error = Error::new(Kind::NotFound, format!("There is no method '{verb}'."));
-            respond::refused(&RequestId::fresh(), SURFACE, &error, 0)
+            respond::refused(&visit::id(&request), SURFACE, &error, 0)
         }
     }
 }
@@ -58,7 +57,7 @@ async fn count_tokens(
     payload: Payload,
     model: String,
 ) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let counting = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         // The contents themselves, or a whole request around them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::gateway::replay::{self, Again, Turn};
@@ -42,7 +42,7 @@ pub async fn generate(
     payload: Payload,
     door: Door,
 ) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let (dialect, as_array) = (door.dialect, door.as_array);
     let answering = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
@@ -68,13 +68,11 @@ pub async fn generate(
         turn.keep(&id, answered).await.map(|answered| Given::Now(Box::new(answered)))
     };
     let outcome: Result<_, Refused> = answering.await;
-    let response = match outcome {
+    match outcome {
         Ok(Given::Now(answered)) => respond::answered(&id, *answered, dialect, as_array),
         Ok(Given::Again(again)) => respond::again(*again, dialect, as_array),
         Err(refused) => respond::refused_at(&id, dialect, &refused),
-    };
-    respond::count(&app, dialect.as_str(), &response);
-    response
+    }
 }
 
 /// The one path behind every door that answers whole.
@@ -83,10 +81,9 @@ pub async fn whole(
     request: &HttpRequest,
     payload: Payload,
     dialect: Dialect,
-    surface: &str,
     act: impl AsyncFnOnce(Arc<Caller>, RequestId, Bytes) -> Result<Answered, Refused>,
 ) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(request);
     let acting = async {
         let (caller, body) = arrival::heard(app, request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
@@ -99,11 +96,9 @@ pub async fn whole(
         turn.keep(&id, answered).await.map(|answered| Given::Now(Box::new(answered)))
     };
     let outcome: Result<_, Refused> = acting.await;
-    let response = match outcome {
+    match outcome {
         Ok(Given::Now(answered)) => respond::answered(&id, *answered, dialect, false),
         Ok(Given::Again(again)) => respond::again(*again, dialect, false),
         Err(refused) => respond::refused_at(&id, dialect, &refused),
-    };
-    respond::count(app, surface, &response);
-    response
+    }
 }

@@ -19,6 +19,7 @@ mod respond;
 mod responses;
 mod signin;
 mod usage;
+mod visit;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -29,8 +30,14 @@ pub use edge::{connection, cors};
 /// Every route. Each path also answers under `/api`.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .app_data(web::QueryConfig::default().error_handler(|why, _| respond::unreadable(&why)))
-        .app_data(web::PathConfig::default().error_handler(|why, _| respond::unreadable(&why)));
+        .app_data(
+            web::QueryConfig::default()
+                .error_handler(|why, request| respond::unreadable(request, &why)),
+        )
+        .app_data(
+            web::PathConfig::default()
+                .error_handler(|why, request| respond::unreadable(request, &why)),
+        );
     for prefix in ["/v1", "/api/v1"] {
         let at = |path: &str| format!("{prefix}{path}");
         config
@@ -98,10 +105,16 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/register", web::post().to(signin::register))
         .route("/.well-known/jwks.json", web::get().to(signin::jwks))
         .route("/openapi.json", web::get().to(openapi::openapi))
+        .default_service(web::to(openai::nowhere));
+}
+
+/// For the machines that watch us: on the listener of all the rest, or on one of their own. They find
+/// what all workers share.
+pub fn probes(config: &mut ServiceConfig) {
+    config
         .route("/healthz", web::get().to(ops::alive))
         .route("/readyz", web::get().to(ops::ready))
-        .route("/metrics", web::get().to(ops::metrics))
-        .default_service(web::to(openai::nowhere));
+        .route("/metrics", web::get().to(ops::metrics));
 }
 
 /// The worker's handles, as handlers receive them.

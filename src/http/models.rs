@@ -5,10 +5,9 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::base::Error;
 use crate::base::calendar;
-use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
 use crate::gateway::{ListedModel, list_models};
 use crate::wire::vocab::Dialect;
@@ -162,7 +161,7 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
     let dialect = dialect_of(&request);
     let caller = match arrival::caller(&app, &request).await {
         Ok(caller) => caller,
-        Err(error) => return respond::refused(&RequestId::fresh(), dialect, &error, 0),
+        Err(error) => return respond::refused(&visit::id(&request), dialect, &error, 0),
     };
     let live = app.live();
     let models = list_models(&app, &live, &caller);
@@ -201,7 +200,7 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
     };
     match found {
         Ok(model) => HttpResponse::Ok().json(model),
-        Err(error) => respond::refused(&RequestId::fresh(), dialect, &error, 0),
+        Err(error) => respond::refused(&visit::id(&request), dialect, &error, 0),
     }
 }
 

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::generate::{Door, generate, whole};
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway;
@@ -25,7 +25,7 @@ pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
 
 /// `POST /v1/embeddings`
 pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    whole(&app, &request, payload, SURFACE, "embeddings", async |caller, id, body| {
+    whole(&app, &request, payload, SURFACE, async |caller, id, body| {
         gateway::embed(&app, &caller, &id, body, Form::Openai, None).await
     })
     .await
@@ -34,7 +34,7 @@ pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> 
 /// `POST /v1/images/generations`
 pub async fn images(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let home = respond::home(&app, &request);
-    whole(&app, &request, payload, SURFACE, "images", async |caller, id, body| {
+    whole(&app, &request, payload, SURFACE, async |caller, id, body| {
         gateway::draw(&app, &caller, &id, body, &home).await
     })
     .await
@@ -53,7 +53,7 @@ pub async fn picture(app: Worker, name: Path<String>) -> HttpResponse {
 
 /// `POST /v1/responses/input_tokens`
 pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let counting = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let dialect = Dialect::OpenAiResponses;
@@ -72,24 +72,22 @@ pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -
 
 /// `POST /v1/route`
 pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let live = app.live();
     let explaining = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         gateway::explain(&app, &live, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;
-    let response = match outcome {
+    match outcome {
         Ok(route) => HttpResponse::Ok().json(route),
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
-    };
-    respond::count(&app, "route", &response);
-    response
+    }
 }
 
 /// `POST /v1/feedback`
 pub async fn feedback(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let noting = async {
         let caller = arrival::caller(&app, &request).await?;
         let body =
@@ -100,12 +98,10 @@ pub async fn feedback(app: Worker, request: HttpRequest, payload: Payload) -> Ht
         gateway::feedback::note(&app, &caller, said).await
     };
     let outcome: Result<_, Error> = noting.await;
-    let response = match outcome {
+    match outcome {
         Ok(noted) => HttpResponse::Ok().json(noted),
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
-    };
-    respond::count(&app, "feedback", &response);
-    response
+    }
 }
 
 /// Every path and method that is not in the table.
@@ -114,7 +110,7 @@ pub async fn nowhere(request: HttpRequest) -> HttpResponse {
     let error =
         Error::new(Kind::NotFound, format!("Unknown request URL: {} {path}.", request.method()))
             .coded("unknown_url");
-    respond::refused(&RequestId::fresh(), dialect_of(request.path()), &error, 0)
+    respond::refused(&visit::id(&request), dialect_of(request.path()), &error, 0)
 }
 
 /// The dialect in which a stray path is answered.

@@ -1,11 +1,17 @@
 //! For the machines that watch us.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::Worker;
+use crate::gateway::Shared;
+use crate::telemetry::process::Process;
+
+/// What all workers share is all that is asked here.
+type Node = web::Data<Shared>;
 
 /// The process answers.
 pub async fn alive() -> HttpResponse {
@@ -15,28 +21,50 @@ pub async fn alive() -> HttpResponse {
 /// This node is to be sent requests. It answers at once, and says nothing of what all nodes share: a
 /// store that is away is away for each of them, and callers that are known are served meanwhile. Its
 /// own disk is another matter.
-pub async fn ready(app: Worker) -> HttpResponse {
-    if app.shared.draining.load(Ordering::Relaxed) {
+pub async fn ready(shared: Node) -> HttpResponse {
+    if shared.draining.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
     }
-    if !app.shared.journal.is_able() {
+    if !shared.journal.is_able() {
         let status = "what is delivered cannot be written down: is a disk full?";
         return HttpResponse::ServiceUnavailable().json(json!({"status": status}));
     }
-    let store = if app.shared.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
+    let store = if shared.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
     HttpResponse::Ok().json(json!({"status": "ready", "store": store}))
 }
 
-pub async fn metrics(app: Worker) -> HttpResponse {
-    let shared = &app.shared;
+pub async fn metrics(shared: Node) -> HttpResponse {
+    let metrics = &shared.metrics;
     let counted_together = shared.redis.as_ref().is_none_or(crate::cluster::Shared::is_up);
-    shared.metrics.quota_shared.set(i64::from(counted_together));
-    shared.metrics.journal_backlog.set(i64::try_from(shared.journal.backlog()).unwrap_or(i64::MAX));
-    match shared.metrics.render() {
+    metrics.quota_shared.set(i64::from(counted_together));
+    metrics.journal_backlog.set(i64::try_from(shared.journal.backlog()).unwrap_or(i64::MAX));
+    metrics.journal_lag.set(shared.journal.lag().as_secs_f64());
+    metrics.see_process(Process::read(), shared.started);
+    breakers(&shared);
+    match metrics.render() {
         Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
         Err(why) => {
             tracing::error!(%why, "metrics cannot be written");
             HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// Whether each deployment that has been asked would be asked now.
+fn breakers(shared: &Shared) {
+    let (live, now) = (shared.current.load(), Instant::now());
+    let mut places = HashMap::new();
+    for model in live.catalogue.models() {
+        for place in &model.deployments {
+            places.insert((&*place.provider.id, &*model.label), place.id);
+        }
+    }
+    // One that is in the catalogue no longer has no state.
+    shared.metrics.passing.reset();
+    for (provider, model) in shared.metrics.asked_deployments() {
+        if let Some(id) = places.get(&(&*provider, &*model)) {
+            let passing = i64::from(shared.health.is_passing(*id, now));
+            shared.metrics.passing.with_label_values(&[&provider, &model]).set(passing);
         }
     }
 }

@@ -12,8 +12,7 @@ use bytestring::ByteString;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Worker, arrival, frames, respond};
-use crate::base::ids::RequestId;
+use super::{Worker, arrival, frames, respond, visit};
 use crate::base::{Error, Kind};
 use crate::gateway::{self, Meter, Refused};
 use crate::upstream::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
@@ -34,7 +33,7 @@ pub async fn realtime(
     payload: Payload,
     query: Query<HashMap<String, String>>,
 ) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let opening = async {
         let caller = arrival::caller(&app, &request).await?;
         arrival::must_ask_for_socket(&request)?;
@@ -48,7 +47,7 @@ pub async fn realtime(
         Ok((begun, app.shared.inflow.share(Some(&caller.account))))
     };
     let outcome: Result<_, Refused> = opening.await;
-    let response = match outcome {
+    match outcome {
         Err(refused) => respond::refused_at(&id, SURFACE, &refused),
         Ok(((socket, meter), share)) => {
             let payload = frames::bounded(&request, payload, MESSAGE_BYTES, share).await;
@@ -71,9 +70,7 @@ pub async fn realtime(
                 }
             }
         }
-    };
-    respond::count(&app, "realtime", &response);
-    response
+    }
 }
 
 /// What the address says beside the model, and the caller's key, which goes nowhere.

@@ -14,8 +14,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Worker;
 use super::array::ArrayBody;
+use super::{Worker, visit};
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::cluster::{Line, Standing};
@@ -245,9 +245,9 @@ pub fn plainly(error: &Error) -> HttpResponse {
 }
 
 /// A path or a query that cannot be read, as the server tells it.
-pub fn unreadable(why: &dyn std::fmt::Display) -> actix_web::Error {
+pub fn unreadable(request: &HttpRequest, why: &dyn std::fmt::Display) -> actix_web::Error {
     let error = Error::new(Kind::Malformed, format!("The address cannot be read: {why}."));
-    let response = refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0);
+    let response = refused(&visit::id(request), Dialect::OpenAiChat, &error, 0);
     actix_web::error::InternalError::from_response("unreadable", response).into()
 }
 
@@ -297,14 +297,4 @@ fn failed(
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
     response.set_body(body).map_into_boxed_body()
-}
-
-/// Counts an answer by its surface and the class of its status.
-pub fn count(app: &Worker, surface: &str, response: &HttpResponse) {
-    let class = match response.status().as_u16() {
-        200..300 => "2xx",
-        400..500 => "4xx",
-        _ => "5xx",
-    };
-    app.shared.metrics.requests.with_label_values(&[surface, class]).inc();
 }

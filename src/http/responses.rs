@@ -6,10 +6,9 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::Error;
-use crate::base::ids::RequestId;
 use crate::gateway::replay::{self, Again, Turn};
 use crate::gateway::responses::{Begun, Job};
 use crate::gateway::{Answered, Arrival, Refused, conversations, responses};
@@ -20,7 +19,7 @@ const SURFACE: Dialect = Dialect::OpenAiResponses;
 
 /// `POST /v1/responses`
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let answering = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
@@ -41,8 +40,8 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
             }
         }
     };
-    let outcome: Result<_, Refused> = answering.await;
-    let response = match outcome {
+    let outcome: Result<_, Refused> = Box::pin(answering).await;
+    match outcome {
         Ok(Given::Now(answered)) => respond::answered(&id, *answered, SURFACE, false),
         Ok(Given::Again(again)) => respond::again(*again, SURFACE, false),
         Ok(Given::Later(queued, job)) => {
@@ -56,9 +55,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
             response
         }
         Err(refused) => respond::refused_at(&id, SURFACE, &refused),
-    };
-    respond::count(&app, SURFACE.as_str(), &response);
-    response
+    }
 }
 
 /// An answer, one that was given before, or one to come.
@@ -74,7 +71,7 @@ async fn about(
     request: &HttpRequest,
     act: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
 ) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(request);
     let outcome = async {
         let caller = arrival::caller(app, request).await?;
         act(caller).await
@@ -121,7 +118,7 @@ pub async fn retrieve(app: Worker, request: HttpRequest, id: Path<String>) -> Ht
         return about(&app, &request, async |caller| responses::retrieve(&app, &caller, &id).await)
             .await;
     }
-    let name = RequestId::fresh();
+    let name = visit::id(&request);
     let watching = async {
         let caller = arrival::caller(&app, &request).await?;
         let after = query(&request, "starting_after").and_then(|after| after.parse().ok());

@@ -148,7 +148,7 @@ pub async fn jwks(app: Worker) -> HttpResponse {
 
 /// A caller who may look after keys: not one that is held back itself, which could let itself go.
 async fn keeper(app: &Worker, request: &HttpRequest) -> Result<std::sync::Arc<Caller>, Error> {
-    let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+    let caller = arrival::identified(app, request).await?;
     caller.must_be_for(Scope::Keys)?;
     if caller.is_held_back() {
         let text = "A key with limits of its own cannot look after keys.";

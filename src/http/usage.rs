@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::base::calendar::{self, MINUTE_MS};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -53,7 +53,7 @@ fn refuse(error: &Error) -> HttpResponse {
 /// `GET /v1/usage`
 pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
     let reporting = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::identified(&app, &request).await?;
         let parameters = Parameters::of(&request)?;
         let group = parameters
             .one("group_by")
@@ -84,7 +84,7 @@ pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
             let text: String = lines.collect();
             HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(text)
         }
-        Ok((report, false)) => respond::told(&RequestId::fresh(), SURFACE, &report.value),
+        Ok((report, false)) => respond::told(&visit::id(&request), SURFACE, &report.value),
         Err(error) => refuse(&error),
     }
 }
@@ -102,7 +102,7 @@ fn quoted(cell: &str) -> String {
 /// `GET /v1/requests/{id}`
 pub async fn request(app: Worker, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let looking = async {
-        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let caller = arrival::identified(&app, &request).await?;
         usage::request(&app, &caller, &id).await
     };
     answer(looking.await)
@@ -137,7 +137,7 @@ pub async fn costs(app: Worker, request: HttpRequest) -> HttpResponse {
 
 async fn buckets(app: &Worker, request: &HttpRequest, kind: Kinds) -> HttpResponse {
     let counting = async {
-        let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+        let caller = arrival::identified(app, request).await?;
         let parameters = Parameters::of(request)?;
         let (width, usual, most) = match parameters.one("bucket_width") {
             Some("1m") if kind != Kinds::Costs => (MINUTE_MS, 60, 1_440),

@@ -14,6 +14,7 @@ use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
 use crate::cluster::{Amount, Correction, Quota, Standing, Terms, Used};
+use crate::telemetry::trail::Trails;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
@@ -28,6 +29,8 @@ pub struct Counter {
     /// How long an answer waits for its line to be safe: a whole one for what is left of this since
     /// its request came, the end of a stream for as long.
     pub patience: Duration,
+    /// Told what requests came to.
+    pub trails: Trails,
 }
 
 /// What is known of a request when it is let in.
@@ -124,6 +127,7 @@ impl Hold {
         // A request is booked at the price of the moment it completed.
         let at = open.counter.clock.now();
         let cost = deployment.prices.bill(&tokens.into(), pictures, at);
+        open.counter.trails.charged(&deployment.provider.id, &model.label, cost);
         let by = Answerer {
             model: model.id.to_string(),
             provider: deployment.provider.id.to_string(),
@@ -218,6 +222,8 @@ impl Open {
             first_byte_ms,
         };
         let place = counter.journal.append(&settlement);
+        let paid_by = (&settlement.account, &settlement.key);
+        counter.trails.settled(&settlement.id, paid_by, settlement.bill(counter.trails.traces()));
         Receipt::of(Awaited { counter, terms, settlement, place, patience })
     }
 }

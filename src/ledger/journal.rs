@@ -121,6 +121,8 @@ pub(super) struct State {
     pub closed: Vec<Closed>,
     /// Since when the store has refused the page that is to be posted.
     pub failing: Option<Instant>,
+    /// Since when the lines that are being posted have waited.
+    pub being_posted: Option<Instant>,
 }
 
 /// A file that is not written to any more.
@@ -138,6 +140,8 @@ pub(super) struct Closed {
 pub(super) struct Waiting {
     /// How many lines this process had appended before.
     pub before: u64,
+    /// When the first of them came.
+    pub since: Instant,
     pub lines: Lines,
 }
 
@@ -199,7 +203,8 @@ impl State {
                 let path = self.segment.as_ref().map(|own| own.path.clone()).unwrap_or_default();
                 let bytes = line.len() as u64;
                 let stretch = Stretch { segment, first_line, path, offset, bytes, count: 1 };
-                self.waiting.push_back(Waiting { before, lines: Lines::InFile(stretch) });
+                let (since, lines) = (Instant::now(), Lines::InFile(stretch));
+                self.waiting.push_back(Waiting { before, since, lines });
             }
             (Some(Lines::Here(page)), None) if page.lines < PAGE_LINES => {
                 page.add(settlement, line);
@@ -207,7 +212,8 @@ impl State {
             (_, None) => {
                 let mut page = Page::new(segment, first_line);
                 page.add(settlement, line);
-                self.waiting.push_back(Waiting { before, lines: Lines::Here(Box::new(page)) });
+                let (since, lines) = (Instant::now(), Lines::Here(Box::new(page)));
+                self.waiting.push_back(Waiting { before, since, lines });
             }
         }
     }
@@ -322,6 +328,7 @@ impl Journal {
             again_at: None,
             closed: Vec::new(),
             failing: None,
+            being_posted: None,
         };
         let journal = Self(Arc::new(Inner {
             folder,
@@ -443,6 +450,14 @@ impl Journal {
     pub fn backlog(&self) -> u64 {
         let lines = self.state().lines;
         lines.saturating_sub(*self.0.posted.borrow())
+    }
+
+    /// For how long the oldest line that is not in the store has been waiting.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        let state = self.state();
+        let waiting = state.waiting.front().map(|next| next.since);
+        state.being_posted.or(waiting).map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// Posts the last page and leaves nothing behind, if the store lets it.

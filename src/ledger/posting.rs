@@ -60,7 +60,9 @@ pub(super) async fn posting(journal: Journal) {
     loop {
         let (next, filed) = {
             let mut state = journal.tend(false);
-            (state.waiting.pop_front(), state.segment.is_some())
+            let next = state.waiting.pop_front();
+            state.being_posted = next.as_ref().map(|next| next.since);
+            (next, state.segment.is_some())
         };
         let Some(next) = next else {
             if filed {
@@ -94,6 +96,7 @@ pub(super) async fn posting(journal: Journal) {
             let mut state = journal.state();
             state.waiting_lines =
                 state.waiting_lines.saturating_sub(usize::try_from(count).unwrap_or(0));
+            state.being_posted = None;
             let (done, rest): (Vec<Closed>, Vec<Closed>) =
                 state.closed.drain(..).partition(|closed| closed.end <= posted);
             state.closed = rest;

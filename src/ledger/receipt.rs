@@ -66,6 +66,7 @@ impl Awaited {
             // It is an error already, and charged nothing.
             return;
         }
+        counter.trails.withdrawn(&settlement.id);
         let undone = settlement.credits.0;
         let correction = Correction {
             period: settlement.period(),

@@ -9,6 +9,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Tier;
+use crate::telemetry::trail::{Bill, Spent};
 use crate::wire::vocab::{More, Usage};
 
 /// How a request ended.
@@ -220,6 +221,31 @@ impl Settlement {
     #[must_use]
     pub fn period(&self) -> Period {
         Period::of(self.at)
+    }
+
+    /// What it says, for the access log and, `traced`, for the traces.
+    #[must_use]
+    pub fn bill(&self, traced: bool) -> Bill {
+        Bill {
+            surface: self.surface.clone(),
+            asked: self.asked.clone(),
+            provider: self.by.as_ref().map(|by| by.provider.clone()),
+            model: self.by.as_ref().map(|by| by.model.clone()),
+            streamed: self.streamed,
+            outcome: self.outcome.as_str(),
+            tokens: Spent {
+                input: self.tokens.fresh(),
+                cache_read: self.tokens.cached(),
+                cache_write: self.tokens.cache_writes(),
+                output: self.tokens.written(),
+                thought: self.tokens.thought,
+            },
+            cost: self.cost,
+            attempts: self.attempts,
+            decision: self.decision.as_ref().filter(|_| traced).cloned(),
+            began_ms: self.began.0,
+            settled_ms: self.at.0,
+        }
     }
 
     /// From arrival to the end, in milliseconds.

@@ -2,6 +2,7 @@
 //! that nothing of it may look like a line of ours or speak to a terminal.
 
 use std::fmt::{self, Debug, Write};
+use std::io::IsTerminal as _;
 
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
@@ -22,7 +23,12 @@ pub fn start(json: bool) {
         Ok(quiet) if !filter.to_string().contains(PARSER) => filter.add_directive(quiet),
         _ => filter,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for eyes (https://no-color.org).
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && !plain)
+        .with_writer(std::io::stderr);
     // Only a second call can fail, and then logging runs already. JSON escapes by itself.
     let _already_running = if json {
         builder.json().try_init()
@@ -45,7 +51,7 @@ fn on_one_line() -> impl for<'writer> FormatFields<'writer> + 'static {
 
 /// Writes characters that end lines, move a terminal's cursor or turn the direction of text by their
 /// numbers.
-struct Escaped<'a, W>(&'a mut W);
+pub(super) struct Escaped<'a, W>(pub(super) &'a mut W);
 
 impl<W: Write> Write for Escaped<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

@@ -81,9 +81,16 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
     };
     let sent = outgoing.body.clone();
     let started = Instant::now();
-    let outcome = exchange(upstream, this, outgoing).await;
+    let beginning = upstream.trails.attempt(this.request);
+    let outcome = exchange(upstream, this, outgoing, beginning.traceparent()).await;
+    let over = |fault| {
+        let (provider, name) = (&step.deployment.provider.id, &step.deployment.name);
+        let names = (&*step.model.id, name.as_str());
+        upstream.trails.attempted(this.request, beginning, provider, names, fault);
+    };
     match outcome {
         Ok(Got { mut body, losses, schema }) => {
+            over(None);
             let took = started.elapsed();
             upstream.health.begun(id, inbound.head.stream, took);
             if inbound.head.stream {
@@ -101,6 +108,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
         Err(fault) => {
             let asked = blame::Asked { model: &step.deployment.name, sent: &sent };
             let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
+            over(Some(kind_label(fault.kind)));
             let generates = matches!(inbound.operation, Operation::Generate);
             let named = refusal::unwanted(&fault, &sent).filter(|_| generates && !inbound.strict);
             let unwanted = named.map(|one| {
@@ -153,7 +161,12 @@ struct Got {
     schema: Option<String>,
 }
 
-async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Result<Got, Fault> {
+async fn exchange(
+    upstream: &Upstream,
+    this: &Try<'_>,
+    outgoing: Outgoing,
+    traceparent: Option<String>,
+) -> Result<Got, Fault> {
     let Try { step, inbound, request, others, limits, until, .. } = *this;
     let left = || until.saturating_duration_since(Instant::now());
     let sent_at = Instant::now();
@@ -164,6 +177,9 @@ async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Re
     } else {
         limits.answer.min(patience_of(left(), others))
     };
+    let forward: &[_] = if outgoing.same_dialect { &inbound.forward } else { &[] };
+    let forward = forward.iter().map(|(name, value)| (*name, value.as_str()));
+    let traceparent = traceparent.as_deref().map(|value| ("traceparent", value));
     let incoming = upstream
         .transport
         .send(
@@ -177,7 +193,7 @@ async fn exchange(upstream: &Upstream, this: &Try<'_>, outgoing: Outgoing) -> Re
                 Operation::Generate => Call::Whole,
             },
             outgoing.body.clone(),
-            if outgoing.same_dialect { &inbound.forward } else { &[] },
+            forward.chain(traceparent),
             patience,
         )
         .await?;

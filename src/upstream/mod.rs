@@ -36,6 +36,7 @@ use crate::catalogue::Timeouts;
 use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::Step;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trail::Trails;
 use crate::wire::vocab::Losses;
 
 pub use closing::{Closing, StreamsEnd};
@@ -128,6 +129,8 @@ pub struct Upstream {
     pub refusals: Arc<Refusals>,
     pub metrics: Metrics,
     pub meters: Meters,
+    /// Told of attempts.
+    pub trails: Trails,
     pub limits: Limits,
     /// How many streams may be asked for twice.
     pub hedges: Arc<Hedges>,

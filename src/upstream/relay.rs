@@ -15,6 +15,7 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
+use super::attempt::kind_label;
 use super::closing::Closing;
 use super::health::Permit;
 use super::passage::{Manner, Passage};
@@ -251,6 +252,9 @@ impl Relay {
             "stream failed after it began"
         );
         tracing::debug!(request = %setup.request, said = ?shortened(&fault.message), "it said");
+        let labels =
+            [&*setup.step.deployment.provider.id, &*setup.step.model.label, kind_label(fault.kind)];
+        setup.upstream.metrics.broken_streams.with_label_values(&labels).inc();
         if let Some(permit) = self.permit.take() {
             setup.upstream.health.failed(setup.step.deployment.id, permit, &fault, None);
         }

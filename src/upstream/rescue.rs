@@ -95,6 +95,7 @@ impl Rescue {
         }
         let protocol = outgoing.protocol;
         let forward: &[_] = if outgoing.same_dialect { &inbound.forward } else { &[] };
+        let forward = forward.iter().map(|(name, value)| (*name, value.as_str()));
         let sending = upstream.transport.send(
             &step.deployment,
             protocol,

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use tower_service::Service;
 
+use super::attempt::kind_label;
 use super::scrub::{scrubbed, without_secrets};
 use super::transport::segment;
 use super::{Upstream, shortened, sign};
@@ -188,10 +189,17 @@ pub async fn dial(
         };
         attempts += 1;
         let began = tokio::time::Instant::now();
+        let beginning = upstream.trails.attempt(request);
+        let over = |fault| {
+            let (provider, name) = (&step.deployment.provider.id, &step.deployment.name);
+            let names = (&*step.model.id, name.as_str());
+            upstream.trails.attempted(request, beginning, provider, names, fault);
+        };
         let limits = upstream.limits.at(step, &decision.within, false);
         let patience = limits.connect + limits.first_byte;
         match open(step, address, forward, &upstream.proxies, patience).await {
             Ok(wire) => {
+                over(None);
                 upstream.health.begun(id, true, began.elapsed());
                 upstream.health.succeeded(id, permit);
                 let (outlet, inlet) = wire.split();
@@ -215,6 +223,7 @@ pub async fn dial(
                     "a socket could not be opened"
                 );
                 tracing::debug!(%request, said = ?shortened(&fault.message), "it said");
+                over(Some(kind_label(fault.kind)));
                 upstream.health.failed(id, permit, &fault, fault.wait);
                 last = Some(fault.more_telling(last));
             }

@@ -236,14 +236,14 @@ impl Transport {
         }
     }
 
-    /// Sends a request and waits for the answer's head.
-    pub async fn send(
+    /// Sends a request, with headers `beside` the provider's own, and waits for the answer's head.
+    pub async fn send<'a>(
         &self,
         deployment: &Arc<Deployment>,
         protocol: Protocol,
         to: Call,
         body: Bytes,
-        forward: &[(&'static str, String)],
+        beside: impl Iterator<Item = (&'static str, &'a str)>,
         patience: Duration,
     ) -> Result<Incoming, Fault> {
         let endpoint = self.endpoint(deployment, protocol)?;
@@ -256,9 +256,9 @@ impl Transport {
         }
         .clone();
         let mut headers = endpoint.headers.clone();
-        for (name, value) in forward {
+        for (name, value) in beside {
             if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(*name, value);
+                headers.insert(name, value);
             }
         }
         let provider = &deployment.provider;

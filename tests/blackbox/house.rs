@@ -39,6 +39,8 @@ pub struct Gateway {
     pub base: String,
     pub folder: PathBuf,
     address: std::net::SocketAddr,
+    /// Where its probes are answered.
+    watched: String,
     variables: Vec<(String, String)>,
     child: Child,
 }
@@ -48,8 +50,17 @@ impl Gateway {
         Self::start_with(config, &[])
     }
 
+    /// One whose probes are answered on another listener, at `watched`.
+    pub fn start_watched(config: &str, watched: &str) -> Self {
+        Self::start_at(config, &[], Some(watched))
+    }
+
     /// With variables of the environment beside the configuration.
     pub fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_at(config, variables, None)
+    }
+
+    fn start_at(config: &str, variables: &[(&str, &str)], watched: Option<&str>) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("optimux-{}-{number}", std::process::id()));
@@ -67,14 +78,15 @@ impl Gateway {
             variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let child = spawn(&folder, address, &variables);
         let base = format!("http://{address}");
-        let gateway = Self { base, folder, address, variables, child };
+        let watched = watched.map_or_else(|| base.clone(), str::to_owned);
+        let gateway = Self { base, folder, address, watched, variables, child };
         gateway.is_there();
         gateway
     }
 
     fn is_there(&self) {
         eventually("the gateway listens", || TcpStream::connect(self.address).is_ok());
-        eventually("the gateway is ready", || self.get("/readyz", "").status == 200);
+        eventually("the gateway is ready", || self.is_ready());
     }
 
     /// Ends the process as nothing but the operating system can.
@@ -98,7 +110,7 @@ impl Gateway {
     /// Whether a probe finds it ready: not, too, where nobody answers.
     pub fn is_ready(&self) -> bool {
         runtime().block_on(async {
-            let asked = client().get(format!("{}/readyz", self.base)).send().await;
+            let asked = client().get(format!("{}/readyz", self.watched)).send().await;
             asked.is_ok_and(|reply| reply.status().is_success())
         })
     }
@@ -193,6 +205,9 @@ fn spawn(
         if ["AWS_", "AZURE_", "GOOGLE_", "VERTEX_"].iter().any(|one| name.starts_with(one)) {
             command.env_remove(name);
         }
+    }
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
+        command.env_remove(name);
     }
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());

@@ -20,6 +20,9 @@ use optimux::ledger::{
     Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, Tariff, Tokens,
 };
 use optimux::store::{AllowanceOf, Store};
+use optimux::telemetry::access::Teller;
+use optimux::telemetry::metrics::Metrics;
+use optimux::telemetry::trail::Trails;
 use proptest::prelude::*;
 
 use crate::house::runtime;
@@ -363,6 +366,7 @@ impl Life {
             tariff: Arc::new(Tariff::default()),
             clock: Clock::System,
             patience: Duration::from_secs(10),
+            trails: silent(),
         });
         Self { runtime, store, counter, holds: Vec::new() }
     }
@@ -488,4 +492,10 @@ fn the_books_balance_however_things_fall() {
         life.crash();
         std::fs::remove_dir_all(&folder).unwrap();
     });
+}
+
+/// Tells nobody of anything.
+fn silent() -> Trails {
+    let metrics = Metrics::new().unwrap();
+    Trails::new(metrics.clone(), Teller::silent(&metrics), None)
 }

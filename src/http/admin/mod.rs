@@ -11,9 +11,8 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, respond, visit};
 use crate::admit::{Caller, Office};
-use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway;
 use crate::wire::vocab::Dialect;
@@ -51,7 +50,7 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
 }
 
 async fn administrator(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
-    let caller = app.shared.identities.identify(arrival::credential(request)).await?;
+    let caller = arrival::identified(app, request).await?;
     if caller.admin {
         return Ok(caller);
     }
@@ -87,7 +86,7 @@ async fn act(
     };
     match acting.await {
         Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+        Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::gateway::agents::{self, Named, NewRun};
 use crate::gateway::{Pieces, Refused};
-use crate::http::{Worker, respond};
+use crate::http::{Worker, respond, visit};
 use crate::platform::agents::Agent;
 use crate::wire::frame::sse;
 use crate::wire::vocab::Dialect;
@@ -28,14 +28,12 @@ pub struct Page {
     after: Option<String>,
 }
 
-fn shown(app: &Worker, outcome: Result<Named, Error>) -> HttpResponse {
+fn shown(outcome: Result<Named, Error>) -> HttpResponse {
     let shown = outcome.and_then(|named| Ok((named.etag(), named.shown()?)));
-    let response = match shown {
+    match shown {
         Ok((etag, agent)) => HttpResponse::Ok().insert_header(("etag", etag)).json(agent),
         Err(error) => respond::refused(&RequestId::fresh(), SURFACE, &error, 0),
-    };
-    respond::count(app, "platform", &response);
-    response
+    }
 }
 
 /// `GET /v1/agents`
@@ -54,7 +52,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
         let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         agents::create(&app, &caller, agent).await
     };
-    shown(&app, creating.await)
+    shown(creating.await)
 }
 
 /// `GET /v1/agents/{id}`
@@ -64,7 +62,7 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
         caller.must_be_for(crate::admit::Scope::Platform)?;
         agents::get(&app, &caller, &id).await
     };
-    shown(&app, getting.await)
+    shown(getting.await)
 }
 
 /// `PUT /v1/agents/{id}`, with `If-Match` for the version that it was made from
@@ -80,7 +78,7 @@ pub async fn change(
         let seen = request.headers().get("if-match").and_then(|value| value.to_str().ok());
         agents::change(&app, &caller, &id, agent, seen).await
     };
-    shown(&app, changing.await)
+    shown(changing.await)
 }
 
 /// `DELETE /v1/agents/{id}`
@@ -104,7 +102,7 @@ pub async fn run(
     agent: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    let id = RequestId::fresh();
+    let id = visit::id(&request);
     let beginning = async {
         let caller = caller(&app, &request).await?;
         let new: NewRun = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
@@ -113,7 +111,7 @@ pub async fn run(
         Ok((begun, stream))
     };
     let outcome: Result<_, Error> = beginning.await;
-    let response = match outcome {
+    match outcome {
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
         Ok((begun, false)) => match agents::execute(&app, begun, &mut |_, _| {}).await {
             Ok(told) => respond::told(&id, SURFACE, &told),
@@ -152,7 +150,5 @@ pub async fn run(
             let pieces: Pieces = Box::pin(pieces);
             respond::events(&id, SURFACE, pieces)
         }
-    };
-    respond::count(&app, "agents", &response);
-    response
+    }
 }

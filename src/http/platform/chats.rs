@@ -17,13 +17,13 @@ pub struct Which {
 /// `GET /optima/v1/models`
 pub async fn models(app: Worker, request: HttpRequest) -> HttpResponse {
     let listing = async { Ok(status::models(&app, &*caller(&app, &request).await?)) };
-    plainly(&app, listing.await)
+    plainly(listing.await)
 }
 
 /// `GET /optima/v1/capabilities`
 pub async fn capabilities(app: Worker, request: HttpRequest) -> HttpResponse {
     let telling = async { Ok(status::capabilities(&app, &*caller(&app, &request).await?)) };
-    plainly(&app, telling.await)
+    plainly(telling.await)
 }
 
 /// `GET /optima/v1/conversations`
@@ -32,13 +32,13 @@ pub async fn list(app: Worker, request: HttpRequest, wanted: Query<Wanted>) -> H
         let caller = caller(&app, &request).await?;
         chats::list(&app, &caller, wanted.into_inner()).await
     };
-    plainly(&app, listing.await)
+    plainly(listing.await)
 }
 
 /// `GET /optima/v1/conversations/{id}`
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let getting = async { chats::get(&app, &*caller(&app, &request).await?, &id).await };
-    plainly(&app, getting.await)
+    plainly(getting.await)
 }
 
 /// `PUT /optima/v1/conversations`: a new one, or the one that the body names
@@ -48,7 +48,7 @@ pub async fn put(app: Worker, request: HttpRequest, payload: Payload) -> HttpRes
         let saved: Saved = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         chats::put(&app, &caller, None, saved).await
     };
-    plainly(&app, saving.await)
+    plainly(saving.await)
 }
 
 /// `PUT /optima/v1/conversations/{id}`
@@ -63,7 +63,7 @@ pub async fn put_one(
         let saved: Saved = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         chats::put(&app, &caller, Some(&id), saved).await
     };
-    plainly(&app, saving.await)
+    plainly(saving.await)
 }
 
 /// `DELETE /optima/v1/conversations`: all of the user's, or `?id=`
@@ -75,11 +75,11 @@ pub async fn delete(app: Worker, request: HttpRequest, which: Query<Which>) -> H
             None => chats::delete_all(&app, &caller).await,
         }
     };
-    plainly(&app, deleting.await)
+    plainly(deleting.await)
 }
 
 /// `DELETE /optima/v1/conversations/{id}`
 pub async fn delete_one(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let deleting = async { chats::delete(&app, &*caller(&app, &request).await?, &id).await };
-    plainly(&app, deleting.await)
+    plainly(deleting.await)
 }

@@ -14,7 +14,7 @@ use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
 use crate::gateway::connect::{self, Action, NewConnection};
 use crate::gateway::users;
-use crate::http::{Worker, arrival, frames, respond};
+use crate::http::{Worker, arrival, frames, respond, visit};
 use crate::wire::vocab::Dialect;
 
 /// How often the store is asked for what other nodes noted.
@@ -137,7 +137,7 @@ pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> Http
             .insert_header(("location", url))
             .insert_header(("referrer-policy", "no-referrer"))
             .finish(),
-        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+        Err(error) => respond::refused(&visit::id(&request), Dialect::OpenAiChat, &error, 0),
     }
 }
 
@@ -161,7 +161,7 @@ pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> H
             let gone = format!("{ERRAND}=; Path=/; Max-Age=0");
             HttpResponse::Ok().insert_header(("set-cookie", gone)).json(told)
         }
-        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
+        Err(error) => respond::refused(&visit::id(&request), Dialect::OpenAiChat, &error, 0),
     }
 }
 
@@ -206,7 +206,7 @@ pub async fn events(
     };
     let outcome: Result<HttpResponse, Error> = opening.await;
     outcome.unwrap_or_else(|error| {
-        respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0)
+        respond::refused(&visit::id(&request), Dialect::OpenAiChat, &error, 0)
     })
 }
 

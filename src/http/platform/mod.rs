@@ -15,10 +15,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::arrival::{caller, said};
-use super::{Worker, respond};
+use super::{Worker, respond, visit};
 use crate::admit::Caller;
 use crate::base::Error;
-use crate::base::ids::RequestId;
 use crate::wire::vocab::Dialect;
 
 /// What is said here is short, memories and conversations included.
@@ -75,12 +74,10 @@ async fn act(
 ) -> HttpResponse {
     let acting = async { work(caller(app, request).await?).await };
     let outcome: Result<Value, Error> = acting.await;
-    let response = match outcome {
+    match outcome {
         Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
-    };
-    respond::count(app, "platform", &response);
-    response
+        Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
+    }
 }
 
 /// The same, with what the body says.
@@ -98,11 +95,9 @@ async fn act_on<T: DeserializeOwned>(
 }
 
 /// What came of it, with an error as seed 000 writes one.
-fn plainly(app: &Worker, outcome: Result<Value, Error>) -> HttpResponse {
-    let response = match outcome {
+fn plainly(outcome: Result<Value, Error>) -> HttpResponse {
+    match outcome {
         Ok(value) => HttpResponse::Ok().json(value),
         Err(error) => respond::plainly(&error),
-    };
-    respond::count(app, "optima", &response);
-    response
+    }
 }

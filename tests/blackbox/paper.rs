@@ -1,0 +1,97 @@
+//! What a package brings beside the binary, and pages that are held to the code.
+
+use std::collections::BTreeSet;
+
+use optimux::catalogue::{DeploymentEntry, ModelEntry, ProviderEntry};
+use optimux::config::Config;
+use serde::Deserialize;
+
+use crate::house::Gateway;
+
+/// The settings of a table, as the code names them where it meets one that it does not know.
+fn settings<'de, T: Deserialize<'de>>(text: &'de str) -> BTreeSet<String> {
+    let why = match toml::from_str::<T>(text) {
+        Ok(_) => panic!("{text} is taken"),
+        Err(why) => why.to_string(),
+    };
+    let (_, known) = why.split_once("expected").unwrap_or_else(|| panic!("{text}: {why}"));
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_page_of_the_configuration_names_every_setting() {
+    let page = include_str!("../../docs/configuration.md");
+    let named = |text: &str| -> BTreeSet<String> {
+        text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    // The part of the page under the heading that has this in it.
+    let under = |title: &str| {
+        let parts = page.split("\n## ").skip(1);
+        let part = parts.into_iter().find(|part| part.lines().next().unwrap().contains(title));
+        part.unwrap_or_else(|| panic!("no heading has {title}"))
+    };
+    let sections = settings::<Config>("made_up = 1");
+    assert!(sections.len() > 20, "{sections:?}");
+    for section in &sections {
+        let (title, table) = match section.as_str() {
+            "providers" => ("[providers.ID]".to_owned(), settings::<ProviderEntry>("made_up = 1")),
+            "models" => ("[[models]]".to_owned(), settings::<ModelEntry>("made_up = 1")),
+            "plans" => ("[plans.NAME]".to_owned(), settings::<Config>("[plans.a]\nmade_up = 1")),
+            _ => {
+                let text = format!("[{section}]\nmade_up = 1");
+                (format!("[{section}]"), settings::<Config>(&text))
+            }
+        };
+        let part = named(under(&title));
+        for setting in table {
+            let whole = format!("{section}.{setting}");
+            assert!(part.contains(&setting) || part.contains(&whole), "{title} {setting}");
+        }
+    }
+    for (title, table) in [
+        ("[[models]]", settings::<DeploymentEntry>("made_up = 1")),
+        ("[connect]", settings::<Config>("[connect.apps.a]\nmade_up = 1")),
+    ] {
+        let part = named(under(title));
+        let missing: Vec<_> = table.difference(&part).collect();
+        assert!(missing.is_empty(), "{title} {missing:?}");
+    }
+}
+
+#[test]
+fn the_binary_brings_its_completions_and_its_manual() {
+    let gateway = Gateway::start("");
+    for (shell, word) in
+        [("bash", "_optimux"), ("zsh", "#compdef optimux"), ("fish", "complete -c optimux")]
+    {
+        let script = gateway.command(&["completions", shell]);
+        assert!(script.contains(word) && script.contains("catalogue"), "{shell}");
+    }
+    let manual = gateway.command(&["man"]);
+    for word in [".TH optimux 1", "optimux\\-serve", "optimux\\-key\\-create"] {
+        assert!(manual.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_binary_asks_a_node_whether_it_is_ready() {
+    let mut gateway = Gateway::start("[server]\ndrain_delay = \"0s\"\n");
+    let address = gateway.base.trim_start_matches("http://").to_owned();
+    let asked = gateway.command(&["health", "--address", &address]);
+    assert!(asked.contains("ready"), "{asked}");
+    // Without an address it asks where the configuration has the node listen.
+    let port = address.rsplit(':').next().unwrap();
+    std::fs::write(
+        gateway.folder.join("optimux.toml"),
+        format!("[server]\nlisten = \"127.0.0.1:1\"\nadmin_listen = \"0.0.0.0:{port}\"\n"),
+    )
+    .unwrap();
+    assert!(gateway.command(&["health"]).contains("ready"));
+    gateway.kill();
+    let gone = std::process::Command::new(env!("CARGO_BIN_EXE_optimux"))
+        .args(["health", "--address", &address])
+        .output()
+        .unwrap();
+    assert!(!gone.status.success());
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("cannot be asked"));
+}
