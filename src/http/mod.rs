@@ -11,8 +11,9 @@ mod generate;
 mod media;
 mod models;
 mod openai;
-mod openapi;
+pub mod openapi;
 mod ops;
+pub mod origin;
 mod platform;
 mod realtime;
 mod respond;
@@ -25,8 +26,11 @@ use actix_web::web::{self, ServiceConfig};
 use crate::gateway::App;
 
 pub use edge::{connection, cors};
+pub use openai::nowhere;
+pub use usage::quoted;
 
-/// Every route. Each path also answers under `/api`.
+/// Every route of programs. Each path also answers under `/api`; whoever adds the last ones says what
+/// becomes of those that are nowhere.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .app_data(web::QueryConfig::default().error_handler(|why, _| respond::unreadable(&why)))
@@ -69,9 +73,12 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/feedback"), web::post().to(openai::feedback))
             .route(&at("/keys"), web::get().to(signin::list_keys))
             .route(&at("/keys"), web::post().to(signin::create_key))
+            .route(&at("/keys/{id}"), web::get().to(signin::get_key))
+            .route(&at("/keys/{id}"), web::patch().to(signin::change_key))
             .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
             .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
             .route(&at("/usage"), web::get().to(usage::report))
+            .route(&at("/requests"), web::get().to(usage::requests))
             .route(&at("/requests/{id}"), web::get().to(usage::request))
             // Called by billing dashboards.
             .route(&at("/organization/usage/completions"), web::get().to(usage::completions))
@@ -100,9 +107,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/openapi.json", web::get().to(openapi::openapi))
         .route("/healthz", web::get().to(ops::alive))
         .route("/readyz", web::get().to(ops::ready))
-        .route("/metrics", web::get().to(ops::metrics))
-        .default_service(web::to(openai::nowhere));
+        .route("/metrics", web::get().to(ops::metrics));
 }
 
 /// The worker's handles, as handlers receive them.
-pub(crate) type Worker = web::Data<App>;
+pub type Worker = web::Data<App>;
