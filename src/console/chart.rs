@@ -70,7 +70,7 @@ pub fn bars(
                         }
                     }
                     @if at % every == 0 {
-                        text class="axis" x=(x) y=(HEIGHT - 6) { (bar.name.get(5..).unwrap_or(&bar.name)) }
+                        text class=(if (at / every).is_multiple_of(2) { "axis" } else { "axis odd" }) x=(x) y=(HEIGHT - 6) { (bar.name.get(5..).unwrap_or(&bar.name)) }
                     }
                 }
             }

@@ -48,8 +48,8 @@ pub async fn docs(app: Worker, request: HttpRequest) -> HttpResponse {
             h2 { "Which model" }
             dl class="facts card" {
                 dt { code { "auto" } } dd { "the cheapest model that will do, chosen for each request" }
-                dt { code { "auto-cheap" } } dd { "cheaper still" }
-                dt { code { "auto-best" } } dd { "the best, whatever it costs" }
+                dt { code { "auto:cheap" } } dd { "cheaper still" }
+                dt { code { "auto:best" } } dd { "the best, whatever it costs" }
                 dt { "a name" } dd { "that model, at whichever provider is up: see " a href="/console/models" { "the models" } }
                 dt { code { "agent:ID" } } dd { "an agent of yours, with its instructions and tools" }
             }

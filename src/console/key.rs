@@ -53,7 +53,7 @@ fn terms(visit: &Visit, form: &Form) -> Result<Map<String, Value>, Error> {
     }
     let live = visit.app.live();
     for name in &models {
-        let auto = name.split('-').next() == Some("auto");
+        let auto = name.split(':').next() == Some("auto");
         if !auto && !name.ends_with('*') && live.catalogue.model(name).is_none() {
             let name: String = name.chars().take(80).collect();
             return Err(refused("models", format!("There is no model '{name}'.")));

@@ -2,17 +2,21 @@
 //! it is made here, on the server, and works without a script. The route table is here, on one screen.
 
 mod admin;
+mod agents;
 mod assets;
 mod call;
 mod chart;
+mod connect;
 mod cookie;
 mod docs;
+mod features;
 mod figures;
 mod form;
 mod invite;
 mod key;
 mod keys;
 mod landing;
+mod memory;
 mod models;
 mod overview;
 mod playground;
@@ -75,6 +79,21 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/console/playground/requests/{id}", get().to(playground::came_to))
         .route("/console/models", get().to(models::models))
         .route("/console/models/{id:.*}", get().to(models::model))
+        .route("/console/features", get().to(features::features))
+        .route("/console/features/{feature}", post().to(features::set))
+        .route("/console/memory", get().to(memory::memories))
+        .route("/console/memory", post().to(memory::remember))
+        .route("/console/memory/forget", post().to(memory::forget))
+        .route("/console/memory/{id}/forget", post().to(memory::forget_one))
+        .route("/console/agents", get().to(agents::agents))
+        .route("/console/agents/new", get().to(agents::ask))
+        .route("/console/agents/new", post().to(agents::create))
+        .route("/console/agents/{id}", get().to(agents::agent))
+        .route("/console/agents/{id}", post().to(agents::change))
+        .route("/console/agents/{id}/delete", post().to(agents::delete))
+        .route("/console/connect", get().to(connect::apps))
+        .route("/console/connect/{app}", post().to(connect::connect))
+        .route("/console/connect/accounts/{id}/disconnect", post().to(connect::disconnect))
         .route("/console/team", get().to(team::team))
         .route("/console/team/invitations", post().to(team::invite))
         .route("/console/team/invitations/{id}", post().to(team::withdraw))

@@ -11,18 +11,11 @@ use super::shell::{choice, field};
 use super::visit::{Answer, Sheet, Visit, Who, encoded, show_member};
 use super::{Worker, samples};
 use crate::base::{Error, Kind, calendar};
+use crate::catalogue::Tier;
 use crate::gateway::{lifecycle, status};
 
 /// So many are on a page.
 const PAGE: usize = 60;
-const TIERS: [(&str, &str); 6] = [
-    ("", "any"),
-    ("free", "free"),
-    ("budget", "budget"),
-    ("standard", "standard"),
-    ("premium", "premium"),
-    ("frontier", "frontier"),
-];
 const MODES: [(&str, &str); 5] = [
     ("", "any"),
     ("chat", "chat"),
@@ -83,6 +76,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let start = visit.query.whole("from")?.and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
     let shown = all.get(start.min(all.len())..(start + PAGE).min(all.len())).unwrap_or_default();
     let form = &visit.query;
+    let tiers = Tier::ALL.iter().map(|tier| (tier.as_str(), tier.as_str()));
+    let tiers: Vec<(&str, &str)> = std::iter::once(("", "any")).chain(tiers).collect();
     let further: Vec<String> = ["search", "tier", "mode", "sort"]
         .into_iter()
         .filter_map(|name| Some(format!("{name}={}", encoded(form.given(name)?))))
@@ -92,7 +87,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         div class="head" { h1 { "Models" } p class="dim" { (all.len()) " found, of those that your plan has" } }
         form method="get" action="/console/models" class="card filters" {
             (field("search", "Name or maker", html! { input id="search" name="search" value=(form.text("search")) maxlength="100"; }, None))
-            (field("tier", "Tier", choice("tier", &TIERS, form.text("tier")), None))
+            (field("tier", "Tier", choice("tier", &tiers, form.text("tier")), None))
             (field("mode", "For", choice("mode", &MODES, form.text("mode")), None))
             (field("sort", "Sorted by", choice("sort", &[("", "name"), ("price", "price"), ("context", "context")], form.text("sort")), None))
             div class="field" { button class="primary" { "Show" } }

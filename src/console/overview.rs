@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::chart::{Bar, bars};
 use super::figures::{self, count, lasting, list, nanos, short, text, usd, whole};
-use super::requests::rows;
+use super::requests::{key_names, rows};
 use super::visit::{Answer, Sheet, Visit, Who, show_member};
 use super::{Worker, samples};
 use crate::admit::Scope;
@@ -91,6 +91,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let report = usage::usage(app, caller, query).await?.value;
     let found =
         requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;
+    let names = key_names(visit, who).await?;
     let sums = report.get("usage").cloned().unwrap_or_default();
     let asked = whole(&sums, "requests") + whole(&sums, "failed_requests");
     let saved = figures::dollars(&sums, "saved_usd").filter(|saved| saved.0 > 0);
@@ -133,7 +134,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
             }
             section {
                 h2 { "Last requests" }
-                (rows(&found.heads, &std::collections::HashMap::new()))
+                (rows(&found.heads, &names))
                 p class="small" { a href="/console/requests" { "All requests" } }
             }
         }

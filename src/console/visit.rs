@@ -41,7 +41,7 @@ pub struct Visit {
     /// What forms are bound to while nobody is signed in, and whether the browser is yet to get it.
     form_cookie: (Option<String>, bool),
     /// What the browser is to keep from now on.
-    session_cookie: std::cell::RefCell<Option<Option<String>>>,
+    session_cookie: std::cell::RefCell<Option<HeaderValue>>,
 }
 
 /// A page.
@@ -210,7 +210,7 @@ impl Visit {
 
     /// Has the browser keep a session from now on, or forget it.
     pub fn keep_session(&self, cookie: Option<&str>) {
-        *self.session_cookie.borrow_mut() = Some(cookie.map(str::to_owned));
+        *self.session_cookie.borrow_mut() = Cookie::Session.set(cookie, self.is_encrypted());
     }
 
     /// The hidden fields of every form.
@@ -239,9 +239,7 @@ impl Visit {
         if let (Some(value), true) = &self.form_cookie {
             all.extend(Cookie::Form.set(Some(value), https));
         }
-        if let Some(session) = &*self.session_cookie.borrow() {
-            all.extend(Cookie::Session.set(session.as_deref(), https));
-        }
+        all.extend(self.session_cookie.borrow().clone());
         all
     }
 
@@ -401,7 +399,7 @@ async fn proved_and_done(
         };
         let outcome = work(&proved, form).await;
         if let Some(cookie) = proved.session_cookie.into_inner() {
-            visit.keep_session(cookie.as_deref());
+            *visit.session_cookie.borrow_mut() = Some(cookie);
         }
         return outcome;
     }

@@ -13,6 +13,7 @@ mod converse;
 mod count;
 mod draw;
 mod embed;
+pub mod features;
 pub mod feedback;
 pub mod keys;
 pub mod lifecycle;

@@ -144,6 +144,8 @@ const OPERATIONS: &[Operation] = &[
         "MemoryQuery",
         "List",
     ),
+    get("/v1/memory/{user}", "Memory", "What is remembered of a user, oldest first", "List")
+        .asking(PAGE),
     get(
         "/v1/memory/graph/{user}/entities",
         "Memory",
