@@ -93,8 +93,8 @@ impl Store {
                 query(sqlx::AssertSqlSafe(text)).bind(&after).bind(limit)
             } else {
                 // What a pattern would take for a sign of its own is looked for as it is.
-                let words = words.to_lowercase().replace('!', "!!");
-                let words = words.replace('%', "!%").replace('_', "!_");
+                let pattern = words.to_lowercase().replace('!', "!!");
+                let pattern = pattern.replace('%', "!%").replace('_', "!_");
                 let text = format!(
                     "SELECT {columns} FROM accounts a WHERE id > $1 AND (id = $3 \
                      OR LOWER(name) LIKE $4 ESCAPE '!' \
@@ -107,7 +107,7 @@ impl Store {
                     .bind(&after)
                     .bind(limit)
                     .bind(&words)
-                    .bind(format!("%{words}%"))
+                    .bind(format!("%{pattern}%"))
             };
             let rows = found.fetch_all(&pool).await?;
             rows.iter().map(account).collect::<Result<_, sqlx::Error>>()

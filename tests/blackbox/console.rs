@@ -223,7 +223,7 @@ fn from_sign_up_to_a_revoked_key(gateway: &Gateway) {
     assert_eq!(made.status(), 200, "{}", made.text);
     let ci = made.secret("secret");
     assert_eq!(chat(gateway, &ci, "claude-haiku-4-5"), 200);
-    assert_eq!(chat(gateway, &ci, "gpt-5-mini"), 404, "not one of its models");
+    assert_eq!(chat(gateway, &ci, "gpt-5-mini"), 403, "not one of its models");
     let list = tab.get("/console/keys");
     list.has("$12.50 a month");
     list.lacks(&ci);
