@@ -29,6 +29,17 @@ fn said_by(source: &str) -> &'static str {
     }
 }
 
+/// A setting as people write it: what is kept as a float has more digits than anybody gave it.
+fn written(value: &Value) -> String {
+    match (value.as_i64(), value.as_f64()) {
+        (None, Some(number)) => {
+            let text = format!("{number:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => value.to_string(),
+    }
+}
+
 fn card(visit: &Visit, who: &Who, one: &Value) -> Markup {
     let id = text(one, "id");
     let on = one["enabled"] == json!(true);
@@ -47,7 +58,7 @@ fn card(visit: &Visit, who: &Who, one: &Value) -> Markup {
                 @for (_, name, label) in SETTINGS.iter().filter(|(feature, _, _)| *feature == id) {
                     @let at = format!("{id}-{name}");
                     (field(&at, label, html! {
-                        input id=(at) name=(name) inputmode="decimal" maxlength="10" value=(one["settings"][*name].to_string());
+                        input id=(at) name=(name) inputmode="decimal" maxlength="10" value=(written(&one["settings"][*name]));
                     }, None))
                 }
                 p class="buttons" {

@@ -59,7 +59,7 @@ fn row(one: &KnownKey, people: &HashMap<String, String>, now: Timestamp) -> Mark
     html! {
         tr {
             th scope="row" { a href=(format!("/console/keys/{id}")) { (one.key.name) } }
-            td data-name="Hint" class="mono" { "…" (one.key.hint.rsplit('…').next().unwrap_or_default()) }
+            td data-name="Hint" class="mono hint-of" { "…" (one.key.hint.rsplit('…').next().unwrap_or_default()) }
             td data-name="Speaks for" {
                 @match &one.key.member {
                     Some(member) => (people.get(member).map_or(member.as_str(), String::as_str)),

@@ -113,7 +113,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/admin/accounts/{id}/access", post().to(account::access))
         .route("/admin/accounts/{id}/credits", post().to(account::credits))
         .route("/admin/accounts/{id}/reset", post().to(account::reset))
+        .route("/admin/accounts/{id}/erase", post().to(account::erase))
         .route("/admin/plans", get().to(plans::plans))
+        .route("/admin/plans", post().to(plans::change))
         .route("/admin/providers", get().to(watch::providers))
         .route("/admin/nodes", get().to(watch::nodes))
         .route("/admin/audit", get().to(watch::audit));

@@ -243,7 +243,7 @@ fn from_sign_up_to_a_revoked_key(gateway: &Gateway) {
     let wrong = [("name", "renamed"), ("models", "no-such-model")];
     let refused = tab.fill(&own, &own, &wrong);
     assert_eq!(refused.status(), 400);
-    refused.has("There is no model &#39;no-such-model&#39;");
+    refused.has("There is no model 'no-such-model'");
     refused.has("value=\"renamed\"");
     let changed = tab.fill(&own, &own, &[("name", "build"), ("scopes", "chat")]);
     assert_eq!((changed.status(), changed.leads_to()), (303, "/console/keys?done=changed"));
@@ -540,6 +540,25 @@ fn administrators_find_accounts_and_book_credits_once() {
     assert_eq!(owner.get("/console").status(), 200);
     assert_eq!(Tab::of(&gateway).get(&path).status(), 404);
     root.get("/admin/audit").has("credits.grant");
+    // A plan is changed where something is said of it, and an account is erased by its name.
+    let fields =
+        [("plan", "starter"), ("requests_per_minute", "77"), ("credits_per_month", "unlimited")];
+    assert_eq!(root.fill("/admin/plans", "/admin/plans", &fields).status(), 303);
+    let plans = gateway.admin("GET", "/plans", &Value::Null).json();
+    let starter = plans["data"].as_array().unwrap().iter().find(|one| one["name"] == "starter");
+    assert_eq!(starter.unwrap()["requests_per_minute"], 77, "{plans}");
+    assert_eq!(starter.unwrap()["credits_per_month"], "unlimited", "{plans}");
+    let fields = [("plan", "starter"), ("requests_per_day", "many")];
+    assert_eq!(root.fill("/admin/plans", "/admin/plans", &fields).status(), 400);
+    let erase = format!("{at}/erase");
+    assert_eq!(root.fill(&at, &erase, &[("name", "other")]).status(), 400);
+    assert_eq!(chat(&gateway, &key, "auto"), 200);
+    assert_eq!(
+        root.fill(&at, &erase, &[("name", "acme")]).leads_to(),
+        "/admin/accounts?done=erased"
+    );
+    assert_eq!(chat(&gateway, &key, "auto"), 401);
+    assert_eq!(root.get(&at).status(), 404);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 // The console as people use it, in a browser: from an empty folder to a first answer, every page
 // checked for whoever cannot see it, the playground with its script, and forms without one.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
@@ -111,6 +112,61 @@ test('every page can be read by everybody', async () => {
     }
   }
   assert.deepEqual(faults, []);
+});
+
+test('each page says how its call is typed, and the line runs', async () => {
+  const page = await inside.newPage();
+  const entered = await fetch(`${gateway.base}/api/auth/login`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'admin@example.com', password: PASSWORD }),
+  });
+  const { access_token: access } = await entered.json();
+  await page.goto(`${gateway.base}/console/requests`);
+  const request = await page.getAttribute('tbody th a', 'href');
+  const lines = new Set();
+  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit']) {
+    await page.goto(gateway.base + path);
+    const text = await page.textContent('#the-same-by-api');
+    const own = text.split('\n').filter((line) => line.startsWith('curl "$BASE'));
+    assert.ok(own.length > 0, `no line on ${path}`);
+    own.forEach((line) => lines.add(line));
+  }
+  for (const line of lines) {
+    const typed = line.replace('curl ', 'curl -s -o /dev/null -w "%{http_code}" ');
+    const said = execFileSync('bash', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access } });
+    assert.equal(String(said), '200', line);
+  }
+  await page.close();
+});
+
+test('what people type is shown, and never run', async () => {
+  const payloads = [
+    '<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "'-alert(1)-'", '<svg/onload=alert(1)>',
+    'javascript:alert(1)', '</title><script>alert(1)</script>', '</textarea><script>alert(1)</script>',
+    '{{7*7}}', '\u2028alert(1)', '\u202Eevil', '<iframe srcdoc="<script>alert(1)</script>">', '&lt;b&gt;', '<a href=javascript:alert(1)>x</a>',
+  ];
+  const context = await chromium.newContext({ storageState: await inside.storageState() });
+  const page = await context.newPage();
+  const ran = [];
+  page.on('dialog', (dialog) => { ran.push(dialog.message()); dialog.dismiss(); });
+  for (const payload of payloads) {
+    await page.goto(`${gateway.base}/console/keys/new`);
+    await page.fill('#name', payload);
+    await page.click('main button.primary');
+    await page.waitForSelector('#secret');
+    await page.goto(`${gateway.base}/console/memory`);
+    await page.fill('#text', payload);
+    await page.click('form[action="/console/memory"] button.primary');
+    await ask(gateway, key, payload.slice(0, 100), payload);
+    for (const path of ['/console/memory?search=', '/console/requests?model=', '/console/models?search=', '/admin/accounts?search=', '/console/playground?message=', '/signin?next=', '/console/usage?baseline=']) {
+      await page.goto(gateway.base + path + encodeURIComponent(payload));
+    }
+  }
+  await page.goto(`${gateway.base}/console/keys`);
+  const text = await page.textContent('main');
+  for (const payload of payloads) assert.ok(text.includes(payload), payload);
+  assert.deepEqual(ran, []);
+  await context.close();
 });
 
 test('forms work without a script', async () => {

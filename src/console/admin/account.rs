@@ -102,6 +102,17 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
             }
         }
         p class="dim" { (good) " keys are good, of " (keys.len()) "." }
+        @if account.id != who.session.account {
+            details class="card" {
+                summary { "Erase this account" }
+                p { "Its members, keys and all that they keep are forgotten for good. Its books stay, under an id that stands for nobody." }
+                form method="post" action=(format!("/admin/accounts/{}/erase", account.id)) {
+                    (visit.hidden())
+                    (field("name", &format!("Type its name, {}, to go on", account.name), html! { input id="name" name="name" required autocomplete="off" maxlength="200"; }, None))
+                    button class="danger" { "Erase it" }
+                }
+            }
+        }
         @if !grants.is_empty() {
             h2 { "Credits booked" }
             div class="scroll" {
@@ -178,6 +189,32 @@ pub async fn credits(
         let office = visit.app.office(who.caller.key.clone());
         office.grant(&id, credits, form.text("reason"), form.given("once")).await?;
         Ok(go(format!("/admin/accounts/{id}?done=granted")))
+    })
+    .await
+}
+
+/// `POST /admin/accounts/{id}/erase`: for good, by its name
+pub async fn erase(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, _, form| {
+        visit.administrator()?;
+        let who = visit.must_be_proved()?;
+        let office = visit.app.office(who.caller.key.clone());
+        let account = office.account(&id).await?;
+        if account.id == who.session.account {
+            let text = "This is your own account. You would lock yourself out.";
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        if form.text("name") != account.name.trim() {
+            let text = format!("The name that you typed is not '{}'.", account.name);
+            return Err(Error::new(Kind::Malformed, text).at("name"));
+        }
+        office.erase_account(account.id.as_str()).await?;
+        Ok(go("/admin/accounts?done=erased"))
     })
     .await
 }
