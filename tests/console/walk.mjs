@@ -133,7 +133,7 @@ test('each page says how its call is typed, and the line runs', async () => {
   }
   for (const line of lines) {
     const typed = line.replace('curl ', 'curl -s -o /dev/null -w "%{http_code}" ');
-    const said = execFileSync('bash', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access } });
+    const said = execFileSync('/bin/sh', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access } });
     assert.equal(String(said), '200', line);
   }
   await page.close();
@@ -164,7 +164,8 @@ test('what people type is shown, and never run', async () => {
   }
   await page.goto(`${gateway.base}/console/keys`);
   const text = await page.textContent('main');
-  for (const payload of payloads) assert.ok(text.includes(payload), payload);
+  // Spaces around a name are not kept, and U+2028 is one.
+  for (const payload of payloads) assert.ok(text.includes(payload.trim()), payload);
   assert.deepEqual(ran, []);
   await context.close();
 });
