@@ -101,7 +101,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
                 }
             }
         }
-        p class="dim" { (good) " keys are good, of " (keys.len()) "." }
+        p class="dim" { "Keys that are good: " (good) " of " (keys.len()) "." }
         @if account.id != who.session.account {
             details class="card" {
                 summary { "Erase this account" }
