@@ -642,3 +642,25 @@ fn switches_memories_and_agents_have_pages() {
     stale.has("Be odd.");
     tab.get("/console/connect").has("No app is configured");
 }
+
+#[test]
+fn no_page_says_that_its_text_need_not_be_escaped() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console");
+    let mut folders = vec![root];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                read += 1;
+                for escape in ["PreEscaped", "style=", "onclick=", "onload="] {
+                    assert!(!text.contains(escape), "{}: {escape}", path.display());
+                }
+            }
+        }
+    }
+    assert!(read > 20);
+}
