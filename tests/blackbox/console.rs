@@ -664,3 +664,38 @@ fn no_page_says_that_its_text_need_not_be_escaped() {
     }
     assert!(read > 20);
 }
+
+#[test]
+fn what_cannot_be_undone_needs_the_password_again_after_a_while() {
+    let gateway = Gateway::start(OPEN);
+    let (account, _) = gateway.account("acme", "pro", &json!({}));
+    let (operators, _) = gateway.account("operators", "enterprise", &json!({}));
+    crate::signin::member(&gateway, &operators, "root@example.com", "admin");
+    let root = Tab::sign_in(&gateway, "root@example.com", PASSWORD);
+    let script = "import sqlite3\nd = sqlite3.connect('optimux.db', timeout=10)\n\
+                  d.execute('UPDATE signins SET proved_ms = 1')\nd.commit()\n";
+    let aged = std::process::Command::new("python3")
+        .args(["-c", script])
+        .current_dir(&gateway.folder)
+        .status()
+        .unwrap();
+    assert!(aged.success());
+    let at = format!("/admin/accounts/{account}");
+    let credits = format!("{at}/credits");
+    let given = || {
+        let all = gateway.admin("GET", &format!("/accounts/{account}/credits"), &Value::Null);
+        all.json()["data"].as_array().unwrap().len()
+    };
+    let asked = root.fill(&at, &credits, &[("credits", "500"), ("reason", "a gift")]);
+    assert_eq!(asked.status(), 403, "{}", asked.text);
+    asked.has("Is it still you?");
+    assert_eq!((asked.hidden("credits"), given()), ("500".to_owned(), 0));
+    let again = [("credits", "500"), ("reason", "a gift"), ("proof", "not it")];
+    let wrong = root.submit(&asked, &credits, &again);
+    assert_eq!((wrong.status(), given()), (401, 0), "{}", wrong.text);
+    let again = [("credits", "500"), ("reason", "a gift"), ("proof", PASSWORD)];
+    let done = root.submit(&wrong, &credits, &again);
+    assert_eq!((done.status(), given()), (303, 1), "{}", done.text);
+    // It holds for a while.
+    assert_eq!(root.fill(&at, &credits, &[("credits", "1"), ("reason", "more")]).status(), 303);
+}
