@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod http;
 pub mod learn;
 

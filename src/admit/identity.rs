@@ -104,6 +104,15 @@ impl Caller {
     }
 }
 
+/// What a credential is.
+#[derive(Clone, Copy)]
+enum Sort<'a> {
+    Key,
+    Token(&'a str),
+    /// A cookie, and its sign-in.
+    Session(&'a str),
+}
+
 /// Every node looks for changes this often.
 pub const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -157,7 +166,10 @@ impl Identities {
             Known::Caller(caller) => Some(caller),
             Known::Nobody => None,
             Known::NotYet if administers => Some(self.administrator(hash).await?),
-            Known::NotYet => self.look_up_once(hash, key, token, period).await?,
+            Known::NotYet => {
+                let sort = if token { Sort::Token(key) } else { Sort::Key };
+                self.look_up_once(hash, sort, period).await?
+            }
         };
         match found.filter(|caller| caller.is_good(now)) {
             Some(caller) => Ok(caller),
@@ -167,6 +179,23 @@ impl Identities {
             }
             None => Err(Error::invalid_key()),
         }
+    }
+
+    /// Whoever a browser is signed in for: its cookie, and the sign-in that it stands for. A cookie is
+    /// no credential anywhere else.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub async fn in_session(&self, cookie: KeyHash, signin: &str) -> Result<Arc<Caller>, Error> {
+        let now = self.clock.now();
+        let period = Period::of(now);
+        let found = match self.known(&cookie, period) {
+            Known::Caller(caller) => Some(caller),
+            Known::Nobody => None,
+            Known::NotYet => self.look_up_once(cookie, Sort::Session(signin), period).await?,
+        };
+        // A session that goes on is good for longer than is remembered of it: its row was just read.
+        found.ok_or_else(Error::invalid_key)
     }
 
     /// What is remembered of a credential. A new period has other credits.
@@ -181,8 +210,7 @@ impl Identities {
     async fn look_up_once(
         &self,
         hash: KeyHash,
-        credential: &str,
-        token: bool,
+        sort: Sort<'_>,
         period: Period,
     ) -> Result<Option<Arc<Caller>>, Error> {
         let flight = self.remembered.flight(hash);
@@ -195,13 +223,21 @@ impl Identities {
         if flight.failed.load(Ordering::Acquire) {
             return Err(Error::unavailable());
         }
-        let found = if token {
-            self.look_up_token(hash, credential).await
-        } else {
-            let seen = self.remembered.seen();
-            match self.store.owner(hash).await {
-                Ok(owner) => self.look_up(hash, owner, seen).await,
-                Err(why) => Err(Error::internal(why)),
+        let found = match sort {
+            Sort::Token(token) => self.look_up_token(hash, token).await,
+            Sort::Key => {
+                let seen = self.remembered.seen();
+                match self.store.owner(hash).await {
+                    Ok(owner) => self.look_up(hash, owner, seen).await,
+                    Err(why) => Err(Error::internal(why)),
+                }
+            }
+            Sort::Session(signin) => {
+                let seen = self.remembered.seen();
+                match self.store.owner_of_signin(signin.to_owned()).await {
+                    Ok(owner) => self.look_up(hash, owner, seen).await,
+                    Err(why) => Err(Error::internal(why)),
+                }
             }
         };
         let failed = found.as_ref().is_err_and(|why| why.blame == Blame::Us);

@@ -126,6 +126,18 @@ pub async fn change(store: &Store, id: &str, terms: &KeyTerms) -> Result<(), Key
     }
 }
 
+/// Gives a key another name and other terms.
+///
+/// # Errors
+/// When there is no such key, or the store fails.
+pub async fn rename(store: &Store, id: &str, name: &str, terms: &KeyTerms) -> Result<(), KeyError> {
+    if store.rename_key(KeyId::stored(id), name.to_owned(), written(terms)?).await? {
+        Ok(())
+    } else {
+        Err(KeyError::NoKey(id.to_owned()))
+    }
+}
+
 /// # Errors
 /// When there is no such key, or the store fails.
 pub async fn revoke(store: &Store, id: &str, at: Timestamp) -> Result<(), KeyError> {

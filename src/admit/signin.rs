@@ -11,7 +11,7 @@ use super::person::Role;
 use super::signers::{Signers, TOKEN_LIFE};
 use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, looks_like_one};
-use super::{Identities, KeyTerms, Plans};
+use super::{Identities, KeyTerms, Plans, named};
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, AuditId, KeyId};
 use crate::base::secret::{KeyHash, new_token};
@@ -21,7 +21,7 @@ use crate::store::{Member, Refreshed, SignIn, Store, StoreError};
 /// What every refresh token begins with.
 const REFRESH_PREFIX: &str = "rt-";
 /// How long a sign-in lasts after its last use.
-const LASTS: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const LASTS: Duration = Duration::from_secs(30 * 86_400);
 
 /// What a signed-in person gets.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct FrontDesk {
     pub register: Option<String>,
 }
 
-fn wrong() -> Error {
+pub(super) fn wrong() -> Error {
     Error::new(Kind::Unauthenticated, "Wrong e-mail address or password.").coded("wrong_password")
 }
 
@@ -100,6 +100,20 @@ impl FrontDesk {
         password: SecretString,
         address: &str,
     ) -> Result<Session, Error> {
+        let member = self.who(email, password, address).await?;
+        self.open(member).await
+    }
+
+    /// Whoever has the address and the password.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`].
+    pub(super) async fn who(
+        &self,
+        email: &str,
+        password: SecretString,
+        address: &str,
+    ) -> Result<Member, Error> {
         let email = email.trim().to_lowercase();
         let now = self.clock.now();
         let attempt = Attempt::sign_in(&email, address);
@@ -113,7 +127,7 @@ impl FrontDesk {
         let member = member.filter(|_| right).ok_or_else(wrong)?;
         self.throttle.succeeded(&attempt, now);
         self.not_suspended(&member).await?;
-        self.open(member).await
+        Ok(member)
     }
 
     async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
@@ -219,6 +233,22 @@ impl FrontDesk {
         password: SecretString,
         address: &str,
     ) -> Result<Registered, Error> {
+        let (member, key) = self.found(email, password, None, address).await?;
+        Ok(Registered { session: self.open(member).await?, key })
+    }
+
+    /// The account itself: its owner, and their key. It is named as `organisation` says, or else after
+    /// the address.
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub(super) async fn found(
+        &self,
+        email: &str,
+        password: SecretString,
+        organisation: Option<&str>,
+        address: &str,
+    ) -> Result<(Member, Issued), Error> {
         let plan = self.register.as_deref().ok_or_else(|| {
             let text = "Registration is not open here. Ask an administrator for an account.";
             Error::new(Kind::Forbidden, text).coded("registration_closed")
@@ -231,6 +261,7 @@ impl FrontDesk {
         // What cannot open an account is not counted as if it had.
         acceptable(&password)?;
         let sample = new_member(AccountId::fresh(), email, Role::Owner, now)?;
+        organisation.map_or(Ok(()), named)?;
         self.throttle.begin(&Attempt::register(address), now)?;
         // Before there is an account that nobody would own.
         let known = self.store.member_of_email(sample.email.clone()).await;
@@ -238,18 +269,23 @@ impl FrontDesk {
             return Err(taken(StoreError::Taken(sample.email)));
         }
         let hash = self.passwords.hash(password).await?;
-        let account = create_account(&self.store, &sample.email, &plan.name, None, now)
-            .await
-            .map_err(|why| match why {
-                KeyError::Store(why) => taken(why),
-                other => Error::internal(other),
-            })?;
+        let name = organisation.unwrap_or(&sample.email);
+        let account = create_account(&self.store, name, &plan.name, None, now).await;
+        let account = account.map_err(|why| match why {
+            KeyError::Store(StoreError::Taken(_)) if organisation.is_some() => {
+                Error::new(Kind::Conflict, "An organisation of that name is here already.")
+                    .at("organisation")
+                    .coded("taken")
+            }
+            KeyError::Store(why) => taken(why),
+            other => Error::internal(other),
+        })?;
         let member = Member { account: account.id, password: Some(hash), ..sample };
         self.store.add_member(member.clone()).await.map_err(taken)?;
         let (account, terms) = (member.account.as_str(), KeyTerms::default());
         let key = issue(&self.store, account, Some(&member.id), "default", &terms, now);
         let key = key.await.map_err(Error::internal)?;
-        Ok(Registered { session: self.open(member).await?, key })
+        Ok((member, key))
     }
 }
 
@@ -257,7 +293,7 @@ fn fresh() -> Result<String, Error> {
     new_token().map(|token| format!("{REFRESH_PREFIX}{token}")).map_err(Error::internal)
 }
 
-fn taken(why: StoreError) -> Error {
+pub(super) fn taken(why: StoreError) -> Error {
     match why {
         StoreError::Taken(_) => {
             Error::new(Kind::Conflict, "That e-mail address is taken.").at("email").coded("taken")

@@ -45,7 +45,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
     HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream,
 };
-use crate::{http, sim};
+use crate::{console, http, sim};
 
 use reload::{Force, Making};
 use signals::{Signals, Stopping};
@@ -302,6 +302,7 @@ pub async fn serve(
                 }
                 routes.app_data(web::Data::new(app));
                 http::routes(routes);
+                console::routes(routes);
             }
             // Without a client nothing can be answered; the process says why and a probe sees it.
             Err(why) => tracing::error!(%why, "a worker cannot start"),
@@ -492,6 +493,7 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
                     store.sweep_replays(now).await?
                         + store.sweep_signins(now).await?
                         + store.sweep_spent(now).await?
+                        + store.sweep_tokens(now).await?
                         + store.sweep_memories(now).await?
                         + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,
@@ -527,6 +529,14 @@ async fn greeting(
     };
     let now = shared.clock.now();
     let accounts = shared.store.accounts().await?;
+    if alone && let Some(code) = shared.desk.setup_code().await? {
+        let home = shared.public_url.as_deref().map_or_else(
+            || format!("http://{address}"),
+            |url| url.trim_end_matches('/').to_owned(),
+        );
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, "\nOpen {home}/setup?code={code}");
+    }
     let first = if accounts.is_empty() && (alone || answers == Backing::Simulated) {
         match keys::create_account(&shared.store, "first", "enterprise", None, now).await {
             Ok(account) => Some(account),
@@ -537,7 +547,6 @@ async fn greeting(
     } else {
         None
     };
-    // Writing to a String cannot fail.
     if let Some(account) = first {
         let issued = keys::issue(
             &shared.store,

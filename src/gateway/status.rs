@@ -57,6 +57,18 @@ fn able(model: &Model) -> Vec<&'static str> {
     CAPABILITIES.iter().filter_map(has).collect()
 }
 
+/// Whether a model can be asked now, at some provider.
+#[must_use]
+pub fn is_up(app: &App, model: &Model) -> bool {
+    model.deployments.iter().any(|one| health(app, one).passing)
+}
+
+/// Whether this node takes requests, and whether all that it needs is there.
+#[must_use]
+pub fn is_whole(app: &App) -> (bool, bool) {
+    (!app.shared.draining.load(Ordering::Relaxed), dependencies(app).0)
+}
+
 /// Every model that the caller may ask for, with what it takes, costs, and how it is.
 #[must_use]
 pub fn models(app: &App, caller: &Caller) -> Value {

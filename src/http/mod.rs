@@ -11,8 +11,9 @@ mod generate;
 mod media;
 mod models;
 mod openai;
-mod openapi;
+pub mod openapi;
 mod ops;
+pub mod origin;
 mod platform;
 mod realtime;
 mod respond;
@@ -26,8 +27,11 @@ use actix_web::web::{self, ServiceConfig};
 use crate::gateway::App;
 
 pub use edge::{connection, cors};
+pub use openai::nowhere;
+pub use usage::quoted;
 
-/// Every route. Each path also answers under `/api`.
+/// Every route of programs. Each path also answers under `/api`; whoever adds the last ones says what
+/// becomes of those that are nowhere.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .app_data(
@@ -76,9 +80,12 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/feedback"), web::post().to(openai::feedback))
             .route(&at("/keys"), web::get().to(signin::list_keys))
             .route(&at("/keys"), web::post().to(signin::create_key))
+            .route(&at("/keys/{id}"), web::get().to(signin::get_key))
+            .route(&at("/keys/{id}"), web::patch().to(signin::change_key))
             .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
             .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
             .route(&at("/usage"), web::get().to(usage::report))
+            .route(&at("/requests"), web::get().to(usage::requests))
             .route(&at("/requests/{id}"), web::get().to(usage::request))
             // Called by billing dashboards.
             .route(&at("/organization/usage/completions"), web::get().to(usage::completions))
@@ -104,8 +111,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/logout", web::post().to(signin::logout))
         .route("/api/auth/register", web::post().to(signin::register))
         .route("/.well-known/jwks.json", web::get().to(signin::jwks))
-        .route("/openapi.json", web::get().to(openapi::openapi))
-        .default_service(web::to(openai::nowhere));
+        .route("/openapi.json", web::get().to(openapi::openapi));
 }
 
 /// For the machines that watch us: on the listener of all the rest, or on one of their own. They find
@@ -118,4 +124,4 @@ pub fn probes(config: &mut ServiceConfig) {
 }
 
 /// The worker's handles, as handlers receive them.
-pub(crate) type Worker = web::Data<App>;
+pub type Worker = web::Data<App>;

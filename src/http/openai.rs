@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::generate::{Door, generate, whole};
-use super::{Worker, arrival, respond, visit};
+use super::{Worker, arrival, origin, respond, visit};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::gateway;
@@ -33,7 +33,7 @@ pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> 
 
 /// `POST /v1/images/generations`
 pub async fn images(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let home = respond::home(&app, &request);
+    let home = origin::home(&app, &request);
     whole(&app, &request, payload, SURFACE, async |caller, id, body| {
         gateway::draw(&app, &caller, &id, body, &home).await
     })

@@ -4,18 +4,17 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use actix_web::{HttpRequest, HttpResponse};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE,
 };
-use actix_web::http::uri::Authority;
-use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::array::ArrayBody;
-use super::{Worker, visit};
+use super::visit;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::cluster::{Line, Standing};
@@ -106,31 +105,6 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
             insert(line, names);
         }
     }
-}
-
-/// Where the caller reaches this gateway, without a slash at the end. What `X-Forwarded-*` says is
-/// believed only behind a proxy of one's own: anybody else could have addresses point anywhere.
-#[must_use]
-pub fn home(app: &Worker, request: &HttpRequest) -> String {
-    if let Some(url) = &app.shared.public_url {
-        return url.trim_end_matches('/').to_owned();
-    }
-    // The last value is what our own proxy said.
-    let forwarded = |name: &str| {
-        let value =
-            request.headers().get(name).filter(|_| app.shared.behind_proxy)?.to_str().ok()?;
-        value.rsplit(',').next().map(str::trim)
-    };
-    let scheme = match forwarded("x-forwarded-proto") {
-        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
-        _ => "http",
-    };
-    let asked = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = [forwarded("x-forwarded-host"), asked]
-        .into_iter()
-        .flatten()
-        .find(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
-    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }
 
 /// Says who answers, and after how many attempts.

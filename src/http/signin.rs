@@ -1,6 +1,7 @@
 //! `/api/auth/*`, and the keys that a signed-in customer has.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{Path, Payload, Query};
@@ -9,12 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Worker, arrival, respond};
+use super::{Worker, arrival, origin, respond};
 use crate::admit::keys::{Issued, terms_of};
-use crate::admit::{Caller, KeyTerms, Registered, Role, Scope, Session, keys, named};
+use crate::admit::{Caller, Registered, Session};
+use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
+use crate::gateway::keys::{self, KnownKey, Speaks};
 use crate::store::Key;
 use crate::wire::vocab::Dialect;
 
@@ -46,17 +49,6 @@ fn usual() -> String {
     "default".to_owned()
 }
 
-/// Whence the caller comes, for those who guess.
-fn address(app: &Worker, request: &HttpRequest) -> String {
-    let forwarded = request.headers().get("x-forwarded-for").filter(|_| app.shared.behind_proxy);
-    // The last is what our own proxy saw; those before it are what its caller said.
-    let last = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-    if let Some(address) = last.map(str::trim).filter(|address| !address.is_empty()) {
-        return address.chars().take(64).collect();
-    }
-    request.peer_addr().map_or_else(|| "nowhere".to_owned(), |peer| peer.ip().to_string())
-}
-
 fn shown(session: &Session) -> Value {
     let member = &session.member;
     json!({
@@ -84,7 +76,7 @@ fn session(outcome: Result<Session, Error>) -> HttpResponse {
 
 /// `POST /api/auth/login`
 pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let address = address(&app, &request);
+    let address = origin::address(&app, &request);
     let signing_in = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         app.shared.desk.sign_in(&said.email, said.password, &address).await
@@ -94,7 +86,7 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 
 /// `POST /api/auth/register`
 pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let address = address(&app, &request);
+    let address = origin::address(&app, &request);
     let registering = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         app.shared.desk.register(&said.email, said.password, &address).await
@@ -146,17 +138,6 @@ pub async fn jwks(app: Worker) -> HttpResponse {
     }
 }
 
-/// A caller who may look after keys: not one that is held back itself, which could let itself go.
-async fn keeper(app: &Worker, request: &HttpRequest) -> Result<std::sync::Arc<Caller>, Error> {
-    let caller = arrival::identified(app, request).await?;
-    caller.must_be_for(Scope::Keys)?;
-    if caller.is_held_back() {
-        let text = "A key with limits of its own cannot look after keys.";
-        return Err(Error::new(Kind::Forbidden, text).coded("key_held_back"));
-    }
-    Ok(caller)
-}
-
 /// A key as lists show it.
 pub(super) fn shown_key(key: &Key) -> Result<Value, Error> {
     let mut value = json!({
@@ -192,68 +173,68 @@ fn told(outcome: Result<Value, Error>) -> HttpResponse {
     }
 }
 
-/// The keys that a caller sees: an owner all of the account's, a member their own.
-async fn visible(app: &Worker, caller: &Caller) -> Result<Vec<Key>, Error> {
-    let all = app.shared.store.keys(Some(caller.account.clone())).await;
-    let mut all = all.map_err(Error::internal)?;
-    if caller.person.role == Role::Member {
-        all.retain(|key| key.member.as_deref() == Some(&caller.person.id));
-    }
-    Ok(all)
+/// A key as its owner sees it.
+fn known(one: &KnownKey) -> Result<Value, Error> {
+    let mut value = shown_key(&one.key)?;
+    value["last_used_at"] = Value::from(one.last_used.map(calendar::written));
+    Ok(value)
 }
 
-async fn own(app: &Worker, caller: &Caller, id: &str) -> Result<Key, Error> {
-    let all = visible(app, caller).await?;
-    all.into_iter().find(|key| key.id.as_str() == id).ok_or_else(|| {
-        let id: String = id.chars().take(80).collect();
-        Error::new(Kind::NotFound, format!("There is no key '{id}'."))
-    })
+async fn holder(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
+    app.shared.identities.identify(arrival::credential(request)).await
 }
 
 /// `GET /v1/keys`
 pub async fn list_keys(app: Worker, request: HttpRequest) -> HttpResponse {
     let listing = async {
-        let caller = keeper(&app, &request).await?;
-        let keys = visible(&app, &caller).await?;
-        let keys: Vec<Value> = keys.iter().map(shown_key).collect::<Result<_, _>>()?;
+        let caller = holder(&app, &request).await?;
+        let keys = keys::list(&app, &caller).await?;
+        let keys: Vec<Value> = keys.iter().map(known).collect::<Result<_, _>>()?;
         Ok(json!({"object": "list", "data": keys}))
     };
     told(listing.await)
 }
 
+/// `GET /v1/keys/{id}`
+pub async fn get_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let looking = async {
+        let caller = holder(&app, &request).await?;
+        known(&keys::get(&app, &caller, &id).await?)
+    };
+    told(looking.await)
+}
+
 /// `POST /v1/keys`
 pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let creating = async {
-        let caller = keeper(&app, &request).await?;
-        if caller.account.as_str() == "acct_admin" {
-            let text = "The configured key has no account; use /v1/admin/keys.";
-            return Err(Error::new(Kind::Malformed, text));
-        }
+        let caller = holder(&app, &request).await?;
         let new: NewKey = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        named(&new.name)?;
-        let terms: KeyTerms = serde_json::from_value(Value::Object(new.terms)).map_err(|why| {
-            Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
-        })?;
-        let account = caller.account.as_str();
-        // A member's key speaks for the member; a key of the account makes keys of the account.
-        let member = (caller.person.id != account).then_some(caller.person.id.as_str());
-        let now = app.shared.clock.now();
-        let issued = keys::issue(&app.shared.store, account, member, &new.name, &terms, now).await;
-        app.shared.identities.forget(&caller.account);
-        shown_once(&issued.map_err(Error::internal)?)
+        let speaks = Speaks::ForCaller;
+        shown_once(&keys::create(&app, &caller, &new.name, new.terms, speaks).await?)
     };
     told(creating.await)
+}
+
+/// `PATCH /v1/keys/{id}`
+pub async fn change_key(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    let changing = async {
+        let caller = holder(&app, &request).await?;
+        let changes = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        known(&keys::change(&app, &caller, &id, changes).await?)
+    };
+    told(changing.await)
 }
 
 /// `DELETE /v1/keys/{id}`
 pub async fn revoke_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let revoking = async {
-        let caller = keeper(&app, &request).await?;
-        let key = own(&app, &caller, &id).await?;
-        let now = app.shared.clock.now();
-        let revoked = keys::revoke(&app.shared.store, key.id.as_str(), now).await;
-        revoked.map_err(Error::internal)?;
-        app.shared.identities.forget(&caller.account);
+        let caller = holder(&app, &request).await?;
+        let key = keys::revoke(&app, &caller, &id).await?;
         Ok(json!({"id": key.id.as_str(), "object": "api_key", "deleted": true}))
     };
     told(revoking.await)
@@ -267,18 +248,13 @@ pub async fn rotate_key(
     query: Query<HashMap<String, String>>,
 ) -> HttpResponse {
     let rotating = async {
-        let caller = keeper(&app, &request).await?;
-        let key = own(&app, &caller, &id).await?;
+        let caller = holder(&app, &request).await?;
         let overlap = query.get("overlap_seconds").map_or("0", String::as_str);
-        let overlap = overlap.parse().ok().filter(|seconds| *seconds <= 30 * 86_400);
-        let overlap = overlap.map(Duration::from_secs).ok_or_else(|| {
+        let overlap = overlap.parse().ok().map(Duration::from_secs).ok_or_else(|| {
             let text = "'overlap_seconds' has to be a number of seconds, at most 30 days.";
             Error::new(Kind::Malformed, text).at("overlap_seconds")
         })?;
-        let now = app.shared.clock.now();
-        let issued = keys::rotate(&app.shared.store, key.id.as_str(), overlap, now).await;
-        app.shared.identities.forget(&caller.account);
-        shown_once(&issued.map_err(Error::internal)?)
+        shown_once(&keys::rotate(&app, &caller, &id, overlap).await?)
     };
     told(rotating.await)
 }

@@ -1,13 +1,14 @@
 //! What was used: our own reports, and OpenAI's for organizations.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Worker, arrival, respond, visit};
 use crate::base::calendar::{self, MINUTE_MS};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
+use crate::gateway::requests::{self, Search};
 use crate::gateway::usage::{self, Buckets, Kinds, Query};
 use crate::ledger::report::Group;
 use crate::wire::vocab::Dialect;
@@ -90,13 +91,41 @@ pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
 }
 
 /// A cell of a CSV file (RFC 4180). What a spreadsheet would take for a formula is text.
-fn quoted(cell: &str) -> String {
+#[must_use]
+pub fn quoted(cell: &str) -> String {
     let formula = cell.starts_with(['=', '+', '@', '\t']);
     if formula || cell.contains([',', '"', '\n', '\r']) {
         let guard = if formula { "'" } else { "" };
         return format!("\"{guard}{}\"", cell.replace('"', "\"\""));
     }
     cell.to_owned()
+}
+
+/// `GET /v1/requests`, newest first
+pub async fn requests(app: Worker, request: HttpRequest) -> HttpResponse {
+    let looking = async {
+        let caller = app.shared.identities.identify(arrival::credential(&request)).await?;
+        let parameters = Parameters::of(&request)?;
+        let text = |name: &str| parameters.one(name).map(str::to_owned);
+        let search = Search {
+            start: parameters.time("start")?,
+            end: parameters.time("end")?,
+            key: text("key"),
+            model: text("model"),
+            provider: text("provider"),
+            status: text("status"),
+            after: text("after"),
+            limit: parameters.one("limit").and_then(|limit| limit.parse().ok()),
+        };
+        let found = requests::list(&app, &caller, &search).await?;
+        Ok(json!({
+            "object": "list",
+            "data": found.heads,
+            "next": found.next,
+            "looked_back_to": calendar::written(found.looked_back_to),
+        }))
+    };
+    answer(looking.await)
 }
 
 /// `GET /v1/requests/{id}`

@@ -17,6 +17,7 @@ mod segment;
 mod settlement;
 mod tariff;
 
+pub mod head;
 pub mod report;
 pub mod verify;
 

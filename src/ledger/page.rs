@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Outcome, Settlement};
+use super::{Outcome, Settlement, head};
 use crate::base::calendar::{MINUTE_MS, Period};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::money::{Credits, Nanos};
-use crate::store::{MinuteKey, MinuteSums, PageRow, Posted, Posting};
+use crate::store::{Heads, MinuteKey, MinuteSums, PageRow, Posted, Posting};
 
 /// Lines that become one transaction, and what they mean: added up as each is written, by whoever
 /// writes it, so that nothing but sums and bytes changes hands.
@@ -24,6 +24,8 @@ pub struct Page {
     settled: Timestamp,
     charges: BTreeMap<(AccountId, Period), (Credits, Nanos)>,
     minutes: HashMap<MinuteKey, MinuteSums>,
+    /// What lists show, of each account.
+    heads: BTreeMap<AccountId, Heads>,
     /// The row of a report that the last line belongs to: the next one's is mostly the same.
     latest: Option<(MinuteKey, MinuteSums)>,
 }
@@ -41,6 +43,7 @@ impl Page {
             settled: Timestamp(0),
             charges: BTreeMap::new(),
             minutes: HashMap::new(),
+            heads: BTreeMap::new(),
             latest: None,
         }
     }
@@ -56,6 +59,15 @@ impl Page {
         }
         if self.least_id.is_empty() || id < self.least_id.as_str() {
             id.clone_into(&mut self.least_id);
+        }
+        match self.heads.get_mut(&one.account) {
+            Some(heads) => add_head(heads, one),
+            None => {
+                let (account, body) = (one.account.clone(), String::new());
+                let mut heads = Heads { account, at: one.at, lines: 0, body };
+                add_head(&mut heads, one);
+                self.heads.insert(one.account.clone(), heads);
+            }
         }
         let sums = minute(one);
         match &mut self.latest {
@@ -99,8 +111,15 @@ impl Page {
         // Nodes that post at once take the rows in one order.
         let mut minutes: Vec<_> = self.minutes.into_iter().collect();
         minutes.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Posted { row: Arc::new(row), charges: charges.collect(), minutes: minutes.into() }
+        let heads = self.heads.into_values().collect();
+        Posted { row: Arc::new(row), charges: charges.collect(), minutes: minutes.into(), heads }
     }
+}
+
+fn add_head(heads: &mut Heads, one: &Settlement) {
+    heads.at = heads.at.max(one.at);
+    heads.lines += 1;
+    head::write(one, &mut heads.body);
 }
 
 /// Whether a settlement belongs to the row of this key.
@@ -180,7 +199,9 @@ mod tests {
             one.write(&mut line);
             page.add(one, &line);
         }
-        let Posted { row, charges, minutes } = page.posted();
+        let Posted { row, charges, minutes, heads } = page.posted();
+        assert_eq!(heads.iter().map(|one| one.lines).collect::<Vec<_>>(), [9, 1]);
+        assert_eq!(heads[0].body.lines().filter_map(head::Head::read).count(), 9);
         assert_eq!(charges.len(), 2);
         assert_eq!(charges[0].credits, Credits(8));
         assert_eq!(charges[1].credits, Credits(1));

@@ -74,6 +74,47 @@ impl Store {
         .await
     }
 
+    /// Accounts after an id, in order, so many at most; those whose name, one of whose members' addresses
+    /// or one of whose keys' hints has `words` in it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_accounts(
+        &self,
+        words: String,
+        after: String,
+        limit: i64,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.run(move |pool| async move {
+            let columns = "id, name, plan, created_ms, suspended_ms, limits";
+            let found = if words.is_empty() {
+                let text =
+                    format!("SELECT {columns} FROM accounts WHERE id > $1 ORDER BY id LIMIT $2");
+                query(sqlx::AssertSqlSafe(text)).bind(&after).bind(limit)
+            } else {
+                // What a pattern would take for a sign of its own is looked for as it is.
+                let pattern = words.to_lowercase().replace('!', "!!");
+                let pattern = pattern.replace('%', "!%").replace('_', "!_");
+                let text = format!(
+                    "SELECT {columns} FROM accounts a WHERE id > $1 AND (id = $3 \
+                     OR LOWER(name) LIKE $4 ESCAPE '!' \
+                     OR EXISTS (SELECT 1 FROM members m WHERE m.account_id = a.id \
+                     AND m.email LIKE $4 ESCAPE '!') \
+                     OR EXISTS (SELECT 1 FROM api_keys k WHERE k.account_id = a.id \
+                     AND LOWER(k.hint) LIKE $4 ESCAPE '!')) ORDER BY id LIMIT $2"
+                );
+                query(sqlx::AssertSqlSafe(text))
+                    .bind(&after)
+                    .bind(limit)
+                    .bind(&words)
+                    .bind(format!("%{pattern}%"))
+            };
+            let rows = found.fetch_all(&pool).await?;
+            rows.iter().map(account).collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
     /// # Errors
     /// When the store fails.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {

@@ -21,8 +21,17 @@ const OF_USERS: [&str; 8] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 6] =
-    ["conversation_items", "conversations", "response_items", "responses", "feedback", "replays"];
+const OF_ACCOUNTS: [&str; 9] = [
+    "conversation_items",
+    "conversations",
+    "response_items",
+    "responses",
+    "feedback",
+    "replays",
+    "form_once",
+    "tokens",
+    "request_heads",
+];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
     let mut query = query(sqlx::AssertSqlSafe(text));
@@ -76,6 +85,7 @@ impl Store {
                 "DELETE FROM refresh_tokens WHERE signin_id IN \
                  (SELECT id FROM signins WHERE member_id = $1)",
                 "DELETE FROM signins WHERE member_id = $1",
+                "DELETE FROM tokens WHERE subject = $1",
                 "DELETE FROM api_keys WHERE member_id = $1",
                 // What was done stays on record, and to whom does not.
                 "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \

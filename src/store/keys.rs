@@ -1,5 +1,7 @@
 //! API keys, by their hashes.
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -178,6 +180,64 @@ impl Store {
             changed(&mut transaction, Some(&account)).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(true)
+        })
+        .await
+    }
+
+    /// Gives a key another name and other terms (JSON). `false` when there is no such key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rename_key(
+        &self,
+        id: KeyId,
+        name: String,
+        terms: Option<String>,
+    ) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = query(
+                "UPDATE api_keys SET terms = $1, name = $2 WHERE id = $3 RETURNING account_id",
+            )
+            .bind(terms)
+            .bind(name)
+            .bind(id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some(done) = done else { return Ok(false) };
+            let account = AccountId::stored(&done.try_get::<String, _>("account_id")?);
+            changed(&mut transaction, Some(&account)).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(true)
+        })
+        .await
+    }
+
+    /// When each key of an account was last used, to the minute.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_uses(
+        &self,
+        account: AccountId,
+    ) -> Result<HashMap<KeyId, Timestamp>, StoreError> {
+        self.run(|pool| async move {
+            let rows = query(
+                "SELECT k.id, (SELECT MAX(u.minute_ms) FROM usage_minutes u WHERE u.key_id = k.id) \
+                 AS used_ms FROM api_keys k WHERE k.account_id = $1",
+            )
+            .bind(account.as_str())
+            .fetch_all(&pool)
+            .await?;
+            let used = rows.iter().filter_map(|row| {
+                let read = || {
+                    let id: String = row.try_get("id")?;
+                    let used: Option<i64> = row.try_get("used_ms")?;
+                    Ok::<_, sqlx::Error>(used.map(|used| (KeyId::stored(&id), Timestamp(used))))
+                };
+                read().transpose()
+            });
+            used.collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

@@ -1,11 +1,13 @@
 //! The books: pages of the journal and what they post to the accounts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, begin};
+use super::heads::{Heads, write_heads};
 use super::pack::{packed, unpacked};
 use super::sql::query;
 use crate::base::calendar::Period;
@@ -31,6 +33,7 @@ pub struct Posted {
     pub row: Arc<PageRow>,
     pub charges: Arc<[Posting]>,
     pub minutes: Arc<[(MinuteKey, MinuteSums)]>,
+    pub heads: Arc<[Heads]>,
 }
 
 /// What a page charges an account.
@@ -212,13 +215,37 @@ pub(super) async fn open_period(
 /// Rows of one statement at most: with nineteen arguments each, far fewer than either engine takes.
 const ROWS: usize = 32;
 
-/// The statement that adds so many rows to the sums of their minutes.
-fn adding(rows: usize) -> String {
-    let mut sql =
-        "INSERT INTO usage_minutes (account_id, minute_ms, key_id, model, provider, tier, \
-         requests, failures, estimated, input_tokens, cache_read_tokens, cache_write_tokens, \
-         output_tokens, thought_tokens, images, credits, nanos, latency_ms, first_byte_ms) VALUES "
-            .to_owned();
+/// The sums that are added up.
+const SUMS: [&str; 13] = [
+    "requests",
+    "failures",
+    "estimated",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "thought_tokens",
+    "images",
+    "credits",
+    "nanos",
+    "latency_ms",
+    "first_byte_ms",
+];
+
+/// The tables that sums are kept in, the column that says when their stretch began, and how long it is
+/// in milliseconds.
+pub(super) const STRETCHES: [(&str, &str, i64); 3] = [
+    ("usage_minutes", "minute_ms", 60_000),
+    ("usage_hours", "hour_ms", 3_600_000),
+    ("usage_days", "day_ms", 86_400_000),
+];
+
+/// The statement that adds so many rows to the sums of their stretches.
+fn adding(table: &str, start: &str, rows: usize) -> String {
+    let mut sql = format!(
+        "INSERT INTO {table} (account_id, {start}, key_id, model, provider, tier, {}) VALUES ",
+        SUMS.join(", ")
+    );
     for row in 0..rows {
         let places: Vec<String> = (1..=19).map(|place| format!("${}", row * 19 + place)).collect();
         let comma = if row == 0 { "" } else { ", " };
@@ -226,36 +253,50 @@ fn adding(rows: usize) -> String {
             sql.push_str(piece);
         }
     }
-    sql.push_str(
-        " ON CONFLICT (account_id, minute_ms, key_id, model, provider, tier) DO UPDATE SET \
-         requests = usage_minutes.requests + excluded.requests, \
-         failures = usage_minutes.failures + excluded.failures, \
-         estimated = usage_minutes.estimated + excluded.estimated, \
-         input_tokens = usage_minutes.input_tokens + excluded.input_tokens, \
-         cache_read_tokens = usage_minutes.cache_read_tokens + excluded.cache_read_tokens, \
-         cache_write_tokens = usage_minutes.cache_write_tokens + excluded.cache_write_tokens, \
-         output_tokens = usage_minutes.output_tokens + excluded.output_tokens, \
-         thought_tokens = usage_minutes.thought_tokens + excluded.thought_tokens, \
-         images = usage_minutes.images + excluded.images, \
-         credits = usage_minutes.credits + excluded.credits, \
-         nanos = usage_minutes.nanos + excluded.nanos, \
-         latency_ms = usage_minutes.latency_ms + excluded.latency_ms, \
-         first_byte_ms = usage_minutes.first_byte_ms + excluded.first_byte_ms",
-    );
-    sql
+    let sums = SUMS.map(|sum| format!("{sum} = {table}.{sum} + excluded.{sum}"));
+    let sums = sums.join(", ");
+    sql + &format!(
+        " ON CONFLICT (account_id, {start}, key_id, model, provider, tier) DO UPDATE SET {sums}"
+    )
 }
 
-/// Adds to the sums of minutes, many rows in a round trip. No key may be there twice.
+/// The same sums in longer stretches, in the order of their keys.
+fn gathered(minutes: &[(MinuteKey, MinuteSums)], width_ms: i64) -> BTreeMap<MinuteKey, MinuteSums> {
+    let mut all: BTreeMap<MinuteKey, MinuteSums> = BTreeMap::new();
+    for (key, sums) in minutes {
+        let minute = Timestamp(key.minute.0 - key.minute.0.rem_euclid(width_ms));
+        all.entry(MinuteKey { minute, ..key.clone() }).or_default().add(sums);
+    }
+    all
+}
+
+/// Adds to the sums of minutes, and of the hours and days that they are in. No key may be there twice.
 pub(super) async fn add_minutes(
     connection: &mut AnyConnection,
     minutes: &[(MinuteKey, MinuteSums)],
 ) -> Result<(), sqlx::Error> {
-    let mut left = minutes;
+    let [(table, start, _), longer @ ..] = STRETCHES;
+    add_to(connection, table, start, minutes).await?;
+    for (table, start, width_ms) in longer {
+        let rows: Vec<_> = gathered(minutes, width_ms).into_iter().collect();
+        add_to(connection, table, start, &rows).await?;
+    }
+    Ok(())
+}
+
+/// Adds to the sums of a table, many rows in a round trip.
+async fn add_to(
+    connection: &mut AnyConnection,
+    table: &str,
+    start: &str,
+    rows: &[(MinuteKey, MinuteSums)],
+) -> Result<(), sqlx::Error> {
+    let mut left = rows;
     while let Some(log) = left.len().min(ROWS).checked_ilog2() {
         // By powers of two, so that there are six statements to prepare and not thirty-two.
         let (now, later) = left.split_at(1 << log);
         left = later;
-        let mut statement = query(sqlx::AssertSqlSafe(adding(now.len())));
+        let mut statement = query(sqlx::AssertSqlSafe(adding(table, start, now.len())));
         for (key, sums) in now {
             statement = statement
                 .bind(key.account.as_str())
@@ -320,7 +361,7 @@ impl Store {
         // A page may be posted again, and is not copied for that.
         let (posted, allowance_of) = (posted.clone(), Arc::clone(allowance_of));
         self.run(|pool| async move {
-            let Posted { row: page, charges, minutes } = posted;
+            let Posted { row: page, charges, minutes, heads } = posted;
             let mut transaction = begin(&pool).await?;
             let written = query(
                 "INSERT INTO ledger_pages \
@@ -364,6 +405,7 @@ impl Store {
                 };
                 entries.write(&mut transaction).await?;
             }
+            write_heads(&mut transaction, &page, &heads).await?;
             add_minutes(&mut transaction, &minutes).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(true)

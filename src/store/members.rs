@@ -100,6 +100,47 @@ impl Store {
         .await
     }
 
+    /// Whether anybody has a role, in whichever account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_member_of_role(&self, role: &str) -> Result<bool, StoreError> {
+        let role = role.to_owned();
+        self.run(|pool| async move {
+            let row = query("SELECT id FROM members WHERE role = $1 LIMIT 1")
+                .bind(role)
+                .fetch_optional(&pool)
+                .await?;
+            Ok::<_, sqlx::Error>(row.is_some())
+        })
+        .await
+    }
+
+    /// Gives a member another role. `false` when the account has no such member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn change_role(
+        &self,
+        account: AccountId,
+        id: String,
+        role: String,
+    ) -> Result<bool, StoreError> {
+        self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let done = query("UPDATE members SET role = $1 WHERE account_id = $2 AND id = $3")
+                .bind(role)
+                .bind(account.as_str())
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            changed(&mut transaction, Some(&account)).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+        })
+        .await
+    }
+
     /// # Errors
     /// When the store fails.
     pub async fn member(

@@ -1,9 +1,9 @@
 //! Sums of usage, as reports ask for them.
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::db::{Store, StoreError};
-use super::ledger::MinuteSums;
+use super::ledger::{MinuteSums, STRETCHES};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -28,20 +28,20 @@ macro_rules! sums {
 }
 pub(super) use sums;
 
-/// Rows in stretches of time, of those that a condition chooses.
-macro_rules! stretches {
-    ($whose:literal) => {
-        concat!(
-            "SELECT account_id, key_id, model, provider, tier, \
-             minute_ms - minute_ms % $1 AS start_ms, ",
-            sums!(),
-            " FROM usage_minutes WHERE ",
-            $whose,
-            "minute_ms >= $2 AND minute_ms < $3 \
-             GROUP BY account_id, key_id, model, provider, tier, start_ms \
-             ORDER BY start_ms, account_id, key_id, model, provider, tier"
-        )
-    };
+/// Rows in stretches of time, of those that a condition chooses, from the longest sums that add up to
+/// what is asked for.
+fn stretches(whose: &str, span: &Span, width_ms: i64) -> String {
+    let whole = |width: i64| [span.start.0, span.end.0, width_ms].iter().all(|at| at % width == 0);
+    let [minutes, longer @ ..] = STRETCHES;
+    let longest = longer.into_iter().rev().find(|(_, _, width)| whole(*width));
+    let (table, start, _) = longest.unwrap_or(minutes);
+    format!(
+        "SELECT account_id, key_id, model, provider, tier, {start} - {start} % $1 AS start_ms, {} \
+         FROM {table} WHERE {whose}{start} >= $2 AND {start} < $3 \
+         GROUP BY account_id, key_id, model, provider, tier, start_ms \
+         ORDER BY start_ms, account_id, key_id, model, provider, tier",
+        sums!()
+    )
 }
 
 /// Whose usage, and of when: from `start` up to `end`, without it. `None` = every account's.
@@ -73,16 +73,19 @@ impl Store {
     /// When the store fails.
     pub async fn usage(&self, span: Span, width_ms: i64) -> Result<Vec<UsageRow>, StoreError> {
         self.run(move |pool| async move {
+            let whose = if span.account.is_some() { "account_id = $4 AND " } else { "" };
+            let text = stretches(whose, &span, width_ms.max(1));
             let rows = match &span.account {
                 // By the key of the table: not past everybody else's rows.
-                Some(account) => query(stretches!("account_id = $4 AND "))
+                Some(account) => query(AssertSqlSafe(text))
                     .bind(width_ms.max(1))
                     .bind(span.start.0)
                     .bind(span.end.0)
                     .bind(account.as_str()),
-                None => {
-                    query(stretches!("")).bind(width_ms.max(1)).bind(span.start.0).bind(span.end.0)
-                }
+                None => query(AssertSqlSafe(text))
+                    .bind(width_ms.max(1))
+                    .bind(span.start.0)
+                    .bind(span.end.0),
             };
             rows.fetch_all(&pool)
                 .await?

@@ -233,7 +233,15 @@ fn who_is_forgotten_leaves_no_row() {
     let kept = holds(&[&ann, "ann@example.com", "swordfish", "forgettable"]);
     assert_eq!(kept, [], "a row was left");
     // The books stay, under an id that stands for nobody.
-    let books = ["ledger_pages", "ledger_entries", "balances", "usage_minutes", "grants"];
+    let books = [
+        "ledger_pages",
+        "ledger_entries",
+        "balances",
+        "usage_minutes",
+        "usage_hours",
+        "usage_days",
+        "grants",
+    ];
     let kept = holds(&[&account]);
     assert!(kept.iter().all(|(table, _)| books.contains(&table.as_str())), "{kept:?}");
     assert_eq!(gateway.get("/v1/usage", &key).status, 401);

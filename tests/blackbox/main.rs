@@ -13,6 +13,7 @@ mod cascade;
 mod catalogue;
 mod clouds;
 mod connect;
+mod console;
 mod crash;
 mod dialects;
 mod documents;

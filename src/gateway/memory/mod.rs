@@ -2,6 +2,7 @@
 //! of rows when it is first needed, and goes on from there.
 
 mod learning;
+mod listed;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::platform::facts;
 use crate::platform::recall::{Entry, Hit, Index, Query};
 use crate::store::Memory;
 
+pub use listed::listed;
 use reading::{stated, vectors};
 
 /// Memory that indexes may take.

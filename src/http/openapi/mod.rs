@@ -56,6 +56,11 @@ impl Operation {
     }
 }
 
+/// Every endpoint of our own: its method, its path, and what it does.
+pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    OPERATIONS.iter().map(|one| (one.method, one.path, one.summary))
+}
+
 const PAGE: &[(&str, &str)] = &[("limit", "integer"), ("after", "string")];
 
 const OPERATIONS: &[Operation] = &[
@@ -83,6 +88,9 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/v1/keys", "Keys", "One's API keys", "List"),
     post("/v1/keys", "Keys", "Make an API key, which is shown once", "NewKey", "Key"),
+    get("/v1/keys/{id}", "Keys", "An API key, without its secret", "Key"),
+    post("/v1/keys/{id}", "Keys", "Change an API key: null takes a term away", "KeyChange", "Key")
+        .by("patch"),
     delete("/v1/keys/{id}", "Keys", "Revoke an API key"),
     post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one", "Nothing", "Key")
         .asking(&[("overlap_seconds", "integer")]),
@@ -136,6 +144,8 @@ const OPERATIONS: &[Operation] = &[
         "MemoryQuery",
         "List",
     ),
+    get("/v1/memory/{user}", "Memory", "What is remembered of a user, oldest first", "List")
+        .asking(PAGE),
     get(
         "/v1/memory/graph/{user}/entities",
         "Memory",
@@ -213,6 +223,16 @@ const OPERATIONS: &[Operation] = &[
         ("group_by", "string"),
         ("baseline", "string"),
         ("account", "string"),
+    ]),
+    get("/v1/requests", "Usage", "Requests, newest first", "List").asking(&[
+        ("start", "string"),
+        ("end", "string"),
+        ("key", "string"),
+        ("model", "string"),
+        ("provider", "string"),
+        ("status", "string"),
+        ("after", "string"),
+        ("limit", "integer"),
     ]),
     get("/v1/requests/{id}", "Usage", "What was decided, tried and charged", "Object"),
     get("/v1/admin/status", "Admin", "How the gateway is", "Object"),

@@ -117,8 +117,9 @@ pub fn schemas() -> Value {
         ]),
         "KeyTerms": closed(&[], &terms),
         "NewKey": closed(&[], &with(&[("name", json!({"type": "string", "minLength": 1, "maxLength": 200}))])),
+        "KeyChange": object(&[], &[("name", json!({"type": "string", "minLength": 1, "maxLength": 200}))]),
         "NewAccountKey": closed(&["account"], &with(&[("account", text()), ("name", text())])),
-        "Key": object(&["id", "key"], &[("id", text()), ("key", text()), ("name", text()), ("hint", text())]),
+        "Key": object(&["id"], &[("id", text()), ("key", text()), ("name", text()), ("hint", text())]),
         "Rotation": closed(&[], &[("overlap_seconds", json!({"type": "integer", "minimum": 0}))]),
         "Conversation": object(&[], &[
             ("id", text()), ("title", json!({"type": "string", "maxLength": 200})), ("model", text()), ("messages", messages.clone()), ("metadata", any()),

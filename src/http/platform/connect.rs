@@ -14,7 +14,7 @@ use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
 use crate::gateway::connect::{self, Action, NewConnection};
 use crate::gateway::users;
-use crate::http::{Worker, arrival, frames, respond, visit};
+use crate::http::{Worker, arrival, frames, origin, respond, visit};
 use crate::wire::vocab::Dialect;
 
 /// How often the store is asked for what other nodes noted.
@@ -54,7 +54,7 @@ pub async fn accounts(app: Worker, request: HttpRequest) -> HttpResponse {
 
 /// `POST /v1/connect/accounts`
 pub async fn connect(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let home = respond::home(&app, &request);
+    let home = origin::home(&app, &request);
     act_on(&app, &request, payload, async |caller, new: NewConnection| {
         connect::connect(&app, &caller, new, &home).await
     })
@@ -115,7 +115,7 @@ pub async fn ask(app: Worker, back: Query<Back>) -> HttpResponse {
 /// `POST /v1/connect/oauth/start`: from that page, and from no other
 pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> HttpResponse {
     let leaving = || {
-        let home = respond::home(&app, &request);
+        let home = origin::home(&app, &request);
         let origin = request.headers().get("origin").and_then(|value| value.to_str().ok());
         if origin.is_some_and(|origin| origin != home && origin != "null") {
             let text = "This has to be asked for by the page that explains it.";

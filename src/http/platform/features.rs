@@ -2,59 +2,16 @@
 
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{act, act_on};
-use crate::admit::features::checked;
-use crate::admit::{Feature, Features, Scope};
-use crate::base::ids::AuditId;
-use crate::base::{Error, Kind};
-use crate::gateway::users;
+use crate::gateway::features::{self, Wish};
 use crate::http::Worker;
-use crate::store::{Audit, FeatureRow};
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wish {
-    /// The other way round, if not given.
-    enabled: Option<bool>,
-    #[serde(default)]
-    settings: Map<String, Value>,
-}
-
-fn shown(feature: Feature, features: &Features) -> Value {
-    let at = &features.settings;
-    let settings = match feature {
-        Feature::ResponseCache => json!({"ttl_seconds": at.cache_seconds}),
-        Feature::SemanticCache => {
-            json!({"ttl_seconds": at.semantic_seconds, "threshold": at.semantic_threshold})
-        }
-        Feature::Memory => json!({"token_budget": at.memory_tokens}),
-        _ => json!({}),
-    };
-    json!({
-        "id": feature.as_str(),
-        "object": "feature",
-        "name": feature.name(),
-        "scope": "user",
-        "description": feature.description(),
-        "default": feature.default_on(),
-        "enabled": features.has(feature),
-        "source": features.source(feature),
-        "settings": settings,
-    })
-}
-
-fn all(features: &Features) -> Vec<Value> {
-    Feature::ALL.into_iter().map(|feature| shown(feature, features)).collect()
-}
 
 /// `GET /v1/features`
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |caller| {
-        caller.must_be_for(Scope::Platform)?;
-        Ok(json!({"object": "list", "data": all(&caller.features)}))
+        Ok(json!({"object": "list", "data": features::list(&caller)?}))
     })
     .await
 }
@@ -62,10 +19,8 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `GET /v1/features/{user}`
 pub async fn of_user(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        caller.must_be_for(Scope::Platform)?;
-        let user = users::named(&app, &caller, Some(&user)).await?;
-        let features = app.shared.identities.features_of(&caller, user).await?;
-        Ok(json!({"object": "list", "user_id": user, "data": all(&features)}))
+        let (user, all) = features::of_user(&app, &caller, &user).await?;
+        Ok(json!({"object": "list", "user_id": user, "data": all}))
     })
     .await
 }
@@ -79,46 +34,7 @@ pub async fn set(
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, wish: Wish| {
-        let (user, name) = at.into_inner();
-        caller.must_be_for(Scope::Platform)?;
-        let user = users::named(&app, &caller, Some(&user)).await?;
-        let feature = Feature::parse(&name).ok_or_else(|| {
-            let name: String = name.chars().take(80).collect();
-            Error::new(Kind::NotFound, format!("There is no feature '{name}'."))
-                .coded("feature_not_found")
-        })?;
-        checked(feature, &wish.settings)?;
-        let of_account = user == caller.account.as_str();
-        if of_account {
-            caller.person.must_run_the_account()?;
-        }
-        let before = app.shared.identities.features_of(&caller, user).await?;
-        let enabled = wish.enabled.unwrap_or(!before.has(feature));
-        let row = FeatureRow {
-            user: if of_account { String::new() } else { user.to_owned() },
-            feature: feature.as_str().to_owned(),
-            enabled,
-            settings: Value::Object(wish.settings).to_string(),
-        };
-        let (shared, now) = (&app.shared, app.shared.clock.now());
-        let set = shared.store.set_feature(caller.account.clone(), row, now).await;
-        set.map_err(Error::internal)?;
-        shared.identities.forget(&caller.account);
-        let audit = Audit {
-            id: AuditId::fresh(),
-            at: now,
-            actor: caller.key.as_str().to_owned(),
-            action: "feature.set".to_owned(),
-            target: caller.account.as_str().to_owned(),
-            detail: json!({"feature": feature.as_str(), "enabled": enabled}).to_string(),
-        };
-        shared.store.log_audit(audit).await.map_err(Error::internal)?;
-        let rows = shared.store.features(caller.account.clone(), user.to_owned()).await;
-        let rows = rows.map_err(Error::internal)?;
-        let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
-        let mut told = shown(feature, &features);
-        told["user_id"] = Value::from(user);
-        Ok(told)
+        features::set(&app, &caller, &at.0, &at.1, wish).await
     })
     .await
 }

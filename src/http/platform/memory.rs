@@ -1,6 +1,6 @@
 //! `/v1/memory/*`
 
-use actix_web::web::{Path, Payload};
+use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -9,6 +9,12 @@ use super::{act, act_on};
 use crate::base::{Error, Kind};
 use crate::gateway::memory::{self, Asked, NewMemory};
 use crate::http::Worker;
+
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    after: Option<String>,
+    limit: Option<i64>,
+}
 
 /// One memory, or a list of them.
 #[derive(Debug, Deserialize)]
@@ -72,6 +78,20 @@ pub async fn graph(app: Worker, request: HttpRequest, user: Path<String>) -> Htt
     act(&app, &request, async |caller| {
         let user = memory::whose(&app, &caller, Some(&user)).await?;
         memory::graph(&app, &caller, user).await
+    })
+    .await
+}
+
+/// `GET /v1/memory/{user}`, oldest first
+pub async fn list(
+    app: Worker,
+    request: HttpRequest,
+    user: Path<String>,
+    page: Query<Page>,
+) -> HttpResponse {
+    act(&app, &request, async |caller| {
+        let user = memory::whose(&app, &caller, Some(&user)).await?;
+        memory::listed(&app, &caller, user, page.after.as_deref(), page.limit).await
     })
     .await
 }

@@ -33,6 +33,7 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/memory/store"), web::post().to(memory::store))
         .route(&at("/memory/search"), web::post().to(memory::search))
         .route(&at("/memory/graph/{user}/entities"), web::get().to(memory::graph))
+        .route(&at("/memory/{user}"), web::get().to(memory::list))
         .route(&at("/memory/{user}"), web::delete().to(memory::forget))
         .route(&at("/memory/{user}/{id}"), web::delete().to(memory::forget_one))
         .route(&at("/agents"), web::get().to(agents::list))

@@ -1,0 +1,244 @@
+//! `/admin/accounts/{id}`: one account, and what an administrator does to it.
+
+use actix_web::web::{Bytes, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use maud::html;
+use serde_json::Value;
+
+use super::super::Worker;
+use super::super::call::Call;
+use super::super::figures::{count, minute, nanos, usd, whole};
+use super::super::shell::{choice, field, notice, snippet};
+use super::super::visit::{Answer, Sheet, Visit, Who, go, show_admin, take_member};
+use super::accounts::plan_names;
+use crate::admit::AccountChange;
+use crate::base::{Error, Kind};
+use crate::gateway::usage::{self, Query};
+use crate::ledger::report::Group;
+
+async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
+    let office = visit.app.office(who.caller.key.clone());
+    let account = office.account(id).await?;
+    let members = office.store.members(account.id.clone()).await.map_err(Error::internal)?;
+    let keys = office.keys_of(Some(account.id.as_str())).await?;
+    let grants = office.store.grants(account.id.clone()).await.map_err(Error::internal)?;
+    let query = Query {
+        group: Some(Group::Tier),
+        account: Some(account.id.as_str().to_owned()),
+        ..Query::default()
+    };
+    let report = usage::usage(&visit.app, &who.caller, query).await?.value;
+    let sums = report.get("usage").cloned().unwrap_or_default();
+    let left = report.get("credits_remaining").and_then(Value::as_i64);
+    let plans = plan_names(visit);
+    let plans: Vec<(&str, &str)> =
+        plans.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    let done = match visit.query.text("done") {
+        "opened" => Some("The account is open. Invite its owner, or make it a key."),
+        "plan" => Some("The account is on another plan."),
+        "suspended" => Some("The account is suspended. Its keys let nobody in."),
+        "resumed" => Some("The account is let in again."),
+        "granted" => Some("The credits were booked."),
+        _ => None,
+    };
+    let now = visit.app.shared.clock.now();
+    let good = keys.iter().filter(|key| key.revoked.is_none_or(|at| now < at)).count();
+    let body = html! {
+        div class="head" {
+            div { h1 { (account.name) } p class="dim mono small" { (account.id) } }
+            form method="post" action=(format!("/admin/accounts/{}/access", account.id)) {
+                (visit.hidden())
+                @if account.suspended.is_some() { button name="suspended" value="no" class="primary" { "Let it in again" } }
+                @else { button name="suspended" value="yes" class="danger" { "Suspend" } }
+            }
+        }
+        (notice(done))
+        @if let Some(at) = account.suspended { p class="alert bad" { "Suspended since " (minute(at)) "." } }
+        dl class="tiles" {
+            div class="tile" { dt { "Plan" } dd { (account.plan) } }
+            div class="tile" { dt { "Credits left" } dd { (left.map_or_else(|| "unlimited".to_owned(), count)) } dd class="note" { (count(whole(&report, "credits_used"))) " used this month" } }
+            div class="tile" { dt { "Cost this month" } dd { (usd(nanos(&sums, "cost_nano_usd"))) } }
+            div class="tile" { dt { "Requests" } dd { (count(whole(&sums, "requests"))) } dd class="note" { (count(whole(&sums, "failed_requests"))) " failed" } }
+        }
+        div class="two" {
+            form method="post" action=(format!("/admin/accounts/{}/plan", account.id)) class="card" {
+                (visit.hidden())
+                h2 { "Plan" }
+                (field("plan", "Plan", choice("plan", &plans, &account.plan), None))
+                button { "Change" }
+            }
+            form method="post" action=(format!("/admin/accounts/{}/credits", account.id)) class="card" {
+                (visit.hidden())
+                h2 { "Give or take credits" }
+                div class="row" {
+                    (field("credits", "Credits", html! { input id="credits" name="credits" required inputmode="numeric" maxlength="16"; }, Some("Below nothing takes some back.")))
+                    (field("reason", "Reason", html! { input id="reason" name="reason" required maxlength="200"; }, None))
+                }
+                button { "Book" }
+            }
+        }
+        h2 { "Members" }
+        @if members.is_empty() { p class="card empty" { "Nobody signs in to it." } } @else {
+            div class="scroll" {
+                table class="cards" {
+                    thead { tr { th scope="col" { "Member" } th scope="col" { "Role" } th scope="col" { "Since" } th scope="col" { "Password" } } }
+                    tbody {
+                        @for one in &members {
+                            tr {
+                                th scope="row" { (one.email) }
+                                td data-name="Role" { (one.role) }
+                                td data-name="Since" { (minute(one.created)) }
+                                td data-name="Password" {
+                                    form method="post" action=(format!("/admin/accounts/{}/reset", account.id)) {
+                                        (visit.hidden())
+                                        input type="hidden" name="member" value=(one.id);
+                                        button class="quiet" { "Make a link that sets one" }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        p class="dim" { "Keys that are good: " (good) " of " (keys.len()) "." }
+        @if account.id != who.session.account {
+            details class="card" {
+                summary { "Erase this account" }
+                p { "Its members, keys and all that they keep are forgotten for good. Its books stay, under an id that stands for nobody." }
+                form method="post" action=(format!("/admin/accounts/{}/erase", account.id)) {
+                    (visit.hidden())
+                    (field("name", &format!("Type its name, {}, to go on", account.name), html! { input id="name" name="name" required autocomplete="off" maxlength="200"; }, None))
+                    button class="danger" { "Erase it" }
+                }
+            }
+        }
+        @if !grants.is_empty() {
+            h2 { "Credits booked" }
+            div class="scroll" {
+                table class="cards" {
+                    thead { tr { th scope="col" { "When" } th scope="col" class="n" { "Credits" } th scope="col" { "Reason" } } }
+                    tbody { @for one in grants.iter().rev().take(50) { tr { th scope="row" { (minute(one.created)) } td data-name="Credits" class="n" { (count(one.credits)) } td data-name="Reason" { (one.reason) } } } }
+                }
+            }
+        }
+    };
+    Ok(Sheet::new(account.name.clone(), body)
+        .by_api(Call::get(format!("/v1/admin/accounts/{}", account.id))))
+}
+
+/// `GET /admin/accounts/{id}`
+pub async fn show(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    show_admin(app, request, async |visit, who| Ok(page(visit, who, &id).await?.into())).await
+}
+
+/// `POST /admin/accounts/{id}/plan`
+pub async fn plan(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        visit.administrator()?;
+        let plan = Some(form.text("plan").to_owned());
+        let change = AccountChange { plan, ..AccountChange::default() };
+        visit.app.office(who.caller.key.clone()).change_account(&id, &change).await?;
+        Ok(go(format!("/admin/accounts/{id}?done=plan")))
+    })
+    .await
+}
+
+/// `POST /admin/accounts/{id}/access`
+pub async fn access(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        visit.administrator()?;
+        let suspended = form.has("suspended", "yes");
+        if suspended && *id == who.session.account.as_str() {
+            let text = "This is your own account. You would lock yourself out.";
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        let change = AccountChange { suspended: Some(suspended), ..AccountChange::default() };
+        visit.app.office(who.caller.key.clone()).change_account(&id, &change).await?;
+        let done = if suspended { "suspended" } else { "resumed" };
+        Ok(go(format!("/admin/accounts/{id}?done={done}")))
+    })
+    .await
+}
+
+/// `POST /admin/accounts/{id}/credits`: booked once, however often the form is sent
+pub async fn credits(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, _, form| {
+        visit.administrator()?;
+        let who = visit.must_be_proved()?;
+        let digits: String =
+            form.text("credits").chars().filter(|c| !matches!(c, ',' | ' ')).collect();
+        let credits: i64 = digits.parse().map_err(|_| {
+            Error::new(Kind::Malformed, "This has to be a whole number.").at("credits")
+        })?;
+        let office = visit.app.office(who.caller.key.clone());
+        office.grant(&id, credits, form.text("reason"), form.given("once")).await?;
+        Ok(go(format!("/admin/accounts/{id}?done=granted")))
+    })
+    .await
+}
+
+/// `POST /admin/accounts/{id}/erase`: for good, by its name
+pub async fn erase(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, _, form| {
+        visit.administrator()?;
+        let who = visit.must_be_proved()?;
+        let office = visit.app.office(who.caller.key.clone());
+        let account = office.account(&id).await?;
+        if account.id == who.session.account {
+            let text = "This is your own account. You would lock yourself out.";
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        if form.text("name") != account.name.trim() {
+            let text = format!("The name that you typed is not '{}'.", account.name);
+            return Err(Error::new(Kind::Malformed, text).at("name"));
+        }
+        office.erase_account(account.id.as_str()).await?;
+        Ok(go("/admin/accounts?done=erased"))
+    })
+    .await
+}
+
+/// `POST /admin/accounts/{id}/reset`: a link that sets a member's password
+pub async fn reset(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, _, form| {
+        visit.administrator()?;
+        let who = visit.must_be_proved()?;
+        let account = visit.app.office(who.caller.key.clone()).account(&id).await?;
+        let desk = &visit.app.shared.desk;
+        let secret = desk.reset_link(&account.id, form.text("member")).await?;
+        let body = html! {
+            h1 { "A link that sets a password" }
+            p class="lede" { "Give it to them. It is shown only now, is good for one day, and once." }
+            div class="card" { div class="secret" { (snippet("link", &format!("{}/reset/{secret}", visit.home))) } }
+            p class="buttons" { a class="button primary" href=(format!("/admin/accounts/{id}")) { "Back to the account" } }
+        };
+        Ok::<Answer, Error>(Sheet::new("A link that sets a password", body).into())
+    })
+    .await
+}

@@ -1,0 +1,166 @@
+//! `/console`: how the account stands, on one page.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::call::Call;
+use super::chart::{Bar, bars};
+use super::figures::{self, count, lasting, list, nanos, short, text, usd, whole};
+use super::requests::{key_names, rows};
+use super::visit::{Answer, Sheet, Visit, Who, show_member};
+use super::{Worker, samples};
+use crate::admit::Scope;
+use crate::base::Error;
+use crate::base::calendar;
+use crate::base::clock::Timestamp;
+use crate::gateway::requests::{self, Search};
+use crate::gateway::usage::{self, Query};
+use crate::ledger::report::Group;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A meter, from nothing to all of it.
+#[must_use]
+pub fn meter(part: i64, all: i64) -> Markup {
+    let share = if all > 0 { part.clamp(0, all) * 100 / all } else { 0 };
+    html! {
+        svg class=(if share >= 90 { "meter high" } else { "meter" }) viewBox="0 0 100 4"
+            preserveAspectRatio="none" role="img" aria-label=(format!("{share} percent used")) {
+            rect width=(share) height="4" {}
+        }
+    }
+}
+
+fn credits(report: &Value) -> Markup {
+    let (used, left) = (whole(report, "credits_used"), report.get("credits_remaining"));
+    html! {
+        dt { "Credits this month" }
+        dd {
+            @match (left.and_then(Value::as_i64), report.get("credits_total").and_then(Value::as_i64)) {
+                (Some(left), Some(total)) => {
+                    (count(left))
+                    p class="note" { "left of " (count(total)) ", " (count(used)) " used" }
+                    (meter(used, total))
+                }
+                _ => { (count(used)) p class="note" { "used, of as many as it takes" } }
+            }
+        }
+    }
+}
+
+fn waiting(visit: &Visit) -> Markup {
+    html! {
+        section class="card" data-first {
+            h2 { "Three steps to a first answer" }
+            ol class="steps" {
+                li { "Take your key, or " a href="/console/keys/new" { "create one" } "." }
+                li { "Run this, with your key in the place of " code { "$KEY" } ":" }
+            }
+            (samples::tabs("start", &visit.home, "$KEY", "auto"))
+            p { "Or ask in the " a href="/console/playground" { "playground" } "." }
+            p class="dim busy" role="status" { "Waiting for your first request." }
+        }
+    }
+}
+
+/// The days of a chart, with what each tier cost on them.
+fn by_day(report: &Value, from: Timestamp, days: i64) -> Vec<Bar> {
+    let data = list(report, "data");
+    (0..days)
+        .map(|day| {
+            let name = calendar::written_day(Timestamp(from.0 + day * DAY_MS));
+            let found = data.iter().find(|row| text(row, "day") == name);
+            Bar { parts: vec![found.map_or(0, |row| whole(row, "cost_nano_usd"))], name }
+        })
+        .collect()
+}
+
+async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
+    let app = &visit.app;
+    let caller = &who.caller;
+    caller.must_be_for(Scope::Usage)?;
+    let now = app.shared.clock.now();
+    let today = Timestamp(now.0 - now.0.rem_euclid(DAY_MS));
+    let from = today.before(Duration::from_secs(29 * 86_400));
+    let end = today.after(Duration::from_secs(86_400));
+    let query =
+        Query { start: Some(from), end: Some(end), group: Some(Group::Day), ..Query::default() };
+    let report = usage::usage(app, caller, query).await?.value;
+    let found =
+        requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;
+    let names = key_names(visit, who).await?;
+    let sums = report.get("usage").cloned().unwrap_or_default();
+    let asked = whole(&sums, "requests") + whole(&sums, "failed_requests");
+    let saved = figures::dollars(&sums, "saved_usd").filter(|saved| saved.0 > 0);
+    let left = report.get("credits_remaining").and_then(Value::as_i64);
+    let body = html! {
+        div class="head" {
+            h1 { "Overview" }
+            p class="dim" { "Plan " strong { (caller.plan.name) } " · last 30 days" }
+        }
+        @if left == Some(0) {
+            p class="alert bad" role="status" { strong { "The credits of this month are used up. " } "Requests are refused until " (text(&report, "billing_period_end").get(..10).unwrap_or_default()) ". Ask your administrator for more." }
+        }
+        dl class="tiles" {
+            div class="tile" { (credits(&report)) }
+            div class="tile" {
+                dt { "Cost" }
+                dd { (usd(nanos(&sums, "cost_nano_usd"))) }
+                @if let Some(saved) = saved {
+                    dd class="note" { "saved " (usd(saved)) " against " (text(&sums, "saved_against")) }
+                }
+            }
+            div class="tile" {
+                dt { "Requests" }
+                dd { (count(whole(&sums, "requests"))) }
+                dd class="note" { (count(whole(&sums, "failed_requests"))) " failed" }
+            }
+            div class="tile" {
+                dt { "Tokens" }
+                dd { (short(whole(&sums, "total_tokens"))) }
+                dd class="note" { (lasting(whole(&sums, "average_latency_ms"))) " on average" }
+            }
+        }
+        @if asked == 0 && found.heads.is_empty() {
+            (waiting(visit))
+        } @else {
+            section class="card" {
+                h2 { "Cost by day" }
+                (bars("Cost by day, of the last 30 days", &[], &by_day(&report, from, 30), |n| usd(crate::base::money::Nanos(n))))
+                p class="small" { a href="/console/usage" { "All of it, with a table" } }
+            }
+            section {
+                h2 { "Last requests" }
+                (rows(&found.heads, &names))
+                p class="small" { a href="/console/requests" { "All requests" } }
+            }
+        }
+    };
+    let sheet = Sheet::new("Overview", body).by_api(
+        Call::get("/v1/usage")
+            .with("start", Some(calendar::written_day(from)))
+            .with("end", Some(calendar::written_day(end)))
+            .with("group_by", Some("day")),
+    );
+    Ok(sheet.by_api(Call::get("/v1/requests").with("limit", Some("8"))).into())
+}
+
+/// `GET /console`
+pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
+    show_member(app, request, page).await
+}
+
+/// `GET /console/first`: 204 until the account has a request
+pub async fn first(app: Worker, request: HttpRequest) -> HttpResponse {
+    show_member(app, request, async |visit, who| {
+        let search = Search { limit: Some(1), ..Search::default() };
+        let found = requests::list(&visit.app, &who.caller, &search).await?;
+        let mut response =
+            if found.heads.is_empty() { HttpResponse::NoContent() } else { HttpResponse::Ok() };
+        Ok(Answer::Bare(response.insert_header(("cache-control", "no-store")).finish()))
+    })
+    .await
+}

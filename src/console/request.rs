@@ -1,0 +1,142 @@
+//! `/console/requests/{id}`: one request, from what was asked to what it came to.
+
+use actix_web::web::{Bytes, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::Worker;
+use super::call::Call;
+use super::figures::{count, lasting, list, nanos, text, usd, whole};
+use super::requests::{key_names, outcome};
+use super::shell::notice;
+use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use crate::base::{Error, Kind};
+use crate::gateway::feedback::{self, Said};
+use crate::gateway::usage;
+
+fn attempts(told: &Value) -> Markup {
+    html! {
+        div class="scroll" {
+            table class="cards" {
+                caption { "Attempts, in their order" }
+                thead { tr { th scope="col" { "Provider" } th scope="col" { "Model" } th scope="col" { "What came of it" } } }
+                tbody {
+                    @for attempt in list(told, "attempts") {
+                        tr {
+                            th scope="row" { (text(attempt, "provider")) }
+                            td data-name="Model" { (text(attempt, "model")) }
+                            td data-name="What came of it" {
+                                @let word = text(attempt, "outcome");
+                                span class=(if word == "ok" { "tag good" } else { "tag bad" }) { (word.replace('_', " ")) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn content(told: &Value) -> Markup {
+    let part = |name: &str| {
+        told.get("content").map(|content| text(content, name)).filter(|text| !text.is_empty())
+    };
+    html! {
+        @match (part("request"), part("answer")) {
+            (None, None) => p class="dim small" { "What was said is not kept. The feature \"content logging\" keeps it, for you alone." },
+            (asked, answered) => {
+                h2 { "What was said" }
+                @for (name, said) in [("Asked", asked), ("Answered", answered)] {
+                    @if let Some(said) = said {
+                        details class="card" { summary { (name) } pre class="answer" tabindex="0" { (said) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
+    let told = usage::request(&visit.app, &who.caller, id).await.map_err(|why| {
+        if why.kind == Kind::NotFound {
+            let text = "There is no such request. One that has just ended is in the books a second \
+                        later: load the page again.";
+            return Error::new(Kind::NotFound, text);
+        }
+        why
+    })?;
+    let names = key_names(visit, who).await?;
+    let key = text(&told, "api_key_id");
+    let tokens = told.get("usage").cloned().unwrap_or_default();
+    let model = text(&told, "model");
+    let done =
+        visit.query.has("done", "feedback").then_some("Thank you: `auto` goes by it from now on.");
+    let judged = !model.is_empty();
+    let body = html! {
+        div class="head" {
+            div {
+                h1 class="mono" { (text(&told, "id")) }
+                p class="dim" {
+                    (outcome(text(&told, "status"))) " "
+                    (text(&told, "surface")) @if told["stream"] == json!(true) { ", streamed" } ", "
+                    time datetime=(text(&told, "created_at")) { (text(&told, "created_at").replace('T', " ").replace('Z', " UTC")) }
+                }
+            }
+            @if judged {
+                form method="post" action=(format!("/console/requests/{}/feedback", encoded(id))) class="buttons" {
+                    (visit.hidden())
+                    button name="score" value="1" { "Good" }
+                    button name="score" value="0" { "Bad" }
+                    a class="button" href=(format!("/console/playground?model={}", encoded(text(&told, "model_requested")))) { "Ask again" }
+                }
+            }
+        }
+        (notice(done))
+        dl class="tiles" {
+            div class="tile" { dt { "Cost" } dd { (usd(nanos(&told, "cost_nano_usd"))) } dd class="note" { (count(whole(&told, "credits"))) " credits" } }
+            div class="tile" { dt { "Took" } dd { (lasting(whole(&told, "latency_ms"))) } dd class="note" { "first byte after " (lasting(whole(&told, "time_to_first_byte_ms"))) } }
+            div class="tile" { dt { "Read" } dd { (count(whole(&tokens, "input_tokens"))) } dd class="note" { "tokens, " (count(whole(&tokens, "cached_tokens"))) " of them cached" } }
+            div class="tile" { dt { "Written" } dd { (count(whole(&tokens, "output_tokens"))) } dd class="note" { "tokens, " (count(whole(&tokens, "reasoning_tokens"))) " of them reasoning" } }
+        }
+        section class="card" {
+            dl class="facts" {
+                dt { "Asked for" } dd { (text(&told, "model_requested")) }
+                dt { "Answered by" } dd { @if judged { strong { (model) } " at " (text(&told, "provider")) } @else { "nobody" } }
+                dt { "Key" } dd { (names.get(key).map_or(key, String::as_str)) }
+                @if let Some(decision) = told.get("decision").and_then(Value::as_str) {
+                    dt { "Why" } dd { (decision) }
+                }
+            }
+        }
+        (attempts(&told))
+        (content(&told))
+    };
+    Ok(Sheet::new("A request", body).by_api(Call::get(format!("/v1/requests/{id}"))).into())
+}
+
+/// `GET /console/requests/{id}`
+pub async fn request(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    show_member(app, request, async |visit, who| page(visit, who, &id).await).await
+}
+
+/// `POST /console/requests/{id}/feedback`
+pub async fn judge(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        let said = Said {
+            request_id: Some(id.clone()),
+            model: None,
+            score: form.text("score").parse().ok(),
+            better: None,
+            worse: None,
+        };
+        feedback::note(&visit.app, &who.caller, said).await?;
+        Ok(go(format!("/console/requests/{}?done=feedback", encoded(&id))))
+    })
+    .await
+}

@@ -1,0 +1,176 @@
+//! `/console/settings`: the person, their password, and what they are signed in with.
+
+use actix_web::web::{Bytes, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use maud::html;
+use secrecy::ExposeSecret as _;
+
+use super::Worker;
+use super::call::Call;
+use super::figures::minute;
+use super::shell::{field, notice, summary};
+use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
+use crate::base::{Blame, Error, Kind};
+use crate::store::Ending;
+
+/// A browser in a few words, as far as it says.
+fn browser(agent: &str) -> &str {
+    let known = [
+        ("Edg/", "Edge"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ];
+    let found = known.iter().find(|(part, _)| agent.contains(part));
+    found.map_or(if agent.is_empty() { "a program" } else { "another browser" }, |(_, name)| name)
+}
+
+async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
+    let done = match visit.query.text("done") {
+        "password" => Some("Your password was changed. All else that was signed in has ended."),
+        "ended" => Some("That has ended."),
+        "renamed" => Some("The account has another name."),
+        _ => None,
+    };
+    let session = &who.session;
+    let (account, member) = (session.account.clone(), session.member.clone());
+    let now = visit.app.shared.clock.now();
+    let sessions = visit.app.shared.store.sessions(account, member, now).await;
+    let sessions = sessions.map_err(Error::internal)?;
+    let runs = who.caller.person.must_run_the_account().is_ok();
+    let body = html! {
+        h1 { "Settings" }
+        (notice(done))
+        (summary(error))
+        div class="two" {
+            section class="card" {
+                h2 { "You" }
+                dl class="facts" {
+                    dt { "E-mail" } dd { (session.email) }
+                    dt { "Role" } dd { (session.role) }
+                    dt { "Account" } dd { (session.account_name) }
+                    dt { "Plan" } dd { (who.caller.plan.name) }
+                    dt { "API keys" } dd { a href="/console/keys" { "Look after keys" } }
+                    dt { "Team" } dd { a href="/console/team" { "Who is in the account" } }
+                }
+            }
+            section class="card" {
+                h2 { "Password" }
+                form method="post" action="/console/settings/password" {
+                    (visit.hidden())
+                    (field("old", "Password now", html! { input id="old" name="old" type="password" autocomplete="current-password" required maxlength="1024"; }, None))
+                    (field("new", "New password", html! { input id="new" name="new" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length"; }, None))
+                    p class="hint" id="length" { "10 characters or more. All else that you are signed in with ends." }
+                    button { "Change password" }
+                }
+            }
+            @if runs {
+                section class="card" {
+                    h2 { "Organisation" }
+                    form method="post" action="/console/settings/name" {
+                        (visit.hidden())
+                        (field("name", "Name", html! { input id="name" name="name" required maxlength="200" value=(session.account_name); }, None))
+                        button { "Rename" }
+                    }
+                }
+            }
+        }
+        section {
+            h2 { "Signed in" }
+            div class="scroll" {
+                table class="cards" {
+                    thead { tr { th scope="col" { "With" } th scope="col" { "Since" } th scope="col" { "Last seen" } th scope="col" { "Address" } th scope="col" { "" span class="dim" { "End it" } } } }
+                    tbody {
+                        @for one in &sessions {
+                            tr {
+                                th scope="row" { (browser(&one.browser.agent)) @if one.id == session.id { " " span class="tag good" { "this one" } } }
+                                td data-name="Since" { (minute(one.created)) }
+                                td data-name="Last seen" { (minute(one.seen.max(one.created))) }
+                                td data-name="Address" class="mono" { (one.browser.address) }
+                                td data-name="" {
+                                    @if one.id != session.id {
+                                        form method="post" action=(format!("/console/settings/sessions/{}", one.id)) {
+                                            (visit.hidden())
+                                            button class="quiet danger" { "End" }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if sessions.len() > 1 {
+                form method="post" action="/console/settings/sessions" { (visit.hidden()) button class="danger" { "End all others" } }
+            }
+        }
+    };
+    let sheet = Sheet::new("Settings", body).by_api(Call::of("POST", "/api/auth/logout"));
+    Ok(match error {
+        Some(error) => sheet.refused(error),
+        None => sheet,
+    })
+}
+
+/// `GET /console/settings`
+pub async fn settings(app: Worker, request: HttpRequest) -> HttpResponse {
+    show_member(app, request, async |visit, who| Ok(page(visit, who, None).await?.into())).await
+}
+
+/// `POST /console/settings/password`
+pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        let desk = &visit.app.shared.desk;
+        match desk.change_password(&who.session, form.secret("old"), form.secret("new")).await {
+            Ok(opened) => {
+                visit.keep_session(Some(opened.cookie.expose_secret()));
+                Ok(go("/console/settings?done=password"))
+            }
+            Err(why) if why.blame == Blame::Caller => {
+                let why = match why.field.as_deref() {
+                    Some("password") => why.at("new"),
+                    _ => why,
+                };
+                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+            }
+            Err(why) => Err(why),
+        }
+    })
+    .await
+}
+
+/// `POST /console/settings/name`
+pub async fn rename(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        who.caller.person.must_run_the_account()?;
+        let desk = &visit.app.shared.desk;
+        match desk.rename_account(&who.session.account, form.text("name")).await {
+            Ok(()) => Ok(go("/console/settings?done=renamed")),
+            Err(why) if matches!(why.kind, Kind::Malformed | Kind::Conflict) => {
+                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+            }
+            Err(why) => Err(why),
+        }
+    })
+    .await
+}
+
+/// `POST /console/settings/sessions/{id}`: ends one
+pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, _| {
+        visit.app.shared.desk.leave(&who.session, Ending::One(id.clone())).await?;
+        Ok(go("/console/settings?done=ended"))
+    })
+    .await
+}
+
+/// `POST /console/settings/sessions`: ends all but this one
+pub async fn end_others(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, _| {
+        let id = who.session.id.clone();
+        visit.app.shared.desk.leave(&who.session, Ending::AllBut(id)).await?;
+        Ok(go("/console/settings?done=ended"))
+    })
+    .await
+}

@@ -1,0 +1,373 @@
+//! What is around every page: the navigation, the headers, and the pages of what went wrong.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
+};
+use maud::{DOCTYPE, Markup, html};
+
+use super::visit::{Answer, Sheet, Visit, Who};
+use super::{assets, call};
+use crate::base::ids::RequestId;
+use crate::base::{Blame, Error, Kind};
+
+/// Only what this gateway itself serves is loaded, run, sent to or framed; nothing is written into a
+/// page as markup by a script.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+    base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+const PERMISSIONS: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), \
+    gyroscope=(), microphone=(), payment=(), usb=()";
+
+/// What every page is sent with.
+fn secure(response: &mut HttpResponse, visit: &Visit) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-security-policy", CONTENT_POLICY),
+        // Not `no-referrer`, which would have browsers say `Origin: null` of our own forms.
+        ("referrer-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("permissions-policy", PERMISSIONS),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if visit.is_encrypted() {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(HeaderName::from_static("strict-transport-security"), year);
+    }
+    let took = visit.began.elapsed().as_secs_f64() * 1e3;
+    if let Ok(value) = HeaderValue::from_str(&format!("app;dur={took:.1}")) {
+        headers.insert(HeaderName::from_static("server-timing"), value);
+    }
+    for cookie in visit.cookies() {
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
+/// The status of a page that says what went wrong.
+#[must_use]
+pub fn status(error: &Error) -> StatusCode {
+    match error.kind {
+        Kind::Malformed | Kind::Unsupported | Kind::ContextLength | Kind::UpgradeRequired => {
+            StatusCode::BAD_REQUEST
+        }
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::OutOfCredits => StatusCode::OK,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::UnknownModel | Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Stale => StatusCode::PRECONDITION_FAILED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::UpstreamDown => StatusCode::BAD_GATEWAY,
+        Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// From what a visit came to, to HTTP.
+pub fn respond(visit: &Visit, outcome: Result<Answer, Error>) -> HttpResponse {
+    let mut response = match outcome {
+        Ok(Answer::Sheet(sheet)) => page(visit, &sheet),
+        Ok(Answer::Go(path)) => {
+            let mut response = HttpResponse::new(StatusCode::SEE_OTHER);
+            if let Ok(path) = HeaderValue::from_str(&path) {
+                response.headers_mut().insert(LOCATION, path);
+            }
+            response
+        }
+        Ok(Answer::Bare(response)) => {
+            let mut response = response;
+            for cookie in visit.cookies() {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            return response;
+        }
+        Err(error) => {
+            let mut response = page(visit, &failed(visit, &error));
+            if let Some(wait) = error.retry_after {
+                let seconds = wait.as_secs().max(1);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response
+        }
+    };
+    secure(&mut response, visit);
+    response
+}
+
+fn page(visit: &Visit, sheet: &Sheet) -> HttpResponse {
+    let mut response = HttpResponse::new(sheet.status);
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, html);
+    response.set_body(framed(visit, sheet).into_string()).map_into_boxed_body()
+}
+
+/// A page of what went wrong: what happened, what was not done, what to do, and the request's id.
+fn failed(visit: &Visit, error: &Error) -> Sheet {
+    let id = RequestId::fresh();
+    match error.blame {
+        Blame::Us => tracing::error!(request = %id, %error, "a page cannot be shown"),
+        _ => tracing::debug!(request = %id, %error, "a page was refused"),
+    }
+    let (title, next) = match error.kind {
+        Kind::NotFound | Kind::UnknownModel => ("Not found", "Look for it in the navigation."),
+        Kind::Unauthenticated => (
+            "You are not signed in",
+            "Nothing was done. Sign in in another tab, come back to this one, go back to the form and \
+             send it again: your browser keeps what you typed.",
+        ),
+        Kind::Forbidden => ("That is not allowed", "Nothing was done."),
+        Kind::Conflict => ("That is not possible", "Nothing was done this time."),
+        Kind::RateLimited => ("Too many attempts", "Nothing was done. Wait, then try again."),
+        Kind::Malformed | Kind::Unsupported | Kind::TooLarge => {
+            ("That cannot be read", "Nothing was done. Go back, change it, and send it again.")
+        }
+        _ => (
+            "Something of ours failed",
+            "It is not known whether anything was done. Load the page again to see.",
+        ),
+    };
+    let waiting = error.retry_after.filter(|_| error.kind == Kind::RateLimited);
+    let body = html! {
+        h1 { (title) }
+        p class="lede" { (error.public) }
+        p { (next) }
+        @if let Some(wait) = waiting {
+            p { "It opens again in " (wait.as_secs().div_ceil(60)) " minutes." }
+        }
+        p class="buttons" {
+            @if error.kind == Kind::Unauthenticated {
+                a class="button primary" href="/signin" target="_blank" rel="noopener" { "Sign in in another tab" }
+            } @else if visit.who.is_some() {
+                a class="button primary" href="/console" { "To the overview" }
+            } @else {
+                a class="button primary" href="/" { "To the front page" }
+            }
+        }
+        p class="dim small" { "Request " code { (id) } }
+    };
+    Sheet::new(title, body).refused(error)
+}
+
+struct Place {
+    path: &'static str,
+    name: &'static str,
+}
+
+const fn place(path: &'static str, name: &'static str) -> Place {
+    Place { path, name }
+}
+
+const MINE: [Place; 7] = [
+    place("/console", "Overview"),
+    place("/console/keys", "API keys"),
+    place("/console/usage", "Usage"),
+    place("/console/requests", "Requests"),
+    place("/console/playground", "Playground"),
+    place("/console/models", "Models"),
+    place("/console/features", "Features"),
+];
+const KEPT: [Place; 3] = [
+    place("/console/memory", "Memory"),
+    place("/console/agents", "Agents"),
+    place("/console/connect", "Connect"),
+];
+const ABOUT: [Place; 3] = [
+    place("/console/team", "Team"),
+    place("/console/settings", "Settings"),
+    place("/docs", "Docs"),
+];
+const GATEWAY: [Place; 6] = [
+    place("/admin", "Gateway"),
+    place("/admin/accounts", "Accounts"),
+    place("/admin/plans", "Plans"),
+    place("/admin/providers", "Providers"),
+    place("/admin/nodes", "Nodes"),
+    place("/admin/audit", "Audit"),
+];
+
+fn is_here(visit: &Visit, path: &str) -> bool {
+    let below = visit.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    visit.path == path || (below && path != "/console" && path != "/admin")
+}
+
+fn places(visit: &Visit, heading: Option<&str>, all: &[Place]) -> Markup {
+    html! {
+        @if let Some(heading) = heading { p class="group" { (heading) } }
+        ul {
+            @for place in all {
+                li {
+                    a href=(place.path) aria-current=[is_here(visit, place.path).then_some("page")] {
+                        (place.name)
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn navigation(visit: &Visit, who: &Who) -> Markup {
+    html! {
+        (places(visit, None, &MINE))
+        (places(visit, Some("Kept for you"), &KEPT))
+        (places(visit, Some("Account"), &ABOUT))
+        @if who.caller.admin { (places(visit, Some("Administration"), &GATEWAY)) }
+    }
+}
+
+fn brand(home: &str) -> Markup {
+    html! {
+        a class="brand" href=(home) {
+            svg viewBox="0 0 24 24" aria-hidden="true" {
+                path d="M3 12h5m8 0h5M8 12l4-6 4 6-4 6z" {}
+                circle cx="3" cy="12" r="1.6" {}
+                circle cx="21" cy="12" r="1.6" {}
+            }
+            span { "Optimux" }
+        }
+    }
+}
+
+fn framed(visit: &Visit, sheet: &Sheet) -> Markup {
+    let signed_in = visit.who.is_some();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (sheet.title) " · Optimux" }
+                link rel="icon" href=(assets::path("icon.svg")) type="image/svg+xml";
+                link rel="stylesheet" href=(assets::path("console.css"));
+                script src=(assets::path("console.js")) defer {}
+                @if let Some(script) = sheet.script { script src=(assets::path(script)) defer {} }
+            }
+            body class=(if signed_in { "inside" } else { "outside" }) {
+                a class="skip" href="#main" { "Skip to the content" }
+                @match &visit.who {
+                    Some(who) => (top_inside(visit, who)),
+                    None => (top_outside(visit)),
+                }
+                main id="main" tabindex="-1" {
+                    (sheet.body)
+                    (call::shown(&visit.home, &sheet.calls))
+                }
+                footer {
+                    p {
+                        @if !visit.is_encrypted() { span class="warn" { "This connection is not encrypted. " } }
+                        "Times are UTC. "
+                        a href="/docs" { "Docs" } " · " a href="/status" { "Status" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn top_inside(visit: &Visit, who: &Who) -> Markup {
+    html! {
+        header class="side" {
+            (brand("/console"))
+            nav class="wide" aria-label="Main" { (navigation(visit, who)) }
+            details class="narrow" {
+                summary { "Menu" }
+                nav aria-label="Menu" { (navigation(visit, who)) }
+            }
+            div class="me" {
+                p class="account" title=(who.session.account_name) { (who.session.account_name) }
+                p class="dim small" title=(who.session.email) { (who.session.email) " · " (who.session.role) }
+                form method="post" action="/signout" {
+                    (visit.hidden())
+                    button class="quiet" { "Sign out" }
+                }
+            }
+        }
+    }
+}
+
+fn top_outside(visit: &Visit) -> Markup {
+    html! {
+        header class="top" {
+            (brand("/"))
+            nav aria-label="Main" {
+                ul {
+                    @for (path, name) in [("/docs", "Docs"), ("/status", "Status"), ("/signin", "Sign in")] {
+                        li { a href=(path) aria-current=[is_here(visit, path).then_some("page")] { (name) } }
+                    }
+                    @if visit.app.shared.desk.register.is_some() {
+                        li { a class="button primary" href="/signup" { "Sign up" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Text to be copied, with a button for it that needs a script.
+#[must_use]
+pub fn snippet(id: &str, text: &str) -> Markup {
+    html! {
+        div class="snippet" {
+            pre id=(id) tabindex="0" { code { (text) } }
+            button type="button" class="copy" data-copy=(id) hidden { "Copy" }
+        }
+    }
+}
+
+/// What was wrong with a form, above it.
+#[must_use]
+pub fn summary(error: Option<&Error>) -> Markup {
+    html! {
+        @if let Some(error) = error {
+            div class="alert bad" role="alert" tabindex="-1" data-focus {
+                strong { "Not done. " }
+                @match &error.field {
+                    Some(field) => a href=(format!("#{field}")) { (error.public) },
+                    None => (error.public),
+                }
+                @if let Some(wait) = error.retry_after.filter(|_| error.kind == Kind::RateLimited) {
+                    " It opens again in " (wait.as_secs().div_ceil(60)) " minutes."
+                }
+            }
+        }
+    }
+}
+
+/// A field of a form with its label, and a word of what is wanted.
+#[must_use]
+pub fn field(id: &str, label: &str, input: Markup, hint: Option<&str>) -> Markup {
+    html! {
+        div class="field" {
+            label for=(id) { (label) }
+            (input)
+            @if let Some(hint) = hint { p class="hint" { (hint) } }
+        }
+    }
+}
+
+/// A list to choose from: values, how they are called, and which one is chosen.
+#[must_use]
+pub fn choice(id: &str, all: &[(&str, &str)], chosen: &str) -> Markup {
+    html! {
+        select id=(id) name=(id) {
+            @for (value, name) in all {
+                option value=(value) selected[*value == chosen] { (name) }
+            }
+        }
+    }
+}
+
+/// A word that something was done, after a form led back to a page.
+#[must_use]
+pub fn notice(text: Option<&str>) -> Markup {
+    html! { @if let Some(text) = text { p class="alert good" role="status" { (text) } } }
+}

@@ -1,0 +1,231 @@
+//! `/console/usage`: what was used and what it cost, as a chart, a table and a file.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::Worker;
+use super::call::Call;
+use super::chart::{Bar, bars};
+use super::figures::{count, dollars, lasting, list, moment, nanos, short, text, usd, whole};
+use super::requests::key_names;
+use super::shell::{choice, field};
+use super::visit::{Answer, Sheet, Visit, Who, encoded, show_member};
+use crate::base::clock::Timestamp;
+use crate::base::money::Nanos;
+use crate::base::{Error, Kind, calendar};
+use crate::catalogue::Mode;
+use crate::gateway::usage::{self, Query};
+use crate::http::quoted;
+use crate::ledger::report::Group;
+
+const DAY_MS: i64 = 86_400_000;
+/// The most bars of a chart.
+const MOST_BARS: i64 = 366;
+const GROUPS: [(&str, &str); 6] = [
+    ("model", "model"),
+    ("key", "key"),
+    ("provider", "provider"),
+    ("tier", "tier"),
+    ("day", "day"),
+    ("hour", "hour"),
+];
+
+/// What is asked for, as the address says it.
+struct Asked {
+    start: Timestamp,
+    /// Without it.
+    end: Timestamp,
+    group: Group,
+    baseline: Option<String>,
+}
+
+fn read(visit: &Visit) -> Result<Asked, Error> {
+    let form = &visit.query;
+    let day = |name: &'static str| {
+        let wrong = || Error::new(Kind::Malformed, "That is no date.").at(name);
+        form.given(name).map(|text| calendar::read(text).ok_or_else(wrong)).transpose()
+    };
+    let now = visit.app.shared.clock.now();
+    let today = Timestamp(now.0 - now.0.rem_euclid(DAY_MS));
+    let last = day("end")?.unwrap_or(today);
+    let start = day("start")?.unwrap_or(last.before(Duration::from_secs(29 * 86_400)));
+    if last < start {
+        return Err(Error::new(Kind::Malformed, "The end is before the start.").at("end"));
+    }
+    Ok(Asked {
+        start,
+        end: last.after(Duration::from_secs(86_400)),
+        group: form.given("group_by").and_then(Group::named).unwrap_or(Group::Model),
+        baseline: form.given("baseline").map(str::to_owned),
+    })
+}
+
+impl Asked {
+    fn query(&self, group: Group) -> Query {
+        Query {
+            start: Some(self.start),
+            end: Some(self.end),
+            group: Some(group),
+            baseline: self.baseline.clone(),
+            ..Query::default()
+        }
+    }
+
+    fn call(&self) -> Call {
+        Call::get("/v1/usage")
+            .with("start", Some(calendar::written_day(self.start)))
+            .with("end", Some(calendar::written_day(self.end)))
+            .with("group_by", Some(self.group.as_str()))
+            .with("baseline", self.baseline.clone())
+    }
+
+    fn address(&self) -> String {
+        let last = Timestamp(self.end.0 - DAY_MS);
+        let baseline = self.baseline.as_ref().map(|name| format!("&baseline={}", encoded(name)));
+        format!(
+            "start={}&end={}&group_by={}{}",
+            calendar::written_day(self.start),
+            calendar::written_day(last),
+            self.group.as_str(),
+            baseline.unwrap_or_default()
+        )
+    }
+}
+
+fn chart(report: &Value, asked: &Asked) -> Markup {
+    let data = list(report, "data");
+    let days = ((asked.end.0 - asked.start.0) / DAY_MS).clamp(1, MOST_BARS);
+    let all: Vec<Bar> = (0..days)
+        .map(|day| {
+            let name = calendar::written_day(Timestamp(asked.start.0 + day * DAY_MS));
+            let found = data.iter().find(|row| text(row, "day") == name);
+            Bar { parts: vec![found.map_or(0, |row| whole(row, "cost_nano_usd"))], name }
+        })
+        .collect();
+    bars("Cost by day", &[], &all, |n| usd(Nanos(n)))
+}
+
+fn table(report: &Value, asked: &Asked, keys: &HashMap<String, String>) -> Markup {
+    let by = asked.group.as_str();
+    let sums = report.get("usage").cloned().unwrap_or_default();
+    let cells = |row: &Value| {
+        let (read, cached) = (whole(row, "input_tokens"), whole(row, "cached_tokens"));
+        html! {
+            td data-name="Requests" class="n" { (count(whole(row, "requests"))) }
+            td data-name="Failed" class="n" { (count(whole(row, "failed_requests"))) }
+            td data-name="Tokens" class="n" { (short(whole(row, "total_tokens"))) }
+            td data-name="Cached" class="n" { @if read > 0 { (cached.saturating_mul(100) / read) " %" } @else { "–" } }
+            td data-name="Credits" class="n" { (count(whole(row, "credits"))) }
+            td data-name="Cost" class="n" { (usd(nanos(row, "cost_nano_usd"))) }
+            td data-name="Saved" class="n" { (dollars(row, "saved_usd").map_or_else(|| "–".to_owned(), usd)) }
+            td data-name="Mean" class="n" { (lasting(whole(row, "average_latency_ms"))) }
+        }
+    };
+    let name = |row: &Value| {
+        let name = text(row, by);
+        match (by, name) {
+            ("key", id) => keys.get(id).cloned().unwrap_or_else(|| format!("signed in ({id})")),
+            (_, "") => "nobody answered".to_owned(),
+            (_, name) => name.to_owned(),
+        }
+    };
+    let mut rows: Vec<&Value> = list(report, "data").iter().collect();
+    if !matches!(asked.group, Group::Day | Group::Hour) {
+        rows.sort_by_key(|row| -whole(row, "cost_nano_usd"));
+    }
+    html! {
+        div class="scroll" {
+            table class="cards" {
+                thead {
+                    tr {
+                        th scope="col" { (GROUPS.iter().find(|(id, _)| *id == by).map_or(by, |(_, name)| name)) }
+                        @for name in ["Requests", "Failed", "Tokens", "Cached", "Credits", "Cost", "Saved", "Mean"] {
+                            th scope="col" class="n" { (name) }
+                        }
+                    }
+                }
+                tbody { @for row in rows.iter().take(500) { tr { th scope="row" { (name(row)) } (cells(row)) } } }
+                tfoot { tr { th scope="row" { "Total" } (cells(&sums)) } }
+            }
+        }
+    }
+}
+
+async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
+    let asked = read(visit)?;
+    let app = &visit.app;
+    if visit.query.has("format", "csv") {
+        let report = usage::usage(app, &who.caller, asked.query(asked.group)).await?;
+        let lines = report.rows.iter().map(|row| {
+            let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
+            cells.join(",") + "\r\n"
+        });
+        let file =
+            format!("attachment; filename=\"usage-{}.csv\"", calendar::written_day(asked.start));
+        return Ok(Answer::Bare(
+            HttpResponse::Ok()
+                .content_type("text/csv; charset=utf-8")
+                .insert_header(("content-disposition", file))
+                .insert_header(("cache-control", "no-store"))
+                .insert_header(("x-content-type-options", "nosniff"))
+                .body(lines.collect::<String>()),
+        ));
+    }
+    let report = usage::usage(app, &who.caller, asked.query(asked.group)).await?.value;
+    let days = match asked.group {
+        Group::Day => report.clone(),
+        _ => usage::usage(app, &who.caller, asked.query(Group::Day)).await?.value,
+    };
+    let names = key_names(visit, who).await?;
+    let sums = report.get("usage").cloned().unwrap_or_default();
+    let against = text(&sums, "saved_against");
+    let live = app.live();
+    let mut models: Vec<&str> = live
+        .catalogue
+        .models()
+        .iter()
+        .filter(|model| model.mode == Mode::Chat && !model.deployments.is_empty())
+        .map(|model| &*model.id)
+        .collect();
+    models.sort_unstable();
+    let baselines: Vec<(&str, &str)> = std::iter::once(("", "the usual one"))
+        .chain(models.into_iter().map(|id| (id, id)))
+        .collect();
+    let last = calendar::written_day(Timestamp(asked.end.0 - DAY_MS));
+    let body = html! {
+        div class="head" {
+            h1 { "Usage" }
+            a class="button" href=(format!("/console/usage?{}&format=csv", asked.address())) { "CSV" }
+        }
+        form method="get" action="/console/usage" class="card filters" {
+            (field("start", "From", html! { input id="start" name="start" type="date" value=(calendar::written_day(asked.start)); }, None))
+            (field("end", "To", html! { input id="end" name="end" type="date" value=(last); }, None))
+            (field("group_by", "Group by", choice("group_by", &GROUPS, asked.group.as_str()), None))
+            (field("baseline", "Compare to", choice("baseline", &baselines, asked.baseline.as_deref().unwrap_or_default()), None))
+            div class="field" { button class="primary" { "Show" } }
+        }
+        dl class="tiles" {
+            div class="tile" { dt { "Cost" } dd { (usd(nanos(&sums, "cost_nano_usd"))) } }
+            div class="tile" { dt { "Saved" } dd { (dollars(&sums, "saved_usd").map_or_else(|| "–".to_owned(), usd)) } @if !against.is_empty() { dd class="note" { "against " (against) } } }
+            div class="tile" { dt { "Requests" } dd { (count(whole(&sums, "requests"))) } dd class="note" { (count(whole(&sums, "failed_requests"))) " failed" } }
+            div class="tile" { dt { "Credits" } dd { (count(whole(&sums, "credits"))) } }
+        }
+        section class="card" { h2 { "Cost by day" } (chart(&days, &asked)) }
+        @if list(&report, "data").is_empty() {
+            p class="card empty" { "Nothing was used in this range. " a href="/console/usage" { "The last 30 days" } }
+        } @else {
+            (table(&report, &asked, &names))
+        }
+        p class="dim small" { "As of " (moment(app.shared.clock.now())) "." }
+    };
+    Ok(Sheet::new("Usage", body).by_api(asked.call()).into())
+}
+
+/// `GET /console/usage`, `?format=csv` for a file
+pub async fn usage(app: Worker, request: HttpRequest) -> HttpResponse {
+    show_member(app, request, page).await
+}

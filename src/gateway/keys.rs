@@ -1,0 +1,215 @@
+//! The keys that a customer looks after: their own, or all of an account's.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::App;
+use crate::admit::keys::{self, Issued, KeyError, terms_of};
+use crate::admit::{Caller, KeyTerms, Role, Scope, named};
+use crate::base::clock::Timestamp;
+use crate::base::{Error, Kind};
+use crate::store::Key;
+
+/// The longest time that an old key stays good beside the one in its place.
+const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
+
+/// A key, and when it was last used, to the minute.
+#[derive(Debug)]
+pub struct KnownKey {
+    pub key: Key,
+    pub terms: KeyTerms,
+    pub last_used: Option<Timestamp>,
+}
+
+impl KnownKey {
+    /// Whether requests are let in by it now.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        let until = [self.key.revoked, self.terms.expires()].into_iter().flatten().min();
+        until.is_none_or(|until| now < until)
+    }
+}
+
+/// Whom a new key is to speak for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// Whoever makes it.
+    ForCaller,
+    /// The account as a whole, which only those who run it may say.
+    ForAccount,
+}
+
+/// Not one that is held back itself, which could let itself go.
+fn must_keep_keys(caller: &Caller) -> Result<(), Error> {
+    caller.must_be_for(Scope::Keys)?;
+    if caller.is_held_back() {
+        let text = "A key with limits of its own cannot look after keys.";
+        return Err(Error::new(Kind::Forbidden, text).coded("key_held_back"));
+    }
+    Ok(())
+}
+
+/// The keys that a caller sees: an owner all of the account's, a member their own.
+async fn visible(app: &App, caller: &Caller) -> Result<Vec<Key>, Error> {
+    let all = app.shared.store.keys(Some(caller.account.clone())).await;
+    let mut all = all.map_err(Error::internal)?;
+    if caller.person.role == Role::Member {
+        all.retain(|key| key.member.as_deref() == Some(&caller.person.id));
+    }
+    Ok(all)
+}
+
+async fn own(app: &App, caller: &Caller, id: &str) -> Result<Key, Error> {
+    must_keep_keys(caller)?;
+    let all = visible(app, caller).await?;
+    all.into_iter().find(|key| key.id.as_str() == id).ok_or_else(|| {
+        let id: String = id.chars().take(80).collect();
+        Error::new(Kind::NotFound, format!("There is no key '{id}'."))
+    })
+}
+
+/// `GET /v1/keys`
+///
+/// # Errors
+/// [`Kind::Forbidden`] for a caller who may not look after keys.
+pub async fn list(app: &App, caller: &Caller) -> Result<Vec<KnownKey>, Error> {
+    must_keep_keys(caller)?;
+    let all = visible(app, caller).await?;
+    let used = app.shared.store.last_uses(caller.account.clone()).await;
+    let used = used.map_err(Error::internal)?;
+    let known = all.into_iter().map(|key| {
+        let terms = terms_of(&key).map_err(Error::internal)?;
+        let last_used = used.get(&key.id).copied();
+        Ok(KnownKey { key, terms, last_used })
+    });
+    known.collect()
+}
+
+/// `GET /v1/keys/{id}`
+///
+/// # Errors
+/// [`Kind::NotFound`] for one that is not the caller's; as [`list`].
+pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<KnownKey, Error> {
+    let all = list(app, caller).await?;
+    all.into_iter().find(|one| one.key.id.as_str() == id).ok_or_else(|| {
+        let id: String = id.chars().take(80).collect();
+        Error::new(Kind::NotFound, format!("There is no key '{id}'."))
+    })
+}
+
+fn read(terms: Map<String, Value>) -> Result<KeyTerms, Error> {
+    serde_json::from_value(Value::Object(terms)).map_err(|why| {
+        Error::new(Kind::Malformed, format!("The request body is not valid: {why}."))
+    })
+}
+
+/// `POST /v1/keys`
+///
+/// # Errors
+/// [`Kind::Malformed`] for a name or terms that are none; as [`list`].
+pub async fn create(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    terms: Map<String, Value>,
+    speaks: Speaks,
+) -> Result<Issued, Error> {
+    must_keep_keys(caller)?;
+    if caller.account.as_str() == "acct_admin" {
+        let text = "The configured key has no account; use /v1/admin/keys.";
+        return Err(Error::new(Kind::Malformed, text));
+    }
+    named(name)?;
+    let terms = read(terms)?;
+    let account = caller.account.as_str();
+    // A member's key speaks for the member; a key of the account makes keys of the account.
+    let member = (caller.person.id != account).then_some(caller.person.id.as_str());
+    let member = match speaks {
+        Speaks::ForCaller => member,
+        Speaks::ForAccount => {
+            caller.person.must_run_the_account()?;
+            None
+        }
+    };
+    let now = app.shared.clock.now();
+    let issued = keys::issue(&app.shared.store, account, member, name, &terms, now).await;
+    app.shared.identities.forget(&caller.account);
+    issued.map_err(Error::internal)
+}
+
+/// `PATCH /v1/keys/{id}`: what is not named stays, and `null` takes a term away.
+///
+/// # Errors
+/// As [`create`] and [`get`].
+pub async fn change(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    mut changes: Map<String, Value>,
+) -> Result<KnownKey, Error> {
+    let key = own(app, caller, id).await?;
+    let name = match changes.shift_remove("name") {
+        None => key.name.clone(),
+        Some(Value::String(name)) => name,
+        Some(_) => return Err(Error::new(Kind::Malformed, "'name' has to be text.").at("name")),
+    };
+    named(&name)?;
+    let before = serde_json::to_value(terms_of(&key).map_err(Error::internal)?);
+    let Value::Object(mut terms) = before.map_err(Error::internal)? else {
+        return Err(Error::internal("terms that are no object"));
+    };
+    terms.extend(changes);
+    terms.retain(|_, value| !value.is_null());
+    let terms = read(terms)?;
+    let changed = keys::rename(&app.shared.store, id, &name, &terms).await;
+    app.shared.identities.forget(&caller.account);
+    changed.map_err(Error::internal)?;
+    get(app, caller, id).await
+}
+
+/// `DELETE /v1/keys/{id}`
+///
+/// # Errors
+/// As [`get`].
+pub async fn revoke(app: &App, caller: &Caller, id: &str) -> Result<Key, Error> {
+    let key = own(app, caller, id).await?;
+    let now = app.shared.clock.now();
+    if key.revoked.is_none_or(|at| now < at) {
+        let revoked = keys::revoke(&app.shared.store, key.id.as_str(), now).await;
+        revoked.map_err(Error::internal)?;
+        app.shared.identities.forget(&caller.account);
+    }
+    Ok(key)
+}
+
+/// `POST /v1/keys/{id}/rotate`: a new key in its place, beside which it stays good for `overlap`.
+///
+/// # Errors
+/// [`Kind::Conflict`] for one in whose place another came already; as [`get`].
+pub async fn rotate(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    overlap: Duration,
+) -> Result<Issued, Error> {
+    let key = own(app, caller, id).await?;
+    if overlap > LONGEST_OVERLAP {
+        let text = "'overlap_seconds' has to be a number of seconds, at most 30 days.";
+        return Err(Error::new(Kind::Malformed, text).at("overlap_seconds"));
+    }
+    if key.revoked.is_some() {
+        let text = "This key was rotated or revoked already. Rotate the one in its place.";
+        return Err(Error::new(Kind::Conflict, text).coded("already_rotated"));
+    }
+    let now = app.shared.clock.now();
+    let issued = keys::rotate(&app.shared.store, key.id.as_str(), overlap, now).await;
+    app.shared.identities.forget(&caller.account);
+    issued.map_err(|why| match why {
+        // Somebody else was faster.
+        KeyError::NoKey(_) => {
+            Error::new(Kind::Conflict, "This key was revoked already.").coded("already_rotated")
+        }
+        other => Error::internal(other),
+    })
+}

@@ -1,0 +1,85 @@
+// Every page, and the way to it: walked once, so that there is something on each of them.
+import { chromium } from 'playwright-core';
+
+export const PASSWORD = 'correct horse battery';
+
+export function browser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu'],
+  });
+}
+
+// The first administrator, by the link that was printed; leaves the browser on the welcome page.
+export async function setUp(page, gateway) {
+  await page.goto(gateway.setup);
+  await page.fill('#email', 'admin@example.com');
+  await page.fill('#password', PASSWORD);
+  await page.click('main button.primary');
+  await page.waitForSelector('#secret');
+  return (await page.textContent('#secret')).trim();
+}
+
+export async function ask(gateway, key, model, said, more = {}) {
+  const answer = await fetch(`${gateway.base}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model, messages: [{ role: 'user', content: said }], ...more }),
+  });
+  await answer.text();
+  return answer;
+}
+
+// Waits for something that comes true by itself, and says what did not.
+export async function eventually(what, holds) {
+  const until = Date.now() + 20_000;
+  while (Date.now() < until) {
+    if (await holds()) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`never came true: ${what}`);
+}
+
+// Traffic, a key with limits, a rotated one, an invitation: then the addresses of all pages.
+export async function furnish(page, gateway, key) {
+  for (const [model, said] of [['auto', 'Hello'], ['auto', 'Prove that there are infinitely many primes.'], ['claude-haiku-4-5', 'A haiku'], ['auto:best', 'Explain quantum computing'], ['no-such-model', 'x']]) {
+    await ask(gateway, key, model, said);
+  }
+  const go = (path) => page.goto(gateway.base + path);
+  await go('/console/keys/new');
+  await page.fill('#name', 'ci');
+  await page.fill('#monthly_budget_usd', '10');
+  await page.fill('#requests_per_minute', '60');
+  await page.click('main button.primary');
+  await page.waitForSelector('#secret');
+  const ci = (await page.textContent('#secret')).trim();
+  await ask(gateway, ci, 'auto', 'From the build');
+  await go('/console/team');
+  await page.fill('#email', 'bob@example.com');
+  await page.click('main form[action="/console/team/invitations"] button.primary');
+  await page.waitForSelector('#link');
+  const invite = new URL((await page.textContent('#link')).trim()).pathname;
+  let request = '';
+  await eventually('the requests are in the list', async () => {
+    await go('/console/requests');
+    const rows = await page.$$('tbody th a');
+    if (rows.length < 5) return false;
+    request = await rows[0].getAttribute('href');
+    return true;
+  });
+  await go('/console/keys');
+  const own = await page.getAttribute('tbody th a', 'href');
+  await go('/admin/accounts');
+  const account = await page.getAttribute('tbody th a', 'href');
+  const member = await go('/console/team').then(() => page.getAttribute('tbody a[href^="/console/team/"]', 'href').catch(() => null));
+  return {
+    inside: [
+      '/console', '/console/keys', '/console/keys/new', own, `${own}/rotate`, `${own}/revoke`,
+      '/console/usage', '/console/requests', request, '/console/playground', '/console/models',
+      '/console/models/claude-haiku-4-5', '/console/features', '/console/memory', '/console/agents', '/console/agents/new',
+      '/console/connect', '/console/team', '/console/settings', '/welcome', '/admin', '/admin/accounts',
+      account, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit',
+    ].concat(member ? [member] : []),
+    outside: ['/', '/status', '/docs', '/signin', '/signup', '/forgot', '/nowhere', invite],
+  };
+}

@@ -1,0 +1,203 @@
+// The console as people use it, in a browser: from an empty folder to a first answer, every page
+// checked for whoever cannot see it, the playground with its script, and forms without one.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { start } from './gateway.mjs';
+import { PASSWORD, ask, browser, eventually, furnish, setUp } from './pages.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+let gateway;
+let chromium;
+let inside;
+let key;
+
+before(async () => {
+  gateway = await start();
+  chromium = await browser();
+  inside = await chromium.newContext();
+});
+after(async () => {
+  await chromium?.close();
+  gateway?.stop();
+});
+
+test('from an empty folder to a first answer', async () => {
+  const began = Date.now();
+  const page = await inside.newPage();
+  key = await setUp(page, gateway);
+  assert.equal((await ask(gateway, key, 'auto', 'Hello')).status, 200, 'its key lets programs in');
+  await page.click('[data-run]');
+  await page.waitForFunction(() => document.querySelector('[data-ran]').textContent.includes(' ms: '));
+  await page.click('text=I have saved it');
+  await page.waitForURL('**/console');
+  assert.ok(Date.now() - began < 60_000, 'within a minute');
+  await page.close();
+});
+
+test('the first request shows up by itself', async () => {
+  const context = await chromium.newContext();
+  const page = await context.newPage();
+  await page.goto(`${gateway.base}/signup`);
+  await page.fill('#email', 'ann@example.com');
+  await page.fill('#password', PASSWORD);
+  await page.click('main button.primary');
+  await page.waitForSelector('#secret');
+  const own = (await page.textContent('#secret')).trim();
+  await page.goto(`${gateway.base}/console`);
+  await page.waitForSelector('text=Waiting for your first request');
+  await ask(gateway, own, 'auto', 'Hello');
+  await page.waitForSelector('text=Last requests', { timeout: 15_000 });
+  // Two tabs, one session: neither signs the other out.
+  const other = await context.newPage();
+  await Promise.all(Array.from({ length: 20 }, (_, at) => context.request.get(`${gateway.base}/console/${at % 2 ? 'keys' : 'usage'}`)));
+  for (const tab of [page, other]) {
+    await tab.goto(`${gateway.base}/console/keys`);
+    assert.ok(await tab.isVisible('text=Create key'));
+  }
+  await context.close();
+});
+
+test('the playground streams into columns', async () => {
+  const page = await inside.newPage();
+  const faults = [];
+  page.on('console', (said) => { if (said.type() === 'error') faults.push(said.text()); });
+  await page.goto(`${gateway.base}/console/playground`);
+  await page.fill('#message', 'Say something');
+  await page.click('[data-compare]');
+  await page.selectOption('#compare-0', 'claude-haiku-4-5');
+  await page.click('button[value=send]');
+  await page.waitForFunction(() => document.querySelectorAll('[data-answers] section a').length === 2);
+  await page.waitForFunction(() => [...document.querySelectorAll('[data-answers] section')].every((one) => one.textContent.includes('tokens')), null, { timeout: 15_000 });
+  assert.ok((await page.textContent('[data-answers]')).includes('claude-haiku-4-5'));
+  assert.deepEqual(faults, []);
+  await page.close();
+});
+
+test('every page can be read by everybody', async () => {
+  const page = await inside.newPage();
+  const all = await furnish(page, gateway, key);
+  await page.close();
+  const state = await inside.storageState();
+  const faults = [];
+  for (const [colorScheme, width] of [['light', 1280], ['dark', 360]]) {
+    for (const [kind, paths] of Object.entries(all)) {
+      const context = await chromium.newContext({
+        colorScheme, viewport: { width, height: 900 },
+        ...(kind === 'inside' ? { storageState: state } : {}),
+      });
+      const one = await context.newPage();
+      let here = '';
+      one.on('console', (said) => {
+        if (said.type() === 'error' && !said.text().includes('404')) faults.push(`${here}: ${said.text()}`);
+      });
+      one.on('pageerror', (why) => faults.push(`${here}: ${why}`));
+      for (const path of paths) {
+        here = `${path} ${colorScheme} ${width}`;
+        const answer = await one.goto(gateway.base + path);
+        const size = (await answer.body()).length;
+        if (size > 60_000) faults.push(`${here}: ${size} bytes`);
+        const wide = await one.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wide > 0) faults.push(`${here}: ${wide} px too wide`);
+        await one.evaluate(axe);
+        const found = await one.evaluate((tags) => window.axe.run(document, { runOnly: tags, resultTypes: ['violations'] }), WCAG);
+        for (const fault of found.violations) {
+          faults.push(`${here}: ${fault.id}: ${fault.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`);
+        }
+      }
+      await context.close();
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('each page says how its call is typed, and the line runs', async () => {
+  const page = await inside.newPage();
+  const entered = await fetch(`${gateway.base}/api/auth/login`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'admin@example.com', password: PASSWORD }),
+  });
+  const { access_token: access } = await entered.json();
+  await page.goto(`${gateway.base}/console/requests`);
+  const request = await page.getAttribute('tbody th a', 'href');
+  const lines = new Set();
+  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit']) {
+    await page.goto(gateway.base + path);
+    const text = await page.textContent('#the-same-by-api');
+    const own = text.split('\n').filter((line) => line.startsWith('curl "$BASE'));
+    assert.ok(own.length > 0, `no line on ${path}`);
+    own.forEach((line) => lines.add(line));
+  }
+  for (const line of lines) {
+    const typed = line.replace('curl ', 'curl -s -o /dev/null -w "%{http_code}" ');
+    const said = execFileSync('/bin/sh', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access } });
+    assert.equal(String(said), '200', line);
+  }
+  await page.close();
+});
+
+test('what people type is shown, and never run', async () => {
+  const payloads = [
+    '<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "'-alert(1)-'", '<svg/onload=alert(1)>',
+    'javascript:alert(1)', '</title><script>alert(1)</script>', '</textarea><script>alert(1)</script>',
+    '{{7*7}}', '\u2028alert(1)', '\u202Eevil', '<iframe srcdoc="<script>alert(1)</script>">', '&lt;b&gt;', '<a href=javascript:alert(1)>x</a>',
+  ];
+  const context = await chromium.newContext({ storageState: await inside.storageState() });
+  const page = await context.newPage();
+  const ran = [];
+  page.on('dialog', (dialog) => { ran.push(dialog.message()); dialog.dismiss(); });
+  for (const payload of payloads) {
+    await page.goto(`${gateway.base}/console/keys/new`);
+    await page.fill('#name', payload);
+    await page.click('main button.primary');
+    await page.waitForSelector('#secret');
+    await page.goto(`${gateway.base}/console/memory`);
+    await page.fill('#text', payload);
+    await page.click('form[action="/console/memory"] button.primary');
+    await ask(gateway, key, payload.slice(0, 100), payload);
+    for (const path of ['/console/memory?search=', '/console/requests?model=', '/console/models?search=', '/admin/accounts?search=', '/console/playground?message=', '/signin?next=', '/console/usage?baseline=']) {
+      await page.goto(gateway.base + path + encodeURIComponent(payload));
+    }
+  }
+  await page.goto(`${gateway.base}/console/keys`);
+  const text = await page.textContent('main');
+  // Spaces around a name are not kept, and U+2028 is one.
+  for (const payload of payloads) assert.ok(text.includes(payload.trim()), payload);
+  assert.deepEqual(ran, []);
+  await context.close();
+});
+
+test('forms work without a script', async () => {
+  const context = await chromium.newContext({ javaScriptEnabled: false, storageState: await inside.storageState() });
+  const page = await context.newPage();
+  await page.goto(`${gateway.base}/console/keys/new`);
+  await page.fill('#name', 'without');
+  await page.click('main button.primary');
+  const made = (await page.textContent('#secret')).trim();
+  assert.equal((await ask(gateway, made, 'auto', 'Hello')).status, 200);
+  await page.goto(`${gateway.base}/console/keys`);
+  await page.click('tr:has-text("without") >> text=Rotate');
+  await page.click('main button.primary');
+  const next = (await page.textContent('#secret')).trim();
+  assert.equal((await ask(gateway, next, 'auto', 'Hello')).status, 200);
+  await page.reload().catch(() => {});
+  assert.ok(!(await page.content()).includes(next), 'a reload shows no key');
+  await context.close();
+});
+
+test('what is sent small stays small', async () => {
+  const sizes = { css: 0, js: 0 };
+  const page = await inside.newPage();
+  page.on('response', async (answer) => {
+    const kind = answer.url().match(/\/assets\/.*\.(css|js)$/)?.[1];
+    if (kind) sizes[kind] += (await answer.body()).length;
+  });
+  await page.goto(`${gateway.base}/console/playground`);
+  await eventually('all has come', async () => sizes.css > 0 && sizes.js > 0);
+  assert.ok(sizes.css <= 20_480, `${sizes.css} bytes of style`);
+  assert.ok(sizes.js <= 16_384, `${sizes.js} bytes of script`);
+  await page.close();
+});
