@@ -185,7 +185,7 @@ async fn carried_out(visit: &Visit, who: &Who, form: &Form) -> Result<Markup, Er
 
 /// `POST /console/playground`: the whole answer on the page, without a script
 pub async fn send(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
-    take_member(app, request, &body, async |visit, who, form| {
+    Box::pin(take_member(app, request, &body, async |visit, who, form| {
         match carried_out(visit, who, form).await {
             Ok(came) => Ok::<Answer, Error>(page(visit, who, form, None, &came).into()),
             Err(why) if why.blame != Blame::Us => {
@@ -193,7 +193,7 @@ pub async fn send(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespons
             }
             Err(why) => Err(why),
         }
-    })
+    }))
     .await
 }
 

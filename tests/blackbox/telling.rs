@@ -215,11 +215,11 @@ fn metrics_and_probes_have_a_listener_of_their_own() {
         let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         found.unwrap_or_else(|| panic!("no {name} in {text}")).parse::<f64>().unwrap()
     };
-    assert!(value("optimux_attempts_total{model=\"m\",outcome=\"broken\",provider=\"p0\"}") >= 5.0);
+    assert!(value("optimux_attempts_total{model=\"m\",outcome=\"broken\",provider=\"p0\"}") >= 3.0);
     assert!(
         value("optimux_broken_streams_total{fault=\"broken\",model=\"m\",provider=\"p1\"}") >= 1.0
     );
-    // Five faults in a row have opened it.
+    // Faults in a row have opened it.
     assert!((value("optimux_deployment_passing{model=\"m\",provider=\"p0\"}")).abs() < 0.5);
     assert!(value("optimux_deployment_passing{model=\"other\",provider=\"p2\"}") > 0.5);
     // Seven answers of 3 tokens in and 2 out.
