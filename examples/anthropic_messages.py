@@ -10,4 +10,5 @@ message = client.messages.create(
     max_tokens=200,
     messages=[{"role": "user", "content": "Explain quantum computing in one sentence."}],
 )
-print(message.model, message.content[0].text)
+# A model that thinks first says so in blocks of their own.
+print(message.model, *(block.text for block in message.content if block.type == "text"))
