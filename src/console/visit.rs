@@ -328,6 +328,20 @@ pub async fn take_member(
     .await
 }
 
+/// Takes a form of an administrator of the gateway.
+pub async fn take_admin(
+    app: Worker,
+    request: HttpRequest,
+    body: &[u8],
+    work: impl AsyncFnOnce(&Visit, &Who, &Form) -> Result<Answer, Error>,
+) -> HttpResponse {
+    take_member(app, request, body, async move |visit, who, form| {
+        visit.administrator()?;
+        work(visit, who, form).await
+    })
+    .await
+}
+
 async fn taken(
     visit: &Visit,
     request: &HttpRequest,

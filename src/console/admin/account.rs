@@ -9,7 +9,7 @@ use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::{count, minute, nanos, usd, whole};
 use super::super::shell::{choice, field, notice, snippet};
-use super::super::visit::{Answer, Sheet, Visit, Who, go, show_admin, take_member};
+use super::super::visit::{Answer, Sheet, Visit, Who, go, show_admin, take_admin};
 use super::accounts::plan_names;
 use crate::admit::AccountChange;
 use crate::base::{Error, Kind};
@@ -139,8 +139,7 @@ pub async fn plan(
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, who, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, who, form| {
         let plan = Some(form.text("plan").to_owned());
         let change = AccountChange { plan, ..AccountChange::default() };
         visit.app.office(who.caller.key.clone()).change_account(&id, &change).await?;
@@ -156,8 +155,7 @@ pub async fn access(
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, who, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, who, form| {
         let suspended = form.has("suspended", "yes");
         if suspended && *id == who.session.account.as_str() {
             let text = "This is your own account. You would lock yourself out.";
@@ -178,8 +176,7 @@ pub async fn credits(
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, _, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
         let digits: String =
             form.text("credits").chars().filter(|c| !matches!(c, ',' | ' ')).collect();
@@ -200,8 +197,7 @@ pub async fn erase(
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, _, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
         let office = visit.app.office(who.caller.key.clone());
         let account = office.account(&id).await?;
@@ -226,8 +222,7 @@ pub async fn reset(
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, _, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
         let account = visit.app.office(who.caller.key.clone()).account(&id).await?;
         let desk = &visit.app.shared.desk;

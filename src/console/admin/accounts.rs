@@ -9,7 +9,7 @@ use super::super::call::Call;
 use super::super::figures::minute;
 use super::super::form::Form;
 use super::super::shell::{choice, field, notice, summary};
-use super::super::visit::{Answer, Sheet, Visit, encoded, go, show_admin, take_member};
+use super::super::visit::{Answer, Sheet, Visit, encoded, go, show_admin, take_admin};
 use crate::admit::PlanEntry;
 use crate::base::{Blame, Error};
 
@@ -96,8 +96,7 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 
 /// `POST /admin/accounts`
 pub async fn open(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
-    take_member(app, request, &body, async |visit, who, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, who, form| {
         let office = visit.app.office(who.caller.key.clone());
         let (name, plan) = (form.text("name"), form.text("plan"));
         match office.open_account(name, plan, &PlanEntry::default()).await {

@@ -10,7 +10,7 @@ use super::super::call::Call;
 use super::super::figures::{count, grouped};
 use super::super::form::Form;
 use super::super::shell::{choice, field, notice, summary};
-use super::super::visit::{Answer, Sheet, Visit, go, show_admin, take_member};
+use super::super::visit::{Answer, Sheet, Visit, go, show_admin, take_admin};
 use super::accounts::plan_names;
 use crate::admit::{Plan, PlanEntry};
 use crate::base::{Blame, Error, Kind};
@@ -103,8 +103,7 @@ fn said(form: &Form) -> Result<PlanEntry, Error> {
 
 /// `POST /admin/plans`
 pub async fn change(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
-    take_member(app, request, &body, async |visit, _, form| {
-        visit.administrator()?;
+    take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
         let name = form.text("plan");
         let changing = async {
