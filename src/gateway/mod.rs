@@ -189,7 +189,8 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
     caller.must_be_for(Scope::Chat)?;
     match agents::asked(app, caller, &arrival).await? {
         None => generate(app, caller, arrival).await,
-        Some(agent) => agents::answer(app, caller, &agent, arrival).await,
+        // Boxed, as all that few requests take: every request's future has room for the largest path.
+        Some(agent) => Box::pin(agents::answer(app, caller, &agent, arrival)).await,
     }
 }
 
@@ -213,7 +214,9 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     let (steps, line) = (planned.steps(), planned.line());
     let hold = charge::hold_for(app, caller, steps, line, &inbound.head, intent).await?;
     let answered = match &planned {
-        Planned::Cascade(both) => cascade::deliver(app, both, &inbound, &arrival.id, hold).await?,
+        Planned::Cascade(both) => {
+            Box::pin(cascade::deliver(app, both, &inbound, &arrival.id, hold)).await?
+        }
         Planned::Plain(decision) => {
             charge::deliver(app, decision, &inbound, &arrival.id, hold, Earlier::default()).await?
         }
@@ -229,7 +232,9 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     }
     Ok(match words {
         None => answered,
-        Some(words) => words.keep(app, caller, &arrival.id, arrival.dialect, answered).await,
+        Some(words) => {
+            Box::pin(words.keep(app, caller, &arrival.id, arrival.dialect, answered)).await
+        }
     })
 }
 

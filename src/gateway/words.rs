@@ -92,7 +92,7 @@ pub(super) async fn prepare(
         }
     }
     if let Some(user) = rememberer {
-        recall(app, caller, user, arrival, &mut words).await?;
+        Box::pin(recall(app, caller, user, arrival, &mut words)).await?;
     }
     let model = arrival.target.as_ref().map_or("", |target| &target.model);
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);

@@ -40,7 +40,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
             }
         }
     };
-    let outcome: Result<_, Refused> = Box::pin(answering).await;
+    let outcome: Result<_, Refused> = answering.await;
     match outcome {
         Ok(Given::Now(answered)) => respond::answered(&id, *answered, SURFACE, false),
         Ok(Given::Again(again)) => respond::again(*again, SURFACE, false),

@@ -32,8 +32,12 @@ pub struct Head {
 
 /// A name without what ends a field or a line.
 fn push_name(line: &mut String, name: &str) {
-    for letter in name.chars().take(NAME_CHARACTERS) {
-        line.push(if letter.is_control() { ' ' } else { letter });
+    // Mostly there is nothing to leave out.
+    if name.len() <= NAME_CHARACTERS && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        line.push_str(name);
+    } else {
+        let letters = name.chars().take(NAME_CHARACTERS);
+        line.extend(letters.map(|letter| if letter.is_control() { ' ' } else { letter }));
     }
     line.push('\t');
 }

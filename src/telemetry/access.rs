@@ -202,10 +202,12 @@ fn moment(at: SystemTime) -> String {
 fn as_text(trail: &Trail, out: &mut String) {
     let _infallible = write!(out, "{}  INFO answered", moment(trail.wall_at(trail.ended)));
     fields(trail, |name, field| {
-        let _infallible = write!(out, " {name}=");
+        out.push(' ');
+        out.push_str(name);
+        out.push('=');
         let _infallible = match field {
-            Field::Word(word) => write!(out, "{word}"),
-            Field::Said(said) if is_plain(said) => write!(out, "{said}"),
+            Field::Word(word) => out.write_str(word),
+            Field::Said(said) if is_plain(said) => out.write_str(said),
             Field::Said(said) => write!(Escaped(out), "{said:?}"),
             Field::Count(count) => write!(out, "{count}"),
             Field::Amount(amount) => write!(out, "{amount}"),
