@@ -9,6 +9,10 @@ pub mod console;
 pub mod http;
 pub mod learn;
 
+pub mod reports;
+pub mod stored;
+
+pub mod administration;
 pub mod gateway;
 
 pub mod admit;
@@ -18,7 +22,7 @@ pub mod platform;
 pub mod sim;
 
 pub mod catalogue;
-pub mod cluster;
+pub mod quota;
 pub mod router;
 pub mod shape;
 pub mod store;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::cluster::{Amount, Ask, Books, Limit, Now, Refusal, Standing, Taken, Used};
 use crate::ledger::{Counter, Hold, Outset};
+use crate::quota::{Amount, Ask, Books, Limit, Now, Refusal, Standing, Taken, Used};
 use crate::store::Store;
 
 /// A hold of a node that is gone lapses after this. Longer than a request that does not stream.

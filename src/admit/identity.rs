@@ -20,8 +20,8 @@ use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::{KEY_PREFIX, KeyHash};
 use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Model;
-use crate::cluster::{Limits, Terms};
 use crate::ledger::Funds;
+use crate::quota::{Limits, Terms};
 use crate::store::{Changed, Owner, Seer, Store};
 
 /// Who asks.

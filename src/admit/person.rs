@@ -96,6 +96,19 @@ impl Person {
     }
 }
 
+/// # Errors
+/// [`Kind::Malformed`] for what cannot be shown as a name.
+pub fn named(name: &str) -> Result<(), Error> {
+    let fits = !name.trim().is_empty()
+        && name.chars().count() <= 200
+        && !name.chars().any(char::is_control);
+    if fits {
+        return Ok(());
+    }
+    let text = "A name has 1 to 200 characters, none of them a control character.";
+    Err(Error::new(Kind::Malformed, text).at("name"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::features::Feature;
 use crate::base::money::Credits;
 use crate::catalogue::Tier;
-use crate::cluster::Limits;
+use crate::quota::Limits;
 use crate::store::{AllowanceOf, Store, StoreError};
 
 /// A limit as it is written: a number, or `"unlimited"`.

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
-use super::signin::{FrontDesk, LASTS, new_member, taken, wrong};
+use super::signin::{Authentication, LASTS, new_member, taken, wrong};
 use super::throttle::Attempt;
 use super::{KeyTerms, named};
 use crate::base::clock::Timestamp;
@@ -43,9 +43,9 @@ fn spent() -> Error {
     Error::new(Kind::NotFound, text).coded("token_invalid")
 }
 
-impl FrontDesk {
+impl Authentication {
     /// # Errors
-    /// As [`FrontDesk::sign_in`].
+    /// As [`Authentication::sign_in`].
     pub async fn enter(
         &self,
         email: &str,
@@ -59,7 +59,7 @@ impl FrontDesk {
     /// A new account, and its owner's browser signed in.
     ///
     /// # Errors
-    /// As [`FrontDesk::register`].
+    /// As [`Authentication::register`].
     pub async fn join(
         &self,
         email: &str,
@@ -222,7 +222,7 @@ impl FrontDesk {
     /// The first administrator, with an account and a key of that account.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] for a code that is not good; as [`FrontDesk::register`].
+    /// [`Kind::NotFound`] for a code that is not good; as [`Authentication::register`].
     pub async fn setup(
         &self,
         code: &str,

@@ -42,7 +42,7 @@ pub struct Registered {
 
 /// Where people sign in.
 #[derive(Debug, Clone)]
-pub struct FrontDesk {
+pub struct Authentication {
     pub store: Store,
     pub signers: Signers,
     pub passwords: Passwords,
@@ -90,7 +90,7 @@ pub fn new_member(
     })
 }
 
-impl FrontDesk {
+impl Authentication {
     /// # Errors
     /// [`Kind::Unauthenticated`] for a wrong pair, [`Kind::RateLimited`] after too many,
     /// [`Kind::Forbidden`] for a suspended account.

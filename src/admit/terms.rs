@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::plan::{Bound, rates};
 use crate::base::clock::Timestamp;
 use crate::base::money::{Credits, Nanos};
-use crate::cluster::Limits;
+use crate::quota::Limits;
 
 /// A part of the surface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

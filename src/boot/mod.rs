@@ -24,22 +24,22 @@ use secrecy::ExposeSecret;
 use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
 use crate::admit::{
-    FrontDesk, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
+    Authentication, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
 };
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::AuditId;
 use crate::base::proxy::Proxies;
-use crate::cluster::{self, Memory, Quota};
 use crate::config::{self, Config, Fault, Faults};
 use crate::connect::Apps;
 use crate::gateway::cache::Answers;
-use crate::gateway::feedback::Tastes;
+use crate::gateway::feedback::KnownCorrections;
 use crate::gateway::lifecycle;
 use crate::gateway::live::Current;
 use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::ledger::{self, Counter, Journal, Tariff};
+use crate::quota::{self, Memory, Quota};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
@@ -183,7 +183,7 @@ pub async fn serve(
     .await?;
     let redis = match &config.redis.url {
         Some(url) => {
-            let opened = cluster::Shared::open(url, clock);
+            let opened = quota::Shared::open(url, clock);
             Some(opened.map_err(|why| format!("redis.url cannot be used: {why}"))?)
         }
         None => None,
@@ -203,7 +203,7 @@ pub async fn serve(
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
         Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
-    let desk = FrontDesk {
+    let desk = Authentication {
         store: store.clone(),
         signers,
         passwords: Passwords::default(),
@@ -219,7 +219,7 @@ pub async fn serve(
     };
     people::first_administrator(&config, &desk).await?;
     let shared = Shared {
-        desk,
+        authentication: desk,
         vault,
         behind_proxy: config.signin.behind_proxy,
         health: Arc::new(HealthBoard::new(live.catalogue.ids())),
@@ -235,7 +235,7 @@ pub async fn serve(
         store_is_up: Arc::new(AtomicBool::new(true)),
         draining: Arc::default(),
         explore: config.router.explore,
-        tastes: Tastes::default(),
+        corrections: KnownCorrections::default(),
         affinity: Affinity::default(),
         answers: Answers::default(),
         apps: apps.clone(),
@@ -371,7 +371,7 @@ fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensio
 #[derive(Clone)]
 struct Counting {
     local: Memory,
-    redis: Option<cluster::Shared>,
+    redis: Option<quota::Shared>,
     journal: Journal,
     tariff: Arc<Tariff>,
     proxies: Proxies,
@@ -417,7 +417,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         closing: shared.streams_end.watched(),
     };
     let quota = match &counting.redis {
-        Some(redis) => Quota::Shared(cluster::Redis::new(redis.clone())),
+        Some(redis) => Quota::Shared(quota::Redis::new(redis.clone())),
         None => Quota::Local(counting.local.clone()),
     };
     let counter = Rc::new(Counter {
@@ -529,7 +529,7 @@ async fn greeting(
     };
     let now = shared.clock.now();
     let accounts = shared.store.accounts().await?;
-    if alone && let Some(code) = shared.desk.setup_code().await? {
+    if alone && let Some(code) = shared.authentication.setup_code().await? {
         let home = shared.public_url.as_deref().map_or_else(
             || format!("http://{address}"),
             |url| url.trim_end_matches('/').to_owned(),

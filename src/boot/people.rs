@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::Failure;
 use super::sources::secret_variable;
 use crate::admit::keys::create_account;
-use crate::admit::{FrontDesk, Role, new_member};
+use crate::admit::{Authentication, Role, new_member};
 use crate::base::seal::Vault;
 use crate::base::secret::new_token;
 use crate::config::Config;
@@ -69,7 +69,7 @@ fn kept_secret(path: &Path) -> Result<SecretString, Failure> {
 ///
 /// # Errors
 /// When there is no password for them, or the store fails.
-pub async fn first_administrator(config: &Config, desk: &FrontDesk) -> Result<(), Failure> {
+pub async fn first_administrator(config: &Config, desk: &Authentication) -> Result<(), Failure> {
     let Some(email) = &config.admin.email else { return Ok(()) };
     if desk.store.member_of_email(email.trim().to_lowercase()).await?.is_some() {
         return Ok(());

@@ -10,9 +10,9 @@ use super::say;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::boot::{self, Backing, Failure, Survey};
-use crate::cluster::Shared;
 use crate::config::{Fault, Faults};
 use crate::gateway::lifecycle;
+use crate::quota::Shared;
 use crate::upstream::{Limits, Transport};
 
 /// How long a provider may take to say that it is there.

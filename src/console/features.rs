@@ -11,7 +11,7 @@ use super::figures::text;
 use super::shell::{field, notice};
 use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
 use crate::base::{Error, Kind};
-use crate::gateway::features::{self, Wish};
+use crate::stored::features::{self, Wish};
 
 const SETTINGS: [(&str, &str, &str); 4] = [
     ("response_cache", "ttl_seconds", "Seconds that an answer is given again"),

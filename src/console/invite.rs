@@ -54,7 +54,7 @@ async fn page(visit: &Visit, invitation: &Token, error: Option<&Error>) -> Resul
 /// `GET /invite/{token}`
 pub async fn ask(app: Worker, request: HttpRequest, token: Path<String>) -> HttpResponse {
     show(app, request, async |visit| {
-        let invitation = visit.app.shared.desk.invited(&token).await?;
+        let invitation = visit.app.shared.authentication.invited(&token).await?;
         Ok(page(visit, &invitation, None).await?.into())
     })
     .await
@@ -68,7 +68,7 @@ pub async fn accept(
     body: Bytes,
 ) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.desk;
+        let desk = &visit.app.shared.authentication;
         let invitation = desk.invited(&token).await?;
         if visit.who.is_some() {
             let text = "You are signed in as somebody else. Sign out first.";

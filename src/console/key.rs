@@ -14,7 +14,7 @@ use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
 use super::{Worker, keys as list};
 use crate::admit::KeyTerms;
 use crate::base::{Blame, Error, Kind, calendar};
-use crate::gateway::keys::{self, Speaks};
+use crate::stored::keys::{self, Speaks};
 
 const SCOPES: [(&str, &str); 7] = [
     ("chat", "Chat"),

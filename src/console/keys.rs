@@ -16,8 +16,8 @@ use super::{Worker, samples};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::gateway::keys::{self, KnownKey};
-use crate::gateway::team;
+use crate::stored::keys::{self, KnownKey};
+use crate::stored::team;
 
 /// So many keys are on a page.
 const PAGE: usize = 50;

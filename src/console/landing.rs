@@ -12,7 +12,8 @@ use super::visit::{Sheet, Visit, show};
 use super::{Worker, samples};
 use crate::base::calendar;
 use crate::base::{Error, Kind};
-use crate::gateway::{lifecycle, status};
+use crate::gateway::lifecycle;
+use crate::reports::status;
 
 fn word(visit: &Visit) -> (&'static str, &'static str) {
     let (ready, whole) = status::is_whole(&visit.app);
@@ -26,7 +27,7 @@ fn word(visit: &Visit) -> (&'static str, &'static str) {
 /// `GET /`
 pub async fn landing(app: Worker, request: HttpRequest) -> HttpResponse {
     show(app, request, async |visit| {
-        let open = visit.app.shared.desk.register.is_some();
+        let open = visit.app.shared.authentication.register.is_some();
         let (class, state) = word(visit);
         let models = visit.app.live().catalogue.models().len();
         let body = html! {

@@ -16,9 +16,9 @@ use crate::admit::Scope;
 use crate::base::Error;
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
-use crate::gateway::requests::{self, Search};
-use crate::gateway::usage::{self, Query};
 use crate::ledger::report::Group;
+use crate::reports::requests::{self, Search};
+use crate::reports::usage::{self, Query};
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -12,8 +12,8 @@ use super::requests::{key_names, outcome};
 use super::shell::notice;
 use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
 use crate::base::{Error, Kind};
-use crate::gateway::feedback::{self, Said};
-use crate::gateway::usage;
+use crate::reports::feedback::{self, Said};
+use crate::reports::usage;
 
 fn attempts(told: &Value) -> Markup {
     html! {

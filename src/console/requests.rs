@@ -14,9 +14,9 @@ use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member};
 use crate::admit::Scope;
 use crate::base::calendar;
 use crate::base::{Error, Kind};
-use crate::gateway::keys;
-use crate::gateway::requests::{self, Search};
 use crate::ledger::head::Head;
+use crate::reports::requests::{self, Search};
+use crate::stored::keys;
 
 const OUTCOMES: [(&str, &str); 5] = [
     ("", "any"),

@@ -121,7 +121,7 @@ pub async fn settings(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /console/settings/password`
 pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        let desk = &visit.app.shared.desk;
+        let desk = &visit.app.shared.authentication;
         match desk.change_password(&who.session, form.secret("old"), form.secret("new")).await {
             Ok(opened) => {
                 visit.keep_session(Some(opened.cookie.expose_secret()));
@@ -144,7 +144,7 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
 pub async fn rename(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         who.caller.person.must_run_the_account()?;
-        let desk = &visit.app.shared.desk;
+        let desk = &visit.app.shared.authentication;
         match desk.rename_account(&who.session.account, form.text("name")).await {
             Ok(()) => Ok(go("/console/settings?done=renamed")),
             Err(why) if matches!(why.kind, Kind::Malformed | Kind::Conflict) => {
@@ -159,7 +159,7 @@ pub async fn rename(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
 /// `POST /console/settings/sessions/{id}`: ends one
 pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        visit.app.shared.desk.leave(&who.session, Ending::One(id.clone())).await?;
+        visit.app.shared.authentication.leave(&who.session, Ending::One(id.clone())).await?;
         Ok(go("/console/settings?done=ended"))
     })
     .await
@@ -169,7 +169,7 @@ pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Byte
 pub async fn end_others(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         let id = who.session.id.clone();
-        visit.app.shared.desk.leave(&who.session, Ending::AllBut(id)).await?;
+        visit.app.shared.authentication.leave(&who.session, Ending::AllBut(id)).await?;
         Ok(go("/console/settings?done=ended"))
     })
     .await

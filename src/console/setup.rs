@@ -40,7 +40,7 @@ fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
 /// `GET /setup?code=`
 pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
     show(app, request, async |visit| {
-        visit.app.shared.desk.setup_is_open(visit.query.text("code")).await?;
+        visit.app.shared.authentication.setup_is_open(visit.query.text("code")).await?;
         Ok(page(visit, &visit.query, None).into())
     })
     .await
@@ -51,7 +51,7 @@ pub async fn make(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespons
     take(app, request, &body, async |visit, form| {
         let (code, email) = (form.text("code"), form.text("email"));
         let (password, browser) = (form.secret("password"), visit.browser.clone());
-        match visit.app.shared.desk.setup(code, email, password, browser).await {
+        match visit.app.shared.authentication.setup(code, email, password, browser).await {
             Ok((opened, key)) => Ok(welcome::page(visit, &opened, &key)),
             Err(why) if why.blame == Blame::Caller && why.kind != Kind::NotFound => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).into())

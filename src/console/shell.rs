@@ -303,7 +303,7 @@ fn top_outside(visit: &Visit) -> Markup {
                     @for (path, name) in [("/docs", "Docs"), ("/status", "Status"), ("/signin", "Sign in")] {
                         li { a href=(path) aria-current=[is_here(visit, path).then_some("page")] { (name) } }
                     }
-                    @if visit.app.shared.desk.register.is_some() {
+                    @if visit.app.shared.authentication.register.is_some() {
                         li { a class="button primary" href="/signup" { "Sign up" } }
                     }
                 }

@@ -36,7 +36,7 @@ fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
                 button class="primary" { "Sign in" }
             }
             p { a href="/forgot" { "Forgot your password?" } }
-            @if visit.app.shared.desk.register.is_some() {
+            @if visit.app.shared.authentication.register.is_some() {
                 p { "New here? " a href="/signup" { "Create an account" } }
             }
         }
@@ -62,7 +62,7 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /signin`
 pub async fn enter(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.desk;
+        let desk = &visit.app.shared.authentication;
         let entered =
             desk.enter(form.text("email"), form.secret("password"), visit.browser.clone()).await;
         match entered {
@@ -83,7 +83,7 @@ pub async fn enter(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
 pub async fn leave(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         let id = who.session.id.clone();
-        visit.app.shared.desk.leave(&who.session, Ending::One(id)).await?;
+        visit.app.shared.authentication.leave(&who.session, Ending::One(id)).await?;
         visit.keep_session(None);
         Ok(go("/signin?left=1"))
     })
@@ -131,7 +131,7 @@ fn resetting(visit: &Visit, email: &str, error: Option<&Error>) -> Sheet {
 /// `GET /reset/{token}`: shows a form. Looking at the link does not use it up.
 pub async fn reset(app: Worker, request: HttpRequest, token: Path<String>) -> HttpResponse {
     show(app, request, async |visit| {
-        let member = visit.app.shared.desk.resetting(&token).await?;
+        let member = visit.app.shared.authentication.resetting(&token).await?;
         Ok(resetting(visit, &member.email, None).into())
     })
     .await
@@ -145,7 +145,7 @@ pub async fn set(
     body: Bytes,
 ) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.desk;
+        let desk = &visit.app.shared.authentication;
         let email = desk.resetting(&token).await?.email;
         match desk.reset(&token, form.secret("password"), visit.browser.clone()).await {
             Ok(opened) => {

@@ -51,7 +51,7 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
         if visit.who.is_some() {
             return Ok(go("/console"));
         }
-        if visit.app.shared.desk.register.is_none() {
+        if visit.app.shared.authentication.register.is_none() {
             return Err(closed());
         }
         Ok(page(visit, &visit.query, None).into())
@@ -62,7 +62,7 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /signup`
 pub async fn create(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.desk;
+        let desk = &visit.app.shared.authentication;
         let organisation = form.given("organisation");
         let browser = visit.browser.clone();
         let joined =

@@ -10,7 +10,7 @@ use super::figures::{minute, text};
 use super::shell::{choice, field, notice, snippet, summary};
 use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
 use crate::base::{Blame, Error, Kind};
-use crate::gateway::team;
+use crate::stored::team;
 
 const ROLES: [(&str, &str); 3] = [
     ("member", "member: uses it, and has what is theirs"),
@@ -28,7 +28,7 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
     let runs = who.caller.person.must_run_the_account().is_ok();
     let members = team::members(&visit.app, &who.caller).await?;
     let invitations = if runs {
-        visit.app.shared.desk.invitations(&who.session.account).await?
+        visit.app.shared.authentication.invitations(&who.session.account).await?
     } else {
         Vec::new()
     };
@@ -99,7 +99,7 @@ pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
         who.caller.person.must_run_the_account()?;
         let (email, role) = (form.text("email"), form.text("role"));
         let (account, by) = (&who.session.account, who.session.email.as_str());
-        let secret = match visit.app.shared.desk.invite(account, email, role, by).await {
+        let secret = match visit.app.shared.authentication.invite(account, email, role, by).await {
             Ok(secret) => secret,
             Err(why) if why.blame == Blame::Caller => {
                 return Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into());
@@ -126,7 +126,7 @@ pub async fn withdraw(
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         who.caller.person.must_run_the_account()?;
-        visit.app.shared.desk.withdraw(&who.session.account, &id).await?;
+        visit.app.shared.authentication.withdraw(&who.session.account, &id).await?;
         Ok(go("/console/team?done=withdrawn"))
     })
     .await

@@ -18,9 +18,9 @@ use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind, calendar};
 use crate::catalogue::Mode;
-use crate::gateway::usage::{self, Query};
 use crate::http::quoted;
 use crate::ledger::report::Group;
+use crate::reports::usage::{self, Query};
 
 const DAY_MS: i64 = 86_400_000;
 /// The most bars of a chart.

@@ -135,7 +135,7 @@ impl Visit {
             home,
         };
         let Some(cookie) = Cookie::Session.read(request, https) else { return Ok(visit) };
-        let desk = &app.shared.desk;
+        let desk = &app.shared.authentication;
         let found = match desk.session_of(&cookie).await {
             Ok(found) => found,
             Err(why) => return Err((visit, why)),
@@ -392,11 +392,12 @@ async fn proved_and_done(
     if form.given("proof").is_some()
         && let Some(who) = &visit.who
     {
-        let proving = visit.app.shared.desk.prove(&who.session, form.secret("proof")).await;
+        let proving =
+            visit.app.shared.authentication.prove(&who.session, form.secret("proof")).await;
         if let Err(why) = proving {
             return Ok(asking_for_proof(visit, form, Some(&why)).into());
         }
-        let Some(session) = visit.app.shared.desk.session_of(&who.cookie).await? else {
+        let Some(session) = visit.app.shared.authentication.session_of(&who.cookie).await? else {
             return Err(Error::new(Kind::Unauthenticated, "Sign in again.").coded("signed_out"));
         };
         let who = Who { caller: Arc::clone(&who.caller), session, cookie: who.cookie.clone() };

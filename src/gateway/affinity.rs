@@ -42,50 +42,50 @@ impl Default for Affinity {
 
 /// A conversation of an account, by what it began with or by the name it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Thread {
+pub struct Conversation {
     key: u64,
     /// The caller named it, and wishes to stay with one model.
     stays: bool,
 }
 
 impl Affinity {
-    /// The thread of a request: its session's, or that of its instructions and its first question.
+    /// The conversation of a request: its session's, or that of its instructions and its first question.
     /// Nothing where there is neither.
-    pub fn thread(
+    pub fn conversation(
         &self,
         account: &AccountId,
         session: Option<&str>,
         request: &Request,
-    ) -> Option<Thread> {
+    ) -> Option<Conversation> {
         let mut hasher = self.hasher.build_hasher();
         account.as_str().hash(&mut hasher);
         if let Some(session) = session {
             session.hash(&mut hasher);
-            return Some(Thread { key: hasher.finish(), stays: true });
+            return Some(Conversation { key: hasher.finish(), stays: true });
         }
         let opening = request.turns.iter().find(|turn| turn.role == Role::User)?;
         let texts = request.instructions.iter().flat_map(Turn::texts).chain(opening.texts());
         for text in texts {
             text.as_bytes().get(..TELLING_BYTES).unwrap_or(text.as_bytes()).hash(&mut hasher);
         }
-        Some(Thread { key: hasher.finish(), stays: false })
+        Some(Conversation { key: hasher.finish(), stays: false })
     }
 
     /// Where it was answered before.
-    pub fn before(&self, thread: Thread, generation: usize) -> Option<Before> {
-        let known = self.answered.get(&thread.key);
+    pub fn before(&self, conversation: Conversation, generation: usize) -> Option<Before> {
+        let known = self.answered.get(&conversation.key);
         known.filter(|(of, _)| *of == generation).map(|(_, before)| before)
     }
 
     /// It was answered by the model at `place`, which has read so many tokens.
     pub fn answered(
         &self,
-        thread: Thread,
+        conversation: Conversation,
         (generation, place): (usize, usize),
         prefix_tokens: u64,
     ) {
-        let before = Before { place, prefix_tokens, stays: thread.stays };
-        self.answered.insert(thread.key, (generation, before));
+        let before = Before { place, prefix_tokens, stays: conversation.stays };
+        self.answered.insert(conversation.key, (generation, before));
     }
 }
 
@@ -106,21 +106,21 @@ mod tests {
     fn a_conversation_is_known_by_how_it_began_and_whose_it_is() {
         let affinity = Affinity::default();
         let (own, other) = (AccountId::stored("acct_a"), AccountId::stored("acct_b"));
-        let thread = |account, session, texts: &[&str]| {
-            affinity.thread(account, session, &asking(texts)).unwrap()
+        let conversation = |account, session, texts: &[&str]| {
+            affinity.conversation(account, session, &asking(texts)).unwrap()
         };
-        let first = thread(&own, None, &["Tell me of Rome."]);
+        let first = conversation(&own, None, &["Tell me of Rome."]);
         assert_eq!(affinity.before(first, 7), None);
         affinity.answered(first, (7, 3), 900);
-        let later = thread(&own, None, &["Tell me of Rome.", "It was large.", "And then?"]);
+        let later = conversation(&own, None, &["Tell me of Rome.", "It was large.", "And then?"]);
         let before = Before { place: 3, prefix_tokens: 900, stays: false };
         assert_eq!(affinity.before(later, 7), Some(before));
-        assert_eq!(affinity.before(thread(&other, None, &["Tell me of Rome."]), 7), None);
-        assert_eq!(affinity.before(thread(&own, None, &["Tell me of Athens."]), 7), None);
-        let named = thread(&own, Some("s1"), &["One"]);
+        assert_eq!(affinity.before(conversation(&other, None, &["Tell me of Rome."]), 7), None);
+        assert_eq!(affinity.before(conversation(&own, None, &["Tell me of Athens."]), 7), None);
+        let named = conversation(&own, Some("s1"), &["One"]);
         affinity.answered(named, (7, 4), 10);
-        assert!(affinity.before(thread(&own, Some("s1"), &["Two"]), 7).unwrap().stays);
-        assert_eq!(affinity.before(thread(&other, Some("s1"), &["Two"]), 7), None);
-        assert_eq!(affinity.thread(&own, None, &Request::default()), None);
+        assert!(affinity.before(conversation(&own, Some("s1"), &["Two"]), 7).unwrap().stays);
+        assert_eq!(affinity.before(conversation(&other, Some("s1"), &["Two"]), 7), None);
+        assert_eq!(affinity.conversation(&own, None, &Request::default()), None);
     }
 }

@@ -10,17 +10,18 @@ use tokio::sync::watch;
 
 use super::Affinity;
 use super::cache::Answers;
-use super::feedback::Tastes;
+use super::feedback::KnownCorrections;
 use super::live::{Current, Live};
 use super::memory::Recollections;
 use super::responses::Runs;
-use crate::admit::{FrontDesk, Identities, Inflow, Office, Plans};
+use crate::administration::Administration;
+use crate::admit::{Authentication, Identities, Inflow, Plans};
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::ids::KeyId;
 use crate::base::seal::Vault;
-use crate::cluster;
 use crate::connect::Apps;
 use crate::ledger::{Counter, Journal};
+use crate::quota;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
@@ -48,7 +49,7 @@ pub struct Shared {
     pub current: Current,
     pub identities: Identities,
     /// Where people sign in.
-    pub desk: FrontDesk,
+    pub authentication: Authentication,
     /// What credentials are sealed with; `None` = none can be kept.
     pub vault: Option<Vault>,
     /// Callers' addresses are told by `X-Forwarded-For`.
@@ -56,7 +57,7 @@ pub struct Shared {
     pub plans: Plans,
     pub journal: Journal,
     /// Where nodes agree on limits, if they do.
-    pub redis: Option<cluster::Shared>,
+    pub redis: Option<quota::Shared>,
     /// The model that savings are told against.
     pub baseline_model: Option<String>,
     pub store: Store,
@@ -72,7 +73,7 @@ pub struct Shared {
     /// The share of `auto`'s requests that find something out.
     pub explore: f64,
     /// What accounts said of answers.
-    pub tastes: Tastes,
+    pub corrections: KnownCorrections,
     /// Answers that are given again.
     pub answers: Answers,
     /// What finds what is remembered of users.
@@ -119,9 +120,9 @@ pub struct App {
 impl App {
     /// Where accounts, keys and money are seen to, on behalf of whoever holds `actor`.
     #[must_use]
-    pub fn office(&self, actor: KeyId) -> Office<'_> {
+    pub fn administration(&self, actor: KeyId) -> Administration<'_> {
         let shared = &self.shared;
-        Office {
+        Administration {
             store: &shared.store,
             plans: &shared.plans,
             identities: &shared.identities,

@@ -1,92 +1,61 @@
-//! What accounts think of answers, and what `auto` makes of it.
+//! What `auto` makes of what accounts said of answers.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
-use serde::{Deserialize, Serialize};
-
+use super::App;
 use super::live::Live;
-use super::{App, usage};
-use crate::admit::{Caller, Scope};
 use crate::base::ids::AccountId;
-use crate::base::{Error, Kind};
-use crate::ledger::report;
 use crate::router::correction;
-use crate::store::{Feedback, Store};
+use crate::store::Store;
+use moka::sync::Cache;
 
 /// How old an account's corrections may be: what another node was told counts after this.
 const FRESH: Duration = Duration::from_secs(10);
 /// Accounts whose corrections are kept at hand.
 const ACCOUNTS: u64 = 10_000;
-/// What is predicted of an answer where nothing was.
-const USUAL_QUALITY: f64 = 0.75;
-/// The longest request id that is looked at.
-const ID_CHARACTERS: usize = 100;
 
 /// What an account has found out, by a model's place in the catalogue.
 pub type Corrections = Arc<HashMap<usize, f32>>;
 
 /// Corrections of the accounts that were here lately. Cheap to clone.
 #[derive(Clone)]
-pub struct Tastes(Cache<(AccountId, usize), Corrections>);
+pub struct KnownCorrections(Cache<(AccountId, usize), Corrections>);
 
-impl fmt::Debug for Tastes {
+impl fmt::Debug for KnownCorrections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tastes").finish_non_exhaustive()
+        f.debug_struct("KnownCorrections").finish_non_exhaustive()
     }
 }
 
-impl Default for Tastes {
+impl Default for KnownCorrections {
     fn default() -> Self {
         Self(Cache::builder().max_capacity(ACCOUNTS).time_to_live(FRESH).build())
     }
 }
 
-/// What was said of an answer, or of two.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Said {
-    pub request_id: Option<String>,
-    /// The model that answered, where no request says.
-    pub model: Option<String>,
-    /// From 0, useless, to 1, perfect.
-    pub score: Option<f64>,
-    /// Of two models' answers, the one that was better.
-    pub better: Option<String>,
-    pub worse: Option<String>,
-}
-
-/// What came of it.
-#[derive(Debug, Serialize)]
-pub struct Noted {
-    pub object: &'static str,
-    pub request_id: String,
-    pub corrections: Vec<Corrected>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Corrected {
-    pub model: String,
-    /// In log-odds, this word counted.
-    pub correction: f32,
+impl KnownCorrections {
+    /// What is at hand of an account is read anew when it is asked for next.
+    pub fn forget(&self, account: &AccountId, live: &Live) {
+        self.0.invalidate(&(account.clone(), live.generation()));
+    }
 }
 
 /// What the account has found out. Where the store cannot say, nothing: `auto` then chooses as for
 /// anybody.
-pub(super) async fn corrections(app: &App, live: &Live, account: &AccountId) -> Corrections {
+pub async fn corrections(app: &App, live: &Live, account: &AccountId) -> Corrections {
     let shared = &app.shared;
     let key = (account.clone(), live.generation());
-    if let Some(known) = shared.tastes.0.get(&key) {
+    if let Some(known) = shared.corrections.0.get(&key) {
         return known;
     }
     let read = read(&shared.store, live, account).await.unwrap_or_else(|why| {
         tracing::warn!(%why, "what an account said of answers cannot be read");
         Corrections::default()
     });
-    shared.tastes.0.insert(key, Arc::clone(&read));
+    shared.corrections.0.insert(key, Arc::clone(&read));
     read
 }
 
@@ -104,90 +73,4 @@ async fn read(
         Some((place(&sum.model)?, correction(residual, u64::try_from(sum.count).unwrap_or(0))))
     });
     Ok(Arc::new(corrected.collect()))
-}
-
-fn malformed(what: &'static str) -> Error {
-    Error::new(Kind::Malformed, what)
-}
-
-/// The quality that a decision's line promised.
-fn promised(line: &str) -> Option<f64> {
-    line.split("quality ").nth(1)?.split(';').next()?.parse().ok()
-}
-
-/// Notes what an account says.
-///
-/// # Errors
-/// [`Kind::Malformed`] for what is no opinion, [`Kind::NotFound`] for a request that is not the
-/// caller's, [`Kind::UnknownModel`] for a model that nobody serves.
-pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error> {
-    caller.must_be_for(Scope::Chat)?;
-    let shared = &app.shared;
-    let live = app.live();
-    let named = |name: &str| {
-        let model = live.catalogue.model(name).ok_or_else(|| Error::unknown_model(name))?;
-        Ok::<_, Error>(model.id.to_string())
-    };
-    let mut answered = None;
-    if let Some(id) = said.request_id.as_deref() {
-        shared.journal.flush(Duration::from_secs(2)).await;
-        let found = report::find(&shared.store, id).await.map_err(Error::internal)?;
-        let mut own = found.filter(|one| one.account == caller.account);
-        if let Some(one) = &own
-            && !usage::is_visible(app, caller, one).await?
-        {
-            own = None;
-        }
-        answered = Some(own.ok_or_else(|| {
-            let id: String = id.chars().take(ID_CHARACTERS).collect();
-            Error::new(Kind::NotFound, format!("There is no request '{id}'."))
-        })?);
-    }
-    let request =
-        said.request_id.unwrap_or_else(|| format!("feedback_{}", uuid::Uuid::now_v7().simple()));
-    let opinions: Vec<(String, f64)> = match (said.score, said.better, said.worse) {
-        (Some(score), None, None) if (0.0..=1.0).contains(&score) => {
-            let by = answered.as_ref().and_then(|one| one.by.as_ref());
-            let model = match (by, said.model) {
-                (Some(by), None) => by.model.clone(),
-                (None, Some(model)) => named(&model)?,
-                (Some(by), Some(model)) if by.model == named(&model)? => by.model.clone(),
-                (Some(_), Some(_)) => {
-                    return Err(malformed("Another model answered that request."));
-                }
-                (None, None) => {
-                    return Err(malformed("Give the 'request_id', or the 'model' that answered."));
-                }
-            };
-            let line = answered.as_ref().and_then(|one| one.decision.as_deref());
-            let promised = line.and_then(promised).unwrap_or(USUAL_QUALITY);
-            vec![(model, score - promised)]
-        }
-        (Some(_), None, None) => {
-            return Err(malformed("'score' has to be from 0 to 1.").at("score"));
-        }
-        (None, Some(better), Some(worse)) => {
-            let (better, worse) = (named(&better)?, named(&worse)?);
-            if better == worse {
-                return Err(malformed("'better' and 'worse' are one model."));
-            }
-            vec![(better, 0.5), (worse, -0.5)]
-        }
-        _ => return Err(malformed("Give a 'score', or 'better' and 'worse'.")),
-    };
-    let kept = opinions.iter().map(|(model, residual)| {
-        #[expect(clippy::cast_possible_truncation, reason = "between -1 and 1")]
-        let residual = (residual * 1e6) as i64;
-        Feedback { request: request.clone(), model: model.clone(), residual }
-    });
-    let (account, now) = (caller.account.clone(), shared.clock.now());
-    shared.store.put_feedback(account, kept.collect(), now).await.map_err(Error::internal)?;
-    shared.tastes.0.invalidate(&(caller.account.clone(), live.generation()));
-    let now = corrections(app, &live, &caller.account).await;
-    let place = |name: &str| live.catalogue.models().iter().position(|one| &*one.id == name);
-    let corrections = opinions.into_iter().map(|(model, _)| {
-        let correction = place(&model).and_then(|place| now.get(&place)).copied().unwrap_or(0.0);
-        Corrected { model, correction }
-    });
-    Ok(Noted { object: "feedback", request_id: request, corrections: corrections.collect() })
 }

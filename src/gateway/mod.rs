@@ -8,25 +8,17 @@ mod cascade;
 mod charge;
 pub mod chats;
 pub mod connect;
-pub mod conversations;
-mod converse;
 mod count;
-mod draw;
 mod embed;
-pub mod features;
 pub mod feedback;
-pub mod keys;
+pub mod idempotency;
+mod images;
 pub mod lifecycle;
 pub mod live;
 pub mod memory;
-mod models;
-pub mod replay;
-pub mod requests;
+mod realtime;
 pub mod responses;
 mod route;
-pub mod status;
-pub mod team;
-pub mod usage;
 pub mod users;
 mod wishes;
 mod words;
@@ -47,13 +39,13 @@ use crate::base::ids::RequestId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model};
-use crate::cluster::Standing;
 use crate::ledger::Outcome;
+use crate::quota::Standing;
 use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish, Wishes};
 use crate::wire::vocab::{Dialect, Losses, Reply};
 use crate::wire::{Heading, Inbound, PathTarget, codec};
 
-use affinity::Thread;
+use affinity::Conversation;
 use cache::CacheWish;
 use cascade::Planned;
 use live::Live;
@@ -61,11 +53,10 @@ use live::Live;
 pub use affinity::Affinity;
 pub use app::{App, MemoryModels, Sessions, Shared};
 use charge::{Earlier, Intent};
-pub use converse::{Meter, converse, overhear};
 pub use count::count_tokens;
-pub use draw::{draw, picture};
 pub use embed::embed;
-pub use models::{ListedModel, list_models};
+pub use images::{draw, picture};
+pub use realtime::{Meter, converse, overhear};
 pub use route::explain;
 
 /// Some 1,024 tokens, the least that any provider caches.
@@ -222,12 +213,12 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
         }
     };
     if let Some(explanation) = &planned.decision().explanation
-        && let Some(thread) = thread(app, caller, &inbound, &arrival.asked)?
+        && let Some(conversation) = conversation(app, caller, &inbound, &arrival.asked)?
     {
         let mut models = live.catalogue.models().iter();
         if let Some(place) = models.position(|model| Arc::ptr_eq(model, &answered.step.model)) {
             let place = (live.generation(), place);
-            app.shared.affinity.answered(thread, place, explanation.input_tokens);
+            app.shared.affinity.answered(conversation, place, explanation.input_tokens);
         }
     }
     Ok(match words {
@@ -239,18 +230,18 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
 }
 
 /// The conversation that a request goes on with, as far as can be told.
-fn thread(
+fn conversation(
     app: &App,
     caller: &Caller,
     inbound: &Inbound,
     asked: &Asked,
-) -> Result<Option<Thread>, Error> {
+) -> Result<Option<Conversation>, Error> {
     // A short prompt is in no provider's cache: nothing is gained by remembering where it went.
     if asked.session.is_none() && inbound.head.prompt_bytes < CACHED_BYTES {
         return Ok(None);
     }
     let request = inbound.request()?;
-    Ok(app.shared.affinity.thread(&caller.account, asked.session.as_deref(), request))
+    Ok(app.shared.affinity.conversation(&caller.account, asked.session.as_deref(), request))
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
@@ -303,8 +294,8 @@ async fn auto(
         pays: &|tier| app.counter.tariff.paid(tier),
         explore: app.dice.borrow_mut().wins(shared.explore),
         thorough: asked.thorough,
-        before: thread(app, caller, inbound, asked)?
-            .and_then(|thread| shared.affinity.before(thread, live.generation())),
+        before: conversation(app, caller, inbound, asked)?
+            .and_then(|conversation| shared.affinity.before(conversation, live.generation())),
     };
     let demand = live.predictor.demand(request);
     let needs = Needs::of(request);

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
-use crate::gateway::replay::{self, Again, Turn};
+use crate::gateway::idempotency::{self, Again, Claim};
 use crate::gateway::{self, Answered, Arrival, Refused};
 use crate::wire::PathTarget;
 use crate::wire::vocab::Dialect;
@@ -47,9 +47,9 @@ pub async fn generate(
     let answering = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said, &id);
-        let turn = match turn.await? {
-            Turn::Again(again) => return Ok(Given::Again(again)),
+        let claim = idempotency::claim(&app, &caller, arrival::idempotency(&request), &said, &id);
+        let turn = match claim.await? {
+            Claim::Again(again) => return Ok(Given::Again(again)),
             turn => turn,
         };
         let header = |name: &&'static str| {
@@ -87,9 +87,9 @@ pub async fn whole(
     let acting = async {
         let (caller, body) = arrival::heard(app, request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let turn = replay::turn(app, &caller, arrival::idempotency(request), &said, &id);
-        let turn = match turn.await? {
-            Turn::Again(again) => return Ok(Given::Again(again)),
+        let claim = idempotency::claim(app, &caller, arrival::idempotency(request), &said, &id);
+        let turn = match claim.await? {
+            Claim::Again(again) => return Ok(Given::Again(again)),
             turn => turn,
         };
         let answered = act(caller, id.clone(), body).await;

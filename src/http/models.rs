@@ -9,7 +9,7 @@ use super::{Worker, arrival, respond, visit};
 use crate::base::Error;
 use crate::base::calendar;
 use crate::catalogue::Mode;
-use crate::gateway::{ListedModel, list_models};
+use crate::reports::models::{ListedModel, list_models};
 use crate::wire::vocab::Dialect;
 
 /// OpenAI's `created` for models whose date nobody tells; Anthropic's below is the same moment.

@@ -8,10 +8,10 @@ use super::generate::{Door, generate, whole};
 use super::{Worker, arrival, origin, respond, visit};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway;
 use crate::wire::embeddings::Form;
 use crate::wire::model_only;
 use crate::wire::vocab::Dialect;
+use crate::{gateway, reports};
 
 /// An opinion is short.
 const FEEDBACK_BYTES: usize = 64 << 10;
@@ -95,7 +95,7 @@ pub async fn feedback(app: Worker, request: HttpRequest, payload: Payload) -> Ht
         let said = serde_json::from_slice(&body).map_err(|why| {
             Error::new(Kind::Malformed, format!("The body cannot be read: {why}."))
         })?;
-        gateway::feedback::note(&app, &caller, said).await
+        reports::feedback::note(&app, &caller, said).await
     };
     let outcome: Result<_, Error> = noting.await;
     match outcome {

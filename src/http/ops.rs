@@ -35,7 +35,7 @@ pub async fn ready(shared: Node) -> HttpResponse {
 
 pub async fn metrics(shared: Node) -> HttpResponse {
     let metrics = &shared.metrics;
-    let counted_together = shared.redis.as_ref().is_none_or(crate::cluster::Shared::is_up);
+    let counted_together = shared.redis.as_ref().is_none_or(crate::quota::Shared::is_up);
     metrics.quota_shared.set(i64::from(counted_together));
     metrics.journal_backlog.set(i64::try_from(shared.journal.backlog()).unwrap_or(i64::MAX));
     metrics.journal_lag.set(shared.journal.lag().as_secs_f64());

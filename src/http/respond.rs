@@ -17,10 +17,10 @@ use super::array::ArrayBody;
 use super::visit;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
-use crate::cluster::{Line, Standing};
-use crate::gateway::replay::Again;
+use crate::gateway::idempotency::Again;
 use crate::gateway::{Answered, Refused};
 use crate::gateway::{Body, Pieces};
+use crate::quota::{Line, Standing};
 use crate::router::Step;
 use crate::wire::codec;
 use crate::wire::vocab::Dialect;
@@ -210,7 +210,7 @@ pub fn refused(id: &RequestId, dialect: Dialect, error: &Error, attempts: u8) ->
     failed(id, dialect, error, attempts, None)
 }
 
-/// An error as seed 000 writes it, for those who speak no dialect: `{"error": "…"}`.
+/// An error in the plain form, for those who speak no dialect: `{"error": "…"}`.
 pub fn plainly(error: &Error) -> HttpResponse {
     let mut response = refused(&RequestId::fresh(), Dialect::OpenAiChat, error, 0);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::Error;
-use crate::gateway::replay::{self, Again, Turn};
+use crate::gateway::idempotency::{self, Again, Claim};
 use crate::gateway::responses::{Begun, Job};
-use crate::gateway::{Answered, Arrival, Refused, conversations, responses};
+use crate::gateway::{Answered, Arrival, Refused, responses};
 use crate::platform::items::Page;
+use crate::stored::conversations;
 use crate::wire::vocab::{Dialect, Malformed};
 
 const SURFACE: Dialect = Dialect::OpenAiResponses;
@@ -23,9 +24,9 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let answering = async {
         let (caller, body) = arrival::heard(&app, &request, payload).await?;
         let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let turn = replay::turn(&app, &caller, arrival::idempotency(&request), &said, &id);
-        let turn = match turn.await? {
-            Turn::Again(again) => return Ok(Given::Again(again)),
+        let claim = idempotency::claim(&app, &caller, arrival::idempotency(&request), &said, &id);
+        let turn = match claim.await? {
+            Claim::Again(again) => return Ok(Given::Again(again)),
             turn => turn,
         };
         let asked = arrival::asked(&request)?;

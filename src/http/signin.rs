@@ -17,8 +17,8 @@ use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway::keys::{self, KnownKey, Speaks};
 use crate::store::Key;
+use crate::stored::keys::{self, KnownKey, Speaks};
 use crate::wire::vocab::Dialect;
 
 /// Nobody's e-mail address and password are longer.
@@ -79,7 +79,7 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let address = origin::address(&app, &request);
     let signing_in = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        app.shared.desk.sign_in(&said.email, said.password, &address).await
+        app.shared.authentication.sign_in(&said.email, said.password, &address).await
     };
     session(signing_in.await)
 }
@@ -89,7 +89,7 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
     let address = origin::address(&app, &request);
     let registering = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        app.shared.desk.register(&said.email, said.password, &address).await
+        app.shared.authentication.register(&said.email, said.password, &address).await
     };
     let registered = registering.await.and_then(|Registered { session, key }| {
         let mut value = shown(&session);
@@ -109,7 +109,7 @@ pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> Htt
         let token = said.refresh_token.ok_or_else(|| {
             Error::new(Kind::Malformed, "Missing required field: 'refresh_token'.")
         })?;
-        app.shared.desk.refresh(&token).await
+        app.shared.authentication.refresh(&token).await
     };
     session(refreshing.await)
 }
@@ -119,7 +119,7 @@ pub async fn logout(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let signing_out = async {
         let said: Token = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let access = arrival::credential(&request);
-        app.shared.desk.sign_out(access, said.refresh_token.as_deref()).await
+        app.shared.authentication.sign_out(access, said.refresh_token.as_deref()).await
     };
     let outcome: Result<(), Error> = signing_out.await;
     match outcome {
@@ -130,7 +130,7 @@ pub async fn logout(app: Worker, request: HttpRequest, payload: Payload) -> Http
 
 /// `GET /.well-known/jwks.json`
 pub async fn jwks(app: Worker) -> HttpResponse {
-    match app.shared.desk.signers.jwks().await {
+    match app.shared.authentication.signers.jwks().await {
         Ok(keys) => {
             HttpResponse::Ok().insert_header(("cache-control", "public, max-age=300")).json(keys)
         }

@@ -8,9 +8,9 @@ use crate::base::calendar::{self, MINUTE_MS};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::gateway::requests::{self, Search};
-use crate::gateway::usage::{self, Buckets, Kinds, Query};
 use crate::ledger::report::Group;
+use crate::reports::requests::{self, Search};
+use crate::reports::usage::{self, Buckets, Kinds, Query};
 use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;

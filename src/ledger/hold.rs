@@ -13,7 +13,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
-use crate::cluster::{Amount, Correction, Quota, Standing, Terms, Used};
+use crate::quota::{Amount, Correction, Quota, Standing, Terms, Used};
 use crate::telemetry::trail::Trails;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.

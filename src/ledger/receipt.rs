@@ -9,7 +9,7 @@ use super::journal::Place;
 use super::{Counter, Outcome, Settlement};
 use crate::base::Error;
 use crate::base::money::{Credits, Nanos};
-use crate::cluster::{Amount, Correction, Terms, Used};
+use crate::quota::{Amount, Correction, Terms, Used};
 
 /// The line of a settlement on its way to where it is safe.
 #[must_use = "a settlement counts once its receipt says so"]

@@ -6,7 +6,6 @@ mod closing;
 mod failover;
 mod google;
 mod health;
-mod heard;
 mod hedge;
 mod meters;
 mod outgoing;
@@ -21,6 +20,7 @@ mod scrub;
 mod sign;
 mod socket;
 mod tail;
+mod transcript;
 mod transport;
 mod whole;
 

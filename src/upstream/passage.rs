@@ -10,8 +10,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::heard::Heard;
 use super::passing::Rename;
+use super::transcript::Transcript;
 use crate::base::Error;
 use crate::shape::{Names, Texts};
 use crate::wire::frame::{Frame, Splitter, sse};
@@ -94,7 +94,7 @@ pub(super) struct Passage {
     /// What the caller may read.
     ready: VecDeque<Bytes>,
     progress: Progress,
-    heard: Heard,
+    transcript: Transcript,
     /// What the provider has sent, as long as another answer could go on with it.
     kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
@@ -123,7 +123,7 @@ impl Passage {
             held: Vec::new(),
             ready: VecDeque::new(),
             progress: Progress::default(),
-            heard: Heard::default(),
+            transcript: Transcript::default(),
             kept: None,
             kept_bytes: 0,
         }
@@ -152,8 +152,8 @@ impl Passage {
         self.progress.left_out
     }
 
-    pub fn heard(&self) -> &Heard {
-        &self.heard
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
     }
 
     /// There is something for the caller.
@@ -195,7 +195,7 @@ impl Passage {
             writer: &mut *self.writer,
             out: &mut out,
             progress: &mut self.progress,
-            heard: &mut self.heard,
+            transcript: &mut self.transcript,
             fault: None,
         };
         // Of the chunk, what is to be passed on next.
@@ -247,7 +247,7 @@ impl Passage {
             writer: &mut *self.writer,
             out: &mut out,
             progress: &mut self.progress,
-            heard: &mut self.heard,
+            transcript: &mut self.transcript,
             fault: None,
         };
         let mut last = None;
@@ -269,7 +269,7 @@ impl Passage {
             events.clear();
             let complete = reader.finish(events);
             for event in events.iter() {
-                self.heard.take(event);
+                self.transcript.take(event);
             }
             self.progress.ended |= complete;
             if self.progress.is_empty() {
@@ -341,7 +341,7 @@ struct Taking<'a> {
     writer: &'a mut (dyn Writer + Send),
     out: &'a mut Vec<u8>,
     progress: &'a mut Progress,
-    heard: &'a mut Heard,
+    transcript: &'a mut Transcript,
     fault: Option<Fault>,
 }
 
@@ -389,7 +389,7 @@ impl Taking<'_> {
         }
         let progress = &mut *self.progress;
         for event in events.iter() {
-            self.heard.take(event);
+            self.transcript.take(event);
             match event {
                 Event::Usage(usage) => progress.usage = Some(usage.clone()),
                 Event::Fault(one) => self.fault = Some(one.clone()),
@@ -436,20 +436,21 @@ impl Taking<'_> {
             self.fault = tapped.fault.or_else(|| Some(self.theirs.decode_error(200, frame.data)));
             return Fate::IsLeftOut;
         }
-        let heard = &mut *self.heard;
-        let glance = match self.theirs.glance(frame, &mut |voice, text| heard.hear(voice, text)) {
-            Ok(glance) => glance,
-            // Noise of a server in between breaks the caller's SDK, and holds nothing.
-            Err(Unreadable::NotJson) => {
-                self.progress.left_out += 1;
-                return Fate::IsLeftOut;
-            }
-            // Something was lost.
-            Err(why @ Unreadable::NotUtf8) => {
-                self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
-                return Fate::IsLeftOut;
-            }
-        };
+        let transcript = &mut *self.transcript;
+        let glance =
+            match self.theirs.glance(frame, &mut |voice, text| transcript.hear(voice, text)) {
+                Ok(glance) => glance,
+                // Noise of a server in between breaks the caller's SDK, and holds nothing.
+                Err(Unreadable::NotJson) => {
+                    self.progress.left_out += 1;
+                    return Fate::IsLeftOut;
+                }
+                // Something was lost.
+                Err(why @ Unreadable::NotUtf8) => {
+                    self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
+                    return Fate::IsLeftOut;
+                }
+            };
         let tapped = self.theirs.tap(frame.data);
         let progress = &mut *self.progress;
         if let Some(later) = tapped.usage {

@@ -30,7 +30,7 @@ impl Average {
         Some(self.seconds)
     }
 
-    fn heard(&mut self, took: Duration, now: Instant) {
+    fn transcript(&mut self, took: Duration, now: Instant) {
         let new = took.as_secs_f32();
         self.seconds = self.now(now).map_or(new, |old| old + WEIGHT * (new - old));
         self.at = Some(now);
@@ -66,19 +66,19 @@ impl Pulse {
 
     pub fn answered(&mut self, stream: bool, took: Duration, now: Instant) {
         let average = if stream { &mut self.stream } else { &mut self.whole };
-        average.heard(took, now);
+        average.transcript(took, now);
         self.faults -= WEIGHT * self.faults;
     }
 
     /// A stream began after so long, or was cancelled before it did.
     pub fn first_token(&mut self, thinks: bool, took: Duration) {
         let [plain, thinking] = &mut self.first_tokens;
-        if thinks { thinking } else { plain }.heard(took.as_secs_f32());
+        if thinks { thinking } else { plain }.transcript(took.as_secs_f32());
     }
 
     /// A stream said so many tokens per second.
     pub fn wrote(&mut self, rate: f32) {
-        self.rates.heard(rate);
+        self.rates.transcript(rate);
     }
 
     #[must_use]

@@ -425,7 +425,8 @@ impl Relay {
         ending.set(Some(outcome));
         self.told = Some(ending);
         let to_the_end = self.passage.is_complete();
-        let (tokens, basis) = self.passage.heard().used(usage, to_the_end, hold.prompt_tokens());
+        let (tokens, basis) =
+            self.passage.transcript().used(usage, to_the_end, hold.prompt_tokens());
         let receipt = hold.settle(Delivered {
             model: &setup.step.model,
             deployment: &setup.step.deployment,

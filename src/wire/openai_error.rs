@@ -127,7 +127,7 @@ fn kind_of(status: Option<u16>, words: [&str; 2], message: &str) -> FaultKind {
     }
 }
 
-/// Seed 004's table of types; 402 as in seed 003, with a number for its code.
+/// OpenAI's table of types; 402 with a number for its code.
 pub(in crate::wire) fn encode(error: &Error) -> (u16, Bytes) {
     let (status, kind) = match error.kind {
         Kind::Malformed | Kind::Unsupported | Kind::ContextLength => (400, "invalid_request_error"),
@@ -146,7 +146,7 @@ pub(in crate::wire) fn encode(error: &Error) -> (u16, Bytes) {
         Kind::UpstreamDown | Kind::Overloaded | Kind::Timeout => (503, "service_unavailable_error"),
     };
     let body = match error.kind {
-        // Three members, as seed 003 prints them.
+        // Three members.
         Kind::OutOfCredits => {
             json!({"error": {"message": error.public, "type": kind, "code": 402}})
         }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the gateway's log when it does"
 )]
 
+mod administration;
 mod answers;
 mod blame;
 mod carrying;
@@ -34,7 +35,6 @@ mod ledger;
 mod matrix;
 mod midway;
 mod nul;
-mod office;
 mod paper;
 mod platform;
 mod prices;

@@ -12,12 +12,12 @@ use optimux::base::clock::{Clock, Timestamp};
 use optimux::base::ids::{AccountId, KeyId, RequestId};
 use optimux::base::money::{Credits, Nanos};
 use optimux::catalogue::{Catalogue, Pictures, Sources, builtin, load};
-use optimux::cluster::{
-    self, Amount, Ask, Books, Correction, Limits, Memory, Now, Quota, Taken, Terms, Used,
-};
 use optimux::ledger::verify::verify;
 use optimux::ledger::{
     Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, Tariff, Tokens,
+};
+use optimux::quota::{
+    self, Amount, Ask, Books, Correction, Limits, Memory, Now, Quota, Taken, Terms, Used,
 };
 use optimux::store::{AllowanceOf, Store};
 use optimux::telemetry::access::Teller;
@@ -92,7 +92,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 /// Plays a trace; what every step came to.
 async fn play(
     quota: &Quota,
-    shared: Option<&cluster::Shared>,
+    shared: Option<&quota::Shared>,
     terms: &Terms,
     acts: &[Act],
 ) -> Vec<Taken> {
@@ -152,7 +152,7 @@ fn redis_decides_as_this_process_does() {
         return;
     };
     let guard = runtime().enter();
-    let shared = cluster::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
     drop(guard);
     let strategy =
         (limits(), proptest::option::of(limits()), proptest::collection::vec(act(), 1..60));
@@ -167,7 +167,7 @@ fn redis_decides_as_this_process_does() {
             key_limits,
         };
         let here = Quota::Local(Memory::default());
-        let there = Quota::Shared(cluster::Redis::new(shared.clone()));
+        let there = Quota::Shared(quota::Redis::new(shared.clone()));
         let (here, there) = runtime().block_on(async {
             (
                 play(&here, None, &terms, &acts).await,
@@ -187,9 +187,9 @@ fn a_hold_that_nobody_settles_lapses() {
         return;
     };
     let guard = runtime().enter();
-    let shared = cluster::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
     drop(guard);
-    let quota = Quota::Shared(cluster::Redis::new(shared));
+    let quota = Quota::Shared(quota::Redis::new(shared));
     let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
     let terms = Terms { limits: limits.clone(), key_limits: Some(limits), ..terms() };
     let take = |hold: &str, at: i64| {
@@ -225,10 +225,10 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         return;
     };
     let guard = runtime().enter();
-    let nodes = [(); 2].map(|()| cluster::Shared::open(&cluster.url, Clock::System).unwrap());
+    let nodes = [(); 2].map(|()| quota::Shared::open(&cluster.url, Clock::System).unwrap());
     drop(guard);
     runtime().block_on(nodes[0].prove()).unwrap();
-    let quotas = nodes.clone().map(|node| Quota::Shared(cluster::Redis::new(node)));
+    let quotas = nodes.clone().map(|node| Quota::Shared(quota::Redis::new(node)));
     for number in 0..16 {
         let account = fresh(&format!("acct_{number}"));
         let through: usize = quotas.iter().map(|quota| let_through(quota, &account, 10, 8)).sum();
@@ -263,7 +263,7 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         runtime().block_on(nodes[0].flush());
         assert!(take(), "what was held is given back");
     }
-    assert!(nodes.iter().all(cluster::Shared::is_up));
+    assert!(nodes.iter().all(quota::Shared::is_up));
 }
 
 /// Whatever the reason: scripts are not allowed, the server writes no more, the key is elsewhere.
@@ -274,9 +274,9 @@ fn what_redis_does_not_count_is_counted_here_and_not_forgotten() {
         return;
     };
     let guard = runtime().enter();
-    let shared = cluster::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
     drop(guard);
-    let quota = Quota::Shared(cluster::Redis::new(shared.clone()));
+    let quota = Quota::Shared(quota::Redis::new(shared.clone()));
     let (one, other) = (fresh("acct"), fresh("acct"));
     assert_eq!(let_through(&quota, &one, 10, 4), 4);
     redis.command(&["ACL", "SETUSER", "default", "-@scripting"]);

@@ -55,7 +55,7 @@ fn lives_and_ends(gateway: &Gateway) {
     assert_eq!(chat(gateway, next["access_token"].as_str().unwrap()), 200);
     let again = post(gateway, "/api/auth/refresh", &json!({"refresh_token": refresh}));
     assert_eq!(again.status, 401);
-    assert!(again.json()["error"].is_string(), "seed 000's form: {}", again.text());
+    assert!(again.json()["error"].is_string(), "the plain form: {}", again.text());
     // It came twice: all that came of the sign-in has ended, the newest too.
     let newest =
         post(gateway, "/api/auth/refresh", &json!({"refresh_token": next["refresh_token"]}));

@@ -11,13 +11,13 @@ use super::super::figures::{count, minute, nanos, usd, whole};
 use super::super::shell::{choice, field, notice, snippet};
 use super::super::visit::{Answer, Sheet, Visit, Who, go, show_admin, take_admin};
 use super::accounts::plan_names;
-use crate::admit::AccountChange;
+use crate::administration::AccountChange;
 use crate::base::{Error, Kind};
-use crate::gateway::usage::{self, Query};
 use crate::ledger::report::Group;
+use crate::reports::usage::{self, Query};
 
 async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
-    let office = visit.app.office(who.caller.key.clone());
+    let office = visit.app.administration(who.caller.key.clone());
     let account = office.account(id).await?;
     let members = office.store.members(account.id.clone()).await.map_err(Error::internal)?;
     let keys = office.keys_of(Some(account.id.as_str())).await?;
@@ -142,7 +142,7 @@ pub async fn plan(
     take_admin(app, request, &body, async |visit, who, form| {
         let plan = Some(form.text("plan").to_owned());
         let change = AccountChange { plan, ..AccountChange::default() };
-        visit.app.office(who.caller.key.clone()).change_account(&id, &change).await?;
+        visit.app.administration(who.caller.key.clone()).change_account(&id, &change).await?;
         Ok(go(format!("/admin/accounts/{id}?done=plan")))
     })
     .await
@@ -162,7 +162,7 @@ pub async fn access(
             return Err(Error::new(Kind::Conflict, text));
         }
         let change = AccountChange { suspended: Some(suspended), ..AccountChange::default() };
-        visit.app.office(who.caller.key.clone()).change_account(&id, &change).await?;
+        visit.app.administration(who.caller.key.clone()).change_account(&id, &change).await?;
         let done = if suspended { "suspended" } else { "resumed" };
         Ok(go(format!("/admin/accounts/{id}?done={done}")))
     })
@@ -183,7 +183,7 @@ pub async fn credits(
         let credits: i64 = digits.parse().map_err(|_| {
             Error::new(Kind::Malformed, "This has to be a whole number.").at("credits")
         })?;
-        let office = visit.app.office(who.caller.key.clone());
+        let office = visit.app.administration(who.caller.key.clone());
         office.grant(&id, credits, form.text("reason"), form.given("once")).await?;
         Ok(go(format!("/admin/accounts/{id}?done=granted")))
     })
@@ -199,7 +199,7 @@ pub async fn erase(
 ) -> HttpResponse {
     take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
-        let office = visit.app.office(who.caller.key.clone());
+        let office = visit.app.administration(who.caller.key.clone());
         let account = office.account(&id).await?;
         if account.id == who.session.account {
             let text = "This is your own account. You would lock yourself out.";
@@ -224,8 +224,8 @@ pub async fn reset(
 ) -> HttpResponse {
     take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
-        let account = visit.app.office(who.caller.key.clone()).account(&id).await?;
-        let desk = &visit.app.shared.desk;
+        let account = visit.app.administration(who.caller.key.clone()).account(&id).await?;
+        let desk = &visit.app.shared.authentication;
         let secret = desk.reset_link(&account.id, form.text("member")).await?;
         let body = html! {
             h1 { "A link that sets a password" }

@@ -13,7 +13,7 @@ use super::Worker;
 use super::call::Call;
 use super::figures::{count, list, text, whole};
 use super::visit::{Sheet, show_admin};
-use crate::gateway::status;
+use crate::reports::status;
 
 /// A state in a word and a colour.
 #[must_use]
@@ -74,7 +74,7 @@ pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
                     dt { "Redis" } dd { (state(text(needs, "redis"))) }
                     dt { "Providers" } dd { (state(text(needs, "providers"))) }
                     dt { "Journal" } dd { (count(needs.get("journal").map_or(0, |journal| whole(journal, "backlog")))) " lines on their way to the store" }
-                    dt { "Sign-up" } dd { @match &shared.desk.register { Some(plan) => { "open, on the plan " (plan) } None => "closed" } }
+                    dt { "Sign-up" } dd { @match &shared.authentication.register { Some(plan) => { "open, on the plan " (plan) } None => "closed" } }
                 }
             }
         };

@@ -110,7 +110,7 @@ pub async fn change(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             if visit.app.shared.plans.get(name).is_none() {
                 return Err(Error::new(Kind::Malformed, "There is no such plan.").at("plan"));
             }
-            visit.app.office(who.caller.key.clone()).put_plan(name, &said(form)?).await
+            visit.app.administration(who.caller.key.clone()).put_plan(name, &said(form)?).await
         };
         match changing.await {
             Ok(()) => Ok(go("/admin/plans?done=changed")),

@@ -11,7 +11,7 @@ use super::super::visit::{Sheet, show_admin};
 use super::state;
 use crate::base::Error;
 use crate::base::clock::Timestamp;
-use crate::gateway::status;
+use crate::reports::status;
 
 /// So many entries of the log are on a page.
 const PAGE: i64 = 50;

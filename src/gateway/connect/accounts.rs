@@ -34,7 +34,7 @@ struct Kept {
 
 /// What proves that a user comes back from where they were sent, sealed.
 #[derive(Debug, Serialize, Deserialize)]
-struct Errand {
+struct OAuthState {
     account: String,
     user: String,
     app: String,
@@ -148,7 +148,7 @@ pub async fn connect(
     let Some(given) = new.credentials else {
         let verifier = new_token().map_err(Error::internal)?;
         let redirect = format!("{home}/v1/connect/oauth/callback");
-        let errand = Errand {
+        let oauth_state = OAuthState {
             account: caller.account.as_str().to_owned(),
             user: user.to_owned(),
             app: asked.id.clone(),
@@ -158,8 +158,8 @@ pub async fn connect(
             until: now.after(GRANT_LIFE).0,
             nonce: new_token().map_err(Error::internal)?,
         };
-        let state = serde_json::to_string(&errand).map_err(Error::internal)?;
-        let state = vault.seal(&state, "errand").map_err(Error::internal)?;
+        let state = serde_json::to_string(&oauth_state).map_err(Error::internal)?;
+        let state = vault.seal(&state, "oauth_state").map_err(Error::internal)?;
         if app.shared.apps.begin_grant(asked, &redirect, &state, &verifier).is_none() {
             return Err(Error::new(
                 Kind::Malformed,
@@ -244,14 +244,15 @@ fn wrong() -> Error {
     Error::new(Kind::Malformed, "This is no answer to anything that was asked.").at("state")
 }
 
-/// An errand that is still to be done.
-fn opened(app: &App, state: &str) -> Result<Errand, Error> {
-    let errand = vault(app)?.open(state, "errand").map_err(|_| wrong())?;
-    let errand: Errand = serde_json::from_str(errand.expose_secret()).map_err(|_| wrong())?;
-    if app.shared.clock.now().0 > errand.until {
+/// A state that is still to be used.
+fn opened(app: &App, state: &str) -> Result<OAuthState, Error> {
+    let oauth_state = vault(app)?.open(state, "oauth_state").map_err(|_| wrong())?;
+    let oauth_state: OAuthState =
+        serde_json::from_str(oauth_state.expose_secret()).map_err(|_| wrong())?;
+    if app.shared.clock.now().0 > oauth_state.until {
         return Err(wrong());
     }
-    Ok(errand)
+    Ok(oauth_state)
 }
 
 /// `GET`, `POST /v1/connect/oauth/start`: a browser is about to be sent to an app's authorization
@@ -260,14 +261,15 @@ fn opened(app: &App, state: &str) -> Result<Errand, Error> {
 /// # Errors
 /// [`Kind::Malformed`] for a state that is not ours or too old.
 pub fn depart(app: &App, state: &str) -> Result<Departure, Error> {
-    let errand = opened(app, state)?;
-    let asked = app.shared.apps.get(&errand.app).ok_or_else(wrong)?;
-    let url = app.shared.apps.begin_grant(asked, &errand.redirect, state, &errand.verifier);
+    let oauth_state = opened(app, state)?;
+    let asked = app.shared.apps.get(&oauth_state.app).ok_or_else(wrong)?;
+    let url =
+        app.shared.apps.begin_grant(asked, &oauth_state.redirect, state, &oauth_state.verifier);
     Ok(Departure {
         app: asked.entry.name.clone().unwrap_or_else(|| asked.id.clone()),
-        user: errand.user,
+        user: oauth_state.user,
         url: url.ok_or_else(wrong)?,
-        nonce: errand.nonce,
+        nonce: oauth_state.nonce,
         lasts: GRANT_LIFE,
     })
 }
@@ -283,27 +285,30 @@ pub async fn finish_grant(
     code: &str,
     brought: Option<&str>,
 ) -> Result<Value, Error> {
-    let errand = opened(app, state)?;
+    let oauth_state = opened(app, state)?;
     let now = app.shared.clock.now();
     let same = brought.is_some_and(|brought| {
-        bool::from(subtle::ConstantTimeEq::ct_eq(brought.as_bytes(), errand.nonce.as_bytes()))
+        bool::from(subtle::ConstantTimeEq::ct_eq(brought.as_bytes(), oauth_state.nonce.as_bytes()))
     });
     if !same {
         let text = "This was not begun in this browser. Follow the authorization_url again.";
         return Err(Error::new(Kind::Malformed, text).at("state").coded("other_browser"));
     }
-    let name = format!("errand {}", fingerprint(&[errand.nonce.as_bytes()]));
-    let first = app.shared.store.spend(name, Timestamp(errand.until)).await;
+    let name = format!("oauth_state {}", fingerprint(&[oauth_state.nonce.as_bytes()]));
+    let first = app.shared.store.spend(name, Timestamp(oauth_state.until)).await;
     if !first.map_err(Error::internal)? {
         return Err(wrong());
     }
-    let asked = app.shared.apps.get(&errand.app).ok_or_else(wrong)?;
-    let grant =
-        Grant::Code { code: code.to_owned(), verifier: errand.verifier, redirect: errand.redirect };
+    let asked = app.shared.apps.get(&oauth_state.app).ok_or_else(wrong)?;
+    let grant = Grant::Code {
+        code: code.to_owned(),
+        verifier: oauth_state.verifier,
+        redirect: oauth_state.redirect,
+    };
     let granted = app.shared.apps.grant(asked, grant).await.map_err(of_app)?;
     let kept = kept_of(&granted, now, None);
-    let (account, user) = (&errand.account, &errand.user);
-    let one = keep(app, account, user, &errand.app, errand.name, &kept, None).await?;
+    let (account, user) = (&oauth_state.account, &oauth_state.user);
+    let one = keep(app, account, user, &oauth_state.app, oauth_state.name, &kept, None).await?;
     Ok(shown(&one))
 }
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::Worker;
 use super::{act, act_on, list as listed};
-use crate::admit::{AccountChange, PlanEntry};
+use crate::administration::AccountChange;
+use crate::admit::PlanEntry;
 use crate::base::Error;
 use crate::store::{Account, Member};
 
@@ -142,7 +143,7 @@ pub async fn add_member(
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |office, new: NewMember| {
         let password = match new.password {
-            Some(password) => Some(app.shared.desk.passwords.hash(password).await?),
+            Some(password) => Some(app.shared.authentication.passwords.hash(password).await?),
             None => None,
         };
         let added = office.add_member(&id, &new.email, &new.role, password).await;

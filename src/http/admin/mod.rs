@@ -12,9 +12,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
 use super::{Worker, arrival, respond, visit};
-use crate::admit::{Caller, Office};
+use crate::administration::Administration;
+use crate::admit::Caller;
 use crate::base::{Error, Kind};
-use crate::gateway;
+use crate::reports;
 use crate::wire::vocab::Dialect;
 
 /// The routes under a prefix.
@@ -59,12 +60,12 @@ async fn administrator(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller
 
 /// `GET /v1/admin/status`
 async fn status(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |_| Ok(gateway::status::admin_status(&app).await)).await
+    act(&app, &request, async |_| Ok(reports::status::admin_status(&app).await)).await
 }
 
 /// `GET /v1/admin/health`: for probes too, which have no key, and learn no more than that it is up
 async fn health(app: Worker, request: HttpRequest) -> HttpResponse {
-    let (ready, mut told) = gateway::status::admin_health(&app);
+    let (ready, mut told) = reports::status::admin_health(&app);
     if administrator(&app, &request).await.is_err()
         && let Some(told) = told.as_object_mut()
     {
@@ -78,11 +79,11 @@ async fn health(app: Worker, request: HttpRequest) -> HttpResponse {
 async fn act(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Office<'_>) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Administration<'_>) -> Result<Value, Error>,
 ) -> HttpResponse {
     let acting = async {
         let caller = administrator(app, request).await?;
-        work(app.office(caller.key.clone())).await
+        work(app.administration(caller.key.clone())).await
     };
     match acting.await {
         Ok(value) => HttpResponse::Ok().json(value),
@@ -95,7 +96,7 @@ async fn act_on<T: serde::de::DeserializeOwned>(
     app: &Worker,
     request: &HttpRequest,
     payload: Payload,
-    work: impl AsyncFnOnce(Office<'_>, T) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Administration<'_>, T) -> Result<Value, Error>,
 ) -> HttpResponse {
     act(app, request, async |office| {
         let said = arrival::said(app, request, None, payload, app.shared.body_limit_bytes).await?;

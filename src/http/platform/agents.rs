@@ -17,6 +17,7 @@ use crate::gateway::agents::{self, Named, NewRun};
 use crate::gateway::{Pieces, Refused};
 use crate::http::{Worker, respond, visit};
 use crate::platform::agents::Agent;
+use crate::stored;
 use crate::wire::frame::sse;
 use crate::wire::vocab::Dialect;
 
@@ -40,7 +41,7 @@ fn shown(outcome: Result<Named, Error>) -> HttpResponse {
 pub async fn list(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
     act(&app, &request, async |caller| {
         let page = page.into_inner();
-        agents::list(&app, &caller, page.after, page.limit).await
+        stored::agents::list(&app, &caller, page.after, page.limit).await
     })
     .await
 }
@@ -50,7 +51,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let creating = async {
         let caller = caller(&app, &request).await?;
         let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
-        agents::create(&app, &caller, agent).await
+        stored::agents::create(&app, &caller, agent).await
     };
     shown(creating.await)
 }
@@ -76,14 +77,14 @@ pub async fn change(
         let caller = caller(&app, &request).await?;
         let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         let seen = request.headers().get("if-match").and_then(|value| value.to_str().ok());
-        agents::change(&app, &caller, &id, agent, seen).await
+        stored::agents::change(&app, &caller, &id, agent, seen).await
     };
     shown(changing.await)
 }
 
 /// `DELETE /v1/agents/{id}`
 pub async fn delete(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |caller| agents::delete(&app, &caller, &id).await).await
+    act(&app, &request, async |caller| stored::agents::delete(&app, &caller, &id).await).await
 }
 
 fn event(kind: &str, mut data: Value) -> Bytes {

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use super::{BODY_BYTES, caller, plainly, said};
-use crate::gateway::chats::{self, Saved, Wanted};
-use crate::gateway::status;
 use crate::http::Worker;
+use crate::reports::status;
+use crate::stored::chats::{self, Saved, Wanted};
 
 #[derive(Debug, Deserialize, Default)]
 pub struct Which {

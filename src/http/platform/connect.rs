@@ -25,7 +25,7 @@ const PULSE: Duration = Duration::from_secs(20);
 const WATCHER_BYTES: usize = 4 << 10;
 
 /// What binds an authorization to the browser that it began in.
-const ERRAND: &str = "optimux_errand";
+const OAUTH_STATE: &str = "optimux_errand";
 /// The page has a form and nothing else, and is in no frame. Where the form leads to is not said, since
 /// it is followed by a redirect to wherever the app is.
 const PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
@@ -69,7 +69,7 @@ pub async fn disconnect(app: Worker, request: HttpRequest, id: Path<String>) -> 
 /// What the browser was given when it left, if this is the one.
 fn brought(request: &HttpRequest) -> Option<&str> {
     let cookies = request.headers().get("cookie")?.to_str().ok()?;
-    cookies.split(';').find_map(|one| one.trim().strip_prefix(ERRAND)?.strip_prefix('='))
+    cookies.split(';').find_map(|one| one.trim().strip_prefix(OAUTH_STATE)?.strip_prefix('='))
 }
 
 /// Text as it stands in HTML.
@@ -124,7 +124,7 @@ pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> Http
         let departure = connect::depart(&app, back.state.as_deref().unwrap_or_default())?;
         // Lax: it is sent along when the authorization server sends the browser back.
         let kept = format!(
-            "{ERRAND}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{}",
+            "{OAUTH_STATE}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{}",
             departure.nonce,
             departure.lasts.as_secs(),
             if home.starts_with("https:") { "; Secure" } else { "" }
@@ -158,7 +158,7 @@ pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> H
     };
     match finishing.await {
         Ok(told) => {
-            let gone = format!("{ERRAND}=; Path=/; Max-Age=0");
+            let gone = format!("{OAUTH_STATE}=; Path=/; Max-Age=0");
             HttpResponse::Ok().insert_header(("set-cookie", gone)).json(told)
         }
         Err(error) => respond::refused(&visit::id(&request), Dialect::OpenAiChat, &error, 0),

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::{act, act_on};
-use crate::gateway::features::{self, Wish};
 use crate::http::Worker;
+use crate::stored::features::{self, Wish};
 
 /// `GET /v1/features`
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {

@@ -54,7 +54,7 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/connect/events"), web::get().to(connect::events));
 }
 
-/// The routes of seed 000, whose errors are plain.
+/// The routes under `/optima` and of platform features, whose errors are plain.
 pub fn optima_routes(config: &mut ServiceConfig) {
     config
         .route("/optima/v1/models", web::get().to(chats::models))
@@ -95,7 +95,7 @@ async fn act_on<T: DeserializeOwned>(
     .await
 }
 
-/// What came of it, with an error as seed 000 writes one.
+/// What came of it, with an error in the plain form.
 fn plainly(outcome: Result<Value, Error>) -> HttpResponse {
     match outcome {
         Ok(value) => HttpResponse::Ok().json(value),

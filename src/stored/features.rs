@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{App, users};
 use crate::admit::features::checked;
 use crate::admit::{Caller, Feature, Features, Scope};
 use crate::base::ids::AuditId;
 use crate::base::{Error, Kind};
+use crate::gateway::{App, users};
 use crate::store::{Audit, FeatureRow};
 
 /// How a switch is to stand.

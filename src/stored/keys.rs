@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::App;
 use crate::admit::keys::{self, Issued, KeyError, terms_of};
 use crate::admit::{Caller, KeyTerms, Role, Scope, named};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
+use crate::gateway::App;
 use crate::store::Key;
 
 /// The longest time that an old key stays good beside the one in its place.

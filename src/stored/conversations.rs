@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::App;
 use crate::admit::Caller;
 use crate::base::ids::ConversationId;
 use crate::base::{Error, Kind};
+use crate::gateway::App;
 use crate::platform::items::{self, Page};
 use crate::store::{Conversation, ConversationItem};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::App;
 use crate::admit::{Caller, Feature};
 use crate::catalogue::{Capability, Deployment, Mode, Model, TokenKind};
+use crate::gateway::App;
 use crate::router::Health;
 
 const CAPABILITIES: [(Capability, &str); 14] = [
@@ -159,7 +159,7 @@ fn dependencies(app: &App) -> (bool, Value) {
     let shared = &app.shared;
     let live = app.live();
     let store = shared.store_is_up.load(Ordering::Relaxed);
-    let redis = shared.redis.as_ref().map(crate::cluster::Shared::is_up);
+    let redis = shared.redis.as_ref().map(crate::quota::Shared::is_up);
     let providers =
         live.catalogue.models().iter().any(|model| {
             model.deployments.iter().any(|deployment| health(app, deployment).passing)

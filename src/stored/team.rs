@@ -1,8 +1,8 @@
 //! The people of an account, as its owners look after them.
 
-use super::App;
 use crate::admit::{Caller, Role};
 use crate::base::{Error, Kind};
+use crate::gateway::App;
 use crate::store::Member;
 
 fn missing() -> Error {
@@ -65,6 +65,6 @@ pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Member, Erro
     if member.role == "admin" && !caller.admin {
         return Err(missing());
     }
-    app.office(caller.key.clone()).remove_member(caller.account.as_str(), id).await?;
+    app.administration(caller.key.clone()).remove_member(caller.account.as_str(), id).await?;
     Ok(member)
 }

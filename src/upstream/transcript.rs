@@ -76,14 +76,14 @@ impl Tally {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct Transcript {
     said: Tally,
     thought: Tally,
     /// The thoughts that are open; any other part is said.
     thoughts: Vec<Slot>,
 }
 
-impl Heard {
+impl Transcript {
     pub fn hear(&mut self, voice: Voice, text: &str) {
         match voice {
             Voice::Said => self.said.hear(text),
@@ -190,9 +190,9 @@ mod tests {
             assert_eq!(tally(&text, piece).tokens(), count_text(&text));
         }
         assert_eq!(Tally::default().tokens(), 0);
-        let mut heard = Heard::default();
-        heard.hear(Voice::Thought, "Hello, world!");
-        let (tokens, basis) = heard.used(None, false, 5);
+        let mut transcript = Transcript::default();
+        transcript.hear(Voice::Thought, "Hello, world!");
+        let (tokens, basis) = transcript.used(None, false, 5);
         assert_eq!((tokens.input, tokens.output, tokens.thought), (5, 0, 4));
         assert_eq!(basis, Basis::Estimated);
     }

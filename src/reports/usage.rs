@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::App;
-use super::live::Live;
 use crate::admit::{Caller, Role, Scope};
 use crate::base::calendar::{self, MINUTE_MS, Period};
 use crate::base::clock::Timestamp;
@@ -15,6 +13,8 @@ use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
+use crate::gateway::App;
+use crate::gateway::live::Live;
 use crate::ledger::report::{self, Group};
 use crate::ledger::{Funds, Outcome, Settlement};
 use crate::store::{MinuteSums, Span, UsageRow};

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{App, usage};
+use super::usage;
 use crate::admit::{Caller, Scope};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
+use crate::gateway::App;
 use crate::ledger::head::Head;
 
 /// So many are shown at once, if nothing else is asked for, and at most.

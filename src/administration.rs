@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::keys::{self, Issued, KeyError};
-use super::person::Role;
-use super::signin::new_member;
-use super::{Identities, KeyTerms, PlanEntry, Plans};
+use crate::admit::keys::{self, Issued, KeyError};
+use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, Role, named, new_member};
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, AuditId, GrantId, KeyId};
 use crate::base::money::Credits;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
-use crate::cluster::{Amount, Correction, Limits, Quota, Terms, Used};
 use crate::ledger::{Funds, Settlement, minute_key, report};
+use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
 use crate::store::{Account, Audit, Grant, Key, Member, Store, StoreError};
 
 /// A change of an account; what is not given stays.
@@ -29,7 +27,7 @@ pub struct AccountChange {
 }
 
 /// One administrator at work.
-pub struct Office<'a> {
+pub struct Administration<'a> {
     pub store: &'a Store,
     pub plans: &'a Plans,
     pub identities: &'a Identities,
@@ -71,19 +69,6 @@ fn of_key(why: KeyError) -> Error {
     }
 }
 
-/// # Errors
-/// [`Kind::Malformed`] for what cannot be shown as a name.
-pub fn named(name: &str) -> Result<(), Error> {
-    let fits = !name.trim().is_empty()
-        && name.chars().count() <= 200
-        && !name.chars().any(char::is_control);
-    if fits {
-        return Ok(());
-    }
-    let text = "A name has 1 to 200 characters, none of them a control character.";
-    Err(Error::new(Kind::Malformed, text).at("name"))
-}
-
 /// JSON for the store; nothing for what says nothing.
 fn written(entry: &PlanEntry) -> Result<Option<String>, Error> {
     if *entry == PlanEntry::default() {
@@ -92,7 +77,7 @@ fn written(entry: &PlanEntry) -> Result<Option<String>, Error> {
     serde_json::to_string(entry).map(Some).map_err(Error::internal)
 }
 
-impl Office<'_> {
+impl Administration<'_> {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -51,7 +51,7 @@ pub struct Again {
 /// The place of a first request under its key.
 #[derive(Debug)]
 pub struct Ticket {
-    place: Place,
+    place: Record,
     /// Says that the request is under way, for as long as it is.
     renewing: tokio::task::JoinHandle<()>,
     /// Something was kept, or there is nothing to give back.
@@ -59,7 +59,7 @@ pub struct Ticket {
 }
 
 #[derive(Debug, Clone)]
-struct Place {
+struct Record {
     store: Store,
     clock: Clock,
     account: AccountId,
@@ -67,7 +67,7 @@ struct Place {
     request: String,
 }
 
-impl Place {
+impl Record {
     async fn renew(self) {
         loop {
             tokio::time::sleep(RENEWAL).await;
@@ -81,7 +81,7 @@ impl Place {
 }
 
 /// What to do with a request.
-pub enum Turn {
+pub enum Claim {
     /// It has no key.
     Plain,
     First(Ticket),
@@ -95,14 +95,14 @@ pub enum Turn {
 /// # Errors
 /// [`Kind::Conflict`] while the first is under way, [`Kind::Malformed`] when the key was used for
 /// another request.
-pub async fn turn(
+pub async fn claim(
     app: &App,
     caller: &Caller,
     key: Option<&str>,
     said: &[&[u8]],
     id: &RequestId,
-) -> Result<Turn, Error> {
-    let Some(key) = key.filter(|key| !key.is_empty()) else { return Ok(Turn::Plain) };
+) -> Result<Claim, Error> {
+    let Some(key) = key.filter(|key| !key.is_empty()) else { return Ok(Claim::Plain) };
     if key.chars().count() > KEY_CHARACTERS {
         let text = "An Idempotency-Key has at most 255 characters.";
         return Err(Error::new(Kind::Malformed, text).coded("idempotency_key_too_long"));
@@ -119,13 +119,13 @@ pub async fn turn(
         .map_err(Error::internal)?;
     match found {
         Replay::First { lost } => {
-            let place = Place { store: store.clone(), clock, account, name, request };
+            let place = Record { store: store.clone(), clock, account, name, request };
             let renewing = tokio::spawn(place.clone().renew());
             let ticket = Ticket { place, renewing, done: false };
             if let Some(lost) = lost {
                 give_back(app, caller, &lost).await;
             }
-            Ok(Turn::First(ticket))
+            Ok(Claim::First(ticket))
         }
         Replay::UnderWay => {
             let text = "A request with this Idempotency-Key is under way.";
@@ -140,7 +140,7 @@ pub async fn turn(
         Replay::Kept { head, body } => {
             let head = serde_json::from_str(&head).map_err(Error::internal)?;
             let body = BASE64_STANDARD.decode(body).map_err(Error::internal)?;
-            Ok(Turn::Again(Box::new(Again { head, body: body.into() })))
+            Ok(Claim::Again(Box::new(Again { head, body: body.into() })))
         }
     }
 }
@@ -148,7 +148,7 @@ pub async fn turn(
 /// What a request was charged whose answer nobody can be given any more.
 async fn give_back(app: &App, caller: &Caller, lost: &str) {
     let reason = "The answer was lost before it was kept under its Idempotency-Key.";
-    match app.office(caller.key.clone()).refund(lost, reason).await {
+    match app.administration(caller.key.clone()).refund(lost, reason).await {
         Ok(_) => tracing::info!(request = lost, "a lost answer was refunded"),
         // It was not charged, or has been given back.
         Err(why) if matches!(why.kind, Kind::NotFound | Kind::Conflict) => {}
@@ -156,7 +156,7 @@ async fn give_back(app: &App, caller: &Caller, lost: &str) {
     }
 }
 
-impl Turn {
+impl Claim {
     /// Keeps what the request is answered, if it is to be.
     pub async fn keep(
         self,
@@ -188,7 +188,7 @@ impl Turn {
     }
 }
 
-impl Turn {
+impl Claim {
     /// Keeps an answer that is only the name of one to come (a response in the background).
     pub async fn keep_name(self, id: &RequestId, told: &serde_json::Value) {
         let Self::First(mut ticket) = self else { return };
@@ -213,7 +213,7 @@ impl Ticket {
         }
         // A struct of words and numbers is always written.
         let head = serde_json::to_string(head).unwrap_or_default();
-        let Place { store, clock, account, name, request } = self.place.clone();
+        let Record { store, clock, account, name, request } = self.place.clone();
         let expires = clock.now().after(KEPT_FOR);
         let body = BASE64_STANDARD.encode(body);
         match store.keep_replay(account, name, request, head, body, expires).await {
@@ -260,7 +260,7 @@ impl Drop for Ticket {
         }
         // Should the process end first, the place lapses.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let Place { store, account, name, request, .. } = self.place.clone();
+        let Record { store, account, name, request, .. } = self.place.clone();
         runtime.spawn(async move {
             if let Err(why) = store.leave_replay(account, name, request).await {
                 tracing::warn!(%why, "the place of an Idempotency-Key could not be given back");

@@ -1,9 +1,9 @@
 //! What can be asked for.
 
-use super::App;
-use super::live::Live;
 use crate::admit::Caller;
 use crate::catalogue::{Mode, Model, Tier};
+use crate::gateway::App;
+use crate::gateway::live::Live;
 use crate::router::Dial;
 
 /// A model as it is listed.

@@ -1,0 +1,7 @@
+//! What is told of what was done and of what can be asked for: usage, requests, models, status.
+
+pub mod feedback;
+pub mod models;
+pub mod requests;
+pub mod status;
+pub mod usage;

@@ -1,0 +1,8 @@
+//! What callers keep here, seen to by themselves: keys, members, features, agents, conversations, chats.
+
+pub mod agents;
+pub mod chats;
+pub mod conversations;
+pub mod features;
+pub mod keys;
+pub mod team;
