@@ -43,7 +43,7 @@ use crate::quota::{self, Memory, Quota};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
-    HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Upstream,
+    HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Trust, Upstream,
 };
 use crate::{console, http, sim};
 
@@ -170,8 +170,7 @@ pub async fn serve(
         Backing::Real => proxies(&config),
         Backing::Simulated => Proxies::Never,
     };
-    // A worker that could not make its client would answer nothing: find out before there are any.
-    Transport::new(&limits, &through)?;
+    let trust = Trust::of_system()?;
     let clock = Clock::System;
     plans.reload(&store).await?;
     let journal = Journal::open(
@@ -198,6 +197,7 @@ pub async fn serve(
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),
         proxies: through,
+        trust,
     };
     lifecycle::warn(&live.catalogue, clock.now());
     let signers = Signers::new(store.clone(), vault.clone(), clock);
@@ -375,6 +375,7 @@ struct Counting {
     journal: Journal,
     tariff: Arc<Tariff>,
     proxies: Proxies,
+    trust: Trust,
     telling: Telling,
 }
 
@@ -406,7 +407,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
     let trails = counting.telling.trails(&shared.metrics)?;
     let upstream = Upstream {
         trails: trails.clone(),
-        transport: Transport::new(&shared.limits, &counting.proxies)?,
+        transport: Transport::new(&shared.limits, &counting.proxies, &counting.trust),
         health: Arc::clone(&shared.health),
         refusals: Arc::clone(&shared.refusals),
         hedges: Arc::clone(&shared.hedges),
@@ -414,6 +415,7 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         meters: Meters::default(),
         limits: shared.limits,
         proxies: counting.proxies.clone(),
+        trust: counting.trust.clone(),
         closing: shared.streams_end.watched(),
     };
     let quota = match &counting.redis {

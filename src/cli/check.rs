@@ -13,7 +13,7 @@ use crate::boot::{self, Backing, Failure, Survey};
 use crate::config::{Fault, Faults};
 use crate::gateway::lifecycle;
 use crate::quota::Shared;
-use crate::upstream::{Limits, Transport};
+use crate::upstream::{Limits, Transport, Trust};
 
 /// How long a provider may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,7 +97,8 @@ async fn redis(survey: &mut Survey) {
 /// Providers are there, and take their keys.
 async fn providers(survey: &mut Survey) -> Result<(), Failure> {
     let Some((live, _)) = survey.made.as_ref() else { return Ok(()) };
-    let transport = Transport::new(&Limits::default(), &boot::proxies(&survey.config))?;
+    let trust = Trust::of_system()?;
+    let transport = Transport::new(&Limits::default(), &boot::proxies(&survey.config), &trust);
     let mut all: Vec<_> = live.catalogue.providers().collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     for provider in all {

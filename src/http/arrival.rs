@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE,
 };
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
@@ -127,12 +127,24 @@ pub fn must_ask_for_socket(request: &HttpRequest) -> Result<(), Error> {
     Err(Error::new(Kind::UpgradeRequired, text).coded("upgrade_required"))
 }
 
+/// How headers begin that are for the gateway.
+const OURS: &str = "x-optimux-";
+
 /// What the headers ask for, beside the body.
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a dial or a price that is none: whoever sets a limit wants it kept.
 pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
-    let header = |name: &str| request.headers().get(name);
+    let headers = request.headers();
+    let cache = headers
+        .get(CACHE_CONTROL)
+        .and_then(|value| value.to_str().ok())
+        .map_or_else(CacheWish::default, cache_wish);
+    // Most requests ask for nothing: one look at all names is cheaper than one for each.
+    if !headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+        return Ok(Asked { cache, ..Asked::default() });
+    }
+    let header = |name: &str| headers.get(name);
     let number = |name: &'static str, what: &str| {
         let Some(value) = header(name) else { return Ok(None) };
         let number = value.to_str().ok().and_then(|value| value.trim().parse::<f64>().ok());
@@ -162,9 +174,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .and_then(|value| value.to_str().ok())
             .filter(|name| !name.is_empty())
             .map(|name| name.chars().take(SESSION_CHARACTERS).collect()),
-        cache: header("cache-control")
-            .and_then(|value| value.to_str().ok())
-            .map_or_else(CacheWish::default, cache_wish),
+        cache,
     })
 }
 

@@ -1,7 +1,5 @@
 //! A request as lists show it: a short line, written when the request is settled.
 
-use std::fmt::Write as _;
-
 use super::Settlement;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -56,18 +54,20 @@ pub fn write(one: &Settlement, line: &mut String) {
     for name in names {
         push_name(line, name);
     }
-    // Writing to a String cannot fail.
-    let _infallible = writeln!(
-        line,
-        "{}\t{}\t{}\t{}\t{}\t{}\t{}",
-        u8::from(one.streamed),
-        one.tokens.total(),
-        one.credits,
-        one.cost.0,
-        one.latency_ms(),
-        one.first_byte_ms,
-        one.at.0
-    );
+    line.push_str(if one.streamed { "1" } else { "0" });
+    // A line is written for every request: without the machinery of `write!`.
+    let mut digits = itoa::Buffer::new();
+    let push = |line: &mut String, number: &str| {
+        line.push('\t');
+        line.push_str(number);
+    };
+    push(line, digits.format(one.tokens.total()));
+    push(line, digits.format(one.credits.0));
+    push(line, digits.format(one.cost.0));
+    push(line, digits.format(one.latency_ms()));
+    push(line, digits.format(one.first_byte_ms));
+    push(line, digits.format(one.at.0));
+    line.push('\n');
 }
 
 impl Head {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use prometheus::IntCounter;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::otlp::Exporter;
 use super::traceparent::Hex;
 use super::trail::Trail;
+use crate::base::money::Nanos;
 
 /// Requests that may wait to be told of. What comes beyond is counted and left out.
 const WAITING: usize = 16_384;
@@ -107,7 +108,7 @@ impl Telling {
 }
 
 fn tell(from: &Receiver<Told>, lines: Option<Form>, exporter: Option<&Exporter>) {
-    let mut text = String::new();
+    let (mut text, mut moments) = (String::new(), Moments::default());
     let mut over = false;
     while !over && let Ok(first) = from.recv() {
         let logs = tracing::enabled!(target: TARGET, tracing::Level::INFO);
@@ -117,8 +118,8 @@ fn tell(from: &Receiver<Told>, lines: Option<Form>, exporter: Option<&Exporter>)
                 continue;
             };
             match lines.filter(|_| logs) {
-                Some(Form::Text) => as_text(&trail, &mut text),
-                Some(Form::Json) => as_json(&trail, &mut text),
+                Some(Form::Text) => as_text(&trail, &mut moments, &mut text),
+                Some(Form::Json) => as_json(&trail, &mut moments, &mut text),
                 None => {}
             }
             if let Some(exporter) = exporter.filter(|_| trail.context.is_some()) {
@@ -139,7 +140,8 @@ enum Field<'a> {
     Word(&'static str),
     Said(&'a str),
     Count(u64),
-    Amount(f64),
+    Time(Duration),
+    Cost(Nanos),
 }
 
 /// The fields in their order.
@@ -170,48 +172,84 @@ fn fields<'a>(trail: &'a Trail, mut put: impl FnMut(&'static str, Field<'a>)) {
         put("tokens_in", Field::Count(bill.tokens.prompt()));
         put("tokens_cached", Field::Count(bill.tokens.cache_read));
         put("tokens_out", Field::Count(bill.tokens.completion()));
-        #[expect(clippy::cast_precision_loss, reason = "a request costs less than 2^53 nano-USD")]
-        put("cost_usd", Field::Amount(bill.cost.0 as f64 / 1e9));
+        put("cost_usd", Field::Cost(bill.cost));
         put("stream", Field::Word(if bill.streamed { "true" } else { "false" }));
         put("outcome", Field::Word(bill.outcome));
     } else if trail.left.as_ref().is_some_and(|left| !left.whole) {
         put("outcome", Field::Word("left"));
     }
     if let Some(first) = trail.first_byte() {
-        put("first_byte_ms", Field::Amount(milliseconds(first)));
+        put("first_byte_ms", Field::Time(first));
     }
-    put("ms", Field::Amount(milliseconds(trail.lasted())));
+    put("ms", Field::Time(trail.lasted()));
     if let Some(overhead) = trail.overhead() {
-        put("overhead_ms", Field::Amount(milliseconds(overhead)));
+        put("overhead_ms", Field::Time(overhead));
     }
 }
 
-/// To the microsecond.
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
+/// Writes moments as the rest of the log has them, to the microsecond. Most are in the second of the
+/// one before.
+#[derive(Default)]
+struct Moments {
+    second: i64,
+    /// Up to its seconds, as RFC 3339 has it.
+    text: String,
 }
 
-/// When a line is written, as the rest of the log has it.
-fn moment(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    let to_the_micro = at.replace_nanosecond(at.nanosecond() / 1_000 * 1_000).unwrap_or(at);
-    to_the_micro.format(&Rfc3339).unwrap_or_default()
+impl Moments {
+    fn push(&mut self, at: SystemTime, out: &mut String) {
+        let at = OffsetDateTime::from(at);
+        if self.text.is_empty() || self.second != at.unix_timestamp() {
+            self.second = at.unix_timestamp();
+            let whole = at.replace_nanosecond(0).unwrap_or(at);
+            self.text = whole.format(&Rfc3339).unwrap_or_default();
+            self.text.truncate(self.text.len().saturating_sub(1));
+        }
+        out.push_str(&self.text);
+        out.push('.');
+        let mut digits = itoa::Buffer::new();
+        // Six digits, the zeros in front among them.
+        let micros = digits.format(1_000_000 + at.microsecond());
+        out.push_str(micros.get(1..).unwrap_or_default());
+        out.push('Z');
+    }
 }
 
-// Writing to a String cannot fail.
-fn as_text(trail: &Trail, out: &mut String) {
-    let _infallible = write!(out, "{}  INFO answered", moment(trail.wall_at(trail.ended)));
+/// A number of units, of which `one` make a whole: 304, of a thousand, is 0.304.
+fn push_decimal(out: &mut String, units: u64, one: u64) {
+    let mut digits = itoa::Buffer::new();
+    out.push_str(digits.format(units / one));
+    if !units.is_multiple_of(one) {
+        out.push('.');
+        let rest = digits.format(one + units % one);
+        out.push_str(rest.get(1..).unwrap_or_default().trim_end_matches('0'));
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+// Writing to a String cannot fail. A line is written for every request: numbers go without the
+// machinery of `write!`.
+fn as_text(trail: &Trail, moments: &mut Moments, out: &mut String) {
+    moments.push(trail.wall_at(trail.ended), out);
+    out.push_str("  INFO answered");
+    let mut digits = itoa::Buffer::new();
     fields(trail, |name, field| {
         out.push(' ');
         out.push_str(name);
         out.push('=');
-        let _infallible = match field {
-            Field::Word(word) => out.write_str(word),
-            Field::Said(said) if is_plain(said) => out.write_str(said),
-            Field::Said(said) => write!(Escaped(out), "{said:?}"),
-            Field::Count(count) => write!(out, "{count}"),
-            Field::Amount(amount) => write!(out, "{amount}"),
-        };
+        match field {
+            Field::Word(word) => out.push_str(word),
+            Field::Said(said) if is_plain(said) => out.push_str(said),
+            Field::Said(said) => {
+                let _infallible = write!(Escaped(out), "{said:?}");
+            }
+            Field::Count(count) => out.push_str(digits.format(count)),
+            Field::Time(time) => push_decimal(out, micros(time), 1_000),
+            Field::Cost(cost) => push_decimal(out, nanos(cost), 1_000_000_000),
+        }
     });
     if let Some(context) = &trail.context {
         let _infallible = write!(out, " trace={}", Hex(&context.trace));
@@ -225,7 +263,12 @@ fn is_plain(said: &str) -> bool {
     !said.is_empty() && said.bytes().all(plain)
 }
 
-fn as_json(trail: &Trail, out: &mut String) {
+/// A request costs nothing, or something.
+fn nanos(cost: Nanos) -> u64 {
+    u64::try_from(cost.0).unwrap_or(0)
+}
+
+fn as_json(trail: &Trail, moments: &mut Moments, out: &mut String) {
     let mut all = Map::new();
     all.insert("message".to_owned(), Value::from("answered"));
     fields(trail, |name, field| {
@@ -235,18 +278,27 @@ fn as_json(trail: &Trail, out: &mut String) {
             Field::Word(word) => Value::from(word),
             Field::Said(said) => Value::from(said),
             Field::Count(count) => Value::from(count),
-            Field::Amount(amount) => Number::from_f64(amount).map_or(Value::Null, Value::Number),
+            Field::Time(time) => decimal(micros(time), 1_000),
+            Field::Cost(cost) => decimal(nanos(cost), 1_000_000_000),
         };
         all.insert(name.to_owned(), value);
     });
     if let Some(context) = &trail.context {
         all.insert("trace".to_owned(), Value::from(Hex(&context.trace).to_string()));
     }
-    let at = moment(trail.wall_at(trail.ended));
+    let mut at = String::new();
+    moments.push(trail.wall_at(trail.ended), &mut at);
     let line = serde_json::json!({
         "timestamp": at, "level": "INFO", "fields": all, "target": TARGET,
     });
     let _infallible = writeln!(out, "{line}");
+}
+
+/// A number of units, of which `one` make a whole, as JSON has it.
+fn decimal(units: u64, one: u64) -> Value {
+    let mut text = String::new();
+    push_decimal(&mut text, units, one);
+    text.parse().map_or(Value::Null, Value::Number)
 }
 
 #[cfg(test)]
@@ -257,7 +309,7 @@ mod tests {
     #[test]
     fn a_line_says_what_was_asked_answered_and_paid() {
         let mut text = String::new();
-        as_text(&answered(), &mut text);
+        as_text(&answered(), &mut Moments::default(), &mut text);
         assert_eq!(text.lines().count(), 1, "{text}");
         let (_, rest) = text.trim_end().split_once(' ').unwrap();
         assert_eq!(
@@ -272,7 +324,7 @@ mod tests {
     #[test]
     fn a_line_of_json_says_the_same() {
         let mut text = String::new();
-        as_json(&answered(), &mut text);
+        as_json(&answered(), &mut Moments::default(), &mut text);
         let line: Value = serde_json::from_str(&text).unwrap();
         let fields = &line["fields"];
         assert_eq!(line["target"], "optimux::access");

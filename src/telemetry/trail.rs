@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use foldhash::fast::FixedState;
+
 use super::access::Teller;
 use super::metrics::Metrics;
 use super::traceparent::{Context, Sampling, SpanId};
@@ -170,7 +172,8 @@ pub struct Trails(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    open: RefCell<HashMap<RequestId, Box<Trail>>>,
+    /// Ids are made here: nobody can choose them to collide, so a fast hash will do.
+    open: RefCell<HashMap<RequestId, Box<Trail>, FixedState>>,
     metrics: Metrics,
     teller: Teller,
     sampling: RefCell<Option<Sampling>>,

@@ -3,6 +3,8 @@
 mod attempt;
 mod breaker;
 mod closing;
+mod dial;
+mod document;
 mod failover;
 mod google;
 mod health;
@@ -40,6 +42,8 @@ use crate::telemetry::trail::Trails;
 use crate::wire::vocab::Losses;
 
 pub use closing::{Closing, StreamsEnd};
+pub use dial::Trust;
+pub use document::document;
 pub use health::HealthBoard;
 pub use hedge::Hedges;
 pub use meters::Meters;
@@ -47,7 +51,7 @@ pub use refusals::Refusals;
 pub use relay::Relay;
 pub use run::run;
 pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
-pub use transport::{Transport, document};
+pub use transport::Transport;
 
 /// Time and number limits of attempts.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +139,8 @@ pub struct Upstream {
     /// How many streams may be asked for twice.
     pub hedges: Arc<Hedges>,
     pub proxies: Proxies,
+    /// Whose certificates providers may have.
+    pub trust: Trust,
     /// Told when streams have to end.
     pub closing: Closing,
 }

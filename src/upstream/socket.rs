@@ -3,28 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::http::Uri;
 use ::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
-use tower_service::Service;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::attempt::kind_label;
+use super::dial::connected;
 use super::scrub::{scrubbed, without_secrets};
 use super::transport::segment;
 use super::{Upstream, shortened, sign};
 use crate::base::ids::RequestId;
-use crate::base::proxy::Proxies;
 use crate::base::{Error, Kind};
 use crate::catalogue::Provider;
 use crate::router::{Decision, Step};
@@ -197,7 +193,7 @@ pub async fn dial(
         };
         let limits = upstream.limits.at(step, &decision.within, false);
         let patience = limits.connect + limits.first_byte;
-        match open(step, address, forward, &upstream.proxies, patience).await {
+        match open(step, address, forward, upstream, patience).await {
             Ok(wire) => {
                 over(None);
                 upstream.health.begun(id, true, began.elapsed());
@@ -241,7 +237,7 @@ async fn open(
     step: &Step,
     address: &Address,
     forward: &[(&'static str, String)],
-    proxies: &Proxies,
+    upstream: &Upstream,
     patience: Duration,
 ) -> Result<Wire, Fault> {
     let provider = &step.deployment.provider;
@@ -264,60 +260,18 @@ async fn open(
         .max_frame_size(Some(MESSAGE_BYTES));
     let home = provider.base_url.parse().map_err(|why| refused(format!("not a URL: {why}")))?;
     let opening = async {
-        let stream = connected(&home, proxies)
+        let stream = connected(&home, &upstream.proxies)
             .await
             .map_err(|why| Fault::new(FaultKind::Unreachable, why.to_string()))?;
-        let opened = client_async_tls_with_config(request, stream, Some(config), None).await;
+        let trusted = Connector::Rustls(upstream.trust.for_sockets());
+        let opened =
+            client_async_tls_with_config(request, stream, Some(config), Some(trusted)).await;
         opened.map(|(wire, _)| wire).map_err(|why| fault_of(&why))
     };
     match tokio::time::timeout(patience, opening).await {
         Err(_) => Err(Fault::new(FaultKind::Timeout, "the socket did not open in time")),
         Ok(opened) => opened,
     }
-}
-
-/// A connection to where an address is, through a proxy where one is set for it.
-async fn connected(
-    home: &Uri,
-    proxies: &Proxies,
-) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
-    let mut straight = HttpConnector::new();
-    straight.enforce_http(false);
-    straight.set_nodelay(true);
-    let port = home.port_u16().unwrap_or(if home.scheme_str() == Some("http") { 80 } else { 443 });
-    // Those that speak to proxies take 443 for the port where none is given.
-    let there = Uri::builder()
-        .scheme(home.scheme_str().unwrap_or("https"))
-        .authority(format!("{}:{port}", home.host().unwrap_or_default()))
-        .path_and_query("/")
-        .build()?;
-    let Some(proxy) = proxies.of(home) else { return Ok(straight.call(there).await?.into_inner()) };
-    let (address, names) = (proxy.uri().clone(), proxy.raw_auth());
-    Ok(match address.scheme_str() {
-        Some("http") => {
-            let mut tunnel = Tunnel::new(address, straight);
-            if let Some(auth) = proxy.basic_auth() {
-                tunnel = tunnel.with_auth(auth.clone());
-            }
-            tunnel.call(there).await?.into_inner()
-        }
-        Some("socks5" | "socks5h") => {
-            let mut socks = SocksV5::new(address, straight);
-            if let Some((user, word)) = names {
-                socks = socks.with_auth(user.to_owned(), word.to_owned());
-            }
-            socks.call(there).await?.into_inner()
-        }
-        Some("socks4" | "socks4a") => {
-            SocksV4::new(address, straight).call(there).await?.into_inner()
-        }
-        other => {
-            let scheme = other.unwrap_or_default();
-            return Err(
-                format!("sockets cannot go through a proxy of the scheme '{scheme}'").into()
-            );
-        }
-    })
 }
 
 /// Counts what a response of a session used.

@@ -1,18 +1,32 @@
-//! The wire to providers: one pooled client per worker thread. The only file that names `reqwest`.
+//! The wire to providers: one pooled client per worker thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use bytes::{Bytes, BytesMut};
-use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url};
+use ::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue,
+    PROXY_AUTHORIZATION,
+};
+use ::http::{Method, Request, Uri};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming as Received;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use tokio::time::Instant;
+use tower_http::decompression::{Decompression, DecompressionBody};
+use tower_service::Service;
+use url::Url;
 
+use super::dial::{Connector, Trust};
 use super::{Limits, google, sign};
 use crate::base::clock::Clock;
 use crate::base::proxy::Proxies;
@@ -33,11 +47,11 @@ pub enum Call {
 /// Where a deployment is asked, worked out once per worker.
 #[derive(Debug)]
 struct Endpoint {
-    whole: Url,
-    stream: Url,
-    embed: Url,
-    draw: Url,
-    count: Url,
+    whole: Uri,
+    stream: Uri,
+    embed: Uri,
+    draw: Uri,
+    count: Uri,
     headers: HeaderMap,
 }
 
@@ -51,41 +65,73 @@ struct Known {
 /// A worker's client. Not `Send`: connections stay on the thread that opened them.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: Client,
+    client: Client<Connector, Full<Bytes>>,
+    proxies: Proxies,
     endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
     /// By provider: a token, and until when it is good.
     tokens: Rc<RefCell<HashMap<String, (HeaderValue, Instant)>>>,
 }
 
 /// What comes after an answer's head, frame by frame.
-pub type Body = reqwest::Body;
+pub type Body = DecompressionBody<Received>;
 
 /// An answer whose head has come.
-#[derive(Debug)]
 pub struct Incoming {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Body,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be built: {0}")]
-pub struct ClientError(#[from] reqwest::Error);
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// The longest answer of a service that gives tokens.
+const TOKEN_BYTES: usize = 1 << 20;
 
 impl Transport {
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(limits: &Limits, proxies: &Proxies) -> Result<Self, ClientError> {
-        let client = through(Client::builder(), proxies)?
-            .connect_timeout(limits.connect)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(30))
+    #[must_use]
+    pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(256)
-            // A provider that redirects a POST is misconfigured, and its key must not follow.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { client, endpoints: Rc::default(), tokens: Rc::default() })
+            .build(Connector::new(proxies.clone(), trust, limits.connect));
+        let proxies = proxies.clone();
+        Self { client, proxies, endpoints: Rc::default(), tokens: Rc::default() }
+    }
+
+    /// Asks, and waits for the answer's head. Nothing is followed: a provider that redirects a POST is
+    /// misconfigured, and its key must not go along. Whoever compresses unasked is understood.
+    async fn ask(
+        &self,
+        method: Method,
+        address: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<::http::Response<Body>, Fault> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = address;
+        *request.headers_mut() = headers;
+        let asking = Decompression::new(&self.client).call(request);
+        match tokio::time::timeout(patience, asking).await {
+            Err(_) => Err(Fault::new(
+                FaultKind::Timeout,
+                format!("no answer within {} ms", patience.as_millis()),
+            )),
+            Ok(answer) => answer.map_err(|why| fault_of(&why)),
+        }
+    }
+
+    /// What an HTTP proxy wants to know of whoever asks for an address without TLS.
+    fn for_proxy(&self, address: &Uri) -> Option<HeaderValue> {
+        let plain = address.scheme_str() == Some("http");
+        let proxy = plain.then(|| self.proxies.of(address)).flatten()?;
+        proxy.basic_auth().cloned()
     }
 
     fn endpoint(
@@ -100,10 +146,7 @@ impl Transport {
             return Ok(Rc::clone(&known.endpoint));
         }
         let provider = &deployment.provider;
-        let parse = |text: &str| {
-            Url::parse(text)
-                .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))
-        };
+        let parse = address;
         let base = provider.surface(protocol).map_or(&provider.base_url, |one| &one.base_url);
         let url = |path: String| parse(&format!("{base}{path}"));
         let (whole, stream) = match protocol {
@@ -172,6 +215,15 @@ impl Transport {
         // Without a word, a server may choose any coding (RFC 9110, 12.5.3), and decoding takes time.
         // Whoever compresses all the same is understood: gzip, deflate, br, zstd.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(named) = named_in(base)
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            headers.insert(AUTHORIZATION, named);
+        }
+        if let Some(known) = self.for_proxy(&whole) {
+            headers.insert(PROXY_AUTHORIZATION, known);
+        }
         let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
         let known = Known { name: name.clone(), endpoint: Rc::clone(&endpoint) };
         self.endpoints.borrow_mut().insert(place, known);
@@ -194,19 +246,19 @@ impl Transport {
         let account = google::ServiceAccount::read(key).map_err(|why| refused(why.to_string()))?;
         let asking = google::assertion(&account, Clock::System.now())
             .map_err(|why| refused(why.to_string()))?;
-        let sending = self
-            .client
-            .post(&account.token_uri)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(asking)
-            .send();
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, form)]);
         let told = async {
-            let response = sending.await.map_err(|why| fault_of(&why))?;
-            response.bytes().await.map_err(|why| fault_of(&why))
+            let from = address(&account.token_uri)?;
+            let answer =
+                self.ask(Method::POST, from, headers, Bytes::from(asking), patience).await?;
+            let whole = Limited::new(answer.into_body(), TOKEN_BYTES).collect().await;
+            whole.map_err(|why| Fault::new(FaultKind::Broken, why.to_string()))
         };
         let told = tokio::time::timeout(patience, told)
             .await
-            .map_err(|_| Fault::new(FaultKind::Timeout, "no token within the time"))??;
+            .map_err(|_| Fault::new(FaultKind::Timeout, "no token within the time"))??
+            .to_bytes();
         let (token, lifetime) = google::token_of(&told).map_err(|why| refused(why.to_string()))?;
         let until = Instant::now() + lifetime.saturating_sub(Duration::from_secs(60));
         self.tokens.borrow_mut().insert(provider.id.to_string(), (token.clone(), until));
@@ -226,14 +278,11 @@ impl Transport {
     /// # Errors
     /// When it cannot be reached within `patience`.
     pub async fn probe(&self, provider: &Provider, patience: Duration) -> Result<u16, Fault> {
-        let url = Url::parse(&format!("{}/models", provider.base_url))
-            .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))?;
-        let sending = self.client.get(url).headers(sign::headers(provider)).send();
-        match tokio::time::timeout(patience, sending).await {
-            Err(_) => Err(Fault::new(FaultKind::Timeout, "no answer within the time")),
-            Ok(Err(why)) => Err(fault_of(&why)),
-            Ok(Ok(answer)) => Ok(answer.status().as_u16()),
-        }
+        let list = address(&format!("{}/models", provider.base_url))?;
+        let mut headers = sign::headers(provider);
+        headers.extend(self.for_proxy(&list).map(|known| (PROXY_AUTHORIZATION, known)));
+        let answer = self.ask(Method::GET, list, headers, Bytes::new(), patience).await?;
+        Ok(answer.status().as_u16())
     }
 
     /// Sends a request, with headers `beside` the provider's own, and waits for the answer's head.
@@ -263,37 +312,38 @@ impl Transport {
         }
         let provider = &deployment.provider;
         if let Some(credential) = provider.aws.as_ref().filter(|_| provider.api_key.is_none()) {
-            sign::with_aws(credential, &provider.region, url.as_str(), &body, &mut headers)
+            sign::with_aws(credential, &provider.region, &url.to_string(), &body, &mut headers)
                 .map_err(|why| Fault::new(FaultKind::Credential, why.to_string()))?;
         }
         if let Some(key) = sign::needs_token(provider) {
             headers.insert(AUTHORIZATION, self.token(provider, key, patience).await?);
         }
-        let sending = self.client.post(url).headers(headers).body(body).send();
-        match tokio::time::timeout(patience, sending).await {
-            Err(_) => Err(Fault::new(
-                FaultKind::Timeout,
-                format!("no answer within {} ms", patience.as_millis()),
-            )),
-            Ok(Err(why)) => Err(fault_of(&why)),
-            Ok(Ok(response)) => {
-                let (head, body) = ::http::Response::<Body>::from(response).into_parts();
-                Ok(Incoming { status: head.status.as_u16(), headers: head.headers, body })
-            }
-        }
+        let (head, body) = self.ask(Method::POST, url, headers, body, patience).await?.into_parts();
+        Ok(Incoming { status: head.status.as_u16(), headers: head.headers, body })
     }
 }
 
-/// A client's connections, through the proxies that are set.
-fn through(builder: ClientBuilder, proxies: &Proxies) -> reqwest::Result<ClientBuilder> {
-    Ok(match proxies {
-        // The builder reads the environment by itself.
-        Proxies::Environment => builder,
-        Proxies::Never => builder.no_proxy(),
-        Proxies::Only(proxy) => {
-            builder.proxy(Proxy::all(proxy.as_str())?.no_proxy(NoProxy::from_env()))
-        }
-    })
+/// An address as a request has it, without the name and the word that may stand in it.
+fn address(text: &str) -> Result<Uri, Fault> {
+    let refused = |why: String| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}"));
+    let mut url = Url::parse(text).map_err(|why| refused(why.to_string()))?;
+    // Where they cannot stand, there are none.
+    let _none = url.set_username("").and_then(|()| url.set_password(None));
+    url.as_str().parse().map_err(|why: ::http::uri::InvalidUri| refused(why.to_string()))
+}
+
+/// The name and the word that stand in an address, as a header says them.
+fn named_in(address: &str) -> Option<HeaderValue> {
+    let url = Url::parse(address).ok()?;
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (name, word) = (plain(url.username()), plain(url.password().unwrap_or_default()));
+    if name.is_empty() && word.is_empty() {
+        return None;
+    }
+    let said = BASE64_STANDARD.encode(format!("{name}:{word}"));
+    let mut value = HeaderValue::try_from(format!("Basic {said}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// A name as it stands in one segment of an address, or in one value of its query.
@@ -313,44 +363,23 @@ pub(super) fn segment(name: &str) -> String {
     out
 }
 
-/// How long an address may take for a document.
-const DOCUMENT_TIME: Duration = Duration::from_secs(60);
-
-/// A document at an address, of so many bytes at most: for the command line.
-///
-/// # Errors
-/// Why there is none, in words.
-pub async fn document(url: &str, most: usize) -> Result<Bytes, String> {
-    let client = Client::builder().timeout(DOCUMENT_TIME).build().map_err(|why| why.to_string())?;
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let mut answer = answer.map_err(|why| why.to_string())?;
-    let mut whole = BytesMut::new();
-    while let Some(piece) = answer.chunk().await.map_err(|why| why.to_string())? {
-        if whole.len() + piece.len() > most {
-            return Err(format!("{url}: more than {most} bytes"));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
+fn fault_of(why: &hyper_util::client::legacy::Error) -> Fault {
+    let kind = if why.is_connect() { FaultKind::Unreachable } else { FaultKind::Broken };
+    Fault::new(kind, causes(why))
 }
 
-fn fault_of(why: &reqwest::Error) -> Fault {
-    let kind = if why.is_connect() {
-        FaultKind::Unreachable
-    } else if why.is_timeout() {
-        FaultKind::Timeout
-    } else {
-        FaultKind::Broken
-    };
-    // The URL may hold a key; the chain of causes does not.
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(why);
+/// An error with the chain of its causes: none of them names an address, which may hold a key.
+fn causes(why: &dyn std::error::Error) -> String {
+    let mut text = why.to_string();
+    let mut cause = why.source();
     while let Some(one) = cause {
-        if !text.is_empty() {
+        let said = one.to_string();
+        // Some say what caused them by themselves.
+        if !text.contains(&said) {
             text.push_str(": ");
+            text.push_str(&said);
         }
-        text.push_str(&one.to_string());
         cause = one.source();
     }
-    Fault::new(kind, if text.is_empty() { "the connection failed".to_owned() } else { text })
+    text
 }

@@ -383,7 +383,7 @@ impl Provider {
     }
 }
 
-fn read_request(socket: &mut TcpStream) -> Option<Received> {
+pub fn read_request(socket: &mut impl Read) -> Option<Received> {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 65_536];
     loop {

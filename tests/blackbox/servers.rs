@@ -1,10 +1,16 @@
 //! Private Redis and PostgreSQL servers on free ports.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
-use crate::house::eventually;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::house::{eventually, read_request};
 
 /// A private Redis server without a memory of its own, gone when dropped.
 pub struct Redis {
@@ -150,23 +156,7 @@ impl RedisTls {
         let folder =
             std::env::temp_dir().join(format!("optimux-tls-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).ok()?;
-        let openssl = |line: &str| {
-            let done = Command::new("openssl").args(line.split(' ')).current_dir(&folder).output();
-            done.ok().filter(|done| done.status.success())
-        };
-        openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
-             -keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:TRUE",
-        )?;
-        openssl(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout \
-             redis.key -out redis.csr",
-        )?;
-        std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").ok()?;
-        openssl(
-            "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
-             -out redis.pem",
-        )?;
+        certified(&folder)?;
         let port_text = port.to_string();
         let arguments = [
             "--port",
@@ -174,9 +164,9 @@ impl RedisTls {
             "--tls-port",
             &port_text,
             "--tls-cert-file",
-            "redis.pem",
+            "server.pem",
             "--tls-key-file",
-            "redis.key",
+            "server.key",
             "--tls-ca-cert-file",
             "ca.pem",
             "--tls-auth-clients",
@@ -197,6 +187,89 @@ impl RedisTls {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A certificate for `localhost` (`server.pem`, `server.key`) by an authority of its own (`ca.pem`).
+/// `None` where openssl is not installed.
+fn certified(folder: &Path) -> Option<()> {
+    let openssl = |line: &str| {
+        let done = Command::new("openssl").args(line.split(' ')).current_dir(folder).output();
+        done.ok().filter(|done| done.status.success())
+    };
+    openssl(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+         -keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:TRUE",
+    )?;
+    openssl(
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout \
+         server.key -out server.csr",
+    )?;
+    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").ok()?;
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
+         -out server.pem",
+    )?;
+    Some(())
+}
+
+/// Takes TLS off, and hands each request to a server that knows none.
+pub struct Secured {
+    /// Where it is reached: `https://localhost:…`.
+    pub base: String,
+    /// The certificate of who vouches for it.
+    pub authority: PathBuf,
+    folder: PathBuf,
+}
+
+impl Secured {
+    /// In front of `http://…`. `None` where openssl is not installed.
+    pub fn before(plain: &str) -> Option<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let folder =
+            std::env::temp_dir().join(format!("optimux-secured-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        certified(&folder)?;
+        let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
+        let chain = chain.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let (config, plain) = (Arc::new(config), plain.trim_start_matches("http://").to_owned());
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (config, plain) = (Arc::clone(&config), plain.clone());
+                std::thread::spawn(move || {
+                    let tls = ServerConnection::new(config).unwrap();
+                    let mut near = StreamOwned::new(tls, socket.unwrap());
+                    // Whoever does not trust the certificate asks for nothing.
+                    let Some(request) = read_request(&mut near) else { return };
+                    let mut far = TcpStream::connect(plain).unwrap();
+                    far.write_all(request.head.as_bytes()).unwrap();
+                    far.write_all(b"\r\n\r\n").unwrap();
+                    far.write_all(&request.body).unwrap();
+                    let mut answer = Vec::new();
+                    far.read_to_end(&mut answer).unwrap();
+                    near.write_all(&answer).unwrap();
+                    near.conn.send_close_notify();
+                    near.flush().unwrap();
+                });
+            }
+        });
+        let authority = folder.join("ca.pem");
+        Some(Self { base: format!("https://localhost:{port}"), authority, folder })
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        let _cleared = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Provider, STREAM_HEAD, chain, chunk, client, delta, end_chunks, eventually, good,
-    respond, send,
+    Gateway, KEY, Provider, STREAM_HEAD, chain, chunk, client, completion, delta, end_chunks,
+    eventually, good, respond, send,
 };
-use crate::servers::{Postgres, RedisTls};
+use crate::servers::{Postgres, RedisTls, Secured};
 
 /// Something for every route that takes a body. `N` stands for a number that is new each time.
 const BODIES: [(&str, &str, &str); 17] = [
@@ -564,19 +564,38 @@ fn limits_are_counted_together_over_tls() {
     eventually("they are counted apart", || !shared());
 }
 
+#[test]
+fn a_provider_over_tls_is_trusted_as_the_system_says() {
+    let provider = Provider::start(|socket, _, _| {
+        respond(socket, 200, "", "application/json", &completion("m", "in private"));
+    });
+    let Some(secured) = Secured::before(&provider.base) else {
+        println!("skipped: openssl is not installed");
+        return;
+    };
+    let config = format!(
+        "[providers.p]\nbase_url = \"{}/v1\"\ndialect = \"openai-chat\"\n\
+         [[models]]\nid = \"m\"\ndeployments = [{{ provider = \"p\", model = \"m\" }}]\n",
+        secured.base
+    );
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let authority = secured.authority.display().to_string();
+    let trusting = Gateway::start_with(&config, &[("SSL_CERT_FILE", &authority)]);
+    let told = trusting.chat(&body);
+    assert_eq!(told.said(), "in private", "{}", told.text());
+    // Nobody vouches for it here.
+    let wary = Gateway::start(&config);
+    assert_eq!(wary.chat(&body).status, 503);
+    assert_eq!(provider.count(), 1);
+}
+
 /// What a proxy was asked for, and what it answers: a chat completion, or a refusal to go anywhere.
 fn proxy() -> Provider {
     Provider::start(|socket, request, _| {
         if request.head.starts_with("CONNECT") {
             respond(socket, 403, "", "text/plain", b"no way");
         } else {
-            respond(
-                socket,
-                200,
-                "",
-                "application/json",
-                &crate::house::completion("m", "by proxy"),
-            );
+            respond(socket, 200, "", "application/json", &completion("m", "by proxy"));
         }
     })
 }
