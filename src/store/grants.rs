@@ -4,10 +4,9 @@ use sqlx::Row;
 
 use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::ledger::{
-    AllowanceOf, Entries, MinuteKey, MinuteSums, add_minutes, add_to_balance, balance, open_period,
-};
+use super::ledger::{AllowanceOf, Entries, add_to_balance, balance, open_period};
 use super::sql::query;
+use super::sums::{MinuteKey, MinuteSums, add_minutes};
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, GrantId};

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError, snapshot};
-use super::ledger::{Balance, MinuteSums, PageRow, balance};
+use super::ledger::{Balance, PageRow, balance};
 use super::pack::unpacked;
 use super::sql::query;
+use super::sums::MinuteSums;
 use super::usage::sums;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;

@@ -3,8 +3,8 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::db::{Store, StoreError};
-use super::ledger::{MinuteSums, STRETCHES};
 use super::sql::query;
+use super::sums::{MinuteSums, STRETCHES};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 

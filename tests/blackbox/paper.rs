@@ -1,6 +1,7 @@
 //! What a package brings beside the binary, and pages that are held to the code.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use optimux::catalogue::{DeploymentEntry, ModelEntry, ProviderEntry};
 use optimux::config::Config;
@@ -55,6 +56,17 @@ fn the_page_of_the_configuration_names_every_setting() {
         let part = named(under(title));
         let missing: Vec<_> = table.difference(&part).collect();
         assert!(missing.is_empty(), "{title} {missing:?}");
+    }
+}
+
+#[test]
+fn where_things_are_said_to_be_they_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let named = text.split('`').skip(1).step_by(2).filter(|one| one.starts_with("src/"));
+        let gone: Vec<&str> = named.filter(|one| !root.join(one).exists()).collect();
+        assert!(gone.is_empty(), "{page}: {gone:?}");
     }
 }
 

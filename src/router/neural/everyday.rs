@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use super::form::{FORMS, MANNERS};
 use super::net::{Shape, bring, dot, sum};
-use super::text::{COUNTS, Kind, Prompt, Reading, read};
+use super::text::{COUNTS, Prompt, Reading, read};
+use super::trace::Kind;
 use super::vectors::Vectors;
 
 /// Levels of the classes of models that ratings count in: any of 3 to 8 billion parameters; a good

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::everyday::Everyday;
 use super::net::{Net, Shape};
 use super::signs::Signs;
-use super::text::{BUCKETS, COUNTS, PAIRS, SIGNS, VECTORS};
+use super::text::COUNTS;
+use super::trace::{BUCKETS, PAIRS, SIGNS, VECTORS};
 use super::view::{Ability, Places, Weights};
 
 const MARK: &[u8; 8] = b"OPTXRTR2";

@@ -13,6 +13,7 @@ mod names;
 mod net;
 mod signs;
 mod text;
+mod trace;
 mod vectors;
 mod view;
 
@@ -23,6 +24,7 @@ pub use names::{CLUES, clues, family};
 pub(crate) use net::{Arithmetic, dot, softmax, spot, widely};
 pub use net::{Net, Shape};
 pub use signs::Signs;
-pub use text::{BUCKETS, COUNTS, Kind, PAIRS, Prompt, Reading, SIGNS, Trace, VECTORS, read};
+pub use text::{COUNTS, Prompt, Reading, read};
+pub use trace::{BUCKETS, Kind, PAIRS, SIGNS, Trace, VECTORS};
 pub use vectors::Vectors;
 pub use view::{Ability, Places, View, Weights};

@@ -2,15 +2,8 @@
 //! counts. One pass over the characters, no allocation, the same for training and for asking.
 
 use super::form::{Form, MANNERS, Manner, UNITS};
+use super::trace::{Kind, Trace};
 
-/// Rows of the table that words are hashed into.
-pub const BUCKETS: usize = 1 << 15;
-/// Bits for pairs of words that are known.
-pub const PAIRS: usize = 1 << 20;
-/// Rows of the table of word vectors that were learned elsewhere.
-pub const VECTORS: usize = 1 << 16;
-/// Rows of the tables of what single words and pairs speak for.
-pub const SIGNS: usize = 1 << 16;
 /// Counts beside the words.
 pub const COUNTS: usize = 24;
 
@@ -21,12 +14,6 @@ const READ_BYTES: usize = 6_144;
 const STEM: usize = 4;
 /// A word of more letters is a long one.
 const LONG: usize = 8;
-
-/// Seeds that keep the kinds of features apart.
-const WORD: u64 = 0x9E37_79B9_7F4A_7C15;
-const PAIR: u64 = 0xC2B2_AE3D_27D4_EB4F;
-const STEMMED: u64 = 0x1656_67B1_9E37_79F9;
-const MARK: u64 = 0x27D4_EB2F_1656_67C5;
 
 /// A prompt as the router reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,63 +53,6 @@ fn ends(text: &str) -> (&str, &str) {
     let head = (0..=half).rev().find_map(|at| text.get(..at)).unwrap_or_default();
     let tail = (text.len() - half..text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
     (head, tail)
-}
-
-/// What of a text was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Word,
-    /// Two words in a row: what tells the familiar from the new.
-    Pair,
-    /// The first letters of a longer word.
-    Stem,
-    Mark,
-}
-
-/// Something that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
-    hash: u64,
-    pub kind: Kind,
-}
-
-impl Trace {
-    fn new(hash: u64, kind: Kind) -> Self {
-        let seed = match kind {
-            Kind::Word => WORD,
-            Kind::Pair => PAIR,
-            Kind::Stem => STEMMED,
-            Kind::Mark => MARK,
-        };
-        let mut mixed = (hash ^ seed).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-        mixed ^= mixed >> 32;
-        mixed = mixed.wrapping_mul(0xC4CE_B9FE_1A85_EC53);
-        Self { hash: mixed, kind }
-    }
-
-    /// Its row of the table.
-    #[must_use]
-    pub fn bucket(self) -> usize {
-        usize::try_from(self.hash >> (64 - BUCKETS.trailing_zeros())).unwrap_or(0)
-    }
-
-    /// A word's row of the table of vectors.
-    #[must_use]
-    pub fn vector(self) -> usize {
-        usize::try_from((self.hash >> 20) % VECTORS as u64).unwrap_or(0)
-    }
-
-    /// Its row of the tables of signs.
-    #[must_use]
-    pub fn sign(self) -> usize {
-        usize::try_from((self.hash >> 28) % SIGNS as u64).unwrap_or(0)
-    }
-
-    /// Its bit among the pairs.
-    #[must_use]
-    pub fn bit(self) -> usize {
-        usize::try_from(self.hash % PAIRS as u64).unwrap_or(0)
-    }
 }
 
 /// What is counted on the way.
@@ -192,7 +122,7 @@ pub(super) const fn spelled(hash: u64, code: u64) -> u64 {
 }
 
 /// A word on its way.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Word {
     hash: u64,
     letters: usize,
@@ -322,8 +252,26 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
         (self.see)(Trace::new(u64::from(u32::from(mark)), Kind::Mark));
     }
 
+    /// Reads on in a word as far as there are small letters of ASCII, of which most text is; how many
+    /// there were.
+    fn run(&mut self, bytes: &[u8]) -> usize {
+        let Word { mut hash, mut letters, mut stem, .. } = self.word;
+        let mut count = 0;
+        for byte in bytes.iter().take_while(|byte| byte.is_ascii_lowercase()) {
+            hash = spelled(hash, u64::from(*byte));
+            letters += 1;
+            count += 1;
+            if letters == STEM {
+                stem = hash;
+            }
+        }
+        self.word = Word { hash, letters, stem, ..self.word };
+        count
+    }
+
     fn read(&mut self, text: &str) {
-        for one in text.chars() {
+        let mut chars = text.chars();
+        while let Some(one) = chars.next() {
             match one {
                 '\n' => {
                     self.end();
@@ -351,8 +299,15 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
             }
             match one {
                 'a'..='z' => {
-                    self.tally.letters += 1;
                     self.letter(u64::from(u32::from(one)));
+                    let rest = chars.as_str();
+                    let run = self.run(rest.as_bytes());
+                    chars = rest.get(run..).unwrap_or_default().chars();
+                    // No text that is read is as long.
+                    let run = u32::try_from(run).unwrap_or(u32::MAX);
+                    self.tally.letters += 1 + run;
+                    self.tally.chars += run;
+                    self.column += run;
                 }
                 'A'..='Z' => {
                     self.tally.letters += 1;

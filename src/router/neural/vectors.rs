@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::format::FormatError;
 use super::net::{Shape, dot, sum};
-use super::text::VECTORS;
+use super::trace::VECTORS;
 
 const MARK: &[u8; 8] = b"OPTXWRD1";
 

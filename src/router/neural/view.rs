@@ -7,7 +7,8 @@ use super::form::FORMS;
 use super::format::Meta;
 use super::net::{Arithmetic, Net, Shape, bring, dot, softmax, spot, sum, widely};
 use super::signs::Signs;
-use super::text::{COUNTS, Kind, Prompt, Reading, SIGNS, read};
+use super::text::{COUNTS, Prompt, Reading, read};
+use super::trace::{Kind, SIGNS};
 use super::vectors::direction;
 
 /// Domains that a prompt may be of, at most, likeliest first.

@@ -2,6 +2,7 @@
 //! Source: the google-genai SDK's types and the recordings under `tests/recordings`.
 
 mod content;
+mod encode;
 mod error;
 mod glance;
 mod reply;
@@ -24,7 +25,7 @@ const DIALECT: Dialect = Dialect::Gemini;
 
 impl ProviderSide for Gemini {
     fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
-        Ok(request::encode(request, target))
+        Ok(encode::encode(request, target))
     }
 
     fn decode_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
