@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod admit;
 pub mod connect;
 pub mod ledger;
+pub mod notice;
 pub mod platform;
 pub mod sim;
 

@@ -57,6 +57,8 @@ use telling::Telling;
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long logged contents are kept.
 const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How long it is known what became of a mail.
+const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A store that takes longer to say whether anything has changed is not there.
@@ -143,7 +145,18 @@ pub async fn serve(
         tracing::warn!(at = note.at, remedy = note.remedy, "{}", note.why);
     }
     let Survey {
-        config, plans, store, made, answers, admin, vault, apps, collector, faults, ..
+        config,
+        plans,
+        store,
+        made,
+        answers,
+        admin,
+        vault,
+        mail,
+        apps,
+        collector,
+        faults,
+        ..
     } = survey;
     let (Ok(listener), Ok(admin_listener), Some(store), Some((mut live, files)), Some(apps), true) =
         (listener, admin_listener, store, made, apps, faults.is_empty())
@@ -203,6 +216,10 @@ pub async fn serve(
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
         Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
+    if let Some(mail) = mail.clone() {
+        // Nothing waits for it at shutdown: what it leaves, it or another node takes later.
+        tokio::spawn(mail.carry(store.clone(), clock));
+    }
     let desk = Authentication {
         store: store.clone(),
         signers,
@@ -211,6 +228,9 @@ pub async fn serve(
         identities: identities.clone(),
         plans: plans.clone(),
         clock,
+        mail,
+        verify_first: config.signin.verify == config::Verify::First,
+        accounts_per_address: config.signin.accounts_per_address,
         // Where nothing real is configured nothing that anybody does costs anything.
         register: config.signin.register.clone().or_else(|| {
             let simulated = simulation.is_some();
@@ -494,6 +514,8 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
                         + store.sweep_signins(now).await?
                         + store.sweep_spent(now).await?
                         + store.sweep_tokens(now).await?
+                        + store.sweep_pending(now).await?
+                        + store.sweep_mail(now.before(MAIL_KEPT_FOR)).await?
                         + store.sweep_memories(now).await?
                         + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,

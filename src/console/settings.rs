@@ -29,6 +29,8 @@ fn browser(agent: &str) -> &str {
 async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
     let done = match visit.query.text("done") {
         "password" => Some("Your password was changed. All else that was signed in has ended."),
+        "verified" => Some("Your address is confirmed."),
+        "mailed" => Some("A link is on its way to your address. It is good for one day."),
         "ended" => Some("That has ended."),
         "renamed" => Some("The account has another name."),
         _ => None,
@@ -47,12 +49,22 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
             section class="card" {
                 h2 { "You" }
                 dl class="facts" {
-                    dt { "E-mail" } dd { (session.email) }
+                    dt { "E-mail" } dd {
+                        (session.email) " "
+                        @if session.verified { span class="tag good" { "confirmed" } }
+                        @else { span class="tag" { "not confirmed" } }
+                    }
                     dt { "Role" } dd { (session.role) }
                     dt { "Account" } dd { (session.account_name) }
                     dt { "Plan" } dd { (who.caller.plan.name) }
                     dt { "API keys" } dd { a href="/console/keys" { "Look after keys" } }
                     dt { "Team" } dd { a href="/console/team" { "Who is in the account" } }
+                }
+                @if !session.verified && visit.app.shared.authentication.mail.is_some() {
+                    form method="post" action="/console/settings/verify" {
+                        (visit.hidden())
+                        button { "Mail me a link that confirms it" }
+                    }
                 }
             }
             section class="card" {
@@ -136,6 +148,15 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
             }
             Err(why) => Err(why),
         }
+    })
+    .await
+}
+
+/// `POST /console/settings/verify`: mails a link that confirms the address
+pub async fn verify(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, _| {
+        visit.app.shared.authentication.mail_verification(&who.session).await?;
+        Ok(go("/console/settings?done=mailed"))
     })
     .await
 }

@@ -1,6 +1,6 @@
-//! `/signin`, `/signout`, `/forgot` and `/reset/…`: in, out, and back in without the password.
+//! `/signin` and `/signout`: in and out.
 
-use actix_web::web::{Bytes, Path};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use secrecy::ExposeSecret as _;
@@ -9,7 +9,7 @@ use super::Worker;
 use super::form::Form;
 use super::shell::{field, notice, summary};
 use super::visit::{Answer, Sheet, Visit, go, own_path, show, take, take_member};
-use crate::base::{Blame, Error, Kind};
+use crate::base::{Blame, Error};
 use crate::store::Ending;
 
 /// Where a person goes once they are in.
@@ -86,77 +86,6 @@ pub async fn leave(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
         visit.app.shared.authentication.leave(&who.session, Ending::One(id)).await?;
         visit.keep_session(None);
         Ok(go("/signin?left=1"))
-    })
-    .await
-}
-
-/// `GET /forgot`
-pub async fn forgot(app: Worker, request: HttpRequest) -> HttpResponse {
-    show(app, request, async |_| {
-        let body = html! {
-            div class="narrow" {
-                h1 { "Forgot your password?" }
-                p class="lede" { "This gateway sends no mail. Your administrator can make you a link that sets a new password: it is good for one day, and once." }
-                p class="buttons" { a class="button primary" href="/signin" { "Back to sign-in" } }
-            }
-        };
-        Ok(Sheet::new("Forgot your password?", body).into())
-    })
-    .await
-}
-
-fn resetting(visit: &Visit, email: &str, error: Option<&Error>) -> Sheet {
-    let body = html! {
-        div class="narrow" {
-            h1 { "Set a new password" }
-            p class="lede" { "For " strong { (email) } ". All that is signed in with the old one ends." }
-            (summary(error))
-            form method="post" action=(visit.path) class="card" {
-                (visit.hidden())
-                (field("password", "New password", html! {
-                    input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
-                }, None))
-                p class="hint" id="length" { "10 characters or more." }
-                button class="primary" { "Set it and sign in" }
-            }
-        }
-    };
-    let sheet = Sheet::new("Set a new password", body);
-    match error {
-        Some(error) => sheet.refused(error),
-        None => sheet,
-    }
-}
-
-/// `GET /reset/{token}`: shows a form. Looking at the link does not use it up.
-pub async fn reset(app: Worker, request: HttpRequest, token: Path<String>) -> HttpResponse {
-    show(app, request, async |visit| {
-        let member = visit.app.shared.authentication.resetting(&token).await?;
-        Ok(resetting(visit, &member.email, None).into())
-    })
-    .await
-}
-
-/// `POST /reset/{token}`
-pub async fn set(
-    app: Worker,
-    request: HttpRequest,
-    token: Path<String>,
-    body: Bytes,
-) -> HttpResponse {
-    take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.authentication;
-        let email = desk.resetting(&token).await?.email;
-        match desk.reset(&token, form.secret("password"), visit.browser.clone()).await {
-            Ok(opened) => {
-                visit.keep_session(Some(opened.cookie.expose_secret()));
-                Ok(go("/console"))
-            }
-            Err(why) if why.kind == Kind::Malformed => {
-                Ok::<Answer, Error>(resetting(visit, &email, Some(&why)).into())
-            }
-            Err(why) => Err(why),
-        }
     })
     .await
 }

@@ -75,8 +75,13 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
                     (visit.hidden())
                     (field("email", "E-mail", html! { input id="email" name="email" type="email" required maxlength="320"; }, None))
                     (field("role", "Role", choice("role", &ROLES, "member"), None))
-                    button class="primary" { "Make the link" }
-                    p class="hint" { "This gateway sends no mail: you get a link to give them, once." }
+                    @if visit.app.shared.authentication.mail.is_some() {
+                        button class="primary" { "Invite" }
+                        p class="hint" { "They get a link by mail, and you see it too, once." }
+                    } @else {
+                        button class="primary" { "Make the link" }
+                        p class="hint" { "This gateway sends no mail: you get a link to give them, once." }
+                    }
                 }
             }
         }
@@ -108,7 +113,11 @@ pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
         };
         let body = html! {
             h1 { "The invitation of " (email) }
-            p class="lede" { "Give them this link. It is shown only now, is good for seven days, and once." }
+            @if visit.app.shared.authentication.mail.is_some() {
+                p class="lede" { "A mail with this link is on its way to them. Here it is shown only now; it is good for seven days, and once." }
+            } @else {
+                p class="lede" { "Give them this link. It is shown only now, is good for seven days, and once." }
+            }
             div class="card" { div class="secret" { (snippet("link", &format!("{}/invite/{secret}", visit.home))) } }
             p class="buttons" { a class="button primary" href="/console/team" { "Back to the team" } }
         };

@@ -110,6 +110,12 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/refresh", web::post().to(signin::refresh))
         .route("/api/auth/logout", web::post().to(signin::logout))
         .route("/api/auth/register", web::post().to(signin::register))
+        .route("/api/auth/verify", web::post().to(signin::verify))
+        .route("/api/auth/verify/resend", web::post().to(signin::send_again))
+        .route("/api/auth/forgot", web::post().to(signin::forgot))
+        .route("/api/auth/reset", web::post().to(signin::reset))
+        .route("/api/auth/invitations/{token}", web::get().to(signin::invitation))
+        .route("/api/auth/invitations/{token}", web::post().to(signin::accept))
         .route("/.well-known/jwks.json", web::get().to(signin::jwks))
         .route("/openapi.json", web::get().to(openapi::openapi));
 }

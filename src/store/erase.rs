@@ -21,7 +21,7 @@ const OF_USERS: [&str; 8] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 9] = [
+const OF_ACCOUNTS: [&str; 10] = [
     "conversation_items",
     "conversations",
     "response_items",
@@ -31,6 +31,7 @@ const OF_ACCOUNTS: [&str; 9] = [
     "form_once",
     "tokens",
     "request_heads",
+    "outbox",
 ];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
@@ -72,6 +73,15 @@ impl Store {
     pub async fn erase_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
+            // While it is known which address is theirs.
+            run(
+                &mut transaction,
+                "DELETE FROM outbox WHERE account_id = $1 AND target IN \
+                 (SELECT email FROM members WHERE account_id = $1 AND id = $2)"
+                    .to_owned(),
+                &[account.as_str(), &id],
+            )
+            .await?;
             let done = query("DELETE FROM members WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(&id)

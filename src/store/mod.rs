@@ -22,7 +22,9 @@ mod members;
 mod memories;
 mod migrate;
 mod nodes;
+mod outbox;
 mod pack;
+mod pending;
 mod pictures;
 mod presence;
 mod proof;
@@ -53,6 +55,8 @@ pub use ledger::{AllowanceOf, Balance, MinuteKey, MinuteSums, PageRow, Posted, P
 pub use members::Member;
 pub use memories::{Memory, MemoryState, RelationRow};
 pub use nodes::Node;
+pub use outbox::{Mailed, NewMail, TakenMail};
+pub use pending::{Pending, Tried};
 pub use pictures::Picture;
 pub use proof::{BookSums, EntrySum};
 pub use replays::Replay;

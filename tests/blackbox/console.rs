@@ -12,28 +12,28 @@ const PASSWORD: &str = "correct horse battery staple";
 const OPEN: &str = "[signin]\nregister = \"pro\"\n";
 
 /// A browser: it keeps cookies, follows nothing by itself, and runs no script.
-struct Tab<'a> {
+pub struct Tab<'a> {
     gateway: &'a Gateway,
     cookies: RefCell<BTreeMap<String, String>>,
 }
 
 /// A page, with what its forms hide.
-struct Page {
+pub struct Page {
     reply: Reply,
-    text: String,
+    pub text: String,
 }
 
 impl Page {
-    fn status(&self) -> u16 {
+    pub fn status(&self) -> u16 {
         self.reply.status
     }
 
-    fn leads_to(&self) -> &str {
+    pub fn leads_to(&self) -> &str {
         self.reply.header("location")
     }
 
     /// The value of a field, of the first form that has it.
-    fn hidden(&self, name: &str) -> String {
+    pub fn hidden(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");
         let at = self.text.find(&start).unwrap_or_else(|| panic!("no {name}: {}", self.text));
         let rest = &self.text[at + start.len()..];
@@ -41,18 +41,18 @@ impl Page {
     }
 
     /// The secret that is shown, once.
-    fn secret(&self, id: &str) -> String {
+    pub fn secret(&self, id: &str) -> String {
         let start = format!("<pre id=\"{id}\" tabindex=\"0\"><code>");
         let at = self.text.find(&start).unwrap_or_else(|| panic!("no {id}: {}", self.text));
         let rest = &self.text[at + start.len()..];
         rest[..rest.find('<').unwrap()].to_owned()
     }
 
-    fn has(&self, text: &str) {
+    pub fn has(&self, text: &str) {
         assert!(self.text.contains(text), "no '{text}' on the page: {}", self.text);
     }
 
-    fn lacks(&self, text: &str) {
+    pub fn lacks(&self, text: &str) {
         assert!(!self.text.contains(text), "'{text}' is on the page: {}", self.text);
     }
 }
@@ -67,11 +67,11 @@ fn encoded(text: &str) -> String {
 }
 
 impl<'a> Tab<'a> {
-    fn of(gateway: &'a Gateway) -> Self {
+    pub fn of(gateway: &'a Gateway) -> Self {
         Self { gateway, cookies: RefCell::default() }
     }
 
-    fn send(
+    pub fn send(
         &self,
         method: &str,
         path: &str,
@@ -121,11 +121,11 @@ impl<'a> Tab<'a> {
         Page { reply, text }
     }
 
-    fn get(&self, path: &str) -> Page {
+    pub fn get(&self, path: &str) -> Page {
         self.send("GET", path, None, &[])
     }
 
-    fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+    pub fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         let body: Vec<String> = fields
             .iter()
             .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
@@ -135,20 +135,20 @@ impl<'a> Tab<'a> {
     }
 
     /// Sends a form as the page has it.
-    fn submit(&self, page: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub fn submit(&self, page: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
         let (csrf, once) = (page.hidden("csrf"), page.hidden("once"));
         let own = [("csrf", csrf.as_str()), ("once", once.as_str())];
         self.post(path, &[&own, fields].concat(), &[("origin", &self.gateway.base)])
     }
 
     /// Opens the page that has a form, and sends it.
-    fn fill(&self, from: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub fn fill(&self, from: &str, path: &str, fields: &[(&str, &str)]) -> Page {
         let page = self.get(from);
         assert_eq!(page.status(), 200, "{from}: {}", page.text);
         self.submit(&page, path, fields)
     }
 
-    fn sign_up(gateway: &'a Gateway, email: &str) -> (Self, String) {
+    pub fn sign_up(gateway: &'a Gateway, email: &str) -> (Self, String) {
         let tab = Self::of(gateway);
         let made = tab.fill("/signup", "/signup", &[("email", email), ("password", PASSWORD)]);
         assert_eq!(made.status(), 200, "{}", made.text);
@@ -156,7 +156,7 @@ impl<'a> Tab<'a> {
         (tab, key)
     }
 
-    fn sign_in(gateway: &'a Gateway, email: &str, password: &str) -> Self {
+    pub fn sign_in(gateway: &'a Gateway, email: &str, password: &str) -> Self {
         let tab = Self::of(gateway);
         let fields = [("email", email), ("password", password)];
         let entered = tab.fill("/signin", "/signin", &fields);

@@ -32,6 +32,7 @@ mod inflow;
 mod isolation;
 mod layers;
 mod ledger;
+mod mail;
 mod matrix;
 mod midway;
 mod nul;

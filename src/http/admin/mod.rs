@@ -3,6 +3,7 @@
 
 mod accounts;
 mod keys;
+mod mail;
 mod money;
 
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/plans/{name}"), web::put().to(money::put_plan))
         .route(&at("/plans/{name}"), web::delete().to(money::drop_plan))
         .route(&at("/audit"), web::get().to(money::audit))
+        .route(&at("/outbox"), web::get().to(mail::outbox))
+        .route(&at("/outbox/{id}/retry"), web::post().to(mail::retry))
+        .route(&at("/mail/test"), web::post().to(mail::test))
         .route(&at("/ledger/verify"), web::get().to(money::verify))
         .route(&at("/status"), web::get().to(status))
         .route(&at("/health"), web::get().to(health));

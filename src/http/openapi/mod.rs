@@ -68,8 +68,26 @@ const OPERATIONS: &[Operation] = &[
     post(
         "/api/auth/register",
         "Sign-in",
-        "Open an account, where that is allowed",
-        "Credentials",
+        "Open an account, where that is allowed; 202 where a code is mailed first",
+        "Registration",
+        "Session",
+    ),
+    post("/api/auth/verify", "Sign-in", "Open it, by the code", "MailedCode", "Session"),
+    post("/api/auth/verify/resend", "Sign-in", "Another code", "Address", "Object"),
+    post(
+        "/api/auth/forgot",
+        "Sign-in",
+        "Have a link mailed that sets a password; the same answer for every address",
+        "Address",
+        "Object",
+    ),
+    post("/api/auth/reset", "Sign-in", "Set a password, by the link", "NewPassword", "Object"),
+    get("/api/auth/invitations/{token}", "Sign-in", "Who invites, to what", "Object"),
+    post(
+        "/api/auth/invitations/{token}",
+        "Sign-in",
+        "Accept an invitation",
+        "Acceptance",
         "Session",
     ),
     post(
@@ -284,6 +302,10 @@ const OPERATIONS: &[Operation] = &[
     delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan"),
     get("/v1/admin/audit", "Admin", "What administrators did, newest first", "List")
         .asking(&[("before", "string"), ("limit", "integer")]),
+    get("/v1/admin/outbox", "Admin", "Mail that waits, was sent, or was given up", "List")
+        .asking(&[("state", "string"), ("before", "string"), ("limit", "integer")]),
+    post("/v1/admin/outbox/{id}/retry", "Admin", "Have a mail tried again", "Nothing", "Object"),
+    post("/v1/admin/mail/test", "Admin", "Send a test, now", "TestMail", "Object"),
     get("/v1/admin/ledger/verify", "Admin", "The proof that the books add up", "Object"),
 ];
 
