@@ -151,7 +151,8 @@ fn registration_is_open_where_nothing_costs() {
         let made = post(&simulated, "/api/auth/register", &asked(number));
         assert_eq!(made.status, 200, "{number}: {}", made.text());
         // What opens no account counts for nothing.
-        assert_eq!(post(&simulated, "/api/auth/register", &asked(number)).status, 409);
+        let again = post(&simulated, "/api/auth/register", &asked(number));
+        assert_eq!(again.status, if number < 9 { 409 } else { 429 }, "{}", again.text());
     }
     let enough = post(&simulated, "/api/auth/register", &asked(10));
     assert_eq!(enough.status, 429, "{}", enough.text());
@@ -250,7 +251,7 @@ fn the_first_administrator_is_made_by_command_or_configuration() {
 
 #[test]
 fn many_may_sign_in_from_one_place() {
-    let gateway = Gateway::start("[signin]\nregister = \"free\"");
+    let gateway = Gateway::start("[signin]\nregister = \"free\"\naccounts_per_address = 10");
     let (account, _) = gateway.account("acme", "free", &json!({}));
     member(&gateway, &account, "ann@example.com", "owner");
     for number in 0..45 {
