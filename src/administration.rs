@@ -225,6 +225,20 @@ impl Administration<'_> {
         self.log("member.remove", account.id.as_str(), json!({"member": "erased"})).await
     }
 
+    /// Takes the second factor of a member away who has lost it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn reset_factor(&self, id: &str, member: &str) -> Result<(), Error> {
+        let account = self.account(id).await?;
+        let dropped = self.store.drop_factor(account.id.clone(), member.to_owned()).await;
+        if !dropped.map_err(Error::internal)? {
+            return Err(missing("member", member));
+        }
+        self.identities.forget(&account.id);
+        self.log("member.factor_reset", account.id.as_str(), json!({"member": member})).await
+    }
+
     /// # Errors
     /// [`Kind::NotFound`] for the account.
     pub async fn issue_key(

@@ -6,7 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::password::acceptable;
-use super::session::{Linked, Opened, spent};
+use super::second::Entered;
+use super::session::{Linked, spent};
 use super::signin::Authentication;
 use super::throttle::Attempt;
 use crate::base::ids::AccountId;
@@ -115,7 +116,7 @@ impl Authentication {
         Ok(member)
     }
 
-    /// The same, and the browser is signed in.
+    /// The same, and the browser is signed in, or asked for the code of a second factor.
     ///
     /// # Errors
     /// As [`Self::reset`].
@@ -124,9 +125,9 @@ impl Authentication {
         secret: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<Opened, Error> {
+    ) -> Result<Entered, Error> {
         let member = self.reset(secret, password).await?;
-        self.admit(member, browser).await
+        self.enter_or_ask(member, browser).await
     }
 
     async fn is_theirs(&self, member: &Member) -> Result<bool, Error> {

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
+use super::second::Entered;
 use super::signin::{Authentication, LASTS, Session, new_member, taken, wrong};
 use super::{KeyTerms, named};
 use crate::base::clock::Timestamp;
@@ -59,9 +60,9 @@ impl Authentication {
         email: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<Opened, Error> {
-        let member = self.who(email, password, &browser.address).await?;
-        self.admit(member, browser).await
+    ) -> Result<Entered, Error> {
+        let member = self.by_password(email, password, &browser.address).await?;
+        self.enter_or_ask(member, browser).await
     }
 
     /// Signs a browser in for whoever proved to be `member`.
@@ -119,8 +120,10 @@ impl Authentication {
         &self,
         session: &BrowserSession,
         password: SecretString,
+        otp: Option<&str>,
     ) -> Result<(), Error> {
-        let member = self.who(&session.email, password, &session.browser.address).await?;
+        let address = &session.browser.address;
+        let member = self.who(&session.email, password, otp, address).await?;
         if member.id != session.member {
             return Err(wrong());
         }
@@ -137,12 +140,14 @@ impl Authentication {
         session: &BrowserSession,
         old: SecretString,
         new: SecretString,
+        otp: Option<&str>,
     ) -> Result<Opened, Error> {
         acceptable(&new)?;
-        let member =
-            self.who(&session.email, old, &session.browser.address).await.map_err(|why| {
-                if why.kind == Kind::Unauthenticated { wrong().at("old") } else { why }
-            })?;
+        let proved = self.who(&session.email, old, otp, &session.browser.address).await;
+        let member = proved.map_err(|why| match why.code.as_deref() {
+            Some("wrong_password") => wrong().at("old"),
+            _ => why,
+        })?;
         if member.id != session.member {
             return Err(wrong().at("old"));
         }

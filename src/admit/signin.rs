@@ -14,6 +14,7 @@ use super::token::{Claims, looks_like_one};
 use super::{Identities, Plans};
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, AuditId, KeyId};
+use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
 use crate::notice::Mail;
@@ -57,6 +58,8 @@ pub struct Authentication {
     pub verify_first: bool,
     /// How many accounts one address opens in an hour.
     pub accounts_per_address: u32,
+    /// What second factors are sealed with; without it there can be none.
+    pub vault: Option<Vault>,
     /// What sends mail, if anything does.
     pub mail: Option<Mail>,
 }
@@ -94,28 +97,49 @@ pub fn new_member(
         created: now,
         key: KeyId::fresh(),
         password: None,
+        verified: None,
+        has_factor: false,
     })
 }
 
 impl Authentication {
     /// # Errors
-    /// [`Kind::Unauthenticated`] for a wrong pair, [`Kind::RateLimited`] after too many,
-    /// [`Kind::Forbidden`] for a suspended account.
+    /// [`Kind::Unauthenticated`] for a wrong pair, or without the code of a second factor;
+    /// [`Kind::RateLimited`] after too many, [`Kind::Forbidden`] for a suspended account.
     pub async fn sign_in(
         &self,
         email: &str,
         password: SecretString,
+        otp: Option<&str>,
         address: &str,
     ) -> Result<Session, Error> {
-        let member = self.who(email, password, address).await?;
+        let member = self.who(email, password, otp, address).await?;
         self.open(member).await
     }
 
-    /// Whoever has the address and the password.
+    /// Whoever has the address, the password and, where there is one, the second factor.
     ///
     /// # Errors
     /// As [`Self::sign_in`].
     pub(super) async fn who(
+        &self,
+        email: &str,
+        password: SecretString,
+        otp: Option<&str>,
+        address: &str,
+    ) -> Result<Member, Error> {
+        let member = self.by_password(email, password, address).await?;
+        if member.has_factor {
+            self.must_have_factor(&member, otp).await?;
+        }
+        Ok(member)
+    }
+
+    /// Whoever has the address and the password. They may have a second factor yet to be asked for.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`].
+    pub(super) async fn by_password(
         &self,
         email: &str,
         password: SecretString,

@@ -17,6 +17,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const PER_PAIR: u32 = 8;
 const PER_NAME: u32 = 100;
 const PER_ADDRESS: u32 = 40;
+/// Codes of a second factor, of whoever knows the password. One in a million is right, and three are at once.
+const PER_FACTOR: u32 = 10;
 /// Mail in an hour: asked for by one address, and sent to one. Whoever asks for more than the latter is
 /// not told, since that would say whether there is somebody to write to.
 const MAILS_FROM: u32 = 30;
@@ -79,6 +81,12 @@ impl Attempt {
             counted(format!("code address {address}"), PER_ADDRESS, WINDOW),
             counted(format!("code pair {address} {name}"), PER_PAIR, WINDOW),
         ])
+    }
+
+    /// Saying the code of somebody's second factor.
+    #[must_use]
+    pub fn factor(member: &str) -> Self {
+        Self(vec![counted(format!("factor {member}"), PER_FACTOR, WINDOW)])
     }
 
     /// Opening an account from an address, of which there may be so many in an hour.

@@ -228,6 +228,7 @@ pub async fn serve(
         identities: identities.clone(),
         plans: plans.clone(),
         clock,
+        vault: vault.clone(),
         mail,
         verify_first: config.signin.verify == config::Verify::First,
         accounts_per_address: config.signin.accounts_per_address,

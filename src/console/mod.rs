@@ -9,6 +9,7 @@ mod chart;
 mod connect;
 mod cookie;
 mod docs;
+mod factor;
 mod features;
 mod figures;
 mod form;
@@ -56,6 +57,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/welcome", get().to(welcome::again))
         .route("/signin", get().to(signin::ask))
         .route("/signin", post().to(signin::enter))
+        .route("/signin/code", get().to(signin::again))
+        .route("/signin/code", post().to(signin::code))
         .route("/signout", post().to(signin::leave))
         .route("/forgot", get().to(recover::forgot))
         .route("/forgot", post().to(recover::mail))
@@ -106,9 +109,13 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/console/team/invitations/{id}", post().to(team::withdraw))
         .route("/console/team/{id}", get().to(team::member))
         .route("/console/team/{id}/role", post().to(team::change_role))
+        .route("/console/team/{id}/factor", post().to(team::reset_factor))
         .route("/console/team/{id}/remove", post().to(team::remove))
         .route("/console/settings", get().to(settings::settings))
         .route("/console/settings/password", post().to(settings::password))
+        .route("/console/settings/factor", post().to(factor::begin))
+        .route("/console/settings/factor/confirm", post().to(factor::confirm))
+        .route("/console/settings/factor/off", post().to(factor::off))
         .route("/console/settings/verify", post().to(settings::verify))
         .route("/console/settings/name", post().to(settings::rename))
         .route("/console/settings/sessions", post().to(settings::end_others))
@@ -121,6 +128,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/admin/accounts/{id}/access", post().to(account::access))
         .route("/admin/accounts/{id}/credits", post().to(account::credits))
         .route("/admin/accounts/{id}/reset", post().to(account::reset))
+        .route("/admin/accounts/{id}/factor", post().to(account::reset_factor))
         .route("/admin/accounts/{id}/erase", post().to(account::erase))
         .route("/admin/plans", get().to(plans::plans))
         .route("/admin/plans", post().to(plans::change))

@@ -4,11 +4,11 @@
 use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
-use secrecy::ExposeSecret as _;
 
 use super::Worker;
 use super::form::Form;
 use super::shell::{field, summary};
+use super::signin::let_in;
 use super::visit::{Answer, Sheet, Visit, go, show, take};
 use crate::base::{Blame, Error, Kind};
 
@@ -147,10 +147,7 @@ pub async fn set(
         let desk = &visit.app.shared.authentication;
         let email = desk.resetting(&token).await?.email;
         match desk.reset_and_enter(&token, form.secret("password"), visit.browser.clone()).await {
-            Ok(opened) => {
-                visit.keep_session(Some(opened.cookie.expose_secret()));
-                Ok(go("/console"))
-            }
+            Ok(entered) => Ok(let_in(visit, &entered, "/console")),
             Err(why) if why.kind == Kind::Malformed => {
                 Ok::<Answer, Error>(resetting(visit, &email, Some(&why)).into())
             }

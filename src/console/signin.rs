@@ -9,7 +9,8 @@ use super::Worker;
 use super::form::Form;
 use super::shell::{field, notice, summary};
 use super::visit::{Answer, Sheet, Visit, go, own_path, show, take, take_member};
-use crate::base::{Blame, Error};
+use crate::admit::Entered;
+use crate::base::{Blame, Error, Kind};
 use crate::store::Ending;
 
 /// Where a person goes once they are in.
@@ -66,12 +67,72 @@ pub async fn enter(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
         let entered =
             desk.enter(form.text("email"), form.secret("password"), visit.browser.clone()).await;
         match entered {
-            Ok(opened) => {
-                visit.keep_session(Some(opened.cookie.expose_secret()));
-                Ok(go(next(form)))
-            }
+            Ok(entered) => Ok(let_in(visit, &entered, next(form))),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).into())
+            }
+            Err(why) => Err(why),
+        }
+    })
+    .await
+}
+
+/// Signs the browser in, or asks for the code of the second factor.
+#[must_use]
+pub fn let_in(visit: &Visit, entered: &Entered, next: &str) -> Answer {
+    match entered {
+        Entered::In(opened) => {
+            visit.keep_session(Some(opened.cookie.expose_secret()));
+            go(next)
+        }
+        Entered::AskedForCode(ticket) => coding(visit, ticket, next, None).into(),
+    }
+}
+
+fn coding(visit: &Visit, ticket: &str, next: &str, error: Option<&Error>) -> Sheet {
+    let body = html! {
+        div class="narrow" {
+            h1 { "Your second factor" }
+            p class="lede" { "The six digits that your app shows, or one of your recovery codes." }
+            (summary(error))
+            form method="post" action="/signin/code" class="card" {
+                (visit.hidden())
+                input type="hidden" name="ticket" value=(ticket);
+                input type="hidden" name="next" value=(next);
+                (field("otp", "Code", html! {
+                    input id="otp" name="otp" autocomplete="one-time-code" required autofocus maxlength="20";
+                }, None))
+                button class="primary" { "Sign in" }
+            }
+            p { a href="/signin" { "Begin again" } }
+        }
+    };
+    let sheet = Sheet::new("Your second factor", body);
+    match error {
+        Some(error) => sheet.refused(error),
+        None => sheet,
+    }
+}
+
+/// `GET /signin/code`: whoever loads it again begins again
+pub async fn again(app: Worker, request: HttpRequest) -> HttpResponse {
+    show(app, request, async |_| Ok(go("/signin"))).await
+}
+
+/// `POST /signin/code`
+pub async fn code(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take(app, request, &body, async |visit, form| {
+        let desk = &visit.app.shared.authentication;
+        let (ticket, otp) = (form.text("ticket"), form.text("otp"));
+        match desk.enter_by_code(ticket, otp, visit.browser.clone()).await {
+            Ok(opened) => Ok(let_in(visit, &Entered::In(opened), next(form))),
+            Err(why) if why.kind == Kind::NotFound => {
+                let text = "That took too long. Give your password again.";
+                let why = Error::new(Kind::Unauthenticated, text);
+                Ok(page(visit, form, Some(&why)).into())
+            }
+            Err(why) if why.blame == Blame::Caller => {
+                Ok::<Answer, Error>(coding(visit, ticket, next(form), Some(&why)).into())
             }
             Err(why) => Err(why),
         }

@@ -8,6 +8,7 @@ mod edge;
 mod frames;
 mod gemini;
 mod generate;
+mod me;
 mod media;
 mod models;
 mod openai;
@@ -84,6 +85,13 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/keys/{id}"), web::patch().to(signin::change_key))
             .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
             .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
+            .route(&at("/me"), web::get().to(me::me))
+            .route(&at("/me/totp"), web::post().to(me::draft_factor))
+            .route(&at("/me/totp"), web::delete().to(me::drop_factor))
+            .route(&at("/me/totp/confirm"), web::post().to(me::confirm_factor))
+            .route(&at("/account"), web::get().to(me::account))
+            .route(&at("/account"), web::patch().to(me::rename))
+            .route(&at("/limits"), web::get().to(me::limits))
             .route(&at("/usage"), web::get().to(usage::report))
             .route(&at("/requests"), web::get().to(usage::requests))
             .route(&at("/requests/{id}"), web::get().to(usage::request))

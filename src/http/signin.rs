@@ -30,6 +30,8 @@ struct Credentials {
     #[serde(alias = "username")]
     email: String,
     password: SecretString,
+    /// The code of a second factor, or a recovery code.
+    otp: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +112,8 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let address = origin::address(&app, &request);
     let signing_in = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        app.shared.authentication.sign_in(&said.email, said.password, &address).await
+        let otp = said.otp.as_deref();
+        app.shared.authentication.sign_in(&said.email, said.password, otp, &address).await
     };
     session(signing_in.await)
 }

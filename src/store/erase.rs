@@ -96,6 +96,7 @@ impl Store {
                  (SELECT id FROM signins WHERE member_id = $1)",
                 "DELETE FROM signins WHERE member_id = $1",
                 "DELETE FROM tokens WHERE subject = $1",
+                "DELETE FROM recovery_codes WHERE member_id = $1",
                 "DELETE FROM api_keys WHERE member_id = $1",
                 // What was done stays on record, and to whom does not.
                 "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \
@@ -136,6 +137,8 @@ impl Store {
                 "DELETE FROM audit_log WHERE target IN \
                  (SELECT id FROM api_keys WHERE account_id = $1)",
                 "DELETE FROM api_keys WHERE account_id = $1",
+                "DELETE FROM recovery_codes WHERE member_id IN \
+                 (SELECT id FROM members WHERE account_id = $1)",
                 "DELETE FROM members WHERE account_id = $1",
                 "DELETE FROM audit_log WHERE target = $1",
                 "DELETE FROM identity_changes WHERE account_id = $1",

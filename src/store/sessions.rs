@@ -35,11 +35,12 @@ pub struct BrowserSession {
     pub proved: Timestamp,
     /// The address is theirs.
     pub verified: bool,
+    pub has_factor: bool,
     pub browser: Browser,
 }
 
 const SESSION: &str = "SELECT s.id, s.account_id, a.name AS account_name, s.member_id, m.email, \
-                       m.role, m.verified_ms, s.created_ms, s.expires_ms, s.seen_ms, s.proved_ms, s.address, \
+                       m.role, m.verified_ms, m.totp, s.created_ms, s.expires_ms, s.seen_ms, s.proved_ms, s.address, \
                        s.agent FROM signins s JOIN members m ON m.id = s.member_id \
                        JOIN accounts a ON a.id = s.account_id";
 
@@ -55,6 +56,7 @@ fn session(row: &AnyRow) -> Result<BrowserSession, sqlx::Error> {
         expires: Timestamp(row.try_get("expires_ms")?),
         seen: Timestamp(row.try_get("seen_ms")?),
         proved: Timestamp(row.try_get("proved_ms")?),
+        has_factor: row.try_get::<Option<String>, _>("totp")?.is_some(),
         verified: optional_ms(row, "verified_ms")?.is_some(),
         browser: Browser { address: row.try_get("address")?, agent: row.try_get("agent")? },
     })

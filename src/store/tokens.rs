@@ -21,6 +21,8 @@ pub enum Purpose {
     Invitation,
     /// Saying that an address is theirs.
     Verify,
+    /// Saying the code of a second factor, after the password.
+    Factor,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Reset => "reset",
             Self::Invitation => "invitation",
             Self::Verify => "verify",
+            Self::Factor => "factor",
         }
     }
 }

@@ -37,6 +37,7 @@ mod matrix;
 mod midway;
 mod nul;
 mod paper;
+mod people;
 mod platform;
 mod prices;
 mod quota;

@@ -33,6 +33,10 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/accounts/{id}/members"), web::get().to(accounts::members))
         .route(&at("/accounts/{id}/members"), web::post().to(accounts::add_member))
         .route(&at("/accounts/{id}/members/{member}"), web::delete().to(accounts::remove_member))
+        .route(
+            &at("/accounts/{id}/members/{member}/totp"),
+            web::delete().to(accounts::reset_factor),
+        )
         .route(&at("/accounts/{id}/credits"), web::get().to(money::grants))
         .route(&at("/accounts/{id}/credits"), web::post().to(money::grant))
         .route(&at("/refunds"), web::post().to(money::refund))

@@ -112,6 +112,21 @@ const OPERATIONS: &[Operation] = &[
     delete("/v1/keys/{id}", "Keys", "Revoke an API key"),
     post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one", "Nothing", "Key")
         .asking(&[("overlap_seconds", "integer")]),
+    get("/v1/me", "Account", "The person who is signed in", "Object"),
+    post("/v1/me/totp", "Account", "A secret for an app that shows codes", "Proof", "Object"),
+    post(
+        "/v1/me/totp/confirm",
+        "Account",
+        "Switch the second factor on; recovery codes, shown once",
+        "FactorCode",
+        "Object",
+    ),
+    post("/v1/me/totp", "Account", "Switch the second factor off", "FullProof", "Object")
+        .by("delete"),
+    get("/v1/account", "Account", "The account, its plan and its credits", "Object"),
+    post("/v1/account", "Account", "Give the account another name", "AccountName", "Object")
+        .by("patch"),
+    get("/v1/limits", "Account", "Where the caller stands with every limit", "List"),
     get("/optima/v1/models", "Optima", "Models with tier, context, prices and health", "List"),
     get("/optima/v1/capabilities", "Optima", "What can be done right now", "Object"),
     get("/optima/v1/conversations", "Optima", "Saved conversations, newest first", "List")
@@ -297,6 +312,11 @@ const OPERATIONS: &[Operation] = &[
         "Rotation",
         "Key",
     ),
+    delete(
+        "/v1/admin/accounts/{id}/members/{member}/totp",
+        "Admin",
+        "Take a lost second factor away",
+    ),
     get("/v1/admin/plans", "Admin", "Plans", "List"),
     post("/v1/admin/plans/{name}", "Admin", "Make or change a plan", "Plan", "Object").by("put"),
     delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan"),
@@ -417,6 +437,9 @@ mod tests {
         let ours = [
             "/v1/keys",
             "/v1/usage",
+            "/v1/me",
+            "/v1/account",
+            "/v1/limits",
             "/v1/requests",
             "/v1/route",
             "/v1/feedback",

@@ -174,12 +174,16 @@ pub fn schemas() -> Value {
 /// What people say of themselves, and are told.
 fn of_people() -> Value {
     json!({
-        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text())]),
+        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text()), ("otp", text())]),
         "Registration": object(&["email", "password"], &[("email", text()), ("password", text()), ("organisation", text())]),
         "Address": object(&["email"], &[("email", text())]),
         "MailedCode": object(&["email", "code"], &[("email", text()), ("code", text())]),
         "NewPassword": object(&["token", "password"], &[("token", text()), ("password", text())]),
         "Acceptance": object(&["password"], &[("password", text())]),
+        "Proof": closed(&["password"], &[("password", text())]),
+        "FullProof": closed(&["password", "otp"], &[("password", text()), ("otp", text())]),
+        "FactorCode": closed(&["code"], &[("code", text())]),
+        "AccountName": closed(&["name"], &[("name", text())]),
         "RefreshToken": object(&["refresh_token"], &[("refresh_token", text())]),
         "OptionalRefreshToken": object(&[], &[("refresh_token", text())]),
         "Session": object(&["access_token", "refresh_token", "expires_in"], &[
