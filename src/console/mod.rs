@@ -37,7 +37,7 @@ mod welcome;
 
 use actix_web::web::{self, ServiceConfig, get, post};
 
-use admin::{account, accounts, outbox, plans, watch};
+use admin::{account, accounts, outbox, plans, refunds, watch};
 
 /// Every route of people, and what becomes of paths that are nowhere.
 pub fn routes(config: &mut ServiceConfig) {
@@ -130,6 +130,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/admin/accounts/{id}/reset", post().to(account::reset))
         .route("/admin/accounts/{id}/factor", post().to(account::reset_factor))
         .route("/admin/accounts/{id}/erase", post().to(account::erase))
+        .route("/admin/refunds", get().to(refunds::ask))
+        .route("/admin/refunds", post().to(refunds::refund))
         .route("/admin/plans", get().to(plans::plans))
         .route("/admin/plans", post().to(plans::change))
         .route("/admin/providers", get().to(watch::providers))

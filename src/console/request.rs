@@ -115,6 +115,9 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
                 }
             }
         }
+        @if who.caller.admin && whole(&told, "credits") > 0 {
+            p class="buttons" { a class="button" href=(format!("/admin/refunds?request={}", encoded(id))) { "Give its credits back" } }
+        }
         (attempts(&told))
         (content(&told))
     };

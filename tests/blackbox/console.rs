@@ -562,6 +562,35 @@ fn administrators_find_accounts_and_book_credits_once() {
 }
 
 #[test]
+fn administrators_give_the_credits_of_a_request_back_once() {
+    let gateway = Gateway::start("");
+    let (account, key) = gateway.account("acme", "free", &json!({}));
+    crate::signin::member(&gateway, &account, "root@example.com", "admin");
+    let asked = json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]});
+    let sent = gateway.post("/v1/chat/completions", &key, asked.to_string());
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let id = sent.header("x-request-id").to_owned();
+    let root = Tab::sign_in(&gateway, "root@example.com", PASSWORD);
+    let at = format!("/admin/refunds?request={id}");
+    eventually("the request is in the books", || root.get(&at).text.contains("credits back"));
+    root.get(&format!("/console/requests/{id}")).has("Give its credits back");
+    let fields = [("request", id.as_str()), ("reason", "it was of no use")];
+    let given = root.fill(&at, "/admin/refunds", &fields);
+    assert_eq!(given.status(), 303, "{}", given.text);
+    root.get(given.leads_to()).has("credits were given back");
+    let again = root.fill(&at, "/admin/refunds", &fields);
+    again.has("This request has been refunded");
+    let listed = gateway.admin("GET", &format!("/accounts/{account}/credits"), &Value::Null);
+    let refunds = listed.json()["data"].as_array().unwrap().clone();
+    assert_eq!((refunds.len(), &refunds[0]["request"]), (1, &json!(id)), "{}", listed.text());
+    let proof = gateway.admin("GET", "/ledger/verify", &Value::Null);
+    assert_eq!(proof.status, 200, "{}", proof.text());
+    let nobody = root.get("/admin/refunds?request=req_none");
+    assert_eq!(nobody.status(), 200, "{}", nobody.text);
+    nobody.lacks("credits back");
+}
+
+#[test]
 fn the_playground_answers_without_a_script_and_streams_with_one() {
     let gateway = Gateway::start(OPEN);
     let (tab, _) = Tab::sign_up(&gateway, "ann@example.com");

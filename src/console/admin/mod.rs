@@ -4,6 +4,7 @@ pub mod account;
 pub mod accounts;
 pub mod outbox;
 pub mod plans;
+pub mod refunds;
 pub mod watch;
 
 use actix_web::{HttpRequest, HttpResponse};
