@@ -11,3 +11,13 @@ CREATE TABLE recovery_codes (
     used_ms BIGINT,
     PRIMARY KEY (member_id, hash)
 );
+
+-- Whom issuers of OpenID Connect know members as.
+CREATE TABLE identities (
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    account_id TEXT NOT NULL,
+    member_id TEXT NOT NULL,
+    PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX identities_member ON identities (member_id);

@@ -5,6 +5,7 @@ pub mod features;
 pub mod identity;
 mod inflow;
 pub mod keys;
+mod oidc;
 mod password;
 mod person;
 pub mod plan;

@@ -17,6 +17,7 @@ use crate::base::ids::{AccountId, AuditId, KeyId};
 use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
+use crate::issuer::Issuers;
 use crate::notice::Mail;
 use crate::store::{Member, Refreshed, SignIn, Store, StoreError};
 
@@ -58,6 +59,8 @@ pub struct Authentication {
     pub verify_first: bool,
     /// How many accounts one address opens in an hour.
     pub accounts_per_address: u32,
+    /// Who else lets people in.
+    pub issuers: Issuers,
     /// What second factors are sealed with; without it there can be none.
     pub vault: Option<Vault>,
     /// What sends mail, if anything does.
@@ -161,7 +164,7 @@ impl Authentication {
         Ok(member)
     }
 
-    async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
+    pub(super) async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
         let account = self.store.account(member.account.as_str()).await.map_err(Error::internal)?;
         if account.is_none_or(|account| account.suspended.is_some()) {
             let text = "API access is disabled for your account.";

@@ -38,6 +38,7 @@ use crate::gateway::live::Current;
 use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
+use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::quota::{self, Memory, Quota};
 use crate::store::{Node, Store, StoreError, file_of};
@@ -220,7 +221,10 @@ pub async fn serve(
         // Nothing waits for it at shutdown: what it leaves, it or another node takes later.
         tokio::spawn(mail.carry(store.clone(), clock));
     }
+    let issuers =
+        Issuers::new(&config.signin.oidc, &proxies(&config), clock, sources::secret_variable)?;
     let desk = Authentication {
+        issuers,
         store: store.clone(),
         signers,
         passwords: Passwords::default(),

@@ -301,6 +301,20 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     {
         wrong("signin.register", format!("there is no plan '{plan}'"));
     }
+    for (id, issuer) in &config.signin.oidc {
+        let at = format!("signin.oidc.{id}");
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            wrong(&at, "is no name: it has letters, digits and dashes".to_owned());
+        }
+        for (member, why) in issuer.faults() {
+            wrong(&format!("{at}.{member}"), why);
+        }
+        if let Some(name) = &issuer.client_secret_env
+            && secret_variable(name).is_none()
+        {
+            wrong(&format!("{at}.client_secret_env"), format!("{name} is not set"));
+        }
+    }
     if let Some(address) = &config.server.admin_listen
         && let Err(why) = address.to_socket_addrs()
     {
@@ -411,6 +425,7 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
 fn unread_variables(config: &Config, notes: &mut Vec<Fault>) {
     let mut read: Vec<&str> = vec![ADMIN_KEY, &config.vault.key_env];
     read.extend(config.mail.as_ref().map(|mail| mail.url_env.as_str()));
+    read.extend(config.signin.oidc.values().filter_map(|one| one.client_secret_env.as_deref()));
     read.extend(config.admin.key_env.as_deref());
     read.extend(config.admin.password_env.as_deref());
     read.extend(config.providers.values().filter_map(|one| one.api_key_env.as_deref()));

@@ -15,6 +15,7 @@ use crate::admit::plan::PlanEntry;
 pub use crate::base::seconds::Seconds;
 use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
+use crate::issuer::IssuerEntry;
 use crate::ledger::{Durability, Tariff};
 
 pub use fault::{Fault, Faults, nearest};
@@ -101,6 +102,8 @@ pub struct SignIn {
     pub verify: Verify,
     /// How many accounts one address (of IPv6, one /64) opens in an hour.
     pub accounts_per_address: u32,
+    /// Issuers of OpenID Connect, by names of ours.
+    pub oidc: BTreeMap<String, IssuerEntry>,
     /// Addresses are told by `X-Forwarded-For`: right behind a proxy of one's own, and wrong anywhere
     /// else.
     pub behind_proxy: bool,
@@ -108,7 +111,13 @@ pub struct SignIn {
 
 impl Default for SignIn {
     fn default() -> Self {
-        Self { register: None, verify: Verify::First, accounts_per_address: 5, behind_proxy: false }
+        Self {
+            register: None,
+            verify: Verify::First,
+            accounts_per_address: 5,
+            oidc: BTreeMap::new(),
+            behind_proxy: false,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod keys;
 mod landing;
 mod memory;
 mod models;
+mod oidc;
 mod overview;
 mod playground;
 mod recover;
@@ -59,6 +60,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/signin", post().to(signin::enter))
         .route("/signin/code", get().to(signin::again))
         .route("/signin/code", post().to(signin::code))
+        .route("/oidc/{id}/start", get().to(oidc::start))
+        .route("/oidc/{id}/callback", get().to(oidc::callback))
         .route("/signout", post().to(signin::leave))
         .route("/forgot", get().to(recover::forgot))
         .route("/forgot", post().to(recover::mail))

@@ -5,10 +5,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use secrecy::ExposeSecret as _;
 
-use super::Worker;
 use super::form::Form;
 use super::shell::{field, notice, summary};
 use super::visit::{Answer, Sheet, Visit, go, own_path, show, take, take_member};
+use super::{Worker, oidc};
 use crate::admit::Entered;
 use crate::base::{Blame, Error, Kind};
 use crate::store::Ending;
@@ -36,6 +36,7 @@ fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
                 }, None))
                 button class="primary" { "Sign in" }
             }
+            (oidc::buttons(visit, next(form)))
             p { a href="/forgot" { "Forgot your password?" } }
             @if visit.app.shared.authentication.register.is_some() {
                 p { "New here? " a href="/signup" { "Create an account" } }

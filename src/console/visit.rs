@@ -171,6 +171,16 @@ impl Visit {
         }
     }
 
+    /// What a browser is known by while nobody is signed in.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when somebody is, or the browser keeps no cookies.
+    pub fn form_cookie(&self) -> Result<&str, Error> {
+        let text = "You are signed in already, or your browser keeps no cookies of this site.";
+        let none = || Error::new(Kind::Conflict, text).coded("no_cookie");
+        self.form_cookie.0.as_deref().ok_or_else(none)
+    }
+
     /// Whoever is signed in.
     ///
     /// # Errors

@@ -120,6 +120,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/register", web::post().to(signin::register))
         .route("/api/auth/verify", web::post().to(signin::verify))
         .route("/api/auth/verify/resend", web::post().to(signin::send_again))
+        .route("/api/auth/providers", web::get().to(signin::providers))
         .route("/api/auth/forgot", web::post().to(signin::forgot))
         .route("/api/auth/reset", web::post().to(signin::reset))
         .route("/api/auth/invitations/{token}", web::get().to(signin::invitation))

@@ -182,6 +182,15 @@ pub async fn send_again(app: Worker, request: HttpRequest, payload: Payload) -> 
     plain(sending.await)
 }
 
+/// `GET /api/auth/providers`: who else lets people in, for browsers
+pub async fn providers(app: Worker) -> HttpResponse {
+    let all = app.shared.authentication.issuers.all();
+    let all: Vec<Value> = all
+        .map(|(id, name)| json!({"id": id, "name": name, "url": format!("/oidc/{id}/start")}))
+        .collect();
+    HttpResponse::Ok().json(json!({"object": "list", "data": all}))
+}
+
 /// `POST /api/auth/forgot`: the same answer whoever has the address
 pub async fn forgot(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = origin::address(&app, &request);

@@ -21,7 +21,7 @@ const OF_USERS: [&str; 8] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 10] = [
+const OF_ACCOUNTS: [&str; 11] = [
     "conversation_items",
     "conversations",
     "response_items",
@@ -32,6 +32,7 @@ const OF_ACCOUNTS: [&str; 10] = [
     "tokens",
     "request_heads",
     "outbox",
+    "identities",
 ];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
@@ -97,6 +98,7 @@ impl Store {
                 "DELETE FROM signins WHERE member_id = $1",
                 "DELETE FROM tokens WHERE subject = $1",
                 "DELETE FROM recovery_codes WHERE member_id = $1",
+                "DELETE FROM identities WHERE member_id = $1",
                 "DELETE FROM api_keys WHERE member_id = $1",
                 // What was done stays on record, and to whom does not.
                 "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \

@@ -17,6 +17,7 @@ mod features;
 mod feedback;
 mod grants;
 mod heads;
+mod identities;
 mod keys;
 mod ledger;
 mod members;

@@ -23,6 +23,8 @@ pub enum Purpose {
     Verify,
     /// Saying the code of a second factor, after the password.
     Factor,
+    /// Coming back from an issuer.
+    Oidc,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Invitation => "invitation",
             Self::Verify => "verify",
             Self::Factor => "factor",
+            Self::Oidc => "oidc",
         }
     }
 }

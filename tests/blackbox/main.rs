@@ -36,6 +36,7 @@ mod mail;
 mod matrix;
 mod midway;
 mod nul;
+mod oidc;
 mod paper;
 mod people;
 mod platform;

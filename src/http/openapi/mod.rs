@@ -74,6 +74,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     post("/api/auth/verify", "Sign-in", "Open it, by the code", "MailedCode", "Session"),
     post("/api/auth/verify/resend", "Sign-in", "Another code", "Address", "Object"),
+    get("/api/auth/providers", "Sign-in", "Who else lets people in", "List"),
     post(
         "/api/auth/forgot",
         "Sign-in",
