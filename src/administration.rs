@@ -1,5 +1,7 @@
 //! What administrators do: accounts, keys, plans, credits. Every change is logged with who made it.
 
+mod mail;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use crate::base::money::Credits;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::ledger::{Funds, Settlement, minute_key, report};
+use crate::notice::Mail;
 use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
 use crate::store::{Account, Audit, Grant, Key, Member, Store, StoreError};
 
@@ -33,6 +36,8 @@ pub struct Administration<'a> {
     pub identities: &'a Identities,
     /// Where what is given back may be used again at once.
     pub quota: &'a Quota,
+    /// What sends mail, if anything does.
+    pub mail: Option<&'a Mail>,
     pub clock: Clock,
     pub actor: KeyId,
 }
@@ -218,6 +223,20 @@ impl Administration<'_> {
         }
         self.identities.forget(&account.id);
         self.log("member.remove", account.id.as_str(), json!({"member": "erased"})).await
+    }
+
+    /// Takes the second factor of a member away who has lost it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub async fn reset_factor(&self, id: &str, member: &str) -> Result<(), Error> {
+        let account = self.account(id).await?;
+        let dropped = self.store.drop_factor(account.id.clone(), member.to_owned()).await;
+        if !dropped.map_err(Error::internal)? {
+            return Err(missing("member", member));
+        }
+        self.identities.forget(&account.id);
+        self.log("member.factor_reset", account.id.as_str(), json!({"member": member})).await
     }
 
     /// # Errors

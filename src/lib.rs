@@ -17,7 +17,9 @@ pub mod gateway;
 
 pub mod admit;
 pub mod connect;
+pub mod issuer;
 pub mod ledger;
+pub mod notice;
 pub mod platform;
 pub mod sim;
 

@@ -1,5 +1,4 @@
-//! Browsers: signing in by a cookie, the first administrator, passwords that change, links that set
-//! a new one, invitations.
+//! Browsers: signing in by a cookie, the first administrator, passwords that change, invitations.
 
 use std::time::Duration;
 
@@ -8,13 +7,14 @@ use secrecy::SecretString;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
-use super::signin::{Authentication, LASTS, new_member, taken, wrong};
-use super::throttle::Attempt;
+use super::second::Entered;
+use super::signin::{Authentication, LASTS, Session, new_member, taken, wrong};
 use super::{KeyTerms, named};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, AuditId};
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
+use crate::notice::{Letter, Mail};
 use crate::store::{Browser, BrowserSession, Ending, Member, Purpose, SignIn, StoreError, Token};
 
 /// What every cookie of a session begins with.
@@ -37,8 +37,17 @@ pub struct Opened {
     pub member: Member,
 }
 
+/// What a link is for, and whom.
+pub(super) struct Linked<'a> {
+    pub purpose: Purpose,
+    pub account: AccountId,
+    pub subject: &'a str,
+    pub payload: String,
+    pub lasts: Duration,
+}
+
 /// A link or a code that is not good (any more).
-fn spent() -> Error {
+pub(super) fn spent() -> Error {
     let text = "This link was used, has expired or was withdrawn. Ask for another.";
     Error::new(Kind::NotFound, text).coded("token_invalid")
 }
@@ -51,28 +60,13 @@ impl Authentication {
         email: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<Opened, Error> {
-        let member = self.who(email, password, &browser.address).await?;
-        self.admit(member, browser).await
-    }
-
-    /// A new account, and its owner's browser signed in.
-    ///
-    /// # Errors
-    /// As [`Authentication::register`].
-    pub async fn join(
-        &self,
-        email: &str,
-        password: SecretString,
-        organisation: Option<&str>,
-        browser: Browser,
-    ) -> Result<(Opened, Issued), Error> {
-        let (member, key) = self.found(email, password, organisation, &browser.address).await?;
-        Ok((self.admit(member, browser).await?, key))
+    ) -> Result<Entered, Error> {
+        let member = self.by_password(email, password, &browser.address).await?;
+        self.enter_or_ask(member, browser).await
     }
 
     /// Signs a browser in for whoever proved to be `member`.
-    async fn admit(&self, member: Member, browser: Browser) -> Result<Opened, Error> {
+    pub(super) async fn admit(&self, member: Member, browser: Browser) -> Result<Opened, Error> {
         let now = self.clock.now();
         let token = new_token().map_err(Error::internal)?;
         let cookie = format!("{SESSION_PREFIX}{token}");
@@ -126,8 +120,10 @@ impl Authentication {
         &self,
         session: &BrowserSession,
         password: SecretString,
+        otp: Option<&str>,
     ) -> Result<(), Error> {
-        let member = self.who(&session.email, password, &session.browser.address).await?;
+        let address = &session.browser.address;
+        let member = self.who(&session.email, password, otp, address).await?;
         if member.id != session.member {
             return Err(wrong());
         }
@@ -144,48 +140,59 @@ impl Authentication {
         session: &BrowserSession,
         old: SecretString,
         new: SecretString,
+        otp: Option<&str>,
     ) -> Result<Opened, Error> {
         acceptable(&new)?;
-        let member =
-            self.who(&session.email, old, &session.browser.address).await.map_err(|why| {
-                if why.kind == Kind::Unauthenticated { wrong().at("old") } else { why }
-            })?;
+        let proved = self.who(&session.email, old, otp, &session.browser.address).await;
+        let member = proved.map_err(|why| match why.code.as_deref() {
+            Some("wrong_password") => wrong().at("old"),
+            _ => why,
+        })?;
         if member.id != session.member {
             return Err(wrong().at("old"));
         }
-        self.set_password(member, new, session.browser.clone()).await
+        let member = self.set_password(member, new).await?;
+        self.admit(member, session.browser.clone()).await
     }
 
-    async fn set_password(
+    pub(super) async fn set_password(
         &self,
         member: Member,
         password: SecretString,
-        browser: Browser,
-    ) -> Result<Opened, Error> {
+    ) -> Result<Member, Error> {
         let hash = self.passwords.hash(password).await?;
         self.store.set_password(member.clone(), hash).await.map_err(taken)?;
         self.identities.forget(&member.account);
-        self.admit(member, browser).await
+        Ok(member)
     }
 
-    /// Makes what a link ends in: good once, until `lasts` is over. Only its hash is kept.
-    async fn link(
+    /// Makes what a link ends in: good once, until it has lasted long enough. Only its hash is kept. A
+    /// letter that holds it, if one is to be sent, is written down with it.
+    pub(super) async fn link(
         &self,
-        purpose: Purpose,
-        account: AccountId,
-        subject: &str,
-        payload: String,
-        lasts: Duration,
+        linked: Linked<'_>,
+        letter: Option<(&str, &(dyn Fn(&Mail, &str) -> Letter + Sync))>,
     ) -> Result<String, Error> {
+        let now = self.clock.now();
         let secret = new_token().map_err(Error::internal)?;
+        let letter = letter.map(|(to, write)| {
+            let mail = self.mail()?;
+            mail.addressed(&write(mail, &secret), to, linked.account.as_str(), now)
+        });
+        let letter = letter.transpose()?;
+        let mailed = letter.is_some();
         let token = Token {
             id: KeyHash::of(&secret).to_hex(),
-            account,
-            subject: subject.to_owned(),
-            payload,
-            expires: self.clock.now().after(lasts),
+            account: linked.account,
+            subject: linked.subject.to_owned(),
+            payload: linked.payload,
+            expires: now.after(linked.lasts),
         };
-        self.store.put_token(purpose, token).await.map_err(Error::internal)?;
+        let put = self.store.put_token(linked.purpose, token, letter).await;
+        put.map_err(Error::internal)?;
+        if mailed && let Some(mail) = &self.mail {
+            mail.posted();
+        }
         Ok(secret)
     }
 
@@ -198,8 +205,14 @@ impl Authentication {
             return Ok(None);
         }
         let account = AccountId::stored("acct_admin");
-        let code = self.link(Purpose::Setup, account, "", "{}".to_owned(), LINK_LASTS).await?;
-        Ok(Some(code))
+        let linked = Linked {
+            purpose: Purpose::Setup,
+            account,
+            subject: "",
+            payload: "{}".to_owned(),
+            lasts: LINK_LASTS,
+        };
+        Ok(Some(self.link(linked, None).await?))
     }
 
     async fn has_administrator(&self) -> Result<bool, Error> {
@@ -258,58 +271,19 @@ impl Authentication {
         Ok((self.admit(member, browser).await?, key))
     }
 
-    /// What a link ends in that lets a member set a new password.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for a member that there is not.
-    pub async fn reset_link(&self, account: &AccountId, member: &str) -> Result<String, Error> {
-        let found = self.store.member(account.clone(), member.to_owned()).await;
-        let found = found.map_err(Error::internal)?.ok_or_else(|| {
-            Error::new(Kind::NotFound, "There is no such member.").coded("member_not_found")
-        })?;
-        let lasts = Duration::from_secs(86_400);
-        self.link(Purpose::Reset, account.clone(), &found.id, "{}".to_owned(), lasts).await
-    }
-
-    /// Whose password a link sets.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for a link that is not good.
-    pub async fn resetting(&self, secret: &str) -> Result<Member, Error> {
-        let token = self.good(Purpose::Reset, secret).await?;
-        let member = self.store.member(token.account, token.subject).await;
-        member.map_err(Error::internal)?.ok_or_else(spent)
-    }
-
-    async fn good(&self, purpose: Purpose, secret: &str) -> Result<Token, Error> {
+    pub(super) async fn good(&self, purpose: Purpose, secret: &str) -> Result<Token, Error> {
         let now = self.clock.now();
         let token = self.store.token(purpose, KeyHash::of(secret), now).await;
         token.map_err(Error::internal)?.ok_or_else(spent)
     }
 
-    /// Sets the password of a link's member. All that they were signed in with ends.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for a link that is not good, [`Kind::Malformed`] for a password that is none.
-    pub async fn reset(
-        &self,
-        secret: &str,
-        password: SecretString,
-        browser: Browser,
-    ) -> Result<Opened, Error> {
-        acceptable(&password)?;
-        let member = self.resetting(secret).await?;
-        self.use_up(Purpose::Reset, secret).await?;
-        self.set_password(member, password, browser).await
-    }
-
-    async fn use_up(&self, purpose: Purpose, secret: &str) -> Result<Token, Error> {
+    pub(super) async fn use_up(&self, purpose: Purpose, secret: &str) -> Result<Token, Error> {
         let now = self.clock.now();
         let used = self.store.use_token(purpose, KeyHash::of(secret), now).await;
         used.map_err(Error::internal)?.ok_or_else(spent)
     }
 
-    /// Invites an address to an account: what its link ends in.
+    /// Invites an address to an account: what its link ends in. Where mail is sent, they get it too.
     ///
     /// # Errors
     /// [`Kind::Malformed`] for an address or a role that is none, [`Kind::Conflict`] for somebody who
@@ -336,7 +310,23 @@ impl Authentication {
             }
         }
         let payload = serde_json::json!({"role": role.as_str(), "by": by}).to_string();
-        self.link(Purpose::Invitation, account.clone(), &member.email, payload, LINK_LASTS).await
+        let found = self.store.account(account.as_str()).await.map_err(Error::internal)?;
+        let name = found.map(|account| account.name).unwrap_or_default();
+        let write = |mail: &Mail, secret: &str| {
+            Letter::invitation(&format!("{}/invite/{secret}", mail.home()), &name, by)
+        };
+        let linked = Linked {
+            purpose: Purpose::Invitation,
+            account: account.clone(),
+            subject: &member.email,
+            payload,
+            lasts: LINK_LASTS,
+        };
+        let letter = self
+            .mail
+            .is_some()
+            .then_some((member.email.as_str(), &write as &(dyn Fn(&Mail, &str) -> Letter + Sync)));
+        self.link(linked, letter).await
     }
 
     /// # Errors
@@ -367,15 +357,9 @@ impl Authentication {
     /// # Errors
     /// [`Kind::NotFound`] for a link that is not good, [`Kind::Conflict`] where the address signs in
     /// to another account.
-    pub async fn accept(
-        &self,
-        secret: &str,
-        password: SecretString,
-        browser: Browser,
-    ) -> Result<Opened, Error> {
+    pub async fn accept(&self, secret: &str, password: SecretString) -> Result<Member, Error> {
         acceptable(&password)?;
         let now = self.clock.now();
-        self.throttle.begin(&Attempt::register(&browser.address), now)?;
         let token = self.invited(secret).await?;
         let known = self.store.member_of_email(token.subject.clone()).await;
         if known.map_err(Error::internal)?.is_some() {
@@ -397,7 +381,34 @@ impl Authentication {
             self.store.restore_token(KeyHash::of(secret)).await.map_err(Error::internal)?;
             return Err(taken(why));
         }
+        Ok(member)
+    }
+
+    /// The same, and the browser is signed in.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_and_enter(
+        &self,
+        secret: &str,
+        password: SecretString,
+        browser: Browser,
+    ) -> Result<Opened, Error> {
+        let member = self.accept(secret, password).await?;
         self.admit(member, browser).await
+    }
+
+    /// The same, for a program.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_and_sign_in(
+        &self,
+        secret: &str,
+        password: SecretString,
+    ) -> Result<Session, Error> {
+        let member = self.accept(secret, password).await?;
+        self.open(member).await
     }
 
     /// Gives an account another name.

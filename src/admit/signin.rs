@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::keys::{Issued, KeyError, create_account, issue};
-use super::password::{Passwords, acceptable};
+use super::keys::Issued;
+use super::password::Passwords;
 use super::person::Role;
 use super::signers::{Signers, TOKEN_LIFE};
 use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, looks_like_one};
-use super::{Identities, KeyTerms, Plans, named};
+use super::{Identities, Plans};
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, AuditId, KeyId};
+use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
+use crate::issuer::Issuers;
+use crate::notice::Mail;
 use crate::store::{Member, Refreshed, SignIn, Store, StoreError};
 
 /// What every refresh token begins with.
@@ -52,6 +55,16 @@ pub struct Authentication {
     pub clock: Clock,
     /// The plan of those who register by themselves; `None` = nobody does.
     pub register: Option<String>,
+    /// Where mail is sent, they prove their address before there is an account.
+    pub verify_first: bool,
+    /// How many accounts one address opens in an hour.
+    pub accounts_per_address: u32,
+    /// Who else lets people in.
+    pub issuers: Issuers,
+    /// What second factors are sealed with; without it there can be none.
+    pub vault: Option<Vault>,
+    /// What sends mail, if anything does.
+    pub mail: Option<Mail>,
 }
 
 pub(super) fn wrong() -> Error {
@@ -87,28 +100,49 @@ pub fn new_member(
         created: now,
         key: KeyId::fresh(),
         password: None,
+        verified: None,
+        has_factor: false,
     })
 }
 
 impl Authentication {
     /// # Errors
-    /// [`Kind::Unauthenticated`] for a wrong pair, [`Kind::RateLimited`] after too many,
-    /// [`Kind::Forbidden`] for a suspended account.
+    /// [`Kind::Unauthenticated`] for a wrong pair, or without the code of a second factor;
+    /// [`Kind::RateLimited`] after too many, [`Kind::Forbidden`] for a suspended account.
     pub async fn sign_in(
         &self,
         email: &str,
         password: SecretString,
+        otp: Option<&str>,
         address: &str,
     ) -> Result<Session, Error> {
-        let member = self.who(email, password, address).await?;
+        let member = self.who(email, password, otp, address).await?;
         self.open(member).await
     }
 
-    /// Whoever has the address and the password.
+    /// Whoever has the address, the password and, where there is one, the second factor.
     ///
     /// # Errors
     /// As [`Self::sign_in`].
     pub(super) async fn who(
+        &self,
+        email: &str,
+        password: SecretString,
+        otp: Option<&str>,
+        address: &str,
+    ) -> Result<Member, Error> {
+        let member = self.by_password(email, password, address).await?;
+        if member.has_factor {
+            self.must_have_factor(&member, otp).await?;
+        }
+        Ok(member)
+    }
+
+    /// Whoever has the address and the password. They may have a second factor yet to be asked for.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`].
+    pub(super) async fn by_password(
         &self,
         email: &str,
         password: SecretString,
@@ -130,7 +164,7 @@ impl Authentication {
         Ok(member)
     }
 
-    async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
+    pub(super) async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
         let account = self.store.account(member.account.as_str()).await.map_err(Error::internal)?;
         if account.is_none_or(|account| account.suspended.is_some()) {
             let text = "API access is disabled for your account.";
@@ -140,7 +174,7 @@ impl Authentication {
     }
 
     /// Signs in whoever proved to be `member`.
-    async fn open(&self, member: Member) -> Result<Session, Error> {
+    pub(super) async fn open(&self, member: Member) -> Result<Session, Error> {
         let now = self.clock.now();
         let signin = SignIn {
             id: format!("signin_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),
@@ -221,71 +255,6 @@ impl Authentication {
             }
         }
         Ok(())
-    }
-
-    /// A new account with its owner and a key, for whoever asks, where that is allowed.
-    ///
-    /// # Errors
-    /// [`Kind::Forbidden`] where it is not; [`Kind::Conflict`] for an address that is taken.
-    pub async fn register(
-        &self,
-        email: &str,
-        password: SecretString,
-        address: &str,
-    ) -> Result<Registered, Error> {
-        let (member, key) = self.found(email, password, None, address).await?;
-        Ok(Registered { session: self.open(member).await?, key })
-    }
-
-    /// The account itself: its owner, and their key. It is named as `organisation` says, or else after
-    /// the address.
-    ///
-    /// # Errors
-    /// As [`Self::register`].
-    pub(super) async fn found(
-        &self,
-        email: &str,
-        password: SecretString,
-        organisation: Option<&str>,
-        address: &str,
-    ) -> Result<(Member, Issued), Error> {
-        let plan = self.register.as_deref().ok_or_else(|| {
-            let text = "Registration is not open here. Ask an administrator for an account.";
-            Error::new(Kind::Forbidden, text).coded("registration_closed")
-        })?;
-        let plan = self
-            .plans
-            .get(plan)
-            .ok_or_else(|| Error::internal("the plan of those who register is missing"))?;
-        let now = self.clock.now();
-        // What cannot open an account is not counted as if it had.
-        acceptable(&password)?;
-        let sample = new_member(AccountId::fresh(), email, Role::Owner, now)?;
-        organisation.map_or(Ok(()), named)?;
-        self.throttle.begin(&Attempt::register(address), now)?;
-        // Before there is an account that nobody would own.
-        let known = self.store.member_of_email(sample.email.clone()).await;
-        if known.map_err(Error::internal)?.is_some() {
-            return Err(taken(StoreError::Taken(sample.email)));
-        }
-        let hash = self.passwords.hash(password).await?;
-        let name = organisation.unwrap_or(&sample.email);
-        let account = create_account(&self.store, name, &plan.name, None, now).await;
-        let account = account.map_err(|why| match why {
-            KeyError::Store(StoreError::Taken(_)) if organisation.is_some() => {
-                Error::new(Kind::Conflict, "An organisation of that name is here already.")
-                    .at("organisation")
-                    .coded("taken")
-            }
-            KeyError::Store(why) => taken(why),
-            other => Error::internal(other),
-        })?;
-        let member = Member { account: account.id, password: Some(hash), ..sample };
-        self.store.add_member(member.clone()).await.map_err(taken)?;
-        let (account, terms) = (member.account.as_str(), KeyTerms::default());
-        let key = issue(&self.store, account, Some(&member.id), "default", &terms, now);
-        let key = key.await.map_err(Error::internal)?;
-        Ok((member, key))
     }
 }
 

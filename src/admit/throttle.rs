@@ -10,12 +10,19 @@ use crate::base::{Error, Kind};
 
 /// Failures are forgotten after this.
 const WINDOW: Duration = Duration::from_secs(900);
+/// Accounts that were opened, and mail that was asked for, after this.
+const HOUR: Duration = Duration::from_secs(3_600);
 /// What is let pass in a window: of one name from one address, of one name from anywhere (a guesser
 /// with many addresses; one with a few must not keep the name's owner out), from one address.
 const PER_PAIR: u32 = 8;
 const PER_NAME: u32 = 100;
 const PER_ADDRESS: u32 = 40;
-const ACCOUNTS_PER_ADDRESS: u32 = 20;
+/// Codes of a second factor, of whoever knows the password. One in a million is right, and three are at once.
+const PER_FACTOR: u32 = 10;
+/// Mail in an hour: asked for by one address, and sent to one. Whoever asks for more than the latter is
+/// not told, since that would say whether there is somebody to write to.
+const MAILS_FROM: u32 = 30;
+const MAILS_TO: u32 = 5;
 /// Bounds the memory that a guesser can take.
 const REMEMBERED: u64 = 100_000;
 
@@ -31,13 +38,24 @@ pub struct Throttle(Cache<String, Failures>);
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(WINDOW).build())
+        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(HOUR).build())
     }
 }
 
 /// What somebody attempts: what is counted, and how often it may be.
 #[derive(Debug, Clone)]
-pub struct Attempt(Vec<(String, u32)>);
+pub struct Attempt(Vec<Counted>);
+
+#[derive(Debug, Clone)]
+struct Counted {
+    key: String,
+    most: u32,
+    within: Duration,
+}
+
+fn counted(key: String, most: u32, within: Duration) -> Counted {
+    Counted { key, most, within }
+}
 
 impl Attempt {
     /// Signing in under a name, from an address.
@@ -45,19 +63,49 @@ impl Attempt {
     pub fn sign_in(name: &str, address: &str) -> Self {
         let name: String = name.chars().take(320).collect();
         let address = network(address);
-        let mut counted = vec![(format!("address {address}"), PER_ADDRESS)];
+        let mut all = vec![counted(format!("address {address}"), PER_ADDRESS, WINDOW)];
         // Nobody's name is nobody's to protect.
         if !name.is_empty() {
-            counted.push((format!("pair {address} {name}"), PER_PAIR));
-            counted.push((format!("name {name}"), PER_NAME));
+            all.push(counted(format!("pair {address} {name}"), PER_PAIR, WINDOW));
+            all.push(counted(format!("name {name}"), PER_NAME, WINDOW));
         }
-        Self(counted)
+        Self(all)
     }
 
-    /// Opening an account from an address.
+    /// Saying a code that was mailed to a name.
     #[must_use]
-    pub fn register(address: &str) -> Self {
-        Self(vec![(format!("account {}", network(address)), ACCOUNTS_PER_ADDRESS)])
+    pub fn code(name: &str, address: &str) -> Self {
+        let name: String = name.chars().take(320).collect();
+        let address = network(address);
+        Self(vec![
+            counted(format!("code address {address}"), PER_ADDRESS, WINDOW),
+            counted(format!("code pair {address} {name}"), PER_PAIR, WINDOW),
+        ])
+    }
+
+    /// Saying the code of somebody's second factor.
+    #[must_use]
+    pub fn factor(member: &str) -> Self {
+        Self(vec![counted(format!("factor {member}"), PER_FACTOR, WINDOW)])
+    }
+
+    /// Opening an account from an address, of which there may be so many in an hour.
+    #[must_use]
+    pub fn register(address: &str, most: u32) -> Self {
+        Self(vec![counted(format!("account {}", network(address)), most, HOUR)])
+    }
+
+    /// Having mail sent, from an address.
+    #[must_use]
+    pub fn mail_from(address: &str) -> Self {
+        Self(vec![counted(format!("mail from {}", network(address)), MAILS_FROM, HOUR)])
+    }
+
+    /// Having mail sent to somebody.
+    #[must_use]
+    pub fn mail_to(name: &str) -> Self {
+        let name: String = name.chars().take(320).collect();
+        Self(vec![counted(format!("mail to {name}"), MAILS_TO, HOUR)])
     }
 }
 
@@ -73,19 +121,19 @@ fn network(address: &str) -> String {
 }
 
 impl Throttle {
-    fn now(&self, key: &str, now: Timestamp) -> Option<Failures> {
-        self.0.get(key).filter(|failures| now < failures.since.after(WINDOW))
+    fn now(&self, one: &Counted, now: Timestamp) -> Option<Failures> {
+        self.0.get(&one.key).filter(|failures| now < failures.since.after(one.within))
     }
 
-    /// Counts an attempt, before anybody knows how it goes: those that come at once count too.
+    /// Whether an attempt could begin. It is not counted.
     ///
     /// # Errors
     /// [`Kind::RateLimited`], with how long to wait.
-    pub fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
-        for (key, most) in &attempt.0 {
-            let Some(failures) = self.now(key, now) else { continue };
-            if failures.count >= *most {
-                let left = failures.since.after(WINDOW).0.saturating_sub(now.0);
+    pub fn look(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
+        for one in &attempt.0 {
+            let Some(failures) = self.now(one, now) else { continue };
+            if failures.count >= one.most {
+                let left = failures.since.after(one.within).0.saturating_sub(now.0);
                 let wait = Duration::from_millis(u64::try_from(left).unwrap_or_default());
                 let text = "Too many attempts. Try again later.";
                 return Err(Error::new(Kind::RateLimited, text)
@@ -93,10 +141,19 @@ impl Throttle {
                     .after(Some(wait)));
             }
         }
-        for (key, _) in &attempt.0 {
-            let before = self.now(key, now).unwrap_or(Failures { count: 0, since: now });
+        Ok(())
+    }
+
+    /// Counts an attempt, before anybody knows how it goes: those that come at once count too.
+    ///
+    /// # Errors
+    /// [`Kind::RateLimited`], with how long to wait.
+    pub fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
+        self.look(attempt, now)?;
+        for one in &attempt.0 {
+            let before = self.now(one, now).unwrap_or(Failures { count: 0, since: now });
             let count = before.count.saturating_add(1);
-            self.0.insert(key.clone(), Failures { count, ..before });
+            self.0.insert(one.key.clone(), Failures { count, ..before });
         }
         Ok(())
     }
@@ -104,13 +161,24 @@ impl Throttle {
     /// It went well: the name has nothing against it at this address any more, and otherwise this one
     /// less. Many who sign in from one office are no guessers.
     pub fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
-        for (key, most) in &attempt.0 {
-            if *most == PER_PAIR {
-                self.0.invalidate(key);
-            } else if let Some(before) = self.now(key, now) {
-                let count = before.count.saturating_sub(1);
-                self.0.insert(key.clone(), Failures { count, ..before });
+        for one in &attempt.0 {
+            if one.most == PER_PAIR {
+                self.0.invalidate(&one.key);
+            } else {
+                self.less(one, now);
             }
+        }
+    }
+
+    /// It came to nothing that counts.
+    pub fn undone(&self, attempt: &Attempt, now: Timestamp) {
+        attempt.0.iter().for_each(|one| self.less(one, now));
+    }
+
+    fn less(&self, one: &Counted, now: Timestamp) {
+        if let Some(before) = self.now(one, now) {
+            let count = before.count.saturating_sub(1);
+            self.0.insert(one.key.clone(), Failures { count, ..before });
         }
     }
 }
@@ -140,7 +208,7 @@ mod tests {
             while throttle.begin(&Attempt::sign_in(name, "1.1.1.1"), now).is_ok() {}
         }
         assert!(throttle.begin(&Attempt::sign_in("a@b", "2.2.2.2"), now).is_ok());
-        assert!(throttle.begin(&Attempt::register("1.1.1.1"), now).is_ok());
+        assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now).is_ok());
         // With many addresses it is kept from the name after all.
         let mut tried = PER_PAIR + 1;
         for number in 3..200 {
@@ -171,10 +239,17 @@ mod tests {
             assert!(throttle.begin(&one(number), now).is_ok());
         }
         assert!(throttle.begin(&one(1_000), now).is_err());
-        for _ in 0..ACCOUNTS_PER_ADDRESS {
-            assert!(throttle.begin(&Attempt::register("1.1.1.1"), now).is_ok());
+        // What came to nothing does not count; what did, does for an hour.
+        for number in 0..50 {
+            let opening = Attempt::register("1.1.1.1", 5);
+            assert!(throttle.begin(&opening, now).is_ok(), "{number}");
+            throttle.undone(&opening, now);
         }
-        assert!(throttle.begin(&Attempt::register("1.1.1.1"), now).is_err());
-        assert!(throttle.begin(&Attempt::register("2.2.2.2"), now).is_ok(), "elsewhere one may");
+        for _ in 0..5 {
+            assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now).is_ok());
+        }
+        assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now.after(WINDOW)).is_err());
+        assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now.after(HOUR)).is_ok());
+        assert!(throttle.begin(&Attempt::register("2.2.2.2", 5), now).is_ok(), "elsewhere one may");
     }
 }

@@ -81,6 +81,9 @@ id!(
 id!(
     /// Something an administrator did.
     AuditId, "audit_");
+id!(
+    /// A mail.
+    MailId, "mail_");
 
 #[cfg(test)]
 mod tests {

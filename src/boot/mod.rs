@@ -38,6 +38,7 @@ use crate::gateway::live::Current;
 use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
+use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::quota::{self, Memory, Quota};
 use crate::store::{Node, Store, StoreError, file_of};
@@ -57,6 +58,8 @@ use telling::Telling;
 const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long logged contents are kept.
 const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How long it is known what became of a mail.
+const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A store that takes longer to say whether anything has changed is not there.
@@ -143,7 +146,18 @@ pub async fn serve(
         tracing::warn!(at = note.at, remedy = note.remedy, "{}", note.why);
     }
     let Survey {
-        config, plans, store, made, answers, admin, vault, apps, collector, faults, ..
+        config,
+        plans,
+        store,
+        made,
+        answers,
+        admin,
+        vault,
+        mail,
+        apps,
+        collector,
+        faults,
+        ..
     } = survey;
     let (Ok(listener), Ok(admin_listener), Some(store), Some((mut live, files)), Some(apps), true) =
         (listener, admin_listener, store, made, apps, faults.is_empty())
@@ -203,7 +217,14 @@ pub async fn serve(
     let signers = Signers::new(store.clone(), vault.clone(), clock);
     let identities =
         Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
+    if let Some(mail) = mail.clone() {
+        // Nothing waits for it at shutdown: what it leaves, it or another node takes later.
+        tokio::spawn(mail.carry(store.clone(), clock));
+    }
+    let issuers =
+        Issuers::new(&config.signin.oidc, &proxies(&config), clock, sources::secret_variable)?;
     let desk = Authentication {
+        issuers,
         store: store.clone(),
         signers,
         passwords: Passwords::default(),
@@ -211,6 +232,10 @@ pub async fn serve(
         identities: identities.clone(),
         plans: plans.clone(),
         clock,
+        vault: vault.clone(),
+        mail,
+        verify_first: config.signin.verify == config::Verify::First,
+        accounts_per_address: config.signin.accounts_per_address,
         // Where nothing real is configured nothing that anybody does costs anything.
         register: config.signin.register.clone().or_else(|| {
             let simulated = simulation.is_some();
@@ -496,6 +521,8 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
                         + store.sweep_signins(now).await?
                         + store.sweep_spent(now).await?
                         + store.sweep_tokens(now).await?
+                        + store.sweep_pending(now).await?
+                        + store.sweep_mail(now.before(MAIL_KEPT_FOR)).await?
                         + store.sweep_memories(now).await?
                         + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,

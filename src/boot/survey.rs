@@ -21,6 +21,7 @@ use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
 use crate::config::{self, Config, Fault, Faults, nearest};
 use crate::connect::Apps;
 use crate::gateway::live::Live;
+use crate::notice::{Mail, MailError};
 use crate::store::Store;
 use crate::telemetry::otlp::Collector;
 
@@ -50,6 +51,8 @@ pub struct Survey {
     pub admin: Option<SecretString>,
     /// What credentials are sealed with.
     pub vault: Option<Vault>,
+    /// What sends mail, if anything does.
+    pub mail: Option<Mail>,
     pub apps: Option<Apps>,
     /// Where traces go, if anywhere.
     pub collector: Option<Collector>,
@@ -82,6 +85,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
         faults.push(Fault::new("vault.key_env", why.to_string()));
         None
     });
+    let mail = mail(&config, vault.as_ref(), &mut faults);
     if let Some(catalogue) = catalogue.filter(|_| answers == Backing::Real) {
         models(&config, catalogue, &mut faults, &mut notes);
     }
@@ -99,7 +103,20 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     };
     let collector = telling::collector(&config, &mut faults);
     unread_variables(&config, &mut notes);
-    Survey { config, plans, store, made, answers, admin, vault, apps, collector, faults, notes }
+    Survey {
+        config,
+        plans,
+        store,
+        made,
+        answers,
+        admin,
+        vault,
+        mail,
+        apps,
+        collector,
+        faults,
+        notes,
+    }
 }
 
 /// The catalogue of what is configured.
@@ -246,6 +263,32 @@ fn admin(config: &Config, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) -> Op
     key
 }
 
+/// What sends mail, where that is configured.
+fn mail(config: &Config, vault: Option<&Vault>, faults: &mut Vec<Fault>) -> Option<Mail> {
+    let settings = config.mail.as_ref()?;
+    let url = secret_variable(&settings.url_env);
+    if url.is_none() {
+        let fault = Fault::new("mail.url_env", format!("{} is not set", settings.url_env));
+        faults.push(fault.remedied("set it to smtps://user:password@host:465, or drop [mail]"));
+    }
+    let home = config.server.public_url.as_deref();
+    if home.is_none() {
+        let fault = Fault::new("server.public_url", "is not set, and links in mails need it");
+        faults.push(fault.remedied("set it to the address that people type, or drop [mail]"));
+    }
+    match Mail::new(&url?, &settings.from, home?, vault.cloned()) {
+        Ok(mail) => Some(mail),
+        Err(why) => {
+            let at = match why {
+                MailError::Url(_) => settings.url_env.as_str(),
+                MailError::From(_) => "mail.from",
+            };
+            faults.push(Fault::new(at, why.to_string()));
+            None
+        }
+    }
+}
+
 /// Settings whose form says nothing of whether they make sense.
 fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     let mut wrong = |at: &str, why: String| faults.push(Fault::new(at, why));
@@ -257,6 +300,20 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
         && plans.get(plan).is_none()
     {
         wrong("signin.register", format!("there is no plan '{plan}'"));
+    }
+    for (id, issuer) in &config.signin.oidc {
+        let at = format!("signin.oidc.{id}");
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            wrong(&at, "is no name: it has letters, digits and dashes".to_owned());
+        }
+        for (member, why) in issuer.faults() {
+            wrong(&format!("{at}.{member}"), why);
+        }
+        if let Some(name) = &issuer.client_secret_env
+            && secret_variable(name).is_none()
+        {
+            wrong(&format!("{at}.client_secret_env"), format!("{name} is not set"));
+        }
     }
     if let Some(address) = &config.server.admin_listen
         && let Err(why) = address.to_socket_addrs()
@@ -367,6 +424,8 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
 /// Variables of our own name that nothing reads.
 fn unread_variables(config: &Config, notes: &mut Vec<Fault>) {
     let mut read: Vec<&str> = vec![ADMIN_KEY, &config.vault.key_env];
+    read.extend(config.mail.as_ref().map(|mail| mail.url_env.as_str()));
+    read.extend(config.signin.oidc.values().filter_map(|one| one.client_secret_env.as_deref()));
     read.extend(config.admin.key_env.as_deref());
     read.extend(config.admin.password_env.as_deref());
     read.extend(config.providers.values().filter_map(|one| one.api_key_env.as_deref()));

@@ -15,6 +15,7 @@ use crate::admit::plan::PlanEntry;
 pub use crate::base::seconds::Seconds;
 use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
+use crate::issuer::IssuerEntry;
 use crate::ledger::{Durability, Tariff};
 
 pub use fault::{Fault, Faults, nearest};
@@ -42,6 +43,7 @@ pub struct Config {
     pub ledger: Ledger,
     pub router: Router,
     pub signin: SignIn,
+    pub mail: Option<Mail>,
     pub vault: Vault,
     pub memory: Memory,
     pub connect: Connect,
@@ -55,7 +57,7 @@ impl Config {
         let differs = |one: &dyn fmt::Debug, other: &dyn fmt::Debug| {
             format!("{one:?}") != format!("{other:?}")
         };
-        let pairs: [(&'static str, &dyn fmt::Debug, &dyn fmt::Debug); 17] = [
+        let pairs: [(&'static str, &dyn fmt::Debug, &dyn fmt::Debug); 18] = [
             ("server", &self.server, &before.server),
             ("store", &self.store, &before.store),
             ("redis", &self.redis, &before.redis),
@@ -70,6 +72,7 @@ impl Config {
             ("ledger", &self.ledger, &before.ledger),
             ("router.explore", &self.router.explore, &before.router.explore),
             ("signin", &self.signin, &before.signin),
+            ("mail", &self.mail, &before.mail),
             ("vault", &self.vault, &before.vault),
             ("memory", &self.memory, &before.memory),
             ("connect", &self.connect, &before.connect),
@@ -90,14 +93,60 @@ pub struct Memory {
 }
 
 /// Who may sign in, beside those whom an administrator lets in.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignIn {
     /// The plan of those who register by themselves; if not given, nobody does.
     pub register: Option<String>,
+    /// When they prove that their address is theirs; only where mail is sent.
+    pub verify: Verify,
+    /// How many accounts one address (of IPv6, one /64) opens in an hour.
+    pub accounts_per_address: u32,
+    /// Issuers of OpenID Connect, by names of ours.
+    pub oidc: BTreeMap<String, IssuerEntry>,
     /// Addresses are told by `X-Forwarded-For`: right behind a proxy of one's own, and wrong anywhere
     /// else.
     pub behind_proxy: bool,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self {
+            register: None,
+            verify: Verify::First,
+            accounts_per_address: 5,
+            oidc: BTreeMap::new(),
+            behind_proxy: false,
+        }
+    }
+}
+
+/// When those who register prove that their address is theirs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// Before there is an account: by a code.
+    #[default]
+    First,
+    /// When they like to, in the settings.
+    Off,
+}
+
+/// Who carries mail; without it none is sent, and links are shown to whoever makes them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// The environment variable that holds the server's address, with its credentials:
+    /// `smtps://user:password@host:465`, `smtp://…?tls=required` for STARTTLS.
+    pub url_env: String,
+    /// Who mail is from: `Optimux <no-reply@example.com>`.
+    pub from: String,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self { url_env: "OPTIMUX_SMTP_URL".to_owned(), from: String::new() }
+    }
 }
 
 /// The key that credentials and signing keys are sealed with in the store.

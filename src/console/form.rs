@@ -68,8 +68,9 @@ impl Form {
 
     /// All fields but those that every form has, and passwords.
     pub fn rest(&self) -> impl Iterator<Item = (&str, &str)> {
-        let own =
-            |name: &str| matches!(name, "csrf" | "once" | "proof" | "password" | "old" | "new");
+        let own = |name: &str| {
+            matches!(name, "csrf" | "once" | "proof" | "otp" | "password" | "old" | "new")
+        };
         let fields = self.0.iter().filter(move |(name, _)| !own(name));
         fields.map(|(name, value)| (name.as_str(), value.as_str()))
     }

@@ -74,7 +74,7 @@ pub async fn accept(
             let text = "You are signed in as somebody else. Sign out first.";
             return Err(Error::new(Kind::Conflict, text));
         }
-        match desk.accept(&token, form.secret("password"), visit.browser.clone()).await {
+        match desk.accept_and_enter(&token, form.secret("password"), visit.browser.clone()).await {
             Ok(opened) => {
                 visit.keep_session(Some(opened.cookie.expose_secret()));
                 Ok(go("/console"))

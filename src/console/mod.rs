@@ -9,6 +9,7 @@ mod chart;
 mod connect;
 mod cookie;
 mod docs;
+mod factor;
 mod features;
 mod figures;
 mod form;
@@ -18,8 +19,10 @@ mod keys;
 mod landing;
 mod memory;
 mod models;
+mod oidc;
 mod overview;
 mod playground;
+mod recover;
 mod request;
 mod requests;
 mod samples;
@@ -35,7 +38,7 @@ mod welcome;
 
 use actix_web::web::{self, ServiceConfig, get, post};
 
-use admin::{account, accounts, plans, watch};
+use admin::{account, accounts, outbox, plans, refunds, watch};
 
 /// Every route of people, and what becomes of paths that are nowhere.
 pub fn routes(config: &mut ServiceConfig) {
@@ -49,13 +52,23 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/setup", post().to(setup::make))
         .route("/signup", get().to(signup::ask))
         .route("/signup", post().to(signup::create))
+        .route("/signup/code", get().to(signup::again))
+        .route("/signup/code", post().to(signup::confirm))
+        .route("/signup/code/again", post().to(signup::send_again))
         .route("/welcome", get().to(welcome::again))
         .route("/signin", get().to(signin::ask))
         .route("/signin", post().to(signin::enter))
+        .route("/signin/code", get().to(signin::again))
+        .route("/signin/code", post().to(signin::code))
+        .route("/oidc/{id}/start", get().to(oidc::start))
+        .route("/oidc/{id}/callback", get().to(oidc::callback))
         .route("/signout", post().to(signin::leave))
-        .route("/forgot", get().to(signin::forgot))
-        .route("/reset/{token}", get().to(signin::reset))
-        .route("/reset/{token}", post().to(signin::set))
+        .route("/forgot", get().to(recover::forgot))
+        .route("/forgot", post().to(recover::mail))
+        .route("/reset/{token}", get().to(recover::reset))
+        .route("/reset/{token}", post().to(recover::set))
+        .route("/verify/{token}", get().to(recover::verifying))
+        .route("/verify/{token}", post().to(recover::verify))
         .route("/invite/{token}", get().to(invite::ask))
         .route("/invite/{token}", post().to(invite::accept))
         .route("/console", get().to(overview::overview))
@@ -99,9 +112,14 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/console/team/invitations/{id}", post().to(team::withdraw))
         .route("/console/team/{id}", get().to(team::member))
         .route("/console/team/{id}/role", post().to(team::change_role))
+        .route("/console/team/{id}/factor", post().to(team::reset_factor))
         .route("/console/team/{id}/remove", post().to(team::remove))
         .route("/console/settings", get().to(settings::settings))
         .route("/console/settings/password", post().to(settings::password))
+        .route("/console/settings/factor", post().to(factor::begin))
+        .route("/console/settings/factor/confirm", post().to(factor::confirm))
+        .route("/console/settings/factor/off", post().to(factor::off))
+        .route("/console/settings/verify", post().to(settings::verify))
         .route("/console/settings/name", post().to(settings::rename))
         .route("/console/settings/sessions", post().to(settings::end_others))
         .route("/console/settings/sessions/{id}", post().to(settings::end))
@@ -113,12 +131,18 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/admin/accounts/{id}/access", post().to(account::access))
         .route("/admin/accounts/{id}/credits", post().to(account::credits))
         .route("/admin/accounts/{id}/reset", post().to(account::reset))
+        .route("/admin/accounts/{id}/factor", post().to(account::reset_factor))
         .route("/admin/accounts/{id}/erase", post().to(account::erase))
+        .route("/admin/refunds", get().to(refunds::ask))
+        .route("/admin/refunds", post().to(refunds::refund))
         .route("/admin/plans", get().to(plans::plans))
         .route("/admin/plans", post().to(plans::change))
         .route("/admin/providers", get().to(watch::providers))
         .route("/admin/nodes", get().to(watch::nodes))
-        .route("/admin/audit", get().to(watch::audit));
+        .route("/admin/audit", get().to(watch::audit))
+        .route("/admin/outbox", get().to(outbox::outbox))
+        .route("/admin/outbox", post().to(outbox::test))
+        .route("/admin/outbox/{id}/retry", post().to(outbox::retry));
     for old in
         ["/login", "/register", "/settings/api-keys", "/keys", "/playground", "/dashboard", "/ui"]
     {

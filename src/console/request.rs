@@ -20,7 +20,7 @@ fn attempts(told: &Value) -> Markup {
         div class="scroll" {
             table class="cards" {
                 caption { "Attempts, in their order" }
-                thead { tr { th scope="col" { "Provider" } th scope="col" { "Model" } th scope="col" { "What came of it" } } }
+                thead { tr { th scope="col" { "Provider" } th scope="col" { "Model" } th scope="col" { "What came of it" } th scope="col" class="n" { "After" } th scope="col" class="n" { "First byte" } th scope="col" class="n" { "Took" } } }
                 tbody {
                     @for attempt in list(told, "attempts") {
                         tr {
@@ -29,6 +29,12 @@ fn attempts(told: &Value) -> Markup {
                             td data-name="What came of it" {
                                 @let word = text(attempt, "outcome");
                                 span class=(if word == "ok" { "tag good" } else { "tag bad" }) { (word.replace('_', " ")) }
+                                @if attempt["status"].is_number() { " " span class="dim" { (whole(attempt, "status")) } }
+                            }
+                            @for (name, member) in [("After", "started_ms"), ("First byte", "first_byte_ms"), ("Took", "took_ms")] {
+                                td data-name=(name) class="n" {
+                                    @if attempt[member].is_number() { (lasting(whole(attempt, member))) } @else { "–" }
+                                }
                             }
                         }
                     }
@@ -108,6 +114,9 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
                     dt { "Why" } dd { (decision) }
                 }
             }
+        }
+        @if who.caller.admin && whole(&told, "credits") > 0 {
+            p class="buttons" { a class="button" href=(format!("/admin/refunds?request={}", encoded(id))) { "Give its credits back" } }
         }
         (attempts(&told))
         (content(&told))

@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use secrecy::ExposeSecret as _;
 
-use super::Worker;
 use super::call::Call;
 use super::figures::minute;
 use super::shell::{field, notice, summary};
 use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
+use super::{Worker, factor};
 use crate::base::{Blame, Error, Kind};
 use crate::store::Ending;
 
@@ -26,9 +26,12 @@ fn browser(agent: &str) -> &str {
     found.map_or(if agent.is_empty() { "a program" } else { "another browser" }, |(_, name)| name)
 }
 
-async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
+pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
     let done = match visit.query.text("done") {
         "password" => Some("Your password was changed. All else that was signed in has ended."),
+        "factor_off" => Some("The second factor is off."),
+        "verified" => Some("Your address is confirmed."),
+        "mailed" => Some("A link is on its way to your address. It is good for one day."),
         "ended" => Some("That has ended."),
         "renamed" => Some("The account has another name."),
         _ => None,
@@ -38,6 +41,7 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
     let now = visit.app.shared.clock.now();
     let sessions = visit.app.shared.store.sessions(account, member, now).await;
     let sessions = sessions.map_err(Error::internal)?;
+    let factor = visit.app.shared.authentication.factor_of(&session.member).await?;
     let runs = who.caller.person.must_run_the_account().is_ok();
     let body = html! {
         h1 { "Settings" }
@@ -47,12 +51,22 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
             section class="card" {
                 h2 { "You" }
                 dl class="facts" {
-                    dt { "E-mail" } dd { (session.email) }
+                    dt { "E-mail" } dd {
+                        (session.email) " "
+                        @if session.verified { span class="tag good" { "confirmed" } }
+                        @else { span class="tag" { "not confirmed" } }
+                    }
                     dt { "Role" } dd { (session.role) }
                     dt { "Account" } dd { (session.account_name) }
                     dt { "Plan" } dd { (who.caller.plan.name) }
                     dt { "API keys" } dd { a href="/console/keys" { "Look after keys" } }
                     dt { "Team" } dd { a href="/console/team" { "Who is in the account" } }
+                }
+                @if !session.verified && visit.app.shared.authentication.mail.is_some() {
+                    form method="post" action="/console/settings/verify" {
+                        (visit.hidden())
+                        button { "Mail me a link that confirms it" }
+                    }
                 }
             }
             section class="card" {
@@ -60,11 +74,15 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
                 form method="post" action="/console/settings/password" {
                     (visit.hidden())
                     (field("old", "Password now", html! { input id="old" name="old" type="password" autocomplete="current-password" required maxlength="1024"; }, None))
+                    @if session.has_factor {
+                        (field("otp", "Code of your second factor", html! { input id="otp" name="otp" autocomplete="one-time-code" required maxlength="20"; }, None))
+                    }
                     (field("new", "New password", html! { input id="new" name="new" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length"; }, None))
                     p class="hint" id="length" { "10 characters or more. All else that you are signed in with ends." }
                     button { "Change password" }
                 }
             }
+            (factor::section(visit, session, factor.codes))
             @if runs {
                 section class="card" {
                     h2 { "Organisation" }
@@ -122,7 +140,15 @@ pub async fn settings(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let desk = &visit.app.shared.authentication;
-        match desk.change_password(&who.session, form.secret("old"), form.secret("new")).await {
+        match desk
+            .change_password(
+                &who.session,
+                form.secret("old"),
+                form.secret("new"),
+                form.given("otp"),
+            )
+            .await
+        {
             Ok(opened) => {
                 visit.keep_session(Some(opened.cookie.expose_secret()));
                 Ok(go("/console/settings?done=password"))
@@ -136,6 +162,15 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
             }
             Err(why) => Err(why),
         }
+    })
+    .await
+}
+
+/// `POST /console/settings/verify`: mails a link that confirms the address
+pub async fn verify(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, _| {
+        visit.app.shared.authentication.mail_verification(&who.session).await?;
+        Ok(go("/console/settings?done=mailed"))
     })
     .await
 }

@@ -185,13 +185,15 @@ const ABOUT: [Place; 3] = [
     place("/console/settings", "Settings"),
     place("/docs", "Docs"),
 ];
-const GATEWAY: [Place; 6] = [
+const GATEWAY: [Place; 8] = [
     place("/admin", "Gateway"),
     place("/admin/accounts", "Accounts"),
     place("/admin/plans", "Plans"),
+    place("/admin/refunds", "Refunds"),
     place("/admin/providers", "Providers"),
     place("/admin/nodes", "Nodes"),
     place("/admin/audit", "Audit"),
+    place("/admin/outbox", "Outbox"),
 ];
 
 fn is_here(visit: &Visit, path: &str) -> bool {

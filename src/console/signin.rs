@@ -1,14 +1,15 @@
-//! `/signin`, `/signout`, `/forgot` and `/reset/…`: in, out, and back in without the password.
+//! `/signin` and `/signout`: in and out.
 
-use actix_web::web::{Bytes, Path};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use secrecy::ExposeSecret as _;
 
-use super::Worker;
 use super::form::Form;
 use super::shell::{field, notice, summary};
 use super::visit::{Answer, Sheet, Visit, go, own_path, show, take, take_member};
+use super::{Worker, oidc};
+use crate::admit::Entered;
 use crate::base::{Blame, Error, Kind};
 use crate::store::Ending;
 
@@ -35,6 +36,7 @@ fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
                 }, None))
                 button class="primary" { "Sign in" }
             }
+            (oidc::buttons(visit, next(form)))
             p { a href="/forgot" { "Forgot your password?" } }
             @if visit.app.shared.authentication.register.is_some() {
                 p { "New here? " a href="/signup" { "Create an account" } }
@@ -66,12 +68,72 @@ pub async fn enter(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
         let entered =
             desk.enter(form.text("email"), form.secret("password"), visit.browser.clone()).await;
         match entered {
-            Ok(opened) => {
-                visit.keep_session(Some(opened.cookie.expose_secret()));
-                Ok(go(next(form)))
-            }
+            Ok(entered) => Ok(let_in(visit, &entered, next(form))),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).into())
+            }
+            Err(why) => Err(why),
+        }
+    })
+    .await
+}
+
+/// Signs the browser in, or asks for the code of the second factor.
+#[must_use]
+pub fn let_in(visit: &Visit, entered: &Entered, next: &str) -> Answer {
+    match entered {
+        Entered::In(opened) => {
+            visit.keep_session(Some(opened.cookie.expose_secret()));
+            go(next)
+        }
+        Entered::AskedForCode(ticket) => coding(visit, ticket, next, None).into(),
+    }
+}
+
+fn coding(visit: &Visit, ticket: &str, next: &str, error: Option<&Error>) -> Sheet {
+    let body = html! {
+        div class="narrow" {
+            h1 { "Your second factor" }
+            p class="lede" { "The six digits that your app shows, or one of your recovery codes." }
+            (summary(error))
+            form method="post" action="/signin/code" class="card" {
+                (visit.hidden())
+                input type="hidden" name="ticket" value=(ticket);
+                input type="hidden" name="next" value=(next);
+                (field("otp", "Code", html! {
+                    input id="otp" name="otp" autocomplete="one-time-code" required autofocus maxlength="20";
+                }, None))
+                button class="primary" { "Sign in" }
+            }
+            p { a href="/signin" { "Begin again" } }
+        }
+    };
+    let sheet = Sheet::new("Your second factor", body);
+    match error {
+        Some(error) => sheet.refused(error),
+        None => sheet,
+    }
+}
+
+/// `GET /signin/code`: whoever loads it again begins again
+pub async fn again(app: Worker, request: HttpRequest) -> HttpResponse {
+    show(app, request, async |_| Ok(go("/signin"))).await
+}
+
+/// `POST /signin/code`
+pub async fn code(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take(app, request, &body, async |visit, form| {
+        let desk = &visit.app.shared.authentication;
+        let (ticket, otp) = (form.text("ticket"), form.text("otp"));
+        match desk.enter_by_code(ticket, otp, visit.browser.clone()).await {
+            Ok(opened) => Ok(let_in(visit, &Entered::In(opened), next(form))),
+            Err(why) if why.kind == Kind::NotFound => {
+                let text = "That took too long. Give your password again.";
+                let why = Error::new(Kind::Unauthenticated, text);
+                Ok(page(visit, form, Some(&why)).into())
+            }
+            Err(why) if why.blame == Blame::Caller => {
+                Ok::<Answer, Error>(coding(visit, ticket, next(form), Some(&why)).into())
             }
             Err(why) => Err(why),
         }
@@ -86,77 +148,6 @@ pub async fn leave(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
         visit.app.shared.authentication.leave(&who.session, Ending::One(id)).await?;
         visit.keep_session(None);
         Ok(go("/signin?left=1"))
-    })
-    .await
-}
-
-/// `GET /forgot`
-pub async fn forgot(app: Worker, request: HttpRequest) -> HttpResponse {
-    show(app, request, async |_| {
-        let body = html! {
-            div class="narrow" {
-                h1 { "Forgot your password?" }
-                p class="lede" { "This gateway sends no mail. Your administrator can make you a link that sets a new password: it is good for one day, and once." }
-                p class="buttons" { a class="button primary" href="/signin" { "Back to sign-in" } }
-            }
-        };
-        Ok(Sheet::new("Forgot your password?", body).into())
-    })
-    .await
-}
-
-fn resetting(visit: &Visit, email: &str, error: Option<&Error>) -> Sheet {
-    let body = html! {
-        div class="narrow" {
-            h1 { "Set a new password" }
-            p class="lede" { "For " strong { (email) } ". All that is signed in with the old one ends." }
-            (summary(error))
-            form method="post" action=(visit.path) class="card" {
-                (visit.hidden())
-                (field("password", "New password", html! {
-                    input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
-                }, None))
-                p class="hint" id="length" { "10 characters or more." }
-                button class="primary" { "Set it and sign in" }
-            }
-        }
-    };
-    let sheet = Sheet::new("Set a new password", body);
-    match error {
-        Some(error) => sheet.refused(error),
-        None => sheet,
-    }
-}
-
-/// `GET /reset/{token}`: shows a form. Looking at the link does not use it up.
-pub async fn reset(app: Worker, request: HttpRequest, token: Path<String>) -> HttpResponse {
-    show(app, request, async |visit| {
-        let member = visit.app.shared.authentication.resetting(&token).await?;
-        Ok(resetting(visit, &member.email, None).into())
-    })
-    .await
-}
-
-/// `POST /reset/{token}`
-pub async fn set(
-    app: Worker,
-    request: HttpRequest,
-    token: Path<String>,
-    body: Bytes,
-) -> HttpResponse {
-    take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.authentication;
-        let email = desk.resetting(&token).await?.email;
-        match desk.reset(&token, form.secret("password"), visit.browser.clone()).await {
-            Ok(opened) => {
-                visit.keep_session(Some(opened.cookie.expose_secret()));
-                Ok(go("/console"))
-            }
-            Err(why) if why.kind == Kind::Malformed => {
-                Ok::<Answer, Error>(resetting(visit, &email, Some(&why)).into())
-            }
-            Err(why) => Err(why),
-        }
     })
     .await
 }

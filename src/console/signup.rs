@@ -1,4 +1,4 @@
-//! `/signup`: an account, its owner and a first key, in one step.
+//! `/signup`: an account, its owner and a first key; where mail is sent, by a code.
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -8,6 +8,7 @@ use super::form::Form;
 use super::shell::{field, summary};
 use super::visit::{Answer, Sheet, Visit, go, show, take};
 use super::{Worker, welcome};
+use crate::admit::Applicant;
 use crate::base::{Blame, Error, Kind};
 
 fn closed() -> Error {
@@ -59,20 +60,91 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
     .await
 }
 
-/// `POST /signup`
+/// `POST /signup`: the key, or the page that asks for the code
 pub async fn create(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
         let desk = &visit.app.shared.authentication;
-        let organisation = form.given("organisation");
         let browser = visit.browser.clone();
-        let joined =
-            desk.join(form.text("email"), form.secret("password"), organisation, browser).await;
+        let applicant = Applicant {
+            email: form.text("email"),
+            password: form.secret("password"),
+            organisation: form.given("organisation"),
+            address: &browser.address,
+        };
+        let joined = if desk.proves_addresses() {
+            desk.apply(applicant).await.map(|()| coding(visit, form.text("email"), None).into())
+        } else {
+            let joining = desk.join(applicant, visit.browser.clone()).await;
+            joining.map(|(opened, key)| welcome::page(visit, &opened, &key))
+        };
         match joined {
-            Ok((opened, key)) => Ok(welcome::page(visit, &opened, &key)),
             Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).into())
             }
+            joined => joined,
+        }
+    })
+    .await
+}
+
+fn coding(visit: &Visit, email: &str, error: Option<&Error>) -> Sheet {
+    let body = html! {
+        div class="narrow" {
+            h1 { "Look at your mail" }
+            p class="lede" { "We sent six digits to " strong { (email) } ". They are good for 15 minutes." }
+            (summary(error))
+            form method="post" action="/signup/code" class="card" {
+                (visit.hidden())
+                input type="hidden" name="email" value=(email);
+                (field("code", "Code", html! {
+                    input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" required maxlength="12";
+                }, None))
+                button class="primary" { "Confirm" }
+            }
+            form method="post" action="/signup/code/again" {
+                (visit.hidden())
+                input type="hidden" name="email" value=(email);
+                p { "Not there? " button class="quiet" { "Send again" } " " a href="/signup" { "Change e-mail" } }
+            }
+        }
+    };
+    let sheet = Sheet::new("Look at your mail", body);
+    match error {
+        Some(error) => sheet.refused(error),
+        None => sheet,
+    }
+}
+
+/// `GET /signup/code`: whoever loads it again begins again
+pub async fn again(app: Worker, request: HttpRequest) -> HttpResponse {
+    show(app, request, async |_| Ok(go("/signup"))).await
+}
+
+/// `POST /signup/code`
+pub async fn confirm(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take(app, request, &body, async |visit, form| {
+        let desk = &visit.app.shared.authentication;
+        let (email, code) = (form.text("email"), form.text("code"));
+        match desk.confirm_and_enter(email, code, visit.browser.clone()).await {
+            Ok((opened, key)) => Ok(welcome::page(visit, &opened, &key)),
+            Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
+                Ok::<Answer, Error>(coding(visit, email, Some(&why)).into())
+            }
             Err(why) => Err(why),
+        }
+    })
+    .await
+}
+
+/// `POST /signup/code/again`
+pub async fn send_again(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take(app, request, &body, async |visit, form| {
+        let email = form.text("email");
+        let desk = &visit.app.shared.authentication;
+        let sent = desk.apply_again(email, &visit.browser.address).await;
+        match sent {
+            Err(why) if why.blame == Blame::Us => Err(why),
+            sent => Ok::<Answer, Error>(coding(visit, email, sent.err().as_ref()).into()),
         }
     })
     .await

@@ -20,6 +20,9 @@ const ROLES: [(&str, &str); 3] = [
 
 async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
     let done = match visit.query.text("done") {
+        "factor" => Some(
+            "Their second factor is off. They sign in with their password, and can set up another.",
+        ),
         "role" => Some("The role was changed. It holds within a second, everywhere."),
         "removed" => Some("The member was removed, with their keys and all that they kept."),
         "withdrawn" => Some("The invitation was withdrawn. Its link leads nowhere any more."),
@@ -43,7 +46,7 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
                     @for one in &members {
                         tr {
                             th scope="row" { (one.email) @if one.id == who.session.member { " " span class="tag good" { "you" } } }
-                            td data-name="Role" { (one.role) @if one.password.is_none() { " " span class="tag" { "cannot sign in" } } }
+                            td data-name="Role" { (one.role) @if one.has_factor { " " span class="tag good" { "2FA" } } @if one.password.is_none() { " " span class="tag" { "cannot sign in" } } }
                             td data-name="Since" { (minute(one.created)) }
                             @if runs {
                                 td data-name="Change" {
@@ -75,8 +78,13 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
                     (visit.hidden())
                     (field("email", "E-mail", html! { input id="email" name="email" type="email" required maxlength="320"; }, None))
                     (field("role", "Role", choice("role", &ROLES, "member"), None))
-                    button class="primary" { "Make the link" }
-                    p class="hint" { "This gateway sends no mail: you get a link to give them, once." }
+                    @if visit.app.shared.authentication.mail.is_some() {
+                        button class="primary" { "Invite" }
+                        p class="hint" { "They get a link by mail, and you see it too, once." }
+                    } @else {
+                        button class="primary" { "Make the link" }
+                        p class="hint" { "This gateway sends no mail: you get a link to give them, once." }
+                    }
                 }
             }
         }
@@ -108,7 +116,11 @@ pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
         };
         let body = html! {
             h1 { "The invitation of " (email) }
-            p class="lede" { "Give them this link. It is shown only now, is good for seven days, and once." }
+            @if visit.app.shared.authentication.mail.is_some() {
+                p class="lede" { "A mail with this link is on its way to them. Here it is shown only now; it is good for seven days, and once." }
+            } @else {
+                p class="lede" { "Give them this link. It is shown only now, is good for seven days, and once." }
+            }
             div class="card" { div class="secret" { (snippet("link", &format!("{}/invite/{secret}", visit.home))) } }
             p class="buttons" { a class="button primary" href="/console/team" { "Back to the team" } }
         };
@@ -148,6 +160,14 @@ pub async fn member(app: Worker, request: HttpRequest, id: Path<String>) -> Http
                     (field("role", "Role", choice("role", &ROLES, &one.role), None))
                     button class="primary" { "Change the role" }
                 }
+                @if one.has_factor {
+                    form method="post" action=(format!("/console/team/{id}/factor")) class="card" {
+                        (visit.hidden())
+                        h2 { "Second factor" }
+                        p { "Should they have lost it, take it away: they then sign in with their password alone." }
+                        button class="danger" { "Take it away" }
+                    }
+                }
                 form method="post" action=(format!("/console/team/{id}/remove")) class="card" {
                     (visit.hidden())
                     h2 { "Remove" }
@@ -175,6 +195,21 @@ pub async fn change_role(
         }
         team::change_role(&visit.app, &who.caller, &id, form.text("role")).await?;
         Ok(go("/console/team?done=role"))
+    })
+    .await
+}
+
+/// `POST /console/team/{id}/factor`: takes a lost second factor away
+pub async fn reset_factor(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, _| {
+        visit.must_be_proved()?;
+        team::reset_factor(&visit.app, &who.caller, &id).await?;
+        Ok(go("/console/team?done=factor"))
     })
     .await
 }

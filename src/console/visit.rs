@@ -171,6 +171,16 @@ impl Visit {
         }
     }
 
+    /// What a browser is known by while nobody is signed in.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when somebody is, or the browser keeps no cookies.
+    pub fn form_cookie(&self) -> Result<&str, Error> {
+        let text = "You are signed in already, or your browser keeps no cookies of this site.";
+        let none = || Error::new(Kind::Conflict, text).coded("no_cookie");
+        self.form_cookie.0.as_deref().ok_or_else(none)
+    }
+
     /// Whoever is signed in.
     ///
     /// # Errors
@@ -392,8 +402,8 @@ async fn proved_and_done(
     if form.given("proof").is_some()
         && let Some(who) = &visit.who
     {
-        let proving =
-            visit.app.shared.authentication.prove(&who.session, form.secret("proof")).await;
+        let (password, otp) = (form.secret("proof"), form.given("otp"));
+        let proving = visit.app.shared.authentication.prove(&who.session, password, otp).await;
         if let Err(why) = proving {
             return Ok(asking_for_proof(visit, form, Some(&why)).into());
         }
@@ -428,6 +438,7 @@ async fn proved_and_done(
 
 fn asking_for_proof(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
     let asked = Error::new(Kind::Forbidden, "Give your password again to go on.");
+    let has_factor = visit.who.as_ref().is_some_and(|who| who.session.has_factor);
     let body = html! {
         h1 { "Is it still you?" }
         p class="lede" { "What you are about to do needs your password. It is good for 15 minutes." }
@@ -440,6 +451,11 @@ fn asking_for_proof(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet 
             (shell::field("proof", "Password", html! {
                 input id="proof" name="proof" type="password" autocomplete="current-password" required autofocus;
             }, None))
+            @if has_factor {
+                (shell::field("otp", "Code of your second factor", html! {
+                    input id="otp" name="otp" autocomplete="one-time-code" required maxlength="20";
+                }, None))
+            }
             button class="primary" { "Go on" }
         }
     };

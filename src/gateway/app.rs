@@ -127,6 +127,7 @@ impl App {
             plans: &shared.plans,
             identities: &shared.identities,
             quota: &self.counter.quota,
+            mail: shared.authentication.mail.as_ref(),
             clock: shared.clock,
             actor,
         }

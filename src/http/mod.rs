@@ -8,6 +8,7 @@ mod edge;
 mod frames;
 mod gemini;
 mod generate;
+mod me;
 mod media;
 mod models;
 mod openai;
@@ -84,6 +85,13 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/keys/{id}"), web::patch().to(signin::change_key))
             .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
             .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
+            .route(&at("/me"), web::get().to(me::me))
+            .route(&at("/me/totp"), web::post().to(me::draft_factor))
+            .route(&at("/me/totp"), web::delete().to(me::drop_factor))
+            .route(&at("/me/totp/confirm"), web::post().to(me::confirm_factor))
+            .route(&at("/account"), web::get().to(me::account))
+            .route(&at("/account"), web::patch().to(me::rename))
+            .route(&at("/limits"), web::get().to(me::limits))
             .route(&at("/usage"), web::get().to(usage::report))
             .route(&at("/requests"), web::get().to(usage::requests))
             .route(&at("/requests/{id}"), web::get().to(usage::request))
@@ -110,6 +118,13 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/refresh", web::post().to(signin::refresh))
         .route("/api/auth/logout", web::post().to(signin::logout))
         .route("/api/auth/register", web::post().to(signin::register))
+        .route("/api/auth/verify", web::post().to(signin::verify))
+        .route("/api/auth/verify/resend", web::post().to(signin::send_again))
+        .route("/api/auth/providers", web::get().to(signin::providers))
+        .route("/api/auth/forgot", web::post().to(signin::forgot))
+        .route("/api/auth/reset", web::post().to(signin::reset))
+        .route("/api/auth/invitations/{token}", web::get().to(signin::invitation))
+        .route("/api/auth/invitations/{token}", web::post().to(signin::accept))
         .route("/.well-known/jwks.json", web::get().to(signin::jwks))
         .route("/openapi.json", web::get().to(openapi::openapi));
 }

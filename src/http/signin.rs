@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Worker, arrival, origin, respond};
 use crate::admit::keys::{Issued, terms_of};
-use crate::admit::{Caller, Registered, Session};
+use crate::admit::{Applicant, Caller, Registered, Session};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -28,6 +29,38 @@ const BODY_BYTES: usize = 16 << 10;
 struct Credentials {
     #[serde(alias = "username")]
     email: String,
+    password: SecretString,
+    /// The code of a second factor, or a recovery code.
+    otp: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NewAccount {
+    #[serde(alias = "username")]
+    email: String,
+    password: SecretString,
+    organisation: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    email: String,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    email: String,
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    token: String,
+    password: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Acceptance {
     password: SecretString,
 }
 
@@ -79,27 +112,149 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let address = origin::address(&app, &request);
     let signing_in = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        app.shared.authentication.sign_in(&said.email, said.password, &address).await
+        let otp = said.otp.as_deref();
+        app.shared.authentication.sign_in(&said.email, said.password, otp, &address).await
     };
     session(signing_in.await)
 }
 
-/// `POST /api/auth/register`
+/// What is said plainly, with its status.
+fn plain(outcome: Result<(StatusCode, Value), Error>) -> HttpResponse {
+    match outcome {
+        Ok((status, value)) => {
+            HttpResponse::build(status).insert_header(("cache-control", "no-store")).json(value)
+        }
+        Err(error) => respond::plainly(&error),
+    }
+}
+
+/// That something is on its way by mail, if it is.
+fn on_its_way(what: &str) -> (StatusCode, Value) {
+    (StatusCode::ACCEPTED, json!({"status": what}))
+}
+
+fn registered(registered: Registered) -> Result<(StatusCode, Value), Error> {
+    let mut value = shown(&registered.session);
+    value["api_key"] = shown_once(&registered.key)?;
+    Ok((StatusCode::OK, value))
+}
+
+/// `POST /api/auth/register`: a session, or 202 where a code is mailed first
 pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = origin::address(&app, &request);
     let registering = async {
-        let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        app.shared.authentication.register(&said.email, said.password, &address).await
+        let said: NewAccount = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let desk = &app.shared.authentication;
+        let applicant = Applicant {
+            email: &said.email,
+            password: said.password,
+            organisation: said.organisation.as_deref(),
+            address: &address,
+        };
+        if desk.proves_addresses() {
+            desk.apply(applicant).await?;
+            return Ok(on_its_way("code_sent"));
+        }
+        registered(desk.register(applicant).await?)
     };
-    let registered = registering.await.and_then(|Registered { session, key }| {
-        let mut value = shown(&session);
-        value["api_key"] = shown_once(&key)?;
-        Ok(value)
-    });
-    match registered {
-        Ok(value) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(value),
-        Err(error) => respond::plainly(&error),
+    plain(registering.await)
+}
+
+/// `POST /api/auth/verify`: the code that was mailed
+pub async fn verify(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let address = origin::address(&app, &request);
+    let verifying = async {
+        let said: Code = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let desk = &app.shared.authentication;
+        registered(desk.confirm(&said.email, &said.code, &address).await?)
+    };
+    plain(verifying.await)
+}
+
+/// `POST /api/auth/verify/resend`
+pub async fn send_again(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let address = origin::address(&app, &request);
+    let sending = async {
+        let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        app.shared.authentication.apply_again(&said.email, &address).await?;
+        Ok(on_its_way("code_sent"))
+    };
+    plain(sending.await)
+}
+
+/// `GET /api/auth/providers`: who else lets people in, for browsers
+pub async fn providers(app: Worker) -> HttpResponse {
+    let all = app.shared.authentication.issuers.all();
+    let all: Vec<Value> = all
+        .map(|(id, name)| json!({"id": id, "name": name, "url": format!("/oidc/{id}/start")}))
+        .collect();
+    HttpResponse::Ok().json(json!({"object": "list", "data": all}))
+}
+
+/// `POST /api/auth/forgot`: the same answer whoever has the address
+pub async fn forgot(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let address = origin::address(&app, &request);
+    let forgetting = async {
+        let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        app.shared.authentication.forgot(&said.email, &address)?;
+        Ok(on_its_way("link_sent"))
+    };
+    plain(forgetting.await)
+}
+
+/// A link that is not good is a fault of the body here, not of the path.
+fn of_body(error: Error) -> Error {
+    if error.kind == Kind::NotFound {
+        return Error::new(Kind::Malformed, error.public).at("token").coded("token_invalid");
     }
+    error
+}
+
+/// `POST /api/auth/reset`: a new password, by the link that was mailed
+pub async fn reset(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let resetting = async {
+        let said: NewPassword = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let desk = &app.shared.authentication;
+        desk.reset(&said.token, said.password).await.map_err(of_body)?;
+        Ok((StatusCode::OK, json!({"reset": true})))
+    };
+    plain(resetting.await)
+}
+
+/// `GET /api/auth/invitations/{token}`
+pub async fn invitation(app: Worker, token: Path<String>) -> HttpResponse {
+    let looking = async {
+        let invitation = app.shared.authentication.invited(&token).await?;
+        let account = app.shared.store.account(invitation.account.as_str()).await;
+        let account = account.map_err(Error::internal)?;
+        let terms: Value = serde_json::from_str(&invitation.payload).map_err(Error::internal)?;
+        Ok((
+            StatusCode::OK,
+            json!({
+                "object": "invitation",
+                "account": account.map(|account| account.name),
+                "email": invitation.subject,
+                "role": terms["role"],
+                "by": terms["by"],
+                "expires_at": calendar::written(invitation.expires),
+            }),
+        ))
+    };
+    plain(looking.await)
+}
+
+/// `POST /api/auth/invitations/{token}`: joins, and signs in
+pub async fn accept(
+    app: Worker,
+    request: HttpRequest,
+    token: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    let accepting = async {
+        let said: Acceptance = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        app.shared.authentication.accept_and_sign_in(&token, said.password).await
+    };
+    session(accepting.await)
 }
 
 /// `POST /api/auth/refresh`

@@ -166,7 +166,7 @@ impl From<Tokens> for Usage {
 }
 
 /// An attempt that did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
     pub provider: String,
     pub model: String,
@@ -174,6 +174,14 @@ pub struct Tried {
     /// What it has likely cost all the same: a request that was asked twice, and answered by the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Nanos>,
+    /// When it began, from the first attempt on, and how long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// What the provider answered with, if it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 /// Who answered.

@@ -3,5 +3,6 @@
 pub mod feedback;
 pub mod models;
 pub mod requests;
+pub mod standing;
 pub mod status;
 pub mod usage;

@@ -16,7 +16,7 @@ use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::gateway::App;
 use crate::gateway::live::Live;
 use crate::ledger::report::{self, Group};
-use crate::ledger::{Funds, Outcome, Settlement};
+use crate::ledger::{Funds, Outcome, Settlement, Tried};
 use crate::store::{MinuteSums, Span, UsageRow};
 
 /// What this node has delivered is in a report, unless the store is away for longer.
@@ -321,6 +321,13 @@ fn told(one: &Settlement) -> Value {
             if let Some(cost) = tried.cost {
                 told["cost_nano_usd"] = json!(cost.0);
             }
+            if let (Some(started), Some(took)) = (tried.started_ms, tried.took_ms) {
+                told["started_ms"] = json!(started);
+                told["took_ms"] = json!(took);
+            }
+            if let Some(status) = tried.status {
+                told["status"] = json!(status);
+            }
             told
         })
         .collect();
@@ -329,7 +336,14 @@ fn told(one: &Settlement) -> Value {
             Outcome::Failed => "broke_off",
             Outcome::Complete | Outcome::Left | Outcome::Withdrawn => "ok",
         };
-        attempts.push(json!({"provider": by.provider, "model": by.model, "outcome": outcome}));
+        let mut told = json!({"provider": by.provider, "model": by.model, "outcome": outcome});
+        if let Some(started) = answer_began(&one.tried) {
+            let since = |ms: u64| ms.saturating_sub(started);
+            told["started_ms"] = json!(started);
+            told["first_byte_ms"] = json!(since(one.first_byte_ms));
+            told["took_ms"] = json!(since(one.latency_ms()));
+        }
+        attempts.push(told);
     }
     json!({
         "id": one.id.as_str(),
@@ -365,6 +379,13 @@ fn told(one: &Settlement) -> Value {
         "latency_ms": one.latency_ms(),
         "time_to_first_byte_ms": one.first_byte_ms,
     })
+}
+
+/// When the attempt that answered began, in milliseconds: as the one before it ended, waits included.
+/// `None` where that is not known: of some that ran side by side.
+fn answer_began(tried: &[Tried]) -> Option<u64> {
+    let ends = tried.iter().map(|one| Some(one.started_ms?.saturating_add(one.took_ms?)));
+    ends.fold(Some(0), |latest: Option<u64>, end| Some(latest?.max(end?)))
 }
 
 /// What OpenAI's interface for organizations is asked for.

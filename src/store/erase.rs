@@ -21,7 +21,7 @@ const OF_USERS: [&str; 8] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 9] = [
+const OF_ACCOUNTS: [&str; 11] = [
     "conversation_items",
     "conversations",
     "response_items",
@@ -31,6 +31,8 @@ const OF_ACCOUNTS: [&str; 9] = [
     "form_once",
     "tokens",
     "request_heads",
+    "outbox",
+    "identities",
 ];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
@@ -72,6 +74,15 @@ impl Store {
     pub async fn erase_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
+            // While it is known which address is theirs.
+            run(
+                &mut transaction,
+                "DELETE FROM outbox WHERE account_id = $1 AND target IN \
+                 (SELECT email FROM members WHERE account_id = $1 AND id = $2)"
+                    .to_owned(),
+                &[account.as_str(), &id],
+            )
+            .await?;
             let done = query("DELETE FROM members WHERE account_id = $1 AND id = $2")
                 .bind(account.as_str())
                 .bind(&id)
@@ -86,6 +97,8 @@ impl Store {
                  (SELECT id FROM signins WHERE member_id = $1)",
                 "DELETE FROM signins WHERE member_id = $1",
                 "DELETE FROM tokens WHERE subject = $1",
+                "DELETE FROM recovery_codes WHERE member_id = $1",
+                "DELETE FROM identities WHERE member_id = $1",
                 "DELETE FROM api_keys WHERE member_id = $1",
                 // What was done stays on record, and to whom does not.
                 "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \
@@ -126,6 +139,8 @@ impl Store {
                 "DELETE FROM audit_log WHERE target IN \
                  (SELECT id FROM api_keys WHERE account_id = $1)",
                 "DELETE FROM api_keys WHERE account_id = $1",
+                "DELETE FROM recovery_codes WHERE member_id IN \
+                 (SELECT id FROM members WHERE account_id = $1)",
                 "DELETE FROM members WHERE account_id = $1",
                 "DELETE FROM audit_log WHERE target = $1",
                 "DELETE FROM identity_changes WHERE account_id = $1",

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::changes::changed;
-use super::db::{Store, StoreError, begin};
+use super::db::{Store, StoreError, begin, optional_ms};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -22,9 +22,14 @@ pub struct Member {
     pub key: KeyId,
     /// An Argon2 hash, in its own notation; `None` = cannot sign in.
     pub password: Option<String>,
+    /// When they proved that the address is theirs.
+    pub verified: Option<Timestamp>,
+    /// They sign in with a code, too.
+    pub has_factor: bool,
 }
 
-const COLUMNS: &str = "id, account_id, email, role, created_ms, key_id, password";
+const COLUMNS: &str =
+    "id, account_id, email, role, created_ms, key_id, password, totp, verified_ms";
 
 fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
     let id: String = row.try_get("id")?;
@@ -37,6 +42,8 @@ fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
         // Those from before members could sign in have none, and will never be charged.
         key: KeyId::stored(key.as_deref().unwrap_or(&id)),
         password: row.try_get("password")?,
+        verified: optional_ms(row, "verified_ms")?.map(Timestamp),
+        has_factor: row.try_get::<Option<String>, _>("totp")?.is_some(),
         id,
     })
 }

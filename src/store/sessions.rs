@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::changes::changed;
-use super::db::{Store, StoreError, begin};
+use super::db::{Store, StoreError, begin, optional_ms};
 use super::signins::SignIn;
 use super::sql::query;
 use crate::base::clock::Timestamp;
@@ -33,11 +33,14 @@ pub struct BrowserSession {
     pub seen: Timestamp,
     /// When the person last proved who they are.
     pub proved: Timestamp,
+    /// The address is theirs.
+    pub verified: bool,
+    pub has_factor: bool,
     pub browser: Browser,
 }
 
 const SESSION: &str = "SELECT s.id, s.account_id, a.name AS account_name, s.member_id, m.email, \
-                       m.role, s.created_ms, s.expires_ms, s.seen_ms, s.proved_ms, s.address, \
+                       m.role, m.verified_ms, m.totp, s.created_ms, s.expires_ms, s.seen_ms, s.proved_ms, s.address, \
                        s.agent FROM signins s JOIN members m ON m.id = s.member_id \
                        JOIN accounts a ON a.id = s.account_id";
 
@@ -53,6 +56,8 @@ fn session(row: &AnyRow) -> Result<BrowserSession, sqlx::Error> {
         expires: Timestamp(row.try_get("expires_ms")?),
         seen: Timestamp(row.try_get("seen_ms")?),
         proved: Timestamp(row.try_get("proved_ms")?),
+        has_factor: row.try_get::<Option<String>, _>("totp")?.is_some(),
+        verified: optional_ms(row, "verified_ms")?.is_some(),
         browser: Browser { address: row.try_get("address")?, agent: row.try_get("agent")? },
     })
 }

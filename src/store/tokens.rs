@@ -3,7 +3,8 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::db::{Store, StoreError};
+use super::db::{Store, StoreError, begin};
+use super::outbox::{NewMail, post};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -18,6 +19,12 @@ pub enum Purpose {
     Reset,
     /// Joining an account.
     Invitation,
+    /// Saying that an address is theirs.
+    Verify,
+    /// Saying the code of a second factor, after the password.
+    Factor,
+    /// Coming back from an issuer.
+    Oidc,
 }
 
 impl Purpose {
@@ -26,6 +33,9 @@ impl Purpose {
             Self::Setup => "setup",
             Self::Reset => "reset",
             Self::Invitation => "invitation",
+            Self::Verify => "verify",
+            Self::Factor => "factor",
+            Self::Oidc => "oidc",
         }
     }
 }
@@ -67,10 +77,18 @@ pub enum Sent {
 }
 
 impl Store {
+    /// Writes a token down, with the mail that tells of it, if any does.
+    ///
     /// # Errors
     /// When the store fails.
-    pub async fn put_token(&self, purpose: Purpose, token: Token) -> Result<(), StoreError> {
+    pub async fn put_token(
+        &self,
+        purpose: Purpose,
+        token: Token,
+        mail: Option<NewMail>,
+    ) -> Result<(), StoreError> {
         self.run(move |pool| async move {
+            let mut transaction = begin(&pool).await?;
             query(
                 "INSERT INTO tokens (hash, kind, account_id, subject, payload, expires_ms) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
@@ -81,9 +99,32 @@ impl Store {
             .bind(&token.subject)
             .bind(&token.payload)
             .bind(token.expires.0)
-            .execute(&pool)
-            .await
-            .map(|_| ())
+            .execute(&mut *transaction)
+            .await?;
+            if let Some(mail) = &mail {
+                post(&mut transaction, mail).await?;
+            }
+            transaction.commit().await
+        })
+        .await
+    }
+
+    /// Takes back every token of somebody that is for one purpose.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_tokens_of(
+        &self,
+        purpose: Purpose,
+        subject: String,
+    ) -> Result<(), StoreError> {
+        self.run(move |pool| async move {
+            query("DELETE FROM tokens WHERE kind = $1 AND subject = $2")
+                .bind(purpose.as_str())
+                .bind(subject)
+                .execute(&pool)
+                .await
+                .map(|_| ())
         })
         .await
     }

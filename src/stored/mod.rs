@@ -1,8 +1,9 @@
-//! What callers keep here, seen to by themselves: keys, members, features, agents, conversations, chats.
+//! What callers keep here, seen to by themselves: keys, people, members, features, agents, conversations, chats.
 
 pub mod agents;
 pub mod chats;
 pub mod conversations;
 pub mod features;
 pub mod keys;
+pub mod person;
 pub mod team;

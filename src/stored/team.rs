@@ -55,6 +55,21 @@ pub async fn change_role(app: &App, caller: &Caller, id: &str, role: &str) -> Re
     if changed.map_err(Error::internal)? { Ok(()) } else { Err(missing()) }
 }
 
+/// Takes the second factor of a member away who has lost it.
+///
+/// # Errors
+/// [`Kind::Forbidden`] unless the caller runs the account; [`Kind::NotFound`] for who is no member of
+/// it, or is an administrator of the gateway.
+pub async fn reset_factor(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
+    caller.person.must_run_the_account()?;
+    let all = members(app, caller).await?;
+    let found = all.iter().find(|one| one.id == id).ok_or_else(missing)?;
+    if found.role == "admin" && !caller.admin {
+        return Err(missing());
+    }
+    app.administration(caller.key.clone()).reset_factor(caller.account.as_str(), id).await
+}
+
 /// Removes a member, with their keys and all that they keep.
 ///
 /// # Errors

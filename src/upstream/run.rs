@@ -53,9 +53,11 @@ pub async fn run(
         };
         let Some(step) = decision.steps.get(at) else { return Err(run.unanswered()) };
         // Another may have taken it meanwhile.
-        let Some(permit) = upstream.health.permit(step.deployment.id, Instant::now()) else {
+        let now = Instant::now();
+        let Some(permit) = upstream.health.permit(step.deployment.id, now) else {
             continue;
         };
+        run.attempt = now;
         let (others, beside) = run.others(at, step);
         run.budget.begin(at);
         let went = run.try_at(step, permit, others, beside).await;
@@ -119,6 +121,9 @@ struct Run<'a> {
     /// Those of the request as a whole are those of its first step.
     limits: Limits,
     budget: Budget,
+    /// When the first attempt began, at the earliest, and the one that is under way.
+    began: Instant,
+    attempt: Instant,
     course: Course,
     /// How long it has waited for deployments that rest.
     queued: Duration,
@@ -139,13 +144,16 @@ impl<'a> Run<'a> {
         inbound: &'a Inbound,
         request: &'a RequestId,
     ) -> Self {
+        let now = Instant::now();
         let mut run = Self {
             upstream,
             decision,
             inbound,
             request,
             limits: upstream.limits,
-            budget: Budget::new(upstream.limits, Instant::now()),
+            budget: Budget::new(upstream.limits, now),
+            began: now,
+            attempt: now,
             course: Course::default(),
             queued: Duration::ZERO,
             failed: Vec::new(),
@@ -157,7 +165,7 @@ impl<'a> Run<'a> {
         };
         if let Some(first) = decision.steps.first() {
             run.limits = run.limits(first);
-            run.budget = Budget::new(run.limits, Instant::now());
+            run.budget = Budget::new(run.limits, now);
         }
         run
     }
@@ -363,6 +371,9 @@ impl<'a> Run<'a> {
             model: step.model.id.to_string(),
             fault: kind_label(fault.kind).into(),
             cost: None,
+            started_ms: Some(milliseconds(self.attempt.duration_since(self.began))),
+            took_ms: Some(milliseconds(self.attempt.elapsed())),
+            status: fault.status,
         });
     }
 
@@ -388,6 +399,10 @@ impl<'a> Run<'a> {
     }
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The record of one that was cancelled as another was faster: it has likely read the prompt.
 fn overtaken(step: &Step, inbound: &Inbound) -> Failed {
     let input = (inbound.head.prompt_bytes as u64).div_ceil(4);
@@ -398,5 +413,6 @@ fn overtaken(step: &Step, inbound: &Inbound) -> Failed {
         model: step.model.id.to_string(),
         fault: "hedged".into(),
         cost: Some(step.deployment.prices.bill(&usage, Pictures::default(), now)),
+        ..Failed::default()
     }
 }

@@ -12,28 +12,28 @@ const PASSWORD: &str = "correct horse battery staple";
 const OPEN: &str = "[signin]\nregister = \"pro\"\n";
 
 /// A browser: it keeps cookies, follows nothing by itself, and runs no script.
-struct Tab<'a> {
+pub struct Tab<'a> {
     gateway: &'a Gateway,
     cookies: RefCell<BTreeMap<String, String>>,
 }
 
 /// A page, with what its forms hide.
-struct Page {
+pub struct Page {
     reply: Reply,
-    text: String,
+    pub text: String,
 }
 
 impl Page {
-    fn status(&self) -> u16 {
+    pub fn status(&self) -> u16 {
         self.reply.status
     }
 
-    fn leads_to(&self) -> &str {
+    pub fn leads_to(&self) -> &str {
         self.reply.header("location")
     }
 
     /// The value of a field, of the first form that has it.
-    fn hidden(&self, name: &str) -> String {
+    pub fn hidden(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");
         let at = self.text.find(&start).unwrap_or_else(|| panic!("no {name}: {}", self.text));
         let rest = &self.text[at + start.len()..];
@@ -41,18 +41,18 @@ impl Page {
     }
 
     /// The secret that is shown, once.
-    fn secret(&self, id: &str) -> String {
+    pub fn secret(&self, id: &str) -> String {
         let start = format!("<pre id=\"{id}\" tabindex=\"0\"><code>");
         let at = self.text.find(&start).unwrap_or_else(|| panic!("no {id}: {}", self.text));
         let rest = &self.text[at + start.len()..];
         rest[..rest.find('<').unwrap()].to_owned()
     }
 
-    fn has(&self, text: &str) {
+    pub fn has(&self, text: &str) {
         assert!(self.text.contains(text), "no '{text}' on the page: {}", self.text);
     }
 
-    fn lacks(&self, text: &str) {
+    pub fn lacks(&self, text: &str) {
         assert!(!self.text.contains(text), "'{text}' is on the page: {}", self.text);
     }
 }
@@ -67,11 +67,11 @@ fn encoded(text: &str) -> String {
 }
 
 impl<'a> Tab<'a> {
-    fn of(gateway: &'a Gateway) -> Self {
+    pub fn of(gateway: &'a Gateway) -> Self {
         Self { gateway, cookies: RefCell::default() }
     }
 
-    fn send(
+    pub fn send(
         &self,
         method: &str,
         path: &str,
@@ -121,11 +121,11 @@ impl<'a> Tab<'a> {
         Page { reply, text }
     }
 
-    fn get(&self, path: &str) -> Page {
+    pub fn get(&self, path: &str) -> Page {
         self.send("GET", path, None, &[])
     }
 
-    fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+    pub fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         let body: Vec<String> = fields
             .iter()
             .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
@@ -135,20 +135,20 @@ impl<'a> Tab<'a> {
     }
 
     /// Sends a form as the page has it.
-    fn submit(&self, page: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub fn submit(&self, page: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
         let (csrf, once) = (page.hidden("csrf"), page.hidden("once"));
         let own = [("csrf", csrf.as_str()), ("once", once.as_str())];
         self.post(path, &[&own, fields].concat(), &[("origin", &self.gateway.base)])
     }
 
     /// Opens the page that has a form, and sends it.
-    fn fill(&self, from: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub fn fill(&self, from: &str, path: &str, fields: &[(&str, &str)]) -> Page {
         let page = self.get(from);
         assert_eq!(page.status(), 200, "{from}: {}", page.text);
         self.submit(&page, path, fields)
     }
 
-    fn sign_up(gateway: &'a Gateway, email: &str) -> (Self, String) {
+    pub fn sign_up(gateway: &'a Gateway, email: &str) -> (Self, String) {
         let tab = Self::of(gateway);
         let made = tab.fill("/signup", "/signup", &[("email", email), ("password", PASSWORD)]);
         assert_eq!(made.status(), 200, "{}", made.text);
@@ -156,7 +156,7 @@ impl<'a> Tab<'a> {
         (tab, key)
     }
 
-    fn sign_in(gateway: &'a Gateway, email: &str, password: &str) -> Self {
+    pub fn sign_in(gateway: &'a Gateway, email: &str, password: &str) -> Self {
         let tab = Self::of(gateway);
         let fields = [("email", email), ("password", password)];
         let entered = tab.fill("/signin", "/signin", &fields);
@@ -559,6 +559,35 @@ fn administrators_find_accounts_and_book_credits_once() {
     );
     assert_eq!(chat(&gateway, &key, "auto"), 401);
     assert_eq!(root.get(&at).status(), 404);
+}
+
+#[test]
+fn administrators_give_the_credits_of_a_request_back_once() {
+    let gateway = Gateway::start("");
+    let (account, key) = gateway.account("acme", "free", &json!({}));
+    crate::signin::member(&gateway, &account, "root@example.com", "admin");
+    let asked = json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]});
+    let sent = gateway.post("/v1/chat/completions", &key, asked.to_string());
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let id = sent.header("x-request-id").to_owned();
+    let root = Tab::sign_in(&gateway, "root@example.com", PASSWORD);
+    let at = format!("/admin/refunds?request={id}");
+    eventually("the request is in the books", || root.get(&at).text.contains("credits back"));
+    root.get(&format!("/console/requests/{id}")).has("Give its credits back");
+    let fields = [("request", id.as_str()), ("reason", "it was of no use")];
+    let given = root.fill(&at, "/admin/refunds", &fields);
+    assert_eq!(given.status(), 303, "{}", given.text);
+    root.get(given.leads_to()).has("credits were given back");
+    let again = root.fill(&at, "/admin/refunds", &fields);
+    again.has("This request has been refunded");
+    let listed = gateway.admin("GET", &format!("/accounts/{account}/credits"), &Value::Null);
+    let refunds = listed.json()["data"].as_array().unwrap().clone();
+    assert_eq!((refunds.len(), &refunds[0]["request"]), (1, &json!(id)), "{}", listed.text());
+    let proof = gateway.admin("GET", "/ledger/verify", &Value::Null);
+    assert_eq!(proof.status, 200, "{}", proof.text());
+    let nobody = root.get("/admin/refunds?request=req_none");
+    assert_eq!(nobody.status(), 200, "{}", nobody.text);
+    nobody.lacks("credits back");
 }
 
 #[test]

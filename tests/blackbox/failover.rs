@@ -405,6 +405,33 @@ fn counted(gateway: &Gateway, name: &str) -> u64 {
 }
 
 #[test]
+fn the_record_says_when_each_attempt_began_and_how_long_it_took() {
+    let slow = Provider::start(|socket, _, _| {
+        std::thread::sleep(Duration::from_millis(200));
+        respond(socket, 503, "", "application/json", b"{\"error\":{\"message\":\"busy\"}}");
+    });
+    let second = Provider::start(good("from the second"));
+    let config = chain(&[&slow, &second]).replace("400ms", "9s").replace("3s", "9s");
+    let gateway = Gateway::start(&config);
+    let reply = gateway.chat(&request(false));
+    assert_eq!(reply.said(), "from the second");
+    let id = reply.header("x-request-id");
+    let record = gateway.get(&format!("/v1/requests/{id}"), crate::house::KEY).json();
+    let attempts = record["attempts"].as_array().unwrap();
+    let number = |at: usize, name: &str| {
+        attempts[at][name].as_u64().unwrap_or_else(|| panic!("no {name} of {at}: {record}"))
+    };
+    assert_eq!((number(0, "status"), number(0, "started_ms")), (503, 0), "{record}");
+    assert!(number(0, "took_ms") >= 200, "{record}");
+    let last = attempts.len() - 1;
+    assert_eq!(attempts[last]["outcome"], "ok");
+    assert!(number(last, "started_ms") >= number(0, "took_ms"), "{record}");
+    assert!(number(last, "first_byte_ms") <= number(last, "took_ms"), "{record}");
+    let whole = number(last, "started_ms") + number(last, "took_ms");
+    assert_eq!(whole, record["latency_ms"].as_u64().unwrap(), "{record}");
+}
+
+#[test]
 fn a_late_first_token_is_asked_for_elsewhere_and_charged_once() {
     // As many as it takes to know what is usual: before that nobody is asked twice.
     const USUAL: usize = 20;

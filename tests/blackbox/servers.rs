@@ -1,10 +1,10 @@
-//! Private Redis and PostgreSQL servers on free ports.
+//! Private Redis and PostgreSQL servers on free ports, and a mail server that does as it is told.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -436,5 +436,115 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _gone = Command::new("umount").arg("-l").arg(&self.folder).status();
         let _cleared = std::fs::remove_dir(&self.folder);
+    }
+}
+
+/// A mail, as a mail server got it.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    pub to: String,
+    /// Headers and text, with the encoding of lines undone.
+    pub text: String,
+}
+
+impl Letter {
+    /// What follows a link's beginning on its line.
+    pub fn link(&self, start: &str) -> String {
+        let line = self.text.lines().find(|line| line.starts_with(start));
+        line.unwrap_or_else(|| panic!("no {start}: {}", self.text)).trim().to_owned()
+    }
+}
+
+/// A mail server that takes or refuses what it is told to. It wants the password `secret`.
+pub struct Smtp {
+    pub port: u16,
+    got: Arc<Mutex<Vec<Letter>>>,
+    /// What it answers to the name of whoever a mail is for, in place of yes.
+    refuses: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Smtp {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Self { port, got: Arc::default(), refuses: Arc::default() };
+        let (got, refuses) = (Arc::clone(&server.got), Arc::clone(&server.refuses));
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let (got, refuses) = (Arc::clone(&got), Arc::clone(&refuses));
+                // A client that goes away ends its conversation, and no more.
+                std::thread::spawn(move || drop(converse(socket, &got, &refuses)));
+            }
+        });
+        server
+    }
+
+    pub fn url(&self, password: &str) -> String {
+        format!("smtp://ann:{password}@127.0.0.1:{}", self.port)
+    }
+
+    pub fn refuse(&self, answer: Option<&'static str>) {
+        *self.refuses.lock().unwrap() = answer;
+    }
+
+    pub fn letters(&self, to: &str) -> Vec<Letter> {
+        let got = self.got.lock().unwrap();
+        got.iter().filter(|one| one.to == to).cloned().collect()
+    }
+
+    /// Waits for the mail with that number, from one on, to an address.
+    pub fn letter(&self, to: &str, number: usize) -> Letter {
+        eventually("the mail is sent", || self.letters(to).len() >= number);
+        self.letters(to)[number - 1].clone()
+    }
+}
+
+/// RFC 5321, as far as a client of one mail needs it.
+fn converse(
+    socket: TcpStream,
+    got: &Mutex<Vec<Letter>>,
+    refuses: &Mutex<Option<&'static str>>,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(socket.try_clone()?);
+    let mut socket = socket;
+    let mut say = |text: &str| socket.write_all(format!("{text}\r\n").as_bytes());
+    say("220 mail.example")?;
+    let mut to = String::new();
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let line = line.trim_end().to_owned();
+        let word = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        match word.as_str() {
+            "EHLO" => say("250-mail.example\r\n250-8BITMIME\r\n250 AUTH PLAIN")?,
+            // NUL ann NUL secret, in base64
+            "AUTH" if line.ends_with("AGFubgBzZWNyZXQ=") => say("235 welcome")?,
+            "AUTH" => say("535 5.7.8 the password is wrong")?,
+            "RCPT" => match *refuses.lock().unwrap() {
+                Some(answer) => say(answer)?,
+                None => {
+                    to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                    say("250 yes")?;
+                }
+            },
+            "DATA" => {
+                say("354 go on")?;
+                let mut text = String::new();
+                loop {
+                    let mut line = String::new();
+                    if lines.read_line(&mut line)? == 0 || line == ".\r\n" {
+                        break;
+                    }
+                    text.push_str(&line);
+                }
+                let text = text.replace("=\r\n", "").replace("=3D", "=");
+                got.lock().unwrap().push(Letter { to: to.clone(), text });
+                say("250 taken")?;
+            }
+            "QUIT" => return say("221 bye"),
+            _ => say("250 yes")?,
+        }
     }
 }

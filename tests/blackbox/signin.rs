@@ -140,7 +140,7 @@ fn whoever_registers_owns_an_account() {
 #[test]
 fn registration_is_open_where_nothing_costs() {
     let asked = |number: u32| json!({"email": format!("{number}@x.y"), "password": PASSWORD});
-    let simulated = Gateway::start("");
+    let simulated = Gateway::start("[signin]\naccounts_per_address = 10");
     for name in ["", "0@x.y", "nobody@x.y"] {
         let guess = json!({"email": name, "password": "wrong"});
         for _ in 0..9 {
@@ -150,7 +150,13 @@ fn registration_is_open_where_nothing_costs() {
     for number in 0..10 {
         let made = post(&simulated, "/api/auth/register", &asked(number));
         assert_eq!(made.status, 200, "{number}: {}", made.text());
+        // What opens no account counts for nothing.
+        let again = post(&simulated, "/api/auth/register", &asked(number));
+        assert_eq!(again.status, if number < 9 { 409 } else { 429 }, "{}", again.text());
     }
+    let enough = post(&simulated, "/api/auth/register", &asked(10));
+    assert_eq!(enough.status, 429, "{}", enough.text());
+    assert!(enough.header("retry-after").parse::<u64>().unwrap() > 3_000);
     let provider = crate::house::Provider::start(crate::house::good("Hello"));
     let real = Gateway::start(&crate::house::chain(&[&provider]));
     let refused = post(&real, "/api/auth/register", &asked(1));
@@ -245,7 +251,7 @@ fn the_first_administrator_is_made_by_command_or_configuration() {
 
 #[test]
 fn many_may_sign_in_from_one_place() {
-    let gateway = Gateway::start("[signin]\nregister = \"free\"");
+    let gateway = Gateway::start("[signin]\nregister = \"free\"\naccounts_per_address = 10");
     let (account, _) = gateway.account("acme", "free", &json!({}));
     member(&gateway, &account, "ann@example.com", "owner");
     for number in 0..45 {

@@ -78,7 +78,7 @@ export async function furnish(page, gateway, key) {
       '/console/usage', '/console/requests', request, '/console/playground', '/console/models',
       '/console/models/claude-haiku-4-5', '/console/features', '/console/memory', '/console/agents', '/console/agents/new',
       '/console/connect', '/console/team', '/console/settings', '/welcome', '/admin', '/admin/accounts',
-      account, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit',
+      account, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit', '/admin/outbox', '/admin/refunds', `/admin/refunds?request=${request.split('/').pop()}`,
     ].concat(member ? [member] : []),
     outside: ['/', '/status', '/docs', '/signin', '/signup', '/forgot', '/nowhere', invite],
   };

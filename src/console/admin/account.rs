@@ -38,6 +38,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
         "plan" => Some("The account is on another plan."),
         "suspended" => Some("The account is suspended. Its keys let nobody in."),
         "resumed" => Some("The account is let in again."),
+        "factor" => Some("The second factor is off."),
         "granted" => Some("The credits were booked."),
         _ => None,
     };
@@ -93,6 +94,13 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
                                         (visit.hidden())
                                         input type="hidden" name="member" value=(one.id);
                                         button class="quiet" { "Make a link that sets one" }
+                                    }
+                                    @if one.has_factor {
+                                        form method="post" action=(format!("/admin/accounts/{}/factor", account.id)) {
+                                            (visit.hidden())
+                                            input type="hidden" name="member" value=(one.id);
+                                            button class="quiet danger" { "Take the second factor away" }
+                                        }
                                     }
                                 }
                             }
@@ -211,6 +219,22 @@ pub async fn erase(
         }
         office.erase_account(account.id.as_str()).await?;
         Ok(go("/admin/accounts?done=erased"))
+    })
+    .await
+}
+
+/// `POST /admin/accounts/{id}/factor`: takes a member's lost second factor away
+pub async fn reset_factor(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_admin(app, request, &body, async |visit, _, form| {
+        let who = visit.must_be_proved()?;
+        let office = visit.app.administration(who.caller.key.clone());
+        office.reset_factor(&id, form.text("member")).await?;
+        Ok(go(format!("/admin/accounts/{id}?done=factor")))
     })
     .await
 }

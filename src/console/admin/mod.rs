@@ -2,7 +2,9 @@
 
 pub mod account;
 pub mod accounts;
+pub mod outbox;
 pub mod plans;
+pub mod refunds;
 pub mod watch;
 
 use actix_web::{HttpRequest, HttpResponse};
@@ -49,6 +51,9 @@ pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
         let mut wanting = Vec::new();
         if shared.public_url.is_none() {
             wanting.push("server.public_url is not set: links in invitations are made of what browsers say.");
+        }
+        if shared.authentication.mail.is_none() {
+            wanting.push("No mail server is configured: people cannot set a forgotten password by themselves, and invitations go by hand.");
         }
         if shared.vault.is_none() {
             wanting.push("There is no vault key: apps cannot be connected, and signing keys lie open in the store.");

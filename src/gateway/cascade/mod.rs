@@ -130,7 +130,7 @@ pub(super) async fn deliver(
                     provider: answer.step.deployment.provider.id.to_string(),
                     model: answer.step.model.id.to_string(),
                     fault: doubt.label().into(),
-                    cost: None,
+                    ..Tried::default()
                 });
                 (earlier, format!("was doubted: {doubt}"))
             }

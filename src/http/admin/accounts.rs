@@ -164,3 +164,17 @@ pub async fn remove_member(
     })
     .await
 }
+
+/// `DELETE /v1/admin/accounts/{id}/members/{member}/totp`: for whoever has lost their second factor
+pub async fn reset_factor(
+    app: Worker,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let (id, member) = path.into_inner();
+        office.reset_factor(&id, &member).await?;
+        Ok(json!({"id": member, "object": "member", "deleted": true}))
+    })
+    .await
+}

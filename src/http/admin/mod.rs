@@ -3,6 +3,7 @@
 
 mod accounts;
 mod keys;
+mod mail;
 mod money;
 
 use std::sync::Arc;
@@ -32,6 +33,10 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/accounts/{id}/members"), web::get().to(accounts::members))
         .route(&at("/accounts/{id}/members"), web::post().to(accounts::add_member))
         .route(&at("/accounts/{id}/members/{member}"), web::delete().to(accounts::remove_member))
+        .route(
+            &at("/accounts/{id}/members/{member}/totp"),
+            web::delete().to(accounts::reset_factor),
+        )
         .route(&at("/accounts/{id}/credits"), web::get().to(money::grants))
         .route(&at("/accounts/{id}/credits"), web::post().to(money::grant))
         .route(&at("/refunds"), web::post().to(money::refund))
@@ -45,6 +50,9 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/plans/{name}"), web::put().to(money::put_plan))
         .route(&at("/plans/{name}"), web::delete().to(money::drop_plan))
         .route(&at("/audit"), web::get().to(money::audit))
+        .route(&at("/outbox"), web::get().to(mail::outbox))
+        .route(&at("/outbox/{id}/retry"), web::post().to(mail::retry))
+        .route(&at("/mail/test"), web::post().to(mail::test))
         .route(&at("/ledger/verify"), web::get().to(money::verify))
         .route(&at("/status"), web::get().to(status))
         .route(&at("/health"), web::get().to(health));

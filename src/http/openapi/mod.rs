@@ -68,8 +68,27 @@ const OPERATIONS: &[Operation] = &[
     post(
         "/api/auth/register",
         "Sign-in",
-        "Open an account, where that is allowed",
-        "Credentials",
+        "Open an account, where that is allowed; 202 where a code is mailed first",
+        "Registration",
+        "Session",
+    ),
+    post("/api/auth/verify", "Sign-in", "Open it, by the code", "MailedCode", "Session"),
+    post("/api/auth/verify/resend", "Sign-in", "Another code", "Address", "Object"),
+    get("/api/auth/providers", "Sign-in", "Who else lets people in", "List"),
+    post(
+        "/api/auth/forgot",
+        "Sign-in",
+        "Have a link mailed that sets a password; the same answer for every address",
+        "Address",
+        "Object",
+    ),
+    post("/api/auth/reset", "Sign-in", "Set a password, by the link", "NewPassword", "Object"),
+    get("/api/auth/invitations/{token}", "Sign-in", "Who invites, to what", "Object"),
+    post(
+        "/api/auth/invitations/{token}",
+        "Sign-in",
+        "Accept an invitation",
+        "Acceptance",
         "Session",
     ),
     post(
@@ -94,6 +113,21 @@ const OPERATIONS: &[Operation] = &[
     delete("/v1/keys/{id}", "Keys", "Revoke an API key"),
     post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one", "Nothing", "Key")
         .asking(&[("overlap_seconds", "integer")]),
+    get("/v1/me", "Account", "The person who is signed in", "Object"),
+    post("/v1/me/totp", "Account", "A secret for an app that shows codes", "Proof", "Object"),
+    post(
+        "/v1/me/totp/confirm",
+        "Account",
+        "Switch the second factor on; recovery codes, shown once",
+        "FactorCode",
+        "Object",
+    ),
+    post("/v1/me/totp", "Account", "Switch the second factor off", "FullProof", "Object")
+        .by("delete"),
+    get("/v1/account", "Account", "The account, its plan and its credits", "Object"),
+    post("/v1/account", "Account", "Give the account another name", "AccountName", "Object")
+        .by("patch"),
+    get("/v1/limits", "Account", "Where the caller stands with every limit", "List"),
     get("/optima/v1/models", "Optima", "Models with tier, context, prices and health", "List"),
     get("/optima/v1/capabilities", "Optima", "What can be done right now", "Object"),
     get("/optima/v1/conversations", "Optima", "Saved conversations, newest first", "List")
@@ -279,11 +313,20 @@ const OPERATIONS: &[Operation] = &[
         "Rotation",
         "Key",
     ),
+    delete(
+        "/v1/admin/accounts/{id}/members/{member}/totp",
+        "Admin",
+        "Take a lost second factor away",
+    ),
     get("/v1/admin/plans", "Admin", "Plans", "List"),
     post("/v1/admin/plans/{name}", "Admin", "Make or change a plan", "Plan", "Object").by("put"),
     delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan"),
     get("/v1/admin/audit", "Admin", "What administrators did, newest first", "List")
         .asking(&[("before", "string"), ("limit", "integer")]),
+    get("/v1/admin/outbox", "Admin", "Mail that waits, was sent, or was given up", "List")
+        .asking(&[("state", "string"), ("before", "string"), ("limit", "integer")]),
+    post("/v1/admin/outbox/{id}/retry", "Admin", "Have a mail tried again", "Nothing", "Object"),
+    post("/v1/admin/mail/test", "Admin", "Send a test, now", "TestMail", "Object"),
     get("/v1/admin/ledger/verify", "Admin", "The proof that the books add up", "Object"),
 ];
 
@@ -395,6 +438,9 @@ mod tests {
         let ours = [
             "/v1/keys",
             "/v1/usage",
+            "/v1/me",
+            "/v1/account",
+            "/v1/limits",
             "/v1/requests",
             "/v1/route",
             "/v1/feedback",

@@ -28,6 +28,10 @@ fn whole() -> Value {
     json!({"type": "integer"})
 }
 
+fn any() -> Value {
+    json!({"type": "object"})
+}
+
 fn texts() -> Value {
     json!({"type": "array", "items": text()})
 }
@@ -38,7 +42,6 @@ fn bound() -> Value {
 
 /// Every schema by its name.
 pub fn schemas() -> Value {
-    let any = || json!({"type": "object"});
     let named = |list: &[&str]| json!({"type": "string", "enum": list});
     let scopes = named(&["chat", "embeddings", "images", "realtime", "usage", "platform", "keys"]);
     let terms = [
@@ -101,7 +104,7 @@ pub fn schemas() -> Value {
         ),
         ("metadata", any()),
     ];
-    json!({
+    let mut all = json!({
         "Error": object(&["error"], &[("error", json!({"oneOf": [text(), object(&["message"], &[
             ("message", text()), ("type", text()), ("param", json!({})), ("code", json!({})),
         ])]}))]),
@@ -109,12 +112,6 @@ pub fn schemas() -> Value {
         "Nothing": closed(&[], &[]),
         "List": object(&["object", "data"], &[("object", named(&["list"])), ("data", json!({"type": "array", "items": any()}))]),
         "Deleted": object(&["deleted"], &[("deleted", json!({"type": ["boolean", "integer"]}))]),
-        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text())]),
-        "RefreshToken": object(&["refresh_token"], &[("refresh_token", text())]),
-        "OptionalRefreshToken": object(&[], &[("refresh_token", text())]),
-        "Session": object(&["access_token", "refresh_token", "expires_in"], &[
-            ("access_token", text()), ("token_type", text()), ("expires_in", whole()), ("refresh_token", text()), ("user", any()),
-        ]),
         "KeyTerms": closed(&[], &terms),
         "NewKey": closed(&[], &with(&[("name", json!({"type": "string", "minLength": 1, "maxLength": 200}))])),
         "KeyChange": object(&[], &[("name", json!({"type": "string", "minLength": 1, "maxLength": 200}))]),
@@ -165,6 +162,32 @@ pub fn schemas() -> Value {
         ]),
         "NewMember": closed(&["email"], &[("email", text()), ("role", named(&["owner", "member", "billing", "admin"])), ("password", text())]),
         "NewGrant": closed(&["credits"], &[("credits", json!({"type": "integer", "minimum": 1})), ("reason", text())]),
+        "TestMail": closed(&["to"], &[("to", text())]),
         "NewRefund": closed(&["request"], &[("request", text()), ("reason", text())]),
+    });
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), of_people()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// What people say of themselves, and are told.
+fn of_people() -> Value {
+    json!({
+        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text()), ("otp", text())]),
+        "Registration": object(&["email", "password"], &[("email", text()), ("password", text()), ("organisation", text())]),
+        "Address": object(&["email"], &[("email", text())]),
+        "MailedCode": object(&["email", "code"], &[("email", text()), ("code", text())]),
+        "NewPassword": object(&["token", "password"], &[("token", text()), ("password", text())]),
+        "Acceptance": object(&["password"], &[("password", text())]),
+        "Proof": closed(&["password"], &[("password", text())]),
+        "FullProof": closed(&["password", "otp"], &[("password", text()), ("otp", text())]),
+        "FactorCode": closed(&["code"], &[("code", text())]),
+        "AccountName": closed(&["name"], &[("name", text())]),
+        "RefreshToken": object(&["refresh_token"], &[("refresh_token", text())]),
+        "OptionalRefreshToken": object(&[], &[("refresh_token", text())]),
+        "Session": object(&["access_token", "refresh_token", "expires_in"], &[
+            ("access_token", text()), ("token_type", text()), ("expires_in", whole()), ("refresh_token", text()), ("user", any()),
+        ]),
     })
 }

@@ -77,7 +77,7 @@ impl Relay {
                 provider: provider.to_owned(),
                 model: model.to_owned(),
                 fault: "rescued".into(),
-                cost: None,
+                ..Tried::default()
             });
         }
         self.permit = Some(permit);
