@@ -17,6 +17,7 @@ pub mod gateway;
 
 pub mod admit;
 pub mod connect;
+pub mod guard;
 pub mod ledger;
 pub mod platform;
 pub mod sim;

@@ -25,6 +25,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "catalogue", include_str!("../../migrations/0008_catalogue.sql")),
     (9, "families", include_str!("../../migrations/0009_families.sql")),
     (10, "console", include_str!("../../migrations/0010_console.sql")),
+    (14, "settings", include_str!("../../migrations/0014_settings.sql")),
+    (15, "browser_keys", include_str!("../../migrations/0015_browser_keys.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

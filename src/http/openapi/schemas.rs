@@ -51,6 +51,7 @@ pub fn schemas() -> Value {
         ("tokens_per_minute", bound()),
         ("images_per_minute", bound()),
         ("expires_at", whole()),
+        ("guardrails", texts()),
     ];
     let with = |first: &[(&'static str, Value)]| [first, terms.as_slice()].concat();
     let plan = [
@@ -64,6 +65,7 @@ pub fn schemas() -> Value {
         ("images_per_minute", bound()),
         ("credits_per_month", bound()),
         ("features", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
+        ("guardrails", texts()),
     ];
     let messages = json!({"type": "array", "items": object(&["role"], &[("role", text()), ("content", json!({}))])});
     let memory = [
@@ -101,7 +103,7 @@ pub fn schemas() -> Value {
         ),
         ("metadata", any()),
     ];
-    json!({
+    let mut all = json!({
         "Error": object(&["error"], &[("error", json!({"oneOf": [text(), object(&["message"], &[
             ("message", text()), ("type", text()), ("param", json!({})), ("code", json!({})),
         ])]}))]),
@@ -166,5 +168,33 @@ pub fn schemas() -> Value {
         "NewMember": closed(&["email"], &[("email", text()), ("role", named(&["owner", "member", "billing", "admin"])), ("password", text())]),
         "NewGrant": closed(&["credits"], &[("credits", json!({"type": "integer", "minimum": 1})), ("reason", text())]),
         "NewRefund": closed(&["request"], &[("request", text()), ("reason", text())]),
+    });
+    // One macro does not take them all.
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// What is said at run time, and what is lent.
+fn more() -> Value {
+    let scopes = json!({"type": "string", "enum": ["chat", "embeddings", "images", "realtime"]});
+    json!({
+        "Route": closed(&["fallback"], &[("fallback", texts())]),
+        "Prices": closed(&[], &[
+            ("usd_per_million", json!({"type": "object"})),
+            ("usd_per_image", json!({"type": "number", "minimum": 0})),
+            ("prices", json!({"type": "array", "items": json!({"type": "object"})})),
+        ]),
+        "NewBrowserKey": closed(&[], &[
+            ("expires_in_seconds", json!({"type": "integer", "minimum": 10, "maximum": 3_600})),
+            ("scopes", json!({"type": "array", "minItems": 1, "items": scopes})),
+            ("models", texts()),
+            ("budget_usd", json!({"type": "number", "minimum": 0})),
+            ("requests_per_minute", bound()),
+            ("tokens_per_minute", bound()),
+            ("guardrails", texts()),
+        ]),
+        "BrowserKey": object(&["id", "value", "expires_at"], &[("id", text()), ("value", text()), ("expires_at", whole())]),
     })
 }
