@@ -1,4 +1,7 @@
-//! What administrators do: accounts, keys, plans, credits. Every change is logged with who made it.
+//! What administrators do: accounts, keys, plans, credits, and what is said of providers, models, routes and
+//! prices. Every change is logged with who made it.
+
+pub mod revisions;
 
 mod mail;
 
@@ -14,6 +17,7 @@ use crate::base::ids::{AccountId, AuditId, GrantId, KeyId};
 use crate::base::money::Credits;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
+use crate::gateway::live::{Current, Trial};
 use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::notice::Mail;
 use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
@@ -32,6 +36,9 @@ pub struct AccountChange {
 /// One administrator at work.
 pub struct Administration<'a> {
     pub store: &'a Store,
+    /// The catalogue in force, and what another revision would make of it.
+    pub current: &'a Current,
+    pub trial: &'a Trial,
     pub plans: &'a Plans,
     pub identities: &'a Identities,
     /// Where what is given back may be used again at once.
@@ -99,6 +106,10 @@ impl Administration<'_> {
         self.store.log_audit(audit).await.map_err(Error::internal)
     }
 
+    fn guardrails(&self, names: Option<&Vec<String>>) -> Result<(), Error> {
+        self.current.load().must_have_guardrails(names)
+    }
+
     fn plan(&self, name: &str) -> Result<String, Error> {
         let plan = self.plans.get(name).map(|plan| plan.name.clone());
         plan.ok_or_else(|| {
@@ -126,6 +137,7 @@ impl Administration<'_> {
     ) -> Result<Account, Error> {
         named(name)?;
         let plan = self.plan(plan)?;
+        self.guardrails(limits.guardrails.as_ref())?;
         let limits = written(limits)?;
         let account = keys::create_account(self.store, name, &plan, limits, self.now())
             .await
@@ -147,6 +159,7 @@ impl Administration<'_> {
             account.plan = self.plan(plan)?;
         }
         if let Some(limits) = &change.limits {
+            self.guardrails(limits.guardrails.as_ref())?;
             account.limits = written(limits)?;
         }
         match change.suspended {
@@ -248,6 +261,7 @@ impl Administration<'_> {
         terms: &KeyTerms,
     ) -> Result<Issued, Error> {
         named(name)?;
+        self.guardrails(terms.guardrails.as_ref())?;
         let issued = keys::issue(self.store, account, None, name, terms, self.now())
             .await
             .map_err(of_key)?;
@@ -267,6 +281,7 @@ impl Administration<'_> {
     /// # Errors
     /// [`Kind::NotFound`].
     pub async fn change_key(&self, id: &str, terms: &KeyTerms) -> Result<Key, Error> {
+        self.guardrails(terms.guardrails.as_ref())?;
         keys::change(self.store, id, terms).await.map_err(of_key)?;
         let key = self.key(id).await?;
         self.identities.forget(&key.account);
@@ -299,6 +314,7 @@ impl Administration<'_> {
     /// For a name that is none.
     pub async fn put_plan(&self, name: &str, entry: &PlanEntry) -> Result<(), Error> {
         named(name)?;
+        self.guardrails(entry.guardrails.as_ref())?;
         let name = self.plans.known_as(name);
         let before = self.said_of_plan(&name).await?.unwrap_or_default();
         let terms = serde_json::to_string(&entry.over(&before)).map_err(Error::internal)?;

@@ -17,6 +17,7 @@ pub mod gateway;
 
 pub mod admit;
 pub mod connect;
+pub mod guard;
 pub mod issuer;
 pub mod ledger;
 pub mod notice;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use super::features::{Feature, Features};
 use super::person::{Person, Role};
@@ -17,12 +18,12 @@ use super::token::looks_like_one;
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, KeyId};
-use crate::base::secret::{KEY_PREFIX, KeyHash};
+use crate::base::secret::{BROWSER_PREFIX, KEY_PREFIX, KeyHash};
 use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Model;
 use crate::ledger::Funds;
 use crate::quota::{Limits, Terms};
-use crate::store::{Changed, Owner, Seer, Store};
+use crate::store::{Changed, Lent, Owner, Seer, Store};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -38,7 +39,11 @@ pub struct Caller {
     pub features: Features,
     /// What the account and the key are held to.
     pub terms: Arc<Terms>,
+    /// Guardrails that its plan, the account or the key demands, beside those for everybody.
+    pub guardrails: Vec<String>,
     rights: KeyTerms,
+    /// What was lent to a browser of a key with those rights, if the credential is no key itself.
+    lent: Option<Arc<Borrowed>>,
     /// When the key stops being good: it expires, or was rotated.
     until: Option<Timestamp>,
     /// The period whose credits the terms speak of.
@@ -49,13 +54,14 @@ impl Caller {
     /// The model is in the plan, and the key is for it.
     #[must_use]
     pub fn may_use(&self, model: &Model) -> bool {
-        self.plan.allows(model.tier) && self.rights.may_use(&model.id)
+        let lent = self.lent.as_ref().is_none_or(|lent| lent.rights.may_use(&model.id));
+        self.plan.allows(model.tier) && self.rights.may_use(&model.id) && lent
     }
 
     /// # Errors
     /// [`Kind::Forbidden`] when the key is not for this part of the surface.
     pub fn must_be_for(&self, scope: Scope) -> Result<(), Error> {
-        if self.rights.may(scope) {
+        if self.rights.may(scope) && self.lent.as_ref().is_none_or(|lent| lent.rights.may(scope)) {
             return Ok(());
         }
         let text = format!("This API key is not for {}.", scope.as_str());
@@ -81,7 +87,25 @@ impl Caller {
     /// Whether the credential is held to less than its account.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        self.rights != KeyTerms::default()
+        self.rights != KeyTerms::default() || self.is_lent()
+    }
+
+    /// Whether the credential is lent to a browser.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    /// The settings of the realtime session that the credential was lent for.
+    #[must_use]
+    pub fn session(&self) -> Option<&Value> {
+        self.lent.as_ref()?.session.as_ref()
+    }
+
+    /// When the credential stops being good, if that is known.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
     }
 
     /// Which credential it is, in whose name and with which rights: what is kept for one caller is for
@@ -89,7 +113,8 @@ impl Caller {
     #[must_use]
     pub fn standing_for(&self) -> String {
         // Terms are words and numbers, which can always be written.
-        let rights = serde_json::to_string(&self.rights).unwrap_or_default();
+        let lent = self.lent.as_ref().map(|lent| &lent.rights);
+        let rights = serde_json::to_string(&(&self.rights, lent)).unwrap_or_default();
         format!("{} {} {:?} {rights}", self.key, self.person.id, self.person.role)
     }
 
@@ -104,13 +129,28 @@ impl Caller {
     }
 }
 
+/// What a browser key is good for, beside what the key that lends it is.
+#[derive(Debug)]
+struct Borrowed {
+    rights: KeyTerms,
+    session: Option<Value>,
+}
+
 /// What a credential is.
 #[derive(Clone, Copy)]
 enum Sort<'a> {
     Key,
+    /// A browser key, lent by another.
+    Lent,
     Token(&'a str),
     /// A cookie, and its sign-in.
     Session(&'a str),
+}
+
+fn borrowed(lent: &Lent) -> Result<Borrowed, Error> {
+    let rights = serde_json::from_str(&lent.terms).map_err(Error::internal)?;
+    let session = lent.session.as_deref().map(serde_json::from_str).transpose();
+    Ok(Borrowed { rights, session: session.map_err(Error::internal)? })
 }
 
 /// Every node looks for changes this often.
@@ -157,7 +197,8 @@ impl Identities {
         let administers = self.admin.is_some_and(|admin| admin == hash);
         // What cannot be one of ours need not trouble the store.
         let token = looks_like_one(key);
-        if !administers && !token && !key.starts_with(KEY_PREFIX) {
+        let lent = key.starts_with(BROWSER_PREFIX);
+        if !administers && !token && !lent && !key.starts_with(KEY_PREFIX) {
             return Err(Error::invalid_key());
         }
         let now = self.clock.now();
@@ -167,7 +208,11 @@ impl Identities {
             Known::Nobody => None,
             Known::NotYet if administers => Some(self.administrator(hash).await?),
             Known::NotYet => {
-                let sort = if token { Sort::Token(key) } else { Sort::Key };
+                let sort = match (token, lent) {
+                    (true, _) => Sort::Token(key),
+                    (_, true) => Sort::Lent,
+                    _ => Sort::Key,
+                };
                 self.look_up_once(hash, sort, period).await?
             }
         };
@@ -228,14 +273,24 @@ impl Identities {
             Sort::Key => {
                 let seen = self.remembered.seen();
                 match self.store.owner(hash).await {
-                    Ok(owner) => self.look_up(hash, owner, seen).await,
+                    Ok(owner) => self.look_up(hash, owner, None, seen).await,
+                    Err(why) => Err(Error::internal(why)),
+                }
+            }
+            Sort::Lent => {
+                let seen = self.remembered.seen();
+                match self.store.owner_of_lent(hash).await {
+                    Ok(Some((owner, lent))) => {
+                        self.look_up(hash, Some(owner), Some(lent), seen).await
+                    }
+                    Ok(None) => self.look_up(hash, None, None, seen).await,
                     Err(why) => Err(Error::internal(why)),
                 }
             }
             Sort::Session(signin) => {
                 let seen = self.remembered.seen();
                 match self.store.owner_of_signin(signin.to_owned()).await {
-                    Ok(owner) => self.look_up(hash, owner, seen).await,
+                    Ok(owner) => self.look_up(hash, owner, None, seen).await,
                     Err(why) => Err(Error::internal(why)),
                 }
             }
@@ -267,12 +322,14 @@ impl Identities {
         let caller = Arc::new(Caller {
             person: Arc::new(Person { id, role: Role::Admin }),
             features: Features::of(plan.entry.features.as_ref(), known),
+            guardrails: plan.entry.guardrails.clone().unwrap_or_default(),
             account,
             key,
             plan,
             admin: true,
             terms: Arc::new(terms),
             rights: KeyTerms::default(),
+            lent: None,
             until: None,
             period: Period::of(self.clock.now()),
         });
@@ -296,13 +353,14 @@ impl Identities {
             revoked: Some(owner.revoked.map_or(expires, |revoked| revoked.min(expires))),
             ..owner
         });
-        self.look_up(hash, owner, seen).await
+        self.look_up(hash, owner, None, seen).await
     }
 
     async fn look_up(
         &self,
         hash: KeyHash,
         owner: Option<Owner>,
+        lent: Option<Lent>,
         seen: Seen,
     ) -> Result<Option<Arc<Caller>>, Error> {
         let now = self.clock.now();
@@ -315,7 +373,7 @@ impl Identities {
                 .coded("account_suspended"));
             }
             Some(owner) if owner.revoked.is_none_or(|at| now < at) => {
-                Some(Arc::new(self.caller(owner, Period::of(now)).await?))
+                Some(Arc::new(self.caller(owner, lent, Period::of(now)).await?))
             }
             _ => None,
         };
@@ -324,7 +382,12 @@ impl Identities {
     }
 
     /// What the store knows of a key's owner, as requests need it.
-    async fn caller(&self, owner: Owner, period: Period) -> Result<Caller, Error> {
+    async fn caller(
+        &self,
+        owner: Owner,
+        lent: Option<Lent>,
+        period: Period,
+    ) -> Result<Caller, Error> {
         let plan = self
             .plans
             .held_to(&owner.plan, owner.limits.as_deref())
@@ -346,13 +409,22 @@ impl Identities {
             open.allowance = plan.credits;
         }
         let credits = Funds::of(&balances, period, plan.credits).total();
-        let terms = Terms {
+        let borrowed = lent.as_ref().map(borrowed).transpose()?;
+        let own = borrowed.as_ref().and_then(|lent| lent.rights.limits());
+        let mut terms = Terms {
             account: owner.account.clone(),
             key: owner.key.clone(),
             family: owner.family,
             limits: Limits { credits, ..plan.limits.clone() },
             key_limits: rights.limits(),
         };
+        // What is lent shares the limits of its key, or has some of its own where that has none.
+        if terms.key_limits.is_none()
+            && let (Some(own), Some(lent)) = (own, &lent)
+        {
+            terms.key_limits = Some(own);
+            terms.family = lent.id.clone();
+        }
         let person = match owner.member {
             None => Person { id: owner.account.as_str().to_owned(), role: Role::Owner },
             Some((id, role)) => Person {
@@ -367,16 +439,23 @@ impl Identities {
         let rows = self.store.features(owner.account.clone(), person.id.clone()).await;
         let rows = rows.map_err(Error::internal)?;
         let features = Features::of(plan.entry.features.as_ref(), &rows);
-        let until = [owner.revoked, rights.expires()].into_iter().flatten().min();
+        let ends = lent.as_ref().map(|lent| lent.expires);
+        let until = [owner.revoked, rights.expires(), ends].into_iter().flatten().min();
+        let by_lent = borrowed.as_ref().and_then(|lent| lent.rights.guardrails.as_ref());
+        let by_plan = plan.entry.guardrails.as_ref();
+        let demanded = [by_plan, rights.guardrails.as_ref(), by_lent].into_iter().flatten();
         Ok(Caller {
+            guardrails: demanded.flatten().cloned().collect(),
             account: owner.account,
             key: owner.key,
             plan,
-            admin: person.role == Role::Admin,
+            // Nobody administers from a page that others look at.
+            admin: person.role == Role::Admin && borrowed.is_none(),
             person: Arc::new(person),
             features,
             terms: Arc::new(terms),
             rights,
+            lent: borrowed.map(Arc::new),
             until,
             period,
         })

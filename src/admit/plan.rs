@@ -110,6 +110,9 @@ pub struct PlanEntry {
     /// Switches, where they differ from the defaults.
     #[serde(deserialize_with = "or_nothing", skip_serializing_if = "Option::is_none")]
     pub features: Option<BTreeMap<Feature, bool>>,
+    /// Guardrails that hold beside those that hold for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Vec<String>>,
 }
 
 impl PlanEntry {
@@ -124,6 +127,7 @@ impl PlanEntry {
             images_per_minute: self.images_per_minute.or(other.images_per_minute),
             credits_per_month: self.credits_per_month.or(other.credits_per_month),
             features: self.features.clone().or_else(|| other.features.clone()),
+            guardrails: self.guardrails.clone().or_else(|| other.guardrails.clone()),
         }
     }
 }
@@ -164,7 +168,14 @@ impl Plan {
     /// The plan as an account has it that was given limits of its own.
     #[must_use]
     pub fn with(&self, own: &PlanEntry) -> Self {
-        Self::of(&self.name, own.over(&self.entry))
+        let mut entry = own.over(&self.entry);
+        // What a plan demands no account can do without.
+        let both = [&self.entry.guardrails, &own.guardrails].into_iter().flatten().flatten();
+        let mut guardrails: Vec<String> = both.cloned().collect();
+        guardrails.sort_unstable();
+        guardrails.dedup();
+        entry.guardrails = (!guardrails.is_empty()).then_some(guardrails);
+        Self::of(&self.name, entry)
     }
 }
 
@@ -189,6 +200,7 @@ fn built_in() -> BTreeMap<String, PlanEntry> {
         images_per_minute: Some(Bound::Of(images)),
         credits_per_month: Some(Bound::Of(credits)),
         features: None,
+        guardrails: None,
     };
     BUILT_IN
         .into_iter()
@@ -352,5 +364,18 @@ mod tests {
         let own = plans.held_to("free", Some(r#"{"requests_per_minute":5}"#)).unwrap();
         assert_eq!(own.limits.requests_per_minute, Some(5));
         assert_eq!(own.limits.requests_per_day, Some(200));
+    }
+
+    #[test]
+    fn an_account_adds_to_the_guardrails_of_its_plan_and_takes_none_away() {
+        let plans = Plans::new(&read("[free]\nguardrails = [\"cards\"]"));
+        for (own, wanted) in [
+            (r#"{"guardrails":[]}"#, vec!["cards"]),
+            (r#"{"guardrails":["names","cards"]}"#, vec!["cards", "names"]),
+            ("{}", vec!["cards"]),
+        ] {
+            let plan = plans.held_to("free", Some(own)).unwrap();
+            assert_eq!(plan.entry.guardrails.as_deref().unwrap(), wanted, "{own}");
+        }
     }
 }

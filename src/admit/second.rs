@@ -12,7 +12,7 @@ use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
 use crate::store::{Browser, Factor, Member, Purpose};
 
-/// How many recovery codes there are, and how long each is: 62^10 is about 2^59.
+/// How many recovery codes there are, and how long each is: about 2^51 codes, as case does not count.
 const CODES: usize = 10;
 const CODE_LENGTH: usize = 10;
 /// How long somebody whose password was right has for the code.

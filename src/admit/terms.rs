@@ -94,6 +94,17 @@ pub struct KeyTerms {
     /// In seconds since the epoch: from then on the key is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
+    /// Guardrails that hold beside those of the account and its plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Vec<String>>,
+}
+
+/// Terms as the store keeps them.
+///
+/// # Errors
+/// Never, as far as is known: terms are words and numbers.
+pub fn written(terms: &KeyTerms) -> Result<String, serde_json::Error> {
+    serde_json::to_string(terms)
 }
 
 impl KeyTerms {

@@ -9,6 +9,8 @@ use subtle::ConstantTimeEq;
 
 /// What every key of ours starts with.
 pub const KEY_PREFIX: &str = "sk-optimux-";
+/// What every key starts with that is lent to a browser, as OpenAI's do.
+pub const BROWSER_PREFIX: &str = "ek_";
 /// Base62 characters after the prefix: 62^43 is a little over 2^256.
 const KEY_BODY: usize = 43;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -6,6 +6,7 @@ mod signals;
 mod sources;
 mod survey;
 mod telling;
+mod tls;
 mod waiting;
 
 use std::fmt::Write as _;
@@ -48,9 +49,9 @@ use crate::upstream::{
 };
 use crate::{console, http, sim};
 
-use reload::{Force, Making};
+use reload::{Force, Latest, Making};
 use signals::{Signals, Stopping};
-pub use sources::{catalogue, files, predictor, simulated};
+pub use sources::{Laid, catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
 use telling::Telling;
 
@@ -156,10 +157,11 @@ pub async fn serve(
         mail,
         apps,
         collector,
+        tls,
         faults,
         ..
     } = survey;
-    let (Ok(listener), Ok(admin_listener), Some(store), Some((mut live, files)), Some(apps), true) =
+    let (Ok(listener), Ok(admin_listener), Some(store), Some((mut live, laid)), Some(apps), true) =
         (listener, admin_listener, store, made, apps, faults.is_empty())
     else {
         return Err(Faults(faults).into());
@@ -176,7 +178,7 @@ pub async fn serve(
         simulation = Some(server.handle());
         tokio::spawn(server);
         making.simulation = Some(base);
-        live = making.live(files, live.revision, live.catalogue.ids().end)?;
+        live = making.live(laid, live.revision, live.catalogue.ids().end)?;
     }
     let limits = limits(&config);
     // What is simulated is in this process, which no proxy leads to.
@@ -243,6 +245,7 @@ pub async fn serve(
         }),
     };
     people::first_administrator(&config, &desk).await?;
+    let latest = Latest::new(&making);
     let shared = Shared {
         authentication: desk,
         vault,
@@ -251,6 +254,7 @@ pub async fn serve(
         refusals: Arc::new(Refusals::new(metrics.clone())),
         hedges: Arc::new(Hedges::new(config.upstream.hedged_share.unwrap_or(HEDGED_SHARE))),
         current: Current::new(live),
+        trial: latest.trial(),
         identities,
         plans: plans.clone(),
         journal: journal.clone(),
@@ -289,6 +293,7 @@ pub async fn serve(
     };
     heartbeat(store.clone(), clock, address.to_string());
     let force = Force {
+        latest,
         current: shared.current.clone(),
         health: Arc::clone(&shared.health),
         plans: plans.clone(),
@@ -300,7 +305,8 @@ pub async fn serve(
     watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
     sweep(store, clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();
-    say(&greeting(&shared, &address.to_string(), answers, alone).await?);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    say(&greeting(&shared, &format!("{scheme}://{address}"), answers, alone).await?);
 
     let workers = config
         .server
@@ -340,8 +346,11 @@ pub async fn serve(
     .client_request_timeout(Duration::from_secs(10))
     .h1_allow_half_closed(false)
     .shutdown_timeout(config.server.shutdown_grace.0.as_secs())
-    .disable_signals()
-    .listen(listener)?
+    .disable_signals();
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(tls) => server.listen_rustls_0_23(listener, tls.watch())?,
+    }
     .run();
     let stopping = Stopping {
         server: server.handle(),
@@ -385,7 +394,10 @@ fn probes(listener: TcpListener, shared: &Shared) -> std::io::Result<ServerHandl
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
 fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions) {
-    if let Some(socket) = connection.downcast_ref::<tokio::net::TcpStream>()
+    type Secured = actix_tls::accept::rustls_0_23::TlsStream<tokio::net::TcpStream>;
+    let plain = connection.downcast_ref::<tokio::net::TcpStream>();
+    let secured = || connection.downcast_ref::<Secured>().map(|socket| socket.get_ref().0);
+    if let Some(socket) = plain.or_else(secured)
         && let Err(why) = socket.set_nodelay(true)
     {
         tracing::debug!(%why, "TCP_NODELAY cannot be set");
@@ -520,6 +532,7 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
                     store.sweep_replays(now).await?
                         + store.sweep_signins(now).await?
                         + store.sweep_spent(now).await?
+                        + store.sweep_lent(now).await?
                         + store.sweep_tokens(now).await?
                         + store.sweep_pending(now).await?
                         + store.sweep_mail(now.before(MAIL_KEPT_FOR)).await?
@@ -543,15 +556,15 @@ fn sweep(store: Store, clock: Clock, apps: Apps) {
 /// it makes the first one. `alone` = there is no administrator.
 async fn greeting(
     shared: &Shared,
-    address: &str,
+    base: &str,
     answers: Backing,
     alone: bool,
 ) -> Result<String, Failure> {
     let models = shared.current.load().catalogue.models().len();
     let mut text = match answers {
-        Backing::Real => format!("optimux is listening on http://{address} with {models} models\n"),
+        Backing::Real => format!("optimux is listening on {base} with {models} models\n"),
         Backing::Simulated => format!(
-            "\noptimux is listening on http://{address}\n\
+            "\noptimux is listening on {base}\n\
              No provider is asked, and {models} models are SIMULATED: answers are made up.\n\
              Set a provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …) for real ones.\n"
         ),
@@ -559,10 +572,10 @@ async fn greeting(
     let now = shared.clock.now();
     let accounts = shared.store.accounts().await?;
     if alone && let Some(code) = shared.authentication.setup_code().await? {
-        let home = shared.public_url.as_deref().map_or_else(
-            || format!("http://{address}"),
-            |url| url.trim_end_matches('/').to_owned(),
-        );
+        let home = shared
+            .public_url
+            .as_deref()
+            .map_or_else(|| base.to_owned(), |url| url.trim_end_matches('/').to_owned());
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "\nOpen {home}/setup?code={code}");
     }
@@ -590,7 +603,7 @@ async fn greeting(
         let _infallible = write!(
             text,
             "\nYour first key, shown only now: {key}\n\n\
-             curl http://{address}/v1/chat/completions \\\n  \
+             curl {base}/v1/chat/completions \\\n  \
              -H 'Authorization: Bearer {key}' \\\n  \
              -H 'Content-Type: application/json' \\\n  \
              -d '{{\"model\": \"auto\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"

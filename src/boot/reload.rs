@@ -4,22 +4,21 @@
 //! are taken up, all or nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Failure;
-use super::sources::{catalogue, document, predictor, revised, simulated};
+use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
-use crate::catalogue::ProviderEntry;
 use crate::config::{self, Config};
 use crate::gateway::lifecycle;
-use crate::gateway::live::{Current, Live};
-use crate::store::Store;
+use crate::gateway::live::{Current, Live, Trial};
+use crate::store::{Revised, Store};
 use crate::upstream::HealthBoard;
 
 /// How often the store is asked which revision is active (two numbers of one row), and the files are
@@ -41,18 +40,14 @@ impl Making {
     ///
     /// # Errors
     /// Every fault of the configuration and the files, a line each.
-    pub fn live(
-        &self,
-        files: Vec<ProviderEntry>,
-        revision: i64,
-        first_id: usize,
-    ) -> Result<Live, Failure> {
+    pub fn live(&self, laid: Laid, revision: i64, first_id: usize) -> Result<Live, Failure> {
         let catalogue = match &self.simulation {
-            Some(base) => simulated(base, &self.config, files, first_id)?,
-            None => catalogue(&self.config, files, first_id)?,
+            Some(base) => simulated(base, &self.config, laid.files, first_id)?,
+            None => catalogue(&self.config, laid, first_id)?,
         };
         let predictor = predictor(&self.config.router, &catalogue)?;
-        Ok(Live { catalogue, predictor, revision })
+        let guardrails = guardrails(&self.config)?;
+        Ok(Live { catalogue, predictor, guardrails, revision })
     }
 
     /// Reads the configuration again, and makes of it what it comes to.
@@ -62,13 +57,13 @@ impl Making {
     fn anew(
         &self,
         file: &Path,
-        files: Vec<ProviderEntry>,
+        laid: Laid,
         revision: i64,
         first_id: usize,
     ) -> Result<(Self, Live), Failure> {
         let config = Arc::new(config::read(Some(file))?);
         let making = Self { config, simulation: self.simulation.clone() };
-        let live = making.live(files, revision, first_id)?;
+        let live = making.live(laid, revision, first_id)?;
         let faults = unusable(&making.config, &live.catalogue, making.simulation.is_some());
         if faults.0.is_empty() { Ok((making, live)) } else { Err(faults.into()) }
     }
@@ -82,6 +77,40 @@ pub(super) struct Force {
     pub identities: Identities,
     pub store: Store,
     pub clock: Clock,
+    pub latest: Latest,
+}
+
+/// What the catalogue in force was made from, for whoever wants to know what another would be. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub(super) struct Latest(Arc<RwLock<Making>>);
+
+impl Latest {
+    pub fn new(making: &Making) -> Self {
+        Self(Arc::new(RwLock::new(making.clone())))
+    }
+
+    fn store(&self, making: &Making) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = making.clone();
+    }
+
+    /// Makes what would be in force with a revision, as every node makes it.
+    pub fn trial(&self) -> Trial {
+        let latest = self.clone();
+        Arc::new(move |revised: &Revised| {
+            let making = latest.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let made = Laid::of(revised).and_then(|laid| making.live(laid, 0, 0));
+            let lines = |why: Failure| -> Vec<String> {
+                why.to_string().lines().map(str::to_owned).collect()
+            };
+            let live = made.map_err(lines)?;
+            let faults = unusable(&making.config, &live.catalogue, making.simulation.is_some());
+            if faults.0.is_empty() {
+                return Ok(live);
+            }
+            Err(faults.0.iter().map(ToString::to_string).collect())
+        })
+    }
 }
 
 /// When files were last written to; `None` for one that is not there.
@@ -165,8 +194,8 @@ pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut
                     continue;
                 }
             };
-            let document = match document(&force.store, active).await {
-                Ok(document) => document,
+            let revised = match force.store.catalogue_revision(active).await {
+                Ok(revised) => revised.unwrap_or_default(),
                 Err(why) => {
                     tracing::warn!(%why, "the catalogue's revision cannot be read: it is tried again");
                     continue;
@@ -179,10 +208,10 @@ pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut
             let (now, config) = (making.clone(), watched.config.clone().filter(|_| reread));
             // It takes some milliseconds, which no request should wait for.
             let built = tokio::task::spawn_blocking(move || {
-                let files = revised(document.as_deref()).map_err(|why| why.to_string())?;
+                let laid = Laid::of(&revised).map_err(|why| why.to_string())?;
                 let made = match config {
-                    Some(config) => now.anew(&config, files, active, first_id),
-                    None => now.live(files, active, first_id).map(|live| (now, live)),
+                    Some(config) => now.anew(&config, laid, active, first_id),
+                    None => now.live(laid, active, first_id).map(|live| (now, live)),
                 };
                 made.map_err(|why| why.to_string())
             });
@@ -190,6 +219,7 @@ pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut
             match made.await {
                 Ok((made, live)) => {
                     force.adopt(live, &making, &made).await;
+                    force.latest.store(&made);
                     making = made;
                     watched.take_up(&making);
                 }

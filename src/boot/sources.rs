@@ -2,18 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use ::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
 
 use super::Failure;
+use super::survey::proxies;
 use crate::catalogue::{
-    self, Auth, AwsCredential, Catalogue, DeploymentEntry, PriceEntry, ProviderEntry, Sources,
+    self, Auth, AwsCredential, Catalogue, DeploymentEntry, PriceEntry, ProviderEntry, Settings,
+    Sources,
 };
 use crate::config::{self, Config};
+use crate::guard::Guardrails;
 use crate::router::Predictor;
 use crate::router::neural::Weights;
-use crate::store::Store;
+use crate::store::{Revised, Store};
 use crate::wire::vocab::{Dialect, Protocol};
 
 /// Keys of providers, from the environment or from files, and what is wrong with those that cannot
@@ -100,46 +105,54 @@ fn sendable(from: &str, key: SecretString) -> Result<SecretString, String> {
     Err(format!("the key in {from} {why}"))
 }
 
-/// The built-in files with the store's revision laid over them, and the number of that.
+/// What a catalogue is made from beside the configuration: the files, and what administrators say.
+#[derive(Debug, Clone, Default)]
+pub struct Laid {
+    /// The built-in files with a revision's document laid over them.
+    pub files: Vec<ProviderEntry>,
+    pub settings: Settings,
+}
+
+impl Laid {
+    /// Without any revision.
+    ///
+    /// # Errors
+    /// A built-in file that does not parse.
+    pub fn builtin() -> Result<Self, Failure> {
+        Ok(Self { files: catalogue::builtin()?, settings: Settings::default() })
+    }
+
+    /// What a revision comes to.
+    ///
+    /// # Errors
+    /// Every fault of one that this build cannot read.
+    pub fn of(revised: &Revised) -> Result<Self, Failure> {
+        let mut files = catalogue::builtin()?;
+        if let Some(document) = &revised.document {
+            let read = catalogue::document::read(document, &files).map_err(|faults| {
+                let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                Failure::from(why.join("; "))
+            })?;
+            files = catalogue::document::lay(files, read);
+        }
+        let settings = revised.settings.as_deref().map(Settings::read).transpose()?;
+        Ok(Self { files, settings: settings.unwrap_or_default() })
+    }
+}
+
+/// What the store's active revision comes to, and its number.
 ///
 /// # Errors
-/// When the store fails. A document that this build cannot read is told of and passed over: a
+/// When the store fails. A revision that this build cannot read is told of and passed over: a
 /// gateway with the files it was built with is better than none.
-pub async fn files(store: &Store) -> Result<(Vec<ProviderEntry>, i64), Failure> {
+pub async fn files(store: &Store) -> Result<(Laid, i64), Failure> {
     let revision = store.active_catalogue().await?;
-    let document = document(store, revision).await?;
-    match revised(document.as_deref()) {
-        Ok(files) => Ok((files, revision)),
+    let revised = store.catalogue_revision(revision).await?.unwrap_or_default();
+    match Laid::of(&revised) {
+        Ok(laid) => Ok((laid, revision)),
         Err(why) => {
             tracing::error!(revision, %why, "the catalogue's revision is passed over");
-            Ok((catalogue::builtin()?, 0))
-        }
-    }
-}
-
-/// The document of a revision; `None` for the built-in files alone.
-///
-/// # Errors
-/// When the store fails.
-pub(super) async fn document(store: &Store, revision: i64) -> Result<Option<String>, Failure> {
-    match revision {
-        0 => Ok(None),
-        id => Ok(store.catalogue_document(id).await?),
-    }
-}
-
-/// The built-in files with a document laid over them.
-///
-/// # Errors
-/// Every fault of a document that this build cannot read.
-pub(super) fn revised(document: Option<&str>) -> Result<Vec<ProviderEntry>, Failure> {
-    let files = catalogue::builtin()?;
-    let Some(document) = document else { return Ok(files) };
-    match catalogue::document::read(document, &files) {
-        Ok(document) => Ok(catalogue::document::lay(files, document)),
-        Err(faults) => {
-            let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Err(why.join("; ").into())
+            Ok((Laid::builtin()?, 0))
         }
     }
 }
@@ -148,17 +161,27 @@ pub(super) fn revised(document: Option<&str>) -> Result<Vec<ProviderEntry>, Fail
 ///
 /// # Errors
 /// Every fault of the configuration and the files, a line each.
-pub fn catalogue(
-    config: &Config,
-    files: Vec<ProviderEntry>,
-    first_id: usize,
-) -> Result<Catalogue, Failure> {
-    let (keys, faults) = provider_keys(&files, &config.providers);
+pub fn catalogue(config: &Config, laid: Laid, first_id: usize) -> Result<Catalogue, Failure> {
+    let Laid { files, settings } = laid;
+    let variables = key_variables(&files, &config.providers);
+    let is_known = |id: &str| {
+        let listed = files.iter().any(|file| file.id.as_deref() == Some(id));
+        listed || config.providers.contains_key(id)
+    };
+    let mut wrong = settings.overreaching(is_known, |name| variables.contains(name));
+    let mut files = settings.over(files, &config.providers);
+    let (keys, faults) = provider_keys(&files, &BTreeMap::new());
+    let mut models = config.models.clone();
+    models.extend(settings.models.values().cloned());
+    wrong.extend(settings.lay_prices(&mut files, &mut models).err().into_iter().flatten());
+    let mut fallbacks = config.routes.fallback.clone();
+    let said = settings.routes.iter();
+    fallbacks.extend(said.map(|(model, route)| (model.clone(), route.fallback.clone())));
     let loaded = load(Sources {
         files,
-        providers: config.providers.clone(),
-        models: config.models.clone(),
-        fallbacks: config.routes.fallback.clone(),
+        providers: BTreeMap::new(),
+        models,
+        fallbacks,
         keys,
         aws: aws_credential(),
         // Only what an address may name: nothing of it is secret.
@@ -174,11 +197,22 @@ pub fn catalogue(
         unpriced: config.catalogue.unpriced,
         first_id,
     });
-    if faults.is_empty() {
+    let mut lines: Vec<String> = faults;
+    lines.extend(wrong.iter().map(ToString::to_string));
+    if let Ok(catalogue) = &loaded {
+        let named = settings.routes.iter().flat_map(|(model, route)| {
+            std::iter::once(model).chain(&route.fallback).map(move |name| (model, name))
+        });
+        let missing = named.filter(|(_, name)| catalogue.model(name).is_none());
+        lines.extend(
+            missing.map(|(model, name)| format!("route '{model}': there is no model '{name}'")),
+        );
+    }
+    if lines.is_empty() {
         return loaded;
     }
-    let others = loaded.err().map(|why| why.to_string());
-    Err(faults.into_iter().chain(others).collect::<Vec<_>>().join("\n").into())
+    lines.extend(loaded.err().map(|why| why.to_string()));
+    Err(lines.join("\n").into())
 }
 
 /// The trained router, with the abilities of the catalogue's models.
@@ -196,6 +230,26 @@ pub fn predictor(config: &config::Router, catalogue: &Catalogue) -> Result<Predi
         }
     };
     Ok(Predictor::new(weights, catalogue))
+}
+
+/// The rules of what may be said, ready to be applied.
+///
+/// # Errors
+/// Every fault of theirs, and every name of a plan's that is none of theirs, a line each.
+pub fn guardrails(config: &Config) -> Result<Option<Arc<Guardrails>>, Failure> {
+    let runtime = Handle::try_current().ok();
+    let made = Guardrails::of(&config.guardrails, &proxies(config), runtime.as_ref());
+    let lines = |faults: Vec<String>| Failure::from(faults.join("\n"));
+    let made = made.map_err(|all| lines(all.iter().map(ToString::to_string).collect()))?;
+    let missing = config.plans.iter().flat_map(|(plan, entry)| {
+        let demanded = entry.guardrails.iter().flatten();
+        let known = |name: &&String| made.as_ref().is_some_and(|all| all.has(name));
+        demanded
+            .filter(move |name| !known(name))
+            .map(move |name| format!("plans.{plan}.guardrails: there is no guardrail '{name}'"))
+    });
+    let missing: Vec<String> = missing.collect();
+    if missing.is_empty() { Ok(made) } else { Err(lines(missing)) }
 }
 
 fn load(sources: Sources) -> Result<Catalogue, Failure> {

@@ -12,8 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Failure;
 use super::people;
 use super::reload::Making;
-use super::sources::{files, key_variables, secret_variable};
+use super::sources::{Laid, files, key_variables, secret_variable};
 use super::telling;
+use super::tls::{self, Tls};
 use crate::admit::Plans;
 use crate::base::proxy::Proxies;
 use crate::base::seal::Vault;
@@ -46,7 +47,7 @@ pub struct Survey {
     /// Where it can be opened.
     pub store: Option<Store>,
     /// The catalogue of what is configured, and the files that it was made from.
-    pub made: Option<(Live, Vec<ProviderEntry>)>,
+    pub made: Option<(Live, Laid)>,
     pub answers: Backing,
     pub admin: Option<SecretString>,
     /// What credentials are sealed with.
@@ -56,6 +57,8 @@ pub struct Survey {
     pub apps: Option<Apps>,
     /// Where traces go, if anywhere.
     pub collector: Option<Collector>,
+    /// What the listener is secured with, if it is.
+    pub tls: Option<Tls>,
     /// What keeps the gateway from starting.
     pub faults: Vec<Fault>,
     /// What an operator should know, and nothing more.
@@ -102,6 +105,10 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
         }
     };
     let collector = telling::collector(&config, &mut faults);
+    let tls = tls::configured(&config.server).unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
     unread_variables(&config, &mut notes);
     Survey {
         config,
@@ -114,6 +121,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
         mail,
         apps,
         collector,
+        tls,
         faults,
         notes,
     }
@@ -124,24 +132,24 @@ async fn made(
     config: &Arc<Config>,
     store: Option<&Store>,
     faults: &mut Vec<Fault>,
-) -> Option<(Live, Vec<ProviderEntry>)> {
+) -> Option<(Live, Laid)> {
     let making = Making { config: Arc::clone(config), simulation: None };
     let asked = async {
         Ok::<_, Failure>(match store {
             Some(store) => files(store).await?,
-            None => (builtin()?, 0),
+            None => (Laid::builtin()?, 0),
         })
     };
     let built = async {
-        let (files, revision) = asked.await?;
-        match making.live(files.clone(), revision, 0) {
+        let (laid, revision) = asked.await?;
+        match making.live(laid.clone(), revision, 0) {
             // What the store says must not keep a node from starting; what is configured may.
             Err(why) if revision != 0 => {
                 tracing::error!(revision, %why, "the catalogue's revision is passed over");
-                let files = builtin()?;
-                Ok((making.live(files.clone(), 0, 0)?, files))
+                let laid = Laid::builtin()?;
+                Ok((making.live(laid.clone(), 0, 0)?, laid))
             }
-            live => Ok::<_, Failure>((live?, files)),
+            live => Ok::<_, Failure>((live?, laid)),
         }
     };
     match built.await {

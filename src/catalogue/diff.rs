@@ -1,6 +1,6 @@
 //! What is different between two catalogues, in words for people and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
 use super::facts::{FactsEntry, Families};
 use super::price::{PriceEntry, RatesEntry};
-use crate::wire::vocab::Class;
+use super::{Catalogue, Deployment, Pictures};
+use crate::base::clock::Timestamp;
+use crate::wire::vocab::{Class, Usage};
 
 /// All that is different.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -18,6 +20,9 @@ pub struct Changes {
     pub deployments: Sets,
     pub prices: Vec<Changed>,
     pub facts: Vec<Changed>,
+    /// Who is asked when a model cannot answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Changed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -37,6 +42,70 @@ pub struct Changed {
     pub what: String,
     pub before: Value,
     pub after: Value,
+}
+
+/// What is different between two catalogues in use. Prices are those of a million tokens, read and
+/// written, and of a picture, now.
+#[must_use]
+pub fn between(before: &Catalogue, after: &Catalogue, now: Timestamp) -> Changes {
+    let models = |of: &Catalogue| -> BTreeSet<String> {
+        of.models().iter().map(|model| model.id.to_string()).collect()
+    };
+    let places = |of: &Catalogue| -> BTreeMap<String, [Value; 3]> {
+        let all = of.models().iter().flat_map(|model| &model.deployments);
+        all.map(|one| (format!("{}/{}", one.provider.id, one.name), costs(one, now))).collect()
+    };
+    let only = |of: &BTreeSet<String>, other: &BTreeSet<String>| {
+        of.difference(other).cloned().collect::<Vec<String>>()
+    };
+    let (old, new) = (models(before), models(after));
+    let (was, is) = (places(before), places(after));
+    let (old_places, new_places) = (was.keys().cloned().collect(), is.keys().cloned().collect());
+    let mut changes = Changes {
+        models: Sets { added: only(&new, &old), removed: only(&old, &new), ended: Vec::new() },
+        deployments: Sets {
+            added: only(&new_places, &old_places),
+            removed: only(&old_places, &new_places),
+            ended: Vec::new(),
+        },
+        ..Changes::default()
+    };
+    for (of, now) in &is {
+        let Some(then) = was.get(of) else { continue };
+        let whats = ["input", "output", "a picture"].into_iter();
+        for ((what, before), after) in whats.zip(then).zip(now) {
+            if before != after {
+                let (what, before, after) = (what.to_owned(), before.clone(), after.clone());
+                changes.prices.push(Changed { of: of.clone(), what, before, after });
+            }
+        }
+    }
+    let chains = |of: &Catalogue, name: &str| -> Value {
+        let chain = of.model(name).map_or(&[][..], |model| of.fallbacks(model));
+        chain.iter().map(|name| Value::from(&**name)).collect()
+    };
+    for model in &new {
+        let (before, after) = (chains(before, model), chains(after, model));
+        if before != after {
+            let what = "fallback".to_owned();
+            changes.routes.push(Changed { of: model.clone(), what, before, after });
+        }
+    }
+    changes
+}
+
+/// A million tokens read, a million written, and a picture, in USD.
+fn costs(one: &Deployment, now: Timestamp) -> [Value; 3] {
+    let million = 1_000_000;
+    let usd = |usage: Usage, count: u64| {
+        let pictures = Pictures { count, ..Pictures::default() };
+        Value::from(one.prices.bill(&usage, pictures, now).to_decimal())
+    };
+    [
+        usd(Usage { input: million, ..Usage::default() }, 0),
+        usd(Usage { output: million, ..Usage::default() }, 0),
+        usd(Usage::default(), 1),
+    ]
 }
 
 fn models(files: &[ProviderEntry]) -> BTreeMap<&str, &ModelEntry> {
@@ -213,7 +282,9 @@ impl Changes {
             Value::Null => "nothing".to_owned(),
             other => other.to_string(),
         };
-        for (kind, list) in [("price (USD)", &self.prices), ("fact", &self.facts)] {
+        for (kind, list) in
+            [("price (USD)", &self.prices), ("fact", &self.facts), ("route", &self.routes)]
+        {
             lines.extend(list.iter().map(|one| {
                 let (before, after) = (shown(&one.before), shown(&one.after));
                 format!("~ {kind} {}: {}: {before} -> {after}", one.of, one.what)

@@ -11,6 +11,7 @@ mod price;
 mod provider;
 pub mod published;
 mod quirk;
+pub mod settings;
 mod slug;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use price::{
 };
 pub use provider::{Auth, AwsCredential, DataPolicy, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
+pub use settings::{Settings, Sort};
 pub use timeouts::Timeouts;
 
 use place::Waiting;

@@ -11,10 +11,10 @@ use super::say;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
-use crate::boot::{self, Failure, Ground};
+use crate::boot::{self, Failure, Ground, Laid};
 use crate::catalogue::diff::{Changes, diff};
 use crate::catalogue::{ProviderEntry, builtin, document};
-use crate::store::{Audit, NewRevision};
+use crate::store::{Audit, Change, NewRevision};
 use crate::upstream;
 
 /// The largest document, in bytes: ten times the list of November 2026.
@@ -107,9 +107,10 @@ impl From {
             return Err(lines(&faults));
         }
         // What is configured here is laid over it at every start, and must still fit.
-        boot::catalogue(&ground.config, after.clone(), 0)?;
         let (before, _) = boot::files(&ground.store).await?;
-        Ok(Read { text, sha256, changes: diff(&before, &after) })
+        let laid = Laid { files: after.clone(), settings: before.settings };
+        boot::catalogue(&ground.config, laid, 0)?;
+        Ok(Read { text, sha256, changes: diff(&before.files, &after) })
     }
 }
 
@@ -166,10 +167,10 @@ impl Update {
         let new = NewRevision {
             sha256: read.sha256.clone(),
             reason: self.reason,
-            document: read.text.clone(),
+            change: Change::Document(read.text.clone()),
         };
         let audit = audit("catalogue.update", "", &detail);
-        let id = ground.store.add_catalogue(new, audit).await?;
+        let id = ground.store.add_catalogue(new, audit).await?.ok_or("another revision holds")?;
         if self.json {
             let told = json!({"revision": id, "sha256": read.sha256, "changes": read.changes});
             say(&told.to_string());
@@ -217,13 +218,13 @@ impl Rollback {
     pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
         let ground = boot::ground(config).await?;
         // What this build cannot read, it cannot hold.
-        if let Some(text) = ground.store.catalogue_document(self.id).await? {
-            let files = builtin()?;
-            let read = document::read(&text, &files).map_err(|faults| lines(&faults))?;
-            let faults = document::faults(&document::lay(files, read));
+        if let Some(revised) = ground.store.catalogue_revision(self.id).await? {
+            let laid = Laid::of(&revised)?;
+            let faults = document::faults(&laid.files);
             if !faults.is_empty() {
                 return Err(lines(&faults));
             }
+            boot::catalogue(&ground.config, laid, 0)?;
         }
         let detail = json!({"reason": self.reason});
         let audit = audit("catalogue.rollback", &self.id.to_string(), &detail);

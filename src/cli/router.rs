@@ -261,11 +261,11 @@ fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result
 pub(super) fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     let config = config::read(config)?;
     // The store is not opened for this: the built-in files it is.
-    let files = crate::catalogue::builtin()?;
-    let mut catalogue = boot::catalogue(&config, files.clone(), 0)?;
+    let laid = boot::Laid::builtin()?;
+    let mut catalogue = boot::catalogue(&config, laid.clone(), 0)?;
     if catalogue.deployment_count() == 0 {
         // No provider has a key: as if all had one, as when the gateway simulates them.
-        catalogue = boot::simulated("http://localhost", &config, files, 0)?;
+        catalogue = boot::simulated("http://localhost", &config, laid.files, 0)?;
     }
     let predictor = boot::predictor(&config.router, &catalogue)?;
     Ok((catalogue, predictor))

@@ -15,6 +15,7 @@ use crate::admit::plan::PlanEntry;
 pub use crate::base::seconds::Seconds;
 use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
+use crate::guard::GuardrailEntry;
 use crate::issuer::IssuerEntry;
 use crate::ledger::{Durability, Tariff};
 
@@ -47,6 +48,7 @@ pub struct Config {
     pub vault: Vault,
     pub memory: Memory,
     pub connect: Connect,
+    pub guardrails: Vec<GuardrailEntry>,
 }
 
 impl Config {
@@ -181,6 +183,11 @@ pub struct Server {
     pub listen: String,
     /// Where `/metrics`, `/healthz` and `/readyz` are, and then only there; else with all the rest.
     pub admin_listen: Option<String>,
+    /// The certificate that is shown to clients, with those that vouch for it, in PEM. With it, all but the
+    /// probes of `admin_listen` is answered over TLS.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its key, in PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// One per core, if not given.
     pub workers: Option<usize>,
     pub body_limit_bytes: usize,
@@ -206,6 +213,8 @@ impl Default for Server {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             admin_listen: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             workers: None,
             body_limit_bytes: 32 << 20,
             inflow_bytes: 64 << 20,

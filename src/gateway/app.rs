@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::Affinity;
 use super::cache::Answers;
 use super::feedback::KnownCorrections;
-use super::live::{Current, Live};
+use super::live::{Current, Live, Trial};
 use super::memory::Recollections;
 use super::responses::Runs;
 use crate::administration::Administration;
@@ -47,6 +47,8 @@ pub struct MemoryModels {
 pub struct Shared {
     /// The catalogue and the router, as they are now.
     pub current: Current,
+    /// Tries what another revision would be.
+    pub trial: Trial,
     pub identities: Identities,
     /// Where people sign in.
     pub authentication: Authentication,
@@ -124,6 +126,8 @@ impl App {
         let shared = &self.shared;
         Administration {
             store: &shared.store,
+            current: &shared.current,
+            trial: &shared.trial,
             plans: &shared.plans,
             identities: &shared.identities,
             quota: &self.counter.quota,

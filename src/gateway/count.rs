@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{App, charge, named};
+use super::{App, charge, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
@@ -30,7 +30,9 @@ pub async fn count_tokens(
     caller.must_be_for(Scope::Chat)?;
     let request = codec(dialect).decode_request(words)?;
     let estimate = Needs::of(&request).input_tokens;
-    if Dial::of(&head.model).is_some() {
+    // What is under rules is told to nobody before it has passed them.
+    let free = guarding::must_be_free(&app.live(), caller, "counting").is_ok();
+    if !free || Dial::of(&head.model).is_some() {
         return Ok(estimate);
     }
     let mut decision = named(app, caller, &head.model, Mode::Chat)?;

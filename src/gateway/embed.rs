@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Answered, App, Earlier, Intent, Refused, charge, named};
+use super::{Answered, App, Earlier, Intent, Refused, charge, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
@@ -17,11 +17,17 @@ pub async fn embed(
     app: &App,
     caller: &Caller,
     id: &RequestId,
-    body: Bytes,
+    mut body: Bytes,
     form: Form,
     model: Option<String>,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Embeddings)?;
+    let live = app.live();
+    let guarded = if guarding::may_hold(&live, caller) {
+        Box::pin(guarding::enter(app, &live, caller, id, &mut body)).await?
+    } else {
+        None
+    };
     let inbound = Inbound::arrive_to_embed(body, form, model)?;
     let mut decision = named(app, caller, &inbound.head.model, Mode::Embedding)?;
     // Vectors of different models never mix.
@@ -29,5 +35,10 @@ pub async fn embed(
     decision.steps.retain(|step| Some(&step.model.id) == asked.as_ref());
     let intent = Intent::of(id, "embeddings");
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
-    charge::deliver(app, &decision, &inbound, id, hold, Earlier::default()).await
+    let mut answered =
+        charge::deliver(app, &decision, &inbound, id, hold, Earlier::default()).await?;
+    if let Some(guarded) = &guarded {
+        guarded.tell(&mut answered);
+    }
+    Ok(answered)
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::charge::{self, Intent, Sum};
-use super::{Answered, App, Body, Ending, Refused, named};
+use super::{Answered, App, Body, Ending, Refused, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
@@ -28,10 +28,16 @@ pub async fn draw(
     app: &App,
     caller: &Caller,
     id: &RequestId,
-    body: Bytes,
+    mut body: Bytes,
     home: &str,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Images)?;
+    let live = app.live();
+    let guarded = if guarding::may_hold(&live, caller) {
+        Box::pin(guarding::enter(app, &live, caller, id, &mut body)).await?
+    } else {
+        None
+    };
     let (head, request) = images::decode_request(&body)?;
     let decision = named(app, caller, &head.model, Mode::Image)?;
     let first =
@@ -92,7 +98,7 @@ pub async fn draw(
         Some(original) if alone => original,
         _ => Bytes::from(whole.to_string()),
     };
-    Ok(Answered {
+    let mut answered = Answered {
         step,
         attempts,
         losses,
@@ -101,7 +107,11 @@ pub async fn draw(
         standing,
         ending: Ending::default(),
         notes: Vec::new(),
-    })
+    };
+    if let Some(guarded) = &guarded {
+        guarded.tell(&mut answered);
+    }
+    Ok(answered)
 }
 
 /// What several calls came to, added up.

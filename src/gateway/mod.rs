@@ -11,6 +11,7 @@ pub mod connect;
 mod count;
 mod embed;
 pub mod feedback;
+mod guarding;
 pub mod idempotency;
 mod images;
 pub mod lifecycle;
@@ -48,6 +49,7 @@ use crate::wire::{Heading, Inbound, PathTarget, codec};
 use affinity::Conversation;
 use cache::CacheWish;
 use cascade::Planned;
+use guarding::Guarded;
 use live::Live;
 
 pub use affinity::Affinity;
@@ -187,18 +189,28 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
 
 /// One turn of a model.
 async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
+    let live = app.live();
+    let guarded = if guarding::may_hold(&live, caller) {
+        let body = &mut arrival.body;
+        Box::pin(guarding::enter(app, &live, caller, &arrival.id, body)).await?
+    } else {
+        None
+    };
     wishes::take(&mut arrival)?;
-    let words = words::prepare(app, caller, &mut arrival).await?;
+    let mark = guarded.as_ref().map(Guarded::mark);
+    let words = words::prepare(app, caller, &mut arrival, mark).await?;
     let mut inbound = Inbound::arrive(arrival.dialect, arrival.body, arrival.target)?;
     inbound.forward = arrival.forward;
     inbound.strict = arrival.asked.strict
         || arrival.asked.wishes().provider.require_parameters
         || app.shared.strict
         || caller.features.has(Feature::StrictParameters);
-    let live = app.live();
     let decision = decide(app, &live, caller, &inbound, &arrival.asked).await?;
     let planned = cascade::plan(app, &live, caller, &inbound, &arrival.asked, decision).await?;
-    if let Some(known) = words.as_ref().and_then(|words| words.known(app, caller, &inbound)) {
+    if let Some(mut known) = words.as_ref().and_then(|words| words.known(app, caller, &inbound)) {
+        if let Some(guarded) = &guarded {
+            guarded.tell(&mut known);
+        }
         return Ok(known);
     }
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
@@ -221,6 +233,10 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
             app.shared.affinity.answered(conversation, place, explanation.input_tokens);
         }
     }
+    let answered = match guarded {
+        None => answered,
+        Some(guarded) => Box::pin(guarded.leave(&inbound, answered)).await?,
+    };
     Ok(match words {
         None => answered,
         Some(words) => {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::charge::{self, Intent, Sum};
-use super::{App, Refused, named};
+use super::{App, Refused, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Pictures};
@@ -39,6 +39,7 @@ pub async fn converse(
 ) -> Result<(Socket, Meter), Refused> {
     caller.must_be_for(Scope::Realtime)?;
     let live = app.live();
+    guarding::must_be_free(&live, caller, "a realtime session")?;
     let now = app.shared.clock.now();
     let first = || {
         let models = live.catalogue.models().iter();

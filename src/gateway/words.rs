@@ -60,7 +60,8 @@ pub(super) struct Words {
     request: Bytes,
 }
 
-/// Prepares the words of a request. Most have no switch that touches them, and pass untouched.
+/// Prepares the words of a request. Most have no switch that touches them, and pass untouched. `mark`
+/// is that of the guardrails that its answer is held to.
 ///
 /// # Errors
 /// What the caller is to be told of a body that cannot be read, or a conversation that is not there.
@@ -68,6 +69,7 @@ pub(super) async fn prepare(
     app: &App,
     caller: &Caller,
     arrival: &mut Arrival,
+    mark: Option<String>,
 ) -> Result<Option<Words>, Error> {
     let continued = chats::go_on(app, caller, arrival).await?;
     if !caller.features.touch_words() {
@@ -100,7 +102,7 @@ pub(super) async fn prepare(
         // All that makes an answer another one, beside the words.
         let strict = arrival.asked.strict || caller.features.has(Feature::StrictParameters);
         let Asked { dial, max_cost, cascade, wishes, .. } = &arrival.asked;
-        let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward);
+        let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward, &mark);
         let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
         fingerprint(&[

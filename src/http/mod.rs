@@ -4,6 +4,7 @@ mod admin;
 mod anthropic;
 mod array;
 mod arrival;
+mod browser_keys;
 mod edge;
 mod frames;
 mod gemini;
@@ -67,6 +68,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/embeddings"), web::post().to(openai::embeddings))
             .route(&at("/responses/input_tokens"), web::post().to(openai::input_tokens))
             .route(&at("/realtime"), web::get().to(realtime::realtime))
+            .route(&at("/realtime/client_secrets"), web::post().to(browser_keys::client_secret))
             .route(&at("/images/generations"), web::post().to(openai::images))
             .route(&at("/images/files/{name}"), web::get().to(openai::picture))
             .route(&at("/models"), web::get().to(models::list))
@@ -84,6 +86,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/keys/{id}"), web::get().to(signin::get_key))
             .route(&at("/keys/{id}"), web::patch().to(signin::change_key))
             .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
+            .route(&at("/keys/browser"), web::post().to(browser_keys::make))
             .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
             .route(&at("/me"), web::get().to(me::me))
             .route(&at("/me/totp"), web::post().to(me::draft_factor))

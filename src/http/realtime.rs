@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, ProtocolError, Session};
 use bytestring::ByteString;
 use futures_util::StreamExt;
+use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Worker, arrival, frames, respond, visit};
@@ -37,19 +38,23 @@ pub async fn realtime(
     let opening = async {
         let caller = arrival::caller(&app, &request).await?;
         arrival::must_ask_for_socket(&request)?;
-        let address = Address { model: query.get("model").cloned(), rest: rest(&request) };
+        // What the session was lent for is said where the address says nothing.
+        let settled = caller.session().cloned();
+        let of_settled = || Some(settled.as_ref()?.get("model")?.as_str()?.to_owned());
+        let model = query.get("model").cloned().or_else(of_settled);
+        let address = Address { model, rest: rest(&request) };
         // The model of a transcription is one of the session's settings.
         let transcribes = query.get("intent").is_some_and(|intent| intent == "transcription");
         if address.model.is_none() && !transcribes {
             return Err(Malformed::missing("model").into());
         }
         let begun = gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
-        Ok((begun, app.shared.inflow.share(Some(&caller.account))))
+        Ok((begun, app.shared.inflow.share(Some(&caller.account)), settled))
     };
     let outcome: Result<_, Refused> = opening.await;
     match outcome {
         Err(refused) => respond::refused_at(&id, SURFACE, &refused),
-        Ok(((socket, meter), share)) => {
+        Ok(((socket, meter), share, settled)) => {
             let payload = frames::bounded(&request, payload, MESSAGE_BYTES, share).await;
             match payload.and_then(|payload| {
                 actix_ws::handle_with_protocols(&request, payload, &["realtime"])
@@ -65,7 +70,9 @@ pub async fn realtime(
                         .aggregate_continuations()
                         .max_continuation_size(MESSAGE_BYTES);
                     // It lives as long as its two sockets, which time limits end.
-                    actix_web::rt::spawn(bridge(app.clone(), socket, meter, session, messages));
+                    let first = settled.as_ref().and_then(first_word);
+                    let bridge = bridge(app.clone(), (socket, first), meter, session, messages);
+                    actix_web::rt::spawn(bridge);
                     response
                 }
             }
@@ -96,10 +103,21 @@ fn forwarded(request: &HttpRequest) -> Vec<(&'static str, String)> {
     all
 }
 
+/// The settings that a session was lent for, as its first event; nothing where they name no more than the
+/// model.
+fn first_word(settled: &Value) -> Option<String> {
+    let mut session = settled.as_object()?.clone();
+    session.shift_remove("model");
+    if session.keys().all(|name| name == "type") {
+        return None;
+    }
+    Some(json!({"type": "session.update", "session": session}).to_string())
+}
+
 /// Passes messages both ways until either side closes, breaks, or time is up; then closes both.
 async fn bridge(
     app: Worker,
-    socket: Socket,
+    (socket, first): (Socket, Option<String>),
     meter: Meter,
     session: Session,
     messages: AggregatedMessageStream,
@@ -112,7 +130,7 @@ async fn bridge(
         flat: Cell::new(false),
     };
     let ended = tokio::select! {
-        close = upwards(messages, &mut outlet, session.clone(), &heard) => close,
+        close = upwards(first, messages, &mut outlet, session.clone(), &heard) => close,
         close = downwards(&app, meter, inlet, session.clone(), &heard) => close,
         close = time(&app, session.clone(), &heard) => close,
     };
@@ -136,11 +154,17 @@ struct Heard {
 }
 
 async fn upwards(
+    first: Option<String>,
     mut messages: AggregatedMessageStream,
     outlet: &mut Outlet,
     mut session: Session,
     heard: &Heard,
 ) -> Close {
+    if let Some(first) = first
+        && let Err(fault) = outlet.send(Message::Text(first.into())).await
+    {
+        return broken(session, &fault.message).await;
+    }
     loop {
         let message = match messages.next().await {
             None => return Close::new(1001, "the caller left"),

@@ -25,8 +25,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "catalogue", include_str!("../../migrations/0008_catalogue.sql")),
     (9, "families", include_str!("../../migrations/0009_families.sql")),
     (10, "console", include_str!("../../migrations/0010_console.sql")),
-    (12, "mail", include_str!("../../migrations/0012_mail.sql")),
-    (13, "second factor", include_str!("../../migrations/0013_second_factor.sql")),
+    (11, "mail", include_str!("../../migrations/0011_mail.sql")),
+    (12, "second factor", include_str!("../../migrations/0012_second_factor.sql")),
+    (13, "settings", include_str!("../../migrations/0013_settings.sql")),
+    (14, "browser keys", include_str!("../../migrations/0014_browser_keys.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

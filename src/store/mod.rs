@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod agents;
+mod browser_keys;
 mod catalogues;
 mod changes;
 mod connections;
@@ -43,7 +44,8 @@ mod usage;
 pub use accounts::Account;
 pub use admin::Audit;
 pub use agents::AgentRow;
-pub use catalogues::{NewRevision, Revision};
+pub use browser_keys::{Lent, NewBrowserKey};
+pub use catalogues::{Change, NewRevision, Revised, Revision};
 pub use changes::{Changed, Changes};
 pub use connections::{ConnectEvent, Connection};
 pub use contents::Content;

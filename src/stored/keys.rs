@@ -122,6 +122,7 @@ pub async fn create(
     }
     named(name)?;
     let terms = read(terms)?;
+    app.live().must_have_guardrails(terms.guardrails.as_ref())?;
     let account = caller.account.as_str();
     // A member's key speaks for the member; a key of the account makes keys of the account.
     let member = (caller.person.id != account).then_some(caller.person.id.as_str());
@@ -162,6 +163,7 @@ pub async fn change(
     terms.extend(changes);
     terms.retain(|_, value| !value.is_null());
     let terms = read(terms)?;
+    app.live().must_have_guardrails(terms.guardrails.as_ref())?;
     let changed = keys::rename(&app.shared.store, id, &name, &terms).await;
     app.shared.identities.forget(&caller.account);
     changed.map_err(Error::internal)?;

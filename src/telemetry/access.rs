@@ -178,6 +178,9 @@ fn fields<'a>(trail: &'a Trail, mut put: impl FnMut(&'static str, Field<'a>)) {
     } else if trail.left.as_ref().is_some_and(|left| !left.whole) {
         put("outcome", Field::Word("left"));
     }
+    if let Some(met) = &trail.guardrails {
+        put("guardrails", Field::Said(met));
+    }
     if let Some(first) = trail.first_byte() {
         put("first_byte_ms", Field::Time(first));
     }

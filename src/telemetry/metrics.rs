@@ -65,6 +65,8 @@ pub struct Metrics {
     /// Answers that break a schema which their model could not be told whole.
     pub schema_violations: IntCounterVec,
     pub cascades: IntCounterVec,
+    /// Guardrails that were met, by rule, stage and verdict.
+    pub guardrails: IntCounterVec,
     /// Events of streams that were left out, as nobody could read them.
     pub unreadable_events: IntCounterVec,
     /// Streams that were asked of a second deployment too, by the first one's provider.
@@ -261,6 +263,11 @@ impl Metrics {
                 "optimux_cascades_total",
                 "First answers of cascades, by whether they stood, or why not.",
                 &["model", "outcome"],
+            )?,
+            guardrails: all.counters(
+                "optimux_guardrails_total",
+                "Guardrails that were met; `verdict` is `block`, `mask`, `flag` or `unanswered`.",
+                &["rule", "stage", "verdict"],
             )?,
             learned_refusals: all.counters(
                 "optimux_learned_refusals_total",

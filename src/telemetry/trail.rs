@@ -16,6 +16,9 @@ use super::traceparent::{Context, Sampling, SpanId};
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::Nanos;
 
+/// More of the guardrails that a request met is not told.
+const GUARDRAILS_BYTES: usize = 1_000;
+
 /// How an attempt began; given back when it is over.
 #[derive(Debug, Clone, Copy)]
 pub struct Beginning {
@@ -124,6 +127,8 @@ pub struct Trail {
     pub caller: Option<(AccountId, KeyId)>,
     pub attempts: Vec<Attempt>,
     pub bill: Option<Bill>,
+    /// Guardrails that were met, as `input cards=mask`.
+    pub guardrails: Option<String>,
     pub left: Option<Left>,
     pub ended: Instant,
     /// Where it stands in a trace, if it is traced.
@@ -248,6 +253,20 @@ impl Trails {
         });
     }
 
+    /// A guardrail was met.
+    pub fn guarded(&self, id: &RequestId, stage: &'static str, rule: &str, verdict: &'static str) {
+        self.0.metrics.guardrails.with_label_values(&[rule, stage, verdict]).inc();
+        self.with(id, |trail| {
+            let all = trail.guardrails.get_or_insert_default();
+            if all.len() < GUARDRAILS_BYTES {
+                if !all.is_empty() {
+                    all.push_str(", ");
+                }
+                all.extend([stage, " ", rule, "=", verdict]);
+            }
+        });
+    }
+
     /// What it came to, and who pays. Work that is of no request under way is told of at once.
     pub fn settled(&self, id: &RequestId, caller: (&AccountId, &KeyId), bill: Bill) {
         let mut bill = Some(bill);
@@ -323,6 +342,7 @@ fn trail(id: &RequestId, context: Option<Context>) -> Trail {
         caller: None,
         attempts: Vec::new(),
         bill: None,
+        guardrails: None,
         left: None,
         ended: began,
         context,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use optimux::catalogue::{DeploymentEntry, ModelEntry, ProviderEntry};
 use optimux::config::Config;
+use optimux::guard::GuardrailEntry;
 use serde::Deserialize;
 
 use crate::house::Gateway;
@@ -37,6 +38,9 @@ fn the_page_of_the_configuration_names_every_setting() {
         let (title, table) = match section.as_str() {
             "providers" => ("[providers.ID]".to_owned(), settings::<ProviderEntry>("made_up = 1")),
             "models" => ("[[models]]".to_owned(), settings::<ModelEntry>("made_up = 1")),
+            "guardrails" => {
+                ("[[guardrails]]".to_owned(), settings::<GuardrailEntry>("made_up = 1"))
+            }
             "plans" => ("[plans.NAME]".to_owned(), settings::<Config>("[plans.a]\nmade_up = 1")),
             _ => {
                 let text = format!("[{section}]\nmade_up = 1");
@@ -106,4 +110,37 @@ fn the_binary_asks_a_node_whether_it_is_ready() {
         .unwrap();
     assert!(!gone.status.success());
     assert!(String::from_utf8_lossy(&gone.stderr).contains("cannot be asked"));
+}
+
+#[test]
+fn a_release_brings_its_checksums_and_its_bill_of_materials() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = std::env::temp_dir().join(format!("optimux-release-{}", std::process::id()));
+    let release = |arguments: &[&str]| {
+        std::process::Command::new(root.join("deploy/release"))
+            .args(arguments)
+            .env("OPTIMUX_BINARY", env!("CARGO_BIN_EXE_optimux"))
+            .output()
+            .unwrap()
+    };
+    let at = folder.to_str().unwrap();
+    let made = release(&[at]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(release(&["--check", at]).status.success());
+    let listed = std::fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    for name in ["optimux", "optimux.1", "optimux.bash", "optimux.cdx.json", "LICENSE"] {
+        assert!(listed.lines().any(|line| line.ends_with(&format!("  {name}"))), "{listed}");
+    }
+    let bill = std::fs::read(folder.join("optimux.cdx.json")).unwrap();
+    let bill: serde_json::Value = serde_json::from_slice(&bill).unwrap();
+    let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    let packages = lock.lines().filter(|line| *line == "[[package]]").count();
+    assert_eq!(bill["components"].as_array().unwrap().len(), packages - 1);
+    assert_eq!(bill["dependencies"].as_array().unwrap().len(), packages);
+    assert_eq!(bill["metadata"]["component"]["name"], "optimux");
+    let mut manual = std::fs::read(folder.join("optimux.1")).unwrap();
+    manual.push(b'x');
+    std::fs::write(folder.join("optimux.1"), manual).unwrap();
+    assert!(!release(&["--check", at]).status.success(), "it was tampered with");
+    std::fs::remove_dir_all(&folder).unwrap();
 }

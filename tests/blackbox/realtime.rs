@@ -454,3 +454,60 @@ fn flat_settings_are_understood_by_a_server_of_today() {
         assert_eq!(event["type"], "response.text.delta", "{event}");
     });
 }
+
+#[test]
+fn a_secret_lent_to_a_browser_opens_the_session_that_it_was_lent_for() {
+    let (base, doors) = provider(echo);
+    let gateway = gateway(&base, "");
+    let (account, key) = gateway.account("acme", "enterprise", &json!({}));
+    let asked = json!({
+        "expires_after": {"anchor": "created_at", "seconds": 7_200},
+        "session": {"type": "realtime", "model": "talk", "instructions": "Be brief."}});
+    let made = gateway.post("/v1/realtime/client_secrets", &key, asked.to_string());
+    assert_eq!(made.status, 200, "{}", made.text());
+    let made = made.json();
+    let secret = made["value"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("ek_"), "{made}");
+    assert_eq!(made["session"]["object"], "realtime.session");
+    assert_eq!(made["session"]["model"], "talk");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let until = made["expires_at"].as_u64().unwrap();
+    assert!((now + 3_500..=now + 3_601).contains(&until), "{until}");
+    let protocols = format!("realtime, openai-insecure-api-key.{secret}");
+    let bearer = format!("Bearer {secret}");
+    runtime().block_on(async {
+        for (header, value) in
+            [("sec-websocket-protocol", protocols.as_str()), ("authorization", bearer.as_str())]
+        {
+            // The address need not say what the secret does.
+            let url = format!("{}/v1/realtime", gateway.base.replacen("http", "ws", 1));
+            let mut request = url.into_client_request().unwrap();
+            request.headers_mut().insert(header, value.parse().unwrap());
+            let (mut socket, _) = connect_async(request).await.unwrap();
+            let first = json_of(next(&mut socket).await.as_ref());
+            assert_eq!(
+                first,
+                json!({"type": "session.update", "session":
+                    {"type": "realtime", "instructions": "Be brief."}})
+            );
+            socket.send(Message::text("{\"a\":1}")).await.unwrap();
+            assert_eq!(next(&mut socket).await, Some(Message::text("{\"a\":1}")));
+        }
+        match dial(&gateway, "azure-talk", ("authorization", &bearer)).await {
+            Err(Error::Http(refused)) => assert_eq!(refused.status(), 404),
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(doors.lock().unwrap()[0].contains("model=gpt-realtime"));
+    assert!(!gateway.log().contains("ek_"));
+    let chat = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(gateway.post("/v1/chat/completions", &secret, chat.to_string()).status, 403);
+    assert_eq!(
+        gateway.admin("POST", &format!("/accounts/{account}/suspend"), &json!({})).status,
+        200
+    );
+    eventually("nobody gets in", || {
+        let dialled = runtime().block_on(dial(&gateway, "talk", ("authorization", &bearer)));
+        matches!(dialled, Err(Error::Http(refused)) if refused.status() == 403)
+    });
+}

@@ -5,6 +5,7 @@ mod accounts;
 mod keys;
 mod mail;
 mod money;
+mod revisions;
 
 use std::sync::Arc;
 
@@ -49,6 +50,24 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/plans"), web::get().to(money::plans))
         .route(&at("/plans/{name}"), web::put().to(money::put_plan))
         .route(&at("/plans/{name}"), web::delete().to(money::drop_plan))
+        .route(&at("/providers"), web::get().to(revisions::providers::list))
+        .route(&at("/providers/{name}"), web::get().to(revisions::providers::get))
+        .route(&at("/providers/{name}"), web::put().to(revisions::providers::put))
+        .route(&at("/providers/{name}"), web::delete().to(revisions::providers::drop))
+        .route(&at("/models"), web::get().to(revisions::models::list))
+        .route(&at("/models/{name:.*}"), web::get().to(revisions::models::get))
+        .route(&at("/models/{name:.*}"), web::put().to(revisions::models::put))
+        .route(&at("/models/{name:.*}"), web::delete().to(revisions::models::drop))
+        .route(&at("/routes"), web::get().to(revisions::routes::list))
+        .route(&at("/routes/{name:.*}"), web::get().to(revisions::routes::get))
+        .route(&at("/routes/{name:.*}"), web::put().to(revisions::routes::put))
+        .route(&at("/routes/{name:.*}"), web::delete().to(revisions::routes::drop))
+        .route(&at("/prices"), web::get().to(revisions::prices::list))
+        .route(&at("/prices/{name:.*}"), web::get().to(revisions::prices::get))
+        .route(&at("/prices/{name:.*}"), web::put().to(revisions::prices::put))
+        .route(&at("/prices/{name:.*}"), web::delete().to(revisions::prices::drop))
+        .route(&at("/revisions"), web::get().to(revisions::revisions))
+        .route(&at("/revisions/{id}/restore"), web::post().to(revisions::restore))
         .route(&at("/audit"), web::get().to(money::audit))
         .route(&at("/outbox"), web::get().to(mail::outbox))
         .route(&at("/outbox/{id}/retry"), web::post().to(mail::retry))

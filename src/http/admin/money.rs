@@ -46,6 +46,7 @@ fn shown(plan: &Plan) -> Value {
         "tokens_per_minute": limit(plan.limits.tokens_per_minute),
         "images_per_minute": limit(plan.limits.images_per_minute),
         "features": plan.entry.features,
+        "guardrails": plan.entry.guardrails.as_deref().unwrap_or_default(),
         "credits_per_month": plan.credits.map_or_else(|| json!("unlimited"), |all| json!(all)),
     })
 }

@@ -61,6 +61,8 @@ pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str, &'static
     OPERATIONS.iter().map(|one| (one.method, one.path, one.summary))
 }
 
+const CHANGE: &[(&str, &str)] = &[("dry_run", "boolean"), ("reason", "string")];
+
 const PAGE: &[(&str, &str)] = &[("limit", "integer"), ("after", "string")];
 
 const OPERATIONS: &[Operation] = &[
@@ -107,6 +109,13 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/v1/keys", "Keys", "One's API keys", "List"),
     post("/v1/keys", "Keys", "Make an API key, which is shown once", "NewKey", "Key"),
+    post(
+        "/v1/keys/browser",
+        "Keys",
+        "Lend a key to a browser, for an hour at most",
+        "NewBrowserKey",
+        "BrowserKey",
+    ),
     get("/v1/keys/{id}", "Keys", "An API key, without its secret", "Key"),
     post("/v1/keys/{id}", "Keys", "Change an API key: null takes a term away", "KeyChange", "Key")
         .by("patch"),
@@ -321,6 +330,73 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/admin/plans", "Admin", "Plans", "List"),
     post("/v1/admin/plans/{name}", "Admin", "Make or change a plan", "Plan", "Object").by("put"),
     delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan"),
+    get(
+        "/v1/admin/providers",
+        "Admin",
+        "What is said of providers, over the configuration",
+        "List",
+    ),
+    get("/v1/admin/providers/{name}", "Admin", "What is said of one provider", "Object"),
+    post(
+        "/v1/admin/providers/{name}",
+        "Admin",
+        "Say it of a provider, as a revision",
+        "Object",
+        "Object",
+    )
+    .by("put")
+    .asking(CHANGE),
+    delete("/v1/admin/providers/{name}", "Admin", "Take back what was said of a provider")
+        .asking(CHANGE),
+    get("/v1/admin/models", "Admin", "What is said of models, over the configuration", "List"),
+    get("/v1/admin/models/{name}", "Admin", "What is said of one model", "Object"),
+    post(
+        "/v1/admin/models/{name}",
+        "Admin",
+        "Say it of a model, as a revision",
+        "Object",
+        "Object",
+    )
+    .by("put")
+    .asking(CHANGE),
+    delete("/v1/admin/models/{name}", "Admin", "Take back what was said of a model").asking(CHANGE),
+    get(
+        "/v1/admin/routes",
+        "Admin",
+        "What is said of routes: who is asked when a model cannot answer, over the configuration",
+        "List",
+    ),
+    get("/v1/admin/routes/{name}", "Admin", "What is said of one route", "Object"),
+    post("/v1/admin/routes/{name}", "Admin", "Say it of a route, as a revision", "Route", "Object")
+        .by("put")
+        .asking(CHANGE),
+    delete("/v1/admin/routes/{name}", "Admin", "Take back what was said of a route").asking(CHANGE),
+    get(
+        "/v1/admin/prices",
+        "Admin",
+        "What is said of prices, by provider/model, over the configuration",
+        "List",
+    ),
+    get("/v1/admin/prices/{name}", "Admin", "What is said of one price", "Object"),
+    post(
+        "/v1/admin/prices/{name}",
+        "Admin",
+        "Say it of a price, as a revision",
+        "Prices",
+        "Object",
+    )
+    .by("put")
+    .asking(CHANGE),
+    delete("/v1/admin/prices/{name}", "Admin", "Take back what was said of a price").asking(CHANGE),
+    get("/v1/admin/revisions", "Admin", "Revisions, newest first", "List"),
+    post(
+        "/v1/admin/revisions/{id}/restore",
+        "Admin",
+        "Let an earlier revision hold again",
+        "Nothing",
+        "Object",
+    )
+    .asking(CHANGE),
     get("/v1/admin/audit", "Admin", "What administrators did, newest first", "List")
         .asking(&[("before", "string"), ("limit", "integer")]),
     get("/v1/admin/outbox", "Admin", "Mail that waits, was sent, or was given up", "List")
@@ -425,7 +501,8 @@ mod tests {
                 } else {
                     path.to_owned()
                 };
-                Some((method.to_owned(), path))
+                // A name that may hold a slash is a name.
+                Some((method.to_owned(), path.replace(":.*}", "}")))
             })
             .collect()
     }

@@ -54,6 +54,7 @@ pub fn schemas() -> Value {
         ("tokens_per_minute", bound()),
         ("images_per_minute", bound()),
         ("expires_at", whole()),
+        ("guardrails", texts()),
     ];
     let with = |first: &[(&'static str, Value)]| [first, terms.as_slice()].concat();
     let plan = [
@@ -67,6 +68,7 @@ pub fn schemas() -> Value {
         ("images_per_minute", bound()),
         ("credits_per_month", bound()),
         ("features", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
+        ("guardrails", texts()),
     ];
     let messages = json!({"type": "array", "items": object(&["role"], &[("role", text()), ("content", json!({}))])});
     let memory = [
@@ -165,8 +167,11 @@ pub fn schemas() -> Value {
         "TestMail": closed(&["to"], &[("to", text())]),
         "NewRefund": closed(&["request"], &[("request", text()), ("reason", text())]),
     });
-    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), of_people()) {
-        all.extend(more);
+    // One macro does not take them all.
+    for more in [of_people(), more()] {
+        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+            all.extend(more);
+        }
     }
     all
 }
@@ -189,5 +194,28 @@ fn of_people() -> Value {
         "Session": object(&["access_token", "refresh_token", "expires_in"], &[
             ("access_token", text()), ("token_type", text()), ("expires_in", whole()), ("refresh_token", text()), ("user", any()),
         ]),
+    })
+}
+
+/// What is said at run time, and what is lent.
+fn more() -> Value {
+    let scopes = json!({"type": "string", "enum": ["chat", "embeddings", "images", "realtime"]});
+    json!({
+        "Route": closed(&["fallback"], &[("fallback", texts())]),
+        "Prices": closed(&[], &[
+            ("usd_per_million", json!({"type": "object"})),
+            ("usd_per_image", json!({"type": "number", "minimum": 0})),
+            ("prices", json!({"type": "array", "items": json!({"type": "object"})})),
+        ]),
+        "NewBrowserKey": closed(&[], &[
+            ("expires_in_seconds", json!({"type": "integer", "minimum": 10, "maximum": 3_600})),
+            ("scopes", json!({"type": "array", "minItems": 1, "items": scopes})),
+            ("models", texts()),
+            ("budget_usd", json!({"type": "number", "minimum": 0})),
+            ("requests_per_minute", bound()),
+            ("tokens_per_minute", bound()),
+            ("guardrails", texts()),
+        ]),
+        "BrowserKey": object(&["id", "value", "expires_at"], &[("id", text()), ("value", text()), ("expires_at", whole())]),
     })
 }

@@ -34,6 +34,9 @@ fn of_request(trail: &Trail, context: Context) -> Span {
         put("optimux.account", account.as_str().into());
         put("optimux.key", key.as_str().into());
     }
+    if let Some(met) = &trail.guardrails {
+        put("optimux.guardrails", met.split(", ").collect());
+    }
     let mut failed = false;
     if let Some(left) = &trail.left {
         put("http.response.status_code", u64::from(left.status).into());

@@ -50,6 +50,16 @@ impl Extra {
         self
     }
 
+    /// Forgets these members, where it has them.
+    pub fn forget(&mut self, names: &[&str]) {
+        let Some(members) = &mut self.0 else { return };
+        members.unknown.retain(|name, _| !names.contains(&name.as_str()));
+        members.spelled.retain(|name, _| !names.contains(&name.as_str()));
+        if members.unknown.is_empty() && members.spelled.is_empty() {
+            self.0 = None;
+        }
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

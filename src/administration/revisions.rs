@@ -1,0 +1,197 @@
+//! What administrators say of providers, models, routes and prices while the gateway runs. Each change is
+//! a revision of the catalogue: tried as every node will make it, kept with who, when and why, in force on
+//! all nodes within a second, and taken back by letting an earlier one hold again.
+
+use serde_json::{Value, json};
+
+use super::{Administration, missing};
+use crate::base::calendar;
+use crate::base::ids::AuditId;
+use crate::base::secret::fingerprint;
+use crate::base::{Error, Kind};
+use crate::catalogue::diff::{Changes, between};
+use crate::catalogue::{Settings, Sort};
+use crate::store::{Audit, Change, NewRevision, Revised, Revision};
+
+/// More of a reason is not kept.
+const REASON_CHARACTERS: usize = 1_000;
+
+/// How a change is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Nothing is changed: what would be different is told.
+    pub dry_run: bool,
+    pub reason: String,
+}
+
+/// What came of a change, or would.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Came {
+    /// The revision that holds now; `None` where nothing was changed.
+    pub revision: Option<i64>,
+    pub changes: Changes,
+    /// What is said now of that of which something was said.
+    pub said: Option<Value>,
+}
+
+/// What holds now.
+struct Held {
+    revision: i64,
+    revised: Revised,
+    settings: Settings,
+}
+
+fn refused(faults: &[String]) -> Error {
+    let mut all = faults.join("; ");
+    if let Some((end, _)) = all.char_indices().nth(2_000) {
+        all.truncate(end);
+    }
+    Error::new(Kind::Malformed, format!("Nothing was changed: {all}.")).coded("invalid_settings")
+}
+
+impl Administration<'_> {
+    async fn held(&self) -> Result<Held, Error> {
+        let revision = self.store.active_catalogue().await.map_err(Error::internal)?;
+        let revised = self.store.catalogue_revision(revision).await.map_err(Error::internal)?;
+        let revised = revised.unwrap_or_default();
+        let read = revised.settings.as_deref().map(Settings::read).transpose();
+        let settings = read.map_err(Error::internal)?.unwrap_or_default();
+        Ok(Held { revision, revised, settings })
+    }
+
+    /// All that is said of a sort, by name, and the revision in which it is.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn settings(&self, sort: Sort) -> Result<(i64, Vec<(String, Value)>), Error> {
+        let held = self.held().await?;
+        let names = held.settings.names(sort).into_iter();
+        let all = names.filter_map(|name| Some((name.to_owned(), held.settings.said(sort, name)?)));
+        Ok((held.revision, all.collect()))
+    }
+
+    /// What is said of one thing.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where nothing is.
+    pub async fn setting(&self, sort: Sort, name: &str) -> Result<Value, Error> {
+        let held = self.held().await?;
+        held.settings.said(sort, name).ok_or_else(|| nothing_said(sort, name))
+    }
+
+    /// Says something of a provider, a model, a route or a price; `None` takes back what was said: it is
+    /// as configured or built in again.
+    ///
+    /// # Errors
+    /// Every fault of what would be in force: then nothing is changed. [`Kind::NotFound`] where there is
+    /// nothing to be taken back; [`Kind::Conflict`] where somebody else made a change at the same time.
+    pub async fn set(
+        &self,
+        sort: Sort,
+        name: &str,
+        said: Option<Value>,
+        manner: &Manner,
+    ) -> Result<Came, Error> {
+        let Held { revision, revised, mut settings } = self.held().await?;
+        let verb = if said.is_some() { "put" } else { "drop" };
+        match said {
+            Some(said) => {
+                settings.put(sort, name, said).map_err(|fault| refused(&[fault.to_string()]))?;
+            }
+            None if settings.take_back(sort, name) => {}
+            None => return Err(nothing_said(sort, name)),
+        }
+        let text = serde_json::to_string(&settings).map_err(Error::internal)?;
+        let wanted = Revised { settings: Some(text.clone()), ..revised };
+        let changes = self.tried(wanted).await?;
+        let now_said = settings.said(sort, name);
+        if manner.dry_run {
+            return Ok(Came { revision: None, changes, said: now_said });
+        }
+        let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
+        let detail = json!({"reason": reason, "over": revision, "said": now_said});
+        let audit = self.entry(&format!("{}.{verb}", sort.as_str()), name, &detail);
+        let new = NewRevision {
+            sha256: fingerprint(&[text.as_bytes()]),
+            reason,
+            change: Change::Settings { text, over: revision },
+        };
+        let made = self.store.add_catalogue(new, audit).await.map_err(Error::internal)?;
+        let id = made.ok_or_else(|| {
+            let text =
+                "Somebody else made a change at the same time. Read what holds, and try again.";
+            Error::new(Kind::Conflict, text).coded("revision_changed")
+        })?;
+        Ok(Came { revision: Some(id), changes, said: now_said })
+    }
+
+    /// Every revision, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revisions(&self) -> Result<Vec<Revision>, Error> {
+        self.store.catalogue_revisions().await.map_err(Error::internal)
+    }
+
+    /// Lets an earlier revision hold again; 0 for what is built in and configured alone.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub async fn restore(&self, id: i64, manner: &Manner) -> Result<Came, Error> {
+        let no = || missing("revision", &id.to_string());
+        let wanted = self.store.catalogue_revision(id).await.map_err(Error::internal)?;
+        let changes = self.tried(wanted.ok_or_else(no)?).await?;
+        if manner.dry_run {
+            return Ok(Came { revision: None, changes, said: None });
+        }
+        let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
+        let detail = json!({"reason": reason});
+        let audit = self.entry("catalogue.rollback", &id.to_string(), &detail);
+        if !self.store.activate_catalogue(id, audit).await.map_err(Error::internal)? {
+            return Err(no());
+        }
+        Ok(Came { revision: Some(id), changes, said: None })
+    }
+
+    fn entry(&self, action: &str, target: &str, detail: &Value) -> Audit {
+        Audit {
+            id: AuditId::fresh(),
+            at: self.now(),
+            actor: self.actor.as_str().to_owned(),
+            action: action.to_owned(),
+            target: target.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
+
+    /// What would be different with a revision.
+    async fn tried(&self, wanted: Revised) -> Result<Changes, Error> {
+        let trial = std::sync::Arc::clone(self.trial);
+        // It takes some milliseconds, which no request of this worker should wait for.
+        let made = tokio::task::spawn_blocking(move || trial(&wanted)).await;
+        let live = made.map_err(Error::internal)?.map_err(|faults| refused(&faults))?;
+        Ok(between(&self.current.load().catalogue, &live.catalogue, self.now()))
+    }
+}
+
+fn nothing_said(sort: Sort, name: &str) -> Error {
+    let name: String = name.chars().take(80).collect();
+    let sort = sort.as_str();
+    let text =
+        format!("Nothing is said here of the {sort} '{name}': it is as configured or built in.");
+    Error::new(Kind::NotFound, text)
+}
+
+/// A revision as callers read it.
+#[must_use]
+pub fn shown(one: &Revision) -> Value {
+    json!({
+        "id": one.id,
+        "object": "revision",
+        "created": calendar::written(one.created),
+        "sha256": one.sha256,
+        "actor": one.actor,
+        "reason": one.reason,
+        "active": one.active,
+    })
+}

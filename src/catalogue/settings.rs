@@ -1,0 +1,344 @@
+//! What administrators say of providers, models, routes and prices while the gateway runs: laid over
+//! the files and the configuration, as the configuration is laid over the files.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::entry::{ModelEntry, ProviderEntry};
+use super::load::Fault;
+use super::place::merged;
+use super::price::{PriceEntry, RatesEntry};
+
+/// The most things that may be said of one kind.
+const MOST: usize = 2_000;
+
+/// All that is said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub providers: BTreeMap<String, ProviderEntry>,
+    pub models: BTreeMap<String, ModelEntry>,
+    /// The models that are asked when one cannot answer, in order, by that one.
+    pub routes: BTreeMap<String, RouteEntry>,
+    /// By `provider/name`, the name being the provider's.
+    pub prices: BTreeMap<String, PricesEntry>,
+}
+
+/// Where requests of a model go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteEntry {
+    pub fallback: Vec<String>,
+}
+
+/// What a deployment costs, in place of what was said before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PricesEntry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_million: Option<RatesEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_image: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<PriceEntry>,
+}
+
+/// What something is said of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    Provider,
+    Model,
+    Route,
+    Price,
+}
+
+impl Sort {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Model => "model",
+            Self::Route => "route",
+            Self::Price => "price",
+        }
+    }
+}
+
+impl Settings {
+    /// # Errors
+    /// What keeps it from being read.
+    pub fn read(text: &str) -> Result<Self, Fault> {
+        serde_json::from_str(text).map_err(|why| Fault(format!("settings: {why}")))
+    }
+
+    /// What is said of something; `None` for nothing.
+    #[must_use]
+    pub fn said(&self, sort: Sort, name: &str) -> Option<Value> {
+        let found = match sort {
+            Sort::Provider => self.providers.get(name).map(serde_json::to_value),
+            Sort::Model => self.models.get(name).map(serde_json::to_value),
+            Sort::Route => self.routes.get(name).map(serde_json::to_value),
+            Sort::Price => self.prices.get(name).map(serde_json::to_value),
+        };
+        // What nobody said is not shown.
+        found.and_then(Result::ok).map(|mut value| {
+            if let Value::Object(members) = &mut value {
+                members.retain(|_, value| !is_nothing(value));
+            }
+            value
+        })
+    }
+
+    /// The names of all that something is said of.
+    #[must_use]
+    pub fn names(&self, sort: Sort) -> Vec<&str> {
+        match sort {
+            Sort::Provider => self.providers.keys().map(String::as_str).collect(),
+            Sort::Model => self.models.keys().map(String::as_str).collect(),
+            Sort::Route => self.routes.keys().map(String::as_str).collect(),
+            Sort::Price => self.prices.keys().map(String::as_str).collect(),
+        }
+    }
+
+    /// Says something in the place of what was said before.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn put(&mut self, sort: Sort, name: &str, said: Value) -> Result<(), Fault> {
+        let fault = |why: String| Fault(format!("{} '{name}': {why}", sort.as_str()));
+        let wrong = |why: serde_json::Error| fault(why.to_string());
+        let named = |said: &Value| {
+            let id = said.get("id").and_then(Value::as_str);
+            id.is_none_or(|id| id == name)
+        };
+        if !named(&said) {
+            return Err(fault("'id' is another name than the address has".to_owned()));
+        }
+        match sort {
+            Sort::Provider => {
+                let mut entry: ProviderEntry = serde_json::from_value(said).map_err(wrong)?;
+                entry.id = None;
+                self.providers.insert(name.to_owned(), entry);
+            }
+            Sort::Model => {
+                let mut said = said;
+                if let Value::Object(members) = &mut said {
+                    members.insert("id".to_owned(), Value::from(name));
+                }
+                let entry = serde_json::from_value(said).map_err(wrong)?;
+                self.models.insert(name.to_owned(), entry);
+            }
+            Sort::Route => {
+                let entry = serde_json::from_value(said).map_err(wrong)?;
+                self.routes.insert(name.to_owned(), entry);
+            }
+            Sort::Price => {
+                if !name.contains('/') {
+                    return Err(fault(
+                        "a price is of a deployment: write provider/model, by the provider's own \
+                         name for the model"
+                            .to_owned(),
+                    ));
+                }
+                let entry: PricesEntry = serde_json::from_value(said).map_err(wrong)?;
+                if entry == PricesEntry::default() {
+                    return Err(fault(
+                        "one of 'usd_per_million', 'usd_per_image' and 'prices' is needed"
+                            .to_owned(),
+                    ));
+                }
+                self.prices.insert(name.to_owned(), entry);
+            }
+        }
+        if self.names(sort).len() > MOST {
+            return Err(fault(format!("there are more than {MOST} of a kind")));
+        }
+        Ok(())
+    }
+
+    /// Takes back what was said; `false` for nothing.
+    pub fn take_back(&mut self, sort: Sort, name: &str) -> bool {
+        match sort {
+            Sort::Provider => self.providers.remove(name).is_some(),
+            Sort::Model => self.models.remove(name).is_some(),
+            Sort::Route => self.routes.remove(name).is_some(),
+            Sort::Price => self.prices.remove(name).is_some(),
+        }
+    }
+
+    /// What an administrator may not say of a provider. Where one is and what opens it is said by its
+    /// file and the configuration, on the machine: else whoever administers accounts could have a
+    /// provider's key, or any other secret of the process, sent anywhere. One that neither knows may
+    /// be added, with a key that no other is opened by.
+    #[must_use]
+    pub fn overreaching(
+        &self,
+        is_known: impl Fn(&str) -> bool,
+        is_taken: impl Fn(&str) -> bool,
+    ) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (id, entry) in &self.providers {
+            let mut no = |member: &str, why: &str| {
+                faults.push(Fault(format!("providers.{id}.{member}: {why}")));
+            };
+            if is_known(id) {
+                let opens = [
+                    ("base_url", entry.base_url.is_some()),
+                    ("dialect_urls", !entry.dialect_urls.is_empty()),
+                    ("auth", entry.auth.is_some()),
+                    ("region", entry.region.is_some()),
+                    ("api_key_env", entry.api_key_env.is_some()),
+                    ("headers", !entry.headers.is_empty()),
+                ];
+                for (member, _) in opens.iter().filter(|(_, is_said)| *is_said) {
+                    no(
+                        member,
+                        "where this provider is and what opens it is said by its file and the \
+                         configuration alone",
+                    );
+                }
+            }
+            if entry.api_key_file.is_some() {
+                no("api_key_file", "a file is named by the configuration alone");
+            }
+            if let Some(variable) = &entry.api_key_env {
+                if !variable.ends_with("_API_KEY") {
+                    no("api_key_env", "has to end in _API_KEY: other variables are no keys");
+                } else if !is_known(id) && is_taken(variable) {
+                    no("api_key_env", "opens another provider");
+                }
+            }
+            if entry
+                .base_url
+                .iter()
+                .chain(entry.dialect_urls.values())
+                .any(|url| url.contains("${"))
+            {
+                no("base_url", "variables stand in addresses of the configuration alone");
+            }
+        }
+        faults
+    }
+
+    /// Lays prices over those of the files and of the models that are configured.
+    ///
+    /// # Errors
+    /// The places that there are not.
+    pub fn lay_prices(
+        &self,
+        files: &mut [ProviderEntry],
+        models: &mut [ModelEntry],
+    ) -> Result<(), Vec<Fault>> {
+        let mut faults = Vec::new();
+        for (place, entry) in &self.prices {
+            let Some((provider, name)) = place.split_once('/') else { continue };
+            let mut found = false;
+            let of_files = files.iter_mut().filter(|file| file.id.as_deref() == Some(provider));
+            for one in of_files.flat_map(|file| &mut file.deployments) {
+                if one.name == name {
+                    (one.usd_per_million, one.usd_per_image) =
+                        (entry.usd_per_million, entry.usd_per_image);
+                    one.prices.clone_from(&entry.prices);
+                    found = true;
+                }
+            }
+            for model in models.iter_mut() {
+                let id = model.id.clone();
+                for one in model.deployments.iter_mut().flatten() {
+                    if one.provider == provider && one.model.as_deref().unwrap_or(&id) == name {
+                        (one.usd_per_million, one.usd_per_image) =
+                            (entry.usd_per_million, entry.usd_per_image);
+                        one.prices.clone_from(&entry.prices);
+                        found = true;
+                    }
+                }
+            }
+            if !found {
+                faults.push(Fault(format!("price '{place}': there is no such deployment")));
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// The files with the configuration's tables laid over them, and then what is said here.
+    #[must_use]
+    pub fn over(
+        &self,
+        files: Vec<ProviderEntry>,
+        configured: &BTreeMap<String, ProviderEntry>,
+    ) -> Vec<ProviderEntry> {
+        merged(merged(files, configured), &self.providers)
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_read_back_and_taken_back() {
+        let mut all = Settings::default();
+        all.put(Sort::Model, "m", json!({"tier": "mid", "deployments": [{"provider": "p"}]}))
+            .unwrap();
+        all.put(Sort::Route, "m", json!({"fallback": ["n"]})).unwrap();
+        all.put(Sort::Price, "p/m", json!({"usd_per_million": {"input": 1.0, "output": 2.0}}))
+            .unwrap();
+        all.put(Sort::Provider, "p", json!({"enabled": false})).unwrap();
+        assert_eq!(all.said(Sort::Provider, "p"), Some(json!({"enabled": false})));
+        assert_eq!(all.said(Sort::Route, "m"), Some(json!({"fallback": ["n"]})));
+        let again = Settings::read(&serde_json::to_string(&all).unwrap()).unwrap();
+        assert_eq!(again, all);
+        assert!(all.take_back(Sort::Model, "m") && !all.take_back(Sort::Model, "m"));
+    }
+
+    #[test]
+    fn slips_are_named() {
+        let mut all = Settings::default();
+        for (sort, name, said, wanted) in [
+            (Sort::Provider, "p", json!({"enabld": true}), "enabld"),
+            (Sort::Model, "m", json!({"id": "n"}), "another name"),
+            (Sort::Route, "m", json!({}), "fallback"),
+            (Sort::Price, "m", json!({"usd_per_image": 1.0}), "provider/model"),
+            (Sort::Price, "p/m", json!({}), "is needed"),
+        ] {
+            let why = all.put(sort, name, said).unwrap_err().0;
+            assert!(why.contains(wanted), "{why}");
+        }
+        assert_eq!(all, Settings::default());
+    }
+
+    #[test]
+    fn no_secret_can_be_sent_elsewhere() {
+        let faults = |id: &str, said: Value| {
+            let mut all = Settings::default();
+            all.put(Sort::Provider, id, said).unwrap();
+            all.overreaching(|id| id == "openai", |name| name == "OPENAI_API_KEY").len()
+        };
+        let elsewhere = json!({"base_url": "https://elsewhere.example"});
+        assert_eq!(faults("openai", elsewhere.clone()), 1);
+        assert_eq!(faults("openai", json!({"headers": {"a": "b"}, "api_key_env": "A_API_KEY"})), 2);
+        assert_eq!(faults("openai", json!({"enabled": false})), 0);
+        assert_eq!(faults("mine", elsewhere), 0);
+        assert_eq!(faults("mine", json!({"api_key_env": "OPENAI_API_KEY"})), 1);
+        assert_eq!(faults("mine", json!({"api_key_env": "OPTIMUX_VAULT_KEY"})), 1);
+        assert_eq!(faults("mine", json!({"api_key_env": "MINE_API_KEY"})), 0);
+        assert_eq!(faults("mine", json!({"api_key_file": "/etc/shadow"})), 1);
+        assert_eq!(
+            faults("mine", json!({"base_url": "https://x.example/${AWS_SECRET_ACCESS_KEY}"})),
+            1
+        );
+    }
+}

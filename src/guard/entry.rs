@@ -1,0 +1,78 @@
+//! A rule as the configuration has it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::seconds::Seconds;
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum On {
+    /// What is said to a model.
+    Input,
+    /// What it says.
+    Output,
+    #[default]
+    Both,
+}
+
+/// How a rule finds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KindOf {
+    /// By regular expressions.
+    #[default]
+    Patterns,
+    /// By words and phrases, in any case.
+    Words,
+    /// By asking a server.
+    Webhook,
+}
+
+/// What is done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The request is refused, or the answer withheld.
+    #[default]
+    Block,
+    /// What was found is replaced by the rule's name in brackets.
+    Mask,
+    /// It is recorded, and goes on.
+    Flag,
+}
+
+/// What to do where a webhook does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    Allow,
+    #[default]
+    Block,
+}
+
+/// A `[[guardrails]]` table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardrailEntry {
+    /// Small letters, digits, `-` and `_`: it is told to callers, and stands in metrics.
+    pub name: String,
+    pub on: On,
+    pub kind: KindOf,
+    pub action: Action,
+    /// It holds for everybody; if not, where a plan, an account or a key demands it.
+    pub always: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
+    /// Bytes of a stream that are held back for patterns that have no longest match of their own.
+    pub window: Option<usize>,
+    /// Where the webhook is.
+    pub url: Option<String>,
+    /// The environment variable of the bearer token that it is asked with.
+    pub token_env: Option<String>,
+    /// How long it may take.
+    pub timeout: Option<Seconds>,
+    pub on_error: OnError,
+}

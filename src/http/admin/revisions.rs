@@ -1,0 +1,174 @@
+//! What is said of providers, models, routes and prices at run time, and the revisions that it is in.
+
+use actix_web::web::{Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{act, act_on, list};
+use crate::administration::revisions::{Came, Manner, shown};
+use crate::base::{Error, Kind};
+use crate::catalogue::Sort;
+use crate::http::Worker;
+
+/// How a change is to be made, in the query.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    dry_run: Option<String>,
+    reason: String,
+}
+
+impl Asked {
+    fn manner(&self) -> Result<Manner, Error> {
+        let dry_run = match self.dry_run.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                let text = "'dry_run' is 'true' or 'false'.";
+                return Err(Error::new(Kind::Malformed, text).at("dry_run"));
+            }
+        };
+        Ok(Manner { dry_run, reason: self.reason.clone() })
+    }
+}
+
+fn told(sort: Sort, name: &str, came: Came) -> Value {
+    json!({
+        "name": name,
+        "object": sort.as_str(),
+        "said": came.said,
+        "revision": came.revision,
+        "dry_run": came.revision.is_none(),
+        "changes": came.changes,
+    })
+}
+
+async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
+    act(app, request, async |office| {
+        let (revision, all) = office.settings(sort).await?;
+        let one = |(name, said): (String, Value)| {
+            json!({"name": name, "object": sort.as_str(), "said": said})
+        };
+        let mut told = list(all.into_iter().map(one).collect());
+        if let Some(told) = told.as_object_mut() {
+            told.insert("revision".to_owned(), Value::from(revision));
+        }
+        Ok(told)
+    })
+    .await
+}
+
+async fn one(app: &Worker, request: &HttpRequest, sort: Sort, name: &str) -> HttpResponse {
+    act(app, request, async |office| {
+        let said = office.setting(sort, name).await?;
+        Ok(json!({"name": name, "object": sort.as_str(), "said": said}))
+    })
+    .await
+}
+
+async fn put(
+    app: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+    (sort, name): (Sort, &str),
+    asked: &Asked,
+) -> HttpResponse {
+    act_on(app, request, payload, async |office, said: Value| {
+        let came = office.set(sort, name, Some(said), &asked.manner()?).await?;
+        Ok(told(sort, name, came))
+    })
+    .await
+}
+
+async fn take_back(
+    app: &Worker,
+    request: &HttpRequest,
+    (sort, name): (Sort, &str),
+    asked: &Asked,
+) -> HttpResponse {
+    act(app, request, async |office| {
+        let came = office.set(sort, name, None, &asked.manner()?).await?;
+        let mut told = told(sort, name, came);
+        if let Some(told) = told.as_object_mut() {
+            told.insert(
+                "deleted".to_owned(),
+                Value::from(asked.dry_run.as_deref() != Some("true")),
+            );
+        }
+        Ok(told)
+    })
+    .await
+}
+
+/// The four handlers of a sort.
+macro_rules! handlers {
+    ($room:ident, $sort:expr) => {
+        pub(super) mod $room {
+            use super::*;
+
+            pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
+                all(&app, &request, $sort).await
+            }
+
+            pub async fn get(
+                app: Worker,
+                request: HttpRequest,
+                name: Path<String>,
+            ) -> HttpResponse {
+                one(&app, &request, $sort, &name).await
+            }
+
+            pub async fn put(
+                app: Worker,
+                request: HttpRequest,
+                name: Path<String>,
+                asked: Query<Asked>,
+                payload: Payload,
+            ) -> HttpResponse {
+                super::put(&app, &request, payload, ($sort, &name), &asked).await
+            }
+
+            pub async fn drop(
+                app: Worker,
+                request: HttpRequest,
+                name: Path<String>,
+                asked: Query<Asked>,
+            ) -> HttpResponse {
+                take_back(&app, &request, ($sort, &name), &asked).await
+            }
+        }
+    };
+}
+
+handlers!(providers, Sort::Provider);
+handlers!(models, Sort::Model);
+handlers!(routes, Sort::Route);
+handlers!(prices, Sort::Price);
+
+/// `GET /v1/admin/revisions`, newest first
+pub async fn revisions(app: Worker, request: HttpRequest) -> HttpResponse {
+    act(&app, &request, async |office| {
+        Ok(list(office.revisions().await?.iter().map(shown).collect()))
+    })
+    .await
+}
+
+/// `POST /v1/admin/revisions/{id}/restore`
+pub async fn restore(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<i64>,
+    asked: Query<Asked>,
+) -> HttpResponse {
+    act(&app, &request, async |office| {
+        let came = office.restore(*id, &asked.manner()?).await?;
+        Ok(json!({
+            "object": "revision",
+            "revision": came.revision,
+            "dry_run": came.revision.is_none(),
+            "changes": came.changes,
+        }))
+    })
+    .await
+}
