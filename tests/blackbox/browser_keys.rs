@@ -43,10 +43,10 @@ fn what_is_lent_is_good_for_what_it_says_and_for_no_more_than_its_key() {
     assert!(any.starts_with("ek_"));
     assert_eq!([said(&gateway, &any, "m"), said(&gateway, &any, "n")], [200, 200]);
     let only = lent(&gateway, &key, &json!({"models": ["m"]}));
-    assert_eq!([said(&gateway, &only, "m"), said(&gateway, &only, "n")], [200, 404]);
+    assert_eq!([said(&gateway, &only, "m"), said(&gateway, &only, "n")], [200, 403]);
     // It names what its key may not.
     let wide = lent(&gateway, &narrow, &json!({"models": ["m", "n"]}));
-    assert_eq!([said(&gateway, &wide, "m"), said(&gateway, &wide, "n")], [404, 200]);
+    assert_eq!([said(&gateway, &wide, "m"), said(&gateway, &wide, "n")], [403, 200]);
     for (asked, status) in [
         (json!({"expires_in_seconds": 3_601}), 400),
         (json!({"expires_in_seconds": 1}), 400),

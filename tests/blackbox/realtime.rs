@@ -494,7 +494,7 @@ fn a_secret_lent_to_a_browser_opens_the_session_that_it_was_lent_for() {
             assert_eq!(next(&mut socket).await, Some(Message::text("{\"a\":1}")));
         }
         match dial(&gateway, "azure-talk", ("authorization", &bearer)).await {
-            Err(Error::Http(refused)) => assert_eq!(refused.status(), 404),
+            Err(Error::Http(refused)) => assert_eq!(refused.status(), 403),
             other => panic!("{other:?}"),
         }
     });
