@@ -2,6 +2,7 @@
 // checked for whoever cannot see it, the playground with its script, and forms without one.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
@@ -114,6 +115,62 @@ test('every page can be read by everybody', async () => {
   assert.deepEqual(faults, []);
 });
 
+// What an app shows (RFC 6238), so many steps of thirty seconds from now.
+function shown(secret, steps) {
+  const bits = [...secret].map((one) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(one).toString(2).padStart(5, '0')).join('');
+  const bytes = Buffer.from(bits.match(/.{8}/g).map((one) => parseInt(one, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const digest = createHmac('sha1', bytes).update(step).digest();
+  const at = digest[19] & 15;
+  return String((digest.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
+}
+
+test('a second factor is set up and asked for, and each step can be read by everybody', async () => {
+  const context = await chromium.newContext({ viewport: { width: 360, height: 900 } });
+  const page = await context.newPage();
+  const faults = [];
+  page.on('console', (said) => { if (said.type() === 'error') faults.push(said.text()); });
+  const look = async (step) => {
+    await page.evaluate(axe);
+    const found = await page.evaluate((tags) => window.axe.run(document, { runOnly: tags, resultTypes: ['violations'] }), WCAG);
+    faults.push(...found.violations.map((fault) => `${step}: ${fault.id}: ${fault.nodes[0].html.slice(0, 160)}`));
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (wide > 0) faults.push(`${step}: ${wide} px too wide`);
+  };
+  await page.goto(`${gateway.base}/signup`);
+  await page.fill('#email', 'careful@example.com');
+  await page.fill('#password', PASSWORD);
+  await page.click('main button.primary');
+  await page.waitForSelector('#secret');
+  await page.goto(`${gateway.base}/console/settings`);
+  await page.click('text=Set it up');
+  await page.waitForSelector('#secret');
+  const secret = (await page.textContent('#secret')).trim();
+  await look('the secret');
+  await page.fill('#code', shown(secret, 0));
+  await page.click('main button.primary');
+  await page.waitForSelector('#codes');
+  const codes = (await page.textContent('#codes')).trim().split('\n');
+  assert.equal(codes.length, 10);
+  await look('the recovery codes');
+  await page.goto(`${gateway.base}/console/settings`);
+  await look('the settings with it');
+  const stranger = await context.browser().newContext({ viewport: { width: 360, height: 900 } });
+  const door = await stranger.newPage();
+  await door.goto(`${gateway.base}/signin`);
+  await door.fill('#email', 'careful@example.com');
+  await door.fill('#password', PASSWORD);
+  await door.click('main button.primary');
+  await door.waitForSelector('#otp');
+  await door.fill('#otp', codes[0]);
+  await door.click('main button.primary');
+  await door.waitForURL('**/console');
+  await stranger.close();
+  await context.close();
+  assert.deepEqual(faults, []);
+});
+
 test('each page says how its call is typed, and the line runs', async () => {
   const page = await inside.newPage();
   const entered = await fetch(`${gateway.base}/api/auth/login`, {
@@ -124,7 +181,7 @@ test('each page says how its call is typed, and the line runs', async () => {
   await page.goto(`${gateway.base}/console/requests`);
   const request = await page.getAttribute('tbody th a', 'href');
   const lines = new Set();
-  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit']) {
+  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit', '/admin/outbox']) {
     await page.goto(gateway.base + path);
     const text = await page.textContent('#the-same-by-api');
     const own = text.split('\n').filter((line) => line.startsWith('curl "$BASE'));
