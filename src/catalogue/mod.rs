@@ -23,7 +23,9 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::wire::images;
 
-pub use entry::{DeploymentEntry, FileDeployment, ModelEntry, ProviderEntry, VariantEntry};
+pub use entry::{
+    DeploymentEntry, FileDeployment, KeyEntry, ModelEntry, ProviderEntry, VariantEntry,
+};
 pub use facts::{
     BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Refusal,
     SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
@@ -36,7 +38,7 @@ pub use price::{
     Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
     RatesEntry, TokenKind, WHOLE,
 };
-pub use provider::{Auth, AwsCredential, DataPolicy, Provider, Surface};
+pub use provider::{ApiKey, Auth, AwsCredential, DataPolicy, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 pub use timeouts::Timeouts;
 

@@ -49,7 +49,7 @@ pub enum Mode {
 /// Which of a model's deployments is asked first, of those that are up and have room under their limits.
 /// The others follow in the operator's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// The operator's first.
     #[default]
@@ -60,6 +60,8 @@ pub enum Balance {
     Price,
     /// Of two that are drawn, the one whose answers came sooner of late.
     Latency,
+    /// The one that has the fewest requests of this node in flight; of equals one is drawn.
+    LeastBusy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -108,7 +108,7 @@ async fn providers(survey: &mut Survey) -> Result<(), Failure> {
                 survey.faults.push(Fault::new(at, why));
             }
             // A provider whose credential is made for each request says no to none.
-            Ok(401 | 403) if provider.api_key.is_some() && !transport.exchanges(provider) => {
+            Ok(401 | 403) if !provider.keys.is_empty() && !transport.exchanges(provider) => {
                 let fault = Fault::new(at, "does not take the key that is set for it");
                 survey.faults.push(fault.remedied("set another key"));
             }

@@ -85,7 +85,7 @@ impl Rescue {
         permit: Permit,
         said: &Said,
     ) -> Option<Rescued> {
-        let (id, inbound) = (step.deployment.id, &self.inbound);
+        let inbound = &self.inbound;
         let limits = upstream.limits.at(step, &self.within, attempt::thinks(step, inbound));
         let refused = upstream.refusals.of(&step.deployment);
         let outgoing = outgoing(step, inbound, (&refused, &[]), false).ok()?;
@@ -96,8 +96,9 @@ impl Rescue {
         let protocol = outgoing.protocol;
         let forward: &[_] = if outgoing.same_dialect { &inbound.forward } else { &[] };
         let forward = forward.iter().map(|(name, value)| (*name, value.as_str()));
+        let key = upstream.health.keys().pick(&step.deployment, Instant::now());
         let sending = upstream.transport.send(
-            &step.deployment,
+            (&step.deployment, key),
             protocol,
             Call::Stream,
             outgoing.body,
@@ -115,7 +116,7 @@ impl Rescue {
             // It says something else, which is no fault of its own.
             Ok(None) => None,
             Err(fault) => {
-                upstream.health.failed(id, permit, &fault, None);
+                upstream.health.failed(permit, &fault, None);
                 None
             }
         }

@@ -59,7 +59,7 @@ pub async fn run(
         let (others, beside) = run.others(at, step);
         run.budget.begin(at);
         let went = run.try_at(step, permit, others, beside).await;
-        let (fault, unwanted) = match went {
+        let (fault, unwanted, another_key) = match went {
             Went::Answered(answer) => return Ok(*answer),
             Went::Unsayable(Unsayable { error, in_other_words }) => {
                 // The step cannot express the request; another may.
@@ -69,10 +69,16 @@ pub async fn run(
                 run.unsayable = Some(error);
                 continue;
             }
-            Went::Failed { fault, unwanted } => (fault, unwanted),
+            Went::Failed { fault, unwanted, another_key } => (fault, unwanted, another_key),
         };
         run.note(step, &fault);
         let now = Instant::now();
+        if another_key && run.budget.lasts(now) {
+            run.budget.anew();
+            run.last = Some(fault.more_telling(run.last.take()));
+            again = Some(at);
+            continue;
+        }
         if let Some(member) = unwanted
             && run.budget.lasts(now)
         {
@@ -107,7 +113,7 @@ pub async fn run(
 /// How an attempt went, or two side by side.
 enum Went {
     Answered(Box<Answer>),
-    Failed { fault: Fault, unwanted: Option<String> },
+    Failed { fault: Fault, unwanted: Option<String>, another_key: bool },
     Unsayable(Unsayable),
 }
 
@@ -288,10 +294,11 @@ impl<'a> Run<'a> {
         let (winner, won, loser, lost) =
             if second_won { (beside, second, step, first) } else { (step, first, beside, second) };
         match lost {
-            Some(Tried::Failed { fault, .. }) => {
+            Some(Tried::Failed { fault, another_key, .. }) => {
                 self.note(loser, &fault);
                 let steps = &self.decision.steps;
-                if let Some(at) = steps.iter().position(|one| std::ptr::eq(one, loser)) {
+                let place = steps.iter().position(|one| std::ptr::eq(one, loser));
+                if let Some(at) = place.filter(|_| !another_key) {
                     self.course.leave(at, Some(&fault));
                 }
                 self.last = Some(fault.more_telling(self.last.take()));
@@ -316,6 +323,7 @@ impl<'a> Run<'a> {
             None => Went::Failed {
                 fault: Fault::new(FaultKind::Broken, "nobody answered"),
                 unwanted: None,
+                another_key: false,
             },
         }
     }
@@ -339,7 +347,9 @@ impl<'a> Run<'a> {
                     body,
                 }))
             }
-            Tried::Failed { fault, unwanted } => Went::Failed { fault, unwanted },
+            Tried::Failed { fault, unwanted, another_key } => {
+                Went::Failed { fault, unwanted, another_key }
+            }
             Tried::Unsayable(unsayable) => Went::Unsayable(unsayable),
         }
     }

@@ -7,16 +7,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ::http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url};
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{Limits, google, sign};
 use crate::base::clock::Clock;
 use crate::base::proxy::Proxies;
-use crate::catalogue::{Deployment, Provider};
+use crate::catalogue::{ApiKey, Deployment, KeyMark, Provider};
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{embeddings, images};
 
@@ -38,7 +39,10 @@ struct Endpoint {
     embed: Url,
     draw: Url,
     count: Url,
+    /// With the first of the provider's keys.
     headers: HeaderMap,
+    /// The header with each of the keys, where there are several.
+    credentials: Vec<Option<(HeaderName, HeaderValue)>>,
 }
 
 /// An endpoint, and the deployment that it is of. Deployments that no file lists share an id.
@@ -53,8 +57,8 @@ struct Known {
 pub struct Transport {
     client: Client,
     endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
-    /// By provider: a token, and until when it is good.
-    tokens: Rc<RefCell<HashMap<String, (HeaderValue, Instant)>>>,
+    /// By key: the token that it was changed for, and until when that is good.
+    tokens: Rc<RefCell<HashMap<KeyMark, (HeaderValue, Instant)>>>,
 }
 
 /// What comes after an answer's head, frame by frame.
@@ -172,26 +176,25 @@ impl Transport {
         // Without a word, a server may choose any coding (RFC 9110, 12.5.3), and decoding takes time.
         // Whoever compresses all the same is understood: gzip, deflate, br, zstd.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
+        let several = Some(provider.keys.len()).filter(|keys| *keys > 1).unwrap_or_default();
+        let credentials = (0..several).map(|at| sign::credential(provider, at)).collect();
+        let endpoint =
+            Rc::new(Endpoint { whole, stream, embed, draw, count, headers, credentials });
         let known = Known { name: name.clone(), endpoint: Rc::clone(&endpoint) };
         self.endpoints.borrow_mut().insert(place, known);
         Ok(endpoint)
     }
 
     /// What a service account's key is changed for, until shortly before it expires.
-    async fn token(
-        &self,
-        provider: &Provider,
-        key: &SecretString,
-        patience: Duration,
-    ) -> Result<HeaderValue, Fault> {
+    async fn token(&self, key: &ApiKey, patience: Duration) -> Result<HeaderValue, Fault> {
         let refused = |why: String| Fault::new(FaultKind::Credential, why);
-        if let Some((token, until)) = self.tokens.borrow().get(&*provider.id)
+        if let Some((token, until)) = self.tokens.borrow().get(&key.mark)
             && Instant::now() < *until
         {
             return Ok(token.clone());
         }
-        let account = google::ServiceAccount::read(key).map_err(|why| refused(why.to_string()))?;
+        let account =
+            google::ServiceAccount::read(&key.secret).map_err(|why| refused(why.to_string()))?;
         let asking = google::assertion(&account, Clock::System.now())
             .map_err(|why| refused(why.to_string()))?;
         let sending = self
@@ -209,14 +212,14 @@ impl Transport {
             .map_err(|_| Fault::new(FaultKind::Timeout, "no token within the time"))??;
         let (token, lifetime) = google::token_of(&told).map_err(|why| refused(why.to_string()))?;
         let until = Instant::now() + lifetime.saturating_sub(Duration::from_secs(60));
-        self.tokens.borrow_mut().insert(provider.id.to_string(), (token.clone(), until));
+        self.tokens.borrow_mut().insert(key.mark, (token.clone(), until));
         Ok(token)
     }
 
     /// Whether a provider's key is not sent, but changed for a token first.
     #[must_use]
     pub fn exchanges(&self, provider: &Provider) -> bool {
-        sign::needs_token(provider).is_some()
+        sign::needs_token(provider, 0).is_some()
     }
 
     /// The status of a provider's list of models, which it shows to whoever has a good key: for
@@ -236,10 +239,11 @@ impl Transport {
         }
     }
 
-    /// Sends a request, with headers `beside` the provider's own, and waits for the answer's head.
+    /// Sends a request with one of the provider's keys and with headers `beside` its own, and waits for
+    /// the answer's head.
     pub async fn send<'a>(
         &self,
-        deployment: &Arc<Deployment>,
+        (deployment, key): (&Arc<Deployment>, usize),
         protocol: Protocol,
         to: Call,
         body: Bytes,
@@ -256,18 +260,21 @@ impl Transport {
         }
         .clone();
         let mut headers = endpoint.headers.clone();
+        if let Some(Some((name, value))) = endpoint.credentials.get(key) {
+            headers.insert(name.clone(), value.clone());
+        }
         for (name, value) in beside {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
         }
         let provider = &deployment.provider;
-        if let Some(credential) = provider.aws.as_ref().filter(|_| provider.api_key.is_none()) {
+        if let Some(credential) = provider.aws.as_ref().filter(|_| provider.keys.is_empty()) {
             sign::with_aws(credential, &provider.region, url.as_str(), &body, &mut headers)
                 .map_err(|why| Fault::new(FaultKind::Credential, why.to_string()))?;
         }
-        if let Some(key) = sign::needs_token(provider) {
-            headers.insert(AUTHORIZATION, self.token(provider, key, patience).await?);
+        if let Some(key) = sign::needs_token(provider, key) {
+            headers.insert(AUTHORIZATION, self.token(key, patience).await?);
         }
         let sending = self.client.post(url).headers(headers).body(body).send();
         match tokio::time::timeout(patience, sending).await {

@@ -30,6 +30,7 @@ mod house;
 mod image;
 mod inflow;
 mod isolation;
+mod keys;
 mod layers;
 mod ledger;
 mod matrix;
