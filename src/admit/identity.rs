@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::demands::Demanded;
 use super::features::{Feature, Features};
 use super::person::{Person, Role};
 use super::plan::{Plan, PlanError, Plans};
@@ -19,7 +20,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::{KEY_PREFIX, KeyHash};
 use crate::base::{Blame, Error, Kind};
-use crate::catalogue::Model;
+use crate::catalogue::{Demands, Model};
 use crate::ledger::Funds;
 use crate::quota::{Limits, Terms};
 use crate::store::{Changed, Owner, Seer, Store};
@@ -39,6 +40,7 @@ pub struct Caller {
     /// What the account and the key are held to.
     pub terms: Arc<Terms>,
     rights: KeyTerms,
+    demanded: Option<Arc<Demanded>>,
     /// When the key stops being good: it expires, or was rotated.
     until: Option<Timestamp>,
     /// The period whose credits the terms speak of.
@@ -50,6 +52,12 @@ impl Caller {
     #[must_use]
     pub fn may_use(&self, model: &Model) -> bool {
         self.plan.allows(model.tier) && self.rights.may_use(&model.id)
+    }
+
+    /// What its plan and its key demand of whoever is asked, if anything.
+    #[must_use]
+    pub fn demanded(&self) -> Option<&Demanded> {
+        self.demanded.as_deref()
     }
 
     /// # Errors
@@ -264,7 +272,9 @@ impl Identities {
         };
         // Whoever is to mend the store must get in while it is away.
         let known = rows.as_deref().unwrap_or_default();
+        let demanded = Demanded::of(plan.entry.demands(), Demands::default());
         let caller = Arc::new(Caller {
+            demanded: demanded.map(Arc::new),
             person: Arc::new(Person { id, role: Role::Admin }),
             features: Features::of(plan.entry.features.as_ref(), known),
             account,
@@ -368,7 +378,9 @@ impl Identities {
         let rows = rows.map_err(Error::internal)?;
         let features = Features::of(plan.entry.features.as_ref(), &rows);
         let until = [owner.revoked, rights.expires()].into_iter().flatten().min();
+        let demanded = Demanded::of(plan.entry.demands(), rights.demands());
         Ok(Caller {
+            demanded: demanded.map(Arc::new),
             account: owner.account,
             key: owner.key,
             plan,

@@ -2,6 +2,7 @@
 
 mod people;
 mod reload;
+mod resting;
 mod signals;
 mod sources;
 mod survey;
@@ -262,6 +263,10 @@ pub async fn serve(
         },
         public_url: config.server.public_url.clone(),
     };
+    if config.upstream.probes.unwrap_or(true) {
+        let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
+        resting::look_after(current, health, &limits, &counting.proxies)?;
+    }
     heartbeat(store.clone(), clock, address.to_string());
     let force = Force {
         current: shared.current.clone(),

@@ -128,11 +128,8 @@ mod tests {
 
     #[test]
     fn narrower_goes_over_wider_member_by_member() {
-        let wide = DataPolicy {
-            trains: Some(false),
-            retention_days: Some(30),
-            region: Some("us".into()),
-        };
+        let wide =
+            DataPolicy { trains: Some(false), retention_days: Some(30), region: Some("us".into()) };
         let narrow = DataPolicy { retention_days: Some(0), ..DataPolicy::default() };
         let both = narrow.over(&wide);
         assert_eq!((both.trains, both.retention_days), (Some(false), Some(0)));

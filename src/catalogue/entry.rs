@@ -127,6 +127,9 @@ pub struct ModelEntry {
     /// Which of its deployments is asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
+    /// What whoever serves it does with what it is sent, over what they do with that of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataPolicy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<images::Rules>,
     #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
@@ -154,6 +157,8 @@ pub struct DeploymentEntry {
     pub facts: FactsEntry,
     /// Its part of the requests where `balance = "weights"`; 1 if not given.
     pub weight: Option<f64>,
+    /// What is done here with what it is sent.
+    pub data: Option<DataPolicy>,
 }
 
 /// A `[[deployments]]` entry of a provider's file.
@@ -193,6 +198,8 @@ pub struct FileDeployment {
     pub facts: FactsEntry,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataPolicy>,
 }
 
 /// The same under another name, at another price: an inference profile, a data zone.

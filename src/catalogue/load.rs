@@ -137,6 +137,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                             ),
                             facts,
                             weight: deployment.weight,
+                            data: deployment.data.clone(),
                             ..FileDeployment::default()
                         };
                         replaced.push(Waiting::of_file(provider, file, file_like));
@@ -276,7 +277,8 @@ fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
         ends,
         replacement,
         preview,
-        timeouts
+        timeouts,
+        data
     );
 }
 
@@ -352,6 +354,10 @@ impl Building {
             });
             let deployment = Arc::new(Deployment {
                 id: DeploymentId(self.catalogue.next_id),
+                data: place
+                    .data
+                    .over(entry.data.as_ref().unwrap_or(&place.provider.data))
+                    .over(&place.provider.data),
                 provider: place.provider,
                 name: place.name,
                 protocols: place.protocols,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Prices, Provider, Quirk, Rates, Timeouts};
+use super::{DataPolicy, Facts, Prices, Provider, Quirk, Rates, Timeouts};
 use crate::base::clock::Timestamp;
 use crate::wire::images;
 use crate::wire::vocab::Protocol;
@@ -151,6 +151,8 @@ pub struct Deployment {
     pub max_output_tokens: u64,
     /// Edits that this provider needs for this model.
     pub quirks: Vec<Quirk>,
+    /// What is done here with what it is sent, as far as that is known.
+    pub data: DataPolicy,
     /// Its part of the requests, where they are drawn; never below 0.
     pub weight: f64,
 }

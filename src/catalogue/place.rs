@@ -8,7 +8,7 @@ use super::facts::FactsEntry;
 use super::load::Fault;
 use super::price::PriceEntry;
 use super::provider::Surface;
-use super::{ApiKey, Auth, AwsCredential, Provider, Quirk};
+use super::{ApiKey, Auth, AwsCredential, DataPolicy, Provider, Quirk};
 use crate::wire::vocab::{Dialect, Protocol};
 use crate::wire::{embeddings, images};
 
@@ -27,6 +27,8 @@ pub(super) struct Waiting {
     pub max_output_tokens: Option<u64>,
     pub quirks: Vec<Quirk>,
     pub weight: f64,
+    /// Its own alone.
+    pub data: DataPolicy,
 }
 
 impl Waiting {
@@ -56,6 +58,7 @@ impl Waiting {
             max_output_tokens: own.max_output_tokens,
             quirks: file.quirks.clone(),
             weight: own.weight.filter(|weight| *weight >= 0.0).unwrap_or(1.0),
+            data: own.data.unwrap_or_default(),
         };
         // Who keeps data in a region pays what the provider asks for that, in every request.
         if let Some(factor) = file.region.as_ref().and_then(|region| own.region_uplift.get(region))
@@ -249,6 +252,6 @@ pub(super) fn enabled(
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
         timeouts: file.timeouts.unwrap_or_default(),
-        data: file.data.unwrap_or_default(),
+        data: file.data.clone().unwrap_or_default(),
     }))
 }

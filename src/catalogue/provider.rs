@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::Timeouts;
+use super::{DataPolicy, Timeouts};
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -26,19 +26,6 @@ pub enum Auth {
     /// is a token already goes as it is.
     Google,
     None,
-}
-
-/// What a provider does with what it is sent, as the operator's contract with it says. What nobody
-/// said is not known, and does not pass for yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataPolicy {
-    /// It may keep what it is sent for purposes of its own, or train on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub collects: Option<bool>,
-    /// It keeps nothing of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub zero_retention: Option<bool>,
 }
 
 /// A key of a provider. Where there are several, requests are spread over them.

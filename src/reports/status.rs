@@ -204,7 +204,7 @@ fn keys(app: &App, provider: &Provider) -> Vec<Value> {
             "ends_in": state.ending,
             "health": if state.refused.is_some() { "resting" } else { "up" },
             "why": why,
-            "resting_seconds": state.refused.is_some().then(|| state.refused_for.as_secs()),
+            "resting_seconds": state.refused.is_some().then_some(state.refused_for.as_secs()),
             "limited_deployments": state.limited,
         })
     };

@@ -84,6 +84,8 @@ pub struct Decision {
     pub left_out: Vec<LeftOut>,
     /// Limits of the caller's own, within which those of the steps hold.
     pub within: Timeouts,
+    /// The caller lets a model go on from what another has said, should a stream break off.
+    pub rescue_gives: bool,
 }
 
 impl Decision {
@@ -96,6 +98,7 @@ impl Decision {
             replaced: None,
             left_out: Vec::new(),
             within: Timeouts::default(),
+            rescue_gives: false,
         }
     }
 

@@ -151,6 +151,17 @@ impl HealthBoard {
         self.with(id, |breaker| breaker.is_passing(now)).unwrap_or_default()
     }
 
+    /// Whether its rest is over and nobody asks it.
+    #[must_use]
+    pub fn is_due(&self, id: DeploymentId, now: Instant) -> bool {
+        self.with(id, |breaker| breaker.is_due(now)).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_tripped(&self, id: DeploymentId) -> bool {
+        self.with(id, |breaker| breaker.has_tripped()).unwrap_or_default()
+    }
+
     /// Waits for so long, or until any probe has ended.
     pub async fn rested(&self, wait: Duration) {
         // That nobody told in time is as good.
@@ -171,6 +182,12 @@ impl HealthBoard {
     /// An answer of it came to its end.
     pub fn succeeded(&self, permit: Permit) {
         let leave = permit.reported(|leave, vitals| vitals.breaker.succeeded(leave));
+        self.told_of(leave);
+    }
+
+    /// A probe that cost nothing found that it is there.
+    pub fn is_there(&self, permit: Permit) {
+        let leave = permit.reported(|leave, vitals| vitals.breaker.is_there(leave));
         self.told_of(leave);
     }
 

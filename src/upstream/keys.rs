@@ -109,7 +109,7 @@ impl Keys {
                 left -= key.weight;
                 left < 0.0
             });
-            let drawn = drawn.or_else(|| up().last());
+            let drawn = drawn.or_else(|| up().next_back());
             let soonest = || keys.iter().enumerate().min_by_key(|(_, key)| wait(&key.mark));
             drawn.or_else(soonest).map_or(0, |(at, _)| at)
         })

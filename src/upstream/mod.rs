@@ -12,6 +12,7 @@ mod meters;
 mod outgoing;
 mod passage;
 mod passing;
+mod probing;
 mod pulse;
 mod refusals;
 mod relay;
@@ -45,11 +46,12 @@ pub use health::HealthBoard;
 pub use hedge::Hedges;
 pub use keys::KeyState;
 pub use meters::Meters;
+pub use probing::round as probe_resting;
 pub use refusals::Refusals;
 pub use relay::Relay;
 pub use run::run;
 pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
-pub use transport::{Transport, document};
+pub use transport::{Prober, Transport, document, exchanges};
 
 /// Time and number limits of attempts.
 #[derive(Debug, Clone, Copy)]

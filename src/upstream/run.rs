@@ -334,9 +334,14 @@ impl<'a> Run<'a> {
                 if let AnswerBody::Relay(relay) = &mut body
                     && self.limits.rescue
                 {
-                    let Decision { steps, within, .. } = self.decision;
+                    let Decision { steps, within, rescue_gives, .. } = self.decision;
                     let id = step.deployment.id;
-                    relay.rescue_with(Rescue::of(steps.iter(), id, self.inbound, *within));
+                    relay.rescue_with(Rescue::of(
+                        steps.iter(),
+                        id,
+                        self.inbound,
+                        (*within, *rescue_gives),
+                    ));
                 }
                 Went::Answered(Box::new(Answer {
                     step: step.clone(),

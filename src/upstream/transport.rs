@@ -216,29 +216,6 @@ impl Transport {
         Ok(token)
     }
 
-    /// Whether a provider's key is not sent, but changed for a token first.
-    #[must_use]
-    pub fn exchanges(&self, provider: &Provider) -> bool {
-        sign::needs_token(provider, 0).is_some()
-    }
-
-    /// The status of a provider's list of models, which it shows to whoever has a good key: for
-    /// whoever wants to know whether it can be reached. Google's accounts and AWS's signatures are
-    /// not tried.
-    ///
-    /// # Errors
-    /// When it cannot be reached within `patience`.
-    pub async fn probe(&self, provider: &Provider, patience: Duration) -> Result<u16, Fault> {
-        let url = Url::parse(&format!("{}/models", provider.base_url))
-            .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))?;
-        let sending = self.client.get(url).headers(sign::headers(provider)).send();
-        match tokio::time::timeout(patience, sending).await {
-            Err(_) => Err(Fault::new(FaultKind::Timeout, "no answer within the time")),
-            Ok(Err(why)) => Err(fault_of(&why)),
-            Ok(Ok(answer)) => Ok(answer.status().as_u16()),
-        }
-    }
-
     /// Sends a request with one of the provider's keys and with headers `beside` its own, and waits for
     /// the answer's head.
     pub async fn send<'a>(
@@ -289,6 +266,55 @@ impl Transport {
             }
         }
     }
+}
+
+/// Asks providers whether they are there, from whichever thread.
+#[derive(Debug, Clone)]
+pub struct Prober(Client);
+
+impl Prober {
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(limits: &Limits, proxies: &Proxies) -> Result<Self, ClientError> {
+        let client = through(Client::builder(), proxies)?
+            .connect_timeout(limits.connect)
+            // Whoever answers from an old connection may take no new one.
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self(client))
+    }
+
+    /// The status of a provider's list of models, which costs nothing, and which it shows to whoever has a
+    /// good key: that at the place `key`. Google's accounts and AWS's signatures are not tried.
+    ///
+    /// # Errors
+    /// When it cannot be reached within `patience`.
+    pub async fn ask(
+        &self,
+        provider: &Provider,
+        key: usize,
+        patience: Duration,
+    ) -> Result<u16, Fault> {
+        let url = Url::parse(&format!("{}/models", provider.base_url))
+            .map_err(|why| Fault::new(FaultKind::Unreachable, format!("not a URL: {why}")))?;
+        let mut headers = sign::headers(provider);
+        if let Some((name, value)) = sign::credential(provider, key) {
+            headers.insert(name, value);
+        }
+        let sending = self.0.get(url).headers(headers).send();
+        match tokio::time::timeout(patience, sending).await {
+            Err(_) => Err(Fault::new(FaultKind::Timeout, "no answer within the time")),
+            Ok(Err(why)) => Err(fault_of(&why)),
+            Ok(Ok(answer)) => Ok(answer.status().as_u16()),
+        }
+    }
+}
+
+/// Whether a provider's key is not sent, but changed for a token first.
+#[must_use]
+pub fn exchanges(provider: &Provider) -> bool {
+    sign::needs_token(provider, 0).is_some()
 }
 
 /// A client's connections, through the proxies that are set.

@@ -46,6 +46,9 @@ fn shown(plan: &Plan) -> Value {
         "tokens_per_minute": limit(plan.limits.tokens_per_minute),
         "images_per_minute": limit(plan.limits.images_per_minute),
         "features": plan.entry.features,
+        "data_collection": plan.entry.data_collection,
+        "zdr": plan.entry.zdr,
+        "regions": plan.entry.regions,
         "credits_per_month": plan.credits.map_or_else(|| json!("unlimited"), |all| json!(all)),
     })
 }

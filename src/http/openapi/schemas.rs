@@ -50,6 +50,9 @@ pub fn schemas() -> Value {
         ("requests_per_day", bound()),
         ("tokens_per_minute", bound()),
         ("images_per_minute", bound()),
+        ("data_collection", named(&["allow", "deny"])),
+        ("zdr", json!({"type": "boolean"})),
+        ("regions", texts()),
         ("expires_at", whole()),
     ];
     let with = |first: &[(&'static str, Value)]| [first, terms.as_slice()].concat();
@@ -63,6 +66,9 @@ pub fn schemas() -> Value {
         ("tokens_per_minute", bound()),
         ("images_per_minute", bound()),
         ("credits_per_month", bound()),
+        ("data_collection", named(&["allow", "deny"])),
+        ("zdr", json!({"type": "boolean"})),
+        ("regions", texts()),
         ("features", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
     ];
     let messages = json!({"type": "array", "items": object(&["role"], &[("role", text()), ("content", json!({}))])});
