@@ -62,7 +62,10 @@ fn who_is_back_is_found_without_a_caller() {
     eventually("it is back", || health(&gateway) == "up");
     let asked: Vec<Value> = {
         let all = first.received.lock().unwrap();
-        all.iter().filter(|one| one.head.starts_with("POST ")).map(|one| one.json()).collect()
+        all.iter()
+            .filter(|one| one.head.starts_with("POST "))
+            .map(crate::house::Received::json)
+            .collect()
     };
     assert_eq!(asked.len(), 5, "no caller found out");
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
