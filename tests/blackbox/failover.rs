@@ -533,7 +533,8 @@ fn what_breaks_off_is_gone_on_with_by_an_answer_that_begins_alike() {
     };
     for (path, body) in &asked {
         for (second, text) in [(&alike, WHOLE), (&other, CUT)] {
-            let gateway = Gateway::start(&chain(&[&first, second]));
+            // Nothing here is slow but the machine.
+            let gateway = Gateway::start(&chain(&[&first, second]).replace("400ms", "4s"));
             let reply = gateway.post(path, crate::house::KEY, body.to_string());
             assert_eq!(
                 (reply.status, said(&reply).as_str()),
@@ -609,6 +610,7 @@ fn what_breaks_off_is_given_to_a_model_that_goes_on_from_it() {
     let goes_on = |other: &Provider, known: bool| {
         let config = chain(&[&first, other]);
         let price = "usd_per_million = { input = 1.0, output = 10.0 }";
+        let config = config.replace("400ms", "4s");
         let config = config.replace("model = \"m\" }", &format!("model = \"m\", {price} }}"));
         let fact = format!("[providers.p1]\nfacts = {{ prefill = {known} }}\n");
         Gateway::start(&config.replace("[providers.p1]\n", &fact))
