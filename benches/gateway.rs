@@ -33,7 +33,7 @@ fn catalogue() -> Catalogue {
     let mut sources = Sources { files: builtin().unwrap_or_default(), ..Sources::default() };
     for file in &sources.files {
         if let Some(id) = file.id.clone() {
-            sources.keys.insert(id, secrecy::SecretString::from("k"));
+            sources.keys.insert(id, vec![optimux::catalogue::ApiKey::new("k".into(), 1.0)]);
         }
     }
     load(sources).unwrap_or_default()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::demands::Demanded;
 use super::features::{Feature, Features};
 use super::person::{Person, Role};
 use super::plan::{Plan, PlanError, Plans};
@@ -20,7 +21,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::secret::{BROWSER_PREFIX, KEY_PREFIX, KeyHash};
 use crate::base::{Blame, Error, Kind};
-use crate::catalogue::Model;
+use crate::catalogue::{Demands, Model};
 use crate::ledger::Funds;
 use crate::quota::{Limits, Terms};
 use crate::store::{Changed, Lent, Owner, Seer, Store};
@@ -44,6 +45,7 @@ pub struct Caller {
     rights: KeyTerms,
     /// What was lent to a browser of a key with those rights, if the credential is no key itself.
     lent: Option<Arc<Borrowed>>,
+    demanded: Option<Arc<Demanded>>,
     /// When the key stops being good: it expires, or was rotated.
     until: Option<Timestamp>,
     /// The period whose credits the terms speak of.
@@ -56,6 +58,12 @@ impl Caller {
     pub fn may_use(&self, model: &Model) -> bool {
         let lent = self.lent.as_ref().is_none_or(|lent| lent.rights.may_use(&model.id));
         self.plan.allows(model.tier) && self.rights.may_use(&model.id) && lent
+    }
+
+    /// What its plan and its key demand of whoever is asked, if anything.
+    #[must_use]
+    pub fn demanded(&self) -> Option<&Demanded> {
+        self.demanded.as_deref()
     }
 
     /// # Errors
@@ -319,7 +327,9 @@ impl Identities {
         };
         // Whoever is to mend the store must get in while it is away.
         let known = rows.as_deref().unwrap_or_default();
+        let demanded = Demanded::of(plan.entry.demands(), Demands::default());
         let caller = Arc::new(Caller {
+            demanded: demanded.map(Arc::new),
             person: Arc::new(Person { id, role: Role::Admin }),
             features: Features::of(plan.entry.features.as_ref(), known),
             guardrails: plan.entry.guardrails.clone().unwrap_or_default(),
@@ -443,9 +453,11 @@ impl Identities {
         let until = [owner.revoked, rights.expires(), ends].into_iter().flatten().min();
         let by_lent = borrowed.as_ref().and_then(|lent| lent.rights.guardrails.as_ref());
         let by_plan = plan.entry.guardrails.as_ref();
-        let demanded = [by_plan, rights.guardrails.as_ref(), by_lent].into_iter().flatten();
+        let guardrails = [by_plan, rights.guardrails.as_ref(), by_lent].into_iter().flatten();
+        let demanded = Demanded::of(plan.entry.demands(), rights.demands());
         Ok(Caller {
-            guardrails: demanded.flatten().cloned().collect(),
+            demanded: demanded.map(Arc::new),
+            guardrails: guardrails.flatten().cloned().collect(),
             account: owner.account,
             key: owner.key,
             plan,

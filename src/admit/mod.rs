@@ -1,6 +1,7 @@
 //! Who asks, what they may, and how much of it is left.
 
 mod admission;
+mod demands;
 pub mod features;
 pub mod identity;
 mod inflow;
@@ -22,6 +23,7 @@ mod token;
 mod totp;
 
 pub use admission::{Denied, admit};
+pub use demands::Demanded;
 pub use features::{Feature, Features};
 pub use identity::{Caller, Identities};
 pub use inflow::{Inflow, Share};

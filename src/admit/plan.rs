@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::demands::demands;
 use super::features::Feature;
 use crate::base::money::Credits;
-use crate::catalogue::Tier;
+use crate::catalogue::{DataCollection, Demands, Tier};
 use crate::quota::Limits;
 use crate::store::{AllowanceOf, Store, StoreError};
 
@@ -107,6 +108,15 @@ pub struct PlanEntry {
     pub images_per_minute: Option<Bound>,
     #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub credits_per_month: Option<Bound>,
+    /// `deny`: nobody is asked who may use what is sent for purposes of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_collection: Option<DataCollection>,
+    /// Nobody is asked who keeps anything of what is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zdr: Option<bool>,
+    /// Nobody is asked outside these regions; none stands for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<String>>,
     /// Switches, where they differ from the defaults.
     #[serde(deserialize_with = "or_nothing", skip_serializing_if = "Option::is_none")]
     pub features: Option<BTreeMap<Feature, bool>>,
@@ -116,6 +126,12 @@ pub struct PlanEntry {
 }
 
 impl PlanEntry {
+    /// What it demands of whoever is asked.
+    #[must_use]
+    pub fn demands(&self) -> Demands {
+        demands(self.data_collection, self.zdr, self.regions.as_deref())
+    }
+
     /// This, and what it leaves open as `other` has it.
     #[must_use]
     pub fn over(&self, other: &Self) -> Self {
@@ -126,6 +142,9 @@ impl PlanEntry {
             tokens_per_minute: self.tokens_per_minute.or(other.tokens_per_minute),
             images_per_minute: self.images_per_minute.or(other.images_per_minute),
             credits_per_month: self.credits_per_month.or(other.credits_per_month),
+            data_collection: self.data_collection.or(other.data_collection),
+            zdr: self.zdr.or(other.zdr),
+            regions: self.regions.clone().or_else(|| other.regions.clone()),
             features: self.features.clone().or_else(|| other.features.clone()),
             guardrails: self.guardrails.clone().or_else(|| other.guardrails.clone()),
         }
@@ -199,8 +218,7 @@ fn built_in() -> BTreeMap<String, PlanEntry> {
         tokens_per_minute: Some(Bound::Of(tokens)),
         images_per_minute: Some(Bound::Of(images)),
         credits_per_month: Some(Bound::Of(credits)),
-        features: None,
-        guardrails: None,
+        ..PlanEntry::default()
     };
     BUILT_IN
         .into_iter()

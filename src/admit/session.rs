@@ -52,6 +52,9 @@ pub(super) fn spent() -> Error {
     Error::new(Kind::NotFound, text).coded("token_invalid")
 }
 
+/// What is written to whom a link is for, once there is its secret.
+type Writing = dyn Fn(&Mail, &str) -> Letter + Sync;
+
 impl Authentication {
     /// # Errors
     /// As [`Authentication::sign_in`].
@@ -171,7 +174,7 @@ impl Authentication {
     pub(super) async fn link(
         &self,
         linked: Linked<'_>,
-        letter: Option<(&str, &(dyn Fn(&Mail, &str) -> Letter + Sync))>,
+        letter: Option<(&str, &Writing)>,
     ) -> Result<String, Error> {
         let now = self.clock.now();
         let secret = new_token().map_err(Error::internal)?;

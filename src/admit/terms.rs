@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::demands::demands;
 use super::plan::{Bound, rates};
 use crate::base::clock::Timestamp;
 use crate::base::money::{Credits, Nanos};
+use crate::catalogue::{DataCollection, Demands};
 use crate::quota::Limits;
 
 /// A part of the surface.
@@ -91,6 +93,15 @@ pub struct KeyTerms {
     pub tokens_per_minute: Option<Bound>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_per_minute: Option<Bound>,
+    /// `deny`: nobody is asked who may use what is sent for purposes of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_collection: Option<DataCollection>,
+    /// Nobody is asked who keeps anything of what is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zdr: Option<bool>,
+    /// Nobody is asked outside these regions; none stands for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<String>>,
     /// In seconds since the epoch: from then on the key is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
@@ -122,6 +133,12 @@ impl KeyTerms {
             )
         };
         (limits != Limits::default()).then_some(limits)
+    }
+
+    /// What it demands of whoever is asked.
+    #[must_use]
+    pub fn demands(&self) -> Demands {
+        demands(self.data_collection, self.zdr, self.regions.as_deref())
     }
 
     #[must_use]

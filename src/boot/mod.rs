@@ -2,6 +2,7 @@
 
 mod people;
 mod reload;
+mod resting;
 mod signals;
 mod sources;
 mod survey;
@@ -45,7 +46,7 @@ use crate::quota::{self, Memory, Quota};
 use crate::store::{Node, Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
-    HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Trust, Upstream,
+    HealthBoard, Hedges, Limits, Meters, Prober, Refusals, StreamsEnd, Transport, Trust, Upstream,
 };
 use crate::{console, http, sim};
 
@@ -291,6 +292,11 @@ pub async fn serve(
         },
         public_url: config.server.public_url.clone(),
     };
+    if config.upstream.probes.unwrap_or(true) {
+        let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
+        let prober = Prober::new(&limits, &counting.proxies, &counting.trust);
+        resting::look_after(current, health, prober)?;
+    }
     heartbeat(store.clone(), clock, address.to_string());
     let force = Force {
         latest,

@@ -15,6 +15,7 @@ use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
+use crate::catalogue::ProviderEntry;
 use crate::config::{self, Config};
 use crate::gateway::lifecycle;
 use crate::gateway::live::{Current, Live, Trial};
@@ -135,7 +136,7 @@ impl Watched {
 
     /// They are in force as they are now.
     fn take_up(&mut self, making: &Making) {
-        let keys = making.config.providers.values().filter_map(|one| one.api_key_file.as_ref());
+        let keys = making.config.providers.values().flat_map(ProviderEntry::key_files);
         let weights = making.config.router.weights.clone();
         self.all = self.config.clone().into_iter().chain(keys.map(PathBuf::from)).collect();
         self.all.extend(weights);

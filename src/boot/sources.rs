@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use super::Failure;
 use super::survey::proxies;
 use crate::catalogue::{
-    self, Auth, AwsCredential, Catalogue, DeploymentEntry, PriceEntry, ProviderEntry, Settings,
-    Sources,
+    self, ApiKey, Auth, AwsCredential, Catalogue, DeploymentEntry, KeyEntry, PriceEntry,
+    ProviderEntry, Settings, Sources,
 };
 use crate::config::{self, Config};
 use crate::guard::Guardrails;
@@ -26,37 +26,82 @@ use crate::wire::vocab::{Dialect, Protocol};
 fn provider_keys(
     files: &[ProviderEntry],
     patches: &BTreeMap<String, ProviderEntry>,
-) -> (HashMap<String, SecretString>, Vec<String>) {
+) -> (HashMap<String, Vec<ApiKey>>, Vec<String>) {
     let (mut keys, mut faults) = (HashMap::new(), Vec::new());
     let named = files
         .iter()
         .filter_map(|file| file.id.as_deref().map(|id| (id, file)))
         .chain(patches.iter().map(|(id, patch)| (id.as_str(), patch)));
     for (id, entry) in named {
-        match provider_key(entry) {
-            Ok(Some(key)) => {
-                keys.insert(id.to_owned(), key);
+        match keys_of(entry) {
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => {
+                keys.insert(id.to_owned(), found);
             }
-            Ok(None) => {}
             Err(why) => faults.push(format!("providers.{id}: {why}")),
         }
     }
     (keys, faults)
 }
 
-/// The key that a table names; the one in a file comes before the one in a variable.
-fn provider_key(entry: &ProviderEntry) -> Result<Option<SecretString>, String> {
-    if let Some(file) = &entry.api_key_file {
-        let key = std::fs::read_to_string(file)
-            .map_err(|why| format!("api_key_file {file} cannot be read: {why}"))?;
-        return sendable(file, SecretString::from(key.trim().to_owned())).map(Some);
+/// The keys that a table names: a list before a file, and that before a variable. None where what it
+/// names is not set.
+fn keys_of(entry: &ProviderEntry) -> Result<Vec<ApiKey>, String> {
+    let one = |key: &KeyEntry| read_keys(key, entry.auth);
+    let mut keys = match (&entry.api_keys, &entry.api_key_file, &entry.api_key_env) {
+        (Some(list), ..) => {
+            let found = list.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            // Who names several means all of them; none at all is a provider that is not asked.
+            let missing = list.iter().zip(&found).find(|(_, found)| found.is_empty());
+            if let Some((missing, _)) = missing.filter(|_| found.iter().any(|one| !one.is_empty()))
+            {
+                let name = missing.env.as_deref().unwrap_or_default();
+                return Err(format!("api_keys: {name} is not set; set it or take it off the list"));
+            }
+            found.into_iter().flatten().collect()
+        }
+        (_, Some(file), _) => one(&KeyEntry { file: Some(file.clone()), ..KeyEntry::default() })?,
+        (_, _, Some(variable)) => {
+            one(&KeyEntry { env: Some(variable.clone()), ..KeyEntry::default() })?
+        }
+        (None, None, None) => Vec::new(),
+    };
+    let mut known = HashSet::new();
+    keys.retain(|key| known.insert(key.mark));
+    Ok(keys)
+}
+
+/// What a variable or a file holds: a key, or several with commas between them, which no key contains.
+fn read_keys(from: &KeyEntry, auth: Option<Auth>) -> Result<Vec<ApiKey>, String> {
+    let (name, text) = match (&from.file, &from.env) {
+        (Some(file), None) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|why| format!("the key's file {file} cannot be read: {why}"))?;
+            (file, SecretString::from(text.trim().to_owned()))
+        }
+        (None, Some(variable)) => match secret_variable(variable) {
+            None => return Ok(Vec::new()),
+            Some(text) if auth == Some(Auth::Google) => {
+                (variable, service_account(text.expose_secret())?.into())
+            }
+            Some(text) => (variable, text),
+        },
+        _ => return Err("api_keys: each key has either env or file".to_owned()),
+    };
+    let weight = from.weight.unwrap_or(1.0);
+    if !(weight > 0.0 && weight.is_finite()) {
+        return Err(format!("api_keys: the weight of {name} has to be above 0"));
     }
-    let Some(variable) = &entry.api_key_env else { return Ok(None) };
-    let Some(key) = secret_variable(variable) else { return Ok(None) };
-    if entry.auth == Some(Auth::Google) {
-        return service_account(key.expose_secret()).map(SecretString::from).map(Some);
-    }
-    sendable(variable, key).map(Some)
+    let text = text.expose_secret();
+    let whole = text.trim_start().starts_with('{');
+    let parts = text.split(|c: char| c == ',' && !whole).map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let key = sendable(name, SecretString::from(part.to_owned()))?;
+            Ok(ApiKey::new(key, weight))
+        })
+        .collect()
 }
 
 /// Google's variable names the file in which a service account's key is.
@@ -88,8 +133,9 @@ pub(super) fn key_variables(
     files: &[ProviderEntry],
     patches: &BTreeMap<String, ProviderEntry>,
 ) -> HashSet<String> {
+    let entries = files.iter().chain(patches.values());
     let mut all: HashSet<String> =
-        files.iter().chain(patches.values()).filter_map(|one| one.api_key_env.clone()).collect();
+        entries.flat_map(ProviderEntry::key_variables).map(str::to_owned).collect();
     all.extend(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned));
     all
 }

@@ -213,7 +213,7 @@ fn answers(
 fn keyless(id: &str, files: &[ProviderEntry], config: &Config) -> Fault {
     let own = config.providers.get(id);
     let file = files.iter().find(|file| file.id.as_deref() == Some(id));
-    let variable = own.into_iter().chain(file).find_map(|one| one.api_key_env.as_deref());
+    let variable = own.into_iter().chain(file).find_map(|one| one.key_variables().next());
     let variable = variable.unwrap_or("its key's variable");
     Fault::new(format!("providers.{id}"), format!("is configured, and {variable} is not set"))
         .remedied(format!(
@@ -436,7 +436,7 @@ fn unread_variables(config: &Config, notes: &mut Vec<Fault>) {
     read.extend(config.signin.oidc.values().filter_map(|one| one.client_secret_env.as_deref()));
     read.extend(config.admin.key_env.as_deref());
     read.extend(config.admin.password_env.as_deref());
-    read.extend(config.providers.values().filter_map(|one| one.api_key_env.as_deref()));
+    read.extend(config.providers.values().flat_map(ProviderEntry::key_variables));
     let templates: Vec<&str> =
         config.providers.values().filter_map(|one| one.base_url.as_deref()).collect();
     for (name, _) in std::env::vars_os() {

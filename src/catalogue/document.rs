@@ -130,6 +130,15 @@ impl Reading<'_> {
         for (index, one) in list.into_iter().enumerate() {
             let name = ["id", "name"].iter().find_map(|member| one.get(member)?.as_str());
             let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+            // It is a promise of the provider's to whoever runs this, and no fact of the model.
+            if one.get("data").is_some() {
+                self.faults.push(Fault(format!(
+                    "providers.{}.{what}[{index}]{name}: data: what a provider does with what it is sent \
+                     is for the configuration to say",
+                    self.provider
+                )));
+                continue;
+            }
             match serde_json::from_value(one) {
                 Ok(entry) => read.push(entry),
                 Err(why) => self.faults.push(Fault(format!(
@@ -264,6 +273,14 @@ mod tests {
         let address = r#"{"providers": [{"id": "openai", "base_url": "https://elsewhere"}]}"#;
         let told = read(address, &files).unwrap_err();
         assert!(told[0].0.contains("base_url"), "{told:?}");
+        // What a provider does with data is a promise to whoever runs this, and no list's to give.
+        let promise =
+            SMALL.replace("usd_per_million", "data = { trains = false }\nusd_per_million");
+        let told = read(&promise, &files).unwrap_err();
+        assert!(
+            told[0].0.starts_with("providers.openai.deployments[0] (gpt-4o): data"),
+            "{told:?}"
+        );
         let lost = SMALL.replace("gpt-4.1", "gpt-0").replace("1.5", "-1.5");
         let told = faults(&lay(files.clone(), read(&lost, &files).unwrap()));
         assert_eq!(told.len(), 2, "{told:?}");

@@ -30,6 +30,8 @@ pub struct ProviderEntry {
     pub auth: Option<Auth>,
     /// The environment variable that holds the key.
     pub api_key_env: Option<String>,
+    /// Several keys, over which requests are spread, in place of one.
+    pub api_keys: Option<Vec<KeyEntry>>,
     /// For `auth = "aws"`; from `AWS_REGION` if not given.
     pub region: Option<String>,
     /// Which variant of its deployments is asked, where there are several (Bedrock's `us`, `eu`).
@@ -59,6 +61,30 @@ pub struct ProviderEntry {
     pub models: Vec<ModelEntry>,
     #[serde(default)]
     pub deployments: Vec<FileDeployment>,
+}
+
+/// One of a provider's keys: the variable or the file that holds it. Exactly one of both.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub env: Option<String>,
+    pub file: Option<String>,
+    /// Its part of the requests; 1 if not given.
+    pub weight: Option<f64>,
+}
+
+impl ProviderEntry {
+    /// The variables of the environment that its keys are read from.
+    pub fn key_variables(&self) -> impl Iterator<Item = &str> {
+        let several = self.api_keys.iter().flatten().filter_map(|key| key.env.as_deref());
+        self.api_key_env.as_deref().into_iter().chain(several)
+    }
+
+    /// The files that its keys are read from.
+    pub fn key_files(&self) -> impl Iterator<Item = &str> {
+        let several = self.api_keys.iter().flatten().filter_map(|key| key.file.as_deref());
+        self.api_key_file.as_deref().into_iter().chain(several)
+    }
 }
 
 /// A `[[models]]` entry of a file or of the configuration; there, what is given overrides.
@@ -101,6 +127,9 @@ pub struct ModelEntry {
     /// Which of its deployments is asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
+    /// What whoever serves it does with what it is sent, over what they do with that of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataPolicy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<images::Rules>,
     #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
@@ -128,6 +157,8 @@ pub struct DeploymentEntry {
     pub facts: FactsEntry,
     /// Its part of the requests where `balance = "weights"`; 1 if not given.
     pub weight: Option<f64>,
+    /// What is done here with what it is sent.
+    pub data: Option<DataPolicy>,
 }
 
 /// A `[[deployments]]` entry of a provider's file.
@@ -167,6 +198,8 @@ pub struct FileDeployment {
     pub facts: FactsEntry,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataPolicy>,
 }
 
 /// The same under another name, at another price: an inference profile, a data zone.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
@@ -11,7 +10,7 @@ use super::facts::{FactsEntry, Families};
 use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
 use super::place::{Waiting, enabled, merged};
 use super::price::{PriceEntry, Prices, Rates, regional};
-use super::{AwsCredential, Capabilities, Capability, Catalogue, Provider, REPLACEMENTS};
+use super::{ApiKey, AwsCredential, Capabilities, Capability, Catalogue, Provider, REPLACEMENTS};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -29,7 +28,7 @@ pub struct Sources {
     /// `[routes.fallback]`
     pub fallbacks: BTreeMap<String, Vec<String>>,
     /// Keys by provider id, read from the environment or files by the composition root.
-    pub keys: HashMap<String, SecretString>,
+    pub keys: HashMap<String, Vec<ApiKey>>,
     /// What requests to AWS are signed with.
     pub aws: Option<AwsCredential>,
     /// What stands for `${NAME}` in an address.
@@ -93,8 +92,8 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
             entries.insert(model.id.clone(), model);
         }
         let deployments = std::mem::take(&mut file.deployments);
-        let key = sources.keys.remove(&id);
-        let provider = match enabled(&id, &file, key, sources.aws.clone(), &sources.variables) {
+        let keys = sources.keys.remove(&id).unwrap_or_default();
+        let provider = match enabled(&id, &file, keys, sources.aws.clone(), &sources.variables) {
             Ok(Some(provider)) => Arc::new(provider),
             Ok(None) => continue,
             Err(fault) => {
@@ -138,6 +137,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                             ),
                             facts,
                             weight: deployment.weight,
+                            data: deployment.data.clone(),
                             ..FileDeployment::default()
                         };
                         replaced.push(Waiting::of_file(provider, file, file_like));
@@ -277,7 +277,8 @@ fn overlay(entry: &mut ModelEntry, patch: ModelEntry) {
         ends,
         replacement,
         preview,
-        timeouts
+        timeouts,
+        data
     );
 }
 
@@ -353,6 +354,10 @@ impl Building {
             });
             let deployment = Arc::new(Deployment {
                 id: DeploymentId(self.catalogue.next_id),
+                data: place
+                    .data
+                    .over(entry.data.as_ref().unwrap_or(&place.provider.data))
+                    .over(&place.provider.data),
                 provider: place.provider,
                 name: place.name,
                 protocols: place.protocols,

@@ -1,5 +1,6 @@
 //! Providers, models, deployments, facts and prices: data, loaded once into an immutable whole.
 
+mod data;
 pub mod diff;
 pub mod document;
 mod entry;
@@ -24,7 +25,10 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::wire::images;
 
-pub use entry::{DeploymentEntry, FileDeployment, ModelEntry, ProviderEntry, VariantEntry};
+pub use data::{DataCollection, DataPolicy, Demand, Demands};
+pub use entry::{
+    DeploymentEntry, FileDeployment, KeyEntry, ModelEntry, ProviderEntry, VariantEntry,
+};
 pub use facts::{
     BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Refusal,
     SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
@@ -37,7 +41,7 @@ pub use price::{
     Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
     RatesEntry, TokenKind, WHOLE,
 };
-pub use provider::{Auth, AwsCredential, DataPolicy, Provider, Surface};
+pub use provider::{ApiKey, Auth, AwsCredential, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 pub use settings::{Settings, Sort};
 pub use timeouts::Timeouts;
@@ -221,6 +225,7 @@ impl Unlisted {
         facts.lay(&waiting.facts);
         let deployment = Arc::new(Deployment {
             id: self.id,
+            data: waiting.provider.data.clone(),
             provider: waiting.provider,
             name: waiting.name,
             protocols: waiting.protocols,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Prices, Provider, Quirk, Rates, Timeouts};
+use super::{DataPolicy, Facts, Prices, Provider, Quirk, Rates, Timeouts};
 use crate::base::clock::Timestamp;
 use crate::wire::images;
 use crate::wire::vocab::Protocol;
@@ -49,7 +49,7 @@ pub enum Mode {
 /// Which of a model's deployments is asked first, of those that are up and have room under their limits.
 /// The others follow in the operator's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// The operator's first.
     #[default]
@@ -60,6 +60,8 @@ pub enum Balance {
     Price,
     /// Of two that are drawn, the one whose answers came sooner of late.
     Latency,
+    /// The one that has the fewest requests of this node in flight; of equals one is drawn.
+    LeastBusy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +151,8 @@ pub struct Deployment {
     pub max_output_tokens: u64,
     /// Edits that this provider needs for this model.
     pub quirks: Vec<Quirk>,
+    /// What is done here with what it is sent, as far as that is known.
+    pub data: DataPolicy,
     /// Its part of the requests, where they are drawn; never below 0.
     pub weight: f64,
 }

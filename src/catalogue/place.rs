@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
 use super::entry::{FileDeployment, ProviderEntry, prices_of};
 use super::facts::FactsEntry;
 use super::load::Fault;
 use super::price::PriceEntry;
 use super::provider::Surface;
-use super::{Auth, AwsCredential, Provider, Quirk};
+use super::{ApiKey, Auth, AwsCredential, DataPolicy, Provider, Quirk};
 use crate::wire::vocab::{Dialect, Protocol};
 use crate::wire::{embeddings, images};
 
@@ -29,6 +27,8 @@ pub(super) struct Waiting {
     pub max_output_tokens: Option<u64>,
     pub quirks: Vec<Quirk>,
     pub weight: f64,
+    /// Its own alone.
+    pub data: DataPolicy,
 }
 
 impl Waiting {
@@ -58,6 +58,7 @@ impl Waiting {
             max_output_tokens: own.max_output_tokens,
             quirks: file.quirks.clone(),
             weight: own.weight.filter(|weight| *weight >= 0.0).unwrap_or(1.0),
+            data: own.data.unwrap_or_default(),
         };
         // Who keeps data in a region pays what the provider asks for that, in every request.
         if let Some(factor) = file.region.as_ref().and_then(|region| own.region_uplift.get(region))
@@ -117,7 +118,7 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
     // A local server in a provider's place needs no key unless one is named, and speaks there what
     // it speaks at home.
     if patch.base_url.is_some() {
-        if patch.api_key_env.is_none() && patch.api_key_file.is_none() {
+        if patch.key_variables().next().is_none() && patch.key_files().next().is_none() {
             file.enabled = file.enabled.or(Some(true));
         }
         // What is spoken elsewhere is not spoken there.
@@ -137,7 +138,8 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
             }
         )*};
     }
-    replace!(name, base_url, dialect, dialects, auth, api_key_env, api_key_file, max_tokens_only);
+    replace!(name, base_url, dialect, dialects, auth, api_key_env, api_key_file, api_keys);
+    replace!(max_tokens_only);
     replace!(embeddings, images, region, variant, usd_per_million, timeouts, data);
     file.facts.lay(&patch.facts);
     file.dialect_urls.extend(patch.dialect_urls.clone());
@@ -166,13 +168,13 @@ fn filled(template: &str, variables: &HashMap<String, String>) -> Result<String,
 pub(super) fn enabled(
     id: &str,
     file: &ProviderEntry,
-    key: Option<SecretString>,
+    keys: Vec<ApiKey>,
     aws: Option<AwsCredential>,
     variables: &HashMap<String, String>,
 ) -> Result<Option<Provider>, Fault> {
-    let named_key = file.api_key_env.is_some() || file.api_key_file.is_some();
+    let named_key = file.key_variables().next().is_some() || file.key_files().next().is_some();
     let aws = aws.filter(|_| file.auth == Some(Auth::Aws));
-    let enabled = file.enabled.unwrap_or(key.is_some() || aws.is_some() || !named_key);
+    let enabled = file.enabled.unwrap_or(!keys.is_empty() || aws.is_some() || !named_key);
     if !enabled {
         return Ok(None);
     }
@@ -234,7 +236,7 @@ pub(super) fn enabled(
         base_url,
         surfaces,
         auth,
-        api_key: key,
+        keys,
         aws,
         region: region.unwrap_or_else(|| "us-east-1".to_owned()),
         headers,
@@ -250,6 +252,6 @@ pub(super) fn enabled(
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),
         timeouts: file.timeouts.unwrap_or_default(),
-        data: file.data.unwrap_or_default(),
+        data: file.data.clone().unwrap_or_default(),
     }))
 }

@@ -1,11 +1,12 @@
 //! A provider: where it is, what it speaks, and how it is paid respect.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::Timeouts;
+use super::{DataPolicy, Timeouts};
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -27,17 +28,42 @@ pub enum Auth {
     None,
 }
 
-/// What a provider does with what it is sent, as the operator's contract with it says. What nobody
-/// said is not known, and does not pass for yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataPolicy {
-    /// It may keep what it is sent for purposes of its own, or train on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub collects: Option<bool>,
-    /// It keeps nothing of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub zero_retention: Option<bool>,
+/// A key of a provider. Where there are several, requests are spread over them.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    pub secret: SecretString,
+    /// Its part of the requests; above 0.
+    pub weight: f64,
+    pub mark: KeyMark,
+}
+
+/// Tells keys apart within this process, and is the same for a key that a reload brings again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyMark(u64);
+
+/// A key that is shorter than this is not told apart by its last characters: they would be too much of it.
+const ENDING_OF: usize = 16;
+
+impl ApiKey {
+    #[must_use]
+    pub fn new(secret: SecretString, weight: f64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        secret.expose_secret().hash(&mut hasher);
+        let mark = KeyMark(hasher.finish());
+        let weight = if weight > 0.0 && weight.is_finite() { weight } else { 1.0 };
+        Self { secret, weight, mark }
+    }
+
+    /// Its last four characters, by which an operator knows it; `None` of a short one, or of the file of
+    /// a service account.
+    #[must_use]
+    pub fn ending(&self) -> Option<&str> {
+        let text = self.secret.expose_secret();
+        if text.trim_start().starts_with('{') || text.len() < ENDING_OF {
+            return None;
+        }
+        text.get(text.len() - 4..)
+    }
 }
 
 /// Whose name requests are signed in (`AWS_ACCESS_KEY_ID` and its kin).
@@ -65,7 +91,8 @@ pub struct Provider {
     /// In order of preference; never empty.
     pub surfaces: Vec<Surface>,
     pub auth: Auth,
-    pub api_key: Option<SecretString>,
+    /// In the operator's order; none for one that takes none, or that is signed for.
+    pub keys: Vec<ApiKey>,
     pub aws: Option<AwsCredential>,
     /// What AWS calls the place where it is.
     pub region: String,
@@ -82,6 +109,12 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// The first of its keys.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&SecretString> {
+        self.keys.first().map(|key| &key.secret)
+    }
+
     /// Where a dialect is spoken.
     #[must_use]
     pub fn surface(&self, protocol: Protocol) -> Option<&Surface> {

@@ -13,7 +13,7 @@ use crate::boot::{self, Backing, Failure, Survey};
 use crate::config::{Fault, Faults};
 use crate::gateway::lifecycle;
 use crate::quota::Shared;
-use crate::upstream::{Limits, Transport, Trust};
+use crate::upstream::{Limits, Prober, Trust, exchanges};
 
 /// How long a provider may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -98,22 +98,31 @@ async fn redis(survey: &mut Survey) {
 async fn providers(survey: &mut Survey) -> Result<(), Failure> {
     let Some((live, _)) = survey.made.as_ref() else { return Ok(()) };
     let trust = Trust::of_system()?;
-    let transport = Transport::new(&Limits::default(), &boot::proxies(&survey.config), &trust);
+    let prober = Prober::new(&Limits::default(), &boot::proxies(&survey.config), &trust);
     let mut all: Vec<_> = live.catalogue.providers().collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     for provider in all {
-        let at = format!("providers.{}", provider.id);
-        match transport.probe(provider, PATIENCE).await {
-            Err(fault) => {
-                let why = format!("cannot be reached at {}: {}", provider.base_url, fault.message);
-                survey.faults.push(Fault::new(at, why));
+        // Each of its keys, or without one.
+        for key in 0..provider.keys.len().max(1) {
+            let at = match provider.keys.len() {
+                0 | 1 => format!("providers.{}", provider.id),
+                _ => format!("providers.{} (key {key})", provider.id),
+            };
+            match prober.ask(provider, key, PATIENCE).await {
+                Err(fault) => {
+                    let base = &provider.base_url;
+                    let why = format!("cannot be reached at {base}: {}", fault.message);
+                    survey.faults.push(Fault::new(at, why));
+                }
+                // A provider whose credential is made for each request says no to none.
+                Ok(401 | 403) if !provider.keys.is_empty() && !exchanges(provider) => {
+                    let fault = Fault::new(at, "does not take the key that is set for it");
+                    survey.faults.push(fault.remedied("set another key"));
+                }
+                Ok(status) => {
+                    survey.notes.push(Fault::new(at, format!("is there (status {status})")));
+                }
             }
-            // A provider whose credential is made for each request says no to none.
-            Ok(401 | 403) if provider.api_key.is_some() && !transport.exchanges(provider) => {
-                let fault = Fault::new(at, "does not take the key that is set for it");
-                survey.faults.push(fault.remedied("set another key"));
-            }
-            Ok(status) => survey.notes.push(Fault::new(at, format!("is there (status {status})"))),
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::everyday::everyday;
 use super::say;
 use crate::boot::Failure;
-use crate::catalogue::{Catalogue, Sources, builtin, load};
+use crate::catalogue::{ApiKey, Catalogue, Sources, builtin, load};
 use crate::learn::Data;
 use crate::learn::figures::{check, fit, fit_subjects, read, read_rated};
 use crate::router::levels::{Level, Levels};
@@ -51,7 +51,7 @@ fn whole_catalogue() -> Result<Catalogue, Failure> {
     let mut sources = Sources { files: builtin()?, ..Sources::default() };
     for file in &sources.files {
         if let Some(id) = file.id.clone() {
-            sources.keys.insert(id, secrecy::SecretString::from("k"));
+            sources.keys.insert(id, vec![ApiKey::new("k".into(), 1.0)]);
         }
     }
     load(sources).map_err(|faults| {

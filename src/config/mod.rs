@@ -273,6 +273,8 @@ pub struct Upstream {
     /// A stream that breaks off is asked for once more elsewhere, and gone on with if that answer begins
     /// with the same words.
     pub rescue: Option<bool>,
+    /// Providers of deployments that rest and that nobody asks are asked for their list of models.
+    pub probes: Option<bool>,
     pub keep_alive: Option<Seconds>,
     /// The proxy of every connection to providers and apps, in place of `HTTP_PROXY` and its kin.
     pub proxy: Option<String>,

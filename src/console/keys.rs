@@ -49,6 +49,7 @@ fn limits(one: &KnownKey) -> Markup {
         @if let Some(credits) = terms.monthly_credits { span class="tag" { (credits) " credits a month" } " " }
         @if let Some(scopes) = &terms.scopes { span class="tag" { (scopes.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(", ")) } " " }
         @if let Some(models) = &terms.models { span class="tag" { (models.len()) " model names" } " " }
+        @if !terms.demands().is_empty() { span class="tag" { "own data policy" } " " }
         @if terms.requests_per_minute.is_some() || terms.requests_per_day.is_some() || terms.tokens_per_minute.is_some() { span class="tag" { "own rates" } }
     }
 }

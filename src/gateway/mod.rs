@@ -9,6 +9,7 @@ mod charge;
 pub mod chats;
 pub mod connect;
 mod count;
+mod demands;
 mod embed;
 pub mod feedback;
 mod guarding;
@@ -46,7 +47,7 @@ use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish, Wis
 use crate::wire::vocab::{Dialect, Losses, Reply};
 use crate::wire::{Heading, Inbound, PathTarget, codec};
 
-use affinity::Conversation;
+use affinity::conversation;
 use cache::CacheWish;
 use cascade::Planned;
 use guarding::Guarded;
@@ -60,9 +61,6 @@ pub use embed::embed;
 pub use images::{draw, picture};
 pub use realtime::{Meter, converse, overhear};
 pub use route::explain;
-
-/// Some 1,024 tokens, the least that any provider caches.
-const CACHED_BYTES: usize = 4_096;
 
 /// A request that has been let in by its credential, not yet read.
 #[derive(Debug)]
@@ -93,6 +91,8 @@ pub struct Asked {
     /// Whether the cheap candidate is to answer first, and be checked; as the plan has it, where
     /// nothing is said.
     pub cascade: Option<bool>,
+    /// Should the stream break off, a model may go on from what was said, if it is known to do so.
+    pub rescue_gives: bool,
     pub cache: CacheWish,
     /// How it wants to be routed, beside the model: most say nothing of it.
     pub wishes: Option<Box<Wishes>>,
@@ -232,6 +232,8 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
             let place = (live.generation(), place);
             app.shared.affinity.answered(conversation, place, explanation.input_tokens);
         }
+    } else {
+        affinity::remember(app, caller, &inbound, &arrival.asked, &answered.step);
     }
     let answered = match guarded {
         None => answered,
@@ -243,21 +245,6 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
             Box::pin(words.keep(app, caller, &arrival.id, arrival.dialect, answered)).await
         }
     })
-}
-
-/// The conversation that a request goes on with, as far as can be told.
-fn conversation(
-    app: &App,
-    caller: &Caller,
-    inbound: &Inbound,
-    asked: &Asked,
-) -> Result<Option<Conversation>, Error> {
-    // A short prompt is in no provider's cache: nothing is gained by remembering where it went.
-    if asked.session.is_none() && inbound.head.prompt_bytes < CACHED_BYTES {
-        return Ok(None);
-    }
-    let request = inbound.request()?;
-    Ok(app.shared.affinity.conversation(&caller.account, asked.session.as_deref(), request))
 }
 
 /// Which deployments may answer, best first. Only `auto` needs the words.
@@ -272,10 +259,14 @@ async fn decide(
         Some(dial) => auto(app, live, caller, inbound, asked, dial).await?,
         None => wishes::named(app, live, caller, &inbound.head.model, asked.wishes())?,
     };
+    if !decision.is_auto() {
+        affinity::stay(app, caller, inbound, asked, &mut decision);
+    }
     if !caller.features.has(Feature::Failover) {
         decision.steps.truncate(1);
     }
     decision.within = asked.wishes().within;
+    decision.rescue_gives = asked.rescue_gives;
     Ok(decision)
 }
 
@@ -295,14 +286,19 @@ async fn auto(
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
     let (wishes, wall) = (asked.wishes(), shared.clock.now());
-    let excluded = wishes::excluded(app, live, wishes);
+    let excluded = wishes::excluded(app, live, caller, wishes);
     let state = |id| {
         let state = shared.health.state(id, stream, now);
         Health { passing: state.passing && !excluded.contains(&id), ..state }
     };
     let choice = Choice {
         catalogue: &live.catalogue,
-        allows: &|model| caller.may_use(model) && wishes.could_take(model, wall),
+        allows: &|model| {
+            caller.may_use(model)
+                && wishes.could_take(model, wall)
+                && (excluded.is_empty()
+                    || model.deployments.iter().any(|one| !excluded.contains(&one.id)))
+        },
         health: &state,
         predictor: &live.predictor,
         now: wall,
@@ -325,6 +321,7 @@ async fn auto(
     });
     let mut decision = decided.map_err(|error| wishes::unmet(app, live, caller, wishes, error))?;
     wishes::arrange(app, wishes, &mut decision)?;
+    demands::hold(caller, "auto", &mut decision)?;
     if !wishes.models.is_empty()
         && let Some((first, rest)) = wishes.models.split_first()
     {
@@ -366,7 +363,11 @@ fn by_name(app: &App, caller: &Caller, model: &str, mode: Mode) -> Result<Decisi
     let live = app.live();
     let health = |id| shared.health.state(id, false, now);
     let draw = app.dice.borrow_mut().unit();
-    router::decide_named(model, mode, &live.catalogue, shared.clock.now(), &allows, &health, draw)
+    let wall = shared.clock.now();
+    let mut decision =
+        router::decide_named(model, mode, &live.catalogue, wall, &allows, &health, draw)?;
+    demands::hold(caller, model, &mut decision)?;
+    Ok(decision)
 }
 
 /// The same, as far as the caller's plan goes.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::live::Live;
-use super::{App, Arrival, by_name};
+use super::{App, Arrival, by_name, demands};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Mode, Model};
@@ -56,6 +56,7 @@ pub(super) fn named(
         let id = slug.map_or(name, |model| &*model.id);
         match by_name(app, caller, id, Mode::Chat) {
             Ok(mut next) => {
+                left_out.append(&mut next.left_out);
                 // The caller's own chain stands in the place of the operator's.
                 if let Some(own) = next.steps.first().filter(|_| chain).map(|one| one.model.clone())
                 {
@@ -93,14 +94,23 @@ pub(super) fn arrange(app: &App, wishes: &Wishes, decision: &mut Decision) -> Re
     Ok(())
 }
 
-/// The deployments that `auto` must not choose: next to nobody has any such wish.
-pub(super) fn excluded(app: &App, live: &Live, wishes: &Wishes) -> HashSet<DeploymentId> {
-    if wishes.provider == Preferences::NONE {
+/// The deployments that `auto` must not choose: next to nobody has any such wish, or is held to anything.
+pub(super) fn excluded(
+    app: &App,
+    live: &Live,
+    caller: &Caller,
+    wishes: &Wishes,
+) -> HashSet<DeploymentId> {
+    let demanded = caller.demanded();
+    if wishes.provider == Preferences::NONE && demanded.is_none() {
         return HashSet::new();
     }
     let now = app.shared.clock.now();
     let all = live.catalogue.models().iter().flat_map(|model| &model.deployments);
-    let out = all.filter(|one| wishes.provider.keeps(one, now).is_err());
+    let out = all.filter(|one| {
+        wishes.provider.keeps(one, now).is_err()
+            || demanded.is_some_and(|demanded| demanded.met_by(&one.data).is_err())
+    });
     out.map(|one| one.id).collect()
 }
 
@@ -112,6 +122,11 @@ pub(super) fn unmet(
     wishes: &Wishes,
     error: Error,
 ) -> Error {
+    if let Some(demanded) = caller.demanded()
+        && let Some(unmet) = demands::keep_all_out(live, caller, demanded)
+    {
+        return unmet;
+    }
     if !wishes.choose() {
         return error;
     }

@@ -165,6 +165,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
         wishes: wishes(request)?,
         thorough: false,
         cascade: header("x-optimux-cascade").map(cascade).transpose()?,
+        rescue_gives: header("x-optimux-rescue").map(rescue).transpose()?.unwrap_or_default(),
         strict: header("x-optimux-strict").is_some_and(|value| value == "true" || value == "1"),
         dial: number("x-optimux-quality", "a number from 0 to 1")?.map(dial).transpose()?,
         max_cost: number("x-optimux-max-cost-usd", "an amount of US dollars")?
@@ -176,6 +177,18 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
             .map(|name| name.chars().take(SESSION_CHARACTERS).collect()),
         cache,
     })
+}
+
+/// Whether a model may go on from what another has said.
+fn rescue(value: &HeaderValue) -> Result<bool, Error> {
+    match value.as_bytes() {
+        b"continue" => Ok(true),
+        b"replay" => Ok(false),
+        _ => {
+            let refused = "x-optimux-rescue has to be continue or replay.";
+            Err(Error::new(Kind::Malformed, refused).at("x-optimux-rescue"))
+        }
+    }
 }
 
 /// Wishes for the routing, for those who cannot put them into the body.

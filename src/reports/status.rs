@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::admit::{Caller, Feature};
-use crate::catalogue::{Capability, Deployment, Mode, Model, TokenKind};
+use crate::catalogue::{Capability, Deployment, Mode, Model, Provider, TokenKind};
 use crate::gateway::App;
 use crate::router::Health;
+use crate::upstream::KeyState;
+use crate::wire::vocab::FaultKind;
 
 const CAPABILITIES: [(Capability, &str); 14] = [
     (Capability::Tools, "tools"),
@@ -188,6 +190,27 @@ pub fn admin_health(app: &App) -> (bool, Value) {
     (ready, json!({"status": status, "live": true, "ready": ready, "dependencies": dependencies}))
 }
 
+/// The keys of a provider, without what they are: the last characters of each are enough to find it.
+fn keys(app: &App, provider: &Provider) -> Vec<Value> {
+    let states = app.shared.health.keys().states(provider, Instant::now());
+    let shown = |(at, state): (usize, &KeyState)| {
+        let why = match state.refused {
+            Some(FaultKind::Quota) => Some("quota"),
+            Some(_) => Some("credential"),
+            None => (state.limited > 0).then_some("rate_limited"),
+        };
+        json!({
+            "index": at,
+            "ends_in": state.ending,
+            "health": if state.refused.is_some() { "resting" } else { "up" },
+            "why": why,
+            "resting_seconds": state.refused.is_some().then_some(state.refused_for.as_secs()),
+            "limited_deployments": state.limited,
+        })
+    };
+    states.iter().enumerate().map(shown).collect()
+}
+
 /// `/v1/admin/status`
 pub async fn admin_status(app: &App) -> Value {
     let shared = &app.shared;
@@ -215,6 +238,7 @@ pub async fn admin_status(app: &App) -> Value {
                 "name": deployments.first().map(|one| one.provider.name.as_str()),
                 "health": state(app, deployments.iter().copied()),
                 "deployments": deployments.len(),
+                "keys": deployments.first().map(|one| keys(app, &one.provider)),
                 "latency_seconds": (!waits.is_empty()).then_some(wait),
                 "error_rate": faults.fold(0.0_f32, f32::max),
             })

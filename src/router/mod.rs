@@ -42,6 +42,8 @@ pub struct Health {
     pub passing: bool,
     /// Little is left of its rate limit: others come first.
     pub strained: bool,
+    /// Requests that it is answering now, for this node.
+    pub in_flight: u32,
     /// How long an answer, or the first token of a stream, has taken of late; what is usual, where
     /// nobody knows.
     pub wait_seconds: f32,
@@ -50,7 +52,7 @@ pub struct Health {
 impl Default for Health {
     /// Up, and nothing known.
     fn default() -> Self {
-        Self { passing: true, strained: false, wait_seconds: 0.0 }
+        Self { passing: true, strained: false, in_flight: 0, wait_seconds: 0.0 }
     }
 }
 
@@ -82,6 +84,8 @@ pub struct Decision {
     pub left_out: Vec<LeftOut>,
     /// Limits of the caller's own, within which those of the steps hold.
     pub within: Timeouts,
+    /// The caller lets a model go on from what another has said, should a stream break off.
+    pub rescue_gives: bool,
 }
 
 impl Decision {
@@ -94,6 +98,7 @@ impl Decision {
             replaced: None,
             left_out: Vec::new(),
             within: Timeouts::default(),
+            rescue_gives: false,
         }
     }
 

@@ -157,6 +157,17 @@ fn add(model: &Arc<Model>, now: Timestamp, health: HealthOf<'_>, draw: f64, step
     }
 }
 
+/// What a draw from 0 to 1 comes to among so many, of whom there is one at least.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a place among a few"
+)]
+fn place(draw: f64, of: usize) -> usize {
+    ((draw * of as f64) as usize).min(of - 1)
+}
+
 /// Who of equals goes first.
 fn picked(
     balance: Balance,
@@ -181,14 +192,14 @@ fn picked(
             });
             drawn.map_or(0, |(place, _)| place)
         }
+        Balance::LeastBusy => {
+            let busy = |step: &Step| health(step.deployment.id).in_flight;
+            let least = equals.iter().map(busy).min();
+            let idlest = || all().filter(|(_, step)| Some(busy(step)) == least);
+            let drawn = idlest().nth(place(draw, idlest().count().max(1)));
+            drawn.map_or(0, |(place, _)| place)
+        }
         Balance::Latency => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a place among a few"
-            )]
-            let place = |draw: f64, of: usize| ((draw * of as f64) as usize).min(of - 1);
             let one = place(draw, equals.len());
             // What is left of the draw is one for the other of the two.
             #[expect(clippy::cast_precision_loss, reason = "a place among a few")]
@@ -274,6 +285,10 @@ mod tests {
             one.abs_diff(667) < 50 && two.abs_diff(333) < 50 && three == 0,
             "{one} {two} {three}"
         );
+        let busy =
+            |id: DeploymentId| Health { in_flight: u32::from(id.0 == 1), ..Health::default() };
+        let [one, two, three] = firsts(Balance::LeastBusy, &busy);
+        assert!(two == 0 && one.abs_diff(500) < 50 && three > 0, "{one} {two} {three}");
         let down = |id: DeploymentId| Health { passing: id.0 != 1, ..Health::default() };
         assert_eq!(firsts(Balance::Price, &down), [0, 0, 1_000], "the cheapest that is up");
         let [one, two, three] = firsts(Balance::Weights, &down);

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::failover::patience_of;
 use super::health::Permit;
+use super::keys::Left;
 use super::outgoing::{Outgoing, Unsayable, outgoing};
 use super::pulse::share_left;
 use super::relay::{Relay, Setup};
@@ -38,6 +39,8 @@ pub enum Tried {
         fault: Fault,
         /// A member that it does not take, and that it was sent: it may do without.
         unwanted: Option<String>,
+        /// It was the key's fault, and the provider has another one that is up.
+        another_key: bool,
     },
     /// This deployment cannot be told what the request says.
     Unsayable(Unsayable),
@@ -81,8 +84,9 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
     };
     let sent = outgoing.body.clone();
     let started = Instant::now();
+    let key = upstream.health.keys().pick(&step.deployment, started);
     let beginning = upstream.trails.attempt(this.request);
-    let outcome = exchange(upstream, this, outgoing, beginning.traceparent()).await;
+    let outcome = exchange(upstream, (this, key), outgoing, beginning.traceparent()).await;
     let over = |fault| {
         let (provider, name) = (&step.deployment.provider.id, &step.deployment.name);
         let names = (&*step.model.id, name.as_str());
@@ -91,6 +95,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
     match outcome {
         Ok(Got { mut body, losses, schema }) => {
             over(None);
+            upstream.health.keys().answered(&step.deployment.provider, key, Instant::now());
             let took = started.elapsed();
             upstream.health.begun(id, inbound.head.stream, took);
             if inbound.head.stream {
@@ -98,7 +103,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
             }
             match &mut body {
                 AnswerBody::Relay(relay) => relay.report_with(permit),
-                AnswerBody::Whole { .. } => upstream.health.succeeded(id, permit),
+                AnswerBody::Whole { .. } => upstream.health.succeeded(permit),
             }
             let meters = upstream.meters.of(step, &upstream.metrics);
             meters.answered.inc();
@@ -117,11 +122,26 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
                 }
                 one.path
             });
-            // A shorter wait is waited for, if nobody else can be asked.
-            let rest = fault.wait.filter(|wait| {
-                fault.counts_against_health() && *wait > upstream.limits.longest_wait
-            });
-            upstream.health.failed(id, permit, &fault, rest);
+            let left = upstream.health.keys().failed(&step.deployment, key, &fault, Instant::now());
+            let fault = match left {
+                Some(Left::None { back: Some(back) }) => fault.after(Some(back)),
+                _ => fault,
+            };
+            let another_key = left == Some(Left::Another);
+            if another_key {
+                // The deployment is as well as it was.
+                tracing::warn!(
+                    provider = %step.deployment.provider.id, key, kind = ?fault.kind,
+                    "a key rests, and another one is asked with"
+                );
+                drop(permit);
+            } else {
+                // A shorter wait is waited for, if nobody else can be asked.
+                let rest = fault.wait.filter(|wait| {
+                    fault.counts_against_health() && *wait > upstream.limits.longest_wait
+                });
+                upstream.health.failed(permit, &fault, rest);
+            }
             upstream
                 .metrics
                 .attempts
@@ -131,7 +151,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
                     kind_label(fault.kind),
                 ])
                 .inc();
-            Tried::Failed { fault, unwanted }
+            Tried::Failed { fault, unwanted, another_key }
         }
     }
 }
@@ -163,7 +183,7 @@ struct Got {
 
 async fn exchange(
     upstream: &Upstream,
-    this: &Try<'_>,
+    (this, key): (&Try<'_>, usize),
     outgoing: Outgoing,
     traceparent: Option<String>,
 ) -> Result<Got, Fault> {
@@ -183,7 +203,7 @@ async fn exchange(
     let incoming = upstream
         .transport
         .send(
-            &step.deployment,
+            (&step.deployment, key),
             outgoing.protocol,
             match &inbound.operation {
                 Operation::Embed(..) => Call::Embed,

@@ -13,6 +13,8 @@ const FIRST_REST: Duration = Duration::from_secs(2);
 const LONGEST_REST: Duration = Duration::from_secs(10);
 /// A probe that runs into a time limit makes its caller wait.
 const LONGEST_REST_AFTER_TIMEOUTS: Duration = Duration::from_secs(60);
+/// A deployment that nobody asks for so long after its rest may be asked without a caller.
+const UNASKED: Duration = Duration::from_secs(3);
 /// A probe that has not ended by then does not keep others from being sent.
 const PROBE_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -127,6 +129,31 @@ impl Breaker {
         match (self.state, leave) {
             (State::Probing { since }, Leave::Probe { since: sent }) => since == sent,
             _ => false,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_tripped(&self) -> bool {
+        !matches!(self.state, State::Passing { .. })
+    }
+
+    /// Its rest has been over for a while, and nobody has asked for leave.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        let over = match self.state {
+            State::Passing { .. } => return false,
+            State::Tripped { until } => until,
+            State::Probing { since } => since + PROBE_PATIENCE,
+        };
+        now >= over + UNASKED && self.resting_until.is_none_or(|until| now >= until)
+    }
+
+    /// A probe found that it is there, not that it answers requests: they are let through again, and the
+    /// next fault trips it, for longer.
+    pub fn is_there(&mut self, leave: Leave) {
+        if self.is_probe(leave) {
+            self.state = State::Passing { faults: TRIPS_AFTER - 1 };
+            self.rest = (self.rest * 2).min(LONGEST_REST_AFTER_TIMEOUTS);
         }
     }
 

@@ -60,6 +60,11 @@ impl Budget {
         self.attempts = self.attempts.saturating_add(1);
     }
 
+    /// The step is tried in another way: what it was tried in so far does not count.
+    pub fn anew(&mut self) {
+        self.at = None;
+    }
+
     /// Nothing was sent after all.
     pub fn refund(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);

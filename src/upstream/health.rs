@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Failure, Leave};
+use super::keys::Keys;
 use super::pulse::Pulse;
 use crate::catalogue::{Catalogue, DeploymentId};
 use crate::router::Health;
@@ -20,6 +21,13 @@ use crate::wire::vocab::{Fault, FaultKind};
 struct Vitals {
     breaker: Breaker,
     pulse: Pulse,
+    /// Requests that have leave to try it, and have not ended.
+    in_flight: u32,
+}
+
+/// A panic elsewhere does not spoil them: they are whole after every call.
+fn locked(vitals: &Mutex<Vitals>) -> MutexGuard<'_, Vitals> {
+    vitals.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The breaker and the pulse of every deployment. A lock is held for a few instructions and never
@@ -28,6 +36,7 @@ struct Vitals {
 pub struct HealthBoard {
     vitals: ArcSwap<Table>,
     usual: Usual,
+    keys: Keys,
     /// Told when a probe has ended: whoever waits for its deployment looks again.
     probed: Notify,
 }
@@ -67,7 +76,7 @@ impl HealthBoard {
         let first = ids.start;
         let slots = ids.map(|_| Arc::default()).collect();
         let vitals = ArcSwap::from_pointee(Table { first, slots });
-        Self { vitals, usual: Usual::default(), probed: Notify::new() }
+        Self { vitals, usual: Usual::default(), keys: Keys::default(), probed: Notify::new() }
     }
 
     /// Makes room for a catalogue that takes the place of another. What is known of a deployment
@@ -98,18 +107,24 @@ impl HealthBoard {
     fn vitals<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Vitals) -> T) -> Option<T> {
         let table = self.vitals.load();
         let vitals = table.slots.get(id.0.checked_sub(table.first)?)?;
-        // They are whole after every call, so a panic elsewhere does not spoil them.
-        Some(act(&mut vitals.lock().unwrap_or_else(PoisonError::into_inner)))
+        Some(act(&mut locked(vitals)))
     }
 
     fn with<T>(&self, id: DeploymentId, act: impl FnOnce(&mut Breaker) -> T) -> Option<T> {
         self.vitals(id, |vitals| act(&mut vitals.breaker))
     }
 
+    /// The keys of providers that have several.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// What the router goes by. `stream` says which kind of answer is waited for.
     #[must_use]
     pub fn state(&self, id: DeploymentId, stream: bool, now: Instant) -> Health {
-        let state = self.vitals(id, |Vitals { breaker, pulse }| Health {
+        let state = self.vitals(id, |Vitals { breaker, pulse, in_flight }| Health {
+            in_flight: *in_flight,
             passing: breaker.is_passing(now),
             strained: pulse.is_strained(now),
             wait_seconds: pulse
@@ -136,6 +151,17 @@ impl HealthBoard {
         self.with(id, |breaker| breaker.is_passing(now)).unwrap_or_default()
     }
 
+    /// Whether its rest is over and nobody asks it.
+    #[must_use]
+    pub fn is_due(&self, id: DeploymentId, now: Instant) -> bool {
+        self.with(id, |breaker| breaker.is_due(now)).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_tripped(&self, id: DeploymentId) -> bool {
+        self.with(id, |breaker| breaker.has_tripped()).unwrap_or_default()
+    }
+
     /// Waits for so long, or until any probe has ended.
     pub async fn rested(&self, wait: Duration) {
         // That nobody told in time is as good.
@@ -144,16 +170,24 @@ impl HealthBoard {
 
     /// Leave to try a deployment; `None` while it is left alone.
     pub fn permit(self: &Arc<Self>, id: DeploymentId, now: Instant) -> Option<Permit> {
-        let leave = self.with(id, |breaker| breaker.leave(now)).flatten()?;
-        // Only of a probe does it matter that it was never reported on.
-        let probe = matches!(leave, Leave::Probe { .. }).then(|| (Arc::clone(self), id));
-        Some(Permit { leave, probe })
+        let table = self.vitals.load();
+        let slot = table.slots.get(id.0.checked_sub(table.first)?)?;
+        let mut vitals = locked(slot);
+        let leave = vitals.breaker.leave(now)?;
+        vitals.in_flight += 1;
+        let probe = matches!(leave, Leave::Probe { .. }).then(|| Arc::clone(self));
+        Some(Permit { leave, vitals: Arc::clone(slot), probe, reported: false })
     }
 
     /// An answer of it came to its end.
-    pub fn succeeded(&self, id: DeploymentId, permit: Permit) {
-        let leave = permit.reported();
-        self.with(id, |breaker| breaker.succeeded(leave));
+    pub fn succeeded(&self, permit: Permit) {
+        let leave = permit.reported(|leave, vitals| vitals.breaker.succeeded(leave));
+        self.told_of(leave);
+    }
+
+    /// A probe that cost nothing found that it is there.
+    pub fn is_there(&self, permit: Permit) {
+        let leave = permit.reported(|leave, vitals| vitals.breaker.is_there(leave));
         self.told_of(leave);
     }
 
@@ -198,13 +232,13 @@ impl HealthBoard {
     }
 
     /// It failed, before or after it began; `rest` is how long it asks to be left alone.
-    pub fn failed(&self, id: DeploymentId, permit: Permit, fault: &Fault, rest: Option<Duration>) {
-        let (leave, now) = (permit.reported(), Instant::now());
+    pub fn failed(&self, permit: Permit, fault: &Fault, rest: Option<Duration>) {
+        let now = Instant::now();
         let failure = match fault.kind {
             FaultKind::Timeout => Failure::Timeout,
             _ => Failure::Fast,
         };
-        self.vitals(id, |Vitals { breaker, pulse }| {
+        let leave = permit.reported(|leave, Vitals { breaker, pulse, .. }| {
             if fault.counts_against_health() {
                 breaker.failed(leave, failure, now);
                 pulse.failed();
@@ -231,20 +265,34 @@ impl HealthBoard {
 #[must_use = "a permit that is dropped says nothing of the deployment"]
 pub struct Permit {
     leave: Leave,
-    probe: Option<(Arc<HealthBoard>, DeploymentId)>,
+    vitals: Arc<Mutex<Vitals>>,
+    /// Of a probe others want to know how it went, even if nobody says.
+    probe: Option<Arc<HealthBoard>>,
+    reported: bool,
 }
 
 impl Permit {
-    fn reported(mut self) -> Leave {
-        self.probe = None;
+    /// It has ended, and says so much of the deployment.
+    fn reported(mut self, act: impl FnOnce(Leave, &mut Vitals)) -> Leave {
+        self.reported = true;
+        let mut vitals = locked(&self.vitals);
+        vitals.in_flight = vitals.in_flight.saturating_sub(1);
+        act(self.leave, &mut vitals);
+        drop(vitals);
         self.leave
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some((board, id)) = self.probe.take() {
-            board.with(id, |breaker| breaker.neither(self.leave, Instant::now()));
+        if self.reported {
+            return;
+        }
+        let mut vitals = locked(&self.vitals);
+        vitals.in_flight = vitals.in_flight.saturating_sub(1);
+        if let Some(board) = self.probe.take() {
+            vitals.breaker.neither(self.leave, Instant::now());
+            drop(vitals);
             board.told_of(self.leave);
         }
     }
@@ -261,12 +309,27 @@ mod tests {
         let id = DeploymentId(0);
         let fault = Fault::new(FaultKind::Broken, "");
         while let Some(permit) = board.permit(id, Instant::now()) {
-            board.failed(id, permit, &fault, None);
+            board.failed(permit, &fault, None);
         }
         tokio::time::advance(board.wait(id, Instant::now())).await;
         let probe = board.permit(id, Instant::now()).unwrap();
         assert!(board.permit(id, Instant::now()).is_none(), "one at a time");
         drop(probe);
         assert!(board.permit(id, Instant::now()).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_in_flight_from_leave_to_report_or_until_their_caller_leaves() {
+        let board = Arc::new(HealthBoard::new(0..1));
+        let (id, now) = (DeploymentId(0), Instant::now());
+        let in_flight = || board.state(id, true, now).in_flight;
+        let mut permits: Vec<Permit> = (0..3).filter_map(|_| board.permit(id, now)).collect();
+        assert_eq!(in_flight(), 3);
+        board.succeeded(permits.pop().unwrap());
+        assert_eq!(in_flight(), 2);
+        board.failed(permits.pop().unwrap(), &Fault::new(FaultKind::Broken, ""), None);
+        assert_eq!(in_flight(), 1);
+        drop(permits);
+        assert_eq!(in_flight(), 0);
     }
 }

@@ -9,10 +9,12 @@ mod failover;
 mod google;
 mod health;
 mod hedge;
+mod keys;
 mod meters;
 mod outgoing;
 mod passage;
 mod passing;
+mod probing;
 mod pulse;
 mod refusals;
 mod relay;
@@ -46,12 +48,14 @@ pub use dial::Trust;
 pub use document::document;
 pub use health::HealthBoard;
 pub use hedge::Hedges;
+pub use keys::KeyState;
 pub use meters::Meters;
+pub use probing::round as probe_resting;
 pub use refusals::Refusals;
 pub use relay::Relay;
 pub use run::run;
 pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
-pub use transport::Transport;
+pub use transport::{Prober, Transport, exchanges};
 
 /// Time and number limits of attempts.
 #[derive(Debug, Clone, Copy)]

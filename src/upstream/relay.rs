@@ -256,7 +256,7 @@ impl Relay {
             [&*setup.step.deployment.provider.id, &*setup.step.model.label, kind_label(fault.kind)];
         setup.upstream.metrics.broken_streams.with_label_values(&labels).inc();
         if let Some(permit) = self.permit.take() {
-            setup.upstream.health.failed(setup.step.deployment.id, permit, &fault, None);
+            setup.upstream.health.failed(permit, &fault, None);
         }
         let upstream = setup.upstream.clone();
         if let Err(fault) = self.asks_again(fault, upstream) {
@@ -405,7 +405,7 @@ impl Relay {
         if outcome == Outcome::Complete
             && let Some(permit) = self.permit.take()
         {
-            setup.upstream.health.succeeded(setup.step.deployment.id, permit);
+            setup.upstream.health.succeeded(permit);
         }
         let usage = self.passage.usage();
         count_tokens(&setup.upstream, &setup.step, usage);

@@ -1,5 +1,6 @@
 //! A stream that broke off after it began is asked for once more, elsewhere: if the other answer begins
-//! with the very words that the caller has read, it is gone on with.
+//! with the very words that the caller has read, it is gone on with. Who has opted in may have a model that
+//! takes them as the beginning of its turn go on from there.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -16,9 +17,10 @@ use super::transport::{Body, Call, Incoming};
 use super::whole::read_whole;
 use super::{Limits, Upstream, attempt};
 use crate::catalogue::{DeploymentId, Timeouts};
+use crate::ledger::count_text;
 use crate::router::Step;
 use crate::wire::frame::Frame;
-use crate::wire::resume::{Resuming, Said};
+use crate::wire::resume::{Resuming, Said, Way};
 use crate::wire::vocab::{Event, Fault, FaultKind, Protocol};
 use crate::wire::{Inbound, Reader as _, provider_side};
 
@@ -35,6 +37,8 @@ pub(super) struct Rescue {
     steps: Vec<Step>,
     inbound: Inbound,
     within: Timeouts,
+    /// A model may be given what was said, to go on with it.
+    gives: bool,
 }
 
 /// Another answer, read as far as the first one came.
@@ -43,6 +47,7 @@ pub(super) struct Rescued {
     pub permit: Permit,
     pub protocol: Protocol,
     pub limits: Limits,
+    pub way: Way,
     /// What was read of it.
     pub read: Vec<Bytes>,
     pub body: Body,
@@ -54,11 +59,12 @@ impl Rescue {
         steps: impl Iterator<Item = &'a Step>,
         answering: DeploymentId,
         inbound: &Inbound,
-        within: Timeouts,
+        (within, gives): (Timeouts, bool),
     ) -> Option<Box<Self>> {
         let others = steps.filter(|step| step.deployment.id != answering);
         let steps: Vec<Step> = others.take(STEPS).cloned().collect();
-        (!steps.is_empty()).then(|| Box::new(Self { steps, inbound: inbound.again(), within }))
+        (!steps.is_empty())
+            .then(|| Box::new(Self { steps, inbound: inbound.again(), within, gives }))
     }
 
     /// Asks the others in turn, until one has said again what was said.
@@ -85,7 +91,15 @@ impl Rescue {
         permit: Permit,
         said: &Said,
     ) -> Option<Rescued> {
-        let (id, inbound) = (step.deployment.id, &self.inbound);
+        // A given beginning is known to be gone on with, and what is told again is mostly told otherwise.
+        let given = self.gives && step.deployment.facts.goes_on && !said.given().is_empty();
+        let (more, way) = if given {
+            let tokens = count_text(said.given());
+            (Some(self.inbound.going_on_from(said.given()).ok()?), Way::Given { tokens })
+        } else {
+            (None, Way::Again)
+        };
+        let inbound = more.as_ref().unwrap_or(&self.inbound);
         let limits = upstream.limits.at(step, &self.within, attempt::thinks(step, inbound));
         let refused = upstream.refusals.of(&step.deployment);
         let outgoing = outgoing(step, inbound, (&refused, &[]), false).ok()?;
@@ -96,8 +110,9 @@ impl Rescue {
         let protocol = outgoing.protocol;
         let forward: &[_] = if outgoing.same_dialect { &inbound.forward } else { &[] };
         let forward = forward.iter().map(|(name, value)| (*name, value.as_str()));
+        let key = upstream.health.keys().pick(&step.deployment, Instant::now());
         let sending = upstream.transport.send(
-            &step.deployment,
+            (&step.deployment, key),
             protocol,
             Call::Stream,
             outgoing.body,
@@ -105,17 +120,17 @@ impl Rescue {
             limits.first_byte,
         );
         let read = match sending.await {
-            Ok(incoming) => caught_up(incoming, protocol, said, limits).await,
+            Ok(incoming) => caught_up(incoming, protocol, (said, way), limits).await,
             Err(fault) => Err(fault),
         };
         match read {
             Ok(Some((read, body))) => {
-                Some(Rescued { step: step.clone(), permit, protocol, limits, read, body })
+                Some(Rescued { step: step.clone(), permit, protocol, limits, way, read, body })
             }
             // It says something else, which is no fault of its own.
             Ok(None) => None,
             Err(fault) => {
-                upstream.health.failed(id, permit, &fault, None);
+                upstream.health.failed(permit, &fault, None);
                 None
             }
         }
@@ -126,7 +141,7 @@ impl Rescue {
 async fn caught_up(
     incoming: Incoming,
     protocol: Protocol,
-    said: &Said,
+    (said, way): (&Said, Way),
     limits: Limits,
 ) -> Result<Option<(Vec<Bytes>, Body)>, Fault> {
     let theirs = provider_side(protocol);
@@ -141,7 +156,7 @@ async fn caught_up(
     }
     let (mut body, mut read) = (incoming.body, Vec::new());
     let mut splitter = theirs.splitter(EVENT_BYTES);
-    let mut resuming = Resuming::new(theirs, said.clone());
+    let mut resuming = Resuming::new(theirs, said.clone(), way);
     let mut events = Vec::new();
     loop {
         let next = std::future::poll_fn(|cx: &mut Context<'_>| Pin::new(&mut body).poll_frame(cx));

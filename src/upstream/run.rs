@@ -61,7 +61,7 @@ pub async fn run(
         let (others, beside) = run.others(at, step);
         run.budget.begin(at);
         let went = run.try_at(step, permit, others, beside).await;
-        let (fault, unwanted) = match went {
+        let (fault, unwanted, another_key) = match went {
             Went::Answered(answer) => return Ok(*answer),
             Went::Unsayable(Unsayable { error, in_other_words }) => {
                 // The step cannot express the request; another may.
@@ -71,10 +71,16 @@ pub async fn run(
                 run.unsayable = Some(error);
                 continue;
             }
-            Went::Failed { fault, unwanted } => (fault, unwanted),
+            Went::Failed { fault, unwanted, another_key } => (fault, unwanted, another_key),
         };
         run.note(step, &fault);
         let now = Instant::now();
+        if another_key && run.budget.lasts(now) {
+            run.budget.anew();
+            run.last = Some(fault.more_telling(run.last.take()));
+            again = Some(at);
+            continue;
+        }
         if let Some(member) = unwanted
             && run.budget.lasts(now)
         {
@@ -109,7 +115,7 @@ pub async fn run(
 /// How an attempt went, or two side by side.
 enum Went {
     Answered(Box<Answer>),
-    Failed { fault: Fault, unwanted: Option<String> },
+    Failed { fault: Fault, unwanted: Option<String>, another_key: bool },
     Unsayable(Unsayable),
 }
 
@@ -296,10 +302,11 @@ impl<'a> Run<'a> {
         let (winner, won, loser, lost) =
             if second_won { (beside, second, step, first) } else { (step, first, beside, second) };
         match lost {
-            Some(Tried::Failed { fault, .. }) => {
+            Some(Tried::Failed { fault, another_key, .. }) => {
                 self.note(loser, &fault);
                 let steps = &self.decision.steps;
-                if let Some(at) = steps.iter().position(|one| std::ptr::eq(one, loser)) {
+                let place = steps.iter().position(|one| std::ptr::eq(one, loser));
+                if let Some(at) = place.filter(|_| !another_key) {
                     self.course.leave(at, Some(&fault));
                 }
                 self.last = Some(fault.more_telling(self.last.take()));
@@ -324,6 +331,7 @@ impl<'a> Run<'a> {
             None => Went::Failed {
                 fault: Fault::new(FaultKind::Broken, "nobody answered"),
                 unwanted: None,
+                another_key: false,
             },
         }
     }
@@ -334,9 +342,14 @@ impl<'a> Run<'a> {
                 if let AnswerBody::Relay(relay) = &mut body
                     && self.limits.rescue
                 {
-                    let Decision { steps, within, .. } = self.decision;
+                    let Decision { steps, within, rescue_gives, .. } = self.decision;
                     let id = step.deployment.id;
-                    relay.rescue_with(Rescue::of(steps.iter(), id, self.inbound, *within));
+                    relay.rescue_with(Rescue::of(
+                        steps.iter(),
+                        id,
+                        self.inbound,
+                        (*within, *rescue_gives),
+                    ));
                 }
                 Went::Answered(Box::new(Answer {
                     step: step.clone(),
@@ -347,7 +360,9 @@ impl<'a> Run<'a> {
                     body,
                 }))
             }
-            Tried::Failed { fault, unwanted } => Went::Failed { fault, unwanted },
+            Tried::Failed { fault, unwanted, another_key } => {
+                Went::Failed { fault, unwanted, another_key }
+            }
             Tried::Unsayable(unsayable) => Went::Unsayable(unsayable),
         }
     }

@@ -23,13 +23,9 @@ fn secrets(provider: &Provider) -> impl Iterator<Item = &str> {
         let name = name.to_ascii_lowercase();
         SECRET_HEADERS.iter().any(|part| name.contains(part))
     });
-    let own = [
-        provider.api_key.as_ref(),
-        aws.map(|aws| &aws.secret_key),
-        aws.and_then(|aws| aws.session_token.as_ref()),
-    ];
-    own.into_iter()
-        .flatten()
+    let signing = [aws.map(|aws| &aws.secret_key), aws.and_then(|aws| aws.session_token.as_ref())];
+    let keys = provider.keys.iter().map(|key| &key.secret);
+    keys.chain(signing.into_iter().flatten())
         .map(|secret| secret.expose_secret().trim())
         .chain(headers.map(|(_, value)| value.trim_start_matches("Bearer ").trim()))
         .filter(|secret| secret.len() >= SHORTEST)

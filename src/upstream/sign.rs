@@ -6,13 +6,14 @@ use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use crate::base::clock::Clock;
-use crate::catalogue::{Auth, AwsCredential, Provider};
+use crate::catalogue::{ApiKey, Auth, AwsCredential, Provider};
 
-/// The headers that every request to a provider carries. Secrets are marked sensitive, so that
-/// nothing prints them. A header that cannot be sent is left out; the provider will say so.
+/// The headers that every request to a provider carries, with the first of its keys. Secrets are marked
+/// sensitive, so that nothing prints them. A header that cannot be sent is left out; the provider will
+/// say so.
 #[must_use]
 pub fn headers(provider: &Provider) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -23,28 +24,32 @@ pub fn headers(provider: &Provider) -> HeaderMap {
             headers.insert(name, value);
         }
     }
-    let Some(key) = &provider.api_key else { return headers };
-    let key = key.expose_secret();
+    headers.extend(credential(provider, 0));
+    headers
+}
+
+/// The header that holds one of a provider's keys; none where it is not sent as it is.
+#[must_use]
+pub fn credential(provider: &Provider, at: usize) -> Option<(HeaderName, HeaderValue)> {
+    let key = provider.keys.get(at)?.secret.expose_secret();
     let (name, value) = match provider.auth {
-        Auth::Google if needs_token(provider).is_some() => return headers,
+        Auth::Google if needs_token(provider, at).is_some() => return None,
         Auth::Bearer | Auth::Aws | Auth::Google => (AUTHORIZATION, format!("Bearer {key}")),
         Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
         Auth::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
         Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
-        Auth::None => return headers,
+        Auth::None => return None,
     };
-    if let Ok(mut value) = HeaderValue::try_from(value) {
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    headers
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some((name, value))
 }
 
 /// The service account's key that has to be changed for a token first.
 #[must_use]
-pub fn needs_token(provider: &Provider) -> Option<&SecretString> {
-    let key = provider.api_key.as_ref().filter(|_| provider.auth == Auth::Google)?;
-    key.expose_secret().trim_start().starts_with('{').then_some(key)
+pub fn needs_token(provider: &Provider, at: usize) -> Option<&ApiKey> {
+    let key = provider.keys.get(at).filter(|_| provider.auth == Auth::Google)?;
+    key.secret.expose_secret().trim_start().starts_with('{').then_some(key)
 }
 
 /// Signs a request to Bedrock (Signature Version 4): its address, its body and the time.

@@ -17,6 +17,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 
 use super::attempt::kind_label;
 use super::dial::connected;
+use super::keys::Left;
 use super::scrub::{scrubbed, without_secrets};
 use super::transport::segment;
 use super::{Upstream, shortened, sign};
@@ -178,12 +179,17 @@ pub async fn dial(
 ) -> Result<Socket, (Error, u8)> {
     let mut attempts = 0;
     let mut last = None;
-    for step in &decision.steps {
+    let mut steps = decision.steps.iter();
+    // The step that is to be tried with another key.
+    let mut again = None;
+    while let Some(step) = again.take().or_else(|| steps.next()) {
         let id = step.deployment.id;
         let Some(permit) = upstream.health.permit(id, tokio::time::Instant::now()) else {
             continue;
         };
         attempts += 1;
+        let keys = upstream.health.keys();
+        let key = keys.pick(&step.deployment, tokio::time::Instant::now());
         let began = tokio::time::Instant::now();
         let beginning = upstream.trails.attempt(request);
         let over = |fault| {
@@ -193,11 +199,12 @@ pub async fn dial(
         };
         let limits = upstream.limits.at(step, &decision.within, false);
         let patience = limits.connect + limits.first_byte;
-        match open(step, address, forward, upstream, patience).await {
+        match open((step, key), address, forward, upstream, patience).await {
             Ok(wire) => {
                 over(None);
+                keys.answered(&step.deployment.provider, key, tokio::time::Instant::now());
                 upstream.health.begun(id, true, began.elapsed());
-                upstream.health.succeeded(id, permit);
+                upstream.health.succeeded(permit);
                 let (outlet, inlet) = wire.split();
                 return Ok(Socket {
                     step: step.clone(),
@@ -220,7 +227,16 @@ pub async fn dial(
                 );
                 tracing::debug!(%request, said = ?shortened(&fault.message), "it said");
                 over(Some(kind_label(fault.kind)));
-                upstream.health.failed(id, permit, &fault, fault.wait);
+                let now = tokio::time::Instant::now();
+                match keys.failed(&step.deployment, key, &fault, now) {
+                    Some(Left::Another) if attempts < upstream.limits.attempts => {
+                        again = Some(step);
+                    }
+                    Some(Left::None { back }) => {
+                        upstream.health.failed(permit, &fault, back.or(fault.wait));
+                    }
+                    _ => upstream.health.failed(permit, &fault, fault.wait),
+                }
                 last = Some(fault.more_telling(last));
             }
         }
@@ -234,7 +250,7 @@ pub async fn dial(
 }
 
 async fn open(
-    step: &Step,
+    (step, key): (&Step, usize),
     address: &Address,
     forward: &[(&'static str, String)],
     upstream: &Upstream,
@@ -250,6 +266,9 @@ async fn open(
         .map_err(|why| refused(format!("not a URL: {why}")))?;
     let headers = request.headers_mut();
     headers.extend(sign::headers(provider));
+    if let Some((name, value)) = sign::credential(provider, key) {
+        headers.insert(name, value);
+    }
     for (name, value) in forward {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(HeaderName::from_static(name), value);

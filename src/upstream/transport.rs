@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHORIZATION,
 };
 use ::http::{Method, Request, Uri};
@@ -20,7 +20,6 @@ use hyper::body::Incoming as Received;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
 use tokio::time::Instant;
 use tower_http::decompression::{Decompression, DecompressionBody};
 use tower_service::Service;
@@ -30,7 +29,7 @@ use super::dial::{Connector, Trust};
 use super::{Limits, google, sign};
 use crate::base::clock::Clock;
 use crate::base::proxy::Proxies;
-use crate::catalogue::{Deployment, Provider};
+use crate::catalogue::{ApiKey, Deployment, KeyMark, Provider};
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{embeddings, images};
 
@@ -52,7 +51,10 @@ struct Endpoint {
     embed: Uri,
     draw: Uri,
     count: Uri,
+    /// With the first of the provider's keys.
     headers: HeaderMap,
+    /// The header with each of the keys, where there are several.
+    credentials: Vec<Option<(HeaderName, HeaderValue)>>,
 }
 
 /// An endpoint, and the deployment that it is of. Deployments that no file lists share an id.
@@ -62,14 +64,20 @@ struct Known {
     endpoint: Rc<Endpoint>,
 }
 
+/// An HTTP client with its connections, and the proxies that they go through.
+#[derive(Debug, Clone)]
+struct Wire {
+    client: Client<Connector, Full<Bytes>>,
+    proxies: Proxies,
+}
+
 /// A worker's client. Not `Send`: connections stay on the thread that opened them.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: Client<Connector, Full<Bytes>>,
-    proxies: Proxies,
+    wire: Wire,
     endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
-    /// By provider: a token, and until when it is good.
-    tokens: Rc<RefCell<HashMap<String, (HeaderValue, Instant)>>>,
+    /// By key: the token that it was changed for, and until when that is good.
+    tokens: Rc<RefCell<HashMap<KeyMark, (HeaderValue, Instant)>>>,
 }
 
 /// What comes after an answer's head, frame by frame.
@@ -91,16 +99,17 @@ impl fmt::Debug for Incoming {
 /// The longest answer of a service that gives tokens.
 const TOKEN_BYTES: usize = 1 << 20;
 
-impl Transport {
-    #[must_use]
-    pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
+/// Connections to one host that wait for their next request, at most.
+const IDLE_CONNECTIONS: usize = 256;
+
+impl Wire {
+    fn new(limits: &Limits, proxies: &Proxies, trust: &Trust, idle: usize) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(256)
+            .pool_max_idle_per_host(idle)
             .build(Connector::new(proxies.clone(), trust, limits.connect));
-        let proxies = proxies.clone();
-        Self { client, proxies, endpoints: Rc::default(), tokens: Rc::default() }
+        Self { client, proxies: proxies.clone() }
     }
 
     /// Asks, and waits for the answer's head. Nothing is followed: a provider that redirects a POST is
@@ -132,6 +141,14 @@ impl Transport {
         let plain = address.scheme_str() == Some("http");
         let proxy = plain.then(|| self.proxies.of(address)).flatten()?;
         proxy.basic_auth().cloned()
+    }
+}
+
+impl Transport {
+    #[must_use]
+    pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
+        let wire = Wire::new(limits, proxies, trust, IDLE_CONNECTIONS);
+        Self { wire, endpoints: Rc::default(), tokens: Rc::default() }
     }
 
     fn endpoint(
@@ -221,29 +238,28 @@ impl Transport {
         {
             headers.insert(AUTHORIZATION, named);
         }
-        if let Some(known) = self.for_proxy(&whole) {
+        if let Some(known) = self.wire.for_proxy(&whole) {
             headers.insert(PROXY_AUTHORIZATION, known);
         }
-        let endpoint = Rc::new(Endpoint { whole, stream, embed, draw, count, headers });
+        let several = Some(provider.keys.len()).filter(|keys| *keys > 1).unwrap_or_default();
+        let credentials = (0..several).map(|at| sign::credential(provider, at)).collect();
+        let endpoint =
+            Rc::new(Endpoint { whole, stream, embed, draw, count, headers, credentials });
         let known = Known { name: name.clone(), endpoint: Rc::clone(&endpoint) };
         self.endpoints.borrow_mut().insert(place, known);
         Ok(endpoint)
     }
 
     /// What a service account's key is changed for, until shortly before it expires.
-    async fn token(
-        &self,
-        provider: &Provider,
-        key: &SecretString,
-        patience: Duration,
-    ) -> Result<HeaderValue, Fault> {
+    async fn token(&self, key: &ApiKey, patience: Duration) -> Result<HeaderValue, Fault> {
         let refused = |why: String| Fault::new(FaultKind::Credential, why);
-        if let Some((token, until)) = self.tokens.borrow().get(&*provider.id)
+        if let Some((token, until)) = self.tokens.borrow().get(&key.mark)
             && Instant::now() < *until
         {
             return Ok(token.clone());
         }
-        let account = google::ServiceAccount::read(key).map_err(|why| refused(why.to_string()))?;
+        let account =
+            google::ServiceAccount::read(&key.secret).map_err(|why| refused(why.to_string()))?;
         let asking = google::assertion(&account, Clock::System.now())
             .map_err(|why| refused(why.to_string()))?;
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -251,7 +267,7 @@ impl Transport {
         let told = async {
             let from = address(&account.token_uri)?;
             let answer =
-                self.ask(Method::POST, from, headers, Bytes::from(asking), patience).await?;
+                self.wire.ask(Method::POST, from, headers, Bytes::from(asking), patience).await?;
             let whole = Limited::new(answer.into_body(), TOKEN_BYTES).collect().await;
             whole.map_err(|why| Fault::new(FaultKind::Broken, why.to_string()))
         };
@@ -261,34 +277,15 @@ impl Transport {
             .to_bytes();
         let (token, lifetime) = google::token_of(&told).map_err(|why| refused(why.to_string()))?;
         let until = Instant::now() + lifetime.saturating_sub(Duration::from_secs(60));
-        self.tokens.borrow_mut().insert(provider.id.to_string(), (token.clone(), until));
+        self.tokens.borrow_mut().insert(key.mark, (token.clone(), until));
         Ok(token)
     }
 
-    /// Whether a provider's key is not sent, but changed for a token first.
-    #[must_use]
-    pub fn exchanges(&self, provider: &Provider) -> bool {
-        sign::needs_token(provider).is_some()
-    }
-
-    /// The status of a provider's list of models, which it shows to whoever has a good key: for
-    /// whoever wants to know whether it can be reached. Google's accounts and AWS's signatures are
-    /// not tried.
-    ///
-    /// # Errors
-    /// When it cannot be reached within `patience`.
-    pub async fn probe(&self, provider: &Provider, patience: Duration) -> Result<u16, Fault> {
-        let list = address(&format!("{}/models", provider.base_url))?;
-        let mut headers = sign::headers(provider);
-        headers.extend(self.for_proxy(&list).map(|known| (PROXY_AUTHORIZATION, known)));
-        let answer = self.ask(Method::GET, list, headers, Bytes::new(), patience).await?;
-        Ok(answer.status().as_u16())
-    }
-
-    /// Sends a request, with headers `beside` the provider's own, and waits for the answer's head.
+    /// Sends a request with one of the provider's keys and with headers `beside` its own, and waits for
+    /// the answer's head.
     pub async fn send<'a>(
         &self,
-        deployment: &Arc<Deployment>,
+        (deployment, key): (&Arc<Deployment>, usize),
         protocol: Protocol,
         to: Call,
         body: Bytes,
@@ -305,22 +302,65 @@ impl Transport {
         }
         .clone();
         let mut headers = endpoint.headers.clone();
+        if let Some(Some((name, value))) = endpoint.credentials.get(key) {
+            headers.insert(name.clone(), value.clone());
+        }
         for (name, value) in beside {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
         }
         let provider = &deployment.provider;
-        if let Some(credential) = provider.aws.as_ref().filter(|_| provider.api_key.is_none()) {
+        if let Some(credential) = provider.aws.as_ref().filter(|_| provider.keys.is_empty()) {
             sign::with_aws(credential, &provider.region, &url.to_string(), &body, &mut headers)
                 .map_err(|why| Fault::new(FaultKind::Credential, why.to_string()))?;
         }
-        if let Some(key) = sign::needs_token(provider) {
-            headers.insert(AUTHORIZATION, self.token(provider, key, patience).await?);
+        if let Some(key) = sign::needs_token(provider, key) {
+            headers.insert(AUTHORIZATION, self.token(key, patience).await?);
         }
-        let (head, body) = self.ask(Method::POST, url, headers, body, patience).await?.into_parts();
+        let (head, body) =
+            self.wire.ask(Method::POST, url, headers, body, patience).await?.into_parts();
         Ok(Incoming { status: head.status.as_u16(), headers: head.headers, body })
     }
+}
+
+/// Asks providers whether they are there, from whichever thread.
+#[derive(Debug, Clone)]
+pub struct Prober(Wire);
+
+impl Prober {
+    #[must_use]
+    pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
+        // Whoever answers from an old connection may take no new one.
+        Self(Wire::new(limits, proxies, trust, 0))
+    }
+
+    /// The status of a provider's list of models, which costs nothing, and which it shows to whoever has a
+    /// good key: that at the place `key`. Google's accounts and AWS's signatures are not tried.
+    ///
+    /// # Errors
+    /// When it cannot be reached within `patience`.
+    pub async fn ask(
+        &self,
+        provider: &Provider,
+        key: usize,
+        patience: Duration,
+    ) -> Result<u16, Fault> {
+        let list = address(&format!("{}/models", provider.base_url))?;
+        let mut headers = sign::headers(provider);
+        if let Some((name, value)) = sign::credential(provider, key) {
+            headers.insert(name, value);
+        }
+        headers.extend(self.0.for_proxy(&list).map(|known| (PROXY_AUTHORIZATION, known)));
+        let answer = self.0.ask(Method::GET, list, headers, Bytes::new(), patience).await?;
+        Ok(answer.status().as_u16())
+    }
+}
+
+/// Whether a provider's key is not sent, but changed for a token first.
+#[must_use]
+pub fn exchanges(provider: &Provider) -> bool {
+    sign::needs_token(provider, 0).is_some()
 }
 
 /// An address as a request has it, without the name and the word that may stand in it.

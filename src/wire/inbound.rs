@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::frame::json::span_of;
 use super::vocab::{Dialect, Head, Malformed, Request};
@@ -156,6 +156,40 @@ impl Inbound {
         again.forward.clone_from(&self.forward);
         again.strict = self.strict;
         again
+    }
+
+    /// The same request with what was said of its answer as the beginning of the assistant's turn.
+    ///
+    /// # Errors
+    /// [`Malformed`] for a body that is no request of its dialect.
+    pub fn going_on_from(&self, said: &str) -> Result<Self, Malformed> {
+        let mut body: Map<String, Value> =
+            serde_json::from_slice(&self.body).map_err(|why| Malformed::not_json(&why))?;
+        let (member, turn) = match self.dialect {
+            Dialect::OpenAiChat | Dialect::Anthropic => {
+                ("messages", json!({"role": "assistant", "content": said}))
+            }
+            Dialect::OpenAiResponses => {
+                let part = json!({"type": "output_text", "text": said, "annotations": []});
+                let turn = json!({"type": "message", "role": "assistant", "content": [part]});
+                ("input", turn)
+            }
+            Dialect::Gemini => ("contents", json!({"role": "model", "parts": [{"text": said}]})),
+        };
+        let turns = body.get_mut(member).ok_or_else(|| Malformed::missing(member))?;
+        if let Value::String(question) = turns {
+            let question = std::mem::take(question);
+            *turns = json!([{"role": "user", "content": question}]);
+        }
+        let turns = turns.as_array_mut().ok_or_else(|| Malformed::missing(member))?;
+        turns.push(turn);
+        let target = (self.dialect == Dialect::Gemini)
+            .then(|| PathTarget { model: self.head.model.clone(), stream: self.head.stream });
+        let body = Bytes::from(Value::Object(body).to_string());
+        let mut more = Self::arrive(self.dialect, body, target)?;
+        more.forward.clone_from(&self.forward);
+        more.strict = self.strict;
+        Ok(more)
     }
 
     /// The decoded request; decoded at most once.

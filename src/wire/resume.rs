@@ -1,7 +1,8 @@
-//! An answer that broke off, gone on with by another one that begins with the very same words.
+//! An answer that broke off, gone on with by another one: which begins with the very same words, or was
+//! given them to go on with.
 
 use super::frame::Frame;
-use super::vocab::{Body, Delta, Event, Malformed, Slot};
+use super::vocab::{Body, Delta, Event, Malformed, Slot, Usage};
 use super::{ProviderSide, Reader};
 
 /// What was said of an answer before it broke off: one text, and nothing else.
@@ -33,6 +34,21 @@ impl Said {
         }
         said.filter(|said| !said.text.is_empty())
     }
+
+    /// What somebody is given to go on with: most take no white space at its end.
+    #[must_use]
+    pub fn given(&self) -> &str {
+        self.text.trim_end()
+    }
+}
+
+/// How another answer comes to go on with what was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The request is asked again: the answer says the same, and then the rest.
+    Again,
+    /// It was given what was said, which is so many tokens, as the beginning of its turn.
+    Given { tokens: u64 },
 }
 
 /// Reads an answer that is to go on with another: what was said is left out, the rest stands in the
@@ -40,8 +56,13 @@ impl Said {
 pub struct Resuming {
     inner: Box<dyn Reader + Send>,
     at: Slot,
+    way: Way,
     /// What is still to be said again.
     left: String,
+    /// White space that was said is not said again.
+    trims: bool,
+    /// The answer is over.
+    finished: bool,
     /// The text that says it.
     theirs: Option<Slot>,
     /// Thoughts before it: too late for the caller.
@@ -51,21 +72,36 @@ pub struct Resuming {
 
 impl Resuming {
     #[must_use]
-    pub fn new(theirs: &dyn ProviderSide, said: Said) -> Self {
+    pub fn new(theirs: &dyn ProviderSide, said: Said, way: Way) -> Self {
+        let given = way != Way::Again;
+        let trims = given && said.given().len() < said.text.len();
         Self {
             inner: theirs.reader(),
             at: said.at,
-            left: said.text,
+            way,
+            left: if given { String::new() } else { said.text },
+            trims,
+            finished: false,
             theirs: None,
             hushed: Vec::new(),
             fresh: Vec::new(),
         }
     }
 
-    /// All that was said has been said again.
+    /// All that was said has been said again, and it has begun to go on.
     #[must_use]
     pub fn has_caught_up(&self) -> bool {
-        self.left.is_empty()
+        self.left.is_empty() && (self.theirs.is_some() || self.finished)
+    }
+
+    /// What it took, as if it had said all of it itself.
+    fn counted(&self, mut usage: Usage) -> Usage {
+        if let Way::Given { tokens } = self.way {
+            usage.output = usage.output.saturating_add(tokens);
+            usage.input = usage.input.saturating_sub(tokens);
+            usage.raw = None;
+        }
+        usage
     }
 
     fn say(&mut self, text: String, out: &mut Vec<Event>) -> Result<(), Malformed> {
@@ -80,6 +116,13 @@ impl Resuming {
             more
         } else {
             return Err(differs());
+        };
+        let text = if self.trims {
+            let rest = text.trim_start().to_owned();
+            self.trims = rest.is_empty();
+            rest
+        } else {
+            text
         };
         if !text.is_empty() {
             out.push(Event::Delta { at: self.at, delta: Delta::Text(text) });
@@ -97,7 +140,8 @@ impl Resuming {
     fn take(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), Malformed> {
         match event {
             Event::Open { .. } => {}
-            Event::Ping | Event::Usage(_) | Event::Fault(_) => out.push(event),
+            Event::Ping | Event::Fault(_) => out.push(event),
+            Event::Usage(usage) => out.push(Event::Usage(self.counted(usage))),
             Event::PartOpen { at, part } => match part.body {
                 Body::Text(text) if self.theirs.is_none() && at.choice == 0 => {
                     self.theirs = Some(at);
@@ -118,7 +162,10 @@ impl Resuming {
             Event::PartClose { at, extra } => {
                 out.push(Event::PartClose { at: self.place(at)?, extra });
             }
-            Event::Finish { choice: 0, .. } => out.push(event),
+            Event::Finish { choice: 0, .. } => {
+                self.finished = true;
+                out.push(event);
+            }
             Event::Finish { .. } => return Err(differs()),
         }
         Ok(())
@@ -190,7 +237,11 @@ mod tests {
 
     /// What a second answer adds to the first.
     fn more(first: &[Value], second: &[Value]) -> Option<(String, bool)> {
-        let mut resuming = Resuming::new(side(), said(first)?);
+        added(first, second, Way::Again)
+    }
+
+    fn added(first: &[Value], second: &[Value], way: Way) -> Option<(String, bool)> {
+        let mut resuming = Resuming::new(side(), said(first)?, way);
         let added = events(&mut resuming, second).ok()?;
         let finished = added.iter().any(|event| matches!(event, Event::Finish { .. }));
         let texts = added.iter().map(|event| match event {
@@ -229,6 +280,37 @@ mod tests {
         ] {
             assert_eq!(more(&first, &second), None, "{second:?}");
         }
+    }
+
+    #[test]
+    fn what_was_given_is_neither_said_again_nor_paid_for_as_read() {
+        let given = Way::Given { tokens: 3 };
+        for (first, second, expected) in [
+            ("The answer", vec![text(" is forty-two."), end()], " is forty-two."),
+            // It was given without the blank, and says one or not.
+            ("The answer ", vec![text(" is forty-two."), end()], "is forty-two."),
+            ("The answer ", vec![text("is forty-two."), end()], "is forty-two."),
+            ("The answer\n", vec![text("\n"), text(" is it."), end()], "is it."),
+            ("The answer.", vec![end()], ""),
+        ] {
+            let more = added(&[text(first)], &second, given);
+            assert_eq!(more, Some((expected.to_owned(), true)), "{first:?} {second:?}");
+        }
+        let said = said(&[text("The answer ")]).unwrap();
+        assert_eq!(said.given(), "The answer");
+        let mut resuming = Resuming::new(side(), said, given);
+        assert!(!resuming.has_caught_up(), "nothing has come of it");
+        let usage = json!({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}});
+        let told = events(&mut resuming, &[text("is"), end(), usage]).unwrap();
+        let usage = told.iter().find_map(|event| match event {
+            Event::Usage(usage) => Some((usage.input, usage.output, usage.raw.is_none())),
+            _ => None,
+        });
+        assert_eq!(usage, Some((7, 8, true)));
+        // A call is no text to go on with.
+        let call = delta(json!({"tool_calls": [{"index": 0, "id": "c", "type": "function",
+            "function": {"name": "f", "arguments": "{}"}}]}));
+        assert_eq!(added(&[text("a")], &[call], given), None);
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn the_readme_counts_what_there_is() {
     sources.variables = variables.map(|name| (name.to_owned(), "x".to_owned())).into();
     for file in &mut sources.files {
         let id = file.id.clone().unwrap();
-        sources.keys.insert(id, secrecy::SecretString::from("k"));
+        sources.keys.insert(id, vec![optimux::catalogue::ApiKey::new("k".into(), 1.0)]);
     }
     let catalogue = load(sources).unwrap();
     let models = catalogue.models().iter().filter(|model| !model.deployments.is_empty()).count();

@@ -147,7 +147,7 @@ fn catalogue() -> Catalogue {
     let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
     for file in &sources.files {
         let id = file.id.clone().unwrap();
-        sources.keys.insert(id, secrecy::SecretString::from("k"));
+        sources.keys.insert(id, vec![optimux::catalogue::ApiKey::new("k".into(), 1.0)]);
     }
     load(sources).unwrap()
 }

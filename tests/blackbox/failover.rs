@@ -560,7 +560,8 @@ fn what_breaks_off_is_gone_on_with_by_an_answer_that_begins_alike() {
     };
     for (path, body) in &asked {
         for (second, text) in [(&alike, WHOLE), (&other, CUT)] {
-            let gateway = Gateway::start(&chain(&[&first, second]));
+            // Nothing here is slow but the machine.
+            let gateway = Gateway::start(&chain(&[&first, second]).replace("400ms", "4s"));
             let reply = gateway.post(path, crate::house::KEY, body.to_string());
             assert_eq!(
                 (reply.status, said(&reply).as_str()),
@@ -596,4 +597,93 @@ fn what_breaks_off_is_gone_on_with_by_an_answer_that_begins_alike() {
     let (path, body) = &asked[0];
     let reply = Gateway::start(&config).post(path, crate::house::KEY, body.to_string());
     assert!(reply.text().contains("error") && alike.count() == asked_before, "{}", reply.text());
+}
+
+/// Who opts in has a model that takes it go on from what another has said.
+#[test]
+fn what_breaks_off_is_given_to_a_model_that_goes_on_from_it() {
+    const CUT: &str = "To be or not to ";
+    let first = Provider::start(|socket, _, _| {
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        chunk(socket, &delta("m", &json!({"role": "assistant", "content": ""}), None));
+        chunk(socket, &delta("m", &json!({"content": CUT}), None));
+        chunk(socket, b"data: {\"id\":\"chatc");
+        let _ = socket.shutdown(Shutdown::Both);
+    });
+    let second = Provider::start(|socket, request, number| {
+        let asked = request.json()["messages"].clone();
+        let last = asked.as_array().unwrap().last().unwrap();
+        if last["role"] != "assistant" {
+            return good("Whether 'tis nobler in the mind")(socket, request, number);
+        }
+        assert_eq!(last["content"], "To be or not to");
+        let _ = socket.write_all(STREAM_HEAD.as_bytes());
+        chunk(socket, &delta("m", &json!({"role": "assistant", "content": " be,"}), None));
+        chunk(socket, &delta("m", &json!({"content": " that is it."}), None));
+        chunk(socket, &delta("m", &json!({}), Some("stop")));
+        let usage = json!({"prompt_tokens": 105, "completion_tokens": 6, "total_tokens": 111});
+        let last = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": usage});
+        chunk(socket, format!("data: {last}\n\n").as_bytes());
+        chunk(socket, b"data: [DONE]\n\n");
+        end_chunks(socket);
+    });
+    let refuses = Provider::start(|socket, request, number| {
+        if request.json()["messages"].to_string().contains("\"assistant\"") {
+            respond(socket, 400, "", "application/json", br#"{"error":{"message":"no prefill"}}"#);
+        } else {
+            good("Whether 'tis nobler in the mind")(socket, request, number);
+        }
+    });
+    let goes_on = |other: &Provider, known: bool| {
+        let config = chain(&[&first, other]);
+        let price = "usd_per_million = { input = 1.0, output = 10.0 }";
+        let config = config.replace("400ms", "4s");
+        let config = config.replace("model = \"m\" }", &format!("model = \"m\", {price} }}"));
+        let fact = format!("[providers.p1]\nfacts = {{ prefill = {known} }}\n");
+        Gateway::start(&config.replace("[providers.p1]\n", &fact))
+    };
+    let ask = |gateway: &Gateway, path: &str, rescue: &str| {
+        let message = json!({"role": "user", "content": "hi"});
+        let body = json!({"model": "m", "messages": [message], "stream": true, "max_tokens": 99});
+        let request = crate::house::client().post(format!("{}{path}", gateway.base));
+        let request = request.bearer_auth(crate::house::KEY).header("x-optimux-rescue", rescue);
+        crate::house::send(request.body(body.to_string()))
+    };
+    let record = |gateway: &Gateway, reply: &crate::house::Reply| {
+        let record = format!("/v1/requests/{}", reply.header("x-request-id"));
+        gateway.get(&record, crate::house::KEY).json()
+    };
+    let gateway = goes_on(&second, true);
+    let reply = ask(&gateway, "/v1/chat/completions", "continue");
+    assert_eq!(reply.said(), "To be or not to be, that is it.", "{}", reply.text());
+    assert!(reply.text().contains("\n: optimux: continued by p1/m\n\n"), "{}", reply.text());
+    assert!(reply.text().trim_end().ends_with("data: [DONE]"));
+    let told = record(&gateway, &reply);
+    assert_eq!(told["attempts"][0]["outcome"], "continued", "{told}");
+    assert_eq!((&told["provider"], &told["status"]), (&json!("p1"), &json!("complete")));
+    // It is paid for once, as if one had written all of it: the five tokens were written, not read.
+    let tokens = (&told["usage"]["input_tokens"], &told["usage"]["output_tokens"]);
+    assert_eq!(tokens, (&json!(100), &json!(11)), "{told}");
+    let reply = ask(&gateway, "/v1/messages", "continue");
+    let said: String = reply
+        .events()
+        .iter()
+        .filter_map(|event| event["delta"]["text"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(said, "To be or not to be, that is it.", "{}", reply.text());
+    // Without the wish, or where nobody knows that it is taken, nothing is put into a mouth.
+    for (gateway, rescue) in [(&gateway, "replay"), (&goes_on(&second, false), "continue")] {
+        let reply = ask(gateway, "/v1/chat/completions", rescue);
+        assert!(reply.said() == CUT && reply.text().contains("\"error\""), "{}", reply.text());
+        let told = record(gateway, &reply);
+        assert!(told["status"] == "failed" && told["credits"] == 0, "{told}");
+    }
+    // What it refuses is never shown.
+    let gateway = goes_on(&refuses, true);
+    let reply = ask(&gateway, "/v1/chat/completions", "continue");
+    assert!(reply.said() == CUT && reply.text().contains("\"error\""), "{}", reply.text());
+    assert!(!reply.text().contains("prefill"), "{}", reply.text());
+    let wrong = ask(&gateway, "/v1/chat/completions", "prefill");
+    assert_eq!(wrong.status, 400);
+    assert_eq!(wrong.json()["error"]["param"], "x-optimux-rescue");
 }

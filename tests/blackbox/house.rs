@@ -222,6 +222,8 @@ fn spawn(
         .env("TEST_ADMIN_KEY", KEY)
         .env("OPTIMUX_SERVER__WORKERS", "2")
         .env("OPTIMUX_SERVER__DRAIN_DELAY", "0s")
+        // Scripts count what they are asked: nobody asks of himself, unless a test is about that.
+        .env("OPTIMUX_UPSTREAM__PROBES", "false")
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir(folder)
         .stdout(log.try_clone().unwrap())

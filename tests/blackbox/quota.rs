@@ -426,7 +426,9 @@ impl Life {
 }
 
 fn catalogue() -> Catalogue {
-    let keys = [("openai".to_owned(), secrecy::SecretString::from("k"))].into_iter().collect();
+    let keys = [("openai".to_owned(), vec![optimux::catalogue::ApiKey::new("k".into(), 1.0)])]
+        .into_iter()
+        .collect();
     load(Sources { files: builtin().unwrap(), keys, ..Sources::default() }).unwrap()
 }
 

@@ -1,9 +1,11 @@
 //! `auto`, from outside: its dial, its limits, what accounts say of answers, and the commands that
 //! train and judge what it chooses by.
 
+use std::sync::{Arc, Condvar, Mutex};
+
 use serde_json::{Value, json};
 
-use crate::house::{Gateway, KEY, Provider, client, eventually, good, send};
+use crate::house::{Gateway, KEY, Provider, chain, client, eventually, good, send};
 
 fn asked(gateway: &Gateway, path: &str, headers: &[(&str, &str)], text: &str) -> (u16, Value) {
     let mut request = client().post(format!("{}{path}", gateway.base)).bearer_auth(KEY).body(
@@ -295,4 +297,39 @@ fn the_chosen_effort_is_named_and_sent_in_the_models_own_form() {
     let reply = gateway.chat(&body);
     assert!(!reply.header("x-optimux-decision").contains("effort"));
     assert_eq!(effort_of(&provider.last().json()).as_deref(), Some("low"));
+}
+
+#[test]
+fn the_least_busy_of_a_models_deployments_is_asked_first() {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let opened = Arc::clone(&gate);
+    let held = Provider::start(move |socket, request, number| {
+        let (open, told) = &*opened;
+        drop(told.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+        good("late")(socket, request, number);
+    });
+    let free = Provider::start(good("at once"));
+    let config = chain(&[&held, &free]).replace("\"3s\"", "\"60s\"");
+    let gateway =
+        Gateway::start(&config.replace("[[models]]", "[[models]]\nbalance = \"least_busy\""));
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    std::thread::scope(|scope| {
+        // Of equals one is drawn: one of these is held sooner or later.
+        let mut asked = Vec::new();
+        eventually("one is held", || {
+            asked.push(scope.spawn(|| gateway.chat(&body).status));
+            held.count() > 0
+        });
+        eventually("the others are answered", || {
+            asked.iter().filter(|one| !one.is_finished()).count() == held.count()
+        });
+        let before = held.count();
+        for _ in 0..20 {
+            assert_eq!(gateway.chat(&body).said(), "at once");
+        }
+        assert_eq!(held.count(), before, "whoever is busy is not asked first");
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        assert!(asked.into_iter().all(|one| one.join().unwrap() == 200));
+    });
 }

@@ -38,8 +38,8 @@ fn config(providers: &[Provider]) -> String {
     let mut config = String::new();
     for (name, provider) in PROVIDERS.iter().zip(providers) {
         let data = match *name {
-            "azure" => "data = { collects = false, zero_retention = true }\n",
-            "together" => "data = { collects = false }\n",
+            "azure" => "data = { trains = false, retention_days = 0 }\n",
+            "together" => "data = { trains = false }\n",
             _ => "",
         };
         let _infallible = write!(

@@ -249,6 +249,7 @@ impl FactsEntry {
             ),
             dialects_only: self.dialects_only.clone().unwrap_or_default(),
             prefill: self.prefill.unwrap_or(true),
+            goes_on: self.prefill == Some(true),
             forced: self.forced_tool_choice.unwrap_or_default(),
             tools_with_schema: self.tools_with_schema.unwrap_or(true),
             tools: self.tools.unwrap_or(true),

@@ -27,6 +27,8 @@ pub struct Facts {
     /// Empty: all that its provider speaks.
     pub dialects_only: Vec<Protocol>,
     pub prefill: bool,
+    /// It is known to go on with an assistant's turn at the end, not only to take one.
+    pub goes_on: bool,
     pub forced: Forced,
     pub tools_with_schema: bool,
     pub tools: bool,

@@ -213,8 +213,8 @@ impl Settings {
         self.default_fallback.extend(table.list("default_fallbacks"));
         if let Some(strategy) = table.text("routing_strategy") {
             notes.push(format!(
-                "{at}.routing_strategy ({strategy}): deployments are asked in order of preference, by \
-                 health and by how fast they answer; `auto` chooses the model"
+                "{at}.routing_strategy ({strategy}): deployments are asked in order of preference; \
+                 `balance` of a model says otherwise (weights, price, latency, least_busy)"
             ));
         }
         if let Some(url) = table.text("redis_url") {

@@ -47,6 +47,9 @@ fn shown(plan: &Plan) -> Value {
         "images_per_minute": limit(plan.limits.images_per_minute),
         "features": plan.entry.features,
         "guardrails": plan.entry.guardrails.as_deref().unwrap_or_default(),
+        "data_collection": plan.entry.data_collection,
+        "zdr": plan.entry.zdr,
+        "regions": plan.entry.regions,
         "credits_per_month": plan.credits.map_or_else(|| json!("unlimited"), |all| json!(all)),
     })
 }

@@ -53,6 +53,9 @@ pub fn schemas() -> Value {
         ("requests_per_day", bound()),
         ("tokens_per_minute", bound()),
         ("images_per_minute", bound()),
+        ("data_collection", named(&["allow", "deny"])),
+        ("zdr", json!({"type": "boolean"})),
+        ("regions", texts()),
         ("expires_at", whole()),
         ("guardrails", texts()),
     ];
@@ -67,6 +70,9 @@ pub fn schemas() -> Value {
         ("tokens_per_minute", bound()),
         ("images_per_minute", bound()),
         ("credits_per_month", bound()),
+        ("data_collection", named(&["allow", "deny"])),
+        ("zdr", json!({"type": "boolean"})),
+        ("regions", texts()),
         ("features", json!({"type": "object", "additionalProperties": {"type": "boolean"}})),
         ("guardrails", texts()),
     ];

@@ -12,7 +12,7 @@ fn the_levels_are_those_of_the_figures() {
     let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
     for file in &sources.files {
         let id = file.id.clone().unwrap();
-        sources.keys.insert(id, secrecy::SecretString::from("k"));
+        sources.keys.insert(id, vec![crate::catalogue::ApiKey::new("k".into(), 1.0)]);
     }
     let catalogue = load(sources).unwrap();
     let figures = read(&folder.join("figures.jsonl")).unwrap();

@@ -11,7 +11,7 @@ fn catalogue() -> Catalogue {
     let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
     for file in &sources.files {
         let id = file.id.clone().unwrap();
-        sources.keys.insert(id, secrecy::SecretString::from("k"));
+        sources.keys.insert(id, vec![crate::catalogue::ApiKey::new("k".into(), 1.0)]);
     }
     load(sources).unwrap()
 }
@@ -117,7 +117,7 @@ fn a_price_rise_never_wins_a_model_requests() {
             let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
             for file in &mut sources.files {
                 let id = file.id.clone().unwrap();
-                sources.keys.insert(id, secrecy::SecretString::from("k"));
+                sources.keys.insert(id, vec![crate::catalogue::ApiKey::new("k".into(), 1.0)]);
                 for one in file.deployments.iter_mut().filter(|one| *one.model == *model) {
                     one.usd_per_million = one.usd_per_million.map(|usd| usd.scaled(factor));
                     let prices = std::mem::take(&mut one.prices).into_iter();
@@ -362,7 +362,7 @@ fn twins() -> House {
                 Some(RatesEntry { input: Some(0.15), output: Some(0.6), ..RatesEntry::default() });
         }
         let id = file.id.clone().unwrap();
-        sources.keys.insert(id, secrecy::SecretString::from("k"));
+        sources.keys.insert(id, vec![crate::catalogue::ApiKey::new("k".into(), 1.0)]);
     }
     let catalogue = load(sources).unwrap();
     let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
@@ -441,6 +441,7 @@ proptest::proptest! {
                 passing: !drawn.is_multiple_of(5),
                 strained: drawn.is_multiple_of(7),
                 wait_seconds: f32::from(u8::try_from(drawn % 11).unwrap()) / 3.0,
+                ..Health::default()
             }
         };
         let wish = Wish::from(Dial::new(dial).unwrap());

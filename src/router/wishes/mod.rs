@@ -11,7 +11,9 @@ use super::{Allows, Step, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
-use crate::catalogue::{Catalogue, Deployment, DeploymentId, Model, Timeouts, TokenKind};
+use crate::catalogue::{
+    Catalogue, DataCollection, Deployment, DeploymentId, Model, Timeouts, TokenKind,
+};
 
 /// What a request says of how it wants to be routed.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,13 +42,6 @@ pub struct Preferences {
     pub max_price: MaxPrice,
     pub preferred_min_throughput: Option<Cutoffs>,
     pub preferred_max_latency: Option<Cutoffs>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DataCollection {
-    Allow,
-    Deny,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -259,17 +254,16 @@ impl Preferences {
                 .zip(rates)
                 .is_some_and(|(most, rates)| rates.of(kind) > most)
         };
-        let collects =
-            provider.data.collects != Some(false) && provider.data.zero_retention != Some(true);
         let broken = [
             (!self.only.is_empty() && !among(&self.only), "provider.only"),
             (among(&self.ignore), "provider.ignore"),
             (strict && !among(&self.order), "provider.order"),
             (
-                self.data_collection == Some(DataCollection::Deny) && collects,
+                self.data_collection == Some(DataCollection::Deny)
+                    && !deployment.data.collects_nothing(),
                 "provider.data_collection",
             ),
-            (self.zdr && provider.data.zero_retention != Some(true), "provider.zdr"),
+            (self.zdr && !deployment.data.keeps_nothing(), "provider.zdr"),
             (
                 dearer(self.max_price.prompt, TokenKind::Input)
                     || dearer(self.max_price.completion, TokenKind::Output),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{EVENT_BYTES, Passage, Way};
 use crate::shape::Texts;
-use crate::wire::resume::{Resuming, Said};
+use crate::wire::resume::{self, Resuming, Said};
 use crate::wire::vocab::{Dialect, Event, Protocol};
 use crate::wire::{Heading, codec, provider_side};
 
@@ -53,8 +53,16 @@ impl Passage {
         self.held.clear();
     }
 
+    /// A word between events that no client reads, where all pass over such. (Google's Python SDK reads
+    /// them as JSON.)
+    pub fn remark(&mut self, words: &str) {
+        if self.front != Dialect::Gemini {
+            self.ready.push_back(Bytes::from(format!(": {words}\n\n")));
+        }
+    }
+
     /// Another answer goes on where the first broke off.
-    pub fn resume(&mut self, protocol: Protocol, said: Said) {
+    pub fn resume(&mut self, protocol: Protocol, said: Said, how: resume::Way) {
         if !matches!(self.way, Way::Translated { .. }) {
             // The writer gets to know what has passed by it.
             let mut writer =
@@ -68,7 +76,7 @@ impl Passage {
         self.protocol = protocol;
         self.splitter = self.theirs.splitter(EVENT_BYTES);
         self.progress.usage = None;
-        let reader = Box::new(Resuming::new(self.theirs, said));
+        let reader = Box::new(Resuming::new(self.theirs, said, how));
         self.way = Way::Translated {
             reader,
             events: Vec::new(),

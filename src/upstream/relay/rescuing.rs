@@ -11,7 +11,8 @@ use super::super::rescue::{Rescue, Rescued};
 use super::Relay;
 use crate::base::Error;
 use crate::ledger::Tried;
-use crate::wire::resume::Said;
+use crate::router::Step;
+use crate::wire::resume::{Said, Way};
 use crate::wire::vocab::{Fault, Retry};
 
 /// The wait for an answer that goes on with one that broke off.
@@ -62,7 +63,7 @@ impl Relay {
 
     /// Goes on with another answer.
     fn resume(&mut self, rescued: Rescued, said: Said) {
-        let Rescued { step, permit, protocol, limits, read, body } = rescued;
+        let Rescued { step, permit, protocol, limits, way, read, body } = rescued;
         let Some(setup) = &mut self.setup else { return };
         let first = std::mem::replace(&mut setup.step, step);
         let (provider, model) = (&*first.deployment.provider.id, &*first.model.id);
@@ -76,13 +77,18 @@ impl Relay {
             settling.tried.push(Tried {
                 provider: provider.to_owned(),
                 model: model.to_owned(),
-                fault: "rescued".into(),
+                fault: if way == Way::Again { "rescued" } else { "continued" }.into(),
                 ..Tried::default()
             });
         }
         self.permit = Some(permit);
         self.limits = limits;
-        self.passage.resume(protocol, said);
+        if way != Way::Again {
+            let Step { model, deployment, .. } = &setup.step;
+            let by = format!("optimux: continued by {}/{}", deployment.provider.id, model.id);
+            self.passage.remark(&by);
+        }
+        self.passage.resume(protocol, said, way);
         self.last_heard = Instant::now();
         self.body = Some(body);
         for chunk in read {
