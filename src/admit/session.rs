@@ -53,7 +53,7 @@ pub(super) fn spent() -> Error {
 }
 
 /// What is written to whom a link is for, once there is its secret.
-type Writing = dyn Fn(&Mail, &str) -> Letter + Sync;
+type Writing<'a> = dyn Fn(&Mail, &str) -> Letter + Sync + 'a;
 
 impl Authentication {
     /// # Errors
@@ -174,7 +174,7 @@ impl Authentication {
     pub(super) async fn link(
         &self,
         linked: Linked<'_>,
-        letter: Option<(&str, &Writing)>,
+        letter: Option<(&str, &Writing<'_>)>,
     ) -> Result<String, Error> {
         let now = self.clock.now();
         let secret = new_token().map_err(Error::internal)?;

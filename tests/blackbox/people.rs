@@ -1,5 +1,7 @@
 //! People, from outside: their second factor on every door, who they are, and where they stand.
 
+use std::fmt::Write as _;
+
 use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 use serde_json::{Value, json};
 
@@ -15,7 +17,7 @@ fn shown(secret: &str, steps: i64) -> String {
     let mut bits = String::new();
     for letter in secret.trim().bytes() {
         let at = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|one| *one == letter);
-        bits.push_str(&format!("{:05b}", at.unwrap()));
+        write!(bits, "{:05b}", at.unwrap()).unwrap();
     }
     let bytes: Vec<u8> = (0..bits.len() / 8)
         .map(|at| u8::from_str_radix(&bits[8 * at..8 * at + 8], 2).unwrap())
@@ -158,8 +160,8 @@ fn a_second_factor_is_switched_by_the_api_and_guesses_at_it_wait() {
     assert_ne!(other, secret);
     let said = json!({"code": shown(&other, 0)});
     assert_eq!(call("POST", "/v1/me/totp/confirm", &access, said).status, 200);
-    let guesses = (0..12).map(|_| login(&gateway, Some("no code")));
-    let refused = guesses.filter(|one| one.status == 429).last().unwrap();
+    let mut guesses = (0..12).map(|_| login(&gateway, Some("no code")));
+    let refused = guesses.find(|one| one.status == 429).unwrap();
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
     assert_eq!(login(&gateway, Some(&shown(&other, 1))).status, 429, "guessed right, too late");
 }

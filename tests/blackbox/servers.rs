@@ -525,7 +525,7 @@ fn converse(
             "RCPT" => match *refuses.lock().unwrap() {
                 Some(answer) => say(answer)?,
                 None => {
-                    to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                    line.split(['<', '>']).nth(1).unwrap_or_default().clone_into(&mut to);
                     say("250 yes")?;
                 }
             },
