@@ -448,8 +448,12 @@ mod tests {
             "/.well-known",
         ];
         let all = routes(include_str!("../mod.rs"), "/v1");
+        // Below it, or itself: /v1/me is no beginning of /v1/messages.
+        let below = |path: &str, start: &str| {
+            path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         served.extend(
-            all.into_iter().filter(|(_, path)| ours.iter().any(|start| path.starts_with(start))),
+            all.into_iter().filter(|(_, path)| ours.iter().any(|start| below(path, start))),
         );
         let described: BTreeSet<(String, String)> = OPERATIONS
             .iter()
