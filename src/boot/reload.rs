@@ -222,7 +222,10 @@ pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut
                     force.adopt(live, &making, &made).await;
                     force.latest.store(&made);
                     making = made;
-                    watched.take_up(&making);
+                    // What has changed meanwhile and was not read is still to be.
+                    if reread {
+                        watched.take_up(&making);
+                    }
                 }
                 Err(why) => {
                     for why in why.to_string().lines() {
