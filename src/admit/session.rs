@@ -37,6 +37,9 @@ pub struct Opened {
     pub member: Member,
 }
 
+/// Whom a letter is to, and what it says of a link's secret.
+pub(super) type Addressed<'a> = (&'a str, &'a (dyn Fn(&Mail, &str) -> Letter + Sync));
+
 /// What a link is for, and whom.
 pub(super) struct Linked<'a> {
     pub purpose: Purpose,
@@ -171,7 +174,7 @@ impl Authentication {
     pub(super) async fn link(
         &self,
         linked: Linked<'_>,
-        letter: Option<(&str, &(dyn Fn(&Mail, &str) -> Letter + Sync))>,
+        letter: Option<Addressed<'_>>,
     ) -> Result<String, Error> {
         let now = self.clock.now();
         let secret = new_token().map_err(Error::internal)?;

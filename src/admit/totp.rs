@@ -1,6 +1,8 @@
 //! Time-based codes (RFC 6238): six digits, thirty seconds, HMAC with SHA-1, which is what every app
 //! that shows such codes understands. Pure.
 
+use std::fmt::Write as _;
+
 use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
@@ -100,7 +102,8 @@ pub fn uri(secret: &SecretString, email: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _infallible = write!(name, "%{byte:02X}");
         }
     }
     format!("otpauth://totp/Optimux:{name}?secret={}&issuer=Optimux", secret.expose_secret())

@@ -320,9 +320,9 @@ impl Issuer {
             nonce,
             now: self.clock.now(),
         };
-        match verify(&told.id_token, &*self.keys(REMEMBERED).await?, expected) {
+        match verify(&told.id_token, &self.keys(REMEMBERED).await?, expected) {
             Err(TokenError::UnknownKey) => {
-                Ok(verify(&told.id_token, &*self.keys(ASK_AGAIN).await?, expected)?)
+                Ok(verify(&told.id_token, &self.keys(ASK_AGAIN).await?, expected)?)
             }
             verified => Ok(verified?),
         }

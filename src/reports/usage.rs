@@ -384,8 +384,9 @@ fn told(one: &Settlement) -> Value {
 /// When the attempt that answered began, in milliseconds: as the one before it ended, waits included.
 /// `None` where that is not known: of some that ran side by side.
 fn answer_began(tried: &[Tried]) -> Option<u64> {
-    let ends = tried.iter().map(|one| Some(one.started_ms?.saturating_add(one.took_ms?)));
-    ends.fold(Some(0), |latest: Option<u64>, end| Some(latest?.max(end?)))
+    tried.iter().try_fold(0, |latest: u64, one| {
+        Some(latest.max(one.started_ms?.saturating_add(one.took_ms?)))
+    })
 }
 
 /// What OpenAI's interface for organizations is asked for.
