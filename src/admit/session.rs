@@ -37,6 +37,9 @@ pub struct Opened {
     pub member: Member,
 }
 
+/// Whom a letter is to, and what it says of a link's secret.
+pub(super) type Addressed<'a> = (&'a str, &'a (dyn Fn(&Mail, &str) -> Letter + Sync));
+
 /// What a link is for, and whom.
 pub(super) struct Linked<'a> {
     pub purpose: Purpose,
@@ -51,9 +54,6 @@ pub(super) fn spent() -> Error {
     let text = "This link was used, has expired or was withdrawn. Ask for another.";
     Error::new(Kind::NotFound, text).coded("token_invalid")
 }
-
-/// What is written to whom a link is for, once there is its secret.
-type Writing<'a> = dyn Fn(&Mail, &str) -> Letter + Sync + 'a;
 
 impl Authentication {
     /// # Errors
@@ -174,7 +174,7 @@ impl Authentication {
     pub(super) async fn link(
         &self,
         linked: Linked<'_>,
-        letter: Option<(&str, &Writing<'_>)>,
+        letter: Option<Addressed<'_>>,
     ) -> Result<String, Error> {
         let now = self.clock.now();
         let secret = new_token().map_err(Error::internal)?;
