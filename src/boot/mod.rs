@@ -1,5 +1,7 @@
-//! The composition root: the one place that picks implementations and starts things.
+//! The composition root: the one place that picks implementations and starts things. Longer than most
+//! files, as all of it is one list in the order in which things need each other.
 
+mod beside;
 mod people;
 mod reload;
 mod resting;
@@ -15,7 +17,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -23,16 +25,13 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use secrecy::ExposeSecret;
 
-use crate::admit::identity::REVISION_INTERVAL;
 use crate::admit::keys::KeyError;
 use crate::admit::{
     Authentication, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
 };
 use crate::base::clock::{Clock, Dice};
-use crate::base::ids::AuditId;
 use crate::base::proxy::Proxies;
 use crate::config::{self, Config, Fault, Faults};
-use crate::connect::Apps;
 use crate::gateway::cache::Answers;
 use crate::gateway::feedback::KnownCorrections;
 use crate::gateway::lifecycle;
@@ -43,7 +42,7 @@ use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::quota::{self, Memory, Quota};
-use crate::store::{Node, Store, StoreError, file_of};
+use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
     HealthBoard, Hedges, Limits, Meters, Prober, Refusals, StreamsEnd, Transport, Trust, Upstream,
@@ -55,18 +54,6 @@ use signals::{Signals, Stopping};
 pub use sources::{Laid, catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, proxies, survey};
 use telling::Telling;
-
-/// How long events can be read again.
-const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
-/// How long logged contents are kept.
-const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
-/// How long it is known what became of a mail.
-const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
-/// How often a node says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A store that takes longer to say whether anything has changed is not there.
-const STORE_PATIENCE: Duration = Duration::from_secs(2);
-const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The share of streams that may be asked for twice, if nothing else is said.
 const HEDGED_SHARE: f64 = 0.02;
@@ -297,7 +284,7 @@ pub async fn serve(
         let prober = Prober::new(&limits, &counting.proxies, &counting.trust);
         resting::look_after(current, health, prober)?;
     }
-    heartbeat(store.clone(), clock, address.to_string());
+    beside::heartbeat(store.clone(), clock, address.to_string());
     let force = Force {
         latest,
         current: shared.current.clone(),
@@ -308,8 +295,8 @@ pub async fn serve(
         clock,
     };
     reload::watch(making, config::found(file).map(Path::to_owned), force, signals::hangup()?);
-    watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
-    sweep(store, clock, apps);
+    beside::watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
+    beside::sweep(store, clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();
     let scheme = if tls.is_some() { "https" } else { "http" };
     say(&greeting(&shared, &format!("{scheme}://{address}"), answers, alone).await?);
@@ -474,88 +461,6 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         trails,
     });
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
-}
-
-/// Says, as long as the process is there, that it is.
-fn heartbeat(store: Store, clock: Clock, address: String) {
-    let started = clock.now();
-    let id = AuditId::fresh().as_str().replace("audit_", "node_");
-    // Nothing waits for it at shutdown: who is silent is taken to be gone.
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(HEARTBEAT);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            let (now, address) = (clock.now(), address.clone());
-            let version = env!("CARGO_PKG_VERSION").to_owned();
-            let node = Node { id: id.clone(), address, version, started, seen: now };
-            if let Err(why) = store.hear_of(node, now.before(HEARTBEAT * 60)).await {
-                tracing::warn!(%why, "the other nodes cannot be told of this one");
-            }
-        }
-    });
-}
-
-/// Looks for changes of keys and accounts, made on whichever node; so it is known, too, whether the
-/// store is there.
-fn watch_identities(identities: Identities, store_is_up: Arc<AtomicBool>) {
-    // Nothing waits for it at shutdown: it only reads.
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(REVISION_INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            let asked = tokio::time::timeout(STORE_PATIENCE, identities.keep_up()).await;
-            store_is_up.store(matches!(asked, Ok(Ok(()))), Ordering::Relaxed);
-            match asked {
-                Ok(Ok(())) => {}
-                Ok(Err(why)) => {
-                    tracing::warn!(%why, "changes of keys and plans cannot be looked for");
-                }
-                Err(_) => {
-                    tracing::warn!(
-                        "the store does not answer: changes of keys cannot be looked for"
-                    );
-                }
-            }
-        }
-    });
-}
-
-/// Deletes what is past its time.
-fn sweep(store: Store, clock: Clock, apps: Apps) {
-    // Nothing waits for it at shutdown: what it leaves, the next one takes.
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(SWEEP_INTERVAL);
-        loop {
-            tick.tick().await;
-            let now = clock.now();
-            apps.sweep();
-            let swept = async {
-                Ok::<_, StoreError>((
-                    store.sweep_responses(now).await?,
-                    store.sweep_pictures(now).await?,
-                    store.sweep_replays(now).await?
-                        + store.sweep_signins(now).await?
-                        + store.sweep_spent(now).await?
-                        + store.sweep_lent(now).await?
-                        + store.sweep_tokens(now).await?
-                        + store.sweep_pending(now).await?
-                        + store.sweep_mail(now.before(MAIL_KEPT_FOR)).await?
-                        + store.sweep_memories(now).await?
-                        + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
-                        + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,
-                ))
-            };
-            match swept.await {
-                Ok((0, 0, 0)) => {}
-                Ok((responses, pictures, replays)) => {
-                    tracing::info!(responses, pictures, replays, "deleted what was past its time");
-                }
-                Err(why) => tracing::warn!(%why, "what is past its time cannot be deleted"),
-            }
-        }
-    });
 }
 
 /// Says what runs, and how to go on. Where nobody could make a key over HTTP, and the store is empty,

@@ -175,6 +175,76 @@ pub fn inside(value: &mut Value) -> Vec<Texts<'_>> {
     all
 }
 
+/// Whether a body has a member more than once: whoever reads it next may see another than we did.
+#[must_use]
+pub fn says_twice(body: &[u8], read: &Value) -> bool {
+    fn members(value: &Value) -> usize {
+        match value {
+            Value::Array(all) => all.iter().map(members).sum(),
+            Value::Object(all) => all.len() + all.values().map(members).sum::<usize>(),
+            _ => 0,
+        }
+    }
+    serde_json::from_slice::<Members>(body).is_ok_and(|all| all.0 != members(read))
+}
+
+/// How many members the objects of a JSON text have, as they are written.
+struct Members(usize);
+
+impl<'de> serde::Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting;
+        impl<'de> serde::de::Visitor<'de> for Counting {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Members, E> {
+                Ok(Members(0))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Members, E> {
+                Ok(Members(0))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Members, E> {
+                Ok(Members(0))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Members, E> {
+                Ok(Members(0))
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Members, E> {
+                Ok(Members(0))
+            }
+            fn visit_unit<E>(self) -> Result<Members, E> {
+                Ok(Members(0))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut all: A,
+            ) -> Result<Members, A::Error> {
+                let mut sum = 0;
+                while let Some(Members(one)) = all.next_element()? {
+                    sum += one;
+                }
+                Ok(Members(sum))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut all: A,
+            ) -> Result<Members, A::Error> {
+                let mut sum = 0;
+                while let Some((_, Members(one))) =
+                    all.next_entry::<serde::de::IgnoredAny, Members>()?
+                {
+                    sum += 1 + one;
+                }
+                Ok(Members(sum))
+            }
+        }
+        deserializer.deserialize_any(Counting)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

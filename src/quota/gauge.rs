@@ -4,6 +4,8 @@
 //! A rate is a generic cell rate algorithm, written as a meter that fills with what is taken and
 //! leaks at the rate of the limit: what would spill over is refused. A full burst passes at once,
 //! and then as much as leaks.
+//!
+//! Longer than most files: taking, settling and giving back are one arithmetic, as in its Lua twin.
 
 use std::time::Duration;
 

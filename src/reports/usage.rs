@@ -1,4 +1,5 @@
 //! What an account used: the billing period, reports, single requests. All of it from the books.
+//! Longer than most files: the same sums are told in three forms, and those are read side by side.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Choices over one made-up catalogue, which all of them share: longer than most files for that.
+
 use super::*;
 use crate::base::money::Nanos;
 use crate::catalogue::Mode;

@@ -1,4 +1,4 @@
-//! Messages, read.
+//! Messages, read. Longer than most files: every kind of part and every spelling of it is here once.
 
 use serde_json::{Value, json};
 
