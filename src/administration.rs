@@ -1,5 +1,6 @@
 //! What administrators do: accounts, keys, plans, credits, and what is said of providers, models, routes and
-//! prices. Every change is logged with who made it.
+//! prices. Every change is logged with who made it. Longer than most files: each is a short act of one
+//! administrator at work.
 
 pub mod revisions;
 

@@ -1,5 +1,6 @@
 //! From a credential to a caller. Remembered for a while, and forgotten within a second of any
-//! change to a key or an account, on whichever node it was made.
+//! change to a key or an account, on whichever node it was made. Longer than most files: keys, tokens and
+//! what is lent to browsers come to one value by one way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

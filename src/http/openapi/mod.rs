@@ -1,6 +1,7 @@
 //! `GET /openapi.json`: every endpoint of the project's own. The surfaces of OpenAI, Anthropic and
 //! Google are described where they come from. A test compares the table with the routes, and the
-//! test command has schemathesis call what it says.
+//! test command has schemathesis call what it says. Longer than most files: the table is one, a line an
+//! operation.
 
 mod schemas;
 
