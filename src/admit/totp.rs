@@ -1,13 +1,12 @@
 //! Time-based codes (RFC 6238): six digits, thirty seconds, HMAC with SHA-1, which is what every app
 //! that shows such codes understands. Pure.
 
-use std::fmt::Write as _;
-
 use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::base::clock::Timestamp;
+use crate::base::percent::segment;
 
 /// Seconds that a code is shown.
 const STEP: i64 = 30;
@@ -97,15 +96,7 @@ pub fn step_of(secret: &SecretString, said: &str, now: Timestamp, last: i64) -> 
 /// What apps read, from a QR code or by a click.
 #[must_use]
 pub fn uri(secret: &SecretString, email: &str) -> String {
-    let mut name = String::new();
-    for byte in email.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-            name.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _infallible = write!(name, "%{byte:02X}");
-        }
-    }
+    let name = segment(email);
     format!("otpauth://totp/Optimux:{name}?secret={}&issuer=Optimux", secret.expose_secret())
 }
 

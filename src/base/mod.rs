@@ -5,6 +5,7 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod money;
+pub mod percent;
 pub mod proxy;
 pub mod seal;
 pub mod seconds;

@@ -1,12 +1,11 @@
 //! HTTP interfaces that an `OpenAPI` document describes: an operation is a tool.
 
-use std::fmt::Write as _;
-
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use super::guard::{checked, vetted};
 use super::{App, AppEntry, Auth, ConnectError, Credential, Ran, Tool};
+use crate::base::percent::segment;
 
 /// How deep a schema's references are followed.
 const DEPTH: usize = 8;
@@ -218,20 +217,6 @@ fn said(value: &Value) -> String {
     }
 }
 
-/// Everything but what no part of an address can mean (RFC 3986, unreserved).
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _infallible = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
 fn address(
     base: &str,
     operation: &Operation,
@@ -248,16 +233,16 @@ fn address(
                 if text.is_empty() || text == "." || text == ".." {
                     return Err(ConnectError::Refused(format!("'{name}' is no segment of a path")));
                 }
-                path = path.replace(&format!("{{{name}}}"), &escaped(&text));
+                path = path.replace(&format!("{{{name}}}"), &segment(&text));
             }
             (Place::Path, None) => {
                 return Err(ConnectError::Refused(format!("'{name}' is missing")));
             }
             (Place::Query, Some(value)) => {
                 query.push(if query.is_empty() { '?' } else { '&' });
-                query.push_str(&escaped(name));
+                query.push_str(&segment(name));
                 query.push('=');
-                query.push_str(&escaped(&said(value)));
+                query.push_str(&segment(&said(value)));
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Worker;
 use super::figures;
-use super::shell::{field, summary};
+use super::shell::{new_password, summary};
 use super::visit::{Answer, Sheet, Visit, go, show, take};
 use crate::base::{Blame, Error, Kind};
 use crate::store::Token;
@@ -35,10 +35,7 @@ async fn page(visit: &Visit, invitation: &Token, error: Option<&Error>) -> Resul
             } @else {
                 form method="post" action=(visit.path) class="card" {
                     (visit.hidden())
-                    (field("password", "Choose a password", html! {
-                        input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
-                    }, None))
-                    p class="hint" id="length" { "10 characters or more." }
+                    (new_password("Choose a password"))
                     button class="primary" { "Join" }
                 }
             }

@@ -7,7 +7,7 @@ use maud::html;
 
 use super::Worker;
 use super::form::Form;
-use super::shell::{field, summary};
+use super::shell::{field, new_password, summary};
 use super::signin::let_in;
 use super::visit::{Answer, Sheet, Visit, go, show, take};
 use crate::base::{Blame, Error, Kind};
@@ -112,10 +112,7 @@ fn resetting(visit: &Visit, email: &str, error: Option<&Error>) -> Sheet {
             (summary(error))
             form method="post" action=(visit.path) class="card" {
                 (visit.hidden())
-                (field("password", "New password", html! {
-                    input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
-                }, None))
-                p class="hint" id="length" { "10 characters or more." }
+                (new_password("New password"))
                 button class="primary" { "Set it and sign in" }
             }
         }

@@ -356,6 +356,17 @@ pub fn field(id: &str, label: &str, input: Markup, hint: Option<&str>) -> Markup
     }
 }
 
+/// Where somebody chooses a password, and how long it has to be.
+#[must_use]
+pub fn new_password(label: &str) -> Markup {
+    html! {
+        (field("password", label, html! {
+            input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
+        }, None))
+        p class="hint" id="length" { "10 characters or more." }
+    }
+}
+
 /// A list to choose from: values, how they are called, and which one is chosen.
 #[must_use]
 pub fn choice(id: &str, all: &[(&str, &str)], chosen: &str) -> Markup {

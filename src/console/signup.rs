@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
 use super::form::Form;
-use super::shell::{field, summary};
+use super::shell::{field, new_password, summary};
 use super::visit::{Answer, Sheet, Visit, go, show, take};
 use super::{Worker, welcome};
 use crate::admit::Applicant;
@@ -27,10 +27,7 @@ fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
                 (field("email", "E-mail", html! {
                     input id="email" name="email" type="email" autocomplete="email" required maxlength="320" value=(form.text("email"));
                 }, None))
-                (field("password", "Password", html! {
-                    input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
-                }, None))
-                p class="hint" id="length" { "10 characters or more." }
+                (new_password("Password"))
                 (field("organisation", "Organisation (optional)", html! {
                     input id="organisation" name="organisation" autocomplete="organization" maxlength="200" value=(form.text("organisation"));
                 }, None))

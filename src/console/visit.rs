@@ -13,6 +13,7 @@ use super::cookie::Cookie;
 use super::form::{self, Form};
 use super::{Worker, shell};
 use crate::admit::{Caller, is_proved};
+use crate::base::percent;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
 use crate::http::origin;
@@ -465,17 +466,7 @@ fn asking_for_proof(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet 
 /// Text as a part of an address.
 #[must_use]
 pub fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _infallible = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    percent::path(text).into_owned()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use url::Url;
 use super::dial::{Connector, Trust};
 use super::{Limits, google, sign};
 use crate::base::clock::Clock;
+use crate::base::percent::segment;
 use crate::base::proxy::Proxies;
 use crate::catalogue::{ApiKey, Deployment, KeyMark, Provider};
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
@@ -121,18 +122,18 @@ impl Wire {
         headers: HeaderMap,
         body: Bytes,
         patience: Duration,
-    ) -> Result<::http::Response<Body>, Fault> {
+    ) -> Result<::http::Response<Body>, Unanswered> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = address;
         *request.headers_mut() = headers;
         let asking = Decompression::new(&self.client).call(request);
         match tokio::time::timeout(patience, asking).await {
-            Err(_) => Err(Fault::new(
+            Err(_) => Err(Unanswered::Failed(Fault::new(
                 FaultKind::Timeout,
                 format!("no answer within {} ms", patience.as_millis()),
-            )),
-            Ok(answer) => answer.map_err(|why| fault_of(&why)),
+            ))),
+            Ok(answer) => answer.map_err(|why| unanswered(&why)),
         }
     }
 
@@ -289,7 +290,7 @@ impl Transport {
         protocol: Protocol,
         to: Call,
         body: Bytes,
-        beside: impl Iterator<Item = (&'static str, &'a str)>,
+        beside: impl Iterator<Item = (&'static str, &'a str)> + Clone,
         patience: Duration,
     ) -> Result<Incoming, Fault> {
         let endpoint = self.endpoint(deployment, protocol)?;
@@ -299,28 +300,41 @@ impl Transport {
             Call::Embed => &endpoint.embed,
             Call::Draw => &endpoint.draw,
             Call::Count => &endpoint.count,
-        }
-        .clone();
-        let mut headers = endpoint.headers.clone();
-        if let Some(Some((name, value))) = endpoint.credentials.get(key) {
-            headers.insert(name.clone(), value.clone());
-        }
-        for (name, value) in beside {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        }
+        };
         let provider = &deployment.provider;
-        if let Some(credential) = provider.aws.as_ref().filter(|_| provider.keys.is_empty()) {
-            sign::with_aws(credential, &provider.region, &url.to_string(), &body, &mut headers)
-                .map_err(|why| Fault::new(FaultKind::Credential, why.to_string()))?;
+        let until = Instant::now() + patience;
+        let (mut left, mut again) = (patience, true);
+        loop {
+            let mut headers = endpoint.headers.clone();
+            if let Some(Some((name, value))) = endpoint.credentials.get(key) {
+                headers.insert(name.clone(), value.clone());
+            }
+            for (name, value) in beside.clone() {
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    headers.insert(name, value);
+                }
+            }
+            if let Some(credential) = provider.aws.as_ref().filter(|_| provider.keys.is_empty()) {
+                sign::with_aws(credential, &provider.region, &url.to_string(), &body, &mut headers)
+                    .map_err(|why| Fault::new(FaultKind::Credential, why.to_string()))?;
+            }
+            if let Some(key) = sign::needs_token(provider, key) {
+                headers.insert(AUTHORIZATION, self.token(key, left).await?);
+            }
+            match self.wire.ask(Method::POST, url.clone(), headers, body.clone(), left).await {
+                // Once more, by another connection: nobody has looked at it.
+                Err(Unanswered::NotTaken(_)) if again => again = false,
+                answer => {
+                    let (head, body) = answer?.into_parts();
+                    return Ok(Incoming {
+                        status: head.status.as_u16(),
+                        headers: head.headers,
+                        body,
+                    });
+                }
+            }
+            left = until.saturating_duration_since(Instant::now());
         }
-        if let Some(key) = sign::needs_token(provider, key) {
-            headers.insert(AUTHORIZATION, self.token(key, patience).await?);
-        }
-        let (head, body) =
-            self.wire.ask(Method::POST, url, headers, body, patience).await?.into_parts();
-        Ok(Incoming { status: head.status.as_u16(), headers: head.headers, body })
     }
 }
 
@@ -386,26 +400,40 @@ fn named_in(address: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A name as it stands in one segment of an address, or in one value of its query.
-pub(super) fn segment(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            other => {
-                // Writing to a String cannot fail.
-                let _infallible = write!(out, "%{other:02X}");
-            }
-        }
-    }
-    out
+/// Why there is no answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// The server says that it has not looked at the request, as when it closes a connection that was
+    /// used for long (RFC 9113, 8.7): that may be sent again, and says nothing of how the server is.
+    NotTaken(Fault),
+    Failed(Fault),
 }
 
-fn fault_of(why: &hyper_util::client::legacy::Error) -> Fault {
+impl From<Unanswered> for Fault {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::NotTaken(fault) | Unanswered::Failed(fault) => fault,
+        }
+    }
+}
+
+fn unanswered(why: &hyper_util::client::legacy::Error) -> Unanswered {
     let kind = if why.is_connect() { FaultKind::Unreachable } else { FaultKind::Broken };
-    Fault::new(kind, causes(why))
+    let fault = Fault::new(kind, causes(why));
+    let mut cause = std::error::Error::source(why);
+    while let Some(one) = cause {
+        if one.downcast_ref::<h2::Error>().is_some_and(was_not_taken) {
+            return Unanswered::NotTaken(fault);
+        }
+        cause = one.source();
+    }
+    Unanswered::Failed(fault)
+}
+
+fn was_not_taken(why: &h2::Error) -> bool {
+    let closed = why.is_go_away() && why.reason() == Some(h2::Reason::NO_ERROR);
+    let refused = why.is_reset() && why.reason() == Some(h2::Reason::REFUSED_STREAM);
+    why.is_remote() && (closed || refused)
 }
 
 /// An error with the chain of its causes: none of them names an address, which may hold a key.
@@ -422,4 +450,82 @@ fn causes(why: &dyn std::error::Error) -> String {
         cause = one.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::catalogue::{DeploymentEntry, ModelEntry, ProviderEntry, Sources, load};
+
+    /// The deployment of a model at an address.
+    fn deployment(base: &str) -> Arc<Deployment> {
+        let house = ProviderEntry { base_url: Some(base.to_owned()), ..ProviderEntry::default() };
+        let at = DeploymentEntry { provider: "house".to_owned(), ..DeploymentEntry::default() };
+        let model =
+            ModelEntry { id: "m".to_owned(), deployments: Some(vec![at]), ..ModelEntry::default() };
+        let sources = Sources {
+            providers: [("house".to_owned(), house)].into(),
+            models: vec![model],
+            ..Sources::default()
+        };
+        Arc::clone(&load(sources).unwrap().model("m").unwrap().deployments[0])
+    }
+
+    /// A server of HTTP/2 that does not take so many requests, one for each connection, and answers
+    /// all others; how many it saw.
+    async fn refusing(listener: TcpListener, refuse: usize) -> usize {
+        let mut seen = 0;
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(asked) = connection.accept().await {
+                let Ok((_, mut respond)) = asked else { break };
+                seen += 1;
+                if seen <= refuse {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                } else {
+                    respond.send_response(::http::Response::new(()), true).unwrap();
+                    connection.graceful_shutdown();
+                    while connection.accept().await.is_some() {}
+                    return seen;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_server_has_not_looked_at_is_sent_once_more() {
+        for (refuse, answered) in [(0, true), (1, true), (2, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let base = format!("http://{}/v1", listener.local_addr().unwrap());
+            let server = tokio::spawn(refusing(listener, refuse));
+            let mut transport =
+                Transport::new(&Limits::default(), &Proxies::Never, &Trust::of_system().unwrap());
+            transport.wire.client =
+                Client::builder(TokioExecutor::new()).http2_only(true).build(Connector::new(
+                    Proxies::Never,
+                    &Trust::of_system().unwrap(),
+                    Limits::default().connect,
+                ));
+            let deployment = deployment(&base);
+            let chat = Protocol::Dialect(Dialect::OpenAiChat);
+            let none = std::iter::empty();
+            let sent = transport
+                .send(
+                    (&deployment, 0),
+                    chat,
+                    Call::Whole,
+                    Bytes::from("{}"),
+                    none,
+                    Duration::from_secs(5),
+                )
+                .await;
+            assert_eq!(sent.is_ok(), answered, "{refuse}: {sent:?}");
+            if answered {
+                assert_eq!(server.await.unwrap(), refuse + 1);
+            }
+        }
+    }
 }
