@@ -62,19 +62,25 @@ impl Proxies {
         if any { Self::Environment } else { Self::Never }
     }
 
-    /// The proxy through which an address is reached, if it is not reached directly.
+    /// What says which proxy an address is reached through; `None` where all are reached directly.
     #[must_use]
-    pub fn of(&self, address: &http::Uri) -> Option<Intercept> {
+    pub fn matcher(&self) -> Option<Matcher> {
         match self {
-            Self::Environment => Matcher::from_env().intercept(address),
+            Self::Environment => Some(Matcher::from_env()),
             Self::Only(proxy) => {
                 let spared =
                     ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
                 let matcher = Matcher::builder().all(proxy.as_str()).no(spared.unwrap_or_default());
-                matcher.build().intercept(address)
+                Some(matcher.build())
             }
             Self::Never => None,
         }
+    }
+
+    /// The proxy through which an address is reached, if it is not reached directly.
+    #[must_use]
+    pub fn of(&self, address: &http::Uri) -> Option<Intercept> {
+        self.matcher()?.intercept(address)
     }
 }
 

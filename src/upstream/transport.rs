@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming as Received;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
@@ -69,7 +70,7 @@ struct Known {
 #[derive(Debug, Clone)]
 struct Wire {
     client: Client<Connector, Full<Bytes>>,
-    proxies: Proxies,
+    proxies: Option<Arc<Matcher>>,
 }
 
 /// A worker's client. Not `Send`: connections stay on the thread that opened them.
@@ -110,7 +111,7 @@ impl Wire {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(idle)
             .build(Connector::new(proxies.clone(), trust, limits.connect));
-        Self { client, proxies: proxies.clone() }
+        Self { client, proxies: proxies.matcher().map(Arc::new) }
     }
 
     /// Asks, and waits for the answer's head. Nothing is followed: a provider that redirects a POST is
@@ -119,10 +120,13 @@ impl Wire {
         &self,
         method: Method,
         address: Uri,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
         patience: Duration,
     ) -> Result<::http::Response<Body>, Unanswered> {
+        if let Some(known) = self.for_proxy(&address) {
+            headers.insert(PROXY_AUTHORIZATION, known);
+        }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = address;
@@ -137,11 +141,10 @@ impl Wire {
         }
     }
 
-    /// What an HTTP proxy wants to know of whoever asks for an address without TLS.
+    /// What an HTTP proxy wants to know of whoever asks it for an address without TLS.
     fn for_proxy(&self, address: &Uri) -> Option<HeaderValue> {
-        let plain = address.scheme_str() == Some("http");
-        let proxy = plain.then(|| self.proxies.of(address)).flatten()?;
-        proxy.basic_auth().cloned()
+        let matcher = self.proxies.as_ref().filter(|_| address.scheme_str() == Some("http"))?;
+        matcher.intercept(address)?.basic_auth().cloned()
     }
 }
 
@@ -238,9 +241,6 @@ impl Transport {
             && !headers.contains_key(AUTHORIZATION)
         {
             headers.insert(AUTHORIZATION, named);
-        }
-        if let Some(known) = self.wire.for_proxy(&whole) {
-            headers.insert(PROXY_AUTHORIZATION, known);
         }
         let several = Some(provider.keys.len()).filter(|keys| *keys > 1).unwrap_or_default();
         let credentials = (0..several).map(|at| sign::credential(provider, at)).collect();
@@ -365,7 +365,6 @@ impl Prober {
         if let Some((name, value)) = sign::credential(provider, key) {
             headers.insert(name, value);
         }
-        headers.extend(self.0.for_proxy(&list).map(|known| (PROXY_AUTHORIZATION, known)));
         let answer = self.0.ask(Method::GET, list, headers, Bytes::new(), patience).await?;
         Ok(answer.status().as_u16())
     }

@@ -650,6 +650,16 @@ fn every_way_out_leads_through_the_proxy_that_is_set() {
         assert_eq!(socket.status, 503, "{}", socket.text());
         assert!(proxy.count() > before && proxy.last().head.starts_with(tunnel), "{variable}");
     }
+    // A proxy with a password is told it; whoever is reached directly is not.
+    let (asked, direct) = (proxy(), Provider::start(good("directly")));
+    let named = asked.base.replace("http://", "http://user:word@");
+    let told = Gateway::start_with(&way("http"), &[("HTTP_PROXY", &named)]).chat(&body);
+    assert_eq!(told.said(), "by proxy", "{}", told.text());
+    assert!(asked.last().head.contains("proxy-authorization: Basic dXNlcjp3b3Jk"));
+    let config = way("http").replace("http://provider.invalid:8000", &direct.base);
+    let spared = [("HTTP_PROXY", named.as_str()), ("NO_PROXY", "127.0.0.1")];
+    assert_eq!(Gateway::start_with(&config, &spared).chat(&body).said(), "directly");
+    assert!(!direct.last().head.contains("proxy-authorization"));
     // What is spared is reached directly, or not at all.
     let proxy = proxy();
     for (name, value) in [("NO_PROXY", "provider.invalid"), ("no_proxy", "*")] {
