@@ -159,7 +159,7 @@ impl Throttle {
     }
 
     /// It went well: the name has nothing against it at this address any more, and otherwise this one
-    /// less. Many who sign in from one office are no guessers.
+    /// less. Many who sign in from one administration are no guessers.
     pub fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
         for one in &attempt.0 {
             if one.most == PER_PAIR {

@@ -63,7 +63,7 @@ impl Usual {
     }
 
     /// Two that come at once may count as one: it is an average.
-    fn transcript(&self, stream: bool, took: Duration) {
+    fn observe(&self, stream: bool, took: Duration) {
         let (known, new) = (self.seconds(stream), took.as_secs_f32());
         let moved = if known > 0.0 { known + WEIGHT * (new - known) } else { new };
         self.0[usize::from(stream)].store(moved.to_bits(), Ordering::Relaxed);
@@ -194,7 +194,7 @@ impl HealthBoard {
     /// It began to answer after `took`: `stream` says what was asked for. How that ends is still to
     /// be reported.
     pub fn begun(&self, id: DeploymentId, stream: bool, took: Duration) {
-        self.usual.transcript(stream, took);
+        self.usual.observe(stream, took);
         self.vitals(id, |vitals| vitals.pulse.answered(stream, took, Instant::now()));
     }
 

@@ -180,7 +180,7 @@ mod tests {
             let took = began.elapsed();
             asked_twice += u32::from(took > late);
             hedged.push(took);
-            tail.transcript(if raced.first.is_some() { first } else { took }.as_secs_f32());
+            tail.observe(if raced.first.is_some() { first } else { took }.as_secs_f32());
         }
         let p99 = |all: &mut Vec<Duration>| {
             all.sort();

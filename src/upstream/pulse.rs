@@ -30,7 +30,7 @@ impl Average {
         Some(self.seconds)
     }
 
-    fn transcript(&mut self, took: Duration, now: Instant) {
+    fn observe(&mut self, took: Duration, now: Instant) {
         let new = took.as_secs_f32();
         self.seconds = self.now(now).map_or(new, |old| old + WEIGHT * (new - old));
         self.at = Some(now);
@@ -66,19 +66,19 @@ impl Pulse {
 
     pub fn answered(&mut self, stream: bool, took: Duration, now: Instant) {
         let average = if stream { &mut self.stream } else { &mut self.whole };
-        average.transcript(took, now);
+        average.observe(took, now);
         self.faults -= WEIGHT * self.faults;
     }
 
     /// A stream began after so long, or was cancelled before it did.
     pub fn first_token(&mut self, thinks: bool, took: Duration) {
         let [plain, thinking] = &mut self.first_tokens;
-        if thinks { thinking } else { plain }.transcript(took.as_secs_f32());
+        if thinks { thinking } else { plain }.observe(took.as_secs_f32());
     }
 
     /// A stream said so many tokens per second.
     pub fn wrote(&mut self, rate: f32) {
-        self.rates.transcript(rate);
+        self.rates.observe(rate);
     }
 
     #[must_use]

@@ -20,7 +20,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub fn transcript(&mut self, measured: f32) {
+    pub fn observe(&mut self, measured: f32) {
         if self.last.len() < REMEMBERED {
             self.last.push(measured);
         } else if let Some(oldest) = self.last.get_mut(self.next) {
@@ -66,12 +66,12 @@ mod tests {
         let mut tail = Tail::default();
         for number in 0..20_u16 {
             assert_eq!(tail.quantile(0.5), None);
-            tail.transcript(f32::from(number));
+            tail.observe(f32::from(number));
         }
         assert_eq!((tail.quantile(0.0), tail.quantile(1.0)), (Some(0.0), Some(19.0)));
         assert_eq!(tail.late(), Some(Duration::from_secs_f32(18.0 * LATE)));
         for number in 0..1_000_u16 {
-            tail.transcript(f32::from(number));
+            tail.observe(f32::from(number));
         }
         assert_eq!((tail.quantile(0.0), tail.quantile(1.0)), (Some(872.0), Some(999.0)));
     }

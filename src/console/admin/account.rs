@@ -17,11 +17,12 @@ use crate::ledger::report::Group;
 use crate::reports::usage::{self, Query};
 
 async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
-    let office = visit.app.administration(who.caller.key.clone());
-    let account = office.account(id).await?;
-    let members = office.store.members(account.id.clone()).await.map_err(Error::internal)?;
-    let keys = office.keys_of(Some(account.id.as_str())).await?;
-    let grants = office.store.grants(account.id.clone()).await.map_err(Error::internal)?;
+    let administration = visit.app.administration(who.caller.key.clone());
+    let account = administration.account(id).await?;
+    let members =
+        administration.store.members(account.id.clone()).await.map_err(Error::internal)?;
+    let keys = administration.keys_of(Some(account.id.as_str())).await?;
+    let grants = administration.store.grants(account.id.clone()).await.map_err(Error::internal)?;
     let query = Query {
         group: Some(Group::Tier),
         account: Some(account.id.as_str().to_owned()),
@@ -191,8 +192,8 @@ pub async fn credits(
         let credits: i64 = digits.parse().map_err(|_| {
             Error::new(Kind::Malformed, "This has to be a whole number.").at("credits")
         })?;
-        let office = visit.app.administration(who.caller.key.clone());
-        office.grant(&id, credits, form.text("reason"), form.given("once")).await?;
+        let administration = visit.app.administration(who.caller.key.clone());
+        administration.grant(&id, credits, form.text("reason"), form.given("once")).await?;
         Ok(go(format!("/admin/accounts/{id}?done=granted")))
     })
     .await
@@ -207,8 +208,8 @@ pub async fn erase(
 ) -> HttpResponse {
     take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
-        let office = visit.app.administration(who.caller.key.clone());
-        let account = office.account(&id).await?;
+        let administration = visit.app.administration(who.caller.key.clone());
+        let account = administration.account(&id).await?;
         if account.id == who.session.account {
             let text = "This is your own account. You would lock yourself out.";
             return Err(Error::new(Kind::Conflict, text));
@@ -217,7 +218,7 @@ pub async fn erase(
             let text = format!("The name that you typed is not '{}'.", account.name);
             return Err(Error::new(Kind::Malformed, text).at("name"));
         }
-        office.erase_account(account.id.as_str()).await?;
+        administration.erase_account(account.id.as_str()).await?;
         Ok(go("/admin/accounts?done=erased"))
     })
     .await
@@ -232,8 +233,8 @@ pub async fn reset_factor(
 ) -> HttpResponse {
     take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
-        let office = visit.app.administration(who.caller.key.clone());
-        office.reset_factor(&id, form.text("member")).await?;
+        let administration = visit.app.administration(who.caller.key.clone());
+        administration.reset_factor(&id, form.text("member")).await?;
         Ok(go(format!("/admin/accounts/{id}?done=factor")))
     })
     .await

@@ -97,9 +97,9 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /admin/accounts`
 pub async fn open(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_admin(app, request, &body, async |visit, who, form| {
-        let office = visit.app.administration(who.caller.key.clone());
+        let administration = visit.app.administration(who.caller.key.clone());
         let (name, plan) = (form.text("name"), form.text("plan"));
-        match office.open_account(name, plan, &PlanEntry::default()).await {
+        match administration.open_account(name, plan, &PlanEntry::default()).await {
             Ok(account) => Ok(go(format!("/admin/accounts/{}?done=opened", account.id))),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).await?.into())

@@ -113,8 +113,8 @@ pub async fn outbox(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /admin/outbox`: a test, sent while its sender waits
 pub async fn test(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_admin(app, request, &body, async |visit, who, form| {
-        let office = visit.app.administration(who.caller.key.clone());
-        match office.test_mail(form.text("to")).await {
+        let administration = visit.app.administration(who.caller.key.clone());
+        match administration.test_mail(form.text("to")).await {
             Ok(()) => Ok(go("/admin/outbox?done=tested")),
             Err(why) if why.blame != Blame::Us => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).await?.into())

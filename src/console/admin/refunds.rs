@@ -93,8 +93,8 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn refund(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_admin(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
-        let office = visit.app.administration(who.caller.key.clone());
-        match office.refund(form.text("request"), form.text("reason")).await {
+        let administration = visit.app.administration(who.caller.key.clone());
+        match administration.refund(form.text("request"), form.text("reason")).await {
             Ok((grant, charged)) => {
                 let id = encoded(charged.id.as_str());
                 Ok(go(format!("/admin/refunds?request={id}&given={}", grant.credits.0)))

@@ -62,17 +62,20 @@ fn shown_member(member: &Member) -> Value {
 
 /// `POST /v1/admin/accounts`
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, new: NewAccount| {
+    act_on(&app, &request, payload, async |administration, new: NewAccount| {
         let plan = new.plan.as_deref().unwrap_or("free");
-        office.open_account(&new.name, plan, &new.limits).await.map(|account| shown(&account))
+        administration
+            .open_account(&new.name, plan, &new.limits)
+            .await
+            .map(|account| shown(&account))
     })
     .await
 }
 
 /// `GET /v1/admin/accounts`
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |office| {
-        let all = office.store.accounts().await.map_err(Error::internal)?;
+    act(&app, &request, async |administration| {
+        let all = administration.store.accounts().await.map_err(Error::internal)?;
         Ok(listed(all.iter().map(shown).collect()))
     })
     .await
@@ -80,8 +83,10 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 
 /// `GET /v1/admin/accounts/{id}`
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| office.account(&id).await.map(|account| shown(&account)))
-        .await
+    act(&app, &request, async |administration| {
+        administration.account(&id).await.map(|account| shown(&account))
+    })
+    .await
 }
 
 /// `PATCH /v1/admin/accounts/{id}`
@@ -91,16 +96,16 @@ pub async fn change(
     id: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, change: AccountChange| {
-        office.change_account(&id, &change).await.map(|account| shown(&account))
+    act_on(&app, &request, payload, async |administration, change: AccountChange| {
+        administration.change_account(&id, &change).await.map(|account| shown(&account))
     })
     .await
 }
 
 /// `DELETE /v1/admin/accounts/{id}`: for good, with all that its users keep
 pub async fn erase(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        let erased = office.erase_account(&id).await?;
+    act(&app, &request, async |administration| {
+        let erased = administration.erase_account(&id).await?;
         Ok(json!({"id": erased.as_str(), "object": "account", "deleted": true}))
     })
     .await
@@ -108,8 +113,8 @@ pub async fn erase(app: Worker, request: HttpRequest, id: Path<String>) -> HttpR
 
 async fn access(app: &Worker, request: &HttpRequest, id: &str, suspended: bool) -> HttpResponse {
     let change = AccountChange { suspended: Some(suspended), ..AccountChange::default() };
-    act(app, request, async |office| {
-        office.change_account(id, &change).await.map(|account| shown(&account))
+    act(app, request, async |administration| {
+        administration.change_account(id, &change).await.map(|account| shown(&account))
     })
     .await
 }
@@ -126,9 +131,9 @@ pub async fn resume(app: Worker, request: HttpRequest, id: Path<String>) -> Http
 
 /// `GET /v1/admin/accounts/{id}/members`
 pub async fn members(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        let account = office.account(&id).await?;
-        let all = office.store.members(account.id).await.map_err(Error::internal)?;
+    act(&app, &request, async |administration| {
+        let account = administration.account(&id).await?;
+        let all = administration.store.members(account.id).await.map_err(Error::internal)?;
         Ok(listed(all.iter().map(shown_member).collect()))
     })
     .await
@@ -141,12 +146,12 @@ pub async fn add_member(
     id: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, new: NewMember| {
+    act_on(&app, &request, payload, async |administration, new: NewMember| {
         let password = match new.password {
             Some(password) => Some(app.shared.authentication.passwords.hash(password).await?),
             None => None,
         };
-        let added = office.add_member(&id, &new.email, &new.role, password).await;
+        let added = administration.add_member(&id, &new.email, &new.role, password).await;
         added.map(|member| shown_member(&member))
     })
     .await
@@ -158,8 +163,8 @@ pub async fn remove_member(
     request: HttpRequest,
     at: Path<(String, String)>,
 ) -> HttpResponse {
-    act(&app, &request, async |office| {
-        office.remove_member(&at.0, &at.1).await?;
+    act(&app, &request, async |administration| {
+        administration.remove_member(&at.0, &at.1).await?;
         Ok(json!({"id": at.1, "object": "member", "deleted": true}))
     })
     .await
@@ -171,9 +176,9 @@ pub async fn reset_factor(
     request: HttpRequest,
     path: Path<(String, String)>,
 ) -> HttpResponse {
-    act(&app, &request, async |office| {
+    act(&app, &request, async |administration| {
         let (id, member) = path.into_inner();
-        office.reset_factor(&id, &member).await?;
+        administration.reset_factor(&id, &member).await?;
         Ok(json!({"id": member, "object": "member", "deleted": true}))
     })
     .await

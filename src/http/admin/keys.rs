@@ -40,9 +40,9 @@ fn terms(said: serde_json::Map<String, Value>) -> Result<KeyTerms, Error> {
 
 /// `POST /v1/admin/keys`
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, new: NewKey| {
+    act_on(&app, &request, payload, async |administration, new: NewKey| {
         let name = new.name.as_deref().unwrap_or("default");
-        let issued = office.issue_key(&new.account, name, &terms(new.terms)?).await?;
+        let issued = administration.issue_key(&new.account, name, &terms(new.terms)?).await?;
         shown_once(&issued)
     })
     .await
@@ -50,8 +50,8 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
 
 /// `GET /v1/admin/keys`, `?account=` for those of one
 pub async fn list(app: Worker, request: HttpRequest, whose: Query<Whose>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        let all = office.keys_of(whose.account.as_deref()).await?;
+    act(&app, &request, async |administration| {
+        let all = administration.keys_of(whose.account.as_deref()).await?;
         Ok(listed(all.iter().map(shown_key).collect::<Result<_, _>>()?))
     })
     .await
@@ -59,7 +59,7 @@ pub async fn list(app: Worker, request: HttpRequest, whose: Query<Whose>) -> Htt
 
 /// `GET /v1/admin/keys/{id}`
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| shown_key(&office.key(&id).await?)).await
+    act(&app, &request, async |administration| shown_key(&administration.key(&id).await?)).await
 }
 
 /// `PATCH /v1/admin/keys/{id}`: its terms, as a whole
@@ -69,8 +69,8 @@ pub async fn change(
     id: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, terms: KeyTerms| {
-        shown_key(&office.change_key(&id, &terms).await?)
+    act_on(&app, &request, payload, async |administration, terms: KeyTerms| {
+        shown_key(&administration.change_key(&id, &terms).await?)
     })
     .await
 }
@@ -82,17 +82,17 @@ pub async fn rotate(
     id: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, rotation: Rotation| {
+    act_on(&app, &request, payload, async |administration, rotation: Rotation| {
         let overlap = Duration::from_secs(rotation.overlap_seconds.unwrap_or(3_600));
-        shown_once(&office.rotate_key(&id, overlap).await?)
+        shown_once(&administration.rotate_key(&id, overlap).await?)
     })
     .await
 }
 
 /// `DELETE /v1/admin/keys/{id}`
 pub async fn revoke(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        office.revoke_key(&id).await?;
+    act(&app, &request, async |administration| {
+        administration.revoke_key(&id).await?;
         Ok(json!({"id": *id, "object": "api_key", "deleted": true}))
     })
     .await

@@ -40,9 +40,9 @@ fn shown(mail: &Mailed) -> Value {
 
 /// `GET /v1/admin/outbox`, newest first; `?state=waiting`, `sent` or `dead`
 pub async fn outbox(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
-    act(&app, &request, async |office| {
+    act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
-        let all = office.store.mail(page.state.clone(), page.before.clone(), limit).await;
+        let all = administration.store.mail(page.state.clone(), page.before.clone(), limit).await;
         Ok(list(all.map_err(Error::internal)?.iter().map(shown).collect()))
     })
     .await
@@ -50,8 +50,8 @@ pub async fn outbox(app: Worker, request: HttpRequest, page: Query<Page>) -> Htt
 
 /// `POST /v1/admin/outbox/{id}/retry`
 pub async fn retry(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        office.retry_mail(&id).await?;
+    act(&app, &request, async |administration| {
+        administration.retry_mail(&id).await?;
         Ok(json!({"id": *id, "object": "mail", "state": "waiting"}))
     })
     .await
@@ -59,8 +59,8 @@ pub async fn retry(app: Worker, request: HttpRequest, id: Path<String>) -> HttpR
 
 /// `POST /v1/admin/mail/test`: sent while the caller waits, so that they see what the server says
 pub async fn test(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, said: Test| {
-        office.test_mail(&said.to).await?;
+    act_on(&app, &request, payload, async |administration, said: Test| {
+        administration.test_mail(&said.to).await?;
         Ok(json!({"to": said.to, "sent": true}))
     })
     .await

@@ -1,4 +1,4 @@
-//! `/v1/admin/*`: for operators, with the administrator's key. Each handler reads, has the office do
+//! `/v1/admin/*`: for operators, with the administrator's key. Each handler reads, has the administration do
 //! it, and shows what came of it.
 
 mod accounts;
@@ -125,9 +125,9 @@ async fn act_on<T: serde::de::DeserializeOwned>(
     payload: Payload,
     work: impl AsyncFnOnce(Administration<'_>, T) -> Result<Value, Error>,
 ) -> HttpResponse {
-    act(app, request, async |office| {
+    act(app, request, async |administration| {
         let said = arrival::said(app, request, None, payload, app.shared.body_limit_bytes).await?;
-        work(office, said).await
+        work(administration, said).await
     })
     .await
 }

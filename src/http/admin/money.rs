@@ -68,8 +68,8 @@ fn logged(audit: &Audit) -> Value {
 
 /// `GET /v1/admin/plans`
 pub async fn plans(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |office| {
-        Ok(list(office.plans.all().iter().map(|plan| shown(plan)).collect()))
+    act(&app, &request, async |administration| {
+        Ok(list(administration.plans.all().iter().map(|plan| shown(plan)).collect()))
     })
     .await
 }
@@ -81,9 +81,9 @@ pub async fn put_plan(
     name: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, entry: PlanEntry| {
-        office.put_plan(&name, &entry).await?;
-        let plan = office.plans.get(&name);
+    act_on(&app, &request, payload, async |administration, entry: PlanEntry| {
+        administration.put_plan(&name, &entry).await?;
+        let plan = administration.plans.get(&name);
         plan.map(|plan| shown(&plan)).ok_or_else(|| Error::internal("the plan is not there"))
     })
     .await
@@ -91,9 +91,9 @@ pub async fn put_plan(
 
 /// `DELETE /v1/admin/plans/{name}`: as configured or built in again
 pub async fn drop_plan(app: Worker, request: HttpRequest, name: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        office.drop_plan(&name).await?;
-        let plan = office.plans.get(&name);
+    act(&app, &request, async |administration| {
+        administration.drop_plan(&name).await?;
+        let plan = administration.plans.get(&name);
         Ok(plan.map_or_else(
             || json!({"name": *name, "object": "plan", "deleted": true}),
             |plan| shown(&plan),
@@ -110,9 +110,9 @@ pub async fn grant(
     id: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, new: NewGrant| {
+    act_on(&app, &request, payload, async |administration, new: NewGrant| {
         let once = arrival::idempotency(&request);
-        let grant = office.grant(&id, new.credits, &new.reason, once).await?;
+        let grant = administration.grant(&id, new.credits, &new.reason, once).await?;
         Ok(json!({
             "id": grant.id.as_str(),
             "object": "credit_grant",
@@ -126,9 +126,9 @@ pub async fn grant(
 
 /// `GET /v1/admin/accounts/{id}/credits`
 pub async fn grants(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |office| {
-        let account = office.account(&id).await?;
-        let all = office.store.grants(account.id).await.map_err(Error::internal)?;
+    act(&app, &request, async |administration| {
+        let account = administration.account(&id).await?;
+        let all = administration.store.grants(account.id).await.map_err(Error::internal)?;
         let shown = all.iter().map(|grant| {
             json!({
                 "id": grant.id,
@@ -146,8 +146,8 @@ pub async fn grants(app: Worker, request: HttpRequest, id: Path<String>) -> Http
 
 /// `POST /v1/admin/refunds`
 pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act_on(&app, &request, payload, async |office, new: NewRefund| {
-        let (grant, charged) = office.refund(&new.request, &new.reason).await?;
+    act_on(&app, &request, payload, async |administration, new: NewRefund| {
+        let (grant, charged) = administration.refund(&new.request, &new.reason).await?;
         Ok(json!({
             "id": grant.id.as_str(),
             "object": "refund",
@@ -162,9 +162,13 @@ pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> Http
 
 /// `GET /v1/admin/audit`, newest first
 pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
-    act(&app, &request, async |office| {
+    act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
-        let all = office.store.audits(page.before.clone(), limit).await.map_err(Error::internal)?;
+        let all = administration
+            .store
+            .audits(page.before.clone(), limit)
+            .await
+            .map_err(Error::internal)?;
         Ok(list(all.iter().map(logged).collect()))
     })
     .await
@@ -172,9 +176,9 @@ pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> Http
 
 /// `GET /v1/admin/ledger/verify`
 pub async fn verify(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |office| {
+    act(&app, &request, async |administration| {
         app.shared.journal.flush(std::time::Duration::from_secs(5)).await;
-        let proof = prove(office.store).await.map_err(Error::internal)?;
+        let proof = prove(administration.store).await.map_err(Error::internal)?;
         serde_json::to_value(proof).map_err(Error::internal)
     })
     .await

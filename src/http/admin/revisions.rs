@@ -45,8 +45,8 @@ fn told(sort: Sort, name: &str, came: Came) -> Value {
 }
 
 async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
-    act(app, request, async |office| {
-        let (revision, all) = office.settings(sort).await?;
+    act(app, request, async |administration| {
+        let (revision, all) = administration.settings(sort).await?;
         let one = |(name, said): (String, Value)| {
             json!({"name": name, "object": sort.as_str(), "said": said})
         };
@@ -60,8 +60,8 @@ async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
 }
 
 async fn one(app: &Worker, request: &HttpRequest, sort: Sort, name: &str) -> HttpResponse {
-    act(app, request, async |office| {
-        let said = office.setting(sort, name).await?;
+    act(app, request, async |administration| {
+        let said = administration.setting(sort, name).await?;
         Ok(json!({"name": name, "object": sort.as_str(), "said": said}))
     })
     .await
@@ -74,8 +74,8 @@ async fn put(
     (sort, name): (Sort, &str),
     asked: &Asked,
 ) -> HttpResponse {
-    act_on(app, request, payload, async |office, said: Value| {
-        let came = office.set(sort, name, Some(said), &asked.manner()?).await?;
+    act_on(app, request, payload, async |administration, said: Value| {
+        let came = administration.set(sort, name, Some(said), &asked.manner()?).await?;
         Ok(told(sort, name, came))
     })
     .await
@@ -87,8 +87,8 @@ async fn take_back(
     (sort, name): (Sort, &str),
     asked: &Asked,
 ) -> HttpResponse {
-    act(app, request, async |office| {
-        let came = office.set(sort, name, None, &asked.manner()?).await?;
+    act(app, request, async |administration| {
+        let came = administration.set(sort, name, None, &asked.manner()?).await?;
         let mut told = told(sort, name, came);
         if let Some(told) = told.as_object_mut() {
             told.insert(
@@ -148,8 +148,8 @@ handlers!(prices, Sort::Price);
 
 /// `GET /v1/admin/revisions`, newest first
 pub async fn revisions(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |office| {
-        Ok(list(office.revisions().await?.iter().map(shown).collect()))
+    act(&app, &request, async |administration| {
+        Ok(list(administration.revisions().await?.iter().map(shown).collect()))
     })
     .await
 }
@@ -161,8 +161,8 @@ pub async fn restore(
     id: Path<i64>,
     asked: Query<Asked>,
 ) -> HttpResponse {
-    act(&app, &request, async |office| {
-        let came = office.restore(*id, &asked.manner()?).await?;
+    act(&app, &request, async |administration| {
+        let came = administration.restore(*id, &asked.manner()?).await?;
         Ok(json!({
             "object": "revision",
             "revision": came.revision,
