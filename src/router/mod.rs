@@ -14,6 +14,7 @@ mod needs;
 pub mod neural;
 mod offer;
 mod predict;
+mod rank;
 mod subjects;
 mod wishes;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::choose::{MODELS, order};
 use super::expect::{Expected, Seat, Table, Worth};
 use super::explain::Kept;
+use super::rank::{Best, Rank};
 use super::{Before, HealthOf, Needs, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -269,16 +270,17 @@ impl Looking<'_> {
     pub fn at_the_best(&mut self) -> Vec<Kept> {
         let mut looked: Vec<Kept> = Vec::with_capacity(MODELS + 1);
         #[expect(clippy::cast_possible_truncation, reason = "at most a hundred")]
-        let worth = self.expected.worth(self.dollar as f32, self.floor);
-        let mut ranks = self.ranks(&worth);
-        // A handful is looked at: to find the next best takes less than to put all in order.
-        while let Some((place, rank)) = best(&ranks, Rank::OUT) {
+        let mut worth = self.expected.worth(self.dollar as f32, self.floor);
+        let mut seen = vec![false; self.models.len()];
+        let ranks = std::mem::take(&mut worth.ranks);
+        for (rank, seat) in Best::of(self.ranks(ranks)) {
             let last = looked.get(MODELS - 1);
             if last.is_some_and(|last| Rank::of(last) > rank) {
                 break;
             }
-            if let Some(seen) = ranks.get_mut(place) {
-                *seen = Rank::OUT;
+            let place = self.table.seats().get(seat).map_or(usize::MAX, |seat| seat.place);
+            if seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true)) {
+                continue;
             }
             if let Some(best) = self.best_of(place, &worth) {
                 let place = looked.partition_point(|known| order(known, &best).is_lt());
@@ -289,28 +291,36 @@ impl Looking<'_> {
         looked
     }
 
-    /// Every model as it may turn out at best, by its place.
-    fn ranks(&self, worth: &Worth) -> Vec<Rank> {
+    /// Seats as they may turn out at best; those out that may not be chosen.
+    fn ranks(&self, mut ranks: Vec<Rank>) -> Vec<Rank> {
         let explicit = self.needs.explicit;
-        let usual = explicit == Said::default();
-        let one = |(place, fits): (usize, &bool)| {
-            let seats = self.seats(place);
-            if !fits || seats.is_empty() {
-                return Rank::OUT;
+        let usual = explicit == Said::default()
+            && self.needs.effort.is_none()
+            && !self.before.is_some_and(|before| before.stays);
+        ranks.truncate(self.table.seats().len());
+        for (place, (fits, model)) in self.fits.iter().zip(self.models).enumerate() {
+            if usual && *fits {
+                continue;
             }
-            let keeps = usual
-                || self.models.get(place).is_some_and(|model| {
-                    model.deployments.iter().any(|one| !one.facts.drops.has(explicit))
-                });
-            let above = most(&worth.above_floor, seats.clone());
+            let allowed = if *fits { self.seats(place) } else { 0..0 };
+            let keeps = explicit == Said::default()
+                || model.deployments.iter().any(|one| !one.facts.drops.has(explicit));
             let stays = self.stays(place);
-            if above > f32::MIN {
-                Rank::new(true, keeps, stays, above)
-            } else {
-                Rank::new(false, keeps, stays, most(&worth.all, seats))
+            for seat in self.table.of(place, None) {
+                let Some(rank) = ranks.get_mut(seat) else { continue };
+                if !allowed.contains(&seat) {
+                    *rank = Rank::OUT;
+                    continue;
+                }
+                if !keeps {
+                    *rank = rank.losing();
+                }
+                if stays {
+                    *rank = rank.staying();
+                }
             }
-        };
-        self.fits.iter().enumerate().map(one).collect()
+        }
+        ranks
     }
 
     fn stays(&self, place: usize) -> bool {
@@ -323,11 +333,11 @@ impl Looking<'_> {
         let mut ranks = [Rank::OUT; Effort::ALL.len() + 1];
         for (rank, seat) in ranks.iter_mut().zip(seats.clone()) {
             let most = worth.all.get(seat).copied().unwrap_or(f32::MIN);
-            *rank = Rank::new(self.logit(seat) >= self.floor, true, self.stays(place), most);
+            *rank = Rank::new(self.logit(seat) >= self.floor, most);
         }
         let mut found: Option<Kept> = None;
         while let Some((at, rank)) = best(&ranks, Rank::OUT) {
-            if found.as_ref().is_some_and(|known| rank < Rank::with(known, true)) {
+            if found.as_ref().is_some_and(|known| rank < Rank::of_worth(known)) {
                 break;
             }
             if let Some(seen) = ranks.get_mut(at) {
@@ -366,52 +376,18 @@ fn best<T: Copy + PartialOrd>(all: &[T], out: T) -> Option<(usize, T)> {
     at.map(|at| (at, highest))
 }
 
-/// Where a candidate stands as far as [`order`] is known before it is looked at, as one number: the
-/// higher, the better. Equals are both looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank(i64);
-
 impl Rank {
-    /// Not to be asked, or looked at already.
-    const OUT: Self = Self(i64::MIN);
-
-    fn new(above_floor: bool, keeps: bool, stays: bool, utility: f32) -> Self {
-        let flags = i64::from(above_floor) << 2 | i64::from(keeps) << 1 | i64::from(stays);
-        // The bits of a float, in the order of the floats: of negative ones all but the sign turned.
-        let bits = utility.to_bits().cast_signed();
-        let ordered = bits ^ ((bits >> 31) & i32::MAX);
-        Self((flags << 32) + i64::from(ordered))
-    }
-
+    /// Where a candidate stands that was looked at.
     fn of(kept: &Kept) -> Self {
-        Self::with(kept, kept.keeps)
+        let rank = Self::of_worth(kept);
+        let rank = if kept.keeps { rank } else { rank.losing() };
+        if kept.stays { rank.staying() } else { rank }
     }
 
-    fn with(kept: &Kept, keeps: bool) -> Self {
+    /// The same beside others of its model.
+    fn of_worth(kept: &Kept) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "bounds are more than rounding above")]
         let utility = kept.utility as f32;
-        Self::new(kept.above_floor, keeps, kept.stays, utility)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranks_stand_in_the_order_of_what_they_are_made_of() {
-        let utilities = [f32::MIN, -2.5, -1e-9, -0.0, 0.0, 1e-9, 0.3, 1.0];
-        let mut before = Rank::OUT;
-        for flags in 0..8_u8 {
-            for utility in utilities {
-                let has = |bit: u8| flags & bit != 0;
-                let rank = Rank::new(has(4), has(2), has(1), utility);
-                assert!(rank > before, "{flags} {utility}");
-                before = rank;
-            }
-        }
-        let ranks = [1, 7, 3, 7].map(|one: u8| Rank::new(true, true, false, f32::from(one)));
-        assert_eq!(best(&ranks, Rank::OUT), Some((1, ranks[1])));
-        assert_eq!(best(&[Rank::OUT], Rank::OUT), None);
+        Self::new(kept.above_floor, utility)
     }
 }

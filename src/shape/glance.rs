@@ -54,7 +54,11 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
     if head.said.has(Said::TOOLS) && tools_may(head, body, model) {
         return true;
     }
-    let formed = matches!(facts.schema, Some(SchemaSubset::Anthropic | SchemaSubset::JsonObject));
+    let formed = matches!(
+        facts.schema,
+        Some(SchemaSubset::Anthropic | SchemaSubset::JsonObject | SchemaSubset::None)
+    );
+    let formed = formed || model.refused_form;
     if head.said.has(Said::FORMAT) && formed {
         return true;
     }

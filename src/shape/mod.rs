@@ -13,13 +13,13 @@ mod schema;
 
 use std::borrow::Cow;
 
-use crate::catalogue::Facts;
+use crate::catalogue::{Facts, Param, SchemaSubset, When};
 use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
 pub use custom::Texts;
 pub use glance::may_need;
 pub use names::Names;
-pub use schema::violation;
+pub use schema::{is_form, violation};
 
 /// What a request is fitted to.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub struct Model<'a> {
     pub max_tokens_only: bool,
     /// Nobody else can do what is asked: what this model cannot do as such is put into words.
     pub last_resort: bool,
+    /// The deployment has refused a form of the answer (JSON mode, a schema), though no file says so.
+    pub refused_form: bool,
 }
 
 /// A request that the model takes.
@@ -44,12 +46,15 @@ pub struct Fitted<'a> {
     pub names: Names,
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<serde_json::Value>,
+    /// JSON was asked for in words: the answer has to be held to it.
+    pub json_in_words: bool,
 }
 
 /// A request while it is being fitted.
 struct Draft<'a> {
     request: Cow<'a, Request>,
     losses: Losses,
+    json_in_words: bool,
 }
 
 impl Draft<'_> {
@@ -78,6 +83,18 @@ impl Model<'_> {
         request.from.is_some_and(|from| self.protocol == Protocol::Dialect(from))
     }
 
+    /// Whether no form of the answer can be demanded, not even a JSON object.
+    fn takes_no_form(&self) -> bool {
+        let named = |param: &Param| matches!(param, Param::Other(name) if is_form(name));
+        self.refused_form
+            || self.facts.schema == Some(SchemaSubset::None)
+            || self
+                .facts
+                .refuses
+                .iter()
+                .any(|refusal| named(&refusal.param) && refusal.when == When::Always)
+    }
+
     /// Claude, wherever it runs.
     fn is_anthropic(&self) -> bool {
         self.protocol == Protocol::Dialect(Dialect::Anthropic) || self.protocol == Protocol::Bedrock
@@ -87,8 +104,10 @@ impl Model<'_> {
 /// Fits a request to a model.
 #[must_use]
 pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
-    let mut draft = Draft { request: Cow::Borrowed(request), losses: Losses::default() };
+    let mut draft =
+        Draft { request: Cow::Borrowed(request), losses: Losses::default(), json_in_words: false };
     let mut names = Names::default();
+    let untold = schema::in_words(&mut draft, model);
     namespaces::lay_flat(&mut draft, model, &mut names);
     custom::as_functions(&mut draft, model, &mut names);
     members::reasoning(&mut draft, model);
@@ -103,8 +122,9 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     content::media(&mut draft, model);
     names::respell(&mut draft, model, &mut names);
     names::call_ids(&mut draft, model);
-    let unsaid_schema = schema::fit(&mut draft, model);
-    Fitted { request: draft.request, losses: draft.losses, names, unsaid_schema }
+    let unsaid_schema = untold.or_else(|| schema::fit(&mut draft, model));
+    let Draft { request, losses, json_in_words } = draft;
+    Fitted { request, losses, names, unsaid_schema, json_in_words }
 }
 
 #[cfg(test)]

@@ -31,6 +31,22 @@ const FORMATS: [&str; 10] =
 /// Deeper than this a schema is left as it is.
 const DEEPEST: usize = 64;
 
+/// Puts the form of the answer into words, where the model takes none. The schema comes back, for
+/// the answer to be held against.
+pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+    let whole = match draft.request.format.as_ref() {
+        Some(Format::Schema { schema, .. }) => Some(schema.clone()),
+        Some(Format::Json) => None,
+        Some(Format::Text) | None => return None,
+    };
+    if !model.takes_no_form() {
+        return None;
+    }
+    into_words(draft);
+    draft.losses.dropped("response_format");
+    whole
+}
+
 /// Fits the schema of the answer. What the model could not be told comes back, for the answer to be
 /// held against.
 pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
@@ -57,6 +73,8 @@ pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
         {
             let whole = schema.clone();
             into_words(draft);
+            // The provider itself holds it to that.
+            draft.json_in_words = false;
             draft.edit().format = Some(Format::Json);
             draft.losses.dropped("response_format.schema");
             Some(whole)
@@ -65,31 +83,51 @@ pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
     }
 }
 
+/// Where the dialects have the form of the answer.
+const FORMS: [&str; 7] = [
+    "response_format",
+    "output_config.format",
+    "output_format",
+    "text.format",
+    "generationConfig.responseMimeType",
+    "generationConfig.responseSchema",
+    "generationConfig.responseJsonSchema",
+];
+
+/// Whether a member that was refused is the form of the answer, or inside of it.
+#[must_use]
+pub fn is_form(path: &str) -> bool {
+    FORMS.iter().any(|form| {
+        path.strip_prefix(form).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
 /// The form of the answer was changed: how it was spelled says it no longer.
 fn respell(draft: &mut Draft<'_>) {
-    draft.respell(&[
-        "response_format",
-        "output_config.format",
-        "output_format",
-        "text.format",
-        "generationConfig.responseMimeType",
-        "generationConfig.responseSchema",
-        "generationConfig.responseJsonSchema",
-    ]);
+    draft.respell(&FORMS);
 }
 
 /// A form for the answer as an instruction, where it cannot be a rule.
 pub(super) fn into_words(draft: &mut Draft<'_>) {
-    let text = match draft.request.format.as_ref() {
-        Some(Format::Schema { schema, .. }) => format!(
-            "Respond with one valid JSON object and nothing else: no prose, no code fence. It must \
-             satisfy this JSON Schema: {schema}"
-        ),
-        Some(Format::Json) => "Respond with one valid JSON object and nothing else: no prose, no \
-                               code fence."
-            .to_owned(),
-        Some(Format::Text) | None => return,
+    // Gemini takes schemas of lists and of single words, too.
+    let object = match draft.request.format.as_ref() {
+        Some(Format::Schema { schema, .. }) => {
+            schema.get("type").is_none_or(|kind| kind == "object")
+        }
+        _ => true,
     };
+    let what = if object { "JSON object" } else { "JSON value" };
+    let mut text =
+        format!("Respond with one valid {what} and nothing else: no prose, no code fence.");
+    match draft.request.format.as_ref() {
+        Some(Format::Schema { schema, .. }) => {
+            text.push_str(" It must satisfy this JSON Schema: ");
+            text.push_str(&schema.to_string());
+        }
+        Some(Format::Json) => {}
+        Some(Format::Text) | None => return,
+    }
+    draft.json_in_words = object;
     let request = draft.edit();
     request.format = None;
     let instructing = |turn: &Turn| matches!(turn.role, Role::System | Role::Developer);

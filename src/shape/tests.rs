@@ -17,7 +17,13 @@ fn facts(text: &str) -> Facts {
 /// What is sent, and what is named as dropped.
 fn sent(from: Dialect, body: &Value, to: Protocol, facts: &Facts) -> (Value, Vec<String>) {
     let request = codec(from).decode_request(body.to_string().as_bytes()).unwrap();
-    let model = Model { facts, protocol: to, max_tokens_only: false, last_resort: true };
+    let model = Model {
+        facts,
+        protocol: to,
+        max_tokens_only: false,
+        last_resort: true,
+        refused_form: false,
+    };
     let fitted = fit(&request, &model);
     let thinking = facts.thinking_on(to);
     let target = Target {
@@ -262,8 +268,13 @@ fn names_of_tools_are_respelled_alike_everywhere_and_given_back() {
         let request =
             codec(Dialect::Anthropic).decode_request(body.to_string().as_bytes()).unwrap();
         for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
-            let model =
-                Model { facts: &facts, protocol: to, max_tokens_only: false, last_resort: false };
+            let model = Model {
+                facts: &facts,
+                protocol: to,
+                max_tokens_only: false,
+                last_resort: false,
+                refused_form: false,
+            };
             let fitted = fit(&request, &model);
             let (written, named) = sent(Dialect::Anthropic, &body, to, &facts);
             assert!(named.is_empty(), "{named:?}");
@@ -439,11 +450,67 @@ fn what_needs_nothing_is_not_copied() {
         "tools": [{"type": "function", "function": {"name": "fine"}}]});
     let bytes = body.to_string();
     let head = codec(Dialect::OpenAiChat).head(bytes.as_bytes()).unwrap();
-    let model = Model { facts: &facts, protocol: CHAT, max_tokens_only: false, last_resort: false };
+    let model = Model {
+        facts: &facts,
+        protocol: CHAT,
+        max_tokens_only: false,
+        last_resort: false,
+        refused_form: false,
+    };
     assert!(!may_need(&head, bytes.as_bytes(), &model));
     let request = codec(Dialect::OpenAiChat).decode_request(bytes.as_bytes()).unwrap();
     assert!(matches!(fit(&request, &model).request, Cow::Borrowed(_)));
     assert_eq!(request.turns[0].role, Role::User);
+}
+
+#[test]
+fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]});
+    let chat = |form: &Value| asking(Dialect::OpenAiChat, "response_format", form.clone());
+    let object = json!({"type": "json_object"});
+    let schemed = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    let none = facts("schema = \"none\"");
+    let refuses = facts("refuses = { response_format = \"always\" }");
+    let any = facts("");
+    for (known, refused_form) in [(&none, false), (&refuses, false), (&any, true)] {
+        for (form, untold) in [(&object, None), (&schemed, Some(&schema))] {
+            for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
+                let bytes = chat(form).to_string();
+                let codec = codec(Dialect::OpenAiChat);
+                let head = codec.head(bytes.as_bytes()).unwrap();
+                let request = codec.decode_request(bytes.as_bytes()).unwrap();
+                let model = Model {
+                    facts: known,
+                    protocol: to,
+                    max_tokens_only: false,
+                    last_resort: false,
+                    refused_form,
+                };
+                assert!(to != CHAT || may_need(&head, bytes.as_bytes(), &model));
+                let fitted = fit(&request, &model);
+                assert!(fitted.json_in_words && fitted.request.format.is_none());
+                assert_eq!(fitted.unsaid_schema.as_ref(), untold);
+                let named: Vec<_> = fitted.losses.iter().map(|loss| &*loss.field).collect();
+                assert_eq!(named, ["response_format"]);
+                let (body, _) = sent(Dialect::OpenAiChat, &chat(form), to, &none);
+                let said = body.to_string();
+                assert!(said.contains("one valid JSON object"), "{to:?} {said}");
+                assert!(
+                    !said.contains("json_object") && !said.contains("responseMimeType"),
+                    "{said}"
+                );
+            }
+        }
+    }
+    for path in
+        ["response_format", "response_format.type", "text.format", "output_config.format.schema"]
+    {
+        assert!(is_form(path), "{path}");
+    }
+    for path in ["text.verbosity", "response_formats", "output_config.effort", "n"] {
+        assert!(!is_form(path), "{path}");
+    }
 }
 
 proptest::proptest! {
@@ -473,7 +540,7 @@ proptest::proptest! {
         // As PHP writes JSON.
         let bytes = if escaped { body.to_string().replace('/', "\\/") } else { body.to_string() };
         let head = codec(Dialect::OpenAiChat).head(bytes.as_bytes()).unwrap();
-        let model = Model { facts: &facts, protocol: CHAT, max_tokens_only: false, last_resort: false };
+        let model = Model { facts: &facts, protocol: CHAT, max_tokens_only: false, last_resort: false, refused_form: false };
         let request = codec(Dialect::OpenAiChat).decode_request(bytes.as_bytes()).unwrap();
         let fitted = fit(&request, &model);
         let changed = matches!(fitted.request, Cow::Owned(_)) || !fitted.losses.is_empty();

@@ -158,10 +158,12 @@ fn generation(
     refused: Refused<'_>,
     last_resort: bool,
 ) -> Result<Outgoing, Unsayable> {
+    let (known, now) = refused;
+    let refused_form = known.iter().chain(now).any(|path| shape::is_form(path));
     let mut best: Option<Outgoing> = None;
     let mut unsayable = None;
     for protocol in dialects(step, inbound)? {
-        let one = match written(step, inbound, protocol, last_resort) {
+        let one = match written(step, inbound, protocol, refused_form, last_resort) {
             Ok(one) => one,
             Err(why) => {
                 unsayable = Some(why);
@@ -209,6 +211,7 @@ fn written(
     step: &Step,
     inbound: &Inbound,
     protocol: Protocol,
+    refused_form: bool,
     last_resort: bool,
 ) -> Result<Outgoing, Unsayable> {
     let deployment = &step.deployment;
@@ -218,6 +221,7 @@ fn written(
         protocol,
         max_tokens_only: deployment.provider.max_tokens_only,
         last_resort,
+        refused_form,
     };
     let verbatim = |losses: Losses| {
         let (body, usage_added) = respelled(inbound, deployment);
@@ -263,9 +267,9 @@ fn written(
     let dialect_loses = !encoded.losses.is_empty();
     losses.extend(encoded.losses);
     let json = fitted.request.format == Some(Format::Json);
-    let json = json && !provider_side(protocol).has_json_mode();
-    // Its answer must be read where names have to be given back.
-    let passes = same_dialect && fitted.names.is_empty();
+    let json = fitted.json_in_words || (json && !provider_side(protocol).has_json_mode());
+    // Its answer must be read where names have to be given back, or only the JSON in it counts.
+    let passes = same_dialect && fitted.names.is_empty() && !fitted.json_in_words;
     let chat = inbound.dialect == Dialect::OpenAiChat;
     Ok(Outgoing {
         body: encoded.body,

@@ -10,7 +10,8 @@ use optimux::base::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Provider, Received, STREAM_HEAD, chunk, completion, end_chunks, respond,
+    Gateway, KEY, Provider, Received, STREAM_HEAD, chunk, client, completion, end_chunks, respond,
+    send,
 };
 
 /// An answer in the dialect that the path tells.
@@ -24,7 +25,7 @@ fn answer(socket: &mut std::net::TcpStream, request: &Received, _: usize) {
         json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
             "content": [{"type": "text", "text": "by messages"}], "usage": {"input_tokens": 5, "output_tokens": 2}})
     } else if request.path().contains(":generateContent") {
-        json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "by gemini"}]}, "finishReason": "STOP"}],
+        json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "{\"a\": \"by gemini\"}"}]}, "finishReason": "STOP"}],
             "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2}})
     } else {
         return respond(socket, 200, "", "application/json", &completion("x", "by chat"));
@@ -113,9 +114,8 @@ fn what_a_model_refuses_is_dropped_and_named_or_refused_when_strict() {
         let there = sent.get(member).or_else(|| sent.get("stop_sequences")).is_some();
         assert_ne!(there, dropped, "{sent}");
         if dropped {
-            let client = crate::house::client();
-            let strict = crate::house::send(
-                client
+            let strict = send(
+                client()
                     .post(format!("{}/v1/chat/completions", gateway.base))
                     .bearer_auth(KEY)
                     .header("x-optimux-strict", "true")
@@ -171,7 +171,7 @@ fn a_combination_that_one_cannot_do_goes_to_another_and_else_into_words() {
     assert_eq!((reply.said().as_str(), reply.header("x-optimux-dropped")), ("by chat", ""));
     let alone = Gateway::start(&deployments(first));
     let reply = alone.chat(&both);
-    assert_eq!(reply.said(), "by gemini", "{}", reply.text());
+    assert_eq!(reply.said(), "{\"a\": \"by gemini\"}", "{}", reply.text());
     assert_eq!(reply.header("x-optimux-dropped"), "response_format");
     let sent = provider.last().json();
     assert!(sent["generationConfig"]["responseMimeType"].is_null(), "{sent}");
@@ -219,6 +219,47 @@ fn a_refusal_that_names_a_member_is_learned_from_once() {
                 .text()
                 .contains("optimux_learned_refusals_total{member=\"logit_bias\"")
         );
+    }
+}
+
+/// JSON mode is promised, also of a provider that has none and of which no file says so.
+#[test]
+fn a_provider_without_json_mode_is_asked_in_words_and_held_to_them() {
+    for stream in [false, true] {
+        let provider = Provider::start(move |socket, request, _| {
+            let asked = request.json();
+            if asked.get("response_format").is_some() {
+                let body = br#"{"error":{"message":"Unsupported parameter: 'response_format' is not supported with this model.","type":"invalid_request_error","param":"response_format","code":"unsupported_parameter"}}"#;
+                return respond(socket, 400, "", "application/json", body);
+            }
+            assert!(asked.to_string().contains("one valid JSON object"), "{asked}");
+            let text = "Sure:\n```json\n{\"capital\": \"Canberra\"}\n```";
+            if stream {
+                let _ = socket.write_all(STREAM_HEAD.as_bytes());
+                let said = json!({"role": "assistant", "content": text});
+                chunk(socket, &crate::house::delta("x", &said, Some("stop")));
+                chunk(socket, b"data: [DONE]\n\n");
+                return end_chunks(socket);
+            }
+            respond(socket, 200, "", "application/json", &completion("x", text));
+        });
+        let gateway = Gateway::start(&crate::house::chain(&[&provider]));
+        let body = json!({"model": "m", "stream": stream, "response_format": {"type": "json_object"},
+            "messages": [{"role": "user", "content": "The capital of Australia?"}]});
+        for (asked, count) in [("first", 2), ("second", 3)] {
+            let reply = gateway.chat(&body);
+            assert_eq!(reply.status, 200, "{asked}: {}", reply.text());
+            assert_eq!(reply.header("x-optimux-dropped"), "response_format", "{asked}");
+            assert_eq!(provider.count(), count, "asked twice once, then never again");
+            let text = reply.text();
+            assert!(text.contains("Canberra") && !text.contains("Sure"), "{asked}: {text}");
+            assert!(!text.contains("```"), "{asked}: {text}");
+        }
+        // With nothing dropped in silence, it is a refusal.
+        let url = format!("{}/v1/chat/completions", gateway.base);
+        let strict = client().post(url).bearer_auth(KEY).header("x-optimux-strict", "true");
+        let strict = send(strict.body(body.to_string()));
+        assert_eq!(strict.status, 400, "{}", strict.text());
     }
 }
 

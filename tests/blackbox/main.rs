@@ -58,6 +58,7 @@ mod servers;
 mod serving;
 mod signin;
 mod sixteen;
+mod socks;
 mod staying;
 mod telling;
 mod tls;

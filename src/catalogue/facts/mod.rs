@@ -243,8 +243,10 @@ pub enum SchemaSubset {
     OpenaiStrict,
     Anthropic,
     Gemini,
-    /// None: a JSON object can be demanded, and no more.
+    /// A JSON object can be demanded, and no more.
     JsonObject,
+    /// Not even that: the model is asked in words, and its answer held to it.
+    None,
 }
 
 /// Which names of tools a maker takes: letters, digits, `_`, `-` and `also`, so many at most.

@@ -2,6 +2,7 @@
 
 use super::{BELOW, Expected};
 use crate::router::neural::{Arithmetic, widely};
+use crate::router::rank::Rank;
 
 impl Expected {
     /// Probability of a good answer at a seat.
@@ -56,8 +57,8 @@ impl Arithmetic for Most<'_> {
 #[derive(Debug)]
 pub struct Worth {
     pub all: Vec<f32>,
-    /// The same of those that reach the floor; [`f32::MIN`] for the others.
-    pub above_floor: Vec<f32>,
+    /// Where each stands by that, those that reach the floor in front.
+    pub(in crate::router) ranks: Vec<Rank>,
 }
 
 struct Weighing<'a> {
@@ -73,11 +74,11 @@ impl Arithmetic for Weighing<'_> {
     fn done(self) -> Worth {
         let Self { expected: Expected { logits, costs, common }, dollar, floor } = self;
         let seats = logits.len().min(costs.len());
-        let mut worth = Worth { all: vec![0.0; seats], above_floor: vec![0.0; seats] };
-        let rows = worth.all.iter_mut().zip(&mut worth.above_floor).zip(logits).zip(costs);
-        for (((all, above), logit), cost) in rows {
+        let mut worth = Worth { all: vec![0.0; seats], ranks: vec![Rank::OUT; seats] };
+        let rows = worth.all.iter_mut().zip(&mut worth.ranks).zip(logits).zip(costs);
+        for (((all, rank), logit), cost) in rows {
             *all = logistic(logit - common.caution) + 1e-6 - dollar * cost;
-            *above = if *logit >= floor { *all } else { f32::MIN };
+            *rank = Rank::new(*logit >= floor, *all);
         }
         worth
     }

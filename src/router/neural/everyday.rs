@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::form::{FORMS, MANNERS};
-use super::net::{Shape, bring, dot, sum};
+use super::net::{Shape, bring, sum};
 use super::text::{COUNTS, Prompt, Reading, read};
 use super::trace::Kind;
 use super::vectors::Vectors;
@@ -172,6 +172,8 @@ impl Everyday {
         let own = Self::row(&few);
         let near: &[f32; NEAR] = self.near.first_chunk().unwrap_or(&NOTHING);
         let prompts = (self.says.len() / Self::TARGETS).max(1);
+        // Eight sums of each target, side by side: added up once, at the end.
+        let mut kin = [[0.0_f32; 8]; Self::TARGETS];
         for from in (0..prompts).step_by(Self::TOGETHER) {
             let part = from..from + Self::TOGETHER;
             let mut far = [0_u16; Self::TOGETHER];
@@ -184,9 +186,20 @@ impl Everyday {
             }
             // Beyond the table nothing is near: its last step is nothing.
             let near = far.map(|far| near[(usize::from(far) / FAR).min(NEAR - 1)]);
-            for (sum, column) in sums.iter_mut().zip(self.says.chunks_exact(prompts)) {
-                *sum += dot(&near, column.get(part.clone()).unwrap_or_default());
+            for (sums, column) in kin.iter_mut().zip(self.says.chunks_exact(prompts)) {
+                let (near, _) = near.as_chunks::<8>();
+                let (says, _) = column.get(part.clone()).unwrap_or_default().as_chunks::<8>();
+                let mut all = *sums;
+                for (near, says) in near.iter().zip(says) {
+                    for ((sum, near), says) in all.iter_mut().zip(near).zip(says) {
+                        *sum += near * says;
+                    }
+                }
+                *sums = all;
             }
+        }
+        for (sum, kin) in sums.iter_mut().zip(kin) {
+            *sum += kin.iter().sum::<f32>();
         }
         let [targets @ .., square] = signs;
         let [steps @ .., step] = &self.steps;

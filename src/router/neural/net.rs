@@ -28,7 +28,7 @@ impl Shape {
 }
 
 /// One network's matrices. A row is what one input adds to everything above it: such rows are added
-/// up without a sum across, and those of silent units not at all.
+/// up without a sum across.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Net {
     /// `INPUT` rows of `HIDDEN`.
@@ -50,70 +50,18 @@ pub(super) struct Said {
     pub domains: [f32; Shape::DOMAINS],
 }
 
-/// Sums that are kept in registers while rows are added, and those of what is left over.
-const BLOCK: usize = 32;
-const FEWER: usize = 24;
-
-/// Adds to the part of the sums that begins at `from` what each input brings by its row: `M` at a
-/// time, in registers.
-#[inline(always)]
-fn bring_part<'a, const N: usize, const M: usize>(
-    sums: &mut [f32; M],
-    inputs: impl Iterator<Item = (f32, &'a [f32; N])>,
-    from: usize,
-) {
-    let mut all = *sums;
-    for (input, row) in inputs {
-        if let Some(part) = row.get(from..).and_then(|row| row.first_chunk::<M>()) {
-            for (sum, one) in all.iter_mut().zip(part) {
-                *sum += input * one;
-            }
-        }
-    }
-    *sums = all;
-}
-
-/// Adds to `sums` what the inputs bring, each by its row. An addition takes four times as long as it is
-/// until the next can begin, so sums go side by side: all, where they are few.
-#[inline(always)]
-fn bring_each<'a, const N: usize>(
-    sums: &mut [f32; N],
-    inputs: impl Iterator<Item = (f32, &'a [f32; N])> + Clone,
-) {
-    if N < BLOCK {
-        return bring_part(sums, inputs, 0);
-    }
-    let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
-    let (fewer, rest) = rest.as_chunks_mut::<FEWER>();
-    let mut from = 0;
-    for block in blocks {
-        bring_part(block, inputs.clone(), from);
-        from += BLOCK;
-    }
-    for block in fewer {
-        bring_part(block, inputs.clone(), from);
-        from += FEWER;
-    }
-    for one in rest {
-        let mut sum = [*one];
-        bring_part(&mut sum, inputs.clone(), from);
-        [*one] = sum;
-        from += 1;
-    }
-}
-
-/// Adds to `sums` what each input brings.
+/// Adds to `sums` what each input brings by its row. All sums stay in registers meanwhile: eight to
+/// a register, and no more than a dozen registers.
 #[inline(always)]
 pub(super) fn bring<const N: usize>(sums: &mut [f32; N], inputs: &[f32], rows: &[f32]) {
     let (rows, _) = rows.as_chunks::<N>();
-    bring_each(sums, inputs.iter().copied().zip(rows));
-}
-
-/// The same where many inputs are nothing: those that are something, by their places.
-#[inline(always)]
-fn bring_some<const N: usize>(sums: &mut [f32; N], inputs: &[(usize, f32)], rows: &[f32]) {
-    let (rows, _) = rows.as_chunks::<N>();
-    bring_each(sums, inputs.iter().filter_map(|(place, input)| Some((*input, rows.get(*place)?))));
+    let mut all = *sums;
+    for (input, row) in inputs.iter().zip(rows) {
+        for (sum, one) in all.iter_mut().zip(row) {
+            *sum += input * one;
+        }
+    }
+    *sums = all;
 }
 
 /// Arithmetic that is compiled for more than one kind of processor. `done` is `#[inline(always)]`, and
@@ -151,21 +99,13 @@ impl Net {
     pub(super) fn ask(&self, input: &[f32; Shape::INPUT]) -> Said {
         let mut hidden = array::<{ Shape::HIDDEN }>(&self.first_bias);
         bring(&mut hidden, input, &self.first);
-        // Silent units bring nothing. Which are silent is not to be guessed, so there is no branch.
-        let mut loud = [(0_usize, 0.0_f32); Shape::HIDDEN];
-        let mut count = 0;
-        for (place, unit) in hidden.into_iter().enumerate() {
-            if let Some(next) = loud.get_mut(count) {
-                *next = (place, unit);
-            }
-            count += usize::from(unit > 0.0);
-        }
-        let loud = loud.get(..count).unwrap_or_default();
+        // Half of the units are silent. To find out which takes longer than to add nothing.
+        let hidden = hidden.map(|unit| unit.max(0.0));
         let mut heads = array::<{ Shape::HEADS }>(&self.second_bias);
-        bring_some(&mut heads, loud, &self.second);
+        bring(&mut heads, &hidden, &self.second);
         bring(&mut heads, input, &self.skip);
         let mut domains = array::<{ Shape::DOMAINS }>(&self.tell_bias);
-        bring_some(&mut domains, loud, &self.tell);
+        bring(&mut domains, &hidden, &self.tell);
         Said { heads, domains }
     }
 }

@@ -57,8 +57,13 @@ fn thoughts_that_their_maker_has_not_signed_do_not_go_to_it() {
                    {"role": "user", "content": "and?"}]})
     };
     let signed = json!({"type": "thinking", "thinking": "hm", "signature": "sig"});
-    let model =
-        |facts| Model { facts, protocol: ANTHROPIC, max_tokens_only: false, last_resort: false };
+    let model = |facts| Model {
+        facts,
+        protocol: ANTHROPIC,
+        max_tokens_only: false,
+        last_resort: false,
+        refused_form: false,
+    };
     let plain = Facts::default();
     let glance = |dialect: Dialect, body: &Value, model: &Model<'_>| {
         let bytes = body.to_string();
@@ -154,8 +159,13 @@ fn groups_of_tools_are_laid_flat_and_calls_find_their_group_again() {
             codec(Dialect::OpenAiResponses).decode_request(body.to_string().as_bytes()).unwrap();
         for to in [CHAT, ANTHROPIC, GEMINI, Protocol::Bedrock] {
             let plain = Facts::default();
-            let model =
-                Model { facts: &plain, protocol: to, max_tokens_only: false, last_resort: false };
+            let model = Model {
+                facts: &plain,
+                protocol: to,
+                max_tokens_only: false,
+                last_resort: false,
+                refused_form: false,
+            };
             let fitted = fit(&request, &model);
             let offered: Vec<&str> =
                 fitted.request.tools.iter().filter_map(|tool| tool.name()).collect();

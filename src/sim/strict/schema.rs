@@ -25,6 +25,10 @@ fn json_mode(asked: &Asked<'_>) -> Option<Complaint> {
         Dialect::Anthropic | Dialect::Gemini => None,
     };
     match kind.and_then(Value::as_str)? {
+        "json_schema" | "json_object" if asked.facts.schema == Some(SchemaSubset::None) => {
+            let message = "'response_format' is not supported with this model.";
+            Some(Complaint::of("response_format", message).code("unsupported_parameter"))
+        }
         "json_schema" if tools::only_json_mode(asked) => {
             let message = "This response_format type is unavailable now";
             Some(Complaint::of("response_format", message).code("invalid_request_error"))
@@ -60,7 +64,10 @@ fn answer(asked: &Asked<'_>) -> Option<Complaint> {
                 Complaint::of(at, message).code("invalid_json_schema")
             })
         }
-        SchemaSubset::OpenaiStrict | SchemaSubset::Gemini | SchemaSubset::JsonObject => None,
+        SchemaSubset::OpenaiStrict
+        | SchemaSubset::Gemini
+        | SchemaSubset::JsonObject
+        | SchemaSubset::None => None,
     }
 }
 
