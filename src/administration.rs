@@ -509,3 +509,32 @@ impl Administration<'_> {
         self.store.keys(account).await.map_err(Error::internal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_made_once_under_a_name_and_for_an_account() {
+        let of = |account: &str, once: &str| grant_of(&AccountId::stored(account), once);
+        assert_eq!(of("acct_1", "june"), of("acct_1", "june"));
+        assert_ne!(of("acct_1", "june"), of("acct_1", "july"));
+        assert_ne!(of("acct_1", "june"), of("acct_2", "june"));
+        // What is joined is not mistaken for something else.
+        assert_ne!(of("acct_1", "2june"), of("acct_12", "june"));
+    }
+
+    #[test]
+    fn terms_of_a_plan_that_say_nothing_are_not_kept() {
+        assert_eq!(written(&PlanEntry::default()).unwrap(), None);
+    }
+
+    #[test]
+    fn names_of_what_is_not_there_are_told_short() {
+        let error = missing("key", &"x".repeat(1_000));
+        assert!(error.public.len() < 120, "{}", error.public);
+        assert_eq!(error.kind, Kind::NotFound);
+        let taken = of_store(StoreError::Taken("acme".to_owned()));
+        assert_eq!((taken.kind, taken.field.as_deref()), (Kind::Conflict, Some("name")));
+    }
+}

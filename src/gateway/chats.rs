@@ -166,3 +166,54 @@ impl Continued {
             .map_err(Error::internal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_back_as_they_were_kept() {
+        let call = json!({"id": "call_1", "type": "function",
+            "function": {"name": "look", "arguments": "{\"at\":\"it\"}"}});
+        let messages = [
+            json!({"role": "user", "content": "Look at it."}),
+            json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+            json!({"role": "tool", "tool_call_id": "call_1", "content": "It is blue."}),
+            json!({"role": "assistant", "content": "Blue."}),
+        ];
+        let items = as_items(&messages).unwrap();
+        let back = as_messages(&items).unwrap();
+        assert_eq!(back.len(), messages.len(), "{back:?}");
+        for (back, message) in back.iter().zip(&messages) {
+            assert_eq!(back["role"], message["role"]);
+            for member in ["content", "tool_call_id"] {
+                let none = Value::Null;
+                let one = |of: &Value| of.get(member).cloned().unwrap_or(none.clone());
+                assert_eq!(one(back), one(message), "{member}: {back}");
+            }
+        }
+        assert_eq!(back[1]["tool_calls"][0]["function"], messages[1]["tool_calls"][0]["function"]);
+        assert_eq!(as_messages(&[]).unwrap(), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn instructions_are_kept_as_an_item() {
+        let messages = [
+            json!({"role": "system", "content": "Be brief."}),
+            json!({"role": "user", "content": "hi"}),
+        ];
+        let said: Vec<_> = as_items(&messages).unwrap();
+        assert!(said[0].to_string().contains("Be brief."), "{said:?}");
+        let rows = rows(said);
+        assert!(rows.iter().all(|row| !row.id.is_empty()));
+        assert!(rows.last().unwrap().words.contains("hi"));
+    }
+
+    #[test]
+    fn messages_that_are_none_are_refused() {
+        for bad in [json!({"role": "nobody", "content": "x"}), json!("hi"), json!({"content": "x"})]
+        {
+            assert!(as_items(std::slice::from_ref(&bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -58,3 +58,21 @@ fn unmet(model: &str, member: &'static str) -> Error {
     );
     Error::new(Kind::Forbidden, text).at(member).coded("data_policy")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demand_that_nobody_meets_is_told_with_whose_it_is() {
+        for (member, words) in [
+            ("key.zdr", "This API key demands 'zdr'"),
+            ("plan.data_collection", "The plan of this account demands 'data_collection'"),
+            ("plan.regions", "its regions"),
+        ] {
+            let error = unmet("auto", member);
+            assert_eq!((error.kind, error.field.as_deref()), (Kind::Forbidden, Some(member)));
+            assert!(error.public.contains(words), "{}", error.public);
+        }
+    }
+}

@@ -241,3 +241,29 @@ pub async fn picture(app: &App, name: &str) -> Result<(String, Vec<u8>), Error> 
     let bytes = BASE64_STANDARD.decode(&picture.data).map_err(Error::internal)?;
     Ok((picture.mime, bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_of_one_request_add_up() {
+        let call = |picture: &str| {
+            json!({"created": 1, "data": [{"b64_json": picture}], "usage": {"input_tokens": 5,
+                "input_tokens_details": {"text_tokens": 4, "image_tokens": 1},
+                "output_tokens": 100, "total_tokens": 105}})
+        };
+        let mut whole = call("one");
+        add(&mut whole, &call("two"));
+        // A provider that counts nothing adds its picture alone.
+        add(&mut whole, &json!({"data": [{"b64_json": "three"}]}));
+        let pictures: Vec<_> = whole["data"].as_array().unwrap().iter().collect();
+        assert_eq!(pictures.len(), 3);
+        assert_eq!(pictures[2]["b64_json"], "three");
+        assert_eq!(
+            whole["usage"],
+            json!({"input_tokens": 10, "input_tokens_details": {"text_tokens": 8, "image_tokens": 2},
+                "output_tokens": 200, "total_tokens": 210})
+        );
+    }
+}

@@ -398,3 +398,34 @@ impl Aside {
         Box::pin(watched)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(messages: &Value) -> Option<(Request, String)> {
+        let body = json!({"model": "m", "messages": messages}).to_string();
+        unasked(&codec(Dialect::OpenAiChat).decode_request(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_question_is_compared_where_it_is_nothing_but_words() {
+        let system = json!({"role": "system", "content": "Be brief."});
+        let (rest, question) =
+            of(&json!([system, {"role": "user", "content": "The capital of Peru?"}])).unwrap();
+        assert_eq!(question, "The capital of Peru?");
+        // Two questions in one context leave the same rest.
+        let (other, _) =
+            of(&json!([system, {"role": "user", "content": "And of Chile?"}])).unwrap();
+        assert_eq!(format!("{:?}", rest.turns), format!("{:?}", other.turns));
+        let picture = json!({"type": "image_url", "image_url": {"url": "https://a/b.png"}});
+        for none in [
+            json!([{"role": "user", "content": "  "}]),
+            json!([{"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]}]),
+            json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]),
+        ] {
+            assert!(of(&none).is_none(), "{none}");
+        }
+    }
+}

@@ -76,3 +76,18 @@ pub fn list_models<'a>(app: &App, live: &'a Live, caller: &Caller) -> Vec<Listed
         )
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_listed_by_the_names_that_are_asked_for() {
+        let names = [Dial::BALANCED, Dial::CHEAP, Dial::BEST].map(ListedModel::Auto);
+        assert_eq!(names.each_ref().map(ListedModel::id), ["auto", "auto:cheap", "auto:best"]);
+        for one in names {
+            assert_eq!((one.owned_by(), one.tier(), one.mode()), ("optimux", None, Mode::Chat));
+            assert!(one.description().is_some());
+        }
+    }
+}

@@ -523,3 +523,52 @@ fn result(kind: Kinds, [model, key, account]: &[Option<String>; 3], sums: &Minut
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(span: Option<(u64, u64)>) -> Tried {
+        Tried {
+            provider: String::new(),
+            model: String::new(),
+            fault: "".into(),
+            cost: None,
+            started_ms: span.map(|(from, _)| from),
+            took_ms: span.map(|(_, took)| took),
+            status: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_began_when_the_attempts_before_it_had_ended() {
+        assert_eq!(answer_began(&[]), Some(0));
+        assert_eq!(answer_began(&[tried(Some((0, 30))), tried(Some((300, 20)))]), Some(320));
+        // One that ended last need not have begun last.
+        assert_eq!(answer_began(&[tried(Some((0, 500))), tried(Some((100, 20)))]), Some(500));
+        assert_eq!(answer_began(&[tried(Some((0, 30))), tried(None)]), None);
+    }
+
+    #[test]
+    fn an_average_of_nothing_is_nothing() {
+        assert_eq!((average(0, 0), average(7, 2), average(5, 0)), (0, 3, 0));
+    }
+
+    #[test]
+    fn a_member_sees_the_rows_of_own_keys() {
+        let row = |key: &str| UsageRow {
+            account: "acct_1".to_owned(),
+            key: key.to_owned(),
+            model: "m".to_owned(),
+            provider: "p".to_owned(),
+            tier: "standard".to_owned(),
+            start: Timestamp(0),
+            sums: MinuteSums::default(),
+        };
+        let mut rows = vec![row("key_1"), row("key_2")];
+        keep_visible(&mut rows, None);
+        assert_eq!(rows.len(), 2);
+        keep_visible(&mut rows, Some(&HashSet::from(["key_2".to_owned()])));
+        assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["key_2"]);
+    }
+}

@@ -14,12 +14,13 @@ mod schema;
 use std::borrow::Cow;
 
 use crate::catalogue::{Facts, Param, SchemaSubset, When};
+use crate::wire::refusal::is_form;
 use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
 pub use custom::Texts;
 pub use glance::may_need;
 pub use names::Names;
-pub use schema::{is_form, violation};
+pub use schema::violation;
 
 /// What a request is fitted to.
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, Model};
 use crate::catalogue::SchemaSubset;
+use crate::wire::refusal::FORMS;
 use crate::wire::vocab::{Dialect, Format, Part, Protocol, Role, Turn};
 
 /// Members that Anthropic's structured outputs refuse (platform.claude.com, structured outputs; the
@@ -81,25 +82,6 @@ pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
         }
         _ => None,
     }
-}
-
-/// Where the dialects have the form of the answer.
-const FORMS: [&str; 7] = [
-    "response_format",
-    "output_config.format",
-    "output_format",
-    "text.format",
-    "generationConfig.responseMimeType",
-    "generationConfig.responseSchema",
-    "generationConfig.responseJsonSchema",
-];
-
-/// Whether a member that was refused is the form of the answer, or inside of it.
-#[must_use]
-pub fn is_form(path: &str) -> bool {
-    FORMS.iter().any(|form| {
-        path.strip_prefix(form).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
 }
 
 /// The form of the answer was changed: how it was spelled says it no longer.

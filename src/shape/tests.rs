@@ -508,9 +508,6 @@ fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
     {
         assert!(is_form(path), "{path}");
     }
-    for path in ["text.verbosity", "response_formats", "output_config.effort", "n"] {
-        assert!(!is_form(path), "{path}");
-    }
 }
 
 proptest::proptest! {

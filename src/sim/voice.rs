@@ -169,13 +169,10 @@ fn spoken(request: &Request, model: &str, prompt: &str) -> String {
         Some(Format::Json) => return json!({"answer": head(prompt, 200)}).to_string(),
         Some(Format::Text) | None => {}
     }
-    // What a dialect without a JSON mode is told in words.
-    if request
-        .instructions
-        .iter()
-        .flat_map(Turn::texts)
-        .any(|text| text.contains("valid JSON object"))
-    {
+    // What one without a JSON mode is told in words.
+    let system = request.turns.iter().filter(|turn| turn.role == Role::System);
+    let told = request.instructions.iter().chain(system).flat_map(Turn::texts);
+    if told.into_iter().any(|text| text.contains("valid JSON object")) {
         return json!({"answer": head(prompt, 200)}).to_string();
     }
     if let Some((_, rest)) = prompt.split_once("Repeat after me: ") {

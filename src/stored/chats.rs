@@ -190,3 +190,17 @@ pub async fn delete_all(app: &App, caller: &Caller) -> Result<Value, Error> {
     let gone = gone.map_err(Error::internal)?;
     Ok(json!({"object": "conversation.deleted", "deleted": gone}))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chat_without_a_title_is_called_as_it_begins() {
+        let title = |messages: Value| usual_title(messages.as_array().unwrap());
+        let said = |text: &str| json!([{"role": "system", "content": "x"}, {"role": "user", "content": text}]);
+        assert_eq!(title(said("  How  do\nI sail? ")), "How do I sail?");
+        assert_eq!(title(said(&"\u{f6}".repeat(100))).chars().count(), 60);
+        assert_eq!(title(json!([{"role": "assistant", "content": "hello"}])), "");
+    }
+}

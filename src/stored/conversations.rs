@@ -210,3 +210,37 @@ fn unknown_item(id: &str) -> Error {
     let shown: String = id.chars().take(80).collect();
     Error::new(Kind::NotFound, format!("Item with id '{shown}' not found."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn items_get_ids_and_are_bounded() {
+        let message = json!({"type": "message", "role": "user", "content": "hi"});
+        let items = new_items(&body(json!({"items": [message, message]}))).unwrap();
+        assert_ne!(items[0].0, items[1].0);
+        assert_eq!(rows(&items)[0].words, "hi");
+        assert!(new_items(&body(json!({}))).unwrap().is_empty());
+        for bad in [
+            json!({"items": "hi"}),
+            json!({"items": ["hi"]}),
+            json!({"items": vec![message; MOST_ITEMS + 1]}),
+        ] {
+            let refused = new_items(&body(bad)).unwrap_err();
+            assert_eq!(refused.field.as_deref(), Some("items"));
+        }
+    }
+
+    #[test]
+    fn metadata_is_an_object_or_nothing() {
+        assert_eq!(metadata(&body(json!({}))).unwrap(), "{}");
+        assert_eq!(metadata(&body(json!({"metadata": null}))).unwrap(), "{}");
+        assert_eq!(metadata(&body(json!({"metadata": {"a": "b"}}))).unwrap(), "{\"a\":\"b\"}");
+        assert!(metadata(&body(json!({"metadata": []}))).is_err());
+    }
+}

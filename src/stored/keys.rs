@@ -215,3 +215,47 @@ pub async fn rotate(
         other => Error::internal(other),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::{AccountId, KeyId};
+    use serde_json::json;
+
+    #[test]
+    fn a_key_is_good_until_it_is_revoked_or_expires_whichever_is_first() {
+        let known = |revoked: Option<i64>, expires: Option<i64>| {
+            let terms = json!({"expires_at": expires});
+            let key = Key {
+                id: KeyId::stored("key_1"),
+                account: AccountId::stored("acct_1"),
+                name: String::new(),
+                hint: String::new(),
+                created: Timestamp(0),
+                revoked: revoked.map(|seconds| Timestamp(seconds * 1_000)),
+                terms: None,
+                member: None,
+                family: KeyId::stored("key_1"),
+            };
+            KnownKey { key, terms: serde_json::from_value(terms).unwrap(), last_used: None }
+        };
+        let at = |seconds: i64| Timestamp(seconds * 1_000);
+        for (key, until) in [
+            (known(Some(10), None), 10),
+            (known(None, Some(20)), 20),
+            // The overlap of a rotation does not outlast the key itself.
+            (known(Some(30), Some(20)), 20),
+            (known(Some(5), Some(20)), 5),
+        ] {
+            assert!(key.is_good(at(until - 1)) && !key.is_good(at(until)), "{until}");
+        }
+        assert!(known(None, None).is_good(Timestamp(i64::MAX)));
+    }
+
+    #[test]
+    fn terms_that_are_none_are_refused() {
+        let read = |terms: Value| read(terms.as_object().cloned().unwrap());
+        assert!(read(json!({"name_of_nothing": 1})).is_err());
+        assert!(read(json!({})).is_ok());
+    }
+}

@@ -12,6 +12,7 @@ use crate::catalogue::{Deployment, Param, apply_quirks};
 use crate::router::Step;
 use crate::shape::{self, Names};
 use crate::wire::frame::json::splice;
+use crate::wire::refusal;
 use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Reasoning, Said};
 use crate::wire::{
     Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
@@ -159,7 +160,7 @@ fn generation(
     last_resort: bool,
 ) -> Result<Outgoing, Unsayable> {
     let (known, now) = refused;
-    let refused_form = known.iter().chain(now).any(|path| shape::is_form(path));
+    let refused_form = known.iter().chain(now).any(|path| refusal::is_form(path));
     let mut best: Option<Outgoing> = None;
     let mut unsayable = None;
     for protocol in dialects(step, inbound)? {

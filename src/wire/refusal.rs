@@ -23,7 +23,7 @@ const UNKNOWN: [&str; 12] = [
 ];
 
 /// Without these there is no request, another one than was asked for, or one without a bound.
-const NEEDED: [&str; 28] = [
+const NEEDED: [&str; 22] = [
     "model",
     "messages",
     "input",
@@ -36,13 +36,7 @@ const NEEDED: [&str; 28] = [
     "tool_choice",
     "toolConfig",
     "functions",
-    "response_format",
     "text",
-    "output_format",
-    "output_config.format",
-    "generationConfig.responseSchema",
-    "generationConfig.responseJsonSchema",
-    "generationConfig.responseMimeType",
     "n",
     "generationConfig",
     "previous_response_id",
@@ -56,8 +50,9 @@ const NEEDED: [&str; 28] = [
 
 /// How a sentence begins that goes on with the name of a member. What stands elsewhere may be the
 /// caller's own words, quoted back.
-const BEFORE_A_NAME: [&str; 8] = [
+const BEFORE_A_NAME: [&str; 9] = [
     "",
+    "Invalid parameter: ",
     "Unsupported parameter: ",
     "Unsupported value: ",
     "Unknown parameter: ",
@@ -66,6 +61,25 @@ const BEFORE_A_NAME: [&str; 8] = [
     "Unknown name ",
     "property ",
 ];
+
+/// Where the dialects have the form of the answer.
+pub const FORMS: [&str; 7] = [
+    "response_format",
+    "output_config.format",
+    "output_format",
+    "text.format",
+    "generationConfig.responseMimeType",
+    "generationConfig.responseSchema",
+    "generationConfig.responseJsonSchema",
+];
+
+/// Whether a member that was refused is the form of the answer, or inside of it.
+#[must_use]
+pub fn is_form(path: &str) -> bool {
+    FORMS.iter().any(|form| {
+        path.strip_prefix(form).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
 
 fn says(message: &str, words: &[&str]) -> bool {
     let lower = message.to_ascii_lowercase();
@@ -92,10 +106,13 @@ pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
         return None;
     }
     let sent: Map<String, Value> = serde_json::from_slice(sent).ok()?;
-    let named = fault.field.as_deref().into_iter().chain(named(&fault.message));
-    let path = named
-        .filter_map(|name| found(&sent, name))
-        .find(|path| !NEEDED.contains(&path.as_str()))?;
+    let needed = |path: &String| NEEDED.contains(&path.as_str());
+    // A schema that is refused is named in the field, too: its words say what is wrong inside of it.
+    let field = fault.field.as_deref().and_then(|name| found(&sent, name));
+    let field = field.filter(|path| !needed(path) && !is_form(path));
+    let path = field.or_else(|| {
+        named(&fault.message).filter_map(|name| found(&sent, name)).find(|path| !needed(path))
+    })?;
     let this_value = fault.code.as_deref() == Some("unsupported_value")
         || fault.message.starts_with("Unsupported value");
     Some(Unwanted { path, this_value })
@@ -152,6 +169,7 @@ fn settings(name: &str) -> bool {
             | "output_config"
             | "reasoning"
             | "stream_options"
+            | "text"
             | "thinkingConfig"
     )
 }
@@ -189,6 +207,18 @@ mod tests {
             ),
             ("Unknown name \"top_k\": Cannot find field.", None, gemini, "generationConfig.topK"),
             ("generation_config.top_k is not supported", None, gemini, "generationConfig.topK"),
+            (
+                "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
+                Some("response_format"),
+                br#"{"response_format":{"type":"json_schema"}}"#,
+                "response_format",
+            ),
+            (
+                "Unsupported parameter: 'text.format' is not supported with this model.",
+                Some("text.format"),
+                br#"{"text":{"format":{"type":"json_object"}}}"#,
+                "text.format",
+            ),
         ] {
             let found = unwanted(&fault(message, field), sent).unwrap();
             assert_eq!(found.path, path, "{message}");
@@ -209,6 +239,20 @@ mod tests {
             ("Unsupported parameter: 'max_tokens' is not supported.", Some("max_tokens")),
         ] {
             assert_eq!(unwanted(&fault(message, field), sent), None, "{message}");
+        }
+        // A fault of the schema, not of the form.
+        let sent = br#"{"response_format":{"type":"json_schema"}}"#;
+        let message = "Invalid schema for response_format 'r': 'oneOf' is not permitted.";
+        assert_eq!(unwanted(&fault(message, Some("response_format")), sent), None);
+    }
+
+    #[test]
+    fn the_form_of_an_answer_is_known_by_its_path() {
+        for path in ["response_format", "response_format.type", "output_config.format.schema"] {
+            assert!(is_form(path), "{path}");
+        }
+        for path in ["text", "text.verbosity", "response_formats", "output_config.effort", "n"] {
+            assert!(!is_form(path), "{path}");
         }
     }
 }

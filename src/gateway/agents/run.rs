@@ -426,3 +426,81 @@ pub async fn execute(
     connect::note(app, &caller, "agent.run.completed", ended).await;
     Ok(told)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::PathTarget;
+    use crate::wire::vocab::Part;
+
+    fn named() -> Named {
+        let agent = json!({"name": "a", "model": "gpt-x", "instructions": "Be brief."});
+        Named {
+            id: "agent_1".to_owned(),
+            version: 3,
+            agent: serde_json::from_value(agent).unwrap(),
+            user: "acct_1".to_owned(),
+            created: 0,
+            updated: 0,
+        }
+    }
+
+    #[test]
+    fn an_agents_model_and_instructions_take_their_place_in_every_dialect() {
+        for (dialect, body, instructions) in [
+            (
+                Dialect::OpenAiChat,
+                json!({"model": "agent:a", "stream": true, "stream_options": {"include_usage": true},
+                    "messages": [{"role": "user", "content": "hi"}]}),
+                "/messages/0/content",
+            ),
+            (
+                Dialect::OpenAiResponses,
+                json!({"model": "agent:a", "input": "hi", "stream": true}),
+                "/instructions",
+            ),
+            (
+                Dialect::Anthropic,
+                json!({"model": "agent:a", "max_tokens": 9, "stream": true,
+                    "messages": [{"role": "user", "content": "hi"}]}),
+                "/system",
+            ),
+        ] {
+            let bytes = Bytes::from(body.to_string());
+            let mut arrival = Arrival::of(RequestId::fresh(), dialect, bytes);
+            prepare(&mut arrival, &named(), false).unwrap();
+            let sent: Value = serde_json::from_slice(&arrival.body).unwrap();
+            assert_eq!(sent["model"], "gpt-x");
+            assert!(sent.get("stream").is_none() && sent.get("stream_options").is_none());
+            assert!(
+                sent.pointer(instructions).unwrap().to_string().contains("Be brief."),
+                "{sent}"
+            );
+        }
+        // Gemini has the model in the path, and whether it streams.
+        let bytes = Bytes::from(json!({"contents": [{"parts": [{"text": "hi"}]}]}).to_string());
+        let mut arrival = Arrival::of(RequestId::fresh(), Dialect::Gemini, bytes);
+        arrival.target = Some(PathTarget { model: "agent:a".to_owned(), stream: false });
+        prepare(&mut arrival, &named(), true).unwrap();
+        let target = arrival.target.unwrap();
+        assert_eq!((target.model.as_str(), target.stream), ("gpt-x", true));
+        let mut broken =
+            Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, Bytes::from_static(b"[]"));
+        assert_eq!(prepare(&mut broken, &named(), false).unwrap_err().kind, Kind::Malformed);
+    }
+
+    #[test]
+    fn what_was_said_is_told_as_chat_messages() {
+        let turn = |role, text: &str| Turn::new(role, vec![Part::text(text)]);
+        let said = vec![turn(Role::User, "hi"), turn(Role::Assistant, "hello")];
+        let all = messages(said).unwrap();
+        assert_eq!(
+            all,
+            [
+                json!({"role": "user", "content": "hi"}),
+                json!({"role": "assistant", "content": "hello"})
+            ]
+        );
+        assert_eq!(messages(Vec::new()).unwrap(), Vec::<Value>::new());
+    }
+}

@@ -378,3 +378,38 @@ pub(super) async fn credential(
     let owner = format!("{}/{}", one.id, fingerprint(&[kept.token.as_bytes()]));
     Ok(Credential { owner, token: Some(SecretString::from(kept.token)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_sent_as_a_header_can_carry_it() {
+        assert_eq!(sendable(" secret\r\n").unwrap(), "secret");
+        for bad in ["", " \n", "two\nlines", "t\u{f6}ken", "nul\0"] {
+            let refused = sendable(bad).unwrap_err();
+            assert_eq!(refused.field.as_deref(), Some("credentials.token"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_renews_without_a_word_means_the_same_refresh_token() {
+        let granted = |refresh: Option<&str>| Granted {
+            token: "new".into(),
+            refresh: refresh.map(Into::into),
+            lasts: Some(Duration::from_secs(60)),
+        };
+        let kept = |refresh, before: &str| {
+            kept_of(&granted(refresh), Timestamp(1_000), Some(before.to_owned()))
+        };
+        assert_eq!(kept(None, "old").refresh.as_deref(), Some("old"));
+        assert_eq!(kept(Some("fresh"), "old").refresh.as_deref(), Some("fresh"));
+        assert_eq!(kept(None, "old").expires, Some(61_000));
+    }
+
+    #[test]
+    fn what_is_sealed_for_one_is_opened_for_nobody_else() {
+        assert_ne!(purpose("acct_1", "conn_2"), purpose("acct_2", "conn_2"));
+        assert_ne!(purpose("acct_1", "conn_2"), purpose("acct_1", "conn_3"));
+    }
+}

@@ -255,3 +255,16 @@ pub(super) fn function_name(app: &str, tool: &str) -> String {
     let kept = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     format!("{app}__{tool}").chars().map(kept).take(64).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_has_a_name_that_every_maker_takes() {
+        assert_eq!(function_name("mail", "send"), "mail__send");
+        assert_eq!(function_name("my.app", "look up/ü"), "my_app__look_up__");
+        let long = function_name("app", &"x".repeat(100));
+        assert_eq!((long.len(), long.starts_with("app__xx")), (64, true));
+    }
+}

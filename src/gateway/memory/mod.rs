@@ -431,3 +431,17 @@ async fn learn(app: &App, caller: &Caller, user: &str, said: &str) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_come_back_as_they_were_kept() {
+        let vector: Vec<i8> = (i8::MIN..=i8::MAX).collect();
+        assert_eq!(vector_of(&bytes_of(&vector)), vector);
+        assert!(vector_of("no base64!").is_empty());
+        assert!(tags_of("no list").is_empty());
+        assert_eq!(tags_of("[\"a\",\"b\"]"), ["a", "b"]);
+    }
+}

@@ -140,8 +140,39 @@ async fn read_by(
     let reply = codec(dialect).decode_reply(&body)?;
     let said: String =
         reply.choices.first().map(|one| one.turn.texts().collect()).unwrap_or_default();
-    // Some models wrap what they write in a fence.
+    relations(&said).map_err(Error::internal)
+}
+
+/// The relations in what a model answered. Some wrap what they write in a fence.
+fn relations(said: &str) -> Result<Vec<ReadRelation>, serde_json::Error> {
     let said = said.trim().trim_start_matches("```json").trim_matches('`');
-    let read: Read = serde_json::from_str(said).map_err(Error::internal)?;
+    let read: Read = serde_json::from_str(said)?;
     Ok(read.relations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_reads_is_found_in_a_fence_too() {
+        let plain = json!({"relations": [{"subject": "Ada", "subject_type": "person",
+            "relation": "works at", "object": "Acme"}]});
+        for said in [plain.to_string(), format!("```json\n{plain}\n```\n"), format!(" {plain} ")] {
+            let read = relations(&said).unwrap();
+            let row = read.into_iter().next().unwrap().row("mem_1");
+            assert_eq!((row.subject.as_str(), row.object.as_str()), ("Ada", "Acme"), "{said}");
+            assert_eq!((row.memory.as_str(), row.object_kind.as_str()), ("mem_1", ""));
+        }
+        for bad in ["", "I found none.", "{\"relations\": [{\"subject\": 1}]}"] {
+            assert!(relations(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_model_makes_up_is_kept_short_and_without_zeros() {
+        let long = json!({"relations": [{"subject": "a\u{0}b", "object": "x".repeat(1_000)}]});
+        let row = relations(&long.to_string()).unwrap().remove(0).row("m");
+        assert_eq!((row.subject.as_str(), row.object.len()), ("ab", 200));
+    }
 }

@@ -288,3 +288,35 @@ pub(super) fn keeping(pieces: Pieces, keeper: Keeper) -> Pieces {
     });
     Box::pin(kept.flatten())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_is_known_by_its_name_or_by_how_its_data_begins() {
+        let data = br#"{"type":"response.completed","response":{}}"#;
+        assert_eq!(kind_of("response.created", data), "response.created");
+        assert_eq!(kind_of("", data), "response.completed");
+        // Words of the answer are no kind of an event.
+        let said = json!({"type": "response.output_text.delta", "item_id": "msg_1".repeat(20),
+            "delta": "\"response.failed\""});
+        assert_eq!(kind_of("", said.to_string().as_bytes()), "");
+        assert_eq!(kind_of("", b""), "");
+    }
+
+    #[test]
+    fn the_items_of_an_answer_are_found_by_their_ids() {
+        let response = json!({"id": "resp_1", "output": [{"type": "reasoning", "id": "rs_1"},
+            {"type": "message", "id": "msg_1"}, {"type": "message"}]});
+        assert_eq!(ids_in(&response), ["rs_1", "msg_1"]);
+        assert!(ids_in(&json!({})).is_empty());
+    }
+
+    #[test]
+    fn a_lease_outlasts_two_silences() {
+        let now = Timestamp(0);
+        assert!(now.after(LEASE * 2) < Keeper::lease(now));
+    }
+}

@@ -111,3 +111,55 @@ impl Runs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{FutureExt as _, StreamExt as _};
+
+    #[tokio::test]
+    async fn a_run_is_followed_from_anywhere_to_its_end() {
+        let runs = Runs::default();
+        let account = AccountId::stored("acct_1");
+        let run = runs.begin(&account, "resp_1");
+        run.tell(Bytes::from_static(b"0"));
+        let mut followed = run.follow(0);
+        let mut late = run.follow(1);
+        assert_eq!(followed.next().await.unwrap(), "0");
+        assert!(followed.next().now_or_never().is_none(), "it waits for what is to come");
+        run.tell(Bytes::from_static(b"1"));
+        assert_eq!(followed.next().await.unwrap(), "1");
+        assert_eq!(late.next().await.unwrap(), "1");
+        runs.end(&account, "resp_1");
+        assert!(followed.next().await.is_none() && late.next().await.is_none());
+        // Once it is over, it can be followed for a while yet.
+        let again = runs.get(&account, "resp_1").unwrap();
+        assert_eq!(again.follow(0).count().await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_is_over_is_forgotten_after_a_while() {
+        let runs = Runs::default();
+        let account = AccountId::stored("acct_1");
+        for name in ["done", "going"] {
+            runs.begin(&account, name);
+        }
+        runs.end(&account, "done");
+        tokio::time::advance(REMEMBERED).await;
+        runs.begin(&account, "new");
+        assert!(runs.get(&account, "done").is_none());
+        assert!(runs.get(&account, "going").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_run_is_its_accounts_alone() {
+        let runs = Runs::default();
+        let (own, other) = (AccountId::stored("acct_1"), AccountId::stored("acct_2"));
+        let run = runs.begin(&own, "resp_1");
+        assert!(runs.get(&other, "resp_1").is_none());
+        runs.cancel(&other, "resp_1");
+        assert!(run.cancelled().now_or_never().is_none());
+        runs.cancel(&own, "resp_1");
+        run.cancelled().await;
+    }
+}
