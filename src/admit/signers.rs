@@ -176,6 +176,10 @@ mod tests {
     #[tokio::test]
     async fn keys_change_and_what_the_last_one_signed_is_believed_a_while() {
         let file = std::env::temp_dir().join(format!("optimux-signers-{}.db", std::process::id()));
+        // A process that was killed may have had this number.
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let _gone = std::fs::remove_file(format!("{}{end}", file.display()));
+        }
         let url = format!("sqlite://{}", file.display());
         let store = Store::open(&url, tokio::runtime::Handle::current()).await.unwrap();
         let vault = Vault::new(&SecretString::from("0123456789abcdef0123456789abcdef")).unwrap();
