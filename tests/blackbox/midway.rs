@@ -458,3 +458,143 @@ fn long_streams_are_counted_to_their_end() {
         );
     }
 }
+
+/// The events of a stream with what `OpenAI` puts on them: a number, and the name of the item.
+fn numbered(dialect: &str, pieces: &[Vec<u8>], item: &str) -> Vec<u8> {
+    let whole = String::from_utf8(pieces.concat()).unwrap();
+    if dialect != "openai-responses" {
+        return whole.into_bytes();
+    }
+    let mut out = Vec::new();
+    for (number, line) in whole.lines().filter_map(|line| line.strip_prefix("data: ")).enumerate() {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        event["sequence_number"] = json!(number);
+        if event["content_index"].is_u64() {
+            event["item_id"] = json!(item);
+        }
+        for (at, name) in
+            [("/item/id", item), ("/response/output/0/id", item), ("/response/id", "resp_1")]
+        {
+            if let Some(id) = event.pointer_mut(at) {
+                *id = json!(name);
+            }
+        }
+        out.extend(named(&event));
+    }
+    out
+}
+
+/// A stream that passes as it comes, and breaks, is gone on with in its own names and numbers, by a provider of
+/// whichever dialect.
+#[test]
+fn what_passes_unread_is_gone_on_with_in_its_own_names_and_numbers() {
+    const CUT: &str = "To be or not to ";
+    const REST: &str = "be, that is the question.";
+    let firsts = DIALECTS.map(|front| {
+        Provider::start(move |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &numbered(front, &[announced(front), said(front, CUT)], "msg_first"));
+            chunk(socket, b"data: {\"id\":\"chatc");
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        })
+    });
+    let seconds = DIALECTS.map(|dialect| {
+        Provider::start(move |socket, _, _| {
+            let whole =
+                [announced(dialect), said(dialect, CUT), said(dialect, REST), closed(dialect)];
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &numbered(dialect, &whole, "msg_second"));
+            end_chunks(socket);
+        })
+    });
+    let mut config = String::new();
+    for (which, providers) in [("first", &firsts), ("second", &seconds)] {
+        for (dialect, Provider { base, .. }) in DIALECTS.iter().zip(providers) {
+            let version = if *dialect == "gemini" { "v1beta" } else { "v1" };
+            let _infallible = write!(
+                config,
+                "[providers.{which}-{dialect}]\nbase_url = \"{base}/{version}\"\ndialect = \"{dialect}\"\n"
+            );
+        }
+    }
+    // A model for each of the second, and each of the first: a stream that breaks closes nobody so soon.
+    for front in DIALECTS {
+        for dialect in DIALECTS {
+            let _infallible = write!(
+                config,
+                "[[models]]\nid = \"{front}.{dialect}\"\ndeployments = [{{ provider = \"first-{front}\", model = \"m\" }}, {{ provider = \"second-{dialect}\", model = \"m\" }}]\n"
+            );
+        }
+    }
+    let gateway = Gateway::start(&config);
+    for front in DIALECTS {
+        for dialect in DIALECTS {
+            let (model, say) =
+                (format!("{front}.{dialect}"), json!([{"role": "user", "content": "hi"}]));
+            let (path, body) = match front {
+                "openai-chat" => (
+                    "/v1/chat/completions".to_owned(),
+                    json!({"model": model, "messages": say, "stream": true}),
+                ),
+                "openai-responses" => (
+                    "/v1/responses".to_owned(),
+                    json!({"model": model, "input": "hi", "stream": true, "store": false}),
+                ),
+                "anthropic" => (
+                    "/v1/messages".to_owned(),
+                    json!({"model": model, "max_tokens": 99, "messages": say, "stream": true}),
+                ),
+                _ => (
+                    format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+                    json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+                ),
+            };
+            let reply = gateway.post(&path, KEY, body.to_string());
+            let (what, text) = (format!("{front} by {dialect}"), reply.text());
+            assert!(
+                reply.whole && text.contains(CUT) && !text.contains("\"error\":{"),
+                "{what}: {text}"
+            );
+            assert_eq!(
+                text.matches("To be").count(),
+                if front == "openai-responses" { 5 } else { 1 },
+                "{what}: {text}"
+            );
+            let events = reply.events();
+            if front == "openai-responses" {
+                let numbers: Vec<u64> =
+                    events.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
+                let due: Vec<u64> = (0..events.len() as u64).collect();
+                assert_eq!(numbers, due, "{what}: {text}");
+                let last = &events.last().unwrap()["response"];
+                assert_eq!(last["id"], events[0]["response"]["id"], "{what}: {text}");
+                let item = &last["output"][0];
+                assert_eq!(item["id"], "msg_first", "{what}: {text}");
+                assert_eq!(item["content"][0]["text"], format!("{CUT}{REST}"), "{what}: {text}");
+                assert!(!text.contains("msg_second"), "{what}: {text}");
+            }
+            if front == "anthropic" {
+                let kinds: Vec<&str> =
+                    events.iter().filter_map(|event| event["type"].as_str()).collect();
+                let of = |kind: &str| kinds.iter().filter(|one| **one == kind).count();
+                for kind in [
+                    "message_start",
+                    "content_block_start",
+                    "content_block_stop",
+                    "message_delta",
+                    "message_stop",
+                ] {
+                    assert_eq!(of(kind), 1, "{what}, {kind}: {text}");
+                }
+                assert!(
+                    events.iter().all(|event| event["index"].as_u64().unwrap_or(0) == 0),
+                    "{what}: {text}"
+                );
+            }
+            let record = format!("/v1/requests/{}", reply.header("x-request-id"));
+            let record = gateway.get(&record, KEY).json();
+            assert_eq!(record["attempts"][0]["outcome"], "rescued", "{what}: {record}");
+            assert_eq!(record["status"], "complete", "{what}: {record}");
+        }
+    }
+}
