@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Provider, Received, Reply, STREAM_HEAD, chunk, end_chunks, respond,
+    Gateway, KEY, Provider, Received, Reply, STREAM_HEAD, chunk, client, end_chunks, respond, send,
 };
 
 const DIALECTS: [&str; 4] = ["openai-chat", "openai-responses", "anthropic", "gemini"];
@@ -596,5 +596,79 @@ fn what_passes_unread_is_gone_on_with_in_its_own_names_and_numbers() {
             assert_eq!(record["attempts"][0]["outcome"], "rescued", "{what}: {record}");
             assert_eq!(record["status"], "complete", "{what}: {record}");
         }
+    }
+}
+
+/// What passed unread is given, too, to a model that goes on from it, where the caller opts in.
+#[test]
+fn what_passed_unread_is_given_to_a_model_that_goes_on_from_it() {
+    const CUT: &str = "To be or not to ";
+    const REST: &str = " be, that is the question.";
+    let [responses, messages] = ["openai-responses", "anthropic"].map(|front| {
+        Provider::start(move |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &numbered(front, &[announced(front), said(front, CUT)], "msg_first"));
+            chunk(socket, b"data: {\"id\":\"chatc");
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        })
+    });
+    let [chats, other_messages] = ["openai-chat", "anthropic"].map(|dialect| {
+        Provider::start(move |socket, request, _| {
+            let asked = request.json()["messages"].clone();
+            let last = asked.as_array().unwrap().last().unwrap();
+            let given = last["role"] == "assistant" && last.to_string().contains("To be or not to");
+            let told = if given { REST } else { "Whether 'tis nobler" };
+            stream(socket, &[announced(dialect), said(dialect, told), closed(dialect)]);
+            end_chunks(socket);
+        })
+    });
+    let mut config = String::new();
+    for (name, dialect, provider) in [
+        ("responses", "openai-responses", &responses),
+        ("messages", "anthropic", &messages),
+        ("chats", "openai-chat", &chats),
+        ("other", "anthropic", &other_messages),
+    ] {
+        let _infallible = write!(
+            config,
+            "[providers.{name}]\nbase_url = \"{}/v1\"\ndialect = \"{dialect}\"\nfacts = {{ prefill = true }}\n",
+            provider.base
+        );
+    }
+    for first in ["responses", "messages"] {
+        for second in ["chats", "other"] {
+            let _infallible = write!(
+                config,
+                "[[models]]\nid = \"{first}.{second}\"\ndeployments = [{{ provider = \"{first}\", model = \"m\" }}, {{ provider = \"{second}\", model = \"m\" }}]\n"
+            );
+        }
+    }
+    let gateway = Gateway::start(&config);
+    let hi = json!([{"role": "user", "content": "hi"}]);
+    for (path, body) in [
+        ("/v1/responses", json!({"model": "responses.chats", "input": "hi", "store": false})),
+        ("/v1/responses", json!({"model": "responses.other", "input": "hi", "store": false})),
+        ("/v1/messages", json!({"model": "messages.chats", "max_tokens": 99, "messages": hi})),
+        ("/v1/messages", json!({"model": "messages.other", "max_tokens": 99, "messages": hi})),
+    ] {
+        let mut body = body;
+        body["stream"] = json!(true);
+        let request = client().post(format!("{}{path}", gateway.base)).bearer_auth(KEY);
+        let reply = send(request.header("x-optimux-rescue", "continue").body(body.to_string()));
+        let events = reply.events();
+        let pieces = events.iter().filter_map(|event| {
+            event["delta"]["text"].as_str().or_else(|| event["delta"].as_str()).map(str::to_owned)
+        });
+        let (what, text) = (&body["model"], reply.text());
+        assert_eq!(
+            pieces.collect::<String>(),
+            "To be or not to be, that is the question.",
+            "{what}: {text}"
+        );
+        assert!(text.contains("\n: optimux: continued by "), "{what}: {text}");
+        let record = format!("/v1/requests/{}", reply.header("x-request-id"));
+        let record = gateway.get(&record, KEY).json();
+        assert_eq!(record["attempts"][0]["outcome"], "continued", "{what}: {record}");
+        assert_eq!(record["status"], "complete", "{what}: {record}");
     }
 }
