@@ -2,6 +2,7 @@
 //! files, as all of it is one list in the order in which things need each other.
 
 mod beside;
+mod gossip;
 mod people;
 mod reload;
 mod resting;
@@ -283,6 +284,10 @@ pub async fn serve(
         let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
         let prober = Prober::new(&limits, &counting.proxies, &counting.trust);
         resting::look_after(current, health, prober)?;
+    }
+    if let Some(url) = &config.redis.url {
+        let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
+        gossip::exchange(url, current, health, shared.affinity.clone(), &shared.metrics)?;
     }
     beside::heartbeat(store.clone(), clock, address.to_string());
     let force = Force {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
-use super::facts::{FactsEntry, Families};
+use super::facts::{FactsEntry, Families, Quantization};
 use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
 use super::place::{Waiting, enabled, merged};
 use super::price::{PriceEntry, Prices, Rates, regional};
@@ -347,6 +347,7 @@ impl Building {
             }
             facts.lay(&entry.facts);
             facts.lay(&place.facts);
+            facts.quantization = facts.quantization.or_else(|| Quantization::in_name(&place.name));
             let own = self.day(&entry.id, &place.provider.id.clone(), place.ends.as_deref());
             // What a maker announces holds for its own machines.
             let maker = entry.owned_by.as_deref().is_none_or(|maker| {

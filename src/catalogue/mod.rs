@@ -30,16 +30,16 @@ pub use entry::{
     DeploymentEntry, FileDeployment, KeyEntry, ModelEntry, ProviderEntry, VariantEntry,
 };
 pub use facts::{
-    BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Refusal,
-    SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
+    BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Quantization,
+    Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
 pub use load::{Fault, Sources, Unpriced, builtin, load};
 pub use model::{
     Balance, Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier,
 };
 pub use price::{
-    Above, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices, Rates,
-    RatesEntry, TokenKind, WHOLE,
+    Above, Each, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices,
+    Rates, RatesEntry, TokenKind, WHOLE,
 };
 pub use provider::{ApiKey, Auth, AwsCredential, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
@@ -194,6 +194,20 @@ impl Catalogue {
         unlisted.place(name, &self.families)
     }
 
+    /// A deployment by its id, with the model that it is of.
+    #[must_use]
+    pub fn by_id(&self, id: DeploymentId) -> Option<(&Arc<Model>, &Arc<Deployment>)> {
+        self.models.iter().find_map(|model| {
+            let one = model.deployments.iter().find(|one| one.id == id)?;
+            Some((model, one))
+        })
+    }
+
+    /// Providers that can be asked for models that no file lists, each with the id of all of these.
+    pub fn unlisted(&self) -> impl Iterator<Item = (DeploymentId, &Arc<Provider>)> {
+        self.unlisted.values().map(|one| (one.id, &one.provider))
+    }
+
     fn add_unlisted(&mut self, providers: impl Iterator<Item = (Arc<Provider>, ProviderEntry)>) {
         let mut all: Vec<_> = providers.collect();
         all.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
@@ -223,6 +237,7 @@ impl Unlisted {
         let list = list.map_err(|_| unpriced())?;
         let mut facts = families.of(name);
         facts.lay(&waiting.facts);
+        facts.quantization = facts.quantization.or_else(|| Quantization::in_name(name));
         let deployment = Arc::new(Deployment {
             id: self.id,
             data: waiting.provider.data.clone(),

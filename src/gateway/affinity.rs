@@ -2,10 +2,12 @@
 //! and reads it again for a tenth of the price.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
+use ring::digest::{Context, SHA256};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{App, Asked};
@@ -25,15 +27,30 @@ const CONVERSATIONS: u64 = 100_000;
 /// What tells conversations apart is said within so many bytes of a text.
 const TELLING_BYTES: usize = 512;
 
+/// How soon other nodes are told again of a conversation that is where they know it to be.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+/// Conversations that wait to be told of. Those beyond are dropped.
+const WAITING: usize = 4_096;
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Affinity {
     /// With the generation of the catalogue that the model's place is of.
     answered: Cache<u64, (usize, Before)>,
-    /// Of a conversation with a named model, the deployment. Its id is of one catalogue only.
-    deployments: Cache<u64, DeploymentId>,
-    /// Random per process: nobody can aim at another's conversation.
-    hasher: RandomState,
+    /// Of a conversation with a named model, the deployment, and when other nodes were told of it. Its id is of
+    /// one catalogue only.
+    deployments: Cache<u64, (DeploymentId, Instant)>,
+    /// Told where conversations are, where there are other nodes to tell.
+    told: Arc<OnceLock<mpsc::Sender<Whereabouts>>>,
+}
+
+/// Where a conversation was answered, for other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// By the model that `auto` chose, in the catalogue of that generation.
+    Chosen { conversation: u64, generation: usize, before: Before },
+    /// By a deployment of the model that was named.
+    Named { conversation: u64, deployment: DeploymentId },
 }
 
 impl fmt::Debug for Affinity {
@@ -47,7 +64,29 @@ impl Default for Affinity {
         let answered = Cache::builder().max_capacity(CONVERSATIONS).time_to_idle(KEPT_FOR).build();
         let deployments =
             Cache::builder().max_capacity(CONVERSATIONS).time_to_idle(KEPT_FOR).build();
-        Self { answered, deployments, hasher: RandomState::new() }
+        Self { answered, deployments, told: Arc::default() }
+    }
+}
+
+/// A conversation's name on all nodes, from whatever makes it up. Nobody can aim at another's: its account is a
+/// part of it, and nothing else that comes to the same is to be found.
+struct Naming(Context);
+
+impl Naming {
+    fn of(account: &AccountId) -> Self {
+        Self(Context::new(&SHA256)).and(account.as_str().as_bytes())
+    }
+
+    fn and(mut self, part: &[u8]) -> Self {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
+    }
+
+    fn end(self) -> u64 {
+        let digest = self.0.finish();
+        let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(first)
     }
 }
 
@@ -61,41 +100,41 @@ pub struct Conversation {
 
 impl Affinity {
     /// A conversation by the name that its caller has given it.
-    fn session(&self, account: &AccountId, name: &str) -> Conversation {
-        let mut hasher = self.hasher.build_hasher();
-        account.as_str().hash(&mut hasher);
-        name.hash(&mut hasher);
-        Conversation { key: hasher.finish(), stays: true }
+    fn session(account: &AccountId, name: &str) -> Conversation {
+        Conversation { key: Naming::of(account).and(name.as_bytes()).end(), stays: true }
     }
 
     /// The conversation of a request, by its instructions and its first question. Nothing where there is
     /// neither.
-    fn conversation(&self, account: &AccountId, request: &Request) -> Option<Conversation> {
-        let mut hasher = self.hasher.build_hasher();
-        account.as_str().hash(&mut hasher);
+    fn conversation(account: &AccountId, request: &Request) -> Option<Conversation> {
+        let mut naming = Naming::of(account);
         let opening = request.turns.iter().find(|turn| turn.role == Role::User)?;
         let texts = request.instructions.iter().flat_map(Turn::texts).chain(opening.texts());
         for text in texts {
-            text.as_bytes().get(..TELLING_BYTES).unwrap_or(text.as_bytes()).hash(&mut hasher);
+            naming = naming.and(text.as_bytes().get(..TELLING_BYTES).unwrap_or(text.as_bytes()));
         }
-        Some(Conversation { key: hasher.finish(), stays: false })
+        Some(Conversation { key: naming.end(), stays: false })
     }
 
-    fn with(&self, conversation: Conversation, model: &Model) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        conversation.key.hash(&mut hasher);
-        model.id.hash(&mut hasher);
-        hasher.finish()
+    fn with(conversation: Conversation, model: &Model) -> u64 {
+        let naming = Naming(Context::new(&SHA256)).and(&conversation.key.to_le_bytes());
+        naming.and(model.id.as_bytes()).end()
     }
 
     /// The deployment by which a model, asked for by name, has answered it before.
     pub fn deployment(&self, conversation: Conversation, model: &Model) -> Option<DeploymentId> {
-        self.deployments.get(&self.with(conversation, model))
+        self.deployments.get(&Self::with(conversation, model)).map(|(place, _)| place)
     }
 
     /// A model, asked for by name, has answered it there.
     pub fn answered_at(&self, conversation: Conversation, model: &Model, place: DeploymentId) {
-        self.deployments.insert(self.with(conversation, model), place);
+        let (conversation, now) = (Self::with(conversation, model), Instant::now());
+        let known = self.deployments.get(&conversation);
+        let told = known.filter(|(at, told)| *at == place && now < *told + TOLD_AGAIN);
+        if told.is_none() {
+            self.tell(Whereabouts::Named { conversation, deployment: place });
+        }
+        self.deployments.insert(conversation, (place, told.map_or(now, |(_, told)| told)));
     }
 
     /// Where it was answered before.
@@ -113,6 +152,34 @@ impl Affinity {
     ) {
         let before = Before { place, prefix_tokens, stays: conversation.stays };
         self.answered.insert(conversation.key, (generation, before));
+        self.tell(Whereabouts::Chosen { conversation: conversation.key, generation, before });
+    }
+
+    fn tell(&self, answered: Whereabouts) {
+        if let Some(told) = self.told.get() {
+            // Too many are not worth more than none.
+            let _full = told.try_send(answered);
+        }
+    }
+
+    /// Where conversations are answered from now on, for other nodes; to be asked for once.
+    pub fn tidings(&self) -> mpsc::Receiver<Whereabouts> {
+        let (told, tidings) = mpsc::channel(WAITING);
+        // Asked for again, there are none.
+        let _once = self.told.set(told);
+        tidings
+    }
+
+    /// Another node has answered a conversation there.
+    pub fn heard(&self, answered: Whereabouts) {
+        match answered {
+            Whereabouts::Chosen { conversation, generation, before } => {
+                self.answered.insert(conversation, (generation, before));
+            }
+            Whereabouts::Named { conversation, deployment } => {
+                self.deployments.insert(conversation, (deployment, Instant::now()));
+            }
+        }
     }
 }
 
@@ -121,26 +188,23 @@ impl Affinity {
 /// # Errors
 /// For a request whose words cannot be read, where they have to be.
 pub(super) fn conversation(
-    app: &App,
     caller: &Caller,
     inbound: &Inbound,
     asked: &Asked,
 ) -> Result<Option<Conversation>, Malformed> {
-    let affinity = &app.shared.affinity;
     if let Some(name) = &asked.session {
-        return Ok(Some(affinity.session(&caller.account, name)));
+        return Ok(Some(Affinity::session(&caller.account, name)));
     }
     // A short prompt is in no provider's cache: nothing is gained by remembering where it went.
     if inbound.head.prompt_bytes < CACHED_BYTES {
         return Ok(None);
     }
-    Ok(affinity.conversation(&caller.account, inbound.request()?))
+    Ok(Affinity::conversation(&caller.account, inbound.request()?))
 }
 
 /// The conversation with a model that was asked for by name, where it is to stay with one of several
 /// deployments: the caller gives it a name, or the operator has requests spread over them.
 fn with_named(
-    app: &App,
     caller: &Caller,
     inbound: &Inbound,
     asked: &Asked,
@@ -151,7 +215,7 @@ fn with_named(
         return None;
     }
     // What cannot be read may still be answered, by whoever speaks its dialect.
-    conversation(app, caller, inbound, asked).ok().flatten()
+    conversation(caller, inbound, asked).ok().flatten()
 }
 
 /// Puts the deployment first that has answered the conversation before, if it is up and has room.
@@ -168,7 +232,7 @@ pub(super) fn stay(
         return;
     }
     let Some(model) = decision.steps.first().map(|first| &first.model) else { return };
-    let before = with_named(app, caller, inbound, asked, model)
+    let before = with_named(caller, inbound, asked, model)
         .and_then(|conversation| app.shared.affinity.deployment(conversation, model));
     let Some(before) = before else { return };
     let state = app.shared.health.state(before, inbound.head.stream, Instant::now());
@@ -182,7 +246,7 @@ pub(super) fn stay(
 
 /// Remembers which deployment of a model that was asked for by name has answered.
 pub(super) fn remember(app: &App, caller: &Caller, inbound: &Inbound, asked: &Asked, step: &Step) {
-    if let Some(conversation) = with_named(app, caller, inbound, asked, &step.model) {
+    if let Some(conversation) = with_named(caller, inbound, asked, &step.model) {
         app.shared.affinity.answered_at(conversation, &step.model, step.deployment.id);
     }
 }
@@ -205,8 +269,8 @@ mod tests {
         let affinity = Affinity::default();
         let (own, other) = (AccountId::stored("acct_a"), AccountId::stored("acct_b"));
         let conversation = |account, session: Option<&str>, texts: &[&str]| match session {
-            Some(name) => affinity.session(account, name),
-            None => affinity.conversation(account, &asking(texts)).unwrap(),
+            Some(name) => Affinity::session(account, name),
+            None => Affinity::conversation(account, &asking(texts)).unwrap(),
         };
         let first = conversation(&own, None, &["Tell me of Rome."]);
         assert_eq!(affinity.before(first, 7), None);
@@ -220,6 +284,19 @@ mod tests {
         affinity.answered(named, (7, 4), 10);
         assert!(affinity.before(conversation(&own, Some("s1"), &["Two"]), 7).unwrap().stays);
         assert_eq!(affinity.before(conversation(&other, Some("s1"), &["Two"]), 7), None);
-        assert_eq!(affinity.conversation(&own, &Request::default()), None);
+        assert_eq!(Affinity::conversation(&own, &Request::default()), None);
+    }
+
+    #[test]
+    fn other_nodes_know_what_they_are_told() {
+        let (here, there) = (Affinity::default(), Affinity::default());
+        let mut tidings = here.tidings();
+        let conversation = Affinity::session(&AccountId::stored("acct_a"), "s1");
+        here.answered(conversation, (7, 4), 10);
+        there.heard(tidings.try_recv().unwrap());
+        let before = Before { place: 4, prefix_tokens: 10, stays: true };
+        assert_eq!(there.before(conversation, 7), Some(before));
+        assert_eq!(there.before(conversation, 8), None);
+        assert!(tidings.try_recv().is_err());
     }
 }

@@ -53,7 +53,7 @@ use cascade::Planned;
 use guarding::Guarded;
 use live::Live;
 
-pub use affinity::Affinity;
+pub use affinity::{Affinity, Whereabouts};
 pub use app::{App, MemoryModels, Sessions, Shared};
 use charge::{Earlier, Intent};
 pub use count::count_tokens;
@@ -225,7 +225,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
         }
     };
     if let Some(explanation) = &planned.decision().explanation
-        && let Some(conversation) = conversation(app, caller, &inbound, &arrival.asked)?
+        && let Some(conversation) = conversation(caller, &inbound, &arrival.asked)?
     {
         let mut models = live.catalogue.models().iter();
         if let Some(place) = models.position(|model| Arc::ptr_eq(model, &answered.step.model)) {
@@ -306,7 +306,7 @@ async fn auto(
         pays: &|tier| app.counter.tariff.paid(tier),
         explore: app.dice.borrow_mut().wins(shared.explore),
         thorough: asked.thorough,
-        before: conversation(app, caller, inbound, asked)?
+        before: conversation(caller, inbound, asked)?
             .and_then(|conversation| shared.affinity.before(conversation, live.generation())),
     };
     let demand = live.predictor.demand(request);

@@ -21,6 +21,9 @@ pub struct Planned {
     /// The effort that it would be asked to think with, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<&'static str>,
+    /// In how many bits it is computed there, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,11 +63,15 @@ pub async fn explain<'a>(
     let plan: Vec<Planned> = decision
         .steps
         .iter()
-        .map(|step| Planned {
-            model: step.model.id.to_string(),
-            provider: step.deployment.provider.id.to_string(),
-            tier: step.model.tier.as_str(),
-            effort: step.effort.map(Effort::as_str),
+        .map(|step| {
+            let quantization = step.deployment.facts.quantization;
+            Planned {
+                model: step.model.id.to_string(),
+                provider: step.deployment.provider.id.to_string(),
+                tier: step.model.tier.as_str(),
+                effort: step.effort.map(Effort::as_str),
+                quantization: quantization.is_known().then(|| quantization.as_str()),
+            }
         })
         .collect();
     let first = plan.first().ok_or_else(|| Error::internal("an empty plan"))?;

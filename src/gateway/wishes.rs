@@ -17,8 +17,12 @@ use crate::wire::aside;
 /// # Errors
 /// What cannot be read, with the member's name.
 pub(super) fn take(arrival: &mut Arrival) -> Result<(), Error> {
+    let in_path = arrival.target.is_some();
     let first = |aside: &serde_json::Map<String, serde_json::Value>| {
-        Some(aside.get("models")?.get(0)?.as_str()?.to_owned())
+        let listed = aside.get("models").and_then(|models| models.get(0)?.as_str());
+        // Who says by whom and not by which model is to be answered leaves the model to us.
+        let open = || aside.contains_key("provider").then_some("auto");
+        listed.or_else(open).filter(|_| !in_path).map(str::to_owned)
     };
     if let Some((body, members)) = aside::taken(&arrival.body, &Wishes::MEMBERS, first)? {
         arrival.body = body;
@@ -106,12 +110,13 @@ pub(super) fn excluded(
         return HashSet::new();
     }
     let now = app.shared.clock.now();
-    let all = live.catalogue.models().iter().flat_map(|model| &model.deployments);
-    let out = all.filter(|one| {
-        wishes.provider.keeps(one, now).is_err()
+    let all = live.catalogue.models().iter();
+    let all = all.flat_map(|model| model.deployments.iter().map(move |one| (model, one)));
+    let out = all.filter(|(model, one)| {
+        wishes.provider.keeps(model, one, now).is_err()
             || demanded.is_some_and(|demanded| demanded.met_by(&one.data).is_err())
     });
-    out.map(|one| one.id).collect()
+    out.map(|(_, one)| one.id).collect()
 }
 
 /// Why `auto` has found nobody: for a wish that nobody meets, if it is that.

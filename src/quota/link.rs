@@ -55,7 +55,8 @@ impl Connection {
     }
 }
 
-fn late() -> RedisError {
+/// Nobody answered in time.
+pub(super) fn late() -> RedisError {
     RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
 }
 

@@ -1,6 +1,8 @@
-//! What nodes agree on: how much of every limit is gone. In this process, or in Redis.
+//! What nodes agree on: how much of every limit is gone, in this process or in Redis; and what they tell one
+//! another there.
 
 mod gauge;
+mod gossip;
 mod link;
 mod memory;
 mod together;
@@ -9,6 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 
 pub use gauge::{Amount, Correction, Gauges, Limit, Limits, Line, Now, Refusal, Standing, Used};
+pub use gossip::Gossip;
 pub use memory::Memory;
 pub use together::{Redis, Shared};
 

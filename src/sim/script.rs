@@ -26,6 +26,8 @@ pub enum Fault {
     End { after: usize },
     /// Silence after so many pieces.
     Stall { after: usize },
+    /// One event of broken JSON after so many pieces, and the rest.
+    Garble { after: usize },
     /// An error event after so many pieces.
     ErrorEvent { after: usize },
 }

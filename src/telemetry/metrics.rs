@@ -73,6 +73,8 @@ pub struct Metrics {
     pub hedges: IntCounterVec,
     /// Streams that broke off and were gone on with by another deployment.
     pub rescues: IntCounterVec,
+    /// What nodes told one another through Redis: `told` by this one, and `heard` of others.
+    pub gossip: IntCounterVec,
 }
 
 /// What the operating system says of us.
@@ -293,6 +295,11 @@ impl Metrics {
                 "optimux_rescues_total",
                 "Streams that broke off and were gone on with by another deployment.",
                 &by_deployment,
+            )?,
+            gossip: all.counters(
+                "optimux_gossip_total",
+                "What nodes told one another through Redis: `told` by this one, and `heard` of others.",
+                &["way"],
             )?,
             telemetry_dropped: all.counters(
                 "optimux_telemetry_dropped_total",

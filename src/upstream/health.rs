@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Failure, Leave};
@@ -39,7 +39,23 @@ pub struct HealthBoard {
     keys: Keys,
     /// Told when a probe has ended: whoever waits for its deployment looks again.
     probed: Notify,
+    /// Told what is found out, where there are other nodes to tell.
+    tidings: OnceLock<mpsc::Sender<(DeploymentId, Tiding)>>,
 }
+
+/// What a node has found out of a deployment, for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tiding {
+    /// It is left alone for so long.
+    Down {
+        rest: Duration,
+        failure: Failure,
+    },
+    Up,
+}
+
+/// Tidings that wait to be told. Those beyond are dropped: they would be late.
+const WAITING: usize = 1_024;
 
 /// Vitals by id. A deployment that is in two catalogues has one state under two ids.
 #[derive(Debug)]
@@ -76,7 +92,13 @@ impl HealthBoard {
         let first = ids.start;
         let slots = ids.map(|_| Arc::default()).collect();
         let vitals = ArcSwap::from_pointee(Table { first, slots });
-        Self { vitals, usual: Usual::default(), keys: Keys::default(), probed: Notify::new() }
+        Self {
+            vitals,
+            usual: Usual::default(),
+            keys: Keys::default(),
+            probed: Notify::new(),
+            tidings: OnceLock::new(),
+        }
     }
 
     /// Makes room for a catalogue that takes the place of another. What is known of a deployment
@@ -175,20 +197,38 @@ impl HealthBoard {
         let mut vitals = locked(slot);
         let leave = vitals.breaker.leave(now)?;
         vitals.in_flight += 1;
-        let probe = matches!(leave, Leave::Probe { .. }).then(|| Arc::clone(self));
-        Some(Permit { leave, vitals: Arc::clone(slot), probe, reported: false })
+        let probe = leave.is_probe().then(|| Arc::clone(self));
+        Some(Permit { id, leave, vitals: Arc::clone(slot), probe, reported: false })
     }
 
     /// An answer of it came to its end.
     pub fn succeeded(&self, permit: Permit) {
-        let leave = permit.reported(|leave, vitals| vitals.breaker.succeeded(leave));
+        let now = Instant::now();
+        let (id, leave, up) = permit.reported(|leave, vitals| vitals.breaker.succeeded(leave, now));
         self.told_of(leave);
+        if up {
+            self.tell(id, Tiding::Up);
+        }
     }
 
     /// A probe that cost nothing found that it is there.
     pub fn is_there(&self, permit: Permit) {
-        let leave = permit.reported(|leave, vitals| vitals.breaker.is_there(leave));
+        let (id, leave, up) = permit.reported(|leave, vitals| vitals.breaker.is_there(leave));
         self.told_of(leave);
+        if up {
+            self.tell(id, Tiding::Up);
+        }
+    }
+
+    /// A probe that cost nothing found that it is not.
+    pub fn is_away(&self, permit: Permit) {
+        let now = Instant::now();
+        // Nobody had to wait for that, however long it took.
+        let failure = Failure::Fast;
+        let (id, leave, rest) =
+            permit.reported(|leave, vitals| vitals.breaker.failed(leave, failure, now));
+        self.told_of(leave);
+        self.tell_down(id, failure, rest);
     }
 
     /// It began to answer after `took`: `stream` says what was asked for. How that ends is still to
@@ -238,9 +278,10 @@ impl HealthBoard {
             FaultKind::Timeout => Failure::Timeout,
             _ => Failure::Fast,
         };
-        let leave = permit.reported(|leave, Vitals { breaker, pulse, .. }| {
+        let (id, leave, rests) = permit.reported(|leave, Vitals { breaker, pulse, .. }| {
+            let mut rests = None;
             if fault.counts_against_health() {
-                breaker.failed(leave, failure, now);
+                rests = breaker.failed(leave, failure, now);
                 pulse.failed();
             } else {
                 breaker.neither(leave, now);
@@ -248,12 +289,50 @@ impl HealthBoard {
             if let Some(rest) = rest {
                 breaker.rest_until(now + rest);
             }
+            rests
         });
         self.told_of(leave);
+        self.tell_down(id, failure, rests);
+    }
+
+    /// What is found out from now on, for other nodes; to be asked for once.
+    pub fn tidings(&self) -> mpsc::Receiver<(DeploymentId, Tiding)> {
+        let (told, tidings) = mpsc::channel(WAITING);
+        // Asked for again, there are none.
+        let _once = self.tidings.set(told);
+        tidings
+    }
+
+    /// Another node has found that out. It is not told again.
+    pub fn heard(&self, id: DeploymentId, tiding: Tiding) {
+        let now = Instant::now();
+        let up = self.with(id, |breaker| match tiding {
+            Tiding::Up => breaker.heard_up(),
+            Tiding::Down { rest, failure } => {
+                breaker.heard_down(rest, failure, now);
+                false
+            }
+        });
+        if up == Some(true) {
+            self.probed.notify_waiters();
+        }
+    }
+
+    fn tell_down(&self, id: DeploymentId, failure: Failure, rest: Option<Duration>) {
+        if let Some(rest) = rest {
+            self.tell(id, Tiding::Down { rest, failure });
+        }
+    }
+
+    fn tell(&self, id: DeploymentId, tiding: Tiding) {
+        if let Some(told) = self.tidings.get() {
+            // Late is as good as never.
+            let _full = told.try_send((id, tiding));
+        }
     }
 
     fn told_of(&self, leave: Leave) {
-        if leave != Leave::Usual {
+        if leave.is_probe() {
             self.probed.notify_waiters();
         }
     }
@@ -264,6 +343,7 @@ impl HealthBoard {
 #[derive(Debug)]
 #[must_use = "a permit that is dropped says nothing of the deployment"]
 pub struct Permit {
+    id: DeploymentId,
     leave: Leave,
     vitals: Arc<Mutex<Vitals>>,
     /// Of a probe others want to know how it went, even if nobody says.
@@ -273,13 +353,16 @@ pub struct Permit {
 
 impl Permit {
     /// It has ended, and says so much of the deployment.
-    fn reported(mut self, act: impl FnOnce(Leave, &mut Vitals)) -> Leave {
+    fn reported<T>(
+        mut self,
+        act: impl FnOnce(Leave, &mut Vitals) -> T,
+    ) -> (DeploymentId, Leave, T) {
         self.reported = true;
         let mut vitals = locked(&self.vitals);
         vitals.in_flight = vitals.in_flight.saturating_sub(1);
-        act(self.leave, &mut vitals);
+        let found = act(self.leave, &mut vitals);
         drop(vitals);
-        self.leave
+        (self.id, self.leave, found)
     }
 }
 

@@ -93,16 +93,20 @@ impl Keys {
     /// are up; else the one that is up first.
     #[must_use]
     pub fn pick(&self, deployment: &Deployment, now: Instant) -> usize {
-        let keys = &deployment.provider.keys;
+        self.pick_of(&deployment.provider, deployment.id, now)
+    }
+
+    /// The same, for a provider's deployment of that id.
+    #[must_use]
+    pub fn pick_of(&self, provider: &Provider, id: DeploymentId, now: Instant) -> usize {
+        let keys = &provider.keys;
         if keys.len() < 2 {
             return 0;
         }
         #[expect(clippy::cast_precision_loss, reason = "a number to draw by")]
         let draw = (self.turns.fetch_add(1, Ordering::Relaxed) as f64 * GOLDEN).fract();
         self.resting(|resting| {
-            let wait = |mark| {
-                resting.get(mark).map_or(Duration::ZERO, |rest| rest.wait(deployment.id, now))
-            };
+            let wait = |mark| resting.get(mark).map_or(Duration::ZERO, |rest| rest.wait(id, now));
             let up = || keys.iter().enumerate().filter(|(_, key)| wait(&key.mark).is_zero());
             let mut left = draw * up().map(|(_, key)| key.weight).sum::<f64>();
             let drawn = up().find(|(_, key)| {

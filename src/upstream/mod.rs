@@ -43,14 +43,15 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trail::Trails;
 use crate::wire::vocab::Losses;
 
+pub use breaker::Failure;
 pub use closing::{Closing, StreamsEnd};
 pub use dial::Trust;
 pub use document::document;
-pub use health::HealthBoard;
+pub use health::{HealthBoard, Tiding};
 pub use hedge::Hedges;
 pub use keys::KeyState;
 pub use meters::Meters;
-pub use probing::round as probe_resting;
+pub use probing::{INTERVAL as PROBE_INTERVAL, PATIENCE as PROBE_PATIENCE, round as probe_resting};
 pub use refusals::Refusals;
 pub use relay::Relay;
 pub use run::run;

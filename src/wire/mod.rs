@@ -260,6 +260,10 @@ pub trait Writer {
     /// The events of one upstream frame.
     fn write(&mut self, events: &[Event], out: &mut Vec<u8>);
 
+    /// An event of this dialect which the caller has read as it came, and which has been written besides: what
+    /// follows goes on with its names and numbers.
+    fn passed(&mut self, _frame: &Frame<'_>) {}
+
     /// The last bytes of a stream that went well.
     fn finish(&mut self, out: &mut Vec<u8>);
 

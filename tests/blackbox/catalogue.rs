@@ -34,6 +34,8 @@ fn families_and_the_rest_come_to_the_facts_of_the_list() {
         let whole = whole.settle();
         // Of some models the list does not say whether they go on from what is given; families do.
         together.goes_on = whole.goes_on;
+        // Nor what licences do.
+        together.distillable = whole.distillable;
         assert_eq!(together, whole, "{}", model.id);
         chat += 1;
     }

@@ -187,6 +187,13 @@ impl Gateway {
         made.json()["key"].as_str().unwrap().to_owned()
     }
 
+    /// What a counter of its metrics says; 0 where it says nothing.
+    pub fn counter(&self, series: &str) -> u64 {
+        let told = self.get("/metrics", KEY).text();
+        let line = told.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
     pub fn chat(&self, body: &Value) -> Reply {
         self.post("/v1/chat/completions", KEY, body.to_string())
     }

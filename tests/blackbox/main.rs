@@ -27,6 +27,7 @@ mod failover;
 mod faults;
 mod features;
 mod fuzzed;
+mod gossip;
 mod guardrails;
 mod hot;
 mod house;

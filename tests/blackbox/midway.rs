@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::house::{
-    Gateway, KEY, Provider, Received, Reply, STREAM_HEAD, chunk, end_chunks, respond,
+    Gateway, KEY, Provider, Received, Reply, STREAM_HEAD, chunk, client, end_chunks, respond, send,
 };
 
 const DIALECTS: [&str; 4] = ["openai-chat", "openai-responses", "anthropic", "gemini"];
@@ -456,5 +456,219 @@ fn long_streams_are_counted_to_their_end() {
             output.abs_diff(due) * 20 < due,
             "{dialect} for {front}: {output} of {due}: {booked}"
         );
+    }
+}
+
+/// The events of a stream with what `OpenAI` puts on them: a number, and the name of the item.
+fn numbered(dialect: &str, pieces: &[Vec<u8>], item: &str) -> Vec<u8> {
+    let whole = String::from_utf8(pieces.concat()).unwrap();
+    if dialect != "openai-responses" {
+        return whole.into_bytes();
+    }
+    let mut out = Vec::new();
+    for (number, line) in whole.lines().filter_map(|line| line.strip_prefix("data: ")).enumerate() {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        event["sequence_number"] = json!(number);
+        if event["content_index"].is_u64() {
+            event["item_id"] = json!(item);
+        }
+        for (at, name) in
+            [("/item/id", item), ("/response/output/0/id", item), ("/response/id", "resp_1")]
+        {
+            if let Some(id) = event.pointer_mut(at) {
+                *id = json!(name);
+            }
+        }
+        out.extend(named(&event));
+    }
+    out
+}
+
+/// A stream that passes as it comes, and breaks, is gone on with in its own names and numbers, by a provider of
+/// whichever dialect.
+#[test]
+fn what_passes_unread_is_gone_on_with_in_its_own_names_and_numbers() {
+    const CUT: &str = "To be or not to ";
+    const REST: &str = "be, that is the question.";
+    let firsts = DIALECTS.map(|front| {
+        Provider::start(move |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &numbered(front, &[announced(front), said(front, CUT)], "msg_first"));
+            chunk(socket, b"data: {\"id\":\"chatc");
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        })
+    });
+    let seconds = DIALECTS.map(|dialect| {
+        Provider::start(move |socket, _, _| {
+            let whole =
+                [announced(dialect), said(dialect, CUT), said(dialect, REST), closed(dialect)];
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &numbered(dialect, &whole, "msg_second"));
+            end_chunks(socket);
+        })
+    });
+    let mut config = String::new();
+    for (which, providers) in [("first", &firsts), ("second", &seconds)] {
+        for (dialect, Provider { base, .. }) in DIALECTS.iter().zip(providers) {
+            let version = if *dialect == "gemini" { "v1beta" } else { "v1" };
+            let _infallible = write!(
+                config,
+                "[providers.{which}-{dialect}]\nbase_url = \"{base}/{version}\"\ndialect = \"{dialect}\"\n"
+            );
+        }
+    }
+    // A model for each of the second, and each of the first: a stream that breaks closes nobody so soon.
+    for front in DIALECTS {
+        for dialect in DIALECTS {
+            let _infallible = write!(
+                config,
+                "[[models]]\nid = \"{front}.{dialect}\"\ndeployments = [{{ provider = \"first-{front}\", model = \"m\" }}, {{ provider = \"second-{dialect}\", model = \"m\" }}]\n"
+            );
+        }
+    }
+    let gateway = Gateway::start(&config);
+    for front in DIALECTS {
+        for dialect in DIALECTS {
+            let (model, say) =
+                (format!("{front}.{dialect}"), json!([{"role": "user", "content": "hi"}]));
+            let (path, body) = match front {
+                "openai-chat" => (
+                    "/v1/chat/completions".to_owned(),
+                    json!({"model": model, "messages": say, "stream": true}),
+                ),
+                "openai-responses" => (
+                    "/v1/responses".to_owned(),
+                    json!({"model": model, "input": "hi", "stream": true, "store": false}),
+                ),
+                "anthropic" => (
+                    "/v1/messages".to_owned(),
+                    json!({"model": model, "max_tokens": 99, "messages": say, "stream": true}),
+                ),
+                _ => (
+                    format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+                    json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+                ),
+            };
+            let reply = gateway.post(&path, KEY, body.to_string());
+            let (what, text) = (format!("{front} by {dialect}"), reply.text());
+            assert!(
+                reply.whole && text.contains(CUT) && !text.contains("\"error\":{"),
+                "{what}: {text}"
+            );
+            assert_eq!(
+                text.matches("To be").count(),
+                if front == "openai-responses" { 5 } else { 1 },
+                "{what}: {text}"
+            );
+            let events = reply.events();
+            if front == "openai-responses" {
+                let numbers: Vec<u64> =
+                    events.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
+                let due: Vec<u64> = (0..events.len() as u64).collect();
+                assert_eq!(numbers, due, "{what}: {text}");
+                let last = &events.last().unwrap()["response"];
+                assert_eq!(last["id"], events[0]["response"]["id"], "{what}: {text}");
+                let item = &last["output"][0];
+                assert_eq!(item["id"], "msg_first", "{what}: {text}");
+                assert_eq!(item["content"][0]["text"], format!("{CUT}{REST}"), "{what}: {text}");
+                assert!(!text.contains("msg_second"), "{what}: {text}");
+            }
+            if front == "anthropic" {
+                let kinds: Vec<&str> =
+                    events.iter().filter_map(|event| event["type"].as_str()).collect();
+                let of = |kind: &str| kinds.iter().filter(|one| **one == kind).count();
+                for kind in [
+                    "message_start",
+                    "content_block_start",
+                    "content_block_stop",
+                    "message_delta",
+                    "message_stop",
+                ] {
+                    assert_eq!(of(kind), 1, "{what}, {kind}: {text}");
+                }
+                assert!(
+                    events.iter().all(|event| event["index"].as_u64().unwrap_or(0) == 0),
+                    "{what}: {text}"
+                );
+            }
+            let record = format!("/v1/requests/{}", reply.header("x-request-id"));
+            let record = gateway.get(&record, KEY).json();
+            assert_eq!(record["attempts"][0]["outcome"], "rescued", "{what}: {record}");
+            assert_eq!(record["status"], "complete", "{what}: {record}");
+        }
+    }
+}
+
+/// What passed unread is given, too, to a model that goes on from it, where the caller opts in.
+#[test]
+fn what_passed_unread_is_given_to_a_model_that_goes_on_from_it() {
+    const CUT: &str = "To be or not to ";
+    const REST: &str = " be, that is the question.";
+    let [responses, messages] = ["openai-responses", "anthropic"].map(|front| {
+        Provider::start(move |socket, _, _| {
+            let _ = socket.write_all(STREAM_HEAD.as_bytes());
+            chunk(socket, &numbered(front, &[announced(front), said(front, CUT)], "msg_first"));
+            chunk(socket, b"data: {\"id\":\"chatc");
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        })
+    });
+    let [chats, other_messages] = ["openai-chat", "anthropic"].map(|dialect| {
+        Provider::start(move |socket, request, _| {
+            let asked = request.json()["messages"].clone();
+            let last = asked.as_array().unwrap().last().unwrap();
+            let given = last["role"] == "assistant" && last.to_string().contains("To be or not to");
+            let told = if given { REST } else { "Whether 'tis nobler" };
+            stream(socket, &[announced(dialect), said(dialect, told), closed(dialect)]);
+            end_chunks(socket);
+        })
+    });
+    let mut config = String::new();
+    for (name, dialect, provider) in [
+        ("responses", "openai-responses", &responses),
+        ("messages", "anthropic", &messages),
+        ("chats", "openai-chat", &chats),
+        ("other", "anthropic", &other_messages),
+    ] {
+        let _infallible = write!(
+            config,
+            "[providers.{name}]\nbase_url = \"{}/v1\"\ndialect = \"{dialect}\"\nfacts = {{ prefill = true }}\n",
+            provider.base
+        );
+    }
+    for first in ["responses", "messages"] {
+        for second in ["chats", "other"] {
+            let _infallible = write!(
+                config,
+                "[[models]]\nid = \"{first}.{second}\"\ndeployments = [{{ provider = \"{first}\", model = \"m\" }}, {{ provider = \"{second}\", model = \"m\" }}]\n"
+            );
+        }
+    }
+    let gateway = Gateway::start(&config);
+    let hi = json!([{"role": "user", "content": "hi"}]);
+    for (path, body) in [
+        ("/v1/responses", json!({"model": "responses.chats", "input": "hi", "store": false})),
+        ("/v1/responses", json!({"model": "responses.other", "input": "hi", "store": false})),
+        ("/v1/messages", json!({"model": "messages.chats", "max_tokens": 99, "messages": hi})),
+        ("/v1/messages", json!({"model": "messages.other", "max_tokens": 99, "messages": hi})),
+    ] {
+        let mut body = body;
+        body["stream"] = json!(true);
+        let request = client().post(format!("{}{path}", gateway.base)).bearer_auth(KEY);
+        let reply = send(request.header("x-optimux-rescue", "continue").body(body.to_string()));
+        let events = reply.events();
+        let pieces = events.iter().filter_map(|event| {
+            event["delta"]["text"].as_str().or_else(|| event["delta"].as_str()).map(str::to_owned)
+        });
+        let (what, text) = (&body["model"], reply.text());
+        assert_eq!(
+            pieces.collect::<String>(),
+            "To be or not to be, that is the question.",
+            "{what}: {text}"
+        );
+        assert!(text.contains("\n: optimux: continued by "), "{what}: {text}");
+        let record = format!("/v1/requests/{}", reply.header("x-request-id"));
+        let record = gateway.get(&record, KEY).json();
+        assert_eq!(record["attempts"][0]["outcome"], "continued", "{what}: {record}");
+        assert_eq!(record["status"], "complete", "{what}: {record}");
     }
 }

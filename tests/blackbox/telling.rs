@@ -257,6 +257,7 @@ fn the_page_of_metrics_is_made_from_them_and_a_scrape_has_no_others() {
     // What is seen only where something rare has happened.
     let seldom = [
         "optimux_cascades_total",
+        "optimux_gossip_total",
         "optimux_guardrails_total",
         "optimux_hedges_total",
         "optimux_learned_refusals_total",

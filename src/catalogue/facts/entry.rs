@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, NameRule, SchemaSubset, TokenLimit};
+use super::{Facts, NameRule, Quantization, SchemaSubset, TokenLimit};
 use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
 use crate::wire::vocab::{
     Control, Effort, Efforts, Manner, Off, Protocol, Said, Thinking, ThoughtsBack,
@@ -94,6 +94,12 @@ pub struct FactsEntry {
     /// What of earlier reasoning a server that speaks chat completions takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thoughts_back: Option<ThoughtsBack>,
+    /// In how many bits it is computed; what the provider's name for it says, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
+    /// Its maker lets other models be trained on what it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillable: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +143,8 @@ macro_rules! single_members {
             cache_min_tokens,
             needs_thought_signature,
             thoughts_back,
+            quantization,
+            distillable,
         );
     };
 }
@@ -268,6 +276,8 @@ impl FactsEntry {
             needs_thought_signature: self.needs_thought_signature.unwrap_or(false),
             // Proofs of other makers mean nothing to a server that nobody described.
             thoughts: self.thoughts_back.unwrap_or(ThoughtsBack::Content),
+            quantization: self.quantization.unwrap_or_default(),
+            distillable: self.distillable,
             drops: Said::default(),
         };
         facts.drops = facts.usually_dropped();

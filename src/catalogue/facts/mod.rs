@@ -1,7 +1,9 @@
-//! What a model takes and refuses, as its maker runs it: what a request is shaped by.
+//! What a model takes and refuses, as its maker runs it: what a request is shaped by. And what callers
+//! ask of it beside that: how its weights are computed with, and whether others may learn from it.
 
 mod entry;
 mod family;
+mod quantization;
 
 use std::borrow::Cow;
 
@@ -14,6 +16,7 @@ use crate::wire::vocab::{
 
 pub use entry::{BudgetEntry, FactsEntry};
 pub use family::{Families, Family};
+pub use quantization::Quantization;
 
 /// Everything known of what a deployment takes. What nobody said is taken to be fine.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +50,9 @@ pub struct Facts {
     pub needs_thought_signature: bool,
     /// What of earlier reasoning it takes back.
     pub thoughts: ThoughtsBack,
+    pub quantization: Quantization,
+    /// Its maker lets other models be trained on what it says; `None` where nobody has said so.
+    pub distillable: Option<bool>,
     /// What a caller says explicitly and would not get, as the model is usually asked.
     pub drops: Said,
 }

@@ -160,6 +160,8 @@ impl PriceEntry {
                 }
                 let each = Each {
                     search: each.search.map(usd).transpose()?,
+                    request: each.request.map(usd).transpose()?,
+                    picture_in: each.image_in.map(usd).transpose()?,
                     picture: each.image.map(usd).transpose()?,
                     pictures,
                 };

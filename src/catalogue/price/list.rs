@@ -42,6 +42,9 @@ pub struct Steps {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Each {
     pub search: Option<Nanos>,
+    /// A request, and a picture that is read: not metered, for those who choose by price.
+    pub request: Option<Nanos>,
+    pub picture_in: Option<Nanos>,
     /// A picture that was made, of any size.
     pub picture: Option<Nanos>,
     /// A picture by its size and quality.
@@ -87,6 +90,13 @@ impl Steps {
 }
 
 impl Each {
+    /// The most that a picture costs by the piece, whether it is read or made.
+    #[must_use]
+    pub fn dearest_picture(&self) -> Option<Nanos> {
+        let by_size = self.pictures.iter().map(|one| one.price);
+        by_size.chain(self.picture).chain(self.picture_in).max()
+    }
+
     /// What one picture costs, if pictures are charged by the piece. A size or quality that no
     /// line names costs what the dearest line does.
     fn picture(&self, pictures: Pictures<'_>) -> Option<Nanos> {
@@ -211,6 +221,12 @@ impl Prices {
             std::iter::once(steps.base).chain(steps.above.iter().map(|(_, rates)| *rates))
         });
         each.reduce(|one, other| one.cheaper(&other))
+    }
+
+    /// What is charged by the piece now, for those who choose by price.
+    #[must_use]
+    pub fn each(&self, at: Timestamp) -> Option<&Each> {
+        self.steps(at, Class::Standard, false).map(|(steps, _)| &steps.each)
     }
 
     /// What a picture costs by the piece, for those who have to take it beforehand.

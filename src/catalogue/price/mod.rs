@@ -9,7 +9,7 @@ mod tests;
 
 pub use entry::{Above, EachEntry, PictureEntry, PriceEntry, regional};
 pub use hours::HoursEntry;
-pub use list::{Pictures, Prices, WHOLE};
+pub use list::{Each, Pictures, Prices, WHOLE};
 pub use rates::{Rates, RatesEntry, TokenKind};
 
 /// What cannot be a price.

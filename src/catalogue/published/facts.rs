@@ -261,6 +261,9 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
         cache_min_tokens: facts.cache_min_tokens,
         needs_thought_signature: facts.needs_thought_signature,
         thoughts_back: facts.reasoning_back.as_ref().map(|_| ThoughtsBack::Content),
+        // The list says neither: the first is in names, the second in licences.
+        quantization: None,
+        distillable: None,
     })
 }
 

@@ -12,7 +12,8 @@ use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{
-    Catalogue, DataCollection, Deployment, DeploymentId, Model, Timeouts, TokenKind,
+    Catalogue, DataCollection, Deployment, DeploymentId, Each, Modality, Model, Quantization,
+    Timeouts, TokenKind,
 };
 
 /// What a request says of how it wants to be routed.
@@ -38,6 +39,10 @@ pub struct Preferences {
     pub require_parameters: bool,
     pub data_collection: Option<DataCollection>,
     pub zdr: bool,
+    /// Makers that let others learn from what their models say.
+    pub enforce_distillable_text: bool,
+    /// One of these; any, where none is named.
+    pub quantizations: Vec<Quantization>,
     pub sort: Option<Sort>,
     pub max_price: MaxPrice,
     pub preferred_min_throughput: Option<Cutoffs>,
@@ -61,7 +66,8 @@ pub struct Sort {
     pub over_all: bool,
 }
 
-/// USD per million tokens.
+/// USD per million tokens of text that is read and written and of sound that is heard; for each request, and
+/// each picture.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MaxPrice {
@@ -69,6 +75,38 @@ pub struct MaxPrice {
     pub prompt: Option<f64>,
     #[serde(deserialize_with = "read::usd")]
     pub completion: Option<f64>,
+    #[serde(deserialize_with = "read::usd")]
+    pub audio: Option<f64>,
+    #[serde(deserialize_with = "read::usd")]
+    pub request: Option<f64>,
+    #[serde(deserialize_with = "read::usd")]
+    pub image: Option<f64>,
+}
+
+impl MaxPrice {
+    const NONE: Self =
+        Self { prompt: None, completion: None, audio: None, request: None, image: None };
+
+    /// Whether a model costs no more at a deployment. What has no price of its own there is in those of
+    /// the tokens.
+    fn met(&self, model: &Model, deployment: &Deployment, now: Timestamp) -> bool {
+        if *self == Self::NONE {
+            return true;
+        }
+        let within = |most: Option<f64>, price: Option<Nanos>, read: fn(f64) -> Option<Nanos>| {
+            most.and_then(read).zip(price).is_none_or(|(most, price)| price <= most)
+        };
+        let rates = deployment.prices.rates(now, 0);
+        let rate = |kind| rates.map(|rates| rates.of(kind));
+        let hears = model.input.contains(&Modality::Audio);
+        let each = deployment.prices.each(now);
+        [(self.prompt, TokenKind::Input), (self.completion, TokenKind::Output)]
+            .into_iter()
+            .chain(hears.then_some((self.audio, TokenKind::AudioIn)))
+            .all(|(most, kind)| within(most, rate(kind), Nanos::per_million_from_usd))
+            && within(self.request, each.and_then(|each| each.request), Nanos::from_usd)
+            && within(self.image, each.and_then(Each::dearest_picture), Nanos::from_usd)
+    }
 }
 
 /// A limit for the half of the requests, or for other shares of them.
@@ -148,7 +186,8 @@ impl Wishes {
             "floor" => self.provider.sort = self.provider.sort.or(by(By::Price)),
             "nitro" => self.provider.sort = self.provider.sort.or(by(By::Throughput)),
             "free" => {
-                self.provider.max_price = MaxPrice { prompt: Some(0.0), completion: Some(0.0) };
+                self.provider.max_price =
+                    MaxPrice { prompt: Some(0.0), completion: Some(0.0), ..MaxPrice::NONE };
             }
             _ => return name,
         }
@@ -175,7 +214,7 @@ impl Wishes {
     #[must_use]
     pub fn could_take(&self, model: &Model, now: Timestamp) -> bool {
         self.lets(model).is_ok()
-            && model.deployments.iter().any(|one| self.provider.keeps(one, now).is_ok())
+            && model.deployments.iter().any(|one| self.provider.keeps(model, one, now).is_ok())
     }
 
     /// Why no model will do, where it is for these wishes.
@@ -193,7 +232,7 @@ impl Wishes {
                 continue;
             }
             for one in &model.deployments {
-                match self.provider.keeps(one, now) {
+                match self.provider.keeps(model, one, now) {
                     Ok(()) => return None,
                     Err(member) => left_out.push(member),
                 }
@@ -234,8 +273,10 @@ impl Preferences {
         require_parameters: false,
         data_collection: None,
         zdr: false,
+        enforce_distillable_text: false,
+        quantizations: Vec::new(),
         sort: None,
-        max_price: MaxPrice { prompt: None, completion: None },
+        max_price: MaxPrice::NONE,
         preferred_min_throughput: None,
         preferred_max_latency: None,
     };
@@ -244,16 +285,16 @@ impl Preferences {
     ///
     /// # Errors
     /// The member that says that it may not.
-    pub fn keeps(&self, deployment: &Deployment, now: Timestamp) -> Result<(), &'static str> {
+    pub fn keeps(
+        &self,
+        model: &Model,
+        deployment: &Deployment,
+        now: Timestamp,
+    ) -> Result<(), &'static str> {
         let provider = &deployment.provider;
         let among = |names: &[String]| names.iter().any(|name| is_called(&provider.id, name));
         let strict = self.allow_fallbacks == Some(false) && !self.order.is_empty();
-        let rates = deployment.prices.rates(now, 0);
-        let dearer = |most: Option<f64>, kind| {
-            most.and_then(Nanos::per_million_from_usd)
-                .zip(rates)
-                .is_some_and(|(most, rates)| rates.of(kind) > most)
-        };
+        let facts = &deployment.facts;
         let broken = [
             (!self.only.is_empty() && !among(&self.only), "provider.only"),
             (among(&self.ignore), "provider.ignore"),
@@ -265,10 +306,14 @@ impl Preferences {
             ),
             (self.zdr && !deployment.data.keeps_nothing(), "provider.zdr"),
             (
-                dearer(self.max_price.prompt, TokenKind::Input)
-                    || dearer(self.max_price.completion, TokenKind::Output),
-                "provider.max_price",
+                self.enforce_distillable_text && facts.distillable != Some(true),
+                "provider.enforce_distillable_text",
             ),
+            (
+                !self.quantizations.is_empty() && !self.quantizations.contains(&facts.quantization),
+                "provider.quantizations",
+            ),
+            (!self.max_price.met(model, deployment, now), "provider.max_price"),
         ];
         broken.into_iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, member)| Err(member))
     }
@@ -289,7 +334,7 @@ impl Preferences {
         let mut kept: Vec<Step> = Vec::with_capacity(steps.len());
         let mut missing = None;
         for step in steps {
-            match self.keeps(&step.deployment, measured.now) {
+            match self.keeps(&step.model, &step.deployment, measured.now) {
                 Ok(()) => kept.push(step),
                 Err(member) => {
                     missing.get_or_insert_with(|| nobody(&step.model.id, member));

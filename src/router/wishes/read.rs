@@ -58,7 +58,7 @@ pub(super) fn usd<'de, D: serde::Deserializer<'de>>(
         Some(Spelled::Text(text)) => text.trim().parse().ok(),
     };
     let good = price.filter(|price: &f64| *price >= 0.0 && price.is_finite());
-    good.map(Some).ok_or_else(|| serde::de::Error::custom("expected US dollars per million tokens"))
+    good.map(Some).ok_or_else(|| serde::de::Error::custom("expected US dollars, 0 or more"))
 }
 
 #[derive(Deserialize)]
@@ -133,6 +133,8 @@ impl Preferences {
             require_parameters: said.take("require_parameters")?.unwrap_or(false),
             data_collection: said.take("data_collection")?,
             zdr: said.take("zdr")?.unwrap_or(false),
+            enforce_distillable_text: said.take("enforce_distillable_text")?.unwrap_or(false),
+            quantizations: said.take("quantizations")?.unwrap_or_default(),
             sort: said.take("sort")?,
             max_price: said.take("max_price")?.unwrap_or_default(),
             preferred_min_throughput: said.take("preferred_min_throughput")?,
@@ -186,6 +188,7 @@ impl Members<'_> {
 mod tests {
     use super::super::MaxPrice;
     use super::*;
+    use crate::catalogue::Quantization;
     use serde_json::json;
 
     fn read(members: Value) -> Result<Wishes, Malformed> {
@@ -202,9 +205,10 @@ mod tests {
             "provider": {
                 "order": ["anthropic", "openai"], "only": null, "allow_fallbacks": false,
                 "sort": {"by": "throughput", "partition": "none"},
-                "max_price": {"prompt": 1, "completion": "2.5"},
+                "max_price": {"prompt": 1, "completion": "2.5", "request": 0.01, "image": "0", "audio": null},
                 "preferred_min_throughput": {"p90": 50}, "preferred_max_latency": 3,
-                "data_collection": "deny", "zdr": true, "require_parameters": true
+                "data_collection": "deny", "zdr": true, "require_parameters": true,
+                "enforce_distillable_text": true, "quantizations": ["int4", "bf16", "unknown"]
             }
         }))
         .unwrap();
@@ -212,11 +216,20 @@ mod tests {
         let provider = wishes.provider;
         assert_eq!(provider.order, ["anthropic", "openai"]);
         assert_eq!(provider.sort, Some(Sort { by: Some(By::Throughput), over_all: true }));
-        assert_eq!(provider.max_price, MaxPrice { prompt: Some(1.0), completion: Some(2.5) });
+        let max_price = MaxPrice {
+            prompt: Some(1.0),
+            completion: Some(2.5),
+            audio: None,
+            request: Some(0.01),
+            image: Some(0.0),
+        };
+        assert_eq!(provider.max_price, max_price);
         let fast = provider.preferred_min_throughput;
         assert_eq!(fast, Some(Cutoffs([None, None, Some(50.0), None])));
         assert_eq!(provider.preferred_max_latency, Some(Cutoffs([Some(3.0), None, None, None])));
-        assert!(provider.zdr && provider.require_parameters);
+        assert!(provider.zdr && provider.require_parameters && provider.enforce_distillable_text);
+        let weights = [Quantization::Int4, Quantization::Bf16, Quantization::Unknown];
+        assert_eq!(provider.quantizations, weights);
         let sort = read(json!({"provider": {"sort": "price"}})).unwrap().provider.sort;
         assert_eq!(sort, Some(Sort { by: Some(By::Price), over_all: false }));
     }
@@ -228,10 +241,12 @@ mod tests {
             (json!({"models": vec!["a"; 65]}), "models"),
             (json!({"route": "random"}), "route"),
             (json!({"provider": []}), "provider"),
-            (json!({"provider": {"quantizations": ["fp8"]}}), "provider.quantizations"),
+            (json!({"provider": {"quantizations": ["fp9"]}}), "provider.quantizations"),
+            (json!({"provider": {"quantizations": "fp8"}}), "provider.quantizations"),
+            (json!({"provider": {"experimental": {}}}), "provider.experimental"),
             (json!({"provider": {"sort": "speed"}}), "provider.sort"),
             (json!({"provider": {"max_price": {"prompt": -1}}}), "provider.max_price"),
-            (json!({"provider": {"max_price": {"image": 1}}}), "provider.max_price"),
+            (json!({"provider": {"max_price": {"video": 1}}}), "provider.max_price"),
             (json!({"provider": {"data_collection": "no"}}), "provider.data_collection"),
             (json!({"auto_models": {"allowed": []}}), "auto_models.allowed"),
         ] {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{EVENT_BYTES, Passage, Way};
 use crate::shape::Texts;
+use crate::wire::frame::Frame;
 use crate::wire::resume::{self, Resuming, Said};
 use crate::wire::vocab::{Dialect, Event, Protocol};
 use crate::wire::{Heading, codec, provider_side};
@@ -16,29 +17,25 @@ const KEPT_BYTES: usize = 64 << 10;
 impl Passage {
     /// From here on what comes is kept, should the stream break.
     pub fn keep(&mut self) {
-        // Where the bytes pass as they are, only some dialects let anybody else go on with them.
-        let bare = matches!(self.front, Dialect::OpenAiChat | Dialect::Gemini);
-        if matches!(self.way, Way::Translated { .. }) || bare {
-            self.kept = Some(Vec::new());
-        }
+        self.kept = Some(Vec::new());
     }
 
     /// What was said so far, if another answer could go on with it.
     pub fn said(&self) -> Option<Said> {
         let mut events = Vec::new();
-        self.reread(&mut |mut frame| events.append(&mut frame));
+        self.reread(&mut |_, mut read| events.append(&mut read));
         Said::of(&events)
     }
 
     /// What was kept, frame by frame.
-    fn reread(&self, each: &mut dyn FnMut(Vec<Event>)) {
+    fn reread(&self, each: &mut dyn FnMut(&Frame<'_>, Vec<Event>)) {
         let (mut splitter, mut reader) = (self.theirs.splitter(EVENT_BYTES), self.theirs.reader());
         for chunk in self.kept.iter().flatten() {
             let fed = splitter.feed(chunk, |frame| {
                 let mut events = Vec::new();
                 // What nobody could read was left out.
                 if reader.read(&frame, &mut events).is_ok() {
-                    each(events);
+                    each(&frame, events);
                 }
             });
             if fed.is_err() {
@@ -68,7 +65,10 @@ impl Passage {
             let mut writer =
                 std::mem::replace(&mut self.writer, codec(self.front).writer(Heading::default()));
             let mut passed = Vec::new();
-            self.reread(&mut |events| writer.write(&events, &mut passed));
+            self.reread(&mut |frame, events| {
+                writer.write(&events, &mut passed);
+                writer.passed(frame);
+            });
             self.writer = writer;
         }
         self.kept = None;

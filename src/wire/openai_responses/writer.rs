@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{error, item, reply};
 use crate::base::Error;
-use crate::wire::frame::sse;
+use crate::wire::frame::{Frame, sse};
 use crate::wire::vocab::{
     Body, CallKind, Delta, Event, Finish, Part, Signature, Slot, Thought, Usage,
 };
@@ -455,6 +455,25 @@ impl Writer for ResponseWriter {
                 Event::Finish { choice: 0, finish } => self.finish = Some(finish.clone()),
                 _ => {}
             }
+        }
+    }
+
+    fn passed(&mut self, frame: &Frame<'_>) {
+        let Ok(event) = serde_json::from_slice::<Value>(frame.data) else { return };
+        if let Some(number) = event.get("sequence_number").and_then(Value::as_u64) {
+            self.sequence = number.saturating_add(1);
+        }
+        if let Some(id) = event.pointer("/response/id").and_then(Value::as_str) {
+            id.clone_into(&mut self.heading.id);
+        }
+        let Some(item) = self.open.last_mut() else { return };
+        if let Some(id) = event.get("item_id").and_then(Value::as_str) {
+            id.clone_into(&mut item.id);
+        }
+        let index = event.get("output_index").and_then(Value::as_u64);
+        if let Some(index) = index.and_then(|index| usize::try_from(index).ok()) {
+            item.index = index;
+            self.next = index.saturating_add(1);
         }
     }
 
