@@ -8,17 +8,23 @@ use serde_json::{Value, json};
 
 use crate::house::{Gateway, KEY, Provider, chain, eventually, good, respond};
 
-/// A gateway whose first provider is down as long as that is true, once it rests.
-fn tripped(probes: bool) -> (Gateway, Provider, Arc<AtomicBool>) {
+/// A provider that is down as long as that is true.
+fn down() -> (Provider, Arc<AtomicBool>) {
     let down = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&down);
-    let first = Provider::start(move |socket, request, number| {
+    let provider = Provider::start(move |socket, request, number| {
         match (is_down.load(Ordering::SeqCst), request.head.starts_with("GET ")) {
             (true, _) => respond(socket, 503, "", "application/json", br#"{"error":{}}"#),
             (false, true) => respond(socket, 200, "", "application/json", br#"{"data":[]}"#),
             (false, false) => good("from the first")(socket, request, number),
         }
     });
+    (provider, down)
+}
+
+/// A gateway whose first provider is down as long as that is true, once it rests.
+fn tripped(probes: bool) -> (Gateway, Provider, Arc<AtomicBool>) {
+    let (first, down) = down();
     let second = Provider::start(good("from the second"));
     let config = chain(&[&first, &second])
         .replacen("dialect =", "api_key_file = \"key\"\ndialect =", 1)
@@ -84,4 +90,24 @@ fn nobody_is_asked_where_that_is_turned_off() {
         assert!(lists(&first).is_empty());
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn models_that_no_file_lists_are_looked_after_by_their_provider() {
+    let (first, down) = down();
+    let config = format!(
+        "[server]\nrequest_timeout = \"1s\"\n[providers.p0]\nbase_url = \"{}/v1\"\n\
+         usd_per_million = {{ input = 1.0, output = 1.0 }}\n",
+        first.base
+    );
+    let gateway = Gateway::start_with(&config, &[("OPTIMUX_UPSTREAM__PROBES", "true")]);
+    let body = json!({"model": "p0/unheard-of", "messages": [{"role": "user", "content": "hi"}]});
+    for _ in 0..5 {
+        assert_eq!(gateway.chat(&body).status, 503);
+    }
+    eventually("it is asked without a caller", || !lists(&first).is_empty());
+    down.store(false, Ordering::SeqCst);
+    let before = lists(&first).len();
+    eventually("it is asked again", || lists(&first).len() > before);
+    eventually("it answers", || gateway.chat(&body).said() == "from the first");
 }

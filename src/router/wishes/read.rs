@@ -134,7 +134,7 @@ impl Preferences {
             data_collection: said.take("data_collection")?,
             zdr: said.take("zdr")?.unwrap_or(false),
             enforce_distillable_text: said.take("enforce_distillable_text")?.unwrap_or(false),
-            quantizations: said.take("quantizations")?.unwrap_or_default(),
+            quantizations: said.list("quantizations")?,
             sort: said.take("sort")?,
             max_price: said.take("max_price")?.unwrap_or_default(),
             preferred_min_throughput: said.take("preferred_min_throughput")?,
@@ -162,12 +162,16 @@ impl Members<'_> {
     }
 
     fn names(&mut self, name: &str) -> Result<Vec<String>, Malformed> {
-        let names: Vec<String> = self.take(name)?.unwrap_or_default();
-        if names.len() > MOST {
+        self.list(name)
+    }
+
+    fn list<T: DeserializeOwned>(&mut self, name: &str) -> Result<Vec<T>, Malformed> {
+        let list: Vec<T> = self.take(name)?.unwrap_or_default();
+        if list.len() > MOST {
             let why = format!("expected at most {MOST} names");
             return Err(Malformed::invalid(&format!("{}{name}", self.path), why));
         }
-        Ok(names)
+        Ok(list)
     }
 
     /// Nothing else may be there.
@@ -243,6 +247,7 @@ mod tests {
             (json!({"provider": []}), "provider"),
             (json!({"provider": {"quantizations": ["fp9"]}}), "provider.quantizations"),
             (json!({"provider": {"quantizations": "fp8"}}), "provider.quantizations"),
+            (json!({"provider": {"quantizations": vec!["fp8"; 65]}}), "provider.quantizations"),
             (json!({"provider": {"experimental": {}}}), "provider.experimental"),
             (json!({"provider": {"sort": "speed"}}), "provider.sort"),
             (json!({"provider": {"max_price": {"prompt": -1}}}), "provider.max_price"),
