@@ -96,6 +96,15 @@ fn fragments(manner: &str, number: usize, place: usize) -> Value {
         "late" if first => json!({"index": number, "id": id, "function": {}}),
         "late" if place == 1 => json!({"index": number, "function": {"name": name}}),
         "late" => json!({"index": number, "function": {}}),
+        // The name itself comes in pieces.
+        "named in pieces" if first => {
+            let (begun, _) = name.split_at(2);
+            json!({"index": number, "id": id, "function": {"name": begun}})
+        }
+        "named in pieces" if place == 1 => {
+            json!({"index": number, "function": {"name": name.split_at(2).1}})
+        }
+        "named in pieces" => json!({"index": number, "function": {}}),
         // No call has a number, or every call the same.
         "minus one" => json!({"index": -1, "id": id, "function": {"name": name}}),
         "unnumbered" => json!({"id": id, "function": {"name": name}}),
@@ -105,14 +114,39 @@ fn fragments(manner: &str, number: usize, place: usize) -> Value {
 
 #[test]
 fn a_call_is_the_same_however_a_server_cuts_it_up() {
-    for manner in ["once", "repeated", "late", "minus one", "unnumbered", "all numbered 0"] {
+    let manners = [
+        ("once", ["{\"a\"", ":", "1}"]),
+        ("repeated", ["{\"a\"", ":", "1}"]),
+        ("late", ["{\"a\"", ":", "1}"]),
+        ("minus one", ["{\"a\"", ":", "1}"]),
+        ("unnumbered", ["{\"a\"", ":", "1}"]),
+        ("all numbered 0", ["{\"a\"", ":", "1}"]),
+        ("named in pieces", ["", "", "{\"a\":1}"]),
+    ];
+    // What else a chunk may say: that it has not ended, or words between the pieces of a call.
+    let manners = manners.into_iter().flat_map(|manner| {
+        ["", "no end", "words", "thoughts"].map(|between| (manner.0, manner.1, between))
+    });
+    for (manner, pieces, between) in manners {
         let mut chunks = Vec::new();
         for number in 0..2 {
-            for (place, arguments) in ["{\"a\"", ":", "1}"].into_iter().enumerate() {
+            for (place, arguments) in pieces.into_iter().enumerate() {
                 let mut call = fragments(manner, number, place);
                 call["type"] = json!("function");
                 call["function"]["arguments"] = json!(arguments);
-                chunks.push(fragment(call));
+                let mut chunk = fragment(call);
+                if between == "no end" {
+                    chunk["choices"][0]["finish_reason"] = json!("");
+                }
+                chunks.push(chunk);
+                let said = match between {
+                    "words" => json!({"content": "\n"}),
+                    "thoughts" => json!({"reasoning_content": "hm"}),
+                    _ => continue,
+                };
+                chunks.push(
+                    json!({"id": "c", "model": "m", "choices": [{"index": 0, "delta": said}]}),
+                );
             }
         }
         chunks.extend(end("tool_calls"));
@@ -122,7 +156,7 @@ fn a_call_is_the_same_however_a_server_cuts_it_up() {
             let (_, reply) = told(front, &events);
             let said = calls(&reply);
             let names: Vec<&str> = said.iter().map(|(name, ..)| name.as_str()).collect();
-            assert_eq!(names, ["run_tool", "stop"], "{manner} to {front:?}");
+            assert_eq!(names, ["run_tool", "stop"], "{manner}, {between} to {front:?}");
             assert!(said.iter().all(|(.., arguments)| *arguments == json!({"a": 1})), "{said:?}");
         }
     }
@@ -329,6 +363,87 @@ fn calls_without_arguments_add_up_to_an_object() {
         .collect();
     let done = said.iter().find(|event| event["type"] == "response.function_call_arguments.done");
     assert_eq!((deltas.as_str(), &done.unwrap()["arguments"]), ("{}", &json!("{}")));
+    // Claude begins every call with an empty object, and some say nothing more.
+    let start = json!({"type": "content_block_start", "index": 0,
+        "content_block": {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}});
+    let nothing = json!({"type": "content_block_delta", "index": 0,
+        "delta": {"type": "input_json_delta", "partial_json": ""}});
+    let ends = [
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}),
+        json!({"type": "message_stop"}),
+    ];
+    for chunks in [vec![start.clone()], vec![start, nothing]] {
+        let (events, _) = read(PROVIDERS[2], &[chunks, ends.to_vec()].concat());
+        let (said, _) = told(Dialect::OpenAiChat, &events);
+        let deltas: String = said
+            .iter()
+            .filter_map(|chunk| {
+                chunk.pointer("/choices/0/delta/tool_calls/0/function/arguments")?.as_str()
+            })
+            .collect();
+        assert_eq!(deltas, "{}");
+    }
+}
+
+#[test]
+fn citations_point_at_their_words_in_the_whole_content() {
+    let cited = json!([{"type": "web_search_result_location", "url": "https://x.test/a", "title": "A",
+        "cited_text": "a source's own words", "encrypted_index": "x"}]);
+    let whole = json!({"id": "m", "model": "m", "stop_reason": "end_turn", "content": [
+        {"type": "text", "text": "S\u{f6}: "},
+        {"type": "text", "text": "The sky is blue", "citations": cited},
+        {"type": "text", "text": ". Done."}]});
+    let reply = codec(Dialect::Anthropic).decode_reply(whole.to_string().as_bytes()).unwrap();
+    let body = codec(Dialect::OpenAiChat).encode_reply(&reply, &heading());
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let place = |annotation: &Value| {
+        let at = &annotation["url_citation"];
+        (at["start_index"].as_u64().unwrap(), at["end_index"].as_u64().unwrap())
+    };
+    let annotation = &body["choices"][0]["message"]["annotations"][0];
+    assert_eq!(place(annotation), (4, 19), "{body}");
+    let (said, _) = told(Dialect::OpenAiChat, &reply.events());
+    let annotation =
+        said.iter().find_map(|chunk| chunk.pointer("/choices/0/delta/annotations/0")).unwrap();
+    assert_eq!(place(annotation), (4, 19));
+}
+
+#[test]
+fn a_message_that_is_told_at_its_end_alone_is_told() {
+    let created = json!({"type": "response.created", "response": {"id": "r", "model": "m"}});
+    let message = |part: &Value| json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [part]});
+    let added = json!({"type": "response.output_item.added", "output_index": 0,
+        "item": {"type": "message", "id": "msg_1", "role": "assistant", "content": []}});
+    let completed =
+        json!({"type": "response.completed", "response": {"id": "r", "status": "completed"}});
+    for part in [
+        json!({"type": "output_text", "text": "Late.", "annotations": []}),
+        json!({"type": "refusal", "refusal": "Late."}),
+    ] {
+        let done =
+            json!({"type": "response.output_item.done", "output_index": 0, "item": message(&part)});
+        let opened = json!({"type": "response.content_part.added", "output_index": 0, "content_index": 0,
+            "part": {"type": part["type"], "text": "", "refusal": "", "annotations": []}});
+        let closed = json!({"type": "response.content_part.done", "output_index": 0, "content_index": 0, "part": part});
+        for chunks in [
+            vec![created.clone(), added.clone(), done.clone(), completed.clone()],
+            vec![created.clone(), done.clone(), completed.clone()],
+            vec![created.clone(), added.clone(), opened, closed, done, completed.clone()],
+        ] {
+            let (events, whole) = read(PROVIDERS[1], &chunks);
+            let text: String = events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::Delta { delta: super::vocab::Delta::Text(text), .. } => {
+                        Some(text.as_str())
+                    }
+                    _ => None,
+                })
+                .collect();
+            assert_eq!((text.as_str(), whole), ("Late.", true), "{chunks:?}");
+        }
+    }
 }
 
 #[test]

@@ -103,21 +103,36 @@ pub fn hold(reply: &mut Reply) -> Result<(), Fault> {
 /// A reader whose answer is held to JSON mode.
 pub struct Held {
     inner: Box<dyn Reader + Send>,
-    finder: Finder,
+    /// By choice: each answers with an object of its own.
+    choices: Vec<(u64, Choice)>,
     /// Texts that have begun, and whether that has been told: what comes before the object is
     /// nothing, after which another provider can still be asked.
     texts: Vec<(Slot, Option<Part>)>,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    finder: Finder,
     called: bool,
 }
 
 impl Held {
     #[must_use]
     pub fn new(inner: Box<dyn Reader + Send>) -> Self {
-        Self { inner, finder: Finder::default(), texts: Vec::new(), called: false }
+        Self { inner, choices: Vec::new(), texts: Vec::new() }
+    }
+
+    fn choice(&mut self, number: u64) -> &mut Choice {
+        let known = self.choices.iter().position(|(one, _)| *one == number);
+        let place = known.unwrap_or_else(|| {
+            self.choices.push((number, Choice::default()));
+            self.choices.len() - 1
+        });
+        &mut self.choices[place].1
     }
 
     fn text(&mut self, at: Slot, piece: &str, out: &mut Vec<Event>) {
-        let kept = self.finder.take(piece);
+        let kept = self.choice(at.choice).finder.take(piece);
         let Some((_, waiting)) = self.texts.iter_mut().find(|(slot, _)| *slot == at) else {
             return;
         };
@@ -136,7 +151,7 @@ impl Held {
                     self.texts.push((at, Some(part)));
                     return self.text(at, &first, out);
                 }
-                self.called |= matches!(part.body, Body::Call(_));
+                self.choice(at.choice).called |= matches!(part.body, Body::Call(_));
                 out.push(Event::PartOpen { at, part });
             }
             Event::Delta { at, delta: Delta::Text(piece) }
@@ -147,10 +162,13 @@ impl Held {
             // Of a text that was never told.
             Event::Delta { at, .. } | Event::PartClose { at, .. }
                 if self.texts.iter().any(|(slot, part)| *slot == at && part.is_some()) => {}
-            Event::Finish { finish, .. }
-                if must_hold(Some(&finish), self.called) && !self.finder.is_whole() =>
-            {
-                out.push(Event::Fault(none()));
+            Event::Finish { choice, ref finish } => {
+                let known = self.choice(choice);
+                if must_hold(Some(finish), known.called) && !known.finder.is_whole() {
+                    out.push(Event::Fault(none()));
+                } else {
+                    out.push(event);
+                }
             }
             other => out.push(other),
         }
@@ -244,6 +262,30 @@ mod tests {
             prop_assert_eq!(said.as_str(), OBJECT);
             prop_assert_eq!(whole(&text, "end_turn").unwrap(), OBJECT);
         }
+    }
+
+    #[test]
+    fn every_choice_has_an_object_of_its_own() {
+        let chunk = |choice: u64, delta: serde_json::Value, word: Option<&str>| json!({"id": "c", "choices": [{"index": choice, "delta": delta, "finish_reason": word}]});
+        let mut chunks = Vec::new();
+        for piece in ["So {\"a\"", ":1}"] {
+            chunks.extend([0, 1].map(|choice| chunk(choice, json!({"content": piece}), None)));
+        }
+        chunks.extend([0, 1].map(|choice| chunk(choice, json!({}), Some("stop"))));
+        let (mut held, mut events) = (Held::new(codec(Dialect::OpenAiChat).reader()), Vec::new());
+        for chunk in chunks {
+            let data = chunk.to_string();
+            held.read(&Frame { event: "", data: data.as_bytes() }, &mut events).unwrap();
+        }
+        held.finish(&mut events);
+        let mut fold = Fold::new();
+        events.iter().for_each(|event| fold.push(event));
+        let (reply, fault) = fold.finish();
+        assert_eq!(fault, None);
+        for choice in &reply.choices {
+            assert_eq!(choice.turn.texts().collect::<String>(), "{\"a\":1}");
+        }
+        assert_eq!(reply.choices.len(), 2);
     }
 
     #[test]

@@ -109,7 +109,12 @@ impl MessageWriter {
     }
 
     fn begin(&mut self, at: Slot, part: &Part, out: &mut Vec<u8>) {
-        if !self.at_home && reply::is_silent(part) {
+        // A call's name may come in pieces: its block begins with its arguments.
+        let names_later = |part: &Part| match &part.body {
+            Body::Call(call) => call.arguments.as_deref().unwrap_or_default().is_empty(),
+            _ => false,
+        };
+        if !self.at_home && (reply::is_silent(part) || names_later(part)) {
             self.silent = Some(part.clone());
             self.open = Some((at, None));
             return;
@@ -198,8 +203,15 @@ impl MessageWriter {
         match self.open {
             Some((open, Some(index))) if open == at => self.write_delta(index, delta, out),
             Some((open, None)) if open == at => {
+                if let Some(Body::Call(call)) = self.silent.as_mut().map(|part| &mut part.body) {
+                    match delta {
+                        Delta::CallName(name) => call.name.push_str(name),
+                        Delta::CallId(id) => call.id = Some(id.clone()),
+                        _ => {}
+                    }
+                }
                 let says = match delta {
-                    Delta::Text(text) => !text.is_empty(),
+                    Delta::Text(text) | Delta::Arguments(text) => !text.is_empty(),
                     Delta::Signature(signature) => signature.by == DIALECT,
                     Delta::Citation(_) => true,
                     _ => false,
@@ -223,6 +235,11 @@ impl MessageWriter {
     }
 
     fn close_part(&mut self, at: Slot, extra: &Extra, out: &mut Vec<u8>) {
+        if self.open == Some((at, None))
+            && let Some(call) = self.silent.take_if(|part| matches!(part.body, Body::Call(_)))
+        {
+            self.begin_block(at, &call, out);
+        }
         match self.open {
             Some((open, index)) if open == at => {
                 if let Some(index) = index {

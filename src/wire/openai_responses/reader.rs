@@ -100,11 +100,34 @@ impl ResponseReader {
         let text =
             |name: &str| event.get("item").and_then(|item| item.get(name)).and_then(Value::as_str);
         self.feed_late(at, text("arguments").or(text("input")), Delta::Arguments, out);
+        // A message of which nothing has been told comes whole at its end.
+        let content = event.pointer("/item/content").and_then(Value::as_array);
+        for (number, part) in (0..).zip(content.into_iter().flatten()) {
+            self.tell_late(Slot { part: at.part.saturating_add(number), ..at }, part, out);
+        }
         let sealed = event.pointer("/item/encrypted_content").and_then(Value::as_str);
         if let Some(value) = sealed.filter(|_| self.open.contains(&at)) {
             let signature = Signature { by: DIALECT, value: value.to_owned() };
             out.push(Event::Delta { at, delta: Delta::Signature(signature) });
         }
+        self.close(at, out);
+    }
+
+    /// A part of a message, unless it has been told.
+    fn tell_late(&mut self, at: Slot, part: &Value, out: &mut Vec<Event>) {
+        let word = |name: &str| part.get(name).and_then(Value::as_str);
+        let (body, whole) = match word("type") {
+            Some("output_text") => (Body::Text(String::new()), word("text")),
+            Some("refusal") => (Body::Refusal(String::new()), word("refusal")),
+            _ => return,
+        };
+        let Some(whole) = whole.filter(|whole| !whole.is_empty() && !self.fed.contains(&at)) else {
+            return;
+        };
+        if !self.open.contains(&at) {
+            self.open_part(at, body, out);
+        }
+        self.feed(at, Delta::Text(whole.to_owned()), out);
         self.close(at, out);
     }
 
@@ -160,7 +183,8 @@ impl Reader for ResponseReader {
             }
             "response.content_part.done" => {
                 if event.pointer("/part/type").and_then(Value::as_str) != Some("reasoning_text") {
-                    let whole = event.pointer("/part/text").and_then(Value::as_str);
+                    let whole = event.pointer("/part/text").or(event.pointer("/part/refusal"));
+                    let whole = whole.and_then(Value::as_str);
                     self.feed_late(slot(&event), whole, Delta::Text, out);
                     self.close(slot(&event), out);
                 }

@@ -51,6 +51,8 @@ pub(super) struct ResponseWriter {
     usage: Option<Usage>,
     /// A thought of which nothing has come yet: its item begins with its first word, or its seal.
     silent: Option<(Slot, Part)>,
+    /// Calls without arguments so far: more of their names may come, which the opening has to have.
+    unbegun: Vec<(Slot, Part)>,
 }
 
 impl ResponseWriter {
@@ -65,6 +67,7 @@ impl ResponseWriter {
             finish: None,
             usage: None,
             silent: None,
+            unbegun: Vec::new(),
         }
     }
 
@@ -106,14 +109,14 @@ impl ResponseWriter {
             Body::Text(_) | Body::Refusal(_) => {
                 let is_message = |item: &Item| matches!(item.kind, Kind::Message { .. });
                 if !self.open.iter().any(is_message) {
-                    self.close_items(out);
+                    self.close_said(out);
                     let opening = json!({"type": "message", "status": "in_progress", "role": "assistant", "content": []});
                     let kind = Kind::Message { content: Vec::new(), open: None };
                     self.add_item("msg", kind, opening, out);
                 }
                 self.close_content(out);
                 let refusal = matches!(part.body, Body::Refusal(_));
-                let Some(item) = self.open.last_mut() else { return };
+                let Some(item) = self.message() else { return };
                 let (index, id) = (item.index, item.id.clone());
                 let Kind::Message { content, open } = &mut item.kind else { return };
                 let number = content.len();
@@ -142,7 +145,7 @@ impl ResponseWriter {
                 self.silent = Some((at, part.clone()));
             }
             Body::Thought(thought) => {
-                self.close_items(out);
+                self.close_said(out);
                 let mut kept = part.clone();
                 kept.body = Body::Thought(Thought::default());
                 let kind = Kind::Thought { at, part: kept, told: false };
@@ -152,14 +155,16 @@ impl ResponseWriter {
                 }
             }
             Body::Media(_) => {
-                self.close_items(out);
+                self.close_said(out);
                 self.add_picture(part, out);
             }
             Body::Call(call) => {
-                // Calls stand beside each other; what is not a call ends before them.
-                if !self.open.iter().all(|item| matches!(item.kind, Kind::Call { .. })) {
-                    self.close_items(out);
+                let begun = call.arguments.as_deref().is_some_and(|begun| !begun.is_empty());
+                if !begun && self.unbegun.iter().all(|(slot, _)| *slot != at) {
+                    self.unbegun.push((at, part.clone()));
+                    return;
                 }
+                self.close_said(out);
                 let mut kept = part.clone();
                 let first = call.arguments.clone().unwrap_or_default();
                 if let Body::Call(kept) = &mut kept.body {
@@ -201,6 +206,15 @@ impl ResponseWriter {
         self.emit("response.output_item.done", with(&place, json!({ "item": item })), out);
     }
 
+    /// Opens a call that waited for its arguments, and those that have waited longer.
+    fn begin_call(&mut self, at: Slot, out: &mut Vec<u8>) {
+        while self.unbegun.iter().any(|(slot, _)| *slot == at) {
+            let (slot, part) = self.unbegun[0].clone();
+            self.open_part(slot, &part, out);
+            self.unbegun.remove(0);
+        }
+    }
+
     /// The first words of a thought that had none, or its seal.
     fn speak_up(&mut self, at: Slot, delta: &Delta, out: &mut Vec<u8>) {
         let says = match delta {
@@ -221,6 +235,17 @@ impl ResponseWriter {
     fn add_delta(&mut self, at: Slot, delta: &Delta, out: &mut Vec<u8>) {
         if self.silent.as_ref().is_some_and(|(slot, _)| *slot == at) {
             return self.speak_up(at, delta, out);
+        }
+        if let Some((_, part)) = self.unbegun.iter_mut().find(|(slot, _)| *slot == at) {
+            match (delta, &mut part.body) {
+                (Delta::CallName(name), Body::Call(call)) => return call.name.push_str(name),
+                (Delta::CallId(id), Body::Call(call)) => {
+                    call.id = Some(id.clone());
+                    return;
+                }
+                (Delta::Arguments(more), _) if !more.is_empty() => self.begin_call(at, out),
+                _ => return,
+            }
         }
         let (mut event, mut first) = (None, None);
         for item in self.open.iter_mut().rev() {
@@ -308,7 +333,7 @@ impl ResponseWriter {
 
     /// Ends the open part of the open message.
     fn close_content(&mut self, out: &mut Vec<u8>) {
-        let Some(item) = self.open.last_mut() else { return };
+        let Some(item) = self.message() else { return };
         let place = json!({"item_id": item.id, "output_index": item.index});
         let Kind::Message { content, open } = &mut item.kind else { return };
         let Some((_, part)) = open.take() else { return };
@@ -330,10 +355,24 @@ impl ResponseWriter {
         self.emit("response.content_part.done", with(&place, part), out);
     }
 
+    /// The open message: there is one at most.
+    fn message(&mut self) -> Option<&mut Item> {
+        self.open.iter_mut().find(|item| matches!(item.kind, Kind::Message { .. }))
+    }
+
     fn close_items(&mut self, out: &mut Vec<u8>) {
-        while !self.open.is_empty() {
-            self.close_content(out);
-            let item = self.open.remove(0);
+        self.close_content(out);
+        for item in std::mem::take(&mut self.open) {
+            self.close_item(item, out);
+        }
+    }
+
+    /// Ends what is said or thought before something else begins. Calls stand beside each other and
+    /// beside everything else: a piece of one may come after words.
+    fn close_said(&mut self, out: &mut Vec<u8>) {
+        self.close_content(out);
+        let said = |item: &mut Item| !matches!(item.kind, Kind::Call { .. });
+        for item in self.open.extract_if(.., said).collect::<Vec<_>>() {
             self.close_item(item, out);
         }
     }
@@ -390,7 +429,8 @@ impl ResponseWriter {
 
     fn close_part(&mut self, at: Slot, out: &mut Vec<u8>) {
         self.silent.take_if(|(slot, _)| *slot == at);
-        let is_content = self.open.last().is_some_and(
+        self.begin_call(at, out);
+        let is_content = self.open.iter().any(
             |item| matches!(&item.kind, Kind::Message { open: Some((slot, _)), .. } if *slot == at),
         );
         if is_content {

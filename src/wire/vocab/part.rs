@@ -115,13 +115,24 @@ pub struct Citation {
 }
 
 impl Citation {
+    /// Which of so many characters of a text it is for: all of them, where the source is quoted and no
+    /// place is given; none, where nothing is known.
+    #[must_use]
+    pub fn span_of(&self, characters: u64) -> (u64, u64) {
+        self.span.unwrap_or_else(|| match self.quote.as_deref() {
+            Some(quote) if !quote.is_empty() => (0, characters),
+            _ => (0, 0),
+        })
+    }
+
     /// Which characters of `text` rest on it, as well as can be told; none, if it cannot.
     #[must_use]
     pub fn span_in(&self, text: &str) -> (u64, u64) {
         self.span.unwrap_or_else(|| {
             let quote = self.quote.as_deref().filter(|quote| !quote.is_empty());
             let found = quote.and_then(|quote| Some((text.find(quote)?, quote)));
-            found.map_or((0, 0), |(at, quote)| {
+            let whole = || self.span_of(text.chars().count() as u64);
+            found.map_or_else(whole, |(at, quote)| {
                 let start = text.get(..at).unwrap_or_default().chars().count() as u64;
                 (start, start + quote.chars().count() as u64)
             })

@@ -180,14 +180,17 @@ fn encode_assistant(
         }
     }
     encode_thoughts(parts, from_chat, thoughts, message);
-    let cited: Vec<Value> = content
-        .iter()
-        .filter_map(|part| match &part.body {
-            Body::Text(text) => Some((part, text)),
-            _ => None,
-        })
-        .flat_map(|(part, text)| part.citations.iter().filter_map(|one| annotation(one, text)))
-        .collect();
+    let mut cited = Vec::new();
+    // Places are those in the whole content, which the parts make up.
+    let mut before = 0;
+    for part in &content {
+        let words = part.as_words().unwrap_or_default();
+        cited.extend(part.citations.iter().filter_map(|one| {
+            let (start, end) = one.span_in(words);
+            annotation(one, (before + start, before + end))
+        }));
+        before += words.chars().count() as u64;
+    }
     // At home they stand as they were spelled.
     if !cited.is_empty() && !from_chat {
         message.set("annotations", cited);
@@ -218,10 +221,12 @@ fn encode_assistant(
     }
 }
 
-/// A source as chat has it: pages only.
-pub(in crate::wire::openai_chat) fn annotation(citation: &Citation, said: &str) -> Option<Value> {
+/// A source as chat has it, pages only, of the characters that `span` covers in the content.
+pub(in crate::wire::openai_chat) fn annotation(
+    citation: &Citation,
+    (start, end): (u64, u64),
+) -> Option<Value> {
     let url = citation.url.as_deref()?;
-    let (start, end) = citation.span_in(said);
     let title = citation.title.as_deref().unwrap_or_default();
     Some(json!({"type": "url_citation", "url_citation":
         {"url": url, "title": title, "start_index": start, "end_index": end}}))

@@ -209,7 +209,8 @@ impl ChatReader {
     ) -> Result<(), Malformed> {
         let mut object = Object::of(value, format!("choices[{position}]"))?;
         let choice = object.take("index").and_then(|index| index.as_u64()).unwrap_or(0);
-        let word = object.string("finish_reason")?;
+        // Some servers (SGLang, Ollama) write none as an empty one.
+        let word = object.string("finish_reason")?.filter(|word| !word.is_empty());
         // Counted beside all others.
         object.keep_spelling("usage");
         // Perplexity sends the whole message beside each delta.

@@ -27,11 +27,26 @@ struct Written {
 
 #[derive(Debug)]
 enum WrittenKind {
-    Text,
+    Text(Cited),
     Refusal,
     Thought(Thought),
-    Call { index: usize, custom: bool },
+    Call { index: usize, custom: bool, empty: bool },
     Skipped,
+}
+
+/// Where a text stands in its choice's content, in characters, and what it cites. Where a citation
+/// ends is known once the text has.
+#[derive(Debug, Default)]
+struct Cited {
+    from: u64,
+    characters: u64,
+    citations: Vec<Citation>,
+}
+
+impl Cited {
+    fn say(&mut self, text: &str) {
+        self.characters += text.chars().count() as u64;
+    }
 }
 
 #[derive(Debug)]
@@ -42,6 +57,8 @@ pub(in crate::wire::openai_chat) struct ChatWriter {
     started: Vec<u64>,
     open: Vec<Written>,
     calls: HashMap<u64, usize>,
+    /// Characters of each choice's content.
+    said: HashMap<u64, u64>,
     details: usize,
     usage: Option<Usage>,
     from_chat: bool,
@@ -55,6 +72,7 @@ impl ChatWriter {
             started: Vec::new(),
             open: Vec::new(),
             calls: HashMap::new(),
+            said: HashMap::new(),
             details: 0,
             usage: None,
             from_chat: false,
@@ -135,9 +153,14 @@ impl Pending {
         }
     }
 
-    fn cite(&mut self, choice: u64, citation: &Citation, said: &str) {
-        let Some(annotation) = message::annotation(citation, said) else { return };
-        self.list(choice, "annotations", annotation);
+    fn cite(&mut self, choice: u64, cited: &Cited) {
+        for one in &cited.citations {
+            let (start, end) = one.span_of(cited.characters);
+            let span = (cited.from + start, cited.from + end);
+            if let Some(annotation) = message::annotation(one, span) {
+                self.list(choice, "annotations", annotation);
+            }
+        }
     }
 
     fn call(&mut self, choice: u64, fragment: Value) {
@@ -159,7 +182,10 @@ impl Writer for ChatWriter {
             && self.started.contains(&at.choice)
         {
             let member = match self.written(*at).map(|written| &mut written.kind) {
-                Some(WrittenKind::Text) => "content",
+                Some(WrittenKind::Text(cited)) => {
+                    cited.say(text);
+                    "content"
+                }
                 Some(WrittenKind::Refusal) => "refusal",
                 Some(WrittenKind::Thought(thought)) => {
                     if thought.spelled {
@@ -277,11 +303,14 @@ impl ChatWriter {
         let kind = match &part.body {
             Body::Text(text) => {
                 pending.append(at.choice, "content", text);
+                let from = self.said.get(&at.choice).copied().unwrap_or(0);
+                let mut cited = Cited { from, ..Cited::default() };
+                cited.say(text);
                 // Its own dialect's stand in the chunk that they came in.
                 if !self.from_chat {
-                    part.citations.iter().for_each(|one| pending.cite(at.choice, one, text));
+                    cited.citations.clone_from(&part.citations);
                 }
-                WrittenKind::Text
+                WrittenKind::Text(cited)
             }
             Body::Refusal(text) => {
                 pending.append(at.choice, "refusal", text);
@@ -321,7 +350,8 @@ impl ChatWriter {
                 }
                 part.extra.write_quietly(&mut fragment.0, DIALECT);
                 pending.call(at.choice, fragment.done());
-                WrittenKind::Call { index: number, custom: call.kind == CallKind::Custom }
+                let empty = call.arguments.as_deref().unwrap_or_default().is_empty();
+                WrittenKind::Call { index: number, custom: call.kind == CallKind::Custom, empty }
             }
             Body::Media(_) => {
                 // Its own dialect's stand in the chunk that they came in.
@@ -335,7 +365,7 @@ impl ChatWriter {
         let mut signature = None;
         if let Some(known) = &part.signature {
             match kind {
-                WrittenKind::Text if known.by == Dialect::Gemini => {
+                WrittenKind::Text(_) if known.by == Dialect::Gemini => {
                     sign_text(at.choice, known, pending);
                 }
                 WrittenKind::Thought(_) => signature = Some(known.clone()),
@@ -349,19 +379,23 @@ impl ChatWriter {
         let abroad = !self.from_chat;
         let Some(written) = self.written(at) else { return };
         match (delta, &mut written.kind) {
-            (Delta::Text(text), WrittenKind::Text) => pending.append(at.choice, "content", text),
-            (Delta::Citation(one), WrittenKind::Text) if abroad => {
-                pending.cite(at.choice, one, "");
+            (Delta::Text(text), WrittenKind::Text(cited)) => {
+                cited.say(text);
+                pending.append(at.choice, "content", text);
+            }
+            (Delta::Citation(one), WrittenKind::Text(cited)) if abroad => {
+                cited.citations.push(one.clone());
             }
             (Delta::Text(text), WrittenKind::Refusal) => pending.append(at.choice, "refusal", text),
             (Delta::Text(text), WrittenKind::Thought(thought)) if !thought.spelled => {
                 thought.text.push_str(text);
                 pending.append(at.choice, "reasoning_content", text);
             }
-            (Delta::Arguments(text), WrittenKind::Call { index, custom: true }) => {
+            (Delta::Arguments(text), WrittenKind::Call { index, custom: true, .. }) => {
                 pending.call(at.choice, json!({"index": *index, "custom": {"input": text}}));
             }
-            (Delta::Arguments(text), WrittenKind::Call { index, .. }) => {
+            (Delta::Arguments(text), WrittenKind::Call { index, empty, .. }) => {
+                *empty &= text.is_empty();
                 pending.call(at.choice, json!({"index": *index, "function": {"arguments": text}}));
             }
             (Delta::CallName(name), WrittenKind::Call { index, .. }) => {
@@ -370,7 +404,9 @@ impl ChatWriter {
             (Delta::CallId(id), WrittenKind::Call { index, .. }) => {
                 pending.call(at.choice, json!({"index": *index, "id": id}));
             }
-            (Delta::Signature(signature), WrittenKind::Text) if signature.by == Dialect::Gemini => {
+            (Delta::Signature(signature), WrittenKind::Text(_))
+                if signature.by == Dialect::Gemini =>
+            {
                 sign_text(at.choice, signature, pending);
             }
             (Delta::Signature(more), WrittenKind::Thought(_)) => match &mut written.signature {
@@ -384,6 +420,17 @@ impl ChatWriter {
     fn close_part(&mut self, at: Slot, pending: &mut Pending) {
         let Some(position) = self.open.iter().rposition(|written| written.at == at) else { return };
         let written = self.open.swap_remove(position);
+        match &written.kind {
+            WrittenKind::Text(cited) => {
+                self.said.insert(at.choice, cited.from + cited.characters);
+                pending.cite(at.choice, cited);
+            }
+            // Whoever adds up the pieces has to come to JSON.
+            WrittenKind::Call { index, custom: false, empty: true } if !self.from_chat => {
+                pending.call(at.choice, json!({"index": index, "function": {"arguments": "{}"}}));
+            }
+            _ => {}
+        }
         if let WrittenKind::Thought(thought) = &written.kind
             && !thought.spelled
             && let Some(detail) =
