@@ -135,7 +135,7 @@ fn what_is_sound_is_noticed_too_and_those_who_do_not_learn_notice_nothing() {
     let provider = provider("{\"a\": 1}", "{\"city\": \"Rome\"}", "stop");
     let gateway = Gateway::start(&config(&provider.base, ""));
     let deaf = Gateway::start(&config(&provider.base, "[router]\nlearn = false"));
-    for gateway in [&gateway, &deaf] {
+    for (gateway, learns) in [(&gateway, true), (&deaf, false)] {
         let (account, key) = gateway.account("one", "enterprise", &json!({}));
         for stream in [false, true] {
             let object = json!({"type": "json_object"});
@@ -143,7 +143,7 @@ fn what_is_sound_is_noticed_too_and_those_who_do_not_learn_notice_nothing() {
             ask(gateway, &key, &json!({"tools": tools(), "stream": stream}));
             ask(gateway, &key, &json!({"stream": stream, "user": "plain"}));
         }
-        if std::ptr::eq(gateway, &deaf) {
+        if !learns {
             assert_eq!(corrections(gateway, &account)["data"], json!([]));
             continue;
         }
@@ -164,7 +164,7 @@ fn where_the_operator_allows_it_accounts_learn_from_each_other_each_counting_onc
     let object = json!({"type": "json_object"});
     for number in 0..2 {
         let (_, key) = gateway.account(&format!("a{number}"), "enterprise", &json!({}));
-        for _ in 0..(1 + 20 * number) {
+        for _ in 0..=(20 * number) {
             ask(&gateway, &key, &json!({"response_format": object}));
         }
     }

@@ -15,7 +15,7 @@ use crate::catalogue::{Capability, Mode, Model, Pictures};
 use crate::ledger::Tried;
 use crate::router::{self, Decision, question};
 use crate::upstream::{Answer, AnswerBody};
-use crate::wire::vocab::{Body, Dialect, Format, Reply, Request};
+use crate::wire::vocab::{Body, Dialect, Format, Reply, Request, Turn};
 use crate::wire::{Inbound, said};
 
 /// Of the instructions, the question and the answer, a judge reads no more bytes.
@@ -231,7 +231,7 @@ fn asking(judge: &str, model: &Model, request: &Request, text: &str) -> Value {
             }
         }
     };
-    let instructions: String = request.instructions.iter().flat_map(|turn| turn.texts()).collect();
+    let instructions: String = request.instructions.iter().flat_map(Turn::texts).collect();
     part("instructions", &instructions, INSTRUCTIONS_BYTES);
     part("question", &question(request), QUESTION_BYTES);
     part("answer", text, ANSWER_BYTES);
