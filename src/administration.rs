@@ -4,6 +4,7 @@
 
 pub mod revisions;
 
+mod corrections;
 mod mail;
 
 use std::time::Duration;

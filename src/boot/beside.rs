@@ -9,6 +9,7 @@ use crate::admit::identity::REVISION_INTERVAL;
 use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
 use crate::connect::Apps;
+use crate::gateway::outcomes::Findings;
 use crate::store::{Node, Store, StoreError};
 
 /// How long events can be read again.
@@ -17,6 +18,12 @@ const EVENTS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 const CONTENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// How long it is known what became of a mail.
 const MAIL_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How long it is known what answers have shown, where none is added: many times its half-life.
+const OUTCOMES_KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
+/// How often it is written down what answers have shown.
+const LEARNING: Duration = Duration::from_secs(5);
+/// How often it is worked out what that comes to for all, in turns of those.
+const LEARNING_FOR_ALL: u32 = 3;
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A store that takes longer to say whether anything has changed is not there.
@@ -39,6 +46,28 @@ pub(super) fn heartbeat(store: Store, clock: Clock, address: String) {
             if let Err(why) = store.hear_of(node, now.before(HEARTBEAT * 60)).await {
                 tracing::warn!(%why, "the other nodes cannot be told of this one");
             }
+        }
+    });
+}
+
+/// Writes down what answers have shown, and works out what that comes to for all.
+pub(super) fn learn(findings: Findings, store: Store, clock: Clock) {
+    // What is left at shutdown is written down there.
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(LEARNING);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut turn = 0_u32;
+        loop {
+            tick.tick().await;
+            if let Err(why) = findings.write_down(&store, clock.now()).await {
+                tracing::warn!(%why, "what answers have shown cannot be written down");
+            }
+            if turn.is_multiple_of(LEARNING_FOR_ALL)
+                && let Err(why) = findings.gather(&store, clock.now()).await
+            {
+                tracing::warn!(%why, "what accounts have found out cannot be read");
+            }
+            turn = turn.wrapping_add(1);
         }
     });
 }
@@ -90,6 +119,7 @@ pub(super) fn sweep(store: Store, clock: Clock, apps: Apps) {
                         + store.sweep_pending(now).await?
                         + store.sweep_mail(now.before(MAIL_KEPT_FOR)).await?
                         + store.sweep_memories(now).await?
+                        + store.sweep_outcomes(now.before(OUTCOMES_KEPT_FOR)).await?
                         + store.sweep_events(now.before(EVENTS_KEPT_FOR)).await?
                         + store.sweep_contents(now.before(CONTENTS_KEPT_FOR)).await?,
                 ))

@@ -38,8 +38,9 @@ use crate::gateway::feedback::KnownCorrections;
 use crate::gateway::lifecycle;
 use crate::gateway::live::Current;
 use crate::gateway::memory::Recollections;
+use crate::gateway::outcomes::Findings;
 use crate::gateway::responses::Runs;
-use crate::gateway::{Affinity, App, MemoryModels, Sessions, Shared};
+use crate::gateway::{Affinity, App, Checks, MemoryModels, Recorder, Sessions, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, Tariff};
 use crate::quota::{self, Memory, Quota};
@@ -235,6 +236,10 @@ pub async fn serve(
     };
     people::first_administrator(&config, &desk).await?;
     let latest = Latest::new(&making);
+    let learns = config.router.learn;
+    let recorder = config.router.features.clone().map(Recorder::open).transpose();
+    let recorder = recorder.map_err(|why| format!("router.features cannot be written: {why}"))?;
+    let findings = learns.then(|| Findings::new(config.router.learn_globally, metrics.clone()));
     let shared = Shared {
         authentication: desk,
         vault,
@@ -254,6 +259,13 @@ pub async fn serve(
         draining: Arc::default(),
         explore: config.router.explore,
         corrections: KnownCorrections::default(),
+        findings: findings.clone(),
+        recorder,
+        checks: Checks {
+            judge: config.router.cascade.judge.clone(),
+            patience: config.router.cascade.judge_timeout.0,
+            twice: config.router.cascade.twice,
+        },
         affinity: Affinity::default(),
         answers: Answers::default(),
         apps: apps.clone(),
@@ -301,7 +313,10 @@ pub async fn serve(
     };
     reload::watch(making, config::found(file).map(Path::to_owned), force, signals::hangup()?);
     beside::watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
-    beside::sweep(store, clock, apps);
+    if let Some(findings) = &findings {
+        beside::learn(findings.clone(), store.clone(), clock);
+    }
+    beside::sweep(store.clone(), clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();
     let scheme = if tls.is_some() { "https" } else { "http" };
     say(&greeting(&shared, &format!("{scheme}://{address}"), answers, alone).await?);
@@ -361,6 +376,11 @@ pub async fn serve(
     server.await?;
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
+    if let Some(findings) = &findings
+        && let Err(why) = findings.write_down(&store, clock.now()).await
+    {
+        tracing::warn!(%why, "what the last answers have shown is lost");
+    }
     if let Some(redis) = &counting_together {
         redis.flush().await;
     }

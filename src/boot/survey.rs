@@ -410,6 +410,7 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
         ("memory.embedding_model", &config.memory.embedding_model),
         ("memory.extraction_model", &config.memory.extraction_model),
         ("ledger.baseline_model", &config.ledger.baseline_model),
+        ("router.cascade.judge", &config.router.cascade.judge),
     ] {
         if let Some(name) = name {
             must_be(at, name);

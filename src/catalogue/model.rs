@@ -95,7 +95,8 @@ pub enum Capability {
 }
 
 /// A set of capabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Capabilities(u32);
 
 impl Capabilities {

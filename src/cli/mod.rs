@@ -9,6 +9,7 @@ mod import;
 mod key;
 mod ledger;
 mod paper;
+mod replay;
 mod revise;
 mod router;
 mod router_levels;

@@ -1,26 +1,27 @@
 //! `optimux router …`
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
-use serde::Serialize;
 use serde_json::json;
 
+use super::replay::{kept, replay, sent};
 use super::router_levels::ShowLevels;
 use super::say;
 use crate::base::clock::Clock;
 use crate::base::money::Nanos;
 use crate::boot::{self, Failure};
-use crate::catalogue::{Catalogue, Model};
+use crate::catalogue::Catalogue;
 use crate::config;
 use crate::learn::{
-    Agreement, Data, Entry, Leave, Material, Rated, Recipe, agreement, by_neighbours, by_price,
-    dailies, entries, left_out, picture, predict, rated, table, train,
+    Agreement, Cascaded, Data, Entry, Leave, Material, Rated, Recipe, agreement, by_neighbours,
+    by_price, cascades, dailies, entries, left_out, picture, predict, promised, rated,
+    read_predictions, table, train,
 };
 use crate::router::neural::{Vectors, Weights};
-use crate::router::{Choice, Dial, Health, Needs, Predictor, decide_auto};
+use crate::router::{AtDial, Choice, Dial, Health, Needs, Predictor, Promises, decide_auto};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
 
@@ -80,13 +81,32 @@ pub enum Router {
     /// were made. Asks nobody.
     Replay {
         /// Chat completion requests, a line each, as they were sent; "auto" or a model in each.
-        #[arg(long, required = true, value_name = "FILE")]
-        from: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "features")]
+        from: Option<PathBuf>,
+        /// What a gateway has kept of requests of `auto` (`router.features`).
+        #[arg(long, value_name = "FILE", conflicts_with = "from")]
+        features: Option<PathBuf>,
         /// "auto", "auto:cheap", "auto:best", a dial from 0 to 1, or the name of a model.
         #[arg(long, required = true, num_args = 1.., value_name = "POLICY")]
         policy: Vec<String>,
         #[arg(long)]
         json: bool,
+    },
+    /// Measure what each dial keeps of the best model's good answers, at least, and write it for the next
+    /// build: on predictions of `router eval --leave-out groups --predictions FILE`, and `domains` likewise.
+    Promise {
+        #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+        data: Vec<PathBuf>,
+        /// What was predicted of each row without its question.
+        #[arg(long, value_name = "FILE")]
+        known: PathBuf,
+        /// What was predicted of each row without all of its kind.
+        #[arg(long, value_name = "FILE")]
+        shifted: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        weights: Option<PathBuf>,
+        #[arg(long, default_value = "router-models/promises.json", value_name = "FILE")]
+        out: PathBuf,
     },
     Levels(ShowLevels),
     /// Show how `auto` would choose for a prompt, without asking anybody.
@@ -183,8 +203,24 @@ impl Router {
                 judged.sort_by_key(order);
                 tell(&judged, (!everyday.is_empty()).then_some(ratings.as_slice()), json)
             }
+            Self::Promise { data, known, shifted, weights, out } => {
+                let data = Data::read(&data)?;
+                let known = read_predictions(&known, &data)?;
+                let shifted = read_predictions(&shifted, &data)?;
+                let promises = promised(&carried(weights.as_deref())?, &data, &known, &shifted);
+                std::fs::write(&out, promises.to_text())?;
+                say(&promise_table(&promises));
+                say(&cascade_table(&cascades(&data, &known)));
+                Ok(())
+            }
             Self::Levels(levels) => levels.run(config),
-            Self::Replay { from, policy, json } => replay(config, &from, &policy, json),
+            Self::Replay { from, features, policy, json } => {
+                let requests = match (from, features) {
+                    (Some(path), _) => sent(&path),
+                    (None, path) => kept(&path.unwrap_or_default()),
+                };
+                replay(config, requests?, &policy, json)
+            }
             Self::Explain { prompt, request, quality, json } => {
                 let request = match request {
                     Some(path) => whole_request(&path)?,
@@ -247,6 +283,68 @@ fn tell(judged: &[Entry], ratings: Option<&[Rated]>, json: bool) -> Result<(), F
     Ok(())
 }
 
+/// What the dials keep, a line a group.
+fn promise_table(promises: &Promises) -> String {
+    let mut table = String::from(
+        "| group | prompts | kept by `auto:cheap` / `auto` / `auto:best` | at least | of a kind never seen | at least |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for (name, group) in &promises.groups {
+        let shares = |all: &[AtDial], of: fn(&AtDial) -> f64| {
+            let shares = all.iter().map(|one| format!("{:.1}", of(one) * 100.0));
+            shares.collect::<Vec<String>>().join(" / ")
+        };
+        let (kept, least) = (|one: &AtDial| one.kept, |one: &AtDial| one.least);
+        // Writing to a String cannot fail.
+        let _infallible = std::fmt::Write::write_fmt(
+            &mut table,
+            format_args!(
+                "| {name} | {} | {} | {} | {} | {} |\n",
+                group.known.first().map_or(0, |one| one.prompts),
+                shares(&group.known, kept),
+                shares(&group.known, least),
+                shares(&group.shifted, kept),
+                shares(&group.shifted, least),
+            ),
+        );
+    }
+    table
+}
+
+/// What cascades would be worth, a line a source.
+fn cascade_table(all: &[(String, Vec<Cascaded>)]) -> String {
+    let mut table = String::from(
+        "| source | prompts | `auto:cheap` | `auto:best` | checkers: good answers, cost of the best's, gone up |\n\
+         | --- | --- | --- | --- | --- |\n",
+    );
+    for (source, checkers) in all {
+        let Some(first) = checkers.first() else { continue };
+        let (cheap, best) = (first.cheap, first.best);
+        let shares = checkers.iter().map(|one| {
+            format!(
+                "{:.0}%: {:.3}, {:.0}%, {:.0}%",
+                one.checker * 100.0,
+                one.quality,
+                one.cost / best.1.max(f64::MIN_POSITIVE) * 100.0,
+                one.up * 100.0
+            )
+        });
+        // Writing to a String cannot fail.
+        let _infallible = std::fmt::Write::write_fmt(
+            &mut table,
+            format_args!(
+                "| {source} | {} | {:.3}, {:.0}% | {:.3} | {} |\n",
+                first.prompts,
+                cheap.0,
+                cheap.1 / best.1.max(f64::MIN_POSITIVE) * 100.0,
+                best.0,
+                shares.collect::<Vec<String>>().join("; ")
+            ),
+        );
+    }
+    table
+}
+
 fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result<(), Failure> {
     let mut out = BufWriter::new(std::fs::File::create(path)?);
     for (row, quality) in data.rows.iter().zip(predicted) {
@@ -284,105 +382,6 @@ pub(super) fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> 
         before: None,
         explore: None,
     }
-}
-
-/// What a policy came to.
-#[derive(Debug, Default, Serialize)]
-struct Outcome {
-    policy: String,
-    requests: u64,
-    /// No model could answer: too long, or none can do what is asked.
-    unanswered: u64,
-    cost_nano_usd: i64,
-    quality: f64,
-    models: BTreeMap<String, u64>,
-}
-
-/// Decides as `policy` says; the model, its predicted quality and its cost.
-fn decided(policy: &str, request: &Request, choice: &Choice<'_>) -> Option<(String, f64, Nanos)> {
-    let needs = Needs::of(request);
-    let demand = choice.predictor.demand(request);
-    let dial = Dial::of(policy).or_else(|| policy.parse().ok().and_then(Dial::new));
-    let named =
-        |model: &Model| choice.catalogue.model(policy).is_some_and(|one| one.id == model.id);
-    let choice = match dial {
-        Some(_) => *choice,
-        None => Choice { allows: &named, ..*choice },
-    };
-    // A single model is chosen whatever the dial says.
-    let wish = dial.unwrap_or(Dial::BALANCED).into();
-    let decision = decide_auto(wish, &needs, &demand, &choice).ok()?;
-    let kept = *decision.explanation?.kept.first()?;
-    let model = choice.catalogue.models().get(kept.place)?;
-    Some((model.id.to_string(), f64::from(kept.quality), kept.cost))
-}
-
-fn replay(
-    config: Option<&Path>,
-    from: &Path,
-    policies: &[String],
-    json: bool,
-) -> Result<(), Failure> {
-    let (catalogue, predictor) = house(config)?;
-    let choice = choice(&catalogue, &predictor);
-    for policy in policies {
-        let dial = policy.parse().ok().and_then(Dial::new);
-        if dial.is_none() && Dial::of(policy).is_none() && catalogue.model(policy).is_none() {
-            return Err(format!("there is no policy and no model '{policy}'").into());
-        }
-    }
-    let file = std::fs::File::open(from)?;
-    let policy_of = |policy: &String| Outcome { policy: policy.clone(), ..Outcome::default() };
-    let asked = Outcome { policy: "as asked".to_owned(), ..Outcome::default() };
-    let mut outcomes: Vec<Outcome> =
-        std::iter::once(asked).chain(policies.iter().map(policy_of)).collect();
-    for (number, line) in std::io::BufReader::new(file).lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let wrong = |why: String| format!("{}:{}: {why}", from.display(), number + 1);
-        let inbound = Inbound::arrive(Dialect::OpenAiChat, line.into(), None)
-            .map_err(|why| wrong(why.to_string()))?;
-        let request = inbound.request().map_err(|why| wrong(why.to_string()))?;
-        for (place, outcome) in outcomes.iter_mut().enumerate() {
-            let policy = place
-                .checked_sub(1)
-                .and_then(|place| policies.get(place))
-                .unwrap_or(&inbound.head.model);
-            outcome.requests += 1;
-            match decided(policy, request, &choice) {
-                Some((model, quality, cost)) => {
-                    outcome.cost_nano_usd = outcome.cost_nano_usd.saturating_add(cost.0);
-                    outcome.quality += quality;
-                    *outcome.models.entry(model).or_default() += 1;
-                }
-                None => outcome.unanswered += 1,
-            }
-        }
-    }
-    for outcome in &mut outcomes {
-        #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-        let answered = (outcome.requests - outcome.unanswered).max(1) as f64;
-        outcome.quality /= answered;
-    }
-    if json {
-        say(&serde_json::to_string(&outcomes)?);
-        return Ok(());
-    }
-    let before = outcomes.first().map_or(0, |asked| asked.cost_nano_usd);
-    for one in &outcomes {
-        say(&format!(
-            "{:20} {} requests, {} unanswered: {} expected, quality {:.3}, {} saved",
-            one.policy,
-            one.requests,
-            one.unanswered,
-            Nanos(one.cost_nano_usd),
-            one.quality,
-            Nanos(before.saturating_sub(one.cost_nano_usd)),
-        ));
-    }
-    Ok(())
 }
 
 /// A request of a prompt alone.
@@ -442,6 +441,18 @@ fn explain(
         told.input_tokens,
         told.floor * 100.0
     ));
+    say(&told.in_words);
+    if let Some(promise) = &told.promise {
+        say(&format!(
+            "Of prompts as of {} that the best candidate answers well, this dial keeps at least {:.0}%, with \
+             a confidence of {:.0}% ({} prompts{})",
+            promise.group,
+            promise.least * 100.0,
+            promise.confidence * 100.0,
+            promise.prompts,
+            if promise.shifted { "; it is unlike those that training saw" } else { "" }
+        ));
+    }
     for one in &told.kept {
         say(&format!(
             "{:32} {:14} {:8} {:8} quality {:.3}  ${:.6}  {:5} tokens  {}; level {:.2} ±{:.2} {}",

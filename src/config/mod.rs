@@ -59,7 +59,7 @@ impl Config {
         let differs = |one: &dyn fmt::Debug, other: &dyn fmt::Debug| {
             format!("{one:?}") != format!("{other:?}")
         };
-        let pairs: [(&'static str, &dyn fmt::Debug, &dyn fmt::Debug); 18] = [
+        let pairs: [(&'static str, &dyn fmt::Debug, &dyn fmt::Debug); 22] = [
             ("server", &self.server, &before.server),
             ("store", &self.store, &before.store),
             ("redis", &self.redis, &before.redis),
@@ -73,6 +73,10 @@ impl Config {
             ("credits", &self.credits, &before.credits),
             ("ledger", &self.ledger, &before.ledger),
             ("router.explore", &self.router.explore, &before.router.explore),
+            ("router.learn", &self.router.learn, &before.router.learn),
+            ("router.learn_globally", &self.router.learn_globally, &before.router.learn_globally),
+            ("router.features", &self.router.features, &before.router.features),
+            ("router.cascade", &self.router.cascade, &before.router.cascade),
             ("signin", &self.signin, &before.signin),
             ("mail", &self.mail, &before.mail),
             ("vault", &self.vault, &before.vault),
@@ -167,7 +171,7 @@ impl Default for Vault {
 }
 
 /// What `auto` chooses by.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Router {
     /// A file of `optimux router train`, if not what this build carries.
@@ -175,6 +179,45 @@ pub struct Router {
     /// The share of requests, from 0 to 1, for which one of the best few models is drawn, so that
     /// feedback finds out about all of them.
     pub explore: f64,
+    /// What answers show by themselves moves levels for the account that asked.
+    pub learn: bool,
+    /// What accounts have found out moves levels for all: each account counts once.
+    pub learn_globally: bool,
+    /// A file that is added to for each request of `auto`: what the router read of it, in numbers, for
+    /// `optimux router replay`. Nothing is kept if not given.
+    pub features: Option<PathBuf>,
+    pub cascade: Cascade,
+}
+
+/// How first answers of cascades are checked, beside what can be told from them alone.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cascade {
+    /// The model that is asked whether an answer is right; none, if not given.
+    pub judge: Option<String>,
+    /// How long it may take.
+    pub judge_timeout: Seconds,
+    /// Short answers are asked for once more: where the two differ, neither stands.
+    pub twice: bool,
+}
+
+impl Default for Cascade {
+    fn default() -> Self {
+        Self { judge: None, judge_timeout: Seconds(Duration::from_secs(5)), twice: true }
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self {
+            weights: None,
+            explore: 0.0,
+            learn: true,
+            learn_globally: false,
+            features: None,
+            cascade: Cascade::default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -44,6 +44,40 @@ fn attempts(told: &Value) -> Markup {
     }
 }
 
+/// What `auto` weighed, in words and numbers.
+fn weighed(told: &Value) -> Markup {
+    let weighed = &told["weighed"];
+    let number = |one: &Value, name: &str| one[name].as_f64().unwrap_or_default();
+    html! {
+        @if weighed.is_object() {
+            h2 { "How auto chose" }
+            p { (text(weighed, "in_words")) }
+            div class="scroll" {
+                table class="cards" {
+                    caption { "The best of " (count(whole(weighed, "considered"))) " models, in their order" }
+                    thead { tr { th scope="col" { "Model" } th scope="col" { "Effort" } th scope="col" class="n" { "Good answer" } th scope="col" class="n" { "Expected cost" } th scope="col" class="n" { "Level" } th scope="col" { "What it rests on" } th scope="col" { "Verdict" } } }
+                    tbody {
+                        @for one in list(weighed, "candidates") {
+                            tr {
+                                th scope="row" { (text(one, "model")) " " span class="dim" { (text(one, "provider")) } }
+                                td data-name="Effort" { @if one["effort"].is_string() { (text(one, "effort")) } @else { "–" } }
+                                td data-name="Good answer" class="n" { (format!("{:.0}%", number(one, "quality") * 100.0)) }
+                                td data-name="Expected cost" class="n" { (usd(nanos(one, "expected_cost_nano_usd"))) }
+                                td data-name="Level" class="n" { (format!("{:.2} ±{:.2}", number(one, "level"), number(one, "level_sd"))) }
+                                td data-name="What it rests on" {
+                                    (text(one, "rests_on"))
+                                    @if one["found_out"].is_number() { "; moved by " (format!("{:+.2}", number(one, "found_out"))) " by what was found out here" }
+                                }
+                                td data-name="Verdict" { (text(one, "verdict")) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn content(told: &Value) -> Markup {
     let part = |name: &str| {
         told.get("content").map(|content| text(content, name)).filter(|text| !text.is_empty())
@@ -118,6 +152,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
         @if who.caller.admin && whole(&told, "credits") > 0 {
             p class="buttons" { a class="button" href=(format!("/admin/refunds?request={}", encoded(id))) { "Give its credits back" } }
         }
+        (weighed(&told))
         (attempts(&told))
         (content(&told))
     };

@@ -210,7 +210,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         }
         dl class="tiles" {
             div class="tile" { dt { "Cost" } dd { (usd(nanos(&sums, "cost_nano_usd"))) } }
-            div class="tile" { dt { "Saved" } dd { (dollars(&sums, "saved_usd").map_or_else(|| "–".to_owned(), usd)) } @if !against.is_empty() { dd class="note" { "against " (against) } } }
+            div class="tile" { dt { "Saved" } dd { (dollars(&sums, "saved_usd").map_or_else(|| "–".to_owned(), usd)) } @if !against.is_empty() { dd class="note" { "against " (against) @if let (Some(low), Some(high)) = (dollars(&sums, "saved_usd_low"), dollars(&sums, "saved_usd_high")) { ", likely " (usd(low)) " to " (usd(high)) } } } }
             div class="tile" { dt { "Requests" } dd { (count(whole(&sums, "requests"))) } dd class="note" { (count(whole(&sums, "failed_requests"))) " failed" } }
             div class="tile" { dt { "Credits" } dd { (count(whole(&sums, "credits"))) } }
         }

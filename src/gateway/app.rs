@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Affinity;
 use super::cache::Answers;
 use super::feedback::KnownCorrections;
 use super::live::{Current, Live, Trial};
 use super::memory::Recollections;
+use super::outcomes::Findings;
 use super::responses::Runs;
+use super::{Affinity, Checks, Recorder};
 use crate::administration::Administration;
 use crate::admit::{Authentication, Identities, Inflow, Plans};
 use crate::base::clock::{Clock, Dice, Timestamp};
@@ -76,6 +77,12 @@ pub struct Shared {
     pub explore: f64,
     /// What accounts said of answers.
     pub corrections: KnownCorrections,
+    /// Where it is kept what was read of requests; `None` where it is not.
+    pub recorder: Option<Recorder>,
+    /// How first answers of cascades are checked.
+    pub checks: Checks,
+    /// What answers have shown by themselves; `None` where that is not to count.
+    pub findings: Option<Findings>,
     /// Answers that are given again.
     pub answers: Answers,
     /// What finds what is remembered of users.

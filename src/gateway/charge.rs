@@ -11,7 +11,7 @@ use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried};
+use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried, Weighed};
 use crate::quota::Amount;
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Answer, AnswerBody, Unanswered};
@@ -49,15 +49,23 @@ pub(super) async fn hold(
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let line = decision.steps.first().and_then(|first| decision.line(first));
-    hold_for(app, caller, decision.steps.iter(), line, head, intent).await
+    let why = Why { line, weighed: None };
+    hold_for(app, caller, decision.steps.iter(), why, head, intent).await
 }
 
-/// The same, where any of `steps` may answer; `line` is how they were chosen.
+/// How `auto` chose: in one line, and what it weighed.
+#[derive(Debug, Default)]
+pub(super) struct Why {
+    pub line: Option<String>,
+    pub weighed: Option<Box<Weighed>>,
+}
+
+/// The same, where any of `steps` may answer; `why` is how they were chosen.
 pub(super) async fn hold_for(
     app: &App,
     caller: &Caller,
     mut steps: impl Iterator<Item = &Step> + Clone,
-    line: Option<String>,
+    why: Why,
     head: &Head,
     intent: Intent,
 ) -> Result<Hold, Refused> {
@@ -88,7 +96,8 @@ pub(super) async fn hold_for(
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,
-        decision: line,
+        decision: why.line,
+        weighed: why.weighed,
     };
     take(app, caller, outset, amount).await
 }
@@ -110,6 +119,7 @@ pub(super) async fn hold_place(
         began: app.shared.clock.now(),
         prompt_tokens: 0,
         decision: None,
+        weighed: None,
     };
     take(app, caller, outset, amount).await
 }

@@ -1,15 +1,16 @@
-//! What `auto` makes of what accounts said of answers.
+//! What `auto` makes of what accounts said of answers, and of what answers have shown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::App;
 use super::live::Live;
+use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
-use crate::router::correction;
-use crate::store::Store;
+use crate::router::{Outcomes, correction, in_force, own};
+use crate::store::{Store, StoreError};
 use moka::sync::Cache;
 
 /// How old an account's corrections may be: what another node was told counts after this.
@@ -41,6 +42,80 @@ impl KnownCorrections {
     pub fn forget(&self, account: &AccountId, live: &Live) {
         self.0.invalidate(&(account.clone(), live.generation()));
     }
+
+    /// The same of all accounts.
+    pub fn forget_all(&self) {
+        self.0.invalidate_all();
+    }
+}
+
+/// What an account has found out of a model, and from what.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub account: AccountId,
+    pub model: String,
+    /// How often it said something of it, and what that is worth in log-odds.
+    pub said: u64,
+    pub by_feedback: f32,
+    /// What answers have shown, and what that is worth.
+    pub outcomes: Option<Outcomes>,
+    pub by_outcomes: f32,
+    /// What both come to.
+    pub own: f32,
+    /// When something was added to it.
+    pub updated: Timestamp,
+}
+
+/// What an account has found out, or what all have; without what answers have shown, if that is not to
+/// count.
+///
+/// # Errors
+/// When the store fails.
+pub async fn found(
+    store: &Store,
+    account: Option<&AccountId>,
+    with_outcomes: bool,
+    now: Timestamp,
+) -> Result<Vec<Found>, StoreError> {
+    let mut all: BTreeMap<(AccountId, String), Found> = BTreeMap::new();
+    for sum in store.feedback(account.cloned()).await? {
+        #[expect(clippy::cast_precision_loss, reason = "millionths")]
+        let residual = sum.residual as f64 / 1e6;
+        let said = u64::try_from(sum.count).unwrap_or(0);
+        let by_feedback = correction(residual, said);
+        let key = (sum.account.clone(), sum.model.clone());
+        let found = Found {
+            account: sum.account,
+            model: sum.model,
+            said,
+            by_feedback,
+            outcomes: None,
+            by_outcomes: 0.0,
+            own: own(by_feedback, None, now),
+            updated: sum.said,
+        };
+        all.insert(key, found);
+    }
+    let kept = if with_outcomes { store.outcomes(account.cloned()).await? } else { Vec::new() };
+    for kept in kept {
+        let Ok(outcomes) = serde_json::from_str::<Outcomes>(&kept.record) else { continue };
+        let key = (kept.account.clone(), kept.model.clone());
+        let found = all.entry(key).or_insert_with(|| Found {
+            account: kept.account,
+            model: kept.model,
+            said: 0,
+            by_feedback: 0.0,
+            outcomes: None,
+            by_outcomes: 0.0,
+            own: 0.0,
+            updated: kept.updated,
+        });
+        found.updated = found.updated.max(kept.updated);
+        found.by_outcomes = outcomes.shift(now);
+        found.own = own(found.by_feedback, Some(&outcomes), now);
+        found.outcomes = Some(outcomes);
+    }
+    Ok(all.into_values().collect())
 }
 
 /// What the account has found out. Where the store cannot say, nothing: `auto` then chooses as for
@@ -51,7 +126,7 @@ pub async fn corrections(app: &App, live: &Live, account: &AccountId) -> Correct
     if let Some(known) = shared.corrections.0.get(&key) {
         return known;
     }
-    let read = read(&shared.store, live, account).await.unwrap_or_else(|why| {
+    let read = read(app, live, account).await.unwrap_or_else(|why| {
         tracing::warn!(%why, "what an account said of answers cannot be read");
         Corrections::default()
     });
@@ -59,18 +134,28 @@ pub async fn corrections(app: &App, live: &Live, account: &AccountId) -> Correct
     read
 }
 
-async fn read(
-    store: &Store,
-    live: &Live,
-    account: &AccountId,
-) -> Result<Corrections, crate::store::StoreError> {
-    let sums = store.feedback(account.clone()).await?;
+async fn read(app: &App, live: &Live, account: &AccountId) -> Result<Corrections, StoreError> {
+    let shared = &app.shared;
+    let learns = shared.findings.is_some();
+    let found = found(&shared.store, Some(account), learns, shared.clock.now()).await?;
+    let for_all = shared.findings.as_ref().map(super::outcomes::Findings::for_all);
     let models = live.catalogue.models();
-    let place = |name: &str| models.iter().position(|model| &*model.id == name);
-    let corrected = sums.iter().filter_map(|sum| {
-        #[expect(clippy::cast_precision_loss, reason = "millionths")]
-        let residual = sum.residual as f64 / 1e6;
-        Some((place(&sum.model)?, correction(residual, u64::try_from(sum.count).unwrap_or(0))))
-    });
-    Ok(Arc::new(corrected.collect()))
+    let mut corrections = HashMap::new();
+    let mut correct = |model: &str, by: f32| {
+        if by != 0.0
+            && let Some(place) = models.iter().position(|one| &*one.id == model)
+        {
+            corrections
+                .entry(place)
+                .and_modify(|known| *known = in_force(*known, by))
+                .or_insert(by);
+        }
+    };
+    for one in &found {
+        correct(&one.model, one.own);
+    }
+    for (model, moved) in for_all.iter().flat_map(|all| all.iter()) {
+        correct(model, moved.by);
+    }
+    Ok(Arc::new(corrections))
 }

@@ -7,6 +7,7 @@ pub mod cache;
 mod cascade;
 mod charge;
 pub mod chats;
+mod check;
 pub mod connect;
 mod count;
 mod demands;
@@ -18,7 +19,9 @@ mod images;
 pub mod lifecycle;
 pub mod live;
 pub mod memory;
+pub mod outcomes;
 mod realtime;
+mod recorder;
 pub mod responses;
 mod route;
 pub mod users;
@@ -43,7 +46,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model};
 use crate::ledger::Outcome;
 use crate::quota::Standing;
-use crate::router::{self, Choice, Decision, Dial, Health, Needs, Step, Wish, Wishes};
+use crate::router::{self, Choice, Decision, Dial, Features, Health, Needs, Step, Wish, Wishes};
 use crate::wire::vocab::{Dialect, Losses, Reply};
 use crate::wire::{Heading, Inbound, PathTarget, codec};
 
@@ -55,11 +58,13 @@ use live::Live;
 
 pub use affinity::{Affinity, Whereabouts};
 pub use app::{App, MemoryModels, Sessions, Shared};
-use charge::{Earlier, Intent};
+pub use cascade::Checks;
+use charge::{Earlier, Intent, Why};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
 pub use realtime::{Meter, converse, overhear};
+pub use recorder::Recorder;
 pub use route::explain;
 
 /// A request that has been let in by its credential, not yet read.
@@ -214,11 +219,14 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
         return Ok(known);
     }
     let intent = Intent::of(&arrival.id, arrival.dialect.as_str());
-    let (steps, line) = (planned.steps(), planned.line());
-    let hold = charge::hold_for(app, caller, steps, line, &inbound.head, intent).await?;
+    let weighed = planned.decision().explanation.as_deref();
+    let weighed = weighed.map(|all| Box::new(all.weighed(&live.catalogue, &live.predictor)));
+    let (steps, why) = (planned.steps(), Why { line: planned.line(), weighed });
+    let hold = charge::hold_for(app, caller, steps, why, &inbound.head, intent).await?;
     let answered = match &planned {
         Planned::Cascade(both) => {
-            Box::pin(cascade::deliver(app, both, &inbound, &arrival.id, hold)).await?
+            Box::pin(cascade::deliver(app, &live, caller, both, &inbound, &arrival.id, hold))
+                .await?
         }
         Planned::Plain(decision) => {
             charge::deliver(app, decision, &inbound, &arrival.id, hold, Earlier::default()).await?
@@ -239,11 +247,25 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
         None => answered,
         Some(guarded) => Box::pin(guarded.leave(&inbound, answered)).await?,
     };
-    Ok(match words {
+    let answered = match words {
         None => answered,
         Some(words) => {
             Box::pin(words.keep(app, caller, &arrival.id, arrival.dialect, answered)).await
         }
+    };
+    if let Some(recorder) = &app.shared.recorder
+        && let Some(features) = planned.features()
+    {
+        let mut features = Box::new(features.clone());
+        features.model = answered.step.model.id.to_string();
+        recorder.keep(features);
+    }
+    Ok(match &app.shared.findings {
+        // Those whose names were asked for are none of the router's choice.
+        Some(findings) if planned.decision().is_auto() => {
+            outcomes::overhear(findings, caller, inbound, answered)
+        }
+        _ => answered,
     })
 }
 
@@ -302,7 +324,7 @@ async fn auto(
         health: &state,
         predictor: &live.predictor,
         now: wall,
-        corrections: Some(&found_out),
+        corrections: Some(&*found_out),
         pays: &|tier| app.counter.tariff.paid(tier),
         explore: app.dice.borrow_mut().wins(shared.explore),
         thorough: asked.thorough,
@@ -320,6 +342,14 @@ async fn auto(
         router::decide_auto(wish, &needs, &demand, &Choice { health: &up, ..choice })
     });
     let mut decision = decided.map_err(|error| wishes::unmet(app, live, caller, wishes, error))?;
+    if let Some(explanation) = &mut decision.explanation {
+        explanation.moved = (!found_out.is_empty()).then_some(found_out);
+        if shared.recorder.is_some() {
+            let (router, account) = (live.predictor.id(), &caller.account);
+            let features = Features::of(&demand, &needs, wish, router, account, wall);
+            explanation.features = Some(Box::new(features));
+        }
+    }
     wishes::arrange(app, wishes, &mut decision)?;
     demands::hold(caller, "auto", &mut decision)?;
     if !wishes.models.is_empty()

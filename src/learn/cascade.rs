@@ -4,7 +4,8 @@
 
 use serde::Serialize;
 
-use super::judge::{FLOORS, Pool};
+use super::judge::Pool;
+use crate::router::Dial;
 
 /// How a cascade does on a pool, beside its two candidates alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -25,7 +26,7 @@ pub struct Cascaded {
 /// Runs every prompt of a pool through a cascade from `auto:cheap` to `auto:best`.
 #[must_use]
 pub fn cascaded(pool: &Pool, checker: f64) -> Cascaded {
-    let [low, .., high] = FLOORS;
+    let (low, high) = (Dial::CHEAP.floor(), Dial::BEST.floor());
     let count = pool.score.len().max(1) as f64;
     let mut sum = Cascaded {
         checker,

@@ -61,11 +61,11 @@ pub use daily::{Daily, dailies};
 pub use data::{Cell, Data, DataError, Listed, Row};
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
-pub use promise::{Promise, promises};
+pub use promise::{Promise, promised, promises, read_predictions};
 pub use rate::rate;
 pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{
-    Entry, Leave, Predictions, by_neighbours, by_price, entries, left_out, predict, table,
+    Entry, Leave, Predictions, by_neighbours, by_price, cascades, entries, left_out, predict, table,
 };
 pub use train::{Material, Recipe, train};
 

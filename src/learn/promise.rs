@@ -2,9 +2,16 @@
 //! chosen model answers well too, and how small that share may be, given how few prompts were seen.
 //! Clopper and Pearson's exact bound (Biometrika 26, 1934).
 
-use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-use super::judge::{FLOORS, Pool};
+use serde::{Deserialize, Serialize};
+
+use super::data::{Data, DataError, Row, read_lines};
+use super::judge::Pool;
+use super::report::Predictions;
+use crate::router::neural::{Prompt, Weights};
+use crate::router::{AtDial, Dial, Group, Promises};
 
 /// A score from here on is a good answer.
 const GOOD: f64 = 0.5;
@@ -12,9 +19,16 @@ const GOOD: f64 = 0.5;
 /// A bound holds with this probability.
 const CONFIDENCE: f64 = 0.95;
 
+/// One prompt in so many of a group is taken to be unlike it.
+const UNLIKE: usize = 10;
+
+/// The dials that promise something.
+const DIALS: [Dial; 3] = [Dial::CHEAP, Dial::BALANCED, Dial::BEST];
+
 /// The promise of one dial on one group of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Promise {
+    pub dial: f64,
     /// The share of the best predicted quality that is not gone below.
     pub floor: f64,
     /// Prompts that the best single model answers well.
@@ -28,9 +42,9 @@ pub struct Promise {
 /// The promises of `auto:cheap`, `auto` and `auto:best` on pools of one group.
 #[must_use]
 pub fn promises<'a>(pools: impl Iterator<Item = &'a Pool> + Clone) -> Vec<Promise> {
-    FLOORS
+    DIALS
         .into_iter()
-        .map(|floor| {
+        .map(|dial| {
             let (mut kept, mut prompts) = (0, 0);
             for pool in pools.clone() {
                 let best = pool.best();
@@ -39,13 +53,93 @@ pub fn promises<'a>(pools: impl Iterator<Item = &'a Pool> + Clone) -> Vec<Promis
                         continue;
                     }
                     prompts += 1;
-                    kept += u64::from(score[pool.above(row, floor)] >= GOOD);
+                    kept += u64::from(score[pool.above(row, dial.floor())] >= GOOD);
                 }
             }
             let share = if prompts == 0 { 0.0 } else { kept as f64 / prompts as f64 };
-            Promise { floor, prompts, kept: share, least: lower(kept, prompts, CONFIDENCE) }
+            Promise {
+                dial: dial.quality(),
+                floor: dial.floor(),
+                prompts,
+                kept: share,
+                least: lower(kept, prompts, CONFIDENCE),
+            }
         })
         .collect()
+}
+
+/// What `router eval --predictions` has written.
+///
+/// # Errors
+/// [`DataError`] for a file that cannot be read.
+pub fn read_predictions(path: &Path, data: &Data) -> Result<Predictions, DataError> {
+    #[derive(Deserialize)]
+    struct Line {
+        id: String,
+        quality: HashMap<String, f64>,
+    }
+    let lines: Vec<Line> = read_lines(path)?;
+    let by_id: HashMap<&str, &HashMap<String, f64>> =
+        lines.iter().map(|line| (line.id.as_str(), &line.quality)).collect();
+    let of = |row: &Row| {
+        let quality = by_id.get(row.id.as_str());
+        let of = |model: &String| quality.and_then(|all| all.get(model)).copied().unwrap_or(0.0);
+        data.models.iter().map(of).collect()
+    };
+    Ok(data.rows.iter().map(of).collect())
+}
+
+/// What the dials promise of each source of the data: by what was predicted of its prompts without them,
+/// and by what was predicted without any of their kind.
+#[must_use]
+pub fn promised(
+    weights: &Weights,
+    data: &Data,
+    known: &Predictions,
+    shifted: &Predictions,
+) -> Promises {
+    let mut groups = BTreeMap::new();
+    for (place, source) in data.sources.iter().enumerate() {
+        let of = |predictions: &Predictions| {
+            let rows: Vec<(&Row, &[f64])> = data
+                .rows
+                .iter()
+                .zip(predictions)
+                .filter(|(row, _)| row.source == place)
+                .map(|(row, predicted)| (row, predicted.as_slice()))
+                .collect();
+            Pool::of(data, &rows).map(|pool| {
+                let rounded = |share: f64| (share * 1e4).floor() / 1e4;
+                let all = promises(std::iter::once(&pool)).into_iter();
+                let all = all.map(|one| AtDial {
+                    dial: one.dial,
+                    prompts: one.prompts,
+                    kept: rounded(one.kept),
+                    least: rounded(one.least),
+                });
+                all.collect::<Vec<AtDial>>()
+            })
+        };
+        if let (Some(known), Some(shifted)) = (of(known), of(shifted)) {
+            groups.insert(source.clone(), Group { known, shifted });
+        }
+    }
+    let mut beliefs: Vec<f32> =
+        data.rows.iter().map(|row| believed(weights, &row.prompt)).collect();
+    beliefs.sort_by(f32::total_cmp);
+    let belief = beliefs.get(beliefs.len() / UNLIKE).copied().unwrap_or(0.0);
+    Promises {
+        router: weights.meta.id.clone(),
+        confidence: CONFIDENCE,
+        belief: (belief * 1e3).round() / 1e3,
+        groups,
+    }
+}
+
+/// How far what was learned of benchmarks is believed of a prompt.
+fn believed(weights: &Weights, prompt: &str) -> f32 {
+    let view = weights.view(Prompt::new(prompt));
+    view.belief / (1.0 - view.everyday).max(0.01)
 }
 
 /// The least probability under which `kept` of `prompts` or more are not rarer than `1 − confidence`.

@@ -137,6 +137,24 @@ pub fn by_neighbours(weights: &Weights, known: &Data, data: &Data) -> Prediction
     data.rows.iter().map(of).collect()
 }
 
+/// What cascades would be worth on each source of the data, by checkers of each quality.
+#[must_use]
+pub fn cascades(data: &Data, predictions: &Predictions) -> Vec<(String, Vec<Cascaded>)> {
+    let mut all = Vec::new();
+    for (place, source) in data.sources.iter().enumerate() {
+        let rows = data.rows.iter().zip(predictions);
+        let rows: Vec<(&Row, &[f64])> = rows
+            .filter(|(row, _)| row.source == place)
+            .map(|(row, predicted)| (row, predicted.as_slice()))
+            .collect();
+        if let Some(pool) = Pool::of(data, &rows) {
+            let of = CHECKERS.map(|checker| cascaded(&pool, checker));
+            all.push((source.clone(), of.to_vec()));
+        }
+    }
+    all
+}
+
 /// Judges predictions by source and by domain.
 #[must_use]
 pub fn entries(data: &Data, predictions: &Predictions, by: &'static str) -> Vec<Entry> {

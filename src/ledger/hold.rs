@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::receipt::{Awaited, Receipt};
-use super::{Answerer, Basis, Journal, Outcome, Settlement, Tariff, Tokens, Tried};
+use super::{Answerer, Basis, Journal, Outcome, Settlement, Tariff, Tokens, Tried, Weighed};
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
@@ -45,6 +45,8 @@ pub struct Outset {
     pub prompt_tokens: u64,
     /// How `auto` chose, in one line.
     pub decision: Option<String>,
+    /// What it weighed for that.
+    pub weighed: Option<Box<Weighed>>,
 }
 
 /// What came of it.
@@ -219,6 +221,7 @@ impl Open {
             attempts,
             tried,
             decision: outset.decision,
+            weighed: outset.weighed,
             first_byte_ms,
         };
         let place = counter.journal.append(&settlement);

@@ -16,6 +16,7 @@ mod receipt;
 mod segment;
 mod settlement;
 mod tariff;
+mod weighed;
 
 pub mod head;
 pub mod report;
@@ -30,3 +31,4 @@ pub use posting::post_leftovers;
 pub use receipt::Receipt;
 pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};
 pub use tariff::Tariff;
+pub use weighed::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths, of_hundredths};

@@ -91,6 +91,7 @@ impl Settlement {
             images: 0,
             tried: Vec::new(),
             decision: None,
+            weighed: None,
             ..self
         }
     }

@@ -102,6 +102,58 @@ pub fn saved(sums: &MinuteSums, baseline: &Rates) -> i64 {
     baseline.cost(&usage).0.saturating_sub(sums.cost)
 }
 
+/// How far another model's answers are from as long, in log tokens: all of them together, and each by
+/// itself. Of models that answered the same prompts (MMLU-Pro and `ZeroEval`, 3,087 pairs) the first is
+/// 0.3 to 0.8 and the second 0.35 to 1.0.
+const LONGER: f64 = 0.5;
+const EACH_LONGER: f64 = 0.7;
+/// How far another tokenizer is from as many tokens of a prompt, likewise.
+const MORE_TOKENS: f64 = 0.1;
+/// Deviations within which nine of ten lie.
+const NINE_OF_TEN: f64 = 1.645;
+
+/// What [`saved`] may have been, at least and at most, in nine of ten cases: nobody has seen what the
+/// other model would have written. In nano-USD.
+#[must_use]
+pub fn saved_between(sums: &MinuteSums, baseline: &Rates) -> (i64, i64) {
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let read = Usage {
+        input: count(sums.input),
+        cache_read: count(sums.cache_read),
+        cache_write: count(sums.cache_write),
+        ..Usage::default()
+    };
+    let written =
+        Usage { output: count(sums.output), thought: count(sums.thought), ..Usage::default() };
+    #[expect(clippy::cast_precision_loss, reason = "an estimate of money")]
+    let [read, written, spent, requests] = [
+        baseline.cost(&read).0 as f64,
+        baseline.cost(&written).0 as f64,
+        sums.cost as f64,
+        sums.requests.max(1) as f64,
+    ];
+    let off = (LONGER * LONGER + EACH_LONGER * EACH_LONGER / requests).sqrt();
+    let at = |deviations: f64| {
+        let would = read * (deviations * MORE_TOKENS).exp() + written * (deviations * off).exp();
+        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+        let saved = (would - spent).round() as i64;
+        saved
+    };
+    (at(-NINE_OF_TEN), at(NINE_OF_TEN))
+}
+
+/// What requests may come to whose answers nobody has seen, at least and at most, in nine of ten cases,
+/// by what they are expected to cost. In nano-USD.
+#[must_use]
+pub fn likely_between(expected: i64, requests: u64) -> (i64, i64) {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate of money")]
+    let (expected, requests) = (expected as f64, requests.max(1) as f64);
+    let off = (LONGER * LONGER + EACH_LONGER * EACH_LONGER / requests).sqrt();
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let at = |deviations: f64| (expected * (deviations * off).exp()).round() as i64;
+    (at(-NINE_OF_TEN), at(NINE_OF_TEN))
+}
+
 /// What a request came to, if it was settled.
 ///
 /// # Errors
@@ -165,5 +217,24 @@ mod tests {
         let rates = Rates::text(Nanos(1_000_000_000), Nanos(2_000_000_000));
         assert_eq!(saved(&sums, &rates), 2_000_000);
         assert_eq!(saved(&sums, &Rates::default()), -1_000_000);
+    }
+
+    #[test]
+    fn what_is_saved_lies_between_its_bounds_which_more_requests_bring_nearer() {
+        let rates = Rates::text(Nanos(1_000_000_000), Nanos(2_000_000_000));
+        let of = |requests: i64| {
+            let sums = MinuteSums {
+                input: 1_000,
+                output: 1_000,
+                cost: 1_000_000,
+                requests,
+                ..MinuteSums::default()
+            };
+            let (low, high) = saved_between(&sums, &rates);
+            assert!(low < saved(&sums, &rates) && saved(&sums, &rates) < high, "{low} {high}");
+            high - low
+        };
+        assert!(of(1) > of(10) && of(10) > of(10_000));
+        assert_eq!(saved_between(&MinuteSums::default(), &rates), (0, 0));
     }
 }

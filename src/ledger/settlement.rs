@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::Weighed;
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, RequestId};
@@ -220,6 +221,9 @@ pub struct Settlement {
     /// How `auto` chose, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
+    /// What `auto` weighed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Box<Weighed>>,
     /// From arrival to the first byte of the answer.
     pub first_byte_ms: u64,
 }
@@ -336,6 +340,7 @@ pub(super) mod tests {
             attempts: 1,
             tried: Vec::new(),
             decision: None,
+            weighed: None,
             first_byte_ms: 12,
         }
     }

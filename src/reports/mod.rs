@@ -1,5 +1,6 @@
 //! What is told of what was done and of what can be asked for: usage, requests, models, status.
 
+pub mod corrections;
 pub mod feedback;
 pub mod models;
 pub mod requests;

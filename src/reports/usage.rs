@@ -17,7 +17,8 @@ use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::gateway::App;
 use crate::gateway::live::Live;
 use crate::ledger::report::{self, Group};
-use crate::ledger::{Funds, Outcome, Settlement, Tried};
+use crate::ledger::{Funds, Outcome, Settlement, Tried, Weighed, of_hundredths};
+use crate::router::in_words;
 use crate::store::{MinuteSums, Span, UsageRow};
 
 /// What this node has delivered is in a report, unless the store is away for longer.
@@ -137,6 +138,7 @@ fn average(sum: i64, count: i64) -> i64 {
 
 fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
     let mut all = Map::new();
+    let between = baseline.map(|price| report::saved_between(sums, price));
     for (name, value) in [
         ("requests", json!(sums.requests)),
         ("failed_requests", json!(sums.failures)),
@@ -154,6 +156,8 @@ fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
         ("cost_usd", usd(sums.cost)),
         ("cost_nano_usd", json!(sums.cost)),
         ("saved_usd", baseline.map_or(Value::Null, |price| usd(report::saved(sums, price)))),
+        ("saved_usd_low", between.map_or(Value::Null, |(low, _)| usd(low))),
+        ("saved_usd_high", between.map_or(Value::Null, |(_, high)| usd(high))),
         ("average_latency_ms", json!(average(sums.latency_ms, sums.requests))),
         ("average_time_to_first_byte_ms", json!(average(sums.first_byte_ms, sums.requests))),
     ] {
@@ -300,6 +304,7 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Erro
         return Err(missing());
     }
     let mut told = told(&one);
+    told["weighed"] = one.weighed.as_deref().map_or(Value::Null, |all| weighed(app, all));
     // What was said is for whoever said it, and for those who run the account.
     let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;
     if let Some(content) = content.map_err(Error::internal)?
@@ -379,6 +384,43 @@ fn told(one: &Settlement) -> Value {
         "cost_nano_usd": one.cost,
         "latency_ms": one.latency_ms(),
         "time_to_first_byte_ms": one.first_byte_ms,
+    })
+}
+
+/// What `auto` weighed: the prompt, and the best candidates, with what is known of them in words.
+fn weighed(app: &App, all: &Weighed) -> Value {
+    let live = app.live();
+    let taken = &all.taken;
+    let candidates = all.candidates.iter().map(|one| {
+        let mut told = json!({
+            "model": one.model,
+            "provider": &*one.provider,
+            "effort": one.effort,
+            "quality": f64::from(one.quality) / 1e3,
+            "expected_cost_nano_usd": one.cost,
+            "expected_output_tokens": one.tokens,
+            "level": of_hundredths(one.level),
+            "level_sd": of_hundredths(one.sd),
+            // As it is now: of a model that has gone, nothing.
+            "rests_on": live.predictor.rests_on(&live.catalogue, &one.model),
+            "verdict": one.verdict,
+        });
+        if one.moved != 0 {
+            told["found_out"] = json!(of_hundredths(one.moved));
+        }
+        told
+    });
+    json!({
+        "in_words": in_words(taken),
+        "ease": of_hundredths(taken.ease),
+        "unsure": of_hundredths(taken.unsure),
+        "need": of_hundredths(taken.need),
+        "thinking": of_hundredths(taken.thinking),
+        "novelty": of_hundredths(taken.novelty),
+        "belief": of_hundredths(taken.belief),
+        "everyday": of_hundredths(taken.everyday),
+        "considered": all.considered,
+        "candidates": candidates.collect::<Vec<Value>>(),
     })
 }
 

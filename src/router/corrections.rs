@@ -1,5 +1,8 @@
-//! What an account's feedback is worth: pure, and bounded, so that no number of opinions turns a
-//! model upside down.
+//! What an account's feedback is worth, and with what answers have shown: pure, and bounded, so that no
+//! number of opinions turns a model upside down.
+
+use super::outcomes::Outcomes;
+use crate::base::clock::Timestamp;
 
 /// Log-odds that a good answer after another is worth, before there are many.
 const STEP: f64 = 6.0;
@@ -17,6 +20,19 @@ pub fn correction(residual: f64, count: u64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "clamped")]
     let moved = moved.clamp(-f64::from(BOUND), f64::from(BOUND)) as f32;
     moved
+}
+
+/// What an account has found out of a model, by what it said and by what answers have shown.
+#[must_use]
+pub fn own(said: f32, outcomes: Option<&Outcomes>, now: Timestamp) -> f32 {
+    let shown = outcomes.map_or(0.0, |outcomes| outcomes.shift(now));
+    (said + shown).clamp(-BOUND, BOUND)
+}
+
+/// The correction that is in force for an account: its own, and that of all.
+#[must_use]
+pub fn in_force(own: f32, for_all: f32) -> f32 {
+    (own + for_all).clamp(-BOUND, BOUND)
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! A decision as data, and as one line.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Dial, Predictor, Step};
+use super::{Dial, Features, Predictor, Promise, Step, in_words};
 use crate::base::money::Nanos;
 use crate::catalogue::Catalogue;
+use crate::ledger::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths};
 use crate::wire::vocab::Effort;
 
 /// A model at an effort that was considered and ranked.
@@ -52,6 +55,15 @@ pub struct Explanation {
     /// Which class of models it takes, from 1 to 5, and whether thought helps, from 0 to 2.
     pub need: f32,
     pub thinking: f32,
+    /// How much what was learned of such prompts is believed, and how much it is like everyday ones.
+    pub belief: f32,
+    pub everyday: f32,
+    /// The likeliest of the subjects and tasks of training, by its place.
+    pub domain: Option<u8>,
+    /// What was read of it, where that is kept.
+    pub features: Option<Box<Features>>,
+    /// What the account has found out of models, by their places.
+    pub moved: Option<Arc<HashMap<usize, f32>>>,
     pub input_tokens: u64,
     /// How many models there were to choose from.
     pub considered: usize,
@@ -78,6 +90,9 @@ pub struct Ranked<'a> {
     pub level: f32,
     pub level_sd: f32,
     pub rests_on: String,
+    /// By how much what the account has found out moves it, in log-odds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_out: Option<f32>,
     pub expected_cost_nano_usd: i64,
     pub expected_output_tokens: u64,
     /// Until the answer, or the first token of a stream, by those of the last minute.
@@ -109,6 +124,15 @@ pub struct Account<'a> {
     pub need: f32,
     /// What thinking first adds: from 0, nothing, to 2, it takes it.
     pub thinking: f32,
+    /// How much what was learned of prompts like it is believed, and how much it is like everyday ones:
+    /// from 0 to 1.
+    pub belief: f32,
+    pub everyday: f32,
+    /// All of that in words, with what it rests on.
+    pub in_words: String,
+    /// What the dial keeps of the best candidate's good answers; nothing where nobody measured that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
     pub input_tokens: u64,
     /// The least share of the best model's quality that was insisted on.
     pub floor: f64,
@@ -117,7 +141,89 @@ pub struct Account<'a> {
     pub rejected: Vec<Rejected<'a>>,
 }
 
+/// Why each candidate was chosen or not, best first.
+struct Verdicts {
+    first: Option<&'static str>,
+    seen: Vec<usize>,
+}
+
+impl Verdicts {
+    fn new(explored: bool) -> Self {
+        let first = if explored { "drawn to find out" } else { "chosen" };
+        Self { first: Some(first), seen: Vec::new() }
+    }
+
+    fn of(&mut self, one: &Kept) -> &'static str {
+        let verdict = self.first.take().unwrap_or("dearer for its quality");
+        let again = self.seen.contains(&one.place);
+        self.seen.push(one.place);
+        match one {
+            one if !one.above_floor => "below the floor of quality",
+            one if !one.keeps => "cannot keep every setting that was asked for",
+            _ if again => "at another effort",
+            _ => verdict,
+        }
+    }
+}
+
 impl Explanation {
+    fn found_out(&self, place: usize) -> Option<f32> {
+        self.moved.as_ref()?.get(&place).copied()
+    }
+
+    /// What the dial promises; nothing of everyday prompts, whose answers nobody has scored.
+    fn promise(&self, predictor: &Predictor) -> Option<Promise> {
+        if self.everyday >= 0.5 {
+            return None;
+        }
+        let group = predictor.source_of(self.domain?)?;
+        let belief = self.belief / (1.0 - self.everyday).max(0.01);
+        predictor.promises().of(self.dial, group, belief)
+    }
+
+    fn taken(&self) -> Taken {
+        Taken {
+            ease: hundredths(self.ease),
+            unsure: hundredths(self.unsure),
+            need: hundredths(self.need),
+            thinking: hundredths(self.thinking),
+            novelty: hundredths(self.novelty),
+            belief: hundredths(self.belief),
+            everyday: hundredths(self.everyday),
+        }
+    }
+
+    /// What was weighed, as the request's record keeps it: the best few, in the order in which they are
+    /// tried.
+    #[must_use]
+    pub fn weighed(&self, catalogue: &Catalogue, predictor: &Predictor) -> Weighed {
+        let (models, table) = (catalogue.models(), predictor.table());
+        let mut verdicts = Verdicts::new(self.explored);
+        let candidates = self.kept.iter().take(MOST_CANDIDATES).filter_map(|one| {
+            let model = models.get(one.place)?;
+            let level = table.level(one.place)?;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+            let quality = (one.quality.clamp(0.0, 1.0) * 1_000.0).round() as u16;
+            Some(Candidate {
+                model: model.id.to_string(),
+                provider: Arc::clone(&model.deployments.get(one.deployment)?.provider.id),
+                effort: one.at.map(|effort| effort.as_str().into()),
+                quality,
+                cost: one.cost,
+                tokens: u32::try_from(one.output_tokens).unwrap_or(u32::MAX),
+                level: hundredths(level.level),
+                sd: hundredths(level.sd),
+                moved: hundredths(self.found_out(one.place).unwrap_or(0.0)),
+                verdict: verdicts.of(one).into(),
+            })
+        });
+        Weighed {
+            taken: self.taken(),
+            considered: u32::try_from(self.considered).unwrap_or(u32::MAX),
+            candidates: candidates.collect(),
+        }
+    }
+
     /// For a header: one line of visible ASCII. `step` answers, whose model is the one kept at
     /// `rank`; `first` is the step that was to answer.
     #[must_use]
@@ -161,16 +267,11 @@ impl Explanation {
             ranked.sort_by(super::choose::order);
         }
         let table = predictor.table();
-        let mut seen: Vec<usize> = Vec::new();
-        let first = if self.explored { "drawn to find out" } else { "chosen" };
-        let mut verdicts =
-            std::iter::once(first).chain(std::iter::repeat("dearer for its quality"));
+        let mut verdicts = Verdicts::new(self.explored);
         let ranked = kept.iter().filter_map(|one| {
             let model = models.get(one.place)?;
             let deployment = model.deployments.get(one.deployment)?;
-            let verdict = verdicts.next().unwrap_or_default();
-            let again = seen.contains(&one.place);
-            seen.push(one.place);
+            let verdict = verdicts.of(one);
             let level = table.level(one.place)?;
             Some(Ranked {
                 model: &model.id,
@@ -181,16 +282,12 @@ impl Explanation {
                 level: level.level,
                 level_sd: level.sd,
                 rests_on: level.rests_on.to_string(),
+                found_out: self.found_out(one.place),
                 expected_cost_nano_usd: one.cost.0,
                 expected_output_tokens: one.output_tokens,
                 expected_wait_seconds: (one.wait_seconds > 0.0).then_some(one.wait_seconds),
                 utility: one.utility,
-                verdict: match one {
-                    one if !one.above_floor => "below the floor of quality",
-                    one if !one.keeps => "cannot keep every setting that was asked for",
-                    _ if again => "at another effort",
-                    _ => verdict,
-                },
+                verdict,
             })
         });
         let rejected = self.rejected.iter().filter_map(|(place, reason)| {
@@ -206,6 +303,10 @@ impl Explanation {
             unsure: self.unsure,
             need: self.need,
             thinking: self.thinking,
+            belief: self.belief,
+            everyday: self.everyday,
+            in_words: in_words(&self.taken()),
+            promise: self.promise(predictor),
             input_tokens: self.input_tokens,
             floor: self.dial.floor(),
             kept: ranked.collect(),

@@ -8,15 +8,19 @@ mod corrections;
 mod dial;
 mod expect;
 mod explain;
+mod features;
 pub mod levels;
 mod named;
 mod needs;
 pub mod neural;
 mod offer;
+mod outcomes;
 mod predict;
+mod promise;
 mod rank;
 mod subjects;
 mod wishes;
+mod words;
 
 use std::sync::Arc;
 
@@ -27,14 +31,18 @@ use crate::wire::vocab::Effort;
 
 pub use asked::{form, question};
 pub use choose::{Before, Choice, Corrections, decide_auto};
-pub use corrections::correction;
+pub use corrections::{correction, in_force, own};
 pub use dial::{Dial, Wish};
 pub use explain::{Account, Explanation, Kept, Ranked, Rejected};
+pub use features::Features;
 pub use named::decide_named;
 pub use needs::Needs;
+pub use outcomes::{Outcomes, Sign, for_all};
 pub use predict::{Demand, Predictor};
+pub use promise::{AtDial, Group, Promise, Promises};
 pub use subjects::Subjects;
 pub use wishes::{LeftOut, Measured, Preferences, Wishes};
+pub use words::in_words;
 
 /// What the router is told of a deployment's state.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,5 +1,7 @@
 //! What a request needs of a model, whatever it asks.
 
+use serde::{Deserialize, Serialize};
+
 use crate::catalogue::{Capabilities, Capability, Modality};
 use crate::wire::vocab::{
     Body, Effort, Format, Media, MediaKind, Part, Reasoning, Request, Said, Sampling, Source, Tool,
@@ -8,7 +10,8 @@ use crate::wire::vocab::{
 use crate::wire::{FILE_TOKENS, PICTURE_TOKENS};
 
 /// What a model must be able to do to be asked at all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Needs {
     pub capabilities: Capabilities,
     pub modalities: Vec<Modality>,

@@ -6,6 +6,7 @@ use super::asked::{form, question};
 use super::expect::{Asked, Expected, Table};
 use super::levels::Levels;
 use super::neural::{FormatError, Prompt, Scale, Signs, View, Weights};
+use super::promise::Promises;
 use crate::catalogue::Catalogue;
 use crate::wire::vocab::{Part, Request, Role, Turn};
 
@@ -19,6 +20,7 @@ pub struct Predictor {
     weights: Weights,
     able: Able,
     table: Table,
+    promises: Promises,
 }
 
 /// What a prompt demands.
@@ -30,6 +32,11 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// As it was read before.
+    pub(super) fn of(view: View, length: f32) -> Self {
+        Self { view, length }
+    }
+
     /// What the networks make of the prompt.
     pub(super) fn view(&self) -> &View {
         &self.view
@@ -71,6 +78,24 @@ impl Demand {
         1.0 - sigmoid(self.view.ease)
     }
 
+    /// How much what was learned of prompts like it is believed, from 0 to 1.
+    #[must_use]
+    pub fn belief(&self) -> f32 {
+        self.view.belief
+    }
+
+    /// The likeliest of the subjects and tasks of training, by its place.
+    #[must_use]
+    pub fn domain(&self) -> Option<u8> {
+        self.view.domains.first().filter(|(_, share)| *share > 0.0).map(|(place, _)| *place)
+    }
+
+    /// How much it is like everyday prompts, against questions of benchmarks: from 0 to 1.
+    #[must_use]
+    pub fn everyday(&self) -> f32 {
+        self.view.everyday
+    }
+
     /// From 0, like what the router was trained on, to 1, like nothing it has seen.
     #[must_use]
     pub fn novelty(&self) -> f32 {
@@ -96,7 +121,8 @@ impl Predictor {
         // words say of those would take a tenth of a decision.
         weights.signs = Signs::default();
         let table = Table::new(&weights, levels, catalogue);
-        Self { weights, able: Able::new(catalogue), table }
+        let promises = Promises::builtin(&weights.meta.id);
+        Self { weights, able: Able::new(catalogue), table, promises }
     }
 
     /// The weights that this build carries.
@@ -119,6 +145,26 @@ impl Predictor {
         let prompt = Prompt { text: &text, tools: request.tools.len(), form: form(request) };
         let view = self.weights.view(prompt);
         Demand { length: view.length.exp(), view }
+    }
+
+    /// What the dials promise.
+    #[must_use]
+    pub fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    /// The source that a subject or task of training is of.
+    #[must_use]
+    pub fn source_of(&self, domain: u8) -> Option<&str> {
+        let name = self.weights.meta.domains.get(usize::from(domain))?;
+        name.split_once('/').map(|(source, _)| source)
+    }
+
+    /// What a model's level rests on, in words.
+    #[must_use]
+    pub fn rests_on(&self, catalogue: &Catalogue, model: &str) -> Option<String> {
+        let place = catalogue.models().iter().position(|one| &*one.id == model)?;
+        self.table.level(place).map(|level| level.rests_on.to_string())
     }
 
     /// The sum of a text's words, as the networks get it.

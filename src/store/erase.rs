@@ -21,12 +21,13 @@ const OF_USERS: [&str; 8] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 11] = [
+const OF_ACCOUNTS: [&str; 12] = [
     "conversation_items",
     "conversations",
     "response_items",
     "responses",
     "feedback",
+    "outcomes",
     "replays",
     "form_once",
     "tokens",

@@ -20,10 +20,13 @@ pub struct Feedback {
 /// All that an account said of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedbackSum {
+    pub account: AccountId,
     pub model: String,
     pub count: i64,
     /// In millionths.
     pub residual: i64,
+    /// When it last said something.
+    pub said: Timestamp,
 }
 
 impl Store {
@@ -59,28 +62,39 @@ impl Store {
         .await
     }
 
-    /// What an account said, by model.
+    /// What an account said, or what all did, by model.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn feedback(&self, account: AccountId) -> Result<Vec<FeedbackSum>, StoreError> {
+    pub async fn feedback(
+        &self,
+        account: Option<AccountId>,
+    ) -> Result<Vec<FeedbackSum>, StoreError> {
         self.run(move |pool| async move {
-            query(
-                "SELECT model, COUNT(*) AS count, CAST(SUM(residual) AS BIGINT) AS residual \
-                 FROM feedback WHERE account_id = $1 GROUP BY model",
-            )
-            .bind(account.as_str())
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(FeedbackSum {
-                    model: row.try_get("model")?,
-                    count: row.try_get("count")?,
-                    residual: row.try_get("residual")?,
+            let select = "SELECT account_id, model, COUNT(*) AS count, \
+                          CAST(SUM(residual) AS BIGINT) AS residual, \
+                          MAX(created_ms) AS said_ms FROM feedback";
+            let group = "GROUP BY account_id, model";
+            let rows = match account {
+                Some(account) => {
+                    let text = format!("{select} WHERE account_id = $1 {group}");
+                    query(sqlx::AssertSqlSafe(text)).bind(account.as_str()).fetch_all(&pool).await?
+                }
+                None => {
+                    query(sqlx::AssertSqlSafe(format!("{select} {group}"))).fetch_all(&pool).await?
+                }
+            };
+            rows.iter()
+                .map(|row| {
+                    Ok(FeedbackSum {
+                        account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+                        model: row.try_get("model")?,
+                        count: row.try_get("count")?,
+                        residual: row.try_get("residual")?,
+                        said: Timestamp(row.try_get("said_ms")?),
+                    })
                 })
-            })
-            .collect::<Result<_, sqlx::Error>>()
+                .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "second factor", include_str!("../../migrations/0012_second_factor.sql")),
     (13, "settings", include_str!("../../migrations/0013_settings.sql")),
     (14, "browser keys", include_str!("../../migrations/0014_browser_keys.sql")),
+    (16, "outcomes", include_str!("../../migrations/0016_outcomes.sql")),
 ];
 
 /// `file` is the database's, if it is in one.

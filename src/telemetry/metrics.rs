@@ -65,6 +65,7 @@ pub struct Metrics {
     /// Answers that break a schema which their model could not be told whole.
     pub schema_violations: IntCounterVec,
     pub cascades: IntCounterVec,
+    pub outcomes: IntCounterVec,
     /// Guardrails that were met, by rule, stage and verdict.
     pub guardrails: IntCounterVec,
     /// Events of streams that were left out, as nobody could read them.
@@ -265,6 +266,11 @@ impl Metrics {
                 "optimux_cascades_total",
                 "First answers of cascades, by whether they stood, or why not.",
                 &["model", "outcome"],
+            )?,
+            outcomes: all.counters(
+                "optimux_outcomes_total",
+                "What answers of `auto` have shown by themselves: `sign` is sound, or what is wrong.",
+                &["model", "sign"],
             )?,
             guardrails: all.counters(
                 "optimux_guardrails_total",

@@ -279,7 +279,9 @@ mod tests {
         }
         held.finish(&mut events);
         let mut fold = Fold::new();
-        events.iter().for_each(|event| fold.push(event));
+        for event in &events {
+            fold.push(event);
+        }
         let (reply, fault) = fold.finish();
         assert_eq!(fault, None);
         for choice in &reply.choices {

@@ -119,3 +119,99 @@ fn a_cheap_model_that_is_down_is_passed_over() {
     assert_eq!((reply.status, reply.said().as_str()), (200, "{\"dear\": true}"));
     assert!(reply.header("x-optimux-decision").contains("gpt-4o-mini did not answer"));
 }
+
+fn asking(text: &str) -> Value {
+    json!({"model": "auto:best", "messages": [{"role": "user", "content": text}]})
+}
+
+/// A provider where the cheap model counts up from `first`, the judge says `verdict` (or, for "slow",
+/// nothing), and the dear model is always right.
+fn judging(cheap: &'static [&'static str], verdict: &'static str) -> Provider {
+    let said = std::sync::atomic::AtomicUsize::new(0);
+    Provider::start(move |socket, received, _| {
+        let asked = received.json();
+        let model = asked["model"].as_str().unwrap().to_owned();
+        let text = match model.as_str() {
+            "gpt-4o-mini" => {
+                let number = said.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                cheap[number.min(cheap.len() - 1)]
+            }
+            "judge" if verdict == "broken" => {
+                return respond(socket, 500, "", "application/json", b"{\"error\": {}}");
+            }
+            "judge" => {
+                let told = asked["messages"][1]["content"].as_str().unwrap();
+                assert!(told.contains("<question>") && told.contains("<answer>"), "{told}");
+                let most = asked["max_completion_tokens"].as_u64().unwrap();
+                assert!(most <= 1_024, "{asked}");
+                verdict
+            }
+            _ => "the dear answer, which is long enough to be no short one",
+        };
+        respond(socket, 200, "", "application/json", &completion(&model, text));
+    })
+}
+
+const LONG: &str = "A long answer of the cheap model, which nobody would call short.";
+
+fn with_judge(base: &str) -> String {
+    let judge = "[[models]]\nid = \"judge\"\ntier = \"mid\"\ncontext_tokens = 100\n\
+         deployments = [{ provider = \"p\", usd_per_million = { input = 1.0, output = 1.0 } }]\n";
+    config(base, "[router.cascade]\njudge = \"judge\"") + judge
+}
+
+#[test]
+fn a_judge_has_the_last_word_and_its_cost_is_in_the_record() {
+    for (verdict, which, outcome) in [
+        ("GOOD", "first", "judged_good"),
+        ("Bad.", "second", "judged_bad"),
+        ("I think that it is BAD", "first", "judge_unclear"),
+        ("broken", "first", ""),
+    ] {
+        let provider = judging(&[LONG], verdict);
+        let gateway = Gateway::start(&with_judge(&provider.base));
+        let reply = ask(&gateway, KEY, &asking(HARD), Some("true"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.header("x-optimux-cascade"), which, "{verdict}");
+        assert_eq!(reply.said() == LONG, which == "first", "{verdict}");
+        let record = record(&gateway, &reply);
+        let model = if which == "first" { "gpt-4o-mini" } else { "gpt-4o" };
+        assert_eq!(record["model"], model, "{record}");
+        let attempts = record["attempts"].as_array().unwrap();
+        let judged = attempts.iter().find(|one| one["model"] == "judge");
+        if outcome.is_empty() {
+            assert!(judged.is_none(), "{record}");
+            continue;
+        }
+        let judged = judged.unwrap();
+        assert_eq!(judged["outcome"], outcome, "{record}");
+        // Three tokens of the prompt and two of the answer, at a dollar a million.
+        assert_eq!(judged["cost_nano_usd"], json!(5_000), "{record}");
+        let priced = if which == "first" { 3 * 100 + 2 * 400 } else { 3 * 5_000 + 2 * 20_000 };
+        assert_eq!(record["cost_nano_usd"], json!(priced), "what is delivered: {record}");
+        if which == "second" {
+            assert!(attempts.iter().any(|one| one["outcome"] == "answer_judged_bad"), "{record}");
+        }
+    }
+}
+
+#[test]
+fn short_answers_are_asked_for_twice() {
+    for (cheap, which, calls) in [
+        (&["**17**", "17."][..], "first", 2),
+        (&["17", "18"][..], "second", 3),
+        (&[LONG][..], "first", 1),
+    ] {
+        let provider = judging(cheap, "GOOD");
+        let gateway = Gateway::start(&config(&provider.base, ""));
+        let reply = ask(&gateway, KEY, &asking(HARD), Some("true"));
+        assert_eq!(reply.header("x-optimux-cascade"), which, "{cheap:?}");
+        assert_eq!(provider.count(), calls, "{cheap:?}");
+        let record = record(&gateway, &reply);
+        assert_eq!(record["attempt_count"], calls, "{record}");
+    }
+    let provider = judging(&["17", "18"], "GOOD");
+    let gateway = Gateway::start(&config(&provider.base, "[router.cascade]\ntwice = false"));
+    let reply = ask(&gateway, KEY, &asking(HARD), Some("true"));
+    assert_eq!((reply.header("x-optimux-cascade"), provider.count()), ("first", 1));
+}

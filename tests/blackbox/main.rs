@@ -36,6 +36,7 @@ mod inflow;
 mod isolation;
 mod keys;
 mod layers;
+mod learning;
 mod ledger;
 mod mail;
 mod matrix;

@@ -406,6 +406,7 @@ impl Life {
             began: now.at,
             prompt_tokens: 1,
             decision: None,
+            weighed: None,
         };
         let counter = Rc::clone(&self.counter);
         self.holds.push(Hold::open(counter, Arc::new(terms), outset, amount, standing));

@@ -333,3 +333,67 @@ fn the_least_busy_of_a_models_deployments_is_asked_first() {
         assert!(asked.into_iter().all(|one| one.join().unwrap() == 200));
     });
 }
+
+#[test]
+fn the_record_of_a_request_says_what_was_weighed_and_why() {
+    let gateway = Gateway::start("[router]\nfeatures = \"features.jsonl\"");
+    let said = format!("{HARD} Call it swordfish.");
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": said}]});
+    let reply = gateway.chat(&body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let told = gateway.post("/v1/route", KEY, body.to_string()).json();
+    let id = reply.header("x-request-id").to_owned();
+    eventually("the request is in the books", || {
+        gateway.get(&format!("/v1/requests/{id}"), KEY).status == 200
+    });
+    let record = gateway.get(&format!("/v1/requests/{id}"), KEY).json();
+    let (weighed, explained) = (&record["weighed"], &told["explanation"]);
+    assert_eq!(weighed["in_words"], explained["in_words"], "{record}");
+    assert!(weighed["in_words"].as_str().unwrap().starts_with("It takes "), "{record}");
+    let candidates = weighed["candidates"].as_array().unwrap();
+    assert!((2..=8).contains(&candidates.len()), "{record}");
+    assert_eq!(candidates[0]["model"], record["model"]);
+    assert_eq!(candidates[0]["verdict"], "chosen");
+    for one in candidates {
+        let mut all = explained["kept"].as_array().unwrap().iter();
+        let same = |other: &&Value| {
+            ["model", "effort"].iter().all(|name| one[*name].as_str() == other[*name].as_str())
+        };
+        let other = all.find(same).unwrap();
+        assert!((one["level"].as_f64().unwrap() - other["level"].as_f64().unwrap()).abs() < 0.01);
+        assert_eq!(one["rests_on"], other["rests_on"]);
+    }
+    // A name is the caller's choice: nothing was weighed.
+    let named = json!({"model": "gpt-4o", "messages": body["messages"]});
+    let id = gateway.chat(&named).header("x-request-id").to_owned();
+    eventually("the other is in the books", || {
+        gateway.get(&format!("/v1/requests/{id}"), KEY).status == 200
+    });
+    assert!(gateway.get(&format!("/v1/requests/{id}"), KEY).json()["weighed"].is_null());
+
+    // What was read of the one is kept in numbers, and decides alike.
+    let file = gateway.folder.join("features.jsonl");
+    let kept = || std::fs::read_to_string(&file).unwrap_or_default();
+    eventually("the features are kept", || kept().ends_with('\n'));
+    assert_eq!(kept().lines().count(), 1, "only what was asked of auto");
+    assert!(!kept().contains("swordfish"), "{}", kept());
+    let line: Value = serde_json::from_str(kept().trim()).unwrap();
+    assert_eq!(line["model"], record["model"]);
+    let out = gateway.command(&[
+        "router",
+        "replay",
+        "--features",
+        "features.jsonl",
+        "--policy",
+        "auto:best",
+        "--json",
+    ]);
+    let outcomes: Value = serde_json::from_str(&out).unwrap_or_else(|why| panic!("{why}: {out}"));
+    assert_eq!(outcomes[0]["requests"], 1, "{out}");
+    assert_eq!(outcomes[0]["unanswered"], 0, "{out}");
+    let name = record["model"].as_str().unwrap();
+    assert_eq!(outcomes[0]["models"][name], 1, "decided as it was: {out}");
+    let cost = |name: &str| outcomes[1][name].as_i64().unwrap();
+    assert!(cost("cost_low_nano_usd") < cost("cost_nano_usd"), "{out}");
+    assert!(cost("cost_nano_usd") < cost("cost_high_nano_usd"), "{out}");
+}

@@ -261,6 +261,7 @@ fn the_page_of_metrics_is_made_from_them_and_a_scrape_has_no_others() {
         "optimux_guardrails_total",
         "optimux_hedges_total",
         "optimux_learned_refusals_total",
+        "optimux_outcomes_total",
         "optimux_rescues_total",
         "optimux_schema_violations_total",
         "optimux_unreadable_events_total",

@@ -2,6 +2,7 @@
 //! it, and shows what came of it.
 
 mod accounts;
+mod corrections;
 mod keys;
 mod mail;
 mod money;
@@ -68,6 +69,8 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/prices/{name:.*}"), web::delete().to(revisions::prices::drop))
         .route(&at("/revisions"), web::get().to(revisions::revisions))
         .route(&at("/revisions/{id}/restore"), web::post().to(revisions::restore))
+        .route(&at("/corrections"), web::get().to(corrections::list))
+        .route(&at("/corrections"), web::delete().to(corrections::forget))
         .route(&at("/audit"), web::get().to(money::audit))
         .route(&at("/outbox"), web::get().to(mail::outbox))
         .route(&at("/outbox/{id}/retry"), web::post().to(mail::retry))

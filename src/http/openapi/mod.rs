@@ -398,6 +398,15 @@ const OPERATIONS: &[Operation] = &[
         "Object",
     )
     .asking(CHANGE),
+    get(
+        "/v1/admin/corrections",
+        "Admin",
+        "What `auto` has learned of models: the corrections in force, and why",
+        "List",
+    )
+    .asking(&[("account", "string"), ("model", "string")]),
+    delete("/v1/admin/corrections", "Admin", "Forget what `auto` has learned")
+        .asking(&[("account", "string"), ("model", "string")]),
     get("/v1/admin/audit", "Admin", "What administrators did, newest first", "List")
         .asking(&[("before", "string"), ("limit", "integer")]),
     get("/v1/admin/outbox", "Admin", "Mail that waits, was sent, or was given up", "List")

@@ -119,10 +119,11 @@ impl Citation {
     /// place is given; none, where nothing is known.
     #[must_use]
     pub fn span_of(&self, characters: u64) -> (u64, u64) {
-        self.span.unwrap_or_else(|| match self.quote.as_deref() {
-            Some(quote) if !quote.is_empty() => (0, characters),
+        match (self.span, self.quote.as_deref()) {
+            (Some(span), _) => span,
+            (None, Some(quote)) if !quote.is_empty() => (0, characters),
             _ => (0, 0),
-        })
+        }
     }
 
     /// Which characters of `text` rest on it, as well as can be told; none, if it cannot.

@@ -34,7 +34,8 @@ pub struct Head {
 
 /// Members of a request that some model or other does not take: found with the head, so that most
 /// requests need not be decoded to know that they are fine as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Said(u32);
 
 impl Said {

@@ -5,21 +5,24 @@
 //! The check needs the whole answer, so a stream begins when the first answer has come and stood, or
 //! when the second model begins.
 
-mod check;
+mod judge;
 
 use std::borrow::Cow;
 
 use super::charge::{self, Earlier};
 use super::live::Live;
-use super::{Answered, App, Asked, Refused, as_stream, decide};
+use super::{Answered, App, Asked, Refused, as_stream, check, decide};
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::ledger::{Hold, Tried};
-use crate::router::{Decision, Dial, Step};
+use crate::ledger::Hold;
+use crate::router::{Decision, Dial, Features, Step};
 use crate::upstream::{Answer, AnswerBody};
 use crate::wire::vocab::{Protocol, Reply};
 use crate::wire::{Inbound, provider_side};
+
+pub use judge::Checks;
+use judge::{Looked, look, spent};
 
 /// The candidate that answers first, where a cascade is wished for and it is another one than the
 /// dial's. A dial that is as cheap as can be goes up to the middle one.
@@ -44,6 +47,11 @@ impl Planned {
             Self::Plain(decision) => decision,
             Self::Cascade(cascade) => &cascade.then,
         }
+    }
+
+    /// What was read of the request, where that is kept.
+    pub fn features(&self) -> Option<&Features> {
+        self.decision().explanation.as_ref()?.features.as_deref()
     }
 
     /// Whoever may answer can be paid.
@@ -100,6 +108,8 @@ pub(super) async fn plan(
 /// Has a cascade carried out, and settles the answer that is delivered.
 pub(super) async fn deliver(
     app: &App,
+    live: &Live,
+    caller: &Caller,
     cascade: &Cascade,
     inbound: &Inbound,
     id: &RequestId,
@@ -118,23 +128,22 @@ pub(super) async fn deliver(
             let earlier = Earlier { attempts: unanswered.attempts, tried: unanswered.tried };
             (earlier, "did not answer".to_owned())
         }
-        Ok(answer) => match stands(inbound, &answer) {
-            Ok(events) => {
-                return stood(app, first, inbound, answer, events, hold).await;
+        Ok(mut answer) => {
+            match stands(app, live, caller, first, (asked, inbound), &mut answer, id).await {
+                Ok(reply) => return stood(app, first, inbound, answer, reply, hold).await,
+                Err(doubt) => {
+                    let labels = [&*answer.step.model.label, doubt.label()];
+                    app.shared.metrics.cascades.with_label_values(&labels).inc();
+                    if let Some(findings) = &app.shared.findings {
+                        findings.note(&caller.account, &answer.step.model, doubt.sign());
+                    }
+                    let doubted = spent(app, &answer, doubt.label());
+                    let mut earlier = Earlier { attempts: answer.attempts, tried: answer.tried };
+                    earlier.tried.push(doubted);
+                    (earlier, format!("was doubted: {doubt}"))
+                }
             }
-            Err(doubt) => {
-                let labels = [&*answer.step.model.label, doubt.label()];
-                app.shared.metrics.cascades.with_label_values(&labels).inc();
-                let mut earlier = Earlier { attempts: answer.attempts, tried: answer.tried };
-                earlier.tried.push(Tried {
-                    provider: answer.step.deployment.provider.id.to_string(),
-                    model: answer.step.model.id.to_string(),
-                    fault: doubt.label().into(),
-                    ..Tried::default()
-                });
-                (earlier, format!("was doubted: {doubt}"))
-            }
-        },
+        }
     };
     let mut answered = charge::deliver(app, then, inbound, id, hold, earlier).await?;
     let cheap = first.steps.first().map_or("", |step| &*step.model.id);
@@ -153,12 +162,14 @@ async fn stood(
     first: &Decision,
     inbound: &Inbound,
     mut answer: Answer,
-    events: Option<Reply>,
+    reply: Reply,
     hold: Hold,
 ) -> Result<Answered, Refused> {
     let labels = [&*answer.step.model.label, "stood"];
     app.shared.metrics.cascades.with_label_values(&labels).inc();
-    if let (Some(reply), AnswerBody::Whole { body, .. }) = (events, &mut answer.body) {
+    if inbound.head.stream
+        && let AnswerBody::Whole { body, .. } = &mut answer.body
+    {
         let model = &answer.step.model.id;
         *body = as_stream(app, inbound.dialect, model, &reply, inbound.head.include_usage);
     }
@@ -170,20 +181,33 @@ async fn stood(
     Ok(answered)
 }
 
-/// Whether the first answer can be delivered; if so, what a stream of it is made from, where one was
-/// asked for.
-fn stands(inbound: &Inbound, answer: &Answer) -> Result<Option<Reply>, check::Doubt> {
+/// Whether the first answer can be delivered; if so, what it says. What was asked to find out is added to
+/// what the answer took.
+async fn stands(
+    app: &App,
+    live: &Live,
+    caller: &Caller,
+    first: &Decision,
+    (asked, inbound): (&Inbound, &Inbound),
+    answer: &mut Answer,
+    id: &RequestId,
+) -> Result<Reply, check::Doubt> {
     let AnswerBody::Whole { body, .. } = &answer.body else { return Err(check::Doubt::Empty) };
     let theirs = provider_side(Protocol::Dialect(inbound.dialect));
     let reply = theirs.decode_reply(body).map_err(|_| check::Doubt::Empty)?;
     let request = inbound.request().map_err(|_| check::Doubt::Empty)?;
     match check::doubt(request, &reply) {
-        Some(doubt) => Err(doubt),
+        Some(doubt) => return Err(doubt),
         None if answer.schema.is_some() => {
-            Err(check::Doubt::Schema(answer.schema.clone().unwrap_or_default()))
+            return Err(check::Doubt::Schema(answer.schema.clone().unwrap_or_default()));
         }
-        None => Ok(inbound.head.stream.then_some(reply)),
+        None => {}
     }
+    let Looked { doubt, attempts, tried } =
+        look(app, live, caller, first, asked, request, &reply, id).await;
+    answer.attempts = answer.attempts.saturating_add(attempts);
+    answer.tried.extend(tried);
+    doubt.map_or(Ok(reply), Err)
 }
 
 /// For a header: visible ASCII, and not much of it.

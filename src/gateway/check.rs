@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::router::Sign;
 use crate::shape;
 use crate::wire::vocab::{
     Body, Call, CallKind, Format, Part, Reply, Request, Stop, Tool, ToolChoice, ToolKind,
@@ -28,22 +29,34 @@ pub enum Doubt {
     Arguments(String),
     /// A call was demanded, and there is none.
     NoCall,
+    /// Asked once more, the model says something else.
+    Differs,
+    /// The judge takes it to be wrong.
+    Judged,
 }
 
 impl Doubt {
+    /// What it shows of the model.
+    #[must_use]
+    pub fn sign(&self) -> Sign {
+        match self {
+            Self::Empty => Sign::AnswerEmpty,
+            Self::Cut => Sign::AnswerCut,
+            Self::Refused => Sign::AnswerRefused,
+            Self::NotJson => Sign::AnswerNotJson,
+            Self::Schema(_) => Sign::AnswerBreaksSchema,
+            Self::UnknownTool(_) => Sign::ToolUnknown,
+            Self::Arguments(_) => Sign::ToolArgumentsInvalid,
+            Self::NoCall => Sign::ToolCallMissing,
+            Self::Differs => Sign::AnswersDiffer,
+            Self::Judged => Sign::AnswerJudgedBad,
+        }
+    }
+
     /// As the record of a request and the metrics call it.
     #[must_use]
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Empty => "answer_empty",
-            Self::Cut => "answer_cut",
-            Self::Refused => "answer_refused",
-            Self::NotJson => "answer_not_json",
-            Self::Schema(_) => "answer_breaks_schema",
-            Self::UnknownTool(_) => "tool_unknown",
-            Self::Arguments(_) => "tool_arguments_invalid",
-            Self::NoCall => "tool_call_missing",
-        }
+        self.sign().as_str()
     }
 }
 
@@ -85,6 +98,22 @@ pub fn doubt(request: &Request, reply: &Reply) -> Option<Doubt> {
         let why = choice.finish.as_ref().map(|finish| finish.why);
         of_choice(request, &choice.turn.parts, why)
     })
+}
+
+/// What an answer shows of its model.
+#[must_use]
+pub fn shown(request: &Request, reply: &Reply) -> Sign {
+    if let Some(doubt) = doubt(request, reply) {
+        return doubt.sign();
+    }
+    let mut parts = reply.choices.iter().flat_map(|choice| &choice.turn.parts);
+    if parts.any(|part| matches!(part.body, Body::Call(_))) {
+        Sign::ToolsSound
+    } else if matches!(request.format, Some(Format::Json | Format::Schema { .. })) {
+        Sign::JsonSound
+    } else {
+        Sign::AnswerSound
+    }
 }
 
 fn of_choice(request: &Request, parts: &[Part], why: Option<Stop>) -> Option<Doubt> {
