@@ -39,9 +39,11 @@ use rescuing::Rescuing;
 /// A provider that keeps its connection open behind its last word is not waited for longer.
 const LINGER: Duration = Duration::from_millis(250);
 /// Behind the reasons for which all choices ended, the usage and the last word come at once, if they
-/// come at all. Where there is no last word, more of the answer may come: Vertex gives a reason with
-/// every chunk.
+/// come at all.
 const FOLLOW_UP: Duration = Duration::from_secs(5);
+/// Behind a reason and a usage, where there is no last word, more of the answer may come: Vertex gives
+/// both with every chunk, and most servers hang up at once.
+const MORE_MAY_COME: Duration = Duration::from_secs(1);
 
 /// Everything a relay needs to know of its request.
 #[derive(Debug)]
@@ -284,8 +286,11 @@ impl Relay {
         } else if self.passage.has_ended() {
             idle.min(LINGER)
         } else if self.passage.is_complete() {
-            let told = self.passage.usage().is_some() && !self.passage.may_be_over();
-            idle.min(if told { LINGER } else { FOLLOW_UP })
+            idle.min(match (self.passage.usage(), self.passage.may_be_over()) {
+                (Some(_), false) => LINGER,
+                (Some(_), true) if self.passage.has_begun() => MORE_MAY_COME,
+                _ => FOLLOW_UP,
+            })
         } else {
             idle
         }
