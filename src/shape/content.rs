@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::Value;
 
 use super::{Draft, Model};
 use crate::wire::vocab::{
@@ -171,6 +172,46 @@ pub(super) fn unproven(draft: &mut Draft<'_>, model: &Model<'_>) {
         request.extra.strike("thinking");
     }
     draft.losses.dropped("messages.reasoning");
+}
+
+/// Sources of earlier texts that Claude itself has not given: of another maker's answer, as our own
+/// answers show it, with an empty index or a document that nobody sent. They would be refused.
+pub(super) fn sources(draft: &mut Draft<'_>, model: &Model<'_>) {
+    if model.protocol != Protocol::Dialect(Dialect::Anthropic) || !model.at_home(&draft.request) {
+        return;
+    }
+    let turns = draft.request.instructions.iter().chain(&draft.request.turns);
+    let documents = turns.flat_map(|turn| &turn.parts).any(is_document);
+    let foreign = |part: &Part| {
+        let cited = part.extra.get(Dialect::Anthropic, "citations");
+        let text =
+            |one: &Value, name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
+        cited.and_then(Value::as_array).into_iter().flatten().any(|one| {
+            let unproven = text(one, "encrypted_index").is_some_and(|index| index.is_empty());
+            let within = text(one, "type").is_some_and(|kind| kind == "char_location");
+            unproven || (within && !documents)
+        })
+    };
+    if !draft.request.turns.iter().any(|turn| turn.parts.iter().any(foreign)) {
+        return;
+    }
+    for part in draft.edit().turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+        if foreign(part) {
+            part.citations.clear();
+            part.extra.strike("citations");
+        }
+    }
+    draft.losses.dropped("content.citations");
+}
+
+/// Something that a text can cite by its characters, itself or in the result of a call.
+fn is_document(part: &Part) -> bool {
+    match &part.body {
+        Body::Media(media) => media.kind == MediaKind::File,
+        Body::Opaque(_, value) => value.get("type").is_some_and(|kind| kind == "document"),
+        Body::Outcome(outcome) => outcome.parts.iter().any(is_document),
+        _ => false,
+    }
 }
 
 /// The one spelling of a media type: lower case, without parameters, by its registered name.

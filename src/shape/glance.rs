@@ -91,8 +91,15 @@ fn unproven(body: &[u8], model: &Model<'_>) -> bool {
                 }
                 signed += 1;
             }
+            let empty = |name: &str| {
+                memmem::find_iter(body, name.as_bytes())
+                    .any(|at| string_after(body, at + name.len()).is_some_and(<[u8]>::is_empty))
+            };
             // The wish to think is an object of another type.
             types(body, b"thinking") > signed
+                || empty("\"encrypted_index\"")
+                || has(body, "\"char_location\"")
+                || (has(body, "\"redacted_thinking\"") && empty("\"data\""))
         }
         Protocol::Dialect(Dialect::OpenAiResponses) => {
             let ids = memmem::find_iter(body, b"\"rs_").map(|at| body.get(at + 1..));

@@ -5,7 +5,7 @@ use serde_json::Number;
 use super::{Draft, Model};
 use crate::catalogue::{Param, TokenLimit};
 use crate::wire::vocab::{
-    Dialect, Effort, Format, Manner, Protocol, Reasoning, Request, ToolChoice, ToolKind,
+    Dialect, Effort, Format, Manner, Off, Protocol, Reasoning, Request, ToolChoice, ToolKind,
 };
 
 /// Where the dialects spell a wish to think.
@@ -37,10 +37,13 @@ pub(super) fn reasoning(draft: &mut Draft<'_>, model: &Model<'_>) {
         });
     }
     let Some(wish) = draft.request.reasoning.as_ref() else { return };
-    if at_home && fitted.reasoning.as_ref().is_some_and(|new| says_the_same(wish, new)) {
+    // Off is another word there than the usual one.
+    let other_word = thinking.off == Off::BetweenTools && wish.enabled == Some(false);
+    let same = fitted.reasoning.as_ref().is_some_and(|new| says_the_same(wish, new));
+    if at_home && same && !other_word {
         return;
     }
-    if fitted.reasoning.as_ref() != Some(wish) {
+    if other_word || fitted.reasoning.as_ref() != Some(wish) {
         draft.edit().reasoning = fitted.reasoning;
         draft.respell(&REASONING);
     }

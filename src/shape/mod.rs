@@ -118,6 +118,7 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     content::roles(&mut draft, model);
     content::thoughts(&mut draft, model);
     content::unproven(&mut draft, model);
+    content::sources(&mut draft, model);
     content::drawn(&mut draft, model);
     content::prefill(&mut draft, model);
     content::media(&mut draft, model);

@@ -1,5 +1,6 @@
 //! Facts against requests of every dialect: each test is a kind of refusal, over its members.
 
+mod claude;
 mod free_text;
 mod histories;
 

@@ -15,7 +15,7 @@ use crate::wire::frame::json::splice;
 use crate::wire::refusal;
 use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Reasoning, Said};
 use crate::wire::{
-    Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
+    Encoded, Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
 };
 
 /// What Vertex wants to be told of Claude's dialect, in place of a header.
@@ -100,7 +100,16 @@ pub(super) fn outgoing(
             if *form == theirs && theirs == embeddings::Form::Openai {
                 return Ok(whole(first, respelled(inbound, &step.deployment).0, true));
             }
-            Ok(whole(first, embeddings::encode_request(request, theirs, name)?, false))
+            let at_home = matches!(form, embeddings::Form::Gemini | embeddings::Form::GeminiOne);
+            if at_home && theirs == embeddings::Form::Gemini {
+                let body = embeddings::encode_at_home(&inbound.body, *form, name)?;
+                return Ok(whole(first, body, false));
+            }
+            let Encoded { body, losses } = embeddings::encode_request(request, theirs, name)?;
+            if let Some(loss) = losses.iter().next().filter(|_| inbound.strict) {
+                return Err(untold(step, inbound, &loss.field).into());
+            }
+            Ok(Outgoing { losses, ..whole(first, body, false) })
         }
         Operation::Draw(request, count) => {
             let form = provider.images.ok_or_else(|| missing("images"))?;
@@ -152,6 +161,12 @@ fn as_asked<'a>(step: &'a Step, inbound: &'a Inbound) -> &'a str {
     if known { asked } else { &step.model.id }
 }
 
+/// The model cannot be told a member.
+fn untold(step: &Step, inbound: &Inbound, field: &str) -> Error {
+    let text = format!("The model '{}' cannot take '{field}'.", as_asked(step, inbound));
+    Error::new(Kind::Unsupported, text).at(field.to_owned()).coded("unsupported_parameter")
+}
+
 /// A request to generate, in the dialect in which least of it is lost.
 fn generation(
     step: &Step,
@@ -196,12 +211,7 @@ fn generation(
     let grave = best.losses.grave();
     let refused = if inbound.strict { best.losses.iter().next() } else { grave };
     if let Some(loss) = refused {
-        let error = Error::new(
-            Kind::Unsupported,
-            format!("The model '{}' cannot take '{}'.", as_asked(step, inbound), loss.field),
-        )
-        .at(loss.field.clone())
-        .coded("unsupported_parameter");
+        let error = untold(step, inbound, &loss.field);
         return Err(Unsayable { error, in_other_words: !inbound.strict && !last_resort });
     }
     Ok(best)

@@ -129,9 +129,11 @@ impl Passage {
         }
     }
 
-    /// The answer has begun: from here on there is no other provider.
+    /// The answer has begun: from here on there is no other provider. Where there is no last word,
+    /// words may still come behind a reason.
     pub fn has_begun(&self) -> bool {
-        self.progress.spoke || !self.progress.finished.is_empty()
+        let finished = !self.progress.finished.is_empty() && self.theirs.has_last_word();
+        self.progress.spoke || finished
     }
 
     /// The stream has said its last word.
@@ -142,6 +144,14 @@ impl Passage {
     /// All choices are finished, though a last word or a usage may still come.
     pub fn is_complete(&self) -> bool {
         self.progress.ended || self.progress.all_finished()
+    }
+
+    /// All has come that an answer ends with, in a dialect without a last word: nothing more need come,
+    /// but more may.
+    pub fn may_be_over(&self) -> bool {
+        !self.theirs.has_last_word()
+            && self.progress.all_finished()
+            && self.progress.usage.is_some()
     }
 
     pub fn usage(&self) -> Option<&Usage> {
@@ -159,6 +169,14 @@ impl Passage {
     /// There is something for the caller.
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// The next piece for the caller, while more may come: not what ends the answer, which leaves once
+    /// it is settled.
+    pub fn pop_before_the_end(&mut self) -> Option<Bytes> {
+        let translated = matches!(self.way, Way::Translated { .. });
+        let may_end_it = self.may_be_over() && !translated && self.ready.len() <= 1;
+        if self.progress.ended || may_end_it { None } else { self.pop() }
     }
 
     /// The next piece for the caller.
@@ -270,6 +288,9 @@ impl Passage {
             let complete = reader.finish(events);
             for event in events.iter() {
                 self.transcript.take(event);
+                if let Event::Fault(fault) = event {
+                    return Err(fault.clone());
+                }
             }
             self.progress.ended |= complete;
             if self.progress.is_empty() {
@@ -364,11 +385,6 @@ impl Taking<'_> {
         }
     }
 
-    /// The last word has come, or what is the last where there is none.
-    fn has_ended(&self, said: bool) -> bool {
-        said && (self.theirs.has_last_word() || self.progress.usage.is_some())
-    }
-
     fn translate(&mut self, frame: &Frame<'_>) -> Fate {
         let Way::Translated { reader, events, names, texts } = self.way else {
             return Fate::Passes;
@@ -418,8 +434,13 @@ impl Taking<'_> {
             }
         }
         let said = reader.ended();
-        let ended = self.has_ended(said);
-        self.progress.ended = ended;
+        let last_word = self.theirs.has_last_word();
+        progress.ended = said && last_word;
+        if said && !last_word {
+            // The reader keeps the reasons until nothing more comes.
+            progress.finished.add(progress.choices);
+            progress.finished.add(Choices::one(0));
+        }
         if self.progress.is_empty() {
             self.fault.get_or_insert_with(empty);
         }
@@ -466,9 +487,7 @@ impl Taking<'_> {
         progress.spoke |= glance.speaks;
         progress.choices.add(glance.choices);
         progress.finished.add(glance.finished);
-        let said = tapped.ended || (!self.theirs.has_last_word() && progress.all_finished());
-        let ended = self.has_ended(said);
-        self.progress.ended = ended;
+        progress.ended = tapped.ended && self.theirs.has_last_word();
         if self.progress.is_empty() {
             self.fault = Some(empty());
             return Fate::IsLeftOut;

@@ -41,6 +41,9 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Behind the reasons for which all choices ended, the usage and the last word come at once, if they
 /// come at all.
 const FOLLOW_UP: Duration = Duration::from_secs(5);
+/// Behind a reason and a usage, where there is no last word, more of the answer may come: Vertex gives
+/// both with every chunk, and most servers hang up at once.
+const MORE_MAY_COME: Duration = Duration::from_secs(1);
 
 /// Everything a relay needs to know of its request.
 #[derive(Debug)]
@@ -205,7 +208,9 @@ impl Relay {
         let taken = match ready!(Pin::new(body).poll_frame(cx)) {
             None => self.end().map(|()| false),
             // What comes behind the last word does not matter, nor how it breaks.
-            Some(Err(_)) if self.passage.has_ended() => self.end().map(|()| false),
+            Some(Err(_)) if self.passage.has_ended() || self.passage.may_be_over() => {
+                self.end().map(|()| false)
+            }
             Some(Err(why)) => {
                 let text = format!("the stream broke off: {why}");
                 Err(Fault::new(FaultKind::Broken, text))
@@ -281,7 +286,11 @@ impl Relay {
         } else if self.passage.has_ended() {
             idle.min(LINGER)
         } else if self.passage.is_complete() {
-            idle.min(if self.passage.usage().is_some() { LINGER } else { FOLLOW_UP })
+            idle.min(match (self.passage.usage(), self.passage.may_be_over()) {
+                (Some(_), false) => LINGER,
+                (Some(_), true) if self.passage.has_begun() => MORE_MAY_COME,
+                _ => FOLLOW_UP,
+            })
         } else {
             idle
         }
@@ -355,10 +364,11 @@ impl Relay {
                     }
                 }
             }
-            // What ends the answer leaves once it is settled.
-            if (self.body.is_none() || !self.passage.has_ended())
-                && let Some(bytes) = self.passage.pop()
-            {
+            let piece = match self.body {
+                None => self.passage.pop(),
+                Some(_) => self.passage.pop_before_the_end(),
+            };
+            if let Some(bytes) = piece {
                 self.last_said = self.last_heard;
                 return Poll::Ready(Some(bytes));
             }

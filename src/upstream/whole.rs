@@ -81,7 +81,7 @@ pub(super) fn whole(
             let reply = embeddings::decode_reply(&body)
                 .and_then(|reply| reply.to_inputs(request.inputs.len()))
                 .map_err(|_| broken(&body))?;
-            let usage = reply.tokens.map(|input| Usage { input, ..Usage::default() });
+            let usage = reply.usage.clone();
             let tokens = prompt().input;
             let answer = embeddings::encode_reply(reply, request, *form, &step.model.id, tokens)
                 .map_err(|_| broken(&body))?;

@@ -165,8 +165,8 @@ pub trait ProviderSide: Sync {
         false
     }
 
-    /// Whether its streams have a last word. Where they have none, the last thing is the reason for
-    /// which an answer ended, with its usage.
+    /// Whether its streams have a last word. Where they have none, the connection's end is it: more may
+    /// come behind a reason for which an answer ended.
     fn has_last_word(&self) -> bool {
         true
     }

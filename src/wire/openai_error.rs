@@ -73,7 +73,7 @@ pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
 /// What the words mean that stand as code and as type, whatever the status.
 fn kind_of_word(word: &str) -> Option<FaultKind> {
     Some(match word {
-        "context_length_exceeded" => FaultKind::ContextLength,
+        "context_length_exceeded" | "exceed_context_size_error" => FaultKind::ContextLength,
         "insufficient_quota"
         | "insufficient_balance"
         | "billing_hard_limit_reached"
@@ -103,6 +103,24 @@ fn kind_without_status(word: &str) -> Option<FaultKind> {
     })
 }
 
+/// What a prompt that is too long is told by: OpenAI and who says as it does; then xAI, Moonshot,
+/// Alibaba, llama.cpp, `SGLang`, Cohere, Z.AI and TGI.
+const TOO_LONG: [&str; 13] = [
+    "maximum context length",
+    "context_length",
+    "context window",
+    "prompt is too long",
+    "reduce the length",
+    "maximum prompt length is",
+    "exceeded model token limit",
+    "range of input length should be",
+    "available context size",
+    "longer than the model's context length",
+    "too many tokens:",
+    "prompt exceeds max length",
+    "`inputs` tokens + `max_new_tokens` must be",
+];
+
 fn kind_of(status: Option<u16>, words: [&str; 2], message: &str) -> FaultKind {
     if let Some(kind) = words.into_iter().find_map(kind_of_word) {
         return kind;
@@ -110,17 +128,7 @@ fn kind_of(status: Option<u16>, words: [&str; 2], message: &str) -> FaultKind {
     let lower = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     match status {
-        Some(400 | 413 | 422) | None
-            if says(&[
-                "maximum context length",
-                "context_length",
-                "context window",
-                "prompt is too long",
-                "reduce the length",
-            ]) =>
-        {
-            FaultKind::ContextLength
-        }
+        Some(400 | 413 | 422) | None if says(&TOO_LONG) => FaultKind::ContextLength,
         Some(400) if says(&["api key not valid", "api key expired"]) => FaultKind::Credential,
         Some(_) => FaultKind::of_status(status),
         None => words.into_iter().find_map(kind_without_status).unwrap_or(FaultKind::Broken),
@@ -163,6 +171,30 @@ pub(in crate::wire) fn encode(error: &Error) -> (u16, Bytes) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_known_in_every_maker_s_words() {
+        for message in [
+            "This model's maximum prompt length is 131072 but the request contains 140000 tokens.",
+            "Invalid request: Your request exceeded model token limit: 262144",
+            "Range of input length should be [1, 98304]",
+            "the request exceeds the available context size. try increasing it",
+            "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+            "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+            "Prompt exceeds max length",
+            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096",
+        ] {
+            let body = json!({"error": {"message": message, "type": "invalid_request_error"}});
+            for status in [400, 422] {
+                let fault = decode(status, body.to_string().as_bytes());
+                assert_eq!(fault.kind, FaultKind::ContextLength, "{message}");
+            }
+        }
+        let body = r#"{"error":{"code":400,"message":"no","type":"exceed_context_size_error"}}"#;
+        assert_eq!(decode(400, body.as_bytes()).kind, FaultKind::ContextLength);
+        let slow = r#"{"error":{"message":"Too many tokens per minute"}}"#;
+        assert_eq!(decode(429, slow.as_bytes()).kind, FaultKind::RateLimited);
+    }
 
     #[test]
     fn reads_every_shape_of_error() {

@@ -317,8 +317,11 @@ fn a_stream_that_announced_an_answer_and_has_none_is_asked_for_elsewhere() {
 fn a_provider_that_does_not_hang_up_holds_nobody_and_adds_nothing() {
     const CASES: &[(&str, Script)] = &[("open", |socket, dialect| {
         stream(socket, &[announced(dialect), said(dialect, "all of it"), closed(dialect)]);
-        chunk(socket, &said(dialect, "ghost"));
-        chunk(socket, &failed(dialect, "late"));
+        // Behind a reason of Gemini's, which has no last word, words are words.
+        if dialect != "gemini" {
+            chunk(socket, &said(dialect, "ghost"));
+            chunk(socket, &failed(dialect, "late"));
+        }
         std::thread::sleep(Duration::from_secs(3));
     })];
     let table = Table::of(CASES);
@@ -326,7 +329,8 @@ fn a_provider_that_does_not_hang_up_holds_nobody_and_adds_nothing() {
         let started = Instant::now();
         let reply = table.ask("open", dialect, front, true);
         let text = reply.text();
-        assert!(started.elapsed() < Duration::from_millis(1_500), "{dialect} for {front}");
+        let most = Duration::from_millis(if dialect == "gemini" { 2_500 } else { 1_500 });
+        assert!(started.elapsed() < most, "{dialect} for {front}");
         assert!(reply.whole && text.contains("all of it"), "{dialect} for {front}: {text}");
         for wrong in ["ghost", "late", "\"error\":{", "keep-alive"] {
             assert!(!text.contains(wrong), "{dialect} for {front}, {wrong}: {text}");

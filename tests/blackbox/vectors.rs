@@ -230,3 +230,35 @@ fn a_picture_is_booked_by_its_size_and_quality() {
         assert_eq!(booked["usage"]["images"], 1);
     }
 }
+
+#[test]
+fn gemini_s_own_wishes_for_each_text_reach_it_and_its_count_comes_back() {
+    let usage = json!({"promptTokenCount": 1_000,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 1_000}]});
+    let answer =
+        json!({"embeddings": [{"values": [1.0]}, {"values": [2.0]}], "usageMetadata": usage});
+    let (gateway, upstream) = serving("gemini", "embedding", answer);
+    let one = |model: &str, text: &str, wishes: Value| {
+        let mut one = json!({"model": model, "content": {"parts": [{"text": text}]}});
+        one.as_object_mut().unwrap().extend(wishes.as_object().unwrap().clone());
+        one
+    };
+    let batch = |model: &str| {
+        json!({"requests": [
+            one(model, "a", json!({"taskType": "SEMANTIC_SIMILARITY", "outputDimensionality": 3})),
+            one(model, "b", json!({"taskType": "RETRIEVAL_DOCUMENT", "title": "T", "autoTruncate": true})),
+        ]})
+    };
+    let told =
+        gateway.post("/v1beta/models/m:batchEmbedContents", KEY, batch("models/m").to_string());
+    assert_eq!(upstream.last().json(), batch("models/theirs"));
+    assert_eq!(told.json()["usageMetadata"], usage, "{}", told.text());
+
+    // Where the maker has one place for all texts, those that differ are refused by name.
+    let answer = json!({"embeddings": {"float": [[1.0], [2.0]]}});
+    let (gateway, upstream) = serving("cohere", "embedding", answer);
+    let told =
+        gateway.post("/v1beta/models/m:batchEmbedContents", KEY, batch("models/m").to_string());
+    assert_eq!((told.status, upstream.count()), (400, 0), "{}", told.text());
+    assert!(told.text().contains("requests[1]."), "{}", told.text());
+}

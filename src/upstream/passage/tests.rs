@@ -74,7 +74,10 @@ proptest! {
         let mut events: Vec<&str> = plain.split_inclusive("\n\n").collect();
         let noise = "event: x\ndata: <html>\ndata: </html>\n\n";
         events.insert(place.index(events.len()), noise);
-        events.push("data: {\"late\":1}\n\n");
+        // Only the connection's end is the end of Gemini's.
+        if dialect != Gemini {
+            events.push("data: {\"late\":1}\n\n");
+        }
         let whole = events.concat();
         let (out, ended) = passed(dialect, &cut_at(whole.as_bytes(), &cuts));
         prop_assert_eq!(String::from_utf8(out).unwrap(), plain);
@@ -126,4 +129,71 @@ fn an_end_without_an_answer_is_a_fault() {
     ] {
         assert!(passed(dialect, &[text.as_bytes()]).1.is_err(), "{text}");
     }
+}
+
+/// What a chat caller and one of Gemini's own get of a stream of Gemini's.
+fn told_of_gemini(text: &str) -> [(String, Result<(), Fault>); 2] {
+    let native = passed(Gemini, &[text.as_bytes()]);
+    let manner = Manner::Translated { names: Rc::default(), json: false };
+    let mut translated =
+        Passage::new(OpenAiChat, Protocol::Dialect(Gemini), manner, Heading::default());
+    let fed = translated.take(Bytes::copy_from_slice(text.as_bytes()));
+    assert!(!translated.has_ended() && translated.is_complete(), "{text}");
+    let ended = fed.and_then(|()| translated.end());
+    let out: Vec<u8> = std::iter::from_fn(|| translated.pop()).flatten().collect();
+    [native, (out, ended)].map(|(out, ended)| (String::from_utf8(out).unwrap(), ended))
+}
+
+#[test]
+fn a_reason_ends_nothing_where_there_is_no_last_word() {
+    let usage = "\"usageMetadata\":{\"promptTokenCount\":1,\"candidatesTokenCount\":3}";
+    let chunk = |parts: &str, reason: &str| {
+        format!(
+            "data: {{\"candidates\":[{{\"content\":{{\"role\":\"model\",\"parts\":[{parts}]}},\
+             \"index\":0{reason}}}],{usage}}}\n\n"
+        )
+    };
+    let stop = ",\"finishReason\":\"STOP\"";
+    let text = |text: &str| format!("{{\"text\":\"{text}\"}}");
+    let call = "{\"functionCall\":{\"name\":\"f\",\"args\":{}}}";
+    let each = [
+        chunk(&text("One "), stop),
+        chunk(&text("two "), stop),
+        chunk(&text("three"), ",\"finishReason\":\"MAX_TOKENS\""),
+    ];
+    let first = [chunk("", stop), chunk(&text("One "), ""), chunk(&text("two three"), "")];
+    let calls = [chunk("", stop), chunk(&text("One two three"), ""), chunk(call, "")];
+    for (chunks, reason) in [(each, "length"), (first, "stop"), (calls, "tool_calls")] {
+        let [(native, ended), (chat, chat_ended)] = told_of_gemini(&chunks.concat());
+        assert_eq!((ended, chat_ended), (Ok(()), Ok(())), "{chunks:?}");
+        assert_eq!(native, chunks.concat());
+        let told: Vec<serde_json::Value> = chat
+            .lines()
+            .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+            .collect();
+        let said: String = told
+            .iter()
+            .filter_map(|one| one.pointer("/choices/0/delta/content")?.as_str())
+            .collect();
+        assert_eq!(said, "One two three", "{chat}");
+        let reasons: Vec<&str> = told
+            .iter()
+            .filter_map(|one| one.pointer("/choices/0/finish_reason")?.as_str())
+            .collect();
+        assert_eq!(reasons, [reason], "{chat}");
+    }
+}
+
+#[test]
+fn what_may_be_the_end_waits_until_more_comes() {
+    let mut passage = passage(Gemini);
+    let chunk = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"index\":0,\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":1}}\n\n";
+    passage.take(Bytes::from_static(chunk.as_bytes())).unwrap();
+    assert!(passage.may_be_over());
+    assert_eq!(passage.pop_before_the_end(), None);
+    passage.take(Bytes::from_static(chunk.as_bytes())).unwrap();
+    assert_eq!(passage.pop_before_the_end().unwrap(), chunk);
+    assert_eq!(passage.pop_before_the_end(), None);
+    passage.end().unwrap();
+    assert_eq!(passage.pop().unwrap(), chunk);
 }

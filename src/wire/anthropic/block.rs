@@ -72,7 +72,11 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
         }
         "redacted_thinking" => {
             let value = block.required_string("data")?;
-            signature = Some(Signature { by: DIALECT, value });
+            if value.is_empty() {
+                block.spell("data", Value::from(value));
+            } else {
+                signature = Some(Signature { by: DIALECT, value });
+            }
             Body::Thought(Thought { redacted: true, ..Thought::default() })
         }
         "tool_use" => Body::Call(Call {
@@ -244,7 +248,7 @@ pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Va
             }
             block.maybe("is_error", outcome.is_error);
         }
-        Body::Media(media) => match encode_media(media) {
+        Body::Media(media) => match encode_media(media, at_home) {
             Some((kind, mut source)) => {
                 part.inner.write(&mut source.0, DIALECT, "source", lost);
                 block.set("type", kind).set("source", source.done());
@@ -307,7 +311,7 @@ fn encode_outcome(outcome: &Outcome, at_home: bool, lost: &mut Losses) -> Option
     }
 }
 
-fn encode_media(media: &Media) -> Option<(&'static str, Builder)> {
+fn encode_media(media: &Media, at_home: bool) -> Option<(&'static str, Builder)> {
     let kind = match media.kind {
         MediaKind::Image => "image",
         MediaKind::File => "document",
@@ -317,6 +321,14 @@ fn encode_media(media: &Media) -> Option<(&'static str, Builder)> {
     match &media.source {
         Source::Url(url) => {
             source.set("type", "url").set("url", url.as_str());
+        }
+        // Documents are PDF, or text as such.
+        Source::Inline(_)
+            if kind == "document"
+                && !at_home
+                && media.mime.as_deref().is_some_and(|mime| mime != "application/pdf") =>
+        {
+            return None;
         }
         Source::Inline(data) => {
             let fallback = if kind == "image" { "image/png" } else { "application/pdf" };

@@ -5,14 +5,14 @@ mod read;
 mod write;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::vocab::{Head, Malformed};
+use super::Encoded;
+use super::vocab::{Head, Malformed, Usage};
 
 pub use read::{decode_reply, decode_request, head};
-pub use write::{encode_reply, encode_request};
+pub use write::{encode_at_home, encode_reply, encode_request};
 
 /// How a surface asks for embeddings, or a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +42,39 @@ pub enum Purpose {
     Document,
     Classification,
     Clustering,
+    Similarity,
+    /// Kinds of queries that only Google tells apart.
+    Question,
+    Fact,
+    Code,
+}
+
+/// How an input is to be embedded.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Wish {
+    pub dimensions: Option<u64>,
+    pub purpose: Option<Purpose>,
+    /// Of the document that the text is of.
+    pub title: Option<String>,
+    /// Whether a text that is too long is cut, in place of an error.
+    pub truncate: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Request {
     pub inputs: Vec<Input>,
-    pub dimensions: Option<u64>,
+    /// One for each input, in Gemini's forms; else one for all of them.
+    pub wishes: Vec<Wish>,
     /// Vectors are to be packed.
     pub base64: bool,
-    pub purpose: Option<Purpose>,
+    /// It came in one of Gemini's forms, and is spelled so to whoever asked.
+    pub is_gemini: bool,
+}
+
+impl Request {
+    fn wish_of(&self, input: usize) -> Option<&Wish> {
+        self.wishes.get(input).or(self.wishes.first())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +89,8 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reply {
     pub vectors: Vec<Vector>,
-    /// Prompt tokens, where the provider counts them.
-    pub tokens: Option<u64>,
+    /// What was read, where the provider counts it.
+    pub usage: Option<Usage>,
 }
 
 impl Reply {
@@ -125,7 +149,7 @@ pub fn packed(values: &[f32]) -> String {
 ///
 /// # Errors
 /// [`Malformed`] for what the form cannot say.
-pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Bytes, Malformed> {
+pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Encoded, Malformed> {
     encode_request(&decode_request(body, from)?, to, name)
 }
 
@@ -139,8 +163,8 @@ mod tests {
         [Form::Openai, Form::Mistral, Form::Voyage, Form::Cohere, Form::Gemini, Form::Vertex];
 
     fn said(form: Form, body: &str) -> Value {
-        let bytes = translate(body.as_bytes(), Form::Openai, form, "theirs").unwrap();
-        serde_json::from_slice(&bytes).unwrap()
+        let said = translate(body.as_bytes(), Form::Openai, form, "theirs").unwrap();
+        serde_json::from_slice(&said.body).unwrap()
     }
 
     #[test]
@@ -179,14 +203,102 @@ mod tests {
         let one = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_DOCUMENT"}"#;
         let read = decode_request(one, Form::GeminiOne).unwrap();
         assert_eq!(read.inputs, [Input::Text("a".to_owned())]);
-        assert_eq!(read.purpose, Some(Purpose::Document));
+        assert_eq!(read.wishes[0].purpose, Some(Purpose::Document));
         let many = br#"{"requests":[{"content":{"parts":[{"text":"a"}]},"output_dimensionality":3},
-                                    {"content":{"parts":[{"text":"b"},{"text":"c"}]}}]}"#;
+                                    {"content":{"parts":[{"text":"b"},{"text":"c"}]},"outputDimensionality":3}]}"#;
         let read = decode_request(many, Form::Gemini).unwrap();
-        assert_eq!((read.inputs.len(), read.dimensions), (2, Some(3)));
+        assert_eq!((read.inputs.len(), read.wishes[0].dimensions), (2, Some(3)));
         assert!(matches!(read.inputs[1], Input::Parts(_)));
         assert!(encode_request(&read, Form::Openai, "m").is_err());
         assert!(encode_request(&read, Form::Gemini, "m").is_ok());
+    }
+
+    /// A batch of two texts with these members beside them.
+    fn batch(first: Value, second: Value) -> Vec<u8> {
+        let mut requests = [first, second];
+        for (one, text) in requests.iter_mut().zip(["a", "b"]) {
+            one["content"] = json!({"parts": [{"text": text}]});
+        }
+        json!({ "requests": requests }).to_string().into_bytes()
+    }
+
+    #[test]
+    fn gemini_s_own_requests_go_on_to_it_as_they_are() {
+        let body = batch(
+            json!({"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 3}),
+            json!({"taskType": "RETRIEVAL_DOCUMENT", "title": "T", "autoTruncate": true}),
+        );
+        let said = encode_at_home(&body, Form::Gemini, "theirs").unwrap();
+        let mut expected: Value = serde_json::from_slice(&body).unwrap();
+        for one in expected["requests"].as_array_mut().unwrap() {
+            one["model"] = json!("models/theirs");
+        }
+        assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), expected);
+        let one = br#"{"model":"models/m","content":{"parts":[{"text":"a"}]},"taskType":"SEMANTIC_SIMILARITY"}"#;
+        let said = encode_at_home(one, Form::GeminiOne, "theirs").unwrap();
+        let expected = json!({"requests": [{"model": "models/theirs",
+            "content": {"parts": [{"text": "a"}]}, "taskType": "SEMANTIC_SIMILARITY"}]});
+        assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), expected);
+    }
+
+    #[test]
+    fn wishes_of_gemini_s_are_kept_for_each_text_named_or_refused() {
+        let named = |said: &Encoded| -> Vec<String> {
+            said.losses.iter().map(|loss| loss.field.to_string()).collect()
+        };
+        let mixed = batch(
+            json!({"taskType": "CODE_RETRIEVAL_QUERY"}),
+            json!({"taskType": "RETRIEVAL_DOCUMENT", "title": "T"}),
+        );
+        let vertex = translate(&mixed, Form::Gemini, Form::Vertex, "m").unwrap();
+        assert!(named(&vertex).is_empty());
+        assert_eq!(
+            serde_json::from_slice::<Value>(&vertex.body).unwrap(),
+            json!({"instances": [{"content": "a", "task_type": "CODE_RETRIEVAL_QUERY"},
+                {"content": "b", "task_type": "RETRIEVAL_DOCUMENT", "title": "T"}]})
+        );
+        for form in [Form::Cohere, Form::Voyage] {
+            let refused = translate(&mixed, Form::Gemini, form, "m").unwrap_err();
+            assert!(refused.to_string().contains("requests[1].taskType"), "{refused}");
+        }
+        // Who is told of no purpose at all mixes none.
+        let openai = translate(&mixed, Form::Gemini, Form::Openai, "m").unwrap();
+        assert_eq!(named(&openai), ["taskType", "title"]);
+        let sizes = batch(json!({"outputDimensionality": 3}), json!({}));
+        for form in [Form::Openai, Form::Cohere, Form::Voyage, Form::Mistral, Form::Vertex] {
+            assert!(translate(&sizes, Form::Gemini, form, "m").is_err(), "{form:?}");
+        }
+        let alike = json!({"embedContentConfig": {"taskType": "SEMANTIC_SIMILARITY"}});
+        let cohere =
+            translate(&batch(alike.clone(), alike), Form::Gemini, Form::Cohere, "m").unwrap();
+        assert_eq!(named(&cohere), ["taskType"]);
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_for_its_provider_is_refused_with_the_number_that_is_not() {
+        let of = |count: usize| json!({"model": "m", "input": vec!["a"; count]}).to_string();
+        for (form, most) in [(Form::Cohere, 96), (Form::Gemini, 100), (Form::Vertex, 250)] {
+            assert!(translate(of(most).as_bytes(), Form::Openai, form, "m").is_ok(), "{form:?}");
+            let refused = translate(of(most + 1).as_bytes(), Form::Openai, form, "m").unwrap_err();
+            assert_eq!(refused.field.as_deref(), Some("input"), "{form:?}");
+            assert!(refused.to_string().contains(&most.to_string()), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_gemini_read_is_counted_by_its_medium() {
+        for details in ["promptTokensDetails", "promptTokenDetails"] {
+            let told = json!({"promptTokenCount": 1_000,
+                details: [{"modality": "AUDIO", "tokenCount": 1_000}]});
+            let body = json!({"embeddings": [{"values": [0.5]}], "usageMetadata": told});
+            let reply = decode_reply(body.to_string().as_bytes()).unwrap();
+            let usage = reply.usage.clone().unwrap();
+            assert_eq!((usage.input, usage.more.audio_in), (0, 1_000), "{details}");
+            let (request, form) = (Request::default(), Form::Gemini);
+            let told_on = encode_reply(reply, &request, form, "m", 1).unwrap();
+            let told_on: Value = serde_json::from_slice(&told_on).unwrap();
+            assert_eq!(told_on["usageMetadata"], told);
+        }
     }
 
     #[test]
@@ -208,7 +320,7 @@ mod tests {
             ),
         ] {
             let mut reply = decode_reply(body.as_bytes()).unwrap();
-            assert_eq!(reply.tokens, tokens, "{body}");
+            assert_eq!(reply.usage.map(|usage| usage.prompt()), tokens, "{body}");
             let vector = Vector::Floats(reply.vectors.remove(0).floats().unwrap());
             assert_eq!(vector, half, "{body}");
         }

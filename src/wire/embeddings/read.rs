@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Form, Head, Input, Malformed, Purpose, Reply, Request, Vector};
+use super::{Form, Head, Input, Malformed, Purpose, Reply, Request, Vector, Wish};
 use crate::wire::frame::json::{Object, type_name};
-use crate::wire::model_only;
+use crate::wire::vocab::Usage;
+use crate::wire::{gemini, model_only};
 
 /// The most texts of one request (OpenAI's own limit).
 const MOST_INPUTS: usize = 2_048;
@@ -29,7 +30,7 @@ pub fn decode_request(body: &[u8], form: Form) -> Result<Request, Malformed> {
             let requests =
                 object.list("requests")?.ok_or_else(|| Malformed::missing("requests"))?;
             check_count("requests", requests.len())?;
-            let mut all = Request::default();
+            let mut all = Request { is_gemini: true, ..Request::default() };
             for (index, one) in requests.into_iter().enumerate() {
                 let one = Object::of(one, format!("requests[{index}]"))?;
                 gemini_one(one, &mut all)?;
@@ -37,7 +38,7 @@ pub fn decode_request(body: &[u8], form: Form) -> Result<Request, Malformed> {
             Ok(all)
         }
         Form::GeminiOne => {
-            let mut all = Request::default();
+            let mut all = Request { is_gemini: true, ..Request::default() };
             gemini_one(object, &mut all)?;
             Ok(all)
         }
@@ -71,8 +72,8 @@ fn openai(mut object: Object) -> Result<Request, Malformed> {
             return Err(Malformed::wrong_type("input", "a string or an array", type_name(&other)));
         }
     }
-    request.dimensions = object.unsigned("dimensions")?;
-    if request.dimensions == Some(0) {
+    let mut wish = Wish { dimensions: object.unsigned("dimensions")?, ..Wish::default() };
+    if wish.dimensions == Some(0) {
         return Err(Malformed::invalid("dimensions", "expected at least 1"));
     }
     request.base64 = match object.string("encoding_format")?.as_deref() {
@@ -83,13 +84,14 @@ fn openai(mut object: Object) -> Result<Request, Malformed> {
         }
     };
     // Not OpenAI's, but what Cohere's and Voyage's own clients say in its place.
-    request.purpose = match object.string("input_type")?.as_deref() {
+    wish.purpose = match object.string("input_type")?.as_deref() {
         Some("query" | "search_query") => Some(Purpose::Query),
         Some("document" | "search_document") => Some(Purpose::Document),
         Some("classification") => Some(Purpose::Classification),
         Some("clustering") => Some(Purpose::Clustering),
         _ => None,
     };
+    request.wishes.push(wish);
     Ok(request)
 }
 
@@ -116,18 +118,33 @@ fn gemini_one(mut object: Object, all: &mut Request) -> Result<(), Malformed> {
         Some(text) => Input::Text(text.to_owned()),
         None => Input::Parts(Value::Array(parts)),
     });
-    let dimensions = object.take_either(["outputDimensionality", "output_dimensionality"]);
-    all.dimensions = dimensions.and_then(|value| value.as_u64()).or(all.dimensions);
-    let task = object.take_either(["taskType", "task_type"]);
-    all.purpose = match task.as_ref().and_then(Value::as_str) {
-        Some("RETRIEVAL_QUERY" | "QUESTION_ANSWERING" | "FACT_VERIFICATION") => {
-            Some(Purpose::Query)
-        }
-        Some("RETRIEVAL_DOCUMENT") => Some(Purpose::Document),
-        Some("CLASSIFICATION") => Some(Purpose::Classification),
-        Some("CLUSTERING") => Some(Purpose::Clustering),
-        _ => all.purpose,
+    // The newer place of what stood beside the content.
+    let config = object.take_either(["embedContentConfig", "embed_content_config"]);
+    let mut said = |names: [&str; 2]| {
+        let newer =
+            config.as_ref().and_then(|config| names.iter().find_map(|name| config.get(*name)));
+        newer.cloned().or_else(|| object.take_either(names))
     };
+    let dimensions = said(["outputDimensionality", "output_dimensionality"]);
+    let task = said(["taskType", "task_type"]);
+    let title = said(["title", "title"]);
+    let truncate = said(["autoTruncate", "auto_truncate"]);
+    all.wishes.push(Wish {
+        dimensions: dimensions.and_then(|value| value.as_u64()),
+        purpose: match task.as_ref().and_then(Value::as_str) {
+            Some("RETRIEVAL_QUERY") => Some(Purpose::Query),
+            Some("RETRIEVAL_DOCUMENT") => Some(Purpose::Document),
+            Some("SEMANTIC_SIMILARITY") => Some(Purpose::Similarity),
+            Some("CLASSIFICATION") => Some(Purpose::Classification),
+            Some("CLUSTERING") => Some(Purpose::Clustering),
+            Some("QUESTION_ANSWERING") => Some(Purpose::Question),
+            Some("FACT_VERIFICATION") => Some(Purpose::Fact),
+            Some("CODE_RETRIEVAL_QUERY") => Some(Purpose::Code),
+            _ => None,
+        },
+        title: title.as_ref().and_then(Value::as_str).map(str::to_owned),
+        truncate: truncate.and_then(|value| value.as_bool()),
+    });
     Ok(())
 }
 
@@ -146,7 +163,7 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
         usage: Option<Counted>,
         meta: Option<Meta>,
         #[serde(rename = "usageMetadata")]
-        metadata: Option<Counted>,
+        metadata: Option<Value>,
     }
     #[derive(Deserialize)]
     struct Openai {
@@ -195,8 +212,6 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
     struct Counted {
         prompt_tokens: Option<u64>,
         total_tokens: Option<u64>,
-        #[serde(rename = "promptTokenCount")]
-        prompt_token_count: Option<u64>,
     }
     #[derive(Deserialize)]
     struct Meta {
@@ -251,9 +266,9 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
         .and_then(|meta| meta.billed_units?.input_tokens)
         .or(predicted)
         .map(|tokens| tokens.max(0.0) as u64);
-    let counted = answer
-        .usage
-        .or(answer.metadata)
-        .and_then(|usage| usage.prompt_tokens.or(usage.prompt_token_count).or(usage.total_tokens));
-    Ok(Reply { vectors, tokens: counted.or(billed) })
+    let by_medium = answer.metadata.map(|raw| gemini::usage_from(raw, 0));
+    let counted = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens));
+    let plain = counted.or(billed).map(|input| Usage { input, ..Usage::default() });
+    let usage = by_medium.filter(|usage| usage.prompt() > 0).or(plain);
+    Ok(Reply { vectors, usage })
 }

@@ -1,17 +1,24 @@
 //! Requests to providers, and answers in the forms of the surfaces.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Form, Input, Malformed, Purpose, Reply, Request};
+use super::{Form, Input, Malformed, Purpose, Reply, Request, Wish};
+use crate::wire::Encoded;
 use crate::wire::frame::json::Builder;
+use crate::wire::vocab::{Dialect, Losses, Usage};
 
 /// The request in a provider's form, for the model that it calls `name`.
 ///
 /// # Errors
-/// [`Malformed`] for an input that the form has no place for.
-pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Bytes, Malformed> {
+/// [`Malformed`] for an input that the form has no place for, or for wishes that differ from text to
+/// text where the form has one place for all.
+pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encoded, Malformed> {
+    check_count(request, form)?;
     let mut body = Builder::new();
+    let mut lost = Losses::default();
+    let wish = |input: usize| request.wish_of(input);
+    let all = request.wishes.iter();
     match form {
         Form::Openai => {
             let inputs = request
@@ -25,57 +32,74 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Bytes
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             body.set("model", name).set("input", inputs);
-            body.maybe("dimensions", request.dimensions);
+            body.maybe("dimensions", dimensions(request)?);
             if request.base64 {
                 body.set("encoding_format", "base64");
             }
         }
         Form::Mistral => {
             body.set("model", name).set("input", texts(request)?);
-            body.maybe("output_dimension", request.dimensions);
+            body.maybe("output_dimension", dimensions(request)?);
         }
         Form::Voyage => {
             body.set("model", name).set("input", texts(request)?);
-            body.maybe(
-                "input_type",
-                match request.purpose {
-                    Some(Purpose::Query) => Some("query"),
-                    Some(Purpose::Document) => Some("document"),
-                    _ => None,
-                },
-            );
-            body.maybe("output_dimension", request.dimensions);
+            let purpose = purpose(request)?;
+            let word = purpose.and_then(|purpose| match purpose {
+                Purpose::Query | Purpose::Question | Purpose::Fact | Purpose::Code => Some("query"),
+                Purpose::Document => Some("document"),
+                Purpose::Classification | Purpose::Clustering | Purpose::Similarity => None,
+            });
+            if purpose.is_some() && word.is_none() {
+                lost.dropped(purpose_name(request));
+            }
+            body.maybe("input_type", word);
+            body.maybe("output_dimension", dimensions(request)?);
+            body.maybe("truncation", wish(0).and_then(|wish| wish.truncate));
             if request.base64 {
                 body.set("encoding_format", "base64");
             }
         }
         Form::Cohere => {
             body.set("model", name).set("texts", texts(request)?);
-            body.set(
-                "input_type",
-                match request.purpose {
-                    Some(Purpose::Query) => "search_query",
-                    Some(Purpose::Classification) => "classification",
-                    Some(Purpose::Clustering) => "clustering",
-                    // It must be told something; what is embedded is mostly kept to be searched.
-                    Some(Purpose::Document) | None => "search_document",
-                },
-            );
+            let word = match purpose(request)? {
+                Some(Purpose::Query | Purpose::Question | Purpose::Fact | Purpose::Code) => {
+                    "search_query"
+                }
+                Some(Purpose::Classification) => "classification",
+                Some(Purpose::Clustering) => "clustering",
+                // It must be told something; what is embedded is mostly kept to be searched.
+                Some(Purpose::Document) | None => "search_document",
+                Some(Purpose::Similarity) => {
+                    lost.dropped(purpose_name(request));
+                    "search_document"
+                }
+            };
+            body.set("input_type", word);
             body.set("embedding_types", json!(["float"]));
-            body.maybe("output_dimension", request.dimensions);
+            body.maybe("output_dimension", dimensions(request)?);
+            let truncate = wish(0).and_then(|wish| wish.truncate);
+            body.maybe("truncate", truncate.map(|cuts| if cuts { "END" } else { "NONE" }));
         }
         Form::Vertex => {
             let instances: Vec<Value> = texts(request)?
                 .into_iter()
-                .map(|text| {
+                .enumerate()
+                .map(|(index, text)| {
                     let mut one = Builder::new();
-                    one.set("content", text).maybe("task_type", request.purpose.map(task));
+                    one.set("content", text);
+                    if let Some(wish) = wish(index) {
+                        one.maybe("task_type", wish.purpose.map(task));
+                        one.maybe("title", wish.title.as_deref());
+                    }
                     one.done()
                 })
                 .collect();
             body.set("instances", instances);
-            if let Some(dimensions) = request.dimensions {
-                body.set("parameters", json!({ "outputDimensionality": dimensions }));
+            let mut parameters = Builder::new();
+            parameters.maybe("outputDimensionality", dimensions(request)?);
+            parameters.maybe("autoTruncate", wish(0).and_then(|wish| wish.truncate));
+            if !parameters.0.is_empty() {
+                body.set("parameters", parameters.done());
             }
         }
         Form::Gemini | Form::GeminiOne => {
@@ -83,12 +107,90 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Bytes
                 .inputs
                 .iter()
                 .enumerate()
-                .map(|(index, input)| gemini_one(request, input, index, name))
+                .map(|(index, input)| gemini_one(wish(index), input, index, name))
                 .collect::<Result<Vec<_>, _>>()?;
             body.set("requests", requests);
         }
     }
-    Ok(Bytes::from(body.done().to_string()))
+    if matches!(form, Form::Openai | Form::Mistral) {
+        if all.clone().any(|wish| wish.purpose.is_some()) {
+            lost.dropped(purpose_name(request));
+        }
+        if all.clone().any(|wish| wish.truncate.is_some()) {
+            lost.dropped("autoTruncate");
+        }
+    }
+    let titled = matches!(form, Form::Vertex | Form::Gemini | Form::GeminiOne);
+    if !titled && all.clone().any(|wish| wish.title.is_some()) {
+        lost.dropped("title");
+    }
+    Ok(Encoded { body: Bytes::from(body.done().to_string()), losses: lost })
+}
+
+/// A request in one of Gemini's forms as a batch of Gemini's: the caller's own words, for the model that
+/// it calls `name`.
+///
+/// # Errors
+/// [`Malformed`] for what is not such a request.
+pub fn encode_at_home(body: &[u8], form: Form, name: &str) -> Result<Bytes, Malformed> {
+    let mut whole: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
+    if form == Form::GeminiOne {
+        let one = Value::Object(std::mem::take(&mut whole));
+        whole.insert("requests".to_owned(), Value::Array(vec![one]));
+    }
+    let requests = whole.get_mut("requests").and_then(Value::as_array_mut);
+    for one in requests.into_iter().flatten().filter_map(Value::as_object_mut) {
+        one.insert("model".to_owned(), Value::from(format!("models/{name}")));
+    }
+    Ok(Bytes::from(Value::Object(whole).to_string()))
+}
+
+/// The member in which the caller says what the vectors are for.
+fn purpose_name(request: &Request) -> &'static str {
+    if request.is_gemini { "taskType" } else { "input_type" }
+}
+
+/// What all texts are wished alike, where the form has one place for it.
+fn one_for_all<T: PartialEq + Clone>(
+    request: &Request,
+    of: impl Fn(&Wish) -> Option<T>,
+    name: &str,
+) -> Result<Option<T>, Malformed> {
+    let first = request.wishes.first().and_then(&of);
+    match request.wishes.iter().position(|wish| of(wish) != first) {
+        None => Ok(first),
+        Some(index) => Err(Malformed::invalid(
+            &format!("requests[{index}].{name}"),
+            "the model takes one for all texts: send those that differ in requests of their own",
+        )),
+    }
+}
+
+fn dimensions(request: &Request) -> Result<Option<u64>, Malformed> {
+    one_for_all(request, |wish| wish.dimensions, "outputDimensionality")
+}
+
+fn purpose(request: &Request) -> Result<Option<Purpose>, Malformed> {
+    one_for_all(request, |wish| wish.purpose, "taskType")
+}
+
+/// Batches that are larger than a provider takes would be refused there, without a word on what would do.
+/// Source: the providers' references.
+fn check_count(request: &Request, form: Form) -> Result<(), Malformed> {
+    let most = match form {
+        Form::Cohere => 96,
+        Form::Gemini | Form::GeminiOne => 100,
+        Form::Vertex => 250,
+        Form::Voyage => 1_000,
+        Form::Openai | Form::Mistral => return Ok(()),
+    };
+    if request.inputs.len() <= most {
+        return Ok(());
+    }
+    let field = if request.is_gemini { "requests" } else { "input" };
+    let text = format!("the model takes at most {most} texts in a request: send them in parts");
+    Err(Malformed::invalid(field, text))
 }
 
 fn not_a_text(index: usize) -> Malformed {
@@ -108,7 +210,7 @@ fn texts(request: &Request) -> Result<Vec<&str>, Malformed> {
 }
 
 fn gemini_one(
-    request: &Request,
+    wish: Option<&Wish>,
     input: &Input,
     index: usize,
     name: &str,
@@ -121,8 +223,11 @@ fn gemini_one(
     let mut one = Builder::new();
     one.set("model", format!("models/{name}"));
     one.set("content", json!({ "parts": parts }));
-    one.maybe("taskType", request.purpose.map(task));
-    one.maybe("outputDimensionality", request.dimensions);
+    if let Some(wish) = wish {
+        one.maybe("taskType", wish.purpose.map(task));
+        one.maybe("title", wish.title.as_deref());
+        one.maybe("outputDimensionality", wish.dimensions);
+    }
     Ok(one.done())
 }
 
@@ -133,6 +238,10 @@ fn task(purpose: Purpose) -> &'static str {
         Purpose::Document => "RETRIEVAL_DOCUMENT",
         Purpose::Classification => "CLASSIFICATION",
         Purpose::Clustering => "CLUSTERING",
+        Purpose::Similarity => "SEMANTIC_SIMILARITY",
+        Purpose::Question => "QUESTION_ANSWERING",
+        Purpose::Fact => "FACT_VERIFICATION",
+        Purpose::Code => "CODE_RETRIEVAL_QUERY",
     }
 }
 
@@ -147,20 +256,29 @@ pub fn encode_reply(
     model: &str,
     tokens: u64,
 ) -> Result<Bytes, Malformed> {
-    let tokens = reply.tokens.unwrap_or(tokens);
+    let usage = reply.usage.as_ref();
+    let tokens = usage.map_or(tokens, Usage::prompt);
     let body = match form {
         Form::Gemini | Form::GeminiOne => {
             let mut vectors = Vec::with_capacity(reply.vectors.len());
             for vector in reply.vectors {
                 vectors.push(json!({ "values": vector.floats()? }));
             }
+            let mut told = Builder::new();
             match (form, vectors.pop()) {
-                (Form::GeminiOne, Some(one)) => json!({ "embedding": one }),
+                (Form::GeminiOne, Some(one)) => {
+                    told.set("embedding", one);
+                }
                 (_, last) => {
                     vectors.extend(last);
-                    json!({ "embeddings": vectors })
+                    told.set("embeddings", vectors);
                 }
             }
+            told.maybe(
+                "usageMetadata",
+                usage.and_then(|usage| usage.raw_in(Dialect::Gemini)).cloned(),
+            );
+            told.done()
         }
         Form::Openai | Form::Mistral | Form::Voyage | Form::Cohere | Form::Vertex => {
             let mut data = Vec::with_capacity(reply.vectors.len());

@@ -19,6 +19,8 @@ use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
+pub(in crate::wire) use reply::usage_from;
+
 pub struct Gemini;
 
 const DIALECT: Dialect = Dialect::Gemini;

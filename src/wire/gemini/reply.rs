@@ -246,12 +246,15 @@ pub(super) fn searches(candidates: Option<&Value>, model: Option<&str>) -> u64 {
 }
 
 /// `searches` are told by the candidates.
-pub(super) fn usage_from(raw: Value, searches: u64) -> Usage {
+pub(in crate::wire) fn usage_from(raw: Value, searches: u64) -> Usage {
     let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
     let image = |details: &str| of_medium(&raw, details, "IMAGE", 2);
     let video = |details: &str| of_medium(&raw, details, "VIDEO", 3);
     let audio = |details: &str| of_medium(&raw, details, "AUDIO", 4);
-    let (prompt, cached) = ("promptTokensDetails", "cacheTokensDetails");
+    // Of embeddings the reference spells it so.
+    let singular = raw.get("promptTokenDetails").is_some();
+    let prompt = if singular { "promptTokenDetails" } else { "promptTokensDetails" };
+    let cached = "cacheTokensDetails";
     let (tools, answer) = ("toolUsePromptTokensDetails", "candidatesTokensDetails");
     let mut usage = Usage::default();
     PromptCount {

@@ -1,6 +1,6 @@
 //! Between JSON Schema and what Gemini reads.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// References may nest, and a schema may refer to itself: beyond this it is cut to "anything".
 const DEEPEST: usize = 12;
@@ -73,31 +73,75 @@ fn expand(value: &Value, root: &Value, depth: usize, room: &mut usize) -> Value 
     }
 }
 
-/// Gemini's older OpenAPI subset writes types in capitals; JSON Schema does not.
+/// Limits that Google's JavaScript SDK writes as texts.
+const NUMBERS: [&str; 9] = [
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "minProperties",
+    "maxProperties",
+    "minimum",
+    "maximum",
+    "multipleOf",
+];
+
+/// Gemini's older subset of OpenAPI as JSON Schema, which writes types in small letters, limits as
+/// numbers, and `null` as a type of its own.
 #[must_use]
 pub(super) fn from_openapi(schema: &Value) -> Value {
-    match schema {
-        Value::Object(members) => Value::Object(
-            members
+    let members = match schema {
+        Value::Object(members) => members,
+        Value::Array(items) => return Value::Array(items.iter().map(from_openapi).collect()),
+        other => return other.clone(),
+    };
+    let mut read = Map::new();
+    for (name, member) in members {
+        let value = match (name.as_str(), member) {
+            ("nullable", Value::Bool(_)) | ("propertyOrdering" | "property_ordering", _) => {
+                continue;
+            }
+            ("type", Value::String(word)) => Value::from(word.to_ascii_lowercase()),
+            // Names of the caller's own.
+            ("properties" | "$defs" | "definitions" | "defs", Value::Object(named)) => named
                 .iter()
-                .map(|(name, member)| {
-                    let member = match (name.as_str(), member) {
-                        ("type", Value::String(word)) => Value::from(word.to_ascii_lowercase()),
-                        _ => from_openapi(member),
-                    };
-                    (name.clone(), member)
-                })
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.iter().map(from_openapi).collect()),
-        other => other.clone(),
+                .map(|(name, schema)| (name.clone(), from_openapi(schema)))
+                .collect::<Map<String, Value>>()
+                .into(),
+            ("enum" | "default" | "example" | "const", value) => value.clone(),
+            (name, Value::String(text)) if NUMBERS.contains(&name) => {
+                text.parse::<serde_json::Number>().map_or_else(|_| member.clone(), Value::Number)
+            }
+            (_, member) => from_openapi(member),
+        };
+        read.insert(name.clone(), value);
+    }
+    if members.get("nullable") == Some(&Value::Bool(true)) {
+        allow_null(&mut read);
+    }
+    Value::Object(read)
+}
+
+/// Says in JSON Schema's way that `null` will do as well.
+fn allow_null(schema: &mut Map<String, Value>) {
+    match schema.get_mut("type") {
+        Some(Value::Array(types)) if !types.contains(&json!("null")) => types.push(json!("null")),
+        Some(kind @ Value::String(_)) => *kind = json!([kind, "null"]),
+        _ => {}
+    }
+    if let Some(Value::Array(values)) = schema.get_mut("enum")
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
+    }
+    if let Some(Value::Array(kinds)) = schema.get_mut("anyOf") {
+        kinds.push(json!({"type": "null"}));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn references_are_written_out_and_recursion_ends() {
@@ -124,5 +168,31 @@ mod tests {
         defs.insert("d11".to_owned(), json!({"type": "string"}));
         let schema = json!({"$defs": defs, "$ref": "#/$defs/d0"});
         assert!(inlined(&schema).to_string().len() < 2_000_000);
+    }
+
+    #[test]
+    fn openapi_s_own_words_are_said_in_json_schema_s() {
+        let schema = json!({
+            "type": "OBJECT",
+            "propertyOrdering": ["a", "nullable"],
+            "properties": {
+                "a": {"type": "STRING", "nullable": true, "enum": ["X", "Y"]},
+                "b": {"type": "ARRAY", "minItems": "1", "maxItems": 3, "items": {"type": "INTEGER", "maximum": "9"}},
+                "c": {"anyOf": [{"type": "STRING"}, {"type": "NUMBER"}], "nullable": true},
+                "nullable": {"type": "BOOLEAN", "nullable": false, "default": {"type": "STRING"}},
+            },
+        });
+        assert_eq!(
+            from_openapi(&schema),
+            json!({
+                "type": "object",
+                "properties": {
+                    "a": {"type": ["string", "null"], "enum": ["X", "Y", null]},
+                    "b": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "integer", "maximum": 9}},
+                    "c": {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]},
+                    "nullable": {"type": "boolean", "default": {"type": "STRING"}},
+                },
+            })
+        );
     }
 }

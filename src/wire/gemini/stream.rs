@@ -1,6 +1,6 @@
 //! streamGenerateContent: every chunk is an answer that holds only what is new.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use memchr::memmem;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,9 @@ struct Open {
     /// The text or thought that goes on.
     current: Option<Current>,
     called: bool,
-    finished: bool,
+    /// The last reason that was given. Vertex gives one with every chunk, others with the first: only
+    /// the end of the stream tells that nothing follows it.
+    finish: Option<Finish>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +41,7 @@ pub(super) struct ContentReader {
     blocked: bool,
     /// The queries come with some chunk, the usage with every one.
     searches: u64,
-    choices: HashMap<u64, Open>,
+    choices: BTreeMap<u64, Open>,
 }
 
 impl Reader for ContentReader {
@@ -63,7 +65,7 @@ impl Reader for ContentReader {
         }
         if chunk.peek("promptFeedback").is_some_and(reply::is_blocked) {
             self.blocked = true;
-            out.push(Event::Finish { choice: 0, finish: Finish::of(Stop::Filter) });
+            self.choices.entry(0).or_default().finish = Some(Finish::of(Stop::Filter));
         }
         if let Some(usage) = chunk.take("usageMetadata") {
             out.push(Event::Usage(reply::usage_from(usage, self.searches)));
@@ -77,14 +79,23 @@ impl Reader for ContentReader {
 
     fn ended(&self) -> bool {
         self.blocked
-            || (!self.choices.is_empty() && self.choices.values().all(|open| open.finished))
+            || (!self.choices.is_empty() && self.choices.values().all(|open| open.finish.is_some()))
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) -> bool {
+        let ended = self.ended();
         for (choice, open) in &mut self.choices {
             open.close(*choice, out);
+            // Of one that gave up the fault has been told.
+            let told = |finish: &Finish| finish.why == Stop::Failed;
+            if let Some(mut finish) = open.finish.take().filter(|finish| !told(finish)) {
+                if open.called && finish.why == Stop::End {
+                    finish.why = Stop::ToolCalls;
+                }
+                out.push(Event::Finish { choice: *choice, finish });
+            }
         }
-        self.ended()
+        ended
     }
 }
 
@@ -116,15 +127,15 @@ impl ContentReader {
         }
         let finish = reply::take_finish(&mut object, open.called);
         let told = object.peek("finishMessage").and_then(Value::as_str).unwrap_or_default();
-        let ending = finish.map(|finish| Event::ending(choice, finish, told));
+        let fault = finish.as_ref().and_then(|finish| finish.fault(told));
         let extra = object.finish(DIALECT);
         if !extra.is_empty() {
             out.push(Event::Extra { scope: Scope::Choice(choice), extra });
         }
-        if let Some(ending) = ending {
-            open.finished = true;
+        open.finish = finish.or(open.finish.take());
+        if let Some(fault) = fault {
             open.close(choice, out);
-            out.push(ending);
+            out.push(Event::Fault(fault));
         }
         Ok(())
     }

@@ -365,7 +365,7 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
                     object.set("type", "input_file");
                     object.set("file_data", data("application/pdf", inline));
                     if media.filename.is_none() && !part.extra.came_from(DIALECT) {
-                        object.set("filename", "file.pdf");
+                        object.set("filename", media.made_up_name());
                     }
                 }
                 (MediaKind::File, Source::Id(id)) => {

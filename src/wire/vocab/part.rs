@@ -189,6 +189,41 @@ pub struct Media {
     pub detail: Option<String>,
 }
 
+impl Media {
+    /// The name of a file that came without one: its ending says what it is.
+    #[must_use]
+    pub fn made_up_name(&self) -> &'static str {
+        let mime = self.mime.as_deref().unwrap_or_default();
+        let bare = mime.split(';').next().unwrap_or(mime).trim();
+        FILE_NAMES.iter().find(|(known, _)| *known == bare).map_or_else(
+            || if bare.starts_with("text/") { "file.txt" } else { "file.pdf" },
+            |(_, name)| name,
+        )
+    }
+}
+
+/// Names by media type, of what OpenAI takes as a file. Source: its guide to file inputs.
+const FILE_NAMES: [(&str, &str); 18] = [
+    ("text/csv", "file.csv"),
+    ("text/tab-separated-values", "file.tsv"),
+    ("text/html", "file.html"),
+    ("text/markdown", "file.md"),
+    ("text/css", "file.css"),
+    ("text/javascript", "file.js"),
+    ("text/x-python", "file.py"),
+    ("text/xml", "file.xml"),
+    ("application/xml", "file.xml"),
+    ("application/json", "file.json"),
+    ("application/rtf", "file.rtf"),
+    ("application/msword", "file.doc"),
+    ("application/vnd.ms-excel", "file.xls"),
+    ("application/vnd.ms-powerpoint", "file.ppt"),
+    ("application/vnd.oasis.opendocument.text", "file.odt"),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "file.docx"),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "file.xlsx"),
+    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", "file.pptx"),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Url(String),

@@ -232,7 +232,7 @@ fn errors_vectors_and_pictures_conform_to_openai_s_document() {
             findings.check(&validator, &body, &format!("{kind:?}"));
         }
     }
-    let vectors = Reply { vectors: vec![Vector::Floats(vec![0.5, 1.0])], tokens: None };
+    let vectors = Reply { vectors: vec![Vector::Floats(vec![0.5, 1.0])], usage: None };
     let body = encode_reply(vectors, &Request::default(), Form::Openai, "m", 3).unwrap();
     let validator = schemas.validator("CreateEmbeddingResponse");
     findings.check(&validator, &serde_json::from_slice(&body).unwrap(), "embeddings");

@@ -207,6 +207,16 @@ fn decode_choice(object: &mut Object, request: &mut Request) -> Result<(), Malfo
     Ok(())
 }
 
+fn decode_format(format: &Value) -> Option<Format> {
+    let formed = format.get("type").and_then(Value::as_str) == Some("json_schema");
+    formed.then(|| Format::Schema {
+        name: None,
+        schema: format.get("schema").cloned().unwrap_or_else(|| json!({})),
+        strict: None,
+        description: None,
+    })
+}
+
 fn decode_reasoning(object: &mut Object, request: &mut Request) {
     let mut reasoning = Reasoning::default();
     if let Some(thinking) = object.peek("thinking") {
@@ -219,17 +229,13 @@ fn decode_reasoning(object: &mut Object, request: &mut Request) {
     }
     if let Some(config) = object.peek("output_config").cloned() {
         reasoning.effort = config.get("effort").and_then(Value::as_str).and_then(Effort::parse);
-        if let Some(format) = config.get("format")
-            && format.get("type").and_then(Value::as_str) == Some("json_schema")
-        {
-            request.format = Some(Format::Schema {
-                name: None,
-                schema: format.get("schema").cloned().unwrap_or_else(|| json!({})),
-                strict: None,
-                description: None,
-            });
-        }
+        request.format = config.get("format").and_then(decode_format);
         object.keep_spelling("output_config");
+    }
+    // Where the beta had it.
+    if let Some(format) = object.peek("output_format").and_then(decode_format) {
+        request.format.get_or_insert(format);
+        object.keep_spelling("output_format");
     }
     request.reasoning = (reasoning != Reasoning::default()).then_some(reasoning);
 }

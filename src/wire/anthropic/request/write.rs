@@ -31,10 +31,11 @@ pub(in crate::wire::anthropic) fn encode(request: &Request, target: &Target<'_>)
     if !at_home {
         max_tokens = Some(max_tokens.unwrap_or(target.max_output_tokens).max(1));
     }
+    let config = request.extra.get(DIALECT, "output_config").filter(|_| at_home);
     let mut output = Builder::new();
     // At home the caller's own words say it, unless they had to be changed.
     let spelled = |name: &str| at_home && request.extra.get(DIALECT, name).is_some();
-    let said = spelled("thinking") || spelled("output_config");
+    let said = spelled("thinking") || config.is_some_and(|config| config.get("effort").is_some());
     if !said && (!at_home || request.reasoning.is_some()) {
         let thinking = claude::encode(request, target, max_tokens, &mut lost);
         max_tokens = thinking.max_tokens;
@@ -64,7 +65,11 @@ pub(in crate::wire::anthropic) fn encode(request: &Request, target: &Target<'_>)
         body.set("metadata", json!({ "user_id": user }));
     }
     body.maybe("stream", request.stream);
+    let effort = body.0.get("output_config").and_then(|config| config.get("effort")).cloned();
     request.extra.write(&mut body.0, DIALECT, "", &mut lost);
+    if let (Some(effort), Some(Value::Object(config))) = (effort, body.0.get_mut("output_config")) {
+        config.entry("effort").or_insert(effort);
+    }
     Encoded { body: Bytes::from(body.done().to_string()), losses: lost }
 }
 
@@ -227,6 +232,8 @@ fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut 
                 }
                 if at_home {
                     object.maybe("strict", *strict);
+                } else if *strict == Some(true) {
+                    lost.dropped("tools.strict");
                 }
                 object.maybe("cache_control", tool.cache.clone());
                 tool.extra.write(&mut object.0, DIALECT, "tools", lost);

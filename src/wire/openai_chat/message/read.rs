@@ -393,10 +393,12 @@ fn thoughts_of_blocks(blocks: &[Value]) -> Vec<Part> {
         .iter()
         .filter_map(|block| {
             let field = |name: &str| block.get(name).and_then(Value::as_str).map(str::to_owned);
+            // An empty one is no proof: another maker's thought, as our own answers show it.
+            let proof = |name: &str| field(name).filter(|value| !value.is_empty());
             match field("type").as_deref() {
                 Some("thinking") => Some(thought(
                     field("thinking").unwrap_or_default(),
-                    field("signature").map(|value| Signature { by, value }),
+                    proof("signature").map(|value| Signature { by, value }),
                     true,
                 )),
                 Some("redacted_thinking") => {
@@ -405,7 +407,7 @@ fn thoughts_of_blocks(blocks: &[Value]) -> Vec<Part> {
                         redacted: true,
                         spelled: true,
                     }));
-                    part.signature = field("data").map(|value| Signature { by, value });
+                    part.signature = proof("data").map(|value| Signature { by, value });
                     Some(part)
                 }
                 _ => None,

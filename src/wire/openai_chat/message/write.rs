@@ -397,7 +397,7 @@ fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder
         && matches!(media.source, Source::Inline(_))
     {
         // OpenAI refuses inline files without a name.
-        inner.set("filename", "file.pdf");
+        inner.set("filename", media.made_up_name());
     }
     Some((name, inner))
 }
