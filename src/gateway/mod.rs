@@ -59,7 +59,7 @@ use charge::{Earlier, Intent};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
-pub use realtime::{Meter, converse, overhear};
+pub use realtime::{Meter, converse, hang_up, overhear};
 pub use route::explain;
 
 /// A request that has been let in by its credential, not yet read.
