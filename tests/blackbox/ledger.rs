@@ -457,7 +457,7 @@ fn what_goes_on_beside_an_answer_is_booked() {
         let (_, key) = gateway.account(name, "pro", &json!({}));
         let reply = gateway.post(path, &key, body.to_string());
         assert_eq!(reply.status, 200, "{name}: {}", reply.text());
-        let usage = gateway.get("/v1/usage", &key).json();
+        let usage = gateway.get("/v1/usage?group_by=day", &key).json();
         assert_eq!(usage["usage"]["cost_nano_usd"], cost, "{name}: {usage}");
     }
 }

@@ -467,7 +467,7 @@ fn transcriptions_are_booked() {
         });
         let mut usage = Value::Null;
         eventually(&format!("{name} is booked"), || {
-            usage = gateway.get("/v1/usage", &key).json();
+            usage = gateway.get("/v1/usage?group_by=day", &key).json();
             usage["usage"]["cost_nano_usd"] == cost
         });
         answers.push(usage["usage"]["requests"].as_i64().unwrap());
