@@ -445,13 +445,13 @@ fn transcriptions_are_booked() {
         "output_tokens": 10}});
     let answered = json!({"type": "response.done", "response": {"usage":
         {"total_tokens": 110, "input_tokens": 100, "output_tokens": 10}}});
-    // In nano-USD, of the model that was asked for.
-    let (writing, answering) = (1_000 * 32_000 + 10 * 16_000, 100 * 4_000 + 10 * 16_000);
+    // In nano-USD, at the prices of gpt-realtime-2.
+    let (writing, answering) = (1_000 * 32_000 + 10 * 24_000, 100 * 4_000 + 10 * 24_000);
     let mut answers = Vec::new();
     for (name, query, events, cost) in [
-        ("only", "model=talk&intent=transcription", vec![&wrote, &wrote], 2 * writing),
-        ("beside", "model=talk", vec![&wrote, &answered], writing + answering),
-        ("left", "model=talk", vec![&answered, &wrote], writing + answering),
+        ("only", "model=gpt-realtime-2&intent=transcription", vec![&wrote, &wrote], 2 * writing),
+        ("beside", "model=gpt-realtime-2", vec![&wrote, &answered], writing + answering),
+        ("left", "model=gpt-realtime-2", vec![&answered, &wrote], writing + answering),
     ] {
         let (_, key) = gateway.account(name, "pro", &json!({}));
         let url = format!("{}/v1/realtime?{query}", gateway.base.replacen("http", "ws", 1));
