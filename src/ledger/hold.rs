@@ -35,9 +35,12 @@ pub struct Counter {
     pub asides: PricesAsides,
 }
 
+/// By a provider's id and a moment.
+type AsidesPrice = dyn Fn(&str, &[Aside], Timestamp) -> Nanos;
+
 /// What other models of a provider did for an answer costs, by the catalogue in force.
 #[derive(Clone)]
-pub struct PricesAsides(Rc<dyn Fn(&str, &[Aside], Timestamp) -> Nanos>);
+pub struct PricesAsides(Rc<AsidesPrice>);
 
 impl PricesAsides {
     #[must_use]

@@ -232,15 +232,16 @@ struct Framed {
     data: Vec<u8>,
 }
 
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
 /// The kind of a response event, from its name or else from what its data says.
 fn kind_of(event: &str, data: &[u8]) -> String {
     if !event.is_empty() {
         return event.to_owned();
-    }
-    #[derive(Deserialize)]
-    struct Typed<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Cow<'a, str>,
     }
     // Hardly any event is a carrier: most need not be read.
     let mut kinds = CARRIERS.iter().map(|(kind, _)| kind.as_bytes());
