@@ -42,7 +42,7 @@ use crate::gateway::outcomes::Findings;
 use crate::gateway::responses::Runs;
 use crate::gateway::{Affinity, App, Checks, MemoryModels, Recorder, Sessions, Shared};
 use crate::issuer::Issuers;
-use crate::ledger::{self, Counter, Journal, Tariff};
+use crate::ledger::{self, Counter, Journal, PricesAsides, Tariff};
 use crate::quota::{self, Memory, Quota};
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
@@ -484,6 +484,12 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         clock: shared.clock,
         patience: shared.limits.deadline,
         trails,
+        asides: {
+            let current = shared.current.clone();
+            PricesAsides::by(move |provider, asides, at| {
+                current.load().catalogue.bill_asides(provider, asides, at)
+            })
+        },
     });
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }

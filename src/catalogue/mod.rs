@@ -23,7 +23,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
+use crate::base::money::Nanos;
 use crate::wire::images;
+use crate::wire::vocab::Aside;
 
 pub use data::{DataCollection, DataPolicy, Demand, Demands};
 pub use entry::{
@@ -192,6 +194,31 @@ impl Catalogue {
         }
         let unlisted = self.unlisted.get(provider).ok_or(NoPlace::Unknown)?;
         unlisted.place(name, &self.families)
+    }
+
+    /// What other models of a provider did for an answer costs: at their prices, or at the dearest of
+    /// that provider's where nobody knows the model.
+    #[must_use]
+    pub fn bill_asides(&self, provider: &str, asides: &[Aside], at: Timestamp) -> Nanos {
+        let bill = |aside: &Aside, deployment: &Deployment| {
+            deployment.prices.bill(&aside.usage, Pictures::default(), at)
+        };
+        asides.iter().fold(Nanos(0), |sum, aside| {
+            let known = aside.model.as_deref().filter(|name| self.lists(provider, name));
+            let cost = match known.and_then(|name| self.place(provider, name).ok()) {
+                Some(place) => bill(aside, &place.deployment),
+                None => {
+                    let draws = aside.usage.more.image_out > 0;
+                    let kin =
+                        self.models.iter().filter(|model| draws == (model.mode == Mode::Image));
+                    let there = kin
+                        .flat_map(|model| &model.deployments)
+                        .filter(|one| &*one.provider.id == provider);
+                    there.map(|one| bill(aside, one)).max().unwrap_or_default()
+                }
+            };
+            sum.plus(cost)
+        })
     }
 
     /// A deployment by its id, with the model that it is of.

@@ -98,3 +98,27 @@ fn what_draws_is_known_by_its_name() {
     assert_eq!((sizes("dall-e-2"), sizes("dall-e-3"), sizes("gpt-image-2")), (3, 3, 0));
     assert_eq!(sizes("gpt-image-1.5"), 4);
 }
+
+#[test]
+fn what_other_models_did_is_billed_at_their_prices_or_the_dearest() {
+    use crate::wire::vocab::{Aside, Usage};
+    let catalogue = everything();
+    let at = Timestamp(1_795_000_000_000);
+    let bill = |provider: &str, model: Option<&str>, usage: &Usage| {
+        let aside = Aside { model: model.map(str::to_owned), usage: usage.clone() };
+        catalogue.bill_asides(provider, &[aside.clone(), aside], at).0 / 2
+    };
+    let advised = Usage { input: 1_000, output: 100, ..Usage::default() };
+    let own = bill("anthropic", Some("claude-opus-4-8"), &advised);
+    assert_eq!(own, 1_000 * 5_000 + 100 * 25_000);
+    let unknown = bill("anthropic", Some("claude-advisor-99"), &advised);
+    assert!(unknown >= own, "{unknown}");
+    assert_eq!(unknown, bill("anthropic", None, &advised));
+    // What draws is as dear as the dearest that draws.
+    let mut drawn = Usage::default();
+    drawn.more.image_out = 1_000;
+    let known = bill("openai", Some("gpt-image-2"), &drawn);
+    assert_eq!(known, 1_000 * 30_000);
+    assert!(bill("openai", None, &drawn) >= known);
+    assert_eq!(catalogue.bill_asides("openai", &[], at), Nanos(0));
+}

@@ -16,7 +16,7 @@ use crate::quota::Amount;
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Answer, AnswerBody, Unanswered};
 use crate::wire::Inbound;
-use crate::wire::vocab::{Head, Usage};
+use crate::wire::vocab::{Aside, Head, Usage};
 
 /// What an answer is taken to be long, before it is there. What it is, is corrected afterwards.
 const EXPECTED_TOKENS: u64 = 256;
@@ -140,6 +140,8 @@ async fn take(app: &App, caller: &Caller, outset: Outset, amount: Amount) -> Res
 pub(super) struct Sum<'a> {
     pub outcome: Outcome,
     pub tokens: Tokens,
+    /// What other models did for it.
+    pub asides: Vec<Aside>,
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,
@@ -151,7 +153,7 @@ pub(super) struct Sum<'a> {
 /// # Errors
 /// Where it cannot be written down in time: the caller must not be given the answer.
 pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> Result<(), Error> {
-    let Sum { outcome, mut tokens, basis, pictures, attempts, tried } = sum;
+    let Sum { outcome, mut tokens, asides, basis, pictures, attempts, tried } = sum;
     if basis == Basis::Estimated && tokens.input == 0 {
         tokens.input = hold.prompt_tokens();
     }
@@ -160,6 +162,7 @@ pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> 
         deployment: &step.deployment,
         outcome,
         tokens,
+        asides: &asides,
         basis,
         pictures,
         attempts,
@@ -240,9 +243,9 @@ pub(super) async fn delivered(
             relay.settle_with(hold, attempts, tried, Rc::clone(&ending));
             Body::Stream(Box::pin(*relay))
         }
-        AnswerBody::Whole { body, tokens, basis } => {
+        AnswerBody::Whole { body, tokens, asides, basis } => {
             let (outcome, pictures) = (Outcome::Complete, Pictures::default());
-            let sum = Sum { outcome, tokens, basis, pictures, attempts, tried };
+            let sum = Sum { outcome, tokens, asides, basis, pictures, attempts, tried };
             settle(app, &step, hold, sum).await.map_err(|error| Refused {
                 error,
                 attempts,

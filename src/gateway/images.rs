@@ -86,7 +86,8 @@ pub async fn draw(
     let standing = Some(hold.standing().of_pictures());
     // What a provider drew is booked, though a part of it failed, and nobody is given any.
     let outcome = if addressed.is_ok() { Outcome::Complete } else { Outcome::Failed };
-    let sum = Sum { outcome, tokens, basis, pictures, attempts, tried };
+    let asides = Vec::new();
+    let sum = Sum { outcome, tokens, asides, basis, pictures, attempts, tried };
     let settled = charge::settle(app, &step, hold, sum).await;
     let refused = |error| Refused { error, attempts, standing: standing.map(Box::new) };
     let changed = match addressed {
@@ -151,7 +152,7 @@ impl Drawing {
             self.losses = answer.losses;
         }
         let (body, tokens, basis) = match answer.body {
-            AnswerBody::Whole { body, tokens, basis } => (body, tokens, basis),
+            AnswerBody::Whole { body, tokens, basis, .. } => (body, tokens, basis),
             // Pictures never come as a stream.
             AnswerBody::Relay(_) => {
                 self.failure.get_or_insert(Error::internal("pictures came as a stream"));

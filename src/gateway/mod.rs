@@ -63,7 +63,7 @@ use charge::{Earlier, Intent, Why};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
-pub use realtime::{Meter, converse, overhear};
+pub use realtime::{Meter, converse, hang_up, overhear};
 pub use recorder::Recorder;
 pub use route::explain;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::charge::{self, Intent, Sum};
 use super::{App, Refused, guarding, named};
 use crate::admit::{Caller, Scope};
+use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Pictures};
 use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Address, Socket, Unanswered};
-use crate::wire::realtime;
+use crate::wire::realtime::{self, Work};
 use crate::wire::vocab::{Head, Malformed};
 
 const SURFACE: &str = "realtime";
@@ -24,6 +25,10 @@ pub struct Meter {
     head: Head,
     step: Step,
     hold: Option<Hold>,
+    /// Nothing is asked of the model but to write down what it hears.
+    transcribes: bool,
+    /// What was written down beside the answers, and is settled with the next of them.
+    beside: Tokens,
 }
 
 /// Opens a socket to a model by name, or to the first that the caller may use.
@@ -56,7 +61,10 @@ pub async fn converse(
     match upstream::dial(&app.upstream, &decision, address, forward, id).await {
         Ok(socket) => {
             let (caller, step) = (Arc::clone(caller), socket.step.clone());
-            Ok((socket, Meter { caller, decision, head, step, hold: Some(hold) }))
+            let transcribes = address.rest.split('&').any(|pair| pair == "intent=transcription");
+            let (hold, beside) = (Some(hold), Tokens::default());
+            let meter = Meter { caller, decision, head, step, hold, transcribes, beside };
+            Ok((socket, meter))
         }
         Err((error, attempts)) => {
             Err(charge::give_up(hold, Unanswered { error, attempts, tried: Vec::new() }))
@@ -64,22 +72,45 @@ pub async fn converse(
     }
 }
 
-/// Looks at an event on its way to the caller. An answer that is complete is settled.
+/// Looks at an event on its way to the caller. An answer that is complete is settled, and so is each
+/// transcription of a session for nothing else.
 ///
 /// # Errors
 /// When the caller cannot pay for another.
 pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), Refused> {
-    let Some(usage) = realtime::usage_of(event) else { return Ok(()) };
+    let Some((work, usage)) = realtime::usage_of(event) else { return Ok(()) };
     upstream::meter(&app.upstream, &meter.step, &usage);
-    if let Some(hold) = meter.hold.take() {
-        let tokens = Tokens::from(&usage);
-        let (outcome, basis, tried) = (Outcome::Complete, Basis::Reported, Vec::new());
-        let pictures = Pictures::default();
-        let sum = Sum { outcome, tokens, basis, pictures, attempts: 1, tried };
-        charge::settle(app, &meter.step, hold, sum).await?;
+    meter.beside = meter.beside.plus(Tokens::from(&usage));
+    if work == Work::Transcript && !meter.transcribes {
+        return Ok(());
     }
+    meter.settle(app).await?;
     let intent = Intent { counts: false, ..Intent::of(&RequestId::fresh(), SURFACE) };
     let hold = charge::hold(app, &meter.caller, &meter.decision, &meter.head, intent).await?;
     meter.hold = Some(hold);
     Ok(())
+}
+
+/// The session is over: what was written down since the last answer is settled.
+///
+/// # Errors
+/// Where it cannot be written down in time.
+pub async fn hang_up(app: &App, mut meter: Meter) -> Result<(), Error> {
+    if meter.beside == Tokens::default() {
+        return Ok(());
+    }
+    meter.settle(app).await
+}
+
+impl Meter {
+    /// Settles what was heard of and is not settled yet.
+    async fn settle(&mut self, app: &App) -> Result<(), Error> {
+        let Some(hold) = self.hold.take() else { return Ok(()) };
+        let tokens = std::mem::take(&mut self.beside);
+        let (outcome, basis, tried) = (Outcome::Complete, Basis::Reported, Vec::new());
+        let pictures = Pictures::default();
+        let asides = Vec::new();
+        let sum = Sum { outcome, tokens, asides, basis, pictures, attempts: 1, tried };
+        charge::settle(app, &self.step, hold, sum).await
+    }
 }

@@ -118,7 +118,7 @@ fn first_word(settled: &Value) -> Option<String> {
 async fn bridge(
     app: Worker,
     (socket, first): (Socket, Option<String>),
-    meter: Meter,
+    mut meter: Meter,
     session: Session,
     messages: AggregatedMessageStream,
 ) {
@@ -131,7 +131,7 @@ async fn bridge(
     };
     let ended = tokio::select! {
         close = upwards(first, messages, &mut outlet, session.clone(), &heard) => close,
-        close = downwards(&app, meter, inlet, session.clone(), &heard) => close,
+        close = downwards(&app, &mut meter, inlet, session.clone(), &heard) => close,
         close = time(&app, session.clone(), &heard) => close,
     };
     tracing::debug!(code = ended.code, reason = %ended.reason, "a session has ended");
@@ -139,6 +139,9 @@ async fn bridge(
     let _gone = outlet.send(Message::Close(ended.clone())).await;
     let reason = CloseReason { code: ended.code.into(), description: Some(ended.reason) };
     let _gone = session.close(Some(reason)).await;
+    if let Err(why) = gateway::hang_up(&app, meter).await {
+        tracing::error!(%why, "what a session used could not be written down");
+    }
 }
 
 /// When something was last heard, and in which shape.
@@ -213,7 +216,7 @@ async fn upwards(
 
 async fn downwards(
     app: &Worker,
-    mut meter: Meter,
+    meter: &mut Meter,
     mut inlet: Inlet,
     mut session: Session,
     heard: &Heard,
@@ -227,7 +230,7 @@ async fn downwards(
         heard.anything.set(Instant::now());
         let sent = match message {
             Message::Text(text) => {
-                let paid = gateway::overhear(app, &mut meter, &text).await;
+                let paid = gateway::overhear(app, meter, &text).await;
                 if heard.theirs.get().is_none() {
                     heard.theirs.set(session::shown(&text));
                 }

@@ -15,6 +15,7 @@ use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
 use crate::quota::{Amount, Correction, Quota, Standing, Terms, Used};
 use crate::telemetry::trail::Trails;
+use crate::wire::vocab::Aside;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
@@ -31,6 +32,27 @@ pub struct Counter {
     pub patience: Duration,
     /// Told what requests came to.
     pub trails: Trails,
+    pub asides: PricesAsides,
+}
+
+/// By a provider's id and a moment.
+type AsidesPrice = dyn Fn(&str, &[Aside], Timestamp) -> Nanos;
+
+/// What other models of a provider did for an answer costs, by the catalogue in force.
+#[derive(Clone)]
+pub struct PricesAsides(Rc<AsidesPrice>);
+
+impl PricesAsides {
+    #[must_use]
+    pub fn by(price: impl Fn(&str, &[Aside], Timestamp) -> Nanos + 'static) -> Self {
+        Self(Rc::new(price))
+    }
+}
+
+impl fmt::Debug for PricesAsides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PricesAsides")
+    }
 }
 
 /// What is known of a request when it is let in.
@@ -56,6 +78,8 @@ pub struct Delivered<'a> {
     pub deployment: &'a Deployment,
     pub outcome: Outcome,
     pub tokens: Tokens,
+    /// What other models did for it: in its cost, and not among its tokens.
+    pub asides: &'a [Aside],
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,
@@ -117,8 +141,20 @@ impl Hold {
     pub fn settle(mut self, delivered: Delivered<'_>) -> Receipt {
         let Some(open) = self.0.take() else { return Receipt::of_nothing() };
         let Delivered {
-            model, deployment, outcome, tokens, basis, pictures, attempts, tried, ..
+            model,
+            deployment,
+            outcome,
+            mut tokens,
+            asides,
+            basis,
+            pictures,
+            attempts,
+            tried,
+            ..
         } = delivered;
+        if deployment.facts.searches {
+            tokens.more.searches = tokens.more.searches.max(1);
+        }
         let credits = match outcome {
             Outcome::Failed | Outcome::Withdrawn => Credits(0),
             Outcome::Complete | Outcome::Left if model.mode == Mode::Image => {
@@ -128,7 +164,10 @@ impl Hold {
         };
         // A request is booked at the price of the moment it completed.
         let at = open.counter.clock.now();
-        let cost = deployment.prices.bill(&tokens.into(), pictures, at);
+        let mut cost = deployment.prices.bill(&tokens.into(), pictures, at);
+        if !asides.is_empty() {
+            cost = cost.plus((open.counter.asides.0)(&deployment.provider.id, asides, at));
+        }
         open.counter.trails.charged(&deployment.provider.id, &model.label, cost);
         let by = Answerer {
             model: model.id.to_string(),

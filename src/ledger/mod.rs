@@ -24,7 +24,7 @@ pub mod verify;
 
 pub use count::{count_reply, count_text};
 pub use funds::Funds;
-pub use hold::{Counter, Delivered, Hold, Outset};
+pub use hold::{Counter, Delivered, Hold, Outset, PricesAsides};
 pub use journal::{Durability, Journal, JournalError};
 pub use page::{Page, minute_key};
 pub use posting::post_leftovers;

@@ -161,6 +161,7 @@ impl From<Tokens> for Usage {
             output: tokens.output,
             thought: tokens.thought,
             more: tokens.more,
+            asides: Vec::new(),
             raw: None,
         }
     }

@@ -7,25 +7,11 @@ use super::names::Names;
 use super::{Draft, Model};
 use crate::wire::vocab::{
     Body, Call, CallKind, Delta, Dialect, Event, Extra, Part, Protocol, Request, Slot, Tool,
-    ToolChoice, ToolKind,
+    ToolChoice, ToolKind, custom,
 };
 
 /// The one argument.
 const INPUT: &str = "input";
-
-/// What a custom tool says of itself: beside its type (Responses), or nested (chat).
-fn members(tool: &Tool) -> Option<&Map<String, Value>> {
-    let ToolKind::Opaque(Dialect::OpenAiResponses | Dialect::OpenAiChat, value) = &tool.kind else {
-        return None;
-    };
-    named(value)
-}
-
-fn named(value: &Value) -> Option<&Map<String, Value>> {
-    let members =
-        value.as_object().filter(|_| value.get("type").is_some_and(|kind| kind == "custom"))?;
-    members.get("custom").and_then(Value::as_object).or(Some(members))
-}
 
 fn is_custom(part: &Part) -> bool {
     matches!(&part.body, Body::Call(call) if call.kind == CallKind::Custom)
@@ -43,14 +29,14 @@ fn takes(model: &Model<'_>) -> bool {
 pub(super) fn as_functions(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut Names) {
     let parts = || draft.request.turns.iter().flat_map(|turn| &turn.parts);
     let any =
-        draft.request.tools.iter().any(|tool| members(tool).is_some()) || parts().any(is_custom);
+        draft.request.tools.iter().any(|tool| tool.custom().is_some()) || parts().any(is_custom);
     if !any || takes(model) {
         return;
     }
     let mut untold = false;
     let request: &mut Request = draft.edit();
     for tool in &mut request.tools {
-        let Some((function, name, grammar)) = members(tool).and_then(function) else { continue };
+        let Some((function, name, grammar)) = tool.custom().and_then(function) else { continue };
         *tool = function;
         names.custom(name);
         untold |= grammar;
@@ -65,7 +51,7 @@ pub(super) fn as_functions(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut
         }
     }
     if let Some(ToolChoice::Opaque(_, value)) = &request.tool_choice
-        && let Some(name) = named(value).and_then(|members| members.get("name")?.as_str())
+        && let Some(name) = custom(value).and_then(|members| members.get("name")?.as_str())
     {
         request.tool_choice = Some(ToolChoice::Named(name.to_owned()));
     }

@@ -41,7 +41,7 @@ use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::Step;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trail::Trails;
-use crate::wire::vocab::Losses;
+use crate::wire::vocab::{Aside, Losses};
 
 pub use breaker::Failure;
 pub use closing::{Closing, StreamsEnd};
@@ -172,7 +172,7 @@ pub struct Unanswered {
 
 pub enum AnswerBody {
     /// All of it, and what it took. Where a stream was asked for, these are its events.
-    Whole { body: Bytes, tokens: Tokens, basis: Basis },
+    Whole { body: Bytes, tokens: Tokens, asides: Vec<Aside>, basis: Basis },
     /// It reads the provider, and waits to be told whom to settle with.
     Relay(Box<Relay>),
 }

@@ -76,6 +76,22 @@ impl Progress {
         !self.finished.is_empty() && self.finished.holds(self.choices)
     }
 
+    /// Counts as a report leaves them, which may say less than an earlier one: kept, and as the
+    /// caller is to read them.
+    fn count(&mut self, later: &Usage) -> Usage {
+        let Some(earlier) = self.usage.take() else {
+            self.usage = Some(later.clone());
+            return later.clone();
+        };
+        let mut told = earlier.updated(later.clone());
+        self.usage = Some(told.clone());
+        // The provider's own object says less than that.
+        if (told.prompt(), told.completion()) != (later.prompt(), later.completion()) {
+            told.raw = None;
+        }
+        told
+    }
+
     /// Its end has come, and there is nothing before it: no word, and no reason to have said none.
     fn is_empty(&self) -> bool {
         self.ended && !self.spoke && self.finished.is_empty()
@@ -404,10 +420,10 @@ impl Taking<'_> {
             texts.restore(names, events);
         }
         let progress = &mut *self.progress;
-        for event in events.iter() {
+        for event in events.iter_mut() {
             self.transcript.take(event);
             match event {
-                Event::Usage(usage) => progress.usage = Some(usage.clone()),
+                Event::Usage(usage) => *usage = progress.count(usage),
                 Event::Fault(one) => self.fault = Some(one.clone()),
                 Event::PartOpen { at, part } => {
                     progress.choices.add(Choices::one(at.choice));

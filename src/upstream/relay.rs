@@ -442,6 +442,7 @@ impl Relay {
             deployment: &setup.step.deployment,
             outcome,
             tokens,
+            asides: usage.map(|usage| usage.asides.as_slice()).unwrap_or_default(),
             basis,
             pictures: Pictures::default(),
             attempts,

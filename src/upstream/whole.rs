@@ -179,8 +179,14 @@ fn check(reply: &mut Reply, outgoing: &Outgoing) -> Result<(), Fault> {
 /// With the provider's own count, or ours.
 fn measured(body: Bytes, usage: Option<&Usage>, count: impl FnOnce() -> Tokens) -> AnswerBody {
     match usage {
-        Some(usage) => AnswerBody::Whole { body, tokens: usage.into(), basis: Basis::Reported },
-        None => AnswerBody::Whole { body, tokens: count(), basis: Basis::Estimated },
+        Some(usage) => {
+            let asides = usage.asides.clone();
+            AnswerBody::Whole { body, tokens: usage.into(), asides, basis: Basis::Reported }
+        }
+        None => {
+            let asides = Vec::new();
+            AnswerBody::Whole { body, tokens: count(), asides, basis: Basis::Estimated }
+        }
     }
 }
 

@@ -579,3 +579,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn likelihoods_of_a_whole_answer_reach_a_caller_of_chat() {
+    let top = json!([{"token": "Hi", "logprob": -0.1, "bytes": [72, 105]}, {"token": "Yo", "logprob": -2.5, "bytes": [89, 111]}]);
+    let told = json!([{"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": top}]);
+    let response = json!({"id": "resp_1", "object": "response", "created_at": 1, "model": "m",
+        "status": "completed", "output": [{"type": "message", "id": "m", "role": "assistant",
+        "status": "completed", "content": [
+            {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": told}]}]});
+    let one =
+        |token: &str, likely: f64| json!({"token": token, "tokenId": 1, "logProbability": likely});
+    let candidate = json!({"index": 0, "finishReason": "STOP",
+        "content": {"role": "model", "parts": [{"text": "Hi"}]},
+        "logprobsResult": {"chosenCandidates": [one("Hi", -0.1)],
+            "topCandidates": [{"candidates": [one("Hi", -0.1), one("Yo", -2.5)]}]}});
+    for (from, answer) in [
+        (PROVIDERS[1], response),
+        (PROVIDERS[3], json!({"candidates": [candidate], "modelVersion": "m"})),
+    ] {
+        let reply = provider_side(from).decode_reply(answer.to_string().as_bytes()).unwrap();
+        let chat = codec(Dialect::OpenAiChat).encode_reply(&reply, &heading());
+        let chat: Value = serde_json::from_slice(&chat).unwrap();
+        assert_eq!(chat["choices"][0]["logprobs"], json!({"content": told, "refusal": null}));
+    }
+}

@@ -301,18 +301,7 @@ pub fn usage_of(body: &[u8]) -> Option<Usage> {
         usage: Option<Value>,
     }
     let usage = serde_json::from_slice::<Only>(body).ok()?.usage?;
-    let count = |name: &str| usage.get(name).and_then(Value::as_u64);
-    let input = count("input_tokens")?;
-    let mut counted = Usage::default();
-    let details = openai_usage::details(&usage, &["input_tokens_details"]);
-    openai_usage::prompt(input, details).add_to(&mut counted);
-    let details = openai_usage::details(&usage, &["output_tokens_details"]);
-    let mut answer = openai_usage::answer(count("output_tokens").unwrap_or(0), details);
-    if details.is_null() {
-        answer.image = answer.total;
-    }
-    answer.add_to(&mut counted);
-    Some(counted)
+    openai_usage::drawn(&usage)
 }
 
 /// Of what size and quality the pictures of an answer are, which tells their price.

@@ -94,10 +94,12 @@ fn kind_without_status(word: &str) -> Option<FaultKind> {
         "authentication_error" | "invalid_api_key" | "permission_error" => FaultKind::Credential,
         "timeout" | "timeout_error" | "vector_store_timeout" => FaultKind::Timeout,
         "not_found_error" => FaultKind::ModelGone,
-        "tool_use_failed"
-        | "content_filter"
-        | "content_policy_violation"
-        | "failed_to_download_image" => FaultKind::Refused,
+        "tool_use_failed" | "content_filter" | "failed_to_download_image" => FaultKind::Refused,
+        "data_residency_mismatch" => FaultKind::Unfit,
+        // `bio_policy`, `cyber_policy`, `misalignment_policy_violation`: what was said, not who answers.
+        word if word.ends_with("_policy") || word.ends_with("_policy_violation") => {
+            FaultKind::Refused
+        }
         word if word.starts_with("invalid_") || word.contains("image") => FaultKind::Refused,
         _ => return None,
     })
@@ -244,6 +246,25 @@ mod tests {
                 FaultKind::Refused,
                 "not an image",
             ),
+            (
+                200,
+                r#"{"error":{"code":"bio_policy","message":"This was blocked."}}"#,
+                FaultKind::Refused,
+                "This was blocked.",
+            ),
+            (
+                200,
+                r#"{"error":{"code":"misalignment_policy_violation","message":"no"}}"#,
+                FaultKind::Refused,
+                "no",
+            ),
+            (
+                200,
+                r#"{"error":{"code":"data_residency_mismatch","message":"elsewhere"}}"#,
+                FaultKind::Unfit,
+                "elsewhere",
+            ),
+            (200, r#"{"error":{"code":"server_error","message":"x"}}"#, FaultKind::Broken, "x"),
             (
                 403,
                 r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["hate"]}}}"#,

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::wire::vocab::{AnswerCount, Class, PromptCount};
+use crate::wire::vocab::{AnswerCount, Class, PromptCount, Usage};
 
 fn number(details: &Value, name: &str) -> Option<u64> {
     details.get(name).and_then(Value::as_u64)
@@ -44,6 +44,20 @@ pub(in crate::wire) fn answer(total: u64, details: &Value) -> AnswerCount {
         audio: count("audio_tokens"),
         image: count("image_tokens"),
     }
+}
+
+/// What a model took that draws. All that it writes is a picture, unless it says otherwise.
+pub(in crate::wire) fn drawn(usage: &Value) -> Option<Usage> {
+    let input = number(usage, "input_tokens")?;
+    let mut counted = Usage::default();
+    prompt(input, details(usage, &["input_tokens_details"])).add_to(&mut counted);
+    let details = details(usage, &["output_tokens_details"]);
+    let mut written = answer(number(usage, "output_tokens").unwrap_or(0), details);
+    if details.is_null() {
+        written.image = written.total;
+    }
+    written.add_to(&mut counted);
+    Some(counted)
 }
 
 /// The class of service that an answer names. `fast` is another word for `priority` here.

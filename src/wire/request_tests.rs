@@ -202,3 +202,152 @@ fn no_dialect_asks_for_no_answer_and_openai_s_stop_at_four() {
     assert!(codec(Dialect::OpenAiResponses).head(kept.as_bytes()).is_ok());
     assert!(codec(Dialect::OpenAiResponses).head(br#"{"model":"m"}"#).is_err());
 }
+
+#[test]
+fn a_failed_tool_is_told_in_words_where_nothing_else_can() {
+    let of = |content: Value| {
+        let result = json!({"type": "tool_result", "tool_use_id": "t1", "is_error": true, "content": content});
+        json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {}}]},
+            {"role": "user", "content": [result]}]})
+    };
+    for (content, words) in [
+        (json!("boom"), "Error: boom"),
+        (json!([{"type": "text", "text": "boom"}]), "Error: boom"),
+        (json!("error 12"), "error 12"),
+        (json!(""), "Error"),
+    ] {
+        let body = of(content);
+        let (chat, _) = sent(Dialect::Anthropic, &body, PROVIDERS[0]);
+        assert!(chat["messages"][2]["content"].as_str().unwrap().starts_with(words), "{chat}");
+        let (responses, _) = sent(Dialect::Anthropic, &body, PROVIDERS[1]);
+        let output = &responses["input"][2]["output"];
+        let said = output.as_str().or_else(|| output.pointer("/0/text")?.as_str());
+        assert!(said.unwrap().starts_with(words), "{responses}");
+        let (home, _) = sent(Dialect::Anthropic, &body, PROVIDERS[2]);
+        assert_eq!(home["messages"], body["messages"]);
+    }
+}
+
+#[test]
+fn custom_tools_have_the_form_of_each_of_openai_s_dialects() {
+    let grammar = json!({"syntax": "lark", "definition": "start: /x+/"});
+    let flat = json!({"type": "grammar", "syntax": "lark", "definition": "start: /x+/"});
+    let chat = json!({"model": "m",
+        "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "tool_calls": [
+                {"id": "c1", "type": "custom", "custom": {"name": "run", "input": "xx"}},
+                {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "done"},
+            {"role": "tool", "tool_call_id": "c2", "content": "done"}],
+        "tools": [
+            {"type": "custom", "custom": {"name": "run", "format": {"type": "grammar", "grammar": grammar}}},
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "tool_choice": {"type": "custom", "custom": {"name": "run"}}});
+    let (responses, named) = sent(Dialect::OpenAiChat, &chat, PROVIDERS[1]);
+    assert_eq!(named, "");
+    assert_eq!(responses["input"][3]["type"], "custom_tool_call_output", "{responses}");
+    assert_eq!(responses["input"][4]["type"], "function_call_output", "{responses}");
+    assert_eq!(responses["tools"][0], json!({"type": "custom", "name": "run", "format": flat}));
+    assert_eq!(responses["tool_choice"], json!({"type": "custom", "name": "run"}));
+    let (back, named) = sent(Dialect::OpenAiResponses, &responses, PROVIDERS[0]);
+    assert_eq!((&back["tools"][0], named.contains("tool")), (&chat["tools"][0], false), "{named}");
+    assert_eq!(back["tool_choice"], chat["tool_choice"], "{back}");
+    // One of several.
+    let mut among = chat.clone();
+    among["tool_choice"] = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required",
+        "tools": [{"type": "custom", "custom": {"name": "run"}},
+                  {"type": "function", "function": {"name": "f"}}]}});
+    let (responses, _) = sent(Dialect::OpenAiChat, &among, PROVIDERS[1]);
+    assert_eq!(
+        responses["tool_choice"],
+        json!({"type": "allowed_tools", "mode": "required", "tools": [
+            {"type": "custom", "name": "run"}, {"type": "function", "name": "f"}]})
+    );
+    let (back, _) = sent(Dialect::OpenAiResponses, &responses, PROVIDERS[0]);
+    assert_eq!(back["tool_choice"], among["tool_choice"], "{back}");
+    for body in [&chat, &among] {
+        assert_eq!(
+            &sent(Dialect::OpenAiChat, body, PROVIDERS[0]).0["tool_choice"],
+            &body["tool_choice"]
+        );
+    }
+}
+
+#[test]
+fn responses_is_not_asked_for_fewer_tokens_than_it_takes() {
+    let bodies = [
+        (Dialect::Anthropic, json!({"max_tokens": 1})),
+        (Dialect::OpenAiChat, json!({"max_completion_tokens": 10})),
+    ];
+    for (from, mut body) in bodies {
+        body["model"] = json!("m");
+        body["messages"] = json!([{"role": "user", "content": "hi"}]);
+        let (sent, _) = sent(from, &body, PROVIDERS[1]);
+        assert_eq!(sent["max_output_tokens"], 16, "{from:?}");
+    }
+    let own = json!({"model": "m", "input": "hi", "max_output_tokens": 1});
+    assert_eq!(sent(Dialect::OpenAiResponses, &own, PROVIDERS[1]).0["max_output_tokens"], 1);
+}
+
+#[test]
+fn an_answer_of_responses_comes_back_without_a_loss() {
+    let output = json!([
+        {"type": "reasoning", "id": "rs_1", "status": "completed", "summary": []},
+        {"type": "message", "id": "msg_1", "status": "completed", "phase": "final_answer", "role": "assistant",
+         "content": [{"type": "output_text", "text": "x", "annotations": [], "logprobs": []}]},
+        {"type": "function_call", "id": "fc_1", "status": "completed", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "id": "fo_1", "status": "completed", "call_id": "c1", "output": "y"}]);
+    let body = json!({"model": "m", "input": output});
+    for to in PROVIDERS {
+        let (sent, named) = sent(Dialect::OpenAiResponses, &body, to);
+        // A thought that is not sealed cannot be given back.
+        assert!(named.is_empty() || named == "reasoning", "{to:?}: {named}");
+        if to == PROVIDERS[1] {
+            assert_eq!(sent["input"], output);
+        }
+    }
+}
+
+#[test]
+fn likelihoods_are_asked_for_where_they_can_be_told() {
+    let asked = |stream: bool| {
+        json!({"model": "m", "logprobs": true, "top_logprobs": 2, "stream": stream,
+            "messages": [{"role": "user", "content": "hi"}]})
+    };
+    let (whole, named) = sent(Dialect::OpenAiChat, &asked(false), PROVIDERS[1]);
+    assert_eq!((&whole["include"], named.as_str()), (&json!(["message.output_text.logprobs"]), ""));
+    assert_eq!(whole["top_logprobs"], 2);
+    let (whole, named) = sent(Dialect::OpenAiChat, &asked(false), PROVIDERS[3]);
+    assert_eq!(
+        (&whole["generationConfig"]["responseLogprobs"], named.as_str()),
+        (&json!(true), "")
+    );
+    for to in [PROVIDERS[1], PROVIDERS[3]] {
+        let (streamed, named) = sent(Dialect::OpenAiChat, &asked(true), to);
+        assert!(named.contains("logprobs") && named.contains("top_logprobs"), "{named}");
+        assert!(!streamed.to_string().contains("ogprobs"), "{streamed}");
+    }
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+        "generationConfig": {"responseLogprobs": true}});
+    for to in [PROVIDERS[0], PROVIDERS[1]] {
+        assert_eq!(sent(Dialect::Gemini, &google, to).1, "logprobs", "{to:?}");
+    }
+}
+
+#[test]
+fn the_choice_before_tools_is_understood() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
+        "functions": [{"name": "f", "parameters": {"type": "object"}}], "function_call": {"name": "f"}});
+    let (claude, named) = sent(Dialect::OpenAiChat, &body, PROVIDERS[2]);
+    assert_eq!((&claude["tool_choice"]["name"], named.as_str()), (&json!("f"), ""), "{claude}");
+    let (google, _) = sent(Dialect::OpenAiChat, &body, PROVIDERS[3]);
+    assert_eq!(google["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"], json!(["f"]));
+    assert_eq!(
+        sent(Dialect::OpenAiChat, &body, PROVIDERS[0]).0["function_call"],
+        json!({"name": "f"})
+    );
+    assert!(sent(Dialect::OpenAiChat, &body, PROVIDERS[0]).0.get("tool_choice").is_none());
+}

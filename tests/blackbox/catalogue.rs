@@ -36,6 +36,8 @@ fn families_and_the_rest_come_to_the_facts_of_the_list() {
         together.goes_on = whole.goes_on;
         // Nor what licences do.
         together.distillable = whole.distillable;
+        // Nor which search before every answer.
+        together.searches = whole.searches;
         assert_eq!(together, whole, "{}", model.id);
         chat += 1;
     }

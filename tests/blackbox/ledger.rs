@@ -393,6 +393,75 @@ fn redis_may_go_and_come_back() {
     assert_eq!(statuses, [200, 402, 402]);
 }
 
+/// Searches that no answer counts, and what other models did for it, at their own prices.
+#[test]
+fn what_goes_on_beside_an_answer_is_booked() {
+    let chat = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-5-search-api",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}});
+    let response = json!({"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-5.1",
+        "status": "completed",
+        "output": [{"type": "message", "id": "m", "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": "x", "annotations": []}]}],
+        "tools": [{"type": "image_generation", "model": "gpt-image-2"}],
+        "tool_usage": {"image_gen": {"input_tokens": 40, "output_tokens": 1000, "total_tokens": 1040,
+                "input_tokens_details": {"text_tokens": 40, "image_tokens": 0},
+                "output_tokens_details": {"text_tokens": 0, "image_tokens": 1000}},
+            "web_search": {"num_requests": 3}},
+        "usage": {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}});
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant",
+        "model": "claude-haiku-4-5", "content": [{"type": "text", "text": "x"}],
+        "stop_reason": "end_turn", "stop_sequence": null,
+        "usage": {"input_tokens": 100, "output_tokens": 10, "iterations": [
+            {"type": "message", "input_tokens": 100, "output_tokens": 10},
+            {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 1000, "output_tokens": 100}]}});
+    let answers = [("chat/completions", chat), ("responses", response), ("messages", message)];
+    let provider = Provider::start(move |socket, request, _| {
+        let answer = answers.iter().find(|(path, _)| request.path().ends_with(path));
+        let Some((_, answer)) = answer else { return };
+        if request.json()["stream"] == true {
+            let event = json!({"type": "response.completed", "response": answer});
+            let body = format!("event: response.completed\ndata: {event}\n\n");
+            return respond(socket, 200, "", "text/event-stream", body.as_bytes());
+        }
+        respond(socket, 200, "", "application/json", answer.to_string().as_bytes());
+    });
+    let base = &provider.base;
+    let gateway = Gateway::start(&format!(
+        "[providers.openai]\nbase_url = \"{base}/v1\"\napi_key_file = \"key\"\n\
+         [providers.anthropic]\nbase_url = \"{base}\"\napi_key_file = \"key\"\n"
+    ));
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let drawing = |stream: bool| {
+        json!({"model": "gpt-5.1", "input": "hi", "store": false, "stream": stream,
+            "tools": [{"type": "image_generation"}, {"type": "web_search"}]})
+    };
+    // In nano-USD: the answer's own tokens, then what goes beside.
+    let drawn = 100 * 1_250 + 10 * 10_000 + 40 * 5_000 + 1_000 * 30_000 + 3 * 10_000_000;
+    for (name, path, body, cost) in [
+        (
+            "searched",
+            "/v1/chat/completions",
+            json!({"model": "gpt-5-search-api", "messages": messages}),
+            1_000 * 1_250 + 100 * 10_000 + 10_000_000,
+        ),
+        ("drawn", "/v1/responses", drawing(false), drawn),
+        ("streamed", "/v1/responses", drawing(true), drawn),
+        (
+            "advised",
+            "/v1/messages",
+            json!({"model": "claude-haiku-4-5", "max_tokens": 99, "messages": messages}),
+            100 * 1_000 + 10 * 5_000 + 1_000 * 5_000 + 100 * 25_000,
+        ),
+    ] {
+        let (_, key) = gateway.account(name, "pro", &json!({}));
+        let reply = gateway.post(path, &key, body.to_string());
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text());
+        let usage = gateway.get("/v1/usage?group_by=day", &key).json();
+        assert_eq!(usage["usage"]["cost_nano_usd"], cost, "{name}: {usage}");
+    }
+}
+
 /// What was asked for last keeps the model under test from being one that costs.
 #[test]
 fn a_price_makes_a_cost() {

@@ -14,7 +14,8 @@ use optimux::base::money::{Credits, Nanos};
 use optimux::catalogue::{Catalogue, Pictures, Sources, builtin, load};
 use optimux::ledger::verify::verify;
 use optimux::ledger::{
-    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, Tariff, Tokens,
+    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, PricesAsides, Tariff,
+    Tokens,
 };
 use optimux::quota::{
     self, Amount, Ask, Books, Correction, Limits, Memory, Now, Quota, Taken, Terms, Used,
@@ -367,6 +368,7 @@ impl Life {
             clock: Clock::System,
             patience: Duration::from_secs(10),
             trails: silent(),
+            asides: PricesAsides::by(|_, _, _| Nanos(0)),
         });
         Self { runtime, store, counter, holds: Vec::new() }
     }
@@ -457,6 +459,7 @@ fn the_books_balance_however_things_fall() {
                             deployment: &model.deployments[0],
                             outcome: Outcome::Complete,
                             tokens: Tokens { input: 10, output: 5, ..Tokens::default() },
+                            asides: &[],
                             basis: Basis::Reported,
                             pictures: Pictures::default(),
                             attempts: 1,

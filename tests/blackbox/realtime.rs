@@ -433,6 +433,48 @@ fn what_the_address_says_beside_the_model_goes_on() {
     assert!(matches!(refused, Err(Error::Http(refused)) if refused.status() == 400));
 }
 
+/// A transcription costs, in a session for nothing else and beside answers; there it is settled with
+/// the next of them, or at the end.
+#[test]
+fn transcriptions_are_booked() {
+    let (base, _) = provider(echo);
+    let gateway = gateway(&base, "");
+    let wrote = json!({"type": "conversation.item.input_audio_transcription.completed",
+        "item_id": "i", "transcript": "Hi.", "usage": {"type": "tokens", "total_tokens": 1010,
+        "input_tokens": 1000, "input_token_details": {"audio_tokens": 1000, "text_tokens": 0},
+        "output_tokens": 10}});
+    let answered = json!({"type": "response.done", "response": {"usage":
+        {"total_tokens": 110, "input_tokens": 100, "output_tokens": 10}}});
+    // In nano-USD, at the prices of gpt-realtime-2.
+    let (writing, answering) = (1_000 * 32_000 + 10 * 24_000, 100 * 4_000 + 10 * 24_000);
+    let mut answers = Vec::new();
+    for (name, query, events, cost) in [
+        ("only", "model=gpt-realtime-2&intent=transcription", vec![&wrote, &wrote], 2 * writing),
+        ("beside", "model=gpt-realtime-2", vec![&wrote, &answered], writing + answering),
+        ("left", "model=gpt-realtime-2", vec![&answered, &wrote], writing + answering),
+    ] {
+        let (_, key) = gateway.account(name, "pro", &json!({}));
+        let url = format!("{}/v1/realtime?{query}", gateway.base.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        runtime().block_on(async {
+            let (mut socket, _) = connect_async(request).await.unwrap();
+            for event in events {
+                socket.send(Message::text(event.to_string())).await.unwrap();
+                assert_eq!(&json_of(next(&mut socket).await.as_ref()), event);
+            }
+            socket.close(None).await.unwrap();
+        });
+        let mut usage = Value::Null;
+        eventually(&format!("{name} is booked"), || {
+            usage = gateway.get("/v1/usage?group_by=day", &key).json();
+            usage["usage"]["cost_nano_usd"] == cost
+        });
+        answers.push(usage["usage"]["requests"].as_i64().unwrap());
+    }
+    assert_eq!(answers, [2, 1, 2]);
+}
+
 #[test]
 fn flat_settings_are_understood_by_a_server_of_today() {
     let (base, _) = provider(|mut socket| async move {

@@ -62,6 +62,9 @@ pub struct FactsEntry {
     /// Tools that take free text are understood in chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_tools: Option<bool>,
+    /// It searches the web before every answer, and no answer says how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub searches_always: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_limit: Option<TokenLimit>,
     /// The role `developer` is understood.
@@ -131,6 +134,7 @@ macro_rules! single_members {
             tools_with_schema,
             tools,
             custom_tools,
+            searches_always,
             token_limit,
             developer_role,
             schema,
@@ -262,6 +266,7 @@ impl FactsEntry {
             tools_with_schema: self.tools_with_schema.unwrap_or(true),
             tools: self.tools.unwrap_or(true),
             custom_tools: self.custom_tools.unwrap_or(false),
+            searches: self.searches_always.unwrap_or(false),
             token_limit: self.token_limit,
             developer: self.developer_role.unwrap_or(true),
             schema: self.schema,

@@ -37,6 +37,8 @@ pub struct Facts {
     pub tools: bool,
     /// Tools that take free text are understood in chat (OpenAI's `custom`).
     pub custom_tools: bool,
+    /// It searches the web before every answer, which is charged for.
+    pub searches: bool,
     pub token_limit: Option<TokenLimit>,
     pub developer: bool,
     pub schema: Option<SchemaSubset>,

@@ -86,6 +86,7 @@ fn usage() -> impl Strategy<Value = Usage> {
                 searches: of(13) % 10,
                 ..More::default()
             },
+            asides: Vec::new(),
             raw: None,
         }
     })
@@ -100,6 +101,7 @@ fn sum(one: &Usage, other: &Usage) -> Usage {
         output: one.output + other.output,
         thought: one.thought + other.thought,
         more: one.more.plus(other.more),
+        asides: Vec::new(),
         raw: None,
     }
 }

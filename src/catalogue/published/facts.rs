@@ -247,6 +247,8 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
         forced_tool_choice: forced(facts)?,
         tools_with_schema: facts.tools_with_schema,
         custom_tools: (maker == "openai").then_some(true),
+        // No list has it; families do.
+        searches_always: None,
         tools: (facts.no_tools == Some(true) || tool_refused).then_some(false),
         token_limit: facts.max_tokens_field.as_deref().and_then(|field| token_limit(maker, field)),
         developer_role: facts.roles.as_ref().and_then(|roles| roles.developer),

@@ -1,10 +1,12 @@
 //! Keeps an answer as it goes out. What tells the caller that it is complete leaves only after it
 //! has been written down, so that the next request of a chain finds it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::admit::Caller;
@@ -230,18 +232,23 @@ struct Framed {
     data: Vec<u8>,
 }
 
-/// The kind of a response event, from its name or else from its data's first member.
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// The kind of a response event, from its name or else from what its data says.
 fn kind_of(event: &str, data: &[u8]) -> String {
     if !event.is_empty() {
         return event.to_owned();
     }
-    let start = data.get(..80).unwrap_or(data);
-    CARRIERS
-        .iter()
-        .map(|(kind, _)| *kind)
-        .find(|kind| memchr::memmem::find(start, format!("\"{kind}\"").as_bytes()).is_some())
-        .unwrap_or_default()
-        .to_owned()
+    // Hardly any event is a carrier: most need not be read.
+    let mut kinds = CARRIERS.iter().map(|(kind, _)| kind.as_bytes());
+    if !kinds.any(|kind| memchr::memmem::find(data, kind).is_some()) {
+        return String::new();
+    }
+    serde_json::from_slice(data).map(|typed: Typed<'_>| typed.kind.into_owned()).unwrap_or_default()
 }
 
 /// The ids of an answer's items.
@@ -295,14 +302,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_event_is_known_by_its_name_or_by_how_its_data_begins() {
+    fn an_event_is_known_by_its_name_or_by_what_its_data_says() {
         let data = br#"{"type":"response.completed","response":{}}"#;
         assert_eq!(kind_of("response.created", data), "response.created");
         assert_eq!(kind_of("", data), "response.completed");
+        let last = json!({"response": {"output": "x".repeat(200)}, "type": "response.completed"});
+        assert_eq!(kind_of("", last.to_string().as_bytes()), "response.completed");
         // Words of the answer are no kind of an event.
         let said = json!({"type": "response.output_text.delta", "item_id": "msg_1".repeat(20),
             "delta": "\"response.failed\""});
-        assert_eq!(kind_of("", said.to_string().as_bytes()), "");
+        assert_eq!(kind_of("", said.to_string().as_bytes()), "response.output_text.delta");
         assert_eq!(kind_of("", b""), "");
     }
 

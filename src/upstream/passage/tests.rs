@@ -197,3 +197,42 @@ fn what_may_be_the_end_waits_until_more_comes() {
     passage.end().unwrap();
     assert_eq!(passage.pop().unwrap(), chunk);
 }
+
+/// A stream of `from` to a caller of another dialect: what is booked, and what the caller reads.
+fn translated(from: Dialect, front: Dialect, text: &str) -> (Usage, String) {
+    let manner = Manner::Translated { names: Rc::default(), json: false };
+    let heading = Heading { include_usage: true, ..Heading::default() };
+    let mut passage = Passage::new(front, Protocol::Dialect(from), manner, heading);
+    passage.take(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    passage.end().unwrap();
+    let out = std::iter::from_fn(|| passage.pop()).flatten().collect();
+    (passage.usage().unwrap().clone(), String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_last_report_that_says_less_takes_nothing_from_an_earlier_one() {
+    let chat = |last: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"x\"}}}}],\
+             \"usage\":{{\"prompt_tokens\":1000,\"completion_tokens\":500,\"total_tokens\":1500}}}}\n\n\
+             data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}],\"usage\":{last}}}\n\n\
+             data: [DONE]\n\n"
+        )
+    };
+    for last in [
+        r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+        r#"{"prompt_tokens":1000,"completion_tokens":0,"total_tokens":1000}"#,
+    ] {
+        for front in [Anthropic, OpenAiResponses, OpenAiChat] {
+            let (usage, told) = translated(OpenAiChat, front, &chat(last));
+            assert_eq!((usage.prompt(), usage.completion()), (1000, 500), "{last} {front:?}");
+            assert!(told.contains("_tokens\":500"), "{told}");
+        }
+    }
+    let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]},\"index\":0}],\
+        \"usageMetadata\":{\"promptTokenCount\":900,\"candidatesTokenCount\":100}}\r\n\r\n\
+        data: {\"candidates\":[{\"finishReason\":\"STOP\",\"index\":0}],\
+        \"usageMetadata\":{\"promptTokenCount\":1000}}\r\n\r\n";
+    let (usage, told) = translated(Gemini, OpenAiChat, gemini);
+    assert_eq!((usage.prompt(), usage.completion()), (1000, 100), "{told}");
+}

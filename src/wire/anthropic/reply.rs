@@ -8,8 +8,8 @@ use super::{DIALECT, block};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    AnswerCount, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media, MediaKind, Part,
-    PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage,
+    AnswerCount, Aside, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media, MediaKind,
+    Part, PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -97,8 +97,21 @@ pub(super) fn usage_from(raw: Value) -> Usage {
     // anthropic SDK's `BetaIterationsUsage`).
     let iterations = raw.get("iterations").and_then(Value::as_array);
     for one in iterations.into_iter().flatten() {
-        if one.get("type").and_then(Value::as_str) == Some("compaction") {
-            count(one, &mut usage);
+        match one.get("type").and_then(Value::as_str) {
+            Some("compaction") => count(one, &mut usage),
+            // Nor is what another model was asked for: the advisor, at its own rates (Anthropic's
+            // page on the advisor tool).
+            Some("advisor_message") => {
+                let model = one.get("model").and_then(Value::as_str).map(str::to_owned);
+                let known = usage.asides.iter().position(|aside| aside.model == model);
+                let mut aside = match known {
+                    Some(place) => usage.asides.swap_remove(place),
+                    None => Aside { model, ..Aside::default() },
+                };
+                count(one, &mut aside.usage);
+                usage.asides.push(aside);
+            }
+            _ => {}
         }
     }
     let word = |name: &str| raw.get(name).and_then(Value::as_str);

@@ -181,8 +181,12 @@ pub(super) fn encode_config(
     config.maybe("seed", sampling.seed);
     config.maybe("frequencyPenalty", sampling.frequency_penalty.clone());
     config.maybe("presencePenalty", sampling.presence_penalty.clone());
-    config.maybe("responseLogprobs", sampling.logprobs);
-    config.maybe("logprobs", sampling.top_logprobs);
+    if at_home || request.tells_logprobs() {
+        config.maybe("responseLogprobs", sampling.logprobs);
+        config.maybe("logprobs", sampling.top_logprobs);
+    } else {
+        request.name_logprobs(lost);
+    }
     if !sampling.stop.is_empty() {
         config.set("stopSequences", sampling.stop.clone());
     }

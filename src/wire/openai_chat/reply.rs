@@ -8,7 +8,7 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Citation, Class, Finish, Losses, Malformed, Reply, Role, Shape, Stop,
+    Body, Choice, Citation, Class, Dialect, Finish, Losses, Malformed, Reply, Role, Shape, Stop,
     ThoughtsBack, Turn, Usage,
 };
 
@@ -130,7 +130,6 @@ pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
     }
     // Writer leaves a letter out.
     let details = openai_usage::details(&raw, &["prompt_tokens_details", "prompt_token_details"]);
-    let mut terse = details.is_null();
     let mut prompt = openai_usage::prompt(count("prompt_tokens").unwrap_or(0), details);
     if prompt.cached == 0 {
         let others = ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"];
@@ -138,25 +137,22 @@ pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
     }
     let details =
         openai_usage::details(&raw, &["completion_tokens_details", "completion_token_details"]);
-    terse &= details.is_null();
     let mut answer = openai_usage::answer(completion, details);
     // xAI counts reasoning beside the completion, and Mistral sounds beside the prompt, everyone
     // else within it. The total tells which.
     let beside = total.saturating_sub(prompt.total).saturating_sub(completion);
-    // Gemini's endpoint says of its thoughts only that they are in the total.
-    if terse {
-        answer.thought = beside;
-    }
     let (thought, audio) = (answer.thought, prompt.audio);
-    let mut apart = 0;
-    if thought > 0
-        && (beside == thought
-            || beside == thought.saturating_add(audio)
-            || thought > completion && (total == 0 || beside > thought))
-    {
-        apart = thought;
-        answer.total = completion.saturating_add(thought);
-    }
+    let apart = match beside {
+        0 if total == 0 && thought > completion => thought,
+        0 => 0,
+        _ if beside == thought || beside == thought.saturating_add(audio) => thought,
+        _ if beside == audio => 0,
+        // Gemini's endpoint says of its thoughts only that they are in the total, whichever
+        // details it gives.
+        _ => beside,
+    };
+    answer.thought = thought.max(apart);
+    answer.total = completion.saturating_add(apart);
     if audio > 0 && beside == audio.saturating_add(apart) {
         prompt.total = prompt.total.saturating_add(audio);
     }
@@ -234,7 +230,7 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
         object.set("message", message);
     }
     if !from_chat {
-        object.set("logprobs", Value::Null);
+        object.set("logprobs", logprobs(choice));
     }
     match &choice.finish {
         Some(finish) => {
@@ -248,6 +244,34 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
     }
     choice.extra.write_quietly(&mut object.0, DIALECT);
     object.done()
+}
+
+/// How likely each token was, as other dialects tell it of a whole answer.
+fn logprobs(choice: &Choice) -> Value {
+    let parts = choice.turn.parts.iter();
+    let told = parts.filter_map(|part| part.extra.get(Dialect::OpenAiResponses, "logprobs"));
+    let mut content: Vec<Value> = told.filter_map(Value::as_array).flatten().cloned().collect();
+    if let Some(result) = choice.extra.get(Dialect::Gemini, "logprobsResult") {
+        let list = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let token = |one: &Value| {
+            let text = one.get("token").and_then(Value::as_str).unwrap_or_default();
+            json!({
+                "token": text,
+                "logprob": one.get("logProbability").and_then(Value::as_f64).unwrap_or(0.0),
+                "bytes": text.as_bytes(),
+            })
+        };
+        let tops = list(result, "topCandidates");
+        for (place, chosen) in list(result, "chosenCandidates").iter().enumerate() {
+            let others = tops.get(place).map(|top| list(top, "candidates")).unwrap_or_default();
+            let mut told = token(chosen);
+            told["top_logprobs"] = others.iter().map(token).collect();
+            content.push(told);
+        }
+    }
+    if content.is_empty() { Value::Null } else { json!({"content": content, "refusal": null}) }
 }
 
 /// Calls that came without an id get one that no other answer has.

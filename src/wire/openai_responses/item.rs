@@ -31,6 +31,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
                 arguments: item.string(if custom { "input" } else { "arguments" })?,
                 kind: if custom { CallKind::Custom } else { CallKind::Function },
             };
+            keep_own(&mut item);
             let mut part = Part::new(Body::Call(call));
             part.extra = item.finish(DIALECT);
             Ok(Turn::new(Role::Assistant, vec![part]))
@@ -45,6 +46,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
             let path = item.path("output");
             let (shape, parts) = decode_content(item.take_any("output"), &path)?;
             let outcome = Outcome { call_id, name: None, parts, shape, is_error: None, json: None };
+            keep_own(&mut item);
             let mut part = Part::new(Body::Outcome(outcome));
             part.extra = item.finish(DIALECT);
             Ok(Turn::new(Role::Tool, vec![part]))
@@ -52,6 +54,12 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
         "reasoning" => decode_reasoning(value, path),
         _ => Ok(Turn::new(Role::Assistant, vec![Part::new(Body::Opaque(DIALECT, value))])),
     }
+}
+
+/// What the server gave an item and no other dialect needs.
+fn keep_own(item: &mut Object) {
+    item.keep_spelling("id");
+    item.keep_spelling("status");
 }
 
 fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
@@ -70,7 +78,9 @@ fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
     let path = item.path("content");
     let (shape, parts) = decode_content(item.take_any("content"), &path)?;
     // `type` may be left out, so it is a spelling.
+    keep_own(&mut item);
     item.keep_spelling("type");
+    item.keep_spelling("phase");
     Ok(Turn { role, parts, shape, extra: item.finish(DIALECT) })
 }
 
@@ -141,7 +151,10 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             object.keep_spelling("type");
             let all = object.peek("annotations").and_then(Value::as_array);
             citations = all.into_iter().flatten().filter_map(citation).collect();
-            object.keep_spelling("annotations");
+            // An answer's own members, which come back with it.
+            for name in ["annotations", "logprobs"] {
+                object.keep_spelling(name);
+            }
             Body::Text(object.required_string("text")?)
         }
     };
@@ -202,6 +215,7 @@ fn decode_reasoning(value: Value, path: &str) -> Result<Turn, Malformed> {
     let mut part =
         Part::new(Body::Thought(Thought { text: texts.join("\n\n"), ..Thought::default() }));
     part.signature = signature;
+    keep_own(&mut item);
     part.extra = item.finish(DIALECT);
     Ok(Turn::new(Role::Assistant, vec![part]))
 }
@@ -293,6 +307,7 @@ pub(super) fn encode_item(part: &Part, at_home: bool, lost: &mut Losses) -> Opti
         Body::Outcome(outcome) => {
             item.set("type", "function_call_output");
             item.set("call_id", outcome.call_id.as_deref().unwrap_or_default());
+            let outcome = outcome.in_words();
             match (outcome.shape, &outcome.json) {
                 (Shape::List, None) => {
                     let parts: Vec<Value> = outcome

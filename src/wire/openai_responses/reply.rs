@@ -10,8 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply, Role, Shape,
-    Source, Stop, Turn, Usage,
+    Aside, Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply, Role,
+    Shape, Source, Stop, Turn, Usage,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -49,7 +49,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         parts.extend(item::decode(value.clone(), &format!("output[{index}]"))?.parts);
     }
     let output = Value::Array(output);
-    let around = Around::of(object.peek("service_tier"), Some(&output));
+    let mut around = Around::of(object.peek("service_tier"), Some(&output));
+    around.add_tools(object.peek("tool_usage"), object.peek("tools"));
     // Items keep their ids and states, which no other dialect has words for.
     object.spell("output", output);
     let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
@@ -76,22 +77,40 @@ pub(super) fn finish(status: String, reason: Option<&str>, called: bool) -> Fini
 }
 
 /// What the rest of a response tells of its usage.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Around {
     pub class: Class,
     pub searches: u64,
+    /// What the tool that draws took, which is a model of its own.
+    pub drawn: Option<Aside>,
 }
 
 impl Around {
     pub(super) fn of(service_tier: Option<&Value>, output: Option<&Value>) -> Self {
         let items = output.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let searches = items.iter().filter(|item| is_search(item)).count() as u64;
-        Self { class: openai_usage::class(service_tier), searches }
+        Self { class: openai_usage::class(service_tier), searches, drawn: None }
+    }
+
+    /// What hosted tools say of what they took (the openai SDK's `Response.tool_usage`); `tools` tell
+    /// which model draws.
+    fn add_tools(&mut self, usage: Option<&Value>, tools: Option<&Value>) {
+        let Some(usage) = usage else { return };
+        let count = |at: &str| usage.pointer(at).and_then(Value::as_u64).unwrap_or(0);
+        self.searches = self.searches.max(count("/web_search/num_requests"));
+        let Some(raw) = usage.get("image_gen") else { return };
+        let drawn = openai_usage::drawn(raw).filter(|drawn| drawn.total() > 0);
+        let tools = tools.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let draws = |tool: &&Value| tool.get("type").is_some_and(|kind| kind == "image_generation");
+        let model = tools.iter().find(draws).and_then(|tool| tool.get("model")?.as_str());
+        self.drawn = drawn.map(|usage| Aside { model: model.map(str::to_owned), usage });
     }
 
     /// Of a response as an object.
     pub(super) fn of_response(response: &Value) -> Self {
-        Self::of(response.get("service_tier"), response.get("output"))
+        let mut around = Self::of(response.get("service_tier"), response.get("output"));
+        around.add_tools(response.get("tool_usage"), response.get("tools"));
+        around
     }
 }
 
@@ -111,6 +130,7 @@ pub(super) fn usage_from(raw: Value, around: Around) -> Usage {
     openai_usage::answer(count("output_tokens"), details).add_to(&mut usage);
     usage.more.searches = around.searches.max(openai_usage::searches(&raw));
     usage.more.class = around.class;
+    usage.asides.extend(around.drawn);
     usage.raw = Some((DIALECT, raw));
     usage
 }
@@ -139,13 +159,20 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
         service_tier: Option<Value>,
         #[serde(borrow)]
         output: Option<&'a RawValue>,
+        tool_usage: Option<Value>,
+        #[serde(borrow)]
+        tools: Option<&'a RawValue>,
     }
     let only: Only<'_> = serde_json::from_slice(body).ok()?;
     // Hardly any answer searched: its items need not be read.
     let searched = |output: &&RawValue| output.get().contains("\"web_search_call\"");
     let output = only.output.filter(searched);
     let output: Option<Value> = output.and_then(|output| serde_json::from_str(output.get()).ok());
-    let around = Around::of(only.service_tier.as_ref(), output.as_ref());
+    let mut around = Around::of(only.service_tier.as_ref(), output.as_ref());
+    if only.tool_usage.is_some() {
+        let tools = only.tools.and_then(|tools| serde_json::from_str::<Value>(tools.get()).ok());
+        around.add_tools(only.tool_usage.as_ref(), tools.as_ref());
+    }
     serde_json::from_str(only.usage?.get()).ok().map(|raw| usage_from(raw, around))
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use super::{DIALECT, item};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
-    Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part, Reasoning, Request,
-    Role, Said, Tool, ToolChoice, ToolKind, Turn,
+    Body, CallKind, Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part,
+    Reasoning, Request, Role, Said, Tool, ToolChoice, ToolKind, Turn, custom,
 };
 use crate::wire::{Encoded, Target, paired, prompt_bytes};
 
@@ -147,7 +147,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Request, Malformed> {
     }
     if let Some(value) = object.take("tool_choice") {
         request.tool_choice = decode_choice(&value);
-        if request.tool_choice.as_ref().and_then(encode_choice).as_ref() != Some(&value) {
+        let told = request.tool_choice.as_ref();
+        if told.and_then(|choice| encode_choice(choice, &request.tools)).as_ref() != Some(&value) {
             object.spell("tool_choice", value);
         }
     }
@@ -270,13 +271,24 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     for turn in &*turns {
         item::encode(turn, at_home, &mut lost, &mut items);
     }
+    if !at_home {
+        name_custom_results(&turns, &mut items);
+    }
     if !items.is_empty() {
         body.set("input", items);
     }
     let sampling = &request.sampling;
     body.maybe("temperature", sampling.temperature.clone());
     body.maybe("top_p", sampling.top_p.clone());
-    body.maybe("top_logprobs", sampling.top_logprobs);
+    let mut include = Vec::new();
+    if at_home {
+        body.maybe("top_logprobs", sampling.top_logprobs);
+    } else if request.tells_logprobs() {
+        body.maybe("top_logprobs", sampling.top_logprobs);
+        include.push("message.output_text.logprobs");
+    } else {
+        request.name_logprobs(&mut lost);
+    }
     if !at_home {
         if sampling.n.is_some_and(|n| n > 1) {
             lost.lost("n");
@@ -297,7 +309,8 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         // Chains are kept here, not at the provider.
         body.set("store", false);
     }
-    body.maybe("max_output_tokens", request.max_output_tokens);
+    let least = if at_home { 0 } else { LEAST_OUTPUT_TOKENS };
+    body.maybe("max_output_tokens", request.max_output_tokens.map(|most| most.max(least)));
     encode_tools(request, &mut lost, &mut body);
     // At home the caller's own words say it, unless they had to be changed.
     let spelled = |name: &str| at_home && request.extra.get(DIALECT, name).is_some();
@@ -310,7 +323,10 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         }
     }
     if !spelled("reasoning") {
-        encode_reasoning(request, target, &mut lost, &mut body);
+        encode_reasoning(request, target, &mut lost, &mut body, &mut include);
+    }
+    if !include.is_empty() {
+        body.set("include", include);
     }
     body.maybe("stream", request.stream);
     body.maybe("user", request.user.as_deref());
@@ -320,11 +336,42 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     Encoded { body: Bytes::from(body.done().to_string()), losses: lost }
 }
 
+/// OpenAI's servers refuse less here, which other dialects may ask for.
+const LEAST_OUTPUT_TOKENS: u64 = 16;
+
+/// Results of custom tools are items of a kind of their own here.
+fn name_custom_results(turns: &[Turn], items: &mut [Value]) {
+    let parts = turns.iter().flat_map(|turn| &turn.parts);
+    let custom: Vec<&str> = parts
+        .filter_map(|part| match &part.body {
+            Body::Call(call) if call.kind == CallKind::Custom => call.id.as_deref(),
+            _ => None,
+        })
+        .collect();
+    if custom.is_empty() {
+        return;
+    }
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        let id = item.get("call_id").and_then(Value::as_str);
+        if id.is_some_and(|id| custom.contains(&id))
+            && item.get("type").is_some_and(|kind| kind == "function_call_output")
+        {
+            item.insert("type".to_owned(), Value::from("custom_tool_call_output"));
+        }
+    }
+}
+
 /// What OpenAI's two dialects say in the same words.
 const SHARED: [&str; 5] =
     ["service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "metadata"];
 
-fn encode_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mut Builder) {
+fn encode_reasoning(
+    request: &Request,
+    target: &Target<'_>,
+    lost: &mut Losses,
+    body: &mut Builder,
+    include: &mut Vec<&str>,
+) {
     let Some(reasoning) = &request.reasoning else { return };
     let effort = reasoning
         .effort
@@ -334,7 +381,7 @@ fn encode_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, b
         Some(_) if target.thinking.manner == Manner::None => lost.dropped("reasoning"),
         Some(effort) => {
             body.set("reasoning", json!({"effort": effort.as_str(), "summary": "auto"}));
-            body.set("include", json!(["reasoning.encrypted_content"]));
+            include.push("reasoning.encrypted_content");
         }
         None => {}
     }
@@ -367,12 +414,7 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
             ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
             // Chat nests what stands beside the type here.
             ToolKind::Opaque(Dialect::OpenAiChat, value) if value.get("custom").is_some() => {
-                let mut tool = Builder::new();
-                tool.set("type", "custom");
-                tool.0.extend(
-                    value.get("custom").and_then(Value::as_object).cloned().unwrap_or_default(),
-                );
-                tools.push(tool.done());
+                tools.push(laid_flat(value));
             }
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
@@ -385,12 +427,38 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
     if none && request.from != Some(DIALECT) {
         return;
     }
-    body.maybe("tool_choice", request.tool_choice.as_ref().and_then(encode_choice));
+    if let Some(choice) = &request.tool_choice {
+        match encode_choice(choice, &request.tools) {
+            Some(choice) => {
+                body.set("tool_choice", choice);
+            }
+            // At home the caller's own member says it.
+            None if request.from == Some(DIALECT) => {}
+            None => lost.dropped("tool_choice"),
+        }
+    }
     body.maybe("parallel_tool_calls", request.parallel_tool_calls);
 }
 
-pub(super) fn encode_choice(choice: &ToolChoice) -> Option<Value> {
-    let named = |name: &String| json!({"type": "function", "name": name});
+/// A custom tool of chat's, or a choice of one, whose members stand beside its type here, as do
+/// those of a grammar.
+fn laid_flat(value: &Value) -> Value {
+    let mut tool = Builder::new();
+    tool.set("type", "custom");
+    tool.0.extend(custom(value).cloned().unwrap_or_default());
+    if let Some(Value::Object(format)) = tool.0.get_mut("format")
+        && let Some(Value::Object(grammar)) = format.shift_remove("grammar")
+    {
+        format.extend(grammar);
+    }
+    tool.done()
+}
+
+fn encode_choice(choice: &ToolChoice, tools: &[Tool]) -> Option<Value> {
+    let named = |name: &String| {
+        let custom = tools.iter().any(|tool| tool.is_custom(name));
+        json!({"type": if custom { "custom" } else { "function" }, "name": name})
+    };
     Some(match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),
@@ -402,6 +470,9 @@ pub(super) fn encode_choice(choice: &ToolChoice) -> Option<Value> {
             "tools": names.iter().map(named).collect::<Vec<_>>(),
         }),
         ToolChoice::Opaque(DIALECT, value) => value.clone(),
+        ToolChoice::Opaque(Dialect::OpenAiChat, value) if custom(value).is_some() => {
+            laid_flat(value)
+        }
         ToolChoice::Opaque(..) => return None,
     })
 }

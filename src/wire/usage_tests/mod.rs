@@ -121,6 +121,17 @@ fn chat_knows_what_its_many_speakers_say() {
     assert_eq!((mistral.input, mistral.more.audio_in, mistral.total()), (5, 375, 391));
     let gemini = of(json!({"prompt_tokens": 66, "completion_tokens": 6, "total_tokens": 100}), "");
     assert_eq!((gemini.prompt(), gemini.output, gemini.thought), (66, 6, 28));
+    // The same beside details of something else.
+    for details in [
+        json!({"prompt_tokens_details": {"cached_tokens": 50}}),
+        json!({"completion_tokens_details": {"reasoning_tokens": 0}}),
+        json!({"completion_tokens_details": {"reasoning_tokens": 4}}),
+    ] {
+        let mut usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 200});
+        usage.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
+        let usage = of(usage, "");
+        assert_eq!((usage.prompt(), usage.output, usage.thought), (100, 10, 90), "{details}");
+    }
     // Azure's Grok says that more was cached than there was.
     let grok = of(
         json!({"prompt_tokens": 23, "completion_tokens": 110, "total_tokens": 133,
@@ -191,6 +202,42 @@ fn message(usage: Value) -> Value {
     json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
         "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn",
         "stop_sequence": null, "usage": usage})
+}
+
+#[test]
+fn what_other_models_did_is_told_apart() {
+    let advised = json!({"input_tokens": 412, "output_tokens": 531, "iterations": [
+        {"type": "message", "input_tokens": 412, "output_tokens": 89},
+        {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 823, "output_tokens": 1612},
+        {"type": "message", "input_tokens": 1348, "output_tokens": 442},
+        {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 177,
+         "cache_read_input_tokens": 20, "output_tokens": 388}]});
+    let usage = whole(Dialect::Anthropic, &message(advised));
+    assert_eq!((usage.input, usage.output), (412, 531));
+    let [aside] = usage.asides.as_slice() else { panic!("{usage:?}") };
+    assert_eq!(aside.model.as_deref(), Some("claude-opus-4-8"));
+    assert_eq!((aside.usage.input, aside.usage.cache_read, aside.usage.output), (1000, 20, 2000));
+
+    let mut drawn = response();
+    drawn["tools"] = json!([{"type": "image_generation", "model": "gpt-image-1.5"}]);
+    drawn["tool_usage"] = json!({
+        "image_gen": {"input_tokens": 43, "output_tokens": 1056, "total_tokens": 1099,
+            "input_tokens_details": {"text_tokens": 43, "image_tokens": 0},
+            "output_tokens_details": {"text_tokens": 0, "image_tokens": 1056}},
+        "web_search": {"num_requests": 4}});
+    let end = json!({"type": "response.completed", "response": drawn});
+    for usage in
+        [whole(Dialect::OpenAiResponses, &drawn), streamed(Dialect::OpenAiResponses, &[end])]
+    {
+        let [aside] = usage.asides.as_slice() else { panic!("{usage:?}") };
+        assert_eq!(aside.model.as_deref(), Some("gpt-image-1.5"));
+        assert_eq!((aside.usage.input, aside.usage.more.image_out), (43, 1056));
+        assert_eq!(usage.more.searches, 4);
+    }
+    // Nothing was drawn.
+    drawn["tool_usage"]["image_gen"] =
+        json!({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0});
+    assert!(whole(Dialect::OpenAiResponses, &drawn).asides.is_empty());
 }
 
 #[test]
@@ -386,7 +433,7 @@ fn realtime_tells_sounds_and_pictures_apart() {
             "cached_tokens_details": {"text_tokens": 32, "audio_tokens": 64, "image_tokens": 0}},
         "output_token_details": {"text_tokens": 30, "audio_tokens": 70},
     }}});
-    let usage = realtime::usage_of(event.to_string().as_bytes()).unwrap();
+    let (_, usage) = realtime::usage_of(event.to_string().as_bytes()).unwrap();
     assert_eq!((usage.input, usage.cache_read, usage.output), (28, 32, 30));
     let more =
         More { audio_in: 56, cache_read_audio: 64, image_in: 20, audio_out: 70, ..More::default() };
@@ -413,6 +460,7 @@ fn other_dialects_are_told_the_same_totals() {
             searches: 3,
             ..More::default()
         },
+        asides: Vec::new(),
         raw: None,
     };
     for dialect in ALL {

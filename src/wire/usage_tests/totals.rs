@@ -66,7 +66,7 @@ proptest! {
         // Reasoning or sounds may be counted beside.
         let apart = |count: u64, part: u64| [count, count.saturating_add(part)];
         prop_assert!(apart(prompt, audio).contains(&usage.prompt()));
-        // With no details at all, the rest of the total is reasoning.
+        // The rest of the total is reasoning, but for what details explain.
         let rest = total.saturating_sub(prompt);
         prop_assert!(
             apart(completion, thought).contains(&usage.completion()) || usage.completion() == rest

@@ -30,5 +30,5 @@ pub use part::{
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{Effort, Format, Head, Reasoning, Request, Said, Sampling, Span};
 pub use thinking::{Control, Efforts, Fitted, Manner, Off, Thinking, ThoughtsBack};
-pub use tool::{Tool, ToolChoice, ToolKind};
-pub use usage::{Class, More, Usage};
+pub use tool::{Tool, ToolChoice, ToolKind, custom};
+pub use usage::{Aside, Class, More, Usage};

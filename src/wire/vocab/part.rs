@@ -1,5 +1,7 @@
 //! A conversation: turns of parts.
 
+use std::borrow::Cow;
+
 use super::{Dialect, Extra};
 use serde_json::Value;
 
@@ -270,6 +272,28 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The same for a dialect in which only words can say that it is a failure.
+    #[must_use]
+    pub fn in_words(&self) -> Cow<'_, Self> {
+        let failed = self.is_error == Some(true) && self.json.is_none();
+        let says_so = |text: &str| {
+            text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
+        };
+        if !failed || self.parts.iter().find_map(Part::as_words).is_some_and(says_so) {
+            return Cow::Borrowed(self);
+        }
+        let mut told = self.clone();
+        match told.parts.first_mut().map(|part| &mut part.body) {
+            Some(Body::Text(text)) => text.insert_str(0, "Error: "),
+            None => {
+                told.shape = Shape::Text;
+                told.parts.push(Part::text("Error"));
+            }
+            Some(_) => told.parts.insert(0, Part::text("Error:")),
+        }
+        Cow::Owned(told)
+    }
+
     /// The result as text: all that can be told as text joined, or the JSON written out.
     #[must_use]
     pub fn text(&self) -> String {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::{Dialect, Extra, Tool, ToolChoice, Turn};
+use super::{Dialect, Extra, Losses, Tool, ToolChoice, Turn};
 
 /// Where a value stands in the body's bytes.
 pub type Span = Range<usize>;
@@ -101,6 +101,27 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether it asks how likely each token was, and can be told by a provider of another dialect:
+    /// such words are read for callers of chat alone, and from whole answers.
+    #[must_use]
+    pub fn tells_logprobs(&self) -> bool {
+        self.from == Some(Dialect::OpenAiChat)
+            && self.stream != Some(true)
+            && self.sampling.logprobs == Some(true)
+    }
+
+    /// Names what it asks of likelihoods as dropped.
+    pub fn name_logprobs(&self, lost: &mut Losses) {
+        for (name, said) in [
+            ("logprobs", self.sampling.logprobs == Some(true)),
+            ("top_logprobs", self.sampling.top_logprobs.is_some_and(|count| count > 0)),
+        ] {
+            if said {
+                lost.dropped(name);
+            }
+        }
+    }
+
     /// To be called where turns or tools were added to what a caller said: how they were spelled
     /// says it no longer.
     pub fn forget_spelling(&mut self) {

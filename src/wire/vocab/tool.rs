@@ -1,7 +1,7 @@
 //! Tools on offer, and how the model may choose among them.
 
 use super::{Dialect, Extra};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
@@ -31,6 +31,34 @@ impl Tool {
             ToolKind::Function { name, .. } => Some(name),
             ToolKind::Opaque(..) => None,
         }
+    }
+}
+
+/// What a custom tool of OpenAI's says of itself, or a choice of one: beside its type (Responses),
+/// or nested (chat).
+#[must_use]
+pub fn custom(value: &Value) -> Option<&Map<String, Value>> {
+    let members =
+        value.as_object().filter(|_| value.get("type").is_some_and(|kind| kind == "custom"))?;
+    members.get("custom").and_then(Value::as_object).or(Some(members))
+}
+
+impl Tool {
+    /// What it says of itself, where it is a custom tool of OpenAI's.
+    #[must_use]
+    pub fn custom(&self) -> Option<&Map<String, Value>> {
+        match &self.kind {
+            ToolKind::Opaque(Dialect::OpenAiResponses | Dialect::OpenAiChat, value) => {
+                custom(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is the custom tool of this name.
+    #[must_use]
+    pub fn is_custom(&self, name: &str) -> bool {
+        self.custom().and_then(|members| members.get("name")).is_some_and(|own| own == name)
     }
 }
 

@@ -19,8 +19,19 @@ pub struct Usage {
     /// Reasoning.
     pub thought: u64,
     pub more: More,
+    /// What other models did for it, which is in none of the counts above.
+    pub asides: Vec<Aside>,
     /// The provider's own object: written back whole to the dialect it came from.
     pub raw: Option<(Dialect, Value)>,
+}
+
+/// What another model of the provider's did for an answer (a tool that draws, an adviser): charged for
+/// at that model's prices.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Aside {
+    /// Where it was said.
+    pub model: Option<String>,
+    pub usage: Usage,
 }
 
 /// What few answers report, and all of it is charged for.
@@ -251,6 +262,7 @@ impl Usage {
         usage.more.searches = self.more.searches.max(later.more.searches);
         usage.more.class = later.more.class.or(self.more.class);
         usage.more.regional = self.more.regional || later.more.regional;
+        usage.asides = if later.asides.is_empty() { self.asides } else { later.asides };
         usage.raw = later.raw.or(self.raw);
         usage
     }

@@ -33,7 +33,8 @@ pub(in crate::wire::openai_chat) fn encode(
                 if turn.role == Role::Tool {
                     message.maybe("name", outcome.name.as_deref().filter(|_| from_chat));
                 }
-                if let Some(content) = encode_outcome(outcome, from_chat, lost, shown) {
+                let told = outcome.in_words();
+                if let Some(content) = encode_outcome(&told, from_chat, lost, shown) {
                     message.set("content", content);
                 }
                 part.extra.write(&mut message.0, DIALECT, "messages.content", lost);

@@ -327,15 +327,37 @@ fn decode_tools(object: &mut Object, request: &mut Request) -> Result<(), Malfor
                 ));
             }
         }),
-        Some(value) => Some(decode_choice(value, object)?),
+        Some(value) => Some(decode_choice(value, &request.tools, object)?),
     };
+    if request.tool_choice.is_none() && !request.tools.is_empty() {
+        request.tool_choice = object.peek("function_call").and_then(legacy_choice);
+        if request.tool_choice.is_some() {
+            object.keep_spelling("function_call");
+            object.spell("tool_choice", Value::Null);
+        }
+    }
     Ok(())
 }
 
-fn decode_choice(value: Value, object: &mut Object) -> Result<ToolChoice, Malformed> {
+/// A choice in the form before tools.
+fn legacy_choice(value: &Value) -> Option<ToolChoice> {
+    match value.as_str() {
+        Some("auto") => Some(ToolChoice::Auto),
+        Some("none") => Some(ToolChoice::None),
+        Some(_) => None,
+        None => Some(ToolChoice::Named(value.get("name")?.as_str()?.to_owned())),
+    }
+}
+
+fn decode_choice(
+    value: Value,
+    tools: &[Tool],
+    object: &mut Object,
+) -> Result<ToolChoice, Malformed> {
     let name_in = |value: &Value| {
         value
             .get("function")
+            .or_else(|| value.get("custom"))
             .and_then(|function| function.get("name"))
             .or_else(|| value.get("name"))
             .and_then(Value::as_str)
@@ -360,7 +382,7 @@ fn decode_choice(value: Value, object: &mut Object) -> Result<ToolChoice, Malfor
         },
         Some(_) => ToolChoice::Opaque(DIALECT, value.clone()),
     };
-    if encode_choice(&choice).as_ref() != Some(&value) {
+    if encode_choice(&choice, tools).as_ref() != Some(&value) {
         object.spell("tool_choice", value);
     }
     Ok(choice)

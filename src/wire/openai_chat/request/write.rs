@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::super::{DIALECT, message};
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, ToolChoice,
-    ToolKind, Turn,
+    Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, Tool, ToolChoice,
+    ToolKind, Turn, custom,
 };
 use crate::wire::{Encoded, Target, paired};
 
@@ -42,8 +42,12 @@ pub(in crate::wire::openai_chat) fn encode(request: &Request, target: &Target<'_
     body.maybe("presence_penalty", sampling.presence_penalty.clone());
     body.maybe("seed", sampling.seed);
     body.maybe("n", sampling.n);
-    body.maybe("logprobs", sampling.logprobs);
-    body.maybe("top_logprobs", sampling.top_logprobs);
+    if from_chat {
+        body.maybe("logprobs", sampling.logprobs);
+        body.maybe("top_logprobs", sampling.top_logprobs);
+    } else {
+        request.name_logprobs(&mut lost);
+    }
     if !sampling.stop.is_empty() {
         body.set("stop", sampling.stop.clone());
     }
@@ -174,6 +178,9 @@ fn drop_placeholders(body: &mut Map<String, Value>) {
     if body.contains_key("functions") && body.get("tools").is_some_and(Value::is_null) {
         body.shift_remove("tools");
     }
+    if body.contains_key("function_call") && body.get("tool_choice").is_some_and(Value::is_null) {
+        body.shift_remove("tool_choice");
+    }
     if body.contains_key("reasoning") && body.get("reasoning_effort").is_some_and(Value::is_null) {
         body.shift_remove("reasoning_effort");
     }
@@ -205,12 +212,8 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
             }
             ToolKind::Opaque(DIALECT, value) => tools.push(value.clone()),
             // Responses has beside the type what is nested here.
-            ToolKind::Opaque(Dialect::OpenAiResponses, Value::Object(members))
-                if members.get("type").is_some_and(|kind| kind == "custom") =>
-            {
-                let mut inner = members.clone();
-                inner.shift_remove("type");
-                tools.push(json!({"type": "custom", "custom": inner}));
+            ToolKind::Opaque(Dialect::OpenAiResponses, value) if custom(value).is_some() => {
+                tools.push(nested(value));
             }
             ToolKind::Opaque(_, value) => lost.lost_tool(value),
         }
@@ -224,7 +227,7 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
         return;
     }
     if let Some(choice) = &request.tool_choice {
-        match encode_choice(choice) {
+        match encode_choice(choice, &request.tools) {
             Some(choice) => {
                 body.set("tool_choice", choice);
             }
@@ -234,8 +237,31 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
     body.maybe("parallel_tool_calls", request.parallel_tool_calls);
 }
 
-pub(super) fn encode_choice(choice: &ToolChoice) -> Option<Value> {
-    let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+/// A custom tool of Responses', or a choice of one, whose members are nested here, as are those of a
+/// grammar.
+fn nested(value: &Value) -> Value {
+    let mut inner = custom(value).cloned().unwrap_or_default();
+    inner.shift_remove("type");
+    if let Some(Value::Object(format)) = inner.get_mut("format")
+        && format.get("type").is_some_and(|kind| kind == "grammar")
+        && !format.contains_key("grammar")
+    {
+        let mut grammar = std::mem::take(format);
+        grammar.shift_remove("type");
+        *format = Map::from_iter([
+            ("type".to_owned(), Value::from("grammar")),
+            ("grammar".to_owned(), Value::Object(grammar)),
+        ]);
+    }
+    json!({"type": "custom", "custom": inner})
+}
+
+pub(super) fn encode_choice(choice: &ToolChoice, tools: &[Tool]) -> Option<Value> {
+    let named = |name: &str| {
+        let custom = tools.iter().any(|tool| tool.is_custom(name));
+        let kind = if custom { "custom" } else { "function" };
+        json!({"type": kind, kind: {"name": name}})
+    };
     Some(match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),
@@ -249,6 +275,9 @@ pub(super) fn encode_choice(choice: &ToolChoice) -> Option<Value> {
             },
         }),
         ToolChoice::Opaque(DIALECT, value) => value.clone(),
+        ToolChoice::Opaque(Dialect::OpenAiResponses, value) if custom(value).is_some() => {
+            nested(value)
+        }
         ToolChoice::Opaque(..) => return None,
     })
 }
