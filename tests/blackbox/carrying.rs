@@ -207,8 +207,7 @@ prop_compose! {
             Just(Some(ToolChoice::Named("clock".to_owned()))),
         ],
         schema in any::<bool>(),
-        // Responses takes no fewer than 16, and is asked for so many.
-        max_tokens in 16..9_000_u64,
+        max_tokens in 1..9_000_u64,
         temperature in prop::option::of(0..=10_u8),
         stop in prop::option::of("[a-z]{1,5}"),
     ) -> Request {

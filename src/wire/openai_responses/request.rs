@@ -309,7 +309,9 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         // Chains are kept here, not at the provider.
         body.set("store", false);
     }
-    let least = if at_home { 0 } else { LEAST_OUTPUT_TOKENS };
+    // A model of which nothing is known is not OpenAI's.
+    let theirs = target.thinking.manner != Manner::Unknown;
+    let least = if theirs && !at_home { LEAST_OUTPUT_TOKENS } else { 0 };
     body.maybe("max_output_tokens", request.max_output_tokens.map(|most| most.max(least)));
     encode_tools(request, &mut lost, &mut body);
     // At home the caller's own words say it, unless they had to be changed.
