@@ -330,7 +330,8 @@ impl Reading {
                 let (mut pieces, reading, mut all): (Pieces, Self, Vec<u8>) = state?;
                 let Some(piece): Option<Bytes> = pieces.next().await else {
                     if ending.get() == Some(Outcome::Complete) {
-                        reading.read(&all, true);
+                        // The end of the stream does not wait for it.
+                        tokio::task::spawn_local(async move { reading.read(&all, true) });
                     }
                     return None;
                 };

@@ -34,7 +34,7 @@ const SHORT_BYTES: usize = 48;
 pub struct Checks {
     /// The model that is asked whether an answer is right.
     pub judge: Option<String>,
-    /// How long it may take.
+    /// How long it may take, and how long the second answer may.
     pub patience: Duration,
     /// Short answers are asked for once more.
     pub twice: bool,
@@ -89,7 +89,10 @@ pub(super) async fn look(
     let mut looked = Looked::default();
     let Some(text) = words(request, reply) else { return looked };
     if checks.twice && is_short(&text) && !is_settled(request) {
-        again(app, first, asked, &text, id, &mut looked).await;
+        let second = again(app, first, asked, &text, id, &mut looked);
+        if tokio::time::timeout(checks.patience, second).await.is_err() {
+            tracing::debug!(request = %id, "the second answer of a cascade took too long");
+        }
     }
     if looked.doubt.is_none()
         && let Some(judge) = &checks.judge

@@ -159,28 +159,11 @@ impl ResponseWriter {
                 self.add_picture(part, out);
             }
             Body::Call(call) => {
-                let begun = call.arguments.as_deref().is_some_and(|begun| !begun.is_empty());
-                if !begun && self.unbegun.iter().all(|(slot, _)| *slot != at) {
+                // More of its name may come: it begins with its arguments.
+                if call.arguments.as_deref().is_some_and(|begun| !begun.is_empty()) {
+                    self.open_call(at, part, out);
+                } else {
                     self.unbegun.push((at, part.clone()));
-                    return;
-                }
-                self.close_said(out);
-                let mut kept = part.clone();
-                let first = call.arguments.clone().unwrap_or_default();
-                if let Body::Call(kept) = &mut kept.body {
-                    kept.arguments = Some(String::new());
-                    if kept.id.as_ref().is_none_or(String::is_empty) {
-                        kept.id = Some(reply::item_id("call", &self.heading.id, self.next));
-                    }
-                }
-                let mut opening =
-                    reply::finished(&kept, &self.heading.id, self.next).unwrap_or_default();
-                if let Some(members) = opening.as_object_mut() {
-                    members.insert("status".to_owned(), Value::from("in_progress"));
-                }
-                self.add_item("fc", Kind::Call { at, part: kept }, opening, out);
-                if !first.is_empty() {
-                    self.add_delta(at, &Delta::Arguments(first), out);
                 }
             }
             _ => {}
@@ -206,12 +189,31 @@ impl ResponseWriter {
         self.emit("response.output_item.done", with(&place, json!({ "item": item })), out);
     }
 
-    /// Opens a call that waited for its arguments, and those that have waited longer.
+    fn open_call(&mut self, at: Slot, part: &Part, out: &mut Vec<u8>) {
+        self.close_said(out);
+        let mut kept = part.clone();
+        let mut first = String::new();
+        if let Body::Call(call) = &mut kept.body {
+            first = call.arguments.replace(String::new()).unwrap_or_default();
+            if call.id.as_ref().is_none_or(String::is_empty) {
+                call.id = Some(reply::item_id("call", &self.heading.id, self.next));
+            }
+        }
+        let mut opening = reply::finished(&kept, &self.heading.id, self.next).unwrap_or_default();
+        if let Some(members) = opening.as_object_mut() {
+            members.insert("status".to_owned(), Value::from("in_progress"));
+        }
+        self.add_item("fc", Kind::Call { at, part: kept }, opening, out);
+        if !first.is_empty() {
+            self.add_delta(at, &Delta::Arguments(first), out);
+        }
+    }
+
+    /// Opens the calls that have waited for their arguments as long as this one, if it is one of them.
     fn begin_call(&mut self, at: Slot, out: &mut Vec<u8>) {
-        while self.unbegun.iter().any(|(slot, _)| *slot == at) {
-            let (slot, part) = self.unbegun[0].clone();
-            self.open_part(slot, &part, out);
-            self.unbegun.remove(0);
+        let Some(place) = self.unbegun.iter().position(|(slot, _)| *slot == at) else { return };
+        for (slot, part) in self.unbegun.drain(..=place).collect::<Vec<_>>() {
+            self.open_call(slot, &part, out);
         }
     }
 
@@ -519,6 +521,9 @@ impl Writer for ResponseWriter {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.start(out);
+        if let Some((last, _)) = self.unbegun.last() {
+            self.begin_call(*last, out);
+        }
         self.close_items(out);
         let (status, details) = reply::ended(self.finish.as_ref());
         let mut response = self.response(status);
