@@ -298,6 +298,7 @@ impl Watched {
             model,
             created: crate::base::clock::Clock::System.now().seconds(),
             include_usage: inbound.head.include_usage,
+            functions: inbound.asks_by_functions(),
             echo: if inbound.body.is_empty() { Map::new() } else { codec.echo(&inbound.body) },
             clock: crate::base::clock::Clock::System,
         };

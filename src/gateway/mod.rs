@@ -376,6 +376,7 @@ fn as_stream(
         model: model.to_owned(),
         created: reply.created.unwrap_or_else(|| app.shared.clock.now().seconds()),
         include_usage,
+        functions: false,
         echo: Map::new(),
         clock: app.shared.clock,
     };

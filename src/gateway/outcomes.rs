@@ -242,8 +242,7 @@ pub(super) fn overhear(
     }
     // It was read to decide.
     let Ok(request) = inbound.request() else { return answered };
-    let demands = !request.tools.is_empty()
-        || matches!(request.format, Some(Format::Json | Format::Schema { .. }));
+    let demands = !request.tools.is_empty() || request.format.as_ref().is_some_and(Format::is_json);
     if !demands {
         let sign = match &answered.body {
             Body::Whole(body) => at_a_glance(inbound.dialect, body, request),

@@ -107,7 +107,7 @@ pub(super) async fn look(
 
 /// The words of an answer, if it is nothing but words.
 fn words(request: &Request, reply: &Reply) -> Option<String> {
-    if matches!(request.format, Some(Format::Json | Format::Schema { .. })) {
+    if request.format.as_ref().is_some_and(Format::is_json) {
         return None;
     }
     let [choice] = reply.choices.as_slice() else { return None };

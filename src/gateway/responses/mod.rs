@@ -68,6 +68,7 @@ pub async fn respond(
                 .model,
             created: app.shared.clock.now().seconds(),
             include_usage: true,
+            functions: false,
             echo,
             clock: app.shared.clock,
         };

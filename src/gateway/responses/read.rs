@@ -79,6 +79,7 @@ pub async fn watch(
         model: reply.model.clone().unwrap_or_default(),
         created: reply.created.unwrap_or_default(),
         include_usage: true,
+        functions: false,
         echo: codec.echo(row.body.as_bytes()),
         clock: app.shared.clock,
     };
