@@ -13,7 +13,9 @@ pub mod reports;
 pub mod stored;
 
 pub mod administration;
+pub mod exchange;
 pub mod gateway;
+pub mod live;
 
 pub mod admit;
 pub mod connect;

@@ -10,10 +10,11 @@ use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{App, Asked};
+use super::App;
 use crate::admit::Caller;
 use crate::base::ids::AccountId;
 use crate::catalogue::{Balance, DeploymentId, Model};
+use crate::exchange::Asked;
 use crate::router::{Before, Decision, Step};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Malformed, Request, Role, Turn};

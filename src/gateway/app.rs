@@ -10,7 +10,6 @@ use tokio::sync::watch;
 
 use super::cache::Answers;
 use super::feedback::KnownCorrections;
-use super::live::{Current, Live, Trial};
 use super::memory::Recollections;
 use super::outcomes::Findings;
 use super::responses::Runs;
@@ -22,6 +21,7 @@ use crate::base::ids::KeyId;
 use crate::base::seal::Vault;
 use crate::connect::Apps;
 use crate::ledger::{Counter, Journal};
+use crate::live::{Current, Live, Trial};
 use crate::quota;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;

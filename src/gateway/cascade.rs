@@ -10,12 +10,13 @@ mod judge;
 use std::borrow::Cow;
 
 use super::charge::{self, Earlier};
-use super::live::Live;
-use super::{Answered, App, Asked, Refused, as_stream, check, decide};
+use super::{App, check, decide};
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
 use crate::base::ids::RequestId;
+use crate::exchange::{Answered, Asked, Refused, as_stream};
 use crate::ledger::Hold;
+use crate::live::Live;
 use crate::router::{Decision, Dial, Features, Step};
 use crate::upstream::{Answer, AnswerBody};
 use crate::wire::vocab::{Protocol, Reply};
@@ -171,7 +172,8 @@ async fn stood(
         && let AnswerBody::Whole { body, .. } = &mut answer.body
     {
         let model = &answer.step.model.id;
-        *body = as_stream(app, inbound.dialect, model, &reply, inbound.head.include_usage);
+        *body =
+            as_stream(app.shared.clock, inbound.dialect, model, &reply, inbound.head.include_usage);
     }
     let mut answered = charge::delivered(app, first, inbound, answer, hold).await?;
     if let Some(line) = &mut answered.decision {

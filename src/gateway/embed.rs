@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Answered, App, Earlier, Intent, Refused, charge, guarding, named};
+use super::{App, Earlier, Intent, charge, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
+use crate::exchange::{Answered, Refused};
 use crate::wire::Inbound;
 use crate::wire::embeddings::Form;
 

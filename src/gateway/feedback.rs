@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::App;
-use super::live::Live;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
+use crate::live::Live;
 use crate::router::{Outcomes, correction, in_force, own};
 use crate::store::{Store, StoreError};
 use moka::sync::Cache;

@@ -10,17 +10,19 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use super::live::Live;
-use super::{Answered, App, Body, Pieces, Refused};
+use super::App;
 use crate::admit::Caller;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::{Error, Kind};
+use crate::exchange::{Answered, Body, Refused};
 use crate::guard::body::{forget_spelling, says_twice, texts};
 use crate::guard::stream::Filter;
 use crate::guard::{
     Action, Blocked, By, Finding, Guard, OnError, Question, Rule, Said, Stage, Verdict, Webhook,
 };
+use crate::live::Live;
 use crate::telemetry::trail::Trails;
+use crate::wire::frame::Pieces;
 use crate::wire::frame::{Splitter, sse};
 use crate::wire::vocab::{Body as Part, Delta, Event};
 use crate::wire::{Heading, Inbound, Reader, Writer, codec};

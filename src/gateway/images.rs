@@ -6,12 +6,13 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::charge::{self, Intent, Sum};
-use super::{Answered, App, Body, Ending, Refused, guarding, named};
+use super::{App, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
+use crate::exchange::{Answered, Body, Ending, Refused};
 use crate::ledger::{Basis, Outcome, Tokens, Tried};
 use crate::router::Step;
 use crate::store::Picture;

@@ -16,45 +16,30 @@ pub mod feedback;
 mod guarding;
 pub mod idempotency;
 mod images;
-pub mod lifecycle;
-pub mod live;
 pub mod memory;
 pub mod outcomes;
 mod realtime;
 mod recorder;
 pub mod responses;
 mod route;
-pub mod users;
 mod wishes;
 mod words;
 
-use std::borrow::Cow;
-use std::cell::Cell;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_core::Stream;
-use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::admit::{Caller, Feature, Scope};
-use crate::base::ids::RequestId;
-use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model};
-use crate::ledger::Outcome;
-use crate::quota::Standing;
-use crate::router::{self, Choice, Decision, Dial, Features, Health, Needs, Step, Wish, Wishes};
-use crate::wire::vocab::{Dialect, Losses, Reply};
-use crate::wire::{Heading, Inbound, PathTarget, codec};
+use crate::exchange::{Answered, Arrival, Asked, Refused};
+use crate::live::Live;
+use crate::router::{self, Choice, Decision, Dial, Features, Health, Needs, Wish, Wishes};
+use crate::wire::Inbound;
 
 use affinity::conversation;
-use cache::CacheWish;
 use cascade::Planned;
 use guarding::Guarded;
-use live::Live;
 
 pub use affinity::{Affinity, Whereabouts};
 pub use app::{App, MemoryModels, Sessions, Shared};
@@ -66,118 +51,6 @@ pub use images::{draw, picture};
 pub use realtime::{Meter, converse, hang_up, overhear};
 pub use recorder::Recorder;
 pub use route::explain;
-
-/// A request that has been let in by its credential, not yet read.
-#[derive(Debug)]
-pub struct Arrival {
-    pub id: RequestId,
-    pub dialect: Dialect,
-    pub body: Bytes,
-    /// What the path says, where the dialect puts the model there.
-    pub target: Option<PathTarget>,
-    /// Headers for a provider of the same dialect.
-    pub forward: Vec<(&'static str, String)>,
-    pub asked: Asked,
-}
-
-/// What the headers of a request ask for, beside its body.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked {
-    /// What a provider cannot be told is refused, not dropped.
-    pub strict: bool,
-    /// Where the dial of `auto` stands, if not where the model's name says.
-    pub dial: Option<Dial>,
-    /// What `auto` may spend on the request.
-    pub max_cost: Option<Nanos>,
-    /// A name for requests that `auto` should leave with one model.
-    pub session: Option<String>,
-    /// Every model is to be told of, not only those that may be chosen.
-    pub thorough: bool,
-    /// Whether the cheap candidate is to answer first, and be checked; as the plan has it, where
-    /// nothing is said.
-    pub cascade: Option<bool>,
-    /// Should the stream break off, a model may go on from what was said, if it is known to do so.
-    pub rescue_gives: bool,
-    pub cache: CacheWish,
-    /// How it wants to be routed, beside the model: most say nothing of it.
-    pub wishes: Option<Box<Wishes>>,
-}
-
-impl Asked {
-    #[must_use]
-    pub fn wishes(&self) -> &Wishes {
-        self.wishes.as_deref().unwrap_or(const { &Wishes::NONE })
-    }
-
-    /// The same, at another dial.
-    fn at(&self, dial: Dial) -> Self {
-        Self { dial: Some(dial), ..self.clone() }
-    }
-}
-
-impl Arrival {
-    /// A request whose body says everything.
-    #[must_use]
-    pub fn of(id: RequestId, dialect: Dialect, body: Bytes) -> Self {
-        Self { id, dialect, body, target: None, forward: Vec::new(), asked: Asked::default() }
-    }
-}
-
-/// The bytes of a streamed answer, as the caller reads them.
-pub type Pieces = Pin<Box<dyn Stream<Item = Bytes>>>;
-
-pub enum Body {
-    Whole(Bytes),
-    Stream(Pieces),
-}
-
-impl Body {
-    /// A stream that has come to its end.
-    fn at_once(events: Bytes) -> Self {
-        Self::Stream(Box::pin(futures_util::stream::iter([events])))
-    }
-}
-
-/// An answer, and what the headers say of how it came about.
-pub struct Answered {
-    pub step: Step,
-    pub attempts: u8,
-    pub losses: Losses,
-    pub body: Body,
-    /// One line, for `auto` only.
-    pub decision: Option<String>,
-    /// Where the caller stands with its limits, where the request counted.
-    pub standing: Option<Standing>,
-    /// How the answer ended, once it has.
-    pub ending: Ending,
-    /// What else the headers say.
-    pub notes: Vec<(&'static str, Cow<'static, str>)>,
-}
-
-/// How an answer ended: told by whoever settled it.
-pub type Ending = Rc<Cell<Option<Outcome>>>;
-
-/// A failure, how many attempts it took, and where the caller stands with its limits.
-#[derive(Debug)]
-pub struct Refused {
-    pub error: Error,
-    pub attempts: u8,
-    pub standing: Option<Box<Standing>>,
-}
-
-impl Refused {
-    /// The same, of a request for pictures.
-    fn of_pictures(mut self) -> Self {
-        self.standing = self.standing.map(|standing| Box::new(standing.of_pictures()));
-        self
-    }
-}
-
-impl<E: Into<Error>> From<E> for Refused {
-    fn from(error: E) -> Self {
-        Self { error: error.into(), attempts: 0, standing: None }
-    }
-}
 
 /// Generates: reads the head, decides, takes what it may cost, and has the decision carried out.
 ///
@@ -361,28 +234,6 @@ async fn auto(
         decision.left_out.append(&mut then.left_out);
     }
     Ok(decision)
-}
-
-/// A whole answer as the stream that says the same.
-fn as_stream(
-    app: &App,
-    dialect: Dialect,
-    model: &str,
-    reply: &Reply,
-    include_usage: bool,
-) -> Bytes {
-    let heading = Heading {
-        id: reply.id.clone().unwrap_or_default(),
-        model: model.to_owned(),
-        created: reply.created.unwrap_or_else(|| app.shared.clock.now().seconds()),
-        include_usage,
-        echo: Map::new(),
-        clock: app.shared.clock,
-    };
-    let (mut writer, mut out) = (codec(dialect).writer(heading), Vec::new());
-    writer.write(&reply.events(), &mut out);
-    writer.finish(&mut out);
-    Bytes::from(out)
 }
 
 /// The deployments of a model by name, best first.

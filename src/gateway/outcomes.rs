@@ -15,16 +15,18 @@ use foldhash::quality::RandomState;
 use futures_util::{StreamExt, stream};
 use memchr::memmem;
 
+use super::check;
 use super::feedback::{Found, found};
-use super::{Answered, Body, Ending, Pieces, check};
 use crate::admit::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::catalogue::Model;
+use crate::exchange::{Answered, Body, Ending};
 use crate::ledger::Outcome;
 use crate::router::{Outcomes, Sign, for_all};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::wire::frame::Pieces;
 use crate::wire::vocab::{Dialect, Format, Request};
 use crate::wire::{Inbound, said};
 

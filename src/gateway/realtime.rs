@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use super::charge::{self, Intent, Sum};
-use super::{App, Refused, guarding, named};
+use super::{App, guarding, named};
 use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Pictures};
+use crate::exchange::Refused;
 use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Address, Socket, Unanswered};

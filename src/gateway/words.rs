@@ -10,20 +10,22 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::cache::{CacheWish, Kept, LONGEST_BYTES, hinge};
+use super::cache::{Kept, LONGEST_BYTES, hinge};
 use super::chats::Continued;
 use super::memory;
-use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats, users};
+use super::{App, Shared, chats};
 use crate::admit::features::Settings;
-use crate::admit::{Caller, Feature};
+use crate::admit::{Caller, Feature, users};
 use crate::base::Error;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
+use crate::exchange::{Answered, Arrival, Asked, Body, CacheWish, Ending};
 use crate::ledger::Outcome;
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
 use crate::store::Content;
+use crate::wire::frame::Pieces;
 use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
 
@@ -166,7 +168,8 @@ async fn rememberer(
     }
     let request = codec(arrival.dialect).decode_request(&arrival.body)?;
     // One for whom the caller may not act is the provider's business alone.
-    let Ok(user) = users::named(app, caller, request.user.as_deref()).await else {
+    let Ok(user) = users::named(&app.shared.identities, caller, request.user.as_deref()).await
+    else {
         return Ok(Some(caller.person.id.clone()));
     };
     let features = app.shared.identities.features_of(caller, user).await?;
