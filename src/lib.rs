@@ -13,7 +13,9 @@ pub mod reports;
 pub mod stored;
 
 pub mod administration;
+pub mod affinity;
 pub mod exchange;
+pub mod findings;
 pub mod gateway;
 pub mod live;
 

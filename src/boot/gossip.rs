@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Failure as Unable;
+use crate::affinity::{Affinity, Whereabouts};
 use crate::catalogue::{Catalogue, Deployment, DeploymentId};
-use crate::gateway::{Affinity, Whereabouts};
 use crate::live::{Current, Live};
 use crate::quota::Gossip;
 use crate::router::Before;

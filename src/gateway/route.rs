@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{App, decide, wishes};
+use super::decide::decide;
+use super::{App, wishes};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{App, by_name, demands};
+use super::named::by_name;
+use super::{App, demands};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Mode, Model};

@@ -2,12 +2,10 @@
 //! redaction, memories, answers from a cache, saved conversations, a log of contents.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::cache::{Kept, LONGEST_BYTES, hinge};
@@ -25,7 +23,6 @@ use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
 use crate::store::Content;
-use crate::wire::frame::Pieces;
 use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
 
@@ -259,15 +256,16 @@ impl Words {
         self.exact.is_some() || self.alike.is_some()
     }
 
-    /// Does with an answer what is to be done with it: now, if it is whole, or once it has ended.
-    pub async fn keep(
+    /// Says in the head of an answer what was done with its request, and has what was said learned from. What
+    /// is to be done with the answer itself, once all of it is there, is given back.
+    pub fn leave(
         mut self,
         app: &App,
         caller: &Caller,
         id: &RequestId,
         dialect: Dialect,
-        mut answered: Answered,
-    ) -> Answered {
+        answered: &mut Answered,
+    ) -> Option<Aside> {
         if self.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }
@@ -278,10 +276,7 @@ impl Words {
             memory::learn_later(app, caller, user, said);
         }
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
-        if !watches {
-            return answered;
-        }
-        let aside = Aside {
+        watches.then(|| Aside {
             shared: app.shared.clone(),
             account: caller.account.clone(),
             user: caller.person.id.clone(),
@@ -293,17 +288,7 @@ impl Words {
                 decision: answered.decision.clone(),
             },
             words: self,
-        };
-        answered.body = match answered.body {
-            Body::Whole(body) => {
-                aside.done(&body, false).await;
-                Body::Whole(body)
-            }
-            Body::Stream(pieces) => {
-                Body::Stream(aside.watching(pieces, Rc::clone(&answered.ending)))
-            }
-        };
-        answered
+        })
     }
 }
 
@@ -315,7 +300,7 @@ struct Given {
 }
 
 /// What is to be done with an answer when it is complete.
-struct Aside {
+pub(super) struct Aside {
     shared: Shared,
     account: AccountId,
     user: String,
@@ -326,7 +311,11 @@ struct Aside {
 }
 
 impl Aside {
-    async fn done(self, body: &[u8], streamed: bool) {
+    /// Nothing is done with a longer stream.
+    pub const MOST_STREAMED_BYTES: usize = 8 * LONGEST_BYTES;
+
+    /// To be called once the answer is complete, before its end is told.
+    pub async fn done(self, body: &[u8], streamed: bool) {
         let Words { exact, alike, settings, wish, log, continued, request, .. } = self.words;
         if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
             let kept = |seconds: u64| {
@@ -372,33 +361,6 @@ impl Aside {
                 tracing::error!(%why, "an answer could not be added to its conversation");
             }
         }
-    }
-
-    /// The stream, with an eye on it: what is to be done is done before its end is told.
-    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
-        let start = Some((pieces, self, Vec::new(), false));
-        let watched = stream::unfold(start, move |state| {
-            let ending = Rc::clone(&ending);
-            async move {
-                let (mut pieces, aside, mut all, too_long) = state?;
-                match pieces.next().await {
-                    Some(piece) => {
-                        let too_long = too_long || all.len() + piece.len() > 8 * LONGEST_BYTES;
-                        if !too_long {
-                            all.extend_from_slice(&piece);
-                        }
-                        Some((piece, Some((pieces, aside, all, too_long))))
-                    }
-                    None => {
-                        if ending.get() == Some(Outcome::Complete) && !too_long {
-                            aside.done(&all, true).await;
-                        }
-                        None
-                    }
-                }
-            }
-        });
-        Box::pin(watched)
     }
 }
 
