@@ -16,9 +16,9 @@ use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
 use crate::catalogue::ProviderEntry;
+use crate::catalogue::lifecycle;
 use crate::config::{self, Config};
-use crate::gateway::lifecycle;
-use crate::gateway::live::{Current, Live, Trial};
+use crate::live::{Current, Live, Trial};
 use crate::store::{Revised, Store};
 use crate::upstream::HealthBoard;
 

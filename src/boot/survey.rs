@@ -21,7 +21,7 @@ use crate::base::seal::Vault;
 use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
 use crate::config::{self, Config, Fault, Faults, nearest};
 use crate::connect::Apps;
-use crate::gateway::live::Live;
+use crate::live::Live;
 use crate::notice::{Mail, MailError};
 use crate::store::Store;
 use crate::telemetry::otlp::Collector;

@@ -6,8 +6,10 @@
 
 pub mod body;
 mod entry;
+mod held;
 mod rule;
 pub mod stream;
+mod watched;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
+pub use held::{Guarded, Record, Rules};
 pub use rule::{By, Rule, Texts, Verdict};
 pub use webhook::{Question, Said, Webhook, WebhookError};
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::check::Doubt;
-use super::super::live::Live;
 use super::super::{App, charge, demands};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Capability, Mode, Model, Pictures};
+use crate::findings::check::Doubt;
 use crate::ledger::Tried;
+use crate::live::Live;
 use crate::router::{self, Decision, question};
 use crate::upstream::{Answer, AnswerBody};
 use crate::wire::vocab::{Body, Dialect, Format, Reply, Request, Turn};
