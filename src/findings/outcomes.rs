@@ -137,8 +137,8 @@ impl Findings {
         }
         // It was read to decide.
         let request = inbound.request().ok()?;
-        let demands = !request.tools.is_empty()
-            || request.format.as_ref().is_some_and(Format::is_json);
+        let demands =
+            !request.tools.is_empty() || request.format.as_ref().is_some_and(Format::is_json);
         if !demands {
             let sign = match whole {
                 Some(body) => at_a_glance(inbound.dialect, body, request),

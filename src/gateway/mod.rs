@@ -19,6 +19,7 @@ mod named;
 mod realtime;
 pub mod responses;
 mod route;
+mod several;
 mod wishes;
 mod words;
 

@@ -102,7 +102,7 @@ impl Inbound {
         form: embeddings::Form,
         model: Option<String>,
     ) -> Result<Self, Malformed> {
-        let head = match model {
+        let mut head = match model {
             Some(model) => Head { model, prompt_bytes: body.len(), ..Head::default() },
             None => embeddings::head(&body)?,
         };
@@ -110,8 +110,9 @@ impl Inbound {
             embeddings::Form::Gemini | embeddings::Form::GeminiOne => Dialect::Gemini,
             _ => Dialect::OpenAiChat,
         };
-        let operation = Operation::Embed(form, embeddings::decode_request(&body, form)?);
-        Ok(Self::of(operation, dialect, head, body))
+        let request = embeddings::decode_request(&body, form)?;
+        head.prompt_bytes = request.inputs.iter().map(embeddings::Input::bytes).sum();
+        Ok(Self::of(Operation::Embed(form, request), dialect, head, body))
     }
 
     /// A request that goes on as it is, to be answered whole.
