@@ -14,10 +14,12 @@ pub mod stored;
 
 pub mod administration;
 pub mod affinity;
+pub mod apps;
 pub mod exchange;
 pub mod findings;
 pub mod gateway;
 pub mod live;
+pub mod memory;
 
 pub mod admit;
 pub mod connect;

@@ -31,18 +31,19 @@ use crate::admit::{
     Authentication, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
 };
 use crate::affinity::Affinity;
+use crate::apps::Connections;
 use crate::base::clock::{Clock, Dice};
 use crate::base::proxy::Proxies;
 use crate::catalogue::lifecycle;
 use crate::config::{self, Config, Fault, Faults};
 use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
 use crate::gateway::cache::Answers;
-use crate::gateway::memory::Recollections;
 use crate::gateway::responses::Runs;
-use crate::gateway::{App, Checks, MemoryModels, Sessions, Shared};
+use crate::gateway::{App, Checks, Sessions, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, PricesAsides, Tariff};
 use crate::live::Current;
+use crate::memory::{Memories, MemoryModels};
 use crate::quota::{self, Memory, Quota};
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
@@ -242,14 +243,12 @@ pub async fn serve(
     let findings = learns.then(|| Findings::new(config.router.learn_globally, metrics.clone()));
     let shared = Shared {
         authentication: desk,
-        vault,
         behind_proxy: config.signin.behind_proxy,
         health: Arc::new(HealthBoard::new(live.catalogue.ids())),
         refusals: Arc::new(Refusals::new(metrics.clone())),
         hedges: Arc::new(Hedges::new(config.upstream.hedged_share.unwrap_or(HEDGED_SHARE))),
         current: Current::new(live),
         trial: latest.trial(),
-        identities,
         plans: plans.clone(),
         journal: journal.clone(),
         redis,
@@ -272,13 +271,23 @@ pub async fn serve(
         },
         affinity: Affinity::default(),
         answers: Answers::default(),
-        apps: apps.clone(),
-        noted: Arc::new(tokio::sync::watch::Sender::new(0)),
-        recollections: Recollections::default(),
-        memory: MemoryModels {
-            embedding_model: config.memory.embedding_model.clone(),
-            extraction_model: config.memory.extraction_model.clone(),
+        connections: Connections {
+            apps: apps.clone(),
+            store: store.clone(),
+            clock,
+            identities: identities.clone(),
+            vault,
+            noted: Arc::new(tokio::sync::watch::Sender::new(0)),
         },
+        identities,
+        memories: Memories::new(
+            store.clone(),
+            clock,
+            MemoryModels {
+                embedding_model: config.memory.embedding_model.clone(),
+                extraction_model: config.memory.extraction_model.clone(),
+            },
+        ),
         metrics,
         streams_end: StreamsEnd::default(),
         started: clock.now(),

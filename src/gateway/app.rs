@@ -6,22 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::cache::Answers;
 use super::cascade::Checks;
-use super::memory::Recollections;
 use super::responses::Runs;
 use crate::administration::Administration;
 use crate::admit::{Authentication, Identities, Inflow, Plans};
 use crate::affinity::Affinity;
+use crate::apps::Connections;
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::ids::KeyId;
-use crate::base::seal::Vault;
-use crate::connect::Apps;
 use crate::findings::Learned;
 use crate::ledger::{Counter, Journal};
 use crate::live::{Current, Live, Trial};
+use crate::memory::Memories;
 use crate::quota;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -34,15 +31,6 @@ pub struct Sessions {
     pub duration: Duration,
 }
 
-/// Models that memory asks, where it is told to.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryModels {
-    /// For vectors; the embedded static embedding, if not given.
-    pub embedding_model: Option<String>,
-    /// For what a memory states; rules, if not given.
-    pub extraction_model: Option<String>,
-}
-
 /// What all workers share.
 #[derive(Clone)]
 pub struct Shared {
@@ -53,8 +41,6 @@ pub struct Shared {
     pub identities: Identities,
     /// Where people sign in.
     pub authentication: Authentication,
-    /// What credentials are sealed with; `None` = none can be kept.
-    pub vault: Option<Vault>,
     /// Callers' addresses are told by `X-Forwarded-For`.
     pub behind_proxy: bool,
     pub plans: Plans,
@@ -81,13 +67,10 @@ pub struct Shared {
     pub checks: Checks,
     /// Answers that are given again.
     pub answers: Answers,
-    /// What finds what is remembered of users.
-    pub recollections: Recollections,
-    pub memory: MemoryModels,
+    /// What is remembered of users.
+    pub memories: Memories,
     /// Apps whose tools can be run.
-    pub apps: Apps,
-    /// Moves with every event of this node that somebody may watch for.
-    pub noted: Arc<watch::Sender<u64>>,
+    pub connections: Connections,
     /// Where conversations were answered.
     pub affinity: Affinity,
     pub metrics: Metrics,

@@ -201,7 +201,7 @@ impl After {
                 let (mut pieces, after, mut all, too_long) = state?;
                 let Some(piece): Option<Bytes> = pieces.next().await else {
                     if ending.get() == Some(Outcome::Complete) && !too_long {
-                        after.done(Bytes::from(all), true).await;
+                        Box::pin(after.done(Bytes::from(all), true)).await;
                     }
                     return None;
                 };

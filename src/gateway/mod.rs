@@ -6,7 +6,6 @@ pub mod cache;
 mod cascade;
 mod charge;
 pub mod chats;
-pub mod connect;
 mod count;
 mod decide;
 mod demands;
@@ -14,7 +13,7 @@ mod embed;
 mod features;
 pub mod idempotency;
 mod images;
-pub mod memory;
+mod models;
 mod named;
 mod realtime;
 pub mod responses;
@@ -28,7 +27,7 @@ use crate::wire::Inbound;
 
 use features::Request;
 
-pub use app::{App, MemoryModels, Sessions, Shared};
+pub use app::{App, Sessions, Shared};
 pub use cascade::Checks;
 pub use count::count_tokens;
 pub use embed::embed;

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::cache::{Kept, LONGEST_BYTES, hinge};
 use super::chats::Continued;
-use super::memory;
 use super::{App, Shared, chats};
 use crate::admit::features::Settings;
 use crate::admit::{Caller, Feature, users};
@@ -19,6 +18,7 @@ use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
 use crate::exchange::{Answered, Arrival, Asked, Body, CacheWish, Ending};
 use crate::ledger::Outcome;
+use crate::memory;
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
@@ -187,10 +187,10 @@ async fn recall(
     if question.trim().is_empty() {
         return Ok(());
     }
-    memory::settled(app, caller, &user).await;
+    app.shared.memories.settled(caller, &user).await;
     let asked =
         memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
-    let found = memory::find(app, caller, &user, &asked).await?;
+    let found = app.memory().find(caller, &user, &asked).await?;
     let mut left = words.settings.memory_tokens;
     let mut told = String::new();
     for (memory, _) in found.iter().filter(|(_, hit)| hit.has_words || hit.similarity >= NEAR) {
@@ -273,7 +273,7 @@ impl Words {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
         if let Some((user, said)) = self.said.take() {
-            memory::learn_later(app, caller, user, said);
+            app.memory().learn_later(caller, user, said);
         }
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
         watches.then(|| Aside {

@@ -55,7 +55,7 @@ pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
         if shared.authentication.mail.is_none() {
             wanting.push("No mail server is configured: people cannot set a forgotten password by themselves, and invitations go by hand.");
         }
-        if shared.vault.is_none() {
+        if shared.connections.vault.is_none() {
             wanting.push("There is no vault key: apps cannot be connected, and signing keys lie open in the store.");
         }
         if shared.redis.is_none() && list(&told, "nodes").len() > 1 {

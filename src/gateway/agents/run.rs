@@ -10,12 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Named, get};
 use crate::admit::{Caller, Scope, users};
+use crate::apps;
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
 use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
-use crate::gateway::memory::{self, NewMemory};
-use crate::gateway::{App, connect, generate};
+use crate::gateway::{App, generate};
+use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
     Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
 };
@@ -142,11 +143,11 @@ async fn tools(
         match one {
             AgentTool::Function { .. } => {}
             AgentTool::Connect { app: id, tools: only } => {
-                for tool in connect::tools_of(app, caller, id).await? {
+                for tool in apps::tools_of(&app.shared.connections, caller, id).await? {
                     if only.as_ref().is_some_and(|only| !only.contains(&tool.name)) {
                         continue;
                     }
-                    let name = connect::function_name(id, &tool.name);
+                    let name = apps::function_name(id, &tool.name);
                     // Two names that are cut to one would be no tool at all.
                     if here.contains_key(&name) {
                         continue;
@@ -183,7 +184,7 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
     let done: Result<(String, bool), Error> = match here {
         Here::App { app: id, tool } => {
             let both = (id.as_str(), tool.as_str());
-            let called = connect::call(app, caller, both, arguments, None).await;
+            let called = apps::call(&app.shared.connections, caller, both, arguments, None).await;
             called.map(|(_, ran)| (ran.text(), ran.is_error))
         }
         Here::SearchMemory => {
@@ -192,7 +193,7 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
                 limit: Some(10),
                 ..memory::Asked::default()
             };
-            memory::find(app, caller, &caller.person.id, &asked).await.map(|found| {
+            app.memory().find(caller, &caller.person.id, &asked).await.map(|found| {
                 let lines: Vec<&str> = found.iter().map(|(one, _)| one.text.as_str()).collect();
                 let none = "Nothing is remembered.".to_owned();
                 (if lines.is_empty() { none } else { lines.join("\n") }, false)
@@ -200,7 +201,7 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
         }
         Here::StoreMemory => {
             let new = NewMemory { text: text("text").to_owned(), ..NewMemory::default() };
-            let kept = memory::store(app, caller, &caller.person.id, vec![new]).await;
+            let kept = app.memory().store(caller, &caller.person.id, vec![new]).await;
             kept.map(|_| ("It is remembered.".to_owned(), false))
         }
     };
@@ -367,7 +368,7 @@ pub async fn execute(
 ) -> Result<Value, Refused> {
     let Begun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
-    connect::note(app, &caller, "agent.run.started", about.clone()).await;
+    apps::note(&app.shared.connections, &caller, "agent.run.started", about.clone()).await;
     tell("run.started", json!({"id": id, "agent_id": named.id, "version": named.version}));
     let first = arrival.id.clone();
     let outcome = run(app, &caller, &named, arrival, &mut |happening| match happening {
@@ -385,7 +386,7 @@ pub async fn execute(
         Err(refused) => {
             let mut told = about;
             told["error"] = Value::from(refused.error.public.as_ref());
-            connect::note(app, &caller, "agent.run.failed", told).await;
+            apps::note(&app.shared.connections, &caller, "agent.run.failed", told).await;
             return Err(refused);
         }
     };
@@ -425,7 +426,7 @@ pub async fn execute(
     let mut ended = about;
     ended["status"] = Value::from(status);
     ended["turns"] = Value::from(finished.spent.turns);
-    connect::note(app, &caller, "agent.run.completed", ended).await;
+    apps::note(&app.shared.connections, &caller, "agent.run.completed", ended).await;
     Ok(told)
 }
 
