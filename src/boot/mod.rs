@@ -37,19 +37,20 @@ use crate::base::proxy::Proxies;
 use crate::catalogue::lifecycle;
 use crate::config::{self, Config, Fault, Faults};
 use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
-use crate::gateway::cache::Answers;
-use crate::gateway::responses::Runs;
 use crate::gateway::{App, Checks, Sessions, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, PricesAsides, Tariff};
 use crate::live::Current;
 use crate::memory::{Memories, MemoryModels};
 use crate::quota::{self, Memory, Quota};
+use crate::responses::{Responses, Runs};
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
     HealthBoard, Hedges, Limits, Meters, Prober, Refusals, StreamsEnd, Transport, Trust, Upstream,
 };
+use crate::words::Keeping;
+use crate::words::cache::Answers;
 use crate::{console, http, sim};
 
 use reload::{Force, Latest, Making};
@@ -270,7 +271,7 @@ pub async fn serve(
             twice: config.router.cascade.twice,
         },
         affinity: Affinity::default(),
-        answers: Answers::default(),
+        words: Keeping { store: store.clone(), clock, answers: Answers::default() },
         connections: Connections {
             apps: apps.clone(),
             store: store.clone(),
@@ -296,8 +297,12 @@ pub async fn serve(
         body_limit_bytes: config.server.body_limit_bytes,
         inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
         strict: config.server.strict,
-        runs: Runs::default(),
-        responses_kept_for: config.responses.retention.0,
+        responses: Responses {
+            store: store.clone(),
+            clock,
+            runs: Runs::default(),
+            kept_for: config.responses.retention.0,
+        },
         images_kept_for: config.images.retention.0,
         sessions: Sessions {
             idle: config.realtime.idle_timeout.0,

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::cache::Answers;
 use super::cascade::Checks;
-use super::responses::Runs;
 use crate::administration::Administration;
 use crate::admit::{Authentication, Identities, Inflow, Plans};
 use crate::affinity::Affinity;
@@ -20,9 +18,11 @@ use crate::ledger::{Counter, Journal};
 use crate::live::{Current, Live, Trial};
 use crate::memory::Memories;
 use crate::quota;
+use crate::responses::Responses;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
+use crate::words::Keeping;
 
 /// Time limits of a realtime session.
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +65,8 @@ pub struct Shared {
     pub learned: Learned,
     /// How first answers of cascades are checked.
     pub checks: Checks,
-    /// Answers that are given again.
-    pub answers: Answers,
+    /// Where answers that are given again and contents are kept.
+    pub words: Keeping,
     /// What is remembered of users.
     pub memories: Memories,
     /// Apps whose tools can be run.
@@ -85,10 +85,8 @@ pub struct Shared {
     pub inflow: Inflow,
     /// Every request is strict, whether or not it says so.
     pub strict: bool,
-    /// Answers of `/v1/responses` in the background, on this node.
-    pub runs: Runs,
-    /// How long such answers can be built on.
-    pub responses_kept_for: Duration,
+    /// Answers of `/v1/responses` that can be built on.
+    pub responses: Responses,
     /// How long the address of a picture is good.
     pub images_kept_for: Duration,
     pub sessions: Sessions,

@@ -10,7 +10,6 @@ use futures_util::{StreamExt, stream};
 use super::App;
 use super::cascade::Planned;
 use super::wishes;
-use super::words::{self, Aside, Words};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
@@ -21,6 +20,7 @@ use crate::ledger::Outcome;
 use crate::live::Live;
 use crate::wire::Inbound;
 use crate::wire::frame::Pieces;
+use crate::words::{self, Aside, Words};
 
 /// Holds the body of a request to the guardrails that hold for its caller. Most callers have none.
 ///
@@ -68,7 +68,7 @@ pub(super) async fn enter(
     let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
     wishes::take(arrival)?;
     let mark = guarded.as_ref().map(Guarded::mark);
-    let words = words::prepare(app, caller, arrival, mark).await?;
+    let words = words::prepare(app.words(), caller, arrival, mark).await?;
     Ok(Entered { guarded, words })
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Request<'a> {
 impl Entered {
     /// An answer that was given before, if one will do.
     pub fn known(&self, app: &App, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
-        let mut known = self.words.as_ref()?.known(app, caller, inbound)?;
+        let mut known = self.words.as_ref()?.known(&app.shared.words.answers, caller, inbound)?;
         tell(self.guarded.as_ref(), &mut known);
         Some(known)
     }
@@ -108,7 +108,7 @@ impl Entered {
         }
         let aside = self
             .words
-            .and_then(|words| words.leave(app, caller, id, inbound.dialect, &mut answered));
+            .and_then(|words| words.leave(app.words(), caller, id, inbound.dialect, &mut answered));
         if let (Some(recorder), Some(read)) = (&shared.learned.recorder, planned.features()) {
             let mut read = Box::new(read.clone());
             read.model = answered.step.model.id.to_string();

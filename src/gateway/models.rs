@@ -1,12 +1,14 @@
-//! Models as memory has them asked: charged to the caller, as any request is.
+//! What rooms below need of the gateway: models as memory has them asked, charged to the caller as any request
+//! is.
 
 use bytes::Bytes;
 
-use super::App;
+use super::app::{App, Shared};
 use super::charge::{self, Earlier, Intent};
 use super::embed::embed;
 use super::named::named;
 use crate::admit::Caller;
+use crate::agents::Running;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
@@ -15,12 +17,27 @@ use crate::memory::{Answering, Models, Remembering};
 use crate::wire::Inbound;
 use crate::wire::embeddings::Form;
 use crate::wire::vocab::Dialect;
+use crate::words::Preparing;
 
 impl App {
     /// What is remembered of users.
     #[must_use]
     pub fn memory(&self) -> Remembering<'_> {
         Remembering { memories: &self.shared.memories, models: self }
+    }
+
+    /// What prepares the words of requests.
+    #[must_use]
+    pub fn words(&self) -> Preparing<'_> {
+        let Shared { words, identities, .. } = &self.shared;
+        Preparing { keeping: words, identities, memory: self.memory() }
+    }
+
+    /// What runs agents.
+    #[must_use]
+    pub fn agents(&self) -> Running<'_> {
+        let Shared { clock, connections, .. } = &self.shared;
+        Running { clock: *clock, connections, memory: self.memory() }
     }
 
     async fn complete(&self, caller: &Caller, body: Bytes) -> Result<Body, Error> {

@@ -1,6 +1,9 @@
 //! What switches do to the words of a request before it goes, and with its answer when it is there:
 //! redaction, memories, answers from a cache, saved conversations, a log of contents.
 
+pub mod cache;
+pub mod chats;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,23 +11,24 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::cache::{Kept, LONGEST_BYTES, hinge};
-use super::chats::Continued;
-use super::{App, Shared, chats};
 use crate::admit::features::Settings;
-use crate::admit::{Caller, Feature, users};
+use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
+use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
 use crate::exchange::{Answered, Arrival, Asked, Body, CacheWish, Ending};
 use crate::ledger::Outcome;
-use crate::memory;
+use crate::memory::{self, Remembering};
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
-use crate::store::Content;
+use crate::store::{Content, Store};
 use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
+
+use cache::{Answers, Kept, LONGEST_BYTES, hinge};
+use chats::Continued;
 
 /// Memories that may be added to one request.
 const MOST_MEMORIES: usize = 8;
@@ -32,6 +36,23 @@ const MOST_MEMORIES: usize = 8;
 const NEAR: f32 = 0.35;
 /// More of a request or an answer is not logged.
 const LOGGED_BYTES: usize = 256 << 10;
+
+/// Where answers and contents are kept. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    pub store: Store,
+    pub clock: Clock,
+    /// Answers that are given again.
+    pub answers: Answers,
+}
+
+/// What it takes to prepare the words of a request, and to do with its answer what is to be done.
+#[derive(Clone, Copy)]
+pub struct Preparing<'a> {
+    pub keeping: &'a Keeping,
+    pub identities: &'a Identities,
+    pub memory: Remembering<'a>,
+}
 
 /// A question among others of the same context.
 #[derive(Debug, Clone)]
@@ -43,7 +64,7 @@ struct Alike {
 
 /// What is known of a request whose words something is done with.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub struct Words {
     /// Its place among answers that are given again.
     exact: Option<String>,
     alike: Option<Alike>,
@@ -64,13 +85,13 @@ pub(super) struct Words {
 ///
 /// # Errors
 /// What the caller is to be told of a body that cannot be read, or a conversation that is not there.
-pub(super) async fn prepare(
-    app: &App,
+pub async fn prepare(
+    preparing: Preparing<'_>,
     caller: &Caller,
     arrival: &mut Arrival,
     mark: Option<String>,
 ) -> Result<Option<Words>, Error> {
-    let continued = chats::go_on(app, caller, arrival).await?;
+    let continued = chats::go_on(&preparing.keeping.store, caller, arrival).await?;
     if !caller.features.touch_words() {
         return Ok(continued.map(|continued| Words {
             continued: Some(continued),
@@ -85,7 +106,7 @@ pub(super) async fn prepare(
         continued,
         ..Words::default()
     };
-    let rememberer = rememberer(app, caller, arrival).await?;
+    let rememberer = rememberer(preparing.identities, caller, arrival).await?;
     if caller.features.has(Feature::PiiRedaction) {
         let mut body: Value = read(&arrival.body)?;
         if redact_body(&mut body) > 0 {
@@ -93,7 +114,7 @@ pub(super) async fn prepare(
         }
     }
     if let Some(user) = rememberer {
-        Box::pin(recall(app, caller, user, arrival, &mut words)).await?;
+        Box::pin(recall(preparing.memory, caller, user, arrival, &mut words)).await?;
     }
     let model = arrival.target.as_ref().map_or("", |target| &target.model);
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
@@ -156,7 +177,7 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
 /// Whose memories go with a request, if any do: those of the user whom it is made for, or whom its
 /// body names. Read before anything of the body is redacted, the name above all.
 async fn rememberer(
-    app: &App,
+    identities: &Identities,
     caller: &Caller,
     arrival: &Arrival,
 ) -> Result<Option<String>, Error> {
@@ -165,17 +186,16 @@ async fn rememberer(
     }
     let request = codec(arrival.dialect).decode_request(&arrival.body)?;
     // One for whom the caller may not act is the provider's business alone.
-    let Ok(user) = users::named(&app.shared.identities, caller, request.user.as_deref()).await
-    else {
+    let Ok(user) = users::named(identities, caller, request.user.as_deref()).await else {
         return Ok(Some(caller.person.id.clone()));
     };
-    let features = app.shared.identities.features_of(caller, user).await?;
+    let features = identities.features_of(caller, user).await?;
     Ok(features.has(Feature::Memory).then(|| user.to_owned()))
 }
 
 /// Adds what is remembered of the user and has to do with the question.
 async fn recall(
-    app: &App,
+    memory: Remembering<'_>,
     caller: &Caller,
     user: String,
     arrival: &mut Arrival,
@@ -187,10 +207,10 @@ async fn recall(
     if question.trim().is_empty() {
         return Ok(());
     }
-    app.shared.memories.settled(caller, &user).await;
+    memory.memories.settled(caller, &user).await;
     let asked =
         memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
-    let found = app.memory().find(caller, &user, &asked).await?;
+    let found = memory.find(caller, &user, &asked).await?;
     let mut left = words.settings.memory_tokens;
     let mut told = String::new();
     for (memory, _) in found.iter().filter(|(_, hit)| hit.has_words || hit.similarity >= NEAR) {
@@ -217,8 +237,8 @@ async fn recall(
 
 impl Words {
     /// An answer that was given before, if one will do.
-    pub fn known(&self, app: &App, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
-        let answers = &app.shared.answers;
+    #[must_use]
+    pub fn known(&self, answers: &Answers, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
         let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
         let kept = exact.or_else(|| {
             let Alike { context, vector, hinge } = self.alike.as_ref()?;
@@ -260,7 +280,7 @@ impl Words {
     /// is to be done with the answer itself, once all of it is there, is given back.
     pub fn leave(
         mut self,
-        app: &App,
+        preparing: Preparing<'_>,
         caller: &Caller,
         id: &RequestId,
         dialect: Dialect,
@@ -273,11 +293,11 @@ impl Words {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
         if let Some((user, said)) = self.said.take() {
-            app.memory().learn_later(caller, user, said);
+            preparing.memory.learn_later(caller, user, said);
         }
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
         watches.then(|| Aside {
-            shared: app.shared.clone(),
+            keeping: preparing.keeping.clone(),
             account: caller.account.clone(),
             user: caller.person.id.clone(),
             id: id.clone(),
@@ -300,8 +320,8 @@ struct Given {
 }
 
 /// What is to be done with an answer when it is complete.
-pub(super) struct Aside {
-    shared: Shared,
+pub struct Aside {
+    keeping: Keeping,
     account: AccountId,
     user: String,
     id: RequestId,
@@ -329,7 +349,7 @@ impl Aside {
                     lasts: Duration::from_secs(seconds),
                 })
             };
-            let answers = &self.shared.answers;
+            let answers = &self.keeping.answers;
             if let Some(key) = exact {
                 answers.keep(key, kept(settings.cache_seconds));
             }
@@ -337,7 +357,7 @@ impl Aside {
                 answers.keep_alike(context, vector, hinge, kept(settings.semantic_seconds));
             }
         }
-        let now = self.shared.clock.now();
+        let now = self.keeping.clock.now();
         if log {
             let text = |bytes: &[u8]| {
                 let bytes = bytes.get(..LOGGED_BYTES).unwrap_or(bytes);
@@ -351,12 +371,12 @@ impl Aside {
                 request: text(&request),
                 answer: text(body),
             };
-            if let Err(why) = self.shared.store.keep_content(content).await {
+            if let Err(why) = self.keeping.store.keep_content(content).await {
                 tracing::error!(%why, "a content could not be logged");
             }
         }
         if let Some(continued) = continued {
-            let kept = continued.keep(&self.shared, &self.account, self.dialect, body, streamed);
+            let kept = continued.keep(&self.keeping, &self.account, self.dialect, body, streamed);
             if let Err(why) = kept.await {
                 tracing::error!(%why, "an answer could not be added to its conversation");
             }
