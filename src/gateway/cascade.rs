@@ -9,7 +9,7 @@ mod judge;
 
 use std::borrow::Cow;
 
-use super::App;
+use super::app::App;
 use super::charge::{self, Earlier, Intent, Why};
 use super::decide::decide;
 use crate::admit::{Caller, Feature};
@@ -174,7 +174,7 @@ async fn deliver(
                 Err(doubt) => {
                     let labels = [&*answer.step.model.label, doubt.label()];
                     app.shared.metrics.cascades.with_label_values(&labels).inc();
-                    if let Some(findings) = &app.shared.learned.findings {
+                    if let Some(findings) = &app.shared.routing.learned.findings {
                         findings.note(&caller.account, &answer.step.model, doubt.sign());
                     }
                     let doubted = spent(app, &answer, doubt.label());

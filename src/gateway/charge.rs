@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::App;
+use super::app::App;
 use crate::admit::{self, Caller};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};

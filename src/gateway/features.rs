@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::App;
+use super::app::App;
 use super::cascade::Planned;
 use super::wishes;
 use crate::admit::Caller;
@@ -101,20 +101,20 @@ impl Entered {
         mut answered: Answered,
     ) -> Result<Answered, Refused> {
         let Request { id, asked, planned, inbound } = request;
-        let (shared, decision) = (&app.shared, planned.decision());
-        shared.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
+        let (routing, decision) = (&app.shared.routing, planned.decision());
+        routing.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
         if let Some(guarded) = self.guarded {
             answered = Box::pin(held(guarded, &inbound, answered)).await?;
         }
         let aside = self
             .words
             .and_then(|words| words.leave(app.words(), caller, id, inbound.dialect, &mut answered));
-        if let (Some(recorder), Some(read)) = (&shared.learned.recorder, planned.features()) {
+        if let (Some(recorder), Some(read)) = (&routing.learned.recorder, planned.features()) {
             let mut read = Box::new(read.clone());
             read.model = answered.step.model.id.to_string();
             recorder.keep(read);
         }
-        let reading = match &shared.learned.findings {
+        let reading = match &routing.learned.findings {
             // Those whose names were asked for are none of the router's choice.
             Some(findings) if decision.is_auto() => {
                 let whole = match &answered.body {

@@ -24,7 +24,7 @@ use crate::wire::Inbound;
 
 use features::Request;
 
-pub use app::{App, Sessions, Shared};
+pub use app::{App, Books, Node, Routing, Serving, Sessions, Shared};
 pub use cascade::Checks;
 pub use count::count_tokens;
 pub use embed::embed;

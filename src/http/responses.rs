@@ -111,7 +111,7 @@ async fn about_body(
     act: impl AsyncFnOnce(Arc<Caller>, Map<String, Value>) -> Result<Value, Error>,
 ) -> HttpResponse {
     about(app, request, async |caller| {
-        let limit_bytes = app.shared.body_limit_bytes;
+        let limit_bytes = app.shared.serving.body_limit_bytes;
         let body = arrival::body(app, request, Some(&caller.account), payload, limit_bytes).await?;
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let said = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;

@@ -85,7 +85,7 @@ pub(super) async fn look(
     reply: &Reply,
     id: &RequestId,
 ) -> Looked {
-    let checks = &app.shared.checks;
+    let checks = &app.shared.routing.checks;
     let mut looked = Looked::default();
     let Some(text) = words(request, reply) else { return looked };
     if checks.twice && is_short(&text) && !is_settled(request) {
@@ -190,7 +190,7 @@ async fn judged(
 ) {
     let shared = &app.shared;
     let now = tokio::time::Instant::now();
-    let health = |id| shared.health.state(id, false, now);
+    let health = |id| shared.routing.health.state(id, false, now);
     let draw = app.dice.borrow_mut().unit();
     let (catalogue, wall) = (&live.catalogue, shared.clock.now());
     // Whoever runs the gateway has chosen it: the caller's plan need not hold it.

@@ -201,7 +201,7 @@ pub async fn events(
         let after = query.get("after").or(query.get("cursor")).cloned();
         let after = after.unwrap_or_else(|| EventId::fresh().as_str().to_owned());
         let unread = |why: actix_web::Error| Error::new(Kind::Malformed, format!("{why}."));
-        let share = app.shared.inflow.share(Some(&caller.account));
+        let share = app.shared.serving.inflow.share(Some(&caller.account));
         let payload =
             frames::bounded(&request, payload, WATCHER_BYTES, share).await.map_err(unread)?;
         let (response, session, messages) =
