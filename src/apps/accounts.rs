@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Connections, admitted, known, not_found, of_app};
+use super::known::{Connections, admitted, known, not_found, of_app};
 use crate::admit::{Caller, users};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, ConnectionId};

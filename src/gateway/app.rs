@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::cascade::Checks;
 use crate::administration::Administration;
 use crate::admit::{Authentication, Identities, Inflow, Plans};
 use crate::affinity::Affinity;
@@ -29,6 +28,17 @@ use crate::words::Keeping;
 pub struct Sessions {
     pub idle: Duration,
     pub duration: Duration,
+}
+
+/// How first answers are checked, beside what can be told from them alone.
+#[derive(Debug, Clone, Default)]
+pub struct Checks {
+    /// The model that is asked whether an answer is right.
+    pub judge: Option<String>,
+    /// How long it may take, and how long the second answer may.
+    pub patience: Duration,
+    /// Short answers are asked for once more.
+    pub twice: bool,
 }
 
 /// What requests are decided by, and what is known of those who answer.

@@ -20,12 +20,10 @@ use serde_json::Value;
 use crate::admit::{Caller, Scope};
 use crate::agents::{self, Begun};
 use crate::exchange::{Answered, Arrival, Refused};
-use crate::wire::Inbound;
 
 use features::Request;
 
-pub use app::{App, Books, Node, Routing, Serving, Sessions, Shared};
-pub use cascade::Checks;
+pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
@@ -68,9 +66,9 @@ fn turn(app: &App) -> impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused
 /// One turn of a model.
 async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
     let live = app.live();
-    let entered = features::enter(app, &live, caller, &mut arrival).await?;
+    let mut entered = features::enter(app, &live, caller, &mut arrival).await?;
     let Arrival { id, dialect, body, target, forward, asked } = arrival;
-    let mut inbound = Inbound::arrive(dialect, body, target)?;
+    let mut inbound = entered.inbound(dialect, body, target)?;
     inbound.forward = forward;
     inbound.strict = decide::is_strict(app, caller, &asked);
     let decision = decide::decide(app, &live, caller, &inbound, &asked).await?;

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Responses;
+use super::run::Responses;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};

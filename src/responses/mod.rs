@@ -6,36 +6,22 @@ mod run;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::admit::Caller;
-use crate::base::clock::Clock;
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Arrival, Body, Refused};
 use crate::platform::items;
 use crate::platform::responses::{Asked, failed, said_in};
-use crate::store::Store;
 use crate::wire::frame::Pieces;
 use crate::wire::{Heading, codec, openai_responses};
 
 use keep::Keeper;
 pub use read::{cancel, forget, input_items, retrieve, watch};
-pub use run::{Run, Runs};
-
-/// Where answers are kept, and those under way on this node. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Responses {
-    pub store: Store,
-    pub clock: Clock,
-    /// Answers in the background.
-    pub runs: Runs,
-    /// How long an answer can be built on.
-    pub kept_for: Duration,
-}
+pub use run::{Responses, Run, Runs};
 
 /// What a request comes to.
 pub enum Begun {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::Responses;
+use super::run::Responses;
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
 use crate::platform::items::{self, Page};

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-use super::Keeping;
+use super::draft::Draft;
 use crate::admit::Caller;
+use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
 use crate::exchange::Arrival;
@@ -56,34 +56,42 @@ pub async fn found(store: &Store, caller: &Caller, id: &str) -> Result<Conversat
 /// Looked for in every chat completion, so the search is prepared once.
 static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"conversation\""));
 
+/// Whether a request may go on with a conversation.
+pub(super) fn may_go_on(arrival: &Arrival) -> bool {
+    // Nearly no request has the word: looking for it is cheaper than reading.
+    arrival.dialect == Dialect::OpenAiChat && WORD.find(&arrival.body).is_some()
+}
+
 /// A chat completion with a `conversation` is made whole with what was said before.
 pub(super) async fn go_on(
     store: &Store,
     caller: &Caller,
-    arrival: &mut Arrival,
+    draft: &mut Draft,
 ) -> Result<Option<Continued>, Error> {
-    // Nearly no request has the word: looking for it is cheaper than reading.
-    if arrival.dialect != Dialect::OpenAiChat || WORD.find(&arrival.body).is_none() {
-        return Ok(None);
-    }
-    let Ok(Value::Object(mut body)) = serde_json::from_slice(&arrival.body) else {
-        // The dialect says what is wrong with it.
-        return Ok(None);
-    };
-    let id = match body.shift_remove("conversation") {
-        Some(Value::String(id)) => id,
+    // What is wrong with a body that cannot be read, the dialect says.
+    let Ok(Value::Object(body)) = draft.read() else { return Ok(None) };
+    let id = match body.get("conversation") {
+        Some(Value::String(id)) => id.clone(),
         Some(Value::Object(named)) => {
             named.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
         }
         _ => return Ok(None),
     };
+    let new = match body.get("messages") {
+        Some(Value::Array(new)) => Some(new.clone()),
+        _ => None,
+    };
     found(store, caller, &id).await?;
-    let Some(Value::Array(new)) = body.get("messages") else { return Ok(None) };
+    let Some(new) = new else { return Ok(None) };
     let mut messages = as_messages(&kept_items(store, &caller.account, &id).await?)?;
-    let new_items = as_items(new)?;
-    messages.extend(new.iter().cloned());
-    body.insert("messages".to_owned(), Value::Array(messages));
-    arrival.body = Bytes::from(Value::Object(body).to_string());
+    let new_items = as_items(&new)?;
+    messages.extend(new);
+    draft.edit(|body| {
+        let Some(body) = body.as_object_mut() else { return false };
+        body.shift_remove("conversation");
+        body.insert("messages".to_owned(), Value::Array(messages));
+        true
+    })?;
     Ok(Some(Continued { id, new: new_items }))
 }
 
@@ -91,7 +99,8 @@ impl Continued {
     /// Adds what was asked and answered to the conversation.
     pub(super) async fn keep(
         self,
-        keeping: &Keeping,
+        store: &Store,
+        now: Timestamp,
         account: &AccountId,
         dialect: Dialect,
         body: &[u8],
@@ -103,9 +112,7 @@ impl Continued {
         let response: Value = serde_json::from_slice(&response).map_err(Error::internal)?;
         let mut all = self.new;
         all.extend(items::output(&response));
-        let now = keeping.clock.now();
-        keeping
-            .store
+        store
             .add_to_conversation(account.clone(), self.id, rows(all), now)
             .await
             .map_err(Error::internal)

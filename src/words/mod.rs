@@ -3,48 +3,34 @@
 
 pub mod cache;
 pub mod chats;
+mod draft;
+mod keeping;
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use serde_json::Value;
-
-use crate::admit::features::Settings;
 use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
-use crate::base::clock::Clock;
-use crate::base::ids::{AccountId, RequestId};
+use crate::base::ids::RequestId;
 use crate::base::secret::fingerprint;
-use crate::exchange::{Answered, Arrival, Asked, Body, CacheWish, Ending};
+use crate::exchange::{Answered, Arrival, Asked, Body, Ending};
 use crate::ledger::Outcome;
 use crate::memory::{self, Remembering};
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
-use crate::store::{Content, Store};
 use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
 
-use cache::{Answers, Kept, LONGEST_BYTES, hinge};
-use chats::Continued;
+use cache::{Answers, hinge};
+use draft::Draft;
+use keeping::{Alike, Keeps};
+
+pub use keeping::{Aside, Keeping};
 
 /// Memories that may be added to one request.
 const MOST_MEMORIES: usize = 8;
 /// How near a memory has to be that shares no word with the question.
 const NEAR: f32 = 0.35;
-/// More of a request or an answer is not logged.
-const LOGGED_BYTES: usize = 256 << 10;
-
-/// Where answers and contents are kept. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Keeping {
-    pub store: Store,
-    pub clock: Clock,
-    /// Answers that are given again.
-    pub answers: Answers,
-}
 
 /// What it takes to prepare the words of a request, and to do with its answer what is to be done.
 #[derive(Clone, Copy)]
@@ -54,30 +40,17 @@ pub struct Preparing<'a> {
     pub memory: Remembering<'a>,
 }
 
-/// A question among others of the same context.
-#[derive(Debug, Clone)]
-struct Alike {
-    context: String,
-    vector: Vec<i8>,
-    hinge: String,
-}
-
 /// What is known of a request whose words something is done with.
 #[derive(Debug, Default)]
 pub struct Words {
-    /// Its place among answers that are given again.
-    exact: Option<String>,
-    alike: Option<Alike>,
-    settings: Settings,
-    wish: CacheWish,
+    /// What is kept of its answer.
+    keeps: Keeps,
     /// The memories that were added.
-    pub recalled: Vec<String>,
+    recalled: Vec<String>,
     /// A user, and what they said that may be worth remembering.
     said: Option<(String, String)>,
-    log: bool,
-    continued: Option<Continued>,
-    /// The request as it goes, for the log.
-    request: Bytes,
+    /// What the request means as it goes, where a feature had to know.
+    decoded: Option<Box<Request>>,
 }
 
 /// Prepares the words of a request. Most have no switch that touches them, and pass untouched. `mark`
@@ -91,30 +64,39 @@ pub async fn prepare(
     arrival: &mut Arrival,
     mark: Option<String>,
 ) -> Result<Option<Words>, Error> {
-    let continued = chats::go_on(&preparing.keeping.store, caller, arrival).await?;
+    let goes_on = chats::may_go_on(arrival);
+    if !goes_on && !caller.features.touch_words() {
+        return Ok(None);
+    }
+    let mut draft = Draft::of(arrival.dialect, arrival.body.clone());
+    let continued = if goes_on {
+        chats::go_on(&preparing.keeping.store, caller, &mut draft).await?
+    } else {
+        None
+    };
     if !caller.features.touch_words() {
+        (arrival.body, _) = draft.done();
+        let request = arrival.body.clone();
         return Ok(continued.map(|continued| Words {
-            continued: Some(continued),
-            request: arrival.body.clone(),
+            keeps: Keeps { continued: Some(continued), request, ..Keeps::default() },
             ..Words::default()
         }));
     }
-    let mut words = Words {
+    let keeps = Keeps {
         settings: caller.features.settings,
         wish: arrival.asked.cache,
         log: caller.features.has(Feature::ContentLogging),
         continued,
-        ..Words::default()
+        ..Keeps::default()
     };
-    let rememberer = rememberer(preparing.identities, caller, arrival).await?;
+    let mut words = Words { keeps, ..Words::default() };
+    let rememberer = rememberer(preparing.identities, caller, &mut draft).await?;
     if caller.features.has(Feature::PiiRedaction) {
-        let mut body: Value = read(&arrival.body)?;
-        if redact_body(&mut body) > 0 {
-            arrival.body = Bytes::from(body.to_string());
-        }
+        draft.edit(|body| redact_body(body) > 0)?;
     }
     if let Some(user) = rememberer {
-        Box::pin(recall(preparing.memory, caller, user, arrival, &mut words)).await?;
+        Box::pin(recall(preparing.memory, caller, user, arrival.dialect, &mut draft, &mut words))
+            .await?;
     }
     let model = arrival.target.as_ref().map_or("", |target| &target.model);
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
@@ -135,14 +117,13 @@ pub async fn prepare(
         ])
     };
     // What goes on with a conversation changes it, and is asked anew.
-    if words.continued.is_none() {
+    if words.keeps.continued.is_none() {
         if caller.features.has(Feature::ResponseCache) {
-            let body: Value = read(&arrival.body)?;
-            words.exact = Some(place(body.to_string().as_bytes()));
+            words.keeps.exact = Some(place(draft.read()?.to_string().as_bytes()));
         }
         if caller.features.has(Feature::SemanticCache) {
-            let request = codec(arrival.dialect).decode_request(&arrival.body)?;
-            words.alike = unasked(&request).and_then(|(rest, question)| {
+            let request = draft.request()?;
+            words.keeps.alike = unasked(request).and_then(|(rest, question)| {
                 let target = Target { model: &request.model, max_output_tokens: 1, ..Target::SELF };
                 let rest = codec(arrival.dialect).encode_request(&rest, &target).ok()?;
                 Some(Alike {
@@ -153,12 +134,9 @@ pub async fn prepare(
             });
         }
     }
-    words.request = arrival.body.clone();
+    (arrival.body, words.decoded) = draft.done();
+    words.keeps.request = arrival.body.clone();
     Ok(Some(words))
-}
-
-fn read(body: &[u8]) -> Result<Value, Error> {
-    serde_json::from_slice(body).map_err(|why| crate::wire::vocab::Malformed::not_json(&why).into())
 }
 
 /// The request without its last question, and the question, if it is nothing but words.
@@ -179,14 +157,14 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
 async fn rememberer(
     identities: &Identities,
     caller: &Caller,
-    arrival: &Arrival,
+    draft: &mut Draft,
 ) -> Result<Option<String>, Error> {
     if !caller.features.has(Feature::Memory) {
         return Ok(None);
     }
-    let request = codec(arrival.dialect).decode_request(&arrival.body)?;
+    let user = draft.request()?.user.clone();
     // One for whom the caller may not act is the provider's business alone.
-    let Ok(user) = users::named(identities, caller, request.user.as_deref()).await else {
+    let Ok(user) = users::named(identities, caller, user.as_deref()).await else {
         return Ok(Some(caller.person.id.clone()));
     };
     let features = identities.features_of(caller, user).await?;
@@ -198,12 +176,11 @@ async fn recall(
     memory: Remembering<'_>,
     caller: &Caller,
     user: String,
-    arrival: &mut Arrival,
+    dialect: Dialect,
+    draft: &mut Draft,
     words: &mut Words,
 ) -> Result<(), Error> {
-    let codec = codec(arrival.dialect);
-    let request = codec.decode_request(&arrival.body)?;
-    let question = question(&request).into_owned();
+    let question = question(draft.request()?).into_owned();
     if question.trim().is_empty() {
         return Ok(());
     }
@@ -211,7 +188,7 @@ async fn recall(
     let asked =
         memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
     let found = memory.find(caller, &user, &asked).await?;
-    let mut left = words.settings.memory_tokens;
+    let mut left = words.keeps.settings.memory_tokens;
     let mut told = String::new();
     for (memory, _) in found.iter().filter(|(_, hit)| hit.has_words || hit.similarity >= NEAR) {
         // A word is some four bytes to the token, and the dash and the line are one more.
@@ -225,26 +202,27 @@ async fn recall(
         words.recalled.push(memory.id.clone());
     }
     if !told.is_empty() {
-        let mut body: Value = read(&arrival.body)?;
-        if let Some(body) = body.as_object_mut() {
-            codec.instruct(body, &format!("What is remembered of the user:{told}"));
-        }
-        arrival.body = Bytes::from(body.to_string());
+        draft.edit(|body| {
+            let Some(body) = body.as_object_mut() else { return false };
+            codec(dialect).instruct(body, &format!("What is remembered of the user:{told}"));
+            true
+        })?;
     }
     words.said = Some((user, question));
     Ok(())
 }
 
 impl Words {
+    /// What the request means as it goes on, where a feature had to know; once.
+    #[must_use]
+    pub fn decoded(&mut self) -> Option<Box<Request>> {
+        self.decoded.take()
+    }
+
     /// An answer that was given before, if one will do.
     #[must_use]
     pub fn known(&self, answers: &Answers, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
-        let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
-        let kept = exact.or_else(|| {
-            let Alike { context, vector, hinge } = self.alike.as_ref()?;
-            let threshold = self.settings.semantic_threshold;
-            answers.alike(context, vector, hinge, threshold, self.wish)
-        })?;
+        let kept = self.keeps.known(answers)?;
         // Another key of the account may have been for more.
         if !caller.may_use(&kept.step.model) || kept.streamed != inbound.head.stream {
             return None;
@@ -271,11 +249,6 @@ impl Words {
         })
     }
 
-    /// Whether an answer is asked for again when it comes.
-    fn caches(&self) -> bool {
-        self.exact.is_some() || self.alike.is_some()
-    }
-
     /// Says in the head of an answer what was done with its request, and has what was said learned from. What
     /// is to be done with the answer itself, once all of it is there, is given back.
     pub fn leave(
@@ -286,7 +259,7 @@ impl Words {
         dialect: Dialect,
         answered: &mut Answered,
     ) -> Option<Aside> {
-        if self.caches() {
+        if self.keeps.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }
         if !self.recalled.is_empty() {
@@ -295,99 +268,14 @@ impl Words {
         if let Some((user, said)) = self.said.take() {
             preparing.memory.learn_later(caller, user, said);
         }
-        let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
-        watches.then(|| Aside {
-            keeping: preparing.keeping.clone(),
-            account: caller.account.clone(),
-            user: caller.person.id.clone(),
-            id: id.clone(),
-            dialect,
-            answered: Given {
-                step: answered.step.clone(),
-                losses: answered.losses.clone(),
-                decision: answered.decision.clone(),
-            },
-            words: self,
-        })
-    }
-}
-
-/// Who answered, and how.
-struct Given {
-    step: crate::router::Step,
-    losses: crate::wire::vocab::Losses,
-    decision: Option<String>,
-}
-
-/// What is to be done with an answer when it is complete.
-pub struct Aside {
-    keeping: Keeping,
-    account: AccountId,
-    user: String,
-    id: RequestId,
-    dialect: Dialect,
-    answered: Given,
-    words: Words,
-}
-
-impl Aside {
-    /// Nothing is done with a longer stream.
-    pub const MOST_STREAMED_BYTES: usize = 8 * LONGEST_BYTES;
-
-    /// To be called once the answer is complete, before its end is told.
-    pub async fn done(self, body: &[u8], streamed: bool) {
-        let Words { exact, alike, settings, wish, log, continued, request, .. } = self.words;
-        if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
-            let kept = |seconds: u64| {
-                Arc::new(Kept {
-                    step: self.answered.step.clone(),
-                    losses: self.answered.losses.clone(),
-                    decision: self.answered.decision.clone(),
-                    body: Bytes::copy_from_slice(body),
-                    streamed,
-                    at: Instant::now(),
-                    lasts: Duration::from_secs(seconds),
-                })
-            };
-            let answers = &self.keeping.answers;
-            if let Some(key) = exact {
-                answers.keep(key, kept(settings.cache_seconds));
-            }
-            if let Some(Alike { context, vector, hinge }) = alike {
-                answers.keep_alike(context, vector, hinge, kept(settings.semantic_seconds));
-            }
-        }
-        let now = self.keeping.clock.now();
-        if log {
-            let text = |bytes: &[u8]| {
-                let bytes = bytes.get(..LOGGED_BYTES).unwrap_or(bytes);
-                String::from_utf8_lossy(bytes).into_owned()
-            };
-            let content = Content {
-                account: self.account.clone(),
-                request_id: self.id.as_str().to_owned(),
-                user: self.user.clone(),
-                at: now,
-                request: text(&request),
-                answer: text(body),
-            };
-            if let Err(why) = self.keeping.store.keep_content(content).await {
-                tracing::error!(%why, "a content could not be logged");
-            }
-        }
-        if let Some(continued) = continued {
-            let kept = continued.keep(&self.keeping, &self.account, self.dialect, body, streamed);
-            if let Err(why) = kept.await {
-                tracing::error!(%why, "an answer could not be added to its conversation");
-            }
-        }
+        self.keeps.aside(preparing.keeping, caller, id, dialect, answered)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn of(messages: &Value) -> Option<(Request, String)> {
         let body = json!({"model": "m", "messages": messages}).to_string();
