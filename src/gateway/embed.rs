@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::App;
+use super::app::App;
 use super::charge::{self, Earlier, Intent, Sum};
 use super::features::{guarded, tell};
 use super::named::named;

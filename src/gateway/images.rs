@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use super::charge::{self, Intent, Sum};
 use super::features::{guarded, tell};
 use super::named::named;
@@ -162,7 +162,7 @@ async fn give_addresses(app: &App, whole: &mut Value, home: &str) -> Result<bool
             id,
             mime: mime.to_owned(),
             data,
-            expires: app.shared.clock.now().after(app.shared.images_kept_for),
+            expires: app.shared.clock.now().after(app.shared.serving.images_kept_for),
         };
         app.shared.store.keep_picture(kept).await.map_err(Error::internal)?;
         picture.insert("url".to_owned(), Value::from(address));

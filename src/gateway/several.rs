@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
-use super::App;
+use super::app::App;
 use super::charge;
 use crate::base::Error;
 use crate::base::ids::RequestId;

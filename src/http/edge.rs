@@ -41,8 +41,9 @@ pub async fn connection(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let knows_chunks = request.version() >= Version::HTTP_11;
-    let stopping =
-        request.app_data::<Worker>().is_some_and(|app| app.shared.draining.load(Ordering::Relaxed));
+    let stopping = request
+        .app_data::<Worker>()
+        .is_some_and(|app| app.shared.node.draining.load(Ordering::Relaxed));
     let mut visit = Visit::begin(&request);
     let mut response = next.call(request).await?.map_into_boxed_body();
     let endless = !knows_chunks && response.response().body().size() == BodySize::Stream;
