@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "settings", include_str!("../../migrations/0013_settings.sql")),
     (14, "browser keys", include_str!("../../migrations/0014_browser_keys.sql")),
     (16, "outcomes", include_str!("../../migrations/0016_outcomes.sql")),
+    (17, "people", include_str!("../../migrations/0017_people.sql")),
 ];
 
 /// `file` is the database's, if it is in one.
