@@ -37,7 +37,7 @@ pub use oneself::{Moved, last_owner};
 pub use password::Passwords;
 pub use person::{Person, Role, named, user_name};
 pub use plan::{Bound, Plan, PlanEntry, PlanError, Plans};
-pub use second::{Draft, Entered};
+pub use second::{Draft, Entered, FactorDuty, factor_required};
 pub use session::{Opened, PROOF_LASTS, SESSION_PREFIX, must_be_proved};
 pub use signers::Signers;
 pub use signin::{Authentication, Registered, Session, new_member, new_person};

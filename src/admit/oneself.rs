@@ -120,7 +120,9 @@ impl Authentication {
     ) -> Result<(), Error> {
         let hash = self.passwords.hash(password).await?;
         let ended = self.store.set_password(person.to_owned(), hash).await;
-        ended.map_err(Error::internal)?.iter().for_each(|one| self.identities.forget(one));
+        for account in ended.map_err(Error::internal)? {
+            self.identities.forget(&account);
+        }
         Ok(())
     }
 
@@ -264,7 +266,9 @@ impl Authentication {
                  account first.",
             )),
             Parting::Done | Parting::Nobody => {
-                all.iter().for_each(|one| self.identities.forget(&one.member.account));
+                for one in &all {
+                    self.identities.forget(&one.member.account);
+                }
                 Ok(())
             }
         }

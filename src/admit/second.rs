@@ -2,8 +2,10 @@
 //! person; a code is good once, on whichever node.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 
 use super::link::{Linked, of_nobody, spent};
+use super::person::Role;
 use super::session::Opened;
 use super::signin::{Authentication, wrong};
 use super::throttle::Attempt;
@@ -11,13 +13,44 @@ use super::totp;
 use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
-use crate::store::{Browser, Factor, PersonRow, Purpose, SignedIn};
+use crate::store::{Browser, Factor, Member, PersonRow, Purpose, SignedIn};
 
 /// How many recovery codes there are, and how long each is: about 2^51 codes, as case does not count.
 const CODES: usize = 10;
 const CODE_LENGTH: usize = 10;
 /// How long somebody whose password was right has for the code.
 const TICKET_LASTS: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Who has to have a second factor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactorDuty {
+    #[default]
+    Optional,
+    /// Administrators of the gateway.
+    Admins,
+    Everyone,
+}
+
+impl FactorDuty {
+    /// Whether whoever has a role has to have one.
+    #[must_use]
+    pub fn holds_for(self, role: &str) -> bool {
+        match self {
+            Self::Optional => false,
+            Self::Admins => role == Role::Admin.as_str(),
+            Self::Everyone => true,
+        }
+    }
+}
+
+/// For who has to have a second factor and has none.
+#[must_use]
+pub fn factor_required() -> Error {
+    let text = "This gateway wants you to have a second factor. Set it up in the console, under \
+                Settings.";
+    Error::new(Kind::Forbidden, text).coded("factor_required")
+}
 
 /// What somebody who gives their password comes to in a browser.
 #[derive(Debug)]
@@ -64,6 +97,20 @@ fn new_recovery_code() -> Result<String, Error> {
 }
 
 impl Authentication {
+    /// Whether whoever is signed in has to set a second factor up before anything else.
+    #[must_use]
+    pub fn wants_factor_of(&self, signed_in: &SignedIn) -> bool {
+        !signed_in.has_factor && self.factor_duty.holds_for(&signed_in.role)
+    }
+
+    /// Programs are let in once there is the second factor that has to be.
+    pub(super) fn must_have_set_up(&self, member: &Member) -> Result<(), Error> {
+        if !member.has_factor && self.factor_duty.holds_for(&member.role) {
+            return Err(factor_required());
+        }
+        Ok(())
+    }
+
     fn sealing(&self) -> Result<&Vault, Error> {
         self.vault.as_ref().ok_or_else(|| {
             let text =
@@ -236,6 +283,17 @@ impl Authentication {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duty_holds_for_whom_it_says() {
+        for (duty, admin, owner) in [
+            (FactorDuty::Optional, false, false),
+            (FactorDuty::Admins, true, false),
+            (FactorDuty::Everyone, true, true),
+        ] {
+            assert_eq!((duty.holds_for("admin"), duty.holds_for("owner")), (admin, owner));
+        }
+    }
 
     #[test]
     fn recovery_codes_are_taken_as_people_type_them() {

@@ -109,6 +109,7 @@ impl Authentication {
         account: &str,
     ) -> Result<Session, Error> {
         let member = self.place_of(&signed_in.person, Some(account)).await?;
+        self.must_have_set_up(&member)?;
         self.open_proved(member, signed_in.browser.clone(), signed_in.proved).await
     }
 
@@ -119,7 +120,9 @@ impl Authentication {
     pub async fn leave(&self, signed_in: &SignedIn, which: Ending) -> Result<usize, Error> {
         let ended = self.store.end_sessions(signed_in.person.clone(), which).await;
         let ended = ended.map_err(Error::internal)?;
-        ended.iter().for_each(|account| self.identities.forget(account));
+        for account in &ended {
+            self.identities.forget(account);
+        }
         Ok(ended.len())
     }
 

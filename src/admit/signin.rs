@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::keys::Issued;
 use super::password::Passwords;
 use super::person::Role;
+use super::second::FactorDuty;
 use super::signers::{Signers, TOKEN_LIFE};
 use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, looks_like_one};
@@ -59,6 +60,8 @@ pub struct Authentication {
     pub verify_first: bool,
     /// How many accounts one address opens in an hour.
     pub accounts_per_address: u32,
+    /// Who has to have a second factor.
+    pub factor_duty: FactorDuty,
     /// Who else lets people in.
     pub issuers: Issuers,
     /// What second factors are sealed with; without it there can be none.
@@ -126,8 +129,8 @@ impl Authentication {
     ///
     /// # Errors
     /// [`Kind::Unauthenticated`] for a wrong pair, or without the code of a second factor;
-    /// [`Kind::RateLimited`] after too many, [`Kind::Forbidden`] for a suspended account,
-    /// [`Kind::NotFound`] for one that they are not in.
+    /// [`Kind::RateLimited`] after too many, [`Kind::Forbidden`] for a suspended account or who has to
+    /// set a second factor up first, [`Kind::NotFound`] for an account that they are not in.
     pub async fn sign_in(
         &self,
         email: &str,
@@ -137,7 +140,9 @@ impl Authentication {
         browser: Browser,
     ) -> Result<Session, Error> {
         let person = self.who(email, password, otp, &browser.address).await?;
-        self.open(self.place_of(&person.id, account).await?, browser).await
+        let member = self.place_of(&person.id, account).await?;
+        self.must_have_set_up(&member)?;
+        self.open(member, browser).await
     }
 
     /// Who a person is in one of their accounts.
@@ -287,6 +292,7 @@ impl Authentication {
             .map_err(Error::internal)?
             .ok_or_else(over)?;
         self.not_suspended(&member).await?;
+        self.must_have_set_up(&member)?;
         self.session(member, &signin.id, next).await
     }
 

@@ -30,6 +30,10 @@ fn browser(agent: &str) -> &str {
 pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
     let done = match visit.query.text("done") {
         "password" => Some("Your password was changed. All else that was signed in has ended."),
+        "factor_wanted" => Some(
+            "This gateway wants you to have a second factor. Set it up to go on: here, under \"Second \
+             factor\".",
+        ),
         "factor_off" => Some("The second factor is off."),
         "verified" => Some("Your address is confirmed."),
         "mailed" => Some("A link is on its way to your address. It is good for one day."),

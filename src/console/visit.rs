@@ -12,7 +12,7 @@ use super::call::Call;
 use super::cookie::Cookie;
 use super::form::{self, Form};
 use super::{Worker, shell};
-use crate::admit::{Caller, must_be_proved};
+use crate::admit::{Caller, factor_required, must_be_proved};
 use crate::base::percent;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
@@ -152,6 +152,13 @@ impl Visit {
                 visit.who = Some(Who { caller, session, accounts, cookie });
                 Ok(visit)
             }
+            // They sign in again, and come to another of their accounts.
+            Err(why)
+                if why.code.as_deref() == Some("account_suspended")
+                    && accounts.iter().any(|one| !one.suspended) =>
+            {
+                Ok(visit)
+            }
             Err(why) if why.kind == Kind::Unauthenticated => Ok(visit),
             Err(why) => Err((visit, why)),
         }
@@ -287,6 +294,7 @@ pub async fn show_member(
 ) -> HttpResponse {
     let here = request.uri().path_and_query().map_or("/console", |path| path.as_str()).to_owned();
     show(app, request, async move |visit| match &visit.who {
+        Some(who) if has_to_set_up(visit, who) => Ok(go("/console/settings?done=factor_wanted")),
         Some(who) => work(visit, who).await,
         None => {
             let next = own_path(&here).unwrap_or("/console");
@@ -335,9 +343,22 @@ pub async fn take_member(
 ) -> HttpResponse {
     take(app, request, body, async move |visit, form| {
         let who = visit.who()?;
+        if has_to_set_up(visit, who) {
+            return Err(factor_required());
+        }
         work(visit, who, form).await
     })
     .await
+}
+
+/// Whether somebody has to set a second factor up before they do what they ask for.
+fn has_to_set_up(visit: &Visit, who: &Who) -> bool {
+    let here = visit.path.as_str();
+    let leads_there = here == "/signout"
+        || here == "/console/account"
+        || here == "/console/settings"
+        || here.starts_with("/console/settings/factor");
+    !leads_there && visit.app.shared.authentication.wants_factor_of(&who.session)
 }
 
 /// Takes a form of an administrator of the gateway.

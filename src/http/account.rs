@@ -44,10 +44,11 @@ fn list(data: Vec<Value>) -> Value {
 fn with_link(
     app: &Worker,
     request: &HttpRequest,
-    (invitation, secret): (Token, String),
+    (invitation, secret): (Token, Option<String>),
 ) -> Result<Value, Error> {
     let mut value = team::shown_invitation(&invitation)?;
-    value["link"] = Value::from(format!("{}/invite/{secret}", origin::home(app, request)));
+    let home = origin::home(app, request);
+    value["link"] = Value::from(secret.map(|secret| format!("{home}/invite/{secret}")));
     value["mailed"] = Value::from(app.shared.authentication.mail.is_some());
     Ok(value)
 }
@@ -120,11 +121,13 @@ pub async fn invitations(app: Worker, request: HttpRequest) -> HttpResponse {
     .await
 }
 
-/// `POST /v1/account/invitations`
+/// `POST /v1/account/invitations`: once under an `Idempotency-Key`
 pub async fn invite(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     answer_person(&app, &request, async |caller, signed_in| {
         let said: NewInvitation = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let made = team::invite(&app, &caller, &signed_in, &said.email, &said.role).await?;
+        let (whom, name) =
+            ((said.email.as_str(), said.role.as_str()), arrival::idempotency(&request));
+        let made = team::invite_once(&app, &caller, &signed_in, whom, name).await?;
         with_link(&app, &request, made)
     })
     .await
@@ -133,8 +136,8 @@ pub async fn invite(app: Worker, request: HttpRequest, payload: Payload) -> Http
 /// `POST /v1/account/invitations/{id}/resend`: another link; the one before ends
 pub async fn invite_again(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_person(&app, &request, async |caller, signed_in| {
-        let made = team::invite_again(&app, &caller, &signed_in, &id).await?;
-        with_link(&app, &request, made)
+        let (invitation, secret) = team::invite_again(&app, &caller, &signed_in, &id).await?;
+        with_link(&app, &request, (invitation, Some(secret)))
     })
     .await
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Worker, arrival, origin, respond, visit};
+use super::{Worker, arrival, origin, respond};
 use crate::admit::keys::{Issued, terms_of};
 use crate::admit::{Applicant, Caller, Invited, Registered, Session, Stranger};
 use crate::base::calendar;
@@ -265,9 +265,8 @@ pub async fn accept(
         let said: Acceptance = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
         if let Some(credential) = arrival::credential(&request).filter(|one| !one.is_empty()) {
-            let caller = app.shared.identities.identify(Some(credential)).await?;
+            arrival::identified(&app, &request).await?;
             let signed_in = person::signed_in(&app, Some(credential)).await?;
-            app.upstream.trails.asked_by(&visit::id(&request), &caller.account, &caller.key);
             let member = desk.accept(&token, &signed_in).await.map_err(of_body)?;
             return desk.sign_in_elsewhere(&signed_in, member.account.as_str()).await;
         }

@@ -6,7 +6,7 @@ use crate::admit::{Caller, Scope};
 use crate::base::ids::AgentId;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::gateway::agents::{Named, get, named, unknown};
+use crate::gateway::agents::{self, Named, named, unknown};
 use crate::platform::agents::Agent;
 use crate::store::AgentRow;
 
@@ -30,6 +30,16 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
     };
     app.shared.store.create_agent(row.clone()).await.map_err(Error::internal)?;
     named(row)
+}
+
+/// An agent that the caller may read: their own, or everybody's of the account.
+///
+/// # Errors
+/// [`Kind::Forbidden`] for who has no business with agents; [`Kind::NotFound`] for one that is not there,
+/// or is somebody else's.
+pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    agents::get(app, caller, id).await
 }
 
 /// An agent that the caller may change: their own. Everybody's is for those who run the account.

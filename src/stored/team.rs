@@ -1,13 +1,19 @@
 //! The people of an account, as its owners look after them: who is in it, who is invited, and its end.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::admit::{Caller, Invited, Role, last_owner, must_be_proved};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
+use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::store::{Key, Left, Member, Parting, SignedIn, Token};
+use crate::store::{Key, Left, Member, Parting, Sent, SignedIn, Token};
+
+/// How long a name is known under which somebody was invited.
+const KNOWN_FOR: Duration = Duration::from_secs(86_400);
 
 fn missing() -> Error {
     Error::new(Kind::NotFound, "There is no such member.").coded("member_not_found")
@@ -205,6 +211,48 @@ pub async fn invite(
     caller.person.must_run_the_account()?;
     must_may_make(app, signed_in, role)?;
     app.shared.authentication.invite(&caller.account, email, role, &signed_in.email).await
+}
+
+/// The same, once under a name that the caller gave, if they gave any: again it tells of the invitation
+/// that was made then, without its link.
+///
+/// # Errors
+/// As [`invite`]; [`Kind::Conflict`] while the first is under way, [`Kind::NotFound`] when the invitation
+/// that was made is not there any more.
+pub async fn invite_once(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    (email, role): (&str, &str),
+    name: Option<&str>,
+) -> Result<(Token, Option<String>), Error> {
+    let Some(name) = name else {
+        let (invitation, secret) = invite(app, caller, signed_in, email, role).await?;
+        return Ok((invitation, Some(secret)));
+    };
+    let account = caller.account.as_str();
+    let id = fingerprint(&[b"invitation", account.as_bytes(), name.as_bytes()]);
+    let (store, expires) = (&app.shared.store, app.shared.clock.now().after(KNOWN_FOR));
+    let sent = store.take_form(id.clone(), account.to_owned(), expires).await;
+    match sent.map_err(Error::internal)? {
+        Sent::First => {}
+        Sent::UnderWay => {
+            let text = "A request under this Idempotency-Key is being carried out.";
+            return Err(Error::new(Kind::Conflict, text).coded("under_way"));
+        }
+        Sent::Before(made) => {
+            let all = invitations(app, caller).await?;
+            let found = all.into_iter().find(|one| one.id == made).ok_or_else(|| {
+                let text = "The invitation that this Idempotency-Key made is not there any more.";
+                Error::new(Kind::NotFound, text).coded("token_invalid")
+            })?;
+            return Ok((found, None));
+        }
+    }
+    let made = invite(app, caller, signed_in, email, role).await;
+    let result = made.as_ref().ok().map(|(invitation, _)| invitation.id.clone());
+    store.settle_form(id, result).await.map_err(Error::internal)?;
+    made.map(|(invitation, secret)| (invitation, Some(secret)))
 }
 
 /// Another link for whoever is invited; the one that they have ends.

@@ -9,7 +9,7 @@ use crate::house::{Gateway, Reply, eventually, runtime};
 use crate::servers::Postgres;
 
 const PASSWORD: &str = "correct horse battery staple";
-const OPEN: &str = "[signin]\nregister = \"pro\"\n";
+pub const OPEN: &str = "[signin]\nregister = \"pro\"\n";
 
 /// A browser: it keeps cookies, follows nothing by itself, and runs no script.
 pub struct Tab<'a> {
@@ -26,6 +26,10 @@ pub struct Page {
 impl Page {
     pub fn status(&self) -> u16 {
         self.reply.status
+    }
+
+    pub fn json(&self) -> Value {
+        self.reply.json()
     }
 
     pub fn leads_to(&self) -> &str {
@@ -57,7 +61,7 @@ impl Page {
     }
 }
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
@@ -69,6 +73,16 @@ fn encoded(text: &str) -> String {
 impl<'a> Tab<'a> {
     pub fn of(gateway: &'a Gateway) -> Self {
         Self { gateway, cookies: RefCell::default() }
+    }
+
+    /// Another tab of the same browser.
+    pub fn beside(&self) -> Self {
+        Self { gateway: self.gateway, cookies: self.cookies.clone() }
+    }
+
+    /// The session's cookie, as the browser keeps it.
+    pub fn cookie(&self) -> String {
+        self.cookies.borrow().get("optimux").cloned().unwrap_or_default()
     }
 
     pub fn send(
@@ -171,7 +185,7 @@ fn chat(gateway: &Gateway, key: &str, model: &str) -> u16 {
 }
 
 /// The first link of a page that begins so.
-fn link<'a>(page: &'a Page, start: &str) -> &'a str {
+pub fn link<'a>(page: &'a Page, start: &str) -> &'a str {
     let wanted = format!("href=\"{start}");
     let at = page.text.find(&wanted).unwrap_or_else(|| panic!("no {start}: {}", page.text));
     let rest = &page.text[at + 6..];

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { start } from './gateway.mjs';
-import { PASSWORD, ask, browser, eventually, furnish, setUp } from './pages.mjs';
+import { PASSWORD, ask, browser, eventually, furnish, goElsewhere, setUp } from './pages.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
@@ -101,8 +101,12 @@ test('every page can be read by everybody', async () => {
         const answer = await one.goto(gateway.base + path);
         const size = (await answer.body()).length;
         if (size > 60_000) faults.push(`${here}: ${size} bytes`);
-        const wide = await one.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        if (wide > 0) faults.push(`${here}: ${wide} px too wide`);
+        // What is folded away is looked at, too.
+        for (const unfold of [false, true]) {
+          if (unfold) await one.evaluate(() => document.querySelectorAll('main details, .switch').forEach((fold) => { fold.open = true; }));
+          const wide = await one.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          if (wide > 0) faults.push(`${here}: ${wide} px too wide${unfold ? ', unfolded' : ''}`);
+        }
         await one.evaluate(axe);
         const found = await one.evaluate((tags) => window.axe.run(document, { runOnly: tags, resultTypes: ['violations'] }), WCAG);
         for (const fault of found.violations) {
@@ -181,7 +185,7 @@ test('each page says how its call is typed, and the line runs', async () => {
   await page.goto(`${gateway.base}/console/requests`);
   const request = await page.getAttribute('tbody th a', 'href');
   const lines = new Set();
-  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit', '/admin/outbox']) {
+  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/console/team', '/console/settings', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit', '/admin/outbox']) {
     await page.goto(gateway.base + path);
     const text = await page.textContent('#the-same-by-api');
     const own = text.split('\n').filter((line) => line.startsWith('curl "$BASE'));
@@ -190,9 +194,67 @@ test('each page says how its call is typed, and the line runs', async () => {
   }
   for (const line of lines) {
     const typed = line.replace('curl ', 'curl -s -o /dev/null -w "%{http_code}" ');
-    const said = execFileSync('/bin/sh', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access } });
+    const said = execFileSync('/bin/sh', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access, ACCESS: access } });
     assert.equal(String(said), '200', line);
   }
+  await page.close();
+});
+
+test('two tabs, one goes to another account, and nobody is signed out', async () => {
+  const context = await chromium.newContext({ storageState: await inside.storageState() });
+  const [one, other] = [await context.newPage(), await context.newPage()];
+  await other.goto(`${gateway.base}/console/keys/new`);
+  await other.fill('#name', 'of the account before');
+  await one.goto(`${gateway.base}/console`);
+  const before = await one.textContent('.account');
+  const cookie = async () => (await context.cookies()).find((kept) => kept.name === 'optimux').value;
+  const kept = await cookie();
+  const asked = Array.from({ length: 40 }, (_, at) => context.request.get(`${gateway.base}/console/${['keys', 'usage', 'team', 'settings'][at % 4]}`));
+  await goElsewhere(one);
+  for (const answer of await Promise.all(asked)) {
+    assert.equal(answer.status(), 200);
+    assert.ok(answer.url().includes('/console/'), answer.url());
+  }
+  const after = await one.textContent('.account');
+  assert.notEqual(after, before);
+  assert.equal(await cookie(), kept);
+  // The form of the tab that was in the other account does nothing here.
+  await other.click('main button.primary');
+  assert.ok((await other.textContent('main')).includes('another session'), await other.textContent('main'));
+  for (const tab of [one, other]) {
+    await tab.goto(`${gateway.base}/console/keys`);
+    assert.equal(await tab.textContent('.account'), after);
+    assert.ok(!(await tab.textContent('main')).includes('of the account before'));
+  }
+  await goElsewhere(one);
+  assert.equal(await one.textContent('.account'), before);
+  await context.close();
+});
+
+test('two columns go on beside one that fails', async () => {
+  const page = await inside.newPage();
+  await page.goto(`${gateway.base}/console/playground`);
+  await page.fill('#message', 'Write a long story about a lighthouse');
+  for (const [at, model] of [[0, 'claude-haiku-4-5'], [1, 'no-such-model']]) {
+    await page.click('[data-compare]');
+    await page.evaluate(([id, value]) => {
+      const select = document.getElementById(id);
+      const option = document.createElement('option');
+      option.value = value;
+      option.textContent = value;
+      select.append(option);
+      select.value = value;
+    }, [`compare-${at}`, model]);
+  }
+  await page.click('button[value=send]');
+  const sections = '[data-answers] section';
+  await page.waitForFunction((all) => {
+    const texts = [...document.querySelectorAll(all)].map((one) => one.textContent);
+    return texts.length === 3 && texts.filter((text) => text.includes('tokens')).length === 2;
+  }, sections, { timeout: 20_000 });
+  const failed = await page.$$eval(sections, (all) => all.map((one) => one.textContent).filter((text) => text.includes('no-such-model')));
+  assert.equal(failed.length, 1);
+  assert.ok(!failed[0].includes('tokens'), failed[0]);
   await page.close();
 });
 
@@ -207,6 +269,10 @@ test('what people type is shown, and never run', async () => {
   const ran = [];
   page.on('dialog', (dialog) => { ran.push(dialog.message()); dialog.dismiss(); });
   for (const payload of payloads) {
+    await page.goto(`${gateway.base}/console/settings`);
+    await page.fill('#my-name', payload);
+    await page.click('form[action="/console/settings/me"] button');
+    await page.goto(`${gateway.base}/console/team`);
     await page.goto(`${gateway.base}/console/keys/new`);
     await page.fill('#name', payload);
     await page.click('main button.primary');
