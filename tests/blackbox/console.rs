@@ -663,6 +663,23 @@ fn switches_memories_and_agents_have_pages() {
     let path = page.text[at..].split('"').next().unwrap().to_owned();
     assert_eq!(tab.submit(&page, &path, &[]).leads_to(), "/console/memory?done=forgotten");
     tab.get("/console/memory").lacks("Ann lives in Graz");
+    // All of it, by the name of whose it is; then nothing finds it.
+    for text in ["Ann likes tea", "Ann likes figs"] {
+        tab.fill("/console/memory", "/console/memory", &[("text", text)]);
+    }
+    let page = tab.get("/console/memory");
+    page.has("Ann likes figs");
+    let found = || gateway.post("/v1/memory/search", &key, json!({"query": "figs"}).to_string());
+    assert!(found().text().contains("Ann likes figs"), "{}", found().text());
+    let astray = tab.submit(&page, "/console/memory/forget", &[("name", "somebody else")]);
+    assert_eq!(astray.status(), 400, "{}", astray.text);
+    let member = tab.get("/console/team");
+    let member = link(&member, "/console/team/member_").rsplit('/').next().unwrap().to_owned();
+    let gone = tab.fill("/console/memory", "/console/memory/forget", &[("name", &member)]);
+    assert_eq!(gone.leads_to(), "/console/memory?done=forgotten", "{}", gone.text);
+    tab.get("/console/memory").lacks("figs");
+    tab.get("/console/memory?search=figs").lacks("Ann likes");
+    assert_eq!(found().json()["data"].as_array().unwrap().len(), 0);
     let fields =
         [("name", "helper"), ("instructions", "Be brief."), ("tools", "[{\"type\":\"memory\"}]")];
     let made = tab.fill("/console/agents/new", "/console/agents/new", &fields);
