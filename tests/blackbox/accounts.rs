@@ -488,10 +488,9 @@ fn two_tabs_in_two_accounts_are_never_signed_out() {
     let base = gateway.base.clone();
     let pages = ["/console", "/console/keys", "/console/team", "/console/settings"];
     let fetch = |path: &str| {
-        let request = crate::house::client()
-            .get(format!("{base}{path}"))
-            .header("cookie", format!("optimux={cookie}"));
-        let page = crate::house::send(request);
+        let request =
+            client().get(format!("{base}{path}")).header("cookie", format!("optimux={cookie}"));
+        let page = send(request);
         assert_eq!(page.status, 200, "{path} {}", page.header("location"));
         page.text()
     };

@@ -28,10 +28,6 @@ impl Page {
         self.reply.status
     }
 
-    pub fn json(&self) -> Value {
-        self.reply.json()
-    }
-
     pub fn leads_to(&self) -> &str {
         self.reply.header("location")
     }

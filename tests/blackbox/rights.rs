@@ -140,7 +140,7 @@ fn every_page_and_every_form_is_for_whom_it_should_be() {
             };
             // Neither what a script has to say with it nor a question of the password is about rights.
             let asks = page.text.contains("Is it still you?") || is_for_scripts;
-            if !fits && !(is_theirs && status == 403 && asks) {
+            if !(fits || (is_theirs && status == 403 && asks)) {
                 faults.push(format!("{who:?} {method} {route}: {status} {}", page.leads_to()));
             }
         }
@@ -185,9 +185,7 @@ fn refusal(method: &str, path: &str, who: &str) -> Option<&'static str> {
         None
     };
     match (scope, who) {
-        (Some("usage"), "held back") | (Some("keys" | "platform"), "held back") => {
-            Some("missing_scope")
-        }
+        (Some("usage" | "keys" | "platform"), "held back") => Some("missing_scope"),
         (Some("keys" | "platform" | "chat"), "billing") => Some("missing_scope"),
         _ => None,
     }
