@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::admit::keys::{self, Issued, KeyError};
-use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, Role, named, new_member};
+use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, Role, named, new_member, new_person};
 use crate::base::calendar::Period;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, AuditId, GrantId, KeyId};
@@ -23,7 +23,7 @@ use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::live::{Current, Trial};
 use crate::notice::Mail;
 use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
-use crate::store::{Account, Audit, Grant, Key, Member, Store, StoreError};
+use crate::store::{Account, Audit, Grant, Key, Left, Member, Parting, Store, StoreError};
 
 /// A change of an account; what is not given stays.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -206,8 +206,11 @@ impl Administration<'_> {
         Ok(account.id)
     }
 
+    /// Adds a member: whoever signs in with the address, if somebody does; else somebody new, who signs
+    /// in if they are given a password.
+    ///
     /// # Errors
-    /// For a role that there is not, or an address that is there.
+    /// For a role that there is not, an address that is there, or a password for somebody who has one.
     pub async fn add_member(
         &self,
         id: &str,
@@ -220,9 +223,19 @@ impl Administration<'_> {
             let text = "A role is 'owner', 'member', 'billing' or 'admin'.";
             Error::new(Kind::Malformed, text).at("role")
         })?;
-        let member =
-            Member { password, ..new_member(account.id.clone(), email, role, self.now())? };
-        self.store.add_member(member.clone()).await.map_err(of_store)?;
+        let member = new_member(account.id.clone(), email, role, self.now())?;
+        let known = self.store.person_of_email(member.email.clone()).await;
+        let known = known.map_err(Error::internal)?;
+        let (member, person) = match (known, password) {
+            (Some(_), Some(_)) => return Err(of_store(StoreError::Taken(member.email))),
+            (Some(known), None) => (Member { person: Some(known.id), ..member }, None),
+            (None, Some(password)) => {
+                let (member, person) = new_person(member, password);
+                (member, Some(person))
+            }
+            (None, None) => (member, None),
+        };
+        self.store.add_member(member.clone(), person).await.map_err(of_store)?;
         let detail = json!({"member": member.id, "role": role.as_str()});
         self.log("member.add", account.id.as_str(), detail).await?;
         Ok(member)
@@ -232,12 +245,27 @@ impl Administration<'_> {
     /// [`Kind::NotFound`].
     pub async fn remove_member(&self, id: &str, member: &str) -> Result<(), Error> {
         let account = self.account(id).await?;
-        let removed = self.store.erase_member(account.id.clone(), member.to_owned()).await;
-        if !removed.map_err(Error::internal)? {
-            return Err(missing("member", member));
+        let found = self.store.member(account.id, member.to_owned()).await;
+        let found = found.map_err(Error::internal)?.ok_or_else(|| missing("member", member))?;
+        match self.part_with_member(&found, Left::ToItself).await? {
+            Parting::Nobody => Err(missing("member", member)),
+            Parting::Done | Parting::LastOwner => Ok(()),
         }
-        self.identities.forget(&account.id);
-        self.log("member.remove", account.id.as_str(), json!({"member": "erased"})).await
+    }
+
+    /// Forgets a member in their account, and says what became of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn part_with_member(&self, member: &Member, left: Left) -> Result<Parting, Error> {
+        let account = &member.account;
+        let parting = self.store.erase_member(account.clone(), member.id.clone(), left).await;
+        let parting = parting.map_err(Error::internal)?;
+        if parting == Parting::Done {
+            self.identities.forget(account);
+            self.log("member.remove", account.as_str(), json!({"member": "erased"})).await?;
+        }
+        Ok(parting)
     }
 
     /// Takes the second factor of a member away who has lost it.
@@ -246,11 +274,11 @@ impl Administration<'_> {
     /// [`Kind::NotFound`].
     pub async fn reset_factor(&self, id: &str, member: &str) -> Result<(), Error> {
         let account = self.account(id).await?;
-        let dropped = self.store.drop_factor(account.id.clone(), member.to_owned()).await;
-        if !dropped.map_err(Error::internal)? {
-            return Err(missing("member", member));
+        let found = self.store.member(account.id.clone(), member.to_owned()).await;
+        let found = found.map_err(Error::internal)?.ok_or_else(|| missing("member", member))?;
+        if let Some(person) = found.person {
+            self.store.drop_factor(person).await.map_err(Error::internal)?;
         }
-        self.identities.forget(&account.id);
         self.log("member.factor_reset", account.id.as_str(), json!({"member": member})).await
     }
 

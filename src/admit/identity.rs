@@ -152,8 +152,8 @@ enum Sort<'a> {
     /// A browser key, lent by another.
     Lent,
     Token(&'a str),
-    /// A cookie, and its sign-in.
-    Session(&'a str),
+    /// A member whose browser is signed in.
+    Member(&'a str),
 }
 
 fn borrowed(lent: &Lent) -> Result<Borrowed, Error> {
@@ -235,20 +235,20 @@ impl Identities {
         }
     }
 
-    /// Whoever a browser is signed in for: its cookie, and the sign-in that it stands for. A cookie is
-    /// no credential anywhere else.
+    /// Whoever a browser is signed in for: the member that its session says, which was just read. A
+    /// cookie is no credential anywhere else.
     ///
     /// # Errors
     /// As [`Self::identify`].
-    pub async fn in_session(&self, cookie: KeyHash, signin: &str) -> Result<Arc<Caller>, Error> {
-        let now = self.clock.now();
-        let period = Period::of(now);
-        let found = match self.known(&cookie, period) {
+    pub async fn in_session(&self, member: &str) -> Result<Arc<Caller>, Error> {
+        // Nothing that comes in the place of a credential is looked up as it is written here.
+        let place = KeyHash::of(&format!("the browser of {member}"));
+        let period = Period::of(self.clock.now());
+        let found = match self.known(&place, period) {
             Known::Caller(caller) => Some(caller),
             Known::Nobody => None,
-            Known::NotYet => self.look_up_once(cookie, Sort::Session(signin), period).await?,
+            Known::NotYet => self.look_up_once(place, Sort::Member(member), period).await?,
         };
-        // A session that goes on is good for longer than is remembered of it: its row was just read.
         found.ok_or_else(Error::invalid_key)
     }
 
@@ -296,9 +296,9 @@ impl Identities {
                     Err(why) => Err(Error::internal(why)),
                 }
             }
-            Sort::Session(signin) => {
+            Sort::Member(member) => {
                 let seen = self.remembered.seen();
-                match self.store.owner_of_signin(signin.to_owned()).await {
+                match self.store.owner_of_member(member.to_owned()).await {
                     Ok(owner) => self.look_up(hash, owner, None, seen).await,
                     Err(why) => Err(Error::internal(why)),
                 }

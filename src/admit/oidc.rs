@@ -7,15 +7,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::link::{Linked, of_nobody, spent};
 use super::person::Role;
 use super::second::Entered;
-use super::session::Linked;
-use super::signin::{Authentication, new_member};
-use crate::base::ids::AccountId;
+use super::signin::{Authentication, new_member, new_person};
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
 use crate::issuer::{Identity, Issuer, IssuerError};
-use crate::store::{Browser, Member, Purpose, StoreError};
+use crate::store::{Browser, PersonRow, Purpose, StoreError};
 
 /// How long somebody has to sign in at the issuer.
 const OUT_FOR: Duration = Duration::from_secs(600);
@@ -80,7 +79,7 @@ impl Authentication {
         let payload = serde_json::to_string(&way).map_err(Error::internal)?;
         let linked = Linked {
             purpose: Purpose::Oidc,
-            account: AccountId::stored(""),
+            account: of_nobody(),
             subject: id,
             payload,
             lasts: OUT_FOR,
@@ -108,38 +107,36 @@ impl Authentication {
         let token = self.use_up(Purpose::Oidc, state).await?;
         let way: Way = serde_json::from_str(&token.payload).map_err(Error::internal)?;
         if token.subject != id || way.browser != KeyHash::of(cookie).to_hex() {
-            return Err(super::session::spent());
+            return Err(spent());
         }
         let redirect = format!("{home}/oidc/{id}/callback");
         let identity = issuer.identify(code, &redirect, &way.nonce, &way.verifier).await;
-        let member = self.member_of(issuer, identity.map_err(of_issuer)?).await?;
-        self.not_suspended(&member).await?;
-        Ok((self.enter_or_ask(member, browser).await?, way.next))
+        let person = self.person_of(issuer, identity.map_err(of_issuer)?).await?;
+        Ok((self.enter_or_ask(person, browser).await?, way.next))
     }
 
-    async fn member_of(&self, issuer: &Issuer, identity: Identity) -> Result<Member, Error> {
+    async fn person_of(&self, issuer: &Issuer, identity: Identity) -> Result<PersonRow, Error> {
         let Identity { issuer: name, subject, email } = identity;
         let known = self.store.identity(name.clone(), subject.clone()).await;
-        if let Some((account, member)) = known.map_err(Error::internal)? {
-            let member = self.store.member(account, member).await.map_err(Error::internal)?;
-            return member.ok_or_else(nobody);
+        if let Some(person) = known.map_err(Error::internal)? {
+            let person = self.store.person(person).await.map_err(Error::internal)?;
+            return person.ok_or_else(nobody);
         }
         let email = email.ok_or_else(nobody)?;
-        let member = match self.store.member_of_email(email.clone()).await {
+        let person = match self.store.person_of_email(email.clone()).await {
             // Whoever registered with an address that is not theirs must not get its owner's sign-in.
-            Ok(Some(member)) if member.verified.is_none() => return Err(nobody()),
-            Ok(Some(member)) => member,
+            Ok(Some(person)) if person.verified.is_none() => return Err(nobody()),
+            Ok(Some(person)) => person,
             Ok(None) => self.admitted(issuer, &email).await?,
             Err(why) => return Err(Error::internal(why)),
         };
-        let (account, id) = (member.account.clone(), member.id.clone());
-        let added = self.store.add_identity(name, subject, account, id).await;
+        let added = self.store.add_identity(name, subject, person.id.clone()).await;
         added.map_err(Error::internal)?;
-        Ok(member)
+        Ok(person)
     }
 
     /// A new member, where the issuer's domains let them in.
-    async fn admitted(&self, issuer: &Issuer, email: &str) -> Result<Member, Error> {
+    async fn admitted(&self, issuer: &Issuer, email: &str) -> Result<PersonRow, Error> {
         let entry = &issuer.entry;
         let (_, domain) = email.rsplit_once('@').ok_or_else(nobody)?;
         let lets_in = entry.domains.iter().any(|own| own.eq_ignore_ascii_case(domain));
@@ -153,19 +150,12 @@ impl Authentication {
         // A password that nobody has: they may set one by mail.
         let password = SecretString::from(new_token().map_err(Error::internal)?);
         let password = self.passwords.hash(password).await?;
-        let member = Member {
-            password: Some(password),
-            verified: Some(now),
-            ..new_member(account.id, email, role, now)?
-        };
-        match self.store.add_member(member.clone()).await {
-            Ok(()) => {}
-            Err(StoreError::Taken(_)) => return Err(nobody()),
-            Err(why) => return Err(Error::internal(why)),
+        let (member, person) = new_person(new_member(account.id, email, role, now)?, password);
+        let person = PersonRow { verified: Some(now), ..person };
+        match self.store.add_member(member, Some(person.clone())).await {
+            Ok(()) => Ok(person),
+            Err(StoreError::Taken(_)) => Err(nobody()),
+            Err(why) => Err(Error::internal(why)),
         }
-        let (account, id) = (member.account.clone(), member.id.clone());
-        let verified = self.store.verify_member(account, id, member.email.clone(), now).await;
-        verified.map_err(Error::internal)?;
-        Ok(member)
     }
 }

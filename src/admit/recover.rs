@@ -1,24 +1,30 @@
-//! Back in without the password, and whose an address is: links that were mailed, or that an
-//! administrator made.
+//! Back in without the password: links that were mailed, or that an administrator made.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::link::{Linked, of_nobody, spent};
 use super::password::acceptable;
 use super::second::Entered;
-use super::session::{Linked, spent};
-use super::signin::Authentication;
+use super::signin::{Authentication, new_person, taken};
 use super::throttle::Attempt;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
 use crate::notice::{Letter, Mail};
-use crate::store::{Browser, BrowserSession, Member, Purpose};
+use crate::store::{Browser, Member, PersonRow, Purpose, Token};
 
 /// How long a link is good that was mailed to somebody who forgot their password.
 const RESET_LASTS: Duration = Duration::from_secs(3_600);
-/// How long one is good that an administrator made, and one that confirms an address.
+/// How long one is good that an administrator made.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// Whose password a link sets.
+enum Resetting {
+    Person(PersonRow),
+    /// Of somebody who cannot sign in yet.
+    Member(Member),
+}
 
 pub(super) fn no_mail() -> Error {
     let text = "This gateway sends no mail. Ask an administrator for a link.";
@@ -54,21 +60,22 @@ impl Authentication {
     }
 
     async fn mail_reset(&self, email: String) -> Result<(), Error> {
-        let known = self.store.member_of_email(email).await.map_err(Error::internal)?;
-        let Some(member) = known else { return Ok(()) };
+        let known = self.store.person_of_email(email).await.map_err(Error::internal)?;
+        let Some(person) = known else { return Ok(()) };
         let linked = Linked {
             purpose: Purpose::Reset,
-            account: member.account,
-            subject: &member.id,
+            account: of_nobody(),
+            subject: &person.id,
             payload: r#"{"mailed":true}"#.to_owned(),
             lasts: RESET_LASTS,
         };
         let write =
             |mail: &Mail, secret: &str| Letter::reset(&format!("{}/reset/{secret}", mail.home()));
-        self.link(linked, Some((&member.email, &write))).await.map(|_| ())
+        self.link(linked, Some((&person.email, &write))).await.map(|_| ())
     }
 
-    /// What a link ends in that lets a member set a new password.
+    /// What a link ends in that sets the password of whoever a member is; a member who could not sign in
+    /// can from then on.
     ///
     /// # Errors
     /// [`Kind::NotFound`] for a member that there is not.
@@ -80,40 +87,67 @@ impl Authentication {
         let linked = Linked {
             purpose: Purpose::Reset,
             account: account.clone(),
-            subject: &found.id,
+            subject: found.person.as_deref().unwrap_or(&found.id),
             payload: "{}".to_owned(),
             lasts: DAY,
         };
         self.link(linked, None).await
     }
 
-    /// Whose password a link sets.
+    async fn of_reset(&self, token: Token) -> Result<Resetting, Error> {
+        let person = self.store.person(token.subject.clone()).await.map_err(Error::internal)?;
+        if let Some(person) = person {
+            return Ok(Resetting::Person(person));
+        }
+        let member = self.store.member(token.account, token.subject).await;
+        let member = member.map_err(Error::internal)?.filter(|member| member.person.is_none());
+        member.map(Resetting::Member).ok_or_else(spent)
+    }
+
+    /// Whose password a link sets: their address.
     ///
     /// # Errors
     /// [`Kind::NotFound`] for a link that is not good.
-    pub async fn resetting(&self, secret: &str) -> Result<Member, Error> {
+    pub async fn resetting(&self, secret: &str) -> Result<String, Error> {
         let token = self.good(Purpose::Reset, secret).await?;
-        let member = self.store.member(token.account, token.subject).await;
-        member.map_err(Error::internal)?.ok_or_else(spent)
+        Ok(match self.of_reset(token).await? {
+            Resetting::Person(person) => person.email,
+            Resetting::Member(member) => member.email,
+        })
     }
 
-    /// Sets the password of a link's member. All that they were signed in with ends, and so do their
+    /// Sets the password of a link's person. All that they were signed in with ends, and so do their
     /// other links.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] for a link that is not good, [`Kind::Malformed`] for a password that is none.
-    pub async fn reset(&self, secret: &str, password: SecretString) -> Result<Member, Error> {
+    /// [`Kind::NotFound`] for a link that is not good, [`Kind::Malformed`] for a password that is none,
+    /// [`Kind::Conflict`] where somebody else signs in with the address by now.
+    pub async fn reset(&self, secret: &str, password: SecretString) -> Result<PersonRow, Error> {
         acceptable(&password)?;
-        let member = self.resetting(secret).await?;
         let token = self.use_up(Purpose::Reset, secret).await?;
-        let member = self.set_password(member, password).await?;
-        let dropped = self.store.drop_tokens_of(Purpose::Reset, member.id.clone()).await;
-        dropped.map_err(Error::internal)?;
+        let mailed = token.payload.contains("mailed");
+        let subject = token.subject.clone();
+        let person = match self.of_reset(token).await? {
+            Resetting::Person(person) => {
+                self.set_password(&person.id, password).await?;
+                person
+            }
+            Resetting::Member(member) => {
+                let hash = self.passwords.hash(password).await?;
+                let (member, person) = new_person(member, hash);
+                self.identities.forget(&member.account);
+                self.store.let_sign_in(member, person.clone()).await.map_err(taken)?;
+                person
+            }
+        };
+        self.store.drop_tokens_of(Purpose::Reset, subject).await.map_err(Error::internal)?;
         // It came by mail: the address is theirs.
-        if token.payload.contains("mailed") {
-            self.is_theirs(&member).await?;
+        if mailed {
+            let (id, email) = (person.id.clone(), person.email.clone());
+            let verified = self.store.verify_person(id, email, self.clock.now()).await;
+            verified.map_err(Error::internal)?;
         }
-        Ok(member)
+        Ok(person)
     }
 
     /// The same, and the browser is signed in, or asked for the code of a second factor.
@@ -126,53 +160,7 @@ impl Authentication {
         password: SecretString,
         browser: Browser,
     ) -> Result<Entered, Error> {
-        let member = self.reset(secret, password).await?;
-        self.enter_or_ask(member, browser).await
-    }
-
-    async fn is_theirs(&self, member: &Member) -> Result<bool, Error> {
-        let (account, id, email) =
-            (member.account.clone(), member.id.clone(), member.email.clone());
-        let verified = self.store.verify_member(account, id, email, self.clock.now()).await;
-        verified.map_err(Error::internal)
-    }
-
-    /// Mails a person a link that confirms their address.
-    ///
-    /// # Errors
-    /// [`Kind::Conflict`] where no mail is sent; [`Kind::RateLimited`] for who asks too often.
-    pub async fn mail_verification(&self, session: &BrowserSession) -> Result<(), Error> {
-        self.mail()?;
-        self.throttle.begin(&Attempt::mail_to(&session.email), self.clock.now())?;
-        let linked = Linked {
-            purpose: Purpose::Verify,
-            account: session.account.clone(),
-            subject: &session.member,
-            payload: session.email.clone(),
-            lasts: DAY,
-        };
-        let write =
-            |mail: &Mail, secret: &str| Letter::verify(&format!("{}/verify/{secret}", mail.home()));
-        self.link(linked, Some((&session.email, &write))).await.map(|_| ())
-    }
-
-    /// The address that a link confirms.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for a link that is not good.
-    pub async fn verifying(&self, secret: &str) -> Result<String, Error> {
-        Ok(self.good(Purpose::Verify, secret).await?.payload)
-    }
-
-    /// Confirms the address of a link.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for a link that is not good, or an address that its member has left.
-    pub async fn verify(&self, secret: &str) -> Result<(), Error> {
-        let token = self.use_up(Purpose::Verify, secret).await?;
-        let now = self.clock.now();
-        let verified =
-            self.store.verify_member(token.account, token.subject, token.payload, now).await;
-        if verified.map_err(Error::internal)? { Ok(()) } else { Err(spent()) }
+        let person = self.reset(secret, password).await?;
+        self.enter_or_ask(person, browser).await
     }
 }

@@ -1,22 +1,56 @@
 //! The second factor: codes of an app, and codes that stand in for it. Secrets are sealed, each for its
-//! member; a code is good once, on whichever node.
+//! person; a code is good once, on whichever node.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 
-use super::session::{Linked, Opened, spent};
+use super::link::{Linked, of_nobody, spent};
+use super::person::Role;
+use super::session::Opened;
 use super::signin::{Authentication, wrong};
 use super::throttle::Attempt;
 use super::totp;
 use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
-use crate::store::{Browser, Factor, Member, Purpose};
+use crate::store::{Browser, Factor, Member, PersonRow, Purpose, SignedIn};
 
 /// How many recovery codes there are, and how long each is: about 2^51 codes, as case does not count.
 const CODES: usize = 10;
 const CODE_LENGTH: usize = 10;
 /// How long somebody whose password was right has for the code.
 const TICKET_LASTS: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Who has to have a second factor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactorDuty {
+    #[default]
+    Optional,
+    /// Administrators of the gateway.
+    Admins,
+    Everyone,
+}
+
+impl FactorDuty {
+    /// Whether whoever has a role has to have one.
+    #[must_use]
+    pub fn holds_for(self, role: &str) -> bool {
+        match self {
+            Self::Optional => false,
+            Self::Admins => role == Role::Admin.as_str(),
+            Self::Everyone => true,
+        }
+    }
+}
+
+/// For who has to have a second factor and has none.
+#[must_use]
+pub fn factor_required() -> Error {
+    let text = "This gateway wants you to have a second factor. Set it up in the console, under \
+                Settings.";
+    Error::new(Kind::Forbidden, text).coded("factor_required")
+}
 
 /// What somebody who gives their password comes to in a browser.
 #[derive(Debug)]
@@ -44,9 +78,9 @@ fn wrong_code() -> Error {
     Error::new(Kind::Unauthenticated, text).at("otp").coded("otp_wrong")
 }
 
-/// What a member's secret is sealed for.
-fn place(member: &str) -> String {
-    format!("totp/{member}")
+/// What a person's secret is sealed for.
+fn place(person: &str) -> String {
+    format!("totp/{person}")
 }
 
 /// A recovery code as people type it: dashes and spaces do not count, nor does its case.
@@ -63,6 +97,20 @@ fn new_recovery_code() -> Result<String, Error> {
 }
 
 impl Authentication {
+    /// Whether whoever is signed in has to set a second factor up before anything else.
+    #[must_use]
+    pub fn wants_factor_of(&self, signed_in: &SignedIn) -> bool {
+        !signed_in.has_factor && self.factor_duty.holds_for(&signed_in.role)
+    }
+
+    /// Programs are let in once there is the second factor that has to be.
+    pub(super) fn must_have_set_up(&self, member: &Member) -> Result<(), Error> {
+        if !member.has_factor && self.factor_duty.holds_for(&member.role) {
+            return Err(factor_required());
+        }
+        Ok(())
+    }
+
     fn sealing(&self) -> Result<&Vault, Error> {
         self.vault.as_ref().ok_or_else(|| {
             let text =
@@ -71,14 +119,14 @@ impl Authentication {
         })
     }
 
-    fn opened(&self, member: &str, sealed: &str) -> Result<SecretString, Error> {
-        self.sealing()?.open(sealed, &place(member)).map_err(Error::internal)
+    fn opened(&self, person: &str, sealed: &str) -> Result<SecretString, Error> {
+        self.sealing()?.open(sealed, &place(person)).map_err(Error::internal)
     }
 
     /// # Errors
     /// When the store fails.
-    pub async fn factor_of(&self, member: &str) -> Result<Factor, Error> {
-        self.store.factor(member.to_owned()).await.map_err(Error::internal)
+    pub async fn factor_of(&self, person: &str) -> Result<Factor, Error> {
+        self.store.factor(person.to_owned()).await.map_err(Error::internal)
     }
 
     /// Whoever has a second factor says its code, too.
@@ -87,20 +135,20 @@ impl Authentication {
     /// [`Kind::Unauthenticated`] for none or a wrong one, [`Kind::RateLimited`] after too many.
     pub(super) async fn must_have_factor(
         &self,
-        member: &Member,
+        person: &str,
         otp: Option<&str>,
     ) -> Result<(), Error> {
-        let factor = self.factor_of(&member.id).await?;
+        let factor = self.factor_of(person).await?;
         let Some(sealed) = &factor.secret else { return Ok(()) };
         let said = otp.map(str::trim).filter(|said| !said.is_empty()).ok_or_else(wanted)?;
         let now = self.clock.now();
         // By the person alone: whoever is here knows the password already.
-        let attempt = Attempt::factor(&member.id);
+        let attempt = Attempt::factor(person);
         self.throttle.begin(&attempt, now)?;
-        let secret = self.opened(&member.id, sealed)?;
+        let secret = self.opened(person, sealed)?;
         let right = match totp::step_of(&secret, said, now, factor.step) {
-            Some(step) => self.store.use_step(member.id.clone(), step).await,
-            None => self.store.use_recovery_code(member.id.clone(), recovery(said), now).await,
+            Some(step) => self.store.use_step(person.to_owned(), step).await,
+            None => self.store.use_recovery_code(person.to_owned(), recovery(said), now).await,
         };
         if !right.map_err(Error::internal)? {
             return Err(wrong_code());
@@ -112,16 +160,17 @@ impl Authentication {
     /// Lets a browser in whose person has given their password, or asks for the code.
     pub(super) async fn enter_or_ask(
         &self,
-        member: Member,
+        person: PersonRow,
         browser: Browser,
     ) -> Result<Entered, Error> {
-        if !member.has_factor {
+        let member = self.place_of(&person.id, None).await?;
+        if !person.has_factor {
             return Ok(Entered::In(self.admit(member, browser).await?));
         }
         let linked = Linked {
             purpose: Purpose::Factor,
-            account: member.account.clone(),
-            subject: &member.id,
+            account: of_nobody(),
+            subject: &person.id,
             payload: String::new(),
             lasts: TICKET_LASTS,
         };
@@ -140,49 +189,50 @@ impl Authentication {
         browser: Browser,
     ) -> Result<Opened, Error> {
         let token = self.good(Purpose::Factor, ticket).await?;
-        let member = self.store.member(token.account, token.subject).await;
-        let member = member.map_err(Error::internal)?.ok_or_else(spent)?;
-        self.must_have_factor(&member, Some(otp)).await?;
+        let person = self.store.person(token.subject).await.map_err(Error::internal)?;
+        let person = person.ok_or_else(spent)?;
+        self.must_have_factor(&person.id, Some(otp)).await?;
         self.use_up(Purpose::Factor, ticket).await?;
-        self.admit(member, browser).await
+        self.admit(self.place_of(&person.id, None).await?, browser).await
     }
 
     /// # Errors
-    /// [`Kind::Unauthenticated`] unless it is the member's password, [`Kind::RateLimited`] after too many
-    /// that were not.
+    /// [`Kind::Unauthenticated`] unless it is the password of whoever is signed in,
+    /// [`Kind::RateLimited`] after too many that were not.
     pub async fn must_be(
         &self,
-        member: &Member,
+        signed_in: &SignedIn,
         password: SecretString,
         address: &str,
     ) -> Result<(), Error> {
-        let found = self.by_password(&member.email, password, address).await?;
-        if found.id == member.id { Ok(()) } else { Err(wrong()) }
+        let found = self.by_password(&signed_in.email, password, address).await?;
+        if found.id == signed_in.person { Ok(()) } else { Err(wrong()) }
     }
 
     /// A secret for an app. Nothing asks for its codes until one of them is said.
     ///
     /// # Errors
     /// [`Kind::Conflict`] where there is one already, or nothing to seal it with.
-    pub async fn draft_factor(&self, member: &str, email: &str) -> Result<Draft, Error> {
-        let factor = self.factor_of(member).await?;
+    pub async fn draft_factor(&self, signed_in: &SignedIn) -> Result<Draft, Error> {
+        let person = signed_in.person.as_str();
+        let factor = self.factor_of(person).await?;
         if factor.secret.is_some() {
             let text = "There is a second factor already. Switch it off first.";
             return Err(Error::new(Kind::Conflict, text).coded("factor_exists"));
         }
         let secret = match &factor.draft {
             // Loaded again, it is the same one.
-            Some(sealed) => self.opened(member, sealed)?,
+            Some(sealed) => self.opened(person, sealed)?,
             None => {
                 let secret = totp::new_secret().map_err(Error::internal)?;
-                let sealed = self.sealing()?.seal(secret.expose_secret(), &place(member));
+                let sealed = self.sealing()?.seal(secret.expose_secret(), &place(person));
                 let sealed = sealed.map_err(Error::internal)?;
-                let drafted = self.store.draft_factor(member.to_owned(), sealed).await;
+                let drafted = self.store.draft_factor(person.to_owned(), sealed).await;
                 drafted.map_err(Error::internal)?;
                 secret
             }
         };
-        let uri = totp::uri(&secret, email);
+        let uri = totp::uri(&secret, &signed_in.email);
         Ok(Draft { secret, uri })
     }
 
@@ -190,17 +240,17 @@ impl Authentication {
     ///
     /// # Errors
     /// [`Kind::Malformed`] for a wrong code, [`Kind::Conflict`] where nothing was drafted.
-    pub async fn confirm_factor(&self, member: &str, code: &str) -> Result<Vec<String>, Error> {
+    pub async fn confirm_factor(&self, person: &str, code: &str) -> Result<Vec<String>, Error> {
         let nothing = || {
             let text = "There is no secret to confirm. Begin again.";
             Error::new(Kind::Conflict, text).coded("no_draft")
         };
-        let factor = self.factor_of(member).await?;
+        let factor = self.factor_of(person).await?;
         let sealed = factor.draft.ok_or_else(nothing)?;
         let now = self.clock.now();
-        let attempt = Attempt::factor(member);
+        let attempt = Attempt::factor(person);
         self.throttle.begin(&attempt, now)?;
-        let secret = self.opened(member, &sealed)?;
+        let secret = self.opened(person, &sealed)?;
         let step = totp::step_of(&secret, code, now, 0).ok_or_else(|| {
             let text = "That is not the code that the app shows now.";
             Error::new(Kind::Malformed, text).at("code").coded("otp_wrong")
@@ -209,7 +259,7 @@ impl Authentication {
         let codes: Vec<String> =
             (0..CODES).map(|_| new_recovery_code()).collect::<Result<_, _>>()?;
         let hashes = codes.iter().map(|code| recovery(code)).collect();
-        let confirmed = self.store.confirm_factor(member.to_owned(), sealed, step, hashes).await;
+        let confirmed = self.store.confirm_factor(person.to_owned(), sealed, step, hashes).await;
         if confirmed.map_err(Error::internal)? { Ok(codes) } else { Err(nothing()) }
     }
 
@@ -219,19 +269,13 @@ impl Authentication {
     /// [`Kind::Unauthenticated`] for a wrong one of either, [`Kind::RateLimited`] after too many.
     pub async fn drop_factor(
         &self,
-        email: &str,
-        member: &str,
+        signed_in: &SignedIn,
         password: SecretString,
         otp: &str,
         address: &str,
     ) -> Result<(), Error> {
-        let proved = self.who(email, password, Some(otp), address).await?;
-        if proved.id != member {
-            return Err(wrong());
-        }
-        let account = proved.account.clone();
-        let dropped = self.store.drop_factor(proved.account, proved.id).await;
-        self.identities.forget(&account);
+        self.prove(signed_in, password, Some(otp), address).await?;
+        let dropped = self.store.drop_factor(signed_in.person.clone()).await;
         dropped.map(|_| ()).map_err(Error::internal)
     }
 }
@@ -239,6 +283,17 @@ impl Authentication {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duty_holds_for_whom_it_says() {
+        for (duty, admin, owner) in [
+            (FactorDuty::Optional, false, false),
+            (FactorDuty::Admins, true, false),
+            (FactorDuty::Everyone, true, true),
+        ] {
+            assert_eq!((duty.holds_for("admin"), duty.holds_for("owner")), (admin, owner));
+        }
+    }
 
     #[test]
     fn recovery_codes_are_taken_as_people_type_them() {

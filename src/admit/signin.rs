@@ -8,18 +8,19 @@ use secrecy::SecretString;
 use super::keys::Issued;
 use super::password::Passwords;
 use super::person::Role;
+use super::second::FactorDuty;
 use super::signers::{Signers, TOKEN_LIFE};
 use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, looks_like_one};
 use super::{Identities, Plans};
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, AuditId, KeyId};
 use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
 use crate::issuer::Issuers;
 use crate::notice::Mail;
-use crate::store::{Member, Refreshed, SignIn, Store, StoreError};
+use crate::store::{Browser, Member, PersonRow, Refreshed, SignIn, SignedIn, Store, StoreError};
 
 /// What every refresh token begins with.
 const REFRESH_PREFIX: &str = "rt-";
@@ -59,6 +60,8 @@ pub struct Authentication {
     pub verify_first: bool,
     /// How many accounts one address opens in an hour.
     pub accounts_per_address: u32,
+    /// Who has to have a second factor.
+    pub factor_duty: FactorDuty,
     /// Who else lets people in.
     pub issuers: Issuers,
     /// What second factors are sealed with; without it there can be none.
@@ -76,7 +79,7 @@ fn over() -> Error {
     Error::new(Kind::Unauthenticated, text).coded("invalid_refresh_token")
 }
 
-/// A member as they are written down.
+/// A member as they are written down: nobody who signs in yet.
 ///
 /// # Errors
 /// [`Kind::Malformed`] for an address that is none.
@@ -84,7 +87,7 @@ pub fn new_member(
     account: AccountId,
     email: &str,
     role: Role,
-    now: crate::base::clock::Timestamp,
+    now: Timestamp,
 ) -> Result<Member, Error> {
     let email = email.trim().to_lowercase();
     let parts = email.split_once('@');
@@ -99,25 +102,71 @@ pub fn new_member(
         role: role.as_str().to_owned(),
         created: now,
         key: KeyId::fresh(),
-        password: None,
-        verified: None,
+        person: None,
+        name: String::new(),
         has_factor: false,
     })
 }
 
+/// Somebody who is to sign in, with that password's hash; and the member who they are from now on.
+#[must_use]
+pub fn new_person(member: Member, password: String) -> (Member, PersonRow) {
+    let person = PersonRow {
+        id: format!("person_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),
+        email: member.email.clone(),
+        name: String::new(),
+        password,
+        verified: None,
+        has_factor: false,
+        created: member.created,
+    };
+    (Member { person: Some(person.id.clone()), ..member }, person)
+}
+
 impl Authentication {
+    /// Signs a person in to one of their accounts: the one that is named, or else the one where they were
+    /// last.
+    ///
     /// # Errors
     /// [`Kind::Unauthenticated`] for a wrong pair, or without the code of a second factor;
-    /// [`Kind::RateLimited`] after too many, [`Kind::Forbidden`] for a suspended account.
+    /// [`Kind::RateLimited`] after too many, [`Kind::Forbidden`] for a suspended account or who has to
+    /// set a second factor up first, [`Kind::NotFound`] for an account that they are not in.
     pub async fn sign_in(
         &self,
         email: &str,
         password: SecretString,
         otp: Option<&str>,
-        address: &str,
+        account: Option<&str>,
+        browser: Browser,
     ) -> Result<Session, Error> {
-        let member = self.who(email, password, otp, address).await?;
-        self.open(member).await
+        let person = self.who(email, password, otp, &browser.address).await?;
+        let member = self.place_of(&person.id, account).await?;
+        self.must_have_set_up(&member)?;
+        self.open(member, browser).await
+    }
+
+    /// Who a person is in one of their accounts.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`].
+    pub(super) async fn place_of(
+        &self,
+        person: &str,
+        account: Option<&str>,
+    ) -> Result<Member, Error> {
+        let all = self.store.memberships(person.to_owned()).await.map_err(Error::internal)?;
+        let is_meant = |name: &str| {
+            all.iter().find(|one| one.member.account.as_str() == name || one.account_name == name)
+        };
+        let found = account.map_or_else(|| all.first(), is_meant).ok_or_else(|| {
+            let text = "There is no such account that you are in.";
+            Error::new(Kind::NotFound, text).at("account").coded("account_not_found")
+        })?;
+        if found.suspended {
+            let text = "API access is disabled for your account.";
+            return Err(Error::new(Kind::Forbidden, text).coded("account_suspended"));
+        }
+        Ok(found.member.clone())
     }
 
     /// Whoever has the address, the password and, where there is one, the second factor.
@@ -130,12 +179,12 @@ impl Authentication {
         password: SecretString,
         otp: Option<&str>,
         address: &str,
-    ) -> Result<Member, Error> {
-        let member = self.by_password(email, password, address).await?;
-        if member.has_factor {
-            self.must_have_factor(&member, otp).await?;
+    ) -> Result<PersonRow, Error> {
+        let person = self.by_password(email, password, address).await?;
+        if person.has_factor {
+            self.must_have_factor(&person.id, otp).await?;
         }
-        Ok(member)
+        Ok(person)
     }
 
     /// Whoever has the address and the password. They may have a second factor yet to be asked for.
@@ -147,7 +196,7 @@ impl Authentication {
         email: &str,
         password: SecretString,
         address: &str,
-    ) -> Result<Member, Error> {
+    ) -> Result<PersonRow, Error> {
         let email = email.trim().to_lowercase();
         let now = self.clock.now();
         let attempt = Attempt::sign_in(&email, address);
@@ -155,16 +204,15 @@ impl Authentication {
         if email.is_empty() {
             return Err(wrong());
         }
-        let member = self.store.member_of_email(email).await.map_err(Error::internal)?;
-        let hash = member.as_ref().and_then(|member| member.password.clone());
+        let person = self.store.person_of_email(email).await.map_err(Error::internal)?;
+        let hash = person.as_ref().map(|person| person.password.clone());
         let right = self.passwords.is_right(password, hash).await?;
-        let member = member.filter(|_| right).ok_or_else(wrong)?;
+        let person = person.filter(|_| right).ok_or_else(wrong)?;
         self.throttle.succeeded(&attempt, now);
-        self.not_suspended(&member).await?;
-        Ok(member)
+        Ok(person)
     }
 
-    pub(super) async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
+    async fn not_suspended(&self, member: &Member) -> Result<(), Error> {
         let account = self.store.account(member.account.as_str()).await.map_err(Error::internal)?;
         if account.is_none_or(|account| account.suspended.is_some()) {
             let text = "API access is disabled for your account.";
@@ -173,19 +221,37 @@ impl Authentication {
         Ok(())
     }
 
-    /// Signs in whoever proved to be `member`.
-    pub(super) async fn open(&self, member: Member) -> Result<Session, Error> {
-        let now = self.clock.now();
-        let signin = SignIn {
-            id: format!("signin_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),
-            account: member.account.clone(),
-            member: member.id.clone(),
-            created: now,
-            expires: now.after(LASTS),
-        };
+    /// Signs in whoever has just proved to be `member`.
+    pub(super) async fn open(&self, member: Member, browser: Browser) -> Result<Session, Error> {
+        self.open_proved(member, browser, self.clock.now()).await
+    }
+
+    /// Signs in whoever proved then to be `member`.
+    pub(super) async fn open_proved(
+        &self,
+        member: Member,
+        browser: Browser,
+        proved: Timestamp,
+    ) -> Result<Session, Error> {
+        let signin = new_signin(&member, self.clock.now(), proved);
         let refresh = fresh()?;
-        self.store.sign_in(signin.clone(), KeyHash::of(&refresh)).await.map_err(Error::internal)?;
+        let opened = self.store.sign_in(signin.clone(), KeyHash::of(&refresh), browser).await;
+        opened.map_err(Error::internal)?;
         self.session(member, &signin.id, refresh).await
+    }
+
+    /// The sign-in that an access token came of; `None` for what is no token, or a sign-in that has
+    /// ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signed_in_by(&self, token: &str) -> Result<Option<SignedIn>, Error> {
+        if !looks_like_one(token) {
+            return Ok(None);
+        }
+        let Ok(claims) = self.signers.verify(token).await else { return Ok(None) };
+        let found = self.store.signed_in(claims.sid, self.clock.now()).await;
+        found.map_err(Error::internal)
     }
 
     async fn session(
@@ -226,6 +292,7 @@ impl Authentication {
             .map_err(Error::internal)?
             .ok_or_else(over)?;
         self.not_suspended(&member).await?;
+        self.must_have_set_up(&member)?;
         self.session(member, &signin.id, next).await
     }
 
@@ -255,6 +322,17 @@ impl Authentication {
             }
         }
         Ok(())
+    }
+}
+
+pub(super) fn new_signin(member: &Member, now: Timestamp, proved: Timestamp) -> SignIn {
+    SignIn {
+        id: format!("signin_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),
+        account: member.account.clone(),
+        member: member.id.clone(),
+        created: now,
+        expires: now.after(LASTS),
+        proved,
     }
 }
 

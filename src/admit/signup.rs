@@ -8,14 +8,15 @@ use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
 use super::session::Opened;
-use super::signin::{Authentication, Registered, new_member, taken};
+use super::signin::{Authentication, Registered, new_member, new_person, taken};
 use super::throttle::Attempt;
 use super::{KeyTerms, named};
+use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
 use crate::base::{Error, Kind};
 use crate::notice::Letter;
-use crate::store::{Browser, Member, Pending, StoreError, Tried};
+use crate::store::{Browser, Member, Pending, PersonRow, StoreError, Tried};
 
 /// How long a code is good, and how many wrong ones may be said.
 const CODE_LASTS: Duration = Duration::from_secs(900);
@@ -29,7 +30,7 @@ pub struct Applicant<'a> {
     /// What the account is called, if not after the address.
     pub organisation: Option<&'a str>,
     /// Where they are.
-    pub address: &'a str,
+    pub browser: Browser,
 }
 
 /// Six digits that cannot be guessed in five tries.
@@ -64,19 +65,17 @@ impl Authentication {
     /// # Errors
     /// [`Kind::Forbidden`] where it is not; [`Kind::Conflict`] for an address that is taken.
     pub async fn register(&self, applicant: Applicant<'_>) -> Result<Registered, Error> {
+        let browser = applicant.browser.clone();
         let (member, key) = self.found(applicant).await?;
-        Ok(Registered { session: self.open(member).await?, key })
+        Ok(Registered { session: self.open(member, browser).await?, key })
     }
 
     /// The same, and the owner's browser is signed in.
     ///
     /// # Errors
     /// As [`Self::register`].
-    pub async fn join(
-        &self,
-        applicant: Applicant<'_>,
-        browser: Browser,
-    ) -> Result<(Opened, Issued), Error> {
+    pub async fn join(&self, applicant: Applicant<'_>) -> Result<(Opened, Issued), Error> {
+        let browser = applicant.browser.clone();
         let (member, key) = self.found(applicant).await?;
         Ok((self.admit(member, browser).await?, key))
     }
@@ -88,14 +87,14 @@ impl Authentication {
         let sample =
             new_member(AccountId::fresh(), applicant.email, Role::Owner, self.clock.now())?;
         applicant.organisation.map_or(Ok(()), named)?;
-        self.counted(applicant.address, async {
+        self.counted(&applicant.browser.address, async {
             // Before there is an account that nobody would own.
-            let known = self.store.member_of_email(sample.email.clone()).await;
+            let known = self.store.person_of_email(sample.email.clone()).await;
             if known.map_err(Error::internal)?.is_some() {
                 return Err(taken(StoreError::Taken(sample.email.clone())));
             }
             let hash = self.passwords.hash(applicant.password).await?;
-            self.open_account(sample, hash, applicant.organisation).await
+            self.open_account(sample, hash, None, applicant.organisation).await
         })
         .await
     }
@@ -116,11 +115,12 @@ impl Authentication {
     }
 
     /// The account itself: its owner, and their key. It is named as `organisation` says, or else after
-    /// the address.
+    /// the address, which they have proved to be theirs if they are `verified`.
     async fn open_account(
         &self,
         sample: Member,
         password: String,
+        verified: Option<Timestamp>,
         organisation: Option<&str>,
     ) -> Result<(Member, Issued), Error> {
         let plan = self.plans.get(self.is_open()?);
@@ -138,8 +138,10 @@ impl Authentication {
             KeyError::Store(why) => taken(why),
             other => Error::internal(other),
         })?;
-        let member = Member { account: account.id, password: Some(password), ..sample };
-        self.store.add_member(member.clone()).await.map_err(taken)?;
+        let member = Member { account: account.id, ..sample };
+        let (member, person) = new_person(member, password);
+        let person = PersonRow { verified, ..person };
+        self.store.add_member(member.clone(), Some(person)).await.map_err(taken)?;
         let (account, terms) = (member.account.as_str(), KeyTerms::default());
         let key = issue(&self.store, account, Some(&member.id), "default", &terms, now);
         let key = key.await.map_err(Error::internal)?;
@@ -158,14 +160,14 @@ impl Authentication {
         let now = self.clock.now();
         let sample = new_member(AccountId::fresh(), applicant.email, Role::Owner, now)?;
         applicant.organisation.map_or(Ok(()), named)?;
+        let address = applicant.browser.address.as_str();
         // Whoever has opened enough accounts from there is told now, and not with the code.
-        self.throttle
-            .look(&Attempt::register(applicant.address, self.accounts_per_address), now)?;
-        self.throttle.begin(&Attempt::mail_from(applicant.address), now)?;
+        self.throttle.look(&Attempt::register(address, self.accounts_per_address), now)?;
+        self.throttle.begin(&Attempt::mail_from(address), now)?;
         let quiet = self.throttle.begin(&Attempt::mail_to(&sample.email), now).is_err();
         // As long for those who are known.
         let password = self.passwords.hash(applicant.password).await?;
-        let known = self.store.member_of_email(sample.email.clone()).await;
+        let known = self.store.person_of_email(sample.email.clone()).await;
         let known = known.map_err(Error::internal)?.is_some();
         if quiet {
             return Ok(());
@@ -238,12 +240,8 @@ impl Authentication {
         self.throttle.succeeded(&attempt, now);
         let sample = new_member(AccountId::fresh(), &pending.email, Role::Owner, now)?;
         let organisation = Some(pending.organisation.as_str()).filter(|name| !name.is_empty());
-        let opening = self.open_account(sample, pending.password, organisation);
-        let (member, key) = self.counted(address, opening).await?;
-        let (account, id) = (member.account.clone(), member.id.clone());
-        let verified = self.store.verify_member(account, id, member.email.clone(), now).await;
-        verified.map_err(Error::internal)?;
-        Ok((member, key))
+        let opening = self.open_account(sample, pending.password, Some(now), organisation);
+        self.counted(address, opening).await
     }
 
     /// The account of whoever knows the code that was mailed to the address.
@@ -255,10 +253,10 @@ impl Authentication {
         &self,
         email: &str,
         code: &str,
-        address: &str,
+        browser: Browser,
     ) -> Result<Registered, Error> {
-        let (member, key) = self.proved(email, code, address).await?;
-        Ok(Registered { session: self.open(member).await?, key })
+        let (member, key) = self.proved(email, code, &browser.address).await?;
+        Ok(Registered { session: self.open(member, browser).await?, key })
     }
 
     /// The same, and the browser is signed in.

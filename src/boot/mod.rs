@@ -28,7 +28,8 @@ use secrecy::ExposeSecret;
 
 use crate::admit::keys::KeyError;
 use crate::admit::{
-    Authentication, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
+    Authentication, FactorDuty, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle,
+    keys,
 };
 use crate::affinity::Affinity;
 use crate::apps::Connections;
@@ -217,6 +218,10 @@ pub async fn serve(
     }
     let issuers =
         Issuers::new(&config.signin.oidc, &proxies(&config), clock, sources::secret_variable)?;
+    if config.signin.totp != FactorDuty::Optional && vault.is_none() {
+        let text = "signin.totp wants second factors, and there is no vault key to seal them with";
+        return Err(text.into());
+    }
     let desk = Authentication {
         issuers,
         store: store.clone(),
@@ -230,6 +235,7 @@ pub async fn serve(
         mail,
         verify_first: config.signin.verify == config::Verify::First,
         accounts_per_address: config.signin.accounts_per_address,
+        factor_duty: config.signin.totp,
         // Where nothing real is configured nothing that anybody does costs anything.
         register: config.signin.register.clone().or_else(|| {
             let simulated = simulation.is_some();

@@ -8,11 +8,11 @@ use secrecy::SecretString;
 use super::Failure;
 use super::sources::secret_variable;
 use crate::admit::keys::create_account;
-use crate::admit::{Authentication, Role, new_member};
+use crate::admit::{Authentication, Role, new_member, new_person};
 use crate::base::seal::Vault;
 use crate::base::secret::new_token;
 use crate::config::Config;
-use crate::store::{Member, StoreError, file_of};
+use crate::store::{StoreError, file_of};
 
 /// The account of administrators whom the configuration names.
 pub const OPERATORS: &str = "operators";
@@ -71,7 +71,7 @@ fn kept_secret(path: &Path) -> Result<SecretString, Failure> {
 /// When there is no password for them, or the store fails.
 pub async fn first_administrator(config: &Config, desk: &Authentication) -> Result<(), Failure> {
     let Some(email) = &config.admin.email else { return Ok(()) };
-    if desk.store.member_of_email(email.trim().to_lowercase()).await?.is_some() {
+    if desk.store.person_of_email(email.trim().to_lowercase()).await?.is_some() {
         return Ok(());
     }
     let variable = config.admin.password_env.as_deref();
@@ -88,8 +88,8 @@ pub async fn first_administrator(config: &Config, desk: &Authentication) -> Resu
         }
         Err(why) => return Err(why.into()),
     };
-    let member = new_member(account.id, email, Role::Admin, now)?;
-    match desk.store.add_member(Member { password: Some(hash), ..member }).await {
+    let (member, person) = new_person(new_member(account.id, email, Role::Admin, now)?, hash);
+    match desk.store.add_member(member, Some(person)).await {
         // Another node was faster.
         Ok(()) | Err(StoreError::Taken(_)) => Ok(()),
         Err(why) => Err(why.into()),

@@ -7,12 +7,11 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::say;
-use crate::admit::{Passwords, Role, keys, new_member};
+use crate::admit::{Passwords, Role, keys, new_member, new_person};
 use crate::base::clock::Clock;
 use crate::base::ids::AccountId;
 use crate::base::secret::new_token;
 use crate::boot::{self, Failure};
-use crate::store::Member;
 
 #[derive(Debug, Subcommand)]
 pub enum Account {
@@ -54,7 +53,7 @@ impl Account {
                 if let Some(email) = &email {
                     // Before there is an account that nobody would own.
                     let member = new_member(AccountId::fresh(), email, role, now)?;
-                    if ground.store.member_of_email(member.email).await?.is_some() {
+                    if ground.store.person_of_email(member.email).await?.is_some() {
                         return Err(format!("somebody signs in as {email} already").into());
                     }
                 }
@@ -74,13 +73,13 @@ impl Account {
                     let password = given.map_or_else(new_token, Ok)?;
                     let hash =
                         Passwords::default().hash(SecretString::from(password.clone())).await?;
-                    let member = Member { password: Some(hash), ..member };
+                    let (member, person) = new_person(member, hash);
                     made["member"] =
                         json!({"id": member.id, "email": member.email, "role": member.role});
                     if shown {
                         made["password"] = json!(password);
                     }
-                    ground.store.add_member(member).await?;
+                    ground.store.add_member(member, Some(person)).await?;
                 }
                 if json {
                     say(&made.to_string());

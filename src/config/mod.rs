@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::admit::FactorDuty;
 use crate::admit::plan::PlanEntry;
 pub use crate::base::seconds::Seconds;
 use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
@@ -108,6 +109,8 @@ pub struct SignIn {
     pub verify: Verify,
     /// How many accounts one address (of IPv6, one /64) opens in an hour.
     pub accounts_per_address: u32,
+    /// Who has to have a second factor.
+    pub totp: FactorDuty,
     /// Issuers of OpenID Connect, by names of ours.
     pub oidc: BTreeMap<String, IssuerEntry>,
     /// Addresses are told by `X-Forwarded-For`: right behind a proxy of one's own, and wrong anywhere
@@ -121,6 +124,7 @@ impl Default for SignIn {
             register: None,
             verify: Verify::First,
             accounts_per_address: 5,
+            totp: FactorDuty::default(),
             oidc: BTreeMap::new(),
             behind_proxy: false,
         }

@@ -11,7 +11,8 @@ use super::figures::{list, minute, text, whole};
 use super::form::Form;
 use super::shell::{field, notice, snippet, summary};
 use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
-use crate::agents::{Named, get as agent_of};
+use crate::admit::Scope;
+use crate::agents::Named;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::platform::agents::Agent;
@@ -149,7 +150,11 @@ fn asking(visit: &Visit, form: Option<&Form>, error: Option<&Error>) -> Sheet {
 
 /// `GET /console/agents/new`
 pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
-    show_member(app, request, async |visit, _| Ok(asking(visit, None, None).into())).await
+    show_member(app, request, async |visit, who| {
+        who.caller.must_be_for(Scope::Platform)?;
+        Ok(asking(visit, None, None).into())
+    })
+    .await
 }
 
 /// `POST /console/agents/new`
@@ -209,7 +214,7 @@ fn shown(
 /// `GET /console/agents/{id}`
 pub async fn agent(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who: &Who| {
-        let named = agent_of(&visit.app.shared.store, &who.caller, &id).await?;
+        let named = agents::get(&visit.app, &who.caller, &id).await?;
         Ok(shown(visit, &named, None, None)?.into())
     })
     .await
@@ -229,7 +234,7 @@ pub async fn change(
         match changing.await {
             Ok(_) => Ok(go("/console/agents?done=saved")),
             Err(why) if matches!(why.kind, Kind::Malformed | Kind::Stale) => {
-                let named = agent_of(&visit.app.shared.store, &who.caller, &id).await?;
+                let named = agents::get(&visit.app, &who.caller, &id).await?;
                 Ok::<Answer, Error>(shown(visit, &named, Some(form), Some(&why))?.into())
             }
             Err(why) => Err(why),

@@ -12,6 +12,8 @@ use super::visit::encoded;
 #[derive(Debug, Clone)]
 pub struct Call {
     method: &'static str,
+    /// What stands for the credential: an API key's variable, or an access token's.
+    credential: &'static str,
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
@@ -20,12 +22,19 @@ pub struct Call {
 impl Call {
     #[must_use]
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: "GET", path: path.into(), query: Vec::new(), body: None }
+        let path = path.into();
+        Self { method: "GET", credential: "KEY", path, query: Vec::new(), body: None }
     }
 
     #[must_use]
     pub fn of(method: &'static str, path: impl Into<String>) -> Self {
         Self { method, ..Self::get(path) }
+    }
+
+    /// It takes a person who is signed in.
+    #[must_use]
+    pub fn of_person(self) -> Self {
+        Self { credential: "ACCESS", ..self }
     }
 
     #[must_use]
@@ -53,9 +62,10 @@ impl Call {
         // Writing to a String cannot fail.
         let _infallible = write!(
             line,
-            " \"$BASE{}{asks}{}\" -H \"Authorization: Bearer $KEY\"",
+            " \"$BASE{}{asks}{}\" -H \"Authorization: Bearer ${}\"",
             self.path,
-            query.join("&")
+            query.join("&"),
+            self.credential
         );
         if let Some(body) = &self.body {
             let text = body.to_string().replace('\'', "'\\''");
@@ -70,7 +80,15 @@ impl Call {
 #[must_use]
 pub fn shown(home: &str, calls: &[Call]) -> Markup {
     let lines: Vec<String> = calls.iter().map(Call::line).collect();
-    let text = format!("BASE={home} KEY=sk-optimux-...\n{}", lines.join("\n"));
+    let is_used = |credential| calls.iter().any(|call| call.credential == credential);
+    let mut text = format!("BASE={home}");
+    if is_used("KEY") {
+        text.push_str(" KEY=sk-optimux-...");
+    }
+    if is_used("ACCESS") {
+        text.push_str(" ACCESS=eyJ...  # the access_token of POST /api/auth/login");
+    }
+    let text = format!("{text}\n{}", lines.join("\n"));
     html! {
         @if !calls.is_empty() {
             details class="call" {
@@ -94,5 +112,6 @@ mod tests {
         let call = Call::get("/v1/usage").with("start", Some("a b")).with("end", None::<String>);
         let wanted = "curl \"$BASE/v1/usage?start=a%20b\" -H \"Authorization: Bearer $KEY\"";
         assert_eq!(call.line(), wanted);
+        assert!(Call::get("/v1/me").of_person().line().ends_with("Bearer $ACCESS\""));
     }
 }

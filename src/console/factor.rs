@@ -9,11 +9,11 @@ use super::shell::{field, snippet, summary};
 use super::visit::{Answer, Sheet, Visit, Who, go, take_member};
 use super::{Worker, settings};
 use crate::base::{Blame, Error, Kind};
-use crate::store::BrowserSession;
+use crate::store::SignedIn;
 
 /// Its part of the settings; `codes` are the recovery codes that are left.
 #[must_use]
-pub fn section(visit: &Visit, session: &BrowserSession, codes: i64) -> Markup {
+pub fn section(visit: &Visit, session: &SignedIn, codes: i64) -> Markup {
     html! {
         section class="card" {
             h2 { "Second factor" }
@@ -39,9 +39,7 @@ pub fn section(visit: &Visit, session: &BrowserSession, codes: i64) -> Markup {
 }
 
 async fn drafted(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
-    let session = &who.session;
-    let desk = &visit.app.shared.authentication;
-    let draft = desk.draft_factor(&session.member, &session.email).await?;
+    let draft = visit.app.shared.authentication.draft_factor(&who.session).await?;
     let body = html! {
         h1 { "Set up a second factor" }
         (summary(error))
@@ -80,7 +78,7 @@ pub async fn confirm(app: Worker, request: HttpRequest, body: Bytes) -> HttpResp
     take_member(app, request, &body, async |visit, _, form| {
         let who = visit.must_be_proved()?;
         let desk = &visit.app.shared.authentication;
-        let codes = match desk.confirm_factor(&who.session.member, form.text("code")).await {
+        let codes = match desk.confirm_factor(&who.session.person, form.text("code")).await {
             Ok(codes) => codes,
             Err(why) if matches!(why.kind, Kind::Malformed | Kind::RateLimited) => {
                 return Ok::<Answer, Error>(drafted(visit, who, Some(&why)).await?.into());
@@ -102,12 +100,8 @@ pub async fn confirm(app: Worker, request: HttpRequest, body: Bytes) -> HttpResp
 pub async fn off(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let desk = &visit.app.shared.authentication;
-        let session = &who.session;
         let (password, otp) = (form.secret("password"), form.text("otp"));
-        match desk
-            .drop_factor(&session.email, &session.member, password, otp, &session.browser.address)
-            .await
-        {
+        match desk.drop_factor(&who.session, password, otp, &visit.browser.address).await {
             Ok(()) => Ok(go("/console/settings?done=factor_off")),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(settings::page(visit, who, Some(&why)).await?.into())

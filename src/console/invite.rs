@@ -1,43 +1,73 @@
-//! `/invite/…`: joining an account that one is invited to.
+//! `/invite/…`: joining an account that one is invited to, as who one is here or as somebody new.
 
 use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use maud::html;
+use maud::{Markup, html};
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
 
 use super::Worker;
 use super::figures;
-use super::shell::{new_password, summary};
-use super::visit::{Answer, Sheet, Visit, go, show, take};
-use crate::base::{Blame, Error, Kind};
+use super::shell::{field, new_password, summary};
+use super::visit::{Answer, Sheet, Visit, encoded, go, show, take};
+use crate::admit::{Invited, Stranger};
+use crate::base::{Blame, Error};
 use crate::store::Token;
+
+/// For whoever is signed in: to join, or why not.
+fn joining(visit: &Visit, invitation: &Token, email: &str) -> Markup {
+    html! {
+        @if email == invitation.subject {
+            form method="post" action=(visit.path) class="card" {
+                (visit.hidden())
+                p { "You are signed in as " (email) ". You stay in your other accounts." }
+                button class="primary" { "Join" }
+            }
+        } @else {
+            p class="alert warn" {
+                "You are signed in as " (email) ". Sign out first to join as " (invitation.subject) "."
+            }
+        }
+    }
+}
+
+/// For whoever is not. The same whether somebody has the address.
+fn arriving(visit: &Visit, error: Option<&Error>) -> Markup {
+    let wants_code = error.and_then(|error| error.code.as_deref());
+    let wants_code = wants_code.is_some_and(|code| code.starts_with("otp_"));
+    html! {
+        form method="post" action=(visit.path) class="card" {
+            (visit.hidden())
+            (field("name", "Your name (optional)", html! { input id="name" name="name" autocomplete="name" maxlength="200"; }, None))
+            (new_password("Choose a password"))
+            @if wants_code {
+                (field("otp", "Code of your second factor", html! { input id="otp" name="otp" autocomplete="one-time-code" maxlength="20"; }, None))
+            }
+            button class="primary" { "Join" }
+        }
+        p { "You sign in here already? " a href=(format!("/signin?next={}", encoded(&visit.path))) { "Sign in, and join as who you are" } "." }
+    }
+}
 
 async fn page(visit: &Visit, invitation: &Token, error: Option<&Error>) -> Result<Sheet, Error> {
     let account = visit.app.shared.store.account(invitation.account.as_str()).await;
     let account = account.map_err(Error::internal)?;
     let name = account.map_or_else(String::new, |account| account.name);
-    let payload: Value = serde_json::from_str(&invitation.payload).map_err(Error::internal)?;
+    let Invited { role, by } = Invited::of(invitation)?;
     let body = html! {
         div class="narrow" {
             h1 { "Join " (name) }
             p class="lede" {
-                (figures::text(&payload, "by")) " invites " strong { (invitation.subject) } " as "
-                strong { (figures::text(&payload, "role")) } ". Good until "
-                (figures::moment(invitation.expires)) "."
+                (by) " invites " strong { (invitation.subject) } " as " strong { (role) }
+                ". Good until " (figures::moment(invitation.expires)) "."
             }
             (summary(error))
-            @if let Some(who) = &visit.who {
-                p class="alert warn" {
-                    "You are signed in as " (who.session.email) ". Sign out first to join as "
-                    (invitation.subject) "."
-                }
-            } @else {
-                form method="post" action=(visit.path) class="card" {
-                    (visit.hidden())
-                    (new_password("Choose a password"))
-                    button class="primary" { "Join" }
-                }
+            @match &visit.who {
+                Some(who) => (joining(visit, invitation, &who.session.email)),
+                None => (arriving(visit, error)),
+            }
+            form method="post" action=(format!("{}/decline", visit.path)) {
+                (visit.hidden())
+                button class="quiet" { "Decline" }
             }
         }
     };
@@ -57,6 +87,18 @@ pub async fn ask(app: Worker, request: HttpRequest, token: Path<String>) -> Http
     .await
 }
 
+/// Joins, and leaves the browser in the account that it joined.
+async fn join(visit: &Visit, token: &str, stranger: Stranger<'_>) -> Result<(), Error> {
+    let desk = &visit.app.shared.authentication;
+    if let Some(who) = &visit.who {
+        let member = desk.accept(token, &who.session).await?;
+        return desk.switch(&who.session, member.account.as_str()).await.map(|_| ());
+    }
+    let opened = desk.accept_and_enter(token, stranger).await?;
+    visit.keep_session(Some(opened.cookie.expose_secret()));
+    Ok(())
+}
+
 /// `POST /invite/{token}`
 pub async fn accept(
     app: Worker,
@@ -65,22 +107,41 @@ pub async fn accept(
     body: Bytes,
 ) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
-        let desk = &visit.app.shared.authentication;
-        let invitation = desk.invited(&token).await?;
-        if visit.who.is_some() {
-            let text = "You are signed in as somebody else. Sign out first.";
-            return Err(Error::new(Kind::Conflict, text));
-        }
-        match desk.accept_and_enter(&token, form.secret("password"), visit.browser.clone()).await {
-            Ok(opened) => {
-                visit.keep_session(Some(opened.cookie.expose_secret()));
-                Ok(go("/console"))
-            }
+        let invitation = visit.app.shared.authentication.invited(&token).await?;
+        let stranger = Stranger {
+            name: form.given("name"),
+            password: form.secret("password"),
+            otp: form.given("otp"),
+            browser: visit.browser.clone(),
+        };
+        match join(visit, &token, stranger).await {
+            Ok(()) => Ok(go("/console")),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(page(visit, &invitation, Some(&why)).await?.into())
             }
             Err(why) => Err(why),
         }
+    })
+    .await
+}
+
+/// `POST /invite/{token}/decline`
+pub async fn decline(
+    app: Worker,
+    request: HttpRequest,
+    token: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take(app, request, &body, async |visit, _| {
+        visit.app.shared.authentication.decline(&token).await?;
+        let body = html! {
+            div class="narrow" {
+                h1 { "Declined" }
+                p class="lede" { "The invitation is not good any more. Nothing else has changed." }
+                p class="buttons" { a class="button primary" href="/" { "To the front page" } }
+            }
+        };
+        Ok(Sheet::new("Declined", body).into())
     })
     .await
 }

@@ -17,7 +17,6 @@ use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::stored::keys::{self, KnownKey};
-use crate::stored::team;
 
 /// So many keys are on a page.
 const PAGE: usize = 50;
@@ -96,9 +95,9 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         form.given("after").and_then(|id| all.iter().position(|one| one.key.id.as_str() == id));
     let start = after.map_or(0, |at| at + 1);
     let shown = all.get(start..(start + PAGE).min(all.len())).unwrap_or_default();
-    let people = team::members(&visit.app, &who.caller).await?;
+    let people = visit.app.shared.store.members(who.session.account.clone()).await;
     let people: HashMap<String, String> =
-        people.into_iter().map(|one| (one.id, one.email)).collect();
+        people.map_err(Error::internal)?.into_iter().map(|one| (one.id, one.email)).collect();
     let body = html! {
         div class="head" {
             h1 { "API keys" }

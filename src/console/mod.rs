@@ -17,6 +17,7 @@ mod invite;
 mod key;
 mod keys;
 mod landing;
+mod leaving;
 mod memory;
 mod models;
 mod oidc;
@@ -31,6 +32,7 @@ mod setup;
 mod shell;
 mod signin;
 mod signup;
+mod switching;
 mod team;
 mod usage;
 mod visit;
@@ -71,8 +73,10 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/verify/{token}", post().to(recover::verify))
         .route("/invite/{token}", get().to(invite::ask))
         .route("/invite/{token}", post().to(invite::accept))
+        .route("/invite/{token}/decline", post().to(invite::decline))
         .route("/console", get().to(overview::overview))
         .route("/console/first", get().to(overview::first))
+        .route("/console/account", post().to(switching::switch))
         .route("/console/keys", get().to(keys::list))
         .route("/console/keys/new", get().to(key::ask))
         .route("/console/keys/new", post().to(key::create))
@@ -110,6 +114,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/console/team", get().to(team::team))
         .route("/console/team/invitations", post().to(team::invite))
         .route("/console/team/invitations/{id}", post().to(team::withdraw))
+        .route("/console/team/invitations/{id}/resend", post().to(team::invite_again))
         .route("/console/team/{id}", get().to(team::member))
         .route("/console/team/{id}/role", post().to(team::change_role))
         .route("/console/team/{id}/factor", post().to(team::reset_factor))
@@ -121,6 +126,10 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/console/settings/factor/off", post().to(factor::off))
         .route("/console/settings/verify", post().to(settings::verify))
         .route("/console/settings/name", post().to(settings::rename))
+        .route("/console/settings/me", post().to(settings::name))
+        .route("/console/settings/email", post().to(settings::move_to))
+        .route("/console/settings/leave", post().to(leaving::leave))
+        .route("/console/settings/delete", post().to(leaving::delete))
         .route("/console/settings/sessions", post().to(settings::end_others))
         .route("/console/settings/sessions/{id}", post().to(settings::end))
         .route("/admin", get().to(admin::overview))

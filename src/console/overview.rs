@@ -16,6 +16,7 @@ use crate::admit::Scope;
 use crate::base::Error;
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
+use crate::catalogue::lifecycle;
 use crate::ledger::report::Group;
 use crate::reports::requests::{self, Search};
 use crate::reports::usage::{self, Query};
@@ -78,6 +79,38 @@ fn by_day(report: &Value, from: Timestamp, days: i64) -> Vec<Bar> {
         .collect()
 }
 
+/// A model that was asked in those days and ends soon: the one that ends first.
+struct Ending {
+    model: String,
+    day: String,
+    instead: Option<String>,
+    requests: i64,
+}
+
+async fn ending(
+    visit: &Visit,
+    who: &Who,
+    from: Timestamp,
+    end: Timestamp,
+) -> Result<Option<Ending>, Error> {
+    let query =
+        Query { start: Some(from), end: Some(end), group: Some(Group::Model), ..Query::default() };
+    let report = usage::usage(&visit.app, &who.caller, query).await?.value;
+    let (live, now) = (visit.app.live(), visit.app.shared.clock.now());
+    let all = list(&report, "data").iter().filter_map(|row| {
+        let model = live.catalogue.model(text(row, "model"))?;
+        let ends = lifecycle::ends_soon(model, now)?;
+        let ending = Ending {
+            model: model.id.to_string(),
+            day: calendar::written_day(ends),
+            instead: model.replacement.as_deref().map(str::to_owned),
+            requests: whole(row, "requests"),
+        };
+        Some((ends, ending))
+    });
+    Ok(all.min_by_key(|(ends, _)| *ends).map(|(_, ending)| ending))
+}
+
 async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let app = &visit.app;
     let caller = &who.caller;
@@ -92,6 +125,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let found =
         requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;
     let names = key_names(visit, who).await?;
+    let ending = ending(visit, who, from, end).await?;
     let sums = report.get("usage").cloned().unwrap_or_default();
     let asked = whole(&sums, "requests") + whole(&sums, "failed_requests");
     let saved = figures::dollars(&sums, "saved_usd").filter(|saved| saved.0 > 0);
@@ -103,6 +137,16 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         }
         @if left == Some(0) {
             p class="alert bad" role="status" { strong { "The credits of this month are used up. " } "Requests are refused until " (text(&report, "billing_period_end").get(..10).unwrap_or_default()) ". Ask your administrator for more." }
+        }
+        @else if let Some(Ending { model, day, instead, requests }) = &ending {
+            p class="alert warn" role="status" {
+                strong { (model) " ends on " (day) ". " }
+                (count(*requests)) " requests of the last 30 days were answered by it."
+                @if let Some(instead) = instead { " Ask " (instead) " in its place: it answers from then on." }
+                @else { " Nothing answers in its place." }
+            }
+        } @else if !who.session.verified && visit.app.shared.authentication.mail.is_some() {
+            p class="alert warn" role="status" { "Your address is not confirmed. " a href="/console/settings" { "Have a link mailed to it" } "." }
         }
         dl class="tiles" {
             div class="tile" { (credits(&report)) }

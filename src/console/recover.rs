@@ -98,7 +98,7 @@ pub async fn verify(
     body: Bytes,
 ) -> HttpResponse {
     take(app, request, &body, async |visit, _| {
-        visit.app.shared.authentication.verify(&token).await?;
+        visit.app.shared.authentication.verify(&token, None).await?;
         Ok(go("/console/settings?done=verified"))
     })
     .await
@@ -127,8 +127,8 @@ fn resetting(visit: &Visit, email: &str, error: Option<&Error>) -> Sheet {
 /// `GET /reset/{token}`: shows a form. Looking at the link does not use it up.
 pub async fn reset(app: Worker, request: HttpRequest, token: Path<String>) -> HttpResponse {
     show(app, request, async |visit| {
-        let member = visit.app.shared.authentication.resetting(&token).await?;
-        Ok(resetting(visit, &member.email, None).into())
+        let email = visit.app.shared.authentication.resetting(&token).await?;
+        Ok(resetting(visit, &email, None).into())
     })
     .await
 }
@@ -142,7 +142,7 @@ pub async fn set(
 ) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
         let desk = &visit.app.shared.authentication;
-        let email = desk.resetting(&token).await?.email;
+        let email = desk.resetting(&token).await?;
         match desk.reset_and_enter(&token, form.secret("password"), visit.browser.clone()).await {
             Ok(entered) => Ok(let_in(visit, &entered, "/console")),
             Err(why) if why.kind == Kind::Malformed => {

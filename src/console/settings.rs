@@ -9,7 +9,8 @@ use super::call::Call;
 use super::figures::minute;
 use super::shell::{field, notice, summary};
 use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
-use super::{Worker, factor};
+use super::{Worker, factor, leaving};
+use crate::admit::Moved;
 use crate::base::{Blame, Error, Kind};
 use crate::store::Ending;
 
@@ -29,19 +30,28 @@ fn browser(agent: &str) -> &str {
 pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
     let done = match visit.query.text("done") {
         "password" => Some("Your password was changed. All else that was signed in has ended."),
+        "factor_wanted" => Some(
+            "This gateway wants you to have a second factor. Set it up to go on: here, under \"Second \
+             factor\".",
+        ),
         "factor_off" => Some("The second factor is off."),
         "verified" => Some("Your address is confirmed."),
         "mailed" => Some("A link is on its way to your address. It is good for one day."),
         "ended" => Some("That has ended."),
         "renamed" => Some("The account has another name."),
+        "named" => Some("Your name was changed."),
+        "moving" => Some(
+            "A link is on its way to the new address. It is yours once you have followed it, within a \
+             day.",
+        ),
+        "moved" => Some("You sign in with the new address from now on."),
         _ => None,
     };
     let session = &who.session;
-    let (account, member) = (session.account.clone(), session.member.clone());
-    let now = visit.app.shared.clock.now();
-    let sessions = visit.app.shared.store.sessions(account, member, now).await;
-    let sessions = sessions.map_err(Error::internal)?;
-    let factor = visit.app.shared.authentication.factor_of(&session.member).await?;
+    let desk = &visit.app.shared.authentication;
+    let sessions = desk.sessions_of(session).await?;
+    let factor = desk.factor_of(&session.person).await?;
+    let several = !who.accounts.is_empty();
     let runs = who.caller.person.must_run_the_account().is_ok();
     let body = html! {
         h1 { "Settings" }
@@ -62,11 +72,24 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                     dt { "API keys" } dd { a href="/console/keys" { "Look after keys" } }
                     dt { "Team" } dd { a href="/console/team" { "Who is in the account" } }
                 }
-                @if !session.verified && visit.app.shared.authentication.mail.is_some() {
+                @if !session.verified && desk.mail.is_some() {
                     form method="post" action="/console/settings/verify" {
                         (visit.hidden())
                         button { "Mail me a link that confirms it" }
                     }
+                }
+                form method="post" action="/console/settings/me" {
+                    (visit.hidden())
+                    (field("my-name", "Your name", html! { input id="my-name" name="name" autocomplete="name" maxlength="200" value=(session.name); }, Some("As the others of the account see it. It may be empty.")))
+                    button { "Save" }
+                }
+            }
+            section class="card" {
+                h2 { "E-mail" }
+                form method="post" action="/console/settings/email" {
+                    (visit.hidden())
+                    (field("email", "New address", html! { input id="email" name="email" type="email" autocomplete="email" required maxlength="320"; }, Some(if desk.mail.is_some() { "We mail it a link; until you follow it, nothing changes." } else { "It holds at once: this gateway sends no mail, so nobody can confirm it." })))
+                    button { "Change address" }
                 }
             }
             section class="card" {
@@ -98,11 +121,12 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
             h2 { "Signed in" }
             div class="scroll" {
                 table class="cards" {
-                    thead { tr { th scope="col" { "With" } th scope="col" { "Since" } th scope="col" { "Last seen" } th scope="col" { "Address" } th scope="col" { "" span class="dim" { "End it" } } } }
+                    thead { tr { th scope="col" { "With" } @if several { th scope="col" { "Account" } } th scope="col" { "Since" } th scope="col" { "Last seen" } th scope="col" { "Address" } th scope="col" { "" span class="dim" { "End it" } } } }
                     tbody {
                         @for one in &sessions {
                             tr {
                                 th scope="row" { (browser(&one.browser.agent)) @if one.id == session.id { " " span class="tag good" { "this one" } } }
+                                @if several { td data-name="Account" { (one.account_name) } }
                                 td data-name="Since" { (minute(one.created)) }
                                 td data-name="Last seen" { (minute(one.seen.max(one.created))) }
                                 td data-name="Address" class="mono" { (one.browser.address) }
@@ -123,8 +147,11 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                 form method="post" action="/console/settings/sessions" { (visit.hidden()) button class="danger" { "End all others" } }
             }
         }
+        (leaving::section(visit, who))
     };
-    let sheet = Sheet::new("Settings", body).by_api(Call::of("POST", "/api/auth/logout"));
+    let sheet = Sheet::new("Settings", body)
+        .by_api(Call::get("/v1/me").of_person())
+        .by_api(Call::get("/v1/me/sessions").of_person());
     Ok(match error {
         Some(error) => sheet.refused(error),
         None => sheet,
@@ -141,7 +168,7 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
     take_member(app, request, &body, async |visit, who, form| {
         let desk = &visit.app.shared.authentication;
         match desk
-            .change_password(
+            .change_password_and_enter(
                 &who.session,
                 form.secret("old"),
                 form.secret("new"),
@@ -154,10 +181,6 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
                 Ok(go("/console/settings?done=password"))
             }
             Err(why) if why.blame == Blame::Caller => {
-                let why = match why.field.as_deref() {
-                    Some("password") => why.at("new"),
-                    _ => why,
-                };
                 Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
             }
             Err(why) => Err(why),
@@ -169,8 +192,40 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
 /// `POST /console/settings/verify`: mails a link that confirms the address
 pub async fn verify(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        visit.app.shared.authentication.mail_verification(&who.session).await?;
+        let email = &who.session.email;
+        visit.app.shared.authentication.change_email(&who.session, email).await?;
         Ok(go("/console/settings?done=mailed"))
+    })
+    .await
+}
+
+/// `POST /console/settings/email`: another address
+pub async fn move_to(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        let desk = &visit.app.shared.authentication;
+        match desk.change_email(&who.session, form.text("email")).await {
+            Ok(Moved::Asked) => Ok(go("/console/settings?done=moving")),
+            Ok(Moved::Done) => Ok(go("/console/settings?done=moved")),
+            Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
+                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+            }
+            Err(why) => Err(why),
+        }
+    })
+    .await
+}
+
+/// `POST /console/settings/me`: another name
+pub async fn name(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, form| {
+        match visit.app.shared.authentication.rename(&who.session, form.text("name")).await {
+            Ok(()) => Ok(go("/console/settings?done=named")),
+            Err(why) if why.kind == Kind::Malformed => {
+                let why = why.at("my-name");
+                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+            }
+            Err(why) => Err(why),
+        }
     })
     .await
 }

@@ -8,7 +8,7 @@ use actix_web::http::header::{
 use maud::{DOCTYPE, Markup, html};
 
 use super::visit::{Answer, Sheet, Visit, Who};
-use super::{assets, call};
+use super::{assets, call, switching};
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 
@@ -287,6 +287,7 @@ fn top_inside(visit: &Visit, who: &Who) -> Markup {
             div class="me" {
                 p class="account" title=(who.session.account_name) { (who.session.account_name) }
                 p class="dim small" title=(who.session.email) { (who.session.email) " · " (who.session.role) }
+                (switching::form(visit, who))
                 form method="post" action="/signout" {
                     (visit.hidden())
                     button class="quiet" { "Sign out" }

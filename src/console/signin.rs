@@ -19,7 +19,12 @@ fn next(form: &Form) -> &str {
 }
 
 fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
-    let left = visit.query.has("left", "1").then_some("You are signed out.");
+    let left = match visit.query.text("left") {
+        "1" => Some("You are signed out."),
+        "account" => Some("The account was deleted, and you are signed out."),
+        "me" => Some("You were deleted, with all that you kept here."),
+        _ => None,
+    };
     let body = html! {
         div class="narrow" {
             h1 { "Sign in" }

@@ -61,17 +61,16 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn create(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take(app, request, &body, async |visit, form| {
         let desk = &visit.app.shared.authentication;
-        let browser = visit.browser.clone();
         let applicant = Applicant {
             email: form.text("email"),
             password: form.secret("password"),
             organisation: form.given("organisation"),
-            address: &browser.address,
+            browser: visit.browser.clone(),
         };
         let joined = if desk.proves_addresses() {
             desk.apply(applicant).await.map(|()| coding(visit, form.text("email"), None).into())
         } else {
-            let joining = desk.join(applicant, visit.browser.clone()).await;
+            let joining = desk.join(applicant).await;
             joining.map(|(opened, key)| welcome::page(visit, &opened, &key))
         };
         match joined {

@@ -3,14 +3,16 @@
 use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
-use serde_json::Value;
 
 use super::Worker;
-use super::figures::{minute, text};
+use super::call::Call;
+use super::figures::minute;
 use super::shell::{choice, field, notice, snippet, summary};
 use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
+use crate::admit::Invited;
 use crate::base::{Blame, Error, Kind};
-use crate::stored::team;
+use crate::store::Token;
+use crate::stored::team::{self, KnownMember};
 
 const ROLES: [(&str, &str); 3] = [
     ("member", "member: uses it, and has what is theirs"),
@@ -30,24 +32,30 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
     };
     let runs = who.caller.person.must_run_the_account().is_ok();
     let members = team::members(&visit.app, &who.caller).await?;
-    let invitations = if runs {
-        visit.app.shared.authentication.invitations(&who.session.account).await?
-    } else {
-        Vec::new()
-    };
+    let invitations =
+        if runs { team::invitations(&visit.app, &who.caller).await? } else { Vec::new() };
+    let roles: Vec<String> = invitations
+        .iter()
+        .map(|one| Invited::of(one).map(|invited| invited.role))
+        .collect::<Result<_, _>>()?;
     let body = html! {
         div class="head" { h1 { "Team" } p class="dim" { (who.session.account_name) } }
         (notice(done))
         (summary(error))
         div class="scroll" {
             table class="cards" {
-                thead { tr { th scope="col" { "Member" } th scope="col" { "Role" } th scope="col" { "Since" } @if runs { th scope="col" { "Change" } } } }
+                thead { tr { th scope="col" { "Member" } th scope="col" { "Role" } th scope="col" { "Since" } th scope="col" { "Last seen" } th scope="col" class="n" { "Keys" } @if runs { th scope="col" { "Change" } } } }
                 tbody {
-                    @for one in &members {
+                    @for KnownMember { member: one, seen, keys } in &members {
                         tr {
-                            th scope="row" { (one.email) @if one.id == who.session.member { " " span class="tag good" { "you" } } }
-                            td data-name="Role" { (one.role) @if one.has_factor { " " span class="tag good" { "2FA" } } @if one.password.is_none() { " " span class="tag" { "cannot sign in" } } }
+                            th scope="row" {
+                                (one.email) @if one.id == who.session.member { " " span class="tag good" { "you" } }
+                                @if !one.name.is_empty() { " " span class="dim" { (one.name) } }
+                            }
+                            td data-name="Role" { (one.role) @if one.has_factor { " " span class="tag good" { "2FA" } } @if one.person.is_none() { " " span class="tag" { "cannot sign in" } } }
                             td data-name="Since" { (minute(one.created)) }
+                            td data-name="Last seen" { (seen.map_or_else(|| "-".to_owned(), minute)) }
+                            td data-name="Keys" class="n" { (keys) }
                             @if runs {
                                 td data-name="Change" {
                                     @if one.role != "admin" { a href=(format!("/console/team/{}", one.id)) { "Change" } }
@@ -55,12 +63,18 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
                             }
                         }
                     }
-                    @for one in &invitations {
+                    @for (one, role) in invitations.iter().zip(&roles) {
                         tr {
                             th scope="row" { (one.subject) " " span class="tag warn" { "invited" } }
-                            td data-name="Role" { (text(&serde_json::from_str::<Value>(&one.payload).unwrap_or_default(), "role")) }
+                            td data-name="Role" { (role) }
                             td data-name="Since" { "good until " (minute(one.expires)) }
+                            td data-name="Last seen" { "-" }
+                            td data-name="Keys" class="n" { "0" }
                             td data-name="Change" {
+                                form method="post" action=(format!("/console/team/invitations/{}/resend", one.id)) {
+                                    (visit.hidden())
+                                    button class="quiet" { "New link" }
+                                }
                                 form method="post" action=(format!("/console/team/invitations/{}", one.id)) {
                                     (visit.hidden())
                                     button class="quiet danger" { "Withdraw" }
@@ -89,7 +103,10 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
             }
         }
     };
-    let sheet = Sheet::new("Team", body);
+    let mut sheet = Sheet::new("Team", body).by_api(Call::get("/v1/account/members").of_person());
+    if runs {
+        sheet = sheet.by_api(Call::get("/v1/account/invitations").of_person());
+    }
     Ok(match error {
         Some(error) => sheet.refused(error),
         None => sheet,
@@ -104,18 +121,42 @@ pub async fn team(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /console/team/invitations`
 pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        who.caller.person.must_run_the_account()?;
         let (email, role) = (form.text("email"), form.text("role"));
-        let (account, by) = (&who.session.account, who.session.email.as_str());
-        let secret = match visit.app.shared.authentication.invite(account, email, role, by).await {
-            Ok(secret) => secret,
-            Err(why) if why.blame == Blame::Caller => {
-                return Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into());
-            }
-            Err(why) => return Err(why),
-        };
-        let body = html! {
-            h1 { "The invitation of " (email) }
+        let made = team::invite(&visit.app, &who.caller, &who.session, email, role).await;
+        invited(visit, who, made).await
+    })
+    .await
+}
+
+/// `POST /console/team/invitations/{id}/resend`: another link
+pub async fn invite_again(
+    app: Worker,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> HttpResponse {
+    take_member(app, request, &body, async |visit, who, _| {
+        let made = team::invite_again(&visit.app, &who.caller, &who.session, &id).await;
+        invited(visit, who, made).await
+    })
+    .await
+}
+
+/// The link of an invitation, once; or the team, with why there is none.
+async fn invited(
+    visit: &Visit,
+    who: &Who,
+    made: Result<(Token, String), Error>,
+) -> Result<Answer, Error> {
+    let (invitation, secret) = match made {
+        Ok(made) => made,
+        Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
+            return Ok(page(visit, who, Some(&why)).await?.into());
+        }
+        Err(why) => return Err(why),
+    };
+    let body = html! {
+            h1 { "The invitation of " (invitation.subject) }
             @if visit.app.shared.authentication.mail.is_some() {
                 p class="lede" { "A mail with this link is on its way to them. Here it is shown only now; it is good for seven days, and once." }
             } @else {
@@ -123,10 +164,8 @@ pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             }
             div class="card" { div class="secret" { (snippet("link", &format!("{}/invite/{secret}", visit.home))) } }
             p class="buttons" { a class="button primary" href="/console/team" { "Back to the team" } }
-        };
-        Ok(Sheet::new("An invitation", body).into())
-    })
-    .await
+    };
+    Ok(Sheet::new("An invitation", body).into())
 }
 
 /// `POST /console/team/invitations/{id}`: takes it back
@@ -137,8 +176,7 @@ pub async fn withdraw(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        who.caller.person.must_run_the_account()?;
-        visit.app.shared.authentication.withdraw(&who.session.account, &id).await?;
+        team::withdraw(&visit.app, &who.caller, &id).await?;
         Ok(go("/console/team?done=withdrawn"))
     })
     .await
@@ -148,10 +186,7 @@ pub async fn withdraw(
 pub async fn member(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who| {
         who.caller.person.must_run_the_account()?;
-        let all = team::members(&visit.app, &who.caller).await?;
-        let one = all.iter().find(|one| one.id == *id).ok_or_else(|| {
-            Error::new(Kind::NotFound, "There is no such member.")
-        })?;
+        let one = team::member(&visit.app, &who.caller, &id).await?;
         let body = html! {
             h1 { (one.email) }
             div class="two" {
@@ -190,10 +225,8 @@ pub async fn change_role(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        if form.has("role", "owner") {
-            visit.must_be_proved()?;
-        }
-        team::change_role(&visit.app, &who.caller, &id, form.text("role")).await?;
+        let role = form.text("role");
+        team::change_role(&visit.app, &who.caller, &who.session, &id, role).await?;
         Ok(go("/console/team?done=role"))
     })
     .await
@@ -207,8 +240,7 @@ pub async fn reset_factor(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        visit.must_be_proved()?;
-        team::reset_factor(&visit.app, &who.caller, &id).await?;
+        team::reset_factor(&visit.app, &who.caller, &who.session, &id).await?;
         Ok(go("/console/team?done=factor"))
     })
     .await
@@ -222,8 +254,7 @@ pub async fn remove(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        visit.must_be_proved()?;
-        team::remove(&visit.app, &who.caller, &id).await?;
+        team::remove(&visit.app, &who.caller, &who.session, &id).await?;
         Ok(go("/console/team?done=removed"))
     })
     .await

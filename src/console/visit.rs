@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, USER_AGENT};
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use tokio::time::Instant;
@@ -12,20 +12,23 @@ use super::call::Call;
 use super::cookie::Cookie;
 use super::form::{self, Form};
 use super::{Worker, shell};
-use crate::admit::{Caller, is_proved};
+use crate::admit::{Caller, factor_required, must_be_proved};
 use crate::base::percent;
-use crate::base::secret::{KeyHash, new_token};
+use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::http::origin;
-use crate::store::{Browser, BrowserSession, Sent};
+use crate::store::{Browser, Membership, Sent, SignedIn};
 
 /// How long a form that was sent is known, in seconds.
 const FORM_SECONDS: u64 = 86_400;
 
 /// Somebody who is signed in.
 pub struct Who {
+    /// As the member whom the session says.
     pub caller: Arc<Caller>,
-    pub session: BrowserSession,
+    pub session: SignedIn,
+    /// Where they may go on: the accounts that they are in, if there are several.
+    pub accounts: Vec<Membership>,
     cookie: String,
 }
 
@@ -119,17 +122,13 @@ impl Visit {
     pub async fn of(app: &Worker, request: &HttpRequest) -> Result<Self, (Self, Error)> {
         let home = origin::home(app, request);
         let https = home.starts_with("https://");
-        let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
         let form_cookie = Cookie::Form.read(request, https);
         let mut visit = Self {
             app: app.clone(),
             path: request.path().to_owned(),
             query: Form::of_query(request),
             who: None,
-            browser: Browser {
-                address: origin::address(app, request),
-                agent: agent.unwrap_or_default().chars().take(200).collect(),
-            },
+            browser: origin::browser(app, request),
             began: Instant::now(),
             form_cookie: (form_cookie, false),
             session_cookie: std::cell::RefCell::default(),
@@ -142,10 +141,22 @@ impl Visit {
             Err(why) => return Err((visit, why)),
         };
         let Some(session) = found else { return Ok(visit) };
-        let hash = KeyHash::of(&cookie);
-        match app.shared.identities.in_session(hash, &session.id).await {
+        let accounts =
+            if session.accounts > 1 { desk.memberships(&session).await } else { Ok(Vec::new()) };
+        let accounts = match accounts {
+            Ok(accounts) => accounts,
+            Err(why) => return Err((visit, why)),
+        };
+        match app.shared.identities.in_session(&session.member).await {
             Ok(caller) => {
-                visit.who = Some(Who { caller, session, cookie });
+                visit.who = Some(Who { caller, session, accounts, cookie });
+                Ok(visit)
+            }
+            // They sign in again, and come to another of their accounts.
+            Err(why)
+                if why.code.as_deref() == Some("account_suspended")
+                    && accounts.iter().any(|one| !one.suspended) =>
+            {
                 Ok(visit)
             }
             Err(why) if why.kind == Kind::Unauthenticated => Ok(visit),
@@ -212,11 +223,8 @@ impl Visit {
     /// [`Kind::Forbidden`] when the person has not given their password lately.
     pub fn must_be_proved(&self) -> Result<&Who, Error> {
         let who = self.who()?;
-        if is_proved(&who.session, self.app.shared.clock.now()) {
-            return Ok(who);
-        }
-        let text = "Give your password again to go on.";
-        Err(Error::new(Kind::Forbidden, text).coded("proof_required"))
+        must_be_proved(&who.session, self.app.shared.clock.now())?;
+        Ok(who)
     }
 
     /// Has the browser keep a session from now on, or forget it.
@@ -286,6 +294,7 @@ pub async fn show_member(
 ) -> HttpResponse {
     let here = request.uri().path_and_query().map_or("/console", |path| path.as_str()).to_owned();
     show(app, request, async move |visit| match &visit.who {
+        Some(who) if has_to_set_up(visit, who) => Ok(go("/console/settings?done=factor_wanted")),
         Some(who) => work(visit, who).await,
         None => {
             let next = own_path(&here).unwrap_or("/console");
@@ -334,9 +343,22 @@ pub async fn take_member(
 ) -> HttpResponse {
     take(app, request, body, async move |visit, form| {
         let who = visit.who()?;
+        if has_to_set_up(visit, who) {
+            return Err(factor_required());
+        }
         work(visit, who, form).await
     })
     .await
+}
+
+/// Whether somebody has to set a second factor up before they do what they ask for.
+fn has_to_set_up(visit: &Visit, who: &Who) -> bool {
+    let here = visit.path.as_str();
+    let leads_there = here == "/signout"
+        || here == "/console/account"
+        || here == "/console/settings"
+        || here.starts_with("/console/settings/factor");
+    !leads_there && visit.app.shared.authentication.wants_factor_of(&who.session)
 }
 
 /// Takes a form of an administrator of the gateway.
@@ -404,14 +426,17 @@ async fn proved_and_done(
         && let Some(who) = &visit.who
     {
         let (password, otp) = (form.secret("proof"), form.given("otp"));
-        let proving = visit.app.shared.authentication.prove(&who.session, password, otp).await;
-        if let Err(why) = proving {
+        let (desk, address) = (&visit.app.shared.authentication, &visit.browser.address);
+        if let Err(why) = desk.prove(&who.session, password, otp, address).await {
             return Ok(asking_for_proof(visit, form, Some(&why)).into());
         }
-        let Some(session) = visit.app.shared.authentication.session_of(&who.cookie).await? else {
-            return Err(Error::new(Kind::Unauthenticated, "Sign in again.").coded("signed_out"));
+        // As it was read, and not anew: another tab may have switched the account meanwhile.
+        let who = Who {
+            caller: Arc::clone(&who.caller),
+            session: SignedIn { proved: visit.app.shared.clock.now(), ..who.session.clone() },
+            accounts: who.accounts.clone(),
+            cookie: who.cookie.clone(),
         };
-        let who = Who { caller: Arc::clone(&who.caller), session, cookie: who.cookie.clone() };
         let proved = Visit {
             app: visit.app.clone(),
             home: visit.home.clone(),

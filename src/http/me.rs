@@ -1,27 +1,45 @@
-//! `/v1/me`, `/v1/account` and `/v1/limits`: who asks, for whom, and what is left to them.
+//! `/v1/me` and `/v1/limits`: who asks, what they change of themselves, what they are signed in with, and
+//! what is left to them.
 
 use std::sync::Arc;
 
-use actix_web::web::Payload;
+use actix_web::http::StatusCode;
+use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Worker, arrival, origin, respond, visit};
-use crate::admit::Caller;
-use crate::base::Error;
+use super::{Worker, arrival, origin, respond, signin, visit};
+use crate::admit::{Caller, Moved};
+use crate::base::{Error, Kind, calendar};
 use crate::reports::standing;
+use crate::store::{Ending, SignedIn};
 use crate::stored::person;
 use crate::wire::vocab::Dialect;
 
 /// Nobody's password or name is longer.
-const BODY_BYTES: usize = 16 << 10;
+pub(super) const BODY_BYTES: usize = 16 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Proof {
     password: SecretString,
+    otp: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Password {
+    password: SecretString,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    old: SecretString,
+    new: SecretString,
+    otp: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,34 +61,180 @@ struct Name {
     name: String,
 }
 
-async fn answer(
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    email: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Token {
+    token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Account {
+    account: String,
+}
+
+/// Answers whoever asks, with a status.
+async fn answer_with(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Arc<Caller>) -> Result<(StatusCode, Value), Error>,
 ) -> HttpResponse {
     let asking = async { work(arrival::identified(app, request).await?).await };
     match asking.await {
-        Ok(value) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(value),
+        Ok((status, value)) => {
+            HttpResponse::build(status).insert_header(("cache-control", "no-store")).json(value)
+        }
         Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
     }
 }
 
+/// Answers whoever asks.
+pub(super) async fn answer(
+    app: &Worker,
+    request: &HttpRequest,
+    work: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
+) -> HttpResponse {
+    let work = async |caller| Ok((StatusCode::OK, work(caller).await?));
+    answer_with(app, request, work).await
+}
+
+/// Answers a person who is signed in.
+pub(super) async fn answer_person(
+    app: &Worker,
+    request: &HttpRequest,
+    work: impl AsyncFnOnce(Arc<Caller>, SignedIn) -> Result<Value, Error>,
+) -> HttpResponse {
+    answer(app, request, async |caller| {
+        let signed_in = person::signed_in(app, arrival::credential(request)).await?;
+        work(caller, signed_in).await
+    })
+    .await
+}
+
 /// `GET /v1/me`
 pub async fn me(app: Worker, request: HttpRequest) -> HttpResponse {
-    answer(&app, &request, async |caller| person::me(&app, &caller).await).await
+    answer_person(&app, &request, async |_, signed_in| person::me(&app, &signed_in).await).await
 }
 
-/// `GET /v1/account`
-pub async fn account(app: Worker, request: HttpRequest) -> HttpResponse {
-    answer(&app, &request, async |caller| standing::account(&app, &caller).await).await
-}
-
-/// `PATCH /v1/account`
+/// `PATCH /v1/me`: another name
 pub async fn rename(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    answer(&app, &request, async |caller| {
+    answer_person(&app, &request, async |_, signed_in| {
         let said: Name = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        person::rename(&app, &caller, &said.name).await?;
-        standing::account(&app, &caller).await
+        app.shared.authentication.rename(&signed_in, &said.name).await?;
+        person::me(&app, &signed_in).await
+    })
+    .await
+}
+
+/// `DELETE /v1/me`: for good, in every account
+pub async fn leave(app: Worker, request: HttpRequest) -> HttpResponse {
+    answer_person(&app, &request, async |_, signed_in| {
+        app.shared.authentication.leave_for_good(&signed_in).await?;
+        Ok(json!({"id": signed_in.person, "object": "person", "deleted": true}))
+    })
+    .await
+}
+
+/// `POST /v1/me/email`: another address, once its link was followed; or a link for the one that they have
+pub async fn move_to(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer_with(&app, &request, async |_| {
+        let signed_in = person::signed_in(&app, arrival::credential(&request)).await?;
+        let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        Ok(match app.shared.authentication.change_email(&signed_in, &said.email).await? {
+            Moved::Asked => (StatusCode::ACCEPTED, json!({"status": "link_sent"})),
+            Moved::Done => (StatusCode::OK, json!({"status": "changed"})),
+        })
+    })
+    .await
+}
+
+/// `POST /v1/me/email/confirm`: by the link that was mailed
+pub async fn confirm_email(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer_person(&app, &request, async |_, signed_in| {
+        let said: Token = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let desk = &app.shared.authentication;
+        let confirmed = desk.verify(&said.token, Some(&signed_in.person)).await;
+        confirmed.map_err(|why| match why.kind {
+            Kind::NotFound => {
+                Error::new(Kind::Malformed, why.public).at("token").coded("token_invalid")
+            }
+            _ => why,
+        })?;
+        person::me(&app, &signed_in).await
+    })
+    .await
+}
+
+/// `POST /v1/me/password`: all else that they are signed in with ends; a session
+pub async fn password(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let address = origin::address(&app, &request);
+    answer_person(&app, &request, async |_, signed_in| {
+        let said: Passwords = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let (desk, otp) = (&app.shared.authentication, said.otp.as_deref());
+        let session =
+            desk.change_password_and_sign_in(&signed_in, said.old, said.new, otp, &address).await?;
+        Ok(signin::shown(&session))
+    })
+    .await
+}
+
+/// `POST /v1/me/prove`: until when what cannot be undone may be done
+pub async fn prove(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let address = origin::address(&app, &request);
+    answer_person(&app, &request, async |_, signed_in| {
+        let said: Proof = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let (desk, otp) = (&app.shared.authentication, said.otp.as_deref());
+        let until = desk.prove(&signed_in, said.password, otp, &address).await?;
+        Ok(json!({"until": calendar::written(until)}))
+    })
+    .await
+}
+
+/// `POST /v1/me/account`: a session in another of one's accounts; the one here goes on
+pub async fn switch(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer_person(&app, &request, async |_, signed_in| {
+        let said: Account = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let desk = &app.shared.authentication;
+        Ok(signin::shown(&desk.sign_in_elsewhere(&signed_in, &said.account).await?))
+    })
+    .await
+}
+
+/// `GET /v1/me/sessions`
+pub async fn sessions(app: Worker, request: HttpRequest) -> HttpResponse {
+    answer_person(&app, &request, async |_, signed_in| {
+        let all = app.shared.authentication.sessions_of(&signed_in).await?;
+        let all: Vec<Value> = all.iter().map(|one| person::shown(one, &signed_in)).collect();
+        Ok(json!({"object": "list", "data": all, "next": null}))
+    })
+    .await
+}
+
+/// `DELETE /v1/me/sessions`: all but the one that asks
+pub async fn end_others(app: Worker, request: HttpRequest) -> HttpResponse {
+    answer_person(&app, &request, async |_, signed_in| {
+        let which = Ending::AllBut(signed_in.id.clone());
+        let ended = app.shared.authentication.leave(&signed_in, which).await?;
+        Ok(json!({"object": "session", "deleted": ended}))
+    })
+    .await
+}
+
+/// `DELETE /v1/me/sessions/{id}`
+pub async fn end(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    answer_person(&app, &request, async |_, signed_in| {
+        let which = Ending::One(id.clone());
+        if app.shared.authentication.leave(&signed_in, which).await? == 0 {
+            let text = "There is no such session.";
+            return Err(Error::new(Kind::NotFound, text).coded("session_not_found"));
+        }
+        Ok(json!({"id": *id, "object": "session", "deleted": true}))
     })
     .await
 }
@@ -83,9 +247,9 @@ pub async fn limits(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /v1/me/totp`: a secret, to be confirmed
 pub async fn draft_factor(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = origin::address(&app, &request);
-    answer(&app, &request, async |caller| {
-        let said: Proof = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let draft = person::draft_factor(&app, &caller, said.password, &address).await?;
+    answer_person(&app, &request, async |_, signed_in| {
+        let said: Password = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let draft = person::draft_factor(&app, &signed_in, said.password, &address).await?;
         Ok(json!({"secret": draft.secret.expose_secret(), "otpauth_url": draft.uri}))
     })
     .await
@@ -93,10 +257,10 @@ pub async fn draft_factor(app: Worker, request: HttpRequest, payload: Payload) -
 
 /// `POST /v1/me/totp/confirm`: on, with the recovery codes, once
 pub async fn confirm_factor(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    answer(&app, &request, async |caller| {
+    answer_person(&app, &request, async |_, signed_in| {
         let said: Code = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let member = person::member(&app, &caller).await?;
-        let codes = app.shared.authentication.confirm_factor(&member.id, &said.code).await?;
+        let desk = &app.shared.authentication;
+        let codes = desk.confirm_factor(&signed_in.person, &said.code).await?;
         Ok(json!({"totp": true, "recovery_codes": codes}))
     })
     .await
@@ -105,11 +269,10 @@ pub async fn confirm_factor(app: Worker, request: HttpRequest, payload: Payload)
 /// `DELETE /v1/me/totp`: off, by password and code
 pub async fn drop_factor(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let address = origin::address(&app, &request);
-    answer(&app, &request, async |caller| {
+    answer_person(&app, &request, async |_, signed_in| {
         let said: FullProof = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let member = person::member(&app, &caller).await?;
         let desk = &app.shared.authentication;
-        desk.drop_factor(&member.email, &member.id, said.password, &said.otp, &address).await?;
+        desk.drop_factor(&signed_in, said.password, &said.otp, &address).await?;
         Ok(json!({"totp": false}))
     })
     .await

@@ -1,5 +1,6 @@
 //! HTTP in: routes, arrival and answer. The route table is here, on one screen.
 
+mod account;
 mod admin;
 mod anthropic;
 mod array;
@@ -89,11 +90,29 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(&at("/keys/browser"), web::post().to(browser_keys::make))
             .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
             .route(&at("/me"), web::get().to(me::me))
+            .route(&at("/me"), web::patch().to(me::rename))
+            .route(&at("/me"), web::delete().to(me::leave))
+            .route(&at("/me/email"), web::post().to(me::move_to))
+            .route(&at("/me/email/confirm"), web::post().to(me::confirm_email))
+            .route(&at("/me/password"), web::post().to(me::password))
+            .route(&at("/me/prove"), web::post().to(me::prove))
+            .route(&at("/me/account"), web::post().to(me::switch))
+            .route(&at("/me/sessions"), web::get().to(me::sessions))
+            .route(&at("/me/sessions"), web::delete().to(me::end_others))
+            .route(&at("/me/sessions/{id}"), web::delete().to(me::end))
             .route(&at("/me/totp"), web::post().to(me::draft_factor))
             .route(&at("/me/totp"), web::delete().to(me::drop_factor))
             .route(&at("/me/totp/confirm"), web::post().to(me::confirm_factor))
-            .route(&at("/account"), web::get().to(me::account))
-            .route(&at("/account"), web::patch().to(me::rename))
+            .route(&at("/account"), web::get().to(account::account))
+            .route(&at("/account"), web::patch().to(account::rename))
+            .route(&at("/account"), web::delete().to(account::delete))
+            .route(&at("/account/members"), web::get().to(account::members))
+            .route(&at("/account/members/{id}"), web::patch().to(account::change_member))
+            .route(&at("/account/members/{id}"), web::delete().to(account::remove_member))
+            .route(&at("/account/invitations"), web::get().to(account::invitations))
+            .route(&at("/account/invitations"), web::post().to(account::invite))
+            .route(&at("/account/invitations/{id}"), web::delete().to(account::withdraw))
+            .route(&at("/account/invitations/{id}/resend"), web::post().to(account::invite_again))
             .route(&at("/limits"), web::get().to(me::limits))
             .route(&at("/usage"), web::get().to(usage::report))
             .route(&at("/requests"), web::get().to(usage::requests))
@@ -128,6 +147,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/auth/reset", web::post().to(signin::reset))
         .route("/api/auth/invitations/{token}", web::get().to(signin::invitation))
         .route("/api/auth/invitations/{token}", web::post().to(signin::accept))
+        .route("/api/auth/invitations/{token}/decline", web::post().to(signin::decline))
         .route("/.well-known/jwks.json", web::get().to(signin::jwks))
         .route("/openapi.json", web::get().to(openapi::openapi));
 }

@@ -1,10 +1,14 @@
 //! Whence a request comes, and where it reached us.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HOST;
+use actix_web::http::header::{HOST, USER_AGENT};
 use actix_web::http::uri::Authority;
 
 use super::Worker;
+use crate::store::Browser;
+
+/// No more is kept of what a client says it is.
+const AGENT_CHARACTERS: usize = 200;
 
 /// Whence the caller comes, for those who guess.
 #[must_use]
@@ -17,6 +21,16 @@ pub fn address(app: &Worker, request: &HttpRequest) -> String {
         return address.chars().take(64).collect();
     }
     request.peer_addr().map_or_else(|| "nowhere".to_owned(), |peer| peer.ip().to_string())
+}
+
+/// Where a caller who signs in is, and what their client says it is.
+#[must_use]
+pub fn browser(app: &Worker, request: &HttpRequest) -> Browser {
+    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Browser {
+        address: address(app, request),
+        agent: agent.unwrap_or_default().chars().take(AGENT_CHARACTERS).collect(),
+    }
 }
 
 /// Where the caller reaches this gateway, without a slash at the end. What `X-Forwarded-*` says is

@@ -13,13 +13,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Worker, arrival, origin, respond};
 use crate::admit::keys::{Issued, terms_of};
-use crate::admit::{Applicant, Caller, Registered, Session};
+use crate::admit::{Applicant, Caller, Invited, Registered, Session, Stranger};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::store::Key;
 use crate::stored::keys::{self, KnownKey, Speaks};
+use crate::stored::person;
 use crate::wire::vocab::Dialect;
 
 /// Nobody's e-mail address and password are longer.
@@ -32,6 +33,8 @@ struct Credentials {
     password: SecretString,
     /// The code of a second factor, or a recovery code.
     otp: Option<String>,
+    /// The account to sign in to, by its id or its name, for who is in several.
+    account: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,9 +62,12 @@ struct NewPassword {
     password: SecretString,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Acceptance {
-    password: SecretString,
+    name: Option<String>,
+    /// Not of who is signed in.
+    password: Option<SecretString>,
+    otp: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,7 +88,8 @@ fn usual() -> String {
     "default".to_owned()
 }
 
-fn shown(session: &Session) -> Value {
+/// A session as its program gets it.
+pub(super) fn shown(session: &Session) -> Value {
     let member = &session.member;
     json!({
         "access_token": session.access,
@@ -91,6 +98,7 @@ fn shown(session: &Session) -> Value {
         "refresh_token": session.refresh,
         "user": {
             "id": member.id,
+            "person": member.person,
             "email": member.email,
             "role": member.role,
             "account": member.account.as_str(),
@@ -109,11 +117,12 @@ fn session(outcome: Result<Session, Error>) -> HttpResponse {
 
 /// `POST /api/auth/login`
 pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let address = origin::address(&app, &request);
+    let browser = origin::browser(&app, &request);
     let signing_in = async {
         let said: Credentials = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let otp = said.otp.as_deref();
-        app.shared.authentication.sign_in(&said.email, said.password, otp, &address).await
+        let (otp, account) = (said.otp.as_deref(), said.account.as_deref());
+        let desk = &app.shared.authentication;
+        desk.sign_in(&said.email, said.password, otp, account, browser).await
     };
     session(signing_in.await)
 }
@@ -141,7 +150,7 @@ fn registered(registered: Registered) -> Result<(StatusCode, Value), Error> {
 
 /// `POST /api/auth/register`: a session, or 202 where a code is mailed first
 pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let address = origin::address(&app, &request);
+    let browser = origin::browser(&app, &request);
     let registering = async {
         let said: NewAccount = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
@@ -149,7 +158,7 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
             email: &said.email,
             password: said.password,
             organisation: said.organisation.as_deref(),
-            address: &address,
+            browser,
         };
         if desk.proves_addresses() {
             desk.apply(applicant).await?;
@@ -162,11 +171,11 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 
 /// `POST /api/auth/verify`: the code that was mailed
 pub async fn verify(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let address = origin::address(&app, &request);
+    let browser = origin::browser(&app, &request);
     let verifying = async {
         let said: Code = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
-        registered(desk.confirm(&said.email, &said.code, &address).await?)
+        registered(desk.confirm(&said.email, &said.code, browser).await?)
     };
     plain(verifying.await)
 }
@@ -202,7 +211,7 @@ pub async fn forgot(app: Worker, request: HttpRequest, payload: Payload) -> Http
     plain(forgetting.await)
 }
 
-/// A link that is not good is a fault of the body here, not of the path.
+/// A link that is not good is a fault of what was said here, not of the path.
 fn of_body(error: Error) -> Error {
     if error.kind == Kind::NotFound {
         return Error::new(Kind::Malformed, error.public).at("token").coded("token_invalid");
@@ -227,15 +236,15 @@ pub async fn invitation(app: Worker, token: Path<String>) -> HttpResponse {
         let invitation = app.shared.authentication.invited(&token).await?;
         let account = app.shared.store.account(invitation.account.as_str()).await;
         let account = account.map_err(Error::internal)?;
-        let terms: Value = serde_json::from_str(&invitation.payload).map_err(Error::internal)?;
+        let Invited { role, by } = Invited::of(&invitation)?;
         Ok((
             StatusCode::OK,
             json!({
                 "object": "invitation",
                 "account": account.map(|account| account.name),
                 "email": invitation.subject,
-                "role": terms["role"],
-                "by": terms["by"],
+                "role": role,
+                "by": by,
                 "expires_at": calendar::written(invitation.expires),
             }),
         ))
@@ -243,18 +252,42 @@ pub async fn invitation(app: Worker, token: Path<String>) -> HttpResponse {
     plain(looking.await)
 }
 
-/// `POST /api/auth/invitations/{token}`: joins, and signs in
+/// `POST /api/auth/invitations/{token}`: joins, and signs in. Who is signed in says so by their access
+/// token; who is not, by the password that they have here, or are to have.
 pub async fn accept(
     app: Worker,
     request: HttpRequest,
     token: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
+    let browser = origin::browser(&app, &request);
     let accepting = async {
         let said: Acceptance = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        app.shared.authentication.accept_and_sign_in(&token, said.password).await
+        let desk = &app.shared.authentication;
+        if let Some(credential) = arrival::credential(&request).filter(|one| !one.is_empty()) {
+            arrival::identified(&app, &request).await?;
+            let signed_in = person::signed_in(&app, Some(credential)).await?;
+            let member = desk.accept(&token, &signed_in).await.map_err(of_body)?;
+            return desk.sign_in_elsewhere(&signed_in, member.account.as_str()).await;
+        }
+        let stranger = Stranger {
+            name: said.name.as_deref().filter(|name| !name.is_empty()),
+            password: said.password.unwrap_or_default(),
+            otp: said.otp.as_deref(),
+            browser,
+        };
+        desk.accept_and_sign_in(&token, stranger).await.map_err(of_body)
     };
     session(accepting.await)
+}
+
+/// `POST /api/auth/invitations/{token}/decline`
+pub async fn decline(app: Worker, token: Path<String>) -> HttpResponse {
+    let declining = async {
+        app.shared.authentication.decline(&token).await.map_err(of_body)?;
+        Ok((StatusCode::OK, json!({"declined": true})))
+    };
+    plain(declining.await)
 }
 
 /// `POST /api/auth/refresh`

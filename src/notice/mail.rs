@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::transport::smtp::response::{Category, Detail};
 use lettre::{AsyncTransport as _, Message, Tokio1Executor};
@@ -140,14 +140,15 @@ impl Mail {
         let from = self.0.from.clone();
         // The same each time that it is tried: who gets it twice is shown it once.
         let name = format!("<{id}@{}>", from.email.domain());
-        let message = Message::builder()
-            .from(from)
-            .to(to)
-            .message_id(Some(name))
-            .subject(&letter.subject)
-            .header(ContentType::TEXT_PLAIN)
-            .body(letter.text.clone())
-            .map_err(|why| lost(why.to_string()))?;
+        let message =
+            Message::builder().from(from).to(to).message_id(Some(name)).subject(&letter.subject);
+        let text = letter.text.clone();
+        let message = if letter.html.is_empty() {
+            message.header(ContentType::TEXT_PLAIN).body(text)
+        } else {
+            message.multipart(MultiPart::alternative_plain_html(text, letter.html.clone()))
+        };
+        let message = message.map_err(|why| lost(why.to_string()))?;
         match tokio::time::timeout(SENT_WITHIN, self.0.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(why)) => {

@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
 use super::db::{Store, StoreError, begin};
+use super::members::{Parting, is_run};
 use super::sql::query;
 use crate::base::ids::AccountId;
 
@@ -21,7 +22,7 @@ const OF_USERS: [&str; 8] = [
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 12] = [
+const OF_ACCOUNTS: [&str; 11] = [
     "conversation_items",
     "conversations",
     "response_items",
@@ -33,7 +34,6 @@ const OF_ACCOUNTS: [&str; 12] = [
     "tokens",
     "request_heads",
     "outbox",
-    "identities",
 ];
 
 async fn run(connection: &mut AnyConnection, text: String, by: &[&str]) -> Result<(), sqlx::Error> {
@@ -66,56 +66,168 @@ async fn erase_user(
     run(&mut *connection, text.to_owned(), &[account, user]).await
 }
 
+/// A member of an account, and who they are.
+struct Gone {
+    account: AccountId,
+    id: String,
+    person: Option<String>,
+}
+
+async fn members_where(
+    connection: &mut AnyConnection,
+    condition: &'static str,
+    by: &[&str],
+) -> Result<Vec<Gone>, sqlx::Error> {
+    let text =
+        format!("SELECT account_id, id, person_id FROM members WHERE {condition} ORDER BY id");
+    let mut query = query(sqlx::AssertSqlSafe(text));
+    for value in by {
+        query = query.bind((*value).to_owned());
+    }
+    let rows = query.fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Gone {
+                account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+                id: row.try_get("id")?,
+                person: row.try_get("person_id")?,
+            })
+        })
+        .collect()
+}
+
+/// A member, with what they are signed in to the account with, their keys and all that they keep there.
+async fn erase_one(connection: &mut AnyConnection, gone: &Gone) -> Result<(), sqlx::Error> {
+    let (account, id) = (gone.account.as_str(), gone.id.as_str());
+    // While it is known which address is theirs.
+    for text in [
+        "DELETE FROM outbox WHERE account_id = $1 AND target IN \
+         (SELECT email FROM members WHERE account_id = $1 AND id = $2)",
+        // Whom they invited is still invited, and not by them.
+        "UPDATE tokens SET payload = REPLACE(payload, \
+         (SELECT email FROM members WHERE account_id = $1 AND id = $2), 'somebody') \
+         WHERE account_id = $1 AND kind = 'invitation'",
+        "DELETE FROM members WHERE account_id = $1 AND id = $2",
+    ] {
+        run(&mut *connection, text.to_owned(), &[account, id]).await?;
+    }
+    erase_user(&mut *connection, account, id).await?;
+    for text in [
+        "DELETE FROM refresh_tokens WHERE signin_id IN \
+         (SELECT id FROM signins WHERE member_id = $1)",
+        "DELETE FROM signins WHERE member_id = $1",
+        "DELETE FROM api_keys WHERE member_id = $1",
+        // What was done stays on record, and to whom does not.
+        "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \
+         WHERE detail LIKE '%' || $1 || '%'",
+    ] {
+        run(&mut *connection, text.to_owned(), &[id]).await?;
+    }
+    if gone.person.is_none() {
+        let text = "DELETE FROM tokens WHERE subject = $1";
+        run(&mut *connection, text.to_owned(), &[id]).await?;
+    }
+    Ok(())
+}
+
+/// A person who is in no account any more; nothing of anybody else.
+async fn erase_stranded(
+    connection: &mut AnyConnection,
+    person: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let Some(person) = person else { return Ok(()) };
+    let found = query(
+        "SELECT email FROM people WHERE id = $1 \
+         AND NOT EXISTS (SELECT 1 FROM members WHERE person_id = $1)",
+    )
+    .bind(person)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(found) = found else { return Ok(()) };
+    let email: String = found.try_get("email")?;
+    for text in [
+        "DELETE FROM tokens WHERE subject = $1",
+        "DELETE FROM recovery_codes WHERE person_id = $1",
+        "DELETE FROM identities WHERE person_id = $1",
+        "DELETE FROM people WHERE id = $1",
+    ] {
+        run(&mut *connection, text.to_owned(), &[person]).await?;
+    }
+    for text in [
+        "DELETE FROM tokens WHERE subject = $1",
+        "DELETE FROM outbox WHERE target = $1",
+        "DELETE FROM pending_signups WHERE email = $1",
+    ] {
+        run(&mut *connection, text.to_owned(), &[&email]).await?;
+    }
+    Ok(())
+}
+
+/// What may become of the account that somebody leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It has to have somebody who runs it.
+    Run,
+    ToItself,
+}
+
 impl Store {
-    /// Forgets a member, their sign-ins, their keys and all that they keep. `false` when the account
-    /// has no such member.
+    /// Forgets a member, their sign-ins, their keys and all that they keep; and the person, if they are
+    /// in no other account.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn erase_member(&self, account: AccountId, id: String) -> Result<bool, StoreError> {
-        self.run(|pool| async move {
+    pub async fn erase_member(
+        &self,
+        account: AccountId,
+        id: String,
+        left: Left,
+    ) -> Result<Parting, StoreError> {
+        self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
-            // While it is known which address is theirs.
-            run(
-                &mut transaction,
-                "DELETE FROM outbox WHERE account_id = $1 AND target IN \
-                 (SELECT email FROM members WHERE account_id = $1 AND id = $2)"
-                    .to_owned(),
-                &[account.as_str(), &id],
-            )
-            .await?;
-            let done = query("DELETE FROM members WHERE account_id = $1 AND id = $2")
-                .bind(account.as_str())
-                .bind(&id)
-                .execute(&mut *transaction)
-                .await?;
-            if done.rows_affected() == 0 {
-                return Ok(false);
-            }
-            erase_user(&mut transaction, account.as_str(), &id).await?;
-            for text in [
-                "DELETE FROM refresh_tokens WHERE signin_id IN \
-                 (SELECT id FROM signins WHERE member_id = $1)",
-                "DELETE FROM signins WHERE member_id = $1",
-                "DELETE FROM tokens WHERE subject = $1",
-                "DELETE FROM recovery_codes WHERE member_id = $1",
-                "DELETE FROM identities WHERE member_id = $1",
-                "DELETE FROM api_keys WHERE member_id = $1",
-                // What was done stays on record, and to whom does not.
-                "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \
-                 WHERE detail LIKE '%' || $1 || '%'",
-            ] {
-                run(&mut transaction, text.to_owned(), &[&id]).await?;
-            }
             changed(&mut transaction, Some(&account)).await?;
+            let condition = "account_id = $1 AND id = $2";
+            let by = [account.as_str(), id.as_str()];
+            let all = members_where(&mut transaction, condition, &by).await?;
+            let Some(gone) = all.first() else { return Ok(Parting::Nobody) };
+            erase_one(&mut transaction, gone).await?;
+            if left == Left::Run && !is_run(&mut transaction, &account).await? {
+                return Ok(Parting::LastOwner);
+            }
+            erase_stranded(&mut transaction, gone.person.as_deref()).await?;
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(true)
+            Ok::<_, sqlx::Error>(Parting::Done)
         })
         .await
     }
 
-    /// Forgets an account with its members, keys and all that they keep. Its books stay. `false`
-    /// when there is no such account.
+    /// Forgets a person in all of their accounts, each of which has to have somebody left who runs it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn erase_person(&self, person: String) -> Result<Parting, StoreError> {
+        self.run(move |pool| async move {
+            let mut transaction = begin(&pool).await?;
+            let all = members_where(&mut transaction, "person_id = $1", &[&person]).await?;
+            if all.is_empty() {
+                return Ok(Parting::Nobody);
+            }
+            for gone in &all {
+                changed(&mut transaction, Some(&gone.account)).await?;
+                erase_one(&mut transaction, gone).await?;
+                if !is_run(&mut transaction, &gone.account).await? {
+                    return Ok(Parting::LastOwner);
+                }
+            }
+            erase_stranded(&mut transaction, Some(&person)).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(Parting::Done)
+        })
+        .await
+    }
+
+    /// Forgets an account with its members, keys and all that they keep, and the people who are in no
+    /// other. Its books stay. `false` when there is no such account.
     ///
     /// # Errors
     /// When the store fails.
@@ -129,6 +241,7 @@ impl Store {
                 .await?;
             let Some(found) = found else { return Ok(false) };
             let name: String = found.try_get("name")?;
+            let members = members_where(&mut transaction, "account_id = $1", &[id]).await?;
             for table in OF_USERS.iter().chain(&OF_ACCOUNTS) {
                 let text = format!("DELETE FROM {table} WHERE account_id = $1");
                 run(&mut transaction, text, &[id]).await?;
@@ -140,8 +253,6 @@ impl Store {
                 "DELETE FROM audit_log WHERE target IN \
                  (SELECT id FROM api_keys WHERE account_id = $1)",
                 "DELETE FROM api_keys WHERE account_id = $1",
-                "DELETE FROM recovery_codes WHERE member_id IN \
-                 (SELECT id FROM members WHERE account_id = $1)",
                 "DELETE FROM members WHERE account_id = $1",
                 "DELETE FROM audit_log WHERE target = $1",
                 "DELETE FROM identity_changes WHERE account_id = $1",
@@ -151,6 +262,9 @@ impl Store {
             }
             run(&mut transaction, "DELETE FROM audit_log WHERE target = $1".to_owned(), &[&name])
                 .await?;
+            for gone in &members {
+                erase_stranded(&mut transaction, gone.person.as_deref()).await?;
+            }
             // Not by its name, which is gone with it: everybody is looked up again.
             changed(&mut transaction, None).await?;
             transaction.commit().await?;

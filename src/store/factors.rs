@@ -1,15 +1,13 @@
-//! Second factors: the secret of a member's codes, the last one used, and what stands in for them.
+//! Second factors: the secret of a person's codes, the last one used, and what stands in for them.
 
 use sqlx::Row;
 
-use super::changes::changed;
 use super::db::{Store, StoreError, begin};
 use super::sql::query;
 use crate::base::clock::Timestamp;
-use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
 
-/// A member's second factor.
+/// A person's second factor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Factor {
     /// The secret, sealed; `None` = there is no second factor.
@@ -25,14 +23,14 @@ pub struct Factor {
 impl Store {
     /// # Errors
     /// When the store fails.
-    pub async fn factor(&self, member: String) -> Result<Factor, StoreError> {
+    pub async fn factor(&self, person: String) -> Result<Factor, StoreError> {
         self.run(move |pool| async move {
             let row = query(
                 "SELECT totp, totp_draft, totp_step, CAST((SELECT COUNT(*) FROM recovery_codes r \
-                 WHERE r.member_id = m.id AND r.used_ms IS NULL) AS BIGINT) AS codes \
-                 FROM members m WHERE m.id = $1",
+                 WHERE r.person_id = p.id AND r.used_ms IS NULL) AS BIGINT) AS codes \
+                 FROM people p WHERE p.id = $1",
             )
-            .bind(member)
+            .bind(person)
             .fetch_optional(&pool)
             .await?;
             let Some(row) = row else { return Ok(Factor::default()) };
@@ -50,10 +48,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn draft_factor(&self, member: String, sealed: String) -> Result<(), StoreError> {
+    pub async fn draft_factor(&self, person: String, sealed: String) -> Result<(), StoreError> {
         self.run(move |pool| async move {
-            query("UPDATE members SET totp_draft = $2 WHERE id = $1")
-                .bind(member)
+            query("UPDATE people SET totp_draft = $2 WHERE id = $1")
+                .bind(person)
                 .bind(sealed)
                 .execute(&pool)
                 .await
@@ -69,7 +67,7 @@ impl Store {
     /// When the store fails.
     pub async fn confirm_factor(
         &self,
-        member: String,
+        person: String,
         sealed: String,
         step: i64,
         codes: Vec<KeyHash>,
@@ -77,10 +75,10 @@ impl Store {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             let done = query(
-                "UPDATE members SET totp = totp_draft, totp_draft = NULL, totp_step = $3 \
+                "UPDATE people SET totp = totp_draft, totp_draft = NULL, totp_step = $3 \
                  WHERE id = $1 AND totp_draft = $2",
             )
-            .bind(&member)
+            .bind(&person)
             .bind(&sealed)
             .bind(step)
             .execute(&mut *transaction)
@@ -88,13 +86,13 @@ impl Store {
             if done.rows_affected() == 0 {
                 return Ok(false);
             }
-            query("DELETE FROM recovery_codes WHERE member_id = $1")
-                .bind(&member)
+            query("DELETE FROM recovery_codes WHERE person_id = $1")
+                .bind(&person)
                 .execute(&mut *transaction)
                 .await?;
             for code in codes {
-                query("INSERT INTO recovery_codes (member_id, hash) VALUES ($1, $2)")
-                    .bind(&member)
+                query("INSERT INTO recovery_codes (person_id, hash) VALUES ($1, $2)")
+                    .bind(&person)
                     .bind(code.to_hex())
                     .execute(&mut *transaction)
                     .await?;
@@ -109,10 +107,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn use_step(&self, member: String, step: i64) -> Result<bool, StoreError> {
+    pub async fn use_step(&self, person: String, step: i64) -> Result<bool, StoreError> {
         self.run(move |pool| async move {
-            query("UPDATE members SET totp_step = $2 WHERE id = $1 AND totp_step < $2")
-                .bind(member)
+            query("UPDATE people SET totp_step = $2 WHERE id = $1 AND totp_step < $2")
+                .bind(person)
                 .bind(step)
                 .execute(&pool)
                 .await
@@ -127,16 +125,16 @@ impl Store {
     /// When the store fails.
     pub async fn use_recovery_code(
         &self,
-        member: String,
+        person: String,
         code: KeyHash,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.run(move |pool| async move {
             query(
-                "UPDATE recovery_codes SET used_ms = $3 WHERE member_id = $1 AND hash = $2 \
+                "UPDATE recovery_codes SET used_ms = $3 WHERE person_id = $1 AND hash = $2 \
                  AND used_ms IS NULL",
             )
-            .bind(member)
+            .bind(person)
             .bind(code.to_hex())
             .bind(now.0)
             .execute(&pool)
@@ -146,35 +144,23 @@ impl Store {
         .await
     }
 
-    /// Takes a member's second factor away. `false` when the account has no such member.
+    /// Takes a person's second factor away. `false` when there is no such person.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn drop_factor(
-        &self,
-        account: AccountId,
-        member: String,
-    ) -> Result<bool, StoreError> {
+    pub async fn drop_factor(&self, person: String) -> Result<bool, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
-            let done = query(
-                "UPDATE members SET totp = NULL, totp_draft = NULL WHERE account_id = $1 \
-                 AND id = $2",
-            )
-            .bind(account.as_str())
-            .bind(&member)
-            .execute(&mut *transaction)
-            .await?;
-            let known = done.rows_affected() > 0;
-            if known {
-                query("DELETE FROM recovery_codes WHERE member_id = $1")
-                    .bind(&member)
-                    .execute(&mut *transaction)
-                    .await?;
-                changed(&mut transaction, Some(&account)).await?;
-            }
+            let done = query("UPDATE people SET totp = NULL, totp_draft = NULL WHERE id = $1")
+                .bind(&person)
+                .execute(&mut *transaction)
+                .await?;
+            query("DELETE FROM recovery_codes WHERE person_id = $1")
+                .bind(&person)
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(known)
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
         })
         .await
     }

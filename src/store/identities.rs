@@ -1,13 +1,12 @@
-//! Whom issuers know members as.
+//! Whom issuers know people as.
 
 use sqlx::Row;
 
 use super::db::{Store, StoreError};
 use super::sql::query;
-use crate::base::ids::AccountId;
 
 impl Store {
-    /// The member whom an issuer knows by a subject: their account and id.
+    /// The person whom an issuer knows by a subject: their id.
     ///
     /// # Errors
     /// When the store fails.
@@ -15,20 +14,15 @@ impl Store {
         &self,
         issuer: String,
         subject: String,
-    ) -> Result<Option<(AccountId, String)>, StoreError> {
+    ) -> Result<Option<String>, StoreError> {
         self.run(move |pool| async move {
-            let row = query(
-                "SELECT account_id, member_id FROM identities WHERE issuer = $1 AND subject = $2",
-            )
-            .bind(issuer)
-            .bind(subject)
-            .fetch_optional(&pool)
-            .await?;
-            row.map(|row| {
-                let account = AccountId::stored(&row.try_get::<String, _>("account_id")?);
-                Ok::<_, sqlx::Error>((account, row.try_get("member_id")?))
-            })
-            .transpose()
+            query("SELECT person_id FROM identities WHERE issuer = $1 AND subject = $2")
+                .bind(issuer)
+                .bind(subject)
+                .fetch_optional(&pool)
+                .await?
+                .map(|row| row.try_get("person_id"))
+                .transpose()
         })
         .await
     }
@@ -41,18 +35,16 @@ impl Store {
         &self,
         issuer: String,
         subject: String,
-        account: AccountId,
-        member: String,
+        person: String,
     ) -> Result<(), StoreError> {
         self.run(move |pool| async move {
             query(
-                "INSERT INTO identities (issuer, subject, account_id, member_id) \
-                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                "INSERT INTO identities (issuer, subject, person_id) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
             )
             .bind(issuer)
             .bind(subject)
-            .bind(account.as_str())
-            .bind(member)
+            .bind(person)
             .execute(&pool)
             .await
             .map(|_| ())

@@ -1,37 +1,52 @@
-//! The people of an account. A person with a password can sign in; the books know them by a key's
-//! id alone.
+//! Members: people in an account, and those who are listed there and cannot sign in. The books know them
+//! by a key's id alone.
 
-use sqlx::Row;
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
-use super::db::{Store, StoreError, begin, optional_ms};
+use super::db::{Store, StoreError, begin};
+use super::people::{self, PersonRow};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 
-/// A person of an account.
+/// Somebody in an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub id: String,
     pub account: AccountId,
+    /// That of the person, where there is one.
     pub email: String,
     pub role: String,
     pub created: Timestamp,
     /// What the books call them.
     pub key: KeyId,
-    /// An Argon2 hash, in its own notation; `None` = cannot sign in.
-    pub password: Option<String>,
-    /// When they proved that the address is theirs.
-    pub verified: Option<Timestamp>,
+    /// Who they are; `None` = somebody who cannot sign in.
+    pub person: Option<String>,
+    /// The person's name; empty = they gave none.
+    pub name: String,
     /// They sign in with a code, too.
     pub has_factor: bool,
 }
 
-const COLUMNS: &str =
-    "id, account_id, email, role, created_ms, key_id, password, totp, verified_ms";
+/// What became of a change that an account may not be left by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    Done,
+    /// There is no such member.
+    Nobody,
+    /// Nothing was done: nobody would be left who runs the account.
+    LastOwner,
+}
 
-fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
+pub(super) const COLUMNS: &str = "m.id, m.account_id, m.email, m.role, m.created_ms, m.key_id, \
+                                  m.person_id, p.name AS person_name, p.totp";
+const FROM: &str = "FROM members m LEFT JOIN people p ON p.id = m.person_id";
+
+pub(super) fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
     let id: String = row.try_get("id")?;
     let key: Option<String> = row.try_get("key_id")?;
     Ok(Member {
@@ -41,21 +56,47 @@ fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
         created: Timestamp(row.try_get("created_ms")?),
         // Those from before members could sign in have none, and will never be charged.
         key: KeyId::stored(key.as_deref().unwrap_or(&id)),
-        password: row.try_get("password")?,
-        verified: optional_ms(row, "verified_ms")?.map(Timestamp),
+        person: row.try_get("person_id")?,
+        name: row.try_get::<Option<String>, _>("person_name")?.unwrap_or_default(),
         has_factor: row.try_get::<Option<String>, _>("totp")?.is_some(),
         id,
     })
 }
 
+/// Whether somebody who signs in runs the account. To be asked after [`changed`], which lets no other
+/// change of members in between.
+pub(super) async fn is_run(
+    connection: &mut AnyConnection,
+    account: &AccountId,
+) -> Result<bool, sqlx::Error> {
+    let row = query(
+        "SELECT id FROM members WHERE account_id = $1 AND role IN ('owner', 'admin') \
+         AND person_id IS NOT NULL LIMIT 1",
+    )
+    .bind(account.as_str())
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
+
 impl Store {
+    /// Adds a member; and the person who they are, if that is somebody new.
+    ///
     /// # Errors
     /// [`StoreError::Taken`] when the account has a member of that address, or somebody signs in
     /// with it.
-    pub async fn add_member(&self, member: Member) -> Result<(), StoreError> {
-        self.run(|pool| async move {
+    pub async fn add_member(
+        &self,
+        member: Member,
+        person: Option<PersonRow>,
+    ) -> Result<(), StoreError> {
+        self.run(move |pool| async move {
+            let mut transaction = begin(&pool).await?;
+            if let Some(person) = &person {
+                people::add(&mut transaction, person).await?;
+            }
             let done = query(
-                "INSERT INTO members (id, account_id, email, role, created_ms, key_id, password) \
+                "INSERT INTO members (id, account_id, email, role, created_ms, key_id, person_id) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(&member.id)
@@ -64,15 +105,12 @@ impl Store {
             .bind(&member.role)
             .bind(member.created.0)
             .bind(member.key.as_str())
-            .bind(&member.password)
-            .execute(&pool)
+            .bind(&member.person)
+            .execute(&mut *transaction)
             .await;
-            match done {
-                Err(sqlx::Error::Database(why)) if why.is_unique_violation() => {
-                    Err(StoreError::Taken(member.email.clone()))
-                }
-                other => other.map(|_| ()).map_err(StoreError::from),
-            }
+            people::taken(done.map(|_| ()), &member.email)?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
         })
         .await
     }
@@ -81,7 +119,7 @@ impl Store {
     /// When the store fails.
     pub async fn members(&self, account: AccountId) -> Result<Vec<Member>, StoreError> {
         self.run(|pool| async move {
-            let text = format!("SELECT {COLUMNS} FROM members WHERE account_id = $1 ORDER BY id");
+            let text = format!("SELECT {COLUMNS} {FROM} WHERE m.account_id = $1 ORDER BY m.id");
             query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .fetch_all(&pool)
@@ -93,16 +131,25 @@ impl Store {
         .await
     }
 
-    /// Whoever signs in with an address.
+    /// When each member of an account was last seen, as far as they are signed in.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn member_of_email(&self, email: String) -> Result<Option<Member>, StoreError> {
+    pub async fn last_seen(
+        &self,
+        account: AccountId,
+    ) -> Result<HashMap<String, Timestamp>, StoreError> {
         self.run(|pool| async move {
-            let text =
-                format!("SELECT {COLUMNS} FROM members WHERE email = $1 AND password IS NOT NULL");
-            let row = query(sqlx::AssertSqlSafe(text)).bind(email).fetch_optional(&pool).await?;
-            row.as_ref().map(member).transpose()
+            query(
+                "SELECT member_id, CAST(MAX(CASE WHEN seen_ms > created_ms THEN seen_ms \
+                 ELSE created_ms END) AS BIGINT) AS seen FROM signins WHERE account_id = $1 GROUP BY member_id",
+            )
+            .bind(account.as_str())
+            .fetch_all(&pool)
+            .await?
+            .iter()
+            .map(|row| Ok((row.try_get("member_id")?, Timestamp(row.try_get("seen")?))))
+            .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }
@@ -123,7 +170,7 @@ impl Store {
         .await
     }
 
-    /// Gives a member another role. `false` when the account has no such member.
+    /// Gives a member another role, unless nobody would be left who runs the account.
     ///
     /// # Errors
     /// When the store fails.
@@ -132,18 +179,24 @@ impl Store {
         account: AccountId,
         id: String,
         role: String,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Parting, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
+            changed(&mut transaction, Some(&account)).await?;
             let done = query("UPDATE members SET role = $1 WHERE account_id = $2 AND id = $3")
                 .bind(role)
                 .bind(account.as_str())
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;
-            changed(&mut transaction, Some(&account)).await?;
+            if done.rows_affected() == 0 {
+                return Ok(Parting::Nobody);
+            }
+            if !is_run(&mut transaction, &account).await? {
+                return Ok(Parting::LastOwner);
+            }
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+            Ok::<_, sqlx::Error>(Parting::Done)
         })
         .await
     }
@@ -156,50 +209,13 @@ impl Store {
         id: String,
     ) -> Result<Option<Member>, StoreError> {
         self.run(|pool| async move {
-            let text = format!("SELECT {COLUMNS} FROM members WHERE account_id = $1 AND id = $2");
+            let text = format!("SELECT {COLUMNS} {FROM} WHERE m.account_id = $1 AND m.id = $2");
             let row = query(sqlx::AssertSqlSafe(text))
                 .bind(account.as_str())
                 .bind(id)
                 .fetch_optional(&pool)
                 .await?;
             row.as_ref().map(member).transpose()
-        })
-        .await
-    }
-
-    /// Gives a member another password, and ends all that was signed in with the old one.
-    ///
-    /// # Errors
-    /// When the store fails; [`StoreError::Taken`] when somebody else signs in with the address.
-    pub async fn set_password(&self, member: Member, password: String) -> Result<(), StoreError> {
-        self.run(|pool| async move {
-            let mut transaction = begin(&pool).await?;
-            let done = query("UPDATE members SET password = $1 WHERE account_id = $2 AND id = $3")
-                .bind(password)
-                .bind(member.account.as_str())
-                .bind(&member.id)
-                .execute(&mut *transaction)
-                .await;
-            match done {
-                Err(sqlx::Error::Database(why)) if why.is_unique_violation() => {
-                    return Err(StoreError::Taken(member.email.clone()));
-                }
-                other => other?,
-            };
-            query(
-                "DELETE FROM refresh_tokens WHERE signin_id IN \
-                 (SELECT id FROM signins WHERE member_id = $1)",
-            )
-            .bind(&member.id)
-            .execute(&mut *transaction)
-            .await?;
-            query("DELETE FROM signins WHERE member_id = $1")
-                .bind(&member.id)
-                .execute(&mut *transaction)
-                .await?;
-            changed(&mut transaction, Some(&member.account)).await?;
-            transaction.commit().await?;
-            Ok(())
         })
         .await
     }

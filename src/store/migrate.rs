@@ -30,7 +30,21 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "settings", include_str!("../../migrations/0013_settings.sql")),
     (14, "browser keys", include_str!("../../migrations/0014_browser_keys.sql")),
     (16, "outcomes", include_str!("../../migrations/0016_outcomes.sql")),
+    (17, "people", include_str!("../../migrations/0017_people.sql")),
 ];
+
+/// The migrations whose number is wanted.
+fn migrator(is_wanted: impl Fn(i64) -> bool) -> Migrator {
+    let migrations = MIGRATIONS
+        .iter()
+        .filter(|(version, _, _)| is_wanted(*version))
+        .map(|(version, name, sql)| {
+            let sql = SqlStr::from_static(sql);
+            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+}
 
 /// `file` is the database's, if it is in one.
 pub(super) async fn run(pool: &AnyPool, file: Option<PathBuf>) -> Result<(), StoreError> {
@@ -39,14 +53,7 @@ pub(super) async fn run(pool: &AnyPool, file: Option<PathBuf>) -> Result<(), Sto
         Some(file) => Some(locked(file).await?),
         None => None,
     };
-    let migrations = MIGRATIONS
-        .iter()
-        .map(|(version, name, sql)| {
-            let sql = SqlStr::from_static(sql);
-            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
-        })
-        .collect();
-    let migrator = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
+    let migrator = migrator(|_| true);
     if is_sqlite(pool) {
         migrator.run(pool).await?;
         return Ok(());
@@ -70,4 +77,55 @@ async fn locked(mut file: PathBuf) -> Result<File, StoreError> {
     };
     let locked = tokio::task::spawn_blocking(locking).await.map_err(|_| StoreError::Stopped)?;
     locked.map_err(StoreError::Lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+
+    async fn all(pool: &AnyPool, text: &'static str) -> Vec<Vec<Option<String>>> {
+        let rows = sqlx::query(text).fetch_all(pool).await.unwrap();
+        let columns = |row: &sqlx::any::AnyRow| {
+            (0..row.len()).map(|at| row.try_get::<Option<String>, _>(at).unwrap()).collect()
+        };
+        rows.iter().map(columns).collect()
+    }
+
+    #[tokio::test]
+    async fn whoever_signed_in_before_there_were_people_is_one() {
+        sqlx::any::install_default_drivers();
+        let pool =
+            AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        migrator(|version| version < 17).run(&pool).await.unwrap();
+        for text in [
+            "PRAGMA foreign_keys = ON",
+            "INSERT INTO accounts (id, name, plan, created_ms) VALUES ('a1', 'one', 'free', 1), \
+             ('a2', 'two', 'free', 1)",
+            "INSERT INTO members (id, account_id, email, role, created_ms, key_id, password, totp, \
+             totp_step, verified_ms) VALUES ('m1', 'a1', 'ann@x', 'owner', 5, 'k1', 'hash', 'sealed', \
+             7, 6), ('m2', 'a1', 'bob@x', 'member', 5, 'k2', NULL, NULL, 0, NULL), \
+             ('m3', 'a2', 'ann@x', 'member', 5, 'k3', NULL, NULL, 0, NULL)",
+            "INSERT INTO recovery_codes (member_id, hash) VALUES ('m1', 'h')",
+            "INSERT INTO identities (issuer, subject, account_id, member_id) \
+             VALUES ('i', 's', 'a1', 'm1')",
+        ] {
+            sqlx::query(text).execute(&pool).await.unwrap();
+        }
+        migrator(|_| true).run(&pool).await.unwrap();
+        let text =
+            |words: &[&str]| words.iter().map(|one| Some((*one).to_owned())).collect::<Vec<_>>();
+        let people = "SELECT id, email, name, password, totp, CAST(totp_step AS TEXT), \
+                      CAST(verified_ms AS TEXT), CAST(created_ms AS TEXT) FROM people";
+        let ann = text(&["m1", "ann@x", "", "hash", "sealed", "7", "6", "5"]);
+        assert_eq!(all(&pool, people).await, [ann]);
+        let members = all(&pool, "SELECT id, key_id, person_id FROM members ORDER BY id").await;
+        let nobody = |id: &str, key: &str| [text(&[id, key]), vec![None]].concat();
+        assert_eq!(members, [text(&["m1", "k1", "m1"]), nobody("m2", "k2"), nobody("m3", "k3")]);
+        let codes = all(&pool, "SELECT person_id, hash FROM recovery_codes").await;
+        assert_eq!(codes, [text(&["m1", "h"])]);
+        let known = all(&pool, "SELECT issuer, subject, person_id FROM identities").await;
+        assert_eq!(known, [text(&["i", "s", "m1"])]);
+    }
 }

@@ -6,7 +6,6 @@ use super::db::{Store, StoreError, begin};
 use super::outbox::{NewMail, post};
 use super::sql::query;
 use crate::base::clock::Timestamp;
-use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
 
 /// Somebody who asked for an account.
@@ -152,33 +151,6 @@ impl Store {
                 .execute(&pool)
                 .await
                 .map(|done| done.rows_affected())
-        })
-        .await
-    }
-
-    /// Notes that a member's address is theirs. `false` when they have another one by now.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn verify_member(
-        &self,
-        account: AccountId,
-        member: String,
-        email: String,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.run(move |pool| async move {
-            query(
-                "UPDATE members SET verified_ms = $4 WHERE account_id = $1 AND id = $2 \
-                 AND email = $3",
-            )
-            .bind(account.as_str())
-            .bind(member)
-            .bind(email)
-            .bind(now.0)
-            .execute(&pool)
-            .await
-            .map(|done| done.rows_affected() > 0)
         })
         .await
     }

@@ -1,11 +1,10 @@
-//! Browsers that are signed in: a cookie each, known by its hash.
+//! Who is signed in: with a cookie, which is known by its hash, or with tokens.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::signins::SignIn;
+use super::signins::{SignIn, end_of_person};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -18,16 +17,21 @@ pub struct Browser {
     pub agent: String,
 }
 
-/// A browser that is signed in, and for whom.
+/// A sign-in, of a browser or a program: for whom it is, and in which of their accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrowserSession {
+pub struct SignedIn {
     /// The sign-in's id.
     pub id: String,
     pub account: AccountId,
     pub account_name: String,
     pub member: String,
+    pub person: String,
     pub email: String,
+    /// Empty = they gave none.
+    pub name: String,
     pub role: String,
+    /// In how many accounts the person is.
+    pub accounts: i64,
     pub created: Timestamp,
     pub expires: Timestamp,
     pub seen: Timestamp,
@@ -39,18 +43,23 @@ pub struct BrowserSession {
     pub browser: Browser,
 }
 
-const SESSION: &str = "SELECT s.id, s.account_id, a.name AS account_name, s.member_id, m.email, \
-                       m.role, m.verified_ms, m.totp, s.created_ms, s.expires_ms, s.seen_ms, s.proved_ms, s.address, \
-                       s.agent FROM signins s JOIN members m ON m.id = s.member_id \
-                       JOIN accounts a ON a.id = s.account_id";
+const SESSION: &str = "SELECT s.id, s.account_id, a.name AS account_name, s.member_id, m.role, \
+                       p.id AS person_id, p.email, p.name AS person_name, p.verified_ms, p.totp, \
+                       CAST((SELECT COUNT(*) FROM members x WHERE x.person_id = p.id) AS BIGINT) AS accounts, \
+                       s.created_ms, s.expires_ms, s.seen_ms, s.proved_ms, s.address, s.agent \
+                       FROM signins s JOIN members m ON m.id = s.member_id \
+                       JOIN people p ON p.id = m.person_id JOIN accounts a ON a.id = s.account_id";
 
-fn session(row: &AnyRow) -> Result<BrowserSession, sqlx::Error> {
-    Ok(BrowserSession {
+fn session(row: &AnyRow) -> Result<SignedIn, sqlx::Error> {
+    Ok(SignedIn {
         id: row.try_get("id")?,
         account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
         account_name: row.try_get("account_name")?,
         member: row.try_get("member_id")?,
+        person: row.try_get("person_id")?,
         email: row.try_get("email")?,
+        name: row.try_get("person_name")?,
+        accounts: row.try_get("accounts")?,
         role: row.try_get("role")?,
         created: Timestamp(row.try_get("created_ms")?),
         expires: Timestamp(row.try_get("expires_ms")?),
@@ -102,7 +111,7 @@ impl Store {
         &self,
         cookie: KeyHash,
         now: Timestamp,
-    ) -> Result<Option<BrowserSession>, StoreError> {
+    ) -> Result<Option<SignedIn>, StoreError> {
         self.run(move |pool| async move {
             let text = format!("{SESSION} WHERE s.cookie_hash = $1 AND s.expires_ms > $2");
             let row = query(sqlx::AssertSqlSafe(text))
@@ -115,30 +124,72 @@ impl Store {
         .await
     }
 
-    /// Everything that a member is signed in with, newest first.
+    /// A sign-in by its id, while it lasts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signed_in(
+        &self,
+        id: String,
+        now: Timestamp,
+    ) -> Result<Option<SignedIn>, StoreError> {
+        self.run(move |pool| async move {
+            let text = format!("{SESSION} WHERE s.id = $1 AND s.expires_ms > $2");
+            let row =
+                query(sqlx::AssertSqlSafe(text)).bind(id).bind(now.0).fetch_optional(&pool).await?;
+            row.as_ref().map(session).transpose()
+        })
+        .await
+    }
+
+    /// Everything that a person is signed in with, in whichever account, newest first.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn sessions(
         &self,
-        account: AccountId,
-        member: String,
+        person: String,
         now: Timestamp,
-    ) -> Result<Vec<BrowserSession>, StoreError> {
+    ) -> Result<Vec<SignedIn>, StoreError> {
         self.run(move |pool| async move {
             let text = format!(
-                "{SESSION} WHERE s.account_id = $1 AND s.member_id = $2 AND s.expires_ms > $3 \
-                 ORDER BY s.created_ms DESC LIMIT 100"
+                "{SESSION} WHERE p.id = $1 AND s.expires_ms > $2 \
+                 ORDER BY s.created_ms DESC, s.id DESC LIMIT 100"
             );
             query(sqlx::AssertSqlSafe(text))
-                .bind(account.as_str())
-                .bind(member)
+                .bind(person)
                 .bind(now.0)
                 .fetch_all(&pool)
                 .await?
                 .iter()
                 .map(session)
                 .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// Has a browser's sign-in be in another account, as another member of the same person. `false` when
+    /// it has ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn switch_session(
+        &self,
+        id: String,
+        account: AccountId,
+        member: String,
+    ) -> Result<bool, StoreError> {
+        self.run(move |pool| async move {
+            query(
+                "UPDATE signins SET account_id = $2, member_id = $3 WHERE id = $1 \
+                 AND cookie_hash IS NOT NULL",
+            )
+            .bind(id)
+            .bind(account.as_str())
+            .bind(member)
+            .execute(&pool)
+            .await
+            .map(|done| done.rows_affected() > 0)
         })
         .await
     }
@@ -181,41 +232,18 @@ impl Store {
         .await
     }
 
-    /// Ends what a member is signed in with: one of them, or all but one. How many ended.
+    /// Ends what a person is signed in with. Of which accounts it was, each as often as it was of it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn end_sessions(
         &self,
-        account: AccountId,
-        member: String,
+        person: String,
         which: Ending,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<AccountId>, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
-            let (condition, id) = match &which {
-                Ending::One(id) => ("id = $3", id),
-                Ending::AllBut(id) => ("id <> $3", id),
-            };
-            let chosen = format!(
-                "SELECT id FROM signins WHERE account_id = $1 AND member_id = $2 AND {condition}"
-            );
-            let mut ended = 0;
-            for text in [
-                format!("DELETE FROM refresh_tokens WHERE signin_id IN ({chosen})"),
-                format!("DELETE FROM signins WHERE id IN ({chosen})"),
-            ] {
-                let done = query(sqlx::AssertSqlSafe(text))
-                    .bind(account.as_str())
-                    .bind(&member)
-                    .bind(id)
-                    .execute(&mut *transaction)
-                    .await?;
-                ended = done.rows_affected();
-            }
-            if ended > 0 {
-                changed(&mut transaction, Some(&account)).await?;
-            }
+            let ended = end_of_person(&mut transaction, &person, &which).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(ended)
         })
@@ -228,4 +256,5 @@ impl Store {
 pub enum Ending {
     One(String),
     AllBut(String),
+    All,
 }

@@ -1,10 +1,12 @@
 //! Who is signed in, and with what: families of refresh tokens, and the keys that sign.
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
 use super::keys::Owner;
+use super::sessions::{Browser, Ending};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -18,6 +20,8 @@ pub struct SignIn {
     pub member: String,
     pub created: Timestamp,
     pub expires: Timestamp,
+    /// When its person last proved who they are.
+    pub proved: Timestamp,
 }
 
 /// What a refresh token came to.
@@ -57,6 +61,43 @@ async fn end(
     Ok(Some(account))
 }
 
+/// Ends what a person is signed in with, in whichever account. Of which it was, each as often as it was
+/// of it.
+pub(super) async fn end_of_person(
+    connection: &mut AnyConnection,
+    person: &str,
+    which: &Ending,
+) -> Result<Vec<AccountId>, sqlx::Error> {
+    let (condition, id) = match which {
+        Ending::One(id) => ("id = $2", id.as_str()),
+        Ending::AllBut(id) => ("id <> $2", id.as_str()),
+        // No sign-in is called so.
+        Ending::All => ("id <> $2", ""),
+    };
+    let chosen = format!(
+        "SELECT id FROM signins WHERE member_id IN (SELECT id FROM members WHERE person_id = $1) \
+         AND {condition}"
+    );
+    query(sqlx::AssertSqlSafe(format!("DELETE FROM refresh_tokens WHERE signin_id IN ({chosen})")))
+        .bind(person)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    let text = format!("DELETE FROM signins WHERE id IN ({chosen}) RETURNING account_id");
+    let rows = query(sqlx::AssertSqlSafe(text)).bind(person).bind(id).fetch_all(&mut *connection);
+    let mut ended = Vec::new();
+    for row in rows.await? {
+        ended.push(AccountId::stored(&row.try_get::<String, _>("account_id")?));
+    }
+    ended.sort();
+    for (at, account) in ended.iter().enumerate() {
+        if at == 0 || ended.get(at - 1) != Some(account) {
+            changed(connection, Some(account)).await?;
+        }
+    }
+    Ok(ended)
+}
+
 async fn add_token(
     connection: &mut AnyConnection,
     signin: &str,
@@ -70,21 +111,49 @@ async fn add_token(
         .map(|_| ())
 }
 
+const OWNER: &str = "m.id AS member_id, m.key_id, m.role, m.account_id, a.plan, a.limits, \
+                     a.suspended_ms";
+
+fn owner(row: &AnyRow) -> Result<Owner, sqlx::Error> {
+    let member: String = row.try_get("member_id")?;
+    let key: Option<String> = row.try_get("key_id")?;
+    let key = KeyId::stored(key.as_deref().unwrap_or(&member));
+    Ok(Owner {
+        family: key.clone(),
+        key,
+        account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
+        plan: row.try_get("plan")?,
+        revoked: None,
+        suspended: optional_ms(row, "suspended_ms")?.map(Timestamp),
+        limits: row.try_get("limits")?,
+        terms: None,
+        member: Some((member, row.try_get("role")?)),
+    })
+}
+
 impl Store {
     /// # Errors
     /// When the store fails.
-    pub async fn sign_in(&self, signin: SignIn, token: KeyHash) -> Result<(), StoreError> {
+    pub async fn sign_in(
+        &self,
+        signin: SignIn,
+        token: KeyHash,
+        browser: Browser,
+    ) -> Result<(), StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             query(
-                "INSERT INTO signins (id, account_id, member_id, created_ms, expires_ms) \
-                 VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO signins (id, account_id, member_id, created_ms, expires_ms, proved_ms, \
+                 address, agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
             .bind(&signin.id)
             .bind(signin.account.as_str())
             .bind(&signin.member)
             .bind(signin.created.0)
             .bind(signin.expires.0)
+            .bind(signin.proved.0)
+            .bind(&browser.address)
+            .bind(&browser.agent)
             .execute(&mut *transaction)
             .await?;
             add_token(&mut transaction, &signin.id, token).await?;
@@ -107,7 +176,7 @@ impl Store {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             let row = query(
-                "SELECT s.id, s.account_id, s.member_id, s.created_ms, s.expires_ms \
+                "SELECT s.id, s.account_id, s.member_id, s.created_ms, s.expires_ms, s.proved_ms \
                  FROM refresh_tokens t JOIN signins s ON s.id = t.signin_id WHERE t.hash = $1",
             )
             .bind(old.to_hex())
@@ -120,6 +189,7 @@ impl Store {
                 member: row.try_get("member_id")?,
                 created: Timestamp(row.try_get("created_ms")?),
                 expires: Timestamp(row.try_get("expires_ms")?),
+                proved: Timestamp(row.try_get("proved_ms")?),
             };
             if signin.expires <= now {
                 end(&mut transaction, &signin.id).await?;
@@ -137,9 +207,10 @@ impl Store {
                 return Ok(Refreshed::Stolen(signin.account));
             }
             add_token(&mut transaction, &signin.id, new).await?;
-            query("UPDATE signins SET expires_ms = $1 WHERE id = $2")
+            query("UPDATE signins SET expires_ms = $1, seen_ms = $3 WHERE id = $2")
                 .bind(expires.0)
                 .bind(&signin.id)
+                .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
@@ -184,32 +255,32 @@ impl Store {
     /// When the store fails.
     pub async fn owner_of_signin(&self, signin: String) -> Result<Option<Owner>, StoreError> {
         self.run(|pool| async move {
-            let row = query(
-                "SELECT m.id AS member_id, m.key_id, m.role, m.account_id, a.plan, a.limits, \
-                 a.suspended_ms, s.expires_ms \
-                 FROM signins s JOIN members m ON m.id = s.member_id \
-                 JOIN accounts a ON a.id = m.account_id WHERE s.id = $1",
-            )
-            .bind(signin)
-            .fetch_optional(&pool)
-            .await?;
+            let text = format!(
+                "SELECT {OWNER}, s.expires_ms FROM signins s JOIN members m ON m.id = s.member_id \
+                 JOIN accounts a ON a.id = m.account_id WHERE s.id = $1"
+            );
+            let row = query(sqlx::AssertSqlSafe(text)).bind(signin).fetch_optional(&pool).await?;
             row.map(|row| {
-                let member: String = row.try_get("member_id")?;
-                let key: Option<String> = row.try_get("key_id")?;
-                let key = KeyId::stored(key.as_deref().unwrap_or(&member));
-                Ok::<_, sqlx::Error>(Owner {
-                    family: key.clone(),
-                    key,
-                    account: AccountId::stored(&row.try_get::<String, _>("account_id")?),
-                    plan: row.try_get("plan")?,
-                    revoked: Some(Timestamp(row.try_get("expires_ms")?)),
-                    suspended: optional_ms(&row, "suspended_ms")?.map(Timestamp),
-                    limits: row.try_get("limits")?,
-                    terms: None,
-                    member: Some((member, row.try_get("role")?)),
-                })
+                let expires = Timestamp(row.try_get("expires_ms")?);
+                Ok::<_, sqlx::Error>(Owner { revoked: Some(expires), ..owner(&row)? })
             })
             .transpose()
+        })
+        .await
+    }
+
+    /// Whom a member's own browser speaks for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn owner_of_member(&self, member: String) -> Result<Option<Owner>, StoreError> {
+        self.run(|pool| async move {
+            let text = format!(
+                "SELECT {OWNER} FROM members m JOIN accounts a ON a.id = m.account_id \
+                 WHERE m.id = $1"
+            );
+            let row = query(sqlx::AssertSqlSafe(text)).bind(member).fetch_optional(&pool).await?;
+            row.as_ref().map(owner).transpose()
         })
         .await
     }

@@ -21,6 +21,8 @@ pub enum Purpose {
     Invitation,
     /// Saying that an address is theirs.
     Verify,
+    /// Having another address.
+    Email,
     /// Saying the code of a second factor, after the password.
     Factor,
     /// Coming back from an issuer.
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Reset => "reset",
             Self::Invitation => "invitation",
             Self::Verify => "verify",
+            Self::Email => "email",
             Self::Factor => "factor",
             Self::Oidc => "oidc",
         }
@@ -46,7 +49,7 @@ pub struct Token {
     /// The hash, in hex: its name in lists.
     pub id: String,
     pub account: AccountId,
-    /// Whom it is for: a member's id or an address.
+    /// Whom it is for: a person's id, that of a member who is none, or an address.
     pub subject: String,
     /// JSON
     pub payload: String,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::admit::{Caller, Scope};
-use crate::agents::{Named, get, named, unknown};
+use crate::agents::{self, Named, named, unknown};
 use crate::base::ids::AgentId;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
@@ -32,9 +32,19 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
     named(row)
 }
 
+/// An agent that the caller may read: their own, or everybody's of the account.
+///
+/// # Errors
+/// [`Kind::Forbidden`] for who has no business with agents; [`Kind::NotFound`] for one that is not there,
+/// or is somebody else's.
+pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
+    caller.must_be_for(Scope::Platform)?;
+    agents::get(&app.shared.store, caller, id).await
+}
+
 /// An agent that the caller may change: their own. Everybody's is for those who run the account.
 async fn own(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
-    let found = get(&app.shared.store, caller, id).await?;
+    let found = get(app, caller, id).await?;
     if found.user == caller.account.as_str() && found.user != caller.person.id {
         caller.person.must_run_the_account()?;
     }

@@ -1,21 +1,24 @@
-//! The person who asks, and the account that they are in.
+//! The person who asks, and the accounts that they are in.
 
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::admit::{Caller, Draft};
 use crate::base::calendar;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::store::Member;
+use crate::store::SignedIn;
 
-/// The member who signed in. A key, even one of theirs, is no person.
+/// The sign-in of whoever asks with an access token. A key, even one of a person's, is no person.
 ///
 /// # Errors
 /// [`Kind::Forbidden`] for a key.
-pub async fn member(app: &App, caller: &Caller) -> Result<Member, Error> {
-    let (account, id) = (caller.account.clone(), caller.person.id.clone());
-    let found = app.shared.store.member(account, id).await.map_err(Error::internal)?;
-    found.filter(|member| member.key == caller.key).ok_or_else(|| {
+pub async fn signed_in(app: &App, credential: Option<&str>) -> Result<SignedIn, Error> {
+    let found = match credential {
+        Some(token) => app.shared.authentication.signed_in_by(token).await?,
+        None => None,
+    };
+    found.ok_or_else(|| {
         let text = "This needs a person who is signed in: an access token, not an API key.";
         Error::new(Kind::Forbidden, text).coded("person_required")
     })
@@ -24,29 +27,62 @@ pub async fn member(app: &App, caller: &Caller) -> Result<Member, Error> {
 /// `GET /v1/me`
 ///
 /// # Errors
-/// As [`member`].
-pub async fn me(app: &App, caller: &Caller) -> Result<Value, Error> {
-    let member = member(app, caller).await?;
-    let account = app.shared.store.account(caller.account.as_str()).await;
-    let gone = || Error::internal("the account of a member is gone");
-    let account = account.map_err(Error::internal)?.ok_or_else(gone)?;
+/// When the store fails.
+pub async fn me(app: &App, signed_in: &SignedIn) -> Result<Value, Error> {
+    let desk = &app.shared.authentication;
+    let person =
+        app.shared.store.person(signed_in.person.clone()).await.map_err(Error::internal)?;
+    let person = person.ok_or_else(|| Error::internal("a person who is signed in is gone"))?;
+    let accounts: Vec<Value> = desk
+        .memberships(signed_in)
+        .await?
+        .iter()
+        .map(|one| {
+            json!({
+                "id": one.member.account.as_str(),
+                "name": one.account_name,
+                "role": one.member.role,
+                "member": one.member.id,
+                "current": one.member.account == signed_in.account,
+                "suspended": one.suspended,
+            })
+        })
+        .collect();
     Ok(json!({
         "object": "person",
-        "id": member.id,
-        "email": member.email,
-        "verified": member.verified.is_some(),
-        "totp": member.has_factor,
-        "created_at": calendar::written(member.created),
-        "accounts": [{"id": account.id.as_str(), "name": account.name, "role": member.role}],
+        "id": person.id,
+        "member": signed_in.member,
+        "email": person.email,
+        "name": person.name,
+        "verified": person.verified.is_some(),
+        "totp": person.has_factor,
+        "created_at": calendar::written(person.created),
+        "accounts": accounts,
     }))
+}
+
+/// A sign-in as its person sees it in lists.
+#[must_use]
+pub fn shown(one: &SignedIn, current: &SignedIn) -> Value {
+    json!({
+        "id": one.id,
+        "object": "session",
+        "account": one.account.as_str(),
+        "account_name": one.account_name,
+        "since": calendar::written(one.created),
+        "seen": calendar::written(one.seen.max(one.created)),
+        "expires_at": calendar::written(one.expires),
+        "address": one.browser.address,
+        "agent": one.browser.agent,
+        "current": one.id == current.id,
+    })
 }
 
 /// `PATCH /v1/account`: another name
 ///
 /// # Errors
-/// [`Kind::Forbidden`] unless an owner who is signed in asks; for a name that is none, or is taken.
-pub async fn rename(app: &App, caller: &Caller, name: &str) -> Result<(), Error> {
-    member(app, caller).await?;
+/// [`Kind::Forbidden`] unless an owner asks; for a name that is none, or is taken.
+pub async fn rename_account(app: &App, caller: &Caller, name: &str) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
     app.shared.authentication.rename_account(&caller.account, name).await
 }
@@ -58,13 +94,12 @@ pub async fn rename(app: &App, caller: &Caller, name: &str) -> Result<(), Error>
 /// nothing to seal it with.
 pub async fn draft_factor(
     app: &App,
-    caller: &Caller,
-    password: secrecy::SecretString,
+    signed_in: &SignedIn,
+    password: SecretString,
     address: &str,
 ) -> Result<Draft, Error> {
-    let member = member(app, caller).await?;
     let desk = &app.shared.authentication;
     // Whoever finds a token lying about must not lock its owner out.
-    desk.must_be(&member, password, address).await?;
-    desk.draft_factor(&member.id, &member.email).await
+    desk.must_be(signed_in, password, address).await?;
+    desk.draft_factor(signed_in).await
 }

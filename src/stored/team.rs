@@ -1,85 +1,308 @@
-//! The people of an account, as its owners look after them.
+//! The people of an account, as its owners look after them: who is in it, who is invited, and its end.
 
-use crate::admit::{Caller, Role};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::admit::{Caller, Invited, Role, last_owner, must_be_proved};
+use crate::base::calendar;
+use crate::base::clock::Timestamp;
+use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::store::Member;
+use crate::store::{Key, Left, Member, Parting, Sent, SignedIn, Token};
+
+/// How long a name is known under which somebody was invited.
+const KNOWN_FOR: Duration = Duration::from_secs(86_400);
 
 fn missing() -> Error {
     Error::new(Kind::NotFound, "There is no such member.").coded("member_not_found")
 }
 
-/// # Errors
-/// [`Kind::Forbidden`] for who has no business with the account; what the store says.
-pub async fn members(app: &App, caller: &Caller) -> Result<Vec<Member>, Error> {
-    let all = app.shared.store.members(caller.account.clone()).await;
-    all.map_err(Error::internal)
+fn parted(parting: Parting) -> Result<(), Error> {
+    match parting {
+        Parting::Done => Ok(()),
+        Parting::Nobody => Err(missing()),
+        Parting::LastOwner => Err(last_owner(
+            "This is the last owner of the account. Make somebody else an owner first.",
+        )),
+    }
 }
 
-/// An account is never left without somebody who runs it.
-async fn must_leave_an_owner(app: &App, caller: &Caller, without: &str) -> Result<Member, Error> {
-    let all = members(app, caller).await?;
-    let runs =
-        |one: &&Member| one.password.is_some() && (one.role == "owner" || one.role == "admin");
-    let found = all.iter().find(|one| one.id == without).ok_or_else(missing)?;
-    if runs(&found) && all.iter().filter(runs).all(|one| one.id == without) {
-        let text = "This is the last owner of the account. Make somebody else an owner first.";
-        return Err(Error::new(Kind::Conflict, text).coded("last_owner"));
+/// A member, and what is known of them beside.
+#[derive(Debug)]
+pub struct KnownMember {
+    pub member: Member,
+    /// When they were last seen, if they are signed in anywhere.
+    pub seen: Option<Timestamp>,
+    /// How many keys of theirs are good.
+    pub keys: usize,
+}
+
+/// # Errors
+/// When the store fails.
+pub async fn members(app: &App, caller: &Caller) -> Result<Vec<KnownMember>, Error> {
+    let (store, account) = (&app.shared.store, &caller.account);
+    let all = store.members(account.clone()).await.map_err(Error::internal)?;
+    let seen = store.last_seen(account.clone()).await.map_err(Error::internal)?;
+    let keys = store.keys(Some(account.clone())).await.map_err(Error::internal)?;
+    let now = app.shared.clock.now();
+    let good = |key: &&Key| key.revoked.is_none_or(|at| now < at);
+    let of = |member: &Member| {
+        let own = keys.iter().filter(|key| key.member.as_deref() == Some(&member.id));
+        own.filter(good).count()
+    };
+    let known = all.into_iter().map(|member| {
+        let seen = seen.get(&member.id).copied();
+        KnownMember { seen, keys: of(&member), member }
+    });
+    Ok(known.collect())
+}
+
+/// # Errors
+/// [`Kind::NotFound`] for who is not in the account.
+pub async fn member(app: &App, caller: &Caller, id: &str) -> Result<Member, Error> {
+    let found = app.shared.store.member(caller.account.clone(), id.to_owned()).await;
+    found.map_err(Error::internal)?.ok_or_else(missing)
+}
+
+/// A member as lists show them.
+#[must_use]
+pub fn shown(known: &KnownMember) -> Value {
+    let member = &known.member;
+    json!({
+        "id": member.id,
+        "object": "member",
+        "email": member.email,
+        "name": member.name,
+        "role": member.role,
+        "signs_in": member.person.is_some(),
+        "totp": member.has_factor,
+        "keys": known.keys,
+        "created_at": calendar::written(member.created),
+        "last_seen_at": known.seen.map(calendar::written),
+    })
+}
+
+/// An invitation as lists show it: without its link.
+///
+/// # Errors
+/// For what no invitation of ours says.
+pub fn shown_invitation(invitation: &Token) -> Result<Value, Error> {
+    let Invited { role, by } = Invited::of(invitation)?;
+    Ok(json!({
+        "id": invitation.id,
+        "object": "invitation",
+        "email": invitation.subject,
+        "role": role,
+        "by": by,
+        "expires_at": calendar::written(invitation.expires),
+    }))
+}
+
+/// Who runs an account gives what is theirs to nobody by accident.
+fn must_may_make(app: &App, signed_in: &SignedIn, role: &str) -> Result<(), Error> {
+    if role == Role::Owner.as_str() {
+        return must_be_proved(signed_in, app.shared.clock.now());
     }
-    Ok(found.clone())
+    Ok(())
 }
 
 /// Gives a member another role.
 ///
 /// # Errors
-/// [`Kind::Forbidden`] unless the caller runs the account, [`Kind::Conflict`] for the last owner,
-/// [`Kind::Malformed`] for a role that is none.
-pub async fn change_role(app: &App, caller: &Caller, id: &str, role: &str) -> Result<(), Error> {
+/// [`Kind::Forbidden`] unless the caller runs the account, or without a proof for an owner;
+/// [`Kind::Conflict`] for the last owner, [`Kind::Malformed`] for a role that is none.
+pub async fn change_role(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    id: &str,
+    role: &str,
+) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
     let role = Role::parse(role).filter(|role| *role != Role::Admin).ok_or_else(|| {
         let text = "A role is 'owner', 'member' or 'billing'.";
         Error::new(Kind::Malformed, text).at("role")
     })?;
-    let all = members(app, caller).await?;
-    let found = all.iter().find(|one| one.id == id).ok_or_else(missing)?;
-    if found.role == "admin" {
+    if member(app, caller, id).await?.role == "admin" {
         let text = "An administrator of the gateway keeps their role here.";
         return Err(Error::new(Kind::Forbidden, text).coded("admin_required"));
     }
-    if role != Role::Owner {
-        must_leave_an_owner(app, caller, id).await?;
-    }
+    must_may_make(app, signed_in, role.as_str())?;
     let (account, role) = (caller.account.clone(), role.as_str().to_owned());
     let changed = app.shared.store.change_role(account, id.to_owned(), role).await;
     app.shared.identities.forget(&caller.account);
-    if changed.map_err(Error::internal)? { Ok(()) } else { Err(missing()) }
+    parted(changed.map_err(Error::internal)?)
 }
 
-/// Takes the second factor of a member away who has lost it.
+/// Takes the second factor of a member away who has lost it. It is gone in whichever account.
 ///
 /// # Errors
-/// [`Kind::Forbidden`] unless the caller runs the account; [`Kind::NotFound`] for who is no member of
-/// it, or is an administrator of the gateway.
-pub async fn reset_factor(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
+/// [`Kind::Forbidden`] unless the caller runs the account, or without a proof; [`Kind::NotFound`] for
+/// who is no member of it, or is an administrator of the gateway; [`Kind::Conflict`] for who is in
+/// another account, too.
+pub async fn reset_factor(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    id: &str,
+) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    let all = members(app, caller).await?;
-    let found = all.iter().find(|one| one.id == id).ok_or_else(missing)?;
+    must_be_proved(signed_in, app.shared.clock.now())?;
+    let found = member(app, caller, id).await?;
     if found.role == "admin" && !caller.admin {
         return Err(missing());
+    }
+    // Who runs one account must not weaken what guards another.
+    if let Some(person) = &found.person {
+        let all = app.shared.store.memberships(person.clone()).await.map_err(Error::internal)?;
+        if all.len() > 1 && !caller.admin {
+            let text = "They are in another account, too. Ask an administrator of the gateway to \
+                        take it away.";
+            return Err(Error::new(Kind::Conflict, text).coded("in_other_accounts"));
+        }
     }
     app.administration(caller.key.clone()).reset_factor(caller.account.as_str(), id).await
 }
 
-/// Removes a member, with their keys and all that they keep.
+/// Removes a member, with their keys and all that they keep in the account.
 ///
 /// # Errors
-/// As [`change_role`].
-pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Member, Error> {
+/// [`Kind::Forbidden`] unless the caller runs the account, or without a proof; [`Kind::NotFound`] for
+/// who is no member of it, [`Kind::Conflict`] for the last owner.
+pub async fn remove(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    id: &str,
+) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    let member = must_leave_an_owner(app, caller, id).await?;
-    if member.role == "admin" && !caller.admin {
+    let found = member(app, caller, id).await?;
+    if found.role == "admin" && !caller.admin {
         return Err(missing());
     }
-    app.administration(caller.key.clone()).remove_member(caller.account.as_str(), id).await?;
-    Ok(member)
+    must_be_proved(signed_in, app.shared.clock.now())?;
+    let administration = app.administration(caller.key.clone());
+    parted(administration.part_with_member(&found, Left::Run).await?)
+}
+
+/// The invitations that wait for an answer.
+///
+/// # Errors
+/// [`Kind::Forbidden`] unless the caller runs the account.
+pub async fn invitations(app: &App, caller: &Caller) -> Result<Vec<Token>, Error> {
+    caller.person.must_run_the_account()?;
+    app.shared.authentication.invitations(&caller.account).await
+}
+
+/// Invites an address to the account: the invitation, and what its link ends in.
+///
+/// # Errors
+/// [`Kind::Forbidden`] unless the caller runs the account, or without a proof for an owner;
+/// [`Kind::Malformed`] for an address or a role that is none, [`Kind::Conflict`] for who is here.
+pub async fn invite(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    email: &str,
+    role: &str,
+) -> Result<(Token, String), Error> {
+    caller.person.must_run_the_account()?;
+    must_may_make(app, signed_in, role)?;
+    app.shared.authentication.invite(&caller.account, email, role, &signed_in.email).await
+}
+
+/// The same, once under a name that the caller gave, if they gave any: again it tells of the invitation
+/// that was made then, without its link.
+///
+/// # Errors
+/// As [`invite`]; [`Kind::Conflict`] while the first is under way, [`Kind::NotFound`] when the invitation
+/// that was made is not there any more.
+pub async fn invite_once(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    (email, role): (&str, &str),
+    name: Option<&str>,
+) -> Result<(Token, Option<String>), Error> {
+    let Some(name) = name else {
+        let (invitation, secret) = invite(app, caller, signed_in, email, role).await?;
+        return Ok((invitation, Some(secret)));
+    };
+    let account = caller.account.as_str();
+    let id = fingerprint(&[b"invitation", account.as_bytes(), name.as_bytes()]);
+    let (store, expires) = (&app.shared.store, app.shared.clock.now().after(KNOWN_FOR));
+    let sent = store.take_form(id.clone(), account.to_owned(), expires).await;
+    match sent.map_err(Error::internal)? {
+        Sent::First => {}
+        Sent::UnderWay => {
+            let text = "A request under this Idempotency-Key is being carried out.";
+            return Err(Error::new(Kind::Conflict, text).coded("under_way"));
+        }
+        Sent::Before(made) => {
+            let all = invitations(app, caller).await?;
+            let found = all.into_iter().find(|one| one.id == made).ok_or_else(|| {
+                let text = "The invitation that this Idempotency-Key made is not there any more.";
+                Error::new(Kind::NotFound, text).coded("token_invalid")
+            })?;
+            return Ok((found, None));
+        }
+    }
+    let made = invite(app, caller, signed_in, email, role).await;
+    let result = made.as_ref().ok().map(|(invitation, _)| invitation.id.clone());
+    store.settle_form(id, result).await.map_err(Error::internal)?;
+    made.map(|(invitation, secret)| (invitation, Some(secret)))
+}
+
+/// Another link for whoever is invited; the one that they have ends.
+///
+/// # Errors
+/// As [`invite`]; [`Kind::NotFound`] for an invitation that there is not.
+pub async fn invite_again(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    id: &str,
+) -> Result<(Token, String), Error> {
+    let all = invitations(app, caller).await?;
+    if let Some(found) = all.iter().find(|one| one.id == id) {
+        must_may_make(app, signed_in, &Invited::of(found)?.role)?;
+    }
+    app.shared.authentication.invite_again(&caller.account, id, &signed_in.email).await
+}
+
+/// # Errors
+/// [`Kind::Forbidden`] unless the caller runs the account; [`Kind::NotFound`] for an invitation that
+/// there is not.
+pub async fn withdraw(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
+    caller.person.must_run_the_account()?;
+    app.shared.authentication.withdraw(&caller.account, id).await
+}
+
+/// Deletes the account that somebody is in, with all that its members keep. Its books stay.
+///
+/// # Errors
+/// [`Kind::Forbidden`] unless the caller runs the account, or without a proof; [`Kind::Malformed`]
+/// unless its name was typed, [`Kind::Conflict`] while an administrator of the gateway is in it.
+pub async fn delete_account(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    name: &str,
+) -> Result<(), Error> {
+    caller.person.must_run_the_account()?;
+    let members = app.shared.store.members(caller.account.clone()).await;
+    if members.map_err(Error::internal)?.iter().any(|one| one.role == "admin") {
+        let text = "An administrator of the gateway is in this account. It can be erased from \
+                    another one, under Accounts.";
+        return Err(Error::new(Kind::Conflict, text).coded("has_administrator"));
+    }
+    must_be_proved(signed_in, app.shared.clock.now())?;
+    if name.trim() != signed_in.account_name.trim() {
+        let text = format!("The name that you typed is not '{}'.", signed_in.account_name);
+        return Err(Error::new(Kind::Malformed, text).at("name"));
+    }
+    let administration = app.administration(caller.key.clone());
+    administration.erase_account(caller.account.as_str()).await.map(|_| ())
 }

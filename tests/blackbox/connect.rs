@@ -233,7 +233,11 @@ fn a_user_lets_an_app_act_for_them() {
         let mut url =
             reqwest::Url::parse(&format!("{}/v1/connect/oauth/callback", gateway.base)).unwrap();
         url.query_pairs_mut().append_pair("state", state).append_pair("code", "abc");
-        send(client().get(url).header("cookie", format!("other=1; {cookie}"))).status
+        let request = client().get(url).header("cookie", format!("other=1; {cookie}"));
+        let page = send(request.header("accept", "text/html,*/*;q=0.8"));
+        assert!(page.header("content-type").starts_with("text/html"), "{}", page.text());
+        assert!(page.text().contains("Back to the console"), "{}", page.text());
+        page.status
     };
     assert_eq!(back("forged", &cookie), 400);
     assert_eq!(back(&state, "optimux_errand=other"), 400, "another browser's");

@@ -9,7 +9,7 @@ use crate::house::{Gateway, Reply, eventually, runtime};
 use crate::servers::Postgres;
 
 const PASSWORD: &str = "correct horse battery staple";
-const OPEN: &str = "[signin]\nregister = \"pro\"\n";
+pub const OPEN: &str = "[signin]\nregister = \"pro\"\n";
 
 /// A browser: it keeps cookies, follows nothing by itself, and runs no script.
 pub struct Tab<'a> {
@@ -57,7 +57,7 @@ impl Page {
     }
 }
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
@@ -69,6 +69,16 @@ fn encoded(text: &str) -> String {
 impl<'a> Tab<'a> {
     pub fn of(gateway: &'a Gateway) -> Self {
         Self { gateway, cookies: RefCell::default() }
+    }
+
+    /// Another tab of the same browser.
+    pub fn beside(&self) -> Self {
+        Self { gateway: self.gateway, cookies: self.cookies.clone() }
+    }
+
+    /// The session's cookie, as the browser keeps it.
+    pub fn cookie(&self) -> String {
+        self.cookies.borrow().get("optimux").cloned().unwrap_or_default()
     }
 
     pub fn send(
@@ -171,7 +181,7 @@ fn chat(gateway: &Gateway, key: &str, model: &str) -> u16 {
 }
 
 /// The first link of a page that begins so.
-fn link<'a>(page: &'a Page, start: &str) -> &'a str {
+pub fn link<'a>(page: &'a Page, start: &str) -> &'a str {
     let wanted = format!("href=\"{start}");
     let at = page.text.find(&wanted).unwrap_or_else(|| panic!("no {start}: {}", page.text));
     let rest = &page.text[at + 6..];
@@ -649,6 +659,23 @@ fn switches_memories_and_agents_have_pages() {
     let path = page.text[at..].split('"').next().unwrap().to_owned();
     assert_eq!(tab.submit(&page, &path, &[]).leads_to(), "/console/memory?done=forgotten");
     tab.get("/console/memory").lacks("Ann lives in Graz");
+    // All of it, by the name of whose it is; then nothing finds it.
+    for text in ["Ann likes tea", "Ann likes figs"] {
+        tab.fill("/console/memory", "/console/memory", &[("text", text)]);
+    }
+    let page = tab.get("/console/memory");
+    page.has("Ann likes figs");
+    let found = || gateway.post("/v1/memory/search", &key, json!({"query": "figs"}).to_string());
+    assert!(found().text().contains("Ann likes figs"), "{}", found().text());
+    let astray = tab.submit(&page, "/console/memory/forget", &[("name", "somebody else")]);
+    assert_eq!(astray.status(), 400, "{}", astray.text);
+    let member = tab.get("/console/team");
+    let member = link(&member, "/console/team/member_").rsplit('/').next().unwrap().to_owned();
+    let gone = tab.fill("/console/memory", "/console/memory/forget", &[("name", &member)]);
+    assert_eq!(gone.leads_to(), "/console/memory?done=forgotten", "{}", gone.text);
+    tab.get("/console/memory").lacks("figs");
+    tab.get("/console/memory?search=figs").lacks("Ann likes");
+    assert_eq!(found().json()["data"].as_array().unwrap().len(), 0);
     let fields =
         [("name", "helper"), ("instructions", "Be brief."), ("tools", "[{\"type\":\"memory\"}]")];
     let made = tab.fill("/console/agents/new", "/console/agents/new", &fields);

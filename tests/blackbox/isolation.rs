@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::console::Tab;
 use crate::features::set;
 use crate::house::{Gateway, client, send};
 use crate::signin::{member, sign_in, with};
@@ -211,6 +212,14 @@ fn who_is_forgotten_leaves_no_row() {
     );
     say("/v1/feedback", &json!({"model": "gpt-4o", "score": 0.5}));
     gateway.get("/v1/usage", &token);
+    // Of the person: a name, a second factor that is being set up, a browser, an invitation by them.
+    let named = with(&gateway, "PATCH", "/v1/me", &token, &json!({"name": "Ann Swordfish"}));
+    assert_eq!(named.json()["name"], "Ann Swordfish", "{}", named.text());
+    let person = named.json()["id"].as_str().unwrap().to_owned();
+    say("/v1/me/totp", &json!({"password": "correct horse battery staple"}));
+    say("/v1/account/invitations", &json!({"email": "cy@example.com"}));
+    let tab = Tab::sign_in(&gateway, "ann@example.com", "correct horse battery staple");
+    tab.fill("/console/settings", "/console/settings/me", &[("name", "Ann Swordfish")]);
     let holds = |needles: &[&str]| -> Vec<(String, String)> {
         rows(&gateway)
             .into_iter()
@@ -227,10 +236,12 @@ fn who_is_forgotten_leaves_no_row() {
     // The person, and then the account.
     let gone = gateway.admin("DELETE", &format!("/accounts/{account}/members/{ann}"), &Value::Null);
     assert_eq!(gone.status, 200, "{}", gone.text());
-    assert_eq!(holds(&[&ann, "ann@example.com"]), [], "a row of the person was left");
+    let kept = holds(&[&ann, &person, "ann@example.com", "Ann Swordfish"]);
+    assert_eq!(kept, [], "a row of the person was left");
+    assert_eq!(holds(&["cy@example.com"]).len(), 1, "whom they invited is invited");
     let gone = gateway.admin("DELETE", &format!("/accounts/{account}"), &Value::Null);
     assert_eq!(gone.status, 200, "{}", gone.text());
-    let kept = holds(&[&ann, "ann@example.com", "swordfish", "forgettable"]);
+    let kept = holds(&[&ann, "ann@example.com", "cy@example.com", "swordfish", "forgettable"]);
     assert_eq!(kept, [], "a row was left");
     // The books stay, under an id that stands for nobody.
     let books = [

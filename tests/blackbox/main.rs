@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the gateway's log when it does"
 )]
 
+mod accounts;
 mod administration;
 mod answers;
 mod blame;
@@ -20,6 +21,7 @@ mod crash;
 mod demands;
 mod dialects;
 mod documents;
+mod doors;
 mod durability;
 mod everyday;
 mod facts;
@@ -51,10 +53,12 @@ mod quota;
 mod realtime;
 mod recordings;
 mod replays;
+mod reports;
 mod requests;
 mod responses;
 mod resting;
 mod revisions;
+mod rights;
 mod routing;
 mod servers;
 mod serving;

@@ -167,6 +167,32 @@ fn a_second_factor_is_switched_by_the_api_and_guesses_at_it_wait() {
 }
 
 #[test]
+fn administrators_set_a_second_factor_up_first_where_they_have_to() {
+    let gateway = Gateway::start("[signin]\ntotp = \"admins\"\n");
+    let (account, _) = gateway.account("acme", "enterprise", &json!({}));
+    member(&gateway, &account, "ann@example.com", "admin");
+    member(&gateway, &account, "bob@example.com", "owner");
+    sign_in(&gateway, "bob@example.com");
+    assert_eq!(Tab::sign_in(&gateway, "bob@example.com", PASSWORD).get("/console").status(), 200);
+    assert_eq!(code_of(&login(&gateway, None)), (403, json!("factor_required")));
+    let ann = Tab::sign_in(&gateway, "ann@example.com", PASSWORD);
+    for path in ["/console", "/admin", "/admin/accounts", "/console/keys"] {
+        let led = ann.get(path);
+        assert_eq!(led.leads_to(), "/console/settings?done=factor_wanted", "{path}");
+    }
+    let settings = ann.get("/console/settings?done=factor_wanted");
+    settings.has("wants you to have a second factor");
+    let refused = ann.submit(&settings, "/console/keys/new", &[("name", "too early")]);
+    assert_eq!(refused.status(), 403, "{}", refused.text);
+    let page = ann.fill("/console/settings", "/console/settings/factor", &[]);
+    let secret = page.secret("secret");
+    let code = shown(&secret, 0);
+    ann.submit(&page, "/console/settings/factor/confirm", &[("code", &code)]).has("recovery codes");
+    assert_eq!(ann.get("/admin").status(), 200);
+    assert_eq!(login(&gateway, Some(&shown(&secret, 1))).status, 200);
+}
+
+#[test]
 fn callers_see_who_they_are_and_where_they_stand() {
     let gateway = Gateway::start("");
     let (account, _) = gateway.account("acme", "free", &json!({}));
@@ -176,10 +202,14 @@ fn callers_see_who_they_are_and_where_they_stand() {
     let (theirs, _) = sign_in(&gateway, "bob@example.com");
     let me = gateway.get("/v1/me", &access).json();
     assert_eq!(
-        (&me["id"], &me["verified"], &me["totp"]),
+        (&me["member"], &me["verified"], &me["totp"]),
         (&json!(id), &json!(false), &json!(false))
     );
-    assert_eq!(me["accounts"], json!([{"id": account, "name": "acme", "role": "owner"}]));
+    let own = &me["accounts"][0];
+    assert_eq!(
+        (&own["id"], &own["name"], &own["role"]),
+        (&json!(account), &json!("acme"), &json!("owner"))
+    );
     let made = with(
         &gateway,
         "POST",

@@ -40,6 +40,31 @@ export async function eventually(what, holds) {
   throw new Error(`never came true: ${what}`);
 }
 
+// The administrator is invited to an account of somebody else, joins it, and goes back to their own: every
+// page has the way to another account in its head from then on.
+export async function joinAnother(page, gateway) {
+  const call = async (path, body, access) => {
+    const answer = await fetch(gateway.base + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(access ? { authorization: `Bearer ${access}` } : {}) },
+      body: JSON.stringify(body),
+    });
+    return answer.json();
+  };
+  const { access_token: access } = await call('/api/auth/register', { email: 'cy@example.com', password: PASSWORD, organisation: 'The other house' });
+  const { link } = await call('/v1/account/invitations', { email: 'admin@example.com' }, access);
+  await page.goto(link);
+  await page.click('main form button.primary');
+  await page.waitForURL('**/console');
+  await goElsewhere(page);
+}
+
+// To the first of the other accounts, by the head of the page.
+export async function goElsewhere(page) {
+  await page.click('.switch summary');
+  await Promise.all([page.waitForNavigation(), page.click('.switch button:not([disabled])')]);
+}
+
 // Traffic, a key with limits, a rotated one, an invitation: then the addresses of all pages.
 export async function furnish(page, gateway, key) {
   for (const [model, said] of [['auto', 'Hello'], ['auto', 'Prove that there are infinitely many primes.'], ['claude-haiku-4-5', 'A haiku'], ['auto:best', 'Explain quantum computing'], ['no-such-model', 'x']]) {
@@ -59,6 +84,7 @@ export async function furnish(page, gateway, key) {
   await page.click('main form[action="/console/team/invitations"] button.primary');
   await page.waitForSelector('#link');
   const invite = new URL((await page.textContent('#link')).trim()).pathname;
+  await joinAnother(page, gateway);
   let request = '';
   await eventually('the requests are in the list', async () => {
     await go('/console/requests');
@@ -78,7 +104,7 @@ export async function furnish(page, gateway, key) {
       '/console/usage', '/console/requests', request, '/console/playground', '/console/models',
       '/console/models/claude-haiku-4-5', '/console/features', '/console/memory', '/console/agents', '/console/agents/new',
       '/console/connect', '/console/team', '/console/settings', '/welcome', '/admin', '/admin/accounts',
-      account, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit', '/admin/outbox', '/admin/refunds', `/admin/refunds?request=${request.split('/').pop()}`,
+      account, invite, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit', '/admin/outbox', '/admin/refunds', `/admin/refunds?request=${request.split('/').pop()}`,
     ].concat(member ? [member] : []),
     outside: ['/', '/status', '/docs', '/signin', '/signup', '/forgot', '/nowhere', invite],
   };

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Fills an SQLite store that the gateway has made with a million requests of thirty days, 20,000
-accounts and 100,000 keys, and says which key is the busiest account's. `reference.py FILE [SHARE]`: a
-share of 0.1 makes a tenth of it, to compare with."""
+"""Fills a store that the gateway has made with a million requests of thirty days, 20,000 accounts and people,
+100,000 keys and 100,000 conversations, and says which key is the busiest account's. `reference.py STORE [SHARE]`:
+STORE is a file of SQLite or an address of PostgreSQL (`postgres://…`, by psql); a share of 0.1 makes a tenth of
+it, to compare with."""
 import hashlib
+import glob
 import random
+import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -13,29 +17,66 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 KEY = "sk-optimux-" + "R" * 43
 
 
+class File:
+    """SQLite."""
+
+    def __init__(self, name):
+        self.store = sqlite3.connect(name)
+
+    def insert(self, table, columns, rows):
+        places = ", ".join("?" for _ in columns)
+        self.store.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+
+    def done(self):
+        self.store.commit()
+
+
+class Server:
+    """PostgreSQL, by its own client."""
+
+    def __init__(self, url):
+        found = shutil.which("psql") or next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))), None)
+        self.line = [found or sys.exit("there is no psql"), "-q", "-v", "ON_ERROR_STOP=1", url]
+
+    def insert(self, table, columns, rows):
+        copying = subprocess.Popen(
+            self.line + ["-c", f"COPY {table} ({', '.join(columns)}) FROM STDIN"], stdin=subprocess.PIPE, text=True)
+        escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n"})
+        for row in rows:
+            copying.stdin.write("\t".join(str(one).translate(escapes) for one in row) + "\n")
+        copying.stdin.close()
+        if copying.wait() != 0:
+            sys.exit(f"{table} was not filled")
+
+    def done(self):
+        subprocess.run(self.line + ["-c", "ANALYZE"], check=True)
+
+
 def main():
-    file, share = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
+    name, share = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
     draw = random.Random(7)
-    store = sqlite3.connect(file)
+    store = Server(name) if name.startswith("postgres") else File(name)
     now = int(time.time() * 1000)
     accounts, keys, requests = int(20_000 * share), int(100_000 * share), int(1_000_000 * share)
-    store.executemany(
-        "INSERT INTO accounts (id, name, plan, created_ms) VALUES (?, ?, 'enterprise', ?)",
-        ((f"acct_{n:08}", f"account {n}", now) for n in range(accounts)),
-    )
-    store.executemany(
-        "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            (f"key_{n:08}", f"acct_{n % accounts:08}", f"key {n}",
-             hashlib.sha256((KEY if n == 0 else f"{n}").encode()).hexdigest(), f"sk-optimux-…{n:04}"[-16:], now)
-            for n in range(keys)
-        ),
-    )
+    store.insert("accounts", ("id", "name", "plan", "created_ms"),
+                 ((f"acct_{n:08}", f"account {n}", "enterprise", now) for n in range(accounts)))
+    store.insert("people", ("id", "email", "name", "password", "totp_step", "created_ms"),
+                 ((f"person_{n:08}", f"p{n}@example.com", "", "none", 0, now) for n in range(accounts)))
+    store.insert("members", ("id", "account_id", "email", "role", "created_ms", "key_id", "person_id"),
+                 ((f"member_{n:08}", f"acct_{n:08}", f"p{n}@example.com", "owner", now, f"key_m{n:08}", f"person_{n:08}")
+                  for n in range(accounts)))
+    columns = ("id", "account_id", "name", "hash", "hint", "created_ms")
+    store.insert("api_keys", columns, (
+        (f"key_{n:08}", f"acct_{n % accounts:08}", f"key {n}",
+         hashlib.sha256((KEY if n == 0 else f"{n}").encode()).hexdigest(), f"sk-optimux-…{n:04}"[-16:], now)
+        for n in range(keys)))
     # Nine in ten requests are of one account, by eight keys of its own.
-    store.executemany(
-        "INSERT INTO api_keys (id, account_id, name, hash, hint, created_ms) VALUES (?, 'acct_00000000', ?, ?, '…', ?)",
-        ((f"key_busy{n}", f"busy {n}", hashlib.sha256(f"busy{n}".encode()).hexdigest(), now) for n in range(8)),
-    )
+    store.insert("api_keys", columns, (
+        (f"key_busy{n}", "acct_00000000", f"busy {n}", hashlib.sha256(f"busy{n}".encode()).hexdigest(), "…", now)
+        for n in range(8)))
+    store.insert("conversations", ("account_id", "id", "created_ms", "metadata", "user_id", "title", "model", "updated_ms"), (
+        ("acct_00000000", f"conv_{n:08}", now - n * 1_000, "{}", "acct_00000000", f"conversation {n}", "auto", now - n * 1_000)
+        for n in range(int(100_000 * share))))
     sums, heads = [{}, {}, {}], {}
     for n in range(requests):
         at = now - 30 * DAY + n * (30 * DAY // requests)
@@ -52,17 +93,15 @@ def main():
         head = f"req_{at:012x}{n:020x}\t{key}\tauto\t{model}\t{provider}\tcomplete\t1\t{tokens}\t1\t{nanos}\t{ms}\t{ms // 3}\t{at}\n"
         heads.setdefault((account, at // 20_000), []).append((at, head))
     for table, start, all in zip(("usage_minutes", "usage_hours", "usage_days"), ("minute_ms", "hour_ms", "day_ms"), sums):
-        store.executemany(
-            f"INSERT INTO {table} (account_id, {start}, key_id, model, provider, tier, requests, failures, estimated, "
-            "input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, thought_tokens, images, credits, nanos, "
-            "latency_ms, first_byte_ms) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, 0, 0, ?, ?, ?, 0)",
-            (place + tuple(row) for place, row in all.items()),
-        )
-    store.executemany(
-        "INSERT INTO request_heads (account_id, at_ms, segment, first_line, lines, body) VALUES (?, ?, 'reference', ?, ?, ?)",
-        ((account, rows[-1][0], n, len(rows), "".join(text for _, text in rows)) for n, ((account, _), rows) in enumerate(heads.items())),
-    )
-    store.commit()
+        counted = ("requests", "input_tokens", "credits", "nanos", "latency_ms")
+        nothing = ("failures", "estimated", "cache_read_tokens", "cache_write_tokens", "output_tokens", "thought_tokens",
+                   "images", "first_byte_ms")
+        store.insert(table, ("account_id", start, "key_id", "model", "provider", "tier") + counted + nothing,
+                     (place + tuple(row) + (0,) * len(nothing) for place, row in all.items()))
+    store.insert("request_heads", ("account_id", "at_ms", "segment", "first_line", "lines", "body"), (
+        (account, rows[-1][0], "reference", n, len(rows), "".join(text for _, text in rows))
+        for n, ((account, _), rows) in enumerate(heads.items())))
+    store.done()
     print(KEY)
 
 

@@ -24,8 +24,8 @@ try {
         const one = await context.newPage();
         for (const path of paths) {
           await one.goto(gateway.base + path);
-          const name = path.replace(/[^\w-]+/g, '_').replace(/^_|_$/g, '').slice(0, 60) || 'landing';
-          await one.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`), fullPage: true });
+          const called = path.replace(/[^\w-]+/g, '_').replace(/^_|_$/g, '').slice(0, 60) || 'landing';
+          await one.screenshot({ path: join(folder, `${kind}-${called}-${colorScheme}-${width}.png`), fullPage: true });
         }
         await context.close();
       }

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { start } from './gateway.mjs';
-import { PASSWORD, ask, browser, eventually, furnish, setUp } from './pages.mjs';
+import { PASSWORD, ask, browser, eventually, furnish, goElsewhere, setUp } from './pages.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
@@ -101,8 +101,12 @@ test('every page can be read by everybody', async () => {
         const answer = await one.goto(gateway.base + path);
         const size = (await answer.body()).length;
         if (size > 60_000) faults.push(`${here}: ${size} bytes`);
-        const wide = await one.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        if (wide > 0) faults.push(`${here}: ${wide} px too wide`);
+        // What is folded away is looked at, too.
+        for (const unfold of [false, true]) {
+          if (unfold) await one.evaluate(() => document.querySelectorAll('main details, .switch').forEach((fold) => { fold.open = true; }));
+          const wide = await one.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          if (wide > 0) faults.push(`${here}: ${wide} px too wide${unfold ? ', unfolded' : ''}`);
+        }
         await one.evaluate(axe);
         const found = await one.evaluate((tags) => window.axe.run(document, { runOnly: tags, resultTypes: ['violations'] }), WCAG);
         for (const fault of found.violations) {
@@ -181,7 +185,7 @@ test('each page says how its call is typed, and the line runs', async () => {
   await page.goto(`${gateway.base}/console/requests`);
   const request = await page.getAttribute('tbody th a', 'href');
   const lines = new Set();
-  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit', '/admin/outbox']) {
+  for (const path of ['/console', '/console/keys', '/console/usage', '/console/requests', request, '/console/models', '/console/features', '/console/memory', '/console/agents', '/console/connect', '/console/team', '/console/settings', '/admin', '/admin/accounts', '/admin/plans', '/admin/audit', '/admin/outbox']) {
     await page.goto(gateway.base + path);
     const text = await page.textContent('#the-same-by-api');
     const own = text.split('\n').filter((line) => line.startsWith('curl "$BASE'));
@@ -190,9 +194,67 @@ test('each page says how its call is typed, and the line runs', async () => {
   }
   for (const line of lines) {
     const typed = line.replace('curl ', 'curl -s -o /dev/null -w "%{http_code}" ');
-    const said = execFileSync('/bin/sh', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access } });
+    const said = execFileSync('/bin/sh', ['-c', typed], { env: { PATH: process.env.PATH, BASE: gateway.base, KEY: access, ACCESS: access } });
     assert.equal(String(said), '200', line);
   }
+  await page.close();
+});
+
+test('two tabs, one goes to another account, and nobody is signed out', async () => {
+  const context = await chromium.newContext({ storageState: await inside.storageState() });
+  const [one, other] = [await context.newPage(), await context.newPage()];
+  await other.goto(`${gateway.base}/console/keys/new`);
+  await other.fill('#name', 'of the account before');
+  await one.goto(`${gateway.base}/console`);
+  const before = await one.textContent('.account');
+  const cookie = async () => (await context.cookies()).find((kept) => kept.name === 'optimux').value;
+  const kept = await cookie();
+  const asked = Array.from({ length: 40 }, (_, at) => context.request.get(`${gateway.base}/console/${['keys', 'usage', 'team', 'settings'][at % 4]}`));
+  await goElsewhere(one);
+  for (const answer of await Promise.all(asked)) {
+    assert.equal(answer.status(), 200);
+    assert.ok(answer.url().includes('/console/'), answer.url());
+  }
+  const after = await one.textContent('.account');
+  assert.notEqual(after, before);
+  assert.equal(await cookie(), kept);
+  // The form of the tab that was in the other account does nothing here.
+  await other.click('main button.primary');
+  assert.ok((await other.textContent('main')).includes('another session'), await other.textContent('main'));
+  for (const tab of [one, other]) {
+    await tab.goto(`${gateway.base}/console/keys`);
+    assert.equal(await tab.textContent('.account'), after);
+    assert.ok(!(await tab.textContent('main')).includes('of the account before'));
+  }
+  await goElsewhere(one);
+  assert.equal(await one.textContent('.account'), before);
+  await context.close();
+});
+
+test('two columns go on beside one that fails', async () => {
+  const page = await inside.newPage();
+  await page.goto(`${gateway.base}/console/playground`);
+  await page.fill('#message', 'Write a long story about a lighthouse');
+  for (const [at, model] of [[0, 'claude-haiku-4-5'], [1, 'no-such-model']]) {
+    await page.click('[data-compare]');
+    await page.evaluate(([id, value]) => {
+      const select = document.getElementById(id);
+      const option = document.createElement('option');
+      option.value = value;
+      option.textContent = value;
+      select.append(option);
+      select.value = value;
+    }, [`compare-${at}`, model]);
+  }
+  await page.click('button[value=send]');
+  const sections = '[data-answers] section';
+  await page.waitForFunction((all) => {
+    const texts = [...document.querySelectorAll(all)].map((one) => one.textContent);
+    return texts.length === 3 && texts.filter((text) => text.includes('tokens')).length === 2;
+  }, sections, { timeout: 20_000 });
+  const failed = await page.$$eval(sections, (all) => all.map((one) => one.textContent).filter((text) => text.includes('no-such-model')));
+  assert.equal(failed.length, 1);
+  assert.ok(!failed[0].includes('tokens'), failed[0]);
   await page.close();
 });
 
@@ -200,31 +262,83 @@ test('what people type is shown, and never run', async () => {
   const payloads = [
     '<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "'-alert(1)-'", '<svg/onload=alert(1)>',
     'javascript:alert(1)', '</title><script>alert(1)</script>', '</textarea><script>alert(1)</script>',
-    '{{7*7}}', '\u2028alert(1)', '\u202Eevil', '<iframe srcdoc="<script>alert(1)</script>">', '&lt;b&gt;', '<a href=javascript:alert(1)>x</a>',
+    '{{7*7}}', 'x\u2028alert(1)', '\u202Eevil', '<iframe srcdoc="<script>alert(1)</script>">', '&lt;b&gt;',
+    '<a href=javascript:alert(1)>x</a>', '<ScRiPt>alert(1)</sCrIpT>', '<script src=//evil.example/x.js></script>',
+    '<img src=x onerror="alert(1)">', "<img src='x' onerror='alert(1)'>", '<body onload=alert(1)>', '<details open ontoggle=alert(1)>',
+    '<input autofocus onfocus=alert(1)>', '<select autofocus onfocus=alert(1)>', '<video><source onerror=alert(1)></video>',
+    '<math><mi xlink:href="javascript:alert(1)">x</mi></math>', '<object data=javascript:alert(1)>', '<embed src=javascript:alert(1)>',
+    '<form action=javascript:alert(1)><button>x</button></form>', '<base href=//evil.example/>', '<link rel=stylesheet href=//evil.example/x.css>',
+    '<meta http-equiv=refresh content="0;url=javascript:alert(1)">', '<style>*{background:url(javascript:alert(1))}</style>',
+    '" onmouseover="alert(1)', "' onmouseover='alert(1)", '` onmouseover=`alert(1)', '"></option></select><script>alert(1)</script>',
+    '--><script>alert(1)</script>', ']]><script>alert(1)</script>', '${alert(1)}', '#{7*7}', '<%= 7*7 %>',
+    '\u2066<b>\u2069', '<svg><animate onbegin=alert(1) attributeName=x dur=1s>', '%3Cscript%3Ealert(1)%3C/script%3E',
   ];
-  const context = await chromium.newContext({ storageState: await inside.storageState() });
-  const page = await context.newPage();
-  const ran = [];
-  page.on('dialog', (dialog) => { ran.push(dialog.message()); dialog.dismiss(); });
+  assert.ok(payloads.length >= 40);
+  const email = '"><img/src=x/onerror=alert(1)>@example.com';
+  const call = async (method, path, body, access, more = {}) => {
+    const answer = await fetch(gateway.base + path, {
+      method, body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json', ...(access ? { authorization: `Bearer ${access}` } : {}), ...more },
+    });
+    return { status: answer.status, json: await answer.json() };
+  };
+  const made = await call('POST', '/api/auth/register', { email, password: PASSWORD });
+  assert.equal(made.status, 200);
+  const access = made.json.access_token;
   for (const payload of payloads) {
-    await page.goto(`${gateway.base}/console/keys/new`);
-    await page.fill('#name', payload);
-    await page.click('main button.primary');
-    await page.waitForSelector('#secret');
-    await page.goto(`${gateway.base}/console/memory`);
-    await page.fill('#text', payload);
-    await page.click('form[action="/console/memory"] button.primary');
-    await ask(gateway, key, payload.slice(0, 100), payload);
-    for (const path of ['/console/memory?search=', '/console/requests?model=', '/console/models?search=', '/admin/accounts?search=', '/console/playground?message=', '/signin?next=', '/console/usage?baseline=']) {
+    const named = [
+      await call('POST', '/v1/keys', { name: payload }, access),
+      await call('POST', '/v1/agents', { name: payload, description: payload, instructions: payload }, access),
+      await call('POST', '/v1/memory/store', { text: payload, tags: [payload.slice(0, 40)] }, access),
+      await call('PATCH', '/v1/me', { name: payload }, access),
+      await call('PATCH', '/v1/account', { name: payload }, access),
+    ];
+    assert.deepEqual(named.map((one) => one.status), [200, 200, 200, 200, 200], payload);
+    await ask(gateway, access, payload.slice(0, 100), payload);
+    // What a browser says it is.
+    const agent = /^[\x20-\x7e]+$/.test(payload) ? { 'user-agent': payload } : {};
+    await call('POST', '/api/auth/login', { email, password: PASSWORD }, '', agent);
+  }
+  await call('POST', '/v1/account/invitations', { email: '<script>alert(1)</script>@example.com' }, access);
+  const long = await call('POST', '/v1/keys', { name: '<script>alert(1)</script>'.repeat(400) }, access);
+  assert.equal(long.status, 400, 'a name has an end');
+  const ran = [];
+  const watched = async (context) => {
+    const page = await context.newPage();
+    page.on('dialog', (dialog) => { ran.push(dialog.message()); dialog.dismiss(); });
+    page.on('console', (said) => { if (said.type() === 'error' && !said.text().includes('status of')) ran.push(said.text()); });
+    return page;
+  };
+  const theirs = await chromium.newContext();
+  const page = await watched(theirs);
+  await page.goto(`${gateway.base}/signin`);
+  // The field takes addresses alone, and this is one that only the server reads as such.
+  await page.evaluate(() => { document.querySelector('#email').type = 'text'; });
+  await page.fill('#email', email);
+  await page.fill('#password', PASSWORD);
+  await page.click('main button.primary');
+  await page.waitForURL('**/console');
+  for (const path of ['keys', 'agents']) {
+    await page.goto(`${gateway.base}/console/${path}`);
+    const text = (await page.textContent('main')).replace(/\s+/g, ' ');
+    for (const payload of payloads) assert.ok(text.includes(payload.trim().replace(/\s+/g, ' ')), `${path}: ${payload}`);
+  }
+  for (const path of ['', '/memory', '/team', '/settings', '/requests', '/usage', '/playground', '/features', '/connect', '/models']) {
+    await page.goto(`${gateway.base}/console${path}`);
+  }
+  const administrators = await chromium.newContext({ storageState: await inside.storageState() });
+  const admin = await watched(administrators);
+  await admin.goto(`${gateway.base}/admin/accounts`);
+  await admin.goto(`${gateway.base}/admin/audit`);
+  for (const payload of payloads) {
+    for (const path of ['/console/memory?search=', '/console/requests?model=', '/console/models?search=', '/console/playground?message=', '/console/usage?baseline=']) {
       await page.goto(gateway.base + path + encodeURIComponent(payload));
     }
+    await admin.goto(`${gateway.base}/admin/accounts?search=${encodeURIComponent(payload)}`);
   }
-  await page.goto(`${gateway.base}/console/keys`);
-  const text = await page.textContent('main');
-  // Spaces around a name are not kept, and U+2028 is one.
-  for (const payload of payloads) assert.ok(text.includes(payload.trim()), payload);
   assert.deepEqual(ran, []);
-  await context.close();
+  await theirs.close();
+  await administrators.close();
 });
 
 test('forms work without a script', async () => {

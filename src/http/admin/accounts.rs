@@ -28,7 +28,7 @@ struct NewMember {
     email: String,
     #[serde(default = "member")]
     role: String,
-    /// Without one they cannot sign in.
+    /// Without one they cannot sign in, unless somebody signs in with the address already.
     password: Option<SecretString>,
 }
 
@@ -55,7 +55,7 @@ fn shown_member(member: &Member) -> Value {
         "object": "member",
         "email": member.email,
         "role": member.role,
-        "signs_in": member.password.is_some(),
+        "signs_in": member.person.is_some(),
         "created": member.created.seconds(),
     })
 }

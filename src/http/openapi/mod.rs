@@ -95,6 +95,13 @@ const OPERATIONS: &[Operation] = &[
         "Session",
     ),
     post(
+        "/api/auth/invitations/{token}/decline",
+        "Sign-in",
+        "Decline an invitation",
+        "Nothing",
+        "Object",
+    ),
+    post(
         "/api/auth/refresh",
         "Sign-in",
         "A new pair of tokens for a refresh token",
@@ -123,7 +130,42 @@ const OPERATIONS: &[Operation] = &[
     delete("/v1/keys/{id}", "Keys", "Revoke an API key"),
     post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one", "Nothing", "Key")
         .asking(&[("overlap_seconds", "integer")]),
-    get("/v1/me", "Account", "The person who is signed in", "Object"),
+    get("/v1/me", "Account", "The person who is signed in, and their accounts", "Object"),
+    post("/v1/me", "Account", "Give oneself another name", "PersonName", "Object").by("patch"),
+    delete("/v1/me", "Account", "Delete oneself for good, in every account; needs a proof"),
+    post(
+        "/v1/me/email",
+        "Account",
+        "Another address, once its link was followed (202); needs a proof. The one that one has: a link \
+         that confirms it",
+        "Address",
+        "Object",
+    ),
+    post("/v1/me/email/confirm", "Account", "Confirm it, by the link", "LinkToken", "Object"),
+    post(
+        "/v1/me/password",
+        "Account",
+        "Another password; all else that one is signed in with ends",
+        "Passwords",
+        "Session",
+    ),
+    post(
+        "/v1/me/prove",
+        "Account",
+        "Say the password again, before what cannot be undone",
+        "ProofOfSelf",
+        "Object",
+    ),
+    post(
+        "/v1/me/account",
+        "Account",
+        "A session in another of one's accounts",
+        "AccountChoice",
+        "Session",
+    ),
+    get("/v1/me/sessions", "Account", "What one is signed in with, newest first", "List"),
+    delete("/v1/me/sessions", "Account", "End all of it but this"),
+    delete("/v1/me/sessions/{id}", "Account", "End one of it"),
     post("/v1/me/totp", "Account", "A secret for an app that shows codes", "Proof", "Object"),
     post(
         "/v1/me/totp/confirm",
@@ -137,6 +179,34 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/account", "Account", "The account, its plan and its credits", "Object"),
     post("/v1/account", "Account", "Give the account another name", "AccountName", "Object")
         .by("patch"),
+    post(
+        "/v1/account",
+        "Account",
+        "Delete the account for good, by its name; needs a proof",
+        "AccountName",
+        "Deleted",
+    )
+    .by("delete"),
+    get("/v1/account/members", "Account", "Who is in the account", "List"),
+    post("/v1/account/members/{id}", "Account", "Give a member another role", "NewRole", "Object")
+        .by("patch"),
+    delete("/v1/account/members/{id}", "Account", "Remove a member; needs a proof"),
+    get("/v1/account/invitations", "Account", "Who is invited", "List"),
+    post(
+        "/v1/account/invitations",
+        "Account",
+        "Invite an address; its link is told once",
+        "NewInvitation",
+        "Object",
+    ),
+    post(
+        "/v1/account/invitations/{id}/resend",
+        "Account",
+        "Another link; the one before ends",
+        "Nothing",
+        "Object",
+    ),
+    delete("/v1/account/invitations/{id}", "Account", "Withdraw an invitation"),
     get("/v1/limits", "Account", "Where the caller stands with every limit", "List"),
     get("/optima/v1/models", "Optima", "Models with tier, context, prices and health", "List"),
     get("/optima/v1/capabilities", "Optima", "What can be done right now", "Object"),

@@ -185,12 +185,21 @@ pub fn schemas() -> Value {
 /// What people say of themselves, and are told.
 fn of_people() -> Value {
     json!({
-        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text()), ("otp", text())]),
+        "Credentials": object(&["email", "password"], &[("email", text()), ("password", text()), ("otp", text()), ("account", text())]),
         "Registration": object(&["email", "password"], &[("email", text()), ("password", text()), ("organisation", text())]),
         "Address": object(&["email"], &[("email", text())]),
         "MailedCode": object(&["email", "code"], &[("email", text()), ("code", text())]),
         "NewPassword": object(&["token", "password"], &[("token", text()), ("password", text())]),
-        "Acceptance": object(&["password"], &[("password", text())]),
+        "Acceptance": object(&[], &[("name", text()), ("password", text()), ("otp", text())]),
+        "PersonName": closed(&["name"], &[("name", json!({"type": "string", "maxLength": 200}))]),
+        "LinkToken": closed(&["token"], &[("token", text())]),
+        "Passwords": closed(&["old", "new"], &[("old", text()), ("new", text()), ("otp", text())]),
+        "ProofOfSelf": closed(&["password"], &[("password", text()), ("otp", text())]),
+        "AccountChoice": closed(&["account"], &[("account", text())]),
+        "NewRole": closed(&["role"], &[("role", json!({"type": "string", "enum": ["owner", "member", "billing"]}))]),
+        "NewInvitation": closed(&["email"], &[
+            ("email", text()), ("role", json!({"type": "string", "enum": ["owner", "member", "billing"]})),
+        ]),
         "Proof": closed(&["password"], &[("password", text())]),
         "FullProof": closed(&["password", "otp"], &[("password", text()), ("otp", text())]),
         "FactorCode": closed(&["code"], &[("code", text())]),

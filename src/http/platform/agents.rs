@@ -62,8 +62,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let getting = async {
         let caller = caller(&app, &request).await?;
-        caller.must_be_for(crate::admit::Scope::Platform)?;
-        agents::get(&app.shared.store, &caller, &id).await
+        stored::agents::get(&app, &caller, &id).await
     };
     shown(getting.await)
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::ACCEPT;
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{CloseCode, Message, MessageStream, Session};
@@ -161,13 +163,45 @@ pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> H
         let code = back.code.ok_or_else(|| missing("code"))?;
         apps::finish_grant(&app.shared.connections, &state, &code, brought(&request)).await
     };
-    match finishing.await {
-        Ok(told) => {
-            let gone = format!("{OAUTH_STATE}=; Path=/; Max-Age=0");
-            HttpResponse::Ok().insert_header(("set-cookie", gone)).json(told)
-        }
+    let finished = finishing.await;
+    let gone = format!("{OAUTH_STATE}=; Path=/; Max-Age=0");
+    if is_for_a_person(&request) {
+        return ended(&request, finished.map(|_| gone));
+    }
+    match finished {
+        Ok(told) => HttpResponse::Ok().insert_header(("set-cookie", gone)).json(told),
         Err(error) => respond::refused(&visit::id(&request), Dialect::OpenAiChat, &error, 0),
     }
+}
+
+fn is_for_a_person(request: &HttpRequest) -> bool {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepts.is_some_and(|accepts| accepts.contains("text/html"))
+}
+
+/// The page on which a browser ends that was sent to allow an app; on success, with the cookie that goes.
+fn ended(request: &HttpRequest, finished: Result<String, Error>) -> HttpResponse {
+    let (status, title, text) = match &finished {
+        Ok(_) => (StatusCode::OK, "Connected", "The app can be used from now on.".to_owned()),
+        Err(error) => {
+            let refused = respond::refused(&visit::id(request), Dialect::OpenAiChat, error, 0);
+            (refused.status(), "Not connected", escaped(&error.public))
+        }
+    };
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><h1>{title}</h1>\
+         <p>{text}</p><p><a href=\"/console/connect\">Back to the console</a></p></html>"
+    );
+    let mut response = HttpResponse::build(status);
+    response
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("content-security-policy", PAGE_POLICY))
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("referrer-policy", "no-referrer"));
+    if let Ok(gone) = finished {
+        response.insert_header(("set-cookie", gone));
+    }
+    response.body(page)
 }
 
 /// `GET /v1/connect/tools`, `?app=` for those of one
