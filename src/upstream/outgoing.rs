@@ -348,14 +348,19 @@ fn finished(
     Bytes::from(Value::Object(members).to_string())
 }
 
-/// Takes out a member, a member of a member (`generationConfig.topK`), or the items of a type from a list
-/// (`input.[reasoning]`); `false` if there is none.
+/// Takes out a member, a member of a member (`generationConfig.topK`) or of every item of a list
+/// (`messages.*.name`), or the items of a type (`input.[reasoning]`); `false` if there is none.
 fn strike(members: &mut Map<String, Value>, path: &str) -> bool {
     let Some((outer, inner)) = path.split_once('.') else {
         return members.shift_remove(path).is_some();
     };
     let kind = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     match (members.get_mut(outer), kind) {
+        (Some(Value::Array(items)), None) => {
+            let Some(inner) = inner.strip_prefix("*.") else { return false };
+            let objects = items.iter_mut().filter_map(Value::as_object_mut);
+            objects.filter_map(|object| strike(object, inner).then_some(())).count() > 0
+        }
         (Some(Value::Array(items)), Some(kind)) => {
             let before = items.len();
             items.retain(|item| item.get("type").is_none_or(|one| one != kind));
@@ -417,4 +422,36 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
     }
     edits.sort_by_key(|(span, _)| span.start);
     (Bytes::from(splice(&inbound.body, &edits)), asks_usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn members_and_items_of_a_type_are_taken_out_by_their_path() {
+        let body = || {
+            let body = json!({"a": 1, "b": {"c": 2, "d": 3},
+                "input": [{"type": "reasoning", "encrypted_content": "s"}, {"role": "user"}]});
+            body.as_object().unwrap().clone()
+        };
+        for (path, at) in [
+            ("a", "/a"),
+            ("b.c", "/b/c"),
+            ("input.[reasoning]", "/input/1"),
+            ("input.*.role", "/input/1/role"),
+        ] {
+            let mut members = body();
+            assert!(strike(&mut members, path), "{path}");
+            assert!(!strike(&mut members, path), "{path}");
+            assert_eq!(Value::Object(members).pointer(at), None, "{path}");
+        }
+        for absent in ["x", "b.x", "x.c", "input.[other]", "b.[reasoning]", "input.reasoning"] {
+            let mut members = body();
+            assert!(!strike(&mut members, absent), "{absent}");
+            assert_eq!(members, body(), "{absent}");
+        }
+    }
 }

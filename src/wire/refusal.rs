@@ -113,6 +113,9 @@ pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
         return None;
     }
     let sent: Map<String, Value> = serde_json::from_slice(sent).ok()?;
+    if let Some(path) = of_messages(fault, &sent) {
+        return Some(Unwanted { path, this_value: false });
+    }
     let needed = |path: &String| NEEDED.contains(&path.as_str());
     // A schema that is refused is named in the field, too: its words say what is wrong inside of it.
     let field = fault.field.as_deref().and_then(|name| found(&sent, name));
@@ -123,6 +126,27 @@ pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
     let this_value = fault.code.as_deref() == Some("unsupported_value")
         || fault.message.starts_with("Unsupported value");
     Some(Unwanted { path, this_value })
+}
+
+/// What every message needs to be one.
+const OF_A_MESSAGE: [&str; 4] = ["role", "content", "tool_calls", "tool_call_id"];
+
+/// A member of messages, which strict servers refuse (`name`, `refusal`, `annotations`): Mistral says where it
+/// stands, Groq in its words.
+fn of_messages(fault: &Fault, sent: &Map<String, Value>) -> Option<String> {
+    let member = match fault.field.as_deref() {
+        Some(field) => {
+            let inside = field.strip_prefix("body.").unwrap_or(field).strip_prefix("messages.")?;
+            inside.rsplit('.').next()?
+        }
+        None => {
+            let inside = fault.message.strip_prefix("'messages.")?;
+            inside.split_once("property '")?.1.split('\'').next()?
+        }
+    };
+    let mut messages = sent.get("messages")?.as_array()?.iter();
+    let said = messages.any(|message| message.get(member).is_some());
+    (said && !OF_A_MESSAGE.contains(&member)).then(|| format!("messages.*.{member}"))
 }
 
 /// The names with which a message begins: in quotes, or up to a colon or the end.
@@ -188,6 +212,29 @@ mod tests {
     fn fault(message: &str, field: Option<&str>) -> Fault {
         let field = field.map(str::to_owned);
         Fault { field, ..Fault::new(FaultKind::Refused, message) }
+    }
+
+    #[test]
+    fn members_that_strict_servers_refuse_in_messages_are_found() {
+        let sent = br#"{"messages":[{"role":"user","content":"x","name":"u"},
+            {"role":"assistant","content":"a","refusal":null,"tool_calls":[]}]}"#;
+        for (message, field, path) in [
+            (
+                "Extra inputs are not permitted",
+                Some("body.messages.user.name"),
+                Some("messages.*.name"),
+            ),
+            (
+                "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property 'refusal' is unsupported)]",
+                None,
+                Some("messages.*.refusal"),
+            ),
+            ("Extra inputs are not permitted", Some("body.messages.assistant.audio"), None),
+            ("Extra inputs are not permitted", Some("body.messages.assistant.tool_calls"), None),
+        ] {
+            let found = unwanted(&fault(message, field), sent);
+            assert_eq!(found.map(|one| one.path).as_deref(), path, "{message}");
+        }
     }
 
     #[test]

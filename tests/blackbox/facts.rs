@@ -437,3 +437,56 @@ fn anything_a_provider_serves_can_be_asked_by_its_place_if_its_price_is_known() 
         "{sent}"
     );
 }
+
+#[test]
+fn reasoning_that_another_has_sealed_is_left_out_once_it_is_refused() {
+    let provider = Provider::start(|socket, request, number| {
+        if request.json().to_string().contains("encrypted_content\":\"theirs") {
+            let error = json!({"error": {"message": "The encrypted content for item could not be verified.",
+                "type": "invalid_request_error", "param": null, "code": "invalid_encrypted_content"}});
+            return respond(socket, 400, "", "application/json", error.to_string().as_bytes());
+        }
+        answer(socket, request, number);
+    });
+    let gateway = gateway(&provider);
+    let body = json!({"model": "gpt-5", "store": false, "input": [
+        {"role": "user", "content": "hi"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "theirs"},
+        {"role": "assistant", "content": "yes?"},
+        {"role": "user", "content": "more"}]});
+    for times in [2, 4] {
+        let told = gateway.post("/v1/responses", KEY, body.to_string());
+        assert_eq!(told.status, 200, "{}", told.text());
+        assert!(told.header("x-optimux-dropped").contains("reasoning"));
+        // It says nothing of other chains: each is asked as it came.
+        assert_eq!(provider.count(), times);
+        let sent = provider.last().json();
+        assert_eq!(sent["input"].as_array().unwrap().len(), 3, "{sent}");
+    }
+}
+
+#[test]
+fn a_chain_kept_here_gives_a_model_its_own_thoughts_back() {
+    let provider = Provider::start(|socket, request, number| {
+        if number > 0 {
+            return answer(socket, request, number);
+        }
+        let call =
+            json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let body = json!({"id": "x", "object": "chat.completion", "model": "x", "choices": [{"index": 0,
+            "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null,
+                "reasoning_content": "R1", "tool_calls": [call]}}]});
+        respond(socket, 200, "", "application/json", body.to_string().as_bytes());
+    });
+    let gateway = gateway(&provider);
+    let tool = json!({"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}});
+    let first = json!({"model": "deepseek-v4-pro", "input": "x", "tools": [tool]});
+    let first = gateway.post("/v1/responses", KEY, first.to_string()).json();
+    let then = json!({"model": "deepseek-v4-pro", "previous_response_id": first["id"], "tools": [tool],
+        "input": [{"type": "function_call_output", "call_id": "c1", "output": "1"}]});
+    let told = gateway.post("/v1/responses", KEY, then.to_string());
+    assert_eq!(told.status, 200, "{}", told.text());
+    let sent = provider.last().json();
+    let turn = sent["messages"].as_array().unwrap().iter().find(|turn| turn["role"] == "assistant");
+    assert_eq!(turn.unwrap()["reasoning_content"], "R1", "{sent}");
+}

@@ -149,3 +149,57 @@ fn a_function_that_claude_does_not_hold_to_its_schema_is_named() {
         assert_eq!(named, expected);
     }
 }
+
+#[test]
+fn thinking_keeps_within_what_the_caller_allows_in_all() {
+    let facts = facts("thinking = \"budget\"");
+    for (limit, budget) in
+        [(500, None), (1_300, None), (2_000, Some(1_500)), (40_000, Some(24_576))]
+    {
+        let body = json!({"model": "m", "reasoning_effort": "high", "max_completion_tokens": limit,
+            "messages": [{"role": "user", "content": "x"}]});
+        for (to, most, told) in [
+            (ANTHROPIC, "/max_tokens", "/thinking/budget_tokens"),
+            (
+                Protocol::Bedrock,
+                "/inferenceConfig/maxTokens",
+                "/additionalModelRequestFields/thinking/budget_tokens",
+            ),
+        ] {
+            let (body, named) = sent(Dialect::OpenAiChat, &body, to, &facts);
+            assert_eq!(body.pointer(most), Some(&json!(limit)), "{body}");
+            assert_eq!(body.pointer(told).and_then(Value::as_i64), budget, "{body}");
+            assert_eq!(named.contains(&"reasoning".to_owned()), budget.is_none(), "{named:?}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_go_beside_thinking_goes_another_way() {
+    let asked = |more: Value| {
+        let mut body = json!({"model": "m", "max_tokens": 9_000, "messages": [
+            {"role": "user", "content": "x"}, {"role": "assistant", "content": "{"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let schema =
+        json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}});
+    let facts = facts("thinking = \"adaptive\"\nefforts = [\"low\", \"high\"]\nprefill = true");
+    for (more, taken) in [
+        (json!({}), true),
+        (json!({"reasoning_effort": "high"}), false),
+        (json!({"response_format": schema}), false),
+    ] {
+        let (body, named) = sent(Dialect::OpenAiChat, &asked(more), ANTHROPIC, &facts);
+        let last = body["messages"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!(last["role"] == "assistant", taken, "{body}");
+        assert_eq!(!named.contains(&"prefill".to_owned()), taken, "{named:?}");
+    }
+    for (top_p, stays) in [(0.5, false), (0.95, true)] {
+        let body = json!({"model": "m", "top_p": top_p, "reasoning_effort": "high",
+            "messages": [{"role": "user", "content": "x"}]});
+        let (body, named) = sent(Dialect::OpenAiChat, &body, ANTHROPIC, &facts);
+        assert_eq!(body.get("top_p").is_some(), stays, "{body}");
+        assert_eq!(!named.contains(&"top_p".to_owned()), stays, "{named:?}");
+    }
+}
