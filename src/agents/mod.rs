@@ -1,5 +1,6 @@
 //! Agents: kept under a name, in versions, and named where a model is.
 
+mod begun;
 mod run;
 
 use std::sync::LazyLock;
@@ -17,7 +18,8 @@ use crate::platform::agents::Agent;
 use crate::store::{AgentRow, Store};
 use crate::wire::codec;
 
-pub use run::{Begun, NewRun, answer, begin, execute};
+pub use begun::{Begun, NewRun, begin, execute};
+pub use run::answer;
 
 /// What names an agent where a model is named.
 const PREFIX: &str = "agent:";

@@ -3,8 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::app::App;
-use super::app::Routing;
+use super::app::{App, Routing};
 use super::{demands, named, wishes};
 use crate::admit::{Caller, Feature};
 use crate::affinity::conversation;

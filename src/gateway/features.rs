@@ -147,7 +147,7 @@ impl Entered {
             let after = After { aside, reading };
             answered.body = match answered.body {
                 Body::Whole(body) => {
-                    Box::pin(after.done(body.clone(), false)).await;
+                    after.done(body.clone(), false).await;
                     Body::Whole(body)
                 }
                 Body::Stream(pieces) => {
@@ -202,7 +202,8 @@ impl After {
 
     async fn done(self, answer: Bytes, streamed: bool) {
         if let Some(aside) = self.aside {
-            aside.done(&answer, streamed).await;
+            // Boxed, as it is large and few answers have it.
+            Box::pin(aside.done(&answer, streamed)).await;
         }
         if let Some(reading) = self.reading {
             reading.read_later(answer, streamed);
@@ -219,7 +220,7 @@ impl After {
                 let (mut pieces, after, mut all, too_long) = state?;
                 let Some(piece): Option<Bytes> = pieces.next().await else {
                     if ending.get() == Some(Outcome::Complete) && !too_long {
-                        Box::pin(after.done(Bytes::from(all), true)).await;
+                        after.done(Bytes::from(all), true).await;
                     }
                     return None;
                 };
