@@ -3,6 +3,8 @@
 
 mod beside;
 mod gossip;
+mod listening;
+mod pem;
 mod people;
 mod reload;
 mod resting;
@@ -51,10 +53,11 @@ use crate::upstream::{
 };
 use crate::{console, http, sim};
 
+use listening::{Listener, Place};
 use reload::{Force, Latest, Making};
 use signals::{Signals, Stopping};
 pub use sources::{Laid, catalogue, files, predictor, simulated};
-pub use survey::{Backing, Survey, examined, proxies, survey};
+pub use survey::{Backing, Survey, egress, examined, survey};
 use telling::Telling;
 
 /// The share of streams that may be asked for twice, if nothing else is said.
@@ -119,8 +122,8 @@ pub async fn serve(
     crate::telemetry::log::start(config.log.json);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
     let admin_listen = config.server.admin_listen.clone();
-    let listener = TcpListener::bind(&listen);
-    if let Ok(listener) = &listener {
+    let listener = listening::bind(&listen);
+    if let Ok((listener, _)) = &listener {
         waiting::for_room(&config.store.url, listener).await?;
     }
     let mut survey = survey(config, simulate).await;
@@ -156,7 +159,9 @@ pub async fn serve(
     else {
         return Err(Faults(faults).into());
     };
-    let address = listener.local_addr()?;
+    // The file of a socket is there as long as anything is answered.
+    let (listener, _socket) = listener;
+    let place = listener.place()?;
 
     let mut making = Making { config: Arc::clone(&config), simulation: None };
     let mut simulation = None;
@@ -172,11 +177,12 @@ pub async fn serve(
     }
     let limits = limits(&config);
     // What is simulated is in this process, which no proxy leads to.
+    let outward = egress(&config);
     let through = match answers {
-        Backing::Real => proxies(&config),
+        Backing::Real => outward.proxies.clone(),
         Backing::Simulated => Proxies::Never,
     };
-    let trust = Trust::of_system()?;
+    let trust = Trust::new(&outward.authorities)?;
     let clock = Clock::System;
     plans.reload(&store).await?;
     let journal = Journal::open(
@@ -195,7 +201,7 @@ pub async fn serve(
     };
     let counting_together = redis.clone();
     let metrics = Metrics::new()?;
-    let telling = Telling::start(&config, collector, &proxies(&config), &metrics)?;
+    let telling = Telling::start(&config, collector, &outward, &metrics)?;
     let counting = Counting {
         telling: telling.clone(),
         local: Memory::default(),
@@ -214,7 +220,7 @@ pub async fn serve(
         tokio::spawn(mail.carry(store.clone(), clock));
     }
     let issuers =
-        Issuers::new(&config.signin.oidc, &proxies(&config), clock, sources::secret_variable)?;
+        Issuers::new(&config.signin.oidc, &outward, clock, sources::secret_variable)?;
     let desk = Authentication {
         issuers,
         store: store.clone(),
@@ -301,7 +307,7 @@ pub async fn serve(
         let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
         gossip::exchange(url, current, health, shared.affinity.clone(), &shared.metrics)?;
     }
-    beside::heartbeat(store.clone(), clock, address.to_string());
+    beside::heartbeat(store.clone(), clock, place.to_string());
     let force = Force {
         latest,
         current: shared.current.clone(),
@@ -318,8 +324,12 @@ pub async fn serve(
     }
     beside::sweep(store.clone(), clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    say(&greeting(&shared, &format!("{scheme}://{address}"), answers, alone).await?);
+    let base = match &place {
+        Place::Tcp(address) if tls.is_some() => format!("https://{address}"),
+        Place::Tcp(address) => format!("http://{address}"),
+        Place::Unix(_) => place.to_string(),
+    };
+    say(&greeting(&shared, &base, answers, alone).await?);
 
     let workers = config
         .server
@@ -360,9 +370,18 @@ pub async fn serve(
     .h1_allow_half_closed(false)
     .shutdown_timeout(config.server.shutdown_grace.0.as_secs())
     .disable_signals();
-    let server = match tls {
-        None => server.listen(listener)?,
-        Some(tls) => server.listen_rustls_0_23(listener, tls.watch())?,
+    let server = match (listener, tls) {
+        (Listener::Unix(_), Some(_)) => {
+            return Err("server.listen: a socket in the file system is not spoken TLS at".into());
+        }
+        (Listener::Unix(listener), None) => server.listen_uds(listener)?,
+        (Listener::Tcp(listener), Some(tls)) => {
+            server.listen_rustls_0_23(listener, tls.watch())?
+        }
+        (Listener::Tcp(listener), None) if config.server.http2_cleartext => {
+            server.listen_auto_h2c(listener)?
+        }
+        (Listener::Tcp(listener), None) => server.listen(listener)?,
     }
     .run();
     let stopping = Stopping {

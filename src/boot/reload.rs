@@ -15,7 +15,6 @@ use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
-use crate::catalogue::ProviderEntry;
 use crate::config::{self, Config};
 use crate::gateway::lifecycle;
 use crate::gateway::live::{Current, Live, Trial};
@@ -136,10 +135,12 @@ impl Watched {
 
     /// They are in force as they are now.
     fn take_up(&mut self, making: &Making) {
-        let keys = making.config.providers.values().flat_map(ProviderEntry::key_files);
+        let providers = making.config.providers.values();
+        let keys = providers.flat_map(|one| one.key_files().chain(one.tls_files()));
+        let authorities = making.config.upstream.ca_file.clone();
         let weights = making.config.router.weights.clone();
         self.all = self.config.clone().into_iter().chain(keys.map(PathBuf::from)).collect();
-        self.all.extend(weights);
+        self.all.extend(weights.into_iter().chain(authorities));
         self.taken = self.stamps();
         self.seen.clone_from(&self.taken);
     }

@@ -10,16 +10,18 @@ use ::http::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
+use super::pem;
 use super::people;
 use super::reload::Making;
 use super::sources::{Laid, files, key_variables, secret_variable};
 use super::telling;
 use super::tls::{self, Tls};
 use crate::admit::Plans;
+use crate::base::egress::{Authorities, Egress};
 use crate::base::proxy::Proxies;
 use crate::base::seal::Vault;
 use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
-use crate::config::{self, Config, Fault, Faults, nearest};
+use crate::config::{self, Config, Fault, Faults, Listen, nearest};
 use crate::connect::Apps;
 use crate::gateway::live::Live;
 use crate::notice::{Mail, MailError};
@@ -94,7 +96,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     }
     let apps = match Apps::open(
         &config.connect.apps,
-        &proxies(&config),
+        &egress(&config),
         tokio::runtime::Handle::current(),
     ) {
         Ok(apps) => Some(apps),
@@ -300,9 +302,19 @@ fn mail(config: &Config, vault: Option<&Vault>, faults: &mut Vec<Fault>) -> Opti
 /// Settings whose form says nothing of whether they make sense.
 fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     let mut wrong = |at: &str, why: String| faults.push(Fault::new(at, why));
-    if let Err(why) = config.server.listen.to_socket_addrs() {
-        let why = format!("'{}' is no address such as 0.0.0.0:8080: {why}", config.server.listen);
-        wrong("server.listen", why);
+    match Listen::of(&config.server.listen) {
+        Listen::Address(address) => {
+            if let Err(why) = address.to_socket_addrs() {
+                let why = format!("'{address}' is no address such as 0.0.0.0:8080: {why}");
+                wrong("server.listen", why);
+            }
+        }
+        Listen::Socket(_) if config.server.tls_cert_file.is_some() => {
+            let why = "is a socket in the file system, which is not spoken TLS at: take \
+                       server.tls_cert_file and server.tls_key_file away, or listen at an address";
+            wrong("server.listen", why.to_owned());
+        }
+        Listen::Socket(_) => {}
     }
     if let Some(plan) = &config.signin.register
         && plans.get(plan).is_none()
@@ -351,6 +363,9 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     {
         wrong("upstream.proxy", why);
     }
+    if let Err(why) = authorities(config) {
+        wrong("upstream.ca_file", why);
+    }
     for (id, provider) in &config.providers {
         for (name, value) in &provider.headers {
             let at = format!("providers.{id}.headers.{name}");
@@ -370,11 +385,21 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Through what other servers are reached; one that cannot be read is a fault of its own.
+/// How other servers are reached; what of it cannot be read is a fault of its own.
 #[must_use]
-pub fn proxies(config: &Config) -> Proxies {
+pub fn egress(config: &Config) -> Egress {
     let set = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty());
-    set.and_then(|proxy| proxy.parse().ok()).unwrap_or_else(Proxies::of_environment)
+    let proxies = set.and_then(|proxy| proxy.parse().ok());
+    Egress {
+        proxies: proxies.unwrap_or_else(Proxies::of_environment),
+        authorities: authorities(config).unwrap_or_default(),
+    }
+}
+
+/// The authorities that are trusted beside the system's.
+fn authorities(config: &Config) -> Result<Authorities, String> {
+    let file = config.upstream.ca_file.as_deref().filter(|file| !file.as_os_str().is_empty());
+    file.map_or_else(|| Ok(Authorities::default()), pem::authorities)
 }
 
 /// What keeps a changed configuration from being taken up by a node that runs.

@@ -18,6 +18,7 @@ mod slug;
 mod tests;
 pub mod text;
 mod timeouts;
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use provider::{ApiKey, Auth, AwsCredential, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 pub use settings::{Settings, Sort};
 pub use timeouts::Timeouts;
+pub use tls::{Identity, OwnTls};
 
 use place::Waiting;
 

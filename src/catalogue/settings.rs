@@ -190,6 +190,7 @@ impl Settings {
                     ("auth", entry.auth.is_some()),
                     ("region", entry.region.is_some()),
                     ("api_key_env", entry.api_key_env.is_some()),
+                    ("api_keys", entry.api_keys.is_some()),
                     ("headers", !entry.headers.is_empty()),
                 ];
                 for (member, _) in opens.iter().filter(|(_, is_said)| *is_said) {
@@ -200,10 +201,10 @@ impl Settings {
                     );
                 }
             }
-            if entry.api_key_file.is_some() {
-                no("api_key_file", "a file is named by the configuration alone");
+            if entry.key_files().chain(entry.tls_files()).next().is_some() {
+                no("*_file", "a file is named by the configuration alone");
             }
-            if let Some(variable) = &entry.api_key_env {
+            for variable in entry.key_variables() {
                 if !variable.ends_with("_API_KEY") {
                     no("api_key_env", "has to end in _API_KEY: other variables are no keys");
                 } else if !is_known(id) && is_taken(variable) {
@@ -335,7 +336,18 @@ mod tests {
         assert_eq!(faults("mine", json!({"api_key_env": "OPENAI_API_KEY"})), 1);
         assert_eq!(faults("mine", json!({"api_key_env": "OPTIMUX_VAULT_KEY"})), 1);
         assert_eq!(faults("mine", json!({"api_key_env": "MINE_API_KEY"})), 0);
-        assert_eq!(faults("mine", json!({"api_key_file": "/etc/shadow"})), 1);
+        for file in ["api_key_file", "ca_file", "client_cert_file", "client_key_file"] {
+            assert_eq!(faults("mine", json!({file: "/etc/shadow"})), 1, "{file}");
+        }
+        for (key, wrong) in [
+            (json!({"file": "/etc/shadow"}), 1),
+            (json!({"env": "OPENAI_API_KEY"}), 1),
+            (json!({"env": "OPTIMUX_VAULT_KEY"}), 1),
+            (json!({"env": "MINE_API_KEY"}), 0),
+        ] {
+            assert_eq!(faults("mine", json!({"api_keys": [key]})), wrong);
+            assert_eq!(faults("openai", json!({"api_keys": [{"env": "MINE_API_KEY"}]})), 1);
+        }
         assert_eq!(
             faults("mine", json!({"base_url": "https://x.example/${AWS_SECRET_ACCESS_KEY}"})),
             1

@@ -20,7 +20,7 @@ pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
 pub use rule::{By, Rule, Texts, Verdict};
 pub use webhook::{Question, Said, Webhook, WebhookError};
 
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 
@@ -101,7 +101,7 @@ impl Guardrails {
     /// Every fault of the rules.
     pub fn of(
         entries: &[GuardrailEntry],
-        proxies: &Proxies,
+        egress: &Egress,
         runtime: Option<&Handle>,
     ) -> Result<Option<Arc<Self>>, Vec<RuleFault>> {
         let (mut rules, mut faults) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ impl Guardrails {
                 wrong("there is another rule of this name".to_owned());
                 continue;
             }
-            match Rule::of(entry, proxies, runtime) {
+            match Rule::of(entry, egress, runtime) {
                 Ok(rule) => rules.push(Arc::new(rule)),
                 Err(why) => wrong(why),
             }

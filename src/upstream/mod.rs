@@ -2,6 +2,7 @@
 
 mod attempt;
 mod breaker;
+mod client;
 mod closing;
 mod dial;
 mod document;

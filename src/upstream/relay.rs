@@ -22,7 +22,7 @@ use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
 use super::rescue::Rescue;
 use super::scrub::scrubbed;
-use super::transport::Body;
+use super::client::Body;
 use super::{Limits, Upstream, shortened};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::health::Permit;
 use super::outgoing::outgoing;
-use super::transport::{Body, Call, Incoming};
+use super::client::Body;
+use super::transport::{Call, Incoming};
 use super::whole::read_whole;
 use super::{Limits, Upstream, attempt};
 use crate::catalogue::{DeploymentId, Timeouts};

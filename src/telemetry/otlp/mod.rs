@@ -9,14 +9,14 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use prost::Message as _;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, NoProxy, Proxy, Url};
+use reqwest::{Client, Url};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::metrics::Metrics;
 use super::trail::Trail;
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 use message::{
     ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans,
 };
@@ -148,19 +148,10 @@ impl Exporter {
 /// When the client cannot be built.
 pub fn start(
     collector: Collector,
-    proxies: &Proxies,
+    egress: &Egress,
     metrics: &Metrics,
 ) -> Result<(Exporter, JoinHandle<()>), reqwest::Error> {
-    let builder = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-    let client = match proxies {
-        // The builder reads the environment by itself.
-        Proxies::Environment => builder,
-        Proxies::Never => builder.no_proxy(),
-        Proxies::Only(proxy) => {
-            builder.proxy(Proxy::all(proxy.as_str())?.no_proxy(NoProxy::from_env()))
-        }
-    }
-    .build()?;
+    let client = egress.client()?.timeout(PATIENCE).build()?;
     let dropped = metrics.telemetry_dropped.with_label_values(&["traces"]);
     let (to, from) = channel(WAITING);
     let sending = tokio::spawn(send(client, collector, from, dropped.clone()));
