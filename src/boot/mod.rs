@@ -27,6 +27,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use secrecy::ExposeSecret;
+use tokio::sync::Notify;
 
 use crate::admit::keys::KeyError;
 use crate::admit::{
@@ -174,6 +175,9 @@ pub async fn serve(
         tokio::spawn(server);
         making.simulation = Some(base);
         live = making.live(laid, live.revision, live.catalogue.ids().end)?;
+    } else {
+        // Some megabytes, which nobody needs any more.
+        drop(laid);
     }
     let limits = limits(&config);
     // What is simulated is in this process, which no proxy leads to.
@@ -217,10 +221,10 @@ pub async fn serve(
         Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
     if let Some(mail) = mail.clone() {
         // Nothing waits for it at shutdown: what it leaves, it or another node takes later.
-        tokio::spawn(mail.carry(store.clone(), clock));
+        let length = metrics.queue_length.with_label_values(&["mail"]);
+        tokio::spawn(mail.carry(store.clone(), clock, move |count| length.set(count)));
     }
-    let issuers =
-        Issuers::new(&config.signin.oidc, &outward, clock, sources::secret_variable)?;
+    let issuers = Issuers::new(&config.signin.oidc, &outward, clock, sources::secret_variable)?;
     let desk = Authentication {
         issuers,
         store: store.clone(),
@@ -343,6 +347,8 @@ pub async fn serve(
     let draining = Arc::clone(&shared.draining);
     let streams_end = shared.streams_end.clone();
     let origins = config.server.cors_origins.clone();
+    let (spoken, closed) = (http::Spoken::default(), Arc::<Notify>::default());
+    let in_flight = shared.metrics.in_flight.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
         let bare = actix_web::App::new()
@@ -363,21 +369,25 @@ pub async fn serve(
         })
     })
     .workers(workers)
-    .on_connect(send_at_once)
+    .on_connect({
+        let spoken = spoken.clone();
+        move |connection, known| {
+            known.insert(http::Streams::new(&spoken));
+            send_at_once(connection);
+        }
+    })
     .backlog(4096)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(10))
     .h1_allow_half_closed(false)
     .shutdown_timeout(config.server.shutdown_grace.0.as_secs())
     .disable_signals();
-    let server = match (listener, tls) {
+    let mut server = match (listener, tls) {
         (Listener::Unix(_), Some(_)) => {
             return Err("server.listen: a socket in the file system is not spoken TLS at".into());
         }
         (Listener::Unix(listener), None) => server.listen_uds(listener)?,
-        (Listener::Tcp(listener), Some(tls)) => {
-            server.listen_rustls_0_23(listener, tls.watch())?
-        }
+        (Listener::Tcp(listener), Some(tls)) => server.listen_rustls_0_23(listener, tls.watch())?,
         (Listener::Tcp(listener), None) if config.server.http2_cleartext => {
             server.listen_auto_h2c(listener)?
         }
@@ -390,9 +400,13 @@ pub async fn serve(
         delay: config.server.drain_delay.0,
         streams: streams_end,
         grace: config.server.shutdown_grace.0,
+        closed: Arc::clone(&closed),
     };
     Signals::listen()?.stop(stopping);
-    server.await?;
+    tokio::select! {
+        ended = &mut server => ended?,
+        () = signals::nothing_left(&closed, &spoken, || in_flight.get()) => {}
+    }
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
     if let Some(findings) = &findings
@@ -430,7 +444,7 @@ fn probes(listener: TcpListener, shared: &Shared) -> std::io::Result<ServerHandl
 }
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
-fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions) {
+fn send_at_once(connection: &dyn std::any::Any) {
     type Secured = actix_tls::accept::rustls_0_23::TlsStream<tokio::net::TcpStream>;
     let plain = connection.downcast_ref::<tokio::net::TcpStream>();
     let secured = || connection.downcast_ref::<Secured>().map(|socket| socket.get_ref().0);

@@ -24,6 +24,7 @@ use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
 use crate::config::{self, Config, Fault, Faults, Listen, nearest};
 use crate::connect::Apps;
 use crate::gateway::live::Live;
+use crate::guard::{KindOf, Moderation};
 use crate::notice::{Mail, MailError};
 use crate::store::Store;
 use crate::telemetry::otlp::Collector;
@@ -94,18 +95,16 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     if let Some(catalogue) = catalogue.filter(|_| answers == Backing::Real) {
         models(&config, catalogue, &mut faults, &mut notes);
     }
-    let apps = match Apps::open(
-        &config.connect.apps,
-        &egress(&config),
-        tokio::runtime::Handle::current(),
-    ) {
-        Ok(apps) => Some(apps),
-        Err(all) => {
-            let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
-            faults.extend(all.into_iter().map(fault));
-            None
-        }
-    };
+    let apps =
+        match Apps::open(&config.connect.apps, &egress(&config), tokio::runtime::Handle::current())
+        {
+            Ok(apps) => Some(apps),
+            Err(all) => {
+                let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
+                faults.extend(all.into_iter().map(fault));
+                None
+            }
+        };
     let collector = telling::collector(&config, &mut faults);
     let tls = tls::configured(&config.server).unwrap_or_else(|fault| {
         faults.push(fault);
@@ -418,6 +417,7 @@ pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) 
 
 /// Models that settings name, and what is to be known of those that are served.
 fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) {
+    let mut moderators = Vec::new();
     let mut must_be = |at: &str, name: &str| {
         let placed =
             name.split_once('/').is_some_and(|(id, rest)| catalogue.place(id, rest).is_ok());
@@ -441,11 +441,20 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
             must_be(at, name);
         }
     }
+    for rule in config.guardrails.iter().filter(|rule| rule.kind == KindOf::Moderation) {
+        let provider = rule.provider.as_deref().unwrap_or(Moderation::USUAL_PROVIDER);
+        if catalogue.provider(provider).is_none() {
+            let at = format!("guardrails.{}.provider", rule.name);
+            let fault = Fault::new(at, format!("there is no provider '{provider}' to ask"));
+            moderators.push(fault.remedied("set its key, or name another that is configured"));
+        }
+    }
     for (model, chain) in &config.routes.fallback {
         for name in std::iter::once(model).chain(chain) {
             must_be("routes.fallback", name);
         }
     }
+    faults.extend(moderators);
     let what = match config.catalogue.unpriced {
         Unpriced::Dearest => "it costs what the dearest of its tier do",
         Unpriced::Refuse => "it is not asked",

@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::sources::secret_variable;
-use crate::base::ids::AuditId;
 use crate::base::egress::Egress;
+use crate::base::ids::AuditId;
 use crate::config::{Config, Fault};
 use crate::telemetry::access::{self, Form, Teller};
 use crate::telemetry::metrics::Metrics;

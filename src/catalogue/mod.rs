@@ -135,6 +135,12 @@ impl Catalogue {
         self.unlisted.contains_key(id)
     }
 
+    /// A provider that can be asked, by its id.
+    #[must_use]
+    pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
+        self.unlisted.get(id).map(|one| &one.provider)
+    }
+
     /// The providers that can be asked, in no order.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.unlisted.values().map(|one| &one.provider)

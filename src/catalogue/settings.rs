@@ -1,4 +1,4 @@
-//! What administrators say of providers, models, routes and prices while the gateway runs: laid over
+//! What administrators say of providers, models, routes, prices and plans while the gateway runs: laid over
 //! the files and the configuration, as the configuration is laid over the files.
 
 use std::collections::BTreeMap;
@@ -24,6 +24,10 @@ pub struct Settings {
     pub routes: BTreeMap<String, RouteEntry>,
     /// By `provider/name`, the name being the provider's.
     pub prices: BTreeMap<String, PricesEntry>,
+    /// Of plans, each as `admit` reads it. `None` in what was said before plans were said here: it says
+    /// nothing of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plans: Option<BTreeMap<String, Value>>,
 }
 
 /// Where requests of a model go.
@@ -52,6 +56,7 @@ pub enum Sort {
     Model,
     Route,
     Price,
+    Plan,
 }
 
 impl Sort {
@@ -62,6 +67,7 @@ impl Sort {
             Self::Model => "model",
             Self::Route => "route",
             Self::Price => "price",
+            Self::Plan => "plan",
         }
     }
 }
@@ -81,6 +87,7 @@ impl Settings {
             Sort::Model => self.models.get(name).map(serde_json::to_value),
             Sort::Route => self.routes.get(name).map(serde_json::to_value),
             Sort::Price => self.prices.get(name).map(serde_json::to_value),
+            Sort::Plan => self.plans.as_ref().and_then(|all| all.get(name).cloned()).map(Ok),
         };
         // What nobody said is not shown.
         found.and_then(Result::ok).map(|mut value| {
@@ -99,6 +106,9 @@ impl Settings {
             Sort::Model => self.models.keys().map(String::as_str).collect(),
             Sort::Route => self.routes.keys().map(String::as_str).collect(),
             Sort::Price => self.prices.keys().map(String::as_str).collect(),
+            Sort::Plan => {
+                self.plans.iter().flat_map(|all| all.keys()).map(String::as_str).collect()
+            }
         }
     }
 
@@ -151,6 +161,10 @@ impl Settings {
                 }
                 self.prices.insert(name.to_owned(), entry);
             }
+            // Whoever says it knows what a plan is.
+            Sort::Plan => {
+                self.plans.get_or_insert_default().insert(name.to_owned(), said);
+            }
         }
         if self.names(sort).len() > MOST {
             return Err(fault(format!("there are more than {MOST} of a kind")));
@@ -165,6 +179,7 @@ impl Settings {
             Sort::Model => self.models.remove(name).is_some(),
             Sort::Route => self.routes.remove(name).is_some(),
             Sort::Price => self.prices.remove(name).is_some(),
+            Sort::Plan => self.plans.as_mut().is_some_and(|all| all.remove(name).is_some()),
         }
     }
 

@@ -135,6 +135,11 @@ impl App {
             store: &shared.store,
             current: &shared.current,
             trial: &shared.trial,
+            recent: shared.recorder.clone().map(
+                |recorder| -> Arc<dyn Fn(usize) -> _ + Send + Sync> {
+                    Arc::new(move |most| recorder.recent(most))
+                },
+            ),
             plans: &shared.plans,
             identities: &shared.identities,
             quota: &self.counter.quota,

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use super::live::Live;
+use super::live::{Current, Live};
+use super::moderating::moderated;
 use super::{Answered, App, Body, Pieces, Refused};
 use crate::admit::Caller;
 use crate::base::ids::{AccountId, RequestId};
@@ -18,9 +19,10 @@ use crate::base::{Error, Kind};
 use crate::guard::body::{forget_spelling, says_twice, texts};
 use crate::guard::stream::Filter;
 use crate::guard::{
-    Action, Blocked, By, Finding, Guard, OnError, Question, Rule, Said, Stage, Verdict, Webhook,
+    Action, Blocked, By, Finding, Guard, OnError, Question, Rule, Said, Stage, Verdict,
 };
 use crate::telemetry::trail::Trails;
+use crate::upstream::Upstream;
 use crate::wire::frame::{Splitter, sse};
 use crate::wire::vocab::{Body as Part, Delta, Event};
 use crate::wire::{Heading, Inbound, Reader, Writer, codec};
@@ -76,6 +78,9 @@ struct Record {
     id: RequestId,
     account: AccountId,
     trails: Trails,
+    /// Whom moderation models are asked through, and where they are.
+    upstream: Box<Upstream>,
+    current: Current,
 }
 
 impl Record {
@@ -84,13 +89,7 @@ impl Record {
     }
 
     /// Asks somebody else; what is to be masked, as a rule.
-    async fn ask(
-        &self,
-        rule: &Rule,
-        webhook: &Webhook,
-        stage: Stage,
-        text: &str,
-    ) -> (Option<Verdict>, Option<Rule>) {
+    async fn ask(&self, rule: &Rule, stage: Stage, text: &str) -> (Option<Verdict>, Option<Rule>) {
         if text.trim().is_empty() {
             return (None, None);
         }
@@ -101,19 +100,37 @@ impl Record {
             text,
         };
         let masking = |masks: &[String]| rule.masking(masks).map(Some);
-        let said = match webhook.ask(&question).await {
+        let (said, on_error) = match &rule.by {
+            By::Pattern(_) => return (None, None),
+            By::Webhook(webhook) => {
+                (webhook.ask(&question).await.map_err(|why| why.to_string()), webhook.on_error)
+            }
+            By::Moderation(moderation) => {
+                let live = self.current.load();
+                let provider = live.catalogue.provider(&moderation.provider);
+                let asking = moderated(&self.upstream, provider, moderation, text);
+                let found = Box::pin(asking).await;
+                if let Ok(found) = &found {
+                    self.trails.moderated(&self.id, &rule.name, found);
+                }
+                let said =
+                    |found: Vec<String>| if found.is_empty() { Said::Allow } else { Said::Block };
+                (found.map(said), moderation.on_error)
+            }
+        };
+        let said = match said {
             Ok(Said::Allow) => return (None, None),
             Ok(Said::Flag) => return (Some(Verdict::Flag), None),
             Ok(_) if rule.action == Action::Flag => return (Some(Verdict::Flag), None),
             Ok(Said::Block) => return (Some(Verdict::Block), None),
             Ok(Said::Mask { masks }) => masking(&masks),
-            Err(why) => Err(why.to_string()),
+            Err(why) => Err(why),
         };
         match said {
             Ok(masking) => (Some(Verdict::Mask), masking),
             Err(why) => {
-                tracing::warn!(request = %self.id, rule = %rule.name, why, "a guardrail's webhook gave no verdict");
-                match webhook.on_error {
+                tracing::warn!(request = %self.id, rule = %rule.name, why, "whom a guardrail asks gave no verdict");
+                match on_error {
                     OnError::Allow => (Some(Verdict::Unanswered), None),
                     OnError::Block => (Some(Verdict::Block), None),
                 }
@@ -135,7 +152,13 @@ pub(super) async fn enter(
 ) -> Result<Option<Guarded>, Error> {
     let Some(guard) = holding(live, caller)? else { return Ok(None) };
     let trails = app.upstream.trails.clone();
-    let record = Record { id: id.clone(), account: caller.account.clone(), trails };
+    let record = Record {
+        id: id.clone(),
+        account: caller.account.clone(),
+        trails,
+        upstream: Box::new(app.upstream.clone()),
+        current: app.shared.current.clone(),
+    };
     let mut guarded = Guarded { guard, record, told: Vec::new() };
     // What cannot be read is refused further on, in the words of its dialect.
     if !guarded.guard.at(Stage::Input).is_empty()
@@ -167,9 +190,9 @@ impl Guarded {
         for rule in self.guard.at(stage) {
             let found = match &rule.by {
                 By::Pattern(_) => apply(&rule, body, stage).then(|| rule.finding().verdict),
-                By::Webhook(webhook) => {
+                By::Webhook(_) | By::Moderation(_) => {
                     let said = joined(body, stage);
-                    let (verdict, masking) = self.record.ask(&rule, webhook, stage, &said).await;
+                    let (verdict, masking) = self.record.ask(&rule, stage, &said).await;
                     if let Some(masking) = masking {
                         apply(&masking, body, stage);
                     }
@@ -301,8 +324,7 @@ impl Watched {
             echo: if inbound.body.is_empty() { Map::new() } else { codec.echo(&inbound.body) },
             clock: crate::base::clock::Clock::System,
         };
-        let (asks, patterns): (Vec<_>, Vec<_>) =
-            rules.into_iter().partition(|rule| matches!(rule.by, By::Webhook(_)));
+        let (asks, patterns): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.by.asks());
         let asked = (!asks.is_empty()).then(|| Asked { rules: asks, events: Vec::new(), bytes: 0 });
         Self {
             record,
@@ -466,8 +488,7 @@ impl Watched {
         let said: String = events.iter().map(text_of).collect();
         let mut all = Vec::new();
         for rule in rules {
-            let By::Webhook(webhook) = &rule.by else { continue };
-            let (verdict, masking) = self.record.ask(rule, webhook, Stage::Output, &said).await;
+            let (verdict, masking) = self.record.ask(rule, Stage::Output, &said).await;
             match verdict {
                 Some(Verdict::Block) => return Err(Blocked { rule: Arc::clone(&rule.name) }),
                 // A mask is told of where it is made.

@@ -19,6 +19,7 @@ mod images;
 pub mod lifecycle;
 pub mod live;
 pub mod memory;
+mod moderating;
 pub mod outcomes;
 mod realtime;
 mod recorder;

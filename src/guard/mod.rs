@@ -1,11 +1,13 @@
 //! Guardrails: what may be said to models and by them. Rules are read from the configuration and
 //! compiled once; which of them hold for a request is worked out once a request. Finding what breaks
 //! one is pure: the body of a request or an answer (`body`), and a stream whose text is held back by
-//! as much as a match may be long (`stream`). Only a rule that asks somebody else speaks HTTP
-//! (`webhook`).
+//! as much as a match may be long (`stream`). Only a rule that asks a server of the operator's speaks
+//! HTTP (`webhook`); of one that asks a moderation model (`moderation`), the question and the answer are
+//! here.
 
 pub mod body;
 mod entry;
+mod moderation;
 mod rule;
 pub mod stream;
 mod webhook;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
+pub use moderation::{Moderation, ModerationError};
 pub use rule::{By, Rule, Texts, Verdict};
 pub use webhook::{Question, Said, Webhook, WebhookError};
 
@@ -126,6 +129,14 @@ impl Guardrails {
             return Err(faults);
         }
         Ok((!rules.is_empty()).then(|| Arc::new(Self { rules })))
+    }
+
+    /// The moderation models that rules ask: each rule, the provider and its name for the model.
+    pub fn moderations(&self) -> impl Iterator<Item = (&str, &Moderation)> {
+        self.rules.iter().filter_map(|rule| match &rule.by {
+            By::Moderation(moderation) => Some((&*rule.name, moderation)),
+            By::Pattern(_) | By::Webhook(_) => None,
+        })
     }
 
     #[must_use]

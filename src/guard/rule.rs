@@ -6,6 +6,7 @@ use regex::{Regex, RegexBuilder};
 use tokio::runtime::Handle;
 
 use super::entry::{Action, GuardrailEntry, KindOf, On};
+use super::moderation::Moderation;
 use super::webhook::Webhook;
 use super::{Finding, Stage};
 use crate::base::egress::Egress;
@@ -27,7 +28,7 @@ pub enum Verdict {
     Block,
     Mask,
     Flag,
-    /// A webhook did not say, and the text went on.
+    /// A webhook or a moderation model did not say, and the text went on.
     Unanswered,
 }
 
@@ -58,6 +59,15 @@ impl From<Action> for Verdict {
 pub enum By {
     Pattern(Regex),
     Webhook(Webhook),
+    Moderation(Moderation),
+}
+
+impl By {
+    /// Whether somebody else is asked.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        !matches!(self, Self::Pattern(_))
+    }
 }
 
 /// A rule that holds for some requests.
@@ -104,10 +114,19 @@ impl Rule {
         only(KindOf::Patterns, !entry.patterns.is_empty(), "'patterns'")?;
         only(KindOf::Words, !entry.words.is_empty(), "'words'")?;
         only(KindOf::Webhook, entry.url.is_some(), "'url'")?;
+        for (what, is_set) in [
+            ("'provider'", entry.provider.is_some()),
+            ("'model'", entry.model.is_some()),
+            ("'categories'", !entry.categories.is_empty()),
+            ("'threshold'", entry.threshold.is_some()),
+        ] {
+            only(KindOf::Moderation, is_set, what)?;
+        }
         let (by, window) = match entry.kind {
             KindOf::Patterns => pattern(&alternatives(&entry.patterns)?, entry.window)?,
             KindOf::Words => pattern(&words(&entry.words)?, entry.window)?,
             KindOf::Webhook => (By::Webhook(Webhook::of(entry, egress, runtime)?), 0),
+            KindOf::Moderation => (By::Moderation(Moderation::of(entry)?), 0),
         };
         // An entry is words and numbers, which can always be written.
         let mark = serde_json::to_string(entry).unwrap_or_default();

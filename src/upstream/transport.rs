@@ -62,13 +62,15 @@ struct Known {
     endpoint: Rc<Endpoint>,
 }
 
+/// By provider: which TLS of its own it has, and the wire with that.
+type OwnWires = Rc<RefCell<HashMap<Arc<str>, (u64, Wire)>>>;
+
 /// A worker's client. Not `Send`: connections stay on the thread that opened them.
 #[derive(Debug, Clone)]
 pub struct Transport {
     wire: Wire,
     ways: Ways,
-    /// By provider: the wire of its own TLS, and which TLS that is.
-    own_wires: Rc<RefCell<HashMap<Arc<str>, (u64, Wire)>>>,
+    own_wires: OwnWires,
     endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
     /// By key: the token that it was changed for, and until when that is good.
     tokens: Rc<RefCell<HashMap<KeyMark, (HeaderValue, Instant)>>>,
@@ -79,6 +81,13 @@ pub struct Incoming {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Body,
+}
+
+impl Incoming {
+    fn of(answer: ::http::Response<Body>) -> Self {
+        let (head, body) = answer.into_parts();
+        Self { status: head.status.as_u16(), headers: head.headers, body }
+    }
 }
 
 impl fmt::Debug for Incoming {
@@ -218,6 +227,29 @@ impl Transport {
         Ok(endpoint)
     }
 
+    /// Asks a provider's moderation endpoint with one of its keys, and waits for the answer's head.
+    ///
+    /// # Errors
+    /// When it cannot be reached within `patience`.
+    pub async fn moderate(
+        &self,
+        (provider, key): (&Provider, usize),
+        question: Bytes,
+        patience: Duration,
+    ) -> Result<Incoming, Fault> {
+        let to = address(&format!("{}/moderations", provider.base_url))?;
+        let mut headers = sign::headers(provider);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some((name, value)) = sign::credential(provider, key) {
+            headers.insert(name, value);
+        }
+        let own = self.own_wire(provider)?;
+        let wire = own.as_ref().unwrap_or(&self.wire);
+        let answer = wire.ask(Method::POST, to, headers, question, patience).await?;
+        Ok(Incoming::of(answer))
+    }
+
     /// What a service account's key is changed for, until shortly before it expires.
     async fn token(&self, key: &ApiKey, patience: Duration) -> Result<HeaderValue, Fault> {
         let refused = |why: String| Fault::new(FaultKind::Credential, why);
@@ -293,12 +325,7 @@ impl Transport {
                 // Once more, by another connection: nobody has looked at it.
                 Err(Unanswered::NotTaken(_)) if again => again = false,
                 answer => {
-                    let (head, body) = answer?.into_parts();
-                    return Ok(Incoming {
-                        status: head.status.as_u16(),
-                        headers: head.headers,
-                        body,
-                    });
+                    return Ok(Incoming::of(answer?));
                 }
             }
             left = until.saturating_duration_since(Instant::now());
@@ -427,8 +454,11 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let base = format!("http://{}/v1", listener.local_addr().unwrap());
             let server = tokio::spawn(refusing(listener, refuse));
-            let mut transport =
-                Transport::new(&Limits::default(), &Proxies::Never, &Trust::new(&Authorities::default()).unwrap());
+            let mut transport = Transport::new(
+                &Limits::default(),
+                &Proxies::Never,
+                &Trust::new(&Authorities::default()).unwrap(),
+            );
             transport.wire.client =
                 Client::builder(TokioExecutor::new()).http2_only(true).build(Connector::new(
                     Proxies::Never,

@@ -6,7 +6,7 @@ mod spans;
 
 use std::time::Duration;
 
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 use prost::Message as _;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
@@ -130,12 +130,16 @@ fn decoded(text: &str) -> Vec<u8> {
 pub struct Exporter {
     to: Sender<Box<Trail>>,
     dropped: IntCounter,
+    /// How many wait to be delivered.
+    waiting: IntGauge,
 }
 
 impl Exporter {
     /// Never waits.
     pub fn take(&self, trail: Box<Trail>) {
+        self.waiting.inc();
         if let Err(TrySendError::Full(_) | TrySendError::Closed(_)) = self.to.try_send(trail) {
+            self.waiting.dec();
             self.dropped.inc();
         }
     }
@@ -154,15 +158,17 @@ pub fn start(
     let client = egress.client()?.timeout(PATIENCE).build()?;
     let dropped = metrics.telemetry_dropped.with_label_values(&["traces"]);
     let (to, from) = channel(WAITING);
-    let sending = tokio::spawn(send(client, collector, from, dropped.clone()));
-    Ok((Exporter { to, dropped }, sending))
+    let waiting = metrics.queue_length.with_label_values(&["traces"]);
+    let counted = (dropped.clone(), waiting.clone());
+    let sending = tokio::spawn(send(client, collector, from, counted));
+    Ok((Exporter { to, dropped, waiting }, sending))
 }
 
 async fn send(
     client: Client,
     collector: Collector,
     mut from: Receiver<Box<Trail>>,
-    dropped: IntCounter,
+    (dropped, waiting): (IntCounter, IntGauge),
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     // Told of once, until it works again.
@@ -184,6 +190,7 @@ async fn send(
                 }
             }
         }
+        waiting.sub(i64::try_from(batch.len()).unwrap_or(0));
         batch.clear();
     }
 }
