@@ -23,8 +23,16 @@ pub(super) enum Listener {
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Its number there: another process may have put another in its place.
-    inode: u64,
+    /// What tells it from one that another process has put in its place.
+    mark: Mark,
+}
+
+/// A file's number, which may be given again, and when it was last changed.
+type Mark = (u64, i64, i64);
+
+fn mark(path: &Path) -> io::Result<Mark> {
+    let there = std::fs::symlink_metadata(path)?;
+    Ok((there.ino(), there.ctime(), there.ctime_nsec()))
 }
 
 /// Where a node is, as others are told.
@@ -54,8 +62,8 @@ pub(super) fn bind(at: &str) -> io::Result<(Listener, Option<SocketFile>)> {
             clear(&path)?;
             let listener = UnixListener::bind(&path)?;
             std::fs::set_permissions(&path, PermissionsExt::from_mode(MODE))?;
-            let inode = std::fs::symlink_metadata(&path)?.ino();
-            Ok((Listener::Unix(listener), Some(SocketFile { path, inode })))
+            let mark = mark(&path)?;
+            Ok((Listener::Unix(listener), Some(SocketFile { path, mark })))
         }
     }
 }
@@ -95,7 +103,7 @@ impl Listener {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = std::fs::symlink_metadata(&self.path).is_ok_and(|now| now.ino() == self.inode);
+        let ours = mark(&self.path).is_ok_and(|now| now == self.mark);
         if ours && let Err(why) = std::fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %why, "the socket cannot be removed");
         }
