@@ -34,9 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// that were tried in training. Serving never looks at that, and it is a quarter of the file. A test of
 /// `router` reads what comes of it.
 fn weights(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
-    let file = root.join("router-models/auto-2/weights.bin");
-    println!("cargo::rerun-if-changed={}", file.display());
-    let bytes = std::fs::read(file)?;
+    println!("cargo::rerun-if-changed=router-models/auto-2/weights.bin");
+    let bytes = std::fs::read(root.join("router-models/auto-2/weights.bin"))?;
     // A mark of eight bytes, the length of the head in four, the head.
     let length = bytes.get(8..12).ok_or("the router has no head")?.try_into()?;
     let head = bytes.get(12..12 + u32::from_le_bytes(length) as usize);

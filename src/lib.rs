@@ -13,7 +13,11 @@ pub mod reports;
 pub mod stored;
 
 pub mod administration;
+pub mod affinity;
+pub mod exchange;
+pub mod findings;
 pub mod gateway;
+pub mod live;
 
 pub mod admit;
 pub mod connect;

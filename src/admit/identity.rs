@@ -167,7 +167,7 @@ pub const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
 pub struct Identities {
-    store: Store,
+    pub(super) store: Store,
     plans: Plans,
     clock: Clock,
     signers: Signers,

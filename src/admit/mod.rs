@@ -21,6 +21,7 @@ pub mod terms;
 mod throttle;
 mod token;
 mod totp;
+pub mod users;
 
 pub use admission::{Denied, admit};
 pub use demands::Demanded;

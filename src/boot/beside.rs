@@ -9,7 +9,7 @@ use crate::admit::identity::REVISION_INTERVAL;
 use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
 use crate::connect::Apps;
-use crate::gateway::outcomes::Findings;
+use crate::findings::Findings;
 use crate::store::{Node, Store, StoreError};
 
 /// How long events can be read again.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Failure as Unable;
+use crate::affinity::{Affinity, Whereabouts};
 use crate::catalogue::{Catalogue, Deployment, DeploymentId};
-use crate::gateway::live::{Current, Live};
-use crate::gateway::{Affinity, Whereabouts};
+use crate::live::{Current, Live};
 use crate::quota::Gossip;
 use crate::router::Before;
 use crate::telemetry::metrics::Metrics;

@@ -33,19 +33,19 @@ use crate::admit::keys::KeyError;
 use crate::admit::{
     Authentication, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
 };
+use crate::affinity::Affinity;
 use crate::base::clock::{Clock, Dice};
 use crate::base::proxy::Proxies;
+use crate::catalogue::lifecycle;
 use crate::config::{self, Config, Fault, Faults};
+use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
 use crate::gateway::cache::Answers;
-use crate::gateway::feedback::KnownCorrections;
-use crate::gateway::lifecycle;
-use crate::gateway::live::Current;
 use crate::gateway::memory::Recollections;
-use crate::gateway::outcomes::Findings;
 use crate::gateway::responses::Runs;
-use crate::gateway::{Affinity, App, Checks, MemoryModels, Recorder, Sessions, Shared};
+use crate::gateway::{App, Checks, MemoryModels, Sessions, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, PricesAsides, Tariff};
+use crate::live::Current;
 use crate::quota::{self, Memory, Quota};
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
@@ -268,9 +268,13 @@ pub async fn serve(
         store_is_up: Arc::new(AtomicBool::new(true)),
         draining: Arc::default(),
         explore: config.router.explore,
-        corrections: KnownCorrections::default(),
-        findings: findings.clone(),
-        recorder,
+        learned: Learned {
+            store: store.clone(),
+            clock,
+            corrections: KnownCorrections::default(),
+            findings: findings.clone(),
+            recorder,
+        },
         checks: Checks {
             judge: config.router.cascade.judge.clone(),
             patience: config.router.cascade.judge_timeout.0,

@@ -15,9 +15,9 @@ use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
+use crate::catalogue::lifecycle;
 use crate::config::{self, Config};
-use crate::gateway::lifecycle;
-use crate::gateway::live::{Current, Live, Trial};
+use crate::live::{Current, Live, Trial};
 use crate::store::{Revised, Store};
 use crate::upstream::HealthBoard;
 
@@ -137,10 +137,9 @@ impl Watched {
     fn take_up(&mut self, making: &Making) {
         let providers = making.config.providers.values();
         let keys = providers.flat_map(|one| one.key_files().chain(one.tls_files()));
-        let authorities = making.config.upstream.ca_file.clone();
         let weights = making.config.router.weights.clone();
         self.all = self.config.clone().into_iter().chain(keys.map(PathBuf::from)).collect();
-        self.all.extend(weights.into_iter().chain(authorities));
+        self.all.extend(weights);
         self.taken = self.stamps();
         self.seen.clone_from(&self.taken);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::base::clock::Dice;
 use crate::catalogue::Provider;
-use crate::gateway::live::Current;
+use crate::live::Current;
 use crate::upstream::{HealthBoard, PROBE_INTERVAL, PROBE_PATIENCE, Prober, probe_resting};
 
 /// # Errors

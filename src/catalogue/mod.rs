@@ -5,6 +5,7 @@ pub mod diff;
 pub mod document;
 mod entry;
 mod facts;
+pub mod lifecycle;
 mod load;
 mod model;
 mod place;

@@ -10,8 +10,8 @@ use super::say;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::boot::{self, Backing, Failure, Survey};
+use crate::catalogue::lifecycle;
 use crate::config::{Fault, Faults};
-use crate::gateway::lifecycle;
 use crate::quota::Shared;
 use crate::upstream::{Limits, Prober, Trust, exchanges};
 

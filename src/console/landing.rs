@@ -12,7 +12,7 @@ use super::visit::{Sheet, Visit, show};
 use super::{Worker, samples};
 use crate::base::calendar;
 use crate::base::{Error, Kind};
-use crate::gateway::lifecycle;
+use crate::catalogue::lifecycle;
 use crate::reports::status;
 
 fn word(visit: &Visit) -> (&'static str, &'static str) {

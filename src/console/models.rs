@@ -12,7 +12,7 @@ use super::visit::{Answer, Sheet, Visit, Who, encoded, show_member};
 use super::{Worker, samples};
 use crate::base::{Error, Kind, calendar};
 use crate::catalogue::Tier;
-use crate::gateway::lifecycle;
+use crate::catalogue::lifecycle;
 use crate::reports::status;
 
 /// So many are on a page.

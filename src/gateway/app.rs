@@ -9,19 +9,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::cache::Answers;
-use super::feedback::KnownCorrections;
-use super::live::{Current, Live, Trial};
+use super::cascade::Checks;
 use super::memory::Recollections;
-use super::outcomes::Findings;
 use super::responses::Runs;
-use super::{Affinity, Checks, Recorder};
 use crate::administration::Administration;
 use crate::admit::{Authentication, Identities, Inflow, Plans};
+use crate::affinity::Affinity;
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::ids::KeyId;
 use crate::base::seal::Vault;
 use crate::connect::Apps;
+use crate::findings::Learned;
 use crate::ledger::{Counter, Journal};
+use crate::live::{Current, Live, Trial};
 use crate::quota;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -75,14 +75,10 @@ pub struct Shared {
     pub hedges: Arc<Hedges>,
     /// The share of `auto`'s requests that find something out.
     pub explore: f64,
-    /// What accounts said of answers.
-    pub corrections: KnownCorrections,
-    /// Where it is kept what was read of requests; `None` where it is not.
-    pub recorder: Option<Recorder>,
+    /// What was found out of models while they were used.
+    pub learned: Learned,
     /// How first answers of cascades are checked.
     pub checks: Checks,
-    /// What answers have shown by themselves; `None` where that is not to count.
-    pub findings: Option<Findings>,
     /// Answers that are given again.
     pub answers: Answers,
     /// What finds what is remembered of users.
@@ -135,7 +131,7 @@ impl App {
             store: &shared.store,
             current: &shared.current,
             trial: &shared.trial,
-            recent: shared.recorder.clone().map(
+            recent: shared.learned.recorder.clone().map(
                 |recorder| -> Arc<dyn Fn(usize) -> _ + Send + Sync> {
                     Arc::new(move |most| recorder.recent(most))
                 },

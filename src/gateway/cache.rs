@@ -9,6 +9,7 @@ use bytes::Bytes;
 use moka::Expiry;
 use moka::sync::Cache;
 
+use crate::exchange::CacheWish;
 use crate::platform::embedding::cosine;
 use crate::router::Step;
 use crate::wire::vocab::Losses;
@@ -21,23 +22,6 @@ pub const LONGEST_BYTES: usize = 1 << 20;
 const CONTEXTS: u64 = 20_000;
 const QUESTIONS: usize = 100;
 const CONTEXT_LIFE: Duration = Duration::from_secs(86_400);
-
-/// What the caller wishes of caches (`Cache-Control`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CacheWish {
-    /// An answer from a cache will do.
-    pub look: bool,
-    /// The answer may be kept.
-    pub keep: bool,
-    /// No older one, in seconds.
-    pub max_age: Option<u64>,
-}
-
-impl Default for CacheWish {
-    fn default() -> Self {
-        Self { look: true, keep: true, max_age: None }
-    }
-}
 
 /// An answer as it was given.
 #[derive(Debug, Clone)]

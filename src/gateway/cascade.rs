@@ -9,13 +9,16 @@ mod judge;
 
 use std::borrow::Cow;
 
-use super::charge::{self, Earlier};
-use super::live::Live;
-use super::{Answered, App, Asked, Refused, as_stream, check, decide};
+use super::App;
+use super::charge::{self, Earlier, Intent, Why};
+use super::decide::decide;
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
 use crate::base::ids::RequestId;
+use crate::exchange::{Answered, Asked, Refused, as_stream};
+use crate::findings::check;
 use crate::ledger::Hold;
+use crate::live::Live;
 use crate::router::{Decision, Dial, Features, Step};
 use crate::upstream::{Answer, AnswerBody};
 use crate::wire::vocab::{Protocol, Reply};
@@ -55,7 +58,7 @@ impl Planned {
     }
 
     /// Whoever may answer can be paid.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
+    fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
         let first = match self {
             Self::Plain(_) => &[],
             Self::Cascade(cascade) => cascade.first.steps.as_slice(),
@@ -64,13 +67,50 @@ impl Planned {
     }
 
     /// How `auto` chose, in one line.
-    pub fn line(&self) -> Option<String> {
+    fn line(&self) -> Option<String> {
         let of = |decision: &Decision| decision.line(decision.steps.first()?);
         match self {
             Self::Plain(decision) => of(decision),
             Self::Cascade(cascade) => {
                 let first = &cascade.first.steps.first()?.model.id;
                 Some(format!("cascade from {first}; {}", of(&cascade.then)?))
+            }
+        }
+    }
+
+    /// Takes what it may come to, whoever answers.
+    pub async fn hold(
+        &self,
+        app: &App,
+        live: &Live,
+        caller: &Caller,
+        inbound: &Inbound,
+        id: &RequestId,
+    ) -> Result<Hold, Refused> {
+        let intent = Intent::of(id, inbound.dialect.as_str());
+        let weighed = self.decision().explanation.as_deref();
+        let weighed = weighed.map(|all| Box::new(all.weighed(&live.catalogue, &live.predictor)));
+        let why = Why { line: self.line(), weighed };
+        charge::hold_for(app, caller, self.steps(), why, &inbound.head, intent).await
+    }
+
+    /// Has it carried out, and settles the answer that is delivered.
+    pub async fn deliver(
+        &self,
+        app: &App,
+        live: &Live,
+        caller: &Caller,
+        inbound: &Inbound,
+        id: &RequestId,
+        hold: Hold,
+    ) -> Result<Answered, Refused> {
+        match self {
+            Self::Plain(decision) => {
+                charge::deliver(app, decision, inbound, id, hold, Earlier::default()).await
+            }
+            // Boxed, as all that few requests take: every request's future has room for the largest path.
+            Self::Cascade(both) => {
+                Box::pin(deliver(app, live, caller, both, inbound, id, hold)).await
             }
         }
     }
@@ -106,7 +146,7 @@ pub(super) async fn plan(
 }
 
 /// Has a cascade carried out, and settles the answer that is delivered.
-pub(super) async fn deliver(
+async fn deliver(
     app: &App,
     live: &Live,
     caller: &Caller,
@@ -134,7 +174,7 @@ pub(super) async fn deliver(
                 Err(doubt) => {
                     let labels = [&*answer.step.model.label, doubt.label()];
                     app.shared.metrics.cascades.with_label_values(&labels).inc();
-                    if let Some(findings) = &app.shared.findings {
+                    if let Some(findings) = &app.shared.learned.findings {
                         findings.note(&caller.account, &answer.step.model, doubt.sign());
                     }
                     let doubted = spent(app, &answer, doubt.label());
@@ -171,7 +211,8 @@ async fn stood(
         && let AnswerBody::Whole { body, .. } = &mut answer.body
     {
         let model = &answer.step.model.id;
-        *body = as_stream(app, inbound.dialect, model, &reply, inbound.head.include_usage);
+        *body =
+            as_stream(app.shared.clock, inbound.dialect, model, &reply, inbound.head.include_usage);
     }
     let mut answered = charge::delivered(app, first, inbound, answer, hold).await?;
     if let Some(line) = &mut answered.decision {

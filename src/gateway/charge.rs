@@ -4,13 +4,14 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::lifecycle;
-use super::{Answered, App, Body, Ending, Refused};
+use super::App;
 use crate::admit::{self, Caller};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::base::{Error, Kind};
+use crate::catalogue::lifecycle;
 use crate::catalogue::{Mode, Pictures};
+use crate::exchange::{Answered, Body, Ending, Refused};
 use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried, Weighed};
 use crate::quota::Amount;
 use crate::router::{Decision, Step};
@@ -256,7 +257,7 @@ pub(super) async fn delivered(
         }
     };
     let mut notes = Vec::new();
-    lifecycle::notes(decision, &step.model, app.shared.clock.now(), &mut notes);
+    lifecycle::notes(decision.replaced.as_deref(), &step.model, app.shared.clock.now(), &mut notes);
     if let Some(broken) = schema {
         let labels = [&*step.deployment.provider.id, &*step.model.id];
         app.shared.metrics.schema_violations.with_label_values(&labels).inc();

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
-use super::{App, Arrival, Shared};
+use super::{App, Shared};
 use crate::admit::Caller;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
+use crate::exchange::Arrival;
 use crate::platform::items;
 use crate::store::{Conversation, ConversationItem};
 use crate::wire::vocab::Dialect;

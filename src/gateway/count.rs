@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{App, charge, guarding, named};
+use super::named::named;
+use super::{App, charge};
 use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
@@ -31,7 +32,7 @@ pub async fn count_tokens(
     let request = codec(dialect).decode_request(words)?;
     let estimate = Needs::of(&request).input_tokens;
     // What is under rules is told to nobody before it has passed them.
-    let free = guarding::must_be_free(&app.live(), caller, "counting").is_ok();
+    let free = app.live().rules(&caller.guardrails).must_be_free("counting").is_ok();
     if !free || Dial::of(&head.model).is_some() {
         return Ok(estimate);
     }

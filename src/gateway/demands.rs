@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::live::Live;
 use crate::admit::{Caller, Demanded};
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model};
+use crate::live::Live;
 use crate::router::{Decision, LeftOut};
 
 /// Leaves out whoever does not meet them. Most callers demand nothing.

@@ -2,10 +2,14 @@
 
 use bytes::Bytes;
 
-use super::{Answered, App, Earlier, Intent, Refused, charge, guarding, named};
+use super::App;
+use super::charge::{self, Earlier, Intent};
+use super::features::{guarded, tell};
+use super::named::named;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
+use crate::exchange::{Answered, Refused};
 use crate::wire::Inbound;
 use crate::wire::embeddings::Form;
 
@@ -23,11 +27,7 @@ pub async fn embed(
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Embeddings)?;
     let live = app.live();
-    let guarded = if guarding::may_hold(&live, caller) {
-        Box::pin(guarding::enter(app, &live, caller, id, &mut body)).await?
-    } else {
-        None
-    };
+    let guarded = guarded(app, &live, caller, id, &mut body).await?;
     let inbound = Inbound::arrive_to_embed(body, form, model)?;
     let mut decision = named(app, caller, &inbound.head.model, Mode::Embedding)?;
     // Vectors of different models never mix.
@@ -37,8 +37,6 @@ pub async fn embed(
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     let mut answered =
         charge::deliver(app, &decision, &inbound, id, hold, Earlier::default()).await?;
-    if let Some(guarded) = &guarded {
-        guarded.tell(&mut answered);
-    }
+    tell(guarded.as_ref(), &mut answered);
     Ok(answered)
 }

@@ -7,14 +7,16 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Answered, App, Body, Ending, Pieces, Refused};
+use super::App;
 use crate::admit::Caller;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
+use crate::exchange::{Answered, Body, Ending, Refused};
 use crate::ledger::Outcome;
 use crate::store::{Replay, Store};
+use crate::wire::frame::Pieces;
 
 /// How long an answer is given again.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);

@@ -5,13 +5,16 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::App;
 use super::charge::{self, Intent, Sum};
-use super::{Answered, App, Body, Ending, Refused, guarding, named};
+use super::features::{guarded, tell};
+use super::named::named;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
+use crate::exchange::{Answered, Body, Ending, Refused};
 use crate::ledger::{Basis, Outcome, Tokens, Tried};
 use crate::router::Step;
 use crate::store::Picture;
@@ -33,11 +36,7 @@ pub async fn draw(
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Images)?;
     let live = app.live();
-    let guarded = if guarding::may_hold(&live, caller) {
-        Box::pin(guarding::enter(app, &live, caller, id, &mut body)).await?
-    } else {
-        None
-    };
+    let guarded = guarded(app, &live, caller, id, &mut body).await?;
     let (head, request) = images::decode_request(&body)?;
     let decision = named(app, caller, &head.model, Mode::Image)?;
     let first =
@@ -109,9 +108,7 @@ pub async fn draw(
         ending: Ending::default(),
         notes: Vec::new(),
     };
-    if let Some(guarded) = &guarded {
-        guarded.tell(&mut answered);
-    }
+    tell(guarded.as_ref(), &mut answered);
     Ok(answered)
 }
 

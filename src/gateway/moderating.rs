@@ -1,34 +1,33 @@
-//! A moderation model, asked about a text.
-
-use std::sync::Arc;
+//! Moderation models, asked for the guardrails that name them.
 
 use bytes::Bytes;
 
-use crate::catalogue::Provider;
-use crate::guard::Moderation;
-use crate::upstream::{Upstream, moderate};
+use super::App;
+use crate::guard::{Asks, Moderation};
+use crate::upstream::moderate;
 use crate::wire::vocab::Fault;
 
-/// The categories that a text falls under; why there is no answer, in words.
-pub(super) async fn moderated(
-    upstream: &Upstream,
-    provider: Option<&Arc<Provider>>,
-    moderation: &Moderation,
-    text: &str,
-) -> Result<Vec<String>, String> {
-    let Some(provider) = provider else {
-        return Err(format!("there is no provider '{}' to ask", moderation.provider));
-    };
-    let question = moderation.question(text).map_err(|why| why.to_string())?;
-    let answer = moderate(upstream, provider, Bytes::from(question), moderation.patience).await;
-    let answer = answer.map_err(|fault| told(&fault))?;
-    moderation.found(&answer).map_err(|why| why.to_string())
+/// Asks whichever provider is in force when it is asked.
+pub(super) fn asks(app: &App) -> Asks {
+    let (upstream, current) = (app.upstream.clone(), app.shared.current.clone());
+    Asks::by(move |moderation: &Moderation, question: Bytes| {
+        let live = current.load();
+        let provider = live.catalogue.provider(&moderation.provider).cloned();
+        let missing = format!("there is no provider '{}' to ask", moderation.provider);
+        let (upstream, patience) = (upstream.clone(), moderation.patience);
+        Box::pin(async move {
+            let provider = provider.ok_or(missing)?;
+            let answer = moderate(&upstream, &provider, question, patience).await;
+            answer.map_err(|fault| told(&fault))
+        })
+    })
 }
 
 /// A fault, as a log may hold it: a provider's own words may quote the text.
 fn told(fault: &Fault) -> String {
     match (fault.loggable(), fault.status) {
         (Some(why), _) => why.to_owned(),
-        (None, status) => format!("it answered with status {status:?}: {:?}", fault.kind),
+        (None, Some(status)) => format!("it answered with status {status}"),
+        (None, None) => format!("it gave no answer: {:?}", fault.kind),
     }
 }

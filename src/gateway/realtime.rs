@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use super::App;
 use super::charge::{self, Intent, Sum};
-use super::{App, Refused, guarding, named};
+use super::named::named;
 use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Mode, Pictures};
+use crate::exchange::Refused;
 use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Address, Socket, Unanswered};
@@ -44,7 +46,7 @@ pub async fn converse(
 ) -> Result<(Socket, Meter), Refused> {
     caller.must_be_for(Scope::Realtime)?;
     let live = app.live();
-    guarding::must_be_free(&live, caller, "a realtime session")?;
+    live.rules(&caller.guardrails).must_be_free("a realtime session")?;
     let now = app.shared.clock.now();
     let first = || {
         let models = live.catalogue.models().iter();

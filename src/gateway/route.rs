@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::live::Live;
-use super::{App, Arrival, Asked, decide, wishes};
+use super::decide::decide;
+use super::{App, wishes};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
+use crate::exchange::{Arrival, Asked};
+use crate::live::Live;
 use crate::router::{Account, LeftOut};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Effort};

@@ -4,11 +4,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::live::Live;
-use super::{App, Arrival, by_name, demands};
+use super::named::by_name;
+use super::{App, demands};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Mode, Model};
+use crate::exchange::Arrival;
+use crate::live::Live;
 use crate::router::{Decision, LeftOut, Measured, Preferences, Wishes};
 use crate::wire::aside;
 

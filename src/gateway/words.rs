@@ -2,23 +2,22 @@
 //! redaction, memories, answers from a cache, saved conversations, a log of contents.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::cache::{CacheWish, Kept, LONGEST_BYTES, hinge};
+use super::cache::{Kept, LONGEST_BYTES, hinge};
 use super::chats::Continued;
 use super::memory;
-use super::{Answered, App, Arrival, Asked, Body, Ending, Pieces, Shared, chats, users};
+use super::{App, Shared, chats};
 use crate::admit::features::Settings;
-use crate::admit::{Caller, Feature};
+use crate::admit::{Caller, Feature, users};
 use crate::base::Error;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
+use crate::exchange::{Answered, Arrival, Asked, Body, CacheWish, Ending};
 use crate::ledger::Outcome;
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
@@ -166,7 +165,8 @@ async fn rememberer(
     }
     let request = codec(arrival.dialect).decode_request(&arrival.body)?;
     // One for whom the caller may not act is the provider's business alone.
-    let Ok(user) = users::named(app, caller, request.user.as_deref()).await else {
+    let Ok(user) = users::named(&app.shared.identities, caller, request.user.as_deref()).await
+    else {
         return Ok(Some(caller.person.id.clone()));
     };
     let features = app.shared.identities.features_of(caller, user).await?;
@@ -256,15 +256,16 @@ impl Words {
         self.exact.is_some() || self.alike.is_some()
     }
 
-    /// Does with an answer what is to be done with it: now, if it is whole, or once it has ended.
-    pub async fn keep(
+    /// Says in the head of an answer what was done with its request, and has what was said learned from. What
+    /// is to be done with the answer itself, once all of it is there, is given back.
+    pub fn leave(
         mut self,
         app: &App,
         caller: &Caller,
         id: &RequestId,
         dialect: Dialect,
-        mut answered: Answered,
-    ) -> Answered {
+        answered: &mut Answered,
+    ) -> Option<Aside> {
         if self.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }
@@ -275,10 +276,7 @@ impl Words {
             memory::learn_later(app, caller, user, said);
         }
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
-        if !watches {
-            return answered;
-        }
-        let aside = Aside {
+        watches.then(|| Aside {
             shared: app.shared.clone(),
             account: caller.account.clone(),
             user: caller.person.id.clone(),
@@ -290,17 +288,7 @@ impl Words {
                 decision: answered.decision.clone(),
             },
             words: self,
-        };
-        answered.body = match answered.body {
-            Body::Whole(body) => {
-                aside.done(&body, false).await;
-                Body::Whole(body)
-            }
-            Body::Stream(pieces) => {
-                Body::Stream(aside.watching(pieces, Rc::clone(&answered.ending)))
-            }
-        };
-        answered
+        })
     }
 }
 
@@ -312,7 +300,7 @@ struct Given {
 }
 
 /// What is to be done with an answer when it is complete.
-struct Aside {
+pub(super) struct Aside {
     shared: Shared,
     account: AccountId,
     user: String,
@@ -323,7 +311,11 @@ struct Aside {
 }
 
 impl Aside {
-    async fn done(self, body: &[u8], streamed: bool) {
+    /// Nothing is done with a longer stream.
+    pub const MOST_STREAMED_BYTES: usize = 8 * LONGEST_BYTES;
+
+    /// To be called once the answer is complete, before its end is told.
+    pub async fn done(self, body: &[u8], streamed: bool) {
         let Words { exact, alike, settings, wish, log, continued, request, .. } = self.words;
         if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
             let kept = |seconds: u64| {
@@ -369,33 +361,6 @@ impl Aside {
                 tracing::error!(%why, "an answer could not be added to its conversation");
             }
         }
-    }
-
-    /// The stream, with an eye on it: what is to be done is done before its end is told.
-    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
-        let start = Some((pieces, self, Vec::new(), false));
-        let watched = stream::unfold(start, move |state| {
-            let ending = Rc::clone(&ending);
-            async move {
-                let (mut pieces, aside, mut all, too_long) = state?;
-                match pieces.next().await {
-                    Some(piece) => {
-                        let too_long = too_long || all.len() + piece.len() > 8 * LONGEST_BYTES;
-                        if !too_long {
-                            all.extend_from_slice(&piece);
-                        }
-                        Some((piece, Some((pieces, aside, all, too_long))))
-                    }
-                    None => {
-                        if ending.get() == Some(Outcome::Complete) && !too_long {
-                            aside.done(&all, true).await;
-                        }
-                        None
-                    }
-                }
-            }
-        });
-        Box::pin(watched)
     }
 }
 

@@ -7,9 +7,11 @@
 
 pub mod body;
 mod entry;
+mod held;
 mod moderation;
 mod rule;
 pub mod stream;
+mod watched;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -19,7 +21,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
-pub use moderation::{Moderation, ModerationError};
+pub use held::{Guarded, Record, Rules};
+pub use moderation::{Asks, Moderation, ModerationError};
 pub use rule::{By, Rule, Texts, Verdict};
 pub use webhook::{Question, Said, Webhook, WebhookError};
 

@@ -2,8 +2,12 @@
 //! the answer comes to. Asking is up to whoever has connections to providers.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -18,6 +22,42 @@ const MOST_PATIENCE: Duration = Duration::from_secs(30);
 const PIECE_BYTES: usize = 32 << 10;
 /// A text of more pieces is not asked about.
 const MOST_PIECES: usize = 64;
+
+/// The body of a model's answer; in words why there is none.
+pub type Answering = LocalBoxFuture<'static, Result<Bytes, String>>;
+
+type Asking = dyn Fn(&Moderation, Bytes) -> Answering;
+
+/// Puts a question to a model. Whoever has connections to providers says how. Cheap to clone.
+#[derive(Clone)]
+pub struct Asks(Rc<Asking>);
+
+impl Asks {
+    #[must_use]
+    pub fn by(asking: impl Fn(&Moderation, Bytes) -> Answering + 'static) -> Self {
+        Self(Rc::new(asking))
+    }
+
+    /// The categories that a text falls under.
+    ///
+    /// # Errors
+    /// Why nobody says, in words.
+    pub(super) async fn about(
+        &self,
+        moderation: &Moderation,
+        text: &str,
+    ) -> Result<Vec<String>, String> {
+        let question = moderation.question(text).map_err(|why| why.to_string())?;
+        let answer = (self.0)(moderation, Bytes::from(question)).await?;
+        moderation.found(&answer).map_err(|why| why.to_string())
+    }
+}
+
+impl fmt::Debug for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asks").finish_non_exhaustive()
+    }
+}
 
 /// A model that is asked.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,12 +20,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::{Worker, media, visit};
 use crate::admit::Caller;
+use crate::admit::users;
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::Timeouts;
-use crate::gateway::cache::CacheWish;
-use crate::gateway::{Asked, users};
+use crate::exchange::Asked;
+use crate::exchange::CacheWish;
 use crate::router::{Dial, Wishes};
 
 /// A body that is not whole after this is given up.
@@ -75,7 +76,7 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
 /// For a credential that is not good, or a user for whom its holder may not act.
 pub async fn caller(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
     let caller = identified(app, request).await?;
-    users::acting(app, caller, user(request)).await
+    users::acting(&app.shared.identities, caller, user(request)).await
 }
 
 /// The same, in the credential's own name.

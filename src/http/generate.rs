@@ -8,8 +8,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
+use crate::exchange::{Answered, Arrival, Refused};
+use crate::gateway;
 use crate::gateway::idempotency::{self, Again, Claim};
-use crate::gateway::{self, Answered, Arrival, Refused};
 use crate::wire::PathTarget;
 use crate::wire::vocab::Dialect;
 

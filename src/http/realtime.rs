@@ -15,7 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Worker, arrival, frames, respond, visit};
 use crate::base::{Error, Kind};
-use crate::gateway::{self, Meter, Refused};
+use crate::exchange::Refused;
+use crate::gateway::{self, Meter};
 use crate::upstream::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
 use crate::wire::realtime;
 use crate::wire::session::{self, Shape};

@@ -17,12 +17,12 @@ use super::array::ArrayBody;
 use super::visit;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
+use crate::exchange::{Answered, Body, Refused};
 use crate::gateway::idempotency::Again;
-use crate::gateway::{Answered, Refused};
-use crate::gateway::{Body, Pieces};
 use crate::quota::{Line, Standing};
 use crate::router::Step;
 use crate::wire::codec;
+use crate::wire::frame::Pieces;
 use crate::wire::vocab::Dialect;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

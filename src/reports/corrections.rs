@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use crate::base::ids::AccountId;
 use crate::base::{Error, calendar};
+use crate::findings::{Findings, Found, found};
 use crate::gateway::App;
-use crate::gateway::feedback::{Found, found};
-use crate::gateway::outcomes::Findings;
 use crate::router::{Outcomes, in_force};
 
 /// More are not listed at once; whoever wants the rest asks for an account or a model.
@@ -41,12 +40,12 @@ pub async fn corrections(
 ) -> Result<Value, Error> {
     let shared = &app.shared;
     let now = shared.clock.now();
-    let learns = shared.findings.is_some();
+    let learns = shared.learned.findings.is_some();
     let mut all = found(&shared.store, account, learns, now).await.map_err(Error::internal)?;
     all.retain(|one| model.is_none_or(|model| one.model == model));
     // What moves most comes first.
     all.sort_by(|one, other| other.own.abs().total_cmp(&one.own.abs()));
-    let for_all = shared.findings.as_ref().map(Findings::for_all).unwrap_or_default();
+    let for_all = shared.learned.findings.as_ref().map(Findings::for_all).unwrap_or_default();
     let moved = |model: &str| for_all.get(model).map_or(0.0, |moved| moved.by);
     let data: Vec<Value> = all.iter().take(MOST).map(|one| told(one, moved(&one.model))).collect();
     let global: Vec<Value> = for_all

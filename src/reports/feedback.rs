@@ -8,7 +8,6 @@ use super::usage;
 use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::gateway::feedback::corrections;
 use crate::ledger::report;
 use crate::store::Feedback;
 
@@ -122,8 +121,8 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
     });
     let (account, now) = (caller.account.clone(), shared.clock.now());
     shared.store.put_feedback(account, kept.collect(), now).await.map_err(Error::internal)?;
-    shared.corrections.forget(&caller.account, &live);
-    let now = corrections(app, &live, &caller.account).await;
+    shared.learned.corrections.forget(&caller.account, &live);
+    let now = shared.learned.corrections_of(&live, &caller.account).await;
     let place = |name: &str| live.catalogue.models().iter().position(|one| &*one.id == name);
     let corrections = opinions.into_iter().map(|(model, _)| {
         let correction = place(&model).and_then(|place| now.get(&place)).copied().unwrap_or(0.0);

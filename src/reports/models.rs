@@ -3,7 +3,7 @@
 use crate::admit::Caller;
 use crate::catalogue::{Mode, Model, Tier};
 use crate::gateway::App;
-use crate::gateway::live::Live;
+use crate::live::Live;
 use crate::router::Dial;
 
 /// A model as it is listed.

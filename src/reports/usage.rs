@@ -15,9 +15,9 @@ use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::gateway::App;
-use crate::gateway::live::Live;
 use crate::ledger::report::{self, Group};
 use crate::ledger::{Funds, Outcome, Settlement, Tried, Weighed, of_hundredths};
+use crate::live::Live;
 use crate::router::in_words;
 use crate::store::{MinuteSums, Span, UsageRow};
 

@@ -54,7 +54,7 @@ fn size(turn: &Turn) -> usize {
 pub fn form(request: &Request) -> Form {
     let mut form = Form {
         system: request.instructions.as_ref().map_or(0, size),
-        json: matches!(request.format, Some(Format::Json | Format::Schema { .. })),
+        json: request.format.as_ref().is_some_and(Format::is_json),
         ..Form::default()
     };
     for turn in &request.turns {

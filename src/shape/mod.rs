@@ -14,6 +14,7 @@ mod schema;
 use std::borrow::Cow;
 
 use crate::catalogue::{Facts, Param, SchemaSubset, When};
+use crate::wire::json_mode::Form;
 use crate::wire::refusal::is_form;
 use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
@@ -47,15 +48,15 @@ pub struct Fitted<'a> {
     pub names: Names,
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<serde_json::Value>,
-    /// JSON was asked for in words: the answer has to be held to it.
-    pub json_in_words: bool,
+    /// What of the answer counts, where the value was asked for in words, or inside an object.
+    pub held: Option<Form>,
 }
 
 /// A request while it is being fitted.
 struct Draft<'a> {
     request: Cow<'a, Request>,
     losses: Losses,
-    json_in_words: bool,
+    held: Option<Form>,
 }
 
 impl Draft<'_> {
@@ -106,7 +107,7 @@ impl Model<'_> {
 #[must_use]
 pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     let mut draft =
-        Draft { request: Cow::Borrowed(request), losses: Losses::default(), json_in_words: false };
+        Draft { request: Cow::Borrowed(request), losses: Losses::default(), held: None };
     let mut names = Names::default();
     let untold = schema::in_words(&mut draft, model);
     namespaces::lay_flat(&mut draft, model, &mut names);
@@ -125,8 +126,8 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     names::respell(&mut draft, model, &mut names);
     names::call_ids(&mut draft, model);
     let unsaid_schema = untold.or_else(|| schema::fit(&mut draft, model));
-    let Draft { request, losses, json_in_words } = draft;
-    Fitted { request, losses, names, unsaid_schema, json_in_words }
+    let Draft { request, losses, held } = draft;
+    Fitted { request, losses, names, unsaid_schema, held }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, Model};
 use crate::catalogue::SchemaSubset;
+use crate::wire::json_mode::{Form, wrapped};
 use crate::wire::refusal::FORMS;
 use crate::wire::vocab::{Dialect, Format, Part, Protocol, Role, Turn};
 
@@ -36,7 +37,7 @@ const DEEPEST: usize = 64;
 /// the answer to be held against.
 pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
     let whole = match draft.request.format.as_ref() {
-        Some(Format::Schema { schema, .. }) => Some(schema.clone()),
+        Some(Format::Schema { schema, bare, .. }) => Some(schema.clone()).filter(|_| !bare),
         Some(Format::Json) => None,
         Some(Format::Text) | None => return None,
     };
@@ -48,9 +49,40 @@ pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value
     whole
 }
 
+/// Puts the schema of anything but an object into one, where the maker takes objects alone (OpenAI's
+/// structured outputs: "root objects must be an object"; most that speak its dialect hold to it) or no
+/// single words. Gemini takes any. A caller of the maker's own dialect is told by the maker. The schema
+/// that was asked for comes back.
+fn wrap(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+    let Some(Format::Schema { schema, bare, .. }) = &draft.request.format else { return None };
+    let objects_alone =
+        matches!(model.protocol, Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses));
+    if model.at_home(&draft.request) || is_object(schema) || !(objects_alone || *bare) {
+        return None;
+    }
+    draft.held = Some(if *bare { Form::Word } else { Form::Wrapped });
+    let inside = wrapped(schema);
+    let mut asked = None;
+    if let Some(Format::Schema { schema, bare, .. }) = &mut draft.edit().format {
+        asked = Some(std::mem::replace(schema, inside));
+        *bare = false;
+    }
+    respell(draft);
+    asked
+}
+
+/// Whether a schema says that the answer is an object, and nothing else.
+fn is_object(schema: &Value) -> bool {
+    match schema.get("type") {
+        Some(kind) => kind == "object",
+        None => schema.get("properties").is_some() || schema.as_object().is_none_or(Map::is_empty),
+    }
+}
+
 /// Fits the schema of the answer. What the model could not be told comes back, for the answer to be
 /// held against.
 pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+    let asked = wrap(draft, model);
     let Some(Format::Schema { schema, .. }) = &draft.request.format else { return None };
     match model.facts.schema {
         Some(SchemaSubset::Anthropic) => {
@@ -59,7 +91,7 @@ pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
             if fitted == *schema {
                 return None;
             }
-            let whole = schema.clone();
+            let whole = asked.unwrap_or_else(|| schema.clone());
             if let Some(Format::Schema { schema, .. }) = &mut draft.edit().format {
                 *schema = fitted;
             }
@@ -72,10 +104,11 @@ pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
         Some(SchemaSubset::JsonObject)
             if model.protocol == Protocol::Dialect(Dialect::OpenAiChat) =>
         {
-            let whole = schema.clone();
+            let whole = asked.unwrap_or_else(|| schema.clone());
+            let held = draft.held;
             into_words(draft);
             // The provider itself holds it to that.
-            draft.json_in_words = false;
+            draft.held = held;
             draft.edit().format = Some(Format::Json);
             draft.losses.dropped("response_format.schema");
             Some(whole)
@@ -89,27 +122,37 @@ fn respell(draft: &mut Draft<'_>) {
     draft.respell(&FORMS);
 }
 
+fn in_json(what: &str) -> String {
+    format!("Respond with one valid JSON {what} and nothing else: no prose, no code fence.")
+}
+
 /// A form for the answer as an instruction, where it cannot be a rule.
 pub(super) fn into_words(draft: &mut Draft<'_>) {
-    // Gemini takes schemas of lists and of single words, too.
-    let object = match draft.request.format.as_ref() {
-        Some(Format::Schema { schema, .. }) => {
-            schema.get("type").is_none_or(|kind| kind == "object")
+    let (text, held) = match draft.request.format.as_ref() {
+        Some(Format::Schema { schema, bare: true, .. }) => {
+            let words: Vec<&str> = schema
+                .get("enum")
+                .and_then(Value::as_array)
+                .map_or_else(Vec::new, |words| words.iter().filter_map(Value::as_str).collect());
+            (
+                format!("Respond with exactly one of these and nothing else: {}", words.join(", ")),
+                None,
+            )
         }
-        _ => true,
-    };
-    let what = if object { "JSON object" } else { "JSON value" };
-    let mut text =
-        format!("Respond with one valid {what} and nothing else: no prose, no code fence.");
-    match draft.request.format.as_ref() {
         Some(Format::Schema { schema, .. }) => {
-            text.push_str(" It must satisfy this JSON Schema: ");
-            text.push_str(&schema.to_string());
+            // Gemini takes schemas of lists and of single values, too.
+            let (what, held) = match schema.get("type").and_then(Value::as_str) {
+                None | Some("object") => ("object", Some(Form::Object)),
+                Some("array") => ("list", Some(Form::List)),
+                Some(_) => ("value", None),
+            };
+            let rule = format!(" It must satisfy this JSON Schema: {schema}");
+            (in_json(what) + &rule, held)
         }
-        Some(Format::Json) => {}
+        Some(Format::Json) => (in_json("object"), Some(Form::Object)),
         Some(Format::Text) | None => return,
-    }
-    draft.json_in_words = object;
+    };
+    draft.held = held;
     let request = draft.edit();
     request.format = None;
     let instructing = |turn: &Turn| matches!(turn.role, Role::System | Role::Developer);

@@ -465,6 +465,46 @@ fn what_needs_nothing_is_not_copied() {
 }
 
 #[test]
+fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone() {
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    let word = json!({"type": "string", "enum": ["brass", "strings"]});
+    let asked = |mime: &str, schema: &Value| {
+        json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}],
+            "generationConfig": {"responseMimeType": mime, "responseJsonSchema": schema}})
+    };
+    for (mime, schema, held) in
+        [("application/json", &list, Form::Wrapped), ("text/x.enum", &word, Form::Word)]
+    {
+        for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
+            let bytes = asked(mime, schema).to_string();
+            let request = codec(Dialect::Gemini).decode_request(bytes.as_bytes()).unwrap();
+            let any = facts("");
+            let model = Model {
+                facts: &any,
+                protocol: to,
+                max_tokens_only: false,
+                last_resort: false,
+                refused_form: false,
+            };
+            let fitted = fit(&request, &model);
+            // Claude takes lists.
+            let wraps = to != GEMINI && (to != ANTHROPIC || held == Form::Word);
+            assert_eq!(fitted.held, wraps.then_some(held), "{to:?} {mime}");
+            let (body, _) = sent(Dialect::Gemini, &asked(mime, schema), to, &any);
+            let said = body.to_string();
+            let inside = format!("\"value\":{schema}");
+            assert_eq!(said.contains(&inside), wraps, "{to:?} {said}");
+            assert!(said.contains(&schema.to_string()), "{to:?} {said}");
+            // Where nothing can be demanded, it is asked for in words.
+            let refuses = Model { refused_form: true, ..model };
+            let fitted = fit(&request, &refuses);
+            let in_words = (held == Form::Wrapped).then_some(Form::List);
+            assert_eq!((fitted.held, fitted.request.format.is_none()), (in_words, true), "{to:?}");
+        }
+    }
+}
+
+#[test]
 fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]});
@@ -490,7 +530,7 @@ fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
                 };
                 assert!(to != CHAT || may_need(&head, bytes.as_bytes(), &model));
                 let fitted = fit(&request, &model);
-                assert!(fitted.json_in_words && fitted.request.format.is_none());
+                assert!(fitted.held == Some(Form::Object) && fitted.request.format.is_none());
                 assert_eq!(fitted.unsaid_schema.as_ref(), untold);
                 let named: Vec<_> = fitted.losses.iter().map(|loss| &*loss.field).collect();
                 assert_eq!(named, ["response_format"]);

@@ -333,6 +333,7 @@ async fn answer(
         model: model.clone(),
         created: reply.created.unwrap_or_default(),
         include_usage: decoded.include_usage.unwrap_or(false),
+        functions: decoded.asks_by_functions(),
         echo: codec(dialect).echo(&body),
         ..Heading::default()
     };

@@ -163,8 +163,12 @@ fn spoken(request: &Request, model: &str, prompt: &str) -> String {
         return format!("The tools answered: {results}");
     }
     match &request.format {
-        Some(Format::Schema { schema, .. }) => {
-            return example(schema, schema, "answer", prompt, 0).to_string();
+        Some(Format::Schema { schema, bare, .. }) => {
+            let example = example(schema, schema, "answer", prompt, 0);
+            return match example {
+                Value::String(word) if *bare => word,
+                other => other.to_string(),
+            };
         }
         Some(Format::Json) => return json!({"answer": head(prompt, 200)}).to_string(),
         Some(Format::Text) | None => {}

@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::admit::features::checked;
-use crate::admit::{Caller, Feature, Features, Scope};
+use crate::admit::{Caller, Feature, Features, Scope, users};
 use crate::base::ids::AuditId;
 use crate::base::{Error, Kind};
-use crate::gateway::{App, users};
+use crate::gateway::App;
 use crate::store::{Audit, FeatureRow};
 
 /// How a switch is to stand.
@@ -62,7 +62,7 @@ pub async fn of_user(
     user: &str,
 ) -> Result<(String, Vec<Value>), Error> {
     caller.must_be_for(Scope::Platform)?;
-    let user = users::named(app, caller, Some(user)).await?;
+    let user = users::named(&app.shared.identities, caller, Some(user)).await?;
     let features = app.shared.identities.features_of(caller, user).await?;
     let all = Feature::ALL.into_iter().map(|feature| shown(feature, &features)).collect();
     Ok((user.to_owned(), all))
@@ -81,7 +81,7 @@ pub async fn set(
     wish: Wish,
 ) -> Result<Value, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let user = users::named(app, caller, Some(user)).await?;
+    let user = users::named(&app.shared.identities, caller, Some(user)).await?;
     let feature = Feature::parse(name).ok_or_else(|| {
         let name: String = name.chars().take(80).collect();
         Error::new(Kind::NotFound, format!("There is no feature '{name}'."))

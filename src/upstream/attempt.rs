@@ -248,6 +248,7 @@ async fn exchange(
         model: step.model.id.to_string(),
         created: crate::base::clock::Clock::System.now().seconds(),
         include_usage: inbound.head.include_usage,
+        functions: !outgoing.passes && inbound.asks_by_functions(),
         echo: if outgoing.passes { Map::new() } else { codec(inbound.dialect).echo(&inbound.body) },
         clock: crate::base::clock::Clock::System,
     };
@@ -268,7 +269,10 @@ async fn exchange(
             heading: heading(),
             request: request.clone(),
             limits,
-            keeps: limits.rescue && others > 0 && !outgoing.json && outgoing.names.is_empty(),
+            keeps: limits.rescue
+                && others > 0
+                && outgoing.json.is_none()
+                && outgoing.names.is_empty(),
         };
         // The head has taken its part of the time.
         let left = |patience: Duration| patience.saturating_sub(sent_at.elapsed());

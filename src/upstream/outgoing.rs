@@ -12,6 +12,7 @@ use crate::catalogue::{Deployment, Param, apply_quirks};
 use crate::router::Step;
 use crate::shape::{self, Names};
 use crate::wire::frame::json::splice;
+use crate::wire::json_mode::Form;
 use crate::wire::refusal;
 use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Reasoning, Said};
 use crate::wire::{
@@ -39,7 +40,7 @@ pub(super) struct Outgoing {
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     /// The answer has to be held to JSON mode, which the provider does not have.
-    pub json: bool,
+    pub json: Option<Form>,
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<Value>,
 }
@@ -85,7 +86,7 @@ pub(super) fn outgoing(
         dialect_loses: false,
         usage_added: false,
         names: Rc::default(),
-        json: false,
+        json: None,
         unsaid_schema: None,
     };
     let first = step.deployment.protocols.first().copied().unwrap_or(own);
@@ -245,7 +246,7 @@ fn written(
             dialect_loses: false,
             usage_added,
             names: Rc::default(),
-            json: false,
+            json: None,
             unsaid_schema: None,
         }
     };
@@ -278,9 +279,10 @@ fn written(
     let dialect_loses = !encoded.losses.is_empty();
     losses.extend(encoded.losses);
     let json = fitted.request.format == Some(Format::Json);
-    let json = fitted.json_in_words || (json && !provider_side(protocol).has_json_mode());
+    let in_words = json && !provider_side(protocol).has_json_mode();
+    let json = fitted.held.or(in_words.then_some(Form::Object));
     // Its answer must be read where names have to be given back, or only the JSON in it counts.
-    let passes = same_dialect && fitted.names.is_empty() && !fitted.json_in_words;
+    let passes = same_dialect && fitted.names.is_empty() && fitted.held.is_none();
     let chat = inbound.dialect == Dialect::OpenAiChat;
     Ok(Outgoing {
         body: encoded.body,

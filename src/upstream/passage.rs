@@ -39,7 +39,7 @@ pub(super) enum Manner {
         /// Tools that go by other names there get their own back.
         names: Rc<Names>,
         /// The answer is held to JSON mode, which the provider does not have.
-        json: bool,
+        json: Option<json_mode::Form>,
     },
 }
 
@@ -124,8 +124,10 @@ impl Passage {
             Manner::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
             Manner::Translated { names, json } => {
                 let reader = theirs.reader();
-                let reader: Box<dyn Reader + Send> =
-                    if json { Box::new(json_mode::Held::new(reader)) } else { reader };
+                let reader: Box<dyn Reader + Send> = match json {
+                    Some(form) => Box::new(json_mode::Held::new(reader, form)),
+                    None => reader,
+                };
                 Way::Translated { reader, events: Vec::new(), names, texts: Texts::default() }
             }
         };

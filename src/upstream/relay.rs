@@ -31,6 +31,7 @@ use crate::catalogue::Pictures;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::shape::Names;
+use crate::wire::json_mode::Form;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{Heading, blame};
 
@@ -47,7 +48,6 @@ const MORE_MAY_COME: Duration = Duration::from_secs(1);
 
 /// Everything a relay needs to know of its request.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the answer's way")]
 pub struct Setup {
     pub upstream: Upstream,
     pub step: Step,
@@ -58,7 +58,7 @@ pub struct Setup {
     pub passes: bool,
     pub usage_added: bool,
     /// The answer has to be held to JSON mode.
-    pub json: bool,
+    pub json: Option<Form>,
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     pub heading: Heading,

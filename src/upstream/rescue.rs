@@ -105,7 +105,7 @@ impl Rescue {
         let refused = upstream.refusals.of(&step.deployment);
         let outgoing = outgoing(step, inbound, (&refused, &[]), false).ok()?;
         // What changes the answer on its way is not gone on with.
-        if outgoing.json || !outgoing.names.is_empty() {
+        if outgoing.json.is_some() || !outgoing.names.is_empty() {
             return None;
         }
         let protocol = outgoing.protocol;

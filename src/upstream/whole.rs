@@ -171,8 +171,7 @@ fn lists_nothing(body: &[u8]) -> bool {
 fn check(reply: &mut Reply, outgoing: &Outgoing) -> Result<(), Fault> {
     match reply.fault() {
         Some(fault) => Err(fault),
-        None if outgoing.json => json_mode::hold(reply),
-        None => Ok(()),
+        None => outgoing.json.map_or(Ok(()), |form| json_mode::hold(reply, form)),
     }
 }
 

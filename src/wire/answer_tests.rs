@@ -351,6 +351,116 @@ fn calls_without_ids_get_ids_of_their_own_for_every_caller() {
     }
 }
 
+/// Two calls of one answer, as each provider says them, whole and streamed.
+fn two_calls() -> Vec<(Value, Vec<Value>)> {
+    let chat = |index: u64| {
+        json!({"index": index, "id": format!("c{index}"), "type": "function",
+        "function": {"name": format!("f{index}"), "arguments": "{\"a\":1}"}})
+    };
+    let chunk = |delta: Value, finish: Value| {
+        json!({"id": "x", "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    };
+    let item = |index: u64| {
+        json!({"type": "function_call", "id": format!("fc_{index}"), "status": "completed",
+        "call_id": format!("c{index}"), "name": format!("f{index}"), "arguments": "{\"a\":1}"})
+    };
+    let response = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m",
+        "output": [item(0), item(1)]});
+    let block = |index: u64| {
+        json!({"type": "tool_use", "id": format!("c{index}"),
+        "name": format!("f{index}"), "input": {"a": 1}})
+    };
+    let mut anthropic = Vec::new();
+    for index in 0..2 {
+        let mut begun = block(index);
+        begun["input"] = json!({});
+        anthropic
+            .push(json!({"type": "content_block_start", "index": index, "content_block": begun}));
+        anthropic.push(json!({"type": "content_block_delta", "index": index,
+            "delta": {"type": "input_json_delta", "partial_json": "{\"a\":1}"}}));
+        anthropic.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    anthropic.push(json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}));
+    anthropic.push(json!({"type": "message_stop"}));
+    let named =
+        |index: u64| json!({"functionCall": {"name": format!("f{index}"), "args": {"a": 1}}});
+    let gemini = json!({"responseId": "r", "candidates": [{"index": 0, "finishReason": "STOP",
+        "content": {"role": "model", "parts": [named(0), named(1)]}}]});
+    vec![
+        (
+            json!({"id": "x", "object": "chat.completion", "model": "m", "choices": [{"index": 0,
+                "finish_reason": "tool_calls",
+                "message": {"role": "assistant", "content": null, "tool_calls": [chat(0), chat(1)]}}]}),
+            vec![
+                chunk(json!({"role": "assistant", "tool_calls": [chat(0)]}), Value::Null),
+                chunk(json!({"tool_calls": [chat(1)]}), Value::Null),
+                chunk(json!({}), json!("tool_calls")),
+                json!("[DONE]"),
+            ],
+        ),
+        (
+            response.clone(),
+            vec![
+                json!({"type": "response.output_item.added", "output_index": 0, "item": item(0)}),
+                json!({"type": "response.output_item.done", "output_index": 0, "item": item(0)}),
+                json!({"type": "response.output_item.added", "output_index": 1, "item": item(1)}),
+                json!({"type": "response.output_item.done", "output_index": 1, "item": item(1)}),
+                json!({"type": "response.completed", "response": response}),
+            ],
+        ),
+        (
+            json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
+                "content": [block(0), block(1)], "stop_reason": "tool_use"}),
+            anthropic,
+        ),
+        (gemini.clone(), vec![gemini]),
+    ]
+}
+
+#[test]
+fn callers_of_functions_are_told_the_first_call_as_they_know_it() {
+    let heading = || Heading { functions: true, ..heading() };
+    for (from, (whole, chunks)) in PROVIDERS.into_iter().zip(two_calls()) {
+        let reply = provider_side(from).decode_reply(whole.to_string().as_bytes()).unwrap();
+        let told = codec(Dialect::OpenAiChat).encode_reply(&reply, &heading());
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        let choice = &told["choices"][0];
+        assert_eq!(choice["finish_reason"], "function_call", "{from:?}");
+        assert_eq!(choice["message"].get("tool_calls"), None, "{from:?}");
+        let call = &choice["message"]["function_call"];
+        assert_eq!(call["name"], "f0", "{from:?} {told}");
+        let arguments: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
+        assert_eq!(arguments, json!({"a": 1}), "{from:?}");
+
+        let (events, _) = read(from, &chunks);
+        let mut out = Vec::new();
+        let mut writer = codec(Dialect::OpenAiChat).writer(heading());
+        for event in &events {
+            writer.write(std::slice::from_ref(event), &mut out);
+        }
+        writer.finish(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.contains("tool_calls"), "{from:?} {text}");
+        let (mut name, mut arguments, mut ends) = (String::new(), String::new(), Vec::new());
+        for line in text.lines().filter_map(|line| line.strip_prefix("data: {")) {
+            let chunk: Value = serde_json::from_str(&format!("{{{line}")).unwrap();
+            let choice = &chunk["choices"][0];
+            let call = &choice["delta"]["function_call"];
+            name.push_str(call["name"].as_str().unwrap_or_default());
+            arguments.push_str(call["arguments"].as_str().unwrap_or_default());
+            ends.extend(choice["finish_reason"].as_str().map(str::to_owned));
+        }
+        assert_eq!(
+            (name.as_str(), ends.as_slice()),
+            ("f0", &["function_call".to_owned()][..]),
+            "{from:?}"
+        );
+        let arguments: Value = serde_json::from_str(&arguments).unwrap();
+        assert_eq!(arguments, json!({"a": 1}), "{from:?}");
+    }
+}
+
 #[test]
 fn calls_without_arguments_add_up_to_an_object() {
     let call = json!({"index": 0, "id": "1", "type": "function", "function": {"name": "f", "arguments": ""}});

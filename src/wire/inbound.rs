@@ -192,6 +192,14 @@ impl Inbound {
         Ok(more)
     }
 
+    /// Whether the caller knows calls as chat had them before there were tools (`functions`).
+    #[must_use]
+    pub fn asks_by_functions(&self) -> bool {
+        self.dialect == Dialect::OpenAiChat
+            && matches!(self.operation, Operation::Generate)
+            && self.request().is_ok_and(Request::asks_by_functions)
+    }
+
     /// The decoded request; decoded at most once.
     ///
     /// # Errors

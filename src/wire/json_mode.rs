@@ -1,6 +1,9 @@
-//! JSON mode for dialects that have none: a model that was asked in words to answer with one JSON
-//! object is held to it. What stands before and after the object (prose, a code fence) is left out,
-//! and an answer without one is none.
+//! The value in an answer. A model that was asked in words to answer with one JSON object or list is held
+//! to it: what stands before and after (prose, a code fence) is left out, and an answer without one is
+//! none. A value that was asked for inside an object, because its maker takes objects alone, is taken out
+//! of it.
+
+use serde_json::{Value, json};
 
 use super::Reader;
 use super::frame::Frame;
@@ -8,66 +11,202 @@ use super::vocab::{
     Body, Delta, Event, Fault, FaultKind, Finish, Malformed, Part, Reply, Slot, Stop,
 };
 
+/// What of an answer is the value that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Place {
+pub enum Form {
+    /// The first JSON object in the text.
     #[default]
+    Object,
+    /// The first JSON list.
+    List,
+    /// What [`wrapped`] put into an object.
+    Wrapped,
+    /// The same, which is a text, without its quotes.
+    Word,
+}
+
+/// The member that [`wrapped`] makes.
+const MEMBER: &str = "value";
+
+/// A schema of any value as the schema of an object with that value in it. What is referred to by `$ref`
+/// stays where the references look for it.
+#[must_use]
+pub fn wrapped(schema: &Value) -> Value {
+    let mut inner = schema.clone();
+    let mut outer = json!({"type": "object"});
+    for shared in ["$defs", "definitions"] {
+        if let Some(shared_schemas) =
+            inner.as_object_mut().and_then(|members| members.shift_remove(shared))
+        {
+            outer[shared] = shared_schemas;
+        }
+    }
+    point_inside(&mut inner);
+    outer["properties"] = json!({ MEMBER: inner });
+    outer["required"] = json!([MEMBER]);
+    outer["additionalProperties"] = Value::Bool(false);
+    outer
+}
+
+/// References to the value itself, or into it, go on meaning it.
+fn point_inside(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                match member {
+                    Value::String(path) if name == "$ref" => {
+                        let stays = ["#/$defs/", "#/definitions/"]
+                            .iter()
+                            .any(|shared| path.starts_with(shared));
+                        if let Some(inside) = path.strip_prefix('#').filter(|_| !stays) {
+                            *path = format!("#/properties/{MEMBER}{inside}");
+                        }
+                    }
+                    other => point_inside(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(point_inside),
+        _ => {}
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
     Before,
+    /// In an object of which only a member counts: what came of it, from its brace on.
+    Opening(String),
+    /// Behind the colon.
+    Member,
     Inside,
     After,
 }
 
-/// Finds the object in a text that comes in pieces.
-#[derive(Debug, Default)]
+/// How an object goes on that may begin with the member.
+enum Opens {
+    /// The member's value comes next.
+    Yes,
+    NotYet,
+    /// It begins with something else.
+    No,
+}
+
+fn opens(text: &str) -> Opens {
+    let mut rest = text;
+    for mark in ["{", "\"value\"", ":"] {
+        rest = rest.trim_start();
+        match rest.strip_prefix(mark) {
+            Some(behind) => rest = behind,
+            None if mark.starts_with(rest) => return Opens::NotYet,
+            None => return Opens::No,
+        }
+    }
+    Opens::Yes
+}
+
+/// Finds the value in a text that comes in pieces.
+#[derive(Debug)]
 struct Finder {
+    form: Form,
     place: Place,
-    /// Braces that are open.
+    /// Braces and brackets that are open.
     depth: usize,
     in_string: bool,
     escaped: bool,
-    /// All of the object so far.
-    object: String,
+    /// All of the value so far, as JSON.
+    value: String,
 }
 
 impl Finder {
-    /// What of a piece belongs to the object.
+    const fn new(form: Form) -> Self {
+        let (depth, in_string, escaped) = (0, false, false);
+        Self { form, place: Place::Before, depth, in_string, escaped, value: String::new() }
+    }
+
+    /// What of a piece belongs to the value.
     fn take(&mut self, piece: &str) -> String {
-        let mut kept = String::new();
+        let (from, before) = (self.value.len(), self.place != Place::After);
         for c in piece.chars() {
-            match (self.place, c) {
-                (Place::Before, '{') => {
-                    self.place = Place::Inside;
-                    self.depth = 1;
-                    kept.push(c);
-                    continue;
-                }
-                (Place::Before | Place::After, _) => continue,
-                (Place::Inside, _) => kept.push(c),
-            }
-            match c {
-                _ if self.escaped => self.escaped = false,
-                '\\' if self.in_string => self.escaped = true,
-                '"' => self.in_string = !self.in_string,
-                '{' if !self.in_string => self.depth += 1,
-                '}' if !self.in_string => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        self.place = Place::After;
+            self.see(c);
+        }
+        if self.form != Form::Word {
+            return self.value.get(from..).unwrap_or_default().to_owned();
+        }
+        // A word is told as a whole: its quotes and escapes are JSON's.
+        if !(before && self.place == Place::After) {
+            return String::new();
+        }
+        serde_json::from_str(&self.value).unwrap_or_else(|_| self.value.clone())
+    }
+
+    fn see(&mut self, c: char) {
+        match &mut self.place {
+            Place::After => {}
+            Place::Before => match (self.form, c) {
+                (Form::Object, '{') | (Form::List, '[') => self.enter(c),
+                (Form::Wrapped | Form::Word, '{') => self.place = Place::Opening(c.into()),
+                // Given without the object: that is as good.
+                (Form::Wrapped, '[') => self.enter(c),
+                _ => {}
+            },
+            Place::Opening(so_far) => {
+                so_far.push(c);
+                match opens(so_far) {
+                    Opens::Yes => self.place = Place::Member,
+                    Opens::NotYet => {}
+                    Opens::No => {
+                        let so_far = std::mem::take(so_far);
+                        self.place = Place::Inside;
+                        so_far.chars().for_each(|c| self.inside(c));
                     }
                 }
-                _ => {}
             }
+            Place::Member if c.is_ascii_whitespace() => {}
+            Place::Member => self.enter(c),
+            Place::Inside => self.inside(c),
         }
-        self.object.push_str(&kept);
-        kept
+    }
+
+    fn enter(&mut self, c: char) {
+        self.place = Place::Inside;
+        self.inside(c);
+    }
+
+    fn inside(&mut self, c: char) {
+        // A number, `true`, `false` or `null` ends before what comes behind it.
+        let ends = matches!(c, ',' | '}' | ']') || c.is_ascii_whitespace();
+        if self.depth == 0 && !self.in_string && ends {
+            self.place = Place::After;
+            return;
+        }
+        self.value.push(c);
+        match c {
+            _ if self.escaped => self.escaped = false,
+            '\\' if self.in_string => self.escaped = true,
+            '"' => {
+                self.in_string = !self.in_string;
+                if !self.in_string && self.depth == 0 {
+                    self.place = Place::After;
+                }
+            }
+            '{' | '[' if !self.in_string => self.depth += 1,
+            '}' | ']' if !self.in_string => {
+                self.depth -= 1;
+                if self.depth == 0 {
+                    self.place = Place::After;
+                }
+            }
+            _ => {}
+        }
     }
 
     fn is_whole(&self) -> bool {
         self.place == Place::After
-            && serde_json::from_str::<serde::de::IgnoredAny>(&self.object).is_ok()
+            && serde_json::from_str::<serde::de::IgnoredAny>(&self.value).is_ok()
     }
 }
 
-/// Whether an answer that ends so has to hold the object: one that was cut short, refused, or calls a
+/// Whether an answer that ends so has to hold the value: one that was cut short, refused, or calls a
 /// tool need not.
 fn must_hold(finish: Option<&Finish>, called: bool) -> bool {
     let ended = finish.is_none_or(|finish| matches!(finish.why, Stop::End | Stop::Sequence));
@@ -75,16 +214,16 @@ fn must_hold(finish: Option<&Finish>, called: bool) -> bool {
 }
 
 fn none() -> Fault {
-    Fault::new(FaultKind::GaveUp, "the answer is not the JSON object that was asked for")
+    Fault::new(FaultKind::GaveUp, "the answer is not the JSON that was asked for")
 }
 
-/// Holds a whole answer to JSON mode.
+/// Holds a whole answer to its form.
 ///
 /// # Errors
-/// The fault of an answer that holds no JSON object.
-pub fn hold(reply: &mut Reply) -> Result<(), Fault> {
+/// The fault of an answer that does not hold the value.
+pub fn hold(reply: &mut Reply, form: Form) -> Result<(), Fault> {
     for choice in &mut reply.choices {
-        let mut finder = Finder::default();
+        let mut finder = Finder::new(form);
         let parts = &mut choice.turn.parts;
         for part in parts.iter_mut() {
             if let Body::Text(text) = &mut part.body {
@@ -100,17 +239,18 @@ pub fn hold(reply: &mut Reply) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A reader whose answer is held to JSON mode.
+/// A reader whose answer is held to its form.
 pub struct Held {
     inner: Box<dyn Reader + Send>,
-    /// By choice: each answers with an object of its own.
+    form: Form,
+    /// By choice: each answers with a value of its own.
     choices: Vec<(u64, Choice)>,
-    /// Texts that have begun, and whether that has been told: what comes before the object is
+    /// Texts that have begun, and whether that has been told: what comes before the value is
     /// nothing, after which another provider can still be asked.
     texts: Vec<(Slot, Option<Part>)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Choice {
     finder: Finder,
     called: bool,
@@ -118,14 +258,14 @@ struct Choice {
 
 impl Held {
     #[must_use]
-    pub fn new(inner: Box<dyn Reader + Send>) -> Self {
-        Self { inner, choices: Vec::new(), texts: Vec::new() }
+    pub fn new(inner: Box<dyn Reader + Send>, form: Form) -> Self {
+        Self { inner, form, choices: Vec::new(), texts: Vec::new() }
     }
 
     fn choice(&mut self, number: u64) -> &mut Choice {
         let known = self.choices.iter().position(|(one, _)| *one == number);
         let place = known.unwrap_or_else(|| {
-            self.choices.push((number, Choice::default()));
+            self.choices.push((number, Choice { finder: Finder::new(self.form), called: false }));
             self.choices.len() - 1
         });
         &mut self.choices[place].1
@@ -211,6 +351,10 @@ mod tests {
 
     /// What a stream of these pieces comes to, and its fault.
     fn streamed(pieces: &[String], word: &str) -> (Reply, Option<Fault>) {
+        streamed_as(pieces, word, Form::Object)
+    }
+
+    fn streamed_as(pieces: &[String], word: &str, form: Form) -> (Reply, Option<Fault>) {
         let start = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}});
         let delta = |piece: &String| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}});
         let mut chunks = vec![start];
@@ -218,7 +362,8 @@ mod tests {
         chunks.push(json!({"type": "content_block_stop", "index": 0}));
         chunks.push(json!({"type": "message_delta", "delta": {"stop_reason": word}}));
         chunks.push(json!({"type": "message_stop"}));
-        let (mut held, mut events) = (Held::new(codec(Dialect::Anthropic).reader()), Vec::new());
+        let (mut held, mut events) =
+            (Held::new(codec(Dialect::Anthropic).reader(), form), Vec::new());
         for chunk in chunks {
             let data = chunk.to_string();
             held.read(&Frame { event: "", data: data.as_bytes() }, &mut events).unwrap();
@@ -232,15 +377,54 @@ mod tests {
     }
 
     fn whole(text: &str, word: &str) -> Result<String, Fault> {
+        whole_as(text, word, Form::Object)
+    }
+
+    fn whole_as(text: &str, word: &str, form: Form) -> Result<String, Fault> {
         let body =
             json!({"id": "m", "content": [{"type": "text", "text": text}], "stop_reason": word});
         let mut reply =
             codec(Dialect::Anthropic).decode_reply(body.to_string().as_bytes()).unwrap();
-        hold(&mut reply)?;
+        hold(&mut reply, form)?;
         Ok(reply.choices[0].turn.texts().collect())
     }
 
+    fn cut(text: &str, cuts: Vec<usize>) -> Vec<String> {
+        let (mut pieces, mut rest) = (Vec::new(), text);
+        for cut in cuts {
+            let Some((piece, more)) = rest.split_at_checked(cut) else { break };
+            pieces.push(piece.to_owned());
+            rest = more;
+        }
+        pieces.push(rest.to_owned());
+        pieces
+    }
+
     proptest! {
+        #[test]
+        fn what_was_wrapped_is_taken_out_however_it_is_spaced_and_cut(
+            (form, json, told) in prop::sample::select(vec![
+                (Form::Wrapped, r#"[{"a": "]}"}, [1, {"value": 2}]]"#, r#"[{"a": "]}"}, [1, {"value": 2}]]"#),
+                (Form::Wrapped, r#""a \"}\n""#, r#""a \"}\n""#),
+                (Form::Wrapped, "-1.5e3", "-1.5e3"),
+                (Form::Wrapped, "true", "true"),
+                (Form::Wrapped, r#"{"value": {}}"#, r#"{"value": {}}"#),
+                (Form::Word, r#""brass \u00e9 \"x\"""#, "brass é \"x\""),
+                (Form::List, "[1, [\"]\"]]", "[1, [\"]\"]]"),
+            ]),
+            blank in "[ \n]{0,2}",
+            cuts in prop::collection::vec(1..5_usize, 0..40),
+        ) {
+            let text = match form {
+                Form::List => format!("So:{blank}{json}{blank}```"),
+                _ => format!("{blank}{{{blank}\"value\"{blank}:{blank}{json}{blank}}}{blank}"),
+            };
+            let (reply, fault) = streamed_as(&cut(&text, cuts), "end_turn", form);
+            prop_assert_eq!(fault, None);
+            prop_assert_eq!(reply.choices[0].turn.texts().collect::<String>(), told);
+            prop_assert_eq!(whole_as(&text, "end_turn", form).unwrap(), told);
+        }
+
         #[test]
         fn the_object_is_found_however_it_is_wrapped_and_cut(
             before in "[a-z `\\n\"\\\\]{0,12}",
@@ -248,14 +432,7 @@ mod tests {
             cuts in prop::collection::vec(1..5_usize, 0..40),
         ) {
             let text = format!("{before}{OBJECT}{after}");
-            let mut pieces = Vec::new();
-            let mut rest = text.as_str();
-            for cut in cuts {
-                let Some((piece, more)) = rest.split_at_checked(cut) else { break };
-                pieces.push(piece.to_owned());
-                rest = more;
-            }
-            pieces.push(rest.to_owned());
+            let pieces = cut(&text, cuts);
             let (reply, fault) = streamed(&pieces, "end_turn");
             prop_assert_eq!(fault, None);
             let said: String = reply.choices[0].turn.texts().collect();
@@ -265,14 +442,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_wrapped_is_as_good() {
+        for text in ["[1, 2]", r#"{"values": [1]}"#, r#"{"value" "#] {
+            let told = whole_as(text, "end_turn", Form::Wrapped);
+            assert_eq!(told.ok().as_deref(), (!text.ends_with(' ')).then_some(text));
+        }
+    }
+
+    #[test]
+    fn a_wrapped_schema_means_what_it_meant() {
+        let schema = json!({"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/Item"}, {"$ref": "#"},
+            {"$ref": "#/items"}]}, "$defs": {"Item": {"type": "string"}}});
+        assert_eq!(
+            wrapped(&schema),
+            json!({"type": "object", "$defs": {"Item": {"type": "string"}}, "properties": {"value": {
+                "type": "array", "items": {"anyOf": [{"$ref": "#/$defs/Item"}, {"$ref": "#/properties/value"},
+                {"$ref": "#/properties/value/items"}]}}}, "required": ["value"],
+                "additionalProperties": false})
+        );
+    }
+
+    #[test]
     fn every_choice_has_an_object_of_its_own() {
-        let chunk = |choice: u64, delta: serde_json::Value, word: Option<&str>| json!({"id": "c", "choices": [{"index": choice, "delta": delta, "finish_reason": word}]});
+        let chunk = |choice: u64, delta: Value, word: Option<&str>| json!({"id": "c", "choices": [{"index": choice, "delta": delta, "finish_reason": word}]});
         let mut chunks = Vec::new();
         for piece in ["So {\"a\"", ":1}"] {
             chunks.extend([0, 1].map(|choice| chunk(choice, json!({"content": piece}), None)));
         }
         chunks.extend([0, 1].map(|choice| chunk(choice, json!({}), Some("stop"))));
-        let (mut held, mut events) = (Held::new(codec(Dialect::OpenAiChat).reader()), Vec::new());
+        let (mut held, mut events) =
+            (Held::new(codec(Dialect::OpenAiChat).reader(), Form::Object), Vec::new());
         for chunk in chunks {
             let data = chunk.to_string();
             held.read(&Frame { event: "", data: data.as_bytes() }, &mut events).unwrap();

@@ -114,6 +114,8 @@ pub struct Heading {
     pub created: i64,
     /// The caller asked for usage at the end of a chat stream.
     pub include_usage: bool,
+    /// The caller knows calls as chat had them first: one `function_call`, of what it listed as `functions`.
+    pub functions: bool,
     /// The request's settings, which an answer of OpenAI's Responses repeats.
     pub echo: Map<String, Value>,
     /// Tells when the answer was complete.

@@ -227,6 +227,7 @@ prop_compose! {
                 schema: json!({"type": "object", "properties": {"a": {"type": "string"}}}),
                 strict: None,
                 description: None,
+                bare: false,
             }),
             max_output_tokens: Some(max_tokens),
             sampling: Sampling {

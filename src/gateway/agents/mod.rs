@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
-use super::{App, Arrival};
+use super::App;
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
+use crate::exchange::Arrival;
 use crate::platform::agents::Agent;
 use crate::store::AgentRow;
 use crate::wire::codec;

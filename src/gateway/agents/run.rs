@@ -9,12 +9,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{Named, get};
-use crate::admit::{Caller, Scope};
+use crate::admit::{Caller, Scope, users};
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
+use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
 use crate::gateway::memory::{self, NewMemory};
-use crate::gateway::{Answered, App, Arrival, Body, Refused, as_stream, connect, generate, users};
+use crate::gateway::{App, connect, generate};
 use crate::platform::agents::{
     Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
 };
@@ -89,7 +90,7 @@ pub(in crate::gateway) async fn answer(
         let mut reply = finished.reply;
         reply.id.get_or_insert_with(|| id.as_str().to_owned());
         let model = &answered.step.model.id;
-        Body::at_once(as_stream(app, dialect, model, &reply, true))
+        Body::at_once(as_stream(app.shared.clock, dialect, model, &reply, true))
     } else {
         Body::Whole(finished.body)
     };
@@ -330,7 +331,8 @@ pub async fn begin(
     };
     let body = json!({"model": named.agent.model, "messages": messages}).to_string();
     let arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
-    let caller = users::acting(app, Arc::clone(caller), new.user_id.as_deref()).await?;
+    let caller =
+        users::acting(&app.shared.identities, Arc::clone(caller), new.user_id.as_deref()).await?;
     let id = RunId::fresh().as_str().to_owned();
     Ok(Begun { id, named, caller, arrival, metadata: new.metadata })
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::check::Doubt;
-use super::super::live::Live;
 use super::super::{App, charge, demands};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Capability, Mode, Model, Pictures};
+use crate::findings::check::Doubt;
 use crate::ledger::Tried;
+use crate::live::Live;
 use crate::router::{self, Decision, question};
 use crate::upstream::{Answer, AnswerBody};
 use crate::wire::vocab::{Body, Dialect, Format, Reply, Request, Turn};
@@ -107,7 +107,7 @@ pub(super) async fn look(
 
 /// The words of an answer, if it is nothing but words.
 fn words(request: &Request, reply: &Reply) -> Option<String> {
-    if matches!(request.format, Some(Format::Json | Format::Schema { .. })) {
+    if request.format.as_ref().is_some_and(Format::is_json) {
         return None;
     }
     let [choice] = reply.choices.as_slice() else { return None };

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{admitted, known, not_found, of_app};
-use crate::admit::Caller;
+use crate::admit::{Caller, users};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, ConnectionId};
 use crate::base::seal::Vault;
 use crate::base::secret::{fingerprint, new_token};
 use crate::base::{Error, Kind};
 use crate::connect::{self, Auth, Credential, Grant, Granted};
-use crate::gateway::{App, users};
+use crate::gateway::App;
 use crate::store::Connection;
 
 /// How long a user may take to let an app act for them.
@@ -141,7 +141,7 @@ pub async fn connect(
 ) -> Result<Value, Error> {
     admitted(caller)?;
     let asked = known(app, caller, &new.app)?;
-    let user = users::named(app, caller, new.user_id.as_deref()).await?;
+    let user = users::named(&app.shared.identities, caller, new.user_id.as_deref()).await?;
     let vault = vault(app)?;
     let name = new.name.unwrap_or_else(|| asked.id.clone());
     let now = app.shared.clock.now();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{App, users};
-use crate::admit::{Caller, Feature, Role, Scope};
+use super::App;
+use crate::admit::{Caller, Feature, Role, Scope, users};
 use crate::base::ids::EventId;
 use crate::base::{Error, Kind};
 use crate::connect::{self, Auth, ConnectError, Ran, Tool};
@@ -187,7 +187,9 @@ pub(super) async fn call(
 /// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
 /// account, and what became of the app.
 pub async fn run(app: &App, caller: &Arc<Caller>, action: Action) -> Result<Value, Error> {
-    let caller = users::acting(app, Arc::clone(caller), action.user_id.as_deref()).await?;
+    let caller =
+        users::acting(&app.shared.identities, Arc::clone(caller), action.user_id.as_deref())
+            .await?;
     // `app.tool`, as the list of tools names them, says both.
     let both = match &action.app {
         Some(app) => Some((app.as_str(), action.tool.as_str())),

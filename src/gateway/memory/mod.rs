@@ -16,8 +16,8 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{App, users};
-use crate::admit::{Caller, Scope};
+use super::App;
+use crate::admit::{Caller, Scope, users};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, MemoryId};
 use crate::base::{Error, Kind};
@@ -152,7 +152,7 @@ pub async fn whose<'a>(
     user: Option<&'a str>,
 ) -> Result<&'a str, Error> {
     caller.must_be_for(Scope::Platform)?;
-    users::named(app, caller, user).await
+    users::named(&app.shared.identities, caller, user).await
 }
 
 fn refused(field: &'static str, text: &'static str) -> Error {

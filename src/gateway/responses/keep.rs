@@ -13,11 +13,11 @@ use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, ResponseId};
-use crate::gateway::Pieces;
 use crate::gateway::Shared;
 use crate::platform::items;
 use crate::platform::responses::Asked;
 use crate::store::{ConversationItem, KeptResponse, Seer, Store, StoreError};
+use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
 
 /// Whoever works on an answer says so this often, and is taken to be gone after three silences.

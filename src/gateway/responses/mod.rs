@@ -10,12 +10,14 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use super::{Answered, App, Arrival, Body, Pieces, Refused, answer};
+use super::{App, answer};
 use crate::admit::Caller;
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
+use crate::exchange::{Answered, Arrival, Body, Refused};
 use crate::platform::items;
 use crate::platform::responses::{Asked, failed, said_in};
+use crate::wire::frame::Pieces;
 use crate::wire::{Heading, codec, openai_responses};
 
 use keep::Keeper;
@@ -68,6 +70,7 @@ pub async fn respond(
                 .model,
             created: app.shared.clock.now().seconds(),
             include_usage: true,
+            functions: false,
             echo,
             clock: app.shared.clock,
         };

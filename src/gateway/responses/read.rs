@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::gateway::Pieces;
 use crate::platform::items::{self, Page};
 use crate::platform::responses::{failed, said_in};
 use crate::store::KeptResponse;
+use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Heading, codec};
@@ -79,6 +79,7 @@ pub async fn watch(
         model: reply.model.clone().unwrap_or_default(),
         created: reply.created.unwrap_or_default(),
         include_usage: true,
+        functions: false,
         echo: codec.echo(row.body.as_bytes()),
         clock: app.shared.clock,
     };

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::base::ids::AccountId;
-use crate::gateway::Pieces;
+use crate::wire::frame::Pieces;
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default)]

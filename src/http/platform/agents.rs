@@ -13,11 +13,12 @@ use tokio::sync::mpsc;
 use super::{BODY_BYTES, act, caller, said};
 use crate::base::Error;
 use crate::base::ids::RequestId;
+use crate::exchange::Refused;
 use crate::gateway::agents::{self, Named, NewRun};
-use crate::gateway::{Pieces, Refused};
 use crate::http::{Worker, respond, visit};
 use crate::platform::agents::Agent;
 use crate::stored;
+use crate::wire::frame::Pieces;
 use crate::wire::frame::sse;
 use crate::wire::vocab::Dialect;
 

@@ -10,10 +10,10 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::{act, act_on, caller};
+use crate::admit::users;
 use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
 use crate::gateway::connect::{self, Action, NewConnection};
-use crate::gateway::users;
 use crate::http::{Worker, arrival, frames, origin, respond, visit};
 use crate::wire::vocab::Dialect;
 
@@ -225,7 +225,7 @@ async fn watch(
         // Whoever is signed out hears no more.
         let reading = async {
             let caller = app.shared.identities.identify(Some(&credential)).await?;
-            let caller = users::acting(&app, caller, user.as_deref()).await?;
+            let caller = users::acting(&app.shared.identities, caller, user.as_deref()).await?;
             connect::events(&app, &caller, &after).await
         };
         let events: Result<_, Error> = reading.await;

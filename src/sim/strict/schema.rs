@@ -57,6 +57,18 @@ fn answer(asked: &Asked<'_>) -> Option<Complaint> {
     match subset(asked)? {
         SchemaSubset::Anthropic => anthropic(schema, at),
         SchemaSubset::Gemini if wanted.openapi => openapi(schema, at),
+        SchemaSubset::OpenaiStrict
+            if asked.house == House::OpenAi
+                && schema.get("type").and_then(Value::as_str) != Some("object") =>
+        {
+            let kind = schema.get("type").and_then(Value::as_str).unwrap_or("None");
+            let message = format!(
+                "Invalid schema for response_format '{}': schema must be a JSON Schema of \
+                 'type: \"object\"', got 'type: \"{kind}\"'.",
+                wanted.name
+            );
+            Some(Complaint::of(at, message).code("invalid_json_schema"))
+        }
         SchemaSubset::OpenaiStrict if wanted.strict && asked.house == House::OpenAi => {
             openai(schema, true).map(|why| {
                 let message =

@@ -134,7 +134,7 @@ fn an_end_without_an_answer_is_a_fault() {
 /// What a chat caller and one of Gemini's own get of a stream of Gemini's.
 fn told_of_gemini(text: &str) -> [(String, Result<(), Fault>); 2] {
     let native = passed(Gemini, &[text.as_bytes()]);
-    let manner = Manner::Translated { names: Rc::default(), json: false };
+    let manner = Manner::Translated { names: Rc::default(), json: None };
     let mut translated =
         Passage::new(OpenAiChat, Protocol::Dialect(Gemini), manner, Heading::default());
     let fed = translated.take(Bytes::copy_from_slice(text.as_bytes()));
@@ -200,7 +200,7 @@ fn what_may_be_the_end_waits_until_more_comes() {
 
 /// A stream of `from` to a caller of another dialect: what is booked, and what the caller reads.
 fn translated(from: Dialect, front: Dialect, text: &str) -> (Usage, String) {
-    let manner = Manner::Translated { names: Rc::default(), json: false };
+    let manner = Manner::Translated { names: Rc::default(), json: None };
     let heading = Heading { include_usage: true, ..Heading::default() };
     let mut passage = Passage::new(front, Protocol::Dialect(from), manner, heading);
     passage.take(Bytes::copy_from_slice(text.as_bytes())).unwrap();

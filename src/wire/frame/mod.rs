@@ -5,7 +5,15 @@ pub mod json;
 pub mod skim;
 pub mod sse;
 
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_core::Stream;
+
 pub use sse::Frame;
+
+/// The bytes of a stream of events, as they are read.
+pub type Pieces = Pin<Box<dyn Stream<Item = Bytes>>>;
 
 /// The stream cannot be cut any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -200,8 +200,9 @@ pub(super) fn encode_config(
             Some(Format::Json) => {
                 config.set("responseMimeType", "application/json");
             }
-            Some(Format::Schema { schema, .. }) => {
-                config.set("responseMimeType", "application/json");
+            Some(Format::Schema { schema, bare, .. }) => {
+                let kind = if *bare { "text/x.enum" } else { "application/json" };
+                config.set("responseMimeType", kind);
                 config.set("responseJsonSchema", schema::inlined(schema));
             }
             Some(Format::Text) | None => {}

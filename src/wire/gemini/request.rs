@@ -215,9 +215,14 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
     let older = config.peek("responseSchema").map(schema::from_openapi);
     if let Some(mime) = mime {
         request.format = match (mime.as_str(), given.or(older)) {
-            ("application/json", Some(schema)) => {
-                Some(Format::Schema { name: None, schema, strict: None, description: None })
-            }
+            ("application/json", Some(schema)) => Some(Format::schema(schema)),
+            ("text/x.enum", Some(schema)) => Some(Format::Schema {
+                name: None,
+                schema,
+                strict: None,
+                description: None,
+                bare: true,
+            }),
             ("application/json", None) => Some(Format::Json),
             _ => None,
         };

@@ -1,7 +1,7 @@
 //! Chat completion answers.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{DIALECT, message};
 use crate::wire::Heading;
@@ -197,12 +197,37 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
     body.set("object", "chat.completion");
     body.set("created", reply.created.unwrap_or(heading.created));
     body.set("model", reply.model.as_deref().unwrap_or(&heading.model));
-    let choices: Vec<Value> =
+    let mut choices: Vec<Value> =
         reply.choices.iter().map(|choice| encode_choice(choice, reply, &mut lost)).collect();
+    if heading.functions {
+        for choice in choices.iter_mut().filter_map(Value::as_object_mut) {
+            let mut finish = choice.get("finish_reason").cloned();
+            if let Some(Value::Object(message)) = choice.get_mut("message") {
+                as_functions(message, finish.as_mut());
+            }
+            if let Some(finish) = finish {
+                choice.insert("finish_reason".to_owned(), finish);
+            }
+        }
+    }
     body.set("choices", choices);
     body.maybe("usage", reply.usage.as_ref().map(usage_value));
     reply.extra.write_quietly(&mut body.0, DIALECT);
     Bytes::from(body.done().to_string())
+}
+
+/// Calls as they were before there were tools: the first one, without an id. A model that makes several
+/// makes the others again once it has the first one's result.
+pub(super) fn as_functions(said: &mut Map<String, Value>, finish: Option<&mut Value>) {
+    if let Some(finish) = finish.filter(|word| *word == "tool_calls") {
+        *finish = Value::from("function_call");
+    }
+    let Some(Value::Array(calls)) = said.shift_remove("tool_calls") else { return };
+    let is_first = |call: &Value| call.get("index").is_none_or(|index| index == 0);
+    let mut calls = calls.into_iter().filter(is_first);
+    if let Some(function) = calls.find_map(|mut call| Some(call.get_mut("function")?.take())) {
+        said.insert("function_call".to_owned(), function);
+    }
 }
 
 fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
@@ -275,7 +300,7 @@ fn logprobs(choice: &Choice) -> Value {
 }
 
 /// Calls that came without an id get one that no other answer has.
-fn number_calls(message: &mut serde_json::Map<String, Value>, reply: &Reply, choice: u64) {
+fn number_calls(message: &mut Map<String, Value>, reply: &Reply, choice: u64) {
     let Some(calls) = message.get_mut("tool_calls").and_then(Value::as_array_mut) else { return };
     for (index, call) in calls.iter_mut().enumerate() {
         if let Some(call) = call.as_object_mut()

@@ -248,6 +248,7 @@ fn decode_format(text: &Value) -> Option<Format> {
             schema: format.get("schema").cloned().unwrap_or_else(|| json!({})),
             strict: format.get("strict").and_then(Value::as_bool),
             description: string("description"),
+            bare: false,
         }),
         _ => None,
     }
@@ -483,7 +484,7 @@ fn encode_format(format: &Format) -> Value {
     match format {
         Format::Text => json!({"type": "text"}),
         Format::Json => json!({"type": "json_object"}),
-        Format::Schema { name, schema, strict, description } => {
+        Format::Schema { name, schema, strict, description, .. } => {
             let mut object = Builder::new();
             object.set("type", "json_schema");
             object.set("name", name.as_deref().unwrap_or("answer"));

@@ -101,6 +101,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether its tools are listed as chat had them first (`functions`): its caller knows one call, without
+    /// an id, and no `tool_calls`.
+    #[must_use]
+    pub fn asks_by_functions(&self) -> bool {
+        let spelled = |name| self.extra.get(Dialect::OpenAiChat, name);
+        spelled("functions").is_some() && spelled("tools").is_some_and(Value::is_null)
+    }
+
     /// Whether it asks how likely each token was, and can be told by a provider of another dialect:
     /// such words are read for callers of chat alone, and from whole answers.
     #[must_use]
@@ -155,7 +163,23 @@ pub enum Format {
         schema: Value,
         strict: Option<bool>,
         description: Option<String>,
+        /// The answer is one of the schema's words as such, without quotes (Gemini's `text/x.enum`).
+        bare: bool,
     },
+}
+
+impl Format {
+    /// A schema of which nothing else is said.
+    #[must_use]
+    pub fn schema(schema: Value) -> Self {
+        Self::Schema { name: None, schema, strict: None, description: None, bare: false }
+    }
+
+    /// The answer is JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::Json | Self::Schema { bare: false, .. })
+    }
 }
 
 /// How hard to think, in whichever unit the caller used.

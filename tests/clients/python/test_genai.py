@@ -1,11 +1,13 @@
 """Google's official SDK against the gateway, onto each upstream dialect."""
 
+import enum
 import json
 import os
 
 import pytest
 from google import genai
 from google.genai import errors, types
+from pydantic import BaseModel
 
 BASE = os.environ["OPTIMUX_BASE"]
 KEY = os.environ["OPTIMUX_KEY"]
@@ -96,6 +98,30 @@ def test_structured_output(client, model):
         ),
     )
     assert json.loads(reply.text) == {"sum": 8}
+
+
+class Recipe(BaseModel):
+    recipe_name: str
+    ingredients: list[str]
+
+
+class Instrument(enum.Enum):
+    PERCUSSION = "Percussion"
+    STRING = "String"
+
+
+def test_a_list_and_a_word_as_structured_output(client, model):
+    """As Google's pages have them; some makers take the schemas of objects alone."""
+    config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=list[Recipe])
+    reply = client.models.generate_content(model=model, contents="List a few cookie recipes.", config=config)
+    assert reply.parsed and all(isinstance(one, Recipe) for one in reply.parsed)
+    chunks = client.models.generate_content_stream(model=model, contents="List a few recipes.", config=config)
+    assert isinstance(json.loads("".join(chunk.text or "" for chunk in chunks)), list)
+    config = types.GenerateContentConfig(response_mime_type="text/x.enum", response_schema=Instrument)
+    reply = client.models.generate_content(model=model, contents="What is a violin?", config=config)
+    assert reply.parsed in list(Instrument) and reply.text == reply.parsed.value
+    chunks = client.models.generate_content_stream(model=model, contents="A drum?", config=config)
+    assert "".join(chunk.text or "" for chunk in chunks) in [one.value for one in Instrument]
 
 
 def test_vision(client, model):

@@ -127,6 +127,32 @@ def test_tool_loop(client, model):
     assert "12:00" in last.choices[0].message.content
 
 
+def test_functions(client, model):
+    """Calls as they were before there were tools."""
+    functions = [WEATHER["function"]]
+    messages = [user("What is the weather in Paris for 3 days?")]
+    first = client.chat.completions.create(model=model, messages=messages, functions=functions)
+    message = first.choices[0].message
+    assert first.choices[0].finish_reason == "function_call"
+    assert message.tool_calls is None and message.function_call.name == "get_weather"
+    assert json.loads(message.function_call.arguments) == {"city": "Paris", "days": 3}
+    messages += [message, {"role": "function", "name": "get_weather", "content": "sunny"}]
+    last = client.chat.completions.create(model=model, messages=messages, functions=functions)
+    assert "sunny" in last.choices[0].message.content
+    name, arguments, ends = "", "", []
+    stream = client.chat.completions.create(
+        model=model, messages=[user("weather in Oslo for 2 days")], functions=functions, stream=True
+    )
+    for chunk in stream:
+        for choice in chunk.choices:
+            assert choice.delta.tool_calls is None
+            if choice.delta.function_call:
+                name += choice.delta.function_call.name or ""
+                arguments += choice.delta.function_call.arguments or ""
+            ends += [choice.finish_reason] if choice.finish_reason else []
+    assert (name, json.loads(arguments), ends) == ("get_weather", {"city": "Oslo", "days": 2}, ["function_call"])
+
+
 def test_streamed_tools(client, model):
     with client.chat.completions.stream(
         model=model, messages=[user("weather in Oslo for 2 days")], tools=[WEATHER]

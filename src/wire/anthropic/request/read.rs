@@ -209,12 +209,7 @@ fn decode_choice(object: &mut Object, request: &mut Request) -> Result<(), Malfo
 
 fn decode_format(format: &Value) -> Option<Format> {
     let formed = format.get("type").and_then(Value::as_str) == Some("json_schema");
-    formed.then(|| Format::Schema {
-        name: None,
-        schema: format.get("schema").cloned().unwrap_or_else(|| json!({})),
-        strict: None,
-        description: None,
-    })
+    formed.then(|| Format::schema(format.get("schema").cloned().unwrap_or_else(|| json!({}))))
 }
 
 fn decode_reasoning(object: &mut Object, request: &mut Request) {

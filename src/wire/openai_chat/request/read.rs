@@ -464,6 +464,7 @@ fn decode_format(object: &mut Object) -> Result<Option<Format>, Malformed> {
                 schema: inner.take("schema").unwrap_or_else(|| json!({})),
                 strict: inner.boolean("strict")?,
                 description: inner.string("description")?,
+                bare: false,
             }
         }
         _ => {

@@ -286,7 +286,7 @@ pub(super) fn encode_format(format: &Format) -> Value {
     match format {
         Format::Text => json!({"type": "text"}),
         Format::Json => json!({"type": "json_object"}),
-        Format::Schema { name, schema, strict, description } => {
+        Format::Schema { name, schema, strict, description, .. } => {
             let mut inner = Builder::new();
             inner.set("name", name.as_deref().unwrap_or("answer"));
             inner.set("schema", schema.clone());

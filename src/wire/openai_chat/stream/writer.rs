@@ -240,12 +240,16 @@ impl Writer for ChatWriter {
             return;
         }
         let mut choices = Vec::with_capacity(pending.deltas.len());
-        for (choice, mut delta, finish, extra) in pending.deltas {
+        for (choice, mut delta, mut finish, extra) in pending.deltas {
+            if self.heading.functions {
+                reply::as_functions(&mut delta, finish.as_mut());
+            }
             if !self.started.contains(&choice) {
                 self.started.push(choice);
                 let mut first = Map::new();
                 first.insert("role".to_owned(), Value::from("assistant"));
-                if !delta.contains_key("content") && !delta.contains_key("tool_calls") {
+                let calls = ["content", "tool_calls", "function_call"];
+                if !calls.iter().any(|said| delta.contains_key(*said)) {
                     first.insert("content".to_owned(), Value::from(""));
                 }
                 first.extend(delta);
@@ -323,6 +327,7 @@ impl ChatWriter {
                 WrittenKind::Thought(thought.clone())
             }
             Body::Call(call) => {
+                self.heading.functions |= call.kind == CallKind::Legacy;
                 let index = self.calls.entry(at.choice).or_default();
                 let number = *index;
                 *index += 1;

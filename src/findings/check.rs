@@ -109,7 +109,7 @@ pub fn shown(request: &Request, reply: &Reply) -> Sign {
     let mut parts = reply.choices.iter().flat_map(|choice| &choice.turn.parts);
     if parts.any(|part| matches!(part.body, Body::Call(_))) {
         Sign::ToolsSound
-    } else if matches!(request.format, Some(Format::Json | Format::Schema { .. })) {
+    } else if request.format.as_ref().is_some_and(Format::is_json) {
         Sign::JsonSound
     } else {
         Sign::AnswerSound
@@ -161,15 +161,17 @@ fn of_choice(request: &Request, parts: &[Part], why: Option<Stop>) -> Option<Dou
     }
     match &request.format {
         // Cut by the caller's own limit: nobody could have closed it.
-        Some(Format::Json | Format::Schema { .. }) if why == Some(Stop::Length) => None,
+        Some(format) if format.is_json() && why == Some(Stop::Length) => None,
         Some(Format::Json) => {
             let object = serde_json::from_str::<Value>(said).is_ok_and(|value| value.is_object());
             (!object).then_some(Doubt::NotJson)
         }
-        Some(Format::Schema { schema, .. }) => match serde_json::from_str::<Value>(said) {
-            Ok(_) => shape::violation(schema, said).map(Doubt::Schema),
-            Err(_) => Some(Doubt::NotJson),
-        },
+        Some(Format::Schema { schema, bare: false, .. }) => {
+            match serde_json::from_str::<Value>(said) {
+                Ok(_) => shape::violation(schema, said).map(Doubt::Schema),
+                Err(_) => Some(Doubt::NotJson),
+            }
+        }
         _ => refuses(said).then_some(Doubt::Refused),
     }
 }

@@ -10,11 +10,13 @@ use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{App, Asked};
 use crate::admit::Caller;
 use crate::base::ids::AccountId;
 use crate::catalogue::{Balance, DeploymentId, Model};
+use crate::exchange::Asked;
+use crate::live::Live;
 use crate::router::{Before, Decision, Step};
+use crate::upstream::HealthBoard;
 use crate::wire::Inbound;
 use crate::wire::vocab::{Malformed, Request, Role, Turn};
 
@@ -187,7 +189,7 @@ impl Affinity {
 ///
 /// # Errors
 /// For a request whose words cannot be read, where they have to be.
-pub(super) fn conversation(
+pub fn conversation(
     caller: &Caller,
     inbound: &Inbound,
     asked: &Asked,
@@ -218,36 +220,58 @@ fn with_named(
     conversation(caller, inbound, asked).ok().flatten()
 }
 
-/// Puts the deployment first that has answered the conversation before, if it is up and has room.
-pub(super) fn stay(
-    app: &App,
-    caller: &Caller,
-    inbound: &Inbound,
-    asked: &Asked,
-    decision: &mut Decision,
-) {
-    // Who says in which order providers are to be asked means it.
-    let provider = &asked.wishes().provider;
-    if !provider.order.is_empty() || provider.sort.is_some() {
-        return;
+impl Affinity {
+    /// Puts the deployment first that has answered the conversation before, if it is up and has room.
+    pub fn stay(
+        &self,
+        health: &HealthBoard,
+        caller: &Caller,
+        inbound: &Inbound,
+        asked: &Asked,
+        decision: &mut Decision,
+    ) {
+        // Who says in which order providers are to be asked means it.
+        let provider = &asked.wishes().provider;
+        if !provider.order.is_empty() || provider.sort.is_some() {
+            return;
+        }
+        let Some(model) = decision.steps.first().map(|first| &first.model) else { return };
+        let before = with_named(caller, inbound, asked, model)
+            .and_then(|conversation| self.deployment(conversation, model));
+        let Some(before) = before else { return };
+        let state = health.state(before, inbound.head.stream, Instant::now());
+        let place = decision.steps.iter().position(|step| step.deployment.id == before);
+        if let Some(place) = place.filter(|_| state.passing && !state.strained)
+            && let Some(front) = decision.steps.get_mut(..=place)
+        {
+            front.rotate_right(1);
+        }
     }
-    let Some(model) = decision.steps.first().map(|first| &first.model) else { return };
-    let before = with_named(caller, inbound, asked, model)
-        .and_then(|conversation| app.shared.affinity.deployment(conversation, model));
-    let Some(before) = before else { return };
-    let state = app.shared.health.state(before, inbound.head.stream, Instant::now());
-    let place = decision.steps.iter().position(|step| step.deployment.id == before);
-    if let Some(place) = place.filter(|_| state.passing && !state.strained)
-        && let Some(front) = decision.steps.get_mut(..=place)
-    {
-        front.rotate_right(1);
-    }
-}
 
-/// Remembers which deployment of a model that was asked for by name has answered.
-pub(super) fn remember(app: &App, caller: &Caller, inbound: &Inbound, asked: &Asked, step: &Step) {
-    if let Some(conversation) = with_named(caller, inbound, asked, &step.model) {
-        app.shared.affinity.answered_at(conversation, &step.model, step.deployment.id);
+    /// Remembers who has answered what was decided: the model, where `auto` chose it, or the deployment of
+    /// the one that was named.
+    pub fn remember(
+        &self,
+        live: &Live,
+        caller: &Caller,
+        inbound: &Inbound,
+        asked: &Asked,
+        decision: &Decision,
+        step: &Step,
+    ) {
+        let Some(explanation) = &decision.explanation else {
+            if let Some(conversation) = with_named(caller, inbound, asked, &step.model) {
+                self.answered_at(conversation, &step.model, step.deployment.id);
+            }
+            return;
+        };
+        // The request was read to decide: it can be read.
+        let Ok(Some(conversation)) = conversation(caller, inbound, asked) else { return };
+        let mut models = live.catalogue.models().iter();
+        if let Some(place) = models.position(|model| Arc::ptr_eq(model, &step.model)) {
+            let place = (live.generation(), place);
+            self.answered(conversation, place, explanation.input_tokens);
+        }
     }
 }
 

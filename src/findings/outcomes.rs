@@ -5,23 +5,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
-use futures_util::{StreamExt, stream};
 use memchr::memmem;
 
-use super::feedback::{Found, found};
-use super::{Answered, Body, Ending, Pieces, check};
-use crate::admit::Caller;
+use super::check;
+use super::corrections::{Found, found};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::catalogue::Model;
-use crate::ledger::Outcome;
 use crate::router::{Outcomes, Sign, for_all};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -37,7 +33,7 @@ const PRINTS: usize = 4_096;
 /// Of a long request, its size and so many bytes of its beginning and of its end tell it apart.
 const TELLING_BYTES: usize = 8 << 10;
 /// Longer answers are not read again.
-const LONGEST_BYTES: usize = 1 << 20;
+pub const LONGEST_BYTES: usize = 1 << 20;
 /// Answers that may wait to be read again; beyond that, some are let go.
 const MOST_READING: usize = 64;
 
@@ -122,6 +118,42 @@ impl Findings {
         start.hash(&mut hasher);
         end.get(end.len().saturating_sub(TELLING_BYTES)..).unwrap_or(end).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// Takes note that a request was answered by a model, and of what the answer shows without being read:
+    /// `whole` is its bytes, unless it streams. What has to be read once it is there is given back.
+    #[must_use]
+    pub fn answered(
+        &self,
+        account: &AccountId,
+        model: &Arc<Model>,
+        inbound: Inbound,
+        whole: Option<&[u8]>,
+    ) -> Option<Reading> {
+        let print = self.print(account, &inbound.body);
+        let before = self.with(|waiting| waiting.answered(print, model, Instant::now()));
+        if let Some(before) = before {
+            self.note(account, &before, Sign::AskedAgain);
+        }
+        // It was read to decide.
+        let request = inbound.request().ok()?;
+        let demands =
+            !request.tools.is_empty() || request.format.as_ref().is_some_and(Format::is_json);
+        if !demands {
+            let sign = match whole {
+                Some(body) => at_a_glance(inbound.dialect, body, request),
+                // That it broke off, should it, says nothing of its model.
+                None => Sign::AnswerSound,
+            };
+            self.note(account, model, sign);
+            return None;
+        }
+        if self.0.reading.fetch_add(1, Ordering::Relaxed) >= MOST_READING {
+            self.0.reading.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let (findings, model) = (self.clone(), Arc::clone(model));
+        Some(Reading { findings, account: account.clone(), model, inbound })
     }
 
     /// How far models have moved for all. Nothing, where that is not wanted.
@@ -226,54 +258,6 @@ impl Waiting {
     }
 }
 
-/// Takes note of what an answer shows. It goes on as it came: what has to be read again is read behind
-/// its back.
-pub(super) fn overhear(
-    findings: &Findings,
-    caller: &Caller,
-    inbound: Inbound,
-    mut answered: Answered,
-) -> Answered {
-    let (account, model) = (&caller.account, &answered.step.model);
-    let print = findings.print(account, &inbound.body);
-    let before = findings.with(|waiting| waiting.answered(print, model, Instant::now()));
-    if let Some(before) = before {
-        findings.note(account, &before, Sign::AskedAgain);
-    }
-    // It was read to decide.
-    let Ok(request) = inbound.request() else { return answered };
-    let demands = !request.tools.is_empty()
-        || matches!(request.format, Some(Format::Json | Format::Schema { .. }));
-    if !demands {
-        let sign = match &answered.body {
-            Body::Whole(body) => at_a_glance(inbound.dialect, body, request),
-            // That it broke off, should it, says nothing of its model.
-            Body::Stream(_) => Sign::AnswerSound,
-        };
-        findings.note(account, model, sign);
-        return answered;
-    }
-    if findings.0.reading.fetch_add(1, Ordering::Relaxed) >= MOST_READING {
-        findings.0.reading.fetch_sub(1, Ordering::Relaxed);
-        return answered;
-    }
-    let reading = Reading {
-        findings: findings.clone(),
-        account: account.clone(),
-        model: Arc::clone(model),
-        inbound,
-    };
-    answered.body = match answered.body {
-        Body::Whole(body) => {
-            let read = body.clone();
-            tokio::task::spawn_local(async move { reading.read(&read, false) });
-            Body::Whole(body)
-        }
-        Body::Stream(pieces) => Body::Stream(reading.watching(pieces, Rc::clone(&answered.ending))),
-    };
-    answered
-}
-
 /// What a whole answer of words shows without being read: why it ended.
 fn at_a_glance(dialect: Dialect, body: &[u8], request: &Request) -> Sign {
     let (name, cut, refused) = match dialect {
@@ -296,8 +280,9 @@ fn at_a_glance(dialect: Dialect, body: &[u8], request: &Request) -> Sign {
     Sign::AnswerSound
 }
 
-/// An answer that is to be read again.
-struct Reading {
+/// An answer that is to be read once it is there.
+#[derive(Debug)]
+pub struct Reading {
     findings: Findings,
     account: AccountId,
     model: Arc<Model>,
@@ -311,37 +296,18 @@ impl Drop for Reading {
 }
 
 impl Reading {
-    fn read(&self, answer: &[u8], streamed: bool) {
-        if answer.len() > LONGEST_BYTES {
-            return;
+    /// Reads all of an answer, and takes note of what it shows. Nothing waits for it.
+    pub fn read_later(self, answer: Bytes, streamed: bool) {
+        if answer.len() <= LONGEST_BYTES {
+            tokio::task::spawn_local(async move { self.read(&answer, streamed) });
         }
+    }
+
+    fn read(&self, answer: &[u8], streamed: bool) {
         let Ok(request) = self.inbound.request() else { return };
         if let Ok(reply) = said(self.inbound.dialect, answer, streamed) {
             self.findings.note(&self.account, &self.model, check::shown(request, &reply));
         }
-    }
-
-    /// The stream, with an eye on it: it is read when all of it has left.
-    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
-        let start = Some((pieces, self, Vec::new()));
-        let watched = stream::unfold(start, move |state| {
-            let ending = Rc::clone(&ending);
-            async move {
-                let (mut pieces, reading, mut all): (Pieces, Self, Vec<u8>) = state?;
-                let Some(piece): Option<Bytes> = pieces.next().await else {
-                    if ending.get() == Some(Outcome::Complete) {
-                        // The end of the stream does not wait for it.
-                        tokio::task::spawn_local(async move { reading.read(&all, true) });
-                    }
-                    return None;
-                };
-                if all.len() <= LONGEST_BYTES {
-                    all.extend_from_slice(&piece);
-                }
-                Some((piece, Some((pieces, reading, all))))
-            }
-        });
-        Box::pin(watched)
     }
 }
 

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::App;
-use super::live::Live;
+use super::Learned;
+use super::outcomes::Findings;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
+use crate::live::Live;
 use crate::router::{Outcomes, correction, in_force, own};
 use crate::store::{Store, StoreError};
 use moka::sync::Cache;
@@ -118,44 +119,44 @@ pub async fn found(
     Ok(all.into_values().collect())
 }
 
-/// What the account has found out. Where the store cannot say, nothing: `auto` then chooses as for
-/// anybody.
-pub async fn corrections(app: &App, live: &Live, account: &AccountId) -> Corrections {
-    let shared = &app.shared;
-    let key = (account.clone(), live.generation());
-    if let Some(known) = shared.corrections.0.get(&key) {
-        return known;
-    }
-    let read = read(app, live, account).await.unwrap_or_else(|why| {
-        tracing::warn!(%why, "what an account said of answers cannot be read");
-        Corrections::default()
-    });
-    shared.corrections.0.insert(key, Arc::clone(&read));
-    read
-}
-
-async fn read(app: &App, live: &Live, account: &AccountId) -> Result<Corrections, StoreError> {
-    let shared = &app.shared;
-    let learns = shared.findings.is_some();
-    let found = found(&shared.store, Some(account), learns, shared.clock.now()).await?;
-    let for_all = shared.findings.as_ref().map(super::outcomes::Findings::for_all);
-    let models = live.catalogue.models();
-    let mut corrections = HashMap::new();
-    let mut correct = |model: &str, by: f32| {
-        if by != 0.0
-            && let Some(place) = models.iter().position(|one| &*one.id == model)
-        {
-            corrections
-                .entry(place)
-                .and_modify(|known| *known = in_force(*known, by))
-                .or_insert(by);
+impl Learned {
+    /// What an account has found out. Where the store cannot say, nothing: `auto` then chooses as for
+    /// anybody.
+    pub async fn corrections_of(&self, live: &Live, account: &AccountId) -> Corrections {
+        let key = (account.clone(), live.generation());
+        if let Some(known) = self.corrections.0.get(&key) {
+            return known;
         }
-    };
-    for one in &found {
-        correct(&one.model, one.own);
+        let read = self.read(live, account).await.unwrap_or_else(|why| {
+            tracing::warn!(%why, "what an account said of answers cannot be read");
+            Corrections::default()
+        });
+        self.corrections.0.insert(key, Arc::clone(&read));
+        read
     }
-    for (model, moved) in for_all.iter().flat_map(|all| all.iter()) {
-        correct(model, moved.by);
+
+    async fn read(&self, live: &Live, account: &AccountId) -> Result<Corrections, StoreError> {
+        let learns = self.findings.is_some();
+        let found = found(&self.store, Some(account), learns, self.clock.now()).await?;
+        let for_all = self.findings.as_ref().map(Findings::for_all);
+        let models = live.catalogue.models();
+        let mut corrections = HashMap::new();
+        let mut correct = |model: &str, by: f32| {
+            if by != 0.0
+                && let Some(place) = models.iter().position(|one| &*one.id == model)
+            {
+                corrections
+                    .entry(place)
+                    .and_modify(|known| *known = in_force(*known, by))
+                    .or_insert(by);
+            }
+        };
+        for one in &found {
+            correct(&one.model, one.own);
+        }
+        for (model, moved) in for_all.iter().flat_map(|all| all.iter()) {
+            correct(model, moved.by);
+        }
+        Ok(Arc::new(corrections))
     }
-    Ok(Arc::new(corrections))
 }

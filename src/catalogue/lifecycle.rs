@@ -5,25 +5,27 @@ use std::time::Duration;
 
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
-use crate::catalogue::{Catalogue, Model};
-use crate::router::Decision;
+
+use super::{Catalogue, Model};
 
 /// So long before its end a model's end is told of.
-pub(crate) const NOTICE: Duration = Duration::from_secs(30 * 86_400);
+pub const NOTICE: Duration = Duration::from_secs(30 * 86_400);
 
 /// When a model ends, if that is soon.
-pub(crate) fn ends_soon(model: &Model, now: Timestamp) -> Option<Timestamp> {
+#[must_use]
+pub fn ends_soon(model: &Model, now: Timestamp) -> Option<Timestamp> {
     model.ends.filter(|ends| now < *ends && *ends <= now.after(NOTICE))
 }
 
-/// The headers of it: `x-optimux-model-ends`, `x-optimux-replaced`.
-pub(super) fn notes(
-    decision: &Decision,
+/// The headers of it: `x-optimux-model-ends`, and `x-optimux-replaced` where the model answers for one that has
+/// ended, whose name is `replaced`.
+pub fn notes(
+    replaced: Option<&str>,
     model: &Model,
     now: Timestamp,
     notes: &mut Vec<(&'static str, Cow<'static, str>)>,
 ) {
-    if let Some(ended) = &decision.replaced {
+    if let Some(ended) = replaced {
         let text = format!("{ended} has ended; {} answers in its place", model.id);
         notes.push(("x-optimux-replaced", Cow::Owned(text)));
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::App;
-use crate::admit::{Caller, user_name};
+use super::identity::{Caller, Identities};
+use super::person::user_name;
 use crate::base::{Error, Kind};
 
 fn nobody() -> Error {
@@ -18,7 +18,7 @@ fn nobody() -> Error {
 /// [`Kind::Malformed`] for what is no name, [`Kind::Forbidden`] for another user, [`Kind::NotFound`]
 /// for an id of another account's.
 pub async fn named<'a>(
-    app: &App,
+    identities: &Identities,
     caller: &'a Caller,
     user: Option<&'a str>,
 ) -> Result<&'a str, Error> {
@@ -32,7 +32,7 @@ pub async fn named<'a>(
         return Err(nobody());
     }
     if user.starts_with("member_") {
-        let found = app.shared.store.member(caller.account.clone(), user.to_owned()).await;
+        let found = identities.store.member(caller.account.clone(), user.to_owned()).await;
         found.map_err(Error::internal)?.ok_or_else(nobody)?;
     }
     Ok(user)
@@ -43,15 +43,15 @@ pub async fn named<'a>(
 /// # Errors
 /// As [`named`].
 pub async fn acting(
-    app: &App,
+    identities: &Identities,
     caller: Arc<Caller>,
     user: Option<&str>,
 ) -> Result<Arc<Caller>, Error> {
     let Some(user) = user else { return Ok(caller) };
-    let user = named(app, &caller, Some(user)).await?;
+    let user = named(identities, &caller, Some(user)).await?;
     if user == caller.person.id {
         return Ok(Arc::clone(&caller));
     }
-    let features = app.shared.identities.features_of(&caller, user).await?;
+    let features = identities.features_of(&caller, user).await?;
     Ok(Arc::new(caller.in_name_of(user, features)))
 }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::{Error, Kind};
 use crate::catalogue::Catalogue;
-use crate::guard::Guardrails;
+use crate::guard::{Guardrails, Rules};
 use crate::router::Predictor;
 use crate::store::Revised;
 
@@ -36,6 +36,12 @@ impl Live {
                 Err(Error::new(Kind::Malformed, text).at("guardrails"))
             }
         }
+    }
+
+    /// What holds for a caller who is held to the guardrails `demanded`, beside those for everybody.
+    #[must_use]
+    pub fn rules<'a>(&'a self, demanded: &'a [String]) -> Rules<'a> {
+        Rules { all: self.guardrails.as_deref(), demanded }
     }
 
     /// Differs between any two that were in force in this process: what is remembered by a model's

@@ -1,0 +1,222 @@
+//! What features do with a request before anything is decided, and with its answer: at once, as it leaves, and
+//! once all of it has left. Most requests have none of them, and pass as the bytes that they came as.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use super::App;
+use super::cascade::Planned;
+use super::moderating;
+use super::wishes;
+use super::words::{self, Aside, Words};
+use crate::admit::Caller;
+use crate::base::Error;
+use crate::base::ids::RequestId;
+use crate::exchange::{Answered, Arrival, Asked, Body, Ending, Refused};
+use crate::findings::Reading;
+use crate::guard::{Guarded, Record};
+use crate::ledger::Outcome;
+use crate::live::Live;
+use crate::wire::Inbound;
+use crate::wire::frame::Pieces;
+
+/// Holds the body of a request to the guardrails that hold for its caller. Most callers have none.
+///
+/// # Errors
+/// When one of them blocks it, or cannot be had.
+pub(super) async fn guarded(
+    app: &App,
+    live: &Live,
+    caller: &Caller,
+    id: &RequestId,
+    body: &mut Bytes,
+) -> Result<Option<Guarded>, Error> {
+    let rules = live.rules(&caller.guardrails);
+    if !rules.may_hold() {
+        return Ok(None);
+    }
+    let record = Record {
+        id: id.clone(),
+        account: caller.account.clone(),
+        trails: app.upstream.trails.clone(),
+        asks: moderating::asks(app),
+    };
+    Box::pin(rules.enter(record, body)).await
+}
+
+/// Says in the head of an answer which guardrails were met.
+pub(super) fn tell(guarded: Option<&Guarded>, answered: &mut Answered) {
+    if let Some(told) = guarded.and_then(Guarded::told) {
+        answered.notes.push(("x-optimux-guardrails", Cow::Owned(told)));
+    }
+}
+
+/// What was done with a request before it was decided, and is to be done with its answer.
+pub(super) struct Entered {
+    guarded: Option<Guarded>,
+    words: Option<Words>,
+}
+
+/// Guardrails first, then what the body says of its routing, then what switches do to its words.
+///
+/// # Errors
+/// What the caller is to be told.
+pub(super) async fn enter(
+    app: &App,
+    live: &Live,
+    caller: &Caller,
+    arrival: &mut Arrival,
+) -> Result<Entered, Error> {
+    let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
+    wishes::take(arrival)?;
+    let mark = guarded.as_ref().map(Guarded::mark);
+    let words = words::prepare(app, caller, arrival, mark).await?;
+    Ok(Entered { guarded, words })
+}
+
+/// A request that was answered, as far as its end has to know of it.
+pub(super) struct Request<'a> {
+    pub id: &'a RequestId,
+    pub asked: &'a Asked,
+    pub planned: &'a Planned,
+    pub inbound: Inbound,
+}
+
+impl Entered {
+    /// An answer that was given before, if one will do.
+    pub fn known(&self, app: &App, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
+        let mut known = self.words.as_ref()?.known(app, caller, inbound)?;
+        tell(self.guarded.as_ref(), &mut known);
+        Some(known)
+    }
+
+    /// The end of the path: all that is done with an answer, in order.
+    ///
+    /// # Errors
+    /// When a guardrail withholds it. What was delivered to us has been settled.
+    pub async fn leave(
+        self,
+        app: &App,
+        live: &Live,
+        caller: &Caller,
+        request: Request<'_>,
+        mut answered: Answered,
+    ) -> Result<Answered, Refused> {
+        let Request { id, asked, planned, inbound } = request;
+        let (shared, decision) = (&app.shared, planned.decision());
+        shared.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
+        if let Some(guarded) = self.guarded {
+            answered = Box::pin(held(guarded, &inbound, answered)).await?;
+        }
+        let aside = self
+            .words
+            .and_then(|words| words.leave(app, caller, id, inbound.dialect, &mut answered));
+        if let (Some(recorder), Some(read)) = (&shared.learned.recorder, planned.features()) {
+            let mut read = Box::new(read.clone());
+            read.model = answered.step.model.id.to_string();
+            recorder.keep(read);
+        }
+        let reading = match &shared.learned.findings {
+            // Those whose names were asked for are none of the router's choice.
+            Some(findings) if decision.is_auto() => {
+                let whole = match &answered.body {
+                    Body::Whole(body) => Some(&**body),
+                    Body::Stream(_) => None,
+                };
+                findings.answered(&caller.account, &answered.step.model, inbound, whole)
+            }
+            _ => None,
+        };
+        if aside.is_some() || reading.is_some() {
+            let after = After { aside, reading };
+            answered.body = match answered.body {
+                Body::Whole(body) => {
+                    Box::pin(after.done(body.clone(), false)).await;
+                    Body::Whole(body)
+                }
+                Body::Stream(pieces) => {
+                    Body::Stream(after.watching(pieces, Rc::clone(&answered.ending)))
+                }
+            };
+        }
+        Ok(answered)
+    }
+}
+
+/// Holds an answer to the guardrails: now, if it is whole, or as it is read.
+async fn held(
+    mut guarded: Guarded,
+    inbound: &Inbound,
+    mut answered: Answered,
+) -> Result<Answered, Refused> {
+    match answered.body {
+        Body::Whole(body) => match guarded.whole(body).await {
+            Ok(body) => answered.body = Body::Whole(body),
+            Err(error) => {
+                let standing = answered.standing.map(Box::new);
+                return Err(Refused { error, attempts: answered.attempts, standing });
+            }
+        },
+        Body::Stream(pieces) => {
+            answered.body = Body::Whole(Bytes::new());
+            tell(Some(&guarded), &mut answered);
+            let model = &answered.step.model.id;
+            answered.body = Body::Stream(guarded.stream(inbound, model, pieces));
+            return Ok(answered);
+        }
+    }
+    tell(Some(&guarded), &mut answered);
+    Ok(answered)
+}
+
+/// What is done with an answer once all of it is there.
+struct After {
+    /// Kept, logged, added to its conversation: before the caller is told of the end.
+    aside: Option<Aside>,
+    /// Read for what it shows of its model: behind the caller's back.
+    reading: Option<Reading>,
+}
+
+impl After {
+    /// Bytes of a stream beyond which nothing is done with it.
+    fn most(&self) -> usize {
+        let aside = self.aside.as_ref().map_or(0, |_| Aside::MOST_STREAMED_BYTES);
+        aside.max(crate::findings::LONGEST_BYTES)
+    }
+
+    async fn done(self, answer: Bytes, streamed: bool) {
+        if let Some(aside) = self.aside {
+            aside.done(&answer, streamed).await;
+        }
+        if let Some(reading) = self.reading {
+            reading.read_later(answer, streamed);
+        }
+    }
+
+    /// The stream, with an eye on it.
+    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
+        let most = self.most();
+        let start = Some((pieces, self, Vec::new(), false));
+        let watched = stream::unfold(start, move |state| {
+            let ending = Rc::clone(&ending);
+            async move {
+                let (mut pieces, after, mut all, too_long) = state?;
+                let Some(piece): Option<Bytes> = pieces.next().await else {
+                    if ending.get() == Some(Outcome::Complete) && !too_long {
+                        after.done(Bytes::from(all), true).await;
+                    }
+                    return None;
+                };
+                let too_long = too_long || all.len() + piece.len() > most;
+                if !too_long {
+                    all.extend_from_slice(&piece);
+                }
+                Some((piece, Some((pieces, after, all, too_long))))
+            }
+        });
+        Box::pin(watched)
+    }
+}
