@@ -171,3 +171,37 @@ pub fn as_stream(
     writer.finish(&mut out);
     Bytes::from(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::said;
+    use crate::wire::vocab::{Choice, Extra, Finish, Part, Role, Stop, Turn};
+
+    #[test]
+    fn a_whole_answer_says_the_same_as_a_stream_of_any_dialect() {
+        let turn = Turn::new(Role::Assistant, vec![Part::text("Good day.")]);
+        let finish = Finish::of(Stop::End);
+        let reply = Reply {
+            id: Some("r_1".to_owned()),
+            choices: vec![Choice { index: 0, turn, finish: Some(finish), extra: Extra::default() }],
+            ..Reply::default()
+        };
+        for dialect in
+            [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Gemini]
+        {
+            let events = as_stream(Clock::System, dialect, "m", &reply, true);
+            let again = said(dialect, &events, true).unwrap();
+            let text: String = again.choices[0].turn.texts().collect();
+            assert_eq!(text, "Good day.", "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn another_dial_changes_nothing_else() {
+        let asked = Asked { strict: true, session: Some("s".to_owned()), ..Asked::default() };
+        let cheap = asked.at(Dial::CHEAP);
+        assert_eq!((cheap.dial, cheap.strict), (Some(Dial::CHEAP), true));
+        assert_eq!(Asked { dial: None, ..cheap }, asked);
+    }
+}

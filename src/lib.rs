@@ -9,15 +9,21 @@ pub mod console;
 pub mod http;
 pub mod learn;
 
+pub mod idempotency;
 pub mod reports;
 pub mod stored;
 
 pub mod administration;
 pub mod affinity;
+pub mod agents;
+pub mod apps;
 pub mod exchange;
 pub mod findings;
 pub mod gateway;
 pub mod live;
+pub mod memory;
+pub mod responses;
+pub mod words;
 
 pub mod admit;
 pub mod connect;

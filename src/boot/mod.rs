@@ -34,24 +34,26 @@ use crate::admit::{
     Authentication, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle, keys,
 };
 use crate::affinity::Affinity;
+use crate::apps::Connections;
 use crate::base::clock::{Clock, Dice};
 use crate::base::proxy::Proxies;
 use crate::catalogue::lifecycle;
 use crate::config::{self, Config, Fault, Faults};
 use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
-use crate::gateway::cache::Answers;
-use crate::gateway::memory::Recollections;
-use crate::gateway::responses::Runs;
-use crate::gateway::{App, Checks, MemoryModels, Sessions, Shared};
+use crate::gateway::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{self, Counter, Journal, PricesAsides, Tariff};
 use crate::live::Current;
+use crate::memory::{Memories, MemoryModels};
 use crate::quota::{self, Memory, Quota};
+use crate::responses::{Responses, Runs};
 use crate::store::{Store, StoreError, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
     HealthBoard, Hedges, Limits, Meters, Prober, Refusals, StreamsEnd, Transport, Trust, Upstream,
 };
+use crate::words::Keeping;
+use crate::words::cache::Answers;
 use crate::{console, http, sim};
 
 use listening::{Listener, Place};
@@ -251,82 +253,104 @@ pub async fn serve(
     let recorder = recorder.map_err(|why| format!("router.features cannot be written: {why}"))?;
     let findings = learns.then(|| Findings::new(config.router.learn_globally, metrics.clone()));
     let shared = Shared {
-        authentication: desk,
-        vault,
-        behind_proxy: config.signin.behind_proxy,
-        health: Arc::new(HealthBoard::new(live.catalogue.ids())),
-        refusals: Arc::new(Refusals::new(metrics.clone())),
-        hedges: Arc::new(Hedges::new(config.upstream.hedged_share.unwrap_or(HEDGED_SHARE))),
-        current: Current::new(live),
-        trial: latest.trial(),
-        identities,
-        plans: plans.clone(),
-        journal: journal.clone(),
-        redis,
-        baseline_model: config.ledger.baseline_model.clone(),
         store: store.clone(),
-        store_is_up: Arc::new(AtomicBool::new(true)),
-        draining: Arc::default(),
-        explore: config.router.explore,
-        learned: Learned {
-            store: store.clone(),
-            clock,
-            corrections: KnownCorrections::default(),
-            findings: findings.clone(),
-            recorder,
+        clock,
+        routing: Routing {
+            health: Arc::new(HealthBoard::new(live.catalogue.ids())),
+            refusals: Arc::new(Refusals::new(metrics.clone())),
+            hedges: Arc::new(Hedges::new(config.upstream.hedged_share.unwrap_or(HEDGED_SHARE))),
+            current: Current::new(live),
+            trial: latest.trial(),
+            explore: config.router.explore,
+            checks: Checks {
+                judge: config.router.cascade.judge.clone(),
+                patience: config.router.cascade.judge_timeout.0,
+                twice: config.router.cascade.twice,
+            },
+            affinity: Affinity::default(),
+            learned: Learned {
+                store: store.clone(),
+                clock,
+                corrections: KnownCorrections::default(),
+                findings: findings.clone(),
+                recorder,
+            },
         },
-        checks: Checks {
-            judge: config.router.cascade.judge.clone(),
-            patience: config.router.cascade.judge_timeout.0,
-            twice: config.router.cascade.twice,
+        books: Books {
+            journal: journal.clone(),
+            redis,
+            baseline_model: config.ledger.baseline_model.clone(),
         },
-        affinity: Affinity::default(),
-        answers: Answers::default(),
-        apps: apps.clone(),
-        noted: Arc::new(tokio::sync::watch::Sender::new(0)),
-        recollections: Recollections::default(),
-        memory: MemoryModels {
-            embedding_model: config.memory.embedding_model.clone(),
-            extraction_model: config.memory.extraction_model.clone(),
+        node: Node {
+            started: clock.now(),
+            store_is_up: Arc::new(AtomicBool::new(true)),
+            draining: Arc::default(),
+            streams_end: StreamsEnd::default(),
+        },
+        serving: Serving {
+            limits,
+            body_limit_bytes: config.server.body_limit_bytes,
+            inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
+            strict: config.server.strict,
+            sessions: Sessions {
+                idle: config.realtime.idle_timeout.0,
+                duration: config.realtime.max_duration.0,
+            },
+            images_kept_for: config.images.retention.0,
+            public_url: config.server.public_url.clone(),
+            behind_proxy: config.signin.behind_proxy,
         },
         metrics,
-        streams_end: StreamsEnd::default(),
-        started: clock.now(),
-        clock,
-        limits,
-        body_limit_bytes: config.server.body_limit_bytes,
-        inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
-        strict: config.server.strict,
-        runs: Runs::default(),
-        responses_kept_for: config.responses.retention.0,
-        images_kept_for: config.images.retention.0,
-        sessions: Sessions {
-            idle: config.realtime.idle_timeout.0,
-            duration: config.realtime.max_duration.0,
+        words: Keeping { store: store.clone(), clock, answers: Answers::default() },
+        memories: Memories::new(
+            store.clone(),
+            clock,
+            MemoryModels {
+                embedding_model: config.memory.embedding_model.clone(),
+                extraction_model: config.memory.extraction_model.clone(),
+            },
+        ),
+        connections: Connections {
+            apps: apps.clone(),
+            store: store.clone(),
+            clock,
+            identities: identities.clone(),
+            vault,
+            noted: Arc::new(tokio::sync::watch::Sender::new(0)),
         },
-        public_url: config.server.public_url.clone(),
+        responses: Responses {
+            store: store.clone(),
+            clock,
+            runs: Runs::default(),
+            kept_for: config.responses.retention.0,
+        },
+        identities,
+        authentication: desk,
+        plans: plans.clone(),
     };
     if config.upstream.probes.unwrap_or(true) {
-        let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
+        let (current, health) =
+            (shared.routing.current.clone(), Arc::clone(&shared.routing.health));
         let prober = Prober::new(&limits, &counting.proxies, &counting.trust);
         resting::look_after(current, health, prober)?;
     }
     if let Some(url) = &config.redis.url {
-        let (current, health) = (shared.current.clone(), Arc::clone(&shared.health));
-        gossip::exchange(url, current, health, shared.affinity.clone(), &shared.metrics)?;
+        let (current, health) =
+            (shared.routing.current.clone(), Arc::clone(&shared.routing.health));
+        gossip::exchange(url, current, health, shared.routing.affinity.clone(), &shared.metrics)?;
     }
     beside::heartbeat(store.clone(), clock, place.to_string());
     let force = Force {
         latest,
-        current: shared.current.clone(),
-        health: Arc::clone(&shared.health),
+        current: shared.routing.current.clone(),
+        health: Arc::clone(&shared.routing.health),
         plans: plans.clone(),
         identities: shared.identities.clone(),
         store: store.clone(),
         clock,
     };
     reload::watch(making, config::found(file).map(Path::to_owned), force, signals::hangup()?);
-    beside::watch_identities(shared.identities.clone(), Arc::clone(&shared.store_is_up));
+    beside::watch_identities(shared.identities.clone(), Arc::clone(&shared.node.store_is_up));
     if let Some(findings) = &findings {
         beside::learn(findings.clone(), store.clone(), clock);
     }
@@ -348,8 +372,8 @@ pub async fn serve(
     // Probes are answered to the end, and by a worker of their own.
     let watched = admin_listener.is_some();
     let watching = admin_listener.map(|listener| probes(listener, &shared)).transpose()?;
-    let draining = Arc::clone(&shared.draining);
-    let streams_end = shared.streams_end.clone();
+    let draining = Arc::clone(&shared.node.draining);
+    let streams_end = shared.node.streams_end.clone();
     let origins = config.server.cors_origins.clone();
     let (spoken, closed) = (http::Spoken::default(), Arc::<Notify>::default());
     let in_flight = shared.metrics.in_flight.clone();
@@ -499,16 +523,16 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
     let trails = counting.telling.trails(&shared.metrics)?;
     let upstream = Upstream {
         trails: trails.clone(),
-        transport: Transport::new(&shared.limits, &counting.proxies, &counting.trust),
-        health: Arc::clone(&shared.health),
-        refusals: Arc::clone(&shared.refusals),
-        hedges: Arc::clone(&shared.hedges),
+        transport: Transport::new(&shared.serving.limits, &counting.proxies, &counting.trust),
+        health: Arc::clone(&shared.routing.health),
+        refusals: Arc::clone(&shared.routing.refusals),
+        hedges: Arc::clone(&shared.routing.hedges),
         metrics: shared.metrics.clone(),
         meters: Meters::default(),
-        limits: shared.limits,
+        limits: shared.serving.limits,
         proxies: counting.proxies.clone(),
         trust: counting.trust.clone(),
-        closing: shared.streams_end.watched(),
+        closing: shared.node.streams_end.watched(),
     };
     let quota = match &counting.redis {
         Some(redis) => Quota::Shared(quota::Redis::new(redis.clone())),
@@ -519,10 +543,10 @@ fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
         journal: counting.journal.clone(),
         tariff: Arc::clone(&counting.tariff),
         clock: shared.clock,
-        patience: shared.limits.deadline,
+        patience: shared.serving.limits.deadline,
         trails,
         asides: {
-            let current = shared.current.clone();
+            let current = shared.routing.current.clone();
             PricesAsides::by(move |provider, asides, at| {
                 current.load().catalogue.bill_asides(provider, asides, at)
             })
@@ -539,7 +563,7 @@ async fn greeting(
     answers: Backing,
     alone: bool,
 ) -> Result<String, Failure> {
-    let models = shared.current.load().catalogue.models().len();
+    let models = shared.routing.current.load().catalogue.models().len();
     let mut text = match answers {
         Backing::Real => format!("optimux is listening on {base} with {models} models\n"),
         Backing::Simulated => format!(
@@ -552,6 +576,7 @@ async fn greeting(
     let accounts = shared.store.accounts().await?;
     if alone && let Some(code) = shared.authentication.setup_code().await? {
         let home = shared
+            .serving
             .public_url
             .as_deref()
             .map_or_else(|| base.to_owned(), |url| url.trim_end_matches('/').to_owned());

@@ -11,9 +11,9 @@ use super::figures::{list, minute, text, whole};
 use super::form::Form;
 use super::shell::{field, notice, snippet, summary};
 use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use crate::agents::{Named, get as agent_of};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::gateway::agents::{Named, get as agent_of};
 use crate::platform::agents::Agent;
 use crate::stored::agents;
 
@@ -209,7 +209,7 @@ fn shown(
 /// `GET /console/agents/{id}`
 pub async fn agent(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who: &Who| {
-        let named = agent_of(&visit.app, &who.caller, &id).await?;
+        let named = agent_of(&visit.app.shared.store, &who.caller, &id).await?;
         Ok(shown(visit, &named, None, None)?.into())
     })
     .await
@@ -229,7 +229,7 @@ pub async fn change(
         match changing.await {
             Ok(_) => Ok(go("/console/agents?done=saved")),
             Err(why) if matches!(why.kind, Kind::Malformed | Kind::Stale) => {
-                let named = agent_of(&visit.app, &who.caller, &id).await?;
+                let named = agent_of(&visit.app.shared.store, &who.caller, &id).await?;
                 Ok::<Answer, Error>(shown(visit, &named, Some(form), Some(&why))?.into())
             }
             Err(why) => Err(why),

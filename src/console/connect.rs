@@ -10,9 +10,9 @@ use super::call::Call;
 use super::figures::{list, minute, text, whole};
 use super::shell::{field, notice};
 use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use crate::apps;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::gateway::connect;
 
 fn app_card(visit: &Visit, one: &Value, connected: bool) -> Markup {
     let id = text(one, "id");
@@ -40,9 +40,9 @@ fn app_card(visit: &Visit, one: &Value, connected: bool) -> Markup {
 
 async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let app = &visit.app;
-    let apps = connect::apps(app, &who.caller)?;
-    let accounts = connect::accounts(app, &who.caller).await?;
-    let mut events = connect::events(app, &who.caller, "").await?;
+    let listed = apps::apps(&app.shared.connections, &who.caller)?;
+    let accounts = apps::accounts(&app.shared.connections, &who.caller).await?;
+    let mut events = apps::events(&app.shared.connections, &who.caller, "").await?;
     events.reverse();
     let connected = |id: &str| list(&accounts, "data").iter().any(|one| text(one, "app") == id);
     let done = match visit.query.text("done") {
@@ -54,11 +54,11 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         h1 { "Connect" }
         p class="lede" { "Apps whose tools agents and models may use in your name." }
         (notice(done))
-        @if app.shared.vault.is_none() { p class="alert warn" { "This gateway has no vault key, so no credential can be kept. Its administrator sets OPTIMUX_VAULT_KEY." } }
-        @if list(&apps, "data").is_empty() {
+        @if app.shared.connections.vault.is_none() { p class="alert warn" { "This gateway has no vault key, so no credential can be kept. Its administrator sets OPTIMUX_VAULT_KEY." } }
+        @if list(&listed, "data").is_empty() {
             p class="card empty" { "No app is configured. The administrator of the gateway adds them, under [connect] in its configuration." }
         }
-        div class="two" { @for one in list(&apps, "data") { (app_card(visit, one, connected(text(one, "id")))) } }
+        div class="two" { @for one in list(&listed, "data") { (app_card(visit, one, connected(text(one, "id")))) } }
         @if !list(&accounts, "data").is_empty() {
             h2 { "Accounts" }
             div class="scroll" {
@@ -115,7 +115,7 @@ pub async fn connect(
         }
         let new = serde_json::from_value(new)
             .map_err(|why| Error::new(Kind::Malformed, format!("That cannot be read: {why}.")))?;
-        let told = connect::connect(&visit.app, &who.caller, new, &visit.home).await?;
+        let told = apps::connect(&visit.app.shared.connections, &who.caller, new, &visit.home).await?;
         let leads = ["authorization_url", "url", "redirect_url"].iter().map(|name| text(&told, name));
         let leads = leads.into_iter().find(|url| url.starts_with("https://") || url.starts_with(&visit.home));
         let Some(url) = leads else { return Ok(go("/console/connect?done=connected")) };
@@ -137,7 +137,7 @@ pub async fn disconnect(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        connect::disconnect(&visit.app, &who.caller, &id).await?;
+        apps::disconnect(&visit.app.shared.connections, &who.caller, &id).await?;
         Ok(go("/console/connect?done=disconnected"))
     })
     .await

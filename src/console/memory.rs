@@ -13,11 +13,11 @@ use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_mem
 use crate::admit::Feature;
 use crate::base::clock::Timestamp;
 use crate::base::{Blame, Error, Kind};
-use crate::gateway::memory::{self, Asked, NewMemory, listed};
+use crate::memory::{self, Asked, NewMemory};
 
 /// Whose memories the page is about: one's own, or those of a user whom the account names.
 async fn whose<'a>(visit: &Visit, who: &'a Who, said: Option<&'a str>) -> Result<&'a str, Error> {
-    memory::whose(&visit.app, &who.caller, said).await
+    memory::whose(&visit.app.shared.identities, &who.caller, said).await
 }
 
 async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
@@ -33,11 +33,11 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
     let told = match form.given("search") {
         Some(query) => {
             let asked = Asked { query: query.to_owned(), limit: Some(50), ..Asked::default() };
-            memory::search(app, &who.caller, user, &asked).await?
+            app.memory().search(&who.caller, user, &asked).await?
         }
-        None => listed(app, &who.caller, user, form.given("after"), None).await?,
+        None => app.memory().listed(&who.caller, user, form.given("after"), None).await?,
     };
-    let graph = match memory::graph(app, &who.caller, user).await {
+    let graph = match app.memory().graph(&who.caller, user).await {
         Err(why) if why.kind == Kind::NotFound => Value::Null,
         other => other?,
     };
@@ -138,7 +138,7 @@ pub async fn remember(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
             tags: tags.map(str::to_owned).collect(),
             ..NewMemory::default()
         };
-        match memory::store(&visit.app, &who.caller, user, vec![new]).await {
+        match visit.app.memory().store(&who.caller, user, vec![new]).await {
             Ok(_) => Ok(back(form, "kept")),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
@@ -158,7 +158,7 @@ pub async fn forget_one(
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let user = whose(visit, who, form.given("user")).await?;
-        memory::forget(&visit.app, &who.caller, user, Some(&id)).await?;
+        visit.app.memory().forget(&who.caller, user, Some(&id)).await?;
         Ok(back(form, "forgotten"))
     })
     .await
@@ -172,7 +172,7 @@ pub async fn forget(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             let text = format!("What you typed is not '{user}'.");
             return Err(Error::new(Kind::Malformed, text).at("name"));
         }
-        memory::forget(&visit.app, &who.caller, user, None).await?;
+        visit.app.memory().forget(&who.caller, user, None).await?;
         Ok(back(form, "forgotten"))
     })
     .await

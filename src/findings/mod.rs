@@ -3,25 +3,11 @@
 
 pub mod check;
 mod corrections;
+mod found;
 mod outcomes;
 mod recorder;
 
-use crate::base::clock::Clock;
-use crate::store::Store;
-
-pub use corrections::{Corrections, Found, KnownCorrections, found};
+pub use corrections::{Corrections, KnownCorrections, Learned};
+pub use found::{Found, found};
 pub use outcomes::{Findings, ForAll, LONGEST_BYTES, MovedForAll, Reading};
 pub use recorder::Recorder;
-
-/// What was learned, and where it is kept. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Learned {
-    pub store: Store,
-    pub clock: Clock,
-    /// What accounts said of answers.
-    pub corrections: KnownCorrections,
-    /// What answers have shown by themselves; `None` where that is not to count.
-    pub findings: Option<Findings>,
-    /// Where it is kept what was read of requests; `None` where it is not.
-    pub recorder: Option<Recorder>,
-}

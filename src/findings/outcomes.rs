@@ -14,7 +14,7 @@ use foldhash::quality::RandomState;
 use memchr::memmem;
 
 use super::check;
-use super::corrections::{Found, found};
+use super::found::{Found, found};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::catalogue::Model;

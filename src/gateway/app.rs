@@ -6,26 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-use super::cache::Answers;
-use super::cascade::Checks;
-use super::memory::Recollections;
-use super::responses::Runs;
 use crate::administration::Administration;
 use crate::admit::{Authentication, Identities, Inflow, Plans};
 use crate::affinity::Affinity;
+use crate::apps::Connections;
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::ids::KeyId;
-use crate::base::seal::Vault;
-use crate::connect::Apps;
 use crate::findings::Learned;
 use crate::ledger::{Counter, Journal};
 use crate::live::{Current, Live, Trial};
+use crate::memory::Memories;
 use crate::quota;
+use crate::responses::Responses;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
+use crate::words::Keeping;
 
 /// Time limits of a realtime session.
 #[derive(Debug, Clone, Copy)]
@@ -34,40 +30,24 @@ pub struct Sessions {
     pub duration: Duration,
 }
 
-/// Models that memory asks, where it is told to.
+/// How first answers are checked, beside what can be told from them alone.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryModels {
-    /// For vectors; the embedded static embedding, if not given.
-    pub embedding_model: Option<String>,
-    /// For what a memory states; rules, if not given.
-    pub extraction_model: Option<String>,
+pub struct Checks {
+    /// The model that is asked whether an answer is right.
+    pub judge: Option<String>,
+    /// How long it may take, and how long the second answer may.
+    pub patience: Duration,
+    /// Short answers are asked for once more.
+    pub twice: bool,
 }
 
-/// What all workers share.
+/// What requests are decided by, and what is known of those who answer.
 #[derive(Clone)]
-pub struct Shared {
+pub struct Routing {
     /// The catalogue and the router, as they are now.
     pub current: Current,
     /// Tries what another revision would be.
     pub trial: Trial,
-    pub identities: Identities,
-    /// Where people sign in.
-    pub authentication: Authentication,
-    /// What credentials are sealed with; `None` = none can be kept.
-    pub vault: Option<Vault>,
-    /// Callers' addresses are told by `X-Forwarded-For`.
-    pub behind_proxy: bool,
-    pub plans: Plans,
-    pub journal: Journal,
-    /// Where nodes agree on limits, if they do.
-    pub redis: Option<quota::Shared>,
-    /// The model that savings are told against.
-    pub baseline_model: Option<String>,
-    pub store: Store,
-    /// The store answered when it was last asked, which is every second.
-    pub store_is_up: Arc<AtomicBool>,
-    /// The process has been told to stop: it still answers, and wants nothing new.
-    pub draining: Arc<AtomicBool>,
     pub health: Arc<HealthBoard>,
     /// What deployments refused, though no file says so.
     pub refusals: Arc<Refusals>,
@@ -75,42 +55,77 @@ pub struct Shared {
     pub hedges: Arc<Hedges>,
     /// The share of `auto`'s requests that find something out.
     pub explore: f64,
-    /// What was found out of models while they were used.
-    pub learned: Learned,
     /// How first answers of cascades are checked.
     pub checks: Checks,
-    /// Answers that are given again.
-    pub answers: Answers,
-    /// What finds what is remembered of users.
-    pub recollections: Recollections,
-    pub memory: MemoryModels,
-    /// Apps whose tools can be run.
-    pub apps: Apps,
-    /// Moves with every event of this node that somebody may watch for.
-    pub noted: Arc<watch::Sender<u64>>,
     /// Where conversations were answered.
     pub affinity: Affinity,
-    pub metrics: Metrics,
-    /// Ends the streams that are under way, when the process is stopped.
-    pub streams_end: StreamsEnd,
-    /// When this process began.
+    /// What was found out of models while they were used.
+    pub learned: Learned,
+}
+
+/// Where it is counted and written down what was delivered.
+#[derive(Clone)]
+pub struct Books {
+    pub journal: Journal,
+    /// Where nodes agree on limits, if they do.
+    pub redis: Option<quota::Shared>,
+    /// The model that savings are told against.
+    pub baseline_model: Option<String>,
+}
+
+/// How the process stands.
+#[derive(Clone)]
+pub struct Node {
+    /// When it began.
     pub started: Timestamp,
-    pub clock: Clock,
+    /// The store answered when it was last asked, which is every second.
+    pub store_is_up: Arc<AtomicBool>,
+    /// It has been told to stop: it still answers, and wants nothing new.
+    pub draining: Arc<AtomicBool>,
+    /// Ends the streams that are under way, when it is stopped.
+    pub streams_end: StreamsEnd,
+}
+
+/// Within which bounds requests are served, and where this gateway is reached.
+#[derive(Clone)]
+pub struct Serving {
     pub limits: Limits,
     pub body_limit_bytes: usize,
     /// What may be on its way to this node at once.
     pub inflow: Inflow,
     /// Every request is strict, whether or not it says so.
     pub strict: bool,
-    /// Answers of `/v1/responses` in the background, on this node.
-    pub runs: Runs,
-    /// How long such answers can be built on.
-    pub responses_kept_for: Duration,
+    pub sessions: Sessions,
     /// How long the address of a picture is good.
     pub images_kept_for: Duration,
-    pub sessions: Sessions,
     /// Where this gateway is reached from outside, if not where a request says.
     pub public_url: Option<String>,
+    /// Callers' addresses are told by `X-Forwarded-For`.
+    pub behind_proxy: bool,
+}
+
+/// What all workers share, by what it is for.
+#[derive(Clone)]
+pub struct Shared {
+    pub store: Store,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub identities: Identities,
+    /// Where people sign in.
+    pub authentication: Authentication,
+    pub plans: Plans,
+    pub routing: Routing,
+    pub books: Books,
+    pub node: Node,
+    pub serving: Serving,
+    /// Where answers that are given again and contents are kept.
+    pub words: Keeping,
+    /// What is remembered of users.
+    pub memories: Memories,
+    /// Apps whose tools can be run.
+    pub connections: Connections,
+    /// Answers of `/v1/responses` that can be built on.
+    pub responses: Responses,
 }
 
 /// What one worker has: the shared handles, and what must stay on its thread.
@@ -129,9 +144,9 @@ impl App {
         let shared = &self.shared;
         Administration {
             store: &shared.store,
-            current: &shared.current,
-            trial: &shared.trial,
-            recent: shared.learned.recorder.clone().map(
+            current: &shared.routing.current,
+            trial: &shared.routing.trial,
+            recent: shared.routing.learned.recorder.clone().map(
                 |recorder| -> Arc<dyn Fn(usize) -> _ + Send + Sync> {
                     Arc::new(move |most| recorder.recent(most))
                 },
@@ -159,6 +174,6 @@ impl App {
     /// What the request that asks is decided by, to its end.
     #[must_use]
     pub fn live(&self) -> Arc<Live> {
-        self.shared.current.load()
+        self.shared.routing.current.load()
     }
 }

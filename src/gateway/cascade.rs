@@ -9,7 +9,7 @@ mod judge;
 
 use std::borrow::Cow;
 
-use super::App;
+use super::app::App;
 use super::charge::{self, Earlier, Intent, Why};
 use super::decide::decide;
 use crate::admit::{Caller, Feature};
@@ -24,7 +24,6 @@ use crate::upstream::{Answer, AnswerBody};
 use crate::wire::vocab::{Protocol, Reply};
 use crate::wire::{Inbound, provider_side};
 
-pub use judge::Checks;
 use judge::{Looked, look, spent};
 
 /// The candidate that answers first, where a cascade is wished for and it is another one than the
@@ -174,7 +173,7 @@ async fn deliver(
                 Err(doubt) => {
                     let labels = [&*answer.step.model.label, doubt.label()];
                     app.shared.metrics.cascades.with_label_values(&labels).inc();
-                    if let Some(findings) = &app.shared.learned.findings {
+                    if let Some(findings) = &app.shared.routing.learned.findings {
                         findings.note(&caller.account, &answer.step.model, doubt.sign());
                     }
                     let doubted = spent(app, &answer, doubt.label());
@@ -254,4 +253,16 @@ async fn stands(
 /// For a header: visible ASCII, and not much of it.
 fn visible(text: &str) -> String {
     text.chars().filter(|one| one.is_ascii_graphic() || *one == ' ').take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_doubted_is_told_in_what_a_header_can_carry() {
+        assert_eq!(visible("was doubted: answer_empty"), "was doubted: answer_empty");
+        assert_eq!(visible("a\r\nb\u{fc}c"), "abc");
+        assert_eq!(visible(&"x".repeat(1_000)).len(), 160);
+    }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::App;
+use super::app::App;
 use crate::admit::{self, Caller};
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
@@ -265,4 +265,19 @@ pub(super) async fn delivered(
         notes.push(("x-optimux-schema", Cow::Owned(format!("broken at {shown}"))));
     }
     Ok(Answered { step, attempts, losses, body, decision: line, standing, ending, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_tried_before_comes_first_and_counts() {
+        let tried = |model: &str| Tried { model: model.to_owned(), ..Tried::default() };
+        let earlier = Earlier { attempts: 2, tried: vec![tried("one"), tried("two")] };
+        let (mut attempts, mut all) = (254, vec![tried("three")]);
+        earlier.before(&mut attempts, &mut all);
+        let models: Vec<&str> = all.iter().map(|one| one.model.as_str()).collect();
+        assert_eq!((attempts, models), (u8::MAX, vec!["one", "two", "three"]));
+    }
 }

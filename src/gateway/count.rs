@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::app::App;
+use super::charge;
 use super::named::named;
-use super::{App, charge};
 use crate::admit::{Caller, Scope};
 use crate::base::Error;
 use crate::base::ids::RequestId;

@@ -3,8 +3,9 @@
 
 use tokio::time::Instant;
 
-use super::app::Shared;
-use super::{App, demands, named, wishes};
+use super::app::App;
+use super::app::Routing;
+use super::{demands, named, wishes};
 use crate::admit::{Caller, Feature};
 use crate::affinity::conversation;
 use crate::base::{Error, Kind};
@@ -18,7 +19,7 @@ use crate::wire::Inbound;
 pub(super) fn is_strict(app: &App, caller: &Caller, asked: &Asked) -> bool {
     asked.strict
         || asked.wishes().provider.require_parameters
-        || app.shared.strict
+        || app.shared.serving.strict
         || caller.features.has(Feature::StrictParameters)
 }
 
@@ -35,7 +36,7 @@ pub(super) async fn decide(
         None => wishes::named(app, live, caller, &inbound.head.model, asked.wishes())?,
     };
     if !decision.is_auto() {
-        let Shared { affinity, health, .. } = &app.shared;
+        let Routing { affinity, health, .. } = &app.shared.routing;
         affinity.stay(health, caller, inbound, asked, &mut decision);
     }
     named::bound(caller, &mut decision);
@@ -53,16 +54,16 @@ async fn auto(
     asked: &Asked,
     dial: Dial,
 ) -> Result<Decision, Error> {
-    let shared = &app.shared;
+    let (shared, routing) = (&app.shared, &app.shared.routing);
     caller.features.must_have(Feature::AutoRouting)?;
-    let found_out = shared.learned.corrections_of(live, &caller.account).await;
+    let found_out = routing.learned.corrections_of(live, &caller.account).await;
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
     let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
     let (wishes, wall) = (asked.wishes(), shared.clock.now());
     let excluded = wishes::excluded(app, live, caller, wishes);
     let state = |id| {
-        let state = shared.health.state(id, stream, now);
+        let state = routing.health.state(id, stream, now);
         Health { passing: state.passing && !excluded.contains(&id), ..state }
     };
     let choice = Choice {
@@ -78,10 +79,10 @@ async fn auto(
         now: wall,
         corrections: Some(&*found_out),
         pays: &|tier| app.counter.tariff.paid(tier),
-        explore: app.dice.borrow_mut().wins(shared.explore),
+        explore: app.dice.borrow_mut().wins(routing.explore),
         thorough: asked.thorough,
         before: conversation(caller, inbound, asked)?
-            .and_then(|conversation| shared.affinity.before(conversation, live.generation())),
+            .and_then(|conversation| routing.affinity.before(conversation, live.generation())),
     };
     let demand = live.predictor.demand(request);
     let needs = Needs::of(request);
@@ -96,7 +97,7 @@ async fn auto(
     let mut decision = decided.map_err(|error| wishes::unmet(app, live, caller, wishes, error))?;
     if let Some(explanation) = &mut decision.explanation {
         explanation.moved = (!found_out.is_empty()).then_some(found_out);
-        if shared.learned.recorder.is_some() {
+        if routing.learned.recorder.is_some() {
             let (router, account) = (live.predictor.id(), &caller.account);
             let features = Features::of(&demand, &needs, wish, router, account, wall);
             explanation.features = Some(Box::new(features));

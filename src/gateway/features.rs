@@ -7,11 +7,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::App;
+use super::app::App;
 use super::cascade::Planned;
 use super::moderating;
 use super::wishes;
-use super::words::{self, Aside, Words};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
@@ -20,8 +19,10 @@ use crate::findings::Reading;
 use crate::guard::{Guarded, Record};
 use crate::ledger::Outcome;
 use crate::live::Live;
-use crate::wire::Inbound;
 use crate::wire::frame::Pieces;
+use crate::wire::vocab::{Dialect, Malformed};
+use crate::wire::{Inbound, PathTarget};
+use crate::words::{self, Aside, Words};
 
 /// Holds the body of a request to the guardrails that hold for its caller. Most callers have none.
 ///
@@ -73,7 +74,7 @@ pub(super) async fn enter(
     let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
     wishes::take(arrival)?;
     let mark = guarded.as_ref().map(Guarded::mark);
-    let words = words::prepare(app, caller, arrival, mark).await?;
+    let words = words::prepare(app.words(), caller, arrival, mark).await?;
     Ok(Entered { guarded, words })
 }
 
@@ -86,9 +87,26 @@ pub(super) struct Request<'a> {
 }
 
 impl Entered {
+    /// What is asked, as it goes on: read no further than its head, unless a feature had to.
+    ///
+    /// # Errors
+    /// As the dialect's codec finds it.
+    pub fn inbound(
+        &mut self,
+        dialect: Dialect,
+        body: Bytes,
+        target: Option<PathTarget>,
+    ) -> Result<Inbound, Malformed> {
+        let inbound = Inbound::arrive(dialect, body, target)?;
+        Ok(match self.words.as_mut().and_then(Words::decoded) {
+            Some(decoded) => inbound.known_as(*decoded),
+            None => inbound,
+        })
+    }
+
     /// An answer that was given before, if one will do.
     pub fn known(&self, app: &App, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
-        let mut known = self.words.as_ref()?.known(app, caller, inbound)?;
+        let mut known = self.words.as_ref()?.known(&app.shared.words.answers, caller, inbound)?;
         tell(self.guarded.as_ref(), &mut known);
         Some(known)
     }
@@ -106,20 +124,20 @@ impl Entered {
         mut answered: Answered,
     ) -> Result<Answered, Refused> {
         let Request { id, asked, planned, inbound } = request;
-        let (shared, decision) = (&app.shared, planned.decision());
-        shared.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
+        let (routing, decision) = (&app.shared.routing, planned.decision());
+        routing.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
         if let Some(guarded) = self.guarded {
             answered = Box::pin(held(guarded, &inbound, answered)).await?;
         }
         let aside = self
             .words
-            .and_then(|words| words.leave(app, caller, id, inbound.dialect, &mut answered));
-        if let (Some(recorder), Some(read)) = (&shared.learned.recorder, planned.features()) {
+            .and_then(|words| words.leave(app.words(), caller, id, inbound.dialect, &mut answered));
+        if let (Some(recorder), Some(read)) = (&routing.learned.recorder, planned.features()) {
             let mut read = Box::new(read.clone());
             read.model = answered.step.model.id.to_string();
             recorder.keep(read);
         }
-        let reading = match &shared.learned.findings {
+        let reading = match &routing.learned.findings {
             // Those whose names were asked for are none of the router's choice.
             Some(findings) if decision.is_auto() => {
                 let whole = match &answered.body {
@@ -206,7 +224,7 @@ impl After {
                 let (mut pieces, after, mut all, too_long) = state?;
                 let Some(piece): Option<Bytes> = pieces.next().await else {
                     if ending.get() == Some(Outcome::Complete) && !too_long {
-                        after.done(Bytes::from(all), true).await;
+                        Box::pin(after.done(Bytes::from(all), true)).await;
                     }
                     return None;
                 };
@@ -218,5 +236,62 @@ impl After {
             }
         });
         Box::pin(watched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::ids::AccountId;
+    use crate::catalogue::{ApiKey, Sources, builtin, load};
+    use crate::findings::Findings;
+    use crate::router::Sign;
+    use crate::telemetry::metrics::Metrics;
+
+    const ASKED: &[u8] =
+        br#"{"model":"auto","stream":true,"response_format":{"type":"json_object"},
+        "messages":[{"role":"user","content":"JSON, please."}]}"#;
+    const CHUNKS: [&[u8]; 3] = [
+        b"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"{}\"}}]}\n\n",
+        b"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        b"data: [DONE]\n\n",
+    ];
+
+    /// How often an answer that ended so was found to be sound JSON.
+    async fn read(outcome: Option<Outcome>) -> u64 {
+        let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
+        sources.keys.insert("openai".to_owned(), vec![ApiKey::new("k".into(), 1.0)]);
+        let catalogue = load(sources).unwrap();
+        let model = Arc::clone(catalogue.models().first().unwrap());
+        let metrics = Metrics::new().unwrap();
+        let findings = Findings::new(false, metrics.clone());
+        let inbound =
+            Inbound::arrive(Dialect::OpenAiChat, Bytes::from_static(ASKED), None).unwrap();
+        let reading = findings.answered(&AccountId::stored("acct_a"), &model, inbound, None);
+        assert!(reading.is_some());
+        let ending = Ending::default();
+        let pieces: Pieces = Box::pin(stream::iter(CHUNKS.map(Bytes::from_static)));
+        let after = After { aside: None, reading };
+        let watched = after.watching(pieces, Rc::clone(&ending));
+        let local = tokio::task::LocalSet::new();
+        let drained = local.run_until(async move {
+            // Whoever settles the answer says how it ended before its last piece leaves.
+            ending.set(outcome);
+            let all: Vec<Bytes> = watched.collect().await;
+            tokio::task::yield_now().await;
+            all
+        });
+        assert_eq!(drained.await, CHUNKS.map(Bytes::from_static), "it passes as it came");
+        local.await;
+        metrics.outcomes.with_label_values(&[&*model.label, Sign::JsonSound.as_str()]).get()
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_looked_at_once_it_is_complete() {
+        assert_eq!(read(Some(Outcome::Complete)).await, 1);
+        assert_eq!(read(Some(Outcome::Failed)).await, 0);
+        assert_eq!(read(None).await, 0, "it broke off");
     }
 }

@@ -2,25 +2,24 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use super::charge::{self, Intent, Sum};
 use super::features::{guarded, tell};
 use super::named::named;
+use super::several::Several;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{Answered, Body, Ending, Refused};
-use crate::ledger::{Basis, Outcome, Tokens, Tried};
-use crate::router::Step;
+use crate::ledger::Outcome;
 use crate::store::Picture;
-use crate::upstream::{Answer, AnswerBody, Unanswered};
+use crate::upstream::Unanswered;
 use crate::wire::images::{self, Wanted, mime_of};
-use crate::wire::vocab::{Dialect, Losses};
+use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, Operation};
 
 /// `home` is where this gateway can be reached, as the caller knows it.
@@ -54,12 +53,8 @@ pub async fn draw(
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
     let hold =
         charge::hold(app, caller, &decision, &head, intent).await.map_err(Refused::of_pictures)?;
-    let answers = join_all(calls.iter().map(|call| charge::ask(app, &decision, call, id))).await;
-    let mut drawing = Drawing::default();
-    for answer in answers {
-        drawing.take(answer);
-    }
-    let Drawing { step, losses, whole, original, tokens, basis, attempts, tried, failure } =
+    let drawing = Several::ask(app, &decision, &calls, id).await;
+    let Several { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
         drawing;
     let Some(step) = step else {
         let error = failure.unwrap_or_else(|| Error::internal("no call was made"));
@@ -72,7 +67,8 @@ pub async fn draw(
         Some(wanted) => wanted == Wanted::Url,
         None => !first.images.base64_only,
     };
-    let mut whole = whole;
+    let (mut whole, read) = together(&answers);
+    let failure = failure.or(read.err());
     let drawn = step.model.images.drawn(&whole, &request);
     let count = whole.get("data").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let pictures =
@@ -85,7 +81,6 @@ pub async fn draw(
     let standing = Some(hold.standing().of_pictures());
     // What a provider drew is booked, though a part of it failed, and nobody is given any.
     let outcome = if addressed.is_ok() { Outcome::Complete } else { Outcome::Failed };
-    let asides = Vec::new();
     let sum = Sum { outcome, tokens, asides, basis, pictures, attempts, tried };
     let settled = charge::settle(app, &step, hold, sum).await;
     let refused = |error| Refused { error, attempts, standing: standing.map(Box::new) };
@@ -93,9 +88,8 @@ pub async fn draw(
         Ok(changed) => settled.map(|()| changed).map_err(refused)?,
         Err(error) => return Err(refused(error)),
     };
-    let alone = calls.len() == 1 && !changed;
-    let body = match original {
-        Some(original) if alone => original,
+    let body = match answers.as_slice() {
+        [alone] if !changed => alone.clone(),
         _ => Bytes::from(whole.to_string()),
     };
     let mut answered = Answered {
@@ -112,67 +106,21 @@ pub async fn draw(
     Ok(answered)
 }
 
-/// What several calls came to, added up.
-#[derive(Default)]
-struct Drawing {
-    /// Who answered, if anybody did.
-    step: Option<Step>,
-    losses: Losses,
-    /// All answers as one.
-    whole: Value,
-    /// The first answer, as it came.
-    original: Option<Bytes>,
-    tokens: Tokens,
-    basis: Basis,
-    attempts: u8,
-    tried: Vec<Tried>,
-    /// Why it is not all there.
-    failure: Option<Error>,
-}
-
-impl Drawing {
-    fn take(&mut self, answer: Result<Answer, Unanswered>) {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(Unanswered { error, attempts, tried }) => {
-                self.attempts = self.attempts.saturating_add(attempts);
-                self.tried.extend(tried);
-                self.failure.get_or_insert(error);
-                return;
-            }
-        };
-        self.attempts = self.attempts.saturating_add(answer.attempts);
-        self.tried.extend(answer.tried);
-        let first = self.step.is_none();
-        if first {
-            self.step = Some(answer.step);
-            self.losses = answer.losses;
-        }
-        let (body, tokens, basis) = match answer.body {
-            AnswerBody::Whole { body, tokens, basis, .. } => (body, tokens, basis),
-            // Pictures never come as a stream.
-            AnswerBody::Relay(_) => {
-                self.failure.get_or_insert(Error::internal("pictures came as a stream"));
-                return;
-            }
-        };
-        self.tokens = self.tokens.plus(tokens);
-        if first || basis == Basis::Estimated {
-            self.basis = basis;
-        }
-        match serde_json::from_slice(&body) {
-            Ok(more) if self.whole.is_null() => self.whole = more,
-            Ok(more) => add(&mut self.whole, &more),
-            Err(why) => {
-                self.failure.get_or_insert(unreadable(why));
-            }
-        }
-        self.original.get_or_insert(body);
-    }
-}
-
 fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(Kind::UpstreamDown, "The provider's answer cannot be read.").because(why)
+}
+
+/// All answers as one, as far as they can be read.
+fn together(answers: &[Bytes]) -> (Value, Result<(), Error>) {
+    let (mut whole, mut read) = (Value::Null, Ok(()));
+    for answer in answers {
+        match serde_json::from_slice(answer) {
+            Ok(more) if whole.is_null() => whole = more,
+            Ok(more) => add(&mut whole, &more),
+            Err(why) => read = read.and(Err(unreadable(why))),
+        }
+    }
+    (whole, read)
 }
 
 /// One more call's pictures, and what they used.
@@ -214,7 +162,7 @@ async fn give_addresses(app: &App, whole: &mut Value, home: &str) -> Result<bool
             id,
             mime: mime.to_owned(),
             data,
-            expires: app.shared.clock.now().after(app.shared.images_kept_for),
+            expires: app.shared.clock.now().after(app.shared.serving.images_kept_for),
         };
         app.shared.store.keep_picture(kept).await.map_err(Error::internal)?;
         picture.insert("url".to_owned(), Value::from(address));

@@ -1,36 +1,31 @@
 //! The path of a request, front to back: one readable function per kind of call.
 
-pub mod agents;
 mod app;
-pub mod cache;
 mod cascade;
 mod charge;
-pub mod chats;
-pub mod connect;
 mod count;
 mod decide;
 mod demands;
 mod embed;
 mod features;
-pub mod idempotency;
 mod images;
-pub mod memory;
+mod models;
 mod moderating;
 mod named;
 mod realtime;
-pub mod responses;
 mod route;
+mod several;
 mod wishes;
-mod words;
+
+use serde_json::Value;
 
 use crate::admit::{Caller, Scope};
+use crate::agents::{self, Begun};
 use crate::exchange::{Answered, Arrival, Refused};
-use crate::wire::Inbound;
 
 use features::Request;
 
-pub use app::{App, MemoryModels, Sessions, Shared};
-pub use cascade::Checks;
+pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
@@ -43,19 +38,39 @@ pub use route::explain;
 /// What the caller is to be told.
 pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Chat)?;
-    match agents::asked(app, caller, &arrival).await? {
+    match agents::asked(&app.shared.store, caller, &arrival).await? {
         None => generate(app, caller, arrival).await,
         // Boxed, as all that few requests take: every request's future has room for the largest path.
-        Some(agent) => Box::pin(agents::answer(app, caller, &agent, arrival)).await,
+        Some(agent) => {
+            let turn = turn(app);
+            Box::pin(agents::answer(app.agents(), caller, &agent, arrival, turn)).await
+        }
     }
+}
+
+/// Runs an agent, turn by turn; what came of it. `tell` hears what happens meanwhile.
+///
+/// # Errors
+/// As the turn that failed.
+pub async fn execute(
+    app: &App,
+    begun: Begun,
+    tell: &mut dyn FnMut(&'static str, Value),
+) -> Result<Value, Refused> {
+    agents::execute(app.agents(), begun, turn(app), tell).await
+}
+
+/// How an agent has its turns answered.
+fn turn(app: &App) -> impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused> {
+    async move |caller: &Caller, arrival| Box::pin(generate(app, caller, arrival)).await
 }
 
 /// One turn of a model.
 async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<Answered, Refused> {
     let live = app.live();
-    let entered = features::enter(app, &live, caller, &mut arrival).await?;
+    let mut entered = features::enter(app, &live, caller, &mut arrival).await?;
     let Arrival { id, dialect, body, target, forward, asked } = arrival;
-    let mut inbound = Inbound::arrive(dialect, body, target)?;
+    let mut inbound = entered.inbound(dialect, body, target)?;
     inbound.forward = forward;
     inbound.strict = decide::is_strict(app, caller, &asked);
     let decision = decide::decide(app, &live, caller, &inbound, &asked).await?;

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 
-use super::App;
+use super::app::App;
 use crate::guard::{Asks, Moderation};
 use crate::upstream::moderate;
 use crate::wire::vocab::Fault;
 
 /// Asks whichever provider is in force when it is asked.
 pub(super) fn asks(app: &App) -> Asks {
-    let (upstream, current) = (app.upstream.clone(), app.shared.current.clone());
+    let (upstream, current) = (app.upstream.clone(), app.shared.routing.current.clone());
     Asks::by(move |moderation: &Moderation, question: Bytes| {
         let live = current.load();
         let provider = live.catalogue.provider(&moderation.provider).cloned();

@@ -2,7 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::{App, demands};
+use super::app::App;
+use super::demands;
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
 use crate::catalogue::{Mode, Model};
@@ -19,7 +20,7 @@ pub(super) fn by_name(
     let now = Instant::now();
     let allows = |model: &Model| caller.may_use(model);
     let live = app.live();
-    let health = |id| shared.health.state(id, false, now);
+    let health = |id| shared.routing.health.state(id, false, now);
     let draw = app.dice.borrow_mut().unit();
     let wall = shared.clock.now();
     let mut decision =

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::app::App;
 use super::charge::{self, Intent, Sum};
 use super::named::named;
 use crate::admit::{Caller, Scope};

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::app::App;
 use super::decide::decide;
-use super::{App, wishes};
+use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;

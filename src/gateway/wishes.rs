@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::app::App;
+use super::demands;
 use super::named::by_name;
-use super::{App, demands};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Mode, Model};
@@ -89,7 +90,7 @@ pub(super) fn named(
 
 /// Leaves out of a decision, and puts in order, what the caller wishes so.
 pub(super) fn arrange(app: &App, wishes: &Wishes, decision: &mut Decision) -> Result<(), Error> {
-    let health = &app.shared.health;
+    let health = &app.shared.routing.health;
     let measured = Measured {
         throughput: &|id, share| health.throughput(id, share),
         latency: &|id, share| health.latency(id, share),

@@ -268,4 +268,15 @@ mod tests {
             assert_eq!(says_twice(text.as_bytes(), &read), twice, "{text}");
         }
     }
+
+    #[test]
+    fn what_is_demanded_and_not_configured_lets_nothing_pass() {
+        let none = Rules { all: None, demanded: &[] };
+        assert!(!none.may_hold() && none.must_be_free("counting").is_ok());
+        let demanded = ["no-names".to_owned()];
+        let missing = Rules { all: None, demanded: &demanded };
+        let error = missing.must_be_free("counting").unwrap_err();
+        assert_eq!(error.code.as_deref(), Some("guardrail_unknown"));
+        assert!(missing.may_hold() && error.public.contains("no-names"), "{}", error.public);
+    }
 }

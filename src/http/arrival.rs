@@ -99,7 +99,7 @@ pub async fn heard(
     payload: Payload,
 ) -> Result<(Arc<Caller>, Bytes), Error> {
     let caller = caller(app, request).await?;
-    let limit_bytes = app.shared.body_limit_bytes;
+    let limit_bytes = app.shared.serving.body_limit_bytes;
     let body = body(app, request, Some(&caller.account), payload, limit_bytes).await?;
     app.upstream.trails.heard(&visit::id(request));
     Ok((caller, body))
@@ -292,7 +292,7 @@ pub async fn body(
     if announced.is_some_and(|bytes| bytes > limit_bytes) {
         return Err(Error::body_too_large(limit_bytes));
     }
-    let mut share = app.shared.inflow.share(account);
+    let mut share = app.shared.serving.inflow.share(account);
     // Taken as announced: what does not fit is refused before a byte of it is read.
     share.cover(announced.unwrap_or(0))?;
     let mut pace = Pace::default();

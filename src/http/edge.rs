@@ -43,8 +43,9 @@ pub async fn connection(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let knows_chunks = request.version() >= Version::HTTP_11;
-    let stopping =
-        request.app_data::<Worker>().is_some_and(|app| app.shared.draining.load(Ordering::Relaxed));
+    let stopping = request
+        .app_data::<Worker>()
+        .is_some_and(|app| app.shared.node.draining.load(Ordering::Relaxed));
     let mut visit = Visit::begin(&request);
     let (mut response, under_way) = match Streams::begin(&request) {
         Ok(under_way) => (next.call(request).await?.map_into_boxed_body(), under_way),

@@ -10,7 +10,7 @@ use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::exchange::{Answered, Arrival, Refused};
 use crate::gateway;
-use crate::gateway::idempotency::{self, Again, Claim};
+use crate::idempotency::{self, Again, Claim};
 use crate::wire::PathTarget;
 use crate::wire::vocab::Dialect;
 

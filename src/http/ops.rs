@@ -22,27 +22,27 @@ pub async fn alive() -> HttpResponse {
 /// store that is away is away for each of them, and callers that are known are served meanwhile. Its
 /// own disk is another matter.
 pub async fn ready(shared: Node) -> HttpResponse {
-    if shared.draining.load(Ordering::Relaxed) {
+    if shared.node.draining.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
     }
-    if !shared.journal.is_able() {
+    if !shared.books.journal.is_able() {
         let status = "what is delivered cannot be written down: is a disk full?";
         return HttpResponse::ServiceUnavailable().json(json!({"status": status}));
     }
-    let store = if shared.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
+    let store = if shared.node.store_is_up.load(Ordering::Relaxed) { "up" } else { "down" };
     HttpResponse::Ok().json(json!({"status": "ready", "store": store}))
 }
 
 pub async fn metrics(shared: Node) -> HttpResponse {
     let metrics = &shared.metrics;
-    let counted_together = shared.redis.as_ref().is_none_or(crate::quota::Shared::is_up);
+    let counted_together = shared.books.redis.as_ref().is_none_or(crate::quota::Shared::is_up);
     metrics.quota_shared.set(i64::from(counted_together));
-    metrics.journal_backlog.set(i64::try_from(shared.journal.backlog()).unwrap_or(i64::MAX));
-    let waiting = shared.redis.as_ref().map_or(0, crate::quota::Shared::waiting);
+    metrics.journal_backlog.set(i64::try_from(shared.books.journal.backlog()).unwrap_or(i64::MAX));
+    let waiting = shared.books.redis.as_ref().map_or(0, crate::quota::Shared::waiting);
     let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
     metrics.queue_length.with_label_values(&["redis"]).set(waiting);
-    metrics.journal_lag.set(shared.journal.lag().as_secs_f64());
-    metrics.see_process(Process::read(), shared.started);
+    metrics.journal_lag.set(shared.books.journal.lag().as_secs_f64());
+    metrics.see_process(Process::read(), shared.node.started);
     breakers(&shared);
     match metrics.render() {
         Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
@@ -55,7 +55,7 @@ pub async fn metrics(shared: Node) -> HttpResponse {
 
 /// Whether each deployment that has been asked would be asked now.
 fn breakers(shared: &Shared) {
-    let (live, now) = (shared.current.load(), Instant::now());
+    let (live, now) = (shared.routing.current.load(), Instant::now());
     let mut places = HashMap::new();
     for model in live.catalogue.models() {
         for place in &model.deployments {
@@ -66,7 +66,7 @@ fn breakers(shared: &Shared) {
     shared.metrics.passing.reset();
     for (provider, model) in shared.metrics.asked_deployments() {
         if let Some(id) = places.get(&(&*provider, &*model)) {
-            let passing = i64::from(shared.health.is_passing(*id, now));
+            let passing = i64::from(shared.routing.health.is_passing(*id, now));
             shared.metrics.passing.with_label_values(&[&provider, &model]).set(passing);
         }
     }

@@ -9,7 +9,8 @@ use super::Worker;
 /// Whence the caller comes, for those who guess.
 #[must_use]
 pub fn address(app: &Worker, request: &HttpRequest) -> String {
-    let forwarded = request.headers().get("x-forwarded-for").filter(|_| app.shared.behind_proxy);
+    let forwarded =
+        request.headers().get("x-forwarded-for").filter(|_| app.shared.serving.behind_proxy);
     // The last is what our own proxy saw; those before it are what its caller said.
     let last = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next());
     if let Some(address) = last.map(str::trim).filter(|address| !address.is_empty()) {
@@ -22,13 +23,17 @@ pub fn address(app: &Worker, request: &HttpRequest) -> String {
 /// believed only behind a proxy of one's own: anybody else could have addresses point anywhere.
 #[must_use]
 pub fn home(app: &Worker, request: &HttpRequest) -> String {
-    if let Some(url) = &app.shared.public_url {
+    if let Some(url) = &app.shared.serving.public_url {
         return url.trim_end_matches('/').to_owned();
     }
     // The last value is what our own proxy said.
     let forwarded = |name: &str| {
-        let value =
-            request.headers().get(name).filter(|_| app.shared.behind_proxy)?.to_str().ok()?;
+        let value = request
+            .headers()
+            .get(name)
+            .filter(|_| app.shared.serving.behind_proxy)?
+            .to_str()
+            .ok()?;
         value.rsplit(',').next().map(str::trim)
     };
     let scheme = match forwarded("x-forwarded-proto") {

@@ -50,7 +50,7 @@ pub async fn realtime(
             return Err(Malformed::missing("model").into());
         }
         let begun = gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
-        Ok((begun, app.shared.inflow.share(Some(&caller.account)), settled))
+        Ok((begun, app.shared.serving.inflow.share(Some(&caller.account)), settled))
     };
     let outcome: Result<_, Refused> = opening.await;
     match outcome {
@@ -280,7 +280,7 @@ async fn broken(mut session: Session, why: &str) -> Close {
 
 /// Asks the caller now and then whether it is there, and ends what is idle or has lasted too long.
 async fn time(app: &Worker, mut session: Session, heard: &Heard) -> Close {
-    let limits = app.shared.sessions;
+    let limits = app.shared.serving.sessions;
     let until = Instant::now() + limits.duration;
     let mut tick = tokio::time::interval(PULSE.min(limits.idle).min(limits.duration));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

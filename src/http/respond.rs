@@ -18,7 +18,7 @@ use super::visit;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::exchange::{Answered, Body, Refused};
-use crate::gateway::idempotency::Again;
+use crate::idempotency::Again;
 use crate::quota::{Line, Standing};
 use crate::router::Step;
 use crate::wire::codec;

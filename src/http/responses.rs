@@ -10,10 +10,10 @@ use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::exchange::{Answered, Arrival, Refused};
-use crate::gateway::idempotency::{self, Again, Claim};
-use crate::gateway::responses;
-use crate::gateway::responses::{Begun, Job};
+use crate::gateway;
+use crate::idempotency::{self, Again, Claim};
 use crate::platform::items::Page;
+use crate::responses::{self, Begun, Job};
 use crate::stored::conversations;
 use crate::wire::vocab::{Dialect, Malformed};
 
@@ -32,7 +32,8 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
         };
         let asked = arrival::asked(&request)?;
         let arrival = Arrival { asked, ..Arrival::of(id.clone(), SURFACE, body) };
-        match responses::respond(&app, &caller, arrival).await? {
+        let answer = async |arrival| gateway::answer(&app, &caller, arrival).await;
+        match responses::respond(&app.shared.responses, &caller, arrival, answer).await? {
             Begun::Now(answered) => {
                 turn.keep(&id, Ok(*answered)).await.map(|answered| Given::Now(Box::new(answered)))
             }
@@ -53,11 +54,16 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
                 respond::told(&id, SURFACE, &queued)
             };
             // It goes on when the caller has gone; that is what the background is.
-            actix_web::rt::spawn(responses::work(Arc::clone(&app), *job));
+            actix_web::rt::spawn(work(app.clone(), *job));
             response
         }
         Err(refused) => respond::refused_at(&id, SURFACE, &refused),
     }
+}
+
+async fn work(app: Worker, job: Job) {
+    let answer = async |caller: &Caller, arrival| gateway::answer(&app, caller, arrival).await;
+    responses::work(&app.shared.responses, job, answer).await;
 }
 
 /// An answer, one that was given before, or one to come.
@@ -105,7 +111,7 @@ async fn about_body(
     act: impl AsyncFnOnce(Arc<Caller>, Map<String, Value>) -> Result<Value, Error>,
 ) -> HttpResponse {
     about(app, request, async |caller| {
-        let limit_bytes = app.shared.body_limit_bytes;
+        let limit_bytes = app.shared.serving.body_limit_bytes;
         let body = arrival::body(app, request, Some(&caller.account), payload, limit_bytes).await?;
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let said = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
@@ -117,14 +123,16 @@ async fn about_body(
 /// `GET /v1/responses/{id}`
 pub async fn retrieve(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     if query(&request, "stream") != Some("true") {
-        return about(&app, &request, async |caller| responses::retrieve(&app, &caller, &id).await)
-            .await;
+        return about(&app, &request, async |caller| {
+            responses::retrieve(&app.shared.responses, &caller, &id).await
+        })
+        .await;
     }
     let name = visit::id(&request);
     let watching = async {
         let caller = arrival::caller(&app, &request).await?;
         let after = query(&request, "starting_after").and_then(|after| after.parse().ok());
-        responses::watch(&app, &caller, &id, after).await
+        responses::watch(&app.shared.responses, &caller, &id, after).await
     };
     match watching.await {
         Ok(events) => respond::events(&name, SURFACE, events),
@@ -134,19 +142,27 @@ pub async fn retrieve(app: Worker, request: HttpRequest, id: Path<String>) -> Ht
 
 /// `DELETE /v1/responses/{id}`
 pub async fn forget(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    about(&app, &request, async |caller| responses::forget(&app, &caller, &id).await).await
+    about(&app, &request, async |caller| {
+        responses::forget(&app.shared.responses, &caller, &id).await
+    })
+    .await
 }
 
 /// `POST /v1/responses/{id}/cancel`
 pub async fn cancel(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    about(&app, &request, async |caller| responses::cancel(&app, &caller, &id).await).await
+    about(&app, &request, async |caller| {
+        responses::cancel(&app.shared.responses, &caller, &id).await
+    })
+    .await
 }
 
 /// `GET /v1/responses/{id}/input_items`
 pub async fn input_items(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let page = page(&request);
-    about(&app, &request, async |caller| responses::input_items(&app, &caller, &id, &page).await)
-        .await
+    about(&app, &request, async |caller| {
+        responses::input_items(&app.shared.responses, &caller, &id, &page).await
+    })
+    .await
 }
 
 /// `POST /v1/conversations`

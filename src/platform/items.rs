@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::ids::ConversationId;
+use crate::wire::openai_responses::is_our_own;
 
 /// An `input`, or the `items` of a conversation, as a list.
 #[must_use]
@@ -30,18 +31,27 @@ fn kind_of(item: &Value) -> &str {
 }
 
 /// An item of an earlier turn as it goes to a provider again: without the id that only whoever
-/// made it could look up. A thought that is not sealed in it cannot be given back at all.
+/// made it could look up. A thought that is not sealed goes on in words where another maker's model had it
+/// (DeepSeek wants its own back within a loop of calls): its id says so. One of OpenAI's cannot be given back.
 #[must_use]
 pub fn said_again(mut item: Value) -> Option<Value> {
     let kind = kind_of(&item).to_owned();
     let members = item.as_object_mut()?;
     match kind.as_str() {
         "reasoning" => {
-            if !members.get("encrypted_content").is_some_and(Value::is_string) {
-                return None;
-            }
-            members.shift_remove("id");
             members.shift_remove("status");
+            if members.get("encrypted_content").is_some_and(Value::is_string) {
+                members.shift_remove("id");
+            } else {
+                let ours = members.get("id").and_then(Value::as_str).is_some_and(is_our_own);
+                let told = ["summary", "content"].iter().any(|name| {
+                    let parts = members.get(*name).and_then(Value::as_array);
+                    parts.is_some_and(|parts| !parts.is_empty())
+                });
+                if !(ours && told) {
+                    return None;
+                }
+            }
         }
         "message"
         | "function_call"
@@ -177,6 +187,14 @@ mod tests {
     fn a_sealed_thought_is_said_again_and_a_bare_one_is_not() {
         let bare = json!({"type": "reasoning", "id": "rs_1", "summary": []});
         assert_eq!(said_again(bare), None);
+        // OpenAI's own, which it keeps, and one of another maker's model.
+        let told = |id: &str| {
+            json!({"type": "reasoning", "id": id, "status": "completed",
+            "summary": [{"type": "summary_text", "text": "Hm."}]})
+        };
+        assert_eq!(said_again(told("rs_1")), None);
+        let kept = said_again(told("rs_resp_1_0")).unwrap();
+        assert_eq!((&kept["id"], kept.get("status")), (&json!("rs_resp_1_0"), None));
         let sealed =
             json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"});
         assert_eq!(

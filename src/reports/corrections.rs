@@ -40,12 +40,13 @@ pub async fn corrections(
 ) -> Result<Value, Error> {
     let shared = &app.shared;
     let now = shared.clock.now();
-    let learns = shared.learned.findings.is_some();
+    let learns = shared.routing.learned.findings.is_some();
     let mut all = found(&shared.store, account, learns, now).await.map_err(Error::internal)?;
     all.retain(|one| model.is_none_or(|model| one.model == model));
     // What moves most comes first.
     all.sort_by(|one, other| other.own.abs().total_cmp(&one.own.abs()));
-    let for_all = shared.learned.findings.as_ref().map(Findings::for_all).unwrap_or_default();
+    let for_all =
+        shared.routing.learned.findings.as_ref().map(Findings::for_all).unwrap_or_default();
     let moved = |model: &str| for_all.get(model).map_or(0.0, |moved| moved.by);
     let data: Vec<Value> = all.iter().take(MOST).map(|one| told(one, moved(&one.model))).collect();
     let global: Vec<Value> = for_all

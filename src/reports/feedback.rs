@@ -69,7 +69,7 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
     };
     let mut answered = None;
     if let Some(id) = said.request_id.as_deref() {
-        shared.journal.flush(Duration::from_secs(2)).await;
+        shared.books.journal.flush(Duration::from_secs(2)).await;
         let found = report::find(&shared.store, id).await.map_err(Error::internal)?;
         let mut own = found.filter(|one| one.account == caller.account);
         if let Some(one) = &own
@@ -121,8 +121,8 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
     });
     let (account, now) = (caller.account.clone(), shared.clock.now());
     shared.store.put_feedback(account, kept.collect(), now).await.map_err(Error::internal)?;
-    shared.learned.corrections.forget(&caller.account, &live);
-    let now = shared.learned.corrections_of(&live, &caller.account).await;
+    shared.routing.learned.corrections.forget(&caller.account, &live);
+    let now = shared.routing.learned.corrections_of(&live, &caller.account).await;
     let place = |name: &str| live.catalogue.models().iter().position(|one| &*one.id == name);
     let corrections = opinions.into_iter().map(|(model, _)| {
         let correction = place(&model).and_then(|place| now.get(&place)).copied().unwrap_or(0.0);

@@ -32,7 +32,7 @@ const CAPABILITIES: [(Capability, &str); 14] = [
 ];
 
 fn health(app: &App, deployment: &Deployment) -> Health {
-    app.shared.health.state(deployment.id, true, Instant::now())
+    app.shared.routing.health.state(deployment.id, true, Instant::now())
 }
 
 /// `up`, `degraded` while some of a model's deployments are down, `down`.
@@ -68,7 +68,7 @@ pub fn is_up(app: &App, model: &Model) -> bool {
 /// Whether this node takes requests, and whether all that it needs is there.
 #[must_use]
 pub fn is_whole(app: &App) -> (bool, bool) {
-    (!app.shared.draining.load(Ordering::Relaxed), dependencies(app).0)
+    (!app.shared.node.draining.load(Ordering::Relaxed), dependencies(app).0)
 }
 
 /// Every model that the caller may ask for, with what it takes, costs, and how it is.
@@ -160,8 +160,8 @@ pub fn capabilities(app: &App, caller: &Caller) -> Value {
 fn dependencies(app: &App) -> (bool, Value) {
     let shared = &app.shared;
     let live = app.live();
-    let store = shared.store_is_up.load(Ordering::Relaxed);
-    let redis = shared.redis.as_ref().map(crate::quota::Shared::is_up);
+    let store = shared.node.store_is_up.load(Ordering::Relaxed);
+    let redis = shared.books.redis.as_ref().map(crate::quota::Shared::is_up);
     let providers =
         live.catalogue.models().iter().any(|model| {
             model.deployments.iter().any(|deployment| health(app, deployment).passing)
@@ -171,7 +171,7 @@ fn dependencies(app: &App) -> (bool, Value) {
         // Without the store no new key is known, and nothing is kept; what is known goes on.
         "store": word(store),
         "redis": redis.map_or("not configured", word),
-        "journal": {"backlog": shared.journal.backlog()},
+        "journal": {"backlog": shared.books.journal.backlog()},
         "providers": word(providers),
     });
     (store, told)
@@ -181,7 +181,7 @@ fn dependencies(app: &App) -> (bool, Value) {
 #[must_use]
 pub fn admin_health(app: &App) -> (bool, Value) {
     let (whole, dependencies) = dependencies(app);
-    let ready = !app.shared.draining.load(Ordering::Relaxed);
+    let ready = !app.shared.node.draining.load(Ordering::Relaxed);
     let status = match (ready, whole) {
         (false, _) => "stopping",
         (true, false) => "degraded",
@@ -192,7 +192,7 @@ pub fn admin_health(app: &App) -> (bool, Value) {
 
 /// The keys of a provider, without what they are: the last characters of each are enough to find it.
 fn keys(app: &App, provider: &Provider) -> Vec<Value> {
-    let states = app.shared.health.keys().states(provider, Instant::now());
+    let states = app.shared.routing.health.keys().states(provider, Instant::now());
     let shown = |(at, state): (usize, &KeyState)| {
         let why = match state.refused {
             Some(FaultKind::Quota) => Some("quota"),
@@ -232,7 +232,7 @@ pub async fn admin_status(app: &App) -> Value {
                 .collect();
             #[expect(clippy::cast_precision_loss, reason = "a count of deployments")]
             let wait = waits.iter().sum::<f32>() / waits.len().max(1) as f32;
-            let faults = deployments.iter().map(|one| shared.health.fault_share(one.id));
+            let faults = deployments.iter().map(|one| shared.routing.health.fault_share(one.id));
             json!({
                 "id": id,
                 "name": deployments.first().map(|one| one.provider.name.as_str()),
@@ -258,7 +258,7 @@ pub async fn admin_status(app: &App) -> Value {
             })
         })
         .collect();
-    let uptime = now.0.saturating_sub(shared.started.0) / 1000;
+    let uptime = now.0.saturating_sub(shared.node.started.0) / 1000;
     let counted = shared.metrics.requests_by_class();
     let all: u64 = counted.values().sum();
     #[expect(clippy::cast_precision_loss, reason = "requests and seconds")]
@@ -267,7 +267,7 @@ pub async fn admin_status(app: &App) -> Value {
         "object": "status",
         "status": if ready { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
-        "started_at": shared.started.seconds(),
+        "started_at": shared.node.started.seconds(),
         "uptime_seconds": uptime,
         "models": live.catalogue.models().len(),
         "catalogue_revision": live.revision,
@@ -275,7 +275,7 @@ pub async fn admin_status(app: &App) -> Value {
         "providers": providers,
         "dependencies": dependencies,
         // Members that models refuse, though no file says so.
-        "learned_refusals": shared.refusals.all(),
+        "learned_refusals": shared.routing.refusals.all(),
         "requests": {"total": all, "by_status": counted, "per_second": rate,
                      "in_flight": shared.metrics.in_flight.get()},
     })

@@ -107,7 +107,7 @@ fn baseline<'a>(
         let rates = model.deployments.first()?.prices.rates(now, 0)?;
         Some((model, *rates))
     };
-    if let Some(name) = asked.or(app.shared.baseline_model.as_deref()) {
+    if let Some(name) = asked.or(app.shared.books.baseline_model.as_deref()) {
         let model = catalogue.model(name);
         return match (model, asked) {
             (Some(model), _) => Ok(price(model)),
@@ -174,7 +174,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let account = whose(app, caller, query.account.as_deref()).await?;
     let live = app.live();
     let baseline = baseline(app, &live, query.baseline.as_deref())?;
-    app.shared.journal.flush(FLUSH).await;
+    app.shared.books.journal.flush(FLUSH).await;
     let now = app.shared.clock.now();
     let period = Period::of(now);
     let store = &app.shared.store;
@@ -291,7 +291,7 @@ pub(super) async fn is_visible(
 /// [`Kind::NotFound`] for what is not the caller's.
 pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
     caller.must_be_for(Scope::Usage)?;
-    app.shared.journal.flush(FLUSH).await;
+    app.shared.books.journal.flush(FLUSH).await;
     let found = report::find(&app.shared.store, id).await.map_err(Error::internal)?;
     let own = found.filter(|one| caller.admin || one.account == caller.account);
     let missing = || {
@@ -478,7 +478,7 @@ impl Kinds {
 /// What the caller is to be told.
 pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value, Error> {
     caller.must_be_for(Scope::Usage)?;
-    app.shared.journal.flush(FLUSH).await;
+    app.shared.books.journal.flush(FLUSH).await;
     let account = (!caller.admin).then(|| caller.account.clone());
     let width = query.width.max(MINUTE_MS);
     let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(width));

@@ -116,7 +116,7 @@ impl Needs {
 fn wished(reasoning: &Reasoning) -> Option<Effort> {
     match (reasoning.budget, reasoning.effort, reasoning.enabled) {
         (_, _, Some(false)) | (Some(0), ..) => Some(Effort::None),
-        (Some(tokens), ..) if tokens > 0 => Some(Effort::of_budget(tokens)),
+        (Some(tokens), ..) if tokens > 0 => Effort::of_budget(tokens),
         (_, Some(effort), _) => Some(effort),
         (Some(_), None, _) | (None, None, Some(true)) => Some(Effort::Medium),
         (None, None, None) => None,

@@ -6,9 +6,10 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
 use super::{Draft, Model};
+use crate::wire::openai_responses::is_our_own;
 use crate::wire::vocab::{
-    Body, Dialect, Media, MediaKind, Part, Protocol, Request, Role, Shape, Source, ThoughtsBack,
-    Turn,
+    Body, Dialect, Effort, Format, Media, MediaKind, Part, Protocol, Request, Role, Shape, Source,
+    ThoughtsBack, Turn,
 };
 
 /// What stands before pictures that the model drew.
@@ -28,9 +29,19 @@ pub(super) fn roles(draft: &mut Draft<'_>, model: &Model<'_>) {
     }
 }
 
-/// A last turn of the assistant, which newer models refuse.
+/// A last turn of the assistant, which newer Claudes refuse, and older ones beside thinking and structured
+/// outputs.
 pub(super) fn prefill(draft: &mut Draft<'_>, model: &Model<'_>) {
-    if model.facts.prefill || !model.is_anthropic() {
+    let request = &draft.request;
+    let thinks = request.reasoning.as_ref().is_some_and(|wish| {
+        let off = wish.enabled == Some(false)
+            || wish.budget == Some(0)
+            || wish.effort == Some(Effort::None);
+        !off
+    });
+    let formed = matches!(request.format, Some(Format::Schema { .. }));
+    let taken = model.facts.prefill && (model.at_home(request) || !(thinks || formed));
+    if taken || !model.is_anthropic() {
         return;
     }
     let calls = |turn: &Turn| turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
@@ -125,12 +136,6 @@ pub(super) fn drawn(draft: &mut Draft<'_>, model: &Model<'_>) {
         draft.losses.dropped("content.image");
     }
     draft.edit().turns = turns;
-}
-
-/// Whether the id of an item of reasoning is one that our own answers have: OpenAI's hold no second
-/// underscore.
-pub(super) fn is_our_own(id: &str) -> bool {
-    id.strip_prefix("rs_").is_some_and(|rest| rest.contains('_'))
 }
 
 /// Earlier reasoning that its dialect's maker has not signed or sealed: another maker's, as our own

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use super::Model;
-use super::content::{canonical, is_our_own, is_text, unwanted_thoughts};
+use super::content::{canonical, is_text, unwanted_thoughts};
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
+use crate::wire::openai_responses::is_our_own;
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
 
 /// What is looked for in nearly every body. To prepare a search costs more than to search a short body.

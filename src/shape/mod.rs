@@ -5,6 +5,7 @@
 
 mod content;
 mod custom;
+mod foreign;
 mod glance;
 mod members;
 mod names;
@@ -116,6 +117,7 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     members::tools(&mut draft, model);
     members::sampling(&mut draft, model);
     members::token_limit(&mut draft, model);
+    foreign::untold(&mut draft, model);
     content::roles(&mut draft, model);
     content::thoughts(&mut draft, model);
     content::unproven(&mut draft, model);

@@ -1,6 +1,7 @@
 //! Facts against requests of every dialect: each test is a kind of refusal, over its members.
 
 mod claude;
+mod foreign;
 mod free_text;
 mod histories;
 

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::admit::{Caller, Scope};
+use crate::agents::{Named, get, named, unknown};
 use crate::base::ids::AgentId;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::gateway::agents::{Named, get, named, unknown};
 use crate::platform::agents::Agent;
 use crate::store::AgentRow;
 
@@ -34,7 +34,7 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
 
 /// An agent that the caller may change: their own. Everybody's is for those who run the account.
 async fn own(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
-    let found = get(app, caller, id).await?;
+    let found = get(&app.shared.store, caller, id).await?;
     if found.user == caller.account.as_str() && found.user != caller.person.id {
         caller.person.must_run_the_account()?;
     }

@@ -8,8 +8,9 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::ConversationId;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::gateway::chats::{as_items, as_messages, found, kept_items, rows, unknown};
+use crate::platform::chats::{as_items, as_messages, rows};
 use crate::store::Conversation;
+use crate::words::chats::{found, kept_items, unknown};
 
 /// Conversations on a page.
 const PAGE: i64 = 20;
@@ -63,7 +64,7 @@ pub async fn list(app: &App, caller: &Caller, wanted: Wanted) -> Result<Value, E
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before: Option<(Timestamp, String)> = match &wanted.after {
         Some(id) => {
-            let last = found(app, caller, id).await?;
+            let last = found(&app.shared.store, caller, id).await?;
             Some((last.updated, last.id))
         }
         None => None,
@@ -92,8 +93,8 @@ pub async fn list(app: &App, caller: &Caller, wanted: Wanted) -> Result<Value, E
 /// [`Kind::NotFound`] for one that is not there, or is another's.
 pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let conversation = found(app, caller, id).await?;
-    let messages = as_messages(&kept_items(app, &caller.account, id).await?)?;
+    let conversation = found(&app.shared.store, caller, id).await?;
+    let messages = as_messages(&kept_items(&app.shared.store, &caller.account, id).await?)?;
     let mut told = shown(&conversation);
     told["messages"] = Value::Array(messages);
     Ok(told)
@@ -137,7 +138,7 @@ pub async fn put(
     });
     let conversation = match id.or(saved.id.as_deref()) {
         Some(id) => {
-            let known = found(app, caller, id).await?;
+            let known = found(&app.shared.store, caller, id).await?;
             Conversation {
                 title: title.unwrap_or(known.title),
                 model: saved.model.unwrap_or(known.model),

@@ -252,10 +252,8 @@ async fn exchange(
         echo: if outgoing.passes { Map::new() } else { codec(inbound.dialect).echo(&inbound.body) },
         clock: crate::base::clock::Clock::System,
     };
-    let event_stream =
-        incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
-            |kind| kind.starts_with("text/event-stream") || kind.starts_with(AWS_EVENT_STREAM),
-        );
+    let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let event_stream = kind.is_none_or(streams);
     if stream && event_stream {
         let setup = Setup {
             upstream: upstream.clone(),
@@ -300,6 +298,14 @@ fn first_token(upstream: &Upstream, this: &Try<'_>) -> Duration {
     limits.first_token.saturating_add(reading).max(late)
 }
 
+/// Whether an answer of this type, to a request for a stream, is one. Self-hosted servers and proxies lose
+/// the right type, and none of the SDKs looks at it; JSON is an answer in one piece, and a page is none.
+fn streams(kind: &str) -> bool {
+    let bare = kind.split(';').next().unwrap_or(kind).trim().to_ascii_lowercase();
+    matches!(bare.as_str(), "text/event-stream" | "text/plain" | "application/octet-stream" | "")
+        || bare == AWS_EVENT_STREAM
+}
+
 /// Ids as each dialect spells them, for providers that give none.
 fn heading_id(dialect: Dialect, request: &RequestId) -> String {
     let bare = request.as_str().trim_start_matches("req_");
@@ -308,5 +314,26 @@ fn heading_id(dialect: Dialect, request: &RequestId) -> String {
         Dialect::OpenAiResponses => format!("resp_{bare}"),
         Dialect::Anthropic => format!("msg_{bare}"),
         Dialect::Gemini => bare.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::streams;
+
+    #[test]
+    fn a_stream_is_one_under_any_type_that_is_not_another_s() {
+        for (kind, is_one) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=UTF-8", true),
+            ("application/vnd.amazon.eventstream", true),
+            ("application/octet-stream", true),
+            ("text/plain", true),
+            ("", true),
+            ("application/json", false),
+            ("text/html; charset=utf-8", false),
+        ] {
+            assert_eq!(streams(kind), is_one, "{kind}");
+        }
     }
 }

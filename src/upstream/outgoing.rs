@@ -114,8 +114,13 @@ pub(super) fn outgoing(
         }
         Operation::Draw(request, count) => {
             let form = provider.images.ok_or_else(|| missing("images"))?;
-            let body = images::encode_request(request, form, &step.model.images, name, *count);
-            Ok(whole(first, body, form != images::Form::Gemini))
+            let rules = &step.model.images;
+            let Encoded { body, losses } =
+                images::encode_request(request, form, rules, name, *count);
+            if let Some(loss) = losses.iter().next().filter(|_| inbound.strict) {
+                return Err(untold(step, inbound, &loss.field).into());
+            }
+            Ok(Outgoing { losses, ..whole(first, body, form != images::Form::Gemini) })
         }
     }
 }
@@ -321,7 +326,7 @@ fn finished(
         && surface.is_some_and(|surface| surface.base_url.contains("{model}"));
     // Most bodies hold none of it, and need not be read.
     let mentioned = |path: &&String| {
-        let name = path.rsplit('.').next().unwrap_or(path);
+        let name = path.rsplit('.').next().unwrap_or(path).trim_matches(['[', ']']);
         memchr::memmem::find(&body, format!("\"{name}\"").as_bytes()).is_some()
     };
     let refused: Vec<&String> = known.iter().chain(now).filter(mentioned).collect();
@@ -343,14 +348,21 @@ fn finished(
     Bytes::from(Value::Object(members).to_string())
 }
 
-/// Takes out a member, or a member of a member (`generationConfig.topK`); `false` if there is none.
+/// Takes out a member, a member of a member (`generationConfig.topK`), or the items of a type from a list
+/// (`input.[reasoning]`); `false` if there is none.
 fn strike(members: &mut Map<String, Value>, path: &str) -> bool {
-    match path.split_once('.') {
-        None => members.shift_remove(path).is_some(),
-        Some((outer, inner)) => match members.get_mut(outer) {
-            Some(Value::Object(object)) => strike(object, inner),
-            _ => false,
-        },
+    let Some((outer, inner)) = path.split_once('.') else {
+        return members.shift_remove(path).is_some();
+    };
+    let kind = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    match (members.get_mut(outer), kind) {
+        (Some(Value::Array(items)), Some(kind)) => {
+            let before = items.len();
+            items.retain(|item| item.get("type").is_none_or(|one| one != kind));
+            items.len() < before
+        }
+        (Some(Value::Object(object)), None) => strike(object, inner),
+        _ => false,
     }
 }
 

@@ -14,6 +14,7 @@ use super::passing::Rename;
 use super::transcript::Transcript;
 use crate::base::Error;
 use crate::shape::{Names, Texts};
+use crate::wire::frame::json::with_whole_characters;
 use crate::wire::frame::{Frame, Splitter, sse};
 use crate::wire::glance::{Choices, Unreadable};
 use crate::wire::vocab::{
@@ -324,10 +325,16 @@ impl Passage {
             }
         }
         if !self.progress.ended && self.progress.all_finished() && !cut {
-            // Cerebras and others leave the last word out; the caller's SDK may wait for it.
-            self.progress.ended = self.front != Dialect::Anthropic;
-            if self.front == Dialect::OpenAiChat {
-                out.extend_from_slice(b"data: [DONE]\n\n");
+            // Why each answer ended has been said. Cerebras, and proxies in front of others, leave the last
+            // word out; the caller's SDK may wait for it.
+            self.progress.ended = true;
+            match (&self.way, self.front) {
+                (Way::Translated { .. }, _) => self.writer.finish(&mut out),
+                (_, Dialect::OpenAiChat) => out.extend_from_slice(b"data: [DONE]\n\n"),
+                (_, Dialect::Anthropic) => out.extend_from_slice(
+                    b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+                ),
+                (_, Dialect::OpenAiResponses | Dialect::Gemini) => {}
             }
         }
         if !out.is_empty() {
@@ -408,7 +415,13 @@ impl Taking<'_> {
             return Fate::Passes;
         };
         events.clear();
-        if let Err(why) = reader.read(frame, events) {
+        let read = reader.read(frame, events).or_else(|why| {
+            // Half a character, of servers that cut texts between the halves that JSON writes it in.
+            let data = with_whole_characters(frame.data).ok_or(why)?;
+            events.clear();
+            reader.read(&Frame { event: frame.event, data: &data }, events)
+        });
+        if let Err(why) = read {
             // As where it passes unread: what is no JSON at all is left out, and the rest goes on.
             let text = std::str::from_utf8(frame.data);
             if text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_err()) {
@@ -500,6 +513,11 @@ impl Taking<'_> {
         }
         if let Some(fault) = tapped.fault {
             self.fault = Some(fault);
+            return Fate::IsLeftOut;
+        }
+        if glance.gave_up {
+            let text = "the model or its provider gave up";
+            self.fault = Some(Fault::new(FaultKind::GaveUp, text));
             return Fate::IsLeftOut;
         }
         progress.spoke |= glance.speaks;

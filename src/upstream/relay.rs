@@ -81,130 +81,75 @@ struct Settling {
     ending: Rc<Cell<Option<Outcome>>>,
 }
 
-pub struct Relay {
-    /// `None` once the provider has said all, or is given up.
-    body: Option<Body>,
+/// Where what comes next is read from.
+enum Source {
+    Provider(Body),
+    /// The answer broke off, and somebody is asked to go on with it.
+    Rescue(Rescuing),
+    /// All was said, or it is given up.
+    Nobody,
+}
+
+/// What is read, and what it comes to.
+struct Reading {
+    source: Source,
     passage: Passage,
-    limits: Limits,
-    pulse: Option<Pin<Box<Sleep>>>,
-    closing: Closing,
     last_heard: Instant,
-    last_said: Instant,
-    failed: bool,
+}
+
+/// An answer that has begun: its end settles the hold, once there is one, and is what its deployment is judged
+/// by.
+struct Begun {
+    setup: Setup,
     settling: Option<Settling>,
-    /// The last piece does not leave before this is done.
-    safe: Option<Safety>,
-    /// Told otherwise, should the end of the answer not become safe.
-    told: Option<Rc<Cell<Option<Outcome>>>>,
-    setup: Option<Setup>,
     /// How the answer ends is reported to its deployment's breaker.
     permit: Option<Permit>,
     /// When the answer began.
     began: Instant,
     /// Who else could go on with it.
     rescue: Option<Box<Rescue>>,
-    rescuing: Option<Rescuing>,
+}
+
+/// How far the answer has come, with what it owns there. One that has not begun is no relay yet:
+/// [`Relay::open`] reads until it has.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a relay is boxed, and has begun for nearly all of its life"
+)]
+enum Stage {
+    Begun(Begun),
+    /// All of it was counted and settled. The last piece does not leave before that is safe, and whoever was
+    /// told how it ended is told otherwise, should it not become so.
+    Settled {
+        safe: Safety,
+        told: Rc<Cell<Option<Outcome>>>,
+    },
+    Ended,
+}
+
+/// The body of an answer that has begun.
+pub struct Relay {
+    reading: Reading,
+    stage: Stage,
+    limits: Limits,
+    pulse: Option<Pin<Box<Sleep>>>,
+    closing: Closing,
+    last_said: Instant,
+    failed: bool,
 }
 
 impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay").field("setup", &self.setup).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("setup", &self.begun().map(|begun| &begun.setup))
+            .finish_non_exhaustive()
     }
 }
 
-impl Relay {
-    /// Reads until the answer has begun. The first of the stream has to come within `patience`, and the
-    /// first of the answer itself within `first_token`; what only announces an answer is held for no
-    /// longer than a caller can be left without a word.
-    ///
-    /// # Errors
-    /// The fault that came in its place: another provider can still be asked.
-    pub async fn open(
-        body: Body,
-        setup: Setup,
-        patience: Duration,
-        first_token: Duration,
-    ) -> Result<Self, Fault> {
-        let rename = Rename::of(&setup.step);
-        let manner = if !setup.passes {
-            Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
-        } else if rename.is_some() || setup.usage_added {
-            Manner::Edited { rename, drop_usage: setup.usage_added }
-        } else {
-            Manner::Verbatim
-        };
-        let now = Instant::now();
-        let limits = setup.limits;
-        let mut relay = Self {
-            body: Some(body),
-            passage: Passage::new(setup.front, setup.protocol, manner, setup.heading.clone()),
-            limits,
-            pulse: None,
-            closing: setup.upstream.closing.clone(),
-            last_heard: now,
-            last_said: now,
-            failed: false,
-            settling: None,
-            safe: None,
-            told: None,
-            setup: None,
-            permit: None,
-            began: now,
-            rescue: None,
-            rescuing: None,
-        };
-        if setup.keeps {
-            relay.passage.keep();
-        }
-        let token_until = now.checked_add(first_token);
-        let by_then = |until: Instant| token_until.map_or(until, |token| token.min(until));
-        let mut until = by_then(now + patience);
-        let mut held_until = None;
-        while !relay.passage.has_begun() {
-            let next = std::future::poll_fn(|cx| relay.poll_body(cx));
-            match tokio::time::timeout_at(until, next).await {
-                Ok(Ok(true)) => {
-                    let held_until = *held_until.get_or_insert(Instant::now() + limits.keep_alive);
-                    until = by_then(held_until.min(Instant::now() + limits.idle));
-                }
-                // It came to its end, which is to say that it had one.
-                Ok(Ok(false)) => break,
-                Ok(Err(fault)) => return Err(fault),
-                Err(_) if token_until.is_some_and(|until| Instant::now() >= until) => {
-                    let text = "the first token did not come in time";
-                    return Err(Fault::new(FaultKind::Timeout, text));
-                }
-                Err(_) if held_until.is_some_and(|until| Instant::now() >= until) => break,
-                Err(_) => {
-                    return Err(Fault::new(FaultKind::Timeout, "the stream did not begin"));
-                }
-            }
-        }
-        relay.setup = Some(setup);
-        relay.began = Instant::now();
-        Ok(relay)
-    }
-
-    /// From here on the end of the answer is what its deployment is judged by.
-    pub(super) fn report_with(&mut self, permit: Permit) {
-        self.permit = Some(permit);
-    }
-
-    /// From here on whoever reads the answer, or stops reading it, settles the hold.
-    pub fn settle_with(
-        &mut self,
-        hold: Hold,
-        attempts: u8,
-        tried: Vec<Tried>,
-        ending: Rc<Cell<Option<Outcome>>>,
-    ) {
-        let first_byte = Clock::System.now();
-        self.settling = Some(Settling { hold, attempts, tried, first_byte, ending });
-    }
-
+impl Reading {
     /// Takes in the next piece. `false` at the end.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
-        let Some(body) = self.body.as_mut() else { return Poll::Ready(Ok(false)) };
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        let Source::Provider(body) = &mut self.source else { return Poll::Ready(Ok(false)) };
         let taken = match ready!(Pin::new(body).poll_frame(cx)) {
             None => self.end().map(|()| false),
             // What comes behind the last word does not matter, nor how it breaks.
@@ -237,13 +182,116 @@ impl Relay {
 
     /// Nothing more is read.
     fn end(&mut self) -> Result<(), Fault> {
-        self.body = None;
+        self.source = Source::Nobody;
         self.passage.end()
+    }
+}
+
+impl Relay {
+    /// Reads until the answer has begun. The first of the stream has to come within `patience`, and the
+    /// first of the answer itself within `first_token`; what only announces an answer is held for no
+    /// longer than a caller can be left without a word.
+    ///
+    /// # Errors
+    /// The fault that came in its place: another provider can still be asked.
+    pub async fn open(
+        body: Body,
+        setup: Setup,
+        patience: Duration,
+        first_token: Duration,
+    ) -> Result<Self, Fault> {
+        let rename = Rename::of(&setup.step);
+        let manner = if !setup.passes {
+            Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
+        } else if rename.is_some() || setup.usage_added {
+            Manner::Edited { rename, drop_usage: setup.usage_added }
+        } else {
+            Manner::Verbatim
+        };
+        let now = Instant::now();
+        let limits = setup.limits;
+        let passage = Passage::new(setup.front, setup.protocol, manner, setup.heading.clone());
+        let mut reading = Reading { source: Source::Provider(body), passage, last_heard: now };
+        if setup.keeps {
+            reading.passage.keep();
+        }
+        let token_until = now.checked_add(first_token);
+        let by_then = |until: Instant| token_until.map_or(until, |token| token.min(until));
+        let mut until = by_then(now + patience);
+        let mut held_until = None;
+        while !reading.passage.has_begun() {
+            let next = std::future::poll_fn(|cx| reading.poll(cx));
+            match tokio::time::timeout_at(until, next).await {
+                Ok(Ok(true)) => {
+                    let held_until = *held_until.get_or_insert(Instant::now() + limits.keep_alive);
+                    until = by_then(held_until.min(Instant::now() + limits.idle));
+                }
+                // It came to its end, which is to say that it had one.
+                Ok(Ok(false)) => break,
+                Ok(Err(fault)) => return Err(fault),
+                Err(_) if token_until.is_some_and(|until| Instant::now() >= until) => {
+                    let text = "the first token did not come in time";
+                    return Err(Fault::new(FaultKind::Timeout, text));
+                }
+                Err(_) if held_until.is_some_and(|until| Instant::now() >= until) => break,
+                Err(_) => {
+                    return Err(Fault::new(FaultKind::Timeout, "the stream did not begin"));
+                }
+            }
+        }
+        let closing = setup.upstream.closing.clone();
+        let began = Instant::now();
+        let begun = Begun { setup, settling: None, permit: None, began, rescue: None };
+        Ok(Self {
+            reading,
+            stage: Stage::Begun(begun),
+            limits,
+            pulse: None,
+            closing,
+            last_said: now,
+            failed: false,
+        })
+    }
+
+    fn begun(&self) -> Option<&Begun> {
+        match &self.stage {
+            Stage::Begun(begun) => Some(begun),
+            Stage::Settled { .. } | Stage::Ended => None,
+        }
+    }
+
+    fn begun_mut(&mut self) -> Option<&mut Begun> {
+        match &mut self.stage {
+            Stage::Begun(begun) => Some(begun),
+            Stage::Settled { .. } | Stage::Ended => None,
+        }
+    }
+
+    /// From here on the end of the answer is what its deployment is judged by.
+    pub(super) fn report_with(&mut self, permit: Permit) {
+        if let Some(begun) = self.begun_mut() {
+            begun.permit = Some(permit);
+        }
+    }
+
+    /// From here on whoever reads the answer, or stops reading it, settles the hold.
+    pub fn settle_with(
+        &mut self,
+        hold: Hold,
+        attempts: u8,
+        tried: Vec<Tried>,
+        ending: Rc<Cell<Option<Outcome>>>,
+    ) {
+        let first_byte = Clock::System.now();
+        if let Some(begun) = self.begun_mut() {
+            begun.settling = Some(Settling { hold, attempts, tried, first_byte, ending });
+        }
     }
 
     /// It cannot go on: say so in the caller's dialect, and stop.
     fn fail(&mut self, fault: Fault) {
-        let Some(setup) = &self.setup else { return self.stop(&fault.into_error()) };
+        let Stage::Begun(begun) = &mut self.stage else { return self.stop(&fault.into_error()) };
+        let setup = &begun.setup;
         // The request itself is gone by now.
         let asked = blame::Asked { model: &setup.step.deployment.name, sent: b"" };
         let fault = blame::told_apart(fault, asked);
@@ -260,7 +308,7 @@ impl Relay {
         let labels =
             [&*setup.step.deployment.provider.id, &*setup.step.model.label, kind_label(fault.kind)];
         setup.upstream.metrics.broken_streams.with_label_values(&labels).inc();
-        if let Some(permit) = self.permit.take() {
+        if let Some(permit) = begun.permit.take() {
             setup.upstream.health.failed(permit, &fault, None);
         }
         let upstream = setup.upstream.clone();
@@ -272,23 +320,26 @@ impl Relay {
     /// The last that the caller reads is an error.
     fn stop(&mut self, error: &Error) {
         self.failed = true;
-        self.rescuing = None;
-        self.body = None;
-        self.passage.fail(error);
+        self.reading.source = Source::Nobody;
+        self.reading.passage.fail(error);
+    }
+
+    fn is_rescued(&self) -> bool {
+        matches!(self.reading.source, Source::Rescue(_))
     }
 
     /// How long the provider may be silent.
     fn patience(&self) -> Duration {
         let idle = self.limits.idle;
-        if self.rescuing.is_some() {
+        if self.is_rescued() {
             // It has a limit of its own.
             Duration::from_secs(3_600)
-        } else if self.passage.has_ended() {
+        } else if self.reading.passage.has_ended() {
             idle.min(LINGER)
-        } else if self.passage.is_complete() {
-            idle.min(match (self.passage.usage(), self.passage.may_be_over()) {
+        } else if self.reading.passage.is_complete() {
+            idle.min(match (self.reading.passage.usage(), self.reading.passage.may_be_over()) {
                 (Some(_), false) => LINGER,
-                (Some(_), true) if self.passage.has_begun() => MORE_MAY_COME,
+                (Some(_), true) if self.reading.passage.has_begun() => MORE_MAY_COME,
                 _ => FOLLOW_UP,
             })
         } else {
@@ -298,12 +349,12 @@ impl Relay {
 
     /// The provider was silent for too long.
     fn give_up(&mut self) {
-        if !self.passage.is_complete() {
+        if !self.reading.passage.is_complete() {
             let text = format!("silent for {} ms", self.limits.idle.as_millis());
             return self.fail(Fault::new(FaultKind::Timeout, text));
         }
         // It has said all, and has only not hung up.
-        if let Err(fault) = self.end() {
+        if let Err(fault) = self.reading.end() {
             self.fail(fault);
         }
     }
@@ -318,8 +369,8 @@ impl Relay {
             return Poll::Ready(None);
         }
         loop {
-            let given_up = self.last_heard + self.patience();
-            let due = self.last_said.max(self.last_heard) + self.limits.keep_alive;
+            let given_up = self.reading.last_heard + self.patience();
+            let due = self.last_said.max(self.reading.last_heard) + self.limits.keep_alive;
             let next = given_up.min(due);
             let pulse = self.pulse.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
             // Most pieces come long before; then the clock is left as it is set.
@@ -334,10 +385,10 @@ impl Relay {
             }
             let later = if now < due {
                 due
-            } else if self.passage.is_between_events() {
+            } else if self.reading.passage.is_between_events() {
                 self.last_said = now;
                 pulse.as_mut().reset(given_up.min(now + self.limits.keep_alive));
-                return Poll::Ready(Some(Bytes::from_static(self.passage.keep_alive())));
+                return Poll::Ready(Some(Bytes::from_static(self.reading.passage.keep_alive())));
             } else {
                 now + Duration::from_millis(50)
             };
@@ -348,37 +399,36 @@ impl Relay {
     /// The next piece for the caller; `None` at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if self.rescuing.is_some() && !self.passage.has_more() {
+            if self.is_rescued() && !self.reading.passage.has_more() {
                 if let Some(bytes) = ready!(self.poll_rescue(cx)) {
                     return Poll::Ready(Some(bytes));
                 }
                 continue;
             }
-            if self.body.is_none() && self.rescuing.is_none() {
+            if matches!(self.reading.source, Source::Nobody) {
                 self.close(if self.failed { Outcome::Failed } else { Outcome::Complete });
-                if let Some(safe) = &mut self.safe {
-                    let safe = ready!(safe.as_mut().poll(cx));
-                    self.safe = None;
+                if let Stage::Settled { safe, told } = &mut self.stage {
+                    let (safe, told) = (ready!(safe.as_mut().poll(cx)), Rc::clone(told));
+                    self.stage = Stage::Ended;
                     if let Err(error) = safe {
-                        self.take_back(&error);
+                        self.take_back(&error, &told);
                     }
                 }
             }
-            let piece = match self.body {
-                None => self.passage.pop(),
-                Some(_) => self.passage.pop_before_the_end(),
+            let piece = match self.reading.source {
+                Source::Provider(_) => self.reading.passage.pop_before_the_end(),
+                Source::Rescue(_) | Source::Nobody => self.reading.passage.pop(),
             };
             if let Some(bytes) = piece {
-                self.last_said = self.last_heard;
+                self.last_said = self.reading.last_heard;
                 return Poll::Ready(Some(bytes));
             }
-            if self.body.is_none() {
-                if self.rescuing.is_some() {
-                    continue;
-                }
-                return Poll::Ready(None);
+            match self.reading.source {
+                Source::Provider(_) => {}
+                Source::Rescue(_) => continue,
+                Source::Nobody => return Poll::Ready(None),
             }
-            match self.poll_body(cx) {
+            match self.reading.poll(cx) {
                 Poll::Pending => {
                     if let Some(bytes) = ready!(self.poll_pulse(cx)) {
                         return Poll::Ready(Some(bytes));
@@ -391,19 +441,21 @@ impl Relay {
     }
 
     /// The end of the answer could not be written down: an error stands in its place.
-    fn take_back(&mut self, error: &Error) {
-        while self.passage.pop().is_some() {}
+    fn take_back(&mut self, error: &Error, told: &Cell<Option<Outcome>>) {
+        while self.reading.passage.pop().is_some() {}
         self.stop(error);
-        if let Some(ending) = self.told.take() {
-            ending.set(Some(Outcome::Failed));
-        }
+        told.set(Some(Outcome::Failed));
     }
 
     /// Counts what was used and settles it, once.
     fn close(&mut self, outcome: Outcome) {
-        let Some(setup) = self.setup.take() else { return };
+        if !matches!(self.stage, Stage::Begun(_)) {
+            return;
+        }
+        let Stage::Begun(begun) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
+        let Begun { setup, settling, permit, began, rescue: _ } = begun;
         let (provider, model) = (&*setup.step.deployment.provider.id, &*setup.step.model.id);
-        let left_out = self.passage.left_out();
+        let left_out = self.reading.passage.left_out();
         if left_out > 0 {
             tracing::warn!(
                 request = %setup.request, provider, model, left_out,
@@ -413,14 +465,14 @@ impl Relay {
             setup.upstream.metrics.unreadable_events.with_label_values(&labels).inc_by(left_out);
         }
         if outcome == Outcome::Complete
-            && let Some(permit) = self.permit.take()
+            && let Some(permit) = permit
         {
             setup.upstream.health.succeeded(permit);
         }
-        let usage = self.passage.usage();
+        let usage = self.reading.passage.usage();
         count_tokens(&setup.upstream, &setup.step, usage);
         if let Some(usage) = usage.filter(|_| outcome == Outcome::Complete) {
-            let seconds = self.began.elapsed().as_secs_f32();
+            let seconds = began.elapsed().as_secs_f32();
             // What comes in one piece tells nothing of how fast it was written.
             if seconds > 0.2 && usage.output > 0 {
                 #[expect(clippy::cast_precision_loss, reason = "a rate")]
@@ -428,15 +480,11 @@ impl Relay {
                 setup.upstream.health.wrote(setup.step.deployment.id, rate);
             }
         }
-        let Some(Settling { hold, attempts, tried, first_byte, ending }) = self.settling.take()
-        else {
-            return;
-        };
+        let Some(Settling { hold, attempts, tried, first_byte, ending }) = settling else { return };
         ending.set(Some(outcome));
-        self.told = Some(ending);
-        let to_the_end = self.passage.is_complete();
+        let to_the_end = self.reading.passage.is_complete();
         let (tokens, basis) =
-            self.passage.transcript().used(usage, to_the_end, hold.prompt_tokens());
+            self.reading.passage.transcript().used(usage, to_the_end, hold.prompt_tokens());
         let receipt = hold.settle(Delivered {
             model: &setup.step.model,
             deployment: &setup.step.deployment,
@@ -449,7 +497,7 @@ impl Relay {
             tried,
             first_byte,
         });
-        self.safe = Some(Box::pin(receipt.safe()));
+        self.stage = Stage::Settled { safe: Box::pin(receipt.safe()), told: ending };
     }
 }
 
@@ -463,8 +511,8 @@ impl Stream for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if self.body.is_some()
-            && let Some(setup) = &self.setup
+        if !matches!(self.reading.source, Source::Nobody)
+            && let Some(Begun { setup, .. }) = self.begun()
         {
             tracing::debug!(request = %setup.request, "the caller left");
         }

@@ -98,6 +98,9 @@ pub(super) fn whole(
         _ => {}
     }
     if same_dialect {
+        if generated && let Some(fault) = gave_up(theirs, inbound.dialect, &body) {
+            return Err(fault);
+        }
         let plausible = match (&inbound.operation, inbound.dialect) {
             (Operation::Embed(..) | Operation::Draw(..), _) => &b"\"data\""[..],
             (Operation::Count, _) => b"okens\"",
@@ -156,6 +159,34 @@ fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> b
         Operation::Draw(..) => lists_nothing(body) || theirs.is_hollow(body),
         Operation::Embed(..) => lists_nothing(body),
         Operation::Count => false,
+    }
+}
+
+/// What is at fault where an answer under 200 says that the model, or who serves it, gave up. Nearly no
+/// answer holds one of the words, and those alone are read.
+fn gave_up(theirs: &dyn ProviderSide, dialect: Dialect, body: &[u8]) -> Option<Fault> {
+    let words: &[&[u8]] = match dialect {
+        Dialect::OpenAiChat => &[b"error\"", b"\"insufficient_system_resource\""],
+        Dialect::OpenAiResponses => &[b"\"failed\""],
+        Dialect::Gemini => &[
+            b"\"OTHER\"",
+            b"\"LANGUAGE\"",
+            b"\"MALFORMED_",
+            b"_TOOL_CALL",
+            b"\"MISSING_THOUGHT_SIGNATURE\"",
+            b"\"NO_IMAGE\"",
+            b"\"IMAGE_OTHER\"",
+        ],
+        Dialect::Anthropic => &[],
+    };
+    if !words.iter().any(|word| memchr::memmem::find(body, word).is_some()) {
+        return None;
+    }
+    match theirs.decode_reply(body) {
+        Ok(reply) => reply.fault(),
+        // A response that failed says why in an error, and can be read as nothing else.
+        Err(_) if dialect == Dialect::OpenAiResponses => Some(theirs.decode_error(200, body)),
+        Err(_) => None,
     }
 }
 
@@ -236,7 +267,39 @@ pub(super) async fn read_whole(
 
 #[cfg(test)]
 mod tests {
-    use super::lists_nothing;
+    use super::{gave_up, lists_nothing};
+    use crate::wire::provider_side;
+    use crate::wire::vocab::{Dialect, FaultKind, Protocol};
+
+    #[test]
+    fn an_answer_that_says_that_nothing_came_of_it_is_none() {
+        for (dialect, body, kind) in [
+            (
+                Dialect::OpenAiChat,
+                r#"{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"error","error":{"code":502,"message":"x"}}]}"#,
+                Some(FaultKind::GaveUp),
+            ),
+            (
+                Dialect::OpenAiChat,
+                r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"an \"error\""},"finish_reason":"stop"}]}"#,
+                None,
+            ),
+            (
+                Dialect::Gemini,
+                r#"{"candidates":[{"index":0,"finishReason":"MALFORMED_FUNCTION_CALL"}]}"#,
+                Some(FaultKind::GaveUp),
+            ),
+            (
+                Dialect::OpenAiResponses,
+                r#"{"id":"resp_1","object":"response","status":"failed","error":{"code":"rate_limit_exceeded","message":"x"},"output":[]}"#,
+                Some(FaultKind::RateLimited),
+            ),
+        ] {
+            let theirs = provider_side(Protocol::Dialect(dialect));
+            let fault = gave_up(theirs, dialect, body.as_bytes());
+            assert_eq!(fault.map(|fault| fault.kind), kind, "{body}");
+        }
+    }
 
     #[test]
     fn an_empty_list_is_seen_by_its_beginning() {

@@ -4,7 +4,7 @@
 use super::vocab::{Fault, FaultKind};
 
 /// Our account there is empty, over a limit that its owner set, or closed.
-const UNPAID: [&str; 34] = [
+const UNPAID: [&str; 38] = [
     "credit balance",
     "insufficient balance",
     "insufficient_balance",
@@ -34,6 +34,10 @@ const UNPAID: [&str; 34] = [
     "unpurchased",
     "in good standing",
     "organization has been disabled",
+    "organization has been restricted",
+    "organization must be verified",
+    "requires terms acceptance",
+    "model_terms_required",
     "suspended",
     "deactivated",
     "account is not active",
@@ -279,6 +283,9 @@ mod tests {
             "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0",
             "You have reached your specified API usage limits. You will regain access on 2026-01-01.",
             "This organization has been disabled.",
+            "Organization has been restricted. Please reach out to support.",
+            "The model m requires terms acceptance. Please have the org admin accept the terms.",
+            "Your organization must be verified to stream this model.",
             "账户余额不足，请充值",
         ] {
             for (kind, status) in [(FaultKind::Refused, 400), (FaultKind::Credential, 403)] {

@@ -1,15 +1,23 @@
 //! How Claude is told to think: a budget of tokens up to 4.5, `adaptive` with an effort from 4.6 on.
 //! The same members stand in Bedrock's `additionalModelRequestFields`.
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::Target;
 use super::vocab::{
-    Body, Dialect, Effort, Losses, Manner, Off, Reasoning, Request, Role, ToolChoice,
+    Body, Dialect, Effort, Losses, Manner, Off, Reasoning, Request, Role, Sampling, ToolChoice,
 };
 
 /// The least thinking Anthropic allows.
 const LEAST_BUDGET: i64 = 1_024;
+
+/// The least `top_p` beside thinking. Source: Anthropic's page on extended thinking.
+const LEAST_TOP_P: f64 = 0.95;
+
+/// Whether `top_p` is lower than a model takes that thinks.
+pub(super) fn is_narrow(sampling: &Sampling) -> bool {
+    sampling.top_p.as_ref().and_then(Number::as_f64).is_some_and(|top_p| top_p < LEAST_TOP_P)
+}
 
 /// What is sent.
 #[derive(Debug, Default)]
@@ -121,11 +129,10 @@ fn budgeted(
     }
     let wanted = wanted.max(LEAST_BUDGET);
     let most = target.max_output_tokens.max(1);
-    // The budget is part of max_tokens, and must leave room for an answer.
-    let room = max_tokens.unwrap_or(most);
-    let whole = room.saturating_add(wanted.unsigned_abs()).min(most.max(room));
-    let answer = room.min(whole / 2).max(1);
-    let budget = wanted.min(i64::try_from(whole - answer).unwrap_or(i64::MAX));
+    // The budget is part of what the caller allows in all, in every dialect, and leaves a quarter of it for
+    // the answer.
+    let whole = max_tokens.unwrap_or(most);
+    let budget = wanted.min(i64::try_from(whole - whole / 4).unwrap_or(i64::MAX));
     if budget < LEAST_BUDGET {
         lost.dropped("reasoning");
         return nothing;

@@ -49,6 +49,8 @@ pub struct Glance {
     pub choices: Choices,
     /// Those of which it says why they ended.
     pub finished: Choices,
+    /// The reason is that the model or its provider gave up: this is no answer.
+    pub gave_up: bool,
 }
 
 /// An event that nobody can read.

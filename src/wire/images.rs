@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::frame::json::Object;
-use super::openai_usage;
-use super::vocab::{Head, Malformed, Usage};
+use super::vocab::{Head, Losses, Malformed, Usage};
+use super::{Encoded, openai_usage};
 
 /// How a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +194,8 @@ pub fn encode_request(
     rules: &Rules,
     name: &str,
     count: u64,
-) -> Bytes {
+) -> Encoded {
+    let mut losses = Losses::default();
     let body = match form {
         Form::Openai | Form::Xai => {
             let mut members = request.members.clone();
@@ -204,7 +205,9 @@ pub fn encode_request(
             }
             if form == Form::Xai {
                 for unknown in ["size", "quality", "style"] {
-                    members.shift_remove(unknown);
+                    if members.shift_remove(unknown).is_some() && unknown != "size" {
+                        losses.dropped(unknown);
+                    }
                 }
                 if let Some(aspect) = request.size.as_deref().and_then(aspect) {
                     members.insert("aspect_ratio".to_owned(), Value::from(aspect));
@@ -228,6 +231,14 @@ pub fn encode_request(
             Value::Object(members)
         }
         Form::Gemini => {
+            // `auto` is what happens anyway; how pictures are handed over is seen to here.
+            let seen_to = ["model", "prompt", "n", "size", "response_format", "stream", "user"];
+            for (name, value) in &request.members {
+                let says = !value.is_null() && value != "auto" && !seen_to.contains(&name.as_str());
+                if says {
+                    losses.dropped_at("", name);
+                }
+            }
             let mut config = json!({"responseModalities": ["TEXT", "IMAGE"]});
             if let (Some(config), Some(aspect)) =
                 (config.as_object_mut(), request.size.as_deref().and_then(aspect))
@@ -240,7 +251,7 @@ pub fn encode_request(
             })
         }
     };
-    Bytes::from(body.to_string())
+    Encoded { body: Bytes::from(body.to_string()), losses }
 }
 
 /// Gemini's answer in OpenAI's form.
@@ -385,6 +396,17 @@ mod tests {
     }
 
     #[test]
+    fn what_gemini_is_not_told_of_a_picture_is_named() {
+        let asked = json!({"model": "m", "prompt": "x", "n": 1, "size": "1024x1024", "quality": "high",
+            "background": "transparent", "output_format": "webp", "moderation": "auto",
+            "response_format": "b64_json", "user": "u"});
+        let request = read(asked).unwrap();
+        let sent = encode_request(&request, Form::Gemini, &Rules::default(), "theirs", 1);
+        let named: Vec<_> = sent.losses.iter().map(|loss| loss.field.to_string()).collect();
+        assert_eq!(named, ["quality", "background", "output_format"]);
+    }
+
+    #[test]
     fn a_stand_in_gets_the_nearest_that_it_takes() {
         let rules = Rules {
             sizes: ["1024x1024", "1536x1024", "1024x1536", "auto"].map(str::to_owned).to_vec(),
@@ -398,7 +420,8 @@ mod tests {
         }))
         .unwrap();
         let sent = |form: Form| -> Value {
-            serde_json::from_slice(&encode_request(&request, form, &rules, "theirs", 1)).unwrap()
+            serde_json::from_slice(&encode_request(&request, form, &rules, "theirs", 1).body)
+                .unwrap()
         };
         assert_eq!(
             sent(Form::Openai),

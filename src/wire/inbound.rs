@@ -102,7 +102,7 @@ impl Inbound {
         form: embeddings::Form,
         model: Option<String>,
     ) -> Result<Self, Malformed> {
-        let head = match model {
+        let mut head = match model {
             Some(model) => Head { model, prompt_bytes: body.len(), ..Head::default() },
             None => embeddings::head(&body)?,
         };
@@ -110,8 +110,9 @@ impl Inbound {
             embeddings::Form::Gemini | embeddings::Form::GeminiOne => Dialect::Gemini,
             _ => Dialect::OpenAiChat,
         };
-        let operation = Operation::Embed(form, embeddings::decode_request(&body, form)?);
-        Ok(Self::of(operation, dialect, head, body))
+        let request = embeddings::decode_request(&body, form)?;
+        head.prompt_bytes = request.inputs.iter().map(embeddings::Input::bytes).sum();
+        Ok(Self::of(Operation::Embed(form, request), dialect, head, body))
     }
 
     /// A request that goes on as it is, to be answered whole.
@@ -208,13 +209,25 @@ impl Inbound {
         if let Some(request) = self.request.get() {
             return Ok(request);
         }
-        let mut decoded = codec(self.dialect).decode_request(&self.body)?;
+        let decoded = codec(self.dialect).decode_request(&self.body)?;
+        Ok(self.request.get_or_init(|| self.completed(decoded)))
+    }
+
+    /// What the body was decoded to before it arrived, so that it is not decoded again.
+    #[must_use]
+    pub fn known_as(self, decoded: Request) -> Self {
+        let completed = self.completed(decoded);
+        Self { request: OnceCell::from(completed), ..self }
+    }
+
+    /// With what the head says beside the body.
+    fn completed(&self, mut decoded: Request) -> Request {
         decoded.model.clone_from(&self.head.model);
         if self.head.stream {
             decoded.stream = Some(true);
             // Usage comes at the end of every stream but chat's, where it must be asked for.
             decoded.include_usage = Some(true);
         }
-        Ok(self.request.get_or_init(|| decoded))
+        decoded
     }
 }

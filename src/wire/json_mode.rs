@@ -213,6 +213,11 @@ fn must_hold(finish: Option<&Finish>, called: bool) -> bool {
     ended && !called
 }
 
+/// A call or a refusal, which stand in the place of the value.
+fn is_another_answer(part: &Part) -> bool {
+    matches!(part.body, Body::Call(_) | Body::Refusal(_))
+}
+
 fn none() -> Fault {
     Fault::new(FaultKind::GaveUp, "the answer is not the JSON that was asked for")
 }
@@ -231,7 +236,7 @@ pub fn hold(reply: &mut Reply, form: Form) -> Result<(), Fault> {
             }
         }
         parts.retain(|part| !matches!(&part.body, Body::Text(text) if text.is_empty()));
-        let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
+        let called = parts.iter().any(is_another_answer);
         if must_hold(choice.finish.as_ref(), called) && !finder.is_whole() {
             return Err(none());
         }
@@ -291,7 +296,7 @@ impl Held {
                     self.texts.push((at, Some(part)));
                     return self.text(at, &first, out);
                 }
-                self.choice(at.choice).called |= matches!(part.body, Body::Call(_));
+                self.choice(at.choice).called |= is_another_answer(&part);
                 out.push(Event::PartOpen { at, part });
             }
             Event::Delta { at, delta: Delta::Text(piece) }
@@ -438,6 +443,17 @@ mod tests {
             let said: String = reply.choices[0].turn.texts().collect();
             prop_assert_eq!(said.as_str(), OBJECT);
             prop_assert_eq!(whole(&text, "end_turn").unwrap(), OBJECT);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer_to_any_form() {
+        let body = json!({"id": "c", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": null, "refusal": "I cannot"}}]});
+        for form in [Form::Object, Form::List, Form::Wrapped, Form::Word] {
+            let mut reply =
+                codec(Dialect::OpenAiChat).decode_reply(body.to_string().as_bytes()).unwrap();
+            assert_eq!(hold(&mut reply, form), Ok(()), "{form:?}");
         }
     }
 

@@ -37,6 +37,8 @@ pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
         .map(str::to_owned)
         .or_else(|| value.get("error").and_then(Value::as_str).map(str::to_owned))
         .or_else(|| detail(value))
+        // Mistral's 422: the list is in the place of the words.
+        .or_else(|| detail(value.get("message")?))
         .unwrap_or_default();
     let code = match error.get("code") {
         Some(Value::String(code)) => Some(code.clone()),
@@ -62,11 +64,16 @@ pub(in crate::wire) fn of_value(value: &Value, status: Option<u16>) -> Fault {
     }
     // `FastAPI` says where: `["body", "stream_options"]`.
     let place = || {
-        let loc = value.pointer("/detail/0/loc")?.as_array()?;
+        let loc = ["/detail/0/loc", "/message/detail/0/loc"].iter();
+        let loc = loc.filter_map(|at| value.pointer(at)).find_map(Value::as_array)?;
         let words: Vec<&str> = loc.iter().filter_map(Value::as_str).collect();
         (!words.is_empty()).then(|| words.join("."))
     };
     let field = text("param").map(str::to_owned).or_else(place);
+    if kind == FaultKind::Unfit && status == Some(429) {
+        let code = Some("request_too_large".to_owned());
+        return Fault { code, ..Fault::told(kind, Some(413), message) };
+    }
     Fault { code, field, wait: wait::in_error(error), ..Fault::told(kind, status, message) }
 }
 
@@ -123,7 +130,14 @@ const TOO_LONG: [&str; 13] = [
     "`inputs` tokens + `max_new_tokens` must be",
 ];
 
+/// One request beyond what the account may send in a minute (OpenAI's 429, Groq's 413): waiting does not
+/// help, another deployment may.
+const TOO_LARGE: &str = "request too large for";
+
 fn kind_of(status: Option<u16>, words: [&str; 2], message: &str) -> FaultKind {
+    if message.to_ascii_lowercase().contains(TOO_LARGE) {
+        return FaultKind::Unfit;
+    }
     if let Some(kind) = words.into_iter().find_map(kind_of_word) {
         return kind;
     }
@@ -196,6 +210,34 @@ mod tests {
         assert_eq!(decode(400, body.as_bytes()).kind, FaultKind::ContextLength);
         let slow = r#"{"error":{"message":"Too many tokens per minute"}}"#;
         assert_eq!(decode(429, slow.as_bytes()).kind, FaultKind::RateLimited);
+    }
+
+    #[test]
+    fn a_request_beyond_an_account_s_minute_is_not_one_to_repeat() {
+        for (status, message) in [
+            (
+                429,
+                "Request too large for gpt-4o in organization o on tokens per min (TPM): Limit 30000, Requested 50000.",
+            ),
+            (
+                413,
+                "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000",
+            ),
+        ] {
+            let body = json!({"error": {"message": message, "type": "tokens", "code": "rate_limit_exceeded"}});
+            let fault = decode(status, body.to_string().as_bytes());
+            assert_eq!((fault.kind, fault.wait), (FaultKind::Unfit, None), "{message}");
+            assert_eq!(fault.into_error().kind, Kind::TooLarge, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_list_in_the_place_of_the_words_is_read() {
+        let body = json!({"object": "error", "type": "invalid_request_error", "message": {"detail": [
+            {"type": "extra_forbidden", "loc": ["body", "store"], "msg": "Extra inputs are not permitted"}]}});
+        let fault = decode(422, body.to_string().as_bytes());
+        assert_eq!(fault.message, "Extra inputs are not permitted");
+        assert_eq!(fault.field.as_deref(), Some("body.store"));
     }
 
     #[test]

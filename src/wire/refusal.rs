@@ -81,6 +81,9 @@ pub fn is_form(path: &str) -> bool {
     })
 }
 
+/// Earlier reasoning, which is sealed for whoever made it (OpenAI's Responses).
+const SEALED: &str = "input.[reasoning]";
+
 fn says(message: &str, words: &[&str]) -> bool {
     let lower = message.to_ascii_lowercase();
     words.iter().any(|word| lower.contains(word))
@@ -101,6 +104,10 @@ pub struct Unwanted {
 pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
     if !matches!(fault.kind, FaultKind::Refused | FaultKind::Unfit) {
         return None;
+    }
+    // A chain that another maker's model, or another account, has thought about.
+    if fault.code.as_deref() == Some("invalid_encrypted_content") {
+        return Some(Unwanted { path: SEALED.to_owned(), this_value: true });
     }
     if !says(&fault.message, &UNKNOWN) && !says(&fault.message, &UNFIT) {
         return None;

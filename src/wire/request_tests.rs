@@ -358,3 +358,130 @@ fn the_choice_before_tools_is_understood() {
     );
     assert!(sent(Dialect::OpenAiChat, &body, PROVIDERS[0]).0.get("tool_choice").is_none());
 }
+
+#[test]
+fn tools_have_the_schemas_that_each_maker_takes() {
+    let object = json!({"type": "object"});
+    let asked = |schema: &Value| {
+        json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
+            "tools": [{"name": "f", "input_schema": schema}]})
+    };
+    // OpenAI: an object says which properties it has, be it none.
+    for schema in [&object, &json!({})] {
+        for (to, at) in [
+            (Protocol::Dialect(Dialect::OpenAiChat), "/tools/0/function/parameters"),
+            (Protocol::Dialect(Dialect::OpenAiResponses), "/tools/0/parameters"),
+        ] {
+            let (body, _) = sent(Dialect::Anthropic, &asked(schema), to);
+            assert_eq!(body.pointer(at), Some(&json!({"type": "object", "properties": {}})));
+        }
+    }
+    // Gemini: one that says nothing is left out, every other reaches it, references written out.
+    let gemini = Protocol::Dialect(Dialect::Gemini);
+    let at = "/tools/0/functionDeclarations/0/parametersJsonSchema";
+    for schema in [
+        &object,
+        &json!({}),
+        &json!({"type": "object", "properties": {}, "additionalProperties": false}),
+    ] {
+        assert_eq!(
+            sent(Dialect::Anthropic, &asked(schema), gemini).0.pointer(at),
+            None,
+            "{schema}"
+        );
+    }
+    let text = json!({"type": "string"});
+    for (schema, written) in [
+        (json!({"anyOf": [{"type": "object", "properties": {"a": text}}]}), None),
+        (json!({"type": "object", "allOf": [{"properties": {"a": text}}]}), None),
+        (json!({"type": "object", "additionalProperties": text}), None),
+        (json!({"type": "object", "patternProperties": {"^a": text}}), None),
+        (
+            json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"x": text}}}}),
+            Some(json!({"type": "object", "properties": {"x": text}})),
+        ),
+    ] {
+        let (body, _) = sent(Dialect::Anthropic, &asked(&schema), gemini);
+        assert_eq!(body.pointer(at), Some(written.as_ref().unwrap_or(&schema)), "{body}");
+    }
+}
+
+#[test]
+fn google_s_spellings_of_numbers_lists_and_enums_are_understood() {
+    let chat = Protocol::Dialect(Dialect::OpenAiChat);
+    let asked = |tools: Value, config: Value, choice: Value| {
+        json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}], "tools": tools,
+            "generationConfig": config, "toolConfig": {"functionCallingConfig": choice}})
+    };
+    let f = json!({"name": "f", "parameters": {"type": 6, "properties": {"a": {"type": 1}}}});
+    let other = json!({"name": "g"});
+    let (body, _) = sent(
+        Dialect::Gemini,
+        &asked(
+            json!([{"functionDeclarations": f}, {"functionDeclarations": [other]}]),
+            json!({"temperature": "0.5", "maxOutputTokens": "100", "seed": "3", "topP": "1"}),
+            json!({"mode": 2, "allowedFunctionNames": "f"}),
+        ),
+        chat,
+    );
+    assert_eq!(body["tools"][0]["function"]["name"], "f", "{body}");
+    assert_eq!(
+        body["tools"][0]["function"]["parameters"],
+        json!({"type": "object", "properties": {"a": {"type": "string"}}})
+    );
+    assert_eq!(body["tool_choice"]["function"]["name"], "f", "{body}");
+    assert_eq!((&body["temperature"], &body["seed"]), (&json!(0.5), &json!(3)), "{body}");
+    let most = body.get("max_completion_tokens").or(body.get("max_tokens"));
+    assert_eq!(most, Some(&json!(100)), "{body}");
+    let bytes =
+        asked(json!([]), json!({"maxOutputTokens": "100", "topK": "1"}), json!({})).to_string();
+    let head = codec(Dialect::Gemini).head(bytes.as_bytes()).unwrap();
+    assert_eq!(head.max_output_tokens, Some(100));
+}
+
+#[test]
+fn thinking_that_is_left_to_the_model_is_not_switched_off() {
+    let asked = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}],
+        "generationConfig": {"thinkingConfig": {"thinkingBudget": -1}}});
+    for to in [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic] {
+        let (body, _) = sent(Dialect::Gemini, &asked, Protocol::Dialect(to));
+        let said = body.to_string();
+        assert!(!said.contains("\"none\"") && !said.contains("disabled"), "{to:?} {said}");
+    }
+}
+
+#[test]
+fn files_are_told_by_what_stands_where_their_content_does() {
+    let responses = Protocol::Dialect(Dialect::OpenAiResponses);
+    let anthropic = Protocol::Dialect(Dialect::Anthropic);
+    let chat = |file: Value| json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "file", "file": file}]}]});
+    // Base64 as such is no address.
+    let (body, _) = sent(
+        Dialect::OpenAiChat,
+        &chat(json!({"filename": "a.pdf", "file_data": "JVBERi0="})),
+        anthropic,
+    );
+    let source = &body["messages"][0]["content"][0]["source"];
+    assert_eq!(
+        (&source["type"], &source["data"]),
+        (&json!("base64"), &json!("JVBERi0=")),
+        "{body}"
+    );
+    let (body, _) = sent(
+        Dialect::OpenAiChat,
+        &chat(json!({"file_data": "https://example.com/a.pdf"})),
+        anthropic,
+    );
+    assert_eq!(body["messages"][0]["content"][0]["source"]["type"], "url", "{body}");
+    // A text has no name there.
+    let titled = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
+        {"type": "document", "title": "T", "source": {"type": "text", "media_type": "text/plain", "data": "D"}}]}]});
+    let (body, _) = sent(Dialect::Anthropic, &titled, responses);
+    assert!(body.to_string().contains("\"D\"") && !body.to_string().contains("filename"), "{body}");
+    // OpenAI's chat reads no addresses: it is named, so that Responses is asked where it can be.
+    let linked = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
+        {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}]}]});
+    let (_, dropped) = sent(Dialect::Anthropic, &linked, Protocol::Dialect(Dialect::OpenAiChat));
+    assert_eq!(dropped, "content.file_url");
+    assert_eq!(sent(Dialect::Anthropic, &linked, responses).1, "");
+}

@@ -15,20 +15,36 @@ pub const FILE_TOKENS: u64 = 3_000;
 /// [`FILE_TOKENS`] each.
 #[must_use]
 pub fn prompt_bytes(body: &[u8]) -> usize {
+    let words = body.len() - spelling(body);
     if body.len() < LEAST_BYTES {
-        return body.len();
+        return words;
     }
-    let (mut size, mut start) = (body.len(), 0);
+    let (mut size, mut start) = (words, 0);
     for end in memchr::memchr_iter(b'"', body) {
         let text = body.get(start..end).unwrap_or_default();
         start = end + 1;
         if let Some(data) = inline(text) {
             let tokens = usize::try_from(tokens(data)).unwrap_or(usize::MAX);
-            size = (size - data.len()).saturating_add(tokens.saturating_mul(BYTES_PER_TOKEN));
+            size = size
+                .saturating_sub(data.len())
+                .saturating_add(tokens.saturating_mul(BYTES_PER_TOKEN));
         }
     }
     // Never more than if it were all words.
-    size.min(body.len())
+    size.min(words)
+}
+
+/// Bytes that only the spelling takes: line ends and what indents the next line, which no string holds as
+/// such, and what `\uXXXX` takes beyond the letter in UTF-8 (most are of three bytes).
+fn spelling(body: &[u8]) -> usize {
+    let mut bytes = 0;
+    for end in memchr::memchr_iter(b'\n', body) {
+        let behind = body.get(end + 1..).unwrap_or_default();
+        bytes += 1 + behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    }
+    let escapes = memchr::memmem::find_iter(body, b"\\u");
+    let real = escapes.filter(|at| at.checked_sub(1).and_then(|at| body.get(at)) != Some(&b'\\'));
+    bytes + real.count() * 3
 }
 
 /// The base64 in a JSON string, if that is what it holds: all of it, or what follows the head of a
@@ -61,6 +77,18 @@ fn tokens(data: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_a_request_is_spelled_counts_for_little() {
+        let plain = r#"{"messages":[{"content":"你好世界 a\\user"}]}"#;
+        let value: serde_json::Value = serde_json::from_str(plain).unwrap();
+        let pretty = serde_json::to_string_pretty(&value).unwrap();
+        let escaped = plain.replace('你', r"\u4f60").replace('好', r"\u597d");
+        let count = |body: &str| prompt_bytes(body.as_bytes());
+        assert_eq!(count(plain), plain.len());
+        assert_eq!(count(&escaped), plain.len());
+        assert!(count(&pretty) < plain.len() + 10, "{} of {}", count(&pretty), plain.len());
+    }
 
     #[test]
     fn what_is_inline_counts_for_what_it_is() {

@@ -121,3 +121,111 @@ fn rooms_import_only_downward() {
     }
     assert!(faults.is_empty(), "{faults:#?}");
 }
+
+/// Rooms whose files import each other in one direction only.
+const WITHOUT_CIRCLES: [&str; 7] =
+    ["gateway", "words", "agents", "apps", "findings", "memory", "responses"];
+
+/// The paths of a tree of imports: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn expand(tree: &str, all: &mut Vec<String>) {
+    let Some((start, rest)) = tree.split_once('{') else {
+        all.push(tree.trim().to_owned());
+        return;
+    };
+    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+    let (mut depth, mut from) = (0, 0);
+    for (at, one) in inner.char_indices().chain([(inner.len(), ',')]) {
+        match one {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                if !inner[from..at].trim().is_empty() {
+                    expand(&format!("{}{}", start.trim(), inner[from..at].trim()), all);
+                }
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a file imports, as paths from the root; what it only hands on (`pub use`) is not of it.
+fn imports(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let (mut trees, mut open) = (Vec::new(), None::<String>);
+    for line in code.lines() {
+        if open.is_none() && line.starts_with("use ") {
+            open = Some(String::new());
+        }
+        if let Some(statement) = &mut open {
+            statement.push_str(line.trim_start_matches("use ").trim());
+            if let Some(tree) = statement.strip_suffix(';') {
+                expand(tree, &mut trees);
+                open = None;
+            }
+        }
+    }
+    let whole = |path: String| {
+        let mut base = module.to_vec();
+        let mut parts: Vec<String> = path.split("::").map(str::to_owned).collect();
+        if parts[0] == "crate" {
+            base.clear();
+            parts.remove(0);
+        }
+        while parts.first().is_some_and(|part| part == "super" || part == "self") {
+            if parts.remove(0) == "super" {
+                base.pop();
+            }
+        }
+        base.extend(parts);
+        base
+    };
+    trees.into_iter().map(whole).collect()
+}
+
+#[test]
+fn files_of_the_path_import_each_other_in_one_direction() {
+    let src = root().join("src");
+    let mut modules: HashMap<Vec<String>, PathBuf> = HashMap::new();
+    for room in WITHOUT_CIRCLES {
+        let mut files = Vec::new();
+        sources(&src.join(room), &mut files);
+        for file in files {
+            let name = file.strip_prefix(&src).unwrap().with_extension("");
+            let mut module: Vec<String> =
+                name.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+            if module.last().is_some_and(|last| last == "mod") {
+                module.pop();
+            }
+            modules.insert(module, file);
+        }
+    }
+    assert!(modules.len() > 30, "{}", modules.len());
+    let mut imported: HashMap<&Vec<String>, Vec<Vec<String>>> = HashMap::new();
+    for (module, file) in &modules {
+        let text = std::fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let mut own = Vec::new();
+        for mut path in imports(code, module) {
+            while !path.is_empty() && !modules.contains_key(&path) {
+                path.pop();
+            }
+            if !path.is_empty() && path != *module {
+                own.push(path);
+            }
+        }
+        imported.insert(module, own);
+    }
+    assert!(imported.values().flatten().count() > 40);
+    // Whatever imports nothing that is left is taken away, until nothing is left but circles.
+    let mut left: Vec<&Vec<String>> = modules.keys().collect();
+    loop {
+        let before = left.len();
+        let rest = left.clone();
+        left.retain(|module| imported[*module].iter().any(|path| rest.contains(&path)));
+        if left.len() == before {
+            break;
+        }
+    }
+    left.sort();
+    assert!(left.is_empty(), "files that import each other, and those that need them: {left:#?}");
+}

@@ -127,6 +127,78 @@ fn a_vector_is_of_the_input_whose_number_it_bears_and_none_is_missing() {
     }
 }
 
+fn record(gateway: &Gateway, id: &str) -> Value {
+    gateway.get(&format!("/v1/requests/{id}"), KEY).json()
+}
+
+#[test]
+fn a_batch_beyond_what_a_provider_takes_is_asked_for_in_parts_and_booked_once() {
+    // Each text is a number, and each vector is it.
+    let vectors = |asked: &Value| -> Vec<Value> {
+        let list = ["texts", "requests", "instances", "input"];
+        let all = list.iter().find_map(|name| asked.get(*name)?.as_array()).unwrap().clone();
+        let text = |one: &Value| {
+            let nested = one.pointer("/content/parts/0/text").or_else(|| one.get("content"));
+            nested.unwrap_or(one).as_str().unwrap().parse::<f64>().unwrap()
+        };
+        all.iter().map(|one| json!([text(one)])).collect()
+    };
+    for (provider, most) in [("cohere", 96), ("gemini", 100), ("voyage", 1_000)] {
+        let (gateway, upstream) = serving_by(provider, "embedding", move |asked| {
+            let all = vectors(asked);
+            assert!(all.len() <= most);
+            match provider {
+                "cohere" => json!({"embeddings": {"float": all},
+                    "meta": {"billed_units": {"input_tokens": all.len()}}}),
+                "gemini" => {
+                    let each = all.iter().map(|one| json!({"values": one}));
+                    json!({"embeddings": each.collect::<Vec<_>>()})
+                }
+                _ => {
+                    let each = all.iter().enumerate();
+                    let data = each.map(|(at, one)| json!({"index": at, "embedding": one}));
+                    json!({"data": data.collect::<Vec<_>>(), "usage": {"total_tokens": all.len()}})
+                }
+            }
+        });
+        let count = 2 * most + 3_usize;
+        let texts: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+        let body = json!({"model": "m", "input": texts}).to_string();
+        let answer = gateway.post("/v1/embeddings", KEY, body);
+        let told = answer.json();
+        let data = told["data"].as_array().unwrap_or_else(|| panic!("{provider}: {told}"));
+        assert_eq!((data.len(), upstream.count()), (count, 3), "{provider}");
+        for (at, one) in (0_u32..).zip(data) {
+            assert_eq!(one["index"], json!(at));
+            assert_eq!(one["embedding"][0].as_f64(), Some(f64::from(at)), "{provider}");
+        }
+        if provider != "gemini" {
+            assert_eq!(told["usage"]["prompt_tokens"], json!(count), "{provider}");
+        }
+        // One request, one line of the books.
+        let line = record(&gateway, answer.header("x-request-id"));
+        assert_eq!(line["status"], "complete", "{line}");
+    }
+}
+
+#[test]
+fn a_batch_of_which_a_part_fails_is_no_answer_and_costs_nothing() {
+    let (gateway, upstream) = serving_by("cohere", "embedding", |asked| {
+        let all = asked["texts"].as_array().unwrap();
+        match all.len() {
+            96 => json!({"embeddings": {"float": vec![json!([1.0]); 96]}}),
+            // A vector is missing.
+            _ => json!({"embeddings": {"float": []}}),
+        }
+    });
+    let body = json!({"model": "m", "input": vec!["a"; 100]}).to_string();
+    let told = gateway.post("/v1/embeddings", KEY, body);
+    assert_eq!(told.status, 503, "{}", told.text());
+    assert!(upstream.count() >= 2);
+    let line = record(&gateway, told.header("x-request-id"));
+    assert_eq!((&line["status"], &line["credits"]), (&json!("failed"), &json!(0)), "{line}");
+}
+
 #[test]
 fn pictures_as_bytes_get_an_address_for_a_while() {
     const RED: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";

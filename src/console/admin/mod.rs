@@ -49,16 +49,16 @@ pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
         let classes = asked.get("by_status").unwrap_or(&nothing);
         let shared = &visit.app.shared;
         let mut wanting = Vec::new();
-        if shared.public_url.is_none() {
+        if shared.serving.public_url.is_none() {
             wanting.push("server.public_url is not set: links in invitations are made of what browsers say.");
         }
         if shared.authentication.mail.is_none() {
             wanting.push("No mail server is configured: people cannot set a forgotten password by themselves, and invitations go by hand.");
         }
-        if shared.vault.is_none() {
+        if shared.connections.vault.is_none() {
             wanting.push("There is no vault key: apps cannot be connected, and signing keys lie open in the store.");
         }
-        if shared.redis.is_none() && list(&told, "nodes").len() > 1 {
+        if shared.books.redis.is_none() && list(&told, "nodes").len() > 1 {
             wanting.push("Several nodes and no Redis: each counts limits for itself.");
         }
         let body = html! {

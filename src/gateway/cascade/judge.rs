@@ -2,11 +2,10 @@
 //! answer is short, and a small judge, where one is configured. Both are bounded in words and time; where
 //! they cannot be had, it is as if there was none.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::super::{App, charge, demands};
+use super::super::app::App;
+use super::super::{charge, demands};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Capability, Mode, Model, Pictures};
@@ -28,17 +27,6 @@ const THOUGHT_TOKENS: u64 = 1_024;
 /// A short answer is one of so many words and bytes: a number, a letter, a name.
 const SHORT_WORDS: usize = 4;
 const SHORT_BYTES: usize = 48;
-
-/// How first answers are checked, beside what can be told from them alone.
-#[derive(Debug, Clone, Default)]
-pub struct Checks {
-    /// The model that is asked whether an answer is right.
-    pub judge: Option<String>,
-    /// How long it may take, and how long the second answer may.
-    pub patience: Duration,
-    /// Short answers are asked for once more.
-    pub twice: bool,
-}
 
 /// What more looking came to: what speaks against the answer, and what was asked for that.
 #[derive(Debug, Default)]
@@ -85,7 +73,7 @@ pub(super) async fn look(
     reply: &Reply,
     id: &RequestId,
 ) -> Looked {
-    let checks = &app.shared.checks;
+    let checks = &app.shared.routing.checks;
     let mut looked = Looked::default();
     let Some(text) = words(request, reply) else { return looked };
     if checks.twice && is_short(&text) && !is_settled(request) {
@@ -190,7 +178,7 @@ async fn judged(
 ) {
     let shared = &app.shared;
     let now = tokio::time::Instant::now();
-    let health = |id| shared.health.state(id, false, now);
+    let health = |id| shared.routing.health.state(id, false, now);
     let draw = app.dice.borrow_mut().unit();
     let (catalogue, wall) = (&live.catalogue, shared.clock.now());
     // Whoever runs the gateway has chosen it: the caller's plan need not hold it.

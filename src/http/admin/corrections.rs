@@ -33,11 +33,11 @@ pub async fn forget(app: Worker, request: HttpRequest, whose: Query<Whose>) -> H
     act(&app, &request, async |administration| {
         let (account, model) = (whose.account.as_deref(), whose.model.as_deref());
         // First what waits, which would be written down behind it.
-        if let Some(findings) = &app.shared.learned.findings {
+        if let Some(findings) = &app.shared.routing.learned.findings {
             findings.forget();
         }
         let forgotten = administration.forget_findings(account, model).await?;
-        app.shared.learned.corrections.forget_all();
+        app.shared.routing.learned.corrections.forget_all();
         Ok(json!({
             "object": "corrections", "deleted": true, "rows": forgotten,
             "account": account, "model": model,

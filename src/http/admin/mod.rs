@@ -129,7 +129,8 @@ async fn act_on<T: serde::de::DeserializeOwned>(
     work: impl AsyncFnOnce(Administration<'_>, T) -> Result<Value, Error>,
 ) -> HttpResponse {
     act(app, request, async |administration| {
-        let said = arrival::said(app, request, None, payload, app.shared.body_limit_bytes).await?;
+        let said =
+            arrival::said(app, request, None, payload, app.shared.serving.body_limit_bytes).await?;
         work(administration, said).await
     })
     .await

@@ -196,7 +196,7 @@ pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> Http
 /// `GET /v1/admin/ledger/verify`
 pub async fn verify(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |administration| {
-        app.shared.journal.flush(std::time::Duration::from_secs(5)).await;
+        app.shared.books.journal.flush(std::time::Duration::from_secs(5)).await;
         let proof = prove(administration.store).await.map_err(Error::internal)?;
         serde_json::to_value(proof).map_err(Error::internal)
     })

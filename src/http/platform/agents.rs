@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{BODY_BYTES, act, caller, said};
+use crate::agents::{self, Named, NewRun};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::exchange::Refused;
-use crate::gateway::agents::{self, Named, NewRun};
+use crate::gateway;
 use crate::http::{Worker, respond, visit};
 use crate::platform::agents::Agent;
 use crate::stored;
@@ -62,7 +63,7 @@ pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
     let getting = async {
         let caller = caller(&app, &request).await?;
         caller.must_be_for(crate::admit::Scope::Platform)?;
-        agents::get(&app, &caller, &id).await
+        agents::get(&app.shared.store, &caller, &id).await
     };
     shown(getting.await)
 }
@@ -108,14 +109,14 @@ pub async fn run(
     let beginning = async {
         let caller = caller(&app, &request).await?;
         let new: NewRun = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
-        let stream = new.stream;
-        let begun = agents::begin(&app, &caller, &agent, new, id.clone()).await?;
+        let (stream, store, identities) = (new.stream, &app.shared.store, &app.shared.identities);
+        let begun = agents::begin(store, identities, &caller, &agent, new, id.clone()).await?;
         Ok((begun, stream))
     };
     let outcome: Result<_, Error> = beginning.await;
     match outcome {
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
-        Ok((begun, false)) => match Box::pin(agents::execute(&app, begun, &mut |_, _| {})).await {
+        Ok((begun, false)) => match Box::pin(gateway::execute(&app, begun, &mut |_, _| {})).await {
             Ok(told) => respond::told(&id, SURFACE, &told),
             Err(refused) => respond::refused_at(&id, SURFACE, &refused),
         },
@@ -130,7 +131,7 @@ pub async fn run(
                     // A caller who has left is told nothing.
                     let _gone = events.send(event(kind, data));
                 };
-                let executed = agents::execute(&worker, begun, &mut tell);
+                let executed = gateway::execute(&worker, begun, &mut tell);
                 // Whoever leaves ends the run: nobody waits for what it would come to.
                 let outcome: Result<Value, Refused> = tokio::select! {
                     outcome = executed => outcome,

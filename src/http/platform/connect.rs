@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use super::{act, act_on, caller};
 use crate::admit::users;
+use crate::apps::{self, Action, NewConnection};
 use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
-use crate::gateway::connect::{self, Action, NewConnection};
 use crate::http::{Worker, arrival, frames, origin, respond, visit};
 use crate::wire::vocab::Dialect;
 
@@ -44,26 +44,29 @@ pub struct Back {
 
 /// `GET /v1/connect/apps`
 pub async fn apps(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |caller| connect::apps(&app, &caller)).await
+    act(&app, &request, async |caller| apps::apps(&app.shared.connections, &caller)).await
 }
 
 /// `GET /v1/connect/accounts`
 pub async fn accounts(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |caller| connect::accounts(&app, &caller).await).await
+    act(&app, &request, async |caller| apps::accounts(&app.shared.connections, &caller).await).await
 }
 
 /// `POST /v1/connect/accounts`
 pub async fn connect(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let home = origin::home(&app, &request);
     act_on(&app, &request, payload, async |caller, new: NewConnection| {
-        connect::connect(&app, &caller, new, &home).await
+        apps::connect(&app.shared.connections, &caller, new, &home).await
     })
     .await
 }
 
 /// `DELETE /v1/connect/accounts/{id}`
 pub async fn disconnect(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |caller| connect::disconnect(&app, &caller, &id).await).await
+    act(&app, &request, async |caller| {
+        apps::disconnect(&app.shared.connections, &caller, &id).await
+    })
+    .await
 }
 
 /// What the browser was given when it left, if this is the one.
@@ -90,12 +93,13 @@ fn escaped(text: &str) -> String {
 /// `GET /v1/connect/oauth/start`: a person is told what they are about to allow, since anybody may
 /// have sent them here.
 pub async fn ask(app: Worker, back: Query<Back>) -> HttpResponse {
-    let departure = match connect::depart(&app, back.state.as_deref().unwrap_or_default()) {
-        Ok(departure) => departure,
-        Err(error) => {
-            return respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0);
-        }
-    };
+    let departure =
+        match apps::depart(&app.shared.connections, back.state.as_deref().unwrap_or_default()) {
+            Ok(departure) => departure,
+            Err(error) => {
+                return respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0);
+            }
+        };
     let (name, user) = (escaped(&departure.app), escaped(&departure.user));
     let page = format!(
         "<!doctype html><meta charset=\"utf-8\"><title>Connect {name}</title>\
@@ -121,7 +125,8 @@ pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> Http
             let text = "This has to be asked for by the page that explains it.";
             return Err(Error::new(Kind::Forbidden, text).coded("other_origin"));
         }
-        let departure = connect::depart(&app, back.state.as_deref().unwrap_or_default())?;
+        let departure =
+            apps::depart(&app.shared.connections, back.state.as_deref().unwrap_or_default())?;
         // Lax: it is sent along when the authorization server sends the browser back.
         let kept = format!(
             "{OAUTH_STATE}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{}",
@@ -154,7 +159,7 @@ pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> H
         };
         let state = back.state.ok_or_else(|| missing("state"))?;
         let code = back.code.ok_or_else(|| missing("code"))?;
-        connect::finish_grant(&app, &state, &code, brought(&request)).await
+        apps::finish_grant(&app.shared.connections, &state, &code, brought(&request)).await
     };
     match finishing.await {
         Ok(told) => {
@@ -167,14 +172,16 @@ pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> H
 
 /// `GET /v1/connect/tools`, `?app=` for those of one
 pub async fn tools(app: Worker, request: HttpRequest, which: Query<Which>) -> HttpResponse {
-    act(&app, &request, async |caller| connect::tools(&app, &caller, which.app.as_deref()).await)
-        .await
+    act(&app, &request, async |caller| {
+        apps::tools(&app.shared.connections, &caller, which.app.as_deref()).await
+    })
+    .await
 }
 
 /// `POST /v1/connect/actions/run`
 pub async fn run(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, action: Action| {
-        connect::run(&app, &caller, action).await
+        apps::run(&app.shared.connections, &caller, action).await
     })
     .await
 }
@@ -189,12 +196,12 @@ pub async fn events(
     let opening = async {
         let caller = caller(&app, &request).await?;
         // Whoever may not watch hears it before there is a socket.
-        connect::events(&app, &caller, EventId::fresh().as_str()).await?;
+        apps::events(&app.shared.connections, &caller, EventId::fresh().as_str()).await?;
         arrival::must_ask_for_socket(&request)?;
         let after = query.get("after").or(query.get("cursor")).cloned();
         let after = after.unwrap_or_else(|| EventId::fresh().as_str().to_owned());
         let unread = |why: actix_web::Error| Error::new(Kind::Malformed, format!("{why}."));
-        let share = app.shared.inflow.share(Some(&caller.account));
+        let share = app.shared.serving.inflow.share(Some(&caller.account));
         let payload =
             frames::bounded(&request, payload, WATCHER_BYTES, share).await.map_err(unread)?;
         let (response, session, messages) =
@@ -218,7 +225,7 @@ async fn watch(
     mut session: Session,
     mut messages: MessageStream,
 ) {
-    let mut noted = app.shared.noted.subscribe();
+    let mut noted = app.shared.connections.noted.subscribe();
     let mut pulse = tokio::time::interval(PULSE);
     let mut reason = None;
     loop {
@@ -226,7 +233,7 @@ async fn watch(
         let reading = async {
             let caller = app.shared.identities.identify(Some(&credential)).await?;
             let caller = users::acting(&app.shared.identities, caller, user.as_deref()).await?;
-            connect::events(&app, &caller, &after).await
+            apps::events(&app.shared.connections, &caller, &after).await
         };
         let events: Result<_, Error> = reading.await;
         let events = match events {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::{act, act_on};
 use crate::base::{Error, Kind};
-use crate::gateway::memory::{self, Asked, NewMemory};
 use crate::http::Worker;
+use crate::memory::{self, Asked, NewMemory};
 
 #[derive(Debug, Deserialize)]
 pub struct Page {
@@ -36,19 +36,19 @@ struct Store {
 /// `POST /v1/memory/store`
 pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, mut said: Store| {
-        let user = memory::whose(&app, &caller, said.user_id.as_deref()).await?;
+        let user = memory::whose(&app.shared.identities, &caller, said.user_id.as_deref()).await?;
         let user = user.to_owned();
         match (said.text.take(), said.entries.take()) {
             (Some(text), None) => {
                 let Store { tags, expires_at, ttl_seconds, metadata, .. } = said;
                 let new = NewMemory { text, tags, expires_at, ttl_seconds, metadata };
-                let kept = memory::store(&app, &caller, &user, vec![new]).await?;
+                let kept = app.memory().store(&caller, &user, vec![new]).await?;
                 let mut one = kept.into_iter().next().unwrap_or_default();
                 one["user_id"] = Value::from(user);
                 Ok(one)
             }
             (None, Some(entries)) => {
-                let kept = memory::store(&app, &caller, &user, entries).await?;
+                let kept = app.memory().store(&caller, &user, entries).await?;
                 Ok(json!({"object": "list", "user_id": user, "data": kept}))
             }
             _ => Err(Error::new(Kind::Malformed, "Either 'text' or 'entries' is required.")
@@ -62,13 +62,13 @@ pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 /// `POST /v1/memory/search`
 pub async fn search(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, asked: Asked| {
-        let user = memory::whose(&app, &caller, asked.user_id.as_deref()).await?;
+        let user = memory::whose(&app.shared.identities, &caller, asked.user_id.as_deref()).await?;
         if asked.query.trim().is_empty() {
             return Err(Error::new(Kind::Malformed, "Missing required parameter: 'query'.")
                 .at("query")
                 .coded("missing_required_parameter"));
         }
-        memory::search(&app, &caller, user, &asked).await
+        app.memory().search(&caller, user, &asked).await
     })
     .await
 }
@@ -76,8 +76,8 @@ pub async fn search(app: Worker, request: HttpRequest, payload: Payload) -> Http
 /// `GET /v1/memory/graph/{user}/entities`
 pub async fn graph(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&app, &caller, Some(&user)).await?;
-        memory::graph(&app, &caller, user).await
+        let user = memory::whose(&app.shared.identities, &caller, Some(&user)).await?;
+        app.memory().graph(&caller, user).await
     })
     .await
 }
@@ -90,8 +90,8 @@ pub async fn list(
     page: Query<Page>,
 ) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&app, &caller, Some(&user)).await?;
-        memory::listed(&app, &caller, user, page.after.as_deref(), page.limit).await
+        let user = memory::whose(&app.shared.identities, &caller, Some(&user)).await?;
+        app.memory().listed(&caller, user, page.after.as_deref(), page.limit).await
     })
     .await
 }
@@ -99,8 +99,8 @@ pub async fn list(
 /// `DELETE /v1/memory/{user}`
 pub async fn forget(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&app, &caller, Some(&user)).await?;
-        memory::forget(&app, &caller, user, None).await
+        let user = memory::whose(&app.shared.identities, &caller, Some(&user)).await?;
+        app.memory().forget(&caller, user, None).await
     })
     .await
 }
@@ -112,8 +112,8 @@ pub async fn forget_one(
     at: Path<(String, String)>,
 ) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let user = memory::whose(&app, &caller, Some(&at.0)).await?;
-        memory::forget(&app, &caller, user, Some(&at.1)).await
+        let user = memory::whose(&app.shared.identities, &caller, Some(&at.0)).await?;
+        app.memory().forget(&caller, user, Some(&at.1)).await
     })
     .await
 }

@@ -236,3 +236,61 @@ fn a_last_report_that_says_less_takes_nothing_from_an_earlier_one() {
     let (usage, told) = translated(Gemini, OpenAiChat, gemini);
     assert_eq!((usage.prompt(), usage.completion()), (1000, 100), "{told}");
 }
+
+#[test]
+fn a_message_of_anthropic_s_without_its_last_word_ends_for_every_caller() {
+    let cut = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"content\":[],\
+        \"usage\":{\"input_tokens\":1,\"output_tokens\":0}}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":\
+        {\"type\":\"text\",\"text\":\"hi\"}}\n\n\
+        event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\
+        \"usage\":{\"output_tokens\":2}}\n\n";
+    let (out, ended) = passed(Anthropic, &[cut.as_bytes()]);
+    assert_eq!(ended, Ok(()));
+    assert!(String::from_utf8_lossy(&out).ends_with("data: {\"type\":\"message_stop\"}\n\n"));
+    for (front, end) in [
+        (OpenAiChat, "data: [DONE]"),
+        (OpenAiResponses, "event: response.completed"),
+        (Gemini, "\"finishReason\":\"STOP\""),
+    ] {
+        let (_, told) = translated(Anthropic, front, cut);
+        assert_eq!(told.matches(end).count(), 1, "{front:?} {told}");
+    }
+}
+
+#[test]
+fn giving_up_is_a_fault_where_the_stream_passes_unread_too() {
+    let chat = |word: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"{word}\"}}]}}\n\n"
+        )
+    };
+    let gemini = |word: &str| {
+        format!("data: {{\"candidates\":[{{\"index\":0,\"finishReason\":\"{word}\"}}]}}\r\n\r\n")
+    };
+    for (dialect, text) in [
+        (OpenAiChat, chat("error")),
+        (OpenAiChat, chat("insufficient_system_resource")),
+        (Gemini, gemini("MALFORMED_FUNCTION_CALL")),
+        (Gemini, gemini("OTHER")),
+    ] {
+        let (out, ended) = passed(dialect, &[text.as_bytes(), b"data: [DONE]\n\n"]);
+        assert_eq!(ended.map_err(|fault| fault.kind), Err(FaultKind::GaveUp), "{text}");
+        assert!(out.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn half_a_character_does_not_end_a_stream() {
+    let chunk = |text: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}]}}\n\n"
+        )
+    };
+    let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":\
+        {\"prompt_tokens\":1,\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
+    let text = format!("{}{}{end}", chunk(r"a\ud83d"), chunk(r"\ude42b"));
+    let (_, told) = translated(OpenAiChat, Anthropic, &text);
+    assert!(told.contains("a\u{fffd}") && told.contains("\u{fffd}b"), "{told}");
+}

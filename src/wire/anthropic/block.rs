@@ -137,6 +137,17 @@ pub(super) fn put_into_words(parts: &mut [Part]) {
     }
 }
 
+/// The same of summaries that stand for the conversation before them, which may be left out.
+pub(super) fn put_summaries_into_words(parts: &mut [Part]) {
+    for part in parts {
+        if let Body::Opaque(_, value) = &part.body
+            && value.get("type").is_some_and(|kind| kind == "compaction")
+        {
+            part.words = value.get("content").and_then(Value::as_str).map(str::to_owned);
+        }
+    }
+}
+
 /// What a block says, member by member, and so on inside.
 fn gather(block: &Value, lines: &mut Vec<String>) {
     let members = match block {

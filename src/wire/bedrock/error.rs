@@ -37,6 +37,10 @@ fn fault(kind: FaultKind, status: Option<u16>, body: &[u8]) -> Fault {
         FaultKind::Refused if says("model identifier") || says("on-demand throughput") => {
             FaultKind::ModelGone
         }
+        // Our account there has not been given the model.
+        FaultKind::Refused if message.trim_end_matches('.') == "Operation not allowed" => {
+            FaultKind::Credential
+        }
         // ModelNotReady and ModelError.
         _ if status == Some(424) => FaultKind::Broken,
         kind => kind,
@@ -54,6 +58,7 @@ mod tests {
             (400, "The provided model identifier is invalid.", FaultKind::ModelGone),
             (400, "Input is too long for requested model.", FaultKind::ContextLength),
             (400, "This model doesn't support the video content block.", FaultKind::Refused),
+            (400, "Operation not allowed", FaultKind::Credential),
             (403, "Signature expired", FaultKind::Credential),
             (424, "The model errored", FaultKind::Broken),
             (429, "Too many requests", FaultKind::RateLimited),

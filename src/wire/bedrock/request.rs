@@ -55,12 +55,17 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     Encoded { body: Bytes::from(body.done().to_string()), losses: lost }
 }
 
+/// Up to where the prompt is to be cached, and for how long where that is said (`5m`, `1h`).
+fn cache_point(cache: &Value) -> Value {
+    let mut point = Builder::new();
+    point.set("type", "default").maybe("ttl", cache.get("ttl").cloned());
+    json!({ "cachePoint": point.done() })
+}
+
 /// A block, and the mark after it up to which the prompt is to be cached.
 fn with_cache(part: &Part, lost: &mut Losses) -> Option<Vec<Value>> {
     let mut blocks = vec![block::encode(part, lost)?];
-    if part.cache.is_some() {
-        blocks.push(json!({"cachePoint": {"type": "default"}}));
-    }
+    blocks.extend(part.cache.as_ref().map(cache_point));
     Some(blocks)
 }
 
@@ -117,6 +122,10 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
     } else if target.model.contains("claude") {
         let told = claude::encode(request, target, max_tokens, lost);
         max_tokens = told.max_tokens;
+        if !told.cools && told.member.is_some() && claude::is_narrow(sampling) {
+            config.0.shift_remove("topP");
+            lost.dropped("top_p");
+        }
         if told.cools {
             for name in ["temperature", "topP"] {
                 if config.0.shift_remove(name).is_some() {
@@ -203,7 +212,7 @@ fn called(request: &Request) -> Vec<Value> {
 fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
     let mut tools = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
-        let ToolKind::Function { name, description, parameters, .. } = &tool.kind else {
+        let ToolKind::Function { name, description, parameters, strict } = &tool.kind else {
             if let ToolKind::Opaque(_, value) = &tool.kind {
                 lost.lost_tool(value);
             }
@@ -218,10 +227,9 @@ fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
         // An empty one is refused.
         spec.maybe("description", description.as_deref().filter(|text| !text.trim().is_empty()));
         spec.set("inputSchema", json!({ "json": schema }));
+        spec.maybe("strict", strict.filter(|strict| *strict));
         tools.push(json!({"toolSpec": spec.done()}));
-        if tool.cache.is_some() {
-            tools.push(json!({"cachePoint": {"type": "default"}}));
-        }
+        tools.extend(tool.cache.as_ref().map(cache_point));
         tool.extra.name_lost("tools", lost);
     }
     let has_calls = request

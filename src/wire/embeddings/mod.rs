@@ -12,7 +12,7 @@ use super::Encoded;
 use super::vocab::{Head, Malformed, Usage};
 
 pub use read::{decode_reply, decode_request, head};
-pub use write::{encode_at_home, encode_reply, encode_request};
+pub use write::{encode_at_home, encode_reply, encode_request, joined};
 
 /// How a surface asks for embeddings, or a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,21 @@ pub enum Form {
     /// `embedContent`: Gemini's, for a single text.
     #[serde(skip)]
     GeminiOne,
+}
+
+impl Form {
+    /// The most inputs that a provider takes in one call; `None` where it takes as many as a surface does.
+    /// Source: the providers' references.
+    #[must_use]
+    pub const fn most_inputs(self) -> Option<usize> {
+        match self {
+            Self::Cohere => Some(96),
+            Self::Gemini | Self::GeminiOne => Some(100),
+            Self::Vertex => Some(250),
+            Self::Voyage => Some(1_000),
+            Self::Openai | Self::Mistral => None,
+        }
+    }
 }
 
 /// What vectors are wanted for, which some models are told.
@@ -72,6 +87,25 @@ pub struct Request {
 }
 
 impl Request {
+    /// The request in parts of at most so many inputs, in their order.
+    #[must_use]
+    pub fn parts(&self, most: usize) -> Vec<Self> {
+        let most = most.max(1);
+        let each = self.wishes.len() == self.inputs.len();
+        let inputs = self.inputs.chunks(most).enumerate();
+        inputs
+            .map(|(part, inputs)| Self {
+                inputs: inputs.to_vec(),
+                wishes: match self.wishes.chunks(most).nth(part).filter(|_| each) {
+                    Some(wishes) => wishes.to_vec(),
+                    None => self.wishes.clone(),
+                },
+                base64: self.base64,
+                is_gemini: self.is_gemini,
+            })
+            .collect()
+    }
+
     fn wish_of(&self, input: usize) -> Option<&Wish> {
         self.wishes.get(input).or(self.wishes.first())
     }
@@ -84,6 +118,18 @@ pub enum Input {
     Tokens(Value),
     /// Gemini's parts, where they are more than one text.
     Parts(Value),
+}
+
+impl Input {
+    /// How many bytes of text it holds, or would: what is inline in a part counts for what it comes to.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Tokens(tokens) => tokens.as_array().map_or(0, Vec::len) * 4,
+            Self::Parts(parts) => super::prompt_bytes(parts.to_string().as_bytes()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -209,7 +255,10 @@ mod tests {
         let read = decode_request(many, Form::Gemini).unwrap();
         assert_eq!((read.inputs.len(), read.wishes[0].dimensions), (2, Some(3)));
         assert!(matches!(read.inputs[1], Input::Parts(_)));
-        assert!(encode_request(&read, Form::Openai, "m").is_err());
+        // Texts of one content are embedded together.
+        let sent = encode_request(&read, Form::Openai, "m").unwrap().body;
+        let sent: Value = serde_json::from_slice(&sent).unwrap();
+        assert_eq!(sent["input"], json!(["a", "b\nc"]));
         assert!(encode_request(&read, Form::Gemini, "m").is_ok());
     }
 
@@ -282,6 +331,66 @@ mod tests {
             let refused = translate(of(most + 1).as_bytes(), Form::Openai, form, "m").unwrap_err();
             assert_eq!(refused.field.as_deref(), Some("input"), "{form:?}");
             assert!(refused.to_string().contains(&most.to_string()), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_are_asked_for_and_answered_as_the_whole_is() {
+        let texts: Vec<String> = (0..7).map(|number| number.to_string()).collect();
+        let openai = json!({"model": "m", "input": texts, "dimensions": 3}).to_string();
+        let one = |text: &String| json!({"content": {"parts": [{"text": text}]}, "title": text});
+        let gemini = json!({"requests": texts.iter().map(one).collect::<Vec<_>>()}).to_string();
+        for (body, form, list) in
+            [(openai, Form::Openai, "data"), (gemini, Form::Gemini, "embeddings")]
+        {
+            let whole = decode_request(body.as_bytes(), form).unwrap();
+            for most in 1..=8 {
+                let parts = whole.parts(most);
+                assert_eq!(parts.len(), 7_usize.div_ceil(most));
+                let (mut first, mut answers) = (0, Vec::new());
+                for part in &parts {
+                    assert!(part.inputs.len() <= most);
+                    for place in 0..part.inputs.len() {
+                        assert_eq!(part.inputs[place], whole.inputs[first + place]);
+                        assert_eq!(part.wish_of(place), whole.wish_of(first + place));
+                    }
+                    let vectors = (0..part.inputs.len())
+                        .map(|place| {
+                            Vector::Floats(vec![f32::from(u16::try_from(first + place).unwrap())])
+                        })
+                        .collect();
+                    first += part.inputs.len();
+                    let counted = json!({"promptTokenCount": 5,
+                        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 5}]});
+                    let told = json!({"embeddings": [{"values": [0.5]}], "usageMetadata": counted});
+                    let usage = decode_reply(told.to_string().as_bytes()).unwrap().usage;
+                    let reply = Reply { vectors, usage };
+                    answers.push(encode_reply(reply, part, form, "m", 1).unwrap());
+                }
+                let told: Value = serde_json::from_slice(&joined(&answers).unwrap()).unwrap();
+                let all = told[list].as_array().unwrap();
+                assert_eq!(all.len(), 7);
+                for (place, one) in all.iter().enumerate() {
+                    let vector = one.get("values").or(one.get("embedding")).unwrap();
+                    assert_eq!(
+                        vector[0].as_f64(),
+                        u32::try_from(place).ok().map(f64::from),
+                        "{told}"
+                    );
+                    assert!(one.get("index").is_none_or(|index| *index == json!(place)), "{told}");
+                }
+                let sum = 5 * parts.len();
+                let counts = match form {
+                    Form::Gemini => [
+                        "/usageMetadata/promptTokenCount",
+                        "/usageMetadata/promptTokensDetails/0/tokenCount",
+                    ],
+                    _ => ["/usage/prompt_tokens", "/usage/total_tokens"],
+                };
+                for count in counts {
+                    assert_eq!(told.pointer(count), Some(&json!(sum)), "{told}");
+                }
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Requests to providers, and answers in the forms of the surfaces.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -26,9 +28,10 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
                 .iter()
                 .enumerate()
                 .map(|(index, input)| match input {
-                    Input::Text(text) => Ok(Value::from(text.as_str())),
                     Input::Tokens(tokens) => Ok(tokens.clone()),
-                    Input::Parts(_) => Err(not_a_text(index)),
+                    input => text(input)
+                        .map(Value::from)
+                        .ok_or_else(|| not_a_text(request.is_gemini, index)),
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             body.set("model", name).set("input", inputs);
@@ -176,37 +179,38 @@ fn purpose(request: &Request) -> Result<Option<Purpose>, Malformed> {
 }
 
 /// Batches that are larger than a provider takes would be refused there, without a word on what would do.
-/// Source: the providers' references.
 fn check_count(request: &Request, form: Form) -> Result<(), Malformed> {
-    let most = match form {
-        Form::Cohere => 96,
-        Form::Gemini | Form::GeminiOne => 100,
-        Form::Vertex => 250,
-        Form::Voyage => 1_000,
-        Form::Openai | Form::Mistral => return Ok(()),
-    };
-    if request.inputs.len() <= most {
+    let Some(most) = form.most_inputs().filter(|most| request.inputs.len() > *most) else {
         return Ok(());
-    }
+    };
     let field = if request.is_gemini { "requests" } else { "input" };
     let text = format!("the model takes at most {most} texts in a request: send them in parts");
     Err(Malformed::invalid(field, text))
 }
 
-fn not_a_text(index: usize) -> Malformed {
-    Malformed::invalid(&format!("input[{index}]"), "the model embeds texts only")
+fn not_a_text(is_gemini: bool, index: usize) -> Malformed {
+    let field = if is_gemini { "requests" } else { "input" };
+    Malformed::invalid(&format!("{field}[{index}]"), "the model embeds texts only")
 }
 
-fn texts(request: &Request) -> Result<Vec<&str>, Malformed> {
-    request
-        .inputs
-        .iter()
-        .enumerate()
-        .map(|(index, input)| match input {
-            Input::Text(text) => Ok(text.as_str()),
-            Input::Tokens(_) | Input::Parts(_) => Err(not_a_text(index)),
-        })
+fn texts(request: &Request) -> Result<Vec<Cow<'_, str>>, Malformed> {
+    let inputs = request.inputs.iter().enumerate();
+    inputs
+        .map(|(index, input)| text(input).ok_or_else(|| not_a_text(request.is_gemini, index)))
         .collect()
+}
+
+/// An input that is nothing but text; parts of one content are embedded together, as Gemini does.
+fn text(input: &Input) -> Option<Cow<'_, str>> {
+    match input {
+        Input::Text(text) => Some(Cow::Borrowed(text)),
+        Input::Parts(parts) => {
+            let part = |part: &Value| part.get("text").and_then(Value::as_str).map(str::to_owned);
+            let all: Option<Vec<String>> = parts.as_array()?.iter().map(part).collect();
+            Some(Cow::Owned(all?.join("\n")))
+        }
+        Input::Tokens(_) => None,
+    }
 }
 
 fn gemini_one(
@@ -218,7 +222,7 @@ fn gemini_one(
     let parts = match input {
         Input::Text(text) => json!([{ "text": text }]),
         Input::Parts(parts) => parts.clone(),
-        Input::Tokens(_) => return Err(not_a_text(index)),
+        Input::Tokens(_) => return Err(not_a_text(false, index)),
     };
     let mut one = Builder::new();
     one.set("model", format!("models/{name}"));
@@ -299,4 +303,71 @@ pub fn encode_reply(
         }
     };
     Ok(Bytes::from(body.to_string()))
+}
+
+/// The answers to the parts of a request as one answer, in the form that they are in: vectors in the order
+/// of the parts, counts added up.
+///
+/// # Errors
+/// [`Malformed`] for an answer that cannot be read.
+pub fn joined(answers: &[Bytes]) -> Result<Bytes, Malformed> {
+    let mut whole = Map::new();
+    for answer in answers {
+        let more: Map<String, Value> =
+            serde_json::from_slice(answer).map_err(|why| Malformed::not_json(&why))?;
+        if whole.is_empty() {
+            whole = more;
+            continue;
+        }
+        for (name, more) in more {
+            match (name.as_str(), whole.get_mut(&name), more) {
+                ("data" | "embeddings", Some(Value::Array(all)), Value::Array(more)) => {
+                    let before = all.len();
+                    all.extend(more.into_iter().enumerate().map(|(place, mut one)| {
+                        if let Some(index) = one.get_mut("index") {
+                            *index = Value::from(before + place);
+                        }
+                        one
+                    }));
+                }
+                ("usage" | "usageMetadata", Some(all), more) => add_counts(all, more),
+                (_, None, more) => {
+                    whole.insert(name, more);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(Bytes::from(Value::Object(whole).to_string()))
+}
+
+/// Adds counts to counts, through objects and lists of kinds (Gemini's details by medium).
+fn add_counts(all: &mut Value, more: Value) {
+    match (all, more) {
+        (Value::Object(all), Value::Object(more)) => {
+            for (name, more) in more {
+                match all.get_mut(&name) {
+                    Some(known) => add_counts(known, more),
+                    None => {
+                        all.insert(name, more);
+                    }
+                }
+            }
+        }
+        (Value::Array(all), Value::Array(more)) => {
+            for more in more {
+                let alike = |one: &&mut Value| one.get("modality") == more.get("modality");
+                match all.iter_mut().find(alike) {
+                    Some(known) => add_counts(known, more),
+                    None => all.push(more),
+                }
+            }
+        }
+        (Value::Number(all), Value::Number(more)) => {
+            if let (Some(known), Some(more)) = (all.as_u64(), more.as_u64()) {
+                *all = known.saturating_add(more).into();
+            }
+        }
+        _ => {}
+    }
 }

@@ -282,6 +282,34 @@ pub fn splice(body: &[u8], edits: &[(Span, &[u8])]) -> Vec<u8> {
     out
 }
 
+/// JSON with U+FFFD for every half of a character (`\ud83d` without its `\ude42`), which is no text; `None` if
+/// there is none.
+#[must_use]
+pub fn with_whole_characters(data: &[u8]) -> Option<Vec<u8>> {
+    let unit = |at: usize| {
+        let hex = std::str::from_utf8(data.get(at..at + 6)?.strip_prefix(b"\\u")?).ok()?;
+        u16::from_str_radix(hex, 16).ok()
+    };
+    let (mut whole, mut at, mut mended) = (Vec::with_capacity(data.len()), 0, false);
+    while let Some(byte) = data.get(at) {
+        let length = match (byte, unit(at)) {
+            (b'\\', Some(0xd800..=0xdbff)) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => 12,
+            (b'\\', Some(0xd800..=0xdfff)) => {
+                mended = true;
+                whole.extend_from_slice(b"\\ufffd");
+                at += 6;
+                continue;
+            }
+            // What is escaped is no escape itself.
+            (b'\\', _) => 2,
+            _ => 1,
+        };
+        whole.extend_from_slice(data.get(at..(at + length).min(data.len())).unwrap_or_default());
+        at += length;
+    }
+    mended.then_some(whole)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +333,22 @@ mod tests {
             splice(body, &[(1..1, br#""x":2,"#), (9..12, b"7")]),
             br#"{"x":2,"model":7,"n":1}"#
         );
+    }
+
+    #[test]
+    fn halves_of_characters_are_replaced_and_whole_ones_stay() {
+        for (data, mended) in [
+            (r#""\ud83d""#, Some(r#""\ufffd""#)),
+            (r#""a\ude42\u0041""#, Some(r#""a\ufffd\u0041""#)),
+            (r#""\ud83d\ud83d\ude42""#, Some(r#""\ufffd\ud83d\ude42""#)),
+            (r#""\ud83d\ude42""#, None),
+            (r#""\\ud83d \u4f60""#, None),
+        ] {
+            let found = with_whole_characters(data.as_bytes());
+            assert_eq!(found.as_deref(), mended.map(str::as_bytes), "{data}");
+            let read = mended.unwrap_or(data);
+            assert!(serde_json::from_str::<Value>(read).is_ok(), "{read}");
+        }
     }
 
     #[test]

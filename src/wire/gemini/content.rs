@@ -6,7 +6,7 @@ use super::DIALECT;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
     Body, Call, CallKind, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, Turn,
+    Signature, Source, Thought, Turn, mime_of_name,
 };
 
 /// What Google documents for calls whose thinking was done elsewhere.
@@ -93,7 +93,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
         let mime = mime_of(&mut inner);
         let uri = inner.take_either(["fileUri", "file_uri"]);
         let uri = uri.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        Body::Media(media(Source::Url(uri), mime))
+        Body::Media(by_address(uri, mime))
     } else {
         let text = object.required_string("text")?;
         if object.peek("thought").and_then(Value::as_bool) == Some(true) {
@@ -116,6 +116,23 @@ fn has_data(object: &Object, names: [&str; 2]) -> bool {
 
 fn mime_of(inner: &mut Object) -> Option<String> {
     inner.take_either(["mimeType", "mime_type"]).and_then(|value| value.as_str().map(str::to_owned))
+}
+
+/// A file of Google's own storage or upload is known to Google alone; what is at `YouTube` is a video.
+fn by_address(uri: String, mime: Option<String>) -> Media {
+    if is_google_s(&uri) {
+        return media(Source::Id(uri), mime);
+    }
+    let bare = uri.trim_start_matches("https://").trim_start_matches("www.");
+    let video = ["youtube.com/", "youtu.be/", "m.youtube.com/"];
+    let kind = video.iter().any(|host| bare.starts_with(host)).then_some(MediaKind::Video);
+    let media = media(Source::Url(uri), mime);
+    Media { kind: kind.unwrap_or(media.kind), ..media }
+}
+
+fn is_google_s(uri: &str) -> bool {
+    let uploaded = "https://generativelanguage.googleapis.com/";
+    uri.starts_with("gs://") || uri.starts_with("files/") || uri.starts_with(uploaded)
 }
 
 fn media(source: Source, mime: Option<String>) -> Media {
@@ -351,6 +368,10 @@ fn encode_media(media: &Media, lost: &mut Losses) -> Option<(&'static str, Build
             inner.set("mimeType", mime).set("fileUri", url.as_str());
             "fileData"
         }
+        Source::Id(uri) if is_google_s(uri) => {
+            inner.set("mimeType", mime).set("fileUri", uri.as_str());
+            "fileData"
+        }
         // Written as a text part by the caller.
         Source::Text(_) => return None,
         Source::Id(_) => {
@@ -365,18 +386,5 @@ fn encode_media(media: &Media, lost: &mut Losses) -> Option<(&'static str, Build
 }
 
 fn mime_of_url(url: &str) -> Option<&'static str> {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    let (_, ending) = path.rsplit_once('.')?;
-    Some(match ending.to_ascii_lowercase().as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "pdf" => "application/pdf",
-        "mp3" => "audio/mpeg",
-        "wav" => "audio/wav",
-        "mp4" => "video/mp4",
-        "txt" => "text/plain",
-        _ => return None,
-    })
+    mime_of_name(url.split(['?', '#']).next().unwrap_or(url))
 }

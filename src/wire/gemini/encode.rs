@@ -111,21 +111,12 @@ fn encode_tools(request: &Request, at_home: bool, lost: &mut Losses, body: &mut 
                 one.set("name", name.as_str());
                 one.maybe("description", description.as_deref());
                 if tool.extra.get(DIALECT, "parameters").is_none() {
-                    let schema = parameters.as_ref().filter(|schema| {
-                        // Gemini refuses an object without properties.
-                        at_home
-                            || schema.get("properties").is_some_and(|properties| {
-                                properties.as_object().is_some_and(|members| !members.is_empty())
-                            })
+                    let schema = parameters.as_ref().map(|schema| {
+                        if at_home { schema.clone() } else { schema::inlined(schema) }
                     });
-                    one.maybe(
-                        "parametersJsonSchema",
-                        schema.map(
-                            |schema| {
-                                if at_home { schema.clone() } else { schema::inlined(schema) }
-                            },
-                        ),
-                    );
+                    // Gemini refuses an object without properties.
+                    let schema = schema.filter(|schema| at_home || schema::says_anything(schema));
+                    one.maybe("parametersJsonSchema", schema);
                 }
                 if *strict == Some(true) {
                     lost.dropped("tools.strict");
@@ -232,7 +223,7 @@ fn encode_thinking(reasoning: &Reasoning, target: &Target<'_>, lost: &mut Losses
     let mut told = Builder::new();
     told.set("includeThoughts", reasoning.show.unwrap_or(true));
     if levels {
-        let effort = reasoning.effort.or_else(|| reasoning.budget.map(Effort::of_budget));
+        let effort = reasoning.effort.or_else(|| reasoning.budget.and_then(Effort::of_budget));
         let level = effort.map(|effort| match effort {
             Effort::None | Effort::Minimal if thinking.manner == Manner::Unknown => Effort::Low,
             Effort::XHigh | Effort::Max if !thinking.efforts.has(effort) => Effort::High,

@@ -68,6 +68,7 @@ pub(super) fn glance(
             glance.choices.add(number);
             if !candidate.finish_reason.as_str().is_empty() {
                 glance.finished.add(number);
+                glance.gave_up |= reply::gives_up(candidate.finish_reason.as_str());
             }
             let parts = candidate.content.and_then(|content| content.parts);
             for part in parts.into_iter().flatten() {

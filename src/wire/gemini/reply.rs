@@ -187,19 +187,27 @@ pub(super) fn finish(word: String, called: bool) -> Finish {
         | "IMAGE_RECITATION"
         | "MODEL_ARMOR" => Stop::Filter,
         "CONTINUATION" => Stop::Pause,
-        "LANGUAGE"
-        | "OTHER"
-        | "MALFORMED_FUNCTION_CALL"
-        | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS"
-        | "MISSING_THOUGHT_SIGNATURE"
-        | "MALFORMED_RESPONSE"
-        | "NO_IMAGE"
-        | "IMAGE_OTHER" => Stop::Failed,
+        word if gives_up(word) => Stop::Failed,
         _ if called => Stop::ToolCalls,
         _ => Stop::End,
     };
     Finish { why, word: Some((DIALECT, word)), sequence: None }
+}
+
+/// Whether a reason says that no answer came of it.
+pub(super) fn gives_up(word: &str) -> bool {
+    let words = [
+        "LANGUAGE",
+        "OTHER",
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+        "MALFORMED_RESPONSE",
+        "NO_IMAGE",
+        "IMAGE_OTHER",
+    ];
+    words.contains(&word)
 }
 
 pub(super) fn finish_word(finish: &Finish) -> &str {

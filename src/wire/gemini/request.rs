@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::DIALECT;
 use super::encode::{encode_choice, encode_config};
@@ -53,7 +53,7 @@ struct HeadSettings {
     candidate_count: Option<IgnoredAny>,
     seed: Option<IgnoredAny>,
     #[serde(alias = "max_output_tokens")]
-    max_output_tokens: Option<u64>,
+    max_output_tokens: Option<Value>,
     #[serde(alias = "thinking_config")]
     thinking_config: Option<IgnoredAny>,
     #[serde(alias = "response_mime_type")]
@@ -74,13 +74,15 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
         Some(HeadConfig::Said(settings)) => *settings,
         Some(HeadConfig::Other(_)) | None => HeadSettings::default(),
     };
-    if config.max_output_tokens == Some(0) {
+    let most = config.max_output_tokens.as_ref().and_then(whole);
+    let most = most.and_then(|most| u64::try_from(most).ok());
+    if most == Some(0) {
         return Err(no_answer("generationConfig.maxOutputTokens"));
     }
     Ok(Head {
         include_usage: true,
         prompt_bytes: prompt_bytes(body),
-        max_output_tokens: config.max_output_tokens,
+        max_output_tokens: most,
         said: Said::of(&[
             (config.temperature.is_some(), Said::TEMPERATURE),
             (config.top_p.is_some(), Said::TOP_P),
@@ -161,6 +163,24 @@ fn config_is_empty(request: &Request) -> bool {
 
 const AT_HOME: Target<'static> = Target::SELF;
 
+/// Numbers, which JSON of Google's kind may have as texts.
+const NUMBERS: [&str; 9] = [
+    "temperature",
+    "topP",
+    "topK",
+    "maxOutputTokens",
+    "candidateCount",
+    "seed",
+    "frequencyPenalty",
+    "presencePenalty",
+    "logprobs",
+];
+
+/// A whole number, which JSON of Google's kind may have as a text.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
 fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malformed> {
     // Clients write either spelling; from here on there is one.
     for (snake, camel) in [
@@ -179,6 +199,13 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
     ] {
         if let Some(value) = config.take(snake) {
             config.unknown(camel, value);
+        }
+    }
+    for name in NUMBERS {
+        if let Some(Value::String(text)) = config.peek(name)
+            && let Ok(number) = text.parse::<Number>()
+        {
+            config.unknown(name, Value::Number(number));
         }
     }
     // Text alone is what anybody answers.
@@ -224,6 +251,8 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
                 bare: true,
             }),
             ("application/json", None) => Some(Format::Json),
+            // What comes anyway.
+            ("text/plain", None) => Some(Format::Text),
             _ => None,
         };
         if request.format.is_some() {
@@ -238,7 +267,7 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
             effort: either("thinkingLevel", "thinking_level")
                 .and_then(Value::as_str)
                 .and_then(Effort::parse),
-            budget: either("thinkingBudget", "thinking_budget").and_then(Value::as_i64),
+            budget: either("thinkingBudget", "thinking_budget").and_then(whole),
             enabled: None,
             show: either("includeThoughts", "include_thoughts").and_then(Value::as_bool),
         });
@@ -247,9 +276,17 @@ fn decode_config(config: &mut Object, request: &mut Request) -> Result<(), Malfo
     Ok(())
 }
 
+/// A list, or what stands for a list of one.
+fn listed(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        one => vec![one],
+    }
+}
+
 fn decode_tools(mut tool: Object, request: &mut Request) -> Result<(), Malformed> {
     let declarations = tool.take_either(["functionDeclarations", "function_declarations"]);
-    if let Some(Value::Array(items)) = declarations {
+    if let Some(items) = declarations.map(listed) {
         let path = tool.path("functionDeclarations");
         for (index, item) in items.into_iter().enumerate() {
             let mut one = Object::of(item, format!("{path}[{index}]"))?;
@@ -297,12 +334,18 @@ fn decode_choice(config: Value, object: &mut Object, request: &mut Request) {
         .unwrap_or_default();
     let either = |camel: &str, snake: &str| calling.get(camel).or_else(|| calling.get(snake));
     let names: Vec<String> = either("allowedFunctionNames", "allowed_function_names")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+        .cloned()
+        .map_or_else(Vec::new, listed)
+        .iter()
         .filter_map(|name| name.as_str().map(str::to_owned))
         .collect();
-    let mode = calling.get("mode").and_then(Value::as_str).map(str::to_ascii_uppercase);
+    // By its name, or by the number that it has in Google's definition.
+    let mode = calling.get("mode").and_then(|mode| match mode.as_u64() {
+        Some(number) => ["", "AUTO", "ANY", "NONE", "VALIDATED"]
+            .get(usize::try_from(number).ok()?)
+            .map(|word| (*word).to_owned()),
+        None => mode.as_str().map(str::to_ascii_uppercase),
+    });
     request.tool_choice = match (mode.as_deref(), names.as_slice()) {
         (Some("NONE"), _) => Some(ToolChoice::None),
         (Some("ANY"), [one]) => Some(ToolChoice::Named(one.clone())),

@@ -22,6 +22,20 @@ pub(super) fn inlined(schema: &Value) -> Value {
     whole
 }
 
+/// Whether the schema of a tool's arguments asks for anything: properties, one of several schemas, or members
+/// under any name.
+#[must_use]
+pub(super) fn says_anything(schema: &Value) -> bool {
+    let filled = |name: &str| match schema.get(name) {
+        Some(Value::Object(members)) => !members.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        _ => false,
+    };
+    let members = ["properties", "patternProperties", "additionalProperties"];
+    members.into_iter().chain(["anyOf", "oneOf", "allOf", "$ref"]).any(filled)
+        || schema.get("$ref").is_some_and(Value::is_string)
+}
+
 fn mentions_ref(value: &Value) -> bool {
     match value {
         Value::Object(members) => {
@@ -86,6 +100,9 @@ const NUMBERS: [&str; 9] = [
     "multipleOf",
 ];
 
+/// Types by the numbers that they have in Google's definition.
+const TYPES: [&str; 8] = ["", "string", "number", "integer", "boolean", "array", "object", "null"];
+
 /// Gemini's older subset of OpenAPI as JSON Schema, which writes types in small letters, limits as
 /// numbers, and `null` as a type of its own.
 #[must_use]
@@ -102,6 +119,12 @@ pub(super) fn from_openapi(schema: &Value) -> Value {
                 continue;
             }
             ("type", Value::String(word)) => Value::from(word.to_ascii_lowercase()),
+            ("type", Value::Number(number)) => {
+                let number = number.as_u64().and_then(|number| usize::try_from(number).ok());
+                number
+                    .and_then(|number| TYPES.get(number))
+                    .map_or_else(|| member.clone(), |word| Value::from(*word))
+            }
             // Names of the caller's own.
             ("properties" | "$defs" | "definitions" | "defs", Value::Object(named)) => named
                 .iter()

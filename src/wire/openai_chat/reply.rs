@@ -97,11 +97,16 @@ pub(super) fn finish(word: String, called: bool) -> Finish {
         "length" | "max_tokens" | "model_length" => Stop::Length,
         "content_filter" | "sensitive" => Stop::Filter,
         "tool_calls" | "function_call" | "tool_call" => Stop::ToolCalls,
-        "error" | "network_error" | "insufficient_system_resource" => Stop::Failed,
+        word if gives_up(word) => Stop::Failed,
         _ if called => Stop::ToolCalls,
         _ => Stop::End,
     };
     Finish { why, word: Some((DIALECT, word)), sequence: None }
+}
+
+/// Whether a reason says that no answer came of it (OpenRouter, Z.AI, DeepSeek).
+pub(super) fn gives_up(word: &str) -> bool {
+    matches!(word, "error" | "network_error" | "insufficient_system_resource")
 }
 
 pub(super) fn finish_word(finish: &Finish) -> &str {

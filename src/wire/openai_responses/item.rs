@@ -131,7 +131,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             object.take("type");
             let detail = object.string("detail")?;
             let (source, mime) = match object.string("image_url")? {
-                Some(url) => source_of(url),
+                Some(url) => Source::of_url(url),
                 None => (Source::Id(object.required_string("file_id")?), None),
             };
             Body::Media(Media { kind: MediaKind::Image, source, mime, filename: None, detail })
@@ -140,7 +140,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             object.take("type");
             let filename = object.string("filename")?;
             let (source, mime) = match (object.string("file_data")?, object.string("file_url")?) {
-                (Some(data), _) => source_of(data),
+                (Some(data), _) => Source::of_file_data(data, filename.as_deref()),
                 (None, Some(url)) => (Source::Url(url), None),
                 (None, None) => (Source::Id(object.required_string("file_id")?), None),
             };
@@ -188,15 +188,6 @@ pub(super) fn annotation(citation: &Citation, said: &str) -> Value {
         }
         None => json!({"type": "file_citation", "file_id": "", "filename": title, "index": 0}),
     }
-}
-
-fn source_of(url: String) -> (Source, Option<String>) {
-    if let Some((mime, data)) =
-        url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"))
-    {
-        return (Source::Inline(data.to_owned()), Some(mime.to_owned()));
-    }
-    (Source::Url(url), None)
 }
 
 fn decode_reasoning(value: Value, path: &str) -> Result<Turn, Malformed> {
@@ -395,7 +386,9 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
                 }
             }
             object.maybe("detail", media.detail.as_deref());
-            object.maybe("filename", media.filename.as_deref());
+            if !matches!(media.source, Source::Text(_)) {
+                object.maybe("filename", media.filename.as_deref());
+            }
         }
         Body::Opaque(DIALECT, value) => return Some(value.clone()),
         Body::Opaque(..) if let Some(words) = &part.words => {

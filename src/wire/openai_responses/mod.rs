@@ -157,6 +157,13 @@ impl Codec for OpenAiResponses {
     }
 }
 
+/// Whether the id of an item of reasoning is one that our own answers have: OpenAI's hold no second
+/// underscore.
+#[must_use]
+pub fn is_our_own(id: &str) -> bool {
+    id.strip_prefix("rs_").is_some_and(|rest| rest.contains('_'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use super::{DIALECT, item};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
     Body, CallKind, Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part,
-    Reasoning, Request, Role, Said, Tool, ToolChoice, ToolKind, Turn, custom,
+    Reasoning, Request, Role, Said, Tool, ToolChoice, ToolKind, Turn, custom, with_properties,
 };
 use crate::wire::{Encoded, Target, paired, prompt_bytes};
 
@@ -378,7 +378,7 @@ fn encode_reasoning(
     let Some(reasoning) = &request.reasoning else { return };
     let effort = reasoning
         .effort
-        .or_else(|| reasoning.budget.map(Effort::of_budget))
+        .or_else(|| reasoning.budget.and_then(Effort::of_budget))
         .or_else(|| reasoning.enabled.map(|on| if on { Effort::Medium } else { Effort::None }));
     match effort {
         Some(_) if target.thinking.manner == Manner::None => lost.dropped("reasoning"),
@@ -398,7 +398,13 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
                 let mut object = Builder::new();
                 object.set("type", "function").set("name", name.as_str());
                 object.maybe("description", description.as_deref());
-                object.maybe("parameters", parameters.clone());
+                let abroad = request.from != Some(DIALECT);
+                object.maybe(
+                    "parameters",
+                    parameters.as_ref().map(|schema| {
+                        if abroad { with_properties(schema) } else { schema.clone() }
+                    }),
+                );
                 object.maybe("strict", *strict);
                 if !tool.extra.came_from(DIALECT) && request.from != Some(DIALECT) {
                     // The default here is strict, which most schemas do not meet.

@@ -46,6 +46,11 @@ impl Losses {
         self.add(field.into(), true);
     }
 
+    /// The same, of a name that the caller chose.
+    pub fn lost_at(&mut self, at: &str, name: &str) {
+        self.lost(format!("{at}.{}", name_only(name)));
+    }
+
     /// A tool that only another dialect's servers can run.
     pub fn lost_tool(&mut self, tool: &serde_json::Value) {
         // Gemini's have no type, but one member that names them.

@@ -25,10 +25,10 @@ pub use loss::{Loss, Losses};
 pub use name::{Dialect, Protocol};
 pub use part::{
     Body, Call, CallKind, Citation, Media, MediaKind, Outcome, Part, Role, Shape, Signature,
-    Source, Thought, Turn,
+    Source, Thought, Turn, mime_of_name,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{Effort, Format, Head, Reasoning, Request, Said, Sampling, Span};
 pub use thinking::{Control, Efforts, Fitted, Manner, Off, Thinking, ThoughtsBack};
-pub use tool::{Tool, ToolChoice, ToolKind, custom};
+pub use tool::{Tool, ToolChoice, ToolKind, custom, with_properties};
 pub use usage::{Aside, Class, More, Usage};

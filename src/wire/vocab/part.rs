@@ -237,6 +237,55 @@ pub enum Source {
     Text(String),
 }
 
+impl Source {
+    /// An address, or the content and the media type that a data URI holds.
+    #[must_use]
+    pub fn of_url(url: String) -> (Self, Option<String>) {
+        if let Some(rest) = url.strip_prefix("data:")
+            && let Some((mime, data)) = rest.split_once(";base64,")
+        {
+            return (Self::Inline(data.to_owned()), Some(mime.to_owned()));
+        }
+        (Self::Url(url), None)
+    }
+
+    /// What stands where OpenAI has the content of a file: a data URI, base64 as such (of the type that the
+    /// file's name says), or an address, which some servers take there.
+    #[must_use]
+    pub fn of_file_data(data: String, filename: Option<&str>) -> (Self, Option<String>) {
+        let (source, mime) = Self::of_url(data);
+        match source {
+            Self::Url(data) if !data.contains("://") && !data.starts_with("data:") => {
+                let known = filename.and_then(mime_of_name);
+                (Self::Inline(data), known.map(str::to_owned))
+            }
+            source => (source, mime),
+        }
+    }
+}
+
+/// The media type that a file's ending says.
+#[must_use]
+pub fn mime_of_name(name: &str) -> Option<&'static str> {
+    let (_, ending) = name.rsplit_once('.')?;
+    let ending = ending.to_ascii_lowercase();
+    Some(match ending.as_str() {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "pdf" => "application/pdf",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        "mp4" => "video/mp4",
+        "txt" => "text/plain",
+        _ => {
+            let named = |(_, file): &&(&str, &str)| file.strip_prefix("file.") == Some(&ending);
+            FILE_NAMES.iter().find(named)?.0
+        }
+    })
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
     /// Arguments are a JSON object.

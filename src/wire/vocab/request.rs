@@ -251,15 +251,17 @@ impl Effort {
         }
     }
 
-    /// The effort whose usual budget is nearest from above.
+    /// The effort whose usual budget is nearest from above; `None` for a budget that leaves it to the model
+    /// (`-1`).
     #[must_use]
-    pub fn of_budget(tokens: i64) -> Self {
-        match tokens {
-            ..=0 => Self::None,
+    pub fn of_budget(tokens: i64) -> Option<Self> {
+        Some(match tokens {
+            ..0 => return None,
+            0 => Self::None,
             1..=512 => Self::Minimal,
             513..=2_048 => Self::Low,
             2_049..=12_000 => Self::Medium,
             _ => Self::High,
-        }
+        })
     }
 }

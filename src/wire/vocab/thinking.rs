@@ -239,7 +239,7 @@ impl Thinking {
             }
             (_, wish) => {
                 let said = match wish {
-                    Wish::Tokens(tokens) => Some((Effort::of_budget(tokens), false)),
+                    Wish::Tokens(tokens) => Effort::of_budget(tokens).map(|effort| (effort, false)),
                     Wish::Level(effort) => Some((effort, true)),
                     Wish::On | Wish::Off => None,
                 };

@@ -34,6 +34,22 @@ impl Tool {
     }
 }
 
+/// The schema of a tool's arguments as OpenAI takes it: an object says which properties it has, be it none
+/// ("object schema missing properties").
+#[must_use]
+pub fn with_properties(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Value::Object(members) = &mut schema {
+        let says_more = ["$ref", "anyOf", "oneOf", "allOf", "properties"];
+        let is_object = members.get("type").is_none_or(|kind| kind == "object");
+        if is_object && !says_more.iter().any(|name| members.contains_key(*name)) {
+            members.entry("type").or_insert_with(|| Value::from("object"));
+            members.insert("properties".to_owned(), Value::Object(Map::new()));
+        }
+    }
+    schema
+}
+
 /// What a custom tool of OpenAI's says of itself, or a choice of one: beside its type (Responses),
 /// or nested (chat).
 #[must_use]

@@ -160,8 +160,11 @@ fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
         return Err(Malformed::missing(&path));
     }
     let (shape, mut parts) = block::decode_content(message.take_any("content"), &path)?;
-    // What tools of Anthropic's own did is not what the model said.
-    if role != Role::Assistant {
+    // What tools of Anthropic's own did is not what the model said; what stands for all that was said
+    // before (`compaction`) is.
+    if role == Role::Assistant {
+        block::put_summaries_into_words(&mut parts);
+    } else {
         block::put_into_words(&mut parts);
     }
     Ok(Turn { role, parts, shape, extra: message.finish(DIALECT) })

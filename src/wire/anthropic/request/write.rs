@@ -40,6 +40,10 @@ pub(in crate::wire::anthropic) fn encode(request: &Request, target: &Target<'_>)
         let thinking = claude::encode(request, target, max_tokens, &mut lost);
         max_tokens = thinking.max_tokens;
         if let Some(member) = thinking.member {
+            if !thinking.cools && claude::is_narrow(&request.sampling) {
+                body.0.shift_remove("top_p");
+                lost.dropped("top_p");
+            }
             if thinking.cools {
                 for name in ["temperature", "top_k", "top_p"] {
                     if body.0.shift_remove(name).is_some() {

@@ -85,7 +85,7 @@ pub(in crate::wire::openai_chat) fn pictures(message: &Object) -> Vec<Part> {
     let all = message.peek("images").and_then(Value::as_array);
     let urls = all.into_iter().flatten().filter_map(|one| one.pointer("/image_url/url")?.as_str());
     urls.map(|url| {
-        let (source, mime) = source_of(url.to_owned());
+        let (source, mime) = Source::of_url(url.to_owned());
         let kind = MediaKind::Image;
         Part::new(Body::Media(Media { kind, source, mime, filename: None, detail: None }))
     })
@@ -140,11 +140,17 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
     object.keep_spelling("cache_control");
     let mut inner = None;
     let body = match kind.as_str() {
-        "text" => match object.string("text")? {
-            Some(text) => Body::Text(text),
-            None if object.is_spent() => return Err(Malformed::missing(&object.path("text"))),
-            None => Body::Text(String::new()),
-        },
+        // The names that a text has in Responses are understood.
+        "text" | "input_text" | "output_text" => {
+            let text = object.string("text")?;
+            if text.is_none() && object.is_spent() {
+                return Err(Malformed::missing(&object.path("text")));
+            }
+            if kind != "text" {
+                object.spell("type", Value::from(kind.as_str()));
+            }
+            Body::Text(text.unwrap_or_default())
+        }
         "refusal" => Body::Refusal(object.required_string("refusal")?),
         "thinking" => {
             // Mistral: `thinking` is itself a list of texts.
@@ -168,7 +174,7 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
                 }
                 None => return Err(Malformed::missing(&object.path("image_url"))),
             };
-            let (source, mime) = source_of(url);
+            let (source, mime) = Source::of_url(url);
             Body::Media(Media { kind: MediaKind::Image, source, mime, filename: None, detail })
         }
         "input_audio" => {
@@ -197,7 +203,7 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
                     if let Some(id) = id {
                         file.unknown("file_id", Value::from(id));
                     }
-                    source_of(data)
+                    Source::of_file_data(data, filename.as_deref())
                 }
                 (None, Some(id)) => (Source::Id(id), None),
                 (None, None) => {
@@ -211,7 +217,7 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
             let mut video = object
                 .object("video_url")?
                 .ok_or_else(|| Malformed::missing(&object.path("video_url")))?;
-            let (source, mime) = source_of(video.required_string("url")?);
+            let (source, mime) = Source::of_url(video.required_string("url")?);
             inner = Some(video);
             Body::Media(Media {
                 kind: MediaKind::Video,
@@ -238,22 +244,13 @@ trait CloneIfOpaque {
 impl CloneIfOpaque for Value {
     fn clone_if_opaque(&self) -> Value {
         match self.get("type").and_then(Self::as_str) {
-            Some("text" | "refusal" | "thinking" | "image_url" | "input_audio" | "file") => {
-                Self::Null
-            }
+            Some(
+                "text" | "input_text" | "output_text" | "refusal" | "thinking" | "image_url"
+                | "input_audio" | "file",
+            ) => Self::Null,
             _ => self.clone(),
         }
     }
-}
-
-/// A URL, or the content that a data URI holds.
-fn source_of(url: String) -> (Source, Option<String>) {
-    if let Some(rest) = url.strip_prefix("data:")
-        && let Some((mime, data)) = rest.split_once(";base64,")
-    {
-        return (Source::Inline(data.to_owned()), Some(mime.to_owned()));
-    }
-    (Source::Url(url), None)
 }
 
 fn thinking_text(value: Option<&Value>) -> String {

@@ -291,6 +291,13 @@ pub(in crate::wire::openai_chat) fn thought_detail(
 
 fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value> {
     let mut object = Builder::new();
+    // OpenAI's own servers read no address where this dialect has the content of a file, others do. Named,
+    // so that a model is asked in another dialect, if it can be, that has a word for it.
+    if let Body::Media(Media { kind: MediaKind::File, source: Source::Url(_), .. }) = &part.body
+        && !from_chat
+    {
+        lost.dropped("content.file_url");
+    }
     let mut nested = |name: &str, mut inner: Builder, object: &mut Builder| {
         part.inner.write(&mut inner.0, DIALECT, name, lost);
         object.set(name, inner.done());

@@ -9,7 +9,7 @@ use super::super::{DIALECT, message};
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, Tool, ToolChoice,
-    ToolKind, Turn, custom,
+    ToolKind, Turn, custom, with_properties,
 };
 use crate::wire::{Encoded, Target, paired};
 
@@ -95,7 +95,7 @@ fn encode_reasoning(
 ) {
     let thinking = target.thinking;
     let budget = reasoning.budget.filter(|budget| *budget >= 0 && !from_chat);
-    let effort = reasoning.effort.or_else(|| budget.map(Effort::of_budget));
+    let effort = reasoning.effort.or_else(|| budget.and_then(Effort::of_budget));
     if thinking.manner == Manner::None && !from_chat {
         if effort.is_some_and(|effort| effort != Effort::None) {
             lost.dropped("reasoning");
@@ -194,7 +194,13 @@ fn encode_tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
                 let mut inner = Builder::new();
                 inner.set("name", name.as_str());
                 inner.maybe("description", description.as_deref());
-                inner.maybe("parameters", parameters.clone());
+                let abroad = request.from != Some(DIALECT);
+                inner.maybe(
+                    "parameters",
+                    parameters.as_ref().map(|schema| {
+                        if abroad { with_properties(schema) } else { schema.clone() }
+                    }),
+                );
                 inner.maybe("strict", *strict);
                 tool.inner.write(&mut inner.0, DIALECT, "tools", lost);
                 let mut object = Builder::new();

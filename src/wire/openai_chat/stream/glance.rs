@@ -7,6 +7,7 @@ use super::DONE;
 use crate::wire::frame::Frame;
 use crate::wire::frame::skim::{Text, texts};
 use crate::wire::glance::{Choices, Glance, Unreadable, Voice, read};
+use crate::wire::openai_chat::reply;
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -70,6 +71,7 @@ pub(in crate::wire::openai_chat) fn glance(
             glance.choices.add(number);
             if !choice.finish_reason.as_str().is_empty() {
                 glance.finished.add(number);
+                glance.gave_up |= reply::gives_up(choice.finish_reason.as_str());
             }
             let Some(delta) = choice.delta.or(choice.message) else { continue };
             texts(delta.get(), Mark::Delta, &mark, &mut |mark, text| {

@@ -1,62 +1,56 @@
 //! What switches do to the words of a request before it goes, and with its answer when it is there:
 //! redaction, memories, answers from a cache, saved conversations, a log of contents.
 
+pub mod cache;
+pub mod chats;
+mod draft;
+mod keeping;
+
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use serde_json::Value;
-
-use super::cache::{Kept, LONGEST_BYTES, hinge};
-use super::chats::Continued;
-use super::memory;
-use super::{App, Shared, chats};
-use crate::admit::features::Settings;
-use crate::admit::{Caller, Feature, users};
+use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
-use crate::base::ids::{AccountId, RequestId};
+use crate::base::ids::RequestId;
 use crate::base::secret::fingerprint;
-use crate::exchange::{Answered, Arrival, Asked, Body, CacheWish, Ending};
+use crate::exchange::{Answered, Arrival, Asked, Body, Ending};
 use crate::ledger::Outcome;
+use crate::memory::{self, Remembering};
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
-use crate::store::Content;
 use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
+
+use cache::{Answers, hinge};
+use draft::Draft;
+use keeping::{Alike, Keeps};
+
+pub use keeping::{Aside, Keeping};
 
 /// Memories that may be added to one request.
 const MOST_MEMORIES: usize = 8;
 /// How near a memory has to be that shares no word with the question.
 const NEAR: f32 = 0.35;
-/// More of a request or an answer is not logged.
-const LOGGED_BYTES: usize = 256 << 10;
 
-/// A question among others of the same context.
-#[derive(Debug, Clone)]
-struct Alike {
-    context: String,
-    vector: Vec<i8>,
-    hinge: String,
+/// What it takes to prepare the words of a request, and to do with its answer what is to be done.
+#[derive(Clone, Copy)]
+pub struct Preparing<'a> {
+    pub keeping: &'a Keeping,
+    pub identities: &'a Identities,
+    pub memory: Remembering<'a>,
 }
 
 /// What is known of a request whose words something is done with.
 #[derive(Debug, Default)]
-pub(super) struct Words {
-    /// Its place among answers that are given again.
-    exact: Option<String>,
-    alike: Option<Alike>,
-    settings: Settings,
-    wish: CacheWish,
+pub struct Words {
+    /// What is kept of its answer.
+    keeps: Keeps,
     /// The memories that were added.
-    pub recalled: Vec<String>,
+    recalled: Vec<String>,
     /// A user, and what they said that may be worth remembering.
     said: Option<(String, String)>,
-    log: bool,
-    continued: Option<Continued>,
-    /// The request as it goes, for the log.
-    request: Bytes,
+    /// What the request means as it goes, where a feature had to know.
+    decoded: Option<Box<Request>>,
 }
 
 /// Prepares the words of a request. Most have no switch that touches them, and pass untouched. `mark`
@@ -64,36 +58,45 @@ pub(super) struct Words {
 ///
 /// # Errors
 /// What the caller is to be told of a body that cannot be read, or a conversation that is not there.
-pub(super) async fn prepare(
-    app: &App,
+pub async fn prepare(
+    preparing: Preparing<'_>,
     caller: &Caller,
     arrival: &mut Arrival,
     mark: Option<String>,
 ) -> Result<Option<Words>, Error> {
-    let continued = chats::go_on(app, caller, arrival).await?;
+    let goes_on = chats::may_go_on(arrival);
+    if !goes_on && !caller.features.touch_words() {
+        return Ok(None);
+    }
+    let mut draft = Draft::of(arrival.dialect, arrival.body.clone());
+    let continued = if goes_on {
+        chats::go_on(&preparing.keeping.store, caller, &mut draft).await?
+    } else {
+        None
+    };
     if !caller.features.touch_words() {
+        (arrival.body, _) = draft.done();
+        let request = arrival.body.clone();
         return Ok(continued.map(|continued| Words {
-            continued: Some(continued),
-            request: arrival.body.clone(),
+            keeps: Keeps { continued: Some(continued), request, ..Keeps::default() },
             ..Words::default()
         }));
     }
-    let mut words = Words {
+    let keeps = Keeps {
         settings: caller.features.settings,
         wish: arrival.asked.cache,
         log: caller.features.has(Feature::ContentLogging),
         continued,
-        ..Words::default()
+        ..Keeps::default()
     };
-    let rememberer = rememberer(app, caller, arrival).await?;
+    let mut words = Words { keeps, ..Words::default() };
+    let rememberer = rememberer(preparing.identities, caller, &mut draft).await?;
     if caller.features.has(Feature::PiiRedaction) {
-        let mut body: Value = read(&arrival.body)?;
-        if redact_body(&mut body) > 0 {
-            arrival.body = Bytes::from(body.to_string());
-        }
+        draft.edit(|body| redact_body(body) > 0)?;
     }
     if let Some(user) = rememberer {
-        Box::pin(recall(app, caller, user, arrival, &mut words)).await?;
+        Box::pin(recall(preparing.memory, caller, user, arrival.dialect, &mut draft, &mut words))
+            .await?;
     }
     let model = arrival.target.as_ref().map_or("", |target| &target.model);
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
@@ -114,14 +117,13 @@ pub(super) async fn prepare(
         ])
     };
     // What goes on with a conversation changes it, and is asked anew.
-    if words.continued.is_none() {
+    if words.keeps.continued.is_none() {
         if caller.features.has(Feature::ResponseCache) {
-            let body: Value = read(&arrival.body)?;
-            words.exact = Some(place(body.to_string().as_bytes()));
+            words.keeps.exact = Some(place(draft.read()?.to_string().as_bytes()));
         }
         if caller.features.has(Feature::SemanticCache) {
-            let request = codec(arrival.dialect).decode_request(&arrival.body)?;
-            words.alike = unasked(&request).and_then(|(rest, question)| {
+            let request = draft.request()?;
+            words.keeps.alike = unasked(request).and_then(|(rest, question)| {
                 let target = Target { model: &request.model, max_output_tokens: 1, ..Target::SELF };
                 let rest = codec(arrival.dialect).encode_request(&rest, &target).ok()?;
                 Some(Alike {
@@ -132,12 +134,9 @@ pub(super) async fn prepare(
             });
         }
     }
-    words.request = arrival.body.clone();
+    (arrival.body, words.decoded) = draft.done();
+    words.keeps.request = arrival.body.clone();
     Ok(Some(words))
-}
-
-fn read(body: &[u8]) -> Result<Value, Error> {
-    serde_json::from_slice(body).map_err(|why| crate::wire::vocab::Malformed::not_json(&why).into())
 }
 
 /// The request without its last question, and the question, if it is nothing but words.
@@ -156,42 +155,40 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
 /// Whose memories go with a request, if any do: those of the user whom it is made for, or whom its
 /// body names. Read before anything of the body is redacted, the name above all.
 async fn rememberer(
-    app: &App,
+    identities: &Identities,
     caller: &Caller,
-    arrival: &Arrival,
+    draft: &mut Draft,
 ) -> Result<Option<String>, Error> {
     if !caller.features.has(Feature::Memory) {
         return Ok(None);
     }
-    let request = codec(arrival.dialect).decode_request(&arrival.body)?;
+    let user = draft.request()?.user.clone();
     // One for whom the caller may not act is the provider's business alone.
-    let Ok(user) = users::named(&app.shared.identities, caller, request.user.as_deref()).await
-    else {
+    let Ok(user) = users::named(identities, caller, user.as_deref()).await else {
         return Ok(Some(caller.person.id.clone()));
     };
-    let features = app.shared.identities.features_of(caller, user).await?;
+    let features = identities.features_of(caller, user).await?;
     Ok(features.has(Feature::Memory).then(|| user.to_owned()))
 }
 
 /// Adds what is remembered of the user and has to do with the question.
 async fn recall(
-    app: &App,
+    memory: Remembering<'_>,
     caller: &Caller,
     user: String,
-    arrival: &mut Arrival,
+    dialect: Dialect,
+    draft: &mut Draft,
     words: &mut Words,
 ) -> Result<(), Error> {
-    let codec = codec(arrival.dialect);
-    let request = codec.decode_request(&arrival.body)?;
-    let question = question(&request).into_owned();
+    let question = question(draft.request()?).into_owned();
     if question.trim().is_empty() {
         return Ok(());
     }
-    memory::settled(app, caller, &user).await;
+    memory.memories.settled(caller, &user).await;
     let asked =
         memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
-    let found = memory::find(app, caller, &user, &asked).await?;
-    let mut left = words.settings.memory_tokens;
+    let found = memory.find(caller, &user, &asked).await?;
+    let mut left = words.keeps.settings.memory_tokens;
     let mut told = String::new();
     for (memory, _) in found.iter().filter(|(_, hit)| hit.has_words || hit.similarity >= NEAR) {
         // A word is some four bytes to the token, and the dash and the line are one more.
@@ -205,26 +202,27 @@ async fn recall(
         words.recalled.push(memory.id.clone());
     }
     if !told.is_empty() {
-        let mut body: Value = read(&arrival.body)?;
-        if let Some(body) = body.as_object_mut() {
-            codec.instruct(body, &format!("What is remembered of the user:{told}"));
-        }
-        arrival.body = Bytes::from(body.to_string());
+        draft.edit(|body| {
+            let Some(body) = body.as_object_mut() else { return false };
+            codec(dialect).instruct(body, &format!("What is remembered of the user:{told}"));
+            true
+        })?;
     }
     words.said = Some((user, question));
     Ok(())
 }
 
 impl Words {
+    /// What the request means as it goes on, where a feature had to know; once.
+    #[must_use]
+    pub fn decoded(&mut self) -> Option<Box<Request>> {
+        self.decoded.take()
+    }
+
     /// An answer that was given before, if one will do.
-    pub fn known(&self, app: &App, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
-        let answers = &app.shared.answers;
-        let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
-        let kept = exact.or_else(|| {
-            let Alike { context, vector, hinge } = self.alike.as_ref()?;
-            let threshold = self.settings.semantic_threshold;
-            answers.alike(context, vector, hinge, threshold, self.wish)
-        })?;
+    #[must_use]
+    pub fn known(&self, answers: &Answers, caller: &Caller, inbound: &Inbound) -> Option<Answered> {
+        let kept = self.keeps.known(answers)?;
         // Another key of the account may have been for more.
         if !caller.may_use(&kept.step.model) || kept.streamed != inbound.head.stream {
             return None;
@@ -251,123 +249,33 @@ impl Words {
         })
     }
 
-    /// Whether an answer is asked for again when it comes.
-    fn caches(&self) -> bool {
-        self.exact.is_some() || self.alike.is_some()
-    }
-
     /// Says in the head of an answer what was done with its request, and has what was said learned from. What
     /// is to be done with the answer itself, once all of it is there, is given back.
     pub fn leave(
         mut self,
-        app: &App,
+        preparing: Preparing<'_>,
         caller: &Caller,
         id: &RequestId,
         dialect: Dialect,
         answered: &mut Answered,
     ) -> Option<Aside> {
-        if self.caches() {
+        if self.keeps.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }
         if !self.recalled.is_empty() {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
         if let Some((user, said)) = self.said.take() {
-            memory::learn_later(app, caller, user, said);
+            preparing.memory.learn_later(caller, user, said);
         }
-        let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
-        watches.then(|| Aside {
-            shared: app.shared.clone(),
-            account: caller.account.clone(),
-            user: caller.person.id.clone(),
-            id: id.clone(),
-            dialect,
-            answered: Given {
-                step: answered.step.clone(),
-                losses: answered.losses.clone(),
-                decision: answered.decision.clone(),
-            },
-            words: self,
-        })
-    }
-}
-
-/// Who answered, and how.
-struct Given {
-    step: crate::router::Step,
-    losses: crate::wire::vocab::Losses,
-    decision: Option<String>,
-}
-
-/// What is to be done with an answer when it is complete.
-pub(super) struct Aside {
-    shared: Shared,
-    account: AccountId,
-    user: String,
-    id: RequestId,
-    dialect: Dialect,
-    answered: Given,
-    words: Words,
-}
-
-impl Aside {
-    /// Nothing is done with a longer stream.
-    pub const MOST_STREAMED_BYTES: usize = 8 * LONGEST_BYTES;
-
-    /// To be called once the answer is complete, before its end is told.
-    pub async fn done(self, body: &[u8], streamed: bool) {
-        let Words { exact, alike, settings, wish, log, continued, request, .. } = self.words;
-        if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
-            let kept = |seconds: u64| {
-                Arc::new(Kept {
-                    step: self.answered.step.clone(),
-                    losses: self.answered.losses.clone(),
-                    decision: self.answered.decision.clone(),
-                    body: Bytes::copy_from_slice(body),
-                    streamed,
-                    at: Instant::now(),
-                    lasts: Duration::from_secs(seconds),
-                })
-            };
-            let answers = &self.shared.answers;
-            if let Some(key) = exact {
-                answers.keep(key, kept(settings.cache_seconds));
-            }
-            if let Some(Alike { context, vector, hinge }) = alike {
-                answers.keep_alike(context, vector, hinge, kept(settings.semantic_seconds));
-            }
-        }
-        let now = self.shared.clock.now();
-        if log {
-            let text = |bytes: &[u8]| {
-                let bytes = bytes.get(..LOGGED_BYTES).unwrap_or(bytes);
-                String::from_utf8_lossy(bytes).into_owned()
-            };
-            let content = Content {
-                account: self.account.clone(),
-                request_id: self.id.as_str().to_owned(),
-                user: self.user.clone(),
-                at: now,
-                request: text(&request),
-                answer: text(body),
-            };
-            if let Err(why) = self.shared.store.keep_content(content).await {
-                tracing::error!(%why, "a content could not be logged");
-            }
-        }
-        if let Some(continued) = continued {
-            let kept = continued.keep(&self.shared, &self.account, self.dialect, body, streamed);
-            if let Err(why) = kept.await {
-                tracing::error!(%why, "an answer could not be added to its conversation");
-            }
-        }
+        self.keeps.aside(preparing.keeping, caller, id, dialect, answered)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn of(messages: &Value) -> Option<(Request, String)> {
         let body = json!({"model": "m", "messages": messages}).to_string();

@@ -1,21 +1,24 @@
 //! Connected apps: who may use which, running their tools, and telling what came of it.
 
 mod accounts;
+mod known;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::App;
-use crate::admit::{Caller, Feature, Role, Scope, users};
+use crate::admit::{Caller, Role, users};
 use crate::base::ids::EventId;
 use crate::base::{Error, Kind};
-use crate::connect::{self, Auth, ConnectError, Ran, Tool};
+use crate::connect::{self, Auth, Ran, Tool};
 use crate::store::ConnectEvent;
 
 use accounts::credential;
+use known::{admitted, all, known, of_app};
+
 pub use accounts::{Departure, NewConnection, accounts, connect, depart, disconnect, finish_grant};
+pub use known::Connections;
 
 /// Events that are read at once.
 const EVENTS: i64 = 500;
@@ -36,54 +39,13 @@ pub struct Action {
     user_id: Option<String>,
 }
 
-fn not_found(what: &str, id: &str) -> Error {
-    let id: String = id.chars().take(80).collect();
-    Error::new(Kind::NotFound, format!("There is no {what} '{id}'."))
-}
-
-fn of_app(why: ConnectError) -> Error {
-    let (kind, code) = match &why {
-        ConnectError::NoTool(_) => (Kind::NotFound, "tool_not_found"),
-        ConnectError::Timeout => (Kind::Timeout, "app_timeout"),
-        ConnectError::TooLarge(_) => (Kind::UpstreamDown, "answer_too_large"),
-        ConnectError::Down(_) => (Kind::UpstreamDown, "app_unavailable"),
-        ConnectError::Refused(_) => (Kind::Unsupported, "app_refused"),
-    };
-    let text = why.to_string();
-    let mut letters = text.chars();
-    let text = letters
-        .next()
-        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()));
-    Error::new(kind, text).coded(code)
-}
-
-/// # Errors
-/// [`Kind::Forbidden`] for a caller who may not, or has it turned off.
-fn admitted(caller: &Caller) -> Result<(), Error> {
-    caller.must_be_for(Scope::Platform)?;
-    caller.must_have(Feature::Connect)
-}
-
-fn known<'a>(app: &'a App, caller: &Caller, id: &str) -> Result<&'a Arc<connect::App>, Error> {
-    let found = app.shared.apps.get(id);
-    // What is not for the account is not there for it.
-    found
-        .filter(|one| one.is_for(caller.account.as_str(), &caller.plan.name))
-        .ok_or_else(|| not_found("app", id).at("app").coded("app_not_found"))
-}
-
-fn all<'a>(app: &'a App, caller: &Caller) -> impl Iterator<Item = &'a Arc<connect::App>> {
-    let (account, plan) = (caller.account.clone(), caller.plan.name.clone());
-    app.shared.apps.iter().filter(move |one| one.is_for(account.as_str(), &plan))
-}
-
 /// `GET /v1/connect/apps`
 ///
 /// # Errors
 /// [`Kind::Forbidden`].
-pub fn apps(app: &App, caller: &Caller) -> Result<Value, Error> {
+pub fn apps(connections: &Connections, caller: &Caller) -> Result<Value, Error> {
     admitted(caller)?;
-    let data: Vec<Value> = all(app, caller)
+    let data: Vec<Value> = all(connections, caller)
         .map(|one| {
             json!({
                 "id": one.id,
@@ -103,24 +65,32 @@ pub fn apps(app: &App, caller: &Caller) -> Result<Value, Error> {
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn tools_of(app: &App, caller: &Caller, id: &str) -> Result<Vec<Tool>, Error> {
+pub async fn tools_of(
+    connections: &Connections,
+    caller: &Caller,
+    id: &str,
+) -> Result<Vec<Tool>, Error> {
     admitted(caller)?;
-    let asked = known(app, caller, id)?;
-    let credential = credential(app, caller, asked, None, None).await?;
-    app.shared.apps.tools(asked, &credential).await.map_err(of_app)
+    let asked = known(connections, caller, id)?;
+    let credential = credential(connections, caller, asked, None, None).await?;
+    connections.apps.tools(asked, &credential).await.map_err(of_app)
 }
 
 /// `GET /v1/connect/tools`: of one app, or of all; an app that does not answer is named.
 ///
 /// # Errors
 /// As [`run`], where one app is asked for.
-pub async fn tools(app: &App, caller: &Caller, only: Option<&str>) -> Result<Value, Error> {
+pub async fn tools(
+    connections: &Connections,
+    caller: &Caller,
+    only: Option<&str>,
+) -> Result<Value, Error> {
     admitted(caller)?;
     let wanted: Vec<&Arc<connect::App>> = match only {
-        Some(id) => vec![known(app, caller, id)?],
-        None => all(app, caller).collect(),
+        Some(id) => vec![known(connections, caller, id)?],
+        None => all(connections, caller).collect(),
     };
-    let listing = wanted.iter().map(|one| tools_of(app, caller, &one.id));
+    let listing = wanted.iter().map(|one| tools_of(connections, caller, &one.id));
     let listed = futures_util::future::join_all(listing).await;
     let (mut data, mut errors) = (Vec::new(), Vec::new());
     for (one, listed) in wanted.iter().zip(listed) {
@@ -149,33 +119,33 @@ pub async fn tools(app: &App, caller: &Caller, only: Option<&str>) -> Result<Val
 /// # Errors
 /// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
 /// account, and what became of the app.
-pub(super) async fn call(
-    app: &App,
+pub async fn call(
+    connections: &Connections,
     caller: &Caller,
     (id, tool): (&str, &str),
     arguments: Map<String, Value>,
     connection: Option<&str>,
 ) -> Result<(String, Ran), Error> {
     admitted(caller)?;
-    let asked = known(app, caller, id)?;
-    let credential = credential(app, caller, asked, connection, Some(tool)).await?;
-    let began = app.shared.clock.now();
+    let asked = known(connections, caller, id)?;
+    let credential = credential(connections, caller, asked, connection, Some(tool)).await?;
+    let began = connections.clock.now();
     let action = EventId::fresh().as_str().replace("evt_", "act_");
     let about = json!({"id": action, "app": id, "tool": tool});
-    note(app, caller, "action.started", about.clone()).await;
-    let called = app.shared.apps.call(asked, tool, arguments, &credential).await;
-    let took = app.shared.clock.now().0 - began.0;
+    note(connections, caller, "action.started", about.clone()).await;
+    let called = connections.apps.call(asked, tool, arguments, &credential).await;
+    let took = connections.clock.now().0 - began.0;
     let mut told = about;
     told["duration_ms"] = Value::from(took);
     match called {
         Ok(ran) => {
             told["is_error"] = Value::from(ran.is_error);
-            note(app, caller, "action.completed", told).await;
+            note(connections, caller, "action.completed", told).await;
             Ok((action, ran))
         }
         Err(why) => {
             told["error"] = Value::from(why.to_string());
-            note(app, caller, "action.failed", told).await;
+            note(connections, caller, "action.failed", told).await;
             Err(of_app(why))
         }
     }
@@ -186,9 +156,13 @@ pub(super) async fn call(
 /// # Errors
 /// [`Kind::NotFound`] for an app or tool that is not there, [`Kind::Forbidden`] without a connected
 /// account, and what became of the app.
-pub async fn run(app: &App, caller: &Arc<Caller>, action: Action) -> Result<Value, Error> {
+pub async fn run(
+    connections: &Connections,
+    caller: &Arc<Caller>,
+    action: Action,
+) -> Result<Value, Error> {
     let caller =
-        users::acting(&app.shared.identities, Arc::clone(caller), action.user_id.as_deref())
+        users::acting(&connections.identities, Arc::clone(caller), action.user_id.as_deref())
             .await?;
     // `app.tool`, as the list of tools names them, says both.
     let both = match &action.app {
@@ -200,9 +174,9 @@ pub async fn run(app: &App, caller: &Arc<Caller>, action: Action) -> Result<Valu
             .at("app")
             .coded("missing_required_parameter")
     })?;
-    let began = app.shared.clock.now();
+    let began = connections.clock.now();
     let connection = action.account_id.as_deref();
-    let (id, ran) = call(app, &caller, both, action.arguments, connection).await?;
+    let (id, ran) = call(connections, &caller, both, action.arguments, connection).await?;
     Ok(json!({
         "id": id,
         "object": "connect.action",
@@ -210,34 +184,38 @@ pub async fn run(app: &App, caller: &Arc<Caller>, action: Action) -> Result<Valu
         "tool": both.1,
         "status": if ran.is_error { "failed" } else { "completed" },
         "result": ran,
-        "duration_ms": app.shared.clock.now().0 - began.0,
+        "duration_ms": connections.clock.now().0 - began.0,
     }))
 }
 
 /// Tells those who watch. They may miss it; nothing else depends on it.
-pub(super) async fn note(app: &App, caller: &Caller, kind: &str, body: Value) {
+pub async fn note(connections: &Connections, caller: &Caller, kind: &str, body: Value) {
     let event = ConnectEvent {
         account: caller.account.clone(),
         id: EventId::fresh().as_str().to_owned(),
         user: caller.person.id.clone(),
-        at: app.shared.clock.now(),
+        at: connections.clock.now(),
         kind: kind.to_owned(),
         body: body.to_string(),
     };
-    if let Err(why) = app.shared.store.note_event(event).await {
+    if let Err(why) = connections.store.note_event(event).await {
         tracing::warn!(%why, kind, "an event could not be noted");
     }
-    app.shared.noted.send_modify(|count| *count = count.wrapping_add(1));
+    connections.noted.send_modify(|count| *count = count.wrapping_add(1));
 }
 
 /// Events after a cursor, as the caller may see them: an owner all of the account's.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn events(app: &App, caller: &Caller, after: &str) -> Result<Vec<Value>, Error> {
+pub async fn events(
+    connections: &Connections,
+    caller: &Caller,
+    after: &str,
+) -> Result<Vec<Value>, Error> {
     admitted(caller)?;
     let user = (caller.person.role == Role::Member).then(|| caller.person.id.clone());
-    let store = &app.shared.store;
+    let store = &connections.store;
     let events = store.events_after(caller.account.clone(), user, after.to_owned(), EVENTS).await;
     let shown = |event: ConnectEvent| {
         let data: Value = serde_json::from_str(&event.body).unwrap_or_default();
@@ -253,7 +231,8 @@ pub async fn events(app: &App, caller: &Caller, after: &str) -> Result<Vec<Value
 }
 
 /// What a model calls a tool of an app.
-pub(super) fn function_name(app: &str, tool: &str) -> String {
+#[must_use]
+pub fn function_name(app: &str, tool: &str) -> String {
     let kept = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     format!("{app}__{tool}").chars().map(kept).take(64).collect()
 }

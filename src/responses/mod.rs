@@ -10,7 +10,6 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use super::{App, answer};
 use crate::admit::Caller;
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
@@ -22,7 +21,7 @@ use crate::wire::{Heading, codec, openai_responses};
 
 use keep::Keeper;
 pub use read::{cancel, forget, input_items, retrieve, watch};
-pub use run::{Run, Runs};
+pub use run::{Responses, Run, Runs};
 
 /// What a request comes to.
 pub enum Begun {
@@ -43,24 +42,25 @@ pub struct Job {
     pub stream: bool,
 }
 
-/// Answers, or begins to.
+/// Answers, or begins to: `answer` has the request answered, made whole with what it builds on.
 ///
 /// # Errors
 /// What the caller is to be told.
 pub async fn respond(
-    app: &App,
+    responses: &Responses,
     caller: &Arc<Caller>,
     mut arrival: Arrival,
+    answer: impl AsyncFnOnce(Arrival) -> Result<Answered, Refused>,
 ) -> Result<Begun, Refused> {
     let asked = Asked::read(&arrival.body)?;
     let echo = codec(arrival.dialect).echo(&arrival.body);
     if !asked.stands_alone() {
-        let earlier = earlier(app, caller, &asked).await?;
-        let found = found(app, caller, &asked).await?;
+        let earlier = earlier(responses, caller, &asked).await?;
+        let found = found(responses, caller, &asked).await?;
         arrival.body = asked.made_whole(&arrival.body, earlier, &found)?;
     }
     let kept = asked.store || asked.previous.is_some() || asked.conversation.is_some();
-    let mut keeper = Keeper::new(&app.shared, caller, asked);
+    let mut keeper = Keeper::new(responses, caller, asked);
     if keeper.asked.background {
         let id = ResponseId::fresh().as_str().to_owned();
         let heading = Heading {
@@ -68,22 +68,22 @@ pub async fn respond(
             model: crate::wire::Inbound::arrive(arrival.dialect, arrival.body.clone(), None)?
                 .head
                 .model,
-            created: app.shared.clock.now().seconds(),
+            created: responses.clock.now().seconds(),
             include_usage: true,
             functions: false,
             echo,
-            clock: app.shared.clock,
+            clock: responses.clock,
         };
         let mut queued = Value::Object(openai_responses::beginning(&heading, "queued"));
         keeper.claim(&mut queued).await.map_err(Error::internal)?;
         keeper.goes_by(id.clone());
-        let run = app.shared.runs.begin(&caller.account, &id);
+        let run = responses.runs.begin(&caller.account, &id);
         let stream = keeper.asked.stream;
         let caller = Arc::clone(caller);
         let job = Job { arrival, caller, keeper, id, queued: queued.clone(), run, stream };
         return Ok(Begun::Later(queued, Box::new(job)));
     }
-    let mut answered = answer(app, caller, arrival).await?;
+    let mut answered = answer(arrival).await?;
     if kept {
         answered.body = match answered.body {
             Body::Whole(body) => match keeper.whole(body.clone()).await {
@@ -101,12 +101,16 @@ pub async fn respond(
 }
 
 /// What the request builds on, oldest first.
-async fn earlier(app: &App, caller: &Caller, asked: &Asked) -> Result<Vec<Value>, Error> {
-    let store = &app.shared.store;
+async fn earlier(
+    responses: &Responses,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<Vec<Value>, Error> {
+    let store = &responses.store;
     let account = || caller.account.clone();
     if let Some(previous) = &asked.previous {
         let chain = store
-            .response_chain(account(), caller.seer(), previous.clone(), app.shared.clock.now())
+            .response_chain(account(), caller.seer(), previous.clone(), responses.clock.now())
             .await
             .map_err(Error::internal)?;
         return said_in(&chain, previous);
@@ -124,11 +128,14 @@ async fn earlier(app: &App, caller: &Caller, asked: &Asked) -> Result<Vec<Value>
 }
 
 /// The items that the input refers to by their ids.
-async fn found(app: &App, caller: &Caller, asked: &Asked) -> Result<HashMap<String, Value>, Error> {
+async fn found(
+    responses: &Responses,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<HashMap<String, Value>, Error> {
     let mut found = HashMap::new();
     for id in asked.references() {
-        let body = app
-            .shared
+        let body = responses
             .store
             .response_of_item(caller.account.clone(), caller.seer(), id.clone())
             .await
@@ -145,13 +152,17 @@ async fn found(app: &App, caller: &Caller, asked: &Asked) -> Result<HashMap<Stri
     Ok(found)
 }
 
-/// Works on an answer until it is there, cancelled, or given up.
-pub async fn work(app: Arc<App>, job: Job) {
+/// Works on an answer until it is there, cancelled, or given up: `answer` has it given.
+pub async fn work(
+    responses: &Responses,
+    job: Job,
+    answer: impl AsyncFnOnce(&Caller, Arrival) -> Result<Answered, Refused>,
+) {
     let Job { arrival, caller, mut keeper, id, queued, run, .. } = job;
-    let (account, runs) = (caller.account.clone(), app.shared.runs.clone());
-    let stays = stays_wanted(&app, &caller, &id);
+    let (account, runs) = (caller.account.clone(), responses.runs.clone());
+    let stays = stays_wanted(responses, &caller, &id);
     let working = async {
-        let outcome = answer(&app, &caller, arrival).await;
+        let outcome = answer(&caller, arrival).await;
         let finished = match outcome.map(|answered| answered.body) {
             Ok(Body::Whole(body)) => keeper.whole(body).await.map(|_| ()),
             Ok(Body::Stream(pieces)) => {
@@ -180,13 +191,13 @@ pub async fn work(app: Arc<App>, job: Job) {
 }
 
 /// Renews the lease; returns once the answer is no longer wanted, wherever that was said.
-async fn stays_wanted(app: &App, caller: &Caller, id: &str) {
+async fn stays_wanted(responses: &Responses, caller: &Caller, id: &str) {
     let mut tick = tokio::time::interval(keep::LEASE);
     loop {
         tick.tick().await;
-        let lease = Keeper::lease(app.shared.clock.now());
+        let lease = Keeper::lease(responses.clock.now());
         let renewed =
-            app.shared.store.renew_response(caller.account.clone(), id.to_owned(), lease).await;
+            responses.store.renew_response(caller.account.clone(), id.to_owned(), lease).await;
         match renewed {
             Ok(true) => {}
             Ok(false) => return,

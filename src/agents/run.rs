@@ -8,17 +8,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{Named, get};
-use crate::admit::{Caller, Scope, users};
+use super::{Named, Running, get};
+use crate::admit::{Caller, Identities, Scope, users};
+use crate::apps::{self, Connections};
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
 use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
-use crate::gateway::memory::{self, NewMemory};
-use crate::gateway::{App, connect, generate};
+use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
     Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
 };
+use crate::store::Store;
 use crate::wire::vocab::{Call, Dialect, Reply, Request, Role, Stop, Tool, Turn};
 use crate::wire::{Target, codec};
 
@@ -54,11 +55,15 @@ enum Here {
 }
 
 /// Answers as an agent, on whichever surface.
-pub(in crate::gateway) async fn answer(
-    app: &App,
+///
+/// # Errors
+/// As the turn that failed.
+pub async fn answer(
+    running: Running<'_>,
     caller: &Caller,
     named: &Named,
     mut arrival: Arrival,
+    turn: impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
 ) -> Result<Answered, Refused> {
     let dialect = arrival.dialect;
     let streams = match &arrival.target {
@@ -77,12 +82,12 @@ pub(in crate::gateway) async fn answer(
             request.forget_spelling();
             arrival.body = written(dialect, &request)?;
         }
-        let mut answered = generate(app, caller, arrival).await?;
+        let mut answered = turn(caller, arrival).await?;
         answered.notes.push(agent);
         return Ok(answered);
     }
     let id = arrival.id.clone();
-    let finished = run(app, caller, named, arrival, &mut |_| {}).await?;
+    let finished = run(running, caller, named, arrival, &turn, &mut |_| {}).await?;
     let mut answered = finished.answered;
     answered.notes.push(agent);
     answered.notes.push(("x-optimux-turns", Cow::Owned(finished.spent.turns.to_string())));
@@ -90,7 +95,7 @@ pub(in crate::gateway) async fn answer(
         let mut reply = finished.reply;
         reply.id.get_or_insert_with(|| id.as_str().to_owned());
         let model = &answered.step.model.id;
-        Body::at_once(as_stream(app.shared.clock, dialect, model, &reply, true))
+        Body::at_once(as_stream(running.clock, dialect, model, &reply, true))
     } else {
         Body::Whole(finished.body)
     };
@@ -133,7 +138,7 @@ fn written(dialect: Dialect, request: &Request) -> Result<Bytes, Error> {
 
 /// The tools that are run here: for the model, and what is behind their names.
 async fn tools(
-    app: &App,
+    connections: &Connections,
     caller: &Caller,
     agent: &Agent,
 ) -> Result<(Vec<Tool>, BTreeMap<String, Here>), Error> {
@@ -142,11 +147,11 @@ async fn tools(
         match one {
             AgentTool::Function { .. } => {}
             AgentTool::Connect { app: id, tools: only } => {
-                for tool in connect::tools_of(app, caller, id).await? {
+                for tool in apps::tools_of(connections, caller, id).await? {
                     if only.as_ref().is_some_and(|only| !only.contains(&tool.name)) {
                         continue;
                     }
-                    let name = connect::function_name(id, &tool.name);
+                    let name = apps::function_name(id, &tool.name);
                     // Two names that are cut to one would be no tool at all.
                     if here.contains_key(&name) {
                         continue;
@@ -174,7 +179,7 @@ async fn tools(
 }
 
 /// Does what a model asks for; what it is told of it, and whether it went wrong.
-async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, bool) {
+async fn act(running: Running<'_>, caller: &Caller, here: &Here, call: &Call) -> (String, bool) {
     let arguments = match arguments(call) {
         Ok(arguments) => arguments,
         Err(why) => return (why, true),
@@ -183,7 +188,7 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
     let done: Result<(String, bool), Error> = match here {
         Here::App { app: id, tool } => {
             let both = (id.as_str(), tool.as_str());
-            let called = connect::call(app, caller, both, arguments, None).await;
+            let called = apps::call(running.connections, caller, both, arguments, None).await;
             called.map(|(_, ran)| (ran.text(), ran.is_error))
         }
         Here::SearchMemory => {
@@ -192,7 +197,7 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
                 limit: Some(10),
                 ..memory::Asked::default()
             };
-            memory::find(app, caller, &caller.person.id, &asked).await.map(|found| {
+            running.memory.find(caller, &caller.person.id, &asked).await.map(|found| {
                 let lines: Vec<&str> = found.iter().map(|(one, _)| one.text.as_str()).collect();
                 let none = "Nothing is remembered.".to_owned();
                 (if lines.is_empty() { none } else { lines.join("\n") }, false)
@@ -200,7 +205,7 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
         }
         Here::StoreMemory => {
             let new = NewMemory { text: text("text").to_owned(), ..NewMemory::default() };
-            let kept = memory::store(app, caller, &caller.person.id, vec![new]).await;
+            let kept = running.memory.store(caller, &caller.person.id, vec![new]).await;
             kept.map(|_| ("It is remembered.".to_owned(), false))
         }
     };
@@ -214,10 +219,11 @@ async fn act(app: &App, caller: &Caller, here: &Here, call: &Call) -> (String, b
 /// # Errors
 /// What the first turn that fails is refused with.
 async fn run(
-    app: &App,
+    running: Running<'_>,
     caller: &Caller,
     named: &Named,
     mut arrival: Arrival,
+    turn: &impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
     tell: &mut dyn FnMut(Happening<'_>),
 ) -> Result<Finished, Refused> {
     let (dialect, agent) = (arrival.dialect, &named.agent);
@@ -227,7 +233,7 @@ async fn run(
         request.model.clone_from(&agent.model);
     }
     agent.complete(&mut request);
-    let (tools, here) = tools(app, caller, agent).await?;
+    let (tools, here) = tools(running.connections, caller, agent).await?;
     let own_tools = request.tools.clone();
     request.tools.extend(tools);
     request.forget_spelling();
@@ -236,7 +242,7 @@ async fn run(
         if must_answer(&spent, &agent.limits) {
             request.tools.clone_from(&own_tools);
         }
-        let turn = Arrival {
+        let next_turn = Arrival {
             // The first turn is the request; the others are requests of their own.
             id: if spent.turns == 0 { arrival.id.clone() } else { RequestId::fresh() },
             dialect,
@@ -245,7 +251,7 @@ async fn run(
             forward: arrival.forward.clone(),
             asked: arrival.asked.clone(),
         };
-        let mut answered = generate(app, caller, turn).await?;
+        let mut answered = turn(caller, next_turn).await?;
         let body = match std::mem::replace(&mut answered.body, Body::Whole(Bytes::new())) {
             Body::Whole(body) => body,
             Body::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
@@ -258,7 +264,7 @@ async fn run(
         spent.cost = spent.cost.plus(answered.step.deployment.prices.bill(
             &usage,
             Pictures::default(),
-            app.shared.clock.now(),
+            running.clock.now(),
         ));
         tell(Happening::Turn(&spent));
         let choice = reply.choices.first().map(|choice| choice.turn.clone());
@@ -272,7 +278,7 @@ async fn run(
                 for call in &calls {
                     let Some(behind) = here.get(&call.name) else { continue };
                     tell(Happening::Started(call));
-                    let (text, wrong) = act(app, caller, behind, call).await;
+                    let (text, wrong) = act(running, caller, behind, call).await;
                     tell(Happening::Ended(call, wrong));
                     request.turns.push(handed_in(call, &text, wrong));
                 }
@@ -310,7 +316,8 @@ pub struct Begun {
 /// # Errors
 /// [`Kind::NotFound`] for the agent; [`Kind::Malformed`] without a question.
 pub async fn begin(
-    app: &App,
+    store: &Store,
+    identities: &Identities,
     caller: &Arc<Caller>,
     id: &str,
     new: NewRun,
@@ -318,7 +325,7 @@ pub async fn begin(
 ) -> Result<Begun, Error> {
     caller.must_be_for(Scope::Platform)?;
     caller.must_be_for(Scope::Chat)?;
-    let named = get(app, caller, id).await?;
+    let named = get(store, caller, id).await?;
     let messages = match (new.messages, new.input) {
         (Some(messages), _) => Value::Array(messages),
         (None, Some(Value::String(text))) => json!([{"role": "user", "content": text}]),
@@ -331,8 +338,7 @@ pub async fn begin(
     };
     let body = json!({"model": named.agent.model, "messages": messages}).to_string();
     let arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
-    let caller =
-        users::acting(&app.shared.identities, Arc::clone(caller), new.user_id.as_deref()).await?;
+    let caller = users::acting(identities, Arc::clone(caller), new.user_id.as_deref()).await?;
     let id = RunId::fresh().as_str().to_owned();
     Ok(Begun { id, named, caller, arrival, metadata: new.metadata })
 }
@@ -361,16 +367,17 @@ fn messages(turns: Vec<Turn>) -> Result<Vec<Value>, Error> {
 /// # Errors
 /// As the turn that failed.
 pub async fn execute(
-    app: &App,
+    running: Running<'_>,
     begun: Begun,
+    turn: impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
     tell: &mut dyn FnMut(&'static str, Value),
 ) -> Result<Value, Refused> {
     let Begun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
-    connect::note(app, &caller, "agent.run.started", about.clone()).await;
+    apps::note(running.connections, &caller, "agent.run.started", about.clone()).await;
     tell("run.started", json!({"id": id, "agent_id": named.id, "version": named.version}));
     let first = arrival.id.clone();
-    let outcome = run(app, &caller, &named, arrival, &mut |happening| match happening {
+    let outcome = run(running, &caller, &named, arrival, &turn, &mut |happening| match happening {
         Happening::Turn(spent) => tell("turn.completed", json!({"turn": spent.turns})),
         Happening::Started(call) => {
             tell("tool.started", json!({"name": call.name, "arguments": call.arguments}));
@@ -385,7 +392,7 @@ pub async fn execute(
         Err(refused) => {
             let mut told = about;
             told["error"] = Value::from(refused.error.public.as_ref());
-            connect::note(app, &caller, "agent.run.failed", told).await;
+            apps::note(running.connections, &caller, "agent.run.failed", told).await;
             return Err(refused);
         }
     };
@@ -419,13 +426,13 @@ pub async fn execute(
             "cost_usd": finished.spent.cost.as_usd(),
         },
         "request_id": first.as_str(),
-        "created_at": app.shared.clock.now().seconds(),
+        "created_at": running.clock.now().seconds(),
         "metadata": metadata,
     });
     let mut ended = about;
     ended["status"] = Value::from(status);
     ended["turns"] = Value::from(finished.spent.turns);
-    connect::note(app, &caller, "agent.run.completed", ended).await;
+    apps::note(running.connections, &caller, "agent.run.completed", ended).await;
     Ok(told)
 }
 

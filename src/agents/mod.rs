@@ -7,19 +7,29 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
-use super::App;
 use crate::admit::Caller;
+use crate::apps::Connections;
+use crate::base::clock::Clock;
 use crate::base::{Error, Kind};
 use crate::exchange::Arrival;
+use crate::memory::Remembering;
 use crate::platform::agents::Agent;
-use crate::store::AgentRow;
+use crate::store::{AgentRow, Store};
 use crate::wire::codec;
 
-pub(super) use run::answer;
-pub use run::{Begun, NewRun, begin, execute};
+pub use run::{Begun, NewRun, answer, begin, execute};
 
 /// What names an agent where a model is named.
 const PREFIX: &str = "agent:";
+
+/// What it takes to run an agent, beside whoever has its turns answered.
+#[derive(Clone, Copy)]
+pub struct Running<'a> {
+    pub clock: Clock,
+    /// Apps whose tools agents run.
+    pub connections: &'a Connections,
+    pub memory: Remembering<'a>,
+}
 
 /// An agent, and which version of it.
 #[derive(Debug, Clone)]
@@ -80,8 +90,8 @@ impl Named {
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not there, or is somebody else's.
-pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
-    let found = app.shared.store.agent(caller.account.clone(), id.to_owned()).await;
+pub async fn get(store: &Store, caller: &Caller, id: &str) -> Result<Named, Error> {
+    let found = store.agent(caller.account.clone(), id.to_owned()).await;
     let found = found.map_err(Error::internal)?.filter(|row| {
         row.user == caller.account.as_str() || caller.person.may_act_for(&row.user).is_ok()
     });
@@ -92,8 +102,11 @@ pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
 static NAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"agent:"));
 
 /// The agent that a request asks for in the place of a model, if it does.
-pub(super) async fn asked(
-    app: &App,
+///
+/// # Errors
+/// As [`get`]; for a body that cannot be read.
+pub async fn asked(
+    store: &Store,
     caller: &Caller,
     arrival: &Arrival,
 ) -> Result<Option<Named>, Error> {
@@ -107,7 +120,7 @@ pub(super) async fn asked(
         }
     };
     match id {
-        Some(id) => get(app, caller, &id).await.map(Some),
+        Some(id) => get(store, caller, &id).await.map(Some),
         None => Ok(None),
     }
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{admitted, known, not_found, of_app};
+use super::known::{Connections, admitted, known, not_found, of_app};
 use crate::admit::{Caller, users};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, ConnectionId};
@@ -15,7 +15,6 @@ use crate::base::seal::Vault;
 use crate::base::secret::{fingerprint, new_token};
 use crate::base::{Error, Kind};
 use crate::connect::{self, Auth, Credential, Grant, Granted};
-use crate::gateway::App;
 use crate::store::Connection;
 
 /// How long a user may take to let an app act for them.
@@ -79,8 +78,8 @@ struct GivenCredentials {
     token: SecretString,
 }
 
-fn vault(app: &App) -> Result<&Vault, Error> {
-    app.shared.vault.as_ref().ok_or_else(|| {
+fn vault(connections: &Connections) -> Result<&Vault, Error> {
+    connections.vault.as_ref().ok_or_else(|| {
         let text = "This gateway has no key to seal credentials with (OPTIMUX_VAULT_KEY).";
         Error::new(Kind::Unsupported, text).coded("no_vault")
     })
@@ -105,9 +104,9 @@ fn shown(one: &Connection) -> Value {
 }
 
 /// The connections that a caller may use: theirs, and the account's own.
-async fn usable(app: &App, caller: &Caller) -> Result<Vec<Connection>, Error> {
+async fn usable(connections: &Connections, caller: &Caller) -> Result<Vec<Connection>, Error> {
     let user = caller.person.id.as_str();
-    let all = app.shared.store.connections(caller.account.clone()).await;
+    let all = connections.store.connections(caller.account.clone()).await;
     let mut all = all.map_err(Error::internal)?;
     all.retain(|one| one.user == user || one.user == caller.account.as_str());
     // One's own before the account's, and what was connected last before the rest.
@@ -119,9 +118,9 @@ async fn usable(app: &App, caller: &Caller) -> Result<Vec<Connection>, Error> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn accounts(app: &App, caller: &Caller) -> Result<Value, Error> {
+pub async fn accounts(connections: &Connections, caller: &Caller) -> Result<Value, Error> {
     admitted(caller)?;
-    let all = app.shared.store.connections(caller.account.clone()).await;
+    let all = connections.store.connections(caller.account.clone()).await;
     let mut all = all.map_err(Error::internal)?;
     all.retain(|one| {
         caller.person.may_act_for(&one.user).is_ok() || one.user == caller.account.as_str()
@@ -134,17 +133,17 @@ pub async fn accounts(app: &App, caller: &Caller) -> Result<Value, Error> {
 /// # Errors
 /// [`Kind::NotFound`] for an app that is not there; [`Kind::Malformed`] without a credential.
 pub async fn connect(
-    app: &App,
+    connections: &Connections,
     caller: &Caller,
     new: NewConnection,
     home: &str,
 ) -> Result<Value, Error> {
     admitted(caller)?;
-    let asked = known(app, caller, &new.app)?;
-    let user = users::named(&app.shared.identities, caller, new.user_id.as_deref()).await?;
-    let vault = vault(app)?;
+    let asked = known(connections, caller, &new.app)?;
+    let user = users::named(&connections.identities, caller, new.user_id.as_deref()).await?;
+    let vault = vault(connections)?;
     let name = new.name.unwrap_or_else(|| asked.id.clone());
-    let now = app.shared.clock.now();
+    let now = connections.clock.now();
     let Some(given) = new.credentials else {
         let verifier = new_token().map_err(Error::internal)?;
         let redirect = format!("{home}/v1/connect/oauth/callback");
@@ -160,7 +159,7 @@ pub async fn connect(
         };
         let state = serde_json::to_string(&oauth_state).map_err(Error::internal)?;
         let state = vault.seal(&state, "oauth_state").map_err(Error::internal)?;
-        if app.shared.apps.begin_grant(asked, &redirect, &state, &verifier).is_none() {
+        if connections.apps.begin_grant(asked, &redirect, &state, &verifier).is_none() {
             return Err(Error::new(
                 Kind::Malformed,
                 "Missing required parameter: 'credentials.token'.",
@@ -183,7 +182,8 @@ pub async fn connect(
         return Err(Error::new(Kind::Malformed, text).at("credentials"));
     }
     let kept = Kept { token: sendable(given.token.expose_secret())?, refresh: None, expires: None };
-    let one = keep(app, caller.account.as_str(), user, &asked.id, name, &kept, new.tools).await?;
+    let one =
+        keep(connections, caller.account.as_str(), user, &asked.id, name, &kept, new.tools).await?;
     Ok(shown(&one))
 }
 
@@ -198,7 +198,7 @@ fn sendable(token: &str) -> Result<String, Error> {
 }
 
 async fn keep(
-    app: &App,
+    connections: &Connections,
     account: &str,
     user: &str,
     asked: &str,
@@ -208,18 +208,19 @@ async fn keep(
 ) -> Result<Connection, Error> {
     let id = ConnectionId::fresh().as_str().to_owned();
     let text = serde_json::to_string(kept).map_err(Error::internal)?;
-    let credentials = vault(app)?.seal(&text, &purpose(account, &id)).map_err(Error::internal)?;
+    let credentials =
+        vault(connections)?.seal(&text, &purpose(account, &id)).map_err(Error::internal)?;
     let one = Connection {
         account: AccountId::stored(account),
         user: user.to_owned(),
         id,
         app: asked.to_owned(),
         name: name.chars().take(200).collect(),
-        created: app.shared.clock.now(),
+        created: connections.clock.now(),
         tools: json!(tools).to_string(),
         credentials,
     };
-    let (store, account) = (&app.shared.store, one.account.clone());
+    let (store, account) = (&connections.store, one.account.clone());
     let before = store.connections(account.clone()).await.map_err(Error::internal)?;
     store.keep_connection(one.clone()).await.map_err(Error::internal)?;
     // Connected anew: what was there under the same name may be what did not work.
@@ -245,11 +246,11 @@ fn wrong() -> Error {
 }
 
 /// A state that is still to be used.
-fn opened(app: &App, state: &str) -> Result<OAuthState, Error> {
-    let oauth_state = vault(app)?.open(state, "oauth_state").map_err(|_| wrong())?;
+fn opened(connections: &Connections, state: &str) -> Result<OAuthState, Error> {
+    let oauth_state = vault(connections)?.open(state, "oauth_state").map_err(|_| wrong())?;
     let oauth_state: OAuthState =
         serde_json::from_str(oauth_state.expose_secret()).map_err(|_| wrong())?;
-    if app.shared.clock.now().0 > oauth_state.until {
+    if connections.clock.now().0 > oauth_state.until {
         return Err(wrong());
     }
     Ok(oauth_state)
@@ -260,11 +261,11 @@ fn opened(app: &App, state: &str) -> Result<OAuthState, Error> {
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a state that is not ours or too old.
-pub fn depart(app: &App, state: &str) -> Result<Departure, Error> {
-    let oauth_state = opened(app, state)?;
-    let asked = app.shared.apps.get(&oauth_state.app).ok_or_else(wrong)?;
+pub fn depart(connections: &Connections, state: &str) -> Result<Departure, Error> {
+    let oauth_state = opened(connections, state)?;
+    let asked = connections.apps.get(&oauth_state.app).ok_or_else(wrong)?;
     let url =
-        app.shared.apps.begin_grant(asked, &oauth_state.redirect, state, &oauth_state.verifier);
+        connections.apps.begin_grant(asked, &oauth_state.redirect, state, &oauth_state.verifier);
     Ok(Departure {
         app: asked.entry.name.clone().unwrap_or_else(|| asked.id.clone()),
         user: oauth_state.user,
@@ -280,13 +281,13 @@ pub fn depart(app: &App, state: &str) -> Result<Departure, Error> {
 /// # Errors
 /// [`Kind::Malformed`] for a state that is not ours, too old, used before, or another browser's.
 pub async fn finish_grant(
-    app: &App,
+    connections: &Connections,
     state: &str,
     code: &str,
     brought: Option<&str>,
 ) -> Result<Value, Error> {
-    let oauth_state = opened(app, state)?;
-    let now = app.shared.clock.now();
+    let oauth_state = opened(connections, state)?;
+    let now = connections.clock.now();
     let same = brought.is_some_and(|brought| {
         bool::from(subtle::ConstantTimeEq::ct_eq(brought.as_bytes(), oauth_state.nonce.as_bytes()))
     });
@@ -295,20 +296,21 @@ pub async fn finish_grant(
         return Err(Error::new(Kind::Malformed, text).at("state").coded("other_browser"));
     }
     let name = format!("oauth_state {}", fingerprint(&[oauth_state.nonce.as_bytes()]));
-    let first = app.shared.store.spend(name, Timestamp(oauth_state.until)).await;
+    let first = connections.store.spend(name, Timestamp(oauth_state.until)).await;
     if !first.map_err(Error::internal)? {
         return Err(wrong());
     }
-    let asked = app.shared.apps.get(&oauth_state.app).ok_or_else(wrong)?;
+    let asked = connections.apps.get(&oauth_state.app).ok_or_else(wrong)?;
     let grant = Grant::Code {
         code: code.to_owned(),
         verifier: oauth_state.verifier,
         redirect: oauth_state.redirect,
     };
-    let granted = app.shared.apps.grant(asked, grant).await.map_err(of_app)?;
+    let granted = connections.apps.grant(asked, grant).await.map_err(of_app)?;
     let kept = kept_of(&granted, now, None);
     let (account, user) = (&oauth_state.account, &oauth_state.user);
-    let one = keep(app, account, user, &oauth_state.app, oauth_state.name, &kept, None).await?;
+    let one =
+        keep(connections, account, user, &oauth_state.app, oauth_state.name, &kept, None).await?;
     Ok(shown(&one))
 }
 
@@ -316,20 +318,24 @@ pub async fn finish_grant(
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not the caller's.
-pub async fn disconnect(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+pub async fn disconnect(
+    connections: &Connections,
+    caller: &Caller,
+    id: &str,
+) -> Result<Value, Error> {
     admitted(caller)?;
-    let all = app.shared.store.connections(caller.account.clone()).await;
+    let all = connections.store.connections(caller.account.clone()).await;
     let all = all.map_err(Error::internal)?;
     let own = all.iter().find(|one| one.id == id && caller.person.may_act_for(&one.user).is_ok());
     let own = own.ok_or_else(|| not_found("connected account", id))?;
-    let gone = app.shared.store.drop_connection(caller.account.clone(), own.id.clone()).await;
+    let gone = connections.store.drop_connection(caller.account.clone(), own.id.clone()).await;
     gone.map_err(Error::internal)?;
     Ok(json!({"id": id, "object": "connect.account", "deleted": true}))
 }
 
 /// With what an app is asked for a caller: nothing, if it wants nothing.
 pub(super) async fn credential(
-    app: &App,
+    connections: &Connections,
     caller: &Caller,
     asked: &Arc<connect::App>,
     connection: Option<&str>,
@@ -343,7 +349,7 @@ pub(super) async fn credential(
         let owner = format!("{account}/{}", caller.person.id);
         return Ok(Credential { owner, token: None });
     }
-    let all = usable(app, caller).await?;
+    let all = usable(connections, caller).await?;
     let mut fitting = all.into_iter().filter(|one| one.app == asked.id);
     let mut one = match connection {
         Some(id) => {
@@ -362,17 +368,17 @@ pub(super) async fn credential(
         return Err(Error::new(Kind::Forbidden, text).coded("tool_not_allowed"));
     }
     let why = purpose(account, &one.id);
-    let opened = vault(app)?.open(&one.credentials, &why).map_err(Error::internal)?;
+    let opened = vault(connections)?.open(&one.credentials, &why).map_err(Error::internal)?;
     let mut kept: Kept = serde_json::from_str(opened.expose_secret()).map_err(Error::internal)?;
-    let now = app.shared.clock.now();
+    let now = connections.clock.now();
     let over = kept.expires.is_some_and(|at| now.after(RENEW_BEFORE).0 >= at);
     if let (true, Some(refresh)) = (over, kept.refresh.clone()) {
         let grant = Grant::Refresh { token: SecretString::from(refresh.clone()) };
-        let granted = app.shared.apps.grant(asked, grant).await.map_err(of_app)?;
+        let granted = connections.apps.grant(asked, grant).await.map_err(of_app)?;
         kept = kept_of(&granted, now, Some(refresh));
         let text = serde_json::to_string(&kept).map_err(Error::internal)?;
-        one.credentials = vault(app)?.seal(&text, &why).map_err(Error::internal)?;
-        app.shared.store.keep_connection(one.clone()).await.map_err(Error::internal)?;
+        one.credentials = vault(connections)?.seal(&text, &why).map_err(Error::internal)?;
+        connections.store.keep_connection(one.clone()).await.map_err(Error::internal)?;
     }
     // A session knows the token that it began with: another one is another session.
     let owner = format!("{}/{}", one.id, fingerprint(&[kept.token.as_bytes()]));

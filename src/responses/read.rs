@@ -4,9 +4,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
+use super::run::Responses;
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::platform::items::{self, Page};
 use crate::platform::responses::{failed, said_in};
 use crate::store::KeptResponse;
@@ -20,10 +20,10 @@ fn unknown(id: &str) -> Error {
     Error::new(Kind::NotFound, format!("Response with id '{shown}' not found."))
 }
 
-async fn kept(app: &App, caller: &Caller, id: &str) -> Result<KeptResponse, Error> {
-    app.shared
+async fn kept(responses: &Responses, caller: &Caller, id: &str) -> Result<KeptResponse, Error> {
+    responses
         .store
-        .response(caller.account.clone(), caller.seer(), id.to_owned(), app.shared.clock.now())
+        .response(caller.account.clone(), caller.seer(), id.to_owned(), responses.clock.now())
         .await
         .map_err(Error::internal)?
         .ok_or_else(|| unknown(id))
@@ -37,13 +37,13 @@ fn is_under_way(row: &KeptResponse) -> bool {
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not kept, or is another's.
-pub async fn retrieve(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
-    let row = kept(app, caller, id).await?;
+pub async fn retrieve(responses: &Responses, caller: &Caller, id: &str) -> Result<Value, Error> {
+    let row = kept(responses, caller, id).await?;
     let mut body: Value = serde_json::from_str(&row.body).map_err(Error::internal)?;
     if !is_under_way(&row) {
         return Ok(body);
     }
-    if row.lease < app.shared.clock.now() {
+    if row.lease < responses.clock.now() {
         let error = Error::new(Kind::Internal, "The work on this answer was interrupted.");
         body = failed(body, &error);
     } else if let Some(members) = body.as_object_mut() {
@@ -57,14 +57,14 @@ pub async fn retrieve(app: &App, caller: &Caller, id: &str) -> Result<Value, Err
 /// # Errors
 /// As [`retrieve`]; [`Kind::Unsupported`] for one that another node works on.
 pub async fn watch(
-    app: &App,
+    responses: &Responses,
     caller: &Caller,
     id: &str,
     after: Option<u64>,
 ) -> Result<Pieces, Error> {
     let first = after.map_or(0, |after| usize::try_from(after).unwrap_or(usize::MAX - 1) + 1);
-    let row = kept(app, caller, id).await?;
-    if let Some(run) = app.shared.runs.get(&caller.account, id) {
+    let row = kept(responses, caller, id).await?;
+    if let Some(run) = responses.runs.get(&caller.account, id) {
         return Ok(run.follow(first));
     }
     if is_under_way(&row) {
@@ -81,7 +81,7 @@ pub async fn watch(
         include_usage: true,
         functions: false,
         echo: codec.echo(row.body.as_bytes()),
-        clock: app.shared.clock,
+        clock: responses.clock,
     };
     let (mut told, mut writer) = (Vec::new(), codec.writer(heading));
     writer.write(&reply.events(), &mut told);
@@ -98,11 +98,10 @@ pub async fn watch(
 
 /// # Errors
 /// As [`retrieve`].
-pub async fn forget(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
-    kept(app, caller, id).await?;
-    app.shared.runs.cancel(&caller.account, id);
-    let done = app
-        .shared
+pub async fn forget(responses: &Responses, caller: &Caller, id: &str) -> Result<Value, Error> {
+    kept(responses, caller, id).await?;
+    responses.runs.cancel(&caller.account, id);
+    let done = responses
         .store
         .forget_response(caller.account.clone(), id.to_owned())
         .await
@@ -117,8 +116,8 @@ pub async fn forget(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
 ///
 /// # Errors
 /// As [`retrieve`]; [`Kind::Unsupported`] for one that is not in the background.
-pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
-    let row = kept(app, caller, id).await?;
+pub async fn cancel(responses: &Responses, caller: &Caller, id: &str) -> Result<Value, Error> {
+    let row = kept(responses, caller, id).await?;
     if !row.background {
         let text = "Cannot cancel a synchronous response.";
         return Err(Error::new(Kind::Unsupported, text));
@@ -128,7 +127,7 @@ pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
         if let Some(members) = body.as_object_mut() {
             members.insert("status".to_owned(), Value::from("cancelled"));
         }
-        app.shared
+        responses
             .store
             .finish_response(
                 caller.account.clone(),
@@ -139,9 +138,9 @@ pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
             )
             .await
             .map_err(Error::internal)?;
-        app.shared.runs.cancel(&caller.account, id);
+        responses.runs.cancel(&caller.account, id);
     }
-    retrieve(app, caller, id).await
+    retrieve(responses, caller, id).await
 }
 
 /// What the answer was made from, what it builds on included.
@@ -149,22 +148,21 @@ pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
 /// # Errors
 /// As [`retrieve`].
 pub async fn input_items(
-    app: &App,
+    responses: &Responses,
     caller: &Caller,
     id: &str,
     page: &Page,
 ) -> Result<Value, Error> {
-    let row = kept(app, caller, id).await?;
+    let row = kept(responses, caller, id).await?;
     let mut all = Vec::new();
     if let Some(previous) = &row.previous {
-        let chain = app
-            .shared
+        let chain = responses
             .store
             .response_chain(
                 caller.account.clone(),
                 caller.seer(),
                 previous.clone(),
-                app.shared.clock.now(),
+                responses.clock.now(),
             )
             .await
             .map_err(Error::internal)?;

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::App;
 use crate::admit::Caller;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Body, Ending, Refused};
+use crate::gateway::App;
 use crate::ledger::Outcome;
 use crate::store::{Replay, Store};
 use crate::wire::frame::Pieces;

@@ -1,4 +1,4 @@
-//! Answers that are worked on in the background: what they have said so far, for whoever follows.
+//! Where answers are kept, and those that are worked on in the background: what they have said so far, for whoever follows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,21 @@ use futures_util::stream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::base::clock::Clock;
 use crate::base::ids::AccountId;
+use crate::store::Store;
 use crate::wire::frame::Pieces;
+
+/// Where answers are kept, and those under way on this node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Responses {
+    pub store: Store,
+    pub clock: Clock,
+    /// Answers in the background.
+    pub runs: Runs,
+    /// How long an answer can be built on.
+    pub kept_for: Duration,
+}
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default)]

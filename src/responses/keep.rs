@@ -9,14 +9,15 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::run::Responses;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, ResponseId};
-use crate::gateway::Shared;
+use crate::platform::chats::rows;
 use crate::platform::items;
 use crate::platform::responses::Asked;
-use crate::store::{ConversationItem, KeptResponse, Seer, Store, StoreError};
+use crate::store::{KeptResponse, Seer, Store, StoreError};
 use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
 
@@ -51,14 +52,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(shared: &Shared, caller: &Caller, asked: Asked) -> Self {
+    pub(super) fn new(responses: &Responses, caller: &Caller, asked: Asked) -> Self {
         Self {
             asked,
             account: caller.account.clone(),
             user: caller.person.id.clone(),
-            store: shared.store.clone(),
-            clock: shared.clock,
-            retention: shared.responses_kept_for,
+            store: responses.store.clone(),
+            clock: responses.clock,
+            retention: responses.kept_for,
             claimed: None,
             renamed: None,
             ended: false,
@@ -145,14 +146,7 @@ impl Keeper {
         let Some(conversation) = &self.asked.conversation else { return Ok(()) };
         let mut said = self.asked.items();
         said.extend(items::output(response));
-        let said = items::named(said)
-            .into_iter()
-            .map(|(id, item)| ConversationItem {
-                id,
-                words: items::words(&item),
-                body: item.to_string(),
-            })
-            .collect();
+        let said = rows(said);
         let now = self.clock.now();
         self.store.add_to_conversation(self.account.clone(), conversation.clone(), said, now).await
     }

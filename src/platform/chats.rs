@@ -1,36 +1,12 @@
-//! Chat completions that go on with a saved conversation.
+//! Chat messages as the items of a conversation, and back.
 
-use std::sync::LazyLock;
-
-use bytes::Bytes;
-use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
-use super::{App, Shared};
-use crate::admit::Caller;
-use crate::base::ids::AccountId;
-use crate::base::{Error, Kind};
-use crate::exchange::Arrival;
-use crate::platform::items;
-use crate::store::{Conversation, ConversationItem};
+use super::items;
+use crate::base::Error;
+use crate::store::ConversationItem;
 use crate::wire::vocab::Dialect;
-use crate::wire::{Heading, Target, codec, said};
-
-/// A conversation that a chat completion goes on with.
-#[derive(Debug)]
-pub(super) struct Continued {
-    id: String,
-    /// What the request adds to it.
-    new: Vec<Value>,
-}
-
-/// What is said of a conversation that is not there, or is another's.
-#[must_use]
-pub fn unknown(id: &str) -> Error {
-    let shown: String = id.chars().take(80).collect();
-    Error::new(Kind::NotFound, format!("Conversation with id '{shown}' not found."))
-        .at("conversation")
-}
+use crate::wire::{Target, codec};
 
 const TARGET: Target<'static> = Target::SELF;
 
@@ -86,86 +62,6 @@ pub fn rows(items: Vec<Value>) -> Vec<ConversationItem> {
             body: item.to_string(),
         })
         .collect()
-}
-
-/// The items of a conversation, in order.
-///
-/// # Errors
-/// When the store fails.
-pub async fn kept_items(app: &App, account: &AccountId, id: &str) -> Result<Vec<Value>, Error> {
-    let items = app.shared.store.conversation_items(account.clone(), id.to_owned()).await;
-    let items = items.map_err(Error::internal)?;
-    Ok(items.iter().filter_map(|item| items::kept(&item.id, &item.body)).collect())
-}
-
-/// A conversation of the caller's.
-///
-/// # Errors
-/// [`Kind::NotFound`] for one that is not there, or is another's.
-pub async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Error> {
-    let store = &app.shared.store;
-    let user = caller.person.id.clone();
-    let found = store.conversation(caller.account.clone(), user, id.to_owned()).await;
-    found.map_err(Error::internal)?.ok_or_else(|| unknown(id))
-}
-
-/// Looked for in every chat completion, so the search is prepared once.
-static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"conversation\""));
-
-/// A chat completion with a `conversation` is made whole with what was said before.
-pub(super) async fn go_on(
-    app: &App,
-    caller: &Caller,
-    arrival: &mut Arrival,
-) -> Result<Option<Continued>, Error> {
-    // Nearly no request has the word: looking for it is cheaper than reading.
-    if arrival.dialect != Dialect::OpenAiChat || WORD.find(&arrival.body).is_none() {
-        return Ok(None);
-    }
-    let Ok(Value::Object(mut body)) = serde_json::from_slice(&arrival.body) else {
-        // The dialect says what is wrong with it.
-        return Ok(None);
-    };
-    let id = match body.shift_remove("conversation") {
-        Some(Value::String(id)) => id,
-        Some(Value::Object(named)) => {
-            named.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
-        }
-        _ => return Ok(None),
-    };
-    found(app, caller, &id).await?;
-    let Some(Value::Array(new)) = body.get("messages") else { return Ok(None) };
-    let mut messages = as_messages(&kept_items(app, &caller.account, &id).await?)?;
-    let new_items = as_items(new)?;
-    messages.extend(new.iter().cloned());
-    body.insert("messages".to_owned(), Value::Array(messages));
-    arrival.body = Bytes::from(Value::Object(body).to_string());
-    Ok(Some(Continued { id, new: new_items }))
-}
-
-impl Continued {
-    /// Adds what was asked and answered to the conversation.
-    pub async fn keep(
-        self,
-        shared: &Shared,
-        account: &AccountId,
-        dialect: Dialect,
-        body: &[u8],
-        streamed: bool,
-    ) -> Result<(), Error> {
-        let reply = said(dialect, body, streamed)?;
-        let heading = Heading::default();
-        let response = codec(Dialect::OpenAiResponses).encode_reply(&reply, &heading);
-        let response: Value = serde_json::from_slice(&response).map_err(Error::internal)?;
-        let mut all = self.new;
-        all.extend(items::output(&response));
-        let now = shared.clock.now();
-        shared
-            .store
-            .add_to_conversation(account.clone(), self.id, rows(all), now)
-            .await
-            .map_err(Error::internal)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,37 @@
+//! What is remembered of a user, in the order in which it came.
+
+use serde_json::{Value, json};
+
+use super::{Remembering, shown};
+use crate::admit::Caller;
+use crate::base::{Error, Kind};
+
+const PAGE: i64 = 50;
+const MOST: i64 = 200;
+
+impl Remembering<'_> {
+    /// `GET /v1/memory/{user}`: a page of it, oldest first.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] for a place that is none; what the store says.
+    pub async fn listed(
+        &self,
+        caller: &Caller,
+        user: &str,
+        after: Option<&str>,
+        limit: Option<i64>,
+    ) -> Result<Value, Error> {
+        self.memories.settled(caller, user).await;
+        let place: i64 = after.map_or(Ok(0), str::parse).map_err(|_| {
+            Error::new(Kind::Malformed, "'after' has to be the 'next' of another page.").at("after")
+        })?;
+        let limit = limit.unwrap_or(PAGE).clamp(1, MOST);
+        let (account, name) = (caller.account.clone(), user.to_owned());
+        let all = self.memories.store.memories_after(account, name, place, limit).await;
+        let all = all.map_err(Error::internal)?;
+        let full = i64::try_from(all.len()).unwrap_or(0) == limit;
+        let next = all.last().filter(|_| full).map(|one| one.place.to_string());
+        let data: Vec<Value> = all.iter().map(shown).collect();
+        Ok(json!({"object": "list", "user_id": user, "data": data, "next": next}))
+    }
+}
