@@ -1,4 +1,4 @@
-//! Embeds what the console's pages load, and every file of `providers/`, so that adding a provider touches no code. They are read as
+//! Embeds what the console's pages load, the trained router, and every file of `providers/`, so that adding a provider touches no code. They are read as
 //! TOML here and embedded as JSON, which is read in a tenth of the time at every start.
 
 use std::error::Error;
@@ -26,7 +26,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push_str("];\n");
     std::fs::write(out.join("provider_files.rs"), code)?;
+    weights(&root, &out)?;
     assets(&root, &out)
+}
+
+/// Embeds the trained router as it serves: without its last table, of what single words say of the models
+/// that were tried in training. Serving never looks at that, and it is a quarter of the file. A test of
+/// `router` reads what comes of it.
+fn weights(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=router-models/auto-2/weights.bin");
+    let bytes = std::fs::read(root.join("router-models/auto-2/weights.bin"))?;
+    // A mark of eight bytes, the length of the head in four, the head.
+    let length = bytes.get(8..12).ok_or("the router has no head")?.try_into()?;
+    let head = bytes.get(12..12 + u32::from_le_bytes(length) as usize);
+    let head: serde_json::Value = serde_json::from_slice(head.ok_or("the router is cut off")?)?;
+    let size = |place: usize| -> Result<usize, Box<dyn Error>> {
+        let size = head["shape"][place].as_u64().ok_or("the router has no shape")?;
+        Ok(usize::try_from(size)?)
+    };
+    // The sizes in the head's order: counts, signs, directions, numbers of a vector.
+    let (counts, signs, rank, vector) = (size(2)?, size(4)?, size(5)?, size(8)?);
+    let numbers = 2 + rank + (counts + vector) * rank;
+    let table = 1 + numbers * 4 + signs * (rank + 1);
+    let mut serving = bytes;
+    let cut = serving.len().saturating_sub(table);
+    // 1 where the table follows, 0 where there is none.
+    match serving.get_mut(cut) {
+        Some(there @ 1) => *there = 0,
+        _ => return Err("the router is of another shape than this build reads".into()),
+    }
+    serving.truncate(cut + 1);
+    std::fs::write(out.join("weights.bin"), serving)?;
+    Ok(())
 }
 
 /// Embeds what pages load, under names that change with it, so that browsers may keep it for ever.

@@ -1,15 +1,19 @@
-//! What administrators do: accounts, keys, plans, credits, and what is said of providers, models, routes and
-//! prices. Every change is logged with who made it. Longer than most files: each is a short act of one
+//! What administrators do: accounts, keys, credits, and what is said of providers, models, routes, prices and
+//! plans. Every change is logged with who made it. Longer than most files: each is a short act of one
 //! administrator at work.
 
 pub mod revisions;
 
 mod corrections;
 mod mail;
+mod plans;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+pub use plans::restored_as_kept;
+use revisions::Recent;
 
 use crate::admit::keys::{self, Issued, KeyError};
 use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, Role, named, new_member, new_person};
@@ -41,6 +45,8 @@ pub struct Administration<'a> {
     /// The catalogue in force, and what another revision would make of it.
     pub current: &'a Current,
     pub trial: &'a Trial,
+    /// What is kept of recent requests, where anything is.
+    pub recent: Option<Recent>,
     pub plans: &'a Plans,
     pub identities: &'a Identities,
     /// Where what is given back may be used again at once.
@@ -336,55 +342,6 @@ impl Administration<'_> {
         keys::revoke(self.store, id, self.now()).await.map_err(of_key)?;
         self.identities.forget(&key.account);
         self.log("key.revoke", id, json!({})).await
-    }
-
-    /// Makes a plan, or changes what is given of one: what is not given stays as it is.
-    ///
-    /// # Errors
-    /// For a name that is none.
-    pub async fn put_plan(&self, name: &str, entry: &PlanEntry) -> Result<(), Error> {
-        named(name)?;
-        self.guardrails(entry.guardrails.as_ref())?;
-        let name = self.plans.known_as(name);
-        let before = self.said_of_plan(&name).await?.unwrap_or_default();
-        let terms = serde_json::to_string(&entry.over(&before)).map_err(Error::internal)?;
-        self.store.put_plan(name.clone(), terms).await.map_err(Error::internal)?;
-        self.plans.reload(self.store).await.map_err(Error::internal)?;
-        self.identities.forget_all();
-        self.log("plan.put", &name, json!(entry)).await
-    }
-
-    /// What administrators have said of a plan so far.
-    async fn said_of_plan(&self, name: &str) -> Result<Option<PlanEntry>, Error> {
-        let said = self.store.changed_plans().await.map_err(Error::internal)?;
-        let said = said.into_iter().find(|(known, _)| known == name);
-        said.map(|(_, terms)| serde_json::from_str(&terms).map_err(Error::internal)).transpose()
-    }
-
-    /// Takes back what administrators said of a plan: it is as configured or built in again, or is no
-    /// more.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for a plan of which nothing was said; [`Kind::Conflict`] for one that would
-    /// be no more while accounts are on it.
-    pub async fn drop_plan(&self, name: &str) -> Result<(), Error> {
-        let name = self.plans.known_as(name);
-        if self.said_of_plan(&name).await?.is_none() {
-            return Err(missing("changed plan", &name));
-        }
-        if !self.plans.is_configured(&name) {
-            let accounts = self.store.accounts().await.map_err(Error::internal)?;
-            let on_it = accounts.iter().filter(|one| self.plans.known_as(&one.plan) == name);
-            let count = on_it.count();
-            if count > 0 {
-                let text = format!("{count} accounts are on this plan. Give them another first.");
-                return Err(Error::new(Kind::Conflict, text).coded("plan_in_use"));
-            }
-        }
-        self.store.drop_plan(name.clone()).await.map_err(Error::internal)?;
-        self.plans.reload(self.store).await.map_err(Error::internal)?;
-        self.identities.forget_all();
-        self.log("plan.drop", &name, json!({})).await
     }
 
     /// Gives an account credits beyond its plan's, which stay until they are used; or takes some of

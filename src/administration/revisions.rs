@@ -1,20 +1,29 @@
-//! What administrators say of providers, models, routes and prices while the gateway runs. Each change is
+//! What administrators say of providers, models, routes, prices and plans while the gateway runs. Each change is
 //! a revision of the catalogue: tried as every node will make it, kept with who, when and why, in force on
 //! all nodes within a second, and taken back by letting an earlier one hold again.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{Administration, missing};
+use super::{Administration, missing, plans};
 use crate::base::calendar;
 use crate::base::ids::AuditId;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::catalogue::diff::{Changes, between};
 use crate::catalogue::{Settings, Sort};
+use crate::router::{Features, Replay};
 use crate::store::{Audit, Change, NewRevision, Revised, Revision};
 
+/// So many recent requests are decided again, at most.
+const REPLAYED: usize = 1_000;
 /// More of a reason is not kept.
 const REASON_CHARACTERS: usize = 1_000;
+
+/// The newest requests of `auto` that are kept, at most so many.
+pub type Recent = Arc<dyn Fn(usize) -> Vec<Features> + Send + Sync>;
 
 /// How a change is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +39,8 @@ pub struct Came {
     /// The revision that holds now; `None` where nothing was changed.
     pub revision: Option<i64>,
     pub changes: Changes,
+    /// What would have been different for recent requests of `auto`; `None` where nothing is kept of them.
+    pub replay: Option<Replay>,
     /// What is said now of that of which something was said.
     pub said: Option<Value>,
 }
@@ -55,7 +66,15 @@ impl Administration<'_> {
         let revised = self.store.catalogue_revision(revision).await.map_err(Error::internal)?;
         let revised = revised.unwrap_or_default();
         let read = revised.settings.as_deref().map(Settings::read).transpose();
-        let settings = read.map_err(Error::internal)?.unwrap_or_default();
+        let mut settings = read.map_err(Error::internal)?.unwrap_or_default();
+        if settings.plans.is_none() {
+            // What was said before plans were part of revisions is from now on.
+            let said = self.store.changed_plans().await.map_err(Error::internal)?;
+            let said = said.into_iter().map(|(name, terms)| {
+                Ok((name, serde_json::from_str(&terms).map_err(Error::internal)?))
+            });
+            settings.plans = Some(said.collect::<Result<_, Error>>()?);
+        }
         Ok(Held { revision, revised, settings })
     }
 
@@ -92,21 +111,38 @@ impl Administration<'_> {
         said: Option<Value>,
         manner: &Manner,
     ) -> Result<Came, Error> {
-        let Held { revision, revised, mut settings } = self.held().await?;
         let verb = if said.is_some() { "put" } else { "drop" };
-        match said {
+        self.change(sort, name, verb, manner, |settings| match said {
             Some(said) => {
-                settings.put(sort, name, said).map_err(|fault| refused(&[fault.to_string()]))?;
+                settings.put(sort, name, said).map_err(|fault| refused(&[fault.to_string()]))
             }
-            None if settings.take_back(sort, name) => {}
-            None => return Err(nothing_said(sort, name)),
-        }
+            None if settings.take_back(sort, name) => Ok(()),
+            None => Err(nothing_said(sort, name)),
+        })
+        .await
+    }
+
+    /// Has something said otherwise, as `act` says it.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub(super) async fn change(
+        &self,
+        sort: Sort,
+        name: &str,
+        verb: &str,
+        manner: &Manner,
+        act: impl FnOnce(&mut Settings) -> Result<(), Error>,
+    ) -> Result<Came, Error> {
+        let Held { revision, revised, mut settings } = self.held().await?;
+        act(&mut settings)?;
+        let said_of_plans = settings.plans.clone().unwrap_or_default();
         let text = serde_json::to_string(&settings).map_err(Error::internal)?;
         let wanted = Revised { settings: Some(text.clone()), ..revised };
-        let changes = self.tried(wanted).await?;
+        let (changes, replay) = self.tried(wanted, Some(&said_of_plans)).await?;
         let now_said = settings.said(sort, name);
         if manner.dry_run {
-            return Ok(Came { revision: None, changes, said: now_said });
+            return Ok(Came { revision: None, changes, replay, said: now_said });
         }
         let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
         let detail = json!({"reason": reason, "over": revision, "said": now_said});
@@ -114,7 +150,7 @@ impl Administration<'_> {
         let new = NewRevision {
             sha256: fingerprint(&[text.as_bytes()]),
             reason,
-            change: Change::Settings { text, over: revision },
+            change: Change::Settings { text, over: revision, plans: plans::kept(&said_of_plans) },
         };
         let made = self.store.add_catalogue(new, audit).await.map_err(Error::internal)?;
         let id = made.ok_or_else(|| {
@@ -122,7 +158,8 @@ impl Administration<'_> {
                 "Somebody else made a change at the same time. Read what holds, and try again.";
             Error::new(Kind::Conflict, text).coded("revision_changed")
         })?;
-        Ok(Came { revision: Some(id), changes, said: now_said })
+        self.take_up_plans(&changes).await?;
+        Ok(Came { revision: Some(id), changes, replay, said: now_said })
     }
 
     /// Every revision, newest first.
@@ -140,17 +177,21 @@ impl Administration<'_> {
     pub async fn restore(&self, id: i64, manner: &Manner) -> Result<Came, Error> {
         let no = || missing("revision", &id.to_string());
         let wanted = self.store.catalogue_revision(id).await.map_err(Error::internal)?;
-        let changes = self.tried(wanted.ok_or_else(no)?).await?;
+        let wanted = wanted.ok_or_else(no)?;
+        let said_of_plans = plans::restored(self.store, id, &wanted).await?;
+        let (changes, replay) = self.tried(wanted, said_of_plans.as_ref()).await?;
         if manner.dry_run {
-            return Ok(Came { revision: None, changes, said: None });
+            return Ok(Came { revision: None, changes, replay, said: None });
         }
         let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
         let detail = json!({"reason": reason});
         let audit = self.entry("catalogue.rollback", &id.to_string(), &detail);
-        if !self.store.activate_catalogue(id, audit).await.map_err(Error::internal)? {
+        let kept = said_of_plans.as_ref().map(plans::kept);
+        if !self.store.activate_catalogue(id, kept, audit).await.map_err(Error::internal)? {
             return Err(no());
         }
-        Ok(Came { revision: Some(id), changes, said: None })
+        self.take_up_plans(&changes).await?;
+        Ok(Came { revision: Some(id), changes, replay, said: None })
     }
 
     fn entry(&self, action: &str, target: &str, detail: &Value) -> Audit {
@@ -164,13 +205,42 @@ impl Administration<'_> {
         }
     }
 
-    /// What would be different with a revision.
-    async fn tried(&self, wanted: Revised) -> Result<Changes, Error> {
-        let trial = std::sync::Arc::clone(self.trial);
+    /// Plans that are another hold here at once; other nodes see it within a second.
+    async fn take_up_plans(&self, changes: &Changes) -> Result<(), Error> {
+        if changes.plans.is_empty() {
+            return Ok(());
+        }
+        self.plans.reload(self.store).await.map_err(Error::internal)?;
+        self.identities.forget_all();
+        Ok(())
+    }
+
+    /// What would be different with a revision, and for requests that were made; of plans, where it says
+    /// something of them.
+    async fn tried(
+        &self,
+        wanted: Revised,
+        said_of_plans: Option<&BTreeMap<String, Value>>,
+    ) -> Result<(Changes, Option<Replay>), Error> {
+        let plans = match said_of_plans {
+            Some(said) => self.tried_plans(said).await?,
+            None => Vec::new(),
+        };
+
+        let trial = Arc::clone(self.trial);
+        let (before, recent, now) = (self.current.load(), self.recent.clone(), self.now());
         // It takes some milliseconds, which no request of this worker should wait for.
-        let made = tokio::task::spawn_blocking(move || trial(&wanted)).await;
-        let live = made.map_err(Error::internal)?.map_err(|faults| refused(&faults))?;
-        Ok(between(&self.current.load().catalogue, &live.catalogue, self.now()))
+        let made = tokio::task::spawn_blocking(move || {
+            let live = trial(&wanted)?;
+            let changes = between(&before.catalogue, &live.catalogue, now);
+            let sides = [&*before, &live].map(|one| (&one.catalogue, &one.predictor));
+            let recent = recent.map(|recent| recent(REPLAYED));
+            let replay = recent.map(|recent| Replay::of(&recent, sides[0], sides[1], now));
+            Ok::<_, Vec<String>>((changes, replay))
+        });
+        let made = made.await.map_err(Error::internal)?;
+        let (changes, replay) = made.map_err(|faults| refused(&faults))?;
+        Ok((Changes { plans, ..changes }, replay))
     }
 }
 

@@ -277,9 +277,15 @@ impl Plans {
 
     /// What is changed comes before everything else.
     fn change(&self, changed: &BTreeMap<String, PlanEntry>) {
+        self.named.store(Arc::new(plans(&self.would_be(changed))));
+    }
+
+    /// What each plan would be with these said of some; what administrators say now is not part of it.
+    #[must_use]
+    pub fn would_be(&self, said: &BTreeMap<String, PlanEntry>) -> BTreeMap<String, PlanEntry> {
         let mut entries = BTreeMap::clone(&self.configured.load());
-        lay_over(&mut entries, changed);
-        self.named.store(Arc::new(plans(&entries)));
+        lay_over(&mut entries, said);
+        entries
     }
 
     #[must_use]
@@ -294,12 +300,6 @@ impl Plans {
     pub fn known_as(&self, name: &str) -> String {
         let name = name.to_ascii_lowercase();
         if name == "standard" { "starter".to_owned() } else { name }
-    }
-
-    /// Whether there is such a plan without a word of the administrators.
-    #[must_use]
-    pub fn is_configured(&self, name: &str) -> bool {
-        self.configured.load().contains_key(name)
     }
 
     #[must_use]

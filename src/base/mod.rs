@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod clock;
+pub mod egress;
 pub mod error;
 pub mod ids;
 pub mod money;

@@ -3,6 +3,8 @@
 
 mod beside;
 mod gossip;
+mod listening;
+mod pem;
 mod people;
 mod reload;
 mod resting;
@@ -25,6 +27,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use secrecy::ExposeSecret;
+use tokio::sync::Notify;
 
 use crate::admit::keys::KeyError;
 use crate::admit::{
@@ -54,10 +57,11 @@ use crate::words::Keeping;
 use crate::words::cache::Answers;
 use crate::{console, http, sim};
 
+use listening::{Listener, Place};
 use reload::{Force, Latest, Making};
 use signals::{Signals, Stopping};
 pub use sources::{Laid, catalogue, files, predictor, simulated};
-pub use survey::{Backing, Survey, examined, proxies, survey};
+pub use survey::{Backing, Survey, egress, examined, survey};
 use telling::Telling;
 
 /// The share of streams that may be asked for twice, if nothing else is said.
@@ -122,8 +126,8 @@ pub async fn serve(
     crate::telemetry::log::start(config.log.json);
     let listen = listen.unwrap_or(&config.server.listen).to_owned();
     let admin_listen = config.server.admin_listen.clone();
-    let listener = TcpListener::bind(&listen);
-    if let Ok(listener) = &listener {
+    let listener = listening::bind(&listen);
+    if let Ok((listener, _)) = &listener {
         waiting::for_room(&config.store.url, listener).await?;
     }
     let mut survey = survey(config, simulate).await;
@@ -159,7 +163,9 @@ pub async fn serve(
     else {
         return Err(Faults(faults).into());
     };
-    let address = listener.local_addr()?;
+    // The file of a socket is there as long as anything is answered.
+    let (listener, _socket) = listener;
+    let place = listener.place()?;
 
     let mut making = Making { config: Arc::clone(&config), simulation: None };
     let mut simulation = None;
@@ -172,14 +178,18 @@ pub async fn serve(
         tokio::spawn(server);
         making.simulation = Some(base);
         live = making.live(laid, live.revision, live.catalogue.ids().end)?;
+    } else {
+        // Some megabytes, which nobody needs any more.
+        drop(laid);
     }
     let limits = limits(&config);
     // What is simulated is in this process, which no proxy leads to.
+    let outward = egress(&config);
     let through = match answers {
-        Backing::Real => proxies(&config),
+        Backing::Real => outward.proxies.clone(),
         Backing::Simulated => Proxies::Never,
     };
-    let trust = Trust::of_system()?;
+    let trust = Trust::new(&outward.authorities)?;
     let clock = Clock::System;
     plans.reload(&store).await?;
     let journal = Journal::open(
@@ -198,7 +208,7 @@ pub async fn serve(
     };
     let counting_together = redis.clone();
     let metrics = Metrics::new()?;
-    let telling = Telling::start(&config, collector, &proxies(&config), &metrics)?;
+    let telling = Telling::start(&config, collector, &outward, &metrics)?;
     let counting = Counting {
         telling: telling.clone(),
         local: Memory::default(),
@@ -214,10 +224,10 @@ pub async fn serve(
         Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
     if let Some(mail) = mail.clone() {
         // Nothing waits for it at shutdown: what it leaves, it or another node takes later.
-        tokio::spawn(mail.carry(store.clone(), clock));
+        let length = metrics.queue_length.with_label_values(&["mail"]);
+        tokio::spawn(mail.carry(store.clone(), clock, move |count| length.set(count)));
     }
-    let issuers =
-        Issuers::new(&config.signin.oidc, &proxies(&config), clock, sources::secret_variable)?;
+    let issuers = Issuers::new(&config.signin.oidc, &outward, clock, sources::secret_variable)?;
     if config.signin.totp != FactorDuty::Optional && vault.is_none() {
         let text = "signin.totp wants second factors, and there is no vault key to seal them with";
         return Err(text.into());
@@ -335,7 +345,7 @@ pub async fn serve(
             (shared.routing.current.clone(), Arc::clone(&shared.routing.health));
         gossip::exchange(url, current, health, shared.routing.affinity.clone(), &shared.metrics)?;
     }
-    beside::heartbeat(store.clone(), clock, address.to_string());
+    beside::heartbeat(store.clone(), clock, place.to_string());
     let force = Force {
         latest,
         current: shared.routing.current.clone(),
@@ -352,8 +362,12 @@ pub async fn serve(
     }
     beside::sweep(store.clone(), clock, apps);
     let alone = admin.is_none() && config.admin.email.is_none();
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    say(&greeting(&shared, &format!("{scheme}://{address}"), answers, alone).await?);
+    let base = match &place {
+        Place::Tcp(address) if tls.is_some() => format!("https://{address}"),
+        Place::Tcp(address) => format!("http://{address}"),
+        Place::Unix(_) => place.to_string(),
+    };
+    say(&greeting(&shared, &base, answers, alone).await?);
 
     let workers = config
         .server
@@ -367,6 +381,8 @@ pub async fn serve(
     let draining = Arc::clone(&shared.node.draining);
     let streams_end = shared.node.streams_end.clone();
     let origins = config.server.cors_origins.clone();
+    let (spoken, closed) = (http::Spoken::default(), Arc::<Notify>::default());
+    let in_flight = shared.metrics.in_flight.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
         let bare = actix_web::App::new()
@@ -387,16 +403,29 @@ pub async fn serve(
         })
     })
     .workers(workers)
-    .on_connect(send_at_once)
+    .on_connect({
+        let spoken = spoken.clone();
+        move |connection, known| {
+            known.insert(http::Streams::new(&spoken));
+            send_at_once(connection);
+        }
+    })
     .backlog(4096)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(10))
     .h1_allow_half_closed(false)
     .shutdown_timeout(config.server.shutdown_grace.0.as_secs())
     .disable_signals();
-    let server = match tls {
-        None => server.listen(listener)?,
-        Some(tls) => server.listen_rustls_0_23(listener, tls.watch())?,
+    let mut server = match (listener, tls) {
+        (Listener::Unix(_), Some(_)) => {
+            return Err("server.listen: a socket in the file system is not spoken TLS at".into());
+        }
+        (Listener::Unix(listener), None) => server.listen_uds(listener)?,
+        (Listener::Tcp(listener), Some(tls)) => server.listen_rustls_0_23(listener, tls.watch())?,
+        (Listener::Tcp(listener), None) if config.server.http2_cleartext => {
+            server.listen_auto_h2c(listener)?
+        }
+        (Listener::Tcp(listener), None) => server.listen(listener)?,
     }
     .run();
     let stopping = Stopping {
@@ -405,9 +434,13 @@ pub async fn serve(
         delay: config.server.drain_delay.0,
         streams: streams_end,
         grace: config.server.shutdown_grace.0,
+        closed: Arc::clone(&closed),
     };
     Signals::listen()?.stop(stopping);
-    server.await?;
+    tokio::select! {
+        ended = &mut server => ended?,
+        () = signals::nothing_left(&closed, &spoken, || in_flight.get()) => {}
+    }
     // The last of what was delivered goes into the store before we do.
     journal.close(config.server.shutdown_grace.0).await;
     if let Some(findings) = &findings
@@ -445,7 +478,7 @@ fn probes(listener: TcpListener, shared: &Shared) -> std::io::Result<ServerHandl
 }
 
 /// Small pieces of a stream must not wait for an acknowledgement (up to 40 ms on Linux).
-fn send_at_once(connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions) {
+fn send_at_once(connection: &dyn std::any::Any) {
     type Secured = actix_tls::accept::rustls_0_23::TlsStream<tokio::net::TcpStream>;
     let plain = connection.downcast_ref::<tokio::net::TcpStream>();
     let secured = || connection.downcast_ref::<Secured>().map(|socket| socket.get_ref().0);

@@ -15,7 +15,6 @@ use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
-use crate::catalogue::ProviderEntry;
 use crate::catalogue::lifecycle;
 use crate::config::{self, Config};
 use crate::live::{Current, Live, Trial};
@@ -136,7 +135,8 @@ impl Watched {
 
     /// They are in force as they are now.
     fn take_up(&mut self, making: &Making) {
-        let keys = making.config.providers.values().flat_map(ProviderEntry::key_files);
+        let providers = making.config.providers.values();
+        let keys = providers.flat_map(|one| one.key_files().chain(one.tls_files()));
         let weights = making.config.router.weights.clone();
         self.all = self.config.clone().into_iter().chain(keys.map(PathBuf::from)).collect();
         self.all.extend(weights);

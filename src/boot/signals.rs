@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
+use crate::http::Spoken;
 use crate::upstream::StreamsEnd;
 
 /// What the last words of streams have of the grace.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// For so long nothing has to be under way before the last bytes are taken to have left.
+const QUIET: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// What there is to do when the process is told to stop.
 pub(super) struct Stopping {
@@ -22,6 +27,8 @@ pub(super) struct Stopping {
     pub streams: StreamsEnd,
     /// So long after it what is under way may go on.
     pub grace: Duration,
+    /// Told once no new connection is let in.
+    pub closed: Arc<Notify>,
 }
 
 /// The signals that the process listens to.
@@ -52,7 +59,7 @@ impl Signals {
     /// Shortly before the grace is over, streams that still go on are ended, so that their callers
     /// read why.
     pub fn stop(mut self, stopping: Stopping) {
-        let Stopping { server, draining, delay, streams, grace } = stopping;
+        let Stopping { server, draining, delay, streams, grace, closed } = stopping;
         // It ends with the process.
         tokio::spawn(async move {
             let gracefully = tokio::select! {
@@ -78,8 +85,22 @@ impl Signals {
                     streams.now();
                 });
             }
+            closed.notify_one();
             server.stop(gracefully).await;
         });
+    }
+}
+
+/// Waits until no new connection is let in and nothing has been under way for a while; for ever where all
+/// spoke HTTP/1.1. Connections of HTTP/2 are kept open by their clients, whom nobody tells that they are of
+/// no more use: the process does not wait for them.
+pub(super) async fn nothing_left(closed: &Notify, http2: &Spoken, in_flight: impl Fn() -> i64) {
+    closed.notified().await;
+    let mut quiet = Duration::ZERO;
+    while quiet < QUIET {
+        tokio::time::sleep(GLANCE).await;
+        let idle = http2.ever() && in_flight() == 0;
+        quiet = if idle { quiet + GLANCE } else { Duration::ZERO };
     }
 }
 

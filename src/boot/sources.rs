@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 
 use super::Failure;
-use super::survey::proxies;
+use super::pem;
+use super::survey::egress;
 use crate::catalogue::{
     self, ApiKey, Auth, AwsCredential, Catalogue, DeploymentEntry, KeyEntry, PriceEntry,
     ProviderEntry, Settings, Sources,
@@ -216,7 +217,15 @@ pub fn catalogue(config: &Config, laid: Laid, first_id: usize) -> Result<Catalog
     };
     let mut wrong = settings.overreaching(is_known, |name| variables.contains(name));
     let mut files = settings.over(files, &config.providers);
-    let (keys, faults) = provider_keys(&files, &BTreeMap::new());
+    let (keys, mut faults) = provider_keys(&files, &BTreeMap::new());
+    let mut tls = HashMap::new();
+    for file in &files {
+        let id = file.id.clone().unwrap_or_default();
+        match pem::own_tls(file) {
+            Ok(own) => tls.extend(own.map(|own| (id, own))),
+            Err(why) => faults.push(format!("providers.{id}.{why}")),
+        }
+    }
     let mut models = config.models.clone();
     models.extend(settings.models.values().cloned());
     wrong.extend(settings.lay_prices(&mut files, &mut models).err().into_iter().flatten());
@@ -229,6 +238,7 @@ pub fn catalogue(config: &Config, laid: Laid, first_id: usize) -> Result<Catalog
         models,
         fallbacks,
         keys,
+        tls,
         aws: aws_credential(),
         // Only what an address may name: nothing of it is secret.
         variables: std::env::vars_os()
@@ -284,7 +294,7 @@ pub fn predictor(config: &config::Router, catalogue: &Catalogue) -> Result<Predi
 /// Every fault of theirs, and every name of a plan's that is none of theirs, a line each.
 pub fn guardrails(config: &Config) -> Result<Option<Arc<Guardrails>>, Failure> {
     let runtime = Handle::try_current().ok();
-    let made = Guardrails::of(&config.guardrails, &proxies(config), runtime.as_ref());
+    let made = Guardrails::of(&config.guardrails, &egress(config), runtime.as_ref());
     let lines = |faults: Vec<String>| Failure::from(faults.join("\n"));
     let made = made.map_err(|all| lines(all.iter().map(ToString::to_string).collect()))?;
     let missing = config.plans.iter().flat_map(|(plan, entry)| {

@@ -10,17 +10,20 @@ use ::http::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Failure;
+use super::pem;
 use super::people;
 use super::reload::Making;
 use super::sources::{Laid, files, key_variables, secret_variable};
 use super::telling;
 use super::tls::{self, Tls};
 use crate::admit::Plans;
+use crate::base::egress::{Authorities, Egress};
 use crate::base::proxy::Proxies;
 use crate::base::seal::Vault;
 use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
-use crate::config::{self, Config, Fault, Faults, nearest};
+use crate::config::{self, Config, Fault, Faults, Listen, nearest};
 use crate::connect::Apps;
+use crate::guard::{KindOf, Moderation};
 use crate::live::Live;
 use crate::notice::{Mail, MailError};
 use crate::store::Store;
@@ -92,18 +95,16 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     if let Some(catalogue) = catalogue.filter(|_| answers == Backing::Real) {
         models(&config, catalogue, &mut faults, &mut notes);
     }
-    let apps = match Apps::open(
-        &config.connect.apps,
-        &proxies(&config),
-        tokio::runtime::Handle::current(),
-    ) {
-        Ok(apps) => Some(apps),
-        Err(all) => {
-            let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
-            faults.extend(all.into_iter().map(fault));
-            None
-        }
-    };
+    let apps =
+        match Apps::open(&config.connect.apps, &egress(&config), tokio::runtime::Handle::current())
+        {
+            Ok(apps) => Some(apps),
+            Err(all) => {
+                let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
+                faults.extend(all.into_iter().map(fault));
+                None
+            }
+        };
     let collector = telling::collector(&config, &mut faults);
     let tls = tls::configured(&config.server).unwrap_or_else(|fault| {
         faults.push(fault);
@@ -300,9 +301,19 @@ fn mail(config: &Config, vault: Option<&Vault>, faults: &mut Vec<Fault>) -> Opti
 /// Settings whose form says nothing of whether they make sense.
 fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     let mut wrong = |at: &str, why: String| faults.push(Fault::new(at, why));
-    if let Err(why) = config.server.listen.to_socket_addrs() {
-        let why = format!("'{}' is no address such as 0.0.0.0:8080: {why}", config.server.listen);
-        wrong("server.listen", why);
+    match Listen::of(&config.server.listen) {
+        Listen::Address(address) => {
+            if let Err(why) = address.to_socket_addrs() {
+                let why = format!("'{address}' is no address such as 0.0.0.0:8080: {why}");
+                wrong("server.listen", why);
+            }
+        }
+        Listen::Socket(_) if config.server.tls_cert_file.is_some() => {
+            let why = "is a socket in the file system, which is not spoken TLS at: take \
+                       server.tls_cert_file and server.tls_key_file away, or listen at an address";
+            wrong("server.listen", why.to_owned());
+        }
+        Listen::Socket(_) => {}
     }
     if let Some(plan) = &config.signin.register
         && plans.get(plan).is_none()
@@ -351,6 +362,9 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     {
         wrong("upstream.proxy", why);
     }
+    if let Err(why) = authorities(config) {
+        wrong("upstream.ca_file", why);
+    }
     for (id, provider) in &config.providers {
         for (name, value) in &provider.headers {
             let at = format!("providers.{id}.headers.{name}");
@@ -370,11 +384,21 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Through what other servers are reached; one that cannot be read is a fault of its own.
+/// How other servers are reached; what of it cannot be read is a fault of its own.
 #[must_use]
-pub fn proxies(config: &Config) -> Proxies {
+pub fn egress(config: &Config) -> Egress {
     let set = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty());
-    set.and_then(|proxy| proxy.parse().ok()).unwrap_or_else(Proxies::of_environment)
+    let proxies = set.and_then(|proxy| proxy.parse().ok());
+    Egress {
+        proxies: proxies.unwrap_or_else(Proxies::of_environment),
+        authorities: authorities(config).unwrap_or_default(),
+    }
+}
+
+/// The authorities that are trusted beside the system's.
+fn authorities(config: &Config) -> Result<Authorities, String> {
+    let file = config.upstream.ca_file.as_deref().filter(|file| !file.as_os_str().is_empty());
+    file.map_or_else(|| Ok(Authorities::default()), pem::authorities)
 }
 
 /// What keeps a changed configuration from being taken up by a node that runs.
@@ -393,6 +417,7 @@ pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) 
 
 /// Models that settings name, and what is to be known of those that are served.
 fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) {
+    let mut moderators = Vec::new();
     let mut must_be = |at: &str, name: &str| {
         let placed =
             name.split_once('/').is_some_and(|(id, rest)| catalogue.place(id, rest).is_ok());
@@ -416,11 +441,20 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
             must_be(at, name);
         }
     }
+    for rule in config.guardrails.iter().filter(|rule| rule.kind == KindOf::Moderation) {
+        let provider = rule.provider.as_deref().unwrap_or(Moderation::USUAL_PROVIDER);
+        if catalogue.provider(provider).is_none() {
+            let at = format!("guardrails.{}.provider", rule.name);
+            let fault = Fault::new(at, format!("there is no provider '{provider}' to ask"));
+            moderators.push(fault.remedied("set its key, or name another that is configured"));
+        }
+    }
     for (model, chain) in &config.routes.fallback {
         for name in std::iter::once(model).chain(chain) {
             must_be("routes.fallback", name);
         }
     }
+    faults.extend(moderators);
     let what = match config.catalogue.unpriced {
         Unpriced::Dearest => "it costs what the dearest of its tier do",
         Unpriced::Refuse => "it is not asked",

@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::Failure;
 use super::sources::secret_variable;
+use crate::base::egress::Egress;
 use crate::base::ids::AuditId;
-use crate::base::proxy::Proxies;
 use crate::config::{Config, Fault};
 use crate::telemetry::access::{self, Form, Teller};
 use crate::telemetry::metrics::Metrics;
@@ -71,11 +71,11 @@ impl Telling {
     pub fn start(
         config: &Config,
         collector: Option<Collector>,
-        proxies: &Proxies,
+        egress: &Egress,
         metrics: &Metrics,
     ) -> Result<Self, Failure> {
         let ratio = collector.as_ref().map(|_| config.telemetry.sample_ratio);
-        let started = collector.map(|one| otlp::start(one, proxies, metrics)).transpose()?;
+        let started = collector.map(|one| otlp::start(one, egress, metrics)).transpose()?;
         let (exporter, traces) = started.unzip();
         let form = if config.log.json { Form::Json } else { Form::Text };
         let lines = config.log.access.then_some(form);

@@ -7,11 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::pem;
 use crate::config::{Fault, Server};
 
 /// How often the files are looked at.
@@ -40,28 +39,13 @@ impl Files {
     /// What is wrong, and with which setting.
     fn read(&self) -> Result<CertifiedKey, Fault> {
         let of_certificate = |why: String| {
-            let file = self.certificate.display();
-            Fault::new("server.tls_cert_file", format!("{file}: {why}"))
+            Fault::new("server.tls_cert_file", why)
+                .remedied("write the server's certificate first, then those that vouch for it")
         };
-        let of_key = |why: String| {
-            Fault::new("server.tls_key_file", format!("{}: {why}", self.key.display()))
-        };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect)
-            .map_err(|why| of_certificate(why.to_string()))?;
-        if chain.is_empty() {
-            return Err(of_certificate("holds no certificate in PEM".to_owned())
-                .remedied("write the server's certificate first, then those that vouch for it"));
-        }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|why| of_key(why.to_string()))?;
-        let key = ring::sign::any_supported_type(&key).map_err(|why| of_key(why.to_string()))?;
-        let made = CertifiedKey::new(chain, key);
-        match made.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-                Ok(made)
-            }
-            Err(_) => Err(of_key("is not the key of the certificate".to_owned())),
-        }
+        let of_key = |why: String| Fault::new("server.tls_key_file", why);
+        let chain = pem::certificates(&self.certificate).map_err(of_certificate)?;
+        let key = pem::key(&self.key).map_err(of_key)?;
+        pem::pair(chain, &key).map_err(|why| of_key(format!("{}: {why}", self.key.display())))
     }
 }
 

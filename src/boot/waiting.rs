@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::json;
 
 use super::Failure;
+use super::listening::Listener;
 use crate::store::file_of;
 
 /// How often the disk is tried again.
@@ -23,15 +23,17 @@ const ROOM: usize = 256 << 10;
 ///
 /// # Errors
 /// That the process was told to stop, or cannot serve.
-pub(super) async fn for_room(url: &str, listener: &TcpListener) -> Result<(), Failure> {
+pub(super) async fn for_room(url: &str, listener: &Listener) -> Result<(), Failure> {
     if !is_full(url) {
         return Ok(());
     }
     tracing::error!("the disk of the store is full: requests are refused until there is room");
-    let server = HttpServer::new(|| App::new().default_service(web::to(refused)))
-        .workers(1)
-        .listen(listener.try_clone()?)?
-        .run();
+    let server = HttpServer::new(|| App::new().default_service(web::to(refused))).workers(1);
+    let server = match listener {
+        Listener::Tcp(listener) => server.listen(listener.try_clone()?)?,
+        Listener::Unix(listener) => server.listen_uds(listener.try_clone()?)?,
+    }
+    .run();
     let handle = server.handle();
     let room = async {
         while is_full(url) {

@@ -23,6 +23,9 @@ pub struct Changes {
     /// Who is asked when a model cannot answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Changed>,
+    /// What plans allow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<Changed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -36,7 +39,7 @@ pub struct Sets {
 /// One value of one thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Changed {
-    /// The deployment or the model.
+    /// The deployment, the model or the plan.
     pub of: String,
     /// Which value of it.
     pub what: String,
@@ -282,9 +285,12 @@ impl Changes {
             Value::Null => "nothing".to_owned(),
             other => other.to_string(),
         };
-        for (kind, list) in
-            [("price (USD)", &self.prices), ("fact", &self.facts), ("route", &self.routes)]
-        {
+        for (kind, list) in [
+            ("price (USD)", &self.prices),
+            ("fact", &self.facts),
+            ("route", &self.routes),
+            ("plan", &self.plans),
+        ] {
             lines.extend(list.iter().map(|one| {
                 let (before, after) = (shown(&one.before), shown(&one.after));
                 format!("~ {kind} {}: {}: {before} -> {after}", one.of, one.what)

@@ -38,6 +38,12 @@ pub struct ProviderEntry {
     pub variant: Option<String>,
     /// A file that holds the key.
     pub api_key_file: Option<String>,
+    /// A file (PEM) with the authorities that may vouch for its certificate, in place of all others.
+    pub ca_file: Option<String>,
+    /// A file (PEM) with the certificate that it knows this gateway by, and those that vouch for it.
+    pub client_cert_file: Option<String>,
+    /// That certificate's key (PEM).
+    pub client_key_file: Option<String>,
     pub enabled: Option<bool>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -84,6 +90,12 @@ impl ProviderEntry {
     pub fn key_files(&self) -> impl Iterator<Item = &str> {
         let several = self.api_keys.iter().flatten().filter_map(|key| key.file.as_deref());
         self.api_key_file.as_deref().into_iter().chain(several)
+    }
+
+    /// The files that its connections are secured with.
+    pub fn tls_files(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.ca_file, &self.client_cert_file, &self.client_key_file];
+        all.into_iter().filter_map(|file| file.as_deref())
     }
 }
 

@@ -10,7 +10,9 @@ use super::facts::{FactsEntry, Families, Quantization};
 use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
 use super::place::{Waiting, enabled, merged};
 use super::price::{PriceEntry, Prices, Rates, regional};
-use super::{ApiKey, AwsCredential, Capabilities, Capability, Catalogue, Provider, REPLACEMENTS};
+use super::{
+    ApiKey, AwsCredential, Capabilities, Capability, Catalogue, OwnTls, Provider, REPLACEMENTS,
+};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -29,6 +31,8 @@ pub struct Sources {
     pub fallbacks: BTreeMap<String, Vec<String>>,
     /// Keys by provider id, read from the environment or files by the composition root.
     pub keys: HashMap<String, Vec<ApiKey>>,
+    /// What connections are secured with by provider id, where that is not what all others are.
+    pub tls: HashMap<String, Arc<OwnTls>>,
     /// What requests to AWS are signed with.
     pub aws: Option<AwsCredential>,
     /// What stands for `${NAME}` in an address.
@@ -93,7 +97,8 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
         }
         let deployments = std::mem::take(&mut file.deployments);
         let keys = sources.keys.remove(&id).unwrap_or_default();
-        let provider = match enabled(&id, &file, keys, sources.aws.clone(), &sources.variables) {
+        let opened = (keys, sources.tls.remove(&id));
+        let provider = match enabled(&id, &file, opened, sources.aws.clone(), &sources.variables) {
             Ok(Some(provider)) => Arc::new(provider),
             Ok(None) => continue,
             Err(fault) => {

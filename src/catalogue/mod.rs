@@ -19,6 +19,7 @@ mod slug;
 mod tests;
 pub mod text;
 mod timeouts;
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub use provider::{ApiKey, Auth, AwsCredential, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
 pub use settings::{Settings, Sort};
 pub use timeouts::Timeouts;
+pub use tls::{Identity, OwnTls};
 
 use place::Waiting;
 
@@ -132,6 +134,12 @@ impl Catalogue {
     #[must_use]
     pub fn has_provider(&self, id: &str) -> bool {
         self.unlisted.contains_key(id)
+    }
+
+    /// A provider that can be asked, by its id.
+    #[must_use]
+    pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
+        self.unlisted.get(id).map(|one| &one.provider)
     }
 
     /// The providers that can be asked, in no order.

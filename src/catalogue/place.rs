@@ -8,7 +8,7 @@ use super::facts::FactsEntry;
 use super::load::Fault;
 use super::price::PriceEntry;
 use super::provider::Surface;
-use super::{ApiKey, Auth, AwsCredential, DataPolicy, Provider, Quirk};
+use super::{ApiKey, Auth, AwsCredential, DataPolicy, OwnTls, Provider, Quirk};
 use crate::wire::vocab::{Dialect, Protocol};
 use crate::wire::{embeddings, images};
 
@@ -139,7 +139,7 @@ fn lay(file: &mut ProviderEntry, patch: &ProviderEntry) {
         )*};
     }
     replace!(name, base_url, dialect, dialects, auth, api_key_env, api_key_file, api_keys);
-    replace!(max_tokens_only);
+    replace!(max_tokens_only, ca_file, client_cert_file, client_key_file);
     replace!(embeddings, images, region, variant, usd_per_million, timeouts, data);
     file.facts.lay(&patch.facts);
     file.dialect_urls.extend(patch.dialect_urls.clone());
@@ -168,7 +168,7 @@ fn filled(template: &str, variables: &HashMap<String, String>) -> Result<String,
 pub(super) fn enabled(
     id: &str,
     file: &ProviderEntry,
-    keys: Vec<ApiKey>,
+    (keys, tls): (Vec<ApiKey>, Option<Arc<OwnTls>>),
     aws: Option<AwsCredential>,
     variables: &HashMap<String, String>,
 ) -> Result<Option<Provider>, Fault> {
@@ -237,6 +237,7 @@ pub(super) fn enabled(
         surfaces,
         auth,
         keys,
+        tls,
         aws,
         region: region.unwrap_or_else(|| "us-east-1".to_owned()),
         headers,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{DataPolicy, Timeouts};
+use super::{DataPolicy, OwnTls, Timeouts};
 use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
@@ -93,6 +93,8 @@ pub struct Provider {
     pub auth: Auth,
     /// In the operator's order; none for one that takes none, or that is signed for.
     pub keys: Vec<ApiKey>,
+    /// What its connections are secured with, where that is not what all others are.
+    pub tls: Option<Arc<OwnTls>>,
     pub aws: Option<AwsCredential>,
     /// What AWS calls the place where it is.
     pub region: String,

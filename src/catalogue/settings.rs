@@ -1,4 +1,4 @@
-//! What administrators say of providers, models, routes and prices while the gateway runs: laid over
+//! What administrators say of providers, models, routes, prices and plans while the gateway runs: laid over
 //! the files and the configuration, as the configuration is laid over the files.
 
 use std::collections::BTreeMap;
@@ -24,6 +24,10 @@ pub struct Settings {
     pub routes: BTreeMap<String, RouteEntry>,
     /// By `provider/name`, the name being the provider's.
     pub prices: BTreeMap<String, PricesEntry>,
+    /// Of plans, each as `admit` reads it. `None` in what was said before plans were said here: it says
+    /// nothing of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plans: Option<BTreeMap<String, Value>>,
 }
 
 /// Where requests of a model go.
@@ -52,6 +56,7 @@ pub enum Sort {
     Model,
     Route,
     Price,
+    Plan,
 }
 
 impl Sort {
@@ -62,6 +67,7 @@ impl Sort {
             Self::Model => "model",
             Self::Route => "route",
             Self::Price => "price",
+            Self::Plan => "plan",
         }
     }
 }
@@ -81,6 +87,7 @@ impl Settings {
             Sort::Model => self.models.get(name).map(serde_json::to_value),
             Sort::Route => self.routes.get(name).map(serde_json::to_value),
             Sort::Price => self.prices.get(name).map(serde_json::to_value),
+            Sort::Plan => self.plans.as_ref().and_then(|all| all.get(name).cloned()).map(Ok),
         };
         // What nobody said is not shown.
         found.and_then(Result::ok).map(|mut value| {
@@ -99,6 +106,9 @@ impl Settings {
             Sort::Model => self.models.keys().map(String::as_str).collect(),
             Sort::Route => self.routes.keys().map(String::as_str).collect(),
             Sort::Price => self.prices.keys().map(String::as_str).collect(),
+            Sort::Plan => {
+                self.plans.iter().flat_map(|all| all.keys()).map(String::as_str).collect()
+            }
         }
     }
 
@@ -151,6 +161,10 @@ impl Settings {
                 }
                 self.prices.insert(name.to_owned(), entry);
             }
+            // Whoever says it knows what a plan is.
+            Sort::Plan => {
+                self.plans.get_or_insert_default().insert(name.to_owned(), said);
+            }
         }
         if self.names(sort).len() > MOST {
             return Err(fault(format!("there are more than {MOST} of a kind")));
@@ -165,6 +179,7 @@ impl Settings {
             Sort::Model => self.models.remove(name).is_some(),
             Sort::Route => self.routes.remove(name).is_some(),
             Sort::Price => self.prices.remove(name).is_some(),
+            Sort::Plan => self.plans.as_mut().is_some_and(|all| all.remove(name).is_some()),
         }
     }
 
@@ -190,6 +205,7 @@ impl Settings {
                     ("auth", entry.auth.is_some()),
                     ("region", entry.region.is_some()),
                     ("api_key_env", entry.api_key_env.is_some()),
+                    ("api_keys", entry.api_keys.is_some()),
                     ("headers", !entry.headers.is_empty()),
                 ];
                 for (member, _) in opens.iter().filter(|(_, is_said)| *is_said) {
@@ -200,10 +216,10 @@ impl Settings {
                     );
                 }
             }
-            if entry.api_key_file.is_some() {
-                no("api_key_file", "a file is named by the configuration alone");
+            if entry.key_files().chain(entry.tls_files()).next().is_some() {
+                no("*_file", "a file is named by the configuration alone");
             }
-            if let Some(variable) = &entry.api_key_env {
+            for variable in entry.key_variables() {
                 if !variable.ends_with("_API_KEY") {
                     no("api_key_env", "has to end in _API_KEY: other variables are no keys");
                 } else if !is_known(id) && is_taken(variable) {
@@ -335,7 +351,18 @@ mod tests {
         assert_eq!(faults("mine", json!({"api_key_env": "OPENAI_API_KEY"})), 1);
         assert_eq!(faults("mine", json!({"api_key_env": "OPTIMUX_VAULT_KEY"})), 1);
         assert_eq!(faults("mine", json!({"api_key_env": "MINE_API_KEY"})), 0);
-        assert_eq!(faults("mine", json!({"api_key_file": "/etc/shadow"})), 1);
+        for file in ["api_key_file", "ca_file", "client_cert_file", "client_key_file"] {
+            assert_eq!(faults("mine", json!({file: "/etc/shadow"})), 1, "{file}");
+        }
+        for (key, wrong) in [
+            (json!({"file": "/etc/shadow"}), 1),
+            (json!({"env": "OPENAI_API_KEY"}), 1),
+            (json!({"env": "OPTIMUX_VAULT_KEY"}), 1),
+            (json!({"env": "MINE_API_KEY"}), 0),
+        ] {
+            assert_eq!(faults("mine", json!({"api_keys": [key]})), wrong);
+            assert_eq!(faults("openai", json!({"api_keys": [{"env": "MINE_API_KEY"}]})), 1);
+        }
         assert_eq!(
             faults("mine", json!({"base_url": "https://x.example/${AWS_SECRET_ACCESS_KEY}"})),
             1

@@ -97,8 +97,9 @@ async fn redis(survey: &mut Survey) {
 /// Providers are there, and take their keys.
 async fn providers(survey: &mut Survey) -> Result<(), Failure> {
     let Some((live, _)) = survey.made.as_ref() else { return Ok(()) };
-    let trust = Trust::of_system()?;
-    let prober = Prober::new(&Limits::default(), &boot::proxies(&survey.config), &trust);
+    let egress = boot::egress(&survey.config);
+    let trust = Trust::new(&egress.authorities)?;
+    let prober = Prober::new(&Limits::default(), &egress.proxies, &trust);
     let mut all: Vec<_> = live.catalogue.providers().collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     for provider in all {

@@ -1,7 +1,8 @@
 //! `optimux health`
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use clap::Args;
 
 use super::say;
 use crate::boot::Failure;
-use crate::config;
+use crate::config::{self, Listen};
 
 /// How long a node may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,16 +34,20 @@ impl Health {
                 server.admin_listen.unwrap_or(server.listen)
             }
         };
-        let wrong = |why| format!("{address} cannot be asked: {why}");
+        let wrong = |why: String| format!("{address} cannot be asked: {why}");
+        if let Listen::Socket(path) = Listen::of(&address) {
+            let asked = UnixStream::connect(path).and_then(|socket| {
+                socket.set_read_timeout(Some(PATIENCE))?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                asked(socket, "optimux")
+            });
+            return judged(asked.map_err(|why| wrong(why.to_string()))?);
+        }
         let all = address.to_socket_addrs().map_err(|why| wrong(why.to_string()))?;
         let mut last = wrong("it is no address".to_owned());
         for place in all.map(reachable) {
-            match asked(place) {
-                Ok((200, said)) => {
-                    say(&said);
-                    return Ok(());
-                }
-                Ok((status, said)) => return Err(format!("not ready ({status}): {said}").into()),
+            match connected(place).and_then(|socket| asked(socket, &place.to_string())) {
+                Ok(answer) => return judged(answer),
                 Err(why) => last = wrong(why.to_string()),
             }
         }
@@ -60,18 +65,31 @@ fn reachable(place: SocketAddr) -> SocketAddr {
     SocketAddr::new(own, place.port())
 }
 
-/// The status of its readiness, and the body.
-fn asked(place: SocketAddr) -> std::io::Result<(u16, String)> {
-    let mut socket = TcpStream::connect_timeout(&place, PATIENCE)?;
+/// What a node says of itself, told, unless it is not ready.
+fn judged((status, said): (u16, String)) -> Result<(), Failure> {
+    if status == 200 {
+        say(&said);
+        return Ok(());
+    }
+    Err(format!("not ready ({status}): {said}").into())
+}
+
+fn connected(place: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect_timeout(&place, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    write!(socket, "GET /readyz HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n")?;
+    Ok(socket)
+}
+
+/// The status of its readiness, and the body.
+fn asked(mut socket: impl Read + Write, host: &str) -> io::Result<(u16, String)> {
+    write!(socket, "GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     socket.take(ANSWER_BYTES).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other("it does not speak HTTP"))?;
+    let status = status.ok_or_else(|| io::Error::other("it does not speak HTTP"))?;
     Ok((status, body.trim().to_owned()))
 }
 

@@ -12,7 +12,8 @@ use crate::base::money::Nanos;
 use crate::boot::Failure;
 use crate::catalogue::Model;
 use crate::ledger::report::likely_between;
-use crate::router::{Choice, Dial, Features, Needs, Wish, decide_auto};
+use crate::router::replay::{Chosen, chosen};
+use crate::router::{Choice, Dial, Features, Needs, Wish};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Request};
 
@@ -91,11 +92,7 @@ impl<'a> Policy<'a> {
 }
 
 /// Decides as a policy says; the model, its predicted quality and its cost.
-fn decided(
-    policy: &Policy<'_>,
-    replayed: &Replayed,
-    choice: &Choice<'_>,
-) -> Option<(String, f64, Nanos)> {
+fn decided(policy: &Policy<'_>, replayed: &Replayed, choice: &Choice<'_>) -> Option<Chosen> {
     let (needs, demand) = match replayed {
         Replayed::Sent { request, .. } => (Needs::of(request), choice.predictor.demand(request)),
         Replayed::Kept(features) if features.router != choice.predictor.id() => return None,
@@ -111,10 +108,7 @@ fn decided(
         Policy::Dial(wish) => *wish,
         Policy::Model(_) => Dial::BALANCED.into(),
     };
-    let decision = decide_auto(wish, &needs, &demand, &choice).ok()?;
-    let kept = *decision.explanation?.kept.first()?;
-    let model = choice.catalogue.models().get(kept.place)?;
-    Some((model.id.to_string(), f64::from(kept.quality), kept.cost))
+    chosen(wish, &needs, &demand, &choice)
 }
 
 pub(super) fn replay(
@@ -148,7 +142,7 @@ pub(super) fn replay(
             };
             outcome.requests += 1;
             match decided(&policy, replayed, &choice) {
-                Some((model, quality, cost)) => {
+                Some(Chosen { model, quality, cost }) => {
                     outcome.cost_nano_usd = outcome.cost_nano_usd.saturating_add(cost.0);
                     outcome.quality += quality;
                     *outcome.models.entry(model).or_default() += 1;

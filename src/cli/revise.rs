@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::catalogue::lines;
 use super::say;
+use crate::administration::restored_as_kept;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
@@ -228,7 +229,10 @@ impl Rollback {
         }
         let detail = json!({"reason": self.reason});
         let audit = audit("catalogue.rollback", &self.id.to_string(), &detail);
-        if !ground.store.activate_catalogue(self.id, audit).await? {
+        let revised = ground.store.catalogue_revision(self.id).await?.unwrap_or_default();
+        let plans = restored_as_kept(&ground.store, self.id, &revised).await;
+        let plans = plans.map_err(|why| why.to_string())?;
+        if !ground.store.activate_catalogue(self.id, plans, audit).await? {
             return Err(format!("there is no revision {}", self.id).into());
         }
         say(&format!("revision {} holds", self.id));

@@ -57,7 +57,7 @@ pub enum Router {
         /// Vectors of words to train with; those of this build if not given.
         #[arg(long, value_name = "FILE")]
         words: Option<PathBuf>,
-        /// What `router train` wrote; what this build carries if not given.
+        /// What `router train` wrote; what this build carries if not given, which is without single words.
         #[arg(long, value_name = "FILE")]
         weights: Option<PathBuf>,
         /// Writes {"id": …, "quality": {model: 0..1}} for every row and every model of the data.

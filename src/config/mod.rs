@@ -1,6 +1,7 @@
 //! The configuration: `optimux.toml`, then the environment, checked as a whole.
 
 mod fault;
+mod listen;
 pub mod litellm;
 mod read;
 
@@ -21,6 +22,7 @@ use crate::issuer::IssuerEntry;
 use crate::ledger::{Durability, Tariff};
 
 pub use fault::{Fault, Faults, nearest};
+pub use listen::Listen;
 pub use read::{found, read};
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -227,9 +229,12 @@ impl Default for Router {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
+    /// An address and port, or `unix:` and the path of a socket.
     pub listen: String,
     /// Where `/metrics`, `/healthz` and `/readyz` are, and then only there; else with all the rest.
     pub admin_listen: Option<String>,
+    /// HTTP/2 without TLS, to clients that begin with it, beside HTTP/1.1 (on `listen` alone).
+    pub http2_cleartext: bool,
     /// The certificate that is shown to clients, with those that vouch for it, in PEM. With it, all but the
     /// probes of `admin_listen` is answered over TLS.
     pub tls_cert_file: Option<PathBuf>,
@@ -260,6 +265,7 @@ impl Default for Server {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             admin_listen: None,
+            http2_cleartext: false,
             tls_cert_file: None,
             tls_key_file: None,
             workers: None,
@@ -325,6 +331,9 @@ pub struct Upstream {
     pub keep_alive: Option<Seconds>,
     /// The proxy of every connection to providers and apps, in place of `HTTP_PROXY` and its kin.
     pub proxy: Option<String>,
+    /// A file (PEM) with authorities that are trusted beside the system's, by every connection to
+    /// providers, apps, issuers, webhooks and collectors.
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 
 /// `[connect]`
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -43,9 +43,9 @@ pub struct AppEntry {
     pub max_bytes: usize,
     /// Its address may be inside the house: loopback, private and link-local networks.
     pub allow_private: bool,
-    /// Through what it is reached: `[upstream] proxy`.
+    /// How it is reached: `[upstream] proxy` and `ca_file`.
     #[serde(skip)]
-    pub proxies: Proxies,
+    pub egress: Egress,
 }
 
 fn usual_bytes() -> usize {

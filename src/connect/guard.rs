@@ -8,7 +8,6 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 
 use super::{AppEntry, ConnectError};
-use crate::base::proxy::Proxies;
 
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -87,25 +86,14 @@ impl Resolve for Outside {
 /// When TLS cannot be set up.
 pub fn client(entry: &AppEntry) -> Result<Client, ConnectError> {
     let down = |why: reqwest::Error| ConnectError::Down(why.to_string());
-    let builder = Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(4);
-    let builder = match &entry.proxies {
-        // The builder reads the environment by itself.
-        Proxies::Environment => builder,
-        Proxies::Never => builder.no_proxy(),
-        Proxies::Only(proxy) => {
-            let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(down)?;
-            builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))
-        }
-    };
+    let builder = entry.egress.client().map_err(down)?;
+    let builder = builder.connect_timeout(CONNECT).pool_max_idle_per_host(4);
     if entry.allow_private {
         return builder.build().map_err(down);
     }
     let proxies = ["http", "https"].into_iter().filter_map(|scheme| {
         let anywhere = format!("{scheme}://optimux.invalid/").parse().ok()?;
-        entry.proxies.of(&anywhere)?.uri().host().map(str::to_owned)
+        entry.egress.proxies.of(&anywhere)?.uri().host().map(str::to_owned)
     });
     let outside = Outside { proxies: proxies.collect() };
     builder.dns_resolver(std::sync::Arc::new(outside)).build().map_err(down)
@@ -118,7 +106,7 @@ pub fn client(entry: &AppEntry) -> Result<Client, ConnectError> {
 /// [`ConnectError::Down`] for one that must not be called.
 pub async fn vetted(url: &str, entry: &AppEntry) -> Result<Url, ConnectError> {
     let url = checked(url, entry.allow_private)?;
-    let through = url.as_str().parse().ok().and_then(|address| entry.proxies.of(&address));
+    let through = url.as_str().parse().ok().and_then(|address| entry.egress.proxies.of(&address));
     if entry.allow_private || through.is_none() {
         return Ok(url);
     }

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 
 pub use entry::{AppEntry, Auth, Connect};
 pub use oauth::{Grant, Granted};
@@ -158,7 +158,7 @@ impl Apps {
     /// there, or whose document cannot be read; by the app's id.
     pub fn open(
         entries: &BTreeMap<String, AppEntry>,
-        proxies: &Proxies,
+        egress: &Egress,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, Vec<(String, String)>> {
         let mut apps = BTreeMap::new();
@@ -179,7 +179,7 @@ impl Apps {
                     continue;
                 }
             };
-            let entry = AppEntry { proxies: proxies.clone(), ..entry.clone() };
+            let entry = AppEntry { egress: egress.clone(), ..entry.clone() };
             let app = App { id: id.clone(), entry, kind, client: OnceLock::new() };
             apps.insert(id.clone(), Arc::new(app));
         }

@@ -2,8 +2,9 @@
 //! request. Off unless the configuration names a file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::router::Features;
@@ -12,10 +13,15 @@ use crate::router::Features;
 const WAITING: usize = 1_024;
 /// A file that is larger is put aside as `FILE.1`, in the place of the one before.
 const LARGEST_BYTES: u64 = 64 << 20;
+/// A line is shorter, mostly.
+const LINE_BYTES: usize = 3_000;
 
 /// Where features go. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Recorder(SyncSender<Box<Features>>);
+pub struct Recorder {
+    to: SyncSender<Box<Features>>,
+    path: Arc<Path>,
+}
 
 impl Recorder {
     /// Opens the file, and a thread that writes to it.
@@ -23,6 +29,7 @@ impl Recorder {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: PathBuf) -> io::Result<Self> {
+        let kept: Arc<Path> = path.as_path().into();
         let file = Growing::open(path)?;
         let (sender, receiver) = sync_channel(WAITING);
         // It ends when the last sender is gone.
@@ -31,15 +38,40 @@ impl Recorder {
                 tracing::error!(%why, "features of requests cannot be kept any more");
             }
         })?;
-        Ok(Self(sender))
+        Ok(Self { to: sender, path: kept })
     }
 
     /// Keeps one, if there is room.
     pub fn keep(&self, features: Box<Features>) {
-        if self.0.try_send(features).is_err() {
+        if self.to.try_send(features).is_err() {
             tracing::debug!("features of a request were not kept: too many wait");
         }
     }
+}
+
+impl Recorder {
+    /// The newest that are kept in this node's file, oldest first, at most so many. What cannot be read is
+    /// left out.
+    #[must_use]
+    pub fn recent(&self, most: usize) -> Vec<Features> {
+        let end = tail(&self.path, most.saturating_mul(LINE_BYTES) as u64).unwrap_or_default();
+        let lines: Vec<&str> = end.lines().collect();
+        let newest = lines.get(lines.len().saturating_sub(most)..).unwrap_or_default();
+        newest.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// The last so many bytes of a file, from the first line that is whole.
+fn tail(path: &Path, most: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let cut = length > most;
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut end = Vec::new();
+    file.take(most).read_to_end(&mut end)?;
+    let end = String::from_utf8_lossy(&end);
+    let whole = end.split_once('\n').filter(|_| cut).map_or(&*end, |(_, whole)| whole);
+    Ok(whole.to_owned())
 }
 
 /// A file that is put aside when it has grown.
@@ -92,6 +124,18 @@ fn write(mut file: Growing, receiver: &Receiver<Box<Features>>) -> io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_file_begins_with_a_whole_line() {
+        let folder = std::env::temp_dir().join(format!("optimux-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("features.jsonl");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(tail(&path, 100).unwrap(), "one\ntwo\nthree\n");
+        assert_eq!(tail(&path, 9).unwrap(), "three\n");
+        assert!(tail(&folder.join("none"), 9).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn a_file_that_has_grown_is_put_aside() {

@@ -146,6 +146,11 @@ impl App {
             store: &shared.store,
             current: &shared.routing.current,
             trial: &shared.routing.trial,
+            recent: shared.routing.learned.recorder.clone().map(
+                |recorder| -> Arc<dyn Fn(usize) -> _ + Send + Sync> {
+                    Arc::new(move |most| recorder.recent(most))
+                },
+            ),
             plans: &shared.plans,
             identities: &shared.identities,
             quota: &self.counter.quota,

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::app::App;
 use super::cascade::Planned;
+use super::moderating;
 use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
@@ -38,8 +39,12 @@ pub(super) async fn guarded(
     if !rules.may_hold() {
         return Ok(None);
     }
-    let trails = app.upstream.trails.clone();
-    let record = Record { id: id.clone(), account: caller.account.clone(), trails };
+    let record = Record {
+        id: id.clone(),
+        account: caller.account.clone(),
+        trails: app.upstream.trails.clone(),
+        asks: moderating::asks(app),
+    };
     Box::pin(rules.enter(record, body)).await
 }
 

@@ -10,6 +10,7 @@ mod embed;
 mod features;
 mod images;
 mod models;
+mod moderating;
 mod named;
 mod realtime;
 mod route;

@@ -27,6 +27,8 @@ pub enum KindOf {
     Words,
     /// By asking a server.
     Webhook,
+    /// By asking a moderation model of a provider.
+    Moderation,
 }
 
 /// What is done about it.
@@ -42,7 +44,7 @@ pub enum Action {
     Flag,
 }
 
-/// What to do where a webhook does not say.
+/// What to do where a webhook or a moderation model does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
@@ -52,7 +54,7 @@ pub enum OnError {
 }
 
 /// A `[[guardrails]]` table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardrailEntry {
     /// Small letters, digits, `-` and `_`: it is told to callers, and stands in metrics.
@@ -72,7 +74,16 @@ pub struct GuardrailEntry {
     pub url: Option<String>,
     /// The environment variable of the bearer token that it is asked with.
     pub token_env: Option<String>,
-    /// How long it may take.
+    /// The provider whose moderation model is asked; `openai` if not given.
+    pub provider: Option<String>,
+    /// The provider's name for that model; `omni-moderation-latest` if not given.
+    pub model: Option<String>,
+    /// The categories that count; all, if not given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// From 0 to 1: a score from here on counts, whatever the model itself flags.
+    pub threshold: Option<f64>,
+    /// How long the webhook or the model may take.
     pub timeout: Option<Seconds>,
     pub on_error: OnError,
 }

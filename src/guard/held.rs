@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::body::{forget_spelling, says_twice, texts};
 use super::watched::Watched;
 use super::{
-    Action, Blocked, By, Finding, Guard, Guardrails, OnError, Question, Rule, Said, Stage, Verdict,
-    Webhook,
+    Action, Asks, Blocked, By, Finding, Guard, Guardrails, OnError, Question, Rule, Said, Stage,
+    Verdict,
 };
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::{Error, Kind};
@@ -96,6 +96,8 @@ pub struct Record {
     pub id: RequestId,
     pub account: AccountId,
     pub trails: Trails,
+    /// Asks moderation models.
+    pub asks: Asks,
 }
 
 impl Record {
@@ -107,7 +109,6 @@ impl Record {
     pub(super) async fn ask(
         &self,
         rule: &Rule,
-        webhook: &Webhook,
         stage: Stage,
         text: &str,
     ) -> (Option<Verdict>, Option<Rule>) {
@@ -121,19 +122,34 @@ impl Record {
             text,
         };
         let masking = |masks: &[String]| rule.masking(masks).map(Some);
-        let said = match webhook.ask(&question).await {
+        let (said, on_error) = match &rule.by {
+            By::Pattern(_) => return (None, None),
+            By::Webhook(webhook) => {
+                (webhook.ask(&question).await.map_err(|why| why.to_string()), webhook.on_error)
+            }
+            By::Moderation(moderation) => {
+                let found = self.asks.about(moderation, text).await;
+                if let Ok(found) = &found {
+                    self.trails.moderated(&self.id, &rule.name, found);
+                }
+                let said =
+                    |found: Vec<String>| if found.is_empty() { Said::Allow } else { Said::Block };
+                (found.map(said), moderation.on_error)
+            }
+        };
+        let said = match said {
             Ok(Said::Allow) => return (None, None),
             Ok(Said::Flag) => return (Some(Verdict::Flag), None),
             Ok(_) if rule.action == Action::Flag => return (Some(Verdict::Flag), None),
             Ok(Said::Block) => return (Some(Verdict::Block), None),
             Ok(Said::Mask { masks }) => masking(&masks),
-            Err(why) => Err(why.to_string()),
+            Err(why) => Err(why),
         };
         match said {
             Ok(masking) => (Some(Verdict::Mask), masking),
             Err(why) => {
-                tracing::warn!(request = %self.id, rule = %rule.name, why, "a guardrail's webhook gave no verdict");
-                match webhook.on_error {
+                tracing::warn!(request = %self.id, rule = %rule.name, why, "whom a guardrail asks gave no verdict");
+                match on_error {
                     OnError::Allow => (Some(Verdict::Unanswered), None),
                     OnError::Block => (Some(Verdict::Block), None),
                 }
@@ -161,9 +177,9 @@ impl Guarded {
         for rule in self.guard.at(stage) {
             let found = match &rule.by {
                 By::Pattern(_) => apply(&rule, body, stage).then(|| rule.finding().verdict),
-                By::Webhook(webhook) => {
+                By::Webhook(_) | By::Moderation(_) => {
                     let said = joined(body, stage);
-                    let (verdict, masking) = self.record.ask(&rule, webhook, stage, &said).await;
+                    let (verdict, masking) = self.record.ask(&rule, stage, &said).await;
                     if let Some(masking) = masking {
                         apply(&masking, body, stage);
                     }

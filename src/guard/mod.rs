@@ -1,12 +1,14 @@
 //! Guardrails: what may be said to models and by them. Rules are read from the configuration and
 //! compiled once; which of them hold for a request is worked out once a request. Finding what breaks
 //! one is pure: the body of a request or an answer (`body`), and a stream whose text is held back by
-//! as much as a match may be long (`stream`). Only a rule that asks somebody else speaks HTTP
-//! (`webhook`).
+//! as much as a match may be long (`stream`). Only a rule that asks a server of the operator's speaks
+//! HTTP (`webhook`); of one that asks a moderation model (`moderation`), the question and the answer are
+//! here.
 
 pub mod body;
 mod entry;
 mod held;
+mod moderation;
 mod rule;
 pub mod stream;
 mod watched;
@@ -20,10 +22,11 @@ use tokio::runtime::Handle;
 
 pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
 pub use held::{Guarded, Record, Rules};
+pub use moderation::{Asks, Moderation, ModerationError};
 pub use rule::{By, Rule, Texts, Verdict};
 pub use webhook::{Question, Said, Webhook, WebhookError};
 
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 
@@ -104,7 +107,7 @@ impl Guardrails {
     /// Every fault of the rules.
     pub fn of(
         entries: &[GuardrailEntry],
-        proxies: &Proxies,
+        egress: &Egress,
         runtime: Option<&Handle>,
     ) -> Result<Option<Arc<Self>>, Vec<RuleFault>> {
         let (mut rules, mut faults) = (Vec::new(), Vec::new());
@@ -116,7 +119,7 @@ impl Guardrails {
                 wrong("there is another rule of this name".to_owned());
                 continue;
             }
-            match Rule::of(entry, proxies, runtime) {
+            match Rule::of(entry, egress, runtime) {
                 Ok(rule) => rules.push(Arc::new(rule)),
                 Err(why) => wrong(why),
             }
@@ -129,6 +132,14 @@ impl Guardrails {
             return Err(faults);
         }
         Ok((!rules.is_empty()).then(|| Arc::new(Self { rules })))
+    }
+
+    /// The moderation models that rules ask: each rule, the provider and its name for the model.
+    pub fn moderations(&self) -> impl Iterator<Item = (&str, &Moderation)> {
+        self.rules.iter().filter_map(|rule| match &rule.by {
+            By::Moderation(moderation) => Some((&*rule.name, moderation)),
+            By::Pattern(_) | By::Webhook(_) => None,
+        })
     }
 
     #[must_use]

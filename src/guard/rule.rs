@@ -6,9 +6,10 @@ use regex::{Regex, RegexBuilder};
 use tokio::runtime::Handle;
 
 use super::entry::{Action, GuardrailEntry, KindOf, On};
+use super::moderation::Moderation;
 use super::webhook::Webhook;
 use super::{Finding, Stage};
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 
 /// Bounds of what a rule may be made of: compiled, it is at most some megabytes.
 const MOST_PATTERNS: usize = 100;
@@ -27,7 +28,7 @@ pub enum Verdict {
     Block,
     Mask,
     Flag,
-    /// A webhook did not say, and the text went on.
+    /// A webhook or a moderation model did not say, and the text went on.
     Unanswered,
 }
 
@@ -58,6 +59,15 @@ impl From<Action> for Verdict {
 pub enum By {
     Pattern(Regex),
     Webhook(Webhook),
+    Moderation(Moderation),
+}
+
+impl By {
+    /// Whether somebody else is asked.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        !matches!(self, Self::Pattern(_))
+    }
 }
 
 /// A rule that holds for some requests.
@@ -84,7 +94,7 @@ impl Rule {
     /// What is wrong with it, in words.
     pub fn of(
         entry: &GuardrailEntry,
-        proxies: &Proxies,
+        egress: &Egress,
         runtime: Option<&Handle>,
     ) -> Result<Self, String> {
         let plain =
@@ -104,10 +114,19 @@ impl Rule {
         only(KindOf::Patterns, !entry.patterns.is_empty(), "'patterns'")?;
         only(KindOf::Words, !entry.words.is_empty(), "'words'")?;
         only(KindOf::Webhook, entry.url.is_some(), "'url'")?;
+        for (what, is_set) in [
+            ("'provider'", entry.provider.is_some()),
+            ("'model'", entry.model.is_some()),
+            ("'categories'", !entry.categories.is_empty()),
+            ("'threshold'", entry.threshold.is_some()),
+        ] {
+            only(KindOf::Moderation, is_set, what)?;
+        }
         let (by, window) = match entry.kind {
             KindOf::Patterns => pattern(&alternatives(&entry.patterns)?, entry.window)?,
             KindOf::Words => pattern(&words(&entry.words)?, entry.window)?,
-            KindOf::Webhook => (By::Webhook(Webhook::of(entry, proxies, runtime)?), 0),
+            KindOf::Webhook => (By::Webhook(Webhook::of(entry, egress, runtime)?), 0),
+            KindOf::Moderation => (By::Moderation(Moderation::of(entry)?), 0),
         };
         // An entry is words and numbers, which can always be written.
         let mark = serde_json::to_string(entry).unwrap_or_default();
@@ -278,7 +297,7 @@ pub(super) mod tests {
         let patterns = patterns.iter().map(|one| (*one).to_owned()).collect();
         let entry =
             GuardrailEntry { name: name.to_owned(), action, patterns, ..GuardrailEntry::default() };
-        Rule::of(&entry, &Proxies::Never, None).unwrap()
+        Rule::of(&entry, &Egress::default(), None).unwrap()
     }
 
     pub fn of_words(name: &str, action: Action, words: &[&str]) -> Rule {
@@ -291,7 +310,7 @@ pub(super) mod tests {
             words,
             ..GuardrailEntry::default()
         };
-        Rule::of(&entry, &Proxies::Never, None).unwrap()
+        Rule::of(&entry, &Egress::default(), None).unwrap()
     }
 
     fn masked(rule: &Rule, texts: &[&str]) -> Vec<String> {
@@ -323,7 +342,7 @@ pub(super) mod tests {
     fn a_slip_is_told_of_with_what_is_allowed() {
         let fault = |entry: GuardrailEntry| {
             let entry = GuardrailEntry { name: "a".to_owned(), ..entry };
-            Rule::of(&entry, &Proxies::Never, None).unwrap_err()
+            Rule::of(&entry, &Egress::default(), None).unwrap_err()
         };
         let patterns = |one: &str| GuardrailEntry {
             patterns: vec![one.to_owned()],
@@ -343,7 +362,7 @@ pub(super) mod tests {
             assert!(why.contains(wanted), "{entry:?}: {why}");
         }
         let unnamed = GuardrailEntry { name: "Über".to_owned(), ..patterns("a") };
-        assert!(Rule::of(&unnamed, &Proxies::Never, None).is_err());
+        assert!(Rule::of(&unnamed, &Egress::default(), None).is_err());
     }
 
     #[test]

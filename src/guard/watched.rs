@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::held::Record;
 use super::stream::Filter;
-use super::{Blocked, By, Finding, Rule, Stage, Verdict};
+use super::{Blocked, Finding, Rule, Stage, Verdict};
 use crate::base::Error;
 use crate::base::clock::Clock;
 use crate::wire::frame::{Pieces, Splitter, sse};
@@ -66,8 +66,7 @@ impl Watched {
             echo: if inbound.body.is_empty() { Map::new() } else { codec.echo(&inbound.body) },
             clock: Clock::System,
         };
-        let (asks, patterns): (Vec<_>, Vec<_>) =
-            rules.into_iter().partition(|rule| matches!(rule.by, By::Webhook(_)));
+        let (asks, patterns): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.by.asks());
         let asked = (!asks.is_empty()).then(|| Asked { rules: asks, events: Vec::new(), bytes: 0 });
         Self {
             record,
@@ -231,8 +230,7 @@ impl Watched {
         let said: String = events.iter().map(text_of).collect();
         let mut all = Vec::new();
         for rule in rules {
-            let By::Webhook(webhook) = &rule.by else { continue };
-            let (verdict, masking) = self.record.ask(rule, webhook, Stage::Output, &said).await;
+            let (verdict, masking) = self.record.ask(rule, Stage::Output, &said).await;
             match verdict {
                 Some(Verdict::Block) => return Err(Blocked { rule: Arc::clone(&rule.name) }),
                 // A mask is told of where it is made.

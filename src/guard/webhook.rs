@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, NoProxy, Proxy, Url};
+use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::entry::{GuardrailEntry, OnError};
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 
 /// How long it may take, if nothing else is said, and at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -75,7 +75,7 @@ impl Webhook {
     /// What is wrong with the rule, in words.
     pub fn of(
         entry: &GuardrailEntry,
-        proxies: &Proxies,
+        egress: &Egress,
         runtime: Option<&Handle>,
     ) -> Result<Self, String> {
         let text = entry.url.as_deref().ok_or("a webhook has a 'url'")?;
@@ -98,7 +98,8 @@ impl Webhook {
             let most = MOST_PATIENCE.as_secs();
             return Err(format!("'timeout' is a duration of at most {most} s"));
         }
-        let client = client(proxies, timeout).map_err(|why| why.to_string())?;
+        let client = egress.client().and_then(|client| client.timeout(timeout).build());
+        let client = client.map_err(|why| why.to_string())?;
         let on_error = entry.on_error;
         Ok(Self { client, url, token, on_error, runtime: runtime.cloned() })
     }
@@ -141,20 +142,6 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Vec<u8>, WebhookErro
         all.extend_from_slice(&chunk);
     }
     Ok(all)
-}
-
-fn client(proxies: &Proxies, timeout: Duration) -> Result<Client, reqwest::Error> {
-    // What is said must not follow a redirection to somebody else.
-    let builder = Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none());
-    match proxies {
-        // The builder reads the environment by itself.
-        Proxies::Environment => builder,
-        Proxies::Never => builder.no_proxy(),
-        Proxies::Only(proxy) => {
-            builder.proxy(Proxy::all(proxy.as_str())?.no_proxy(NoProxy::from_env()))
-        }
-    }
-    .build()
 }
 
 #[cfg(test)]

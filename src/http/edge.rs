@@ -4,14 +4,16 @@
 use std::sync::atomic::Ordering;
 
 use actix_cors::Cors;
-use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::middleware::Next;
 
-use super::Worker;
-use super::visit::{Visit, Watched};
+use super::streams::{Streams, TooMany};
+use super::visit::{self, Visit, Watched};
+use super::{Worker, respond};
+use crate::base::{Error, Kind};
+use crate::wire::vocab::Dialect;
 
 /// How long a browser may remember what a preflight said, in seconds. Chromium's own limit is 7,200.
 const PREFLIGHT_SECONDS: usize = 7_200;
@@ -39,13 +41,23 @@ pub fn cors(origins: &[String]) -> Cors {
 pub async fn connection(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let knows_chunks = request.version() >= Version::HTTP_11;
     let stopping = request
         .app_data::<Worker>()
         .is_some_and(|app| app.shared.node.draining.load(Ordering::Relaxed));
     let mut visit = Visit::begin(&request);
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let (mut response, under_way) = match Streams::begin(&request) {
+        Ok(under_way) => (next.call(request).await?.map_into_boxed_body(), under_way),
+        Err(TooMany) => {
+            let text = "Too many requests are under way on this connection. Wait for one to end, or \
+                        open another connection.";
+            let error = Error::new(Kind::RateLimited, text).coded("too_many_streams");
+            let refused =
+                respond::refused(&visit::id(request.request()), Dialect::OpenAiChat, &error, 0);
+            (request.into_response(refused), None)
+        }
+    };
     let endless = !knows_chunks && response.response().body().size() == BodySize::Stream;
     // A socket is no longer a connection of HTTP.
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -59,5 +71,5 @@ pub async fn connection(
     if let Some(visit) = &mut visit {
         visit.answered(response.response_mut());
     }
-    Ok(response.map_body(|_, body| Watched::new(body, visit)))
+    Ok(response.map_body(|_, body| Watched::new(body, visit, under_way)))
 }

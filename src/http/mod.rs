@@ -22,6 +22,7 @@ mod realtime;
 mod respond;
 mod responses;
 mod signin;
+mod streams;
 mod usage;
 mod visit;
 
@@ -31,6 +32,7 @@ use crate::gateway::App;
 
 pub use edge::{connection, cors};
 pub use openai::nowhere;
+pub use streams::{Spoken, Streams};
 pub use usage::quoted;
 
 /// Every route of programs. Each path also answers under `/api`; whoever adds the last ones says what

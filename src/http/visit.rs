@@ -15,6 +15,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use super::Worker;
+use super::streams::UnderWay;
 use crate::base::ids::RequestId;
 use crate::telemetry::trail::{Arrived, Left, Trails};
 use crate::wire::vocab::Dialect;
@@ -88,10 +89,12 @@ pub(super) struct Watched {
     /// How long it is, where that is known.
     length: Option<u64>,
     visit: Option<Visit>,
+    /// Its place among the requests of its connection.
+    under_way: Option<UnderWay>,
 }
 
 impl Watched {
-    pub fn new(body: BoxBody, mut visit: Option<Visit>) -> Self {
+    pub fn new(body: BoxBody, mut visit: Option<Visit>, under_way: Option<UnderWay>) -> Self {
         let length = match body.size() {
             BodySize::None => Some(0),
             BodySize::Sized(length) => Some(length),
@@ -102,7 +105,7 @@ impl Watched {
             visit.hands_on(0);
             visit.left.whole = true;
         }
-        Self { body, length, visit }
+        Self { body, length, visit, under_way }
     }
 }
 
@@ -117,7 +120,7 @@ impl MessageBody for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let Self { body, length, visit } = &mut *self;
+        let Self { body, length, visit, .. } = &mut *self;
         let piece = Pin::new(body).poll_next(cx);
         if let (Poll::Ready(piece), Some(visit)) = (&piece, visit) {
             match piece {
@@ -137,7 +140,7 @@ impl MessageBody for Watched {
     }
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {
-        let Self { body, length, mut visit } = self;
+        let Self { body, length, mut visit, under_way } = self;
         match body.try_into_bytes() {
             Ok(bytes) => {
                 if let Some(visit) = &mut visit {
@@ -146,7 +149,7 @@ impl MessageBody for Watched {
                 }
                 Ok(bytes)
             }
-            Err(body) => Err(Self { body, length, visit }),
+            Err(body) => Err(Self { body, length, visit, under_way }),
         }
     }
 }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use crate::base::clock::{Clock, Timestamp};
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 pub use token::{Expected, Identity, TokenError};
 use token::{Jwk, verify};
 
@@ -144,26 +144,19 @@ impl Issuers {
     /// When TLS cannot be set up.
     pub fn new(
         entries: &BTreeMap<String, IssuerEntry>,
-        proxies: &Proxies,
+        egress: &Egress,
         clock: Clock,
         secret: impl Fn(&str) -> Option<SecretString>,
     ) -> Result<Self, IssuerError> {
         let down = |why: reqwest::Error| IssuerError::Down(why.without_url().to_string());
         let mut all = BTreeMap::new();
         for (id, entry) in entries {
-            let builder = Client::builder()
+            let builder = egress
+                .client()
+                .map_err(down)?
                 .timeout(ANSWERS_WITHIN)
-                .redirect(reqwest::redirect::Policy::none())
                 // Its connections belong to whichever worker asked.
                 .pool_max_idle_per_host(0);
-            let builder = match proxies {
-                Proxies::Environment => builder,
-                Proxies::Never => builder.no_proxy(),
-                Proxies::Only(proxy) => {
-                    let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(down)?;
-                    builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))
-                }
-            };
             let issuer = Issuer {
                 entry: entry.clone(),
                 secret: entry.client_secret_env.as_deref().and_then(&secret),

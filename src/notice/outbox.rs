@@ -27,13 +27,17 @@ fn wait_after(tries: i64) -> Option<Duration> {
 }
 
 impl Mail {
-    /// Sends what is due, for as long as the process is there.
-    pub async fn carry(self, store: Store, clock: Clock) {
+    /// Sends what is due, for as long as the process is there; `waiting` is told how many are left.
+    pub async fn carry(self, store: Store, clock: Clock, waiting: impl Fn(i64)) {
         loop {
             match self.carry_one(&store, clock).await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(why) => tracing::warn!(%why, "the outbox cannot be read"),
+            }
+            match store.waiting_mail().await {
+                Ok(count) => waiting(count),
+                Err(why) => tracing::warn!(%why, "the outbox cannot be counted"),
             }
             // Whichever comes first.
             let _either = tokio::time::timeout(LOOKS_EVERY, self.until_posted()).await;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisResult};
+use redis::{AsyncConnectionConfig, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::link::{PATIENCE, late};
+use super::place::Place;
 
 /// Lines that wait to be told, or to be heard. Those beyond are dropped.
 const WAITING: usize = 4_096;
@@ -32,14 +33,13 @@ impl Gossip {
     /// # Errors
     /// When the address makes no sense.
     pub fn open(url: &str) -> RedisResult<(Self, mpsc::Receiver<String>)> {
-        let place = url.into_connection_info()?;
+        let place = Place::of(url)?;
         // What is published is heard over all databases of a server.
-        let channel = format!("optimux:{}:gossip", place.redis_settings().db());
-        let client = Client::open(place)?;
+        let channel = format!("optimux:{}:gossip", place.db());
         let node = uuid::Uuid::now_v7().simple().to_string();
         let (told, lines) = mpsc::channel(WAITING);
         let (heard, hearing) = mpsc::channel(WAITING);
-        let teller = Teller { client, channel, node };
+        let teller = Teller { place, channel, node };
         // Nothing waits for either at shutdown: what is not told is not needed.
         tokio::spawn(teller.clone().listening(heard));
         tokio::spawn(teller.telling(lines));
@@ -55,7 +55,7 @@ impl Gossip {
 
 #[derive(Clone)]
 struct Teller {
-    client: Client,
+    place: Place,
     channel: String,
     /// Who tells stands in the first line: nobody listens to itself.
     node: String,
@@ -90,7 +90,8 @@ impl Teller {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(PATIENCE))
                     .set_response_timeout(Some(PATIENCE));
-                self.client.get_multiplexed_async_connection_with_config(&config).await?
+                let client = self.place.client().await?;
+                client.get_multiplexed_async_connection_with_config(&config).await?
             }
         };
         // How many have heard it is of no interest.
@@ -118,7 +119,7 @@ impl Teller {
     /// Listens until the connection breaks, or nobody is left to hear for.
     async fn listen(&self, heard: &mpsc::Sender<String>, deaf: &mut bool) -> RedisResult<()> {
         let opening = async {
-            let mut open = self.client.get_async_pubsub().await?;
+            let mut open = self.place.client().await?.get_async_pubsub().await?;
             open.subscribe(&self.channel).await?;
             RedisResult::Ok(open)
         };

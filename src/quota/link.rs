@@ -5,9 +5,9 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
-};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+
+use super::place::Place;
 
 /// What is not known by then is decided without Redis.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
@@ -25,7 +25,8 @@ pub(super) enum Connection {
 impl Connection {
     /// # Errors
     /// When nobody answers in time.
-    pub async fn open(client: &Client) -> RedisResult<Self> {
+    pub async fn open(place: &Place) -> RedisResult<Self> {
+        let client = place.client().await?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));

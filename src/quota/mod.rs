@@ -5,6 +5,7 @@ mod gauge;
 mod gossip;
 mod link;
 mod memory;
+mod place;
 mod together;
 
 use crate::base::clock::Timestamp;

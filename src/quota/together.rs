@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use redis::{Client, RedisError, RedisResult, Script, ScriptInvocation};
+use redis::{RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{mpsc, oneshot};
 
 use super::gauge::{Daily, Rate};
 use super::link::{Connection, PATIENCE, is_refusal};
 use super::memory::shared_out;
+use super::place::Place;
 use super::{Ask, Correction, Gauges, Limit, Limits, Memory, Refusal, Taken, Terms};
 use crate::base::calendar::day;
 use crate::base::clock::Clock;
@@ -42,7 +43,7 @@ const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 pub struct Shared(Arc<Link>);
 
 struct Link {
-    client: Client,
+    place: Place,
     clock: Clock,
     take: Script,
     /// Redis answered when it was last asked.
@@ -104,7 +105,7 @@ impl Shared {
     pub fn open(url: &str, clock: Clock) -> RedisResult<Self> {
         let (corrections, settled) = mpsc::channel(WAITING);
         let shared = Self(Arc::new(Link {
-            client: Client::open(url)?,
+            place: Place::of(url)?,
             clock,
             take: Script::new(include_str!("take.lua")),
             up: AtomicBool::new(true),
@@ -125,6 +126,12 @@ impl Shared {
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.is_there() && self.0.refusing_until.load(Ordering::Relaxed) < self.0.clock.now().0
+    }
+
+    /// Settlements that are still to be passed on.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.corrections.max_capacity() - self.0.corrections.capacity()
     }
 
     fn is_there(&self) -> bool {
@@ -189,7 +196,7 @@ async fn heartbeat(shared: Shared) {
     loop {
         let beat = async {
             if connection.is_none() {
-                connection = Some(Connection::open(&shared.0.client).await?);
+                connection = Some(Connection::open(&shared.0.place).await?);
             }
             let Some(link) = connection.as_mut() else { return Ok(1) };
             let now = shared.0.clock.now();
@@ -234,7 +241,7 @@ async fn settling(shared: Shared, mut settled: mpsc::Receiver<Passed>) {
         there(&shared).await;
         let passing = async {
             if connection.is_none() {
-                let mut link = Connection::open(&shared.0.client).await?;
+                let mut link = Connection::open(&shared.0.place).await?;
                 let _loaded: String = script.prepare_invoke().load_async(&mut link).await?;
                 connection = Some(link);
             }
@@ -362,7 +369,7 @@ impl Redis {
                 }
             }
         }
-        let mut link = Connection::open(&self.shared.0.client).await?;
+        let mut link = Connection::open(&self.shared.0.place).await?;
         *self.connection.borrow_mut() = Some(link.clone());
         let told: Vec<i64> = call.invoke_async(&mut link).await?;
         Ok(understood(&told, ask))
@@ -453,7 +460,7 @@ impl Shared {
     /// # Errors
     /// When it does not.
     pub async fn prove(&self) -> RedisResult<()> {
-        let mut link = Connection::open(&self.0.client).await?;
+        let mut link = Connection::open(&self.0.place).await?;
         let terms = Terms {
             account: AccountId::stored("check"),
             key: KeyId::stored("check"),

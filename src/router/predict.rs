@@ -10,8 +10,8 @@ use super::promise::Promises;
 use crate::catalogue::Catalogue;
 use crate::wire::vocab::{Part, Request, Role, Turn};
 
-/// What this build carries.
-static BUILTIN: &[u8] = include_bytes!("../../router-models/auto-2/weights.bin");
+/// What this build carries: `router-models/auto-2/weights.bin` without its signs, which `build.rs` cuts off.
+static BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weights.bin"));
 
 /// A trained router with what is known of a catalogue's models. Deterministic: the same prompt and
 /// model give the same prediction.
@@ -125,7 +125,7 @@ impl Predictor {
         Self { weights, able: Able::new(catalogue), table, promises }
     }
 
-    /// The weights that this build carries.
+    /// The weights that this build carries, without signs: those are in the file that they were made from.
     ///
     /// # Errors
     /// Never, unless the build itself is broken: a test reads them.
@@ -203,6 +203,15 @@ mod tests {
     fn said(texts: &[&str]) -> Request {
         let turn = |text: &&str| Turn::new(Role::User, vec![Part::text(*text)]);
         Request { turns: texts.iter().map(turn).collect(), ..Request::default() }
+    }
+
+    #[test]
+    fn what_is_carried_is_the_trained_router_without_its_signs() {
+        let trained = include_bytes!("../../router-models/auto-2/weights.bin");
+        let trained = Weights::from_static(trained).unwrap();
+        assert_ne!(trained.signs, Signs::default());
+        let carried = Weights { signs: Signs::default(), ..trained };
+        assert_eq!(Predictor::builtin().unwrap(), carried);
     }
 
     #[test]

@@ -52,6 +52,37 @@ pub(super) async fn write_audit(
     .map(|_| ())
 }
 
+/// Plans of which administrators have said something: their names and their terms (JSON), by name.
+pub type SaidPlans = Vec<(String, String)>;
+
+async fn said_plans(connection: &mut AnyConnection) -> Result<SaidPlans, sqlx::Error> {
+    query("SELECT name, terms FROM plans ORDER BY name")
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get("name")?, row.try_get("terms")?)))
+        .collect()
+}
+
+/// Has exactly these said of plans, and every node forget what it knows of callers if that is another.
+pub(super) async fn say_plans(
+    connection: &mut AnyConnection,
+    said: &SaidPlans,
+) -> Result<(), sqlx::Error> {
+    if said_plans(&mut *connection).await? == *said {
+        return Ok(());
+    }
+    query("DELETE FROM plans").execute(&mut *connection).await?;
+    for (name, terms) in said {
+        query("INSERT INTO plans (name, terms) VALUES ($1, $2)")
+            .bind(name)
+            .bind(terms)
+            .execute(&mut *connection)
+            .await?;
+    }
+    changed(connection, None).await
+}
+
 impl Store {
     /// Gives an account another plan, other limits (JSON), or takes its access. `false` when there
     /// is no such account.
@@ -85,57 +116,14 @@ impl Store {
         .await
     }
 
-    /// Makes a plan, or changes one: its terms as JSON.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn put_plan(&self, name: String, terms: String) -> Result<(), StoreError> {
-        self.run(|pool| async move {
-            let mut transaction = begin(&pool).await?;
-            query(
-                "INSERT INTO plans (name, terms) VALUES ($1, $2) \
-                 ON CONFLICT (name) DO UPDATE SET terms = excluded.terms",
-            )
-            .bind(&name)
-            .bind(&terms)
-            .execute(&mut *transaction)
-            .await?;
-            changed(&mut transaction, None).await?;
-            transaction.commit().await
-        })
-        .await
-    }
-
-    /// Takes back what an administrator said of a plan. `false` when that was nothing.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn drop_plan(&self, name: String) -> Result<bool, StoreError> {
-        self.run(|pool| async move {
-            let mut transaction = begin(&pool).await?;
-            let done = query("DELETE FROM plans WHERE name = $1")
-                .bind(&name)
-                .execute(&mut *transaction)
-                .await?;
-            changed(&mut transaction, None).await?;
-            transaction.commit().await?;
-            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
-        })
-        .await
-    }
-
     /// Plans that an administrator made or changed: their names and their terms (JSON).
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn changed_plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn changed_plans(&self) -> Result<SaidPlans, StoreError> {
         self.run(|pool| async move {
-            query("SELECT name, terms FROM plans ORDER BY name")
-                .fetch_all(&pool)
-                .await?
-                .iter()
-                .map(|row| Ok((row.try_get("name")?, row.try_get("terms")?)))
-                .collect::<Result<_, sqlx::Error>>()
+            let mut connection = pool.acquire().await?;
+            said_plans(&mut connection).await
         })
         .await
     }

@@ -4,7 +4,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::admin::{Audit, write_audit};
+use super::admin::{Audit, SaidPlans, say_plans, write_audit};
 use super::db::{Store, StoreError, begin};
 use super::pack;
 use super::sql::query;
@@ -40,6 +40,8 @@ pub enum Change {
     Settings {
         text: String,
         over: i64,
+        /// What they say of plans.
+        plans: SaidPlans,
     },
 }
 
@@ -160,7 +162,10 @@ impl Store {
             match &new.change {
                 Change::Document(document) => body = pack::packed(document),
                 Change::Settings { over, .. } if *over != active => return Ok(None),
-                Change::Settings { text, .. } => settings = Some(pack::packed(text)),
+                Change::Settings { text, plans, .. } => {
+                    settings = Some(pack::packed(text));
+                    say_plans(&mut transaction, plans).await?;
+                }
             }
             let id: i64 = query("SELECT COALESCE(MAX(id), 0) + 1 AS id FROM catalogue_revisions")
                 .fetch_one(&mut *transaction)
@@ -193,11 +198,17 @@ impl Store {
         .await
     }
 
-    /// Lets a revision hold again, 0 for the built-in files. `false` when there is none of the number.
+    /// Lets a revision hold again, 0 for the built-in files, with what it says of plans; `None` where it says
+    /// nothing of them. `false` when there is none of the number.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn activate_catalogue(&self, id: i64, audit: Audit) -> Result<bool, StoreError> {
+    pub async fn activate_catalogue(
+        &self,
+        id: i64,
+        plans: Option<SaidPlans>,
+        audit: Audit,
+    ) -> Result<bool, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             let known = query("SELECT id FROM catalogue_revisions WHERE id = $1")
@@ -211,6 +222,9 @@ impl Store {
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;
+            if let Some(plans) = &plans {
+                say_plans(&mut transaction, plans).await?;
+            }
             write_audit(&mut transaction, &audit).await?;
             transaction.commit().await.map(|()| true)
         })

@@ -5,9 +5,10 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Row, Transaction};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use super::error::StoreError;
 use super::presence;
@@ -115,12 +116,25 @@ impl Store {
         T: Send + 'static,
         E: Into<StoreError> + Send + 'static,
     {
-        let mut present = self.present.clone();
         let away = || StoreError::unavailable("it does not answer");
-        if !*present.borrow() {
+        if !*self.present.borrow() {
             return Err(away());
         }
-        let mut working = self.runtime.spawn(work(self.pool.clone()));
+        let (told, mut outcome) = oneshot::channel();
+        let work = work(self.pool.clone());
+        self.carried_out(Box::pin(async move {
+            // Whoever asked may have stopped waiting.
+            let _gone = told.send(work.await.map_err(Into::into));
+        }))
+        .await?;
+        outcome.try_recv().map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Waits until `work` is done where the connections live. For work of every kind, so that this is
+    /// compiled once and not for each of hundreds of statements.
+    async fn carried_out(&self, work: BoxFuture<'static, ()>) -> Result<(), StoreError> {
+        let mut present = self.present.clone();
+        let mut working = self.runtime.spawn(work);
         let gone = async {
             if present.wait_for(|present| !present).await.is_err() {
                 // Nobody watches: each statement finds out by itself.
@@ -128,9 +142,9 @@ impl Store {
             }
         };
         tokio::select! {
-            outcome = &mut working => outcome.map_err(|_| StoreError::Stopped)?.map_err(Into::into),
+            done = &mut working => done.map_err(|_| StoreError::Stopped),
             // Whether it was done is unknown, as with any connection that breaks.
-            () = gone => Err(away()),
+            () = gone => Err(StoreError::unavailable("it does not answer")),
         }
     }
 

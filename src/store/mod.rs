@@ -44,7 +44,7 @@ mod tokens;
 mod usage;
 
 pub use accounts::Account;
-pub use admin::Audit;
+pub use admin::{Audit, SaidPlans};
 pub use agents::AgentRow;
 pub use browser_keys::{Lent, NewBrowserKey};
 pub use catalogues::{Change, NewRevision, Revised, Revision};

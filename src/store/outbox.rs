@@ -93,6 +93,20 @@ impl Store {
         .await
     }
 
+    /// How many letters wait to be sent, of all nodes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn waiting_mail(&self) -> Result<i64, StoreError> {
+        self.run(|pool| async move {
+            query("SELECT COUNT(*) AS waiting FROM outbox WHERE state = 'waiting'")
+                .fetch_one(&pool)
+                .await?
+                .try_get("waiting")
+        })
+        .await
+    }
+
     /// Takes the mail that is due the longest, for as long as the lease says. Of several nodes one
     /// gets it.
     ///

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -38,6 +38,8 @@ pub enum Form {
 pub struct Teller {
     to: Option<SyncSender<Told>>,
     dropped: IntCounter,
+    /// How many wait to be told of.
+    waiting: IntGauge,
 }
 
 enum Told {
@@ -57,21 +59,32 @@ impl Teller {
     /// Tells nobody.
     #[must_use]
     pub fn silent(metrics: &Metrics) -> Self {
-        Self { to: None, dropped: dropped(metrics) }
+        Self { to: None, dropped: dropped(metrics), waiting: waiting(metrics) }
     }
 
     /// Never waits.
     pub fn tell(&self, trail: Box<Trail>) {
-        if let Some(to) = &self.to
-            && let Err(TrySendError::Full(_)) = to.try_send(Told::Trail(trail))
-        {
-            self.dropped.inc();
+        let Some(to) = &self.to else { return };
+        // Before it is there, so that it is never less than none.
+        self.waiting.inc();
+        match to.try_send(Told::Trail(trail)) {
+            Ok(()) => {}
+            Err(why) => {
+                self.waiting.dec();
+                if matches!(why, TrySendError::Full(_)) {
+                    self.dropped.inc();
+                }
+            }
         }
     }
 }
 
 fn dropped(metrics: &Metrics) -> IntCounter {
     metrics.telemetry_dropped.with_label_values(&["access"])
+}
+
+fn waiting(metrics: &Metrics) -> IntGauge {
+    metrics.queue_length.with_label_values(&["access"])
 }
 
 /// Starts the thread. `lines` is the form of the access log, if there is one; `exporter` takes what
@@ -89,10 +102,11 @@ pub fn start(
         return Ok((teller.clone(), Telling { teller, thread: None }));
     }
     let (to, from) = sync_channel(WAITING);
-    let teller = Teller { to: Some(to), dropped: dropped(metrics) };
+    let waiting = waiting(metrics);
+    let teller = Teller { to: Some(to), dropped: dropped(metrics), waiting: waiting.clone() };
     let thread = std::thread::Builder::new()
         .name("optimux-telling".to_owned())
-        .spawn(move || tell(&from, lines, exporter.as_ref()))?;
+        .spawn(move || tell(&from, &waiting, lines, exporter.as_ref()))?;
     Ok((teller.clone(), Telling { teller, thread: Some(thread) }))
 }
 
@@ -107,7 +121,12 @@ impl Telling {
     }
 }
 
-fn tell(from: &Receiver<Told>, lines: Option<Form>, exporter: Option<&Exporter>) {
+fn tell(
+    from: &Receiver<Told>,
+    waiting: &IntGauge,
+    lines: Option<Form>,
+    exporter: Option<&Exporter>,
+) {
     let (mut text, mut moments) = (String::new(), Moments::default());
     let mut over = false;
     while !over && let Ok(first) = from.recv() {
@@ -117,6 +136,7 @@ fn tell(from: &Receiver<Told>, lines: Option<Form>, exporter: Option<&Exporter>)
                 over = true;
                 continue;
             };
+            waiting.dec();
             match lines.filter(|_| logs) {
                 Some(Form::Text) => as_text(&trail, &mut moments, &mut text),
                 Some(Form::Json) => as_json(&trail, &mut moments, &mut text),
@@ -180,6 +200,9 @@ fn fields<'a>(trail: &'a Trail, mut put: impl FnMut(&'static str, Field<'a>)) {
     }
     if let Some(met) = &trail.guardrails {
         put("guardrails", Field::Said(met));
+    }
+    if let Some(found) = &trail.moderation {
+        put("moderation", Field::Said(found));
     }
     if let Some(first) = trail.first_byte() {
         put("first_byte_ms", Field::Time(first));
@@ -341,7 +364,8 @@ mod tests {
     fn what_nobody_takes_in_time_is_counted() {
         let metrics = Metrics::new().unwrap();
         let (to, _from) = sync_channel(1);
-        let teller = Teller { to: Some(to), dropped: dropped(&metrics) };
+        let teller =
+            Teller { to: Some(to), dropped: dropped(&metrics), waiting: waiting(&metrics) };
         teller.tell(Box::new(answered()));
         teller.tell(Box::new(answered()));
         assert_eq!(teller.dropped.get(), 1);

@@ -59,6 +59,7 @@ pub struct Metrics {
     pub broken_streams: IntCounterVec,
     /// Ended requests that the access log or the traces had no room for.
     pub telemetry_dropped: IntCounterVec,
+    pub queue_length: IntGaugeVec,
     of_process: OfProcess,
     /// Members that a model refused, though its facts do not say so.
     pub learned_refusals: IntCounterVec,
@@ -312,6 +313,12 @@ impl Metrics {
                 "Requests that the access log (`access`) or the collector (`traces`) did not get.",
                 &["queue"],
             )?,
+            queue_length: all.gauges(
+                "optimux_queue_length",
+                "What waits: lines for the access log (`access`), requests for the collector (`traces`), \
+                 settlements for Redis (`redis`), letters of all nodes for the mail server (`mail`).",
+                &["queue"],
+            )?,
             build: all.gauges("optimux_build_info", "1, under the version that runs.", &["version"])?,
             of_process: OfProcess {
                 resident: all.gauge("process_resident_memory_bytes", "Resident memory.")?,
@@ -329,6 +336,9 @@ impl Metrics {
         // Seen from the start: a rate of something that is not there alerts nobody.
         for queue in ["access", "traces"] {
             metrics.telemetry_dropped.with_label_values(&[queue]);
+        }
+        for queue in ["access", "traces", "redis", "mail"] {
+            metrics.queue_length.with_label_values(&[queue]);
         }
         Ok(metrics)
     }

@@ -129,6 +129,8 @@ pub struct Trail {
     pub bill: Option<Bill>,
     /// Guardrails that were met, as `input cards=mask`.
     pub guardrails: Option<String>,
+    /// What moderation models have found, as `policy: hate violence`.
+    pub moderation: Option<String>,
     pub left: Option<Left>,
     pub ended: Instant,
     /// Where it stands in a trace, if it is traced.
@@ -267,6 +269,22 @@ impl Trails {
         });
     }
 
+    /// A moderation model has found something.
+    pub fn moderated(&self, id: &RequestId, rule: &str, categories: &[String]) {
+        if categories.is_empty() {
+            return;
+        }
+        self.with(id, |trail| {
+            let all = trail.moderation.get_or_insert_default();
+            if all.len() < GUARDRAILS_BYTES {
+                if !all.is_empty() {
+                    all.push_str(", ");
+                }
+                all.extend([rule, ": ", &categories.join(" ")]);
+            }
+        });
+    }
+
     /// What it came to, and who pays. Work that is of no request under way is told of at once.
     pub fn settled(&self, id: &RequestId, caller: (&AccountId, &KeyId), bill: Bill) {
         let mut bill = Some(bill);
@@ -343,6 +361,7 @@ fn trail(id: &RequestId, context: Option<Context>) -> Trail {
         attempts: Vec::new(),
         bill: None,
         guardrails: None,
+        moderation: None,
         left: None,
         ended: began,
         context,

@@ -13,11 +13,15 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use crate::base::egress::Authorities;
 use crate::base::proxy::Proxies;
+use crate::catalogue::OwnTls;
 
 /// Between two probes of a connection that says nothing.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -25,35 +29,72 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 type Opening<T> = Pin<Box<dyn Future<Output = Result<T, Cause>> + Send>>;
 
-/// Whose certificates providers may have: one value for all workers. Cheap to clone.
+/// Whose certificates providers may have, and what is shown to them: one value for all workers. Cheap to
+/// clone.
 #[derive(Debug, Clone)]
-pub struct Trust(Arc<ClientConfig>);
+pub struct Trust {
+    roots: Arc<RootCertStore>,
+    config: Arc<ClientConfig>,
+}
 
 impl Trust {
     /// The authorities that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others); where
-    /// it knows none, as in an empty image, Mozilla's.
+    /// it knows none, as in an empty image, Mozilla's. And those `beside` them.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
-    pub fn of_system() -> Result<Self, rustls::Error> {
+    /// When TLS cannot be set up, or one of the certificates is none of an authority.
+    pub fn new(beside: &Authorities) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        add(&mut roots, beside)?;
+        let roots = Arc::new(roots);
+        let config = builder()?.with_root_certificates(Arc::clone(&roots)).with_no_client_auth();
+        Ok(Self { roots, config: Arc::new(config) })
+    }
+
+    /// The same for a provider that has TLS of its own.
+    ///
+    /// # Errors
+    /// When what it has cannot be used.
+    pub fn with(&self, own: &OwnTls) -> Result<Self, rustls::Error> {
+        let roots = match &own.authorities {
+            None => Arc::clone(&self.roots),
+            Some(authorities) => {
+                let mut roots = RootCertStore::empty();
+                add(&mut roots, authorities)?;
+                Arc::new(roots)
+            }
+        };
+        let config = builder()?.with_root_certificates(Arc::clone(&roots));
+        let config = match &own.identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let chain = identity.chain.iter().map(|one| CertificateDer::from(one.clone()));
+                let key = PrivateKeyDer::try_from(identity.key.expose_secret().to_vec())
+                    .map_err(|why| rustls::Error::General(why.to_owned()))?;
+                config.with_client_auth_cert(chain.collect(), key)?
+            }
+        };
+        Ok(Self { roots, config: Arc::new(config) })
     }
 
     /// The same for sockets, which are asked for by HTTP/1.1.
     #[must_use]
     pub fn for_sockets(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.config)
     }
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+fn add(roots: &mut RootCertStore, authorities: &Authorities) -> Result<(), rustls::Error> {
+    authorities.iter().try_for_each(|one| roots.add(CertificateDer::from(one.to_vec())))
 }
 
 /// Opens connections for the HTTP client, each within the time to connect.
@@ -67,7 +108,7 @@ impl Connector {
     #[must_use]
     pub fn new(proxies: Proxies, trust: &Trust, patience: Duration) -> Self {
         let secured = HttpsConnectorBuilder::new()
-            .with_tls_config(ClientConfig::clone(&trust.0))
+            .with_tls_config(ClientConfig::clone(&trust.config))
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(Dialer { proxies });

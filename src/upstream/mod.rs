@@ -2,6 +2,7 @@
 
 mod attempt;
 mod breaker;
+mod client;
 mod closing;
 mod dial;
 mod document;
@@ -11,6 +12,7 @@ mod health;
 mod hedge;
 mod keys;
 mod meters;
+mod moderation;
 mod outgoing;
 mod passage;
 mod passing;
@@ -51,6 +53,7 @@ pub use health::{HealthBoard, Tiding};
 pub use hedge::Hedges;
 pub use keys::KeyState;
 pub use meters::Meters;
+pub use moderation::moderate;
 pub use probing::{INTERVAL as PROBE_INTERVAL, PATIENCE as PROBE_PATIENCE, round as probe_resting};
 pub use refusals::Refusals;
 pub use relay::Relay;

@@ -16,13 +16,13 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
 use super::attempt::kind_label;
+use super::client::Body;
 use super::closing::Closing;
 use super::health::Permit;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
 use super::rescue::Rescue;
 use super::scrub::scrubbed;
-use super::transport::Body;
 use super::{Limits, Upstream, shortened};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::Instant;
 
+use super::client::Body;
 use super::health::Permit;
 use super::outgoing::outgoing;
-use super::transport::{Body, Call, Incoming};
+use super::transport::{Call, Incoming};
 use super::whole::read_whole;
 use super::{Limits, Upstream, attempt};
 use crate::catalogue::{DeploymentId, Timeouts};

@@ -282,7 +282,12 @@ async fn open(
         let stream = connected(&home, &upstream.proxies)
             .await
             .map_err(|why| Fault::new(FaultKind::Unreachable, why.to_string()))?;
-        let trusted = Connector::Rustls(upstream.trust.for_sockets());
+        let trust = match &provider.tls {
+            None => Ok(upstream.trust.clone()),
+            Some(own) => upstream.trust.with(own),
+        };
+        let trust = trust.map_err(|why| refused(why.to_string()))?;
+        let trusted = Connector::Rustls(trust.for_sockets());
         let opened =
             client_async_tls_with_config(request, stream, Some(config), Some(trusted)).await;
         opened.map(|(wire, _)| wire).map_err(|why| fault_of(&why))

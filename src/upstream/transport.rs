@@ -9,24 +9,18 @@ use std::time::Duration;
 
 use ::http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHORIZATION,
 };
-use ::http::{Method, Request, Uri};
+use ::http::{Method, Uri};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming as Received;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
-use tower_http::decompression::{Decompression, DecompressionBody};
-use tower_service::Service;
 use url::Url;
 
-use super::dial::{Connector, Trust};
+use super::client::{Body, Unanswered, Ways, Wire};
+use super::dial::Trust;
 use super::{Limits, google, sign};
 use crate::base::clock::Clock;
 use crate::base::percent::segment;
@@ -57,6 +51,8 @@ struct Endpoint {
     headers: HeaderMap,
     /// The header with each of the keys, where there are several.
     credentials: Vec<Option<(HeaderName, HeaderValue)>>,
+    /// The provider's own wire, where its TLS is not that of all others.
+    wire: Option<Wire>,
 }
 
 /// An endpoint, and the deployment that it is of. Deployments that no file lists share an id.
@@ -66,30 +62,32 @@ struct Known {
     endpoint: Rc<Endpoint>,
 }
 
-/// An HTTP client with its connections, and the proxies that they go through.
-#[derive(Debug, Clone)]
-struct Wire {
-    client: Client<Connector, Full<Bytes>>,
-    proxies: Option<Arc<Matcher>>,
-}
+/// By provider: which TLS of its own it has, and the wire with that.
+type OwnWires = Rc<RefCell<HashMap<Arc<str>, (u64, Wire)>>>;
 
 /// A worker's client. Not `Send`: connections stay on the thread that opened them.
 #[derive(Debug, Clone)]
 pub struct Transport {
     wire: Wire,
+    ways: Ways,
+    own_wires: OwnWires,
     endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
     /// By key: the token that it was changed for, and until when that is good.
     tokens: Rc<RefCell<HashMap<KeyMark, (HeaderValue, Instant)>>>,
 }
-
-/// What comes after an answer's head, frame by frame.
-pub type Body = DecompressionBody<Received>;
 
 /// An answer whose head has come.
 pub struct Incoming {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Body,
+}
+
+impl Incoming {
+    fn of(answer: ::http::Response<Body>) -> Self {
+        let (head, body) = answer.into_parts();
+        Self { status: head.status.as_u16(), headers: head.headers, body }
+    }
 }
 
 impl fmt::Debug for Incoming {
@@ -104,55 +102,32 @@ const TOKEN_BYTES: usize = 1 << 20;
 /// Connections to one host that wait for their next request, at most.
 const IDLE_CONNECTIONS: usize = 256;
 
-impl Wire {
-    fn new(limits: &Limits, proxies: &Proxies, trust: &Trust, idle: usize) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(idle)
-            .build(Connector::new(proxies.clone(), trust, limits.connect));
-        Self { client, proxies: proxies.matcher().map(Arc::new) }
-    }
-
-    /// Asks, and waits for the answer's head. Nothing is followed: a provider that redirects a POST is
-    /// misconfigured, and its key must not go along. Whoever compresses unasked is understood.
-    async fn ask(
-        &self,
-        method: Method,
-        address: Uri,
-        mut headers: HeaderMap,
-        body: Bytes,
-        patience: Duration,
-    ) -> Result<::http::Response<Body>, Unanswered> {
-        if let Some(known) = self.for_proxy(&address) {
-            headers.insert(PROXY_AUTHORIZATION, known);
-        }
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = address;
-        *request.headers_mut() = headers;
-        let asking = Decompression::new(&self.client).call(request);
-        match tokio::time::timeout(patience, asking).await {
-            Err(_) => Err(Unanswered::Failed(Fault::new(
-                FaultKind::Timeout,
-                format!("no answer within {} ms", patience.as_millis()),
-            ))),
-            Ok(answer) => answer.map_err(|why| unanswered(&why)),
-        }
-    }
-
-    /// What an HTTP proxy wants to know of whoever asks it for an address without TLS.
-    fn for_proxy(&self, address: &Uri) -> Option<HeaderValue> {
-        let matcher = self.proxies.as_ref().filter(|_| address.scheme_str() == Some("http"))?;
-        matcher.intercept(address)?.basic_auth().cloned()
-    }
-}
-
 impl Transport {
     #[must_use]
     pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
-        let wire = Wire::new(limits, proxies, trust, IDLE_CONNECTIONS);
-        Self { wire, endpoints: Rc::default(), tokens: Rc::default() }
+        let (proxies, trust) = (proxies.clone(), trust.clone());
+        let ways = Ways { limits: *limits, proxies, trust, idle: IDLE_CONNECTIONS };
+        Self {
+            wire: ways.wire(),
+            ways,
+            own_wires: Rc::default(),
+            endpoints: Rc::default(),
+            tokens: Rc::default(),
+        }
+    }
+
+    /// The wire of a provider with TLS of its own; one that it had before is given up.
+    fn own_wire(&self, provider: &Provider) -> Result<Option<Wire>, Fault> {
+        let Some(own) = &provider.tls else { return Ok(None) };
+        let mut wires = self.own_wires.borrow_mut();
+        if let Some((mark, wire)) = wires.get(&provider.id)
+            && *mark == own.mark()
+        {
+            return Ok(Some(wire.clone()));
+        }
+        let wire = self.ways.own_wire(own)?;
+        wires.insert(Arc::clone(&provider.id), (own.mark(), wire.clone()));
+        Ok(Some(wire))
     }
 
     fn endpoint(
@@ -244,11 +219,35 @@ impl Transport {
         }
         let several = Some(provider.keys.len()).filter(|keys| *keys > 1).unwrap_or_default();
         let credentials = (0..several).map(|at| sign::credential(provider, at)).collect();
+        let wire = self.own_wire(provider)?;
         let endpoint =
-            Rc::new(Endpoint { whole, stream, embed, draw, count, headers, credentials });
+            Rc::new(Endpoint { whole, stream, embed, draw, count, headers, credentials, wire });
         let known = Known { name: name.clone(), endpoint: Rc::clone(&endpoint) };
         self.endpoints.borrow_mut().insert(place, known);
         Ok(endpoint)
+    }
+
+    /// Asks a provider's moderation endpoint with one of its keys, and waits for the answer's head.
+    ///
+    /// # Errors
+    /// When it cannot be reached within `patience`.
+    pub async fn moderate(
+        &self,
+        (provider, key): (&Provider, usize),
+        question: Bytes,
+        patience: Duration,
+    ) -> Result<Incoming, Fault> {
+        let to = address(&format!("{}/moderations", provider.base_url))?;
+        let mut headers = sign::headers(provider);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some((name, value)) = sign::credential(provider, key) {
+            headers.insert(name, value);
+        }
+        let own = self.own_wire(provider)?;
+        let wire = own.as_ref().unwrap_or(&self.wire);
+        let answer = wire.ask(Method::POST, to, headers, question, patience).await?;
+        Ok(Incoming::of(answer))
     }
 
     /// What a service account's key is changed for, until shortly before it expires.
@@ -321,16 +320,12 @@ impl Transport {
             if let Some(key) = sign::needs_token(provider, key) {
                 headers.insert(AUTHORIZATION, self.token(key, left).await?);
             }
-            match self.wire.ask(Method::POST, url.clone(), headers, body.clone(), left).await {
+            let wire = endpoint.wire.as_ref().unwrap_or(&self.wire);
+            match wire.ask(Method::POST, url.clone(), headers, body.clone(), left).await {
                 // Once more, by another connection: nobody has looked at it.
                 Err(Unanswered::NotTaken(_)) if again => again = false,
                 answer => {
-                    let (head, body) = answer?.into_parts();
-                    return Ok(Incoming {
-                        status: head.status.as_u16(),
-                        headers: head.headers,
-                        body,
-                    });
+                    return Ok(Incoming::of(answer?));
                 }
             }
             left = until.saturating_duration_since(Instant::now());
@@ -340,13 +335,18 @@ impl Transport {
 
 /// Asks providers whether they are there, from whichever thread.
 #[derive(Debug, Clone)]
-pub struct Prober(Wire);
+pub struct Prober {
+    wire: Wire,
+    ways: Ways,
+}
 
 impl Prober {
     #[must_use]
     pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
         // Whoever answers from an old connection may take no new one.
-        Self(Wire::new(limits, proxies, trust, 0))
+        let (proxies, trust) = (proxies.clone(), trust.clone());
+        let ways = Ways { limits: *limits, proxies, trust, idle: 0 };
+        Self { wire: ways.wire(), ways }
     }
 
     /// The status of a provider's list of models, which costs nothing, and which it shows to whoever has a
@@ -365,7 +365,9 @@ impl Prober {
         if let Some((name, value)) = sign::credential(provider, key) {
             headers.insert(name, value);
         }
-        let answer = self.0.ask(Method::GET, list, headers, Bytes::new(), patience).await?;
+        let own = provider.tls.as_ref().map(|own| self.ways.own_wire(own)).transpose()?;
+        let wire = own.as_ref().unwrap_or(&self.wire);
+        let answer = wire.ask(Method::GET, list, headers, Bytes::new(), patience).await?;
         Ok(answer.status().as_u16())
     }
 }
@@ -399,63 +401,15 @@ fn named_in(address: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-enum Unanswered {
-    /// The server says that it has not looked at the request, as when it closes a connection that was
-    /// used for long (RFC 9113, 8.7): that may be sent again, and says nothing of how the server is.
-    NotTaken(Fault),
-    Failed(Fault),
-}
-
-impl From<Unanswered> for Fault {
-    fn from(why: Unanswered) -> Self {
-        match why {
-            Unanswered::NotTaken(fault) | Unanswered::Failed(fault) => fault,
-        }
-    }
-}
-
-fn unanswered(why: &hyper_util::client::legacy::Error) -> Unanswered {
-    let kind = if why.is_connect() { FaultKind::Unreachable } else { FaultKind::Broken };
-    let fault = Fault::new(kind, causes(why));
-    let mut cause = std::error::Error::source(why);
-    while let Some(one) = cause {
-        if one.downcast_ref::<h2::Error>().is_some_and(was_not_taken) {
-            return Unanswered::NotTaken(fault);
-        }
-        cause = one.source();
-    }
-    Unanswered::Failed(fault)
-}
-
-fn was_not_taken(why: &h2::Error) -> bool {
-    let closed = why.is_go_away() && why.reason() == Some(h2::Reason::NO_ERROR);
-    let refused = why.is_reset() && why.reason() == Some(h2::Reason::REFUSED_STREAM);
-    why.is_remote() && (closed || refused)
-}
-
-/// An error with the chain of its causes: none of them names an address, which may hold a key.
-fn causes(why: &dyn std::error::Error) -> String {
-    let mut text = why.to_string();
-    let mut cause = why.source();
-    while let Some(one) = cause {
-        let said = one.to_string();
-        // Some say what caused them by themselves.
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = one.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
     use tokio::net::TcpListener;
 
+    use super::super::dial::Connector;
     use super::*;
+    use crate::base::egress::Authorities;
     use crate::catalogue::{DeploymentEntry, ModelEntry, ProviderEntry, Sources, load};
 
     /// The deployment of a model at an address.
@@ -500,12 +454,15 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let base = format!("http://{}/v1", listener.local_addr().unwrap());
             let server = tokio::spawn(refusing(listener, refuse));
-            let mut transport =
-                Transport::new(&Limits::default(), &Proxies::Never, &Trust::of_system().unwrap());
+            let mut transport = Transport::new(
+                &Limits::default(),
+                &Proxies::Never,
+                &Trust::new(&Authorities::default()).unwrap(),
+            );
             transport.wire.client =
                 Client::builder(TokioExecutor::new()).http2_only(true).build(Connector::new(
                     Proxies::Never,
-                    &Trust::of_system().unwrap(),
+                    &Trust::new(&Authorities::default()).unwrap(),
                     Limits::default().connect,
                 ));
             let deployment = deployment(&base);

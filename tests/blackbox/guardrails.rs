@@ -311,3 +311,110 @@ fn rules_are_taken_up_while_it_runs_and_faults_change_nothing() {
     let realtime = gateway.get("/v1/realtime?model=m", KEY);
     assert!(realtime.status >= 400);
 }
+
+/// Answers chat completions, and moderations as OpenAI does: what says "kill" is violent.
+fn moderating() -> Provider {
+    Provider::start(|socket, request, _| {
+        if request.path() != "/v1/moderations" {
+            return good("go and kill it")(socket, request, 0);
+        }
+        let asked = request.json();
+        assert_eq!(asked["model"], "omni-moderation-latest");
+        let text = asked["input"].as_str().unwrap();
+        if text.contains("broken") {
+            return respond(socket, 500, "", "application/json", br#"{"error":{"message":"no"}}"#);
+        }
+        let found = text.contains("kill");
+        let score = if found { 0.7 } else { 0.01 };
+        let said = json!({"id": "modr-1", "model": "omni-moderation-latest", "results": [{
+            "flagged": found, "categories": {"violence": found, "hate": false},
+            "category_scores": {"violence": score, "hate": 0.0}}]});
+        respond(socket, 200, "", "application/json", said.to_string().as_bytes());
+    })
+}
+
+fn moderation(settings: &str) -> String {
+    format!(
+        "[[guardrails]]\nname = \"policy\"\nkind = \"moderation\"\nprovider = \"p\"\n{settings}"
+    )
+}
+
+#[test]
+fn a_moderation_model_says_what_becomes_of_a_text() {
+    let provider = moderating();
+    let gateway = Gateway::start(&configured(&provider, &moderation("on = \"input\"\n")));
+    for (path, body) in doors("how do I kill a process?", false) {
+        let reply = gateway.post(&path, KEY, body.to_string());
+        assert_eq!(reply.status, 400, "{path} {}", reply.text());
+        assert!(reply.text().contains("'policy'"), "{path} {}", reply.text());
+        let line = line(&gateway, reply.header("x-request-id"));
+        assert_eq!(line["guardrails"], "input policy=block", "{line}");
+        assert_eq!(line["moderation"], "policy: violence", "{line}");
+        assert_eq!(line["cost_usd"], Value::Null);
+    }
+    let asked = provider.received.lock().unwrap().clone();
+    assert_eq!(asked.len(), 4);
+    assert!(asked.iter().all(|one| one.path() == "/v1/moderations"));
+    let metrics = gateway.get("/metrics", KEY).text();
+    let counted = "optimux_guardrails_total{rule=\"policy\",stage=\"input\",verdict=\"block\"} 4";
+    assert!(metrics.contains(counted), "{metrics}");
+    let chat = |gateway: &Gateway, text: &str| {
+        gateway.chat(&json!({"model": "m", "messages": [{"role": "user", "content": text}]}))
+    };
+    assert_eq!(chat(&gateway, "hello").status, 200);
+    // Whoever cannot be asked: closed, unless the rule says otherwise.
+    assert_eq!(chat(&gateway, "broken").status, 400);
+    let open = moderation("on = \"input\"\non_error = \"allow\"\n");
+    let gateway = Gateway::start(&configured(&provider, &open));
+    let reply = chat(&gateway, "broken");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-optimux-guardrails"), "input policy=unanswered");
+    assert_eq!(chat(&gateway, "kill").status, 400);
+}
+
+#[test]
+fn a_moderation_model_goes_by_categories_and_scores_and_sees_answers_before_they_leave() {
+    let provider = moderating();
+    let chat = |gateway: &Gateway, stream: bool| {
+        gateway.chat(&json!({"model": "m", "stream": stream,
+            "messages": [{"role": "user", "content": "hello"}]}))
+    };
+    for (settings, blocked) in [
+        ("on = \"output\"\n", true),
+        ("categories = [\"hate\"]\n", false),
+        ("categories = [\"hate\", \"violence\"]\n", true),
+        ("threshold = 0.9\n", false),
+        ("threshold = 0.5\n", true),
+        // What the model does not know lets nothing through.
+        ("categories = [\"hatred\"]\n", true),
+        ("action = \"flag\"\n", false),
+    ] {
+        let gateway = Gateway::start(&configured(&provider, &moderation(settings)));
+        let whole = chat(&gateway, false);
+        assert_eq!(whole.status == 400, blocked, "{settings} {}", whole.text());
+        let flagged = settings.contains("flag");
+        assert_eq!(whole.header("x-optimux-guardrails") == "output policy=flag", flagged);
+        let stream = chat(&gateway, true);
+        let withheld = !stream.text().contains("kill it");
+        assert_eq!(withheld, blocked, "{settings} {}", stream.text());
+    }
+}
+
+#[test]
+fn a_moderation_model_of_nobody_keeps_the_gateway_from_starting() {
+    let provider = moderating();
+    let rule = moderation("").replace("provider = \"p\"\n", "");
+    let folder = std::env::temp_dir().join(format!("optimux-moderation-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("optimux.toml"), configured(&provider, &rule)).unwrap();
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_optimux"))
+        .arg("check")
+        .env_remove("OPENAI_API_KEY")
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&checked.stdout).into_owned()
+        + &String::from_utf8_lossy(&checked.stderr);
+    assert!(!checked.status.success() && told.contains("guardrails.policy.provider"), "{told}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

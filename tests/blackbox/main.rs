@@ -43,6 +43,7 @@ mod ledger;
 mod mail;
 mod matrix;
 mod midway;
+mod networks;
 mod nul;
 mod oidc;
 mod paper;

@@ -27,7 +27,7 @@ use optimux::telemetry::trail::Trails;
 use proptest::prelude::*;
 
 use crate::house::runtime;
-use crate::servers::{Redis, RedisCluster};
+use crate::servers::{Redis, RedisCluster, RedisSentinels};
 
 fn fresh(name: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -265,6 +265,31 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         assert!(take(), "what was held is given back");
     }
     assert!(nodes.iter().all(quota::Shared::is_up));
+}
+
+#[test]
+fn nodes_follow_their_sentinels_to_another_master() {
+    let Some(mut watched) = RedisSentinels::start() else {
+        eprintln!("skipped nodes_follow_their_sentinels: no redis-server here");
+        return;
+    };
+    let guard = runtime().enter();
+    let nodes = [(); 2].map(|()| quota::Shared::open(&watched.url, Clock::System).unwrap());
+    drop(guard);
+    runtime().block_on(nodes[0].prove()).unwrap();
+    let quotas = nodes.clone().map(|node| Quota::Shared(quota::Redis::new(node)));
+    let together = |account: &str| -> usize {
+        quotas.iter().map(|quota| let_through(quota, account, 10, 8)).sum()
+    };
+    assert_eq!(together(&fresh("acct")), 10);
+    watched.kill_master();
+    crate::house::eventually("it is seen that the master is gone", || {
+        together(&fresh("acct"));
+        nodes.iter().all(|node| !node.is_up())
+    });
+    crate::house::eventually("the replica is the master, and counts for both", || {
+        nodes.iter().all(quota::Shared::is_up) && together(&fresh("acct")) == 10
+    });
 }
 
 /// Whatever the reason: scripts are not allowed, the server writes no more, the key is elsewhere.

@@ -1,8 +1,11 @@
-//! What administrators say of providers, models, routes and prices while the gateway runs.
+//! What administrators say of providers, models, routes, prices and plans while the gateway runs.
+
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::house::{Gateway, Provider, client, eventually, good, send};
+use crate::servers::Postgres;
 
 fn configured(provider: &Provider) -> String {
     format!(
@@ -138,4 +141,122 @@ fn keys_of_providers_cannot_be_sent_elsewhere_and_nobody_else_changes_anything()
         .bearer_auth(&key)
         .body(json!({"fallback": []}).to_string());
     assert_eq!(send(asked).status, 403);
+}
+
+#[test]
+fn plans_are_said_in_revisions_and_taken_back_with_them() {
+    let provider = Provider::start(good("fine"));
+    let gateway = Gateway::start(&configured(&provider));
+    let put =
+        |query: &str, said: Value| gateway.admin("PUT", &format!("/plans/gold{query}"), &said);
+    let tried = put("?dry_run=true", json!({"requests_per_minute": 7})).json();
+    assert_eq!((&tried["dry_run"], &tried["revision"]), (&json!(true), &Value::Null), "{tried}");
+    let change = &tried["changes"]["plans"][0];
+    assert_eq!((&change["of"], &change["what"]), (&json!("gold"), &json!("plan")), "{tried}");
+    assert_eq!(change["after"], json!({"requests_per_minute": 7}));
+    let named = |gateway: &Gateway, name: &str| {
+        let all = gateway.admin("GET", "/plans", &json!({})).json();
+        let all = all["data"].as_array().unwrap().clone();
+        all.into_iter().find(|plan| plan["name"] == name)
+    };
+    assert_eq!(named(&gateway, "gold"), None, "nothing was changed");
+    let made = put("?reason=launch", json!({"requests_per_minute": 1})).json();
+    assert_eq!((&made["revision"], &made["requests_per_minute"]), (&json!(1), &json!(1)), "{made}");
+    let (_, key) = gateway.account("acme", "gold", &json!({}));
+    let ask = || {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        gateway.post("/v1/chat/completions", &key, body.to_string()).status
+    };
+    assert_eq!([ask(), ask()], [200, 429]);
+    let more = put("", json!({"requests_per_minute": 100})).json();
+    let change = &more["changes"]["plans"][0];
+    assert_eq!((&change["before"], &change["after"]), (&json!(1), &json!(100)), "{more}");
+    assert_eq!(ask(), 200);
+    // What else is said does not touch them, and is taken back together with them.
+    let routed = gateway.admin("PUT", "/routes/m", &json!({"fallback": []})).json();
+    assert_eq!(routed["revision"], 3, "{routed}");
+    let tried = gateway.admin("POST", "/revisions/1/restore?dry_run=true", &json!({})).json();
+    assert_eq!(tried["changes"]["plans"][0]["after"], 1, "{tried}");
+    assert_eq!(named(&gateway, "gold").unwrap()["requests_per_minute"], 100);
+    assert_eq!(gateway.admin("POST", "/revisions/1/restore", &json!({})).status, 200);
+    assert_eq!(named(&gateway, "gold").unwrap()["requests_per_minute"], 1);
+    assert_eq!(ask(), 429);
+    // Nobody is left without a plan.
+    let lost = gateway.admin("POST", "/revisions/0/restore", &json!({}));
+    assert_eq!((lost.status, &lost.json()["error"]["code"]), (409, &json!("plan_in_use")));
+    assert_eq!(gateway.admin("PATCH", "/accounts/acme", &json!({"plan": "free"})).status, 200);
+    assert_eq!(gateway.admin("POST", "/revisions/0/restore", &json!({})).status, 200);
+    assert_eq!(named(&gateway, "gold"), None);
+    let revisions = gateway.admin("GET", "/revisions", &json!({})).json();
+    assert_eq!(revisions["data"][2]["reason"], "launch", "{revisions}");
+    let audit = gateway.admin("GET", "/audit", &json!({})).json();
+    let all = audit["data"].as_array().unwrap();
+    let of_plans = all.iter().filter(|one| one["action"] == "plan.put").count();
+    assert_eq!(of_plans, 2, "{audit}");
+}
+
+#[test]
+fn a_change_of_plans_holds_on_every_node_within_a_second() {
+    let Some(postgres) = Postgres::start() else {
+        println!("skipped: postgres is not installed");
+        return;
+    };
+    let provider = Provider::start(good("fine"));
+    let config = format!("{}[store]\nurl = \"{}\"\n", configured(&provider), postgres.url);
+    let [one, other] = [Gateway::start(&config), Gateway::start(&config)];
+    let limit = |gateway: &Gateway| {
+        let all = gateway.admin("GET", "/plans", &json!({})).json();
+        let all = all["data"].as_array().unwrap().clone();
+        let free = all.into_iter().find(|plan| plan["name"] == "free").unwrap();
+        free["requests_per_minute"].as_u64()
+    };
+    assert_eq!(limit(&other), Some(10));
+    let said = json!({"requests_per_minute": 3});
+    assert_eq!(one.admin("PUT", "/plans/free", &said).status, 200);
+    let began = Instant::now();
+    eventually("the other node goes by it", || limit(&other) == Some(3));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(other.admin("POST", "/revisions/0/restore", &json!({})).status, 200);
+    eventually("it is taken back on the first", || limit(&one) == Some(10));
+}
+
+#[test]
+fn a_dry_run_tells_what_recent_requests_would_have_come_to() {
+    let provider = Provider::start(good("fine"));
+    let model = |id: &str, usd: f64| {
+        format!(
+            "[[models]]\nid = \"{id}\"\ntier = \"mid\"\ndeployments = [{{ provider = \"p\", \
+             model = \"{id}\", usd_per_million = {{ input = {usd:?}, output = {usd:?} }} }}]\n"
+        )
+    };
+    let config = format!(
+        "[router]\nfeatures = \"features.jsonl\"\n[providers.p]\nbase_url = \"{}/v1\"\n\
+         dialect = \"openai-chat\"\n{}{}",
+        provider.base,
+        model("cheap", 1.0),
+        model("dear", 30.0)
+    );
+    let gateway = Gateway::start(&config);
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hello"}]});
+    for _ in 0..3 {
+        assert_eq!(gateway.chat(&body).status, 200);
+    }
+    let price = |usd: f64| json!({"usd_per_million": {"input": usd, "output": usd}});
+    let mut told = Value::Null;
+    eventually("the requests are kept", || {
+        let path = "/prices/p/cheap?dry_run=true";
+        told = gateway.admin("PUT", path, &price(300.0)).json()["replay"].clone();
+        told["requests"] == 3
+    });
+    assert_eq!((&told["unreadable"], &told["moved"]), (&json!(0), &json!(3)), "{told}");
+    assert_eq!(told["before"]["models"], json!({"cheap": 3}), "{told}");
+    assert_eq!(told["after"]["models"], json!({"dear": 3}), "{told}");
+    let cost = |side: &str| told[side]["cost_nano_usd"].as_i64().unwrap();
+    assert!(cost("after") > cost("before"), "{told}");
+    // Nothing has changed.
+    assert_eq!(gateway.admin("GET", "/revisions", &json!({})).json()["data"], json!([]));
+    // Where nothing is kept, nothing is told.
+    let plain = Gateway::start(&config.replace("features = \"features.jsonl\"\n", ""));
+    let tried = plain.admin("PUT", "/prices/p/cheap?dry_run=true", &price(3.0)).json();
+    assert_eq!((&tried["dry_run"], &tried["replay"]), (&json!(true), &Value::Null), "{tried}");
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::house::{eventually, read_request};
@@ -73,6 +74,26 @@ struct Special {
 }
 
 impl Special {
+    /// A sentinel, which writes into its configuration what it finds out.
+    fn sentinel(port: u16, said: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("optimux-sentinel-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let own = folder.join("sentinel.conf");
+        std::fs::write(&own, said).unwrap();
+        let child = Command::new("redis-server")
+            .arg(own)
+            .arg("--sentinel")
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { folder, port, child };
+        eventually("the sentinel answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        server
+    }
+
     fn start(name: &str, port: u16, arguments: &[&str]) -> Self {
         let folder =
             std::env::temp_dir().join(format!("optimux-{name}-{}-{port}", std::process::id()));
@@ -141,6 +162,66 @@ impl RedisCluster {
     }
 }
 
+/// Two Redis servers, one of which is the other's replica, and three sentinels that watch over them under
+/// the name `main`.
+pub struct RedisSentinels {
+    pub url: String,
+    servers: Vec<Special>,
+    _sentinels: Vec<Special>,
+}
+
+impl RedisSentinels {
+    /// `None` where Redis is not installed.
+    pub fn start() -> Option<Self> {
+        Redis::start()?;
+        let ports = [free_port(false), free_port(false)];
+        let servers: Vec<Special> = ports
+            .iter()
+            .enumerate()
+            .map(|(place, port)| {
+                let (port_text, first) = (port.to_string(), format!("127.0.0.1 {}", ports[0]));
+                let mut arguments = vec!["--port", &port_text, "--requirepass", "word"];
+                arguments.extend(["--masterauth", "word"]);
+                if place > 0 {
+                    arguments.extend(["--replicaof", &first]);
+                }
+                Special::start("watched", *port, &arguments)
+            })
+            .collect();
+        eventually("the replica follows", || {
+            cli(ports[1], &["-a", "word", "INFO", "replication"]).contains("master_link_status:up")
+        });
+        let sentinels: Vec<Special> = (0..3)
+            .map(|_| {
+                let port = free_port(false);
+                let said = format!(
+                    "port {port}\nsentinel monitor main 127.0.0.1 {} 2\n\
+                     sentinel auth-pass main word\nsentinel down-after-milliseconds main 500\n\
+                     sentinel failover-timeout main 3000\n",
+                    ports[0]
+                );
+                Special::sentinel(port, &said)
+            })
+            .collect();
+        for one in &sentinels {
+            eventually("the sentinels know each other and both servers", || {
+                let told = cli(one.port, &["INFO", "sentinel"]);
+                told.contains("status=ok,") && told.contains("slaves=1,sentinels=3")
+            });
+        }
+        let hosts: Vec<_> = sentinels.iter().map(|one| format!("127.0.0.1:{}", one.port)).collect();
+        let url = format!("redis+sentinel://:word@{}/main/0", hosts.join(","));
+        Some(Self { url, servers, _sentinels: sentinels })
+    }
+
+    /// Ends the master, as if its machine were gone.
+    pub fn kill_master(&mut self) {
+        let master = &mut self.servers[0].child;
+        master.kill().unwrap();
+        master.wait().unwrap();
+    }
+}
+
 /// A Redis server that speaks TLS alone, and the certificate of whoever vouches for it.
 pub struct RedisTls {
     pub url: String,
@@ -190,7 +271,8 @@ impl Drop for Redis {
     }
 }
 
-/// A certificate for `localhost` (`server.pem`, `server.key`) by an authority of its own (`ca.pem`).
+/// A certificate for `localhost` (`server.pem`, `server.key`) and one for a client (`client.pem`,
+/// `client.key`) by an authority of their own (`ca.pem`).
 /// `None` where openssl is not installed.
 fn certified(folder: &Path) -> Option<()> {
     let openssl = |line: &str| {
@@ -210,6 +292,14 @@ fn certified(folder: &Path) -> Option<()> {
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
          -out server.pem",
     )?;
+    openssl(
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=gateway -keyout \
+         client.key -out client.csr",
+    )?;
+    openssl(
+        "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
+         -out client.pem",
+    )?;
     Some(())
 }
 
@@ -219,12 +309,22 @@ pub struct Secured {
     pub base: String,
     /// The certificate of who vouches for it.
     pub authority: PathBuf,
-    folder: PathBuf,
+    /// Where a client's certificate is (`client.pem`, `client.key`).
+    pub folder: PathBuf,
 }
 
 impl Secured {
     /// In front of `http://…`. `None` where openssl is not installed.
     pub fn before(plain: &str) -> Option<Self> {
+        Self::start(plain, false)
+    }
+
+    /// The same, for those alone who show a certificate of its authority.
+    pub fn demanding(plain: &str) -> Option<Self> {
+        Self::start(plain, true)
+    }
+
+    fn start(plain: &str, demands: bool) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let folder =
@@ -235,12 +335,18 @@ impl Secured {
         let chain = chain.map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
         let ring = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(ring)
+        let config = ServerConfig::builder_with_provider(Arc::clone(&ring))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
             .unwrap();
+        let config = if demands {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring);
+            config.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            config.with_no_client_auth()
+        };
+        let config = config.with_single_cert(chain, key).unwrap();
         let (config, plain) = (Arc::new(config), plain.trim_start_matches("http://").to_owned());
         std::thread::spawn(move || {
             for socket in listener.incoming() {

@@ -56,12 +56,19 @@ fn clients_are_answered_over_tls_and_certificates_are_replaced() {
     runtime().block_on(async {
         let body = json!({"model": "m", "stream": true,
             "messages": [{"role": "user", "content": "hi"}]});
-        let asked = trusting().post(format!("{base}/v1/chat/completions")).bearer_auth(KEY);
-        let reply = asked.header("content-type", "application/json").body(body.to_string());
-        let reply = reply.send().await.unwrap();
-        assert_eq!((reply.status().as_u16(), reply.version()), (200, Version::HTTP_11));
-        let text = reply.text().await.unwrap();
-        assert!(text.contains("fine") && text.ends_with("data: [DONE]\n\n"), "{text}");
+        // Whichever the client prefers of what both speak.
+        let authority = Certificate::from_pem(CA).unwrap();
+        let old = Client::builder().no_proxy().http1_only().add_root_certificate(authority);
+        for (client, version) in
+            [(trusting(), Version::HTTP_2), (old.build().unwrap(), Version::HTTP_11)]
+        {
+            let asked = client.post(format!("{base}/v1/chat/completions")).bearer_auth(KEY);
+            let asked = asked.header("content-type", "application/json").body(body.to_string());
+            let reply = asked.send().await.unwrap();
+            assert_eq!((reply.status().as_u16(), reply.version()), (200, version));
+            let text = reply.text().await.unwrap();
+            assert!(text.contains("fine") && text.ends_with("data: [DONE]\n\n"), "{text}");
+        }
         // Neither plain text, nor a client that does not know the authority.
         assert!(reqwest::get(format!("{}/v1/models", gateway.base)).await.is_err());
         let strange = Client::builder().no_proxy().build().unwrap();

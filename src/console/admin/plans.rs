@@ -12,6 +12,7 @@ use super::super::form::Form;
 use super::super::shell::{choice, field, notice, summary};
 use super::super::visit::{Answer, Sheet, Visit, go, show_admin, take_admin};
 use super::accounts::plan_names;
+use crate::administration::revisions::Manner;
 use crate::admit::{Plan, PlanEntry};
 use crate::base::{Blame, Error, Kind};
 
@@ -110,10 +111,12 @@ pub async fn change(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             if visit.app.shared.plans.get(name).is_none() {
                 return Err(Error::new(Kind::Malformed, "There is no such plan.").at("plan"));
             }
-            visit.app.administration(who.caller.key.clone()).put_plan(name, &said(form)?).await
+            let manner = Manner { reason: "by the console".to_owned(), ..Manner::default() };
+            let administration = visit.app.administration(who.caller.key.clone());
+            administration.put_plan(name, &said(form)?, &manner).await
         };
         match changing.await {
-            Ok(()) => Ok(go("/admin/plans?done=changed")),
+            Ok(_) => Ok(go("/admin/plans?done=changed")),
             Err(why) if why.blame == Blame::Caller => {
                 Ok::<Answer, Error>(page(visit, form, Some(&why)).into())
             }

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Worker, arrival};
+use super::revisions::Asked;
 use super::{act, act_on, list};
+use crate::administration::revisions::Came;
 use crate::admit::{Plan, PlanEntry};
 use crate::base::Error;
 use crate::base::calendar;
@@ -54,6 +56,22 @@ fn shown(plan: &Plan) -> Value {
     })
 }
 
+/// What came of a change of a plan: the plan as it holds now, with the revision that it is in.
+fn told(name: &str, plan: Option<&Plan>, came: Came) -> Value {
+    let gone = || json!({"name": name, "object": "plan", "deleted": came.revision.is_some()});
+    let mut told = plan.map_or_else(gone, shown);
+    if let Some(told) = told.as_object_mut() {
+        told.extend([
+            ("said".to_owned(), json!(came.said)),
+            ("revision".to_owned(), json!(came.revision)),
+            ("dry_run".to_owned(), json!(came.revision.is_none())),
+            ("changes".to_owned(), json!(came.changes)),
+            ("replay".to_owned(), json!(came.replay)),
+        ]);
+    }
+    told
+}
+
 fn logged(audit: &Audit) -> Value {
     json!({
         "id": audit.id.as_str(),
@@ -79,25 +97,26 @@ pub async fn put_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
+    asked: Query<Asked>,
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |administration, entry: PlanEntry| {
-        administration.put_plan(&name, &entry).await?;
-        let plan = administration.plans.get(&name);
-        plan.map(|plan| shown(&plan)).ok_or_else(|| Error::internal("the plan is not there"))
+        let came = administration.put_plan(&name, &entry, &asked.manner()?).await?;
+        Ok(told(&name, administration.plans.get(&name).as_deref(), came))
     })
     .await
 }
 
 /// `DELETE /v1/admin/plans/{name}`: as configured or built in again
-pub async fn drop_plan(app: Worker, request: HttpRequest, name: Path<String>) -> HttpResponse {
+pub async fn drop_plan(
+    app: Worker,
+    request: HttpRequest,
+    name: Path<String>,
+    asked: Query<Asked>,
+) -> HttpResponse {
     act(&app, &request, async |administration| {
-        administration.drop_plan(&name).await?;
-        let plan = administration.plans.get(&name);
-        Ok(plan.map_or_else(
-            || json!({"name": *name, "object": "plan", "deleted": true}),
-            |plan| shown(&plan),
-        ))
+        let came = administration.drop_plan(&name, &asked.manner()?).await?;
+        Ok(told(&name, administration.plans.get(&name).as_deref(), came))
     })
     .await
 }

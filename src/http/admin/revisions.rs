@@ -1,4 +1,4 @@
-//! What is said of providers, models, routes and prices at run time, and the revisions that it is in.
+//! What is said of providers, models, routes, prices and plans at run time, and the revisions that it is in.
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -20,7 +20,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn manner(&self) -> Result<Manner, Error> {
+    pub(super) fn manner(&self) -> Result<Manner, Error> {
         let dry_run = match self.dry_run.as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -41,6 +41,7 @@ fn told(sort: Sort, name: &str, came: Came) -> Value {
         "revision": came.revision,
         "dry_run": came.revision.is_none(),
         "changes": came.changes,
+        "replay": came.replay,
     })
 }
 
@@ -168,6 +169,7 @@ pub async fn restore(
             "revision": came.revision,
             "dry_run": came.revision.is_none(),
             "changes": came.changes,
+            "replay": came.replay,
         }))
     })
     .await

@@ -399,8 +399,16 @@ const OPERATIONS: &[Operation] = &[
         "Take a lost second factor away",
     ),
     get("/v1/admin/plans", "Admin", "Plans", "List"),
-    post("/v1/admin/plans/{name}", "Admin", "Make or change a plan", "Plan", "Object").by("put"),
-    delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan"),
+    post(
+        "/v1/admin/plans/{name}",
+        "Admin",
+        "Make or change a plan, as a revision",
+        "Plan",
+        "Object",
+    )
+    .by("put")
+    .asking(CHANGE),
+    delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan").asking(CHANGE),
     get(
         "/v1/admin/providers",
         "Admin",

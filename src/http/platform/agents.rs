@@ -115,7 +115,7 @@ pub async fn run(
     let outcome: Result<_, Error> = beginning.await;
     match outcome {
         Err(error) => respond::refused(&id, SURFACE, &error, 0),
-        Ok((begun, false)) => match gateway::execute(&app, begun, &mut |_, _| {}).await {
+        Ok((begun, false)) => match Box::pin(gateway::execute(&app, begun, &mut |_, _| {})).await {
             Ok(told) => respond::told(&id, SURFACE, &told),
             Err(refused) => respond::refused_at(&id, SURFACE, &refused),
         },

@@ -6,17 +6,17 @@ mod spans;
 
 use std::time::Duration;
 
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 use prost::Message as _;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, NoProxy, Proxy, Url};
+use reqwest::{Client, Url};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::metrics::Metrics;
 use super::trail::Trail;
-use crate::base::proxy::Proxies;
+use crate::base::egress::Egress;
 use message::{
     ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans,
 };
@@ -130,12 +130,16 @@ fn decoded(text: &str) -> Vec<u8> {
 pub struct Exporter {
     to: Sender<Box<Trail>>,
     dropped: IntCounter,
+    /// How many wait to be delivered.
+    waiting: IntGauge,
 }
 
 impl Exporter {
     /// Never waits.
     pub fn take(&self, trail: Box<Trail>) {
+        self.waiting.inc();
         if let Err(TrySendError::Full(_) | TrySendError::Closed(_)) = self.to.try_send(trail) {
+            self.waiting.dec();
             self.dropped.inc();
         }
     }
@@ -148,30 +152,23 @@ impl Exporter {
 /// When the client cannot be built.
 pub fn start(
     collector: Collector,
-    proxies: &Proxies,
+    egress: &Egress,
     metrics: &Metrics,
 ) -> Result<(Exporter, JoinHandle<()>), reqwest::Error> {
-    let builder = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-    let client = match proxies {
-        // The builder reads the environment by itself.
-        Proxies::Environment => builder,
-        Proxies::Never => builder.no_proxy(),
-        Proxies::Only(proxy) => {
-            builder.proxy(Proxy::all(proxy.as_str())?.no_proxy(NoProxy::from_env()))
-        }
-    }
-    .build()?;
+    let client = egress.client()?.timeout(PATIENCE).build()?;
     let dropped = metrics.telemetry_dropped.with_label_values(&["traces"]);
     let (to, from) = channel(WAITING);
-    let sending = tokio::spawn(send(client, collector, from, dropped.clone()));
-    Ok((Exporter { to, dropped }, sending))
+    let waiting = metrics.queue_length.with_label_values(&["traces"]);
+    let counted = (dropped.clone(), waiting.clone());
+    let sending = tokio::spawn(send(client, collector, from, counted));
+    Ok((Exporter { to, dropped, waiting }, sending))
 }
 
 async fn send(
     client: Client,
     collector: Collector,
     mut from: Receiver<Box<Trail>>,
-    dropped: IntCounter,
+    (dropped, waiting): (IntCounter, IntGauge),
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     // Told of once, until it works again.
@@ -193,6 +190,7 @@ async fn send(
                 }
             }
         }
+        waiting.sub(i64::try_from(batch.len()).unwrap_or(0));
         batch.clear();
     }
 }

@@ -37,6 +37,9 @@ fn of_request(trail: &Trail, context: Context) -> Span {
     if let Some(met) = &trail.guardrails {
         put("optimux.guardrails", met.split(", ").collect());
     }
+    if let Some(found) = &trail.moderation {
+        put("optimux.moderation", found.split(", ").collect());
+    }
     let mut failed = false;
     if let Some(left) = &trail.left {
         put("http.response.status_code", u64::from(left.status).into());
