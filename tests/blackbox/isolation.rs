@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::console::Tab;
 use crate::features::set;
 use crate::house::{Gateway, client, send};
+use crate::servers::Postgres;
 use crate::signin::{member, sign_in, with};
 
 #[test]
@@ -172,15 +173,29 @@ fn rows(gateway: &Gateway) -> Vec<(String, String)> {
         .collect()
 }
 
+const APP: &str = "[connect.apps.app]\ncommand = [\"true\"]\nauth = { kind = \"bearer\" }\n";
+
 #[test]
 fn who_is_forgotten_leaves_no_row() {
-    let config = "[connect.apps.app]\ncommand = [\"true\"]\nauth = { kind = \"bearer\" }";
-    let gateway = Gateway::start(config);
+    let gateway = Gateway::start(APP);
+    nothing_is_left(&gateway, &|| rows(&gateway));
+}
+
+#[test]
+fn who_is_forgotten_leaves_no_row_on_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    let config = format!("{APP}[store]\nurl = \"{}\"\n", postgres.url);
+    let vault = [("OPTIMUX_VAULT_KEY", "0123456789abcdef0123456789abcdef")];
+    let gateway = Gateway::start_with(&config, &vault);
+    nothing_is_left(&gateway, &|| postgres.rows());
+}
+
+fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) {
     let (account, key) = gateway.account("forgettable", "enterprise", &json!({}));
-    let ann = member(&gateway, &account, "ann@example.com", "owner");
-    let (token, _) = sign_in(&gateway, "ann@example.com");
+    let ann = member(gateway, &account, "ann@example.com", "owner");
+    let (token, _) = sign_in(gateway, "ann@example.com");
     for feature in ["memory", "content_logging"] {
-        set(&gateway, &token, &ann, feature, &json!({"enabled": true}));
+        set(gateway, &token, &ann, feature, &json!({"enabled": true}));
     }
     let say = |path: &str, body: &Value| {
         let said = gateway.post(path, &token, body.to_string());
@@ -193,7 +208,7 @@ fn who_is_forgotten_leaves_no_row() {
     );
     say("/v1/memory/store", &json!({"text": "Ann likes swordfish"}));
     let conversation = with(
-        &gateway,
+        gateway,
         "PUT",
         "/optima/v1/conversations",
         &token,
@@ -213,24 +228,21 @@ fn who_is_forgotten_leaves_no_row() {
     say("/v1/feedback", &json!({"model": "gpt-4o", "score": 0.5}));
     gateway.get("/v1/usage", &token);
     // Of the person: a name, a second factor that is being set up, a browser, an invitation by them.
-    let named = with(&gateway, "PATCH", "/v1/me", &token, &json!({"name": "Ann Swordfish"}));
+    let named = with(gateway, "PATCH", "/v1/me", &token, &json!({"name": "Ann Swordfish"}));
     assert_eq!(named.json()["name"], "Ann Swordfish", "{}", named.text());
     let person = named.json()["id"].as_str().unwrap().to_owned();
     say("/v1/me/totp", &json!({"password": "correct horse battery staple"}));
     say("/v1/account/invitations", &json!({"email": "cy@example.com"}));
-    let tab = Tab::sign_in(&gateway, "ann@example.com", "correct horse battery staple");
+    let tab = Tab::sign_in(gateway, "ann@example.com", "correct horse battery staple");
     tab.fill("/console/settings", "/console/settings/me", &[("name", "Ann Swordfish")]);
     let holds = |needles: &[&str]| -> Vec<(String, String)> {
-        rows(&gateway)
-            .into_iter()
-            .filter(|(_, row)| needles.iter().any(|one| row.contains(one)))
-            .collect()
+        rows().into_iter().filter(|(_, row)| needles.iter().any(|one| row.contains(one))).collect()
     };
     assert!(holds(&["swordfish"]).len() >= 8, "{:?}", holds(&["swordfish"]));
-    with(&gateway, "DELETE", &format!("/v1/memory/{ann}"), &token, &Value::Null);
+    with(gateway, "DELETE", &format!("/v1/memory/{ann}"), &token, &Value::Null);
     let kept = holds(&[&ann]);
     assert!(!kept.iter().any(|(table, _)| table.starts_with("memor")), "{kept:?}");
-    with(&gateway, "DELETE", "/optima/v1/conversations", &token, &Value::Null);
+    with(gateway, "DELETE", "/optima/v1/conversations", &token, &Value::Null);
     let tables: Vec<String> = holds(&["swordfish"]).into_iter().map(|(table, _)| table).collect();
     assert!(!tables.iter().any(|table| table.starts_with("conversation")), "{tables:?}");
     // The person, and then the account.

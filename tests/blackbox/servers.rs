@@ -459,6 +459,26 @@ impl Postgres {
         });
     }
 
+    /// What a statement comes to, a line a row.
+    fn told(&self, statement: &str) -> Vec<String> {
+        let mut asking = run(&self.tools, "psql");
+        let asked = asking.args([&self.url, "-A", "-t", "-c", statement]).stdout(Stdio::piped());
+        let told = asked.output().unwrap();
+        assert!(told.status.success(), "{statement}");
+        String::from_utf8(told.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Every row of every table, as text.
+    pub fn rows(&self) -> Vec<(String, String)> {
+        let tables =
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
+        let of = |table: String| -> Vec<(String, String)> {
+            let rows = self.told(&format!("SELECT one::text FROM \"{table}\" one"));
+            rows.into_iter().map(|row| (table.clone(), row)).collect()
+        };
+        self.told(tables).into_iter().flat_map(of).collect()
+    }
+
     /// Ends it at once, with all that it has not written down.
     pub fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
