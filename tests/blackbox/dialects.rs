@@ -1,9 +1,11 @@
-//! `docs/dialects.md`, made from the codecs: what each dialect can say, put to every other. Run
+//! `docs/dialects.md`, made from the codecs and what fits a request to them: what each dialect can say, put to every other. Run
 //! with `UPDATE_DOCS=1` to write the page anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use optimux::catalogue::Facts;
+use optimux::shape;
 use optimux::wire::vocab::{Dialect, Protocol};
 use optimux::wire::{Target, codec, provider_side};
 use serde_json::{Value, json};
@@ -29,13 +31,27 @@ enum Fate {
 fn fate(from: Dialect, request: &Value, to: Protocol) -> Fate {
     let request = codec(from).decode_request(request.to_string().as_bytes()).unwrap();
     let target = Target { model: "claude-m", max_output_tokens: 16_000, ..Target::SELF };
-    match provider_side(to).encode_request(&request, &target) {
+    // A model of which no file says anything.
+    let facts = Facts::default();
+    let model = shape::Model {
+        facts: &facts,
+        protocol: to,
+        max_tokens_only: false,
+        last_resort: false,
+        refused_form: false,
+    };
+    let fitted = shape::fit(&request, &model);
+    match provider_side(to).encode_request(&fitted.request, &target) {
         Err(why) => Fate::Refused(why.to_string()),
-        Ok(encoded) => match encoded.losses.grave() {
-            Some(loss) => Fate::Refused(loss.field.to_string()),
-            None if encoded.losses.is_empty() => Fate::Carried,
-            None => Fate::Dropped(encoded.losses.to_string()),
-        },
+        Ok(encoded) => {
+            let mut losses = fitted.losses;
+            losses.extend(encoded.losses);
+            match losses.grave() {
+                Some(loss) => Fate::Refused(loss.field.to_string()),
+                None if losses.is_empty() => Fate::Carried,
+                None => Fate::Dropped(losses.to_string()),
+            }
+        }
     }
 }
 
