@@ -235,6 +235,12 @@ fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) 
     say("/v1/account/invitations", &json!({"email": "cy@example.com"}));
     let tab = Tab::sign_in(gateway, "ann@example.com", "correct horse battery staple");
     tab.fill("/console/settings", "/console/settings/me", &[("name", "Ann Swordfish")]);
+    // And a link that sets her password.
+    let (operators, _) = gateway.account("operators", "enterprise", &json!({}));
+    member(gateway, &operators, "root@example.com", "admin");
+    let root = Tab::sign_in(gateway, "root@example.com", "correct horse battery staple");
+    let at = format!("/admin/accounts/{account}");
+    root.fill(&at, &format!("{at}/reset"), &[("member", &ann)]).has("/reset/");
     let holds = |needles: &[&str]| -> Vec<(String, String)> {
         rows().into_iter().filter(|(_, row)| needles.iter().any(|one| row.contains(one))).collect()
     };
