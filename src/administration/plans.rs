@@ -54,7 +54,7 @@ pub async fn restored(
 /// The same, as the store keeps it.
 ///
 /// # Errors
-/// As [`restored`].
+/// When the store fails, or a revision cannot be read.
 pub async fn restored_as_kept(
     store: &Store,
     id: i64,

@@ -199,6 +199,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether it answers requests of this kind. One that draws and talks is asked in conversation, too
+    /// (Gemini's models of pictures).
+    #[must_use]
+    pub fn serves(&self, mode: Mode) -> bool {
+        let talks = [Modality::Text, Modality::Image].iter().all(|one| self.output.contains(one));
+        self.mode == mode || (mode == Mode::Chat && self.mode == Mode::Image && talks)
+    }
+
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         !self.deployments.is_empty() && self.ends.is_none_or(|ends| now < ends)

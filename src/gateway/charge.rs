@@ -73,20 +73,23 @@ pub(super) async fn hold_for(
     let prompt_tokens = (head.prompt_bytes as u64).div_ceil(4);
     let expected = head.max_output_tokens.unwrap_or(EXPECTED_TOKENS).min(EXPECTED_TOKENS * 16);
     let tariff = &app.counter.tariff;
+    // A conversation with a model that draws counts as one picture.
+    let draws = steps.clone().any(|step| step.model.mode == Mode::Image);
+    let images = intent.images.max(u64::from(draws));
     // Whichever of the steps answers can be paid.
     let dearest = steps.clone().map(|step| match step.model.mode {
-        Mode::Image => tariff.pictures(&step.model.id, step.model.tier, intent.images),
+        Mode::Image => tariff.pictures(&step.model.id, step.model.tier, images),
         _ => tariff.request(step.model.tier),
     });
     let spend = steps.next().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
         let usage = Usage { input: prompt_tokens, output: expected, ..Usage::default() };
-        let pictures = Pictures { count: intent.images, ..Pictures::default() };
+        let pictures = Pictures { count: images, ..Pictures::default() };
         step.deployment.prices.bill(&usage, pictures, app.shared.clock.now())
     });
     let amount = Amount {
         requests: u64::from(intent.counts),
         tokens: if intent.images == 0 { prompt_tokens.saturating_add(expected) } else { 0 },
-        images: intent.images,
+        images,
         credits: dearest.max().unwrap_or(Credits(0)),
         spend: spend.unwrap_or(Nanos(0)),
     };

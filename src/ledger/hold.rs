@@ -158,7 +158,8 @@ impl Hold {
         let credits = match outcome {
             Outcome::Failed | Outcome::Withdrawn => Credits(0),
             Outcome::Complete | Outcome::Left if model.mode == Mode::Image => {
-                open.counter.tariff.pictures(&model.id, model.tier, pictures.count)
+                // A conversation with a model that draws costs what one picture does.
+                open.counter.tariff.pictures(&model.id, model.tier, pictures.count.max(1))
             }
             Outcome::Complete | Outcome::Left => open.counter.tariff.request(model.tier),
         };

@@ -356,7 +356,7 @@ impl Remembering<'_> {
     /// `/v1/memory/search`
     ///
     /// # Errors
-    /// As [`find`].
+    /// As [`Self::find`].
     pub async fn search(&self, caller: &Caller, user: &str, asked: &Asked) -> Result<Value, Error> {
         self.memories.settled(caller, user).await;
         let found = self.find(caller, user, asked).await?;

@@ -13,7 +13,7 @@ const TARGET: Target<'static> = Target::SELF;
 /// Chat messages as items of the Responses interface.
 ///
 /// # Errors
-/// [`Kind::Malformed`] for messages that are none.
+/// [`crate::base::Kind::Malformed`] for messages that are none.
 pub fn as_items(messages: &[Value]) -> Result<Vec<Value>, Error> {
     let body = json!({"model": "m", "messages": messages}).to_string();
     let request = codec(Dialect::OpenAiChat).decode_request(body.as_bytes())?;

@@ -43,7 +43,7 @@ pub fn decide_named(
     let most = if mode == Mode::Embedding { 0 } else { FALLBACK_MODELS };
     let chain = catalogue.fallbacks(model).iter().take(most);
     for other in chain.filter_map(|name| catalogue.model(name)) {
-        if allows(other) && other.mode == mode && other.id != model.id {
+        if allows(other) && other.mode == model.mode && other.id != model.id {
             add(other, now, health, draw, &mut steps);
         }
     }
@@ -67,7 +67,7 @@ fn must_serve(name: &str, model: &Model, mode: Mode, allows: Allows<'_>) -> Resu
         .at("model")
         .coded("model_not_allowed"));
     }
-    if model.mode != mode {
+    if !model.serves(mode) {
         let what = match mode {
             Mode::Embedding => "embeddings",
             Mode::Image => "image generation",

@@ -334,3 +334,41 @@ fn gemini_s_own_wishes_for_each_text_reach_it_and_its_count_comes_back() {
     assert_eq!((told.status, upstream.count()), (400, 0), "{}", told.text());
     assert!(told.text().contains("requests[1]."), "{}", told.text());
 }
+
+#[test]
+fn a_model_that_draws_and_talks_is_asked_in_conversation_too() {
+    const RED: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
+    let answer = json!({
+        "candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [
+            {"text": "Here:"}, {"inlineData": {"mimeType": "image/png", "data": RED}}]}}],
+        "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1290, "totalTokenCount": 1293,
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]},
+    });
+    let upstream = Provider::start(move |socket, _, _| {
+        respond(socket, 200, "", "application/json", answer.to_string().as_bytes());
+    });
+    let model = |id: &str, output: &str| {
+        format!(
+            "[[models]]\nid = \"{id}\"\nmode = \"image\"\noutput = {output}\ndeployments = [\
+             {{ provider = \"gemini\", usd_per_million = {{ input = 1.0, output = 2.0, image_out = 30.0 }} }}]\n"
+        )
+    };
+    let gateway = Gateway::start(&format!(
+        "[providers.gemini]\nbase_url = \"{}\"\napi_key_file = \"key\"\n[credits]\nimage = 3\n{}{}",
+        upstream.base,
+        model("talks", "[\"text\", \"image\"]"),
+        model("draws", "[\"image\"]"),
+    ));
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "a cat"}]}]}).to_string();
+    let told = gateway.post("/v1beta/models/talks:generateContent", KEY, body.clone());
+    assert_eq!(told.status, 200, "{}", told.text());
+    let parts = &told.json()["candidates"][0]["content"]["parts"];
+    assert_eq!(parts[1]["inlineData"]["data"], RED);
+    // Booked by the tokens of its picture, and as one picture.
+    let line = record(&gateway, told.header("x-request-id"));
+    assert_eq!((&line["status"], &line["credits"]), (&json!("complete"), &json!(3)), "{line}");
+    assert_eq!(line["cost_nano_usd"], json!(3_000 + 1_290 * 30_000), "{line}");
+    // One that does nothing but draw is asked for pictures alone.
+    let told = gateway.post("/v1beta/models/draws:generateContent", KEY, body);
+    assert_eq!((told.status, upstream.count()), (400, 1), "{}", told.text());
+}
