@@ -52,6 +52,10 @@ impl Operation {
         Self { query, ..self }
     }
 
+    const fn answering(self, answer: &'static str) -> Self {
+        Self { answer, ..self }
+    }
+
     const fn by(self, method: &'static str) -> Self {
         Self { method, ..self }
     }
@@ -408,7 +412,9 @@ const OPERATIONS: &[Operation] = &[
     )
     .by("put")
     .asking(CHANGE),
-    delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan").asking(CHANGE),
+    delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan")
+        .answering("Object")
+        .asking(CHANGE),
     get(
         "/v1/admin/providers",
         "Admin",
