@@ -122,6 +122,29 @@ pub struct Answered {
     pub notes: Vec<(&'static str, Cow<'static, str>)>,
 }
 
+impl Answered {
+    /// A whole answer that nothing was chosen for and nothing else is said of.
+    #[must_use]
+    pub fn whole(
+        step: Step,
+        attempts: u8,
+        losses: Losses,
+        body: Bytes,
+        standing: Option<Standing>,
+    ) -> Self {
+        Self {
+            step,
+            attempts,
+            losses,
+            body: Body::Whole(body),
+            decision: None,
+            standing,
+            ending: Ending::default(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// How an answer ended: told by whoever settled it.
 pub type Ending = Rc<Cell<Option<Outcome>>>;
 

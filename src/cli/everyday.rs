@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::router::{choice, house};
+use super::router::house;
 use super::say;
+use crate::base::clock::Clock;
 use crate::boot::Failure;
 use crate::learn::dailies;
 use crate::router::{Choice, Dial, Kept, Needs, decide_auto};
@@ -77,7 +78,7 @@ impl Outcome {
 /// Decides for every prompt at every dial.
 pub fn everyday(config: Option<&Path>, path: &Path, as_json: bool) -> Result<(), Failure> {
     let (catalogue, predictor) = house(config)?;
-    let choice = choice(&catalogue, &predictor);
+    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
     let prompts = dailies(&[path.to_owned()])?;
     let mut outcomes = Vec::new();
     for dial in [Dial::CHEAP, Dial::BALANCED, Dial::BEST] {

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::router::{choice, house};
+use super::router::house;
 use super::say;
+use crate::base::clock::Clock;
 use crate::base::money::Nanos;
 use crate::boot::Failure;
 use crate::catalogue::Model;
@@ -118,7 +119,7 @@ pub(super) fn replay(
     json: bool,
 ) -> Result<(), Failure> {
     let (catalogue, predictor) = house(config)?;
-    let choice = choice(&catalogue, &predictor);
+    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
     for policy in policies {
         if matches!(Policy::of(policy), Policy::Model(name) if catalogue.model(name).is_none()) {
             return Err(format!("there is no policy and no model '{policy}'").into());

@@ -21,7 +21,7 @@ use crate::learn::{
     read_predictions, table, train,
 };
 use crate::router::neural::{Vectors, Weights};
-use crate::router::{AtDial, Choice, Dial, Health, Needs, Predictor, Promises, decide_auto};
+use crate::router::{AtDial, Choice, Dial, Needs, Predictor, Promises, decide_auto};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
 
@@ -369,21 +369,6 @@ pub(super) fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Fai
     Ok((catalogue, predictor))
 }
 
-pub(super) fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
-    Choice {
-        now: Clock::System.now(),
-        catalogue,
-        allows: &|_| true,
-        health: &|_| Health::default(),
-        predictor,
-        corrections: None,
-        pays: &|_| Nanos(0),
-        thorough: true,
-        before: None,
-        explore: None,
-    }
-}
-
 /// A request of a prompt alone.
 fn spoken(text: String) -> Request {
     let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
@@ -417,7 +402,7 @@ fn explain(
 ) -> Result<(), Failure> {
     let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
     let (catalogue, predictor) = house(config)?;
-    let choice = choice(&catalogue, &predictor);
+    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
     let demand = predictor.demand(request);
     let decision = decide_auto(dial.into(), &Needs::of(request), &demand, &choice)
         .map_err(|error| error.to_string())?;

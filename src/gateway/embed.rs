@@ -11,7 +11,7 @@ use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Body, Ending, Refused};
+use crate::exchange::{Answered, Refused};
 use crate::ledger::{Hold, Outcome};
 use crate::router::{Decision, Step};
 use crate::upstream::Unanswered;
@@ -102,14 +102,5 @@ async fn in_parts(
     let sum = Sum { outcome, tokens, asides, basis, pictures, attempts, tried };
     let settled = charge::settle(app, &step, hold, sum).await;
     settled.map_err(|error| Refused { error, attempts, standing: standing.map(Box::new) })?;
-    Ok(Answered {
-        step,
-        attempts,
-        losses,
-        body: Body::Whole(body),
-        decision: None,
-        standing,
-        ending: Ending::default(),
-        notes: Vec::new(),
-    })
+    Ok(Answered::whole(step, attempts, losses, body, standing))
 }

@@ -14,7 +14,7 @@ use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Body, Ending, Refused};
+use crate::exchange::{Answered, Refused};
 use crate::ledger::Outcome;
 use crate::store::Picture;
 use crate::upstream::Unanswered;
@@ -92,16 +92,7 @@ pub async fn draw(
         [alone] if !changed => alone.clone(),
         _ => Bytes::from(whole.to_string()),
     };
-    let mut answered = Answered {
-        step,
-        attempts,
-        losses,
-        body: Body::Whole(body),
-        decision: None,
-        standing,
-        ending: Ending::default(),
-        notes: Vec::new(),
-    };
+    let mut answered = Answered::whole(step, attempts, losses, body, standing);
     tell(guarded.as_ref(), &mut answered);
     Ok(answered)
 }

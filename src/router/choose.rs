@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::expect::Asked;
 use super::explain::{Explanation, Kept};
 use super::offer::{Ask, Looking};
-use super::{Allows, Decision, Demand, HealthOf, Needs, Predictor, Step, Wish};
+use super::{Allows, Decision, Demand, Health, HealthOf, Needs, Predictor, Step, Wish};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
@@ -53,6 +53,26 @@ pub struct Choice<'a> {
     /// Every model's state is looked at, not only that of those which may be chosen: for whoever
     /// wants to be told of all of them. The choice is the same.
     pub thorough: bool,
+}
+
+impl<'a> Choice<'a> {
+    /// What there would be to choose from if all were up, everything were allowed, and nobody had said
+    /// anything: for whoever asks what would be chosen.
+    #[must_use]
+    pub fn of_all(catalogue: &'a Catalogue, predictor: &'a Predictor, now: Timestamp) -> Self {
+        Self {
+            now,
+            catalogue,
+            allows: &|_| true,
+            health: &|_| Health::default(),
+            predictor,
+            corrections: None,
+            pays: &|_| Nanos(0),
+            thorough: true,
+            before: None,
+            explore: None,
+        }
+    }
 }
 
 /// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the

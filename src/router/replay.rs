@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Choice, Demand, Dial, Features, Health, Needs, Predictor, Wish, decide_auto};
+use super::{Choice, Demand, Dial, Features, Needs, Predictor, Wish, decide_auto};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::Catalogue;
@@ -75,7 +75,8 @@ impl Replay {
             let dial = Dial::new(request.dial).unwrap_or(Dial::BALANCED);
             let wish = Wish { dial, max_cost: request.max_cost };
             let decided = |side: Side<'_>| {
-                choosing(side, now, |choice| chosen(wish, &request.needs, &demand, choice))
+                let choice = Choice::of_all(side.0, side.1, now);
+                chosen(wish, &request.needs, &demand, &choice)
             };
             let (was, is) = (decided(before), decided(after));
             let name = |one: &Option<Chosen>| one.as_ref().map(|one| one.model.clone());
@@ -107,23 +108,4 @@ impl Outcome {
         let answered = requests.saturating_sub(self.unanswered).max(1) as f64;
         self.quality /= answered;
     }
-}
-
-fn choosing<T>(
-    (catalogue, predictor): Side<'_>,
-    now: Timestamp,
-    act: impl FnOnce(&Choice<'_>) -> T,
-) -> T {
-    act(&Choice {
-        now,
-        catalogue,
-        allows: &|_| true,
-        health: &|_| Health::default(),
-        predictor,
-        corrections: None,
-        pays: &|_| Nanos(0),
-        thorough: true,
-        before: None,
-        explore: None,
-    })
 }
