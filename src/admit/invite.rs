@@ -23,6 +23,14 @@ pub struct Invited {
     pub by: String,
 }
 
+/// An address as somebody is shown it who may not be its owner: `b…@example.com`.
+#[must_use]
+pub fn masked(address: &str) -> String {
+    let (name, house) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first = name.chars().next().map(String::from).unwrap_or_default();
+    format!("{first}…@{house}")
+}
+
 impl Invited {
     /// # Errors
     /// For what no invitation of ours says.

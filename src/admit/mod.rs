@@ -32,7 +32,7 @@ pub use demands::Demanded;
 pub use features::{Feature, Features};
 pub use identity::{Caller, Identities};
 pub use inflow::{Inflow, Share};
-pub use invite::{Invited, Stranger};
+pub use invite::{Invited, Stranger, masked};
 pub use link::LINK_LASTS;
 pub use oneself::{Moved, last_owner};
 pub use password::Passwords;

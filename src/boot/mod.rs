@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{ServerHandle, Service as _};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use secrecy::ExposeSecret;
@@ -465,7 +465,13 @@ pub async fn serve(
 fn probes(listener: TcpListener, shared: &Shared) -> std::io::Result<ServerHandle> {
     let shared = web::Data::new(shared.clone());
     let server = HttpServer::new(move || {
-        actix_web::App::new().app_data(shared.clone()).configure(http::probes)
+        actix_web::App::new()
+            .app_data(shared.clone())
+            .wrap_fn(|mut request, service| {
+                http::head_as_get(&mut request);
+                service.call(request)
+            })
+            .configure(http::probes)
     })
     .workers(1)
     .disable_signals()

@@ -19,7 +19,7 @@ use crate::base::clock::Timestamp;
 use crate::catalogue::lifecycle;
 use crate::ledger::report::Group;
 use crate::reports::requests::{self, Search};
-use crate::reports::usage::{self, Query};
+use crate::reports::usage::{self, Query, Waits};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -87,14 +87,24 @@ struct Ending {
     requests: i64,
 }
 
+/// What these days are asked for, as far as it is in the store: the page waits for nothing.
+fn query(from: Timestamp, end: Timestamp, group: Group) -> Query {
+    Query {
+        start: Some(from),
+        end: Some(end),
+        group: Some(group),
+        waits: Waits::ForNothing,
+        ..Query::default()
+    }
+}
+
 async fn ending(
     visit: &Visit,
     who: &Who,
     from: Timestamp,
     end: Timestamp,
 ) -> Result<Option<Ending>, Error> {
-    let query =
-        Query { start: Some(from), end: Some(end), group: Some(Group::Model), ..Query::default() };
+    let query = query(from, end, Group::Model);
     let report = usage::usage(&visit.app, &who.caller, query).await?.value;
     let (live, now) = (visit.app.live(), visit.app.shared.clock.now());
     let all = list(&report, "data").iter().filter_map(|row| {
@@ -119,8 +129,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let today = Timestamp(now.0 - now.0.rem_euclid(DAY_MS));
     let from = today.before(Duration::from_secs(29 * 86_400));
     let end = today.after(Duration::from_secs(86_400));
-    let query =
-        Query { start: Some(from), end: Some(end), group: Some(Group::Day), ..Query::default() };
+    let query = query(from, end, Group::Day);
     let report = usage::usage(app, caller, query).await?.value;
     let found =
         requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;

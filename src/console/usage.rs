@@ -20,7 +20,7 @@ use crate::base::{Error, Kind, calendar};
 use crate::catalogue::Mode;
 use crate::http::quoted;
 use crate::ledger::report::Group;
-use crate::reports::usage::{self, Query};
+use crate::reports::usage::{self, Query, Waits};
 
 const DAY_MS: i64 = 86_400_000;
 /// The most bars of a chart.
@@ -65,12 +65,13 @@ fn read(visit: &Visit) -> Result<Asked, Error> {
 }
 
 impl Asked {
-    fn query(&self, group: Group) -> Query {
+    fn query(&self, group: Group, waits: Waits) -> Query {
         Query {
             start: Some(self.start),
             end: Some(self.end),
             group: Some(group),
             baseline: self.baseline.clone(),
+            waits,
             ..Query::default()
         }
     }
@@ -159,7 +160,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let asked = read(visit)?;
     let app = &visit.app;
     if visit.query.has("format", "csv") {
-        let report = usage::usage(app, &who.caller, asked.query(asked.group)).await?;
+        let report =
+            usage::usage(app, &who.caller, asked.query(asked.group, Waits::ForAll)).await?;
         let lines = report.rows.iter().map(|row| {
             let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
             cells.join(",") + "\r\n"
@@ -175,10 +177,11 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
                 .body(lines.collect::<String>()),
         ));
     }
-    let report = usage::usage(app, &who.caller, asked.query(asked.group)).await?.value;
+    let query = |group| asked.query(group, Waits::ForNothing);
+    let report = usage::usage(app, &who.caller, query(asked.group)).await?.value;
     let days = match asked.group {
         Group::Day => report.clone(),
-        _ => usage::usage(app, &who.caller, asked.query(Group::Day)).await?.value,
+        _ => usage::usage(app, &who.caller, query(Group::Day)).await?.value,
     };
     let names = key_names(visit, who).await?;
     let sums = report.get("usage").cloned().unwrap_or_default();
@@ -220,7 +223,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         } @else {
             (table(&report, &asked, &names))
         }
-        p class="dim small" { "As of " (moment(app.shared.clock.now())) "." }
+        p class="dim small" { "As of " (moment(app.shared.clock.now())) "; the last second may not be in it yet." }
     };
     Ok(Sheet::new("Usage", body).by_api(asked.call()).into())
 }

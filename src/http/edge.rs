@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use actix_cors::Cors;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 
 use super::streams::{Streams, TooMany};
@@ -33,13 +33,21 @@ pub fn cors(origins: &[String]) -> Cors {
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
+/// Whoever asks for the head of an answer is given that of GET (RFC 9110, 9.3.2): mail scanners, monitors
+/// and load balancers do. The server leaves the body out.
+pub fn head_as_get(request: &mut ServiceRequest) {
+    if *request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+}
+
 /// Ends connections that must not be used again: after a stream to a client of HTTP/1.0, which knows
 /// no chunks and reads to the end of the connection (RFC 9112, 6.3), and while the process stops.
 ///
 /// # Errors
 /// Whatever the route's own are.
 pub async fn connection(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let knows_chunks = request.version() >= Version::HTTP_11;
@@ -47,6 +55,7 @@ pub async fn connection(
         .app_data::<Worker>()
         .is_some_and(|app| app.shared.node.draining.load(Ordering::Relaxed));
     let mut visit = Visit::begin(&request);
+    head_as_get(&mut request);
     let (mut response, under_way) = match Streams::begin(&request) {
         Ok(under_way) => (next.call(request).await?.map_into_boxed_body(), under_way),
         Err(TooMany) => {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Worker, arrival, origin, respond};
 use crate::admit::keys::{Issued, terms_of};
-use crate::admit::{Applicant, Caller, Invited, Registered, Session, Stranger};
+use crate::admit::{Applicant, Caller, Invited, Registered, Session, Stranger, masked};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -242,7 +242,7 @@ pub async fn invitation(app: Worker, token: Path<String>) -> HttpResponse {
             json!({
                 "object": "invitation",
                 "account": account.map(|account| account.name),
-                "email": invitation.subject,
+                "email": masked(&invitation.subject),
                 "role": role,
                 "by": by,
                 "expires_at": calendar::written(invitation.expires),

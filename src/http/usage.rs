@@ -10,7 +10,7 @@ use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::ledger::report::Group;
 use crate::reports::requests::{self, Search};
-use crate::reports::usage::{self, Buckets, Kinds, Query};
+use crate::reports::usage::{self, Buckets, Kinds, Query, Waits};
 use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
@@ -72,6 +72,7 @@ pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
             baseline: parameters.one("baseline").map(str::to_owned),
             account: parameters.one("account").map(str::to_owned),
             bare: parameters.0.is_empty(),
+            waits: Waits::ForAll,
         };
         let report = usage::usage(&app, &caller, query).await?;
         Ok::<_, Error>((report, parameters.one("format") == Some("csv")))

@@ -7,7 +7,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::money::Credits;
 use crate::catalogue::Rates;
-use crate::store::{MinuteSums, Store, StoreError, UsageRow};
+use crate::store::{MinuteSums, Part, Store, StoreError, UsageRow};
 use crate::wire::vocab::Usage;
 
 /// What a report is grouped by.
@@ -44,12 +44,17 @@ impl Group {
         Self::ALL.into_iter().find(|group| group.as_str() == name)
     }
 
-    /// The stretches of time that rows have to come in for it, in milliseconds.
+    /// What rows have to be told apart by for it.
     #[must_use]
-    pub fn width_ms(self) -> i64 {
+    pub fn part(self) -> Part {
         match self {
-            Self::Hour => 3_600_000,
-            _ => 86_400_000,
+            Self::Model => Part::Model,
+            Self::Key => Part::Key,
+            Self::Provider => Part::Provider,
+            Self::Tier => Part::Tier,
+            Self::Day => Part::Stretch(86_400_000),
+            Self::Hour => Part::Stretch(3_600_000),
+            Self::Account => Part::Account,
         }
     }
 

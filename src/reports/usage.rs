@@ -19,7 +19,7 @@ use crate::ledger::report::{self, Group};
 use crate::ledger::{Funds, Outcome, Settlement, Tried, Weighed, of_hundredths};
 use crate::live::Live;
 use crate::router::in_words;
-use crate::store::{MinuteSums, Span, UsageRow};
+use crate::store::{MinuteSums, Part, Span, UsageRow};
 
 /// What this node has delivered is in a report, unless the store is away for longer.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -37,6 +37,17 @@ pub struct Query {
     /// Nothing was asked for but how the billing period stands: that is told as it is documented, and
     /// nothing beside it.
     pub bare: bool,
+    pub waits: Waits,
+}
+
+/// Whether a report waits for what was charged a moment ago.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Waits {
+    /// All that this node has delivered is in it. On a busy node that takes as long as posting a page.
+    #[default]
+    ForAll,
+    /// What is in the store by now, which may lack the last second: pages that people look at.
+    ForNothing,
 }
 
 /// A report: its totals and its groups.
@@ -174,7 +185,9 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let account = whose(app, caller, query.account.as_deref()).await?;
     let live = app.live();
     let baseline = baseline(app, &live, query.baseline.as_deref())?;
-    app.shared.books.journal.flush(FLUSH).await;
+    if query.waits == Waits::ForAll {
+        app.shared.books.journal.flush(FLUSH).await;
+    }
     let now = app.shared.clock.now();
     let period = Period::of(now);
     let store = &app.shared.store;
@@ -189,7 +202,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let allowance = plan.as_ref().and_then(|plan| plan.credits);
     let funds = Funds::of(&balances, period, allowance);
     let this_period = Span { account: account.clone(), start: period.start(), end: period.end() };
-    let rows = store.usage(this_period, Group::Tier.width_ms()).await.map_err(Error::internal)?;
+    let rows = store.usage(this_period, &[Part::Tier]).await.map_err(Error::internal)?;
     let tiers = report::grouped(&rows, Group::Tier);
     let breakdown: Map<String, Value> = Tier::ALL
         .iter()
@@ -219,16 +232,20 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     // What a minute holds is not told apart.
     let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(MINUTE_MS));
     let span = Span { account, start: floor(start), end: floor(Timestamp(end.0 + MINUTE_MS - 1)) };
-    let width = query.group.map_or(Group::Day.width_ms(), Group::width_ms);
-    let mut rows = store.usage(span, width).await.map_err(Error::internal)?;
-    keep_visible(&mut rows, visible_keys(app, caller).await?.as_ref());
+    let group = query.group.unwrap_or(Group::Day);
+    let visible = visible_keys(app, caller).await?;
+    let mut parts = vec![group.part()];
+    if visible.is_some() && group != Group::Key {
+        parts.push(Part::Key);
+    }
+    let mut rows = store.usage(span, &parts).await.map_err(Error::internal)?;
+    keep_visible(&mut rows, visible.as_ref());
     let price = baseline.as_ref().map(|(_, price)| price);
     let mut total = shown(&report::total(&rows), price);
     total.insert("start".to_owned(), json!(calendar::written(start)));
     total.insert("end".to_owned(), json!(calendar::written(end)));
     let against = baseline.as_ref().map(|(model, _)| model.id.to_string());
     total.insert("saved_against".to_owned(), json!(against));
-    let group = query.group.unwrap_or(Group::Day);
     let groups = report::grouped(&rows, group);
     let listed: Vec<Value> = groups
         .iter()
@@ -487,7 +504,8 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
     let limit = i64::try_from(query.limit).unwrap_or(1);
     let last = Timestamp(first.0.saturating_add(limit.saturating_mul(width)).min(until.0));
     let span = Span { account, start: first, end: last };
-    let mut rows = app.shared.store.usage(span, width).await.map_err(Error::internal)?;
+    let parts = [Part::Stretch(width), Part::Account, Part::Key, Part::Model];
+    let mut rows = app.shared.store.usage(span, &parts).await.map_err(Error::internal)?;
     keep_visible(&mut rows, visible_keys(app, caller).await?.as_ref());
     let named =
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);

@@ -76,4 +76,4 @@ pub use sessions::{Browser, Ending, SignedIn};
 pub use signins::{Refreshed, SignIn, SigningKey};
 pub use sums::{MinuteKey, MinuteSums};
 pub use tokens::{Purpose, Sent, Token};
-pub use usage::{Span, UsageRow};
+pub use usage::{Part, Span, UsageRow};

@@ -28,18 +28,58 @@ macro_rules! sums {
 }
 pub(super) use sums;
 
-/// Rows in stretches of time, of those that a condition chooses, from the longest sums that add up to
-/// what is asked for.
-fn stretches(whose: &str, span: &Span, width_ms: i64) -> String {
-    let whole = |width: i64| [span.start.0, span.end.0, width_ms].iter().all(|at| at % width == 0);
+/// What rows of usage are told apart by. What they are not told apart by is added up by the store, and
+/// comes as empty text, or as the beginning of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Account,
+    Key,
+    Model,
+    Provider,
+    Tier,
+    /// Stretches of so many milliseconds, each of which begins at a whole number of them.
+    Stretch(i64),
+}
+
+impl Part {
+    /// Its column.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account_id",
+            Self::Key => "key_id",
+            Self::Model => "model",
+            Self::Provider => "provider",
+            Self::Tier => "tier",
+            Self::Stretch(_) => "start_ms",
+        }
+    }
+}
+
+/// The statement for rows told apart by `parts`, of those that a condition chooses, from the longest sums
+/// that add up to what is asked for.
+fn statement(whose: &str, span: &Span, parts: &[Part]) -> String {
+    let width_ms = parts.iter().find_map(|part| match part {
+        Part::Stretch(width_ms) => Some((*width_ms).max(1)),
+        _ => None,
+    });
+    let bounds = [Some(span.start.0), Some(span.end.0), width_ms];
+    let whole = |width: i64| bounds.iter().flatten().all(|at| at % width == 0);
     let [minutes, longer @ ..] = STRETCHES;
     let longest = longer.into_iter().rev().find(|(_, _, width)| whole(*width));
     let (table, start, _) = longest.unwrap_or(minutes);
+    let columns = [Part::Account, Part::Key, Part::Model, Part::Provider, Part::Tier].map(|part| {
+        let name = part.name();
+        if parts.contains(&part) { name.to_owned() } else { format!("'' AS {name}") }
+    });
+    let stretch = match width_ms {
+        Some(width_ms) => format!("{start} - {start} % {width_ms} AS start_ms"),
+        None => "CAST(0 AS BIGINT) AS start_ms".to_owned(),
+    };
+    let apart = parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
     format!(
-        "SELECT account_id, key_id, model, provider, tier, {start} - {start} % $1 AS start_ms, {} \
-         FROM {table} WHERE {whose}{start} >= $2 AND {start} < $3 \
-         GROUP BY account_id, key_id, model, provider, tier, start_ms \
-         ORDER BY start_ms, account_id, key_id, model, provider, tier",
+        "SELECT {}, {stretch}, {} FROM {table} WHERE {whose}{start} >= $1 AND {start} < $2 \
+         GROUP BY {apart} ORDER BY {apart}",
+        columns.join(", "),
         sums!()
     )
 }
@@ -53,7 +93,7 @@ pub struct Span {
 }
 
 /// A row of usage: which account and key, by which model of which provider, in which stretch of
-/// time.
+/// time, as far as [`Part`]s were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRow {
     pub account: String,
@@ -67,25 +107,19 @@ pub struct UsageRow {
 }
 
 impl Store {
-    /// Usage in stretches of `width_ms` milliseconds, each beginning at a whole number of them.
+    /// Usage, told apart by `parts`, of which there is at least one, and in their order.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn usage(&self, span: Span, width_ms: i64) -> Result<Vec<UsageRow>, StoreError> {
+    pub async fn usage(&self, span: Span, parts: &[Part]) -> Result<Vec<UsageRow>, StoreError> {
+        let whose = if span.account.is_some() { "account_id = $3 AND " } else { "" };
+        let text = statement(whose, &span, parts);
         self.run(move |pool| async move {
-            let whose = if span.account.is_some() { "account_id = $4 AND " } else { "" };
-            let text = stretches(whose, &span, width_ms.max(1));
+            let rows = query(AssertSqlSafe(text)).bind(span.start.0).bind(span.end.0);
             let rows = match &span.account {
                 // By the key of the table: not past everybody else's rows.
-                Some(account) => query(AssertSqlSafe(text))
-                    .bind(width_ms.max(1))
-                    .bind(span.start.0)
-                    .bind(span.end.0)
-                    .bind(account.as_str()),
-                None => query(AssertSqlSafe(text))
-                    .bind(width_ms.max(1))
-                    .bind(span.start.0)
-                    .bind(span.end.0),
+                Some(account) => rows.bind(account.as_str()),
+                None => rows,
             };
             rows.fetch_all(&pool)
                 .await?

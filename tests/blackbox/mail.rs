@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::console::Tab;
-use crate::house::{Gateway, Reply, eventually};
+use crate::house::{Gateway, Reply, client, eventually, send};
 use crate::servers::{Letter, Postgres, Smtp};
 use crate::signin::{member, post, sign_in};
 
@@ -104,6 +104,8 @@ fn passwords_are_set_anew(smtp: &Smtp, one: &Gateway, other: &Gateway) {
     // What reads mail before its owner does uses nothing up.
     for _ in 0..10 {
         assert_eq!(Tab::of(one).get(&path).status(), 200);
+        let head = send(client().head(format!("{}{path}", one.base)));
+        assert_eq!((head.status, head.body.len()), (200, 0));
     }
     let token = path.trim_start_matches("/reset/");
     let set = |token: &str, password: &str| {

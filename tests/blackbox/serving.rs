@@ -2,7 +2,7 @@
 //! not JSON, pages of other origins, old clients, proxies in front, and the way out of service.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -783,4 +783,53 @@ fn secrets_of_the_environment_have_no_blanks_around_them() {
             "{name}: {head}"
         );
     }
+}
+
+#[test]
+fn whoever_asks_for_the_head_alone_is_answered_as_for_all_of_it() {
+    let watched = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let apart = Gateway::start_watched(
+        &format!("[server]\nadmin_listen = \"{watched}\""),
+        &format!("http://{watched}"),
+    );
+    let gateway = Gateway::start("");
+    for (gateway, base, paths) in [
+        (
+            &gateway,
+            gateway.base.clone(),
+            &[
+                "/",
+                "/docs",
+                "/signin",
+                "/openapi.json",
+                "/healthz",
+                "/readyz",
+                "/metrics",
+                "/v1/models",
+                "/v1/models/gpt-4o",
+                "/v1beta/models",
+                "/v1/usage",
+                "/v1/keys",
+                "/v1/nowhere",
+                "/console",
+            ][..],
+        ),
+        (&apart, format!("http://{watched}"), &["/healthz", "/readyz", "/metrics"][..]),
+    ] {
+        for path in paths {
+            let url = format!("{base}{path}");
+            let once = client();
+            let whole = send(once.get(&url).bearer_auth(KEY));
+            // Twice on one connection: nothing of a body is left in it.
+            for _ in 0..2 {
+                let head = send(once.head(&url).bearer_auth(KEY));
+                assert_eq!((head.status, head.body.len()), (whole.status, 0), "{path}");
+                assert_eq!(head.header("content-type"), whole.header("content-type"), "{path}");
+            }
+        }
+        assert_eq!(gateway.get("/v1/models", KEY).status, 200);
+    }
+    let refused =
+        send(client().head(format!("{}/v1/chat/completions", gateway.base)).bearer_auth(KEY));
+    assert_eq!(refused.status, 404, "there is nothing to have the head of");
 }

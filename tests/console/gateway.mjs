@@ -14,8 +14,11 @@ const freePort = () => new Promise((done, fail) => {
   });
 });
 
-export async function start(config = '') {
-  const folder = mkdtempSync(join(tmpdir(), 'optimux-console-'));
+const emptyFolder = () => mkdtempSync(join(tmpdir(), 'optimux-console-'));
+
+// In an empty folder, or in one where a gateway has run before, which it leaves as it is.
+export async function start(config = '', before = '') {
+  const folder = before || emptyFolder();
   const port = await freePort();
   writeFileSync(join(folder, 'optimux.toml'), config);
   // No provider's key of this machine's: answers are made up.
@@ -29,19 +32,38 @@ export async function start(config = '') {
   await new Promise((done, fail) => {
     child.stdout.on('data', (piece) => {
       said += piece;
-      if (said.includes('setup?code=') && said.includes('first key')) done();
+      if (said.includes('listening on') && (before || said.includes('setup?code='))) done();
     });
     child.on('exit', (code) => fail(new Error(`the gateway ended with ${code}: ${log}${said}`)));
   });
   return {
     base: `http://127.0.0.1:${port}`,
-    setup: said.match(/http:\S+\/setup\?code=\S+/)[0],
-    key: said.match(/sk-optimux-\w+/)[0],
+    folder,
+    setup: said.match(/http:\S+\/setup\?code=\S+/)?.[0],
+    pid: child.pid,
     log: () => log,
+    stop(keep = false) {
+      child.removeAllListeners('exit');
+      child.kill('SIGKILL');
+      if (!keep) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+// The simulated provider as a process of its own, which does as it is told by scripts.
+export async function simulator() {
+  const base = `http://127.0.0.1:${await freePort()}`;
+  const child = spawn(process.env.OPTIMUX, ['sim', '--lenient', '--listen', base.slice('http://'.length)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((done, fail) => {
+    child.stdout.on('data', (piece) => { if (String(piece).includes('any, as one')) done(); });
+    child.on('exit', (code) => fail(new Error(`the simulated provider ended with ${code}`)));
+  });
+  return {
+    base,
+    script: (said) => fetch(`${base}/sim/scripts`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(said) }),
     stop() {
       child.removeAllListeners('exit');
       child.kill('SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

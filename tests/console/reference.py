@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Fills a store that the gateway has made with a million requests of thirty days, 20,000 accounts and people,
-100,000 keys and 100,000 conversations, and says which key is the busiest account's. `reference.py STORE [SHARE]`:
-STORE is a file of SQLite or an address of PostgreSQL (`postgres://…`, by psql); a share of 0.1 makes a tenth of
-it, to compare with."""
+100,000 keys and 100,000 conversations, and says which key is the busiest account's. `reference.py STORE [SHARE
+[EMAIL]]`: STORE is a file of SQLite or an address of PostgreSQL (`postgres://…`, by psql); a share of 0.1 makes a
+tenth of it, to compare with. Whoever has signed up with that address becomes an owner of the busiest account
+(on SQLite)."""
 import hashlib
 import glob
 import random
@@ -101,6 +102,10 @@ def main():
     store.insert("request_heads", ("account_id", "at_ms", "segment", "first_line", "lines", "body"), (
         (account, rows[-1][0], "reference", n, len(rows), "".join(text for _, text in rows))
         for n, ((account, _), rows) in enumerate(heads.items())))
+    if len(sys.argv) > 3:
+        (person,) = store.store.execute("SELECT id FROM people WHERE email = ?", (sys.argv[3],)).fetchone()
+        store.insert("members", ("id", "account_id", "email", "role", "created_ms", "key_id", "person_id"),
+                     [("member_reader", "acct_00000000", sys.argv[3], "owner", now, "key_reader", person)])
     store.done()
     print(KEY)
 

@@ -14,7 +14,7 @@ use super::accounts::plan_names;
 use crate::administration::AccountChange;
 use crate::base::{Error, Kind};
 use crate::ledger::report::Group;
-use crate::reports::usage::{self, Query};
+use crate::reports::usage::{self, Query, Waits};
 
 async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
     let administration = visit.app.administration(who.caller.key.clone());
@@ -26,6 +26,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
     let query = Query {
         group: Some(Group::Tier),
         account: Some(account.id.as_str().to_owned()),
+        waits: Waits::ForNothing,
         ..Query::default()
     };
     let report = usage::usage(&visit.app, &who.caller, query).await?.value;
