@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use actix_web::http::KeepAlive;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::json;
 
@@ -15,6 +16,8 @@ use crate::store::file_of;
 
 /// How often the disk is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long answers under way may take at the end; each is written as soon as its request is read.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// What the store needs at least to be opened and written to.
 const ROOM: usize = 256 << 10;
 
@@ -28,7 +31,11 @@ pub(super) async fn for_room(url: &str, listener: &Listener) -> Result<(), Failu
         return Ok(());
     }
     tracing::error!("the disk of the store is full: requests are refused until there is room");
-    let server = HttpServer::new(|| App::new().default_service(web::to(refused))).workers(1);
+    // Nobody is kept: whoever asks again is to find the gateway itself.
+    let server = HttpServer::new(|| App::new().default_service(web::to(refused)))
+        .workers(1)
+        .keep_alive(KeepAlive::Disabled)
+        .shutdown_timeout(1);
     let server = match listener {
         Listener::Tcp(listener) => server.listen(listener.try_clone()?)?,
         Listener::Unix(listener) => server.listen_uds(listener.try_clone()?)?,
@@ -40,10 +47,20 @@ pub(super) async fn for_room(url: &str, listener: &Listener) -> Result<(), Failu
             tokio::time::sleep(AGAIN).await;
         }
     };
+    // To its end, by a task of its own: a server that is only dropped goes on taking connections from the
+    // listener, and leaves them unanswered.
+    let mut serving = tokio::spawn(server);
     tokio::select! {
-        () = room => handle.stop(true).await,
-        ended = server => {
-            ended?;
+        () = room => {
+            // Who comes from now on waits in the listener's queue for the gateway itself; who was taken is
+            // answered first: a worker that stops drops what it has not begun with.
+            handle.pause().await;
+            tokio::time::sleep(LAST_ANSWERS).await;
+            handle.stop(true).await;
+            serving.await??;
+        }
+        ended = &mut serving => {
+            ended??;
             return Err("told to stop while the disk of the store was full".into());
         }
     }

@@ -1,6 +1,7 @@
 //! Disks that fill up, stores that go away: what cannot be made safe in time is refused and costs
 //! nothing, nothing hangs, and all of it passes without a restart.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -90,9 +91,22 @@ fn fills_up(durability: &str) {
     eventually("the process is there", || gateway.get("/healthz", "").status == 200);
     assert_eq!(gateway.get("/readyz", "").status, 503);
     assert_eq!(ask(&gateway, &key, false).status, 503);
-    disk.free();
-    eventually("it goes on", || gateway.is_ready());
-    assert!(is_complete(&ask(&gateway, &key, false), false));
+    // Whoever asks meanwhile is answered by one or the other: nobody's connection is dropped on the way.
+    let (gone_on, began) = (AtomicBool::new(false), Instant::now());
+    std::thread::scope(|callers| {
+        for _ in 0..4 {
+            callers.spawn(|| {
+                while !gone_on.load(Ordering::Acquire) && began.elapsed().as_secs() < 60 {
+                    let status = ask(&gateway, &key, false).status;
+                    assert!(matches!(status, 200 | 503), "{durability}: {status}");
+                }
+            });
+        }
+        disk.free();
+        eventually("it goes on", || gateway.is_ready());
+        assert!(is_complete(&ask(&gateway, &key, false), false));
+        gone_on.store(true, Ordering::Release);
+    });
 }
 
 #[test]
