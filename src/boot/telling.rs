@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::Failure;
+use super::failure::Failure;
 use super::sources::secret_variable;
 use crate::base::egress::Egress;
 use crate::base::ids::AuditId;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::json;
 
-use super::Failure;
+use super::failure::Failure;
 use super::listening::Listener;
 use crate::store::file_of;
 
