@@ -2,18 +2,19 @@
 //! plans. Every change is logged with who made it. Longer than most files: each is a short act of one
 //! administrator at work.
 
+pub mod change;
 pub mod revisions;
 
 mod corrections;
 mod mail;
 mod plans;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 pub use plans::restored_as_kept;
-use revisions::Recent;
 
 use crate::admit::keys::{self, Issued, KeyError};
 use crate::admit::{Identities, KeyTerms, PlanEntry, Plans, Role, named, new_member, new_person};
@@ -27,6 +28,7 @@ use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::live::{Current, Trial};
 use crate::notice::Mail;
 use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
+use crate::router::Features;
 use crate::store::{Account, Audit, Grant, Key, Left, Member, Parting, Store, StoreError};
 
 /// A change of an account; what is not given stays.
@@ -38,6 +40,9 @@ pub struct AccountChange {
     pub limits: Option<PlanEntry>,
     pub suspended: Option<bool>,
 }
+
+/// The newest requests of `auto` that are kept, at most so many.
+pub type Recent = Arc<dyn Fn(usize) -> Vec<Features> + Send + Sync>;
 
 /// One administrator at work.
 pub struct Administration<'a> {

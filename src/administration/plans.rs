@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::revisions::{Came, Manner};
+use super::change::{Came, Manner};
 use super::{Administration, named};
 use crate::admit::PlanEntry;
 use crate::base::{Error, Kind};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::change::{Came, Manner};
 use super::{Administration, missing, plans};
 use crate::base::calendar;
 use crate::base::ids::AuditId;
@@ -14,36 +15,13 @@ use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::catalogue::diff::{Changes, between};
 use crate::catalogue::{Settings, Sort};
-use crate::router::{Features, Replay};
+use crate::router::Replay;
 use crate::store::{Audit, Change, NewRevision, Revised, Revision};
 
 /// So many recent requests are decided again, at most.
 const REPLAYED: usize = 1_000;
 /// More of a reason is not kept.
 const REASON_CHARACTERS: usize = 1_000;
-
-/// The newest requests of `auto` that are kept, at most so many.
-pub type Recent = Arc<dyn Fn(usize) -> Vec<Features> + Send + Sync>;
-
-/// How a change is to be made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Manner {
-    /// Nothing is changed: what would be different is told.
-    pub dry_run: bool,
-    pub reason: String,
-}
-
-/// What came of a change, or would.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Came {
-    /// The revision that holds now; `None` where nothing was changed.
-    pub revision: Option<i64>,
-    pub changes: Changes,
-    /// What would have been different for recent requests of `auto`; `None` where nothing is kept of them.
-    pub replay: Option<Replay>,
-    /// What is said now of that of which something was said.
-    pub said: Option<Value>,
-}
 
 /// What holds now.
 struct Held {

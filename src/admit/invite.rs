@@ -3,12 +3,13 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::authentication::Authentication;
 use super::link::{LINK_LASTS, Linked, spent};
 use super::named;
 use super::password::acceptable;
 use super::person::Role;
 use super::session::Opened;
-use super::signin::{Authentication, Session, new_member, new_person, taken};
+use super::signin::{Session, new_member, new_person, taken};
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
 use crate::base::{Error, Kind};

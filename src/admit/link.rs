@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::signin::Authentication;
+use super::authentication::Authentication;
 use crate::base::ids::AccountId;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};

@@ -1,6 +1,8 @@
 //! Who asks, what they may, and how much of it is left.
 
 mod admission;
+mod authentication;
+mod caller;
 mod demands;
 pub mod features;
 pub mod identity;
@@ -28,20 +30,22 @@ mod totp;
 pub mod users;
 
 pub use admission::{Denied, admit};
+pub use authentication::Authentication;
+pub use caller::Caller;
 pub use demands::Demanded;
 pub use features::{Feature, Features};
-pub use identity::{Caller, Identities};
+pub use identity::Identities;
 pub use inflow::{Inflow, Share};
 pub use invite::{Invited, Stranger, masked};
 pub use link::LINK_LASTS;
 pub use oneself::{Moved, last_owner};
 pub use password::Passwords;
-pub use person::{Person, Role, named, user_name};
+pub use person::{FactorDuty, Person, Role, named, user_name};
 pub use plan::{Bound, Plan, PlanEntry, PlanError, Plans};
-pub use second::{Draft, Entered, FactorDuty, factor_required};
-pub use session::{Opened, PROOF_LASTS, SESSION_PREFIX, must_be_proved};
+pub use second::{Draft, factor_required};
+pub use session::{Entered, Opened, PROOF_LASTS, SESSION_PREFIX, must_be_proved};
 pub use signers::Signers;
-pub use signin::{Authentication, Registered, Session, new_member, new_person};
+pub use signin::{Registered, Session, new_member, new_person};
 pub use signup::Applicant;
 pub use terms::{KeyTerms, Scope, Usd};
 pub use throttle::Throttle;

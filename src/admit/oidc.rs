@@ -7,10 +7,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::authentication::Authentication;
 use super::link::{Linked, of_nobody, spent};
 use super::person::Role;
-use super::second::Entered;
-use super::signin::{Authentication, new_member, new_person};
+use super::session::Entered;
+use super::signin::{new_member, new_person};
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
 use crate::issuer::{Identity, Issuer, IssuerError};

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::authentication::{Authentication, wrong};
 use super::link::{Linked, of_nobody, spent};
 use super::named;
 use super::password::acceptable;
 use super::person::Role;
 use super::session::{Opened, must_be_proved};
-use super::signin::{Authentication, Session, new_member, taken, wrong};
+use super::signin::{Session, new_member, taken};
 use super::throttle::Attempt;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;

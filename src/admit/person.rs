@@ -1,5 +1,7 @@
 //! Whom a credential speaks for within an account, and what that lets them do.
 
+use serde::Deserialize;
+
 use crate::base::{Error, Kind};
 
 /// What a member of an account is to it.
@@ -35,6 +37,29 @@ impl Role {
             Self::Member => "member",
             Self::Billing => "billing",
             Self::Admin => "admin",
+        }
+    }
+}
+
+/// Who has to have a second factor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactorDuty {
+    #[default]
+    Optional,
+    /// Administrators of the gateway.
+    Admins,
+    Everyone,
+}
+
+impl FactorDuty {
+    /// Whether whoever has a role has to have one.
+    #[must_use]
+    pub fn holds_for(self, role: &str) -> bool {
+        match self {
+            Self::Optional => false,
+            Self::Admins => role == Role::Admin.as_str(),
+            Self::Everyone => true,
         }
     }
 }
@@ -112,6 +137,17 @@ pub fn named(name: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duty_holds_for_whom_it_says() {
+        for (duty, admin, owner) in [
+            (FactorDuty::Optional, false, false),
+            (FactorDuty::Admins, true, false),
+            (FactorDuty::Everyone, true, true),
+        ] {
+            assert_eq!((duty.holds_for("admin"), duty.holds_for("owner")), (admin, owner));
+        }
+    }
 
     #[test]
     fn members_keep_to_themselves() {

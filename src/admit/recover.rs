@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::authentication::Authentication;
 use super::link::{Linked, of_nobody, spent};
 use super::password::acceptable;
-use super::second::Entered;
-use super::signin::{Authentication, new_person, taken};
+use super::session::Entered;
+use super::signin::{new_person, taken};
 use super::throttle::Attempt;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::Caller;
+use super::caller::Caller;
 use super::features::Features;
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;

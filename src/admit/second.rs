@@ -2,12 +2,10 @@
 //! person; a code is good once, on whichever node.
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
+use super::authentication::{Authentication, wrong};
 use super::link::{Linked, of_nobody, spent};
-use super::person::Role;
-use super::session::Opened;
-use super::signin::{Authentication, wrong};
+use super::session::{Entered, Opened};
 use super::throttle::Attempt;
 use super::totp;
 use crate::base::seal::Vault;
@@ -21,43 +19,12 @@ const CODE_LENGTH: usize = 10;
 /// How long somebody whose password was right has for the code.
 const TICKET_LASTS: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Who has to have a second factor.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FactorDuty {
-    #[default]
-    Optional,
-    /// Administrators of the gateway.
-    Admins,
-    Everyone,
-}
-
-impl FactorDuty {
-    /// Whether whoever has a role has to have one.
-    #[must_use]
-    pub fn holds_for(self, role: &str) -> bool {
-        match self {
-            Self::Optional => false,
-            Self::Admins => role == Role::Admin.as_str(),
-            Self::Everyone => true,
-        }
-    }
-}
-
 /// For who has to have a second factor and has none.
 #[must_use]
 pub fn factor_required() -> Error {
     let text = "This gateway wants you to have a second factor. Set it up in the console, under \
                 Settings.";
     Error::new(Kind::Forbidden, text).coded("factor_required")
-}
-
-/// What somebody who gives their password comes to in a browser.
-#[derive(Debug)]
-pub enum Entered {
-    In(Opened),
-    /// They have a second factor: what their next form has to hold, beside the code.
-    AskedForCode(String),
 }
 
 /// A second factor that is being set up.
@@ -283,17 +250,6 @@ impl Authentication {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_duty_holds_for_whom_it_says() {
-        for (duty, admin, owner) in [
-            (FactorDuty::Optional, false, false),
-            (FactorDuty::Admins, true, false),
-            (FactorDuty::Everyone, true, true),
-        ] {
-            assert_eq!((duty.holds_for("admin"), duty.holds_for("owner")), (admin, owner));
-        }
-    }
 
     #[test]
     fn recovery_codes_are_taken_as_people_type_them() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::second::Entered;
-use super::signin::{Authentication, LASTS, Session, new_signin, wrong};
+use super::authentication::{Authentication, LASTS, wrong};
+use super::signin::{Session, new_signin};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
@@ -26,6 +26,14 @@ pub const PROOF_LASTS: Duration = Duration::from_secs(900);
 pub struct Opened {
     pub cookie: SecretString,
     pub member: Member,
+}
+
+/// What somebody who gives their password comes to in a browser.
+#[derive(Debug)]
+pub enum Entered {
+    In(Opened),
+    /// They have a second factor: what their next form has to hold, beside the code.
+    AskedForCode(String),
 }
 
 /// What it takes to do what cannot be undone.

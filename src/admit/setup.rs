@@ -3,12 +3,13 @@
 use secrecy::SecretString;
 
 use super::KeyTerms;
+use super::authentication::Authentication;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::link::{LINK_LASTS, Linked, spent};
 use super::password::acceptable;
 use super::person::Role;
 use super::session::Opened;
-use super::signin::{Authentication, new_member, new_person, taken};
+use super::signin::{new_member, new_person, taken};
 use crate::base::Error;
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;

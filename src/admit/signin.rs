@@ -5,28 +5,21 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::authentication::{Authentication, LASTS, wrong};
 use super::keys::Issued;
-use super::password::Passwords;
 use super::person::Role;
-use super::second::FactorDuty;
-use super::signers::{Signers, TOKEN_LIFE};
-use super::throttle::{Attempt, Throttle};
+use super::signers::TOKEN_LIFE;
+use super::throttle::Attempt;
 use super::token::{Claims, looks_like_one};
-use super::{Identities, Plans};
-use crate::base::clock::{Clock, Timestamp};
+
+use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, AuditId, KeyId};
-use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
-use crate::issuer::Issuers;
-use crate::notice::Mail;
-use crate::store::{Browser, Member, PersonRow, Refreshed, SignIn, SignedIn, Store, StoreError};
+use crate::store::{Browser, Member, PersonRow, Refreshed, SignIn, SignedIn, StoreError};
 
 /// What every refresh token begins with.
 const REFRESH_PREFIX: &str = "rt-";
-/// How long a sign-in lasts after its last use.
-pub(super) const LASTS: Duration = Duration::from_secs(30 * 86_400);
-
 /// What a signed-in person gets.
 #[derive(Debug)]
 pub struct Session {
@@ -42,36 +35,6 @@ pub struct Registered {
     pub session: Session,
     /// Shown only now.
     pub key: Issued,
-}
-
-/// Where people sign in.
-#[derive(Debug, Clone)]
-pub struct Authentication {
-    pub store: Store,
-    pub signers: Signers,
-    pub passwords: Passwords,
-    pub throttle: Throttle,
-    pub identities: Identities,
-    pub plans: Plans,
-    pub clock: Clock,
-    /// The plan of those who register by themselves; `None` = nobody does.
-    pub register: Option<String>,
-    /// Where mail is sent, they prove their address before there is an account.
-    pub verify_first: bool,
-    /// How many accounts one address opens in an hour.
-    pub accounts_per_address: u32,
-    /// Who has to have a second factor.
-    pub factor_duty: FactorDuty,
-    /// Who else lets people in.
-    pub issuers: Issuers,
-    /// What second factors are sealed with; without it there can be none.
-    pub vault: Option<Vault>,
-    /// What sends mail, if anything does.
-    pub mail: Option<Mail>,
-}
-
-pub(super) fn wrong() -> Error {
-    Error::new(Kind::Unauthenticated, "Wrong e-mail address or password.").coded("wrong_password")
 }
 
 fn over() -> Error {

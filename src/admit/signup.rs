@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::authentication::Authentication;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
 use super::session::Opened;
-use super::signin::{Authentication, Registered, new_member, new_person, taken};
+use super::signin::{Registered, new_member, new_person, taken};
 use super::throttle::Attempt;
 use super::{KeyTerms, named};
 use crate::base::clock::Timestamp;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::identity::{Caller, Identities};
+use super::caller::Caller;
+use super::identity::Identities;
 use super::person::user_name;
 use crate::base::{Error, Kind};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::Failure as Unable;
+use super::failure::Failure as Unable;
 use crate::affinity::{Affinity, Whereabouts};
 use crate::catalogue::{Catalogue, Deployment, DeploymentId};
 use crate::live::{Current, Live};

@@ -2,8 +2,11 @@
 //! files, as all of it is one list in the order in which things need each other.
 
 mod beside;
+mod failure;
 mod gossip;
 mod listening;
+mod making;
+mod outward;
 mod pem;
 mod people;
 mod reload;
@@ -57,17 +60,18 @@ use crate::words::Keeping;
 use crate::words::cache::Answers;
 use crate::{console, http, sim};
 
+pub use failure::Failure;
 use listening::{Listener, Place};
-use reload::{Force, Latest, Making};
+use making::Making;
+pub use outward::egress;
+use reload::{Force, Latest};
 use signals::{Signals, Stopping};
 pub use sources::{Laid, catalogue, files, predictor, simulated};
-pub use survey::{Backing, Survey, egress, examined, survey};
+pub use survey::{Backing, Survey, examined, survey};
 use telling::Telling;
 
 /// The share of streams that may be asked for twice, if nothing else is said.
 const HEDGED_SHARE: f64 = 0.02;
-
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What is common to every command that touches the store.
 pub struct Ground {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::Failure;
+use super::failure::Failure;
 use super::sources::secret_variable;
 use crate::admit::keys::create_account;
 use crate::admit::{Authentication, Role, new_member, new_person};

@@ -10,13 +10,14 @@ use std::time::{Duration, SystemTime};
 use tokio::signal::unix::Signal;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::Failure;
-use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
+use super::failure::Failure;
+use super::making::Making;
+use super::sources::Laid;
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
 use crate::catalogue::lifecycle;
-use crate::config::{self, Config};
+use crate::config::{self};
 use crate::live::{Current, Live, Trial};
 use crate::store::{Revised, Store};
 use crate::upstream::HealthBoard;
@@ -27,29 +28,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How often models that end soon are named in the log.
 const WARNING: Duration = Duration::from_secs(86_400);
 
-/// What a catalogue is made from beside the store's revision.
-#[derive(Debug, Clone)]
-pub(super) struct Making {
-    pub config: Arc<Config>,
-    /// Where the simulated provider listens, if it stands in for all of them.
-    pub simulation: Option<String>,
-}
-
 impl Making {
-    /// What is in force with these files. `first_id` is behind every id that was given before.
-    ///
-    /// # Errors
-    /// Every fault of the configuration and the files, a line each.
-    pub fn live(&self, laid: Laid, revision: i64, first_id: usize) -> Result<Live, Failure> {
-        let catalogue = match &self.simulation {
-            Some(base) => simulated(base, &self.config, laid.files, first_id)?,
-            None => catalogue(&self.config, laid, first_id)?,
-        };
-        let predictor = predictor(&self.config.router, &catalogue)?;
-        let guardrails = guardrails(&self.config)?;
-        Ok(Live { catalogue, predictor, guardrails, revision })
-    }
-
     /// Reads the configuration again, and makes of it what it comes to.
     ///
     /// # Errors

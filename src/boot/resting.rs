@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::base::clock::Dice;
 use crate::catalogue::Provider;
 use crate::live::Current;

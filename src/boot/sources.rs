@@ -8,9 +8,9 @@ use ::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 
-use super::Failure;
+use super::failure::Failure;
+use super::outward::egress;
 use super::pem;
-use super::survey::egress;
 use crate::catalogue::{
     self, ApiKey, Auth, AwsCredential, Catalogue, DeploymentEntry, KeyEntry, PriceEntry,
     ProviderEntry, Settings, Sources,

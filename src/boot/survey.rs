@@ -9,15 +9,14 @@ use std::sync::Arc;
 use ::http::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Failure;
-use super::pem;
+use super::failure::Failure;
+use super::making::Making;
+use super::outward::{authorities, egress};
 use super::people;
-use super::reload::Making;
 use super::sources::{Laid, files, key_variables, secret_variable};
 use super::telling;
 use super::tls::{self, Tls};
 use crate::admit::Plans;
-use crate::base::egress::{Authorities, Egress};
 use crate::base::proxy::Proxies;
 use crate::base::seal::Vault;
 use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
@@ -382,23 +381,6 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
     if !(0.0..=1.0).contains(&config.router.explore) {
         wrong("router.explore", "has to be a share from 0 to 1".to_owned());
     }
-}
-
-/// How other servers are reached; what of it cannot be read is a fault of its own.
-#[must_use]
-pub fn egress(config: &Config) -> Egress {
-    let set = config.upstream.proxy.as_deref().filter(|proxy| !proxy.is_empty());
-    let proxies = set.and_then(|proxy| proxy.parse().ok());
-    Egress {
-        proxies: proxies.unwrap_or_else(Proxies::of_environment),
-        authorities: authorities(config).unwrap_or_default(),
-    }
-}
-
-/// The authorities that are trusted beside the system's.
-fn authorities(config: &Config) -> Result<Authorities, String> {
-    let file = config.upstream.ca_file.as_deref().filter(|file| !file.as_os_str().is_empty());
-    file.map_or_else(|| Ok(Authorities::default()), pem::authorities)
 }
 
 /// What keeps a changed configuration from being taken up by a node that runs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::Failure;
+use super::failure::Failure;
 use super::sources::secret_variable;
 use crate::base::egress::Egress;
 use crate::base::ids::AuditId;
@@ -14,7 +14,7 @@ use crate::telemetry::access::{self, Form, Teller};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::{self, Collector, CollectorError};
 use crate::telemetry::traceparent::Sampling;
-use crate::telemetry::trail::Trails;
+use crate::telemetry::trails::Trails;
 
 /// How long the last traces may take to be delivered.
 const LAST_TRACES: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use actix_web::http::KeepAlive;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::json;
 
-use super::Failure;
+use super::failure::Failure;
 use super::listening::Listener;
 use crate::store::file_of;
 

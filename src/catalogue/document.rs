@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry};
 use super::facts::Family;
-use super::load::{Fault, Sources, load};
+use super::fault::Fault;
+use super::load::{Sources, load};
 use super::published::{self, Extent, Part};
 use super::text;
 

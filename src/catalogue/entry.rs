@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::capability::Capability;
 use super::facts::{FactsEntry, Family};
-use super::model::{Balance, Capability, Modality, Mode, Tier};
+use super::model::{Balance, Modality, Mode, Tier};
 use super::price::{EachEntry, PriceEntry, RatesEntry};
 use super::{Auth, DataPolicy, Quirk, Timeouts};
 use crate::wire::vocab::Protocol;

@@ -7,12 +7,11 @@ use serde::Deserialize;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
 use super::facts::{FactsEntry, Families, Quantization};
+use super::fault::Fault;
 use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
 use super::place::{Waiting, enabled, merged};
 use super::price::{PriceEntry, Prices, Rates, regional};
-use super::{
-    ApiKey, AwsCredential, Capabilities, Capability, Catalogue, OwnTls, Provider, REPLACEMENTS,
-};
+use super::{ApiKey, AwsCredential, Capabilities, Catalogue, OwnTls, Provider, REPLACEMENTS};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -52,11 +51,6 @@ pub enum Unpriced {
     /// It is not asked.
     Refuse,
 }
-
-/// One thing wrong with the catalogue, with the remedy in words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fault(pub String);
 
 /// The files that the binary was built with.
 ///
@@ -337,7 +331,7 @@ impl Building {
         let capabilities: Capabilities = match &entry.capabilities {
             Some(list) => list.iter().copied().collect(),
             // A model that nobody described can be asked for anything that text models do.
-            None => anything(),
+            None => Capabilities::anything(),
         };
         let tier = entry.tier.unwrap_or(Tier::Mid);
         let longest = entry.max_output_tokens.unwrap_or(4_096);
@@ -435,18 +429,4 @@ fn last_end(deployments: &[Arc<Deployment>]) -> Option<Timestamp> {
 pub(super) fn least(deployments: &[Arc<Deployment>]) -> Rates {
     let all = deployments.iter().map(|one| one.prices.least().unwrap_or_default());
     all.reduce(|one, other| one.cheaper(&other)).unwrap_or_default()
-}
-
-/// What a model that nobody described may be asked for.
-pub(super) fn anything() -> Capabilities {
-    [
-        Capability::Tools,
-        Capability::ToolChoice,
-        Capability::JsonSchema,
-        Capability::Vision,
-        Capability::System,
-        Capability::Reasoning,
-    ]
-    .into_iter()
-    .collect()
 }

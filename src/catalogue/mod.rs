@@ -1,10 +1,12 @@
 //! Providers, models, deployments, facts and prices: data, loaded once into an immutable whole.
 
+mod capability;
 mod data;
 pub mod diff;
 pub mod document;
 mod entry;
 mod facts;
+mod fault;
 pub mod lifecycle;
 mod load;
 mod model;
@@ -29,6 +31,7 @@ use crate::base::money::Nanos;
 use crate::wire::images;
 use crate::wire::vocab::Aside;
 
+pub use capability::{Capabilities, Capability};
 pub use data::{DataCollection, DataPolicy, Demand, Demands};
 pub use entry::{
     DeploymentEntry, FileDeployment, KeyEntry, ModelEntry, ProviderEntry, VariantEntry,
@@ -37,10 +40,9 @@ pub use facts::{
     BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Quantization,
     Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
-pub use load::{Fault, Sources, Unpriced, builtin, load};
-pub use model::{
-    Balance, Capabilities, Capability, Deployment, DeploymentId, Modality, Mode, Model, Tier,
-};
+pub use fault::Fault;
+pub use load::{Sources, Unpriced, builtin, load};
+pub use model::{Balance, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::{
     Above, Each, EachEntry, HoursEntry, PictureEntry, Pictures, PriceEntry, PriceError, Prices,
     Rates, RatesEntry, TokenKind, WHOLE,
@@ -298,7 +300,7 @@ impl Unlisted {
             max_output_tokens: 32_768,
             input: vec![Modality::Text],
             output: vec![Modality::Text],
-            capabilities: load::anything(),
+            capabilities: Capabilities::anything(),
             fallback: Vec::new(),
             balance: Balance::default(),
             replacement: None,

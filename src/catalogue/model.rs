@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::capability::Capabilities;
 use super::{DataPolicy, Facts, Prices, Provider, Quirk, Rates, Timeouts};
 use crate::base::clock::Timestamp;
 use crate::wire::images;
@@ -73,62 +74,6 @@ pub enum Modality {
     Video,
     Pdf,
     Embedding,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Capability {
-    Tools,
-    ToolChoice,
-    ParallelTools,
-    JsonSchema,
-    Reasoning,
-    Vision,
-    Pdf,
-    AudioIn,
-    AudioOut,
-    VideoIn,
-    PromptCache,
-    System,
-    WebSearch,
-    ComputerUse,
-}
-
-/// A set of capabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Capabilities(u32);
-
-impl Capabilities {
-    #[must_use]
-    pub fn has(self, capability: Capability) -> bool {
-        self.0 & (1 << capability as u32) != 0
-    }
-
-    pub fn add(&mut self, capability: Capability) {
-        self.0 |= 1 << capability as u32;
-    }
-
-    /// Those asked for that are not here.
-    #[must_use]
-    pub fn missing(self, wanted: Self) -> Self {
-        Self(wanted.0 & !self.0)
-    }
-
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl FromIterator<Capability> for Capabilities {
-    fn from_iter<T: IntoIterator<Item = Capability>>(all: T) -> Self {
-        let mut set = Self::default();
-        for one in all {
-            set.add(one);
-        }
-        set
-    }
 }
 
 /// Counts from 0 over the whole catalogue: where breakers and health keep their state.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::entry::{FileDeployment, ProviderEntry, prices_of};
 use super::facts::FactsEntry;
-use super::load::Fault;
+use super::fault::Fault;
 use super::price::PriceEntry;
 use super::provider::Surface;
 use super::{ApiKey, Auth, AwsCredential, DataPolicy, OwnTls, Provider, Quirk};

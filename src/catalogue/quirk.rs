@@ -5,7 +5,7 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Capability;
+use super::capability::Capability;
 
 /// Edits of the body's top-level members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

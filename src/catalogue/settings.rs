@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{ModelEntry, ProviderEntry};
-use super::load::Fault;
+use super::fault::Fault;
 use super::place::merged;
 use super::price::{PriceEntry, RatesEntry};
 

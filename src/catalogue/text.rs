@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::load::Fault;
+use super::fault::Fault;
 use super::published::Part;
 
 /// What is above this line is written by hand.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::say;
+use super::print::say;
 use crate::admit::{Passwords, Role, keys, new_member, new_person};
 use crate::base::clock::Clock;
 use crate::base::ids::AccountId;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::revise::{Diff, List, Rollback, Update};
-use super::say;
+use super::print::say;
+use super::revise::{Diff, List, Rollback, Update, lines};
 use crate::boot::Failure;
 use crate::catalogue::published::{self, Converted, Extent, Part};
-use crate::catalogue::{Fault, ProviderEntry, text};
+use crate::catalogue::{ProviderEntry, text};
 
 #[derive(Debug, Subcommand)]
 pub enum Catalogue {
@@ -66,11 +66,6 @@ impl Catalogue {
             Self::Rollback(command) => command.run(config).await,
         }
     }
-}
-
-pub(super) fn lines(faults: &[Fault]) -> Failure {
-    let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    all.join("\n").into()
 }
 
 /// The heads of the files of a directory, by the provider's id.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::say;
+use super::print::say;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::boot::{self, Backing, Failure, Survey};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::router::house;
-use super::say;
+use super::house::house;
+use super::print::say;
 use crate::base::clock::Clock;
 use crate::boot::Failure;
 use crate::learn::dailies;

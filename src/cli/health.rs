@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::say;
+use super::print::say;
 use crate::boot::Failure;
 use crate::config::{self, Listen};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::say;
+use super::print::say;
 use crate::boot::Failure;
 use crate::catalogue;
 use crate::config::litellm;

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::say;
+use super::print::say;
 use crate::admit::KeyTerms;
 use crate::admit::keys::{self, Issued, KeyError};
 use crate::base::clock::Clock;

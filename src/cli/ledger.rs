@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use super::say;
+use super::print::say;
 use crate::base::money::Nanos;
 use crate::boot::{self, Failure};
 use crate::ledger::verify;

@@ -5,10 +5,12 @@ mod catalogue;
 mod check;
 mod everyday;
 mod health;
+mod house;
 mod import;
 mod key;
 mod ledger;
 mod paper;
+mod print;
 mod replay;
 mod revise;
 mod router;
@@ -20,7 +22,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::boot::Failure;
 
@@ -96,10 +98,10 @@ pub fn main() -> ExitCode {
             Command::Health(command) => command.run(config),
             Command::Import(command) => command.run(),
             Command::Completions(command) => {
-                command.run();
+                command.run(Arguments::command());
                 Ok(())
             }
-            Command::Man => paper::man(),
+            Command::Man => paper::man(Arguments::command()),
         }
     });
     match outcome {
@@ -114,10 +116,4 @@ fn complain(why: &str) -> ExitCode {
         let _closed = writeln!(std::io::stderr(), "optimux: {line}");
     }
     ExitCode::FAILURE
-}
-
-/// Prints for people. A closed pipe (`| head`) is their choice and no failure.
-pub fn say(text: &str) {
-    let mut out = std::io::stdout();
-    let _closed = writeln!(out, "{text}").and_then(|()| out.flush());
 }

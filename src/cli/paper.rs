@@ -1,9 +1,9 @@
 //! `optimux completions` and `optimux man`: what a package installs beside the binary.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Arguments, say};
+use super::print::say;
 use crate::boot::Failure;
 
 #[derive(Debug, Args)]
@@ -14,16 +14,15 @@ pub struct Completions {
 
 impl Completions {
     /// Prints what a shell reads to complete our commands.
-    pub fn run(self) {
+    pub fn run(self, mut command: Command) {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Arguments::command(), "optimux", &mut script);
+        clap_complete::generate(self.shell, &mut command, "optimux", &mut script);
         say(String::from_utf8_lossy(&script).trim_end());
     }
 }
 
 /// Prints the manual, a page after the other: of the command, then of each command below it.
-pub fn man() -> Result<(), Failure> {
-    let mut command = Arguments::command();
+pub fn man(mut command: Command) -> Result<(), Failure> {
     command.build();
     let mut page = Vec::new();
     pages(&command, &mut page)?;
@@ -31,7 +30,7 @@ pub fn man() -> Result<(), Failure> {
     Ok(())
 }
 
-fn pages(command: &clap::Command, out: &mut Vec<u8>) -> std::io::Result<()> {
+fn pages(command: &Command, out: &mut Vec<u8>) -> std::io::Result<()> {
     clap_mangen::Man::new(command.clone()).render(out)?;
     let shown =
         command.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help");

@@ -6,15 +6,14 @@ use clap::Args;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::catalogue::lines;
-use super::say;
+use super::print::say;
 use crate::administration::restored_as_kept;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
 use crate::boot::{self, Failure, Ground, Laid};
 use crate::catalogue::diff::{Changes, diff};
-use crate::catalogue::{ProviderEntry, builtin, document};
+use crate::catalogue::{Fault, ProviderEntry, builtin, document};
 use crate::store::{Audit, Change, NewRevision};
 use crate::upstream;
 
@@ -238,4 +237,9 @@ impl Rollback {
         say(&format!("revision {} holds", self.id));
         Ok(())
     }
+}
+
+pub(super) fn lines(faults: &[Fault]) -> Failure {
+    let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    all.join("\n").into()
 }

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::house::house;
+use super::print::say;
 use super::replay::{kept, replay, sent};
 use super::router_levels::ShowLevels;
-use super::say;
 use crate::base::clock::Clock;
 use crate::base::money::Nanos;
-use crate::boot::{self, Failure};
-use crate::catalogue::Catalogue;
-use crate::config;
+use crate::boot::Failure;
 use crate::learn::{
     Agreement, Cascaded, Data, Entry, Leave, Material, Rated, Recipe, agreement, by_neighbours,
     by_price, cascades, dailies, entries, left_out, picture, predict, promised, rated,
@@ -353,20 +352,6 @@ fn write_predictions(path: &Path, data: &Data, predicted: &[Vec<f64>]) -> Result
     }
     out.flush()?;
     Ok(())
-}
-
-/// The catalogue that the configuration comes to, and what `auto` chooses by.
-pub(super) fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
-    let config = config::read(config)?;
-    // The store is not opened for this: the built-in files it is.
-    let laid = boot::Laid::builtin()?;
-    let mut catalogue = boot::catalogue(&config, laid.clone(), 0)?;
-    if catalogue.deployment_count() == 0 {
-        // No provider has a key: as if all had one, as when the gateway simulates them.
-        catalogue = boot::simulated("http://localhost", &config, laid.files, 0)?;
-    }
-    let predictor = boot::predictor(&config.router, &catalogue)?;
-    Ok((catalogue, predictor))
 }
 
 /// A request of a prompt alone.

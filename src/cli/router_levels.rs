@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::everyday::everyday;
-use super::say;
+use super::print::say;
 use crate::boot::Failure;
 use crate::catalogue::{ApiKey, Catalogue, Sources, builtin, load};
 use crate::learn::Data;

@@ -18,6 +18,6 @@ pub struct Serve {
 
 impl Serve {
     pub async fn run(self, config: Option<&Path>) -> Result<(), Failure> {
-        boot::serve(config, self.listen.as_deref(), self.simulate, super::say).await
+        boot::serve(config, self.listen.as_deref(), self.simulate, super::print::say).await
     }
 }

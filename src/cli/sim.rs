@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use clap::Args;
 
-use super::say;
+use super::print::say;
 use crate::boot::Failure;
 use crate::catalogue;
 use crate::sim::{self, Known, Manners};

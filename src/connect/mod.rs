@@ -2,7 +2,9 @@
 //! interfaces that an `OpenAPI` document describes. Bounded in time and size; no address inside the
 //! house is reached unless the operator says so.
 
+mod app;
 mod entry;
+mod error;
 mod guard;
 mod http_api;
 mod mcp;
@@ -10,77 +12,20 @@ mod oauth;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::base::egress::Egress;
 
+pub use app::{App, Credential, Ran, Tool};
 pub use entry::{AppEntry, Auth, Connect};
+pub use error::ConnectError;
 pub use oauth::{Grant, Granted};
 
 use http_api::HttpApi;
 use mcp::Sessions;
-
-/// What an app could not do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    #[error("there is no tool '{0}'")]
-    NoTool(String),
-    #[error("the app did not answer in time")]
-    Timeout,
-    #[error("the app's answer is larger than {0} bytes")]
-    TooLarge(usize),
-    #[error("the app cannot be reached: {0}")]
-    Down(String),
-    #[error("the app refused: {0}")]
-    Refused(String),
-}
-
-/// Whom an app is asked for, and with what.
-#[derive(Debug, Clone, Default)]
-pub struct Credential {
-    /// Sessions of one owner are never another's.
-    pub owner: String,
-    pub token: Option<SecretString>,
-}
-
-/// Something that an app can do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Tool {
-    pub name: String,
-    pub description: String,
-    /// JSON Schema of its arguments.
-    pub input_schema: Value,
-}
-
-/// What running a tool came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ran {
-    /// The tool itself says that it failed.
-    pub is_error: bool,
-    /// Parts, as the Model Context Protocol writes them.
-    pub content: Vec<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub structured: Option<Value>,
-}
-
-impl Ran {
-    /// For a model: its texts, or else what it is made of.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let texts: Vec<&str> =
-            self.content.iter().filter_map(|part| part.get("text")?.as_str()).collect();
-        match (&self.structured, texts.is_empty()) {
-            (Some(structured), true) => structured.to_string(),
-            (None, true) => Value::Array(self.content.clone()).to_string(),
-            (_, false) => texts.join("\n"),
-        }
-    }
-}
 
 /// A command can be started: its program is a file, by its path or in `PATH`.
 fn there(command: &[String]) -> Result<(), String> {
@@ -94,60 +39,13 @@ fn there(command: &[String]) -> Result<(), String> {
     if found { Ok(()) } else { Err(format!("there is no program '{}'", program.display())) }
 }
 
-#[derive(Debug)]
-enum Kind {
-    Mcp,
-    Api(HttpApi),
-}
-
-/// An app, ready to be asked.
-#[derive(Debug)]
-pub struct App {
-    pub id: String,
-    pub entry: AppEntry,
-    kind: Kind,
-    /// Made with the first call, and kept with its connections.
-    client: OnceLock<reqwest::Client>,
-}
-
-impl App {
-    /// `mcp` or `openapi`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self.kind {
-            Kind::Mcp => "mcp",
-            Kind::Api(_) => "openapi",
-        }
-    }
-
-    /// Whether an account on a plan may use it.
-    #[must_use]
-    pub fn is_for(&self, account: &str, plan: &str) -> bool {
-        let among = |all: &Option<Vec<String>>, one: &str| {
-            all.as_ref().is_none_or(|all| all.iter().any(|known| known == one))
-        };
-        among(&self.entry.accounts, account) && among(&self.entry.plans, plan)
-    }
-
-    /// The client that calls it.
-    fn client(&self) -> Result<&reqwest::Client, ConnectError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let made = guard::client(&self.entry)?;
-        Ok(self.client.get_or_init(|| made))
-    }
-
-    fn offers(&self, tool: &str) -> bool {
-        self.entry.tools.as_ref().is_none_or(|tools| tools.iter().any(|one| one == tool))
-    }
-}
-
 /// All apps of the configuration. Cheap to clone. What they do, they do on the background runtime:
 /// a session outlives the worker's request that began it.
 #[derive(Debug, Clone)]
 pub struct Apps {
     by_id: Arc<BTreeMap<String, Arc<App>>>,
+    /// Those that a document describes; all others are servers of the Model Context Protocol.
+    apis: Arc<BTreeMap<String, HttpApi>>,
     sessions: Sessions,
     runtime: tokio::runtime::Handle,
 }
@@ -161,32 +59,30 @@ impl Apps {
         egress: &Egress,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, Vec<(String, String)>> {
-        let mut apps = BTreeMap::new();
+        let (mut apps, mut apis) = (BTreeMap::new(), BTreeMap::new());
         let mut faults = Vec::new();
         for (id, entry) in entries {
-            let kind = match (&entry.command, &entry.url, &entry.openapi) {
-                (Some(command), None, None) if !command.is_empty() => {
-                    there(command).map(|()| Kind::Mcp)
-                }
-                (None, Some(_), None) => Ok(Kind::Mcp),
-                (None, None, Some(document)) => HttpApi::read(document, entry).map(Kind::Api),
+            let api = match (&entry.command, &entry.url, &entry.openapi) {
+                (Some(command), None, None) if !command.is_empty() => there(command).map(|()| None),
+                (None, Some(_), None) => Ok(None),
+                (None, None, Some(document)) => HttpApi::read(document, entry).map(Some),
                 _ => Err("needs one of 'command', 'url' and 'openapi'".to_owned()),
             };
-            let kind = match kind {
-                Ok(kind) => kind,
+            match api {
+                Ok(api) => apis.extend(api.map(|api| (id.clone(), api))),
                 Err(why) => {
                     faults.push((id.clone(), why));
                     continue;
                 }
-            };
+            }
             let entry = AppEntry { egress: egress.clone(), ..entry.clone() };
-            let app = App { id: id.clone(), entry, kind, client: OnceLock::new() };
-            apps.insert(id.clone(), Arc::new(app));
+            apps.insert(id.clone(), Arc::new(App::new(id, entry)));
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self { by_id: Arc::new(apps), sessions: Sessions::default(), runtime })
+        let sessions = Sessions::default();
+        Ok(Self { by_id: Arc::new(apps), apis: Arc::new(apis), sessions, runtime })
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<App>> {
@@ -220,9 +116,9 @@ impl Apps {
         app: &Arc<App>,
         credential: &Credential,
     ) -> Result<Vec<Tool>, ConnectError> {
-        let mut tools = match &app.kind {
-            Kind::Api(api) => api.tools(),
-            Kind::Mcp => {
+        let mut tools = match self.apis.get(&app.id) {
+            Some(api) => api.tools(),
+            None => {
                 let (asked, sessions) = (Arc::clone(app), self.sessions.clone());
                 let credential = credential.clone();
                 let patience = app.entry.timeout();
@@ -255,12 +151,12 @@ impl Apps {
             return Err(ConnectError::NoTool(tool.chars().take(80).collect()));
         }
         let (asked, sessions) = (Arc::clone(app), self.sessions.clone());
-        let (name, lent) = (tool.to_owned(), credential.clone());
+        let (name, lent, apis) = (tool.to_owned(), credential.clone(), Arc::clone(&self.apis));
         let called = self
             .run(app.entry.timeout(), async move {
-                match &asked.kind {
-                    Kind::Api(api) => api.call(&asked, &name, &arguments, &lent).await,
-                    Kind::Mcp => sessions.call(&asked, &name, arguments, &lent).await,
+                match apis.get(&asked.id) {
+                    Some(api) => api.call(&asked, &name, &arguments, &lent).await,
+                    None => sessions.call(&asked, &name, arguments, &lent).await,
                 }
             })
             .await;

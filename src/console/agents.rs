@@ -5,16 +5,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
-use super::Worker;
 use super::call::Call;
 use super::figures::{list, minute, text, whole};
 use super::form::Form;
-use super::shell::{field, notice, snippet, summary};
-use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use super::parts::{field, notice, snippet, summary};
+use super::path::encoded;
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::admit::Scope;
 use crate::agents::Named;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
+use crate::http::Worker;
 use crate::platform::agents::Agent;
 use crate::stored::agents;
 

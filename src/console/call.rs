@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::shell::snippet;
-use super::visit::encoded;
+use super::parts::snippet;
+use super::path::encoded;
 
 /// A call.
 #[derive(Debug, Clone)]

@@ -5,14 +5,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::Worker;
 use super::call::Call;
 use super::figures::{list, minute, text, whole};
-use super::shell::{field, notice};
-use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use super::parts::{field, notice};
+use super::path::encoded;
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::apps;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
+use crate::http::Worker;
 
 fn app_card(visit: &Visit, one: &Value, connected: bool) -> Markup {
     let id = text(one, "id");

@@ -3,10 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
-use super::shell::snippet;
-use super::visit::{Sheet, show};
-use super::{Worker, samples};
-use crate::http::openapi;
+use super::parts::snippet;
+use super::samples;
+use super::serve::show;
+use super::sheet::Sheet;
+use crate::http::{Worker, openapi};
 
 const ERRORS: [(&str, &str, &str); 8] = [
     (

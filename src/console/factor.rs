@@ -2,41 +2,16 @@
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
-use maud::{Markup, html};
+use maud::html;
 use secrecy::ExposeSecret as _;
 
-use super::shell::{field, snippet, summary};
-use super::visit::{Answer, Sheet, Visit, Who, go, take_member};
-use super::{Worker, settings};
+use super::parts::{field, snippet, summary};
+use super::serve::take_member;
+use super::settings;
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::base::{Blame, Error, Kind};
-use crate::store::SignedIn;
-
-/// Its part of the settings; `codes` are the recovery codes that are left.
-#[must_use]
-pub fn section(visit: &Visit, session: &SignedIn, codes: i64) -> Markup {
-    html! {
-        section class="card" {
-            h2 { "Second factor" }
-            @if session.has_factor {
-                p { span class="tag good" { "on" } " " (codes) " recovery codes are left." }
-                form method="post" action="/console/settings/factor/off" {
-                    (visit.hidden())
-                    (field("factor-password", "Password", html! { input id="factor-password" name="password" type="password" autocomplete="current-password" required maxlength="1024"; }, None))
-                    (field("factor-otp", "Code", html! { input id="factor-otp" name="otp" autocomplete="one-time-code" required maxlength="20"; }, Some("Of the app, or a recovery code.")))
-                    button class="danger" { "Switch it off" }
-                }
-            } @else if visit.app.shared.authentication.vault.is_none() {
-                p { "It cannot be kept here: the gateway has no vault key. Ask your administrator." }
-            } @else {
-                p { span class="tag" { "off" } " With it, signing in asks for a code of an app on your phone, too." }
-                form method="post" action="/console/settings/factor" {
-                    (visit.hidden())
-                    button { "Set it up" }
-                }
-            }
-        }
-    }
-}
+use crate::http::Worker;
 
 async fn drafted(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
     let draft = visit.app.shared.authentication.draft_factor(&who.session).await?;

@@ -5,12 +5,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
-use super::Worker;
 use super::call::Call;
 use super::figures::text;
-use super::shell::{field, notice};
-use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
+use super::parts::{field, notice};
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::base::{Error, Kind};
+use crate::http::Worker;
 use crate::stored::features::{self, Wish};
 
 const SETTINGS: [(&str, &str, &str); 4] = [

@@ -1,4 +1,4 @@
-//! Forms: what was sent, whether our own page sent it, and that it counts once.
+//! Forms: what was sent, and the tokens by which our own pages are known.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,6 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::visit::Visit;
 use crate::base::{Error, Kind};
 
 /// Bytes of a token, before it is masked.
@@ -123,7 +122,7 @@ pub fn token(cookie: &str, account: &str) -> String {
     text
 }
 
-fn is_right(token: &str, cookie: &str, account: &str) -> bool {
+pub(super) fn is_right(token: &str, cookie: &str, account: &str) -> bool {
     if token.len() != 4 * TOKEN || !token.is_ascii() {
         return false;
     }
@@ -134,51 +133,6 @@ fn is_right(token: &str, cookie: &str, account: &str) -> bool {
         *place = mask ^ masked;
     }
     said.ct_eq(&secret(cookie, account)).into()
-}
-
-/// A form is taken from our own pages alone.
-///
-/// # Errors
-/// [`Kind::Forbidden`], with what was expected and what came.
-pub fn must_be_ours(visit: &Visit, request: &HttpRequest, token: &str) -> Result<(), Error> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let foreign = |text: String| Error::new(Kind::Forbidden, text).coded("cross_site");
-    match (header("sec-fetch-site"), header("origin")) {
-        (Some("same-origin"), _) | (None, None) => {}
-        (Some(_), _) => {
-            let text = "This form was sent by a page of another site. Nothing was done.";
-            return Err(foreign(text.to_owned()));
-        }
-        (None, Some(origin)) => {
-            let host = header("host").unwrap_or_default();
-            let ours = [visit.home.as_str(), &format!("{}://{host}", visit.scheme())];
-            if !ours.iter().any(|ours| ours.eq_ignore_ascii_case(origin)) {
-                let origin: String = origin.chars().take(200).collect();
-                let text = format!(
-                    "This form was sent from {origin}, and this gateway is at {}. Nothing was done. \
-                     Behind a proxy that changes the host, set server.public_url.",
-                    visit.home
-                );
-                return Err(foreign(text));
-            }
-        }
-    }
-    let (cookie, account) = visit.bound_to();
-    let Some(cookie) = cookie else {
-        let text = format!(
-            "Your browser kept no cookie of this site, and without one nothing can be sent. Allow \
-             cookies for {} and load the page again. (Administrator: server.public_url has to be \
-             the address that people type.)",
-            visit.home
-        );
-        return Err(Error::new(Kind::Forbidden, text).coded("no_cookie"));
-    };
-    if !is_right(token, cookie, account) {
-        let text = "This form is of another session, or was open for too long. Nothing was done. Go \
-                    back, load the page again, and send it once more.";
-        return Err(Error::new(Kind::Forbidden, text).coded("csrf"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use secrecy::ExposeSecret as _;
 
-use super::Worker;
 use super::figures;
-use super::shell::{field, new_password, summary};
-use super::visit::{Answer, Sheet, Visit, encoded, go, show, take};
+use super::parts::{field, new_password, summary};
+use super::path::encoded;
+use super::serve::{show, take};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::Visit;
 use crate::admit::{Invited, Stranger};
 use crate::base::{Blame, Error};
+use crate::http::Worker;
 use crate::store::Token;
 
 /// For whoever is signed in: to join, or why not.

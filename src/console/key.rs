@@ -9,11 +9,14 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::figures::{minute, moment};
 use super::form::Form;
-use super::shell::{choice, field, summary};
-use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
-use super::{Worker, keys as list};
+use super::keys as list;
+use super::parts::{choice, field, summary};
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::admit::KeyTerms;
 use crate::base::{Blame, Error, Kind, calendar};
+use crate::http::Worker;
 use crate::stored::keys::{self, Speaks};
 
 const SCOPES: [(&str, &str); 7] = [

@@ -10,12 +10,15 @@ use serde_json::json;
 
 use super::call::Call;
 use super::figures::{minute, moment, usd};
-use super::shell::{choice, field, notice, snippet};
-use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
-use super::{Worker, samples};
+use super::parts::{choice, field, notice, snippet};
+use super::samples;
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
+use crate::http::Worker;
 use crate::stored::keys::{self, KnownKey};
 
 /// So many keys are on a page.

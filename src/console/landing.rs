@@ -7,12 +7,15 @@ use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 
-use super::shell::snippet;
-use super::visit::{Sheet, Visit, show};
-use super::{Worker, samples};
+use super::parts::snippet;
+use super::samples;
+use super::serve::show;
+use super::sheet::Sheet;
+use super::visit::Visit;
 use crate::base::calendar;
 use crate::base::{Error, Kind};
 use crate::catalogue::lifecycle;
+use crate::http::Worker;
 use crate::reports::status;
 
 fn word(visit: &Visit) -> (&'static str, &'static str) {

@@ -5,14 +5,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use serde_json::Value;
 
-use super::Worker;
 use super::call::Call;
 use super::figures::{list, minute, text, whole};
-use super::shell::{field, notice, summary};
-use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use super::parts::{field, notice, summary};
+use super::path::encoded;
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::admit::Feature;
 use crate::base::clock::Timestamp;
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 use crate::memory::{self, Asked, NewMemory};
 
 /// Whose memories the page is about: one's own, or those of a user whom the account names.

@@ -22,13 +22,17 @@ mod memory;
 mod models;
 mod oidc;
 mod overview;
+mod parts;
+mod path;
 mod playground;
 mod recover;
 mod request;
 mod requests;
 mod samples;
+mod serve;
 mod settings;
 mod setup;
+mod sheet;
 mod shell;
 mod signin;
 mod signup;
@@ -159,6 +163,3 @@ pub fn routes(config: &mut ServiceConfig) {
     }
     config.default_service(web::to(landing::nowhere));
 }
-
-/// The worker's handles, as handlers receive them.
-pub(crate) type Worker = crate::http::Worker;

@@ -7,12 +7,16 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::figures::{dollars, list, short, text, usd, whole};
-use super::shell::{choice, field};
-use super::visit::{Answer, Sheet, Visit, Who, encoded, show_member};
-use super::{Worker, samples};
+use super::parts::{choice, field};
+use super::path::encoded;
+use super::samples;
+use super::serve::show_member;
+use super::sheet::{Answer, Sheet};
+use super::visit::{Visit, Who};
 use crate::base::{Error, Kind, calendar};
 use crate::catalogue::Tier;
 use crate::catalogue::lifecycle;
+use crate::http::Worker;
 use crate::reports::status;
 
 /// So many are on a page.

@@ -2,22 +2,13 @@
 
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
-use maud::{Markup, html};
 
-use super::Worker;
+use super::path::own_path;
+use super::serve::show;
+use super::sheet::go;
 use super::signin::let_in;
-use super::visit::{Visit, encoded, go, own_path, show};
 use crate::base::{Error, Kind};
-
-/// A button for each issuer.
-#[must_use]
-pub fn buttons(visit: &Visit, next: &str) -> Markup {
-    html! {
-        @for (id, name) in visit.app.shared.authentication.issuers.all() {
-            p { a class="button" href=(format!("/oidc/{id}/start?next={}", encoded(next))) { "Sign in with " (name) } }
-        }
-    }
-}
+use crate::http::Worker;
 
 /// `GET /oidc/{id}/start?next=`
 pub async fn start(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {

@@ -10,15 +10,18 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::figures::{lasting, list, text};
-use super::form::{self, Form};
-use super::shell::{choice, field, snippet, summary};
-use super::visit::{Answer, Sheet, Visit, Who, show_member, take_member};
-use super::{Worker, samples};
+use super::form::Form;
+use super::parts::{choice, field, snippet, summary};
+use super::samples;
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet};
+use super::visit::{Visit, Who};
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Mode;
 use crate::exchange::{Answered, Arrival, Asked, Body, Refused};
 use crate::gateway;
+use crate::http::Worker;
 use crate::reports::{models::list_models, usage};
 use crate::router::Dial;
 use crate::wire::codec;
@@ -231,7 +234,7 @@ pub async fn run(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse
         Err((_, why)) => return refused(&why),
     };
     let token = request.headers().get("x-csrf").and_then(|value| value.to_str().ok());
-    if let Err(why) = form::must_be_ours(&visit, &request, token.unwrap_or_default()) {
+    if let Err(why) = visit.must_be_ours(&request, token.unwrap_or_default()) {
         return refused(&why);
     }
     let who = match visit.who() {

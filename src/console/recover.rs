@@ -5,12 +5,14 @@ use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
-use super::Worker;
 use super::form::Form;
-use super::shell::{field, new_password, summary};
+use super::parts::{field, new_password, summary};
+use super::serve::{show, take};
+use super::sheet::{Answer, Sheet, go};
 use super::signin::let_in;
-use super::visit::{Answer, Sheet, Visit, go, show, take};
+use super::visit::Visit;
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 
 const FORGOT: &str = "Forgot your password?";
 

@@ -5,13 +5,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::Worker;
 use super::call::Call;
 use super::figures::{count, lasting, list, nanos, text, usd, whole};
+use super::parts::notice;
+use super::path::encoded;
 use super::requests::{key_names, outcome};
-use super::shell::notice;
-use super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_member, take_member};
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::base::{Error, Kind};
+use crate::http::Worker;
 use crate::reports::feedback::{self, Said};
 use crate::reports::usage;
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::shell::snippet;
+use super::parts::snippet;
 
 /// For a shell.
 #[must_use]

@@ -2,17 +2,19 @@
 
 use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use maud::html;
+use maud::{Markup, html};
 use secrecy::ExposeSecret as _;
 
 use super::call::Call;
 use super::figures::minute;
-use super::shell::{field, notice, summary};
-use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
-use super::{Worker, factor, leaving};
+use super::parts::{field, notice, summary};
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::admit::Moved;
 use crate::base::{Blame, Error, Kind};
-use crate::store::Ending;
+use crate::http::Worker;
+use crate::store::{Ending, SignedIn};
 
 /// A browser in a few words, as far as it says.
 fn browser(agent: &str) -> &str {
@@ -25,6 +27,61 @@ fn browser(agent: &str) -> &str {
     ];
     let found = known.iter().find(|(part, _)| agent.contains(part));
     found.map_or(if agent.is_empty() { "a program" } else { "another browser" }, |(_, name)| name)
+}
+
+/// The second factor; `codes` are the recovery codes that are left.
+fn factor_section(visit: &Visit, session: &SignedIn, codes: i64) -> Markup {
+    html! {
+        section class="card" {
+            h2 { "Second factor" }
+            @if session.has_factor {
+                p { span class="tag good" { "on" } " " (codes) " recovery codes are left." }
+                form method="post" action="/console/settings/factor/off" {
+                    (visit.hidden())
+                    (field("factor-password", "Password", html! { input id="factor-password" name="password" type="password" autocomplete="current-password" required maxlength="1024"; }, None))
+                    (field("factor-otp", "Code", html! { input id="factor-otp" name="otp" autocomplete="one-time-code" required maxlength="20"; }, Some("Of the app, or a recovery code.")))
+                    button class="danger" { "Switch it off" }
+                }
+            } @else if visit.app.shared.authentication.vault.is_none() {
+                p { "It cannot be kept here: the gateway has no vault key. Ask your administrator." }
+            } @else {
+                p { span class="tag" { "off" } " With it, signing in asks for a code of an app on your phone, too." }
+                form method="post" action="/console/settings/factor" {
+                    (visit.hidden())
+                    button { "Set it up" }
+                }
+            }
+        }
+    }
+}
+
+/// Leaving for good: a person, and the account.
+fn leaving_section(visit: &Visit, who: &Who) -> Markup {
+    let runs = who.caller.person.must_run_the_account().is_ok();
+    html! {
+        h2 { "Leaving" }
+        div class="two" {
+            details class="card" {
+                summary { "Delete me" }
+                p { "You are forgotten for good, in every account that you are in: your keys end, and all that you keep here goes. What you used stays in the books, under a name that stands for nobody." }
+                form method="post" action="/console/settings/leave" {
+                    (visit.hidden())
+                    button class="danger" { "Delete " (who.session.email) }
+                }
+            }
+            @if runs {
+                details class="card" {
+                    summary { "Delete the account" }
+                    p { "Its members, keys and all that they keep are forgotten for good. Its books stay, under an id that stands for nobody." }
+                    form method="post" action="/console/settings/delete" {
+                        (visit.hidden())
+                        (field("account-name", &format!("Type its name, {}, to go on", who.session.account_name), html! { input id="account-name" name="name" required autocomplete="off" maxlength="200"; }, None))
+                        button class="danger" { "Delete the account" }
+                    }
+                }
+            }
+        }
+    }
 }
 
 pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
@@ -105,7 +162,7 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                     button { "Change password" }
                 }
             }
-            (factor::section(visit, session, factor.codes))
+            (factor_section(visit, session, factor.codes))
             @if runs {
                 section class="card" {
                     h2 { "Organisation" }
@@ -147,7 +204,7 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                 form method="post" action="/console/settings/sessions" { (visit.hidden()) button class="danger" { "End all others" } }
             }
         }
-        (leaving::section(visit, who))
+        (leaving_section(visit, who))
     };
     let sheet = Sheet::new("Settings", body)
         .by_api(Call::get("/v1/me").of_person())

@@ -5,10 +5,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
 use super::form::Form;
-use super::shell::{field, new_password, summary};
-use super::visit::{Answer, Sheet, Visit, show, take};
-use super::{Worker, welcome};
+use super::parts::{field, new_password, summary};
+use super::serve::{show, take};
+use super::sheet::{Answer, Sheet};
+use super::visit::Visit;
+use super::welcome;
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 
 fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
     let body = html! {

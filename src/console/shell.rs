@@ -7,8 +7,9 @@ use actix_web::http::header::{
 };
 use maud::{DOCTYPE, Markup, html};
 
-use super::visit::{Answer, Sheet, Visit, Who};
-use super::{assets, call, switching};
+use super::sheet::{Answer, Sheet};
+use super::visit::{Visit, Who};
+use super::{assets, call};
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 
@@ -45,30 +46,6 @@ fn secure(response: &mut HttpResponse, visit: &Visit) {
     }
     for cookie in visit.cookies() {
         headers.append(SET_COOKIE, cookie);
-    }
-}
-
-/// The status of a page that says what went wrong.
-#[must_use]
-pub fn status(error: &Error) -> StatusCode {
-    match error.kind {
-        Kind::Malformed | Kind::Unsupported | Kind::ContextLength | Kind::UpgradeRequired => {
-            StatusCode::BAD_REQUEST
-        }
-        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Kind::OutOfCredits => StatusCode::OK,
-        Kind::Forbidden => StatusCode::FORBIDDEN,
-        Kind::UnknownModel | Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Kind::Conflict => StatusCode::CONFLICT,
-        Kind::Stale => StatusCode::PRECONDITION_FAILED,
-        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Kind::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Kind::UpstreamDown => StatusCode::BAD_GATEWAY,
-        Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 
@@ -287,10 +264,31 @@ fn top_inside(visit: &Visit, who: &Who) -> Markup {
             div class="me" {
                 p class="account" title=(who.session.account_name) { (who.session.account_name) }
                 p class="dim small" title=(who.session.email) { (who.session.email) " · " (who.session.role) }
-                (switching::form(visit, who))
+                (others(visit, who))
                 form method="post" action="/signout" {
                     (visit.hidden())
                     button class="quiet" { "Sign out" }
+                }
+            }
+        }
+    }
+}
+
+/// The other accounts, for who has any.
+fn others(visit: &Visit, who: &Who) -> Markup {
+    let others: Vec<_> =
+        who.accounts.iter().filter(|one| one.member.account != who.session.account).collect();
+    html! {
+        @if !others.is_empty() {
+            details class="switch" {
+                summary { "Another account" }
+                form method="post" action="/console/account" {
+                    (visit.hidden())
+                    @for one in others {
+                        button class="quiet" name="account" value=(one.member.account) disabled[one.suspended] {
+                            (one.account_name) @if one.suspended { " (suspended)" }
+                        }
+                    }
                 }
             }
         }
@@ -313,75 +311,4 @@ fn top_outside(visit: &Visit) -> Markup {
             }
         }
     }
-}
-
-/// Text to be copied, with a button for it that needs a script.
-#[must_use]
-pub fn snippet(id: &str, text: &str) -> Markup {
-    html! {
-        div class="snippet" {
-            pre id=(id) tabindex="0" { code { (text) } }
-            button type="button" class="copy" data-copy=(id) hidden { "Copy" }
-        }
-    }
-}
-
-/// What was wrong with a form, above it.
-#[must_use]
-pub fn summary(error: Option<&Error>) -> Markup {
-    html! {
-        @if let Some(error) = error {
-            div class="alert bad" role="alert" tabindex="-1" data-focus {
-                strong { "Not done. " }
-                @match &error.field {
-                    Some(field) => a href=(format!("#{field}")) { (error.public) },
-                    None => (error.public),
-                }
-                @if let Some(wait) = error.retry_after.filter(|_| error.kind == Kind::RateLimited) {
-                    " It opens again in " (wait.as_secs().div_ceil(60)) " minutes."
-                }
-            }
-        }
-    }
-}
-
-/// A field of a form with its label, and a word of what is wanted.
-#[must_use]
-pub fn field(id: &str, label: &str, input: Markup, hint: Option<&str>) -> Markup {
-    html! {
-        div class="field" {
-            label for=(id) { (label) }
-            (input)
-            @if let Some(hint) = hint { p class="hint" { (hint) } }
-        }
-    }
-}
-
-/// Where somebody chooses a password, and how long it has to be.
-#[must_use]
-pub fn new_password(label: &str) -> Markup {
-    html! {
-        (field("password", label, html! {
-            input id="password" name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024" aria-describedby="length";
-        }, None))
-        p class="hint" id="length" { "10 characters or more." }
-    }
-}
-
-/// A list to choose from: values, how they are called, and which one is chosen.
-#[must_use]
-pub fn choice(id: &str, all: &[(&str, &str)], chosen: &str) -> Markup {
-    html! {
-        select id=(id) name=(id) {
-            @for (value, name) in all {
-                option value=(value) selected[*value == chosen] { (name) }
-            }
-        }
-    }
-}
-
-/// A word that something was done, after a form led back to a page.
-#[must_use]
-pub fn notice(text: Option<&str>) -> Markup {
-    html! { @if let Some(text) = text { p class="alert good" role="status" { (text) } } }
 }

@@ -2,15 +2,18 @@
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
-use maud::html;
+use maud::{Markup, html};
 use secrecy::ExposeSecret as _;
 
 use super::form::Form;
-use super::shell::{field, notice, summary};
-use super::visit::{Answer, Sheet, Visit, go, own_path, show, take, take_member};
-use super::{Worker, oidc};
+use super::parts::{field, notice, summary};
+use super::path::{encoded, own_path};
+use super::serve::{show, take, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::Visit;
 use crate::admit::Entered;
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 use crate::store::Ending;
 
 /// Where a person goes once they are in.
@@ -41,7 +44,7 @@ fn page(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
                 }, None))
                 button class="primary" { "Sign in" }
             }
-            (oidc::buttons(visit, next(form)))
+            (issuers(visit, next(form)))
             p { a href="/forgot" { "Forgot your password?" } }
             @if visit.app.shared.authentication.register.is_some() {
                 p { "New here? " a href="/signup" { "Create an account" } }
@@ -81,6 +84,15 @@ pub async fn enter(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
         }
     })
     .await
+}
+
+/// A button for each issuer.
+fn issuers(visit: &Visit, next: &str) -> Markup {
+    html! {
+        @for (id, name) in visit.app.shared.authentication.issuers.all() {
+            p { a class="button" href=(format!("/oidc/{id}/start?next={}", encoded(next))) { "Sign in with " (name) } }
+        }
+    }
 }
 
 /// Signs the browser in, or asks for the code of the second factor.

@@ -5,11 +5,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
 use super::form::Form;
-use super::shell::{field, new_password, summary};
-use super::visit::{Answer, Sheet, Visit, go, show, take};
-use super::{Worker, welcome};
+use super::parts::{field, new_password, summary};
+use super::serve::{show, take};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::Visit;
+use super::welcome;
 use crate::admit::Applicant;
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 
 fn closed() -> Error {
     let text = "Sign-up is closed here. Ask your administrator for an invitation.";

@@ -4,13 +4,15 @@ use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
-use super::Worker;
 use super::call::Call;
 use super::figures::minute;
-use super::shell::{choice, field, notice, snippet, summary};
-use super::visit::{Answer, Sheet, Visit, Who, go, show_member, take_member};
+use super::parts::{choice, field, notice, snippet, summary};
+use super::serve::{show_member, take_member};
+use super::sheet::{Answer, Sheet, go};
+use super::visit::{Visit, Who};
 use crate::admit::Invited;
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 use crate::store::Token;
 use crate::stored::team::{self, KnownMember};
 

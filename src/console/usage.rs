@@ -7,18 +7,20 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::Worker;
 use super::call::Call;
 use super::chart::{Bar, bars};
 use super::figures::{count, dollars, lasting, list, moment, nanos, short, text, usd, whole};
+use super::parts::{choice, field};
+use super::path::encoded;
 use super::requests::key_names;
-use super::shell::{choice, field};
-use super::visit::{Answer, Sheet, Visit, Who, encoded, show_member};
+use super::serve::show_member;
+use super::sheet::{Answer, Sheet};
+use super::visit::{Visit, Who};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind, calendar};
 use crate::catalogue::Mode;
-use crate::http::quoted;
+use crate::http::{Worker, quoted};
 use crate::ledger::report::Group;
 use crate::reports::usage::{self, Query, Waits};
 

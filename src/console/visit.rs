@@ -1,26 +1,19 @@
-//! One request of a browser: who it is, what it may see, and what becomes of a form that it sent.
+//! One request of a browser: who it is, what it may see, and whether our own page sent it.
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
+use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
-use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use tokio::time::Instant;
 
-use super::call::Call;
 use super::cookie::Cookie;
 use super::form::{self, Form};
-use super::{Worker, shell};
-use crate::admit::{Caller, factor_required, must_be_proved};
-use crate::base::percent;
+use crate::admit::{Caller, must_be_proved};
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
-use crate::http::origin;
-use crate::store::{Browser, Membership, Sent, SignedIn};
-
-/// How long a form that was sent is known, in seconds.
-const FORM_SECONDS: u64 = 86_400;
+use crate::http::{Worker, origin};
+use crate::store::{Browser, Membership, SignedIn};
 
 /// Somebody who is signed in.
 pub struct Who {
@@ -46,72 +39,6 @@ pub struct Visit {
     form_cookie: (Option<String>, bool),
     /// What the browser is to keep from now on.
     session_cookie: std::cell::RefCell<Option<HeaderValue>>,
-}
-
-/// A page.
-pub struct Sheet {
-    pub title: String,
-    pub body: Markup,
-    /// The same by the API.
-    pub calls: Vec<Call>,
-    pub status: StatusCode,
-    pub script: Option<&'static str>,
-}
-
-impl Sheet {
-    #[must_use]
-    pub fn new(title: impl Into<String>, body: Markup) -> Self {
-        Self { title: title.into(), body, calls: Vec::new(), status: StatusCode::OK, script: None }
-    }
-
-    #[must_use]
-    pub fn by_api(mut self, call: Call) -> Self {
-        self.calls.push(call);
-        self
-    }
-
-    #[must_use]
-    pub fn with_script(self, name: &'static str) -> Self {
-        Self { script: Some(name), ..self }
-    }
-
-    /// A form that was not taken, shown again.
-    #[must_use]
-    pub fn refused(self, error: &Error) -> Self {
-        Self { status: shell::status(error), ..self }
-    }
-}
-
-/// What a request comes to.
-pub enum Answer {
-    Sheet(Box<Sheet>),
-    /// Another page of ours.
-    Go(String),
-    /// What is no page.
-    Bare(HttpResponse),
-}
-
-impl From<Sheet> for Answer {
-    fn from(sheet: Sheet) -> Self {
-        Self::Sheet(Box::new(sheet))
-    }
-}
-
-/// Another page of ours.
-#[must_use]
-pub fn go(path: impl Into<String>) -> Answer {
-    Answer::Go(path.into())
-}
-
-/// A path of ours, and nobody else's: `//host` and `/\host` are other hosts to a browser.
-#[must_use]
-pub fn own_path(text: &str) -> Option<&str> {
-    let ours = text.starts_with('/')
-        && !text.starts_with("//")
-        && !text.contains('\\')
-        && text.len() <= 500
-        && text.bytes().all(|byte| byte.is_ascii_graphic());
-    ours.then_some(text)
 }
 
 impl Visit {
@@ -262,251 +189,84 @@ impl Visit {
         all
     }
 
-    /// A page with a form on it needs something to bind it to.
-    fn prepare_form(&mut self) {
-        if self.who.is_none() && self.form_cookie.0.is_none() {
-            self.form_cookie = (new_token().ok(), true);
+    /// A form is taken from our own pages alone.
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`], with what was expected and what came.
+    pub fn must_be_ours(&self, request: &HttpRequest, token: &str) -> Result<(), Error> {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let foreign = |text: String| Error::new(Kind::Forbidden, text).coded("cross_site");
+        match (header("sec-fetch-site"), header("origin")) {
+            (Some("same-origin"), _) | (None, None) => {}
+            (Some(_), _) => {
+                let text = "This form was sent by a page of another site. Nothing was done.";
+                return Err(foreign(text.to_owned()));
+            }
+            (None, Some(origin)) => {
+                let host = header("host").unwrap_or_default();
+                let ours = [self.home.as_str(), &format!("{}://{host}", self.scheme())];
+                if !ours.iter().any(|ours| ours.eq_ignore_ascii_case(origin)) {
+                    let origin: String = origin.chars().take(200).collect();
+                    let text = format!(
+                        "This form was sent from {origin}, and this gateway is at {}. Nothing was done. \
+                         Behind a proxy that changes the host, set server.public_url.",
+                        self.home
+                    );
+                    return Err(foreign(text));
+                }
+            }
         }
+        let (cookie, account) = self.bound_to();
+        let Some(cookie) = cookie else {
+            let text = format!(
+                "Your browser kept no cookie of this site, and without one nothing can be sent. Allow \
+                 cookies for {} and load the page again. (Administrator: server.public_url has to be \
+                 the address that people type.)",
+                self.home
+            );
+            return Err(Error::new(Kind::Forbidden, text).coded("no_cookie"));
+        };
+        if !form::is_right(token, cookie, account) {
+            let text = "This form is of another session, or was open for too long. Nothing was done. Go \
+                        back, load the page again, and send it once more.";
+            return Err(Error::new(Kind::Forbidden, text).coded("csrf"));
+        }
+        Ok(())
     }
-}
 
-/// Shows a page to anybody.
-pub async fn show(
-    app: Worker,
-    request: HttpRequest,
-    work: impl AsyncFnOnce(&Visit) -> Result<Answer, Error>,
-) -> HttpResponse {
-    match Visit::of(&app, &request).await {
-        Ok(mut visit) => {
-            visit.prepare_form();
-            let outcome = work(&visit).await;
-            shell::respond(&visit, outcome)
-        }
-        Err((visit, why)) => shell::respond(&visit, Err(why)),
-    }
-}
-
-/// Shows a page to those who are signed in.
-pub async fn show_member(
-    app: Worker,
-    request: HttpRequest,
-    work: impl AsyncFnOnce(&Visit, &Who) -> Result<Answer, Error>,
-) -> HttpResponse {
-    let here = request.uri().path_and_query().map_or("/console", |path| path.as_str()).to_owned();
-    show(app, request, async move |visit| match &visit.who {
-        Some(who) if has_to_set_up(visit, who) => Ok(go("/console/settings?done=factor_wanted")),
-        Some(who) => work(visit, who).await,
-        None => {
-            let next = own_path(&here).unwrap_or("/console");
-            let next: String = encoded(next);
-            Ok(go(format!("/signin?next={next}")))
-        }
-    })
-    .await
-}
-
-/// Shows a page to administrators.
-pub async fn show_admin(
-    app: Worker,
-    request: HttpRequest,
-    work: impl AsyncFnOnce(&Visit, &Who) -> Result<Answer, Error>,
-) -> HttpResponse {
-    show_member(app, request, async move |visit, who| {
-        visit.administrator()?;
-        work(visit, who).await
-    })
-    .await
-}
-
-/// Takes a form of anybody's.
-pub async fn take(
-    app: Worker,
-    request: HttpRequest,
-    body: &[u8],
-    work: impl AsyncFnOnce(&Visit, &Form) -> Result<Answer, Error>,
-) -> HttpResponse {
-    match Visit::of(&app, &request).await {
-        Ok(visit) => {
-            let taken = taken(&visit, &request, body, work).await;
-            shell::respond(&visit, taken)
-        }
-        Err((visit, why)) => shell::respond(&visit, Err(why)),
-    }
-}
-
-/// Takes a form of somebody who is signed in.
-pub async fn take_member(
-    app: Worker,
-    request: HttpRequest,
-    body: &[u8],
-    work: impl AsyncFnOnce(&Visit, &Who, &Form) -> Result<Answer, Error>,
-) -> HttpResponse {
-    take(app, request, body, async move |visit, form| {
-        let who = visit.who()?;
-        if has_to_set_up(visit, who) {
-            return Err(factor_required());
-        }
-        work(visit, who, form).await
-    })
-    .await
-}
-
-/// Whether somebody has to set a second factor up before they do what they ask for.
-fn has_to_set_up(visit: &Visit, who: &Who) -> bool {
-    let here = visit.path.as_str();
-    let leads_there = here == "/signout"
-        || here == "/console/account"
-        || here == "/console/settings"
-        || here.starts_with("/console/settings/factor");
-    !leads_there && visit.app.shared.authentication.wants_factor_of(&who.session)
-}
-
-/// Takes a form of an administrator of the gateway.
-pub async fn take_admin(
-    app: Worker,
-    request: HttpRequest,
-    body: &[u8],
-    work: impl AsyncFnOnce(&Visit, &Who, &Form) -> Result<Answer, Error>,
-) -> HttpResponse {
-    take_member(app, request, body, async move |visit, who, form| {
-        visit.administrator()?;
-        work(visit, who, form).await
-    })
-    .await
-}
-
-async fn taken(
-    visit: &Visit,
-    request: &HttpRequest,
-    body: &[u8],
-    work: impl AsyncFnOnce(&Visit, &Form) -> Result<Answer, Error>,
-) -> Result<Answer, Error> {
-    let form = Form::read(body)?;
-    form::must_be_ours(visit, request, form.text("csrf"))?;
-    let id = form.given("once").filter(|id| id.len() <= 100).ok_or_else(|| {
-        Error::new(Kind::Malformed, "The form is not whole. Load the page again and send it anew.")
-    })?;
-    let store = &visit.app.shared.store;
-    let (_, account) = visit.bound_to();
-    let expires = visit.app.shared.clock.now().after(std::time::Duration::from_secs(FORM_SECONDS));
-    let sent = store.take_form(id.to_owned(), account.to_owned(), expires).await;
-    match sent.map_err(Error::internal)? {
-        Sent::First => {}
-        Sent::UnderWay => {
-            let text = "This form was sent before, and is being carried out. Load the page again.";
-            return Err(Error::new(Kind::Conflict, text).coded("sent_before"));
-        }
-        Sent::Before(path) if !path.is_empty() => return Ok(go(path)),
-        Sent::Before(_) => {
-            let text = "This form was sent before, and what came of it was shown then. Nothing was \
-                        done a second time.";
-            return Err(Error::new(Kind::Conflict, text).coded("sent_before"));
-        }
-    }
-    let outcome = proved_and_done(visit, &form, work).await;
-    let result = match &outcome {
-        Ok(Answer::Go(path)) => Some(path.clone()),
-        Ok(Answer::Sheet(sheet)) if sheet.status == StatusCode::OK => Some(String::new()),
-        Ok(Answer::Bare(_)) => Some(String::new()),
-        // Nothing was done: it may be sent again.
-        Ok(Answer::Sheet(_)) | Err(_) => None,
-    };
-    store.settle_form(id.to_owned(), result).await.map_err(Error::internal)?;
-    outcome
-}
-
-/// Carries a form out. Where the person has to give their password first, they are asked for it, and
-/// the form is kept on the page meanwhile.
-async fn proved_and_done(
-    visit: &Visit,
-    form: &Form,
-    work: impl AsyncFnOnce(&Visit, &Form) -> Result<Answer, Error>,
-) -> Result<Answer, Error> {
-    if form.given("proof").is_some()
-        && let Some(who) = &visit.who
-    {
-        let (password, otp) = (form.secret("proof"), form.given("otp"));
-        let (desk, address) = (&visit.app.shared.authentication, &visit.browser.address);
-        if let Err(why) = desk.prove(&who.session, password, otp, address).await {
-            return Ok(asking_for_proof(visit, form, Some(&why)).into());
-        }
+    /// The same, of a person who has just given their password.
+    pub(super) fn proved(&self, who: &Who) -> Self {
         // As it was read, and not anew: another tab may have switched the account meanwhile.
         let who = Who {
             caller: Arc::clone(&who.caller),
-            session: SignedIn { proved: visit.app.shared.clock.now(), ..who.session.clone() },
+            session: SignedIn { proved: self.app.shared.clock.now(), ..who.session.clone() },
             accounts: who.accounts.clone(),
             cookie: who.cookie.clone(),
         };
-        let proved = Visit {
-            app: visit.app.clone(),
-            home: visit.home.clone(),
-            path: visit.path.clone(),
-            query: visit.query.clone(),
+        Self {
+            app: self.app.clone(),
+            home: self.home.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
             who: Some(who),
-            browser: visit.browser.clone(),
-            began: visit.began,
-            form_cookie: visit.form_cookie.clone(),
+            browser: self.browser.clone(),
+            began: self.began,
+            form_cookie: self.form_cookie.clone(),
             session_cookie: std::cell::RefCell::default(),
-        };
-        let outcome = work(&proved, form).await;
+        }
+    }
+
+    /// Has the browser keep what the same visit, proved, had it keep.
+    pub(super) fn keep_session_of(&self, proved: Self) {
         if let Some(cookie) = proved.session_cookie.into_inner() {
-            *visit.session_cookie.borrow_mut() = Some(cookie);
+            *self.session_cookie.borrow_mut() = Some(cookie);
         }
-        return outcome;
     }
-    match work(visit, form).await {
-        Err(why) if why.code.as_deref() == Some("proof_required") => {
-            Ok(asking_for_proof(visit, form, None).into())
-        }
-        outcome => outcome,
-    }
-}
 
-fn asking_for_proof(visit: &Visit, form: &Form, error: Option<&Error>) -> Sheet {
-    let asked = Error::new(Kind::Forbidden, "Give your password again to go on.");
-    let has_factor = visit.who.as_ref().is_some_and(|who| who.session.has_factor);
-    let body = html! {
-        h1 { "Is it still you?" }
-        p class="lede" { "What you are about to do needs your password. It is good for 15 minutes." }
-        (shell::summary(error))
-        form method="post" action=(visit.path) class="card narrow" {
-            (visit.hidden())
-            @for (name, value) in form.rest() {
-                input type="hidden" name=(name) value=(value);
-            }
-            (shell::field("proof", "Password", html! {
-                input id="proof" name="proof" type="password" autocomplete="current-password" required autofocus;
-            }, None))
-            @if has_factor {
-                (shell::field("otp", "Code of your second factor", html! {
-                    input id="otp" name="otp" autocomplete="one-time-code" required maxlength="20";
-                }, None))
-            }
-            button class="primary" { "Go on" }
+    /// A page with a form on it needs something to bind it to.
+    pub(super) fn prepare_form(&mut self) {
+        if self.who.is_none() && self.form_cookie.0.is_none() {
+            self.form_cookie = (new_token().ok(), true);
         }
-    };
-    Sheet::new("Is it still you?", body).refused(error.unwrap_or(&asked))
-}
-
-/// Text as a part of an address.
-#[must_use]
-pub fn encoded(text: &str) -> String {
-    percent::path(text).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_paths_of_ours_are_led_to() {
-        for ours in ["/", "/console/keys?x=1", "/a/b"] {
-            assert_eq!(own_path(ours), Some(ours));
-        }
-        for other in ["", "//evil", "/\\evil", "https://evil", "javascript:alert(1)", "/a b", "/\n"]
-        {
-            assert_eq!(own_path(other), None, "{other}");
-        }
-        assert_eq!(encoded("/a?b=c&d"), "/a%3Fb%3Dc%26d");
     }
 }

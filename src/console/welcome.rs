@@ -4,11 +4,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use secrecy::ExposeSecret as _;
 
-use super::shell::snippet;
-use super::visit::{Answer, Sheet, Visit, show_member};
-use super::{Worker, form, samples};
+use super::parts::snippet;
+use super::serve::show_member;
+use super::sheet::{Answer, Sheet};
+use super::visit::Visit;
+use super::{form, samples};
 use crate::admit::Opened;
 use crate::admit::keys::Issued;
+use crate::http::Worker;
 
 /// The page that answers the form which made the key. The browser is signed in by this very answer.
 #[must_use]

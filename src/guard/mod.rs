@@ -7,23 +7,26 @@
 
 pub mod body;
 mod entry;
+mod finding;
 mod held;
 mod moderation;
+mod record;
 mod rule;
 pub mod stream;
 mod watched;
 mod webhook;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
-pub use held::{Guarded, Record, Rules};
+pub use finding::{Finding, Stage, Verdict};
+pub use held::{Guarded, Rules};
 pub use moderation::{Asks, Moderation, ModerationError};
-pub use rule::{By, Rule, Texts, Verdict};
+pub use record::Record;
+pub use rule::{By, Rule, Texts};
 pub use webhook::{Question, Said, Webhook, WebhookError};
 
 use crate::base::egress::Egress;
@@ -39,36 +42,6 @@ const MOST_RULES: usize = 100;
 pub struct RuleFault {
     pub name: String,
     pub why: String,
-}
-
-/// Where a text is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
-    Input,
-    Output,
-}
-
-impl Stage {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Output => "output",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A rule that was met, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub rule: Arc<str>,
-    pub verdict: Verdict,
 }
 
 /// A text that must not go on.

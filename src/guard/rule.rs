@@ -22,38 +22,6 @@ const NAME_BYTES: usize = 40;
 const WINDOW: usize = 256;
 const MOST_WINDOW: usize = 4_096;
 
-/// What came of a rule that was met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    Block,
-    Mask,
-    Flag,
-    /// A webhook or a moderation model did not say, and the text went on.
-    Unanswered,
-}
-
-impl Verdict {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Block => "block",
-            Self::Mask => "mask",
-            Self::Flag => "flag",
-            Self::Unanswered => "unanswered",
-        }
-    }
-}
-
-impl From<Action> for Verdict {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Block => Self::Block,
-            Action::Mask => Self::Mask,
-            Action::Flag => Self::Flag,
-        }
-    }
-}
-
 /// How it finds something.
 #[derive(Debug)]
 pub enum By {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::Map;
 
-use super::held::Record;
+use super::record::Record;
 use super::stream::Filter;
 use super::{Blocked, Finding, Rule, Stage, Verdict};
 use crate::base::Error;

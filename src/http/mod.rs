@@ -25,15 +25,15 @@ mod signin;
 mod streams;
 mod usage;
 mod visit;
+mod worker;
 
 use actix_web::web::{self, ServiceConfig};
-
-use crate::gateway::App;
 
 pub use edge::{connection, cors, head_as_get};
 pub use openai::nowhere;
 pub use streams::{Spoken, Streams};
 pub use usage::quoted;
+pub use worker::Worker;
 
 /// Every route of programs. Each path also answers under `/api`; whoever adds the last ones says what
 /// becomes of those that are nowhere.
@@ -162,6 +162,3 @@ pub fn probes(config: &mut ServiceConfig) {
         .route("/readyz", web::get().to(ops::ready))
         .route("/metrics", web::get().to(ops::metrics));
 }
-
-/// The worker's handles, as handlers receive them.
-pub type Worker = web::Data<App>;

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use super::Worker;
 use super::streams::UnderWay;
 use crate::base::ids::RequestId;
-use crate::telemetry::trail::{Arrived, Left, Trails};
+use crate::telemetry::trail::{Arrived, Left};
+use crate::telemetry::trails::Trails;
 use crate::wire::vocab::Dialect;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -202,3 +202,6 @@ impl Data {
         }
     }
 }
+
+/// What is predicted of every model on every row.
+pub type Predictions = Vec<Vec<f64>>;

@@ -1,7 +1,7 @@
 //! The ridge regression of scores on single words and pairs: what [`Signs`] holds.
 
 use super::data::Data;
-use super::train::Sample;
+use super::sample::Sample;
 use crate::router::neural::{SIGNS, Shape, Signs};
 
 /// How strongly weights are held to nothing: where many rows were tried, and where fewer.

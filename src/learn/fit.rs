@@ -3,7 +3,53 @@
 
 use crate::router::neural::{BUCKETS, COUNTS, Shape, dot, softmax};
 
-use super::train::{Recipe, Sample};
+use super::sample::Sample;
+
+/// How a router is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recipe {
+    pub epochs: usize,
+    /// Step sizes, of the networks and of the words.
+    pub rate: f32,
+    pub rate_words: f32,
+    /// The share of words that are left out at each look.
+    pub drop: f32,
+    /// How far words are apart at the start.
+    pub words: f32,
+    /// The weight of telling the domains apart, and how many times as much an everyday prompt
+    /// weighs there as another: there are fewer of them here than there will be.
+    pub tell: f32,
+    pub tell_everyday: f32,
+    /// Pulls towards nothing: of the networks, words, levels, families, models, and models in one
+    /// domain.
+    pub decay: f32,
+    pub decay_words: f32,
+    pub decay_level: f32,
+    pub decay_family: f32,
+    pub decay_own: f32,
+    pub decay_bias: f32,
+}
+
+impl Default for Recipe {
+    /// What did best when prompts, and whole sources, were left out.
+    fn default() -> Self {
+        Self {
+            epochs: 6,
+            rate: 2e-3,
+            rate_words: 0.05,
+            drop: 0.6,
+            words: 0.05,
+            tell: 0.3,
+            tell_everyday: 40.0,
+            decay: 1e-2,
+            decay_words: 1e-5,
+            decay_level: 1e-3,
+            decay_family: 0.4,
+            decay_own: 0.8,
+            decay_bias: 1e-4,
+        }
+    }
+}
 
 const EMBED: usize = Shape::EMBED;
 const INPUT: usize = Shape::INPUT;

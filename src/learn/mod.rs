@@ -49,6 +49,7 @@ mod rate;
 #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "statistics over counts")]
 mod ratings;
 mod report;
+mod sample;
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -58,16 +59,17 @@ mod train;
 
 pub use cascade::{Cascaded, cascaded};
 pub use daily::{Daily, dailies};
-pub use data::{Cell, Data, DataError, Listed, Row};
+pub use data::{Cell, Data, DataError, Listed, Predictions, Row};
+pub use fit::Recipe;
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
 pub use promise::{Promise, promised, promises, read_predictions};
 pub use rate::rate;
 pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{
-    Entry, Leave, Predictions, by_neighbours, by_price, cascades, entries, left_out, predict, table,
+    Entry, Leave, by_neighbours, by_price, cascades, entries, left_out, predict, table,
 };
-pub use train::{Material, Recipe, train};
+pub use train::{Material, train};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Where the domains lie among the counts of prompts, and how far prompts of one domain are apart.
 
 use super::algebra::Cholesky;
-use super::train::Sample;
+use super::sample::Sample;
 use crate::router::neural::{COUNTS, Places, Shape};
 
 /// Added to every spread: a count that is always the same in training says nothing when it is not.

@@ -7,9 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::data::{Data, DataError, Row, read_lines};
+use super::data::{Data, DataError, Predictions, Row, read_lines};
 use super::judge::Pool;
-use super::report::Predictions;
 use crate::router::neural::{Prompt, Weights};
 use crate::router::{AtDial, Dial, Group, Promises};
 

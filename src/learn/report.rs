@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::cascade::{Cascaded, cascaded};
 use super::daily::Daily;
-use super::data::{Data, Row};
+use super::data::{Data, Predictions, Row};
+use super::fit::Recipe;
 use super::judge::{FLOORS, Measures, Pool, judge};
 use super::promise::{Promise, promises};
 use super::ratings::{Rated, rated};
-use super::train::{Material, Recipe, train};
+use super::train::{Material, train};
 use crate::router::neural::{Ability, Prompt, Weights, dot};
 
 /// Prompts of a pool that are too few to say anything.
@@ -20,9 +21,6 @@ const FEWEST: usize = 30;
 /// Neighbours that are asked, and the most rows that are searched for them.
 const NEIGHBOURS: usize = 20;
 const SEARCHED: usize = 20_000;
-
-/// What is predicted of every model on every row.
-pub type Predictions = Vec<Vec<f64>>;
 
 /// One pool, judged.
 #[derive(Debug, Serialize)]

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::daily::Daily;
 use super::data::{Data, Row};
 use super::evidence::evidence;
-use super::fit::{Fitted, Layout, fit};
+use super::fit::{Fitted, Layout, Recipe, fit};
 use super::levels::{level_by, level_by_tier, line_of};
 use super::places;
 use super::rate::{miss, rate};
+use super::sample::{Sample, Target};
 use crate::router::neural::{
-    Ability, BUCKETS, COUNTS, Kind, Meta, ModelMeta, Net, PAIRS, Places, Prompt, Shape, Signs,
-    Usual, Vectors, Weights, dot, family, read, spot,
+    Ability, BUCKETS, Kind, Meta, ModelMeta, Net, PAIRS, Places, Prompt, Shape, Signs, Usual,
+    Vectors, Weights, dot, family, read, spot,
 };
 
 /// What a router is trained on.
@@ -20,77 +21,6 @@ pub struct Material<'a> {
     pub data: &'a Data,
     pub dailies: &'a [Daily],
     pub vectors: &'a Vectors,
-}
-
-/// How a router is trained.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Recipe {
-    pub epochs: usize,
-    /// Step sizes, of the networks and of the words.
-    pub rate: f32,
-    pub rate_words: f32,
-    /// The share of words that are left out at each look.
-    pub drop: f32,
-    /// How far words are apart at the start.
-    pub words: f32,
-    /// The weight of telling the domains apart, and how many times as much an everyday prompt
-    /// weighs there as another: there are fewer of them here than there will be.
-    pub tell: f32,
-    pub tell_everyday: f32,
-    /// Pulls towards nothing: of the networks, words, levels, families, models, and models in one
-    /// domain.
-    pub decay: f32,
-    pub decay_words: f32,
-    pub decay_level: f32,
-    pub decay_family: f32,
-    pub decay_own: f32,
-    pub decay_bias: f32,
-}
-
-impl Default for Recipe {
-    /// What did best when prompts, and whole sources, were left out.
-    fn default() -> Self {
-        Self {
-            epochs: 6,
-            rate: 2e-3,
-            rate_words: 0.05,
-            drop: 0.6,
-            words: 0.05,
-            tell: 0.3,
-            tell_everyday: 40.0,
-            decay: 1e-2,
-            decay_words: 1e-5,
-            decay_level: 1e-3,
-            decay_family: 0.4,
-            decay_own: 0.8,
-            decay_bias: 1e-4,
-        }
-    }
-}
-
-/// A score to learn from.
-#[derive(Debug, Clone, Copy)]
-pub struct Target {
-    pub model: usize,
-    pub score: f32,
-    pub log_tokens: Option<f32>,
-}
-
-/// A row as the networks see it.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    pub buckets: Vec<usize>,
-    /// Its signs, each once.
-    pub signs: Vec<usize>,
-    /// Bits of its word pairs, each once.
-    pub pairs: Vec<usize>,
-    pub counts: [f32; COUNTS],
-    pub vector: [f32; Shape::VECTOR],
-    pub domain: usize,
-    /// How much it weighs in telling domains apart.
-    pub tell: f32,
-    /// None for everyday prompts.
-    pub cells: Vec<Target>,
 }
 
 /// The names of the domains, everyday use last, and the place of each row's.

@@ -6,54 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counter::Counter;
 use super::receipt::{Awaited, Receipt};
-use super::{Answerer, Basis, Journal, Outcome, Settlement, Tariff, Tokens, Tried, Weighed};
+use super::{Answerer, Basis, Outcome, Settlement, Tokens, Tried, Weighed};
 use crate::base::calendar::Period;
-use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
-use crate::quota::{Amount, Correction, Quota, Standing, Terms, Used};
-use crate::telemetry::trail::Trails;
+use crate::quota::{Amount, Correction, Standing, Terms, Used};
 use crate::wire::vocab::Aside;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
-
-/// Where a worker counts and writes down: shared by all its holds.
-#[derive(Debug, Clone)]
-pub struct Counter {
-    pub quota: Quota,
-    pub journal: Journal,
-    pub tariff: Arc<Tariff>,
-    pub clock: Clock,
-    /// How long an answer waits for its line to be safe: a whole one for what is left of this since
-    /// its request came, the end of a stream for as long.
-    pub patience: Duration,
-    /// Told what requests came to.
-    pub trails: Trails,
-    pub asides: PricesAsides,
-}
-
-/// By a provider's id and a moment.
-type AsidesPrice = dyn Fn(&str, &[Aside], Timestamp) -> Nanos;
-
-/// What other models of a provider did for an answer costs, by the catalogue in force.
-#[derive(Clone)]
-pub struct PricesAsides(Rc<AsidesPrice>);
-
-impl PricesAsides {
-    #[must_use]
-    pub fn by(price: impl Fn(&str, &[Aside], Timestamp) -> Nanos + 'static) -> Self {
-        Self(Rc::new(price))
-    }
-}
-
-impl fmt::Debug for PricesAsides {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PricesAsides")
-    }
-}
 
 /// What is known of a request when it is let in.
 #[derive(Debug, Clone)]
@@ -167,7 +132,7 @@ impl Hold {
         let at = open.counter.clock.now();
         let mut cost = deployment.prices.bill(&tokens.into(), pictures, at);
         if !asides.is_empty() {
-            cost = cost.plus((open.counter.asides.0)(&deployment.provider.id, asides, at));
+            cost = cost.plus(open.counter.asides.price(&deployment.provider.id, asides, at));
         }
         open.counter.trails.charged(&deployment.provider.id, &model.label, cost);
         let by = Answerer {

@@ -14,8 +14,7 @@ use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::posting::{adopting, post_leftovers, posting, remove, syncing};
-use super::segment::{self, Segment};
+use super::segment::{self, Segment, remove};
 use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
@@ -61,7 +60,7 @@ impl JournalError {
     }
 
     /// What passes by itself is tried again later: nothing has been done so far.
-    fn put_off<T: Default>(self) -> Result<T, Self> {
+    pub(super) fn put_off<T: Default>(self) -> Result<T, Self> {
         if !self.passes() {
             return Err(self);
         }
@@ -184,6 +183,24 @@ impl fmt::Debug for Journal {
 }
 
 impl State {
+    /// Nothing is written down yet.
+    pub fn new(segment: Option<Segment>) -> Self {
+        Self {
+            nameless: uuid::Uuid::now_v7().simple().to_string().into(),
+            segment,
+            nameless_lines: 0,
+            waiting: VecDeque::new(),
+            waiting_lines: 0,
+            lines: 0,
+            written: 0,
+            refused: 0,
+            again_at: None,
+            closed: Vec::new(),
+            failing: None,
+            being_posted: None,
+        }
+    }
+
     /// Adds a line to the file, and to what waits to be posted.
     fn push(&mut self, settlement: &Settlement, line: &[u8]) {
         let before = self.lines;
@@ -297,61 +314,6 @@ impl State {
 }
 
 impl Journal {
-    /// Posts what earlier processes left in `folder`, then starts a file of its own there. Where the
-    /// disk is full or the store away, both are tried again as long as the process runs.
-    ///
-    /// # Errors
-    /// When the folder cannot be used, or what is in it cannot be posted, and waiting does not help.
-    pub async fn open(
-        folder: PathBuf,
-        durability: Durability,
-        store: Store,
-        allowance_of: AllowanceOf,
-    ) -> Result<Self, JournalError> {
-        let unusable = |why| JournalError::Folder { folder: folder.clone(), why };
-        std::fs::create_dir_all(&folder).map_err(unusable).or_else(JournalError::put_off)?;
-        if folder.is_dir() {
-            let posted = post_leftovers(&folder, &store, &allowance_of).await;
-            posted.or_else(JournalError::put_off)?;
-        }
-        let made = Segment::create(&folder).map_err(unusable).map(Some);
-        let segment = made.or_else(JournalError::put_off)?;
-        let state = State {
-            nameless: uuid::Uuid::now_v7().simple().to_string().into(),
-            segment,
-            nameless_lines: 0,
-            waiting: VecDeque::new(),
-            waiting_lines: 0,
-            lines: 0,
-            written: 0,
-            refused: 0,
-            again_at: None,
-            closed: Vec::new(),
-            failing: None,
-            being_posted: None,
-        };
-        let journal = Self(Arc::new(Inner {
-            folder,
-            durability,
-            store,
-            allowance_of,
-            state: Mutex::new(state),
-            appended: Notify::new(),
-            unsynced: Notify::new(),
-            hurry: Notify::new(),
-            able: AtomicBool::new(true),
-            synced: watch::Sender::new(0),
-            posted: watch::Sender::new(0),
-        }));
-        // They end with the process; `close` waits for the last page.
-        tokio::spawn(posting(journal.clone()));
-        tokio::spawn(adopting(journal.clone()));
-        if durability == Durability::Power {
-            tokio::spawn(syncing(journal.clone()));
-        }
-        Ok(journal)
-    }
-
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Whoever panicked did so between two lines.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -7,6 +7,7 @@
 //! whichever process next finds the file.
 
 mod count;
+mod counter;
 mod funds;
 mod hold;
 mod journal;
@@ -23,8 +24,9 @@ pub mod report;
 pub mod verify;
 
 pub use count::{count_reply, count_text};
+pub use counter::{Counter, PricesAsides};
 pub use funds::Funds;
-pub use hold::{Counter, Delivered, Hold, Outset, PricesAsides};
+pub use hold::{Delivered, Hold, Outset};
 pub use journal::{Durability, Journal, JournalError};
 pub use page::{Page, minute_key};
 pub use posting::post_leftovers;

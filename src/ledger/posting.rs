@@ -2,12 +2,17 @@
 //! that other processes have left.
 
 use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::journal::{Closed, Inner, Journal, JournalError, Lines, NEXT_TRY, PAGE_LINES};
-use super::segment::{orphans, read_back};
+use tokio::sync::{Notify, watch};
+
+use super::journal::{
+    Closed, Durability, Inner, Journal, JournalError, Lines, NEXT_TRY, PAGE_LINES, State,
+};
+use super::segment::{Segment, orphans, read_back, remove};
 use super::{Page, Settlement};
 use crate::store::{AllowanceOf, Store};
 
@@ -17,13 +22,6 @@ const GATHERING: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(250);
 /// How often files of processes that are gone are looked for.
 const ADOPTION: Duration = Duration::from_secs(2);
-
-pub(super) fn remove(path: &Path) {
-    if let Err(why) = std::fs::remove_file(path) {
-        // It is posted: the next process finds nothing new in it.
-        tracing::warn!(%why, "a posted file of the journal cannot be removed");
-    }
-}
 
 /// The pages of lines that were read back.
 fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec<Page> {
@@ -55,7 +53,7 @@ async fn post(journal: &Journal, page: Page) {
 }
 
 /// Posts what is waiting, in order, for ever.
-pub(super) async fn posting(journal: Journal) {
+async fn posting(journal: Journal) {
     let inner = &journal.0;
     loop {
         let (next, filed) = {
@@ -141,7 +139,7 @@ fn unsynced(journal: &Journal) -> Unsynced {
 
 /// Has the disk take what is written, for many lines at once. What no file took is passed over:
 /// whoever waits for it goes by the store.
-pub(super) async fn syncing(journal: Journal) {
+async fn syncing(journal: Journal) {
     let mut synced = 0;
     // The file whose name the folder is known to hold on the disk.
     let mut named: Option<Arc<File>> = None;
@@ -181,7 +179,7 @@ pub(super) async fn syncing(journal: Journal) {
 }
 
 /// Looks for files of processes that are gone.
-pub(super) async fn adopting(journal: Journal) {
+async fn adopting(journal: Journal) {
     loop {
         tokio::time::sleep(ADOPTION).await;
         let Inner { folder, store, allowance_of, .. } = &*journal.0;
@@ -191,6 +189,50 @@ pub(super) async fn adopting(journal: Journal) {
         if let Err(why) = post_leftovers(folder, store, allowance_of).await {
             tracing::error!(%why, "what another process left in the journal is not posted yet");
         }
+    }
+}
+
+impl Journal {
+    /// Posts what earlier processes left in `folder`, then starts a file of its own there. Where the
+    /// disk is full or the store away, both are tried again as long as the process runs.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or what is in it cannot be posted, and waiting does not help.
+    pub async fn open(
+        folder: PathBuf,
+        durability: Durability,
+        store: Store,
+        allowance_of: AllowanceOf,
+    ) -> Result<Self, JournalError> {
+        let unusable = |why| JournalError::Folder { folder: folder.clone(), why };
+        std::fs::create_dir_all(&folder).map_err(unusable).or_else(JournalError::put_off)?;
+        if folder.is_dir() {
+            let posted = post_leftovers(&folder, &store, &allowance_of).await;
+            posted.or_else(JournalError::put_off)?;
+        }
+        let made = Segment::create(&folder).map_err(unusable).map(Some);
+        let segment = made.or_else(JournalError::put_off)?;
+        let state = State::new(segment);
+        let journal = Self(Arc::new(Inner {
+            folder,
+            durability,
+            store,
+            allowance_of,
+            state: Mutex::new(state),
+            appended: Notify::new(),
+            unsynced: Notify::new(),
+            hurry: Notify::new(),
+            able: AtomicBool::new(true),
+            synced: watch::Sender::new(0),
+            posted: watch::Sender::new(0),
+        }));
+        // They end with the process; `close` waits for the last page.
+        tokio::spawn(posting(journal.clone()));
+        tokio::spawn(adopting(journal.clone()));
+        if durability == Durability::Power {
+            tokio::spawn(syncing(journal.clone()));
+        }
+        Ok(journal)
     }
 }
 

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counter::Counter;
 use super::journal::Place;
-use super::{Counter, Outcome, Settlement};
+use super::{Outcome, Settlement};
 use crate::base::Error;
 use crate::base::money::{Credits, Nanos};
 use crate::quota::{Amount, Correction, Terms, Used};

@@ -154,6 +154,14 @@ pub(super) fn read_back(path: &Path, offset: u64, length: u64) -> io::Result<Vec
         .collect()
 }
 
+/// Takes away a file of which all lines are posted.
+pub(super) fn remove(path: &Path) {
+    if let Err(why) = std::fs::remove_file(path) {
+        // It is posted: the next process finds nothing new in it.
+        tracing::warn!(%why, "a posted file of the journal cannot be removed");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::settlement::tests::settlement;

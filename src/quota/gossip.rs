@@ -9,8 +9,8 @@ use redis::{AsyncConnectionConfig, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::link::{PATIENCE, late};
 use super::place::Place;
+use super::place::{PATIENCE, late};
 
 /// Lines that wait to be told, or to be heard. Those beyond are dropped.
 const WAITING: usize = 4_096;

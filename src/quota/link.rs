@@ -1,16 +1,12 @@
 //! Connections to Redis: to one server, or to a cluster, whichever is found at the address.
 
-use std::time::Duration;
-
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
-use super::place::Place;
+use super::place::{PATIENCE, Place, late};
 
-/// What is not known by then is decided without Redis.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// Tries at a cluster's node before the answer is that it is away.
 const CLUSTER_RETRIES: u32 = 2;
 
@@ -54,11 +50,6 @@ impl Connection {
     pub fn takes_all_at_once(&self) -> bool {
         matches!(self, Self::One(_))
     }
-}
-
-/// Nobody answered in time.
-pub(super) fn late() -> RedisError {
-    RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
 }
 
 /// Whether Redis is there, and said no: it does not run a script, or not for this key.

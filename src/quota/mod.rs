@@ -1,6 +1,7 @@
 //! What nodes agree on: how much of every limit is gone, in this process or in Redis; and what they tell one
 //! another there.
 
+mod ask;
 mod gauge;
 mod gossip;
 mod link;
@@ -8,63 +9,11 @@ mod memory;
 mod place;
 mod together;
 
-use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, KeyId};
-
+pub use ask::{Ask, Books, Taken, Terms};
 pub use gauge::{Amount, Correction, Gauges, Limit, Limits, Line, Now, Refusal, Standing, Used};
 pub use gossip::Gossip;
 pub use memory::Memory;
 pub use together::{Redis, Shared};
-
-/// What a caller is held to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    pub account: AccountId,
-    pub key: KeyId,
-    /// By what the key's own limits are counted: rotating a key does not start them anew.
-    pub family: KeyId,
-    pub limits: Limits,
-    /// The key's own, where it has any, beside the account's.
-    pub key_limits: Option<Limits>,
-}
-
-impl Terms {
-    /// Something of them needs to be known from the books.
-    #[must_use]
-    pub fn needs_books(&self) -> bool {
-        self.limits.needs_books() || self.key_limits.as_ref().is_some_and(Limits::needs_books)
-    }
-}
-
-/// What the books say of a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Books {
-    pub account: Used,
-    pub key: Used,
-}
-
-/// One question: may this much be taken now?
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    pub terms: &'a Terms,
-    pub amount: Amount,
-    pub now: Now,
-    /// Names what is taken until it is settled.
-    pub hold: &'a str,
-    /// When a hold that nobody settles lapses.
-    pub lapses: Timestamp,
-    /// Given once a first try found that they are needed.
-    pub books: Option<Books>,
-}
-
-/// The answer to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    Yes(Standing),
-    No(Refusal, Standing),
-    /// Ask again, with what the books say.
-    Blank,
-}
 
 /// Where limits are counted.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 //! call the master at the moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
 use redis::{
@@ -10,8 +11,8 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::link::{PATIENCE, late};
-
+/// What is not known by then is decided without Redis.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// The schemes of an address of sentinels, and those of each server behind it.
 const SENTINELS: [(&str, &str); 2] =
     [("redis+sentinel://", "redis://"), ("rediss+sentinel://", "rediss://")];
@@ -119,6 +120,11 @@ impl Watched {
         }
         Ok(Self { sentinels, name: name.to_owned(), servers, db })
     }
+}
+
+/// Nobody answered in time.
+pub(super) fn late() -> RedisError {
+    RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
 }
 
 /// A sentinel listens at 26379 unless it is said otherwise.

@@ -18,8 +18,9 @@ use redis::{RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{mpsc, oneshot};
 
 use super::gauge::{Daily, Rate};
-use super::link::{Connection, PATIENCE, is_refusal};
+use super::link::{Connection, is_refusal};
 use super::memory::shared_out;
+use super::place::PATIENCE;
 use super::place::Place;
 use super::{Ask, Correction, Gauges, Limit, Limits, Memory, Refusal, Taken, Terms};
 use crate::base::calendar::day;

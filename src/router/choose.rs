@@ -1,38 +1,23 @@
 //! `auto`: filter by what the request needs, score what is left, take the best first.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::expect::Asked;
-use super::explain::{Explanation, Kept};
-use super::offer::{Ask, Looking};
-use super::{Allows, Decision, Demand, Health, HealthOf, Needs, Predictor, Step, Wish};
+use super::explain::Explanation;
+use super::offer::{Ask, Before, Looking, MODELS};
+use super::{
+    Allows, Corrections, Decision, Demand, Health, HealthOf, Needs, Predictor, Step, Wish,
+};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Capability, Catalogue, Model, Tier};
 
-/// How many models a plan may run through, and how many deployments of each.
-pub(super) const MODELS: usize = 4;
+/// How many deployments of a model a plan may run through.
 const DEPLOYMENTS: usize = 2;
 
 /// No provider caches a shorter prompt.
 const CACHED_TOKENS: u64 = 1_024;
-
-/// What an account has found out about models, in log-odds, by their places in the catalogue.
-pub type Corrections<'a> = Option<&'a HashMap<usize, f32>>;
-
-/// Where this conversation was answered before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Before {
-    /// The model's place in the catalogue.
-    pub place: usize,
-    /// Tokens of the prompt that its provider has likely kept.
-    pub prefix_tokens: u64,
-    /// The caller wishes to stay with it while it will do.
-    pub stays: bool,
-}
 
 /// What there is to choose from, and what may be chosen.
 #[derive(Clone, Copy)]
@@ -73,19 +58,6 @@ impl<'a> Choice<'a> {
             explore: None,
         }
     }
-}
-
-/// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the
-/// cheaper, then to the name's place, so that a decision can be repeated.
-pub(super) fn order(one: &Kept, other: &Kept) -> Ordering {
-    other
-        .above_floor
-        .cmp(&one.above_floor)
-        .then(other.keeps.cmp(&one.keeps))
-        .then(other.stays.cmp(&one.stays))
-        .then(other.utility.total_cmp(&one.utility))
-        .then(one.cost.cmp(&other.cost))
-        .then(one.seat.cmp(&other.seat))
 }
 
 /// # Errors

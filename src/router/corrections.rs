@@ -1,6 +1,8 @@
 //! What an account's feedback is worth, and with what answers have shown: pure, and bounded, so that no
 //! number of opinions turns a model upside down.
 
+use std::collections::HashMap;
+
 use super::outcomes::Outcomes;
 use crate::base::clock::Timestamp;
 
@@ -10,6 +12,9 @@ const STEP: f64 = 6.0;
 const INERTIA: f64 = 30.0;
 /// Log-odds: what is predicted to be a coin's toss becomes at most 0.69, or 0.31.
 pub const BOUND: f32 = 0.8;
+
+/// What an account has found out about models, in log-odds, by their places in the catalogue.
+pub type Corrections<'a> = Option<&'a HashMap<usize, f32>>;
 
 /// The correction of a model in log-odds. `residual` is the sum of how much better its answers were
 /// than predicted, each from -1 to 1.

@@ -6,42 +6,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::kept::{Kept, order};
 use super::{Dial, Features, Predictor, Promise, Step, in_words};
-use crate::base::money::Nanos;
 use crate::catalogue::Catalogue;
 use crate::ledger::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths};
 use crate::wire::vocab::Effort;
-
-/// A model at an effort that was considered and ranked.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kept {
-    /// Where it stands among all models and efforts.
-    pub seat: usize,
-    /// Its place in the catalogue.
-    pub place: usize,
-    /// The effort that is asked for; `None` where nothing has to be said.
-    pub effort: Option<Effort>,
-    /// The effort that it comes to; `None` for a model that cannot be told how hard to think.
-    pub at: Option<Effort>,
-    /// Its deployment that would be asked first, in the model's order.
-    pub deployment: usize,
-    /// Predicted probability of a good answer.
-    pub quality: f32,
-    pub cost: Nanos,
-    /// How long its deployment has made callers wait of late, or what is usual.
-    pub wait_seconds: f32,
-    pub output_tokens: u64,
-    /// Tokens of the prompt that its provider has likely kept.
-    pub cached_tokens: u64,
-    /// Quality minus the price of money and of waiting: what the ranking goes by.
-    pub utility: f64,
-    /// Of the quality that the dial insists on.
-    pub above_floor: bool,
-    /// It takes everything that was asked for explicitly.
-    pub keeps: bool,
-    /// The conversation was here before, and wishes to stay.
-    pub stays: bool,
-}
 
 /// What was weighed. Names are looked up only when somebody asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -264,7 +233,7 @@ impl Explanation {
         // A draw stands before what the ranking says.
         let drawn = usize::from(self.explored);
         if let Some(ranked) = kept.get_mut(drawn..) {
-            ranked.sort_by(super::choose::order);
+            ranked.sort_by(order);
         }
         let table = predictor.table();
         let mut verdicts = Verdicts::new(self.explored);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Allows, Decision, HealthOf, Step, expected_cost};
+use super::Decision;
+use super::step::{Allows, HealthOf, Step, expected_cost};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Balance, Catalogue, Mode, Model, NoPlace, Place};

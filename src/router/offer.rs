@@ -5,21 +5,34 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::choose::{MODELS, order};
 use super::expect::{Expected, Seat, Table, Worth};
-use super::explain::Kept;
+use super::kept::{Kept, order};
 use super::rank::{Best, Rank};
-use super::{Before, HealthOf, Needs, expected_cost};
+use super::step::expected_cost;
+use super::{HealthOf, Needs};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, Model, Tier};
 use crate::wire::vocab::{Effort, Said};
 
+/// How many models a plan may run through.
+pub(super) const MODELS: usize = 4;
 /// What a second of waiting is worth in USD: at the middle of the dial as much as one good answer in
 /// a hundred and sixty. As money, so that the dial weighs it against quality as it does money.
 const USD_PER_SECOND: f64 = 0.000_1;
 /// Waiting so long bothers nobody.
 const GRACE_SECONDS: f32 = 0.5;
+
+/// Where this conversation was answered before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// The model's place in the catalogue.
+    pub place: usize,
+    /// Tokens of the prompt that its provider has likely kept.
+    pub prefix_tokens: u64,
+    /// The caller wishes to stay with it while it will do.
+    pub stays: bool,
+}
 
 /// What is asked of a deployment.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,12 @@
 //! How good an answer each model is likely to give, and how long.
 
-use super::Corrections;
 use super::able::Able;
 use super::asked::{form, question};
+use super::corrections::Corrections;
+use super::demand::Demand;
 use super::expect::{Asked, Expected, Table};
 use super::levels::Levels;
-use super::neural::{FormatError, Prompt, Scale, Signs, View, Weights};
+use super::neural::{FormatError, Prompt, Signs, Weights};
 use super::promise::Promises;
 use crate::catalogue::Catalogue;
 use crate::wire::vocab::{Part, Request, Role, Turn};
@@ -21,90 +22,6 @@ pub struct Predictor {
     able: Able,
     table: Table,
     promises: Promises,
-}
-
-/// What a prompt demands.
-#[derive(Debug)]
-pub struct Demand {
-    view: View,
-    /// What a model of usual verbosity is expected to say, in tokens.
-    length: f32,
-}
-
-impl Demand {
-    /// As it was read before.
-    pub(super) fn of(view: View, length: f32) -> Self {
-        Self { view, length }
-    }
-
-    /// What the networks make of the prompt.
-    pub(super) fn view(&self) -> &View {
-        &self.view
-    }
-
-    /// What a model of usual verbosity is expected to say, in tokens.
-    pub(super) fn length(&self) -> f32 {
-        self.length
-    }
-
-    /// Log-odds that a model of level 0 answers well: the higher, the easier.
-    #[must_use]
-    pub fn ease(&self) -> f32 {
-        self.view.ease
-    }
-
-    /// How far the ease may be off: a standard deviation, in log-odds.
-    #[must_use]
-    pub fn unsure(&self) -> f32 {
-        self.view.unsure
-    }
-
-    /// What thinking before the answer adds: from 0, nothing, over 1, it helps, to 2, it takes it.
-    #[must_use]
-    pub fn thinking(&self) -> f32 {
-        self.view.thinking
-    }
-
-    /// Which class of models it takes: 1, any of 3 to 8 billion parameters; 2, a good small one; 3,
-    /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
-    #[must_use]
-    pub fn need(&self) -> f32 {
-        Scale::default().need(self.view.ease)
-    }
-
-    /// From 0, which any model answers, to 1, which few do.
-    #[must_use]
-    pub fn difficulty(&self) -> f32 {
-        1.0 - sigmoid(self.view.ease)
-    }
-
-    /// How much what was learned of prompts like it is believed, from 0 to 1.
-    #[must_use]
-    pub fn belief(&self) -> f32 {
-        self.view.belief
-    }
-
-    /// The likeliest of the subjects and tasks of training, by its place.
-    #[must_use]
-    pub fn domain(&self) -> Option<u8> {
-        self.view.domains.first().filter(|(_, share)| *share > 0.0).map(|(place, _)| *place)
-    }
-
-    /// How much it is like everyday prompts, against questions of benchmarks: from 0 to 1.
-    #[must_use]
-    pub fn everyday(&self) -> f32 {
-        self.view.everyday
-    }
-
-    /// From 0, like what the router was trained on, to 1, like nothing it has seen.
-    #[must_use]
-    pub fn novelty(&self) -> f32 {
-        self.view.novelty
-    }
-}
-
-fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
 }
 
 impl Predictor {
@@ -144,7 +61,8 @@ impl Predictor {
         let text = question(request);
         let prompt = Prompt { text: &text, tools: request.tools.len(), form: form(request) };
         let view = self.weights.view(prompt);
-        Demand { length: view.length.exp(), view }
+        let length = view.length.exp();
+        Demand::of(view, length)
     }
 
     /// What the dials promise.
@@ -172,7 +90,7 @@ impl Predictor {
     pub fn embedding(&self, text: &str) -> Vec<f32> {
         let turns = vec![Turn::new(Role::User, vec![Part::text(text)])];
         let request = Request { turns, ..Request::default() };
-        self.demand(&request).view.embedding.to_vec()
+        self.demand(&request).view().embedding.to_vec()
     }
 
     /// What the models can do.
@@ -236,10 +154,10 @@ mod tests {
             assert!(easy.need() < 1.9, "{}", easy.need());
             assert!(easy.need() < proof.need() && easy.difficulty() < proof.difficulty());
             assert!(easy.thinking() < proof.thinking());
-            assert!(easy.length < 150.0, "{}", easy.length);
+            assert!(easy.length() < 150.0, "{}", easy.length());
         }
         let chapter = of("Write a 1,500-word chapter of a novel in which two sisters meet again.");
-        assert!(chapter.length > 1_200.0, "{}", chapter.length);
+        assert!(chapter.length() > 1_200.0, "{}", chapter.length());
         for demand in [&proof, &chapter] {
             assert!((0.3..2.0).contains(&demand.unsure()), "{}", demand.unsure());
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
-use super::{Draft, Model};
+use super::draft::{Draft, Model};
 use crate::wire::openai_responses::is_our_own;
 use crate::wire::vocab::{
     Body, Dialect, Effort, Format, Media, MediaKind, Part, Protocol, Request, Role, Shape, Source,

@@ -3,15 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::draft::{Draft, Model};
+use super::free_text::{INPUT, free_text};
 use super::names::Names;
-use super::{Draft, Model};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Delta, Dialect, Event, Extra, Part, Protocol, Request, Slot, Tool,
-    ToolChoice, ToolKind, custom,
+    Body, CallKind, Delta, Dialect, Event, Extra, Part, Protocol, Request, Slot, Tool, ToolChoice,
+    ToolKind, custom,
 };
-
-/// The one argument.
-const INPUT: &str = "input";
 
 fn is_custom(part: &Part) -> bool {
     matches!(&part.body, Body::Call(call) if call.kind == CallKind::Custom)
@@ -97,23 +95,6 @@ fn function(members: &Map<String, Value>) -> Option<(Tool, String, bool)> {
     Some((tool, name, grammar.is_some()))
 }
 
-/// The free text of a function's arguments; what is no such object as it stands.
-fn free_text(arguments: &str) -> String {
-    match serde_json::from_str::<Value>(arguments) {
-        Ok(Value::Object(mut members)) => match members.remove(INPUT) {
-            Some(Value::String(text)) => text,
-            _ => arguments.to_owned(),
-        },
-        _ => arguments.to_owned(),
-    }
-}
-
-/// A call of a whole answer as its caller offered the tool.
-pub(super) fn restore(call: &mut Call) {
-    call.kind = CallKind::Custom;
-    call.arguments = call.arguments.as_deref().map(free_text);
-}
-
 /// Free texts of a stream's calls, while they come as pieces of JSON: each is given as one piece, at
 /// the end of its call. As much as the arguments of the calls that are open is kept.
 #[derive(Debug, Default)]
@@ -167,6 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::vocab::Call;
 
     const AT: Slot = Slot { choice: 0, part: 1 };
 
@@ -228,13 +210,6 @@ mod tests {
             names().restore(&mut whole);
             let Body::Call(whole) = whole.body else { unreachable!() };
             prop_assert_eq!((whole.kind, whole.arguments.unwrap()), (CallKind::Custom, text));
-        }
-    }
-
-    #[test]
-    fn what_is_no_such_object_stands_as_it_is() {
-        for arguments in ["", "plain", "{\"other\": 1}", "{\"input\": 3}", "[1]"] {
-            assert_eq!(free_text(arguments), arguments);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Draft, Model};
+use super::draft::{Draft, Model};
 use crate::wire::vocab::{Body, Dialect, Losses, Media, Part, Protocol, Role, Source, Turn};
 
 /// Names what would be answered as if nobody had said it: parts that only their own dialect has and that

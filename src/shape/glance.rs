@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::{self, Finder};
 
-use super::Model;
 use super::content::{canonical, is_text, unwanted_thoughts};
+use super::draft::Model;
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::openai_responses::is_our_own;
 use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::{Draft, Model};
+use super::draft::{Draft, Model};
 use crate::catalogue::{Param, TokenLimit};
 use crate::wire::vocab::{
     Dialect, Effort, Format, Manner, Off, Protocol, Reasoning, Request, ToolChoice, ToolKind,

@@ -5,7 +5,9 @@
 
 mod content;
 mod custom;
+mod draft;
 mod foreign;
+mod free_text;
 mod glance;
 mod members;
 mod names;
@@ -14,29 +16,16 @@ mod schema;
 
 use std::borrow::Cow;
 
-use crate::catalogue::{Facts, Param, SchemaSubset, When};
 use crate::wire::json_mode::Form;
-use crate::wire::refusal::is_form;
-use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
+use crate::wire::vocab::{Losses, Request};
 
 pub use custom::Texts;
+pub use draft::Model;
 pub use glance::may_need;
 pub use names::Names;
 pub use schema::violation;
 
-/// What a request is fitted to.
-#[derive(Debug, Clone, Copy)]
-pub struct Model<'a> {
-    pub facts: &'a Facts,
-    /// The dialect that it will be asked in.
-    pub protocol: Protocol,
-    /// The provider knows `max_tokens` alone.
-    pub max_tokens_only: bool,
-    /// Nobody else can do what is asked: what this model cannot do as such is put into words.
-    pub last_resort: bool,
-    /// The deployment has refused a form of the answer (JSON mode, a schema), though no file says so.
-    pub refused_form: bool,
-}
+use draft::Draft;
 
 /// A request that the model takes.
 #[derive(Debug)]
@@ -51,57 +40,6 @@ pub struct Fitted<'a> {
     pub unsaid_schema: Option<serde_json::Value>,
     /// What of the answer counts, where the value was asked for in words, or inside an object.
     pub held: Option<Form>,
-}
-
-/// A request while it is being fitted.
-struct Draft<'a> {
-    request: Cow<'a, Request>,
-    losses: Losses,
-    held: Option<Form>,
-}
-
-impl Draft<'_> {
-    /// The request, to be changed: copied the first time.
-    fn edit(&mut self) -> &mut Request {
-        self.request.to_mut()
-    }
-
-    /// Takes members out that say in the caller's own spelling what is about to be said otherwise.
-    fn respell(&mut self, paths: &[&str]) {
-        if paths.iter().any(|path| {
-            let name = path.split('.').next().unwrap_or(path);
-            self.request.extra.says(name)
-        }) {
-            let request = self.edit();
-            for path in paths {
-                request.extra.strike(path);
-            }
-        }
-    }
-}
-
-impl Model<'_> {
-    /// Whether the request is asked in the dialect that it came in.
-    fn at_home(&self, request: &Request) -> bool {
-        request.from.is_some_and(|from| self.protocol == Protocol::Dialect(from))
-    }
-
-    /// Whether no form of the answer can be demanded, not even a JSON object.
-    fn takes_no_form(&self) -> bool {
-        let named = |param: &Param| matches!(param, Param::Other(name) if is_form(name));
-        self.refused_form
-            || self.facts.schema == Some(SchemaSubset::None)
-            || self
-                .facts
-                .refuses
-                .iter()
-                .any(|refusal| named(&refusal.param) && refusal.when == When::Always)
-    }
-
-    /// Claude, wherever it runs.
-    fn is_anthropic(&self) -> bool {
-        self.protocol == Protocol::Dialect(Dialect::Anthropic) || self.protocol == Protocol::Bedrock
-    }
 }
 
 /// Fits a request to a model.

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{Draft, Model, custom};
+use super::draft::{Draft, Model};
+use super::free_text;
 use crate::catalogue::NameRule;
 use crate::wire::paired;
 use crate::wire::vocab::{
@@ -93,7 +94,7 @@ impl Names {
         {
             call.name.clone_from(&own.name);
             if own.custom {
-                custom::restore(call);
+                free_text::restore(call);
             }
             if let Some(group) = &own.group {
                 let mut members = Map::new();

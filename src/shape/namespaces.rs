@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
+use super::draft::{Draft, Model};
 use super::names::Names;
-use super::{Draft, Model};
 use crate::wire::openai_responses::tools_within;
 use crate::wire::vocab::{Body, Dialect, Part, Protocol, Tool, ToolKind};
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Draft, Model};
+use super::draft::{Draft, Model};
 use crate::catalogue::SchemaSubset;
 use crate::wire::json_mode::{Form, wrapped};
 use crate::wire::refusal::FORMS;

@@ -8,8 +8,9 @@ mod histories;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalogue::FactsEntry;
-use crate::wire::vocab::{Role, ThoughtsBack};
+use crate::catalogue::{Facts, FactsEntry};
+use crate::wire::refusal::is_form;
+use crate::wire::vocab::{Dialect, Protocol, Role, ThoughtsBack};
 use crate::wire::{Target, codec, provider_side};
 
 fn facts(text: &str) -> Facts {

@@ -8,9 +8,18 @@ use actix_web::web::{Bytes, Data, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::known::Known;
 use super::strict::{House, Refusal, refusal};
-use super::{Known, Manners};
 use crate::wire::vocab::Protocol;
+
+/// Whether what real models refuse is refused.
+#[derive(Debug)]
+pub enum Manners {
+    /// Anything goes.
+    Lenient,
+    /// As the makers do, by what is known of their models.
+    Strict(Known),
+}
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 512;

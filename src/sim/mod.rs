@@ -30,21 +30,13 @@ use crate::wire::{Heading, codec, embeddings};
 use heard::Heard;
 use script::{Fault, Plan, Scripts};
 
+pub use heard::Manners;
 pub use known::Known;
 pub use strict::{House, Refusal, refusal};
 
 const BODY_LIMIT: usize = 64 << 20;
 /// What embeddings and pictures are asked in.
 const CHAT: Protocol = Protocol::Dialect(Dialect::OpenAiChat);
-
-/// Whether what real models refuse is refused.
-#[derive(Debug)]
-pub enum Manners {
-    /// Anything goes.
-    Lenient,
-    /// As the makers do, by what is known of their models.
-    Strict(Known),
-}
 
 /// Serves the simulated provider on `listener`. Below `/at/PROVIDER` it is that one of the
 /// catalogue's providers, in whichever dialect is spoken to it; else the model's maker.

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use super::error::StoreError;
 use super::presence;
-use super::sql::query;
+use super::sql::{is_sqlite, query};
 
 /// What every connection to SQLite is set to.
 const SQLITE: [&str; 5] = [
@@ -162,10 +162,6 @@ impl Store {
 /// would refuse every further transaction on that connection.
 fn is_clean(connection: &AnyConnection) -> bool {
     !connection.is_in_transaction()
-}
-
-pub(super) fn is_sqlite(pool: &AnyPool) -> bool {
-    pool.connect_options().database_url.scheme() == "sqlite"
 }
 
 /// A transaction that is going to write. SQLite is told so at once: one that read first and then

@@ -3,7 +3,6 @@
 use sqlx::{AnyConnection, Row};
 
 use super::db::{Store, StoreError};
-use super::ledger::PageRow;
 use super::pack::{packed, unpacked};
 use super::sql::query;
 use crate::base::clock::Timestamp;
@@ -20,10 +19,10 @@ pub struct Heads {
     pub body: String,
 }
 
-/// Writes down what a page holds of each account.
+/// Writes down what a page holds of each account. The page goes by its segment and its first line there.
 pub(super) async fn write_heads(
     connection: &mut AnyConnection,
-    page: &PageRow,
+    (segment, first_line): (&str, i64),
     heads: &[Heads],
 ) -> Result<(), sqlx::Error> {
     for one in heads {
@@ -33,8 +32,8 @@ pub(super) async fn write_heads(
         )
         .bind(one.account.as_str())
         .bind(one.at.0)
-        .bind(&page.segment)
-        .bind(page.first_line)
+        .bind(segment)
+        .bind(first_line)
         .bind(one.lines)
         .bind(packed(&one.body))
         .execute(&mut *connection)

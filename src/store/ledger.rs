@@ -224,7 +224,7 @@ impl Store {
                 };
                 entries.write(&mut transaction).await?;
             }
-            write_heads(&mut transaction, &page, &heads).await?;
+            write_heads(&mut transaction, (&page.segment, page.first_line), &heads).await?;
             add_minutes(&mut transaction, &minutes).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(true)

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
-use super::db::{Store, StoreError, begin};
+use super::db::{Store, StoreError, begin, optional_ms};
 use super::people::{self, PersonRow};
 use super::sql::query;
 use crate::base::clock::Timestamp;
@@ -32,6 +32,14 @@ pub struct Member {
     pub has_factor: bool,
 }
 
+/// A person in one of their accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub member: Member,
+    pub account_name: String,
+    pub suspended: bool,
+}
+
 /// What became of a change that an account may not be left by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parting {
@@ -42,11 +50,11 @@ pub enum Parting {
     LastOwner,
 }
 
-pub(super) const COLUMNS: &str = "m.id, m.account_id, m.email, m.role, m.created_ms, m.key_id, \
+const COLUMNS: &str = "m.id, m.account_id, m.email, m.role, m.created_ms, m.key_id, \
                                   m.person_id, p.name AS person_name, p.totp";
 const FROM: &str = "FROM members m LEFT JOIN people p ON p.id = m.person_id";
 
-pub(super) fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
+fn member(row: &AnyRow) -> Result<Member, sqlx::Error> {
     let id: String = row.try_get("id")?;
     let key: Option<String> = row.try_get("key_id")?;
     Ok(Member {
@@ -216,6 +224,58 @@ impl Store {
                 .fetch_optional(&pool)
                 .await?;
             row.as_ref().map(member).transpose()
+        })
+        .await
+    }
+
+    /// The accounts that a person is in: those that are suspended last, else the one that they signed in
+    /// to last first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn memberships(&self, person: String) -> Result<Vec<Membership>, StoreError> {
+        self.run(move |pool| async move {
+            let text = format!(
+                "SELECT {COLUMNS}, a.name AS account_name, a.suspended_ms FROM members m \
+                 LEFT JOIN people p ON p.id = m.person_id JOIN accounts a ON a.id = m.account_id \
+                 WHERE m.person_id = $1 ORDER BY CASE WHEN a.suspended_ms IS NULL THEN 0 ELSE 1 END, \
+                 COALESCE((SELECT MAX(s.created_ms) FROM signins s WHERE s.member_id = m.id), 0) DESC, \
+                 m.created_ms, m.id LIMIT 1000"
+            );
+            query(sqlx::AssertSqlSafe(text))
+                .bind(person)
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(Membership {
+                        member: member(row)?,
+                        account_name: row.try_get("account_name")?,
+                        suspended: optional_ms(row, "suspended_ms")?.is_some(),
+                    })
+                })
+                .collect::<Result<_, sqlx::Error>>()
+        })
+        .await
+    }
+
+    /// Makes a person of a member who could not sign in.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when somebody signs in with the address.
+    pub async fn let_sign_in(&self, member: Member, person: PersonRow) -> Result<(), StoreError> {
+        self.run(move |pool| async move {
+            let mut transaction = begin(&pool).await?;
+            people::add(&mut transaction, &person).await?;
+            query("UPDATE members SET person_id = $1 WHERE account_id = $2 AND id = $3")
+                .bind(&person.id)
+                .bind(member.account.as_str())
+                .bind(&member.id)
+                .execute(&mut *transaction)
+                .await?;
+            changed(&mut transaction, Some(&member.account)).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
         })
         .await
     }

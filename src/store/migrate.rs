@@ -11,7 +11,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::StoreError;
-use super::db::is_sqlite;
+use super::sql::is_sqlite;
 
 /// Forward only, never edited once released.
 const MIGRATIONS: &[(i64, &str, &str)] = &[

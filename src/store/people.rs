@@ -6,9 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::members::{self, Member};
-use super::sessions::Ending;
-use super::signins::end_of_person;
+use super::signins::{Ending, end_of_person};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -27,14 +25,6 @@ pub struct PersonRow {
     /// They sign in with a code, too.
     pub has_factor: bool,
     pub created: Timestamp,
-}
-
-/// A person in one of their accounts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
-    pub member: Member,
-    pub account_name: String,
-    pub suspended: bool,
 }
 
 const COLUMNS: &str = "id, email, name, password, verified_ms, totp, created_ms";
@@ -119,59 +109,6 @@ impl Store {
     /// When the store fails.
     pub async fn person(&self, id: String) -> Result<Option<PersonRow>, StoreError> {
         one(self, "id", id).await
-    }
-
-    /// The accounts that a person is in: those that are suspended last, else the one that they signed in
-    /// to last first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn memberships(&self, person: String) -> Result<Vec<Membership>, StoreError> {
-        self.run(move |pool| async move {
-            let text = format!(
-                "SELECT {}, a.name AS account_name, a.suspended_ms FROM members m \
-                 LEFT JOIN people p ON p.id = m.person_id JOIN accounts a ON a.id = m.account_id \
-                 WHERE m.person_id = $1 ORDER BY CASE WHEN a.suspended_ms IS NULL THEN 0 ELSE 1 END, \
-                 COALESCE((SELECT MAX(s.created_ms) FROM signins s WHERE s.member_id = m.id), 0) DESC, \
-                 m.created_ms, m.id LIMIT 1000",
-                members::COLUMNS
-            );
-            query(sqlx::AssertSqlSafe(text))
-                .bind(person)
-                .fetch_all(&pool)
-                .await?
-                .iter()
-                .map(|row| {
-                    Ok(Membership {
-                        member: members::member(row)?,
-                        account_name: row.try_get("account_name")?,
-                        suspended: optional_ms(row, "suspended_ms")?.is_some(),
-                    })
-                })
-                .collect::<Result<_, sqlx::Error>>()
-        })
-        .await
-    }
-
-    /// Makes a person of a member who could not sign in.
-    ///
-    /// # Errors
-    /// [`StoreError::Taken`] when somebody signs in with the address.
-    pub async fn let_sign_in(&self, member: Member, person: PersonRow) -> Result<(), StoreError> {
-        self.run(move |pool| async move {
-            let mut transaction = begin(&pool).await?;
-            add(&mut transaction, &person).await?;
-            query("UPDATE members SET person_id = $1 WHERE account_id = $2 AND id = $3")
-                .bind(&person.id)
-                .bind(member.account.as_str())
-                .bind(&member.id)
-                .execute(&mut *transaction)
-                .await?;
-            changed(&mut transaction, Some(&member.account)).await?;
-            transaction.commit().await?;
-            Ok::<_, StoreError>(())
-        })
-        .await
     }
 
     /// Gives a person another password, and ends all that was signed in with the old one, in whichever

@@ -4,18 +4,11 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::signins::{SignIn, end_of_person};
+use super::signins::{Browser, Ending, SignIn, end_of_person};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
-
-/// Where a browser is, and what it says it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Browser {
-    pub address: String,
-    pub agent: String,
-}
 
 /// A sign-in, of a browser or a program: for whom it is, and in which of their accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,12 +242,4 @@ impl Store {
         })
         .await
     }
-}
-
-/// Which sign-ins are to end, by their ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    One(String),
-    AllBut(String),
-    All,
 }

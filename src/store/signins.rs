@@ -6,7 +6,6 @@ use sqlx::{AnyConnection, Row};
 use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
 use super::keys::Owner;
-use super::sessions::{Browser, Ending};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -22,6 +21,21 @@ pub struct SignIn {
     pub expires: Timestamp,
     /// When its person last proved who they are.
     pub proved: Timestamp,
+}
+
+/// Where a browser is, and what it says it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Browser {
+    pub address: String,
+    pub agent: String,
+}
+
+/// Which sign-ins are to end, by their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    One(String),
+    AllBut(String),
+    All,
 }
 
 /// What a refresh token came to.

@@ -4,7 +4,12 @@
 
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, Encode, Executor, SqlSafeStr, Type};
+use sqlx::{Any, AnyPool, Encode, Executor, SqlSafeStr, Type};
+
+/// Whether the engine is SQLite; PostgreSQL otherwise.
+pub(super) fn is_sqlite(pool: &AnyPool) -> bool {
+    pool.connect_options().database_url.scheme() == "sqlite"
+}
 
 /// A statement that is being given its arguments.
 #[must_use = "a statement does nothing until it is executed"]

@@ -8,3 +8,4 @@ pub mod otlp;
 pub mod process;
 pub mod traceparent;
 pub mod trail;
+pub mod trails;

@@ -7,19 +7,20 @@ use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Map;
 use tokio::time::Instant;
 
-use super::failover::patience_of;
+use super::failover::{kind_label, patience_of};
 use super::health::Permit;
 use super::keys::Left;
-use super::outgoing::{Outgoing, Unsayable, outgoing};
+use super::outgoing::{Outgoing, Unsayable, outgoing, thinks};
 use super::pulse::share_left;
+use super::reading::read_whole;
 use super::relay::{Relay, Setup};
 use super::scrub::scrubbed;
 use super::transport::Call;
-use super::whole::{read_whole, whole};
+use super::whole::whole;
 use super::{AnswerBody, Limits, Upstream};
 use crate::base::ids::RequestId;
 use crate::router::Step;
-use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses, Manner, Said};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
 use crate::wire::{Heading, Inbound, Operation, blame, codec, provider_side, refusal, wait};
 
 /// Bytes of a prompt that a slow deployment reads in a millisecond: some 5,000 tokens in a second.
@@ -62,14 +63,6 @@ pub struct Try<'a> {
     pub limits: Limits,
     /// What is left of the request's time.
     pub until: Instant,
-}
-
-/// Whether a step's model thinks about a request before it says anything.
-#[must_use]
-pub fn thinks(step: &Step, inbound: &Inbound) -> bool {
-    let thinking = &step.deployment.facts.thinking;
-    let can = !matches!(thinking.manner, Manner::None | Manner::Unknown);
-    can && (thinking.by_default || step.effort.is_some() || inbound.head.said.has(Said::REASONING))
 }
 
 pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried {
@@ -153,24 +146,6 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
                 .inc();
             Tried::Failed { fault, unwanted, another_key }
         }
-    }
-}
-
-/// A fault as the metrics and the journal call it.
-pub(super) fn kind_label(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Refused => "refused",
-        FaultKind::Unfit => "unfit",
-        FaultKind::ContextLength => "context_length",
-        FaultKind::Credential => "credential",
-        FaultKind::ModelGone => "model_gone",
-        FaultKind::RateLimited => "rate_limited",
-        FaultKind::Quota => "quota",
-        FaultKind::Overloaded => "overloaded",
-        FaultKind::Timeout => "timeout",
-        FaultKind::GaveUp => "gave_up",
-        FaultKind::Broken => "broken",
-        FaultKind::Unreachable => "unreachable",
     }
 }
 

@@ -198,6 +198,24 @@ impl Course {
     }
 }
 
+/// A fault as the metrics and the journal call it.
+pub(super) fn kind_label(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Refused => "refused",
+        FaultKind::Unfit => "unfit",
+        FaultKind::ContextLength => "context_length",
+        FaultKind::Credential => "credential",
+        FaultKind::ModelGone => "model_gone",
+        FaultKind::RateLimited => "rate_limited",
+        FaultKind::Quota => "quota",
+        FaultKind::Overloaded => "overloaded",
+        FaultKind::Timeout => "timeout",
+        FaultKind::GaveUp => "gave_up",
+        FaultKind::Broken => "broken",
+        FaultKind::Unreachable => "unreachable",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Upstream;
+use super::reading::read_whole;
 use super::scrub::scrubbed;
-use super::whole::read_whole;
 use crate::catalogue::{DeploymentId, Provider};
 use crate::wire::codec;
 use crate::wire::vocab::{Dialect, Fault, FaultKind};

@@ -424,6 +424,14 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
     (Bytes::from(splice(&inbound.body, &edits)), asks_usage)
 }
 
+/// Whether a step's model thinks about a request before it says anything.
+#[must_use]
+pub fn thinks(step: &Step, inbound: &Inbound) -> bool {
+    let thinking = &step.deployment.facts.thinking;
+    let can = !matches!(thinking.manner, Manner::None | Manner::Unknown);
+    can && (thinking.by_default || step.effort.is_some() || inbound.head.said.has(Said::REASONING))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -15,15 +15,15 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
-use super::attempt::kind_label;
 use super::client::Body;
 use super::closing::Closing;
+use super::failover::kind_label;
 use super::health::Permit;
 use super::passage::{Manner, Passage};
 use super::passing::{Rename, count_tokens};
-use super::rescue::Rescue;
-use super::scrub::scrubbed;
-use super::{Limits, Upstream, shortened};
+use super::rescue::{Rescue, Rescuing};
+use super::scrub::{scrubbed, shortened};
+use super::{Limits, Upstream};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -34,8 +34,6 @@ use crate::shape::Names;
 use crate::wire::json_mode::Form;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{Heading, blame};
-
-use rescuing::Rescuing;
 
 /// A provider that keeps its connection open behind its last word is not waited for longer.
 const LINGER: Duration = Duration::from_millis(250);

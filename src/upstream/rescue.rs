@@ -13,10 +13,11 @@ use tokio::time::Instant;
 
 use super::client::Body;
 use super::health::Permit;
-use super::outgoing::outgoing;
+use super::outgoing::{outgoing, thinks};
+use super::reading::read_whole;
 use super::transport::{Call, Incoming};
-use super::whole::read_whole;
-use super::{Limits, Upstream, attempt};
+use super::{Limits, Upstream};
+use crate::base::Error;
 use crate::catalogue::{DeploymentId, Timeouts};
 use crate::ledger::count_text;
 use crate::router::Step;
@@ -52,6 +53,14 @@ pub(super) struct Rescued {
     /// What was read of it.
     pub read: Vec<Bytes>,
     pub body: Body,
+}
+
+/// The wait for an answer that goes on with one that broke off.
+pub(super) struct Rescuing {
+    pub asking: Pin<Box<dyn Future<Output = Option<Rescued>>>>,
+    pub said: Said,
+    /// What the caller is told if there is none.
+    pub error: Error,
 }
 
 impl Rescue {
@@ -101,7 +110,7 @@ impl Rescue {
             (None, Way::Again)
         };
         let inbound = more.as_ref().unwrap_or(&self.inbound);
-        let limits = upstream.limits.at(step, &self.within, attempt::thinks(step, inbound));
+        let limits = upstream.limits.at(step, &self.within, thinks(step, inbound));
         let refused = upstream.refusals.of(&step.deployment);
         let outgoing = outgoing(step, inbound, (&refused, &[]), false).ok()?;
         // What changes the answer on its way is not gone on with.

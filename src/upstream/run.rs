@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{self, Tried, Try, kind_label};
-use super::failover::{Budget, Course, Others, Turn, Verdict, judge};
+use super::attempt::{self, Tried, Try};
+use super::failover::{Budget, Course, Others, Turn, Verdict, judge, kind_label};
 use super::health::Permit;
 use super::hedge::{Raced, race};
-use super::outgoing::Unsayable;
+use super::outgoing::{Unsayable, thinks};
 use super::rescue::Rescue;
-use super::{Answer, AnswerBody, Limits, Unanswered, Upstream, shortened};
+use super::scrub::shortened;
+use super::{Answer, AnswerBody, Limits, Unanswered, Upstream};
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -177,7 +178,7 @@ impl<'a> Run<'a> {
     }
 
     fn limits(&self, step: &Step) -> Limits {
-        self.upstream.limits.at(step, &self.decision.within, attempt::thinks(step, self.inbound))
+        self.upstream.limits.at(step, &self.decision.within, thinks(step, self.inbound))
     }
 
     /// How long a step's deployment rests.
@@ -262,7 +263,7 @@ impl<'a> Run<'a> {
         let plain = self.inbound.head.stream && self.without.is_empty() && !self.last_resort;
         if plain
             && let Some(beside) = beside
-            && let thinks = attempt::thinks(step, self.inbound)
+            && let thinks = thinks(step, self.inbound)
             && let Some(late) = self.upstream.health.late(step.deployment.id, thinks)
         {
             // Boxed: most requests are asked of one, and need no room for two.
@@ -315,7 +316,7 @@ impl<'a> Run<'a> {
             None => {
                 if second_won {
                     // How long it would have taken is not known; at least so long.
-                    let thinks = attempt::thinks(step, self.inbound);
+                    let thinks = thinks(step, self.inbound);
                     upstream.health.first_token(step.deployment.id, thinks, began.elapsed());
                 }
                 self.failed.push(overtaken(loser, self.inbound));

@@ -56,3 +56,8 @@ pub(super) fn without_secrets(message: Bytes, provider: &Provider) -> Bytes {
     }
     Bytes::from(text)
 }
+
+/// As much of a provider's words as goes into a log.
+pub(super) fn shortened(words: &str) -> String {
+    words.chars().take(300).collect()
+}

@@ -15,11 +15,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
-use super::attempt::kind_label;
 use super::dial::connected;
+use super::failover::kind_label;
 use super::keys::Left;
-use super::scrub::{scrubbed, without_secrets};
-use super::{Upstream, shortened, sign};
+use super::scrub::{scrubbed, shortened, without_secrets};
+use super::{Upstream, sign};
 use crate::base::ids::RequestId;
 use crate::base::percent::segment;
 use crate::base::{Error, Kind};

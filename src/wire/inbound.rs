@@ -1,14 +1,10 @@
 //! A request as it arrived: its bytes, its head, and, once somebody needs the words, its meaning.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::frame::json::span_of;
 use super::vocab::{Dialect, Head, Malformed, Request};
 use super::{codec, embeddings, images};
 
@@ -42,28 +38,6 @@ pub struct Inbound {
 pub struct PathTarget {
     pub model: String,
     pub stream: bool,
-}
-
-/// The head of a request of which only the model must be known.
-///
-/// # Errors
-/// [`Malformed`] when it names none.
-pub fn model_only(body: &[u8]) -> Result<Head, Malformed> {
-    #[derive(Deserialize)]
-    struct Only<'a> {
-        #[serde(borrow)]
-        model: Option<&'a RawValue>,
-    }
-    let only: Only<'_> = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
-    let model = only.model.ok_or_else(|| Malformed::missing("model"))?;
-    let name: Cow<'_, str> = serde_json::from_str(model.get())
-        .map_err(|_| Malformed::wrong_type("model", "a string", "another type"))?;
-    Ok(Head {
-        model: name.into_owned(),
-        model_at: span_of(body, model.get()),
-        prompt_bytes: body.len(),
-        ..Head::default()
-    })
 }
 
 impl Inbound {

@@ -1,6 +1,6 @@
 //! The layering table of ARCHITECTURE.md, enforced on the source text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
@@ -122,9 +122,66 @@ fn rooms_import_only_downward() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Rooms whose files import each other in one direction only.
-const WITHOUT_CIRCLES: [&str; 7] =
-    ["gateway", "words", "agents", "apps", "findings", "memory", "responses"];
+/// A text of code without its comments, and with nothing in quotes.
+fn bare(text: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(['"', '/', '\'']) {
+        let (before, here) = rest.split_at(at);
+        kept.push_str(before);
+        // Where what begins here ends.
+        let end = if here.starts_with("//") {
+            here.find('\n').unwrap_or(here.len())
+        } else if let Some(said) = here.strip_prefix('"') {
+            let marks = before.len() - before.trim_end_matches('#').len();
+            if before.trim_end_matches('#').ends_with('r') {
+                let close = format!("\"{}", "#".repeat(marks));
+                said.find(&close).map_or(here.len(), |at| at + 1 + close.len())
+            } else {
+                let mut escaped = false;
+                let ends = |c: char| {
+                    let end = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    end
+                };
+                said.find(ends).map_or(here.len(), |at| at + 2)
+            }
+        } else if let Some(letter) =
+            ["'\\\"'", "'\"'", "'\\''", "'/'"].iter().find(|one| here.starts_with(**one))
+        {
+            letter.len()
+        } else {
+            kept.push_str(&here[..1]);
+            rest = &here[1..];
+            continue;
+        };
+        if here.starts_with('"') {
+            kept.push_str("\"\"");
+        }
+        rest = &here[end..];
+    }
+    kept + rest
+}
+
+/// The code of a file without what is compiled for tests alone, its comments and what it says in quotes.
+fn code(text: &str) -> String {
+    let text = bare(text);
+    let mut kept = String::with_capacity(text.len());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            kept.push_str(line);
+            kept.push('\n');
+            continue;
+        }
+        // The item below it: a line, or all up to the bracket that closes it.
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let item = lines.by_ref().find(|line| !line.trim_start().starts_with("#[")).unwrap();
+        if !item.trim_end().ends_with([';', '}']) {
+            lines.by_ref().find(|line| line.strip_prefix(indent).is_some_and(|end| end == "}"));
+        }
+    }
+    kept
+}
 
 /// The paths of a tree of imports: `a::{b, c::d}` is `a::b` and `a::c::d`.
 fn expand(tree: &str, all: &mut Vec<String>) {
@@ -149,83 +206,220 @@ fn expand(tree: &str, all: &mut Vec<String>) {
     }
 }
 
-/// What a file imports, as paths from the root; what it only hands on (`pub use`) is not of it.
-fn imports(code: &str, module: &[String]) -> Vec<Vec<String>> {
-    let (mut trees, mut open) = (Vec::new(), None::<String>);
-    for line in code.lines() {
-        if open.is_none() && line.starts_with("use ") {
-            open = Some(String::new());
-        }
-        if let Some(statement) = &mut open {
-            statement.push_str(line.trim_start_matches("use ").trim());
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+type Module = Vec<String>;
+
+/// A file: what it imports and hands on, by the name that it has here, and the paths that its code says.
+#[derive(Default)]
+struct File {
+    imports: Vec<(String, String)>,
+    handed_on: Vec<(String, String)>,
+    said: Vec<String>,
+    /// What is left without imports.
+    rest: String,
+}
+
+impl File {
+    fn read(text: &str) -> Self {
+        let mut file = Self::default();
+        let mut open = None::<(bool, String)>;
+        // The indentation of a module within the file, whose `super` is the file.
+        let mut inner = None::<String>;
+        for line in code(text).lines() {
+            let start = line.trim_start();
+            let indent = &line[..line.len() - start.len()];
+            if inner.as_deref() == Some(indent) && start.starts_with('}') {
+                inner = None;
+            }
+            let within = inner.is_some();
+            if inner.is_none() && start.contains("mod ") && start.ends_with('{') {
+                inner = Some(indent.to_owned());
+            }
+            let line = if within { line.replacen("super::", "self::", 1) } else { line.to_owned() };
+            if open.is_none() {
+                let public = start.starts_with("pub");
+                let bare = start.trim_start_matches("pub").trim_start();
+                let bare = bare
+                    .strip_prefix('(')
+                    .and_then(|rest| rest.split_once(')'))
+                    .map_or(bare, |(_, rest)| rest.trim_start());
+                if bare.starts_with("use ") {
+                    open = Some((public, String::new()));
+                }
+            }
+            let Some((public, statement)) = &mut open else {
+                file.rest.push_str(&line);
+                file.rest.push('\n');
+                continue;
+            };
+            let from = if statement.is_empty() {
+                line.split_once("use ").map_or("", |(_, rest)| rest)
+            } else {
+                line.as_str()
+            };
+            statement.push_str(from.trim());
             if let Some(tree) = statement.strip_suffix(';') {
-                expand(tree, &mut trees);
+                let mut paths = Vec::new();
+                expand(tree, &mut paths);
+                let list = if *public { &mut file.handed_on } else { &mut file.imports };
+                list.extend(paths.into_iter().map(|path| {
+                    let (path, name) = match path.split_once(" as ") {
+                        Some((path, name)) => (path.to_owned(), name.to_owned()),
+                        None => (path.clone(), path.rsplit("::").next().unwrap().to_owned()),
+                    };
+                    // `a::b::{self}` is `a::b`.
+                    match path.strip_suffix("::self") {
+                        Some(path) => (path.to_owned(), path.rsplit("::").next().unwrap().into()),
+                        None => (path, name),
+                    }
+                }));
                 open = None;
             }
         }
+        file.said = file
+            .rest
+            .split(|c: char| !is_word(c) && c != ':')
+            .filter(|path| path.contains("::") && !path.starts_with(':'))
+            .map(|path| path.trim_end_matches(':').to_owned())
+            .collect();
+        file
     }
-    let whole = |path: String| {
-        let mut base = module.to_vec();
-        let mut parts: Vec<String> = path.split("::").map(str::to_owned).collect();
-        if parts[0] == "crate" {
-            base.clear();
-            parts.remove(0);
-        }
-        while parts.first().is_some_and(|part| part == "super" || part == "self") {
-            if parts.remove(0) == "super" {
-                base.pop();
+
+    /// What is handed on and needed here, too.
+    fn needed(&self) -> impl Iterator<Item = &(String, String)> {
+        self.handed_on.iter().filter(|(_, name)| {
+            self.rest.match_indices(name.as_str()).any(|(at, _)| {
+                let (before, after) = (&self.rest[..at], &self.rest[at + name.len()..]);
+                let whole = !before.ends_with(|c: char| is_word(c) || c == ':' || c == '.')
+                    && !after.starts_with(is_word);
+                // At the start of a line it is a variant or a field of its own name.
+                let own = before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+                let declared = before.ends_with("mod ") || before.ends_with("fn ");
+                let called = name.starts_with(char::is_uppercase) || after.starts_with('(');
+                whole && !own && !declared && called
+            })
+        })
+    }
+}
+
+/// All files of `src/`, by the modules that they are.
+struct Files(HashMap<Module, File>);
+
+impl Files {
+    /// A path from the root, as a module says it; `None` for other crates and names of its own.
+    fn whole(&self, path: &str, module: &Module) -> Option<Module> {
+        let mut parts: Module = path.split("::").map(str::to_owned).collect();
+        let mut base = module.clone();
+        match parts[0].as_str() {
+            "crate" => base = vec![parts.remove(0)].split_off(1),
+            "super" | "self" => {
+                while parts.first().is_some_and(|part| part == "super" || part == "self") {
+                    if parts.remove(0) == "super" {
+                        base.pop();
+                    }
+                }
+            }
+            first => {
+                let below = [base.as_slice(), &[first.to_owned()]].concat();
+                self.0.contains_key(&below).then_some(())?;
             }
         }
         base.extend(parts);
-        base
-    };
-    trees.into_iter().map(whole).collect()
+        Some(base)
+    }
+
+    /// The file that an item is written in, however often it is handed on; `None` for a module as such.
+    fn owner(&self, path: &Module, depth: usize) -> Option<Module> {
+        let mut module = path.clone();
+        while !module.is_empty() && !self.0.contains_key(&module) {
+            module.pop();
+        }
+        let item = path.get(module.len())?;
+        let file = self.0.get(&module)?;
+        let passed = file.handed_on.iter().chain(&file.imports).find(|(_, name)| name == item);
+        let passed = passed.and_then(|(path, _)| self.whole(path, &module));
+        match passed.filter(|_| depth < 8) {
+            Some(mut other) => {
+                other.extend_from_slice(&path[module.len() + 1..]);
+                self.owner(&other, depth + 1)
+            }
+            None => Some(module),
+        }
+    }
+
+    /// The files whose items a file names.
+    fn needs(&self, module: &Module) -> BTreeSet<Module> {
+        let file = &self.0[module];
+        let named: HashMap<&str, Module> = file
+            .imports
+            .iter()
+            .filter_map(|(path, name)| Some((name.as_str(), self.whole(path, module)?)))
+            .collect();
+        let imported = file.imports.iter().chain(file.needed()).map(|(path, _)| path);
+        let imported = imported.filter_map(|path| self.whole(path, module));
+        let said = file.said.iter().filter_map(|path| {
+            let (first, rest) = path.split_once("::")?;
+            match named.get(first) {
+                Some(base) => {
+                    Some(base.iter().cloned().chain(rest.split("::").map(str::to_owned)).collect())
+                }
+                None => self.whole(path, module),
+            }
+        });
+        imported
+            .chain(said)
+            .filter_map(|path| self.owner(&path, 0))
+            .filter(|owner| owner != module)
+            .collect()
+    }
+}
+
+/// Everything that can be come to from a file, by the names that files need of each other.
+fn reached<'a>(
+    from: &'a Module,
+    needs: &'a HashMap<Module, BTreeSet<Module>>,
+) -> BTreeSet<&'a Module> {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+    while let Some(one) = next.pop() {
+        next.extend(needs[one].iter().filter(|other| seen.insert(*other)));
+    }
+    seen
 }
 
 #[test]
-fn files_of_the_path_import_each_other_in_one_direction() {
+fn no_file_needs_one_that_needs_it() {
     let src = root().join("src");
-    let mut modules: HashMap<Vec<String>, PathBuf> = HashMap::new();
-    for room in WITHOUT_CIRCLES {
-        let mut files = Vec::new();
-        sources(&src.join(room), &mut files);
-        for file in files {
-            let name = file.strip_prefix(&src).unwrap().with_extension("");
-            let mut module: Vec<String> =
-                name.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-            if module.last().is_some_and(|last| last == "mod") {
-                module.pop();
-            }
-            modules.insert(module, file);
+    let mut paths = Vec::new();
+    sources(&src, &mut paths);
+    let mut files = HashMap::new();
+    for path in paths {
+        let name = path.strip_prefix(&src).unwrap().with_extension("");
+        let mut module: Module =
+            name.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if module.last().is_some_and(|last| last == "mod") {
+            module.pop();
+        }
+        let is_test = |part: &String| part == "tests" || part.ends_with("_tests");
+        if module != ["lib"] && !module.iter().any(is_test) {
+            files.insert(module, File::read(&std::fs::read_to_string(&path).unwrap()));
         }
     }
-    assert!(modules.len() > 30, "{}", modules.len());
-    let mut imported: HashMap<&Vec<String>, Vec<Vec<String>>> = HashMap::new();
-    for (module, file) in &modules {
-        let text = std::fs::read_to_string(file).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        let mut own = Vec::new();
-        for mut path in imports(code, module) {
-            while !path.is_empty() && !modules.contains_key(&path) {
-                path.pop();
-            }
-            if !path.is_empty() && path != *module {
-                own.push(path);
-            }
-        }
-        imported.insert(module, own);
-    }
-    assert!(imported.values().flatten().count() > 40);
-    // Whatever imports nothing that is left is taken away, until nothing is left but circles.
-    let mut left: Vec<&Vec<String>> = modules.keys().collect();
-    loop {
-        let before = left.len();
-        let rest = left.clone();
-        left.retain(|module| imported[*module].iter().any(|path| rest.contains(&path)));
-        if left.len() == before {
-            break;
+    let files = Files(files);
+    let needs: HashMap<Module, BTreeSet<Module>> =
+        files.0.keys().map(|module| (module.clone(), files.needs(module))).collect();
+    let count = needs.values().map(BTreeSet::len).sum::<usize>();
+    assert!(needs.len() > 500 && count > 3_000, "{} files, {count} needs", needs.len());
+    let mut circles = BTreeSet::new();
+    for module in needs.keys() {
+        let back = |other: &&Module| reached(other, &needs).contains(module);
+        let circle: BTreeSet<String> =
+            reached(module, &needs).into_iter().filter(back).map(|one| one.join("/")).collect();
+        if !circle.is_empty() {
+            circles.insert(circle);
         }
     }
-    left.sort();
-    assert!(left.is_empty(), "files that import each other, and those that need them: {left:#?}");
+    assert!(circles.is_empty(), "files that need each other: {circles:#?}");
 }

@@ -23,7 +23,7 @@ use optimux::quota::{
 use optimux::store::{AllowanceOf, Store};
 use optimux::telemetry::access::Teller;
 use optimux::telemetry::metrics::Metrics;
-use optimux::telemetry::trail::Trails;
+use optimux::telemetry::trails::Trails;
 use proptest::prelude::*;
 
 use crate::house::runtime;

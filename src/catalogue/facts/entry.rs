@@ -289,3 +289,9 @@ impl FactsEntry {
         facts
     }
 }
+
+impl Default for Facts {
+    fn default() -> Self {
+        FactsEntry::default().settle()
+    }
+}

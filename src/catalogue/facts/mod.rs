@@ -59,12 +59,6 @@ pub struct Facts {
     pub drops: Said,
 }
 
-impl Default for Facts {
-    fn default() -> Self {
-        FactsEntry::default().settle()
-    }
-}
-
 /// A member of a request that a model does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

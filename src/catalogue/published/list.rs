@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::catalogue::load::Fault;
+use crate::catalogue::fault::Fault;
 
 /// The list, whole.
 #[derive(Debug, Deserialize)]

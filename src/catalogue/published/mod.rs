@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry};
 use super::facts::FactsEntry;
-use super::load::Fault;
+use super::fault::Fault;
 use crate::wire::vocab::{Dialect, Protocol};
 
 pub use list::{List, Provider, read};

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::list::{Deployment, Lifecycle, List, Model};
 use super::{Converted, Extent, facts, is_served, prices, spoken};
+use crate::catalogue::capability::Capability;
 use crate::catalogue::entry::{FileDeployment, ModelEntry, ProviderEntry, VariantEntry};
 use crate::catalogue::facts::{FactsEntry, Families};
-use crate::catalogue::load::Fault;
-use crate::catalogue::model::{Capability, Modality, Mode, Tier};
+use crate::catalogue::fault::Fault;
+use crate::catalogue::model::{Modality, Mode, Tier};
 use crate::wire::vocab::{Dialect, Protocol};
 
 /// Who serves a maker's models first hand.

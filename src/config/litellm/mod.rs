@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::catalogue::ProviderEntry;
-use places::{Place, Providers};
-use yaml::Table;
+use places::{Place, Providers, quoted};
+use yaml::{Table, environment};
 
 pub use yaml::Unreadable;
 
@@ -164,13 +164,6 @@ fn rest(at: &str, table: Table, notes: &mut Vec<String>) {
     notes.extend(table.names().map(|name| format!("{at}{dot}{name}: is not carried")));
 }
 
-/// The variable that a value names.
-fn environment(value: &str) -> Option<String> {
-    let name = value.strip_prefix("os.environ/")?;
-    let plain = |one: char| one.is_ascii_alphanumeric() || one == '_';
-    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
-}
-
 /// What holds of all models.
 #[derive(Debug, Default)]
 struct Settings {
@@ -250,11 +243,6 @@ impl Settings {
             self.fallback.entry(name.clone()).or_insert_with(|| chain.collect());
         }
     }
-}
-
-/// Text in quotes, as TOML and JSON both write it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 fn list<'a>(all: impl IntoIterator<Item = &'a String>) -> String {

@@ -1,7 +1,6 @@
 //! Where LiteLLM asks for a model, as our provider and its name for the model.
 
-use super::yaml::Table;
-use super::{environment, quoted};
+use super::yaml::{Table, environment};
 use crate::catalogue::ProviderEntry;
 
 /// LiteLLM's names of providers, and ours.
@@ -38,6 +37,11 @@ const NAMES: [(&str, &str); 31] = [
     ("moonshot", "moonshot"),
     ("nebius", "nebius"),
 ];
+
+/// Text in quotes, as TOML and JSON both write it.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
 
 /// A deployment.
 #[derive(Debug, PartialEq)]

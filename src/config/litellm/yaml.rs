@@ -86,3 +86,10 @@ fn text(value: &Yaml) -> Option<String> {
         _ => None,
     }
 }
+
+/// The variable that a value names.
+pub(super) fn environment(value: &str) -> Option<String> {
+    let name = value.strip_prefix("os.environ/")?;
+    let plain = |one: char| one.is_ascii_alphanumeric() || one == '_';
+    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
+}

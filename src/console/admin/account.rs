@@ -5,14 +5,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 use serde_json::Value;
 
-use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::{count, minute, nanos, usd, whole};
-use super::super::shell::{choice, field, notice, snippet};
-use super::super::visit::{Answer, Sheet, Visit, Who, go, show_admin, take_admin};
+use super::super::parts::{choice, field, notice, snippet};
+use super::super::serve::{show_admin, take_admin};
+use super::super::sheet::{Answer, Sheet, go};
+use super::super::visit::{Visit, Who};
 use super::accounts::plan_names;
 use crate::administration::AccountChange;
 use crate::base::{Error, Kind};
+use crate::http::Worker;
 use crate::ledger::report::Group;
 use crate::reports::usage::{self, Query, Waits};
 

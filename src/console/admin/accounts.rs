@@ -4,14 +4,17 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
-use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::minute;
 use super::super::form::Form;
-use super::super::shell::{choice, field, notice, summary};
-use super::super::visit::{Answer, Sheet, Visit, encoded, go, show_admin, take_admin};
+use super::super::parts::{choice, field, notice, summary};
+use super::super::path::encoded;
+use super::super::serve::{show_admin, take_admin};
+use super::super::sheet::{Answer, Sheet, go};
+use super::super::visit::Visit;
 use crate::admit::PlanEntry;
 use crate::base::{Blame, Error};
+use crate::http::Worker;
 
 /// So many are on a page.
 const PAGE: i64 = 50;

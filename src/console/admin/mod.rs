@@ -8,26 +8,16 @@ pub mod refunds;
 pub mod watch;
 
 use actix_web::{HttpRequest, HttpResponse};
-use maud::{Markup, html};
+use maud::html;
 use serde_json::Value;
 
-use super::Worker;
 use super::call::Call;
 use super::figures::{count, list, text, whole};
-use super::visit::{Sheet, show_admin};
+use super::serve::show_admin;
+use super::sheet::Sheet;
+use crate::http::Worker;
 use crate::reports::status;
-
-/// A state in a word and a colour.
-#[must_use]
-pub fn state(word: &str) -> Markup {
-    let class = match word {
-        "up" | "ok" | "healthy" => "tag good",
-        "down" => "tag bad",
-        "not configured" => "tag",
-        _ => "tag warn",
-    };
-    html! { span class=(class) { (word) } }
-}
+use watch::state;
 
 /// How long, in the largest unit that says something.
 fn uptime(seconds: i64) -> String {

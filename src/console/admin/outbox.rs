@@ -4,13 +4,15 @@ use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use maud::html;
 
-use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::{count, minute};
 use super::super::form::Form;
-use super::super::shell::{choice, field, notice, summary};
-use super::super::visit::{Answer, Sheet, Visit, go, show_admin, take_admin};
+use super::super::parts::{choice, field, notice, summary};
+use super::super::serve::{show_admin, take_admin};
+use super::super::sheet::{Answer, Sheet, go};
+use super::super::visit::Visit;
 use crate::base::{Blame, Error};
+use crate::http::Worker;
 
 /// So many are on a page.
 const PAGE: i64 = 50;

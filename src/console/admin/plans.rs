@@ -5,16 +5,18 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
-use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::{count, grouped};
 use super::super::form::Form;
-use super::super::shell::{choice, field, notice, summary};
-use super::super::visit::{Answer, Sheet, Visit, go, show_admin, take_admin};
+use super::super::parts::{choice, field, notice, summary};
+use super::super::serve::{show_admin, take_admin};
+use super::super::sheet::{Answer, Sheet, go};
+use super::super::visit::Visit;
 use super::accounts::plan_names;
-use crate::administration::revisions::Manner;
+use crate::administration::change::Manner;
 use crate::admit::{Plan, PlanEntry};
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 
 const LIMITS: [(&str, &str); 4] = [
     ("credits_per_month", "Credits a month"),

@@ -5,13 +5,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::{count, nanos, text, usd, whole};
 use super::super::form::Form;
-use super::super::shell::{field, notice, summary};
-use super::super::visit::{Answer, Sheet, Visit, Who, encoded, go, show_admin, take_admin};
+use super::super::parts::{field, notice, summary};
+use super::super::path::encoded;
+use super::super::serve::{show_admin, take_admin};
+use super::super::sheet::{Answer, Sheet, go};
+use super::super::visit::{Visit, Who};
 use crate::base::{Blame, Error, Kind};
+use crate::http::Worker;
 use crate::reports::usage;
 
 /// What a request came to, before its credits are given back.

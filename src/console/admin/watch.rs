@@ -1,16 +1,16 @@
 //! `/admin/providers`, `/admin/nodes`, `/admin/audit`: how it runs, and who did what.
 
 use actix_web::{HttpRequest, HttpResponse};
-use maud::html;
+use maud::{Markup, html};
 use serde_json::Value;
 
-use super::super::Worker;
 use super::super::call::Call;
 use super::super::figures::{count, lasting, list, minute, text, whole};
-use super::super::visit::{Sheet, show_admin};
-use super::state;
+use super::super::serve::show_admin;
+use super::super::sheet::Sheet;
 use crate::base::Error;
 use crate::base::clock::Timestamp;
+use crate::http::Worker;
 use crate::reports::status;
 
 /// So many entries of the log are on a page.
@@ -19,6 +19,18 @@ const PAGE: i64 = 50;
 #[expect(clippy::cast_possible_truncation, reason = "shown as whole milliseconds")]
 fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1e3) as i64
+}
+
+/// A state in a word and a colour.
+#[must_use]
+pub fn state(word: &str) -> Markup {
+    let class = match word {
+        "up" | "ok" | "healthy" => "tag good",
+        "down" => "tag bad",
+        "not configured" => "tag",
+        _ => "tag warn",
+    };
+    html! { span class=(class) { (word) } }
 }
 
 /// `GET /admin/providers`

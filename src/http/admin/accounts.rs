@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::Worker;
-use super::{act, act_on, list as listed};
+use super::act::{act, act_on, list as listed};
 use crate::administration::AccountChange;
 use crate::admit::PlanEntry;
 use crate::base::Error;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::Worker;
-use super::act;
+use super::act::act;
 use crate::reports;
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::Worker;
 use super::super::signin::{shown_key, shown_once};
-use super::{act, act_on, list as listed};
+use super::act::{act, act_on, list as listed};
 use crate::admit::KeyTerms;
 use crate::base::Error;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::Worker;
-use super::{act, act_on, list};
+use super::act::{act, act_on, list};
 use crate::base::{Error, calendar};
 use crate::store::Mailed;
 

@@ -2,24 +2,19 @@
 //! it, and shows what came of it.
 
 mod accounts;
+mod act;
 mod corrections;
 mod keys;
 mod mail;
 mod money;
 mod revisions;
 
-use std::sync::Arc;
-
-use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::Value;
 
-use super::{Worker, arrival, respond, visit};
-use crate::administration::Administration;
-use crate::admit::Caller;
-use crate::base::{Error, Kind};
+use super::Worker;
 use crate::reports;
-use crate::wire::vocab::Dialect;
+use act::{act, administrator};
 
 /// The routes under a prefix.
 pub fn routes(prefix: &str, config: &mut ServiceConfig) {
@@ -80,14 +75,6 @@ pub fn routes(prefix: &str, config: &mut ServiceConfig) {
         .route(&at("/health"), web::get().to(health));
 }
 
-async fn administrator(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
-    let caller = arrival::identified(app, request).await?;
-    if caller.admin {
-        return Ok(caller);
-    }
-    Err(Error::new(Kind::Forbidden, "This needs an administrator's key.").coded("admin_required"))
-}
-
 /// `GET /v1/admin/status`
 async fn status(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |_| Ok(reports::status::admin_status(&app).await)).await
@@ -103,40 +90,4 @@ async fn health(app: Worker, request: HttpRequest) -> HttpResponse {
     }
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(told)
-}
-
-/// Lets an administrator in, and has something done.
-async fn act(
-    app: &Worker,
-    request: &HttpRequest,
-    work: impl AsyncFnOnce(Administration<'_>) -> Result<Value, Error>,
-) -> HttpResponse {
-    let acting = async {
-        let caller = administrator(app, request).await?;
-        work(app.administration(caller.key.clone())).await
-    };
-    match acting.await {
-        Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
-    }
-}
-
-/// The same, with what the body says. Nobody else's body is read.
-async fn act_on<T: serde::de::DeserializeOwned>(
-    app: &Worker,
-    request: &HttpRequest,
-    payload: Payload,
-    work: impl AsyncFnOnce(Administration<'_>, T) -> Result<Value, Error>,
-) -> HttpResponse {
-    act(app, request, async |administration| {
-        let said =
-            arrival::said(app, request, None, payload, app.shared.serving.body_limit_bytes).await?;
-        work(administration, said).await
-    })
-    .await
-}
-
-/// A list as OpenAI's interface writes one.
-fn list(all: Vec<Value>) -> Value {
-    serde_json::json!({"object": "list", "data": all})
 }

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Worker, arrival};
+use super::act::{act, act_on, list};
 use super::revisions::Asked;
-use super::{act, act_on, list};
-use crate::administration::revisions::Came;
+use crate::administration::change::Came;
 use crate::admit::{Plan, PlanEntry};
 use crate::base::Error;
 use crate::base::calendar;

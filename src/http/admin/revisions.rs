@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{act, act_on, list};
-use crate::administration::revisions::{Came, Manner, shown};
+use super::act::{act, act_on, list};
+use crate::administration::change::{Came, Manner};
+use crate::administration::revisions::shown;
 use crate::base::{Error, Kind};
 use crate::catalogue::Sort;
 use crate::http::Worker;

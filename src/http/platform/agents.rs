@@ -10,12 +10,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{BODY_BYTES, act, caller, said};
+use super::act::{BODY_BYTES, act};
 use crate::agents::{self, Named, NewRun};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::exchange::Refused;
 use crate::gateway;
+use crate::http::arrival::{caller, said};
 use crate::http::{Worker, respond, visit};
 use crate::platform::agents::Agent;
 use crate::stored;

@@ -4,8 +4,9 @@ use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use super::{BODY_BYTES, caller, plainly, said};
+use super::act::{BODY_BYTES, plainly};
 use crate::http::Worker;
+use crate::http::arrival::{caller, said};
 use crate::reports::status;
 use crate::stored::chats::{self, Saved, Wanted};
 

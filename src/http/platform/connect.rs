@@ -11,11 +11,12 @@ use actix_ws::{CloseCode, Message, MessageStream, Session};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
-use super::{act, act_on, caller};
+use super::act::{act, act_on};
 use crate::admit::users;
 use crate::apps::{self, Action, NewConnection};
 use crate::base::ids::{EventId, RequestId};
 use crate::base::{Error, Kind};
+use crate::http::arrival::caller;
 use crate::http::{Worker, arrival, frames, origin, respond, visit};
 use crate::wire::vocab::Dialect;
 

@@ -4,7 +4,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::{act, act_on};
+use super::act::{act, act_on};
 use crate::http::Worker;
 use crate::stored::features::{self, Wish};
 

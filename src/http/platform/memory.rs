@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{act, act_on};
+use super::act::{act, act_on};
 use crate::base::{Error, Kind};
 use crate::http::Worker;
 use crate::memory::{self, Asked, NewMemory};

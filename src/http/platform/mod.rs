@@ -1,27 +1,14 @@
 //! What customers keep here and run here, beside asking models. Each handler reads, has the gateway
 //! do it, and shows what came of it.
 
+mod act;
 mod agents;
 mod chats;
 mod connect;
 mod features;
 mod memory;
 
-use std::sync::Arc;
-
-use actix_web::web::{self, Payload, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use super::arrival::{caller, said};
-use super::{Worker, respond, visit};
-use crate::admit::Caller;
-use crate::base::Error;
-use crate::wire::vocab::Dialect;
-
-/// What is said here is short, memories and conversations included.
-const BODY_BYTES: usize = 8 << 20;
+use actix_web::web::{self, ServiceConfig};
 
 /// The routes under a prefix.
 pub fn routes(prefix: &str, config: &mut ServiceConfig) {
@@ -65,40 +52,4 @@ pub fn optima_routes(config: &mut ServiceConfig) {
         .route("/optima/v1/conversations/{id}", web::get().to(chats::get))
         .route("/optima/v1/conversations/{id}", web::put().to(chats::put_one))
         .route("/optima/v1/conversations/{id}", web::delete().to(chats::delete_one));
-}
-
-/// Lets a caller in, and has something done.
-async fn act(
-    app: &Worker,
-    request: &HttpRequest,
-    work: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
-) -> HttpResponse {
-    let acting = async { work(caller(app, request).await?).await };
-    let outcome: Result<Value, Error> = acting.await;
-    match outcome {
-        Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
-    }
-}
-
-/// The same, with what the body says.
-async fn act_on<T: DeserializeOwned>(
-    app: &Worker,
-    request: &HttpRequest,
-    payload: Payload,
-    work: impl AsyncFnOnce(Arc<Caller>, T) -> Result<Value, Error>,
-) -> HttpResponse {
-    act(app, request, async |caller| {
-        let said = said(app, request, Some(&caller.account), payload, BODY_BYTES).await?;
-        work(caller, said).await
-    })
-    .await
-}
-
-/// What came of it, with an error in the plain form.
-fn plainly(outcome: Result<Value, Error>) -> HttpResponse {
-    match outcome {
-        Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => respond::plainly(&error),
-    }
 }

@@ -1,12 +1,14 @@
 //! Choices over one made-up catalogue, which all of them share: longer than most files for that.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::base::money::Nanos;
 use crate::catalogue::Mode;
 use crate::catalogue::{
     Deployment, DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load,
 };
-use crate::router::{Dial, Health, Wish};
+use crate::router::{Dial, Health, Kept, Wish};
 use crate::wire::vocab::{Effort, Part, Request, Role, Turn};
 
 fn catalogue() -> Catalogue {

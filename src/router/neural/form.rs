@@ -1,7 +1,7 @@
 //! What a prompt looks like beside its words: how it is written, and what came with it. Judged for
 //! prompts of everyday use; questions of benchmarks come alone.
 
-use super::text::hash_of;
+use super::trace::{hash_of, spelled};
 
 /// Counts of how a text is written.
 pub const MANNERS: usize = 8;
@@ -37,7 +37,7 @@ const TOKENS_PER_WORD: f32 = 1.4;
 const fn hash_of_codes(codes: &[u64]) -> u64 {
     let (mut hash, mut at) = (0, 0);
     while at < codes.len() {
-        hash = super::text::spelled(hash, codes[at]);
+        hash = spelled(hash, codes[at]);
         at += 1;
     }
     hash

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use super::everyday::Everyday;
+use super::format_error::FormatError;
+use super::meta::Meta;
 use super::net::{Net, Shape};
 use super::signs::Signs;
 use super::text::COUNTS;
@@ -14,100 +14,6 @@ use super::view::{Ability, Places, Weights};
 const MARK: &[u8; 8] = b"OPTXRTR2";
 /// More sources or models than any router is trained on.
 const MOST: usize = 10_000;
-
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum FormatError {
-    #[error("it is no trained router")]
-    Mark,
-    #[error("its head cannot be read: {0}")]
-    Head(String),
-    #[error("it is of another shape than this build reads")]
-    Shape,
-    #[error("it is cut off, or too long")]
-    Length,
-    #[error("it holds a number that is none")]
-    Number,
-}
-
-/// What a file says of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Meta {
-    /// What decisions are labelled with.
-    pub id: String,
-    pub seed: u64,
-    shape: Vec<usize>,
-    pub sources: Vec<String>,
-    /// Subjects and tasks of the sources, each by itself.
-    pub domains: Vec<String>,
-    pub models: Vec<ModelMeta>,
-    /// The level of a model that nobody has data for: of its log prices and its size.
-    pub level_by: Vec<f32>,
-    /// The same where a tier is all that is known, from the cheapest tier to the dearest.
-    pub level_by_tier: Vec<f32>,
-    /// What the prompts of training were like.
-    pub usual: Usual,
-}
-
-/// What is held of a prompt that is like none of training.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Usual {
-    /// The mean ease.
-    pub ease: f32,
-    /// The mean log length of answers.
-    pub length: f32,
-    /// How far the sums of words reach in each network, but for one prompt in a hundred. Repeating
-    /// a word would carry them anywhere.
-    pub reach: [f32; Shape::NETS],
-}
-
-impl Default for Usual {
-    fn default() -> Self {
-        Self { ease: 0.0, length: 0.0, reach: [f32::MAX; Shape::NETS] }
-    }
-}
-
-/// A model that there is data for, or a family of such.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelMeta {
-    pub name: String,
-    pub rows: u64,
-}
-
-impl Meta {
-    /// The domain that everyday prompts are of.
-    pub const EVERYDAY: &str = "everyday";
-
-    #[must_use]
-    pub fn new(id: String, seed: u64, sources: Vec<String>, models: Vec<ModelMeta>) -> Self {
-        Self {
-            id,
-            seed,
-            shape: shape(),
-            sources,
-            domains: Vec::new(),
-            models,
-            level_by: Vec::new(),
-            level_by_tier: Vec::new(),
-            usual: Usual::default(),
-        }
-    }
-
-    /// The place of the domain that everyday prompts are of, if any were trained on.
-    #[must_use]
-    pub fn everyday_domain(&self) -> Option<usize> {
-        // It is the last.
-        let last = self.domains.last().is_some_and(|name| name == Self::EVERYDAY);
-        last.then(|| self.domains.len() - 1)
-    }
-}
-
-fn shape() -> Vec<usize> {
-    let networks =
-        [Shape::NETS, Shape::EMBED, Shape::VECTOR, Shape::HIDDEN, Shape::RANK, Shape::DOMAINS];
-    let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::TOGETHER, Everyday::TARGETS];
-    let tables = [BUCKETS, PAIRS, COUNTS, VECTORS, SIGNS, Signs::RANK];
-    tables.into_iter().chain(networks).chain(everyday).collect()
-}
 
 /// Cuts numbers off the front. Tables are kept as they are where the file lives as long as the
 /// program, and copied where it does not.
@@ -307,7 +213,7 @@ impl Weights {
         let meta: Meta =
             serde_json::from_slice(head).map_err(|why| FormatError::Head(why.to_string()))?;
         let many = meta.sources.len() > MOST || meta.models.len() > MOST;
-        if meta.shape != shape() || many || meta.domains.len() > Shape::DOMAINS {
+        if !meta.fits() || many || meta.domains.len() > Shape::DOMAINS {
             return Err(FormatError::Shape);
         }
         let steps = numbers.few()?;

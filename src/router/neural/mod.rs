@@ -9,6 +9,8 @@ mod abilities;
 mod everyday;
 mod form;
 mod format;
+mod format_error;
+mod meta;
 mod names;
 mod net;
 mod signs;
@@ -19,7 +21,8 @@ mod view;
 
 pub use everyday::{Everyday, MOST_SPREADS, Scale, Taken, apart};
 pub use form::{FORMS, Form, MANNERS};
-pub use format::{FormatError, Meta, ModelMeta, Usual};
+pub use format_error::FormatError;
+pub use meta::{Meta, ModelMeta, Usual};
 pub use names::{CLUES, clues, family};
 pub(crate) use net::{Arithmetic, dot, softmax, spot, widely};
 pub use net::{Net, Shape};

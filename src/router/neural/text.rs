@@ -2,7 +2,7 @@
 //! counts. One pass over the characters, no allocation, the same for training and for asking.
 
 use super::form::{Form, MANNERS, Manner, UNITS};
-use super::trace::{Kind, Trace};
+use super::trace::{Kind, Trace, hash_of, spelled};
 
 /// Counts beside the words.
 pub const COUNTS: usize = 24;
@@ -106,20 +106,6 @@ pub struct Reading {
 /// Words that ask for nothing.
 const POLITE: [u64; 5] =
     [hash_of(b"please"), hash_of(b"thanks"), hash_of(b"thank"), hash_of(b"kindly"), hash_of(b"hi")];
-
-pub(super) const fn hash_of(word: &[u8]) -> u64 {
-    let (mut hash, mut at) = (0, 0);
-    while at < word.len() {
-        hash = spelled(hash, word[at] as u64);
-        at += 1;
-    }
-    hash
-}
-
-/// One more letter of a word.
-pub(super) const fn spelled(hash: u64, code: u64) -> u64 {
-    (hash.rotate_left(5) ^ code).wrapping_mul(0x517C_C1B7_2722_0A95)
-}
 
 /// A word on its way.
 #[derive(Debug, Default, Clone, Copy)]

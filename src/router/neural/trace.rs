@@ -70,3 +70,18 @@ impl Trace {
         usize::try_from(self.hash % PAIRS as u64).unwrap_or(0)
     }
 }
+
+/// What a word is known by.
+pub(super) const fn hash_of(word: &[u8]) -> u64 {
+    let (mut hash, mut at) = (0, 0);
+    while at < word.len() {
+        hash = spelled(hash, word[at] as u64);
+        at += 1;
+    }
+    hash
+}
+
+/// One more letter of a word.
+pub(super) const fn spelled(hash: u64, code: u64) -> u64 {
+    (hash.rotate_left(5) ^ code).wrapping_mul(0x517C_C1B7_2722_0A95)
+}

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::format::FormatError;
+use super::format_error::FormatError;
 use super::net::{Shape, dot, sum};
 use super::trace::VECTORS;
 

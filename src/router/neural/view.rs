@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::everyday::{Everyday, Scale, Taken};
 use super::form::FORMS;
-use super::format::Meta;
+use super::meta::Meta;
 use super::net::{Arithmetic, Net, Shape, bring, dot, softmax, spot, sum, widely};
 use super::signs::Signs;
 use super::text::{COUNTS, Prompt, Reading, read};

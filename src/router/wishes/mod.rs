@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 
 use serde::Deserialize;
 
-use super::{Allows, Step, expected_cost};
+use super::step::expected_cost;
+use super::{Allows, Step};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};

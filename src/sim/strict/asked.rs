@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::House;
+use super::house::House;
 use crate::catalogue::{Facts, Param};
 use crate::wire::vocab::{Dialect, Effort, Protocol, Reasoning};
 

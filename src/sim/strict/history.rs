@@ -4,9 +4,8 @@
 
 use serde_json::Value;
 
-use super::House;
 use super::asked::{Asked, Function, either, list, member, text};
-use super::tools;
+use super::house::House;
 use super::wording::Complaint;
 use crate::wire::vocab::Dialect;
 
@@ -347,5 +346,35 @@ fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
             ));
         }
     }
-    tools::unproved(asked)
+    unproved(asked)
+}
+
+/// A call of the current turn that lacks the proof of the thought behind it (Gemini 3 and later).
+fn unproved(asked: &Asked<'_>) -> Option<Complaint> {
+    if !asked.facts.needs_thought_signature || asked.dialect() != Some(Dialect::Gemini) {
+        return None;
+    }
+    let turns: Vec<&Value> = list(asked.body, "contents").map(|(_, turn)| turn).collect();
+    let asks = |turn: &Value| {
+        let user = !matches!(turn.get("role").and_then(Value::as_str), Some("model"));
+        user && list(turn, "parts").any(|(_, part)| part.get("text").is_some())
+    };
+    let from = turns.iter().rposition(|turn| asks(turn)).unwrap_or(0);
+    for (index, turn) in turns.iter().enumerate().skip(from) {
+        let first = list(turn, "parts").find(|(_, part)| either(part, "functionCall").is_some());
+        let Some((_, part)) = first else { continue };
+        if either(part, "thoughtSignature").is_none() {
+            let call = either(part, "functionCall").and_then(|call| call.get("name")?.as_str());
+            return Some(Complaint::new(format!(
+                "Function call is missing a thought_signature in functionCall parts. This is \
+                 required for tools to work correctly, and missing thought_signature may lead to \
+                 degraded model performance. Additional data, function call `default_api:{}` , \
+                 position {}. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures \
+                 for more details.",
+                call.unwrap_or_default(),
+                index + 1
+            )));
+        }
+    }
+    None
 }

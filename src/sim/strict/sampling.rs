@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::House;
 use super::asked::{Asked, member};
+use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::{Param, TokenLimit, When};
 use crate::wire::vocab::Dialect;

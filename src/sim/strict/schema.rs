@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::House;
 use super::asked::{Asked, list, text};
+use super::house::House;
 use super::tools;
 use super::wording::Complaint;
 use crate::catalogue::SchemaSubset;

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::House;
 use super::asked::{Asked, either, text};
+use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::Param;
 use crate::wire::vocab::{Dialect, Effort, Efforts, Manner, Off};

@@ -3,8 +3,15 @@
 
 use serde_json::{Value, json};
 
-use super::{House, Refusal};
+use super::house::House;
 use crate::wire::vocab::{Dialect, Protocol};
+
+/// A refusal, as its maker words it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub status: u16,
+    pub body: Value,
+}
 
 /// What is wrong, before it is put into a maker's shape.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,27 +1,17 @@
 //! A relay whose stream broke off, while somebody is asked to go on with it.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::super::Upstream;
-use super::super::rescue::{Rescue, Rescued};
+use super::super::rescue::{Rescue, Rescued, Rescuing};
 use super::{Relay, Source, Stage};
-use crate::base::Error;
 use crate::ledger::Tried;
 use crate::router::Step;
 use crate::wire::resume::{Said, Way};
 use crate::wire::vocab::{Fault, Retry};
-
-/// The wait for an answer that goes on with one that broke off.
-pub(super) struct Rescuing {
-    asking: Pin<Box<dyn Future<Output = Option<Rescued>>>>,
-    said: Said,
-    /// What the caller is told if there is none.
-    error: Error,
-}
 
 impl Relay {
     /// Should the answer break off, others are asked to go on with it.

@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::DIALECT;
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Losses, Malformed, Media, MediaKind, Outcome, Part, Shape,
-    Signature, Source, Thought,
+    Body, Call, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part,
+    Shape, Signature, Source, Thought,
 };
+
+/// The dialect of these blocks, by which what only it knows is tagged.
+pub(super) const DIALECT: Dialect = Dialect::Anthropic;
 
 /// A content: a string or a list of blocks.
 pub(super) fn decode_content(

@@ -11,15 +11,14 @@ mod writer;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::codecs::instruct_at;
 use super::frame::Frame;
 use super::glance::{Glance, Unreadable, Voice};
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer, instruct_at};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
 pub struct Anthropic;
-
-const DIALECT: Dialect = Dialect::Anthropic;
 
 impl ProviderSide for Anthropic {
     fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
@@ -70,7 +69,7 @@ impl ProviderSide for Anthropic {
 
 impl Codec for Anthropic {
     fn dialect(&self) -> Dialect {
-        DIALECT
+        Dialect::Anthropic
     }
 
     fn head(&self, body: &[u8]) -> Result<Head, Malformed> {

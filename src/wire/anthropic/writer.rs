@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-use super::{DIALECT, block, error, reply};
+use super::block::{self, DIALECT};
+use super::{error, reply};
 use crate::base::Error;
 use crate::wire::frame::json::Builder;
 use crate::wire::frame::sse;

@@ -8,11 +8,10 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Encoded;
 use super::vocab::{Head, Malformed, Usage};
 
 pub use read::{decode_reply, decode_request, head};
-pub use write::{encode_at_home, encode_reply, encode_request, joined};
+pub use write::{encode_at_home, encode_reply, encode_request, joined, translate};
 
 /// How a surface asks for embeddings, or a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,17 +190,10 @@ pub fn packed(values: &[f32]) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// A request in the form that a provider wants, for the model it calls `name`.
-///
-/// # Errors
-/// [`Malformed`] for what the form cannot say.
-pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Encoded, Malformed> {
-    encode_request(&decode_request(body, from)?, to, name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Encoded;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Form, Head, Input, Malformed, Purpose, Reply, Request, Vector, Wish};
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::Usage;
-use crate::wire::{gemini, model_only};
+use crate::wire::{gemini, head::model_only};
 
 /// The most texts of one request (OpenAI's own limit).
 const MOST_INPUTS: usize = 2_048;

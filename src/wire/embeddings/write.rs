@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::read::decode_request;
 use super::{Form, Input, Malformed, Purpose, Reply, Request, Wish};
 use crate::wire::Encoded;
 use crate::wire::frame::json::Builder;
@@ -370,4 +371,12 @@ fn add_counts(all: &mut Value, more: Value) {
         }
         _ => {}
     }
+}
+
+/// A request in the form that a provider wants, for the model it calls `name`.
+///
+/// # Errors
+/// [`Malformed`] for what the form cannot say.
+pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Encoded, Malformed> {
+    encode_request(&decode_request(body, from)?, to, name)
 }

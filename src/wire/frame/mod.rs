@@ -1,5 +1,6 @@
 //! What streams and bodies are cut into.
 
+mod broken;
 pub mod eventstream;
 pub mod json;
 pub mod skim;
@@ -10,19 +11,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 
+pub use broken::Broken;
 pub use sse::Frame;
 
 /// The bytes of a stream of events, as they are read.
 pub type Pieces = Pin<Box<dyn Stream<Item = Bytes>>>;
-
-/// The stream cannot be cut any further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
-    #[error("an event of the stream is larger than {limit_bytes} bytes")]
-    TooLong { limit_bytes: usize },
-    #[error("a frame of the stream is damaged")]
-    Damaged,
-}
 
 /// Cuts a provider's stream into frames, whichever kind it is of.
 #[derive(Debug)]

@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::DIALECT;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
+    Body, Call, CallKind, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
     Signature, Source, Thought, Turn, mime_of_name,
 };
+
+/// The dialect of these contents, by which what only it knows is tagged.
+pub(super) const DIALECT: Dialect = Dialect::Gemini;
 
 /// What Google documents for calls whose thinking was done elsewhere.
 const FOREIGN_CALL: &str = "skip_thought_signature_validator";

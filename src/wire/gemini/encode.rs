@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::content::{self, CallNames};
-use super::{DIALECT, schema};
+use super::content::{self, CallNames, DIALECT};
+use super::schema;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Effort, Format, Losses, Manner, Reasoning, Request, Role, ToolChoice, ToolKind,

@@ -23,8 +23,6 @@ pub(in crate::wire) use reply::usage_from;
 
 pub struct Gemini;
 
-const DIALECT: Dialect = Dialect::Gemini;
-
 impl ProviderSide for Gemini {
     fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
         Ok(encode::encode(request, target))
@@ -69,7 +67,7 @@ impl ProviderSide for Gemini {
 
 impl Codec for Gemini {
     fn dialect(&self) -> Dialect {
-        DIALECT
+        Dialect::Gemini
     }
 
     fn head(&self, body: &[u8]) -> Result<Head, Malformed> {

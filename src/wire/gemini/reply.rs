@@ -5,8 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::DIALECT;
-use super::content::{self, CallNames};
+use super::content::{self, CallNames, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{

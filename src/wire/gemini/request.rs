@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Number, Value, json};
 
-use super::DIALECT;
+use super::content::{self, DIALECT};
 use super::encode::{encode_choice, encode_config};
-use super::{content, schema};
+use super::schema;
 use crate::wire::frame::json::Object;
 use crate::wire::vocab::{
     Effort, Extra, Format, Head, Losses, Malformed, Reasoning, Request, Role, Said, Tool,

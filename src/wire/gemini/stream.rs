@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::content::{self, CallNames};
-use super::{DIALECT, error, reply};
+use super::content::{self, CallNames, DIALECT};
+use super::{error, reply};
 use crate::base::Error;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::frame::sse::{self, Frame};

@@ -21,8 +21,6 @@ use whole::Whole;
 
 pub struct OpenAiChat;
 
-const DIALECT: Dialect = Dialect::OpenAiChat;
-
 impl ProviderSide for OpenAiChat {
     fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
         Ok(request::encode(request, target))
@@ -67,7 +65,7 @@ impl ProviderSide for OpenAiChat {
 
 impl Codec for OpenAiChat {
     fn dialect(&self) -> Dialect {
-        DIALECT
+        Dialect::OpenAiChat
     }
 
     fn head(&self, body: &[u8]) -> Result<Head, Malformed> {

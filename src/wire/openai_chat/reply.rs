@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{DIALECT, message};
+use super::message::{self, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;

@@ -3,12 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::DIALECT;
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Losses, Malformed, Media, MediaKind, Outcome, Part, Role,
-    Shape, Signature, Source, Thought, Turn,
+    Body, Call, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part,
+    Role, Shape, Signature, Source, Thought, Turn,
 };
+
+/// The dialect of these items, by which what only it knows is tagged.
+pub(super) const DIALECT: Dialect = Dialect::OpenAiResponses;
 
 pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
     let kind = match value.get("type") {

@@ -13,12 +13,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::codecs::instruct_at;
 use super::frame::json::span_of;
 use super::frame::{Frame, sse};
 use super::glance::{Glance, Unreadable, Voice};
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Span, Tool, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer, instruct_at};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
 pub struct OpenAiResponses;
@@ -83,8 +84,6 @@ pub fn failure(response: &Value) -> Bytes {
     Bytes::from(out)
 }
 
-const DIALECT: Dialect = Dialect::OpenAiResponses;
-
 impl ProviderSide for OpenAiResponses {
     fn encode_request(&self, request: &Request, target: &Target<'_>) -> Result<Encoded, Malformed> {
         Ok(request::encode(request, target))
@@ -125,7 +124,7 @@ impl ProviderSide for OpenAiResponses {
 
 impl Codec for OpenAiResponses {
     fn dialect(&self) -> Dialect {
-        DIALECT
+        Dialect::OpenAiResponses
     }
 
     fn head(&self, body: &[u8]) -> Result<Head, Malformed> {

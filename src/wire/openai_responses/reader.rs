@@ -3,7 +3,8 @@
 use memchr::memmem;
 use serde_json::{Value, json};
 
-use super::{DIALECT, error, item, reply};
+use super::item::{self, DIALECT};
+use super::{error, reply};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::vocab::{

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{DIALECT, item};
+use super::item::{self, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{DIALECT, item};
+use super::item::{self, DIALECT};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
     Body, CallKind, Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part,

@@ -221,7 +221,7 @@ impl ResponseWriter {
     fn speak_up(&mut self, at: Slot, delta: &Delta, out: &mut Vec<u8>) {
         let says = match delta {
             Delta::Text(text) => !text.is_empty(),
-            Delta::Signature(signature) => signature.by == super::DIALECT,
+            Delta::Signature(signature) => signature.by == item::DIALECT,
             _ => false,
         };
         if let Some((_, mut part)) = self.silent.take_if(|(slot, _)| *slot == at && says) {

@@ -68,6 +68,31 @@ impl Event {
     }
 }
 
+impl Reply {
+    /// The stream that would have said the same: for a caller who asked for one when the provider
+    /// answered at once.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        let mut events = vec![Event::Open {
+            id: self.id.clone(),
+            model: self.model.clone(),
+            created: self.created,
+        }];
+        for choice in &self.choices {
+            for (number, part) in choice.turn.parts.iter().enumerate() {
+                let at = Slot { choice: choice.index, part: number as u64 };
+                events.push(Event::PartOpen { at, part: part.clone() });
+                events.push(Event::PartClose { at, extra: Extra::NONE });
+            }
+            if let Some(finish) = &choice.finish {
+                events.push(Event::Finish { choice: choice.index, finish: finish.clone() });
+            }
+        }
+        events.extend(self.usage.clone().map(Event::Usage));
+        events
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta {
     /// More of a text, a thought or a refusal, whichever the part is.

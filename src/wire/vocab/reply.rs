@@ -1,6 +1,6 @@
 //! An answer.
 
-use super::{Dialect, Event, Extra, Fault, FaultKind, Slot, Turn, Usage};
+use super::{Dialect, Extra, Fault, FaultKind, Turn, Usage};
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reply {
@@ -82,28 +82,5 @@ impl Reply {
         let nothing = |choice: &Choice| choice.finish.is_none() && choice.turn.parts.is_empty();
         let empty = self.choices.iter().all(nothing);
         empty.then(|| Fault::new(FaultKind::GaveUp, "the answer is empty"))
-    }
-
-    /// The stream that would have said the same: for a caller who asked for one when the provider
-    /// answered at once.
-    #[must_use]
-    pub fn events(&self) -> Vec<Event> {
-        let mut events = vec![Event::Open {
-            id: self.id.clone(),
-            model: self.model.clone(),
-            created: self.created,
-        }];
-        for choice in &self.choices {
-            for (number, part) in choice.turn.parts.iter().enumerate() {
-                let at = Slot { choice: choice.index, part: number as u64 };
-                events.push(Event::PartOpen { at, part: part.clone() });
-                events.push(Event::PartClose { at, extra: Extra::NONE });
-            }
-            if let Some(finish) = &choice.finish {
-                events.push(Event::Finish { choice: choice.index, finish: finish.clone() });
-            }
-        }
-        events.extend(self.usage.clone().map(Event::Usage));
-        events
     }
 }

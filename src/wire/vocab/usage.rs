@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AnswerCount, Dialect, PromptCount};
+use super::Dialect;
 
 /// What a request took. Every token is counted in exactly one field.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -212,59 +212,6 @@ impl Usage {
     #[must_use]
     pub fn cache_writes(&self) -> u64 {
         self.cache_write.saturating_add(self.more.cache_write_long)
-    }
-
-    /// Counts in a stream are cumulative, but a later report may leave out what an earlier one
-    /// said: all of the prompt, or how much of it was of which kind (Anthropic's last message says
-    /// neither what was written for an hour nor in which region). Of prompt and answer the larger
-    /// report holds, with what only the other tells apart.
-    #[must_use]
-    pub fn updated(self, later: Self) -> Self {
-        let mut usage = Self::default();
-        // Others say all of it every time, and may have guessed at first (Gemini's prompt).
-        let all = later.raw.as_ref().is_some_and(|(from, _)| *from != Dialect::Anthropic);
-        let holds = |later: u64, earlier: u64| later >= earlier || all && later > 0;
-        let (base, other) =
-            if holds(later.prompt(), self.prompt()) { (&later, &self) } else { (&self, &later) };
-        let of = |count: fn(&More) -> u64| match count(&base.more) {
-            0 => count(&other.more),
-            said => said,
-        };
-        PromptCount {
-            total: base.prompt(),
-            cached: base.cached(),
-            cached_audio: of(|more| more.cache_read_audio),
-            cached_image: of(|more| more.cache_read_image),
-            cached_video: 0,
-            written: base.cache_writes(),
-            written_long: of(|more| more.cache_write_long),
-            audio: of(|more| more.audio_in.saturating_add(more.cache_read_audio)),
-            image: of(|more| more.image_in.saturating_add(more.cache_read_image)),
-            video: of(|more| more.video_in),
-        }
-        .add_to(&mut usage);
-        let (base, other) = if holds(later.completion(), self.completion()) {
-            (&later, &self)
-        } else {
-            (&self, &later)
-        };
-        let of = |count: fn(&Self) -> u64| match count(base) {
-            0 => count(other),
-            said => said,
-        };
-        AnswerCount {
-            total: base.completion(),
-            thought: of(|usage| usage.thought),
-            audio: of(|usage| usage.more.audio_out),
-            image: of(|usage| usage.more.image_out),
-        }
-        .add_to(&mut usage);
-        usage.more.searches = self.more.searches.max(later.more.searches);
-        usage.more.class = later.more.class.or(self.more.class);
-        usage.more.regional = self.more.regional || later.more.regional;
-        usage.asides = if later.asides.is_empty() { self.asides } else { later.asides };
-        usage.raw = later.raw.or(self.raw);
-        usage
     }
 
     #[must_use]

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::super::{DIALECT, block};
+use super::super::block::{self, DIALECT};
 use super::write::encode_choice;
 use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::prompt_bytes;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::super::{DIALECT, block};
+use super::super::block::{self, DIALECT};
 use crate::wire::alternate::alternating;
 use crate::wire::claude;
 use crate::wire::frame::json::Builder;

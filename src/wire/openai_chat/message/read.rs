@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::DIALECT;
+use super::DIALECT;
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::{
     Body, Call, CallKind, Citation, Dialect, Malformed, Media, MediaKind, Outcome, Part, Role,

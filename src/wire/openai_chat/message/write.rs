@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::DIALECT;
+use super::DIALECT;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape,

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::super::{DIALECT, message};
+use super::super::message::{self, DIALECT};
 use super::write::{encode_choice, encode_format};
 use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::prompt_bytes;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::super::{DIALECT, message};
+use super::super::message::{self, DIALECT};
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
     Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, Tool, ToolChoice,

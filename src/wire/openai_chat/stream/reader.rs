@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::super::{DIALECT, message, reply};
+use super::super::message::{self, DIALECT};
+use super::super::reply;
 use super::DONE;
 use super::call::{OpenCall, says_something};
 use crate::wire::frame::json::Object;

@@ -5,7 +5,8 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::super::{DIALECT, message, reply};
+use super::super::message::{self, DIALECT};
+use super::super::reply;
 use super::DONE;
 use crate::base::Error;
 use crate::wire::frame::json::Builder;

@@ -1,0 +1,26 @@
+//! A change that an administrator makes to what holds: how it is to be made, and what came of it.
+
+use serde_json::Value;
+
+use crate::catalogue::diff::Changes;
+use crate::router::Replay;
+
+/// How a change is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Nothing is changed: what would be different is told.
+    pub dry_run: bool,
+    pub reason: String,
+}
+
+/// What came of a change, or would.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Came {
+    /// The revision that holds now; `None` where nothing was changed.
+    pub revision: Option<i64>,
+    pub changes: Changes,
+    /// What would have been different for recent requests of `auto`; `None` where nothing is kept of them.
+    pub replay: Option<Replay>,
+    /// What is said now of that of which something was said.
+    pub said: Option<Value>,
+}

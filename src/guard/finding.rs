@@ -1,0 +1,68 @@
+//! A rule that was met: where, and what came of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Action;
+
+/// Where a text is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    Input,
+    Output,
+}
+
+impl Stage {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A rule that was met, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub rule: Arc<str>,
+    pub verdict: Verdict,
+}
+
+/// What came of a rule that was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Block,
+    Mask,
+    Flag,
+    /// A webhook or a moderation model did not say, and the text went on.
+    Unanswered,
+}
+
+impl Verdict {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Mask => "mask",
+            Self::Flag => "flag",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+impl From<Action> for Verdict {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Block => Self::Block,
+            Action::Mask => Self::Mask,
+            Action::Flag => Self::Flag,
+        }
+    }
+}
