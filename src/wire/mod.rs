@@ -29,6 +29,8 @@ mod openai_error;
 pub mod openai_responses;
 mod openai_usage;
 mod pairing;
+#[cfg(test)]
+mod quirk_tests;
 pub mod realtime;
 pub mod refusal;
 #[cfg(test)]
@@ -120,6 +122,8 @@ pub struct Heading {
     pub echo: Map<String, Value>,
     /// Tells when the answer was complete.
     pub clock: Clock,
+    /// What the prompt is taken to be long, in tokens, should the provider not count.
+    pub prompt_tokens: u64,
 }
 
 /// What it takes to ask a provider, and to understand it.

@@ -82,7 +82,14 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
         "tool_use" => Body::Call(Call {
             id: Some(block.required_string("id")?),
             name: block.required_string("name")?,
-            arguments: block.take("input").map(|input| input.to_string()),
+            arguments: match block.take("input") {
+                // Some servers write the object as a text, as chat does.
+                Some(Value::String(text)) if is_object(&text) => {
+                    block.spell("input", Value::from(text.as_str()));
+                    Some(text)
+                }
+                input => input.map(|input| input.to_string()),
+            },
             kind: CallKind::Function,
         }),
         "tool_result" => {
@@ -119,6 +126,10 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
     part.inner = inner.map(|inner| inner.finish(DIALECT)).unwrap_or_default();
     part.extra = block.finish(DIALECT);
     Ok(part)
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text).is_ok()
 }
 
 /// Gives the blocks of a request that no other dialect has the words that they hold for the model:
@@ -218,6 +229,9 @@ pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Va
             }
         }
         Body::Refusal(text) => {
+            if text.trim().is_empty() && !at_home {
+                return None;
+            }
             block.set("type", "text").set("text", text.as_str());
         }
         Body::Thought(thought) => {

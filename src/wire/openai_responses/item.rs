@@ -194,21 +194,28 @@ fn decode_reasoning(value: Value, path: &str) -> Result<Turn, Malformed> {
     let mut item = Object::of(value, path)?;
     item.take("type");
     let signature = item.string("encrypted_content")?.map(|value| Signature { by: DIALECT, value });
-    let mut texts = Vec::new();
+    let text = thought_of(|name| item.peek(name));
     for name in ["summary", "content"] {
-        for one in item.peek(name).and_then(Value::as_array).into_iter().flatten() {
-            texts.extend(one.get("text").and_then(Value::as_str).map(str::to_owned));
-        }
         if item.has(name) {
             item.keep_spelling(name);
         }
     }
-    let mut part =
-        Part::new(Body::Thought(Thought { text: texts.join("\n\n"), ..Thought::default() }));
+    let mut part = Part::new(Body::Thought(Thought { text, ..Thought::default() }));
     part.signature = signature;
     keep_own(&mut item);
     part.extra = item.finish(DIALECT);
     Ok(Turn::new(Role::Assistant, vec![part]))
+}
+
+/// The words of a reasoning item: its summary, and its own text where a server shows that.
+fn thought_of<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> String {
+    let lists = ["summary", "content"].into_iter().filter_map(|name| member(name)?.as_array());
+    let texts: Vec<&str> = lists.flatten().filter_map(|one| one.get("text")?.as_str()).collect();
+    texts.join("\n\n")
+}
+
+pub(super) fn thought_in(item: &Value) -> String {
+    thought_of(|name| item.get(name))
 }
 
 // === writing ===

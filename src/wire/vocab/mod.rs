@@ -17,7 +17,7 @@ mod thinking;
 mod tool;
 mod usage;
 
-pub use count::{AnswerCount, PromptCount};
+pub use count::{AnswerCount, PromptCount, tokens_in};
 pub use event::{Delta, Event, Fold, Scope, Slot};
 pub use extra::Extra;
 pub use fault::{Fault, FaultKind, Malformed, Retry};
