@@ -386,6 +386,7 @@ pub async fn serve(
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);
         let bare = actix_web::App::new()
+            .wrap(from_fn(http::heads))
             .wrap(from_fn(http::connection))
             .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)));
         bare.configure(move |routes| match app {
@@ -465,7 +466,8 @@ pub async fn serve(
 fn probes(listener: TcpListener, shared: &Shared) -> std::io::Result<ServerHandle> {
     let shared = web::Data::new(shared.clone());
     let server = HttpServer::new(move || {
-        actix_web::App::new().app_data(shared.clone()).configure(http::probes)
+        let bare = actix_web::App::new().wrap(from_fn(http::heads));
+        bare.app_data(shared.clone()).configure(http::probes)
     })
     .workers(1)
     .disable_signals()

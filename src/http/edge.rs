@@ -1,12 +1,12 @@
-//! What holds of every answer, whatever route it is of: who may read it from a page of another
-//! origin, what becomes of its connection, and that it is told of at its end.
+//! What holds of every answer, whatever route it is of: that it may be asked for without its body, who
+//! may read it from a page of another origin, what becomes of its connection, and that it is told of at its end.
 
 use std::sync::atomic::Ordering;
 
 use actix_cors::Cors;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 
 use super::streams::{Streams, TooMany};
@@ -31,6 +31,21 @@ pub fn cors(origins: &[String]) -> Cors {
         return cors.allow_any_origin().send_wildcard();
     }
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Answers `HEAD` as `GET` (RFC 9110, 9.3.2), which some balancers and monitors ask with. The server leaves
+/// the body out by what the connection has said.
+///
+/// # Errors
+/// Whatever the route's own are.
+pub async fn heads(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+    next.call(request).await
 }
 
 /// Ends connections that must not be used again: after a stream to a client of HTTP/1.0, which knows

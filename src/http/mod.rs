@@ -30,7 +30,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use crate::gateway::App;
 
-pub use edge::{connection, cors};
+pub use edge::{connection, cors, heads};
 pub use openai::nowhere;
 pub use streams::{Spoken, Streams};
 pub use usage::quoted;

@@ -15,6 +15,8 @@ mod answer_tests;
 pub mod anthropic;
 pub mod aside;
 pub mod bedrock;
+#[cfg(test)]
+mod beside_tests;
 pub mod blame;
 mod claude;
 pub mod embeddings;

@@ -289,3 +289,42 @@ fn sources_are_of_the_words_that_rest_on_them_whenever_they_come() {
         "finishReason": "STOP", "groundingMetadata": grounding}]});
     check(whole(GEMINI, &answer), &wanted, "whole");
 }
+
+#[test]
+fn a_prompt_that_is_too_long_is_known_in_any_dialect_and_anybody_s_words() {
+    use super::vocab::FaultKind;
+    for words in [
+        "This model's maximum context length is 8192 tokens.",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        "The input token count (9000) exceeds the maximum number of tokens allowed (8192).",
+        "Input length (9000 tokens) exceeds the maximum allowed length (8191 tokens).",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+        "Invalid request: Your request exceeded model token limit: 262144",
+    ] {
+        let body = json!({"type": "error", "error": {"type": "invalid_request_error",
+            "status": "INVALID_ARGUMENT", "code": 400, "message": words}});
+        for from in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
+            let fault = provider_side(from).decode_error(400, body.to_string().as_bytes());
+            assert_eq!(fault.kind, FaultKind::ContextLength, "{from:?}: {words}");
+        }
+    }
+    // What the servers have cancelled, or have no room for, is not what was asked.
+    for (status, kind) in [(498, FaultKind::Overloaded), (499, FaultKind::Broken)] {
+        for from in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
+            let fault = provider_side(from).decode_error(status, br#"{"error":{"message":"no"}}"#);
+            assert_eq!(fault.kind, kind, "{from:?} {status}");
+        }
+    }
+}
+
+#[test]
+fn a_response_that_is_under_way_is_no_answer() {
+    for (status, hollow) in
+        [("queued", true), ("in_progress", true), ("completed", true), ("incomplete", false)]
+    {
+        let answer = json!({"id": "r", "object": "response", "status": status, "output": []});
+        let theirs = provider_side(RESPONSES);
+        assert_eq!(theirs.is_hollow(answer.to_string().as_bytes()), hollow, "{status}");
+    }
+}

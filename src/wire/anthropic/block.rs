@@ -116,6 +116,10 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
                 _ => Source::Url(source.required_string("url")?),
             };
             inner = Some(source);
+            if matches!(media.source, Source::Text(_)) {
+                // Elsewhere it is told with the text.
+                block.keep_spelling("context");
+            }
             Body::Media(media)
         }
     };
@@ -141,6 +145,12 @@ pub(super) fn put_into_words(parts: &mut [Part]) {
                 let mut lines = Vec::new();
                 gather(value, &mut lines);
                 part.words = (!lines.is_empty()).then(|| lines.join("\n"));
+            }
+            Body::Media(Media { source: Source::Text(text), filename, .. }) => {
+                let context = part.extra.get(DIALECT, "context").and_then(Value::as_str);
+                let around = [filename.as_deref(), context].into_iter().flatten();
+                let lines: Vec<&str> = around.chain([text.as_str()]).collect();
+                part.words = (lines.len() > 1).then(|| lines.join("\n"));
             }
             Body::Outcome(outcome) => put_into_words(&mut outcome.parts),
             _ => {}

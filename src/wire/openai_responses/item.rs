@@ -264,6 +264,10 @@ pub(super) fn encode(turn: &Turn, at_home: bool, lost: &mut Losses, out: &mut Ve
         turn.extra.write(&mut item.0, DIALECT, "messages", lost);
         out.push(item.done());
     }
+    if message.is_empty() && turn.parts.is_empty() && !at_home {
+        // Nothing is left of it but what there is no word for.
+        turn.extra.name_lost("messages", lost);
+    }
     flush(turn, &mut message, lost, out);
 }
 
@@ -353,6 +357,11 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
         Body::Text(text) => {
             object.set("type", if said_by_model { "output_text" } else { "input_text" });
             object.set("text", text.as_str());
+            if said_by_model && !part.citations.is_empty() && !part.extra.came_from(DIALECT) {
+                let cited: Vec<Value> =
+                    part.citations.iter().map(|one| annotation(one, text)).collect();
+                object.set("annotations", cited);
+            }
         }
         Body::Refusal(text) => {
             object.set("type", "refusal").set("refusal", text.as_str());
@@ -384,14 +393,16 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
                 (MediaKind::File, Source::Id(id)) => {
                     object.set("type", "input_file").set("file_id", id.as_str());
                 }
-                (_, Source::Text(text)) => {
-                    object.set("type", "input_text").set("text", text.as_str());
+                (_, Source::Text(_)) => {
+                    let words = part.as_words().unwrap_or_default();
+                    object.set("type", "input_text").set("text", words);
                 }
                 (kind, _) => {
                     lost.lost(format!("content.{kind:?}").to_lowercase());
                     return None;
                 }
             }
+            part.inner.name_lost("content", lost);
             object.maybe("detail", media.detail.as_deref());
             if !matches!(media.source, Source::Text(_)) {
                 object.maybe("filename", media.filename.as_deref());
