@@ -188,6 +188,7 @@ pub fn as_stream(
         functions: false,
         echo: Map::new(),
         clock,
+        prompt_tokens: 0,
     };
     let (mut writer, mut out) = (codec(dialect).writer(heading), Vec::new());
     writer.write(&reply.events(), &mut out);

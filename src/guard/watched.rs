@@ -65,6 +65,7 @@ impl Watched {
             functions: inbound.asks_by_functions(),
             echo: if inbound.body.is_empty() { Map::new() } else { codec.echo(&inbound.body) },
             clock: Clock::System,
+            prompt_tokens: 0,
         };
         let (asks, patterns): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.by.asks());
         let asked = (!asks.is_empty()).then(|| Asked { rules: asks, events: Vec::new(), bytes: 0 });

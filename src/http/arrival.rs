@@ -61,7 +61,8 @@ pub fn credential(request: &HttpRequest) -> Option<&str> {
         return Some(key.trim());
     }
     // In the address only where Gemini's clients put it: addresses end up in logs.
-    if request.path().contains("/v1beta/") {
+    let gemini = request.path().contains("/v1beta/") || request.path().contains("/v1/models/");
+    if gemini {
         return request.query_string().split('&').find_map(|pair| pair.strip_prefix("key="));
     }
     // A browser's socket can set no header but this one.

@@ -1,5 +1,5 @@
-//! What holds of every answer, whatever route it is of: who may read it from a page of another
-//! origin, what becomes of its connection, and that it is told of at its end.
+//! What holds of every answer, whatever route it is of: that it may be asked for without its body, who
+//! may read it from a page of another origin, what becomes of its connection, and that it is told of at its end.
 
 use std::sync::atomic::Ordering;
 

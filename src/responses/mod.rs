@@ -73,6 +73,7 @@ pub async fn respond(
             functions: false,
             echo,
             clock: responses.clock,
+            prompt_tokens: 0,
         };
         let mut queued = Value::Object(openai_responses::beginning(&heading, "queued"));
         keeper.claim(&mut queued).await.map_err(Error::internal)?;

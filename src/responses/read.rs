@@ -82,6 +82,7 @@ pub async fn watch(
         functions: false,
         echo: codec.echo(row.body.as_bytes()),
         clock: responses.clock,
+        prompt_tokens: 0,
     };
     let (mut told, mut writer) = (Vec::new(), codec.writer(heading));
     writer.write(&reply.events(), &mut told);

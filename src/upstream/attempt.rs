@@ -226,6 +226,7 @@ async fn exchange(
         functions: !outgoing.passes && inbound.asks_by_functions(),
         echo: if outgoing.passes { Map::new() } else { codec(inbound.dialect).echo(&inbound.body) },
         clock: crate::base::clock::Clock::System,
+        prompt_tokens: (inbound.head.prompt_bytes as u64).div_ceil(4),
     };
     let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let event_stream = kind.is_none_or(streams);

@@ -80,6 +80,9 @@ impl Progress {
     /// Counts as a report leaves them, which may say less than an earlier one: kept, and as the
     /// caller is to read them.
     fn count(&mut self, later: &Usage) -> Usage {
+        if !later.says_anything() {
+            return self.usage.clone().unwrap_or_else(|| later.clone());
+        }
         let Some(earlier) = self.usage.take() else {
             self.usage = Some(later.clone());
             return later.clone();
@@ -115,6 +118,8 @@ pub(super) struct Passage {
     /// What the provider has sent, as long as another answer could go on with it.
     kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
+    /// What the prompt is taken to be long, in tokens, should the provider not count.
+    prompt_tokens: u64,
 }
 
 impl Passage {
@@ -133,6 +138,7 @@ impl Passage {
             }
         };
         Self {
+            prompt_tokens: heading.prompt_tokens,
             splitter: theirs.splitter(EVENT_BYTES),
             way,
             front,
@@ -233,6 +239,7 @@ impl Passage {
             out: &mut out,
             progress: &mut self.progress,
             transcript: &mut self.transcript,
+            prompt_tokens: self.prompt_tokens,
             fault: None,
         };
         // Of the chunk, what is to be passed on next.
@@ -285,6 +292,7 @@ impl Passage {
             out: &mut out,
             progress: &mut self.progress,
             transcript: &mut self.transcript,
+            prompt_tokens: self.prompt_tokens,
             fault: None,
         };
         let mut last = None;
@@ -318,6 +326,9 @@ impl Passage {
             // What is open stays so: somebody may go on with it.
             if !self.progress.ended && !self.progress.all_finished() {
                 return Err(broken_off());
+            }
+            if !was_ended && self.progress.usage.is_none() {
+                events.push(Event::Usage(self.transcript.estimated(self.prompt_tokens)));
             }
             self.writer.write(events, &mut out);
             if complete {
@@ -388,6 +399,7 @@ struct Taking<'a> {
     out: &'a mut Vec<u8>,
     progress: &'a mut Progress,
     transcript: &'a mut Transcript,
+    prompt_tokens: u64,
     fault: Option<Fault>,
 }
 
@@ -476,6 +488,10 @@ impl Taking<'_> {
             self.fault.get_or_insert_with(empty);
         }
         if let Way::Translated { events, .. } = self.way {
+            if self.progress.ended && self.progress.usage.is_none() {
+                // What is told is what is booked.
+                events.push(Event::Usage(self.transcript.estimated(self.prompt_tokens)));
+            }
             self.writer.write(events, self.out);
         }
         Fate::Passes
@@ -505,7 +521,7 @@ impl Taking<'_> {
             };
         let tapped = self.theirs.tap(frame.data);
         let progress = &mut *self.progress;
-        if let Some(later) = tapped.usage {
+        if let Some(later) = tapped.usage.filter(Usage::says_anything) {
             progress.usage = Some(match progress.usage.take() {
                 Some(earlier) => earlier.updated(later),
                 None => later,

@@ -119,6 +119,12 @@ impl Transcript {
         }
     }
 
+    /// What the stream used by our own count.
+    pub fn estimated(&self, prompt_tokens: u64) -> Usage {
+        let (output, thought) = (self.said.tokens(), self.thought.tokens());
+        Usage { input: prompt_tokens, output, thought, ..Usage::default() }
+    }
+
     /// What the stream used: the provider's count if it came to its end, else ours of what was said.
     pub fn used(
         &self,

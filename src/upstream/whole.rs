@@ -59,12 +59,13 @@ pub(super) fn whole(
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
         check(&mut reply, outgoing)?;
         named(&mut reply);
-        count_tokens(upstream, step, reply.usage.as_ref());
+        let counted = counted(&mut reply, heading().prompt_tokens);
+        count_tokens(upstream, step, counted.as_ref());
         let mut events = Vec::new();
         let mut writer = codec(inbound.dialect).writer(heading());
         writer.write(&reply.events(), &mut events);
         writer.finish(&mut events);
-        let body = measured(events.into(), reply.usage.as_ref(), || count_reply(&reply));
+        let body = measured(events.into(), counted.as_ref(), || count_reply(&reply));
         return Ok((body, schema(&reply)));
     }
     // Four bytes to a token, which is near enough for what is not told.
@@ -135,14 +136,27 @@ pub(super) fn whole(
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
     check(&mut reply, outgoing)?;
-    count_tokens(upstream, step, reply.usage.as_ref());
+    let counted = counted(&mut reply, heading().prompt_tokens);
+    count_tokens(upstream, step, counted.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
     }
     named(&mut reply);
     let violated = schema(&reply);
     let told = codec(inbound.dialect).encode_reply(&reply, &heading());
-    Ok((measured(told, reply.usage.as_ref(), || count_reply(&reply)), violated))
+    Ok((measured(told, counted.as_ref(), || count_reply(&reply)), violated))
+}
+
+/// The provider's own count, if there is one. Where there is none, the answer tells ours, which is what
+/// is booked.
+fn counted(reply: &mut Reply, prompt_tokens: u64) -> Option<Usage> {
+    let counted = reply.usage.take().filter(Usage::says_anything);
+    reply.usage.clone_from(&counted);
+    if counted.is_none() {
+        let Tokens { output, thought, .. } = count_reply(reply);
+        reply.usage = Some(Usage { input: prompt_tokens, output, thought, ..Usage::default() });
+    }
+    counted
 }
 
 /// An answer under 200 that holds nothing that was asked for.
@@ -160,7 +174,7 @@ fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> b
 /// answer holds one of the words, and those alone are read.
 fn gave_up(theirs: &dyn ProviderSide, dialect: Dialect, body: &[u8]) -> Option<Fault> {
     let words: &[&[u8]] = match dialect {
-        Dialect::OpenAiChat => &[b"error\"", b"\"insufficient_system_resource\""],
+        Dialect::OpenAiChat => &[b"error\"", b"\"insufficient_system_resource\"", b"\"abort\""],
         Dialect::OpenAiResponses => &[b"\"failed\""],
         Dialect::Gemini => &[
             b"\"OTHER\"",
@@ -202,7 +216,7 @@ fn check(reply: &mut Reply, outgoing: &Outgoing) -> Result<(), Fault> {
 
 /// With the provider's own count, or ours.
 fn measured(body: Bytes, usage: Option<&Usage>, count: impl FnOnce() -> Tokens) -> AnswerBody {
-    match usage {
+    match usage.filter(|usage| usage.says_anything()) {
         Some(usage) => {
             let asides = usage.asides.clone();
             AnswerBody::Whole { body, tokens: usage.into(), asides, basis: Basis::Reported }

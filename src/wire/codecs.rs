@@ -76,6 +76,8 @@ pub struct Heading {
     pub echo: Map<String, Value>,
     /// Tells when the answer was complete.
     pub clock: Clock,
+    /// What the prompt is taken to be long, in tokens, should the provider not count.
+    pub prompt_tokens: u64,
 }
 
 /// What it takes to ask a provider, and to understand it.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::frame::json::Object;
 use super::vocab::{Head, Losses, Malformed, Usage};
-use super::{Encoded, openai_usage};
+use super::{Encoded, gemini, openai_usage};
 
 /// How a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,10 +286,10 @@ pub fn from_gemini(body: &[u8], created: i64) -> Result<Bytes, Malformed> {
             .unwrap_or("no picture");
         return Err(Malformed::new(format!("The model drew nothing ({why}).")));
     }
-    let count = |name: &str| {
-        answer.pointer(&format!("/usageMetadata/{name}")).and_then(Value::as_u64).unwrap_or(0)
-    };
-    let (input, output) = (count("promptTokenCount"), count("candidatesTokenCount"));
+    // What is told is what is booked: thoughts, too, which it counts beside the picture.
+    let usage = answer.get("usageMetadata").cloned().map(|raw| gemini::usage_from(raw, 0));
+    let usage = usage.unwrap_or_default();
+    let (input, output) = (usage.prompt(), usage.completion());
     let body = json!({
         "created": created,
         "data": data,
@@ -297,7 +297,10 @@ pub fn from_gemini(body: &[u8], created: i64) -> Result<Bytes, Malformed> {
             "input_tokens": input,
             "output_tokens": output,
             "total_tokens": input.saturating_add(output),
-            "input_tokens_details": {"text_tokens": input, "image_tokens": 0},
+            "input_tokens_details": {
+                "text_tokens": input.saturating_sub(usage.more.image_in),
+                "image_tokens": usage.more.image_in,
+            },
         },
     });
     Ok(Bytes::from(body.to_string()))

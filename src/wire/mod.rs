@@ -15,6 +15,8 @@ mod answer_tests;
 pub mod anthropic;
 pub mod aside;
 pub mod bedrock;
+#[cfg(test)]
+mod beside_tests;
 pub mod blame;
 mod claude;
 mod codecs;
@@ -31,6 +33,8 @@ mod openai_error;
 pub mod openai_responses;
 mod openai_usage;
 mod pairing;
+#[cfg(test)]
+mod quirk_tests;
 pub mod realtime;
 pub mod refusal;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::base::{Error, Kind};
-use crate::wire::vocab::{Fault, FaultKind};
+use crate::wire::vocab::{Fault, FaultKind, says_too_long};
 use crate::wire::wait;
 
 pub(in crate::wire) fn decode(status: u16, body: &[u8]) -> Fault {
@@ -112,24 +112,6 @@ fn kind_without_status(word: &str) -> Option<FaultKind> {
     })
 }
 
-/// What a prompt that is too long is told by: OpenAI and who says as it does; then xAI, Moonshot,
-/// Alibaba, llama.cpp, `SGLang`, Cohere, Z.AI and TGI.
-const TOO_LONG: [&str; 13] = [
-    "maximum context length",
-    "context_length",
-    "context window",
-    "prompt is too long",
-    "reduce the length",
-    "maximum prompt length is",
-    "exceeded model token limit",
-    "range of input length should be",
-    "available context size",
-    "longer than the model's context length",
-    "too many tokens:",
-    "prompt exceeds max length",
-    "`inputs` tokens + `max_new_tokens` must be",
-];
-
 /// One request beyond what the account may send in a minute (OpenAI's 429, Groq's 413): waiting does not
 /// help, another deployment may.
 const TOO_LARGE: &str = "request too large for";
@@ -144,7 +126,7 @@ fn kind_of(status: Option<u16>, words: [&str; 2], message: &str) -> FaultKind {
     let lower = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     match status {
-        Some(400 | 413 | 422) | None if says(&TOO_LONG) => FaultKind::ContextLength,
+        Some(400 | 413 | 422) | None if says_too_long(message) => FaultKind::ContextLength,
         Some(400) if says(&["api key not valid", "api key expired"]) => FaultKind::Credential,
         Some(_) => FaultKind::of_status(status),
         None => words.into_iter().find_map(kind_without_status).unwrap_or(FaultKind::Broken),
@@ -199,6 +181,11 @@ mod tests {
             "too many tokens: total number of tokens in the prompt cannot exceed 4081",
             "Prompt exceeds max length",
             "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096",
+            "Input length (9000 tokens) exceeds the maximum allowed length (8191 tokens).",
+            "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+            "max_tokens must be at least 1, got -808.",
+            "Input is too long for requested model.",
+            "The input token count (9000) exceeds the maximum number of tokens allowed (8192).",
         ] {
             let body = json!({"error": {"message": message, "type": "invalid_request_error"}});
             for status in [400, 422] {

@@ -3,10 +3,41 @@
 
 use serde_json::Value;
 
-use crate::wire::vocab::{AnswerCount, Class, PromptCount, Usage};
+use crate::wire::vocab::{AnswerCount, Class, PromptCount, Usage, tokens_in};
 
 fn number(details: &Value, name: &str) -> Option<u64> {
-    details.get(name).and_then(Value::as_u64)
+    details.get(name).and_then(tokens_in)
+}
+
+/// The first of the names under which there is a count: what OpenAI calls `prompt_tokens` in chat it
+/// calls `input_tokens` in Responses, and servers take the one for the other.
+pub(in crate::wire) fn count_of(usage: &Value, names: [&str; 2]) -> Option<u64> {
+    names.into_iter().find_map(|name| number(usage, name))
+}
+
+/// Counts of a cache in Anthropic's words, which proxies in front of Claude leave beside OpenAI's.
+/// They are within the prompt, unless it is too small for that or the total says otherwise.
+pub(in crate::wire) fn add_cache(usage: &Value, answer: u64, prompt: &mut PromptCount) {
+    let count = |name: &str| number(usage, name).unwrap_or(0);
+    let (cached, written) =
+        (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
+    let all = cached.saturating_add(written);
+    if all == 0 {
+        return;
+    }
+    // Where OpenAI's own details tell of the cache, the prompt is counted as they count it.
+    let told = prompt.cached > 0 || prompt.written > 0;
+    let with = prompt.total.saturating_add(all);
+    let beside = all > prompt.total || count("total_tokens") == with.saturating_add(answer);
+    if !told && beside {
+        prompt.total = with;
+    }
+    if prompt.cached == 0 {
+        prompt.cached = cached;
+    }
+    if prompt.written == 0 {
+        prompt.written = written;
+    }
 }
 
 /// The details of a total, under the first of the names that is an object.

@@ -5,7 +5,7 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::openai_usage;
-use super::vocab::Usage;
+use super::vocab::{Usage, tokens_in};
 
 /// What was worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ fn answered(event: &Value) -> Option<Usage> {
 }
 
 fn counted(usage: &Value) -> Usage {
-    let number = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let number = |name: &str| usage.get(name).and_then(tokens_in).unwrap_or(0);
     let mut counted = Usage::default();
     let details = openai_usage::details(usage, &["input_token_details"]);
     openai_usage::prompt(number("input_tokens"), details).add_to(&mut counted);

@@ -473,11 +473,12 @@ fn files_are_told_by_what_stands_where_their_content_does() {
         anthropic,
     );
     assert_eq!(body["messages"][0]["content"][0]["source"]["type"], "url", "{body}");
-    // A text has no name there.
+    // A text has no name there: it begins with its title.
     let titled = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
         {"type": "document", "title": "T", "source": {"type": "text", "media_type": "text/plain", "data": "D"}}]}]});
     let (body, _) = sent(Dialect::Anthropic, &titled, responses);
-    assert!(body.to_string().contains("\"D\"") && !body.to_string().contains("filename"), "{body}");
+    assert_eq!(body["input"][0]["content"][0]["text"], "T\nD", "{body}");
+    assert!(!body.to_string().contains("filename"), "{body}");
     // OpenAI's chat reads no addresses: it is named, so that Responses is asked where it can be.
     let linked = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
         {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}]}]});

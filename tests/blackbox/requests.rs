@@ -190,6 +190,11 @@ fn every_way_to_present_a_key() {
     // In the address only on Gemini's paths.
     let in_address = send(client().post(format!("{url}?key={KEY}")).body(body.clone()));
     assert_eq!(in_address.status, 401);
+    for version in ["v1", "v1beta"] {
+        let url = format!("{}/{version}/models/none:generateContent?key={KEY}", gateway.base);
+        let known = send(client().post(url).body(r#"{"contents":[]}"#));
+        assert_eq!(known.status, 404, "{version}: {}", known.text());
+    }
 }
 
 #[test]

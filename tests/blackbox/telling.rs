@@ -208,7 +208,12 @@ fn metrics_and_probes_have_a_listener_of_their_own() {
     for path in ["/metrics", "/healthz", "/readyz"] {
         assert_eq!(gateway.get(path, "").status, 404, "{path}");
         assert_eq!(send(client().get(format!("{admin}{path}"))).status, 200, "{path}");
+        // As some balancers ask.
+        let head = send(client().head(format!("{admin}{path}")));
+        assert_eq!((head.status, head.text().as_str()), (200, ""), "{path}");
     }
+    let models = send(client().head(format!("{}/v1/models", gateway.base)).bearer_auth(KEY));
+    assert_eq!((models.status, models.text().as_str()), (200, ""));
     assert_eq!(send(client().get(format!("{admin}/v1/models"))).status, 404);
     let text = scrape(&admin);
     let value = |name: &str| {

@@ -294,3 +294,32 @@ fn half_a_character_does_not_end_a_stream() {
     let (_, told) = translated(OpenAiChat, Anthropic, &text);
     assert!(told.contains("a\u{fffd}") && told.contains("\u{fffd}b"), "{told}");
 }
+
+#[test]
+fn what_a_provider_does_not_count_is_told_as_it_is_booked() {
+    use crate::ledger::Basis;
+    use crate::wire::said;
+    let chat = |usage: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"one two three\"}}}}]}}\n\n\
+             data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]{usage}}}\n\n\
+             data: [DONE]\n\n"
+        )
+    };
+    let zeros = ",\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0}";
+    for usage in ["", ",\"usage\":{}", ",\"usage\":null", zeros] {
+        for front in [OpenAiResponses, Anthropic, Gemini] {
+            let manner = Manner::Translated { names: Rc::default(), json: None };
+            let heading = Heading { prompt_tokens: 7, ..Heading::default() };
+            let from = Protocol::Dialect(OpenAiChat);
+            let mut passage = Passage::new(front, from, manner, heading);
+            passage.take(Bytes::from(chat(usage))).unwrap();
+            passage.end().unwrap();
+            let (booked, basis) = passage.transcript().used(passage.usage(), true, 7);
+            assert_eq!((booked.input, booked.output, basis), (7, 3, Basis::Estimated), "{usage}");
+            let out: Vec<u8> = std::iter::from_fn(|| passage.pop()).flatten().collect();
+            let told = said(front, &out, true).unwrap().usage.unwrap();
+            assert_eq!((told.prompt(), told.completion()), (7, 3), "{usage} {front:?}");
+        }
+    }
+}

@@ -84,7 +84,14 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
         "tool_use" => Body::Call(Call {
             id: Some(block.required_string("id")?),
             name: block.required_string("name")?,
-            arguments: block.take("input").map(|input| input.to_string()),
+            arguments: match block.take("input") {
+                // Some servers write the object as a text, as chat does.
+                Some(Value::String(text)) if is_object(&text) => {
+                    block.spell("input", Value::from(text.as_str()));
+                    Some(text)
+                }
+                input => input.map(|input| input.to_string()),
+            },
             kind: CallKind::Function,
         }),
         "tool_result" => {
@@ -111,6 +118,10 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
                 _ => Source::Url(source.required_string("url")?),
             };
             inner = Some(source);
+            if matches!(media.source, Source::Text(_)) {
+                // Elsewhere it is told with the text.
+                block.keep_spelling("context");
+            }
             Body::Media(media)
         }
     };
@@ -123,6 +134,10 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
     Ok(part)
 }
 
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text).is_ok()
+}
+
 /// Gives the blocks of a request that no other dialect has the words that they hold for the model:
 /// found pages, documents made of blocks, tools that were found.
 pub(super) fn put_into_words(parts: &mut [Part]) {
@@ -132,6 +147,12 @@ pub(super) fn put_into_words(parts: &mut [Part]) {
                 let mut lines = Vec::new();
                 gather(value, &mut lines);
                 part.words = (!lines.is_empty()).then(|| lines.join("\n"));
+            }
+            Body::Media(Media { source: Source::Text(text), filename, .. }) => {
+                let context = part.extra.get(DIALECT, "context").and_then(Value::as_str);
+                let around = [filename.as_deref(), context].into_iter().flatten();
+                let lines: Vec<&str> = around.chain([text.as_str()]).collect();
+                part.words = (lines.len() > 1).then(|| lines.join("\n"));
             }
             Body::Outcome(outcome) => put_into_words(&mut outcome.parts),
             _ => {}
@@ -220,6 +241,9 @@ pub(super) fn encode(part: &Part, at_home: bool, lost: &mut Losses) -> Option<Va
             }
         }
         Body::Refusal(text) => {
+            if text.trim().is_empty() && !at_home {
+                return None;
+            }
             block.set("type", "text").set("text", text.as_str());
         }
         Body::Thought(thought) => {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::base::{Error, Kind};
-use crate::wire::vocab::{Fault, FaultKind};
+use crate::wire::vocab::{Fault, FaultKind, says_too_long};
 
 pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -15,9 +15,7 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
     let error = value.get("error").filter(|error| error.is_object()).unwrap_or(value);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
     let message = text("message").unwrap_or_default().to_owned();
-    let too_long = message.contains("prompt is too long")
-        || message.contains("exceed context limit")
-        || message.contains("context window");
+    let too_long = says_too_long(&message);
     let kind = match (text("type").unwrap_or_default(), status) {
         ("invalid_request_error", _) if too_long => FaultKind::ContextLength,
         ("authentication_error" | "permission_error", _) => FaultKind::Credential,

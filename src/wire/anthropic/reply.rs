@@ -9,7 +9,7 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
     AnswerCount, Aside, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media, MediaKind,
-    Part, PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage,
+    Part, PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -66,7 +66,7 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
 
 /// Adds one object's counts, which are disjoint here but for what was written for an hour.
 fn count(raw: &Value, usage: &mut Usage) {
-    let number = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64);
+    let number = |value: &Value, name: &str| value.get(name).and_then(tokens_in);
     let count = |name: &str| number(raw, name).unwrap_or(0);
     let within = |group: &str, name: &str| raw.get(group).and_then(|inner| number(inner, name));
     let hour = within("cache_creation", "ephemeral_1h_input_tokens").unwrap_or(0);
@@ -116,7 +116,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
     }
     let word = |name: &str| raw.get(name).and_then(Value::as_str);
     let class = |name: &str| word(name).map(Class::of_word).unwrap_or_default();
-    let searches = raw.pointer("/server_tool_use/web_search_requests").and_then(Value::as_u64);
+    let searches = raw.pointer("/server_tool_use/web_search_requests").and_then(tokens_in);
     usage.more.searches = searches.unwrap_or(0);
     usage.more.class = class("speed").or(class("service_tier"));
     usage.more.regional = word("inference_geo") == Some("us");

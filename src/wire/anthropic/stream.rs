@@ -8,7 +8,7 @@ use super::{error, reply};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::vocab::{
-    Body, Delta, Event, Extra, Malformed, Part, Scope, Signature, Slot, Usage,
+    Body, Delta, Event, Extra, Malformed, Part, Scope, Signature, Slot, Thought, Usage,
 };
 use crate::wire::{Reader, Tapped};
 
@@ -148,8 +148,16 @@ impl MessageReader {
     }
 
     fn delta(&mut self, mut event: Object, out: &mut Vec<Event>) -> Result<(), Malformed> {
+        let known = self.next;
         let index = self.index(&mut event)?;
         let value = event.take("delta").ok_or_else(|| Malformed::missing("delta"))?;
+        // Some proxies leave out that a block begins.
+        if index >= known
+            && let Some(body) = unannounced(&value)
+        {
+            self.open = Some((index, false));
+            out.push(Event::PartOpen { at: slot(index), part: Part::new(body) });
+        }
         let reads_arguments = self.open.is_some_and(|(open, reads)| open == index && reads);
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let delta = match value.get("type").and_then(Value::as_str) {
@@ -188,6 +196,15 @@ impl MessageReader {
         }
         extra(Scope::Reply, event, out);
         Ok(())
+    }
+}
+
+/// What a delta is of, if it tells. A call's name stands in its block's beginning alone.
+fn unannounced(delta: &Value) -> Option<Body> {
+    match delta.get("type").and_then(Value::as_str)? {
+        "text_delta" => Some(Body::Text(String::new())),
+        "thinking_delta" => Some(Body::Thought(Thought::default())),
+        _ => None,
     }
 }
 

@@ -37,7 +37,16 @@ pub(super) fn encode(part: &Part, lost: &mut Losses) -> Option<Value> {
             "status": if outcome.is_error == Some(true) { "error" } else { "success" },
         }}),
         Body::Media(media) => match encode_media(media) {
-            Some(block) => block,
+            Some(mut block) => {
+                part.inner.name_lost("content", lost);
+                let context = part.extra.get(Dialect::Anthropic, "context");
+                if let (Some(Value::Object(document)), Some(context)) =
+                    (block.get_mut("document"), context)
+                {
+                    document.insert("context".to_owned(), context.clone());
+                }
+                block
+            }
             None => {
                 lost.lost(format!("content.{:?}", media.kind).to_lowercase());
                 return None;
@@ -51,6 +60,12 @@ pub(super) fn encode(part: &Part, lost: &mut Losses) -> Option<Value> {
         }
     };
     part.extra.name_lost("content", lost);
+    if !part.citations.is_empty() {
+        lost.dropped("content.citations");
+    }
+    if block.pointer("/document/context").is_some() {
+        lost.carried("content.context");
+    }
     Some(block)
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::block;
 use crate::wire::vocab::{
     Body, Choice, Class, Extra, Finish, Malformed, PromptCount, Reply, Role, Shape, Stop, Turn,
-    Usage,
+    Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -23,7 +23,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         choices: vec![Choice {
             index: 0,
             turn,
-            finish: word.map(|word| finish(word, called)),
+            finish: word.map(|word| finish(word, called, &answer)),
             extra: Extra::NONE,
         }],
         usage: usage(&answer),
@@ -31,8 +31,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
     })
 }
 
-pub(super) fn finish(word: &str, called: bool) -> Finish {
-    Finish::of(match word {
+/// `around` is what holds the reason, with what else was asked for.
+pub(super) fn finish(word: &str, called: bool, around: &Value) -> Finish {
+    let sequence = around.pointer("/additionalModelResponseFields/stop_sequence");
+    let finish = Finish::of(match word {
         "tool_use" => Stop::ToolCalls,
         "max_tokens" | "model_context_window_exceeded" => Stop::Length,
         "stop_sequence" => Stop::Sequence,
@@ -40,14 +42,15 @@ pub(super) fn finish(word: &str, called: bool) -> Finish {
         "malformed_model_output" | "malformed_tool_use" => Stop::Failed,
         _ if called => Stop::ToolCalls,
         _ => Stop::End,
-    })
+    });
+    Finish { sequence: sequence.and_then(Value::as_str).map(str::to_owned), ..finish }
 }
 
 /// The counts are disjoint here: `totalTokens` adds them all up. `answer` is what holds the usage.
 pub(super) fn usage(answer: &Value) -> Option<Usage> {
     let raw = answer.get("usage")?;
     let count = |names: [&str; 2]| {
-        names.into_iter().find_map(|name| raw.get(name).and_then(Value::as_u64)).unwrap_or(0)
+        names.into_iter().find_map(|name| raw.get(name).and_then(tokens_in)).unwrap_or(0)
     };
     let details = raw.get("cacheDetails").and_then(Value::as_array);
     let hours = details
@@ -63,7 +66,7 @@ pub(super) fn usage(answer: &Value) -> Option<Usage> {
         cached,
         written,
         written_long: hours
-            .filter_map(|one| one.get("inputTokens").and_then(Value::as_u64))
+            .filter_map(|one| one.get("inputTokens").and_then(tokens_in))
             .fold(0, u64::saturating_add),
         ..PromptCount::default()
     }

@@ -36,7 +36,7 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         body.set("system", system);
     }
     sampling(request, target, &mut lost, &mut body);
-    tools(request, &mut lost, &mut body);
+    tools(request, target, &mut lost, &mut body);
     if let Some(Format::Schema { name, schema, description, .. }) = &request.format {
         let mut inner = Builder::new();
         inner.set("name", name.as_deref().unwrap_or("answer"));
@@ -65,7 +65,12 @@ fn cache_point(cache: &Value) -> Value {
 /// A block, and the mark after it up to which the prompt is to be cached.
 fn with_cache(part: &Part, lost: &mut Losses) -> Option<Vec<Value>> {
     let mut blocks = vec![block::encode(part, lost)?];
-    blocks.extend(part.cache.as_ref().map(cache_point));
+    // A result's content has no place for marks: they stand behind it.
+    let within = match &part.body {
+        Body::Outcome(outcome) => outcome.parts.iter().rev().find_map(|part| part.cache.as_ref()),
+        _ => None,
+    };
+    blocks.extend(part.cache.as_ref().or(within).map(cache_point));
     Some(blocks)
 }
 
@@ -116,6 +121,10 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
         sampling.stop.iter().map(String::as_str).filter(|stop| !stop.trim().is_empty()).collect();
     if !stops.is_empty() {
         config.set("stopSequences", stops);
+        if target.model.contains("claude") {
+            // Which of them it was is told only if it is asked for.
+            body.set("additionalModelResponseFieldPaths", json!(["/stop_sequence"]));
+        }
     }
     if target.model.contains("nova") {
         nova_reasoning(request, target, lost, &mut more);
@@ -209,7 +218,9 @@ fn called(request: &Request) -> Vec<Value> {
     names.into_iter().map(spec).collect()
 }
 
-fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
+fn tools(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mut Builder) {
+    // Amazon's own models refuse marks among tools; elsewhere they take them.
+    let marks = !target.model.contains("nova");
     let mut tools = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
         let ToolKind::Function { name, description, parameters, strict } = &tool.kind else {
@@ -229,7 +240,11 @@ fn tools(request: &Request, lost: &mut Losses, body: &mut Builder) {
         spec.set("inputSchema", json!({ "json": schema }));
         spec.maybe("strict", strict.filter(|strict| *strict));
         tools.push(json!({"toolSpec": spec.done()}));
-        tools.extend(tool.cache.as_ref().map(cache_point));
+        match &tool.cache {
+            Some(cache) if marks => tools.push(cache_point(cache)),
+            Some(_) => lost.dropped("cache_control"),
+            None => {}
+        }
         tool.extra.name_lost("tools", lost);
     }
     let has_calls = request
@@ -305,5 +320,32 @@ mod tests {
         assert_eq!((&more["inferenceConfig"]["topK"], &more["top_k"]), (&json!(5), &Value::Null));
         let claude = sent("anthropic.claude-x", &body);
         assert_eq!(claude["additionalModelRequestFields"]["top_k"], 5, "{claude}");
+    }
+
+    #[test]
+    fn marks_of_the_cache_stand_where_the_service_takes_them() {
+        let mark = json!({"type": "ephemeral", "ttl": "1h"});
+        let body = json!({"model": "m", "max_tokens": 9,
+            "tools": [{"name": "clock", "input_schema": {"type": "object"}, "cache_control": mark}],
+            "messages": [
+                {"role": "user", "content": "go"},
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "clock", "input": {}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content":
+                    [{"type": "text", "text": "noon", "cache_control": mark}]}]}]});
+        let request =
+            codec(Dialect::Anthropic).decode_request(body.to_string().as_bytes()).unwrap();
+        for (model, among_tools) in [("anthropic.claude-x", true), ("amazon.nova-pro-v1:0", false)]
+        {
+            let target = Target { model, max_output_tokens: 8_000, ..Target::SELF };
+            let encoded = encode(&request, &target);
+            let sent: Value = serde_json::from_slice(&encoded.body).unwrap();
+            // Behind a result, never within it.
+            let content = &sent["messages"][2]["content"];
+            assert_eq!(content[0]["toolResult"]["content"], json!([{"text": "noon"}]), "{sent}");
+            assert_eq!(content[1], json!({"cachePoint": {"type": "default", "ttl": "1h"}}));
+            let tools = &sent["toolConfig"]["tools"];
+            assert_eq!(tools[1].get("cachePoint").is_some(), among_tools, "{sent}");
+            assert_eq!(encoded.losses.to_string().contains("cache_control"), !among_tools);
+        }
     }
 }

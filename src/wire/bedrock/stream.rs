@@ -99,7 +99,7 @@ impl Reader for ConverseReader {
             "messageStop" => {
                 self.ended = true;
                 let word = event.get("stopReason").and_then(Value::as_str).unwrap_or_default();
-                let finish = reply::finish(word, self.called);
+                let finish = reply::finish(word, self.called, &event);
                 out.push(Event::ending(0, finish, word));
             }
             "metadata" => {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Form, Head, Input, Malformed, Purpose, Reply, Request, Vector, Wish};
 use crate::wire::frame::json::{Object, type_name};
-use crate::wire::vocab::Usage;
+use crate::wire::vocab::{Usage, tokens_in};
 use crate::wire::{gemini, head::model_only};
 
 /// The most texts of one request (OpenAI's own limit).
@@ -160,7 +160,7 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
         embeddings: Option<Several>,
         embedding: Option<One>,
         predictions: Option<Vec<Prediction>>,
-        usage: Option<Counted>,
+        usage: Option<Value>,
         meta: Option<Meta>,
         #[serde(rename = "usageMetadata")]
         metadata: Option<Value>,
@@ -207,11 +207,6 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
     #[derive(Deserialize)]
     struct Prediction {
         embeddings: Values,
-    }
-    #[derive(Deserialize)]
-    struct Counted {
-        prompt_tokens: Option<u64>,
-        total_tokens: Option<u64>,
     }
     #[derive(Deserialize)]
     struct Meta {
@@ -267,7 +262,10 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
         .or(predicted)
         .map(|tokens| tokens.max(0.0) as u64);
     let by_medium = answer.metadata.map(|raw| gemini::usage_from(raw, 0));
-    let counted = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens));
+    let counted = answer.usage.and_then(|usage| {
+        let names = ["prompt_tokens", "input_tokens", "total_tokens"];
+        names.into_iter().find_map(|name| usage.get(name).and_then(tokens_in))
+    });
     let plain = counted.or(billed).map(|input| Usage { input, ..Usage::default() });
     let usage = by_medium.filter(|usage| usage.prompt() > 0).or(plain);
     Ok(Reply { vectors, usage })

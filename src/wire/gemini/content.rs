@@ -295,8 +295,8 @@ pub(super) fn encode_part(
             part.inner.write(&mut inner.0, DIALECT, "tool_result", lost);
             object.set("functionResponse", inner.done());
         }
-        Body::Media(Media { source: Source::Text(text), .. }) => {
-            object.set("text", text.as_str());
+        Body::Media(Media { source: Source::Text(_), .. }) => {
+            object.set("text", part.as_words().unwrap_or_default());
         }
         Body::Media(media) => {
             let (name, mut inner) = encode_media(media, lost)?;
@@ -315,6 +315,9 @@ pub(super) fn encode_part(
     }
     if part.cache.is_some() {
         lost.dropped("cache_control");
+    }
+    if !part.citations.is_empty() && !at_home {
+        lost.dropped("content.citations");
     }
     object.maybe("thoughtSignature", signature.map(|signature| signature.value.as_str()));
     part.extra.write(&mut object.0, DIALECT, "content", lost);

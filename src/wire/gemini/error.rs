@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::base::{Error, Kind};
-use crate::wire::vocab::{Fault, FaultKind};
+use crate::wire::vocab::{Fault, FaultKind, says_too_long};
 use crate::wire::wait;
 
 pub(super) fn decode(status: u16, body: &[u8]) -> Fault {
@@ -34,7 +34,8 @@ pub(super) fn of_value(value: &Value, status: Option<u16>) -> Fault {
             FaultKind::Credential
         }
         "INVALID_ARGUMENT"
-            if message.contains("exceeds the maximum") && message.contains("token") =>
+            if says_too_long(&message)
+                || (message.contains("exceeds the maximum") && message.contains("token")) =>
         {
             FaultKind::ContextLength
         }

@@ -9,8 +9,8 @@ use super::content::{self, CallNames, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    AnswerCount, Body, Choice, Citation, Class, Extra, Finish, Losses, Malformed, PromptCount,
-    Reply, Role, Shape, Stop, Turn, Usage,
+    AnswerCount, Body, Choice, Citation, Class, Extra, Finish, Losses, Malformed, Part,
+    PromptCount, Reply, Role, Shape, Stop, Turn, Usage, tokens_in,
 };
 
 /// The word of a choice that stands for a refused prompt, which has no candidate.
@@ -82,8 +82,9 @@ fn decode_candidate(value: Value, position: usize) -> Result<Choice, Malformed> 
         }
     };
     let mut turn = turn;
-    if let Some(part) = turn.parts.iter_mut().rev().find(|part| matches!(part.body, Body::Text(_)))
-    {
+    // The last text may be an empty one, which only holds a proof.
+    let says = |part: &Part| matches!(&part.body, Body::Text(text) if !text.is_empty());
+    if let Some(part) = turn.parts.iter_mut().rev().find(|part| says(part)) {
         part.citations = sources(&object);
     }
     let called = turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
@@ -226,9 +227,7 @@ fn of_medium(raw: &Value, details: &str, word: &str, number: u64) -> u64 {
         Some(Value::String(medium)) => medium == word,
         medium => medium.and_then(Value::as_u64) == Some(number),
     });
-    entries
-        .filter_map(|one| one.get("tokenCount").and_then(Value::as_u64))
-        .fold(0, u64::saturating_add)
+    entries.filter_map(|one| one.get("tokenCount").and_then(tokens_in)).fold(0, u64::saturating_add)
 }
 
 /// Searches that are charged for: up to Gemini 2.5 all queries of a prompt are one,
@@ -254,7 +253,7 @@ pub(super) fn searches(candidates: Option<&Value>, model: Option<&str>) -> u64 {
 
 /// `searches` are told by the candidates.
 pub(in crate::wire) fn usage_from(raw: Value, searches: u64) -> Usage {
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let count = |name: &str| raw.get(name).and_then(tokens_in).unwrap_or(0);
     let image = |details: &str| of_medium(&raw, details, "IMAGE", 2);
     let video = |details: &str| of_medium(&raw, details, "VIDEO", 3);
     let audio = |details: &str| of_medium(&raw, details, "AUDIO", 4);
@@ -293,6 +292,9 @@ pub(in crate::wire) fn usage_from(raw: Value, searches: u64) -> Usage {
     }
     .add_to(&mut usage);
     usage.thought = count("thoughtsTokenCount");
+    // Some endpoints count thoughts in the total alone.
+    let untold = count("totalTokenCount").saturating_sub(usage.total());
+    usage.thought = usage.thought.saturating_add(untold);
     let class =
         |name: &str| raw.get(name).and_then(Value::as_str).map(Class::of_word).unwrap_or_default();
     usage.more.searches = searches;

@@ -21,6 +21,10 @@ struct Open {
     /// The text or thought that goes on.
     current: Option<Current>,
     called: bool,
+    /// The last text: what sources that come are of.
+    said: Option<u64>,
+    /// Sources that came before any text.
+    cited: Vec<Citation>,
     /// The last reason that was given. Vertex gives one with every chunk, others with the first: only
     /// the end of the stream tells that nothing follows it.
     finish: Option<Finish>,
@@ -119,11 +123,15 @@ impl ContentReader {
                 out.push(Event::Extra { scope: Scope::Turn(choice), extra });
             }
         }
-        if let Some(Current { thought: false, part, .. }) = open.current {
-            out.extend(reply::sources(&object).into_iter().map(|one| Event::Delta {
-                at: Slot { choice, part },
-                delta: Delta::Citation(one),
-            }));
+        let sources = reply::sources(&object);
+        match open.said {
+            Some(part) => {
+                out.extend(sources.into_iter().map(|one| Event::Delta {
+                    at: Slot { choice, part },
+                    delta: Delta::Citation(one),
+                }));
+            }
+            None => open.cited.extend(sources),
         }
         let finish = reply::take_finish(&mut object, open.called);
         let told = object.peek("finishMessage").and_then(Value::as_str).unwrap_or_default();
@@ -187,6 +195,10 @@ impl Open {
             call.arguments = Some("{}".to_owned());
         }
         let signed = part.signature.is_some();
+        if flow == Some(false) {
+            part.citations = std::mem::take(&mut self.cited);
+            self.said = Some(at.part);
+        }
         out.push(Event::PartOpen { at, part });
         match flow.filter(|_| plain) {
             Some(thought) => self.current = Some(Current { thought, part: at.part, signed }),
@@ -390,7 +402,11 @@ impl Writer for ContentWriter {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let finishes = std::mem::take(&mut self.finishes);
+        let mut finishes = std::mem::take(&mut self.finishes);
+        // No provider need say why it ended, but a caller waits for a reason.
+        if finishes.is_empty() && !self.at_home {
+            finishes.push((0, Finish::of(Stop::End)));
+        }
         let candidates = finishes
             .iter()
             .map(|(choice, finish)| {

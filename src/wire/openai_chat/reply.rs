@@ -9,7 +9,7 @@ use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
     Body, Choice, Citation, Class, Dialect, Finish, Losses, Malformed, Reply, Role, Shape, Stop,
-    ThoughtsBack, Turn, Usage,
+    ThoughtsBack, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -104,9 +104,9 @@ pub(super) fn finish(word: String, called: bool) -> Finish {
     Finish { why, word: Some((DIALECT, word)), sequence: None }
 }
 
-/// Whether a reason says that no answer came of it (OpenRouter, Z.AI, DeepSeek).
+/// Whether a reason says that no answer came of it (OpenRouter, Z.AI, DeepSeek; vLLM and `SGLang` abort).
 pub(super) fn gives_up(word: &str) -> bool {
-    matches!(word, "error" | "network_error" | "insufficient_system_resource")
+    matches!(word, "error" | "network_error" | "insufficient_system_resource" | "abort")
 }
 
 pub(super) fn finish_word(finish: &Finish) -> &str {
@@ -120,8 +120,9 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
 
 /// `class` is what the answer around it says of the class of service.
 pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64);
-    let completion = count("completion_tokens").unwrap_or(0);
+    let count = |name: &str| raw.get(name).and_then(tokens_in);
+    let either = |names| openai_usage::count_of(&raw, names);
+    let completion = either(["completion_tokens", "output_tokens"]).unwrap_or(0);
     let total = count("total_tokens").unwrap_or(0);
     // Many say these three and no more; every further name that is looked for costs a hash.
     if let Some(prompt) = count("prompt_tokens")
@@ -134,14 +135,17 @@ pub(super) fn usage_from(raw: Value, class: Class) -> Usage {
         return usage;
     }
     // Writer leaves a letter out.
-    let details = openai_usage::details(&raw, &["prompt_tokens_details", "prompt_token_details"]);
-    let mut prompt = openai_usage::prompt(count("prompt_tokens").unwrap_or(0), details);
+    let names = ["prompt_tokens_details", "prompt_token_details", "input_tokens_details"];
+    let details = openai_usage::details(&raw, &names);
+    let read = either(["prompt_tokens", "input_tokens"]).unwrap_or(0);
+    let mut prompt = openai_usage::prompt(read, details);
     if prompt.cached == 0 {
         let others = ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"];
         prompt.cached = others.into_iter().find_map(count).unwrap_or(0);
     }
-    let details =
-        openai_usage::details(&raw, &["completion_tokens_details", "completion_token_details"]);
+    openai_usage::add_cache(&raw, completion, &mut prompt);
+    let names = ["completion_tokens_details", "completion_token_details", "output_tokens_details"];
+    let details = openai_usage::details(&raw, &names);
     let mut answer = openai_usage::answer(completion, details);
     // xAI counts reasoning beside the completion, and Mistral sounds beside the prompt, everyone
     // else within it. The total tells which.

@@ -112,6 +112,8 @@ pub(super) fn glance(
 
 pub(super) fn is_hollow(body: &[u8]) -> bool {
     serde_json::from_slice::<Response>(body).is_ok_and(|response| {
-        response.status.as_deref() == Some("completed") && response.is_hollow()
+        // One that is still under way has nothing yet, and never will: nobody asks for it again.
+        matches!(response.status.as_deref(), Some("completed" | "queued" | "in_progress"))
+            && response.is_hollow()
     })
 }

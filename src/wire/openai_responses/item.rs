@@ -196,21 +196,28 @@ fn decode_reasoning(value: Value, path: &str) -> Result<Turn, Malformed> {
     let mut item = Object::of(value, path)?;
     item.take("type");
     let signature = item.string("encrypted_content")?.map(|value| Signature { by: DIALECT, value });
-    let mut texts = Vec::new();
+    let text = thought_of(|name| item.peek(name));
     for name in ["summary", "content"] {
-        for one in item.peek(name).and_then(Value::as_array).into_iter().flatten() {
-            texts.extend(one.get("text").and_then(Value::as_str).map(str::to_owned));
-        }
         if item.has(name) {
             item.keep_spelling(name);
         }
     }
-    let mut part =
-        Part::new(Body::Thought(Thought { text: texts.join("\n\n"), ..Thought::default() }));
+    let mut part = Part::new(Body::Thought(Thought { text, ..Thought::default() }));
     part.signature = signature;
     keep_own(&mut item);
     part.extra = item.finish(DIALECT);
     Ok(Turn::new(Role::Assistant, vec![part]))
+}
+
+/// The words of a reasoning item: its summary, and its own text where a server shows that.
+fn thought_of<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> String {
+    let lists = ["summary", "content"].into_iter().filter_map(|name| member(name)?.as_array());
+    let texts: Vec<&str> = lists.flatten().filter_map(|one| one.get("text")?.as_str()).collect();
+    texts.join("\n\n")
+}
+
+pub(super) fn thought_in(item: &Value) -> String {
+    thought_of(|name| item.get(name))
 }
 
 // === writing ===
@@ -258,6 +265,10 @@ pub(super) fn encode(turn: &Turn, at_home: bool, lost: &mut Losses, out: &mut Ve
         }
         turn.extra.write(&mut item.0, DIALECT, "messages", lost);
         out.push(item.done());
+    }
+    if message.is_empty() && turn.parts.is_empty() && !at_home {
+        // Nothing is left of it but what there is no word for.
+        turn.extra.name_lost("messages", lost);
     }
     flush(turn, &mut message, lost, out);
 }
@@ -348,6 +359,11 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
         Body::Text(text) => {
             object.set("type", if said_by_model { "output_text" } else { "input_text" });
             object.set("text", text.as_str());
+            if said_by_model && !part.citations.is_empty() && !part.extra.came_from(DIALECT) {
+                let cited: Vec<Value> =
+                    part.citations.iter().map(|one| annotation(one, text)).collect();
+                object.set("annotations", cited);
+            }
         }
         Body::Refusal(text) => {
             object.set("type", "refusal").set("refusal", text.as_str());
@@ -379,14 +395,16 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
                 (MediaKind::File, Source::Id(id)) => {
                     object.set("type", "input_file").set("file_id", id.as_str());
                 }
-                (_, Source::Text(text)) => {
-                    object.set("type", "input_text").set("text", text.as_str());
+                (_, Source::Text(_)) => {
+                    let words = part.as_words().unwrap_or_default();
+                    object.set("type", "input_text").set("text", words);
                 }
                 (kind, _) => {
                     lost.lost(format!("content.{kind:?}").to_lowercase());
                     return None;
                 }
             }
+            part.inner.name_lost("content", lost);
             object.maybe("detail", media.detail.as_deref());
             if !matches!(media.source, Source::Text(_)) {
                 object.maybe("filename", media.filename.as_deref());

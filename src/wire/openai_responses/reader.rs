@@ -12,17 +12,32 @@ use crate::wire::vocab::{
 };
 use crate::wire::{Reader, Tapped};
 
+/// Of what kinds something has been told. What no event told comes with the whole at the end.
+#[derive(Debug, Default, Clone, Copy)]
+struct Told {
+    words: bool,
+    thoughts: bool,
+    calls: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct ResponseReader {
     opened: bool,
-    called: bool,
     ended: bool,
+    told: Told,
     open: Vec<Slot>,
     /// Those of which a piece has come; some servers send only the whole at the end.
     fed: Vec<Slot>,
     /// A summary's later parts begin a new paragraph.
     summaries: u64,
+    /// Calls and thoughts that have begun.
+    items: Vec<Slot>,
+    /// Texts of which a source was told.
+    cited: Vec<Slot>,
 }
+
+/// Items that are told only in the whole are numbered from here.
+const LATE: u64 = 1 << 20;
 
 /// Parts of a message share their item's number; this many may lie in one.
 const PARTS: u64 = 1 << 16;
@@ -40,6 +55,7 @@ impl ResponseReader {
     }
 
     fn feed(&mut self, at: Slot, delta: Delta, out: &mut Vec<Event>) {
+        self.told.words |= matches!(delta, Delta::Text(_));
         if !self.fed.contains(&at) {
             self.fed.push(at);
         }
@@ -62,6 +78,15 @@ impl ResponseReader {
         }
     }
 
+    /// More of a thought.
+    fn think(&mut self, event: &Value, delta: Delta, out: &mut Vec<Event>) {
+        let at = thought_slot(event);
+        if !self.fed.contains(&at) {
+            self.fed.push(at);
+        }
+        out.push(Event::Delta { at, delta });
+    }
+
     fn close(&mut self, at: Slot, out: &mut Vec<Event>) {
         if let Some(position) = self.open.iter().position(|open| *open == at) {
             self.open.remove(position);
@@ -78,10 +103,13 @@ impl ResponseReader {
             Some("message") => {}
             Some("reasoning") => {
                 self.summaries = 0;
+                self.told.thoughts = true;
+                self.items.push(at);
                 self.open_part(at, Body::Thought(Thought::default()), out);
             }
             Some(kind @ ("function_call" | "custom_tool_call")) => {
-                self.called = true;
+                self.told.calls = true;
+                self.items.push(at);
                 let kind =
                     if kind == "function_call" { CallKind::Function } else { CallKind::Custom };
                 let call = Call {
@@ -100,6 +128,19 @@ impl ResponseReader {
         let at = slot(event);
         let text =
             |name: &str| event.get("item").and_then(|item| item.get(name)).and_then(Value::as_str);
+        // Of some servers' items only the end is told.
+        let kind = text("type").unwrap_or_default();
+        if matches!(kind, "function_call" | "custom_tool_call" | "reasoning")
+            && !self.items.contains(&at)
+        {
+            self.open_item(event, out);
+        }
+        if kind == "reasoning" && self.open.contains(&at) && !self.fed.contains(&at) {
+            let thought = event.get("item").map(item::thought_in).unwrap_or_default();
+            if !thought.is_empty() {
+                out.push(Event::Delta { at, delta: Delta::Text(thought) });
+            }
+        }
         self.feed_late(at, text("arguments").or(text("input")), Delta::Arguments, out);
         // A message of which nothing has been told comes whole at its end.
         let content = event.pointer("/item/content").and_then(Value::as_array);
@@ -129,7 +170,31 @@ impl ResponseReader {
             self.open_part(at, body, out);
         }
         self.feed(at, Delta::Text(whole.to_owned()), out);
+        cite(at, part, out);
         self.close(at, out);
+    }
+
+    /// What the whole at the end holds and no event has told: all of its kind, since the numbers of
+    /// events and those of the whole are not the same everywhere.
+    fn tell_rest(&mut self, response: &Value, out: &mut Vec<Event>) {
+        let before = self.told;
+        let output = response.get("output").and_then(Value::as_array);
+        for (number, item) in (LATE..).zip(output.into_iter().flatten()) {
+            let told = match item.get("type").and_then(Value::as_str) {
+                Some("message") => before.words,
+                Some("reasoning") => before.thoughts,
+                Some("function_call" | "custom_tool_call") => before.calls,
+                _ => true,
+            };
+            if !told {
+                self.finish_item(&json!({"output_index": number, "item": item}), out);
+            }
+        }
+    }
+
+    /// Whether the sources of an open text stand only in its whole.
+    fn cites_late(&self, at: Slot) -> bool {
+        self.open.contains(&at) && !self.cited.contains(&at)
     }
 
     fn end(&mut self, response: Option<&Value>, out: &mut Vec<Event>) {
@@ -138,13 +203,14 @@ impl ResponseReader {
             out.push(Event::PartClose { at, extra: Extra::NONE });
         }
         let Some(response) = response else { return };
+        self.tell_rest(response, out);
         if let Some(usage) = response.get("usage").filter(|usage| usage.is_object()) {
             let around = reply::Around::of_response(response);
             out.push(Event::Usage(reply::usage_from(usage.clone(), around)));
         }
         let status = response.get("status").and_then(Value::as_str).unwrap_or("completed");
         let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
-        let finish = reply::finish(status.to_owned(), reason, self.called);
+        let finish = reply::finish(status.to_owned(), reason, self.told.calls);
         out.push(Event::ending(0, finish, ""));
     }
 }
@@ -187,6 +253,9 @@ impl Reader for ResponseReader {
                     let whole = event.pointer("/part/text").or(event.pointer("/part/refusal"));
                     let whole = whole.and_then(Value::as_str);
                     self.feed_late(slot(&event), whole, Delta::Text, out);
+                    if let (Some(part), true) = (event.get("part"), self.cites_late(slot(&event))) {
+                        cite(slot(&event), part, out);
+                    }
                     self.close(slot(&event), out);
                 }
             }
@@ -205,6 +274,7 @@ impl Reader for ResponseReader {
             }
             "response.output_text.annotation.added" => {
                 let citation = event.get("annotation").and_then(item::citation);
+                self.cited.push(slot(&event));
                 out.extend(citation.map(|citation| Event::Delta {
                     at: slot(&event),
                     delta: Delta::Citation(citation),
@@ -214,14 +284,26 @@ impl Reader for ResponseReader {
                 self.summaries += 1;
                 if self.summaries > 1 {
                     let paragraph = Delta::Text("\n\n".to_owned());
-                    out.push(Event::Delta { at: thought_slot(&event), delta: paragraph });
+                    self.think(&event, paragraph, out);
                 }
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                out.push(Event::Delta { at: thought_slot(&event), delta: Delta::Text(delta()) });
+                self.think(&event, Delta::Text(delta()), out);
             }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.feed(slot(&event), Delta::Arguments(delta()), out);
+                let at = slot(&event);
+                // Without its beginning a call has no name: it is told whole at its end.
+                if self.items.contains(&at) {
+                    self.feed(at, Delta::Arguments(delta()), out);
+                }
+            }
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                let whole = event.get("arguments").or(event.get("input")).and_then(Value::as_str);
+                self.feed_late(slot(&event), whole, Delta::Arguments, out);
+            }
+            "response.output_text.done" | "response.refusal.done" => {
+                let whole = event.get("text").or(event.get("refusal")).and_then(Value::as_str);
+                self.feed_late(slot(&event), whole, Delta::Text, out);
             }
             "response.completed" | "response.incomplete" => self.end(event.get("response"), out),
             "response.failed" => {
@@ -248,6 +330,13 @@ impl Reader for ResponseReader {
         }
         self.ended
     }
+}
+
+/// The sources of a text, as its whole has them.
+fn cite(at: Slot, part: &Value, out: &mut Vec<Event>) {
+    let all = part.get("annotations").and_then(Value::as_array);
+    let cited = all.into_iter().flatten().filter_map(item::citation);
+    out.extend(cited.map(|one| Event::Delta { at, delta: Delta::Citation(one) }));
 }
 
 /// A thought is one part, however its text is cut up.

@@ -11,7 +11,7 @@ use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
     Aside, Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply, Role,
-    Shape, Source, Stop, Turn, Usage,
+    Shape, Source, Stop, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -96,7 +96,7 @@ impl Around {
     /// which model draws.
     fn add_tools(&mut self, usage: Option<&Value>, tools: Option<&Value>) {
         let Some(usage) = usage else { return };
-        let count = |at: &str| usage.pointer(at).and_then(Value::as_u64).unwrap_or(0);
+        let count = |at: &str| usage.pointer(at).and_then(tokens_in).unwrap_or(0);
         self.searches = self.searches.max(count("/web_search/num_requests"));
         let Some(raw) = usage.get("image_gen") else { return };
         let drawn = openai_usage::drawn(raw).filter(|drawn| drawn.total() > 0);
@@ -122,12 +122,16 @@ fn is_search(item: &Value) -> bool {
 }
 
 pub(super) fn usage_from(raw: Value, around: Around) -> Usage {
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let either = |names| openai_usage::count_of(&raw, names).unwrap_or(0);
     let mut usage = Usage::default();
-    let details = openai_usage::details(&raw, &["input_tokens_details"]);
-    openai_usage::prompt(count("input_tokens"), details).add_to(&mut usage);
-    let details = openai_usage::details(&raw, &["output_tokens_details"]);
-    openai_usage::answer(count("output_tokens"), details).add_to(&mut usage);
+    let details = openai_usage::details(&raw, &["input_tokens_details", "prompt_tokens_details"]);
+    let mut prompt = openai_usage::prompt(either(["input_tokens", "prompt_tokens"]), details);
+    let names = ["output_tokens_details", "completion_tokens_details"];
+    let details = openai_usage::details(&raw, &names);
+    let answer = openai_usage::answer(either(["output_tokens", "completion_tokens"]), details);
+    openai_usage::add_cache(&raw, answer.total, &mut prompt);
+    prompt.add_to(&mut usage);
+    answer.add_to(&mut usage);
     usage.more.searches = around.searches.max(openai_usage::searches(&raw));
     usage.more.class = around.class;
     usage.asides.extend(around.drawn);
@@ -339,6 +343,10 @@ pub(super) fn finished(part: &Part, id: &str, index: usize) -> Option<Value> {
             if let Some(members) = item.as_object_mut() {
                 members.insert("id".to_owned(), Value::from(item_id("fc", id, index)));
                 members.insert("status".to_owned(), Value::from("completed"));
+                // As a stream of the same answer has it.
+                if members.get("arguments").is_some_and(|text| text == "") {
+                    members.insert("arguments".to_owned(), Value::from("{}"));
+                }
                 if call.id.as_ref().is_none_or(String::is_empty) {
                     members.insert("call_id".to_owned(), Value::from(item_id("call", id, index)));
                 }

@@ -1,6 +1,7 @@
 //! What every dialect's codec makes of usage: whole answers, streams that are read, and streams
 //! that pass unread.
 
+mod spelled;
 mod totals;
 
 use serde_json::{Value, json};

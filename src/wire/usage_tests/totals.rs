@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{chat, content, message, response, whole};
-use crate::wire::vocab::Dialect;
+use crate::wire::vocab::{Dialect, tokens_in};
 
 /// Counts that fit each other, or not at all.
 fn count() -> impl Strategy<Value = Value> {
@@ -31,7 +31,7 @@ fn filled(places: &[&str], counts: &[Value]) -> Value {
 }
 
 fn number(usage: &Value, name: &str) -> u64 {
-    usage.get(name).and_then(Value::as_u64).unwrap_or(0)
+    usage.get(name).and_then(tokens_in).unwrap_or(0)
 }
 
 const OPENAI: [&str; 16] = [
@@ -103,7 +103,7 @@ proptest! {
             "output_tokens_details/thinking_tokens",
             "server_tool_use/web_search_requests",
         ], &counts);
-        let written = raw["cache_creation_input_tokens"].as_u64();
+        let written = tokens_in(&raw["cache_creation_input_tokens"]);
         let prompt = number(&raw, "input_tokens")
             .saturating_add(number(&raw, "cache_read_input_tokens"));
         let completion = number(&raw, "output_tokens");

@@ -1,7 +1,28 @@
 //! Counts as answers have them, a total and parts of it that overlap, made disjoint. A part that
 //! is larger than what is left of its whole is cut: the sum is the total, whatever was said.
 
+use serde_json::Value;
+
 use super::{Dialect, More, Usage};
+
+/// A count as answers write it: a number, one with an empty fraction (`12.0`), or either as a text.
+/// Nothing else is a count.
+#[must_use]
+pub fn tokens_in(told: &Value) -> Option<u64> {
+    match told {
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// Rounded up, as all that is charged for is.
+fn whole(count: f64) -> Option<u64> {
+    (count.is_finite() && count >= 0.0).then(|| format!("{:.0}", count.ceil()).parse().ok())?
+}
 
 /// What an answer says of its prompt. All parts are of the total, and a medium's count holds what
 /// of it came from a cache, too.
@@ -141,8 +162,27 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_count_is_understood_however_it_is_spelled() {
+        let none = [json!(null), json!(-1), json!("many"), json!([7]), json!(""), json!("NaN")];
+        for (told, count) in [
+            (json!(7), Some(7)),
+            (json!(7.0), Some(7)),
+            (json!(6.5), Some(7)),
+            (json!("7"), Some(7)),
+            (json!(" 7.0 "), Some(7)),
+            (json!(u64::MAX), Some(u64::MAX)),
+        ]
+        .into_iter()
+        .chain(none.map(|told| (told, None)))
+        {
+            assert_eq!(tokens_in(&told), count, "{told}");
+        }
+    }
 
     /// Small and huge alike, so that parts are often larger than their whole.
     fn any_count() -> impl Strategy<Value = u64> {

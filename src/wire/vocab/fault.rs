@@ -122,11 +122,47 @@ impl FaultKind {
             Some(405 | 406 | 409 | 413 | 415) => Self::Unfit,
             Some(408 | 504) => Self::Timeout,
             Some(425 | 429) => Self::RateLimited,
-            Some(503 | 529) => Self::Overloaded,
+            // 498 is Groq's: the class of service has no capacity left.
+            Some(498 | 503 | 529) => Self::Overloaded,
+            // The servers' own: nobody here has cancelled it.
+            Some(499) => Self::Broken,
             Some(400..500) => Self::Refused,
             _ => Self::Broken,
         }
     }
+}
+
+/// What a prompt that is too long is told by: OpenAI and who says as it does; then xAI, Moonshot,
+/// Alibaba, llama.cpp, `SGLang`, Cohere, Z.AI, TGI, vLLM, Google, Bedrock, Anthropic and LM Studio. Proxies in
+/// front of one maker say it in another's dialect.
+const TOO_LONG: [&str; 20] = [
+    "maximum context length",
+    "context_length",
+    "context window",
+    "prompt is too long",
+    "reduce the length",
+    "maximum prompt length is",
+    "exceeded model token limit",
+    "range of input length should be",
+    "available context size",
+    "longer than the model's context length",
+    "too many tokens:",
+    "prompt exceeds max length",
+    "`inputs` tokens + `max_new_tokens` must be",
+    "exceeds the maximum allowed length",
+    "longer than the maximum model length",
+    "max_tokens must be at least 1, got -",
+    "exceeds the maximum number of tokens allowed",
+    "input is too long",
+    "exceed context limit",
+    "greater than the context length",
+];
+
+/// Whether a refusal says that the prompt is too long for the model.
+#[must_use]
+pub fn says_too_long(message: &str) -> bool {
+    let lower = message.to_ascii_lowercase();
+    TOO_LONG.iter().any(|words| lower.contains(words))
 }
 
 /// Whether another try can help.

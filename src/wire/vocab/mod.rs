@@ -17,10 +17,10 @@ mod thinking;
 mod tool;
 mod usage;
 
-pub use count::{AnswerCount, PromptCount};
+pub use count::{AnswerCount, PromptCount, tokens_in};
 pub use event::{Delta, Event, Fold, Scope, Slot};
 pub use extra::Extra;
-pub use fault::{Fault, FaultKind, Malformed, Retry};
+pub use fault::{Fault, FaultKind, Malformed, Retry, says_too_long};
 pub use loss::{Loss, Losses};
 pub use name::{Dialect, Protocol};
 pub use part::{

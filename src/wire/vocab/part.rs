@@ -87,7 +87,10 @@ impl Part {
     #[must_use]
     pub fn as_words(&self) -> Option<&str> {
         match &self.body {
-            Body::Text(text) | Body::Media(Media { source: Source::Text(text), .. }) => Some(text),
+            Body::Text(text) => Some(text),
+            Body::Media(Media { source: Source::Text(text), .. }) => {
+                Some(self.words.as_deref().unwrap_or(text))
+            }
             Body::Opaque(..) => self.words.as_deref(),
             _ => None,
         }

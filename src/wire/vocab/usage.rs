@@ -200,6 +200,12 @@ impl Usage {
         self.prompt().saturating_add(self.completion())
     }
 
+    /// Whether it counts anything at all. Servers that do not count send an empty object, or zeros.
+    #[must_use]
+    pub fn says_anything(&self) -> bool {
+        self.total() > 0 || self.more.searches > 0 || !self.asides.is_empty()
+    }
+
     /// All that was read from a cache.
     #[must_use]
     pub fn cached(&self) -> u64 {

@@ -312,8 +312,8 @@ fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value>
         Body::Thought(_) => {
             object.set("type", "thinking");
         }
-        Body::Media(Media { source: Source::Text(text), .. }) => {
-            object.set("type", "text").set("text", text.as_str());
+        Body::Media(Media { source: Source::Text(_), .. }) => {
+            object.set("type", "text").set("text", part.as_words().unwrap_or_default());
         }
         Body::Media(media) => match encode_media(media, from_chat) {
             Some((name, inner)) => {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::message::{self, DIALECT};
 use super::super::reply;
 use super::DONE;
-use super::call::{OpenCall, says_something};
+use super::call::{Marks, OpenCall, says_something};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
@@ -398,8 +398,8 @@ impl Open {
             Some(other) => other.to_string(),
             None => String::new(),
         };
-        let known =
-            self.calls.iter().rposition(|call| call.goes_on(index, id.as_deref(), name.as_deref()));
+        let marks = Marks { index, id: id.as_deref(), name: name.as_deref(), more: &arguments };
+        let known = self.calls.iter().rposition(|call| call.goes_on(marks));
         let place = known.unwrap_or_else(|| {
             self.close_current(choice, out);
             let mut part = Part::new(Body::Call(Call {

@@ -13,8 +13,8 @@ use crate::wire::frame::json::Builder;
 use crate::wire::frame::sse::{self};
 use crate::wire::openai_error as error;
 use crate::wire::vocab::{
-    Body, CallKind, Citation, Delta, Dialect, Event, Extra, Part, Scope, Signature, Slot, Thought,
-    Usage,
+    Body, CallKind, Citation, Delta, Dialect, Event, Extra, Finish, Part, Scope, Signature, Slot,
+    Stop, Thought, Usage,
 };
 use crate::wire::{Heading, Writer};
 
@@ -56,6 +56,8 @@ pub(in crate::wire::openai_chat) struct ChatWriter {
     /// `data: {"id":…,"choices":[{"index":`, up to the choice's number.
     prefix: Vec<u8>,
     started: Vec<u64>,
+    /// Choices whose end has been told.
+    finished: Vec<u64>,
     open: Vec<Written>,
     calls: HashMap<u64, usize>,
     /// Characters of each choice's content.
@@ -71,6 +73,7 @@ impl ChatWriter {
             heading,
             prefix: Vec::new(),
             started: Vec::new(),
+            finished: Vec::new(),
             open: Vec::new(),
             calls: HashMap::new(),
             said: HashMap::new(),
@@ -218,6 +221,7 @@ impl Writer for ChatWriter {
                 Event::Delta { at, delta } => self.add_delta(*at, delta, &mut pending),
                 Event::PartClose { at, .. } => self.close_part(*at, &mut pending),
                 Event::Finish { choice, finish } => {
+                    self.finished.push(*choice);
                     pending.of(*choice).2 = Some(Value::from(reply::finish_word(finish)));
                 }
                 Event::Usage(usage) => {
@@ -279,6 +283,18 @@ impl Writer for ChatWriter {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
+        // No provider need say why it ended, but a caller waits for a reason.
+        let untold = self.started.iter().filter(|choice| !self.finished.contains(*choice));
+        let untold: Vec<Event> = untold
+            .filter(|_| !self.from_chat)
+            .map(|choice| {
+                let why = if self.calls.contains_key(choice) { Stop::ToolCalls } else { Stop::End };
+                Event::Finish { choice: *choice, finish: Finish::of(why) }
+            })
+            .collect();
+        if !untold.is_empty() {
+            self.write(&untold, out);
+        }
         if let Some(usage) = self.usage.take()
             && self.heading.include_usage
         {
