@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::chart::{Bar, bars};
-use super::figures::{self, count, lasting, list, nanos, short, text, usd, whole};
+use super::figures::{self, as_json, count, lasting, list, nanos, short, text, usd, whole};
 use super::requests::{key_names, rows};
 use super::samples;
 use super::serve::show_member;
@@ -98,7 +98,7 @@ async fn ending(
 ) -> Result<Option<Ending>, Error> {
     let query =
         Query { start: Some(from), end: Some(end), group: Some(Group::Model), ..Query::default() };
-    let report = usage::usage(&visit.app, &who.caller, query).await?.value;
+    let report = as_json(&usage::usage(&visit.app, &who.caller, query).await?.told)?;
     let (live, now) = (visit.app.live(), visit.app.shared.clock.now());
     let all = list(&report, "data").iter().filter_map(|row| {
         let model = live.catalogue.model(text(row, "model"))?;
@@ -124,7 +124,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let end = today.after(Duration::from_secs(86_400));
     let query =
         Query { start: Some(from), end: Some(end), group: Some(Group::Day), ..Query::default() };
-    let report = usage::usage(app, caller, query).await?.value;
+    let report = as_json(&usage::usage(app, caller, query).await?.told)?;
     let found =
         requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;
     let names = key_names(visit, who).await?;

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::figures::{count, lasting, list, nanos, text, usd, whole};
+use super::figures::{as_json, count, lasting, list, nanos, text, usd, whole};
 use super::parts::notice;
 use super::path::encoded;
 use super::requests::{key_names, outcome};
@@ -109,6 +109,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
         }
         why
     })?;
+    let told = as_json(&told)?;
     let names = key_names(visit, who).await?;
     let key = text(&told, "api_key_id");
     let tokens = told.get("usage").cloned().unwrap_or_default();

@@ -15,16 +15,20 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use moka::sync::Cache;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::admit::{Caller, Identities, Scope, users};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, MemoryId};
+use crate::base::told::{DeletedSome, OfUser};
 use crate::base::{Error, Kind};
 use crate::platform::facts;
 use crate::platform::recall::{Entry, Hit, Index, Query};
 use crate::store::{Memory, Store};
+
+pub use listed::MemoryPage;
 
 /// Memory that indexes may take.
 const INDEX_BYTES: u64 = 512 << 20;
@@ -152,7 +156,7 @@ pub struct Remembering<'a> {
 }
 
 /// Something to remember.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMemory {
     #[serde(alias = "content")]
@@ -161,6 +165,7 @@ pub struct NewMemory {
     pub tags: Vec<String>,
     /// Seconds since the epoch.
     pub expires_at: Option<i64>,
+    #[schemars(range(min = 1))]
     pub ttl_seconds: Option<u64>,
     /// Whatever the account wants to find beside it.
     #[serde(default)]
@@ -168,12 +173,14 @@ pub struct NewMemory {
 }
 
 /// What `/v1/memory/search` is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "MemoryQuery")]
 pub struct Asked {
     #[serde(alias = "userId")]
     pub user_id: Option<String>,
     pub query: String,
+    #[schemars(range(min = 1, max = 100))]
     #[serde(alias = "top_k")]
     pub limit: Option<usize>,
     pub tags: Vec<String>,
@@ -213,18 +220,79 @@ fn tags_of(text: &str) -> Vec<String> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-fn shown(memory: &Memory) -> Value {
-    let metadata: Value = serde_json::from_str(&memory.metadata).unwrap_or_default();
-    json!({
-        "id": memory.id,
-        "object": "memory",
-        "text": memory.text,
-        "tags": tags_of(&memory.tags),
-        "metadata": metadata,
-        "created_at": memory.created.seconds(),
-        "expires_at": memory.expires.map(Timestamp::seconds),
-        "embedded_by": memory.embedded_by,
-    })
+/// A memory as callers read it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Memory")]
+pub struct ShownMemory {
+    pub id: String,
+    object: &'static str,
+    pub text: String,
+    tags: Vec<String>,
+    metadata: Value,
+    /// In seconds since the epoch.
+    created_at: i64,
+    expires_at: Option<i64>,
+    embedded_by: String,
+    /// How well it fits what was searched for: greater is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    /// Cosine of the vectors, from -1 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similarity: Option<f64>,
+    /// Whose it is, where it was kept by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+}
+
+impl ShownMemory {
+    /// The same, with whose it is.
+    #[must_use]
+    pub fn of(self, user: String) -> Self {
+        Self { user_id: Some(user), ..self }
+    }
+}
+
+/// What a user's memories name, and how it stands to each other.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Graph {
+    object: &'static str,
+    user_id: String,
+    entities: Vec<GraphEntity>,
+    relations: Vec<GraphRelation>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct GraphEntity {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    mentions: usize,
+    /// Ids of those that say so.
+    memories: Vec<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct GraphRelation {
+    subject: String,
+    relation: String,
+    object: String,
+    memories: Vec<String>,
+}
+
+fn shown(memory: &Memory) -> ShownMemory {
+    ShownMemory {
+        id: memory.id.clone(),
+        object: "memory",
+        text: memory.text.clone(),
+        tags: tags_of(&memory.tags),
+        metadata: serde_json::from_str(&memory.metadata).unwrap_or_default(),
+        created_at: memory.created.seconds(),
+        expires_at: memory.expires.map(Timestamp::seconds),
+        embedded_by: memory.embedded_by.clone(),
+        score: None,
+        similarity: None,
+        user_id: None,
+    }
 }
 
 fn nobody() -> Error {
@@ -241,7 +309,7 @@ impl Remembering<'_> {
         caller: &Caller,
         user: &str,
         new: Vec<NewMemory>,
-    ) -> Result<Vec<Value>, Error> {
+    ) -> Result<Vec<ShownMemory>, Error> {
         if new.is_empty() || new.len() > MOST_ENTRIES {
             return Err(refused("entries", "There have to be 1 to 1,000 memories."));
         }
@@ -357,19 +425,20 @@ impl Remembering<'_> {
     ///
     /// # Errors
     /// As [`Self::find`].
-    pub async fn search(&self, caller: &Caller, user: &str, asked: &Asked) -> Result<Value, Error> {
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        user: &str,
+        asked: &Asked,
+    ) -> Result<OfUser<ShownMemory>, Error> {
         self.memories.settled(caller, user).await;
         let found = self.find(caller, user, asked).await?;
-        let data: Vec<Value> = found
-            .iter()
-            .map(|(memory, hit)| {
-                let mut shown = shown(memory);
-                shown["score"] = json!(hit.score);
-                shown["similarity"] = json!(hit.similarity);
-                shown
-            })
-            .collect();
-        Ok(json!({"object": "list", "user_id": user, "data": data}))
+        let data = found.iter().map(|(memory, hit)| ShownMemory {
+            score: Some(hit.score),
+            similarity: Some(hit.similarity.into()),
+            ..shown(memory)
+        });
+        Ok(OfUser::new(user, data.collect()))
     }
 
     /// The entities that a user's memories name, and how they stand to each other, each with the
@@ -377,7 +446,7 @@ impl Remembering<'_> {
     ///
     /// # Errors
     /// [`Kind::NotFound`] when nothing is remembered of the user.
-    pub async fn graph(&self, caller: &Caller, user: &str) -> Result<Value, Error> {
+    pub async fn graph(&self, caller: &Caller, user: &str) -> Result<Graph, Error> {
         self.memories.settled(caller, user).await;
         let store = &self.memories.store;
         let account = || caller.account.clone();
@@ -409,21 +478,23 @@ impl Remembering<'_> {
                     .push(&row.memory);
             }
         }
-        let entities: Vec<Value> = entities
-            .into_iter()
-            .map(|(name, (kind, memories))| {
-                json!({"name": name, "type": kind, "mentions": memories.len(), "memories": memories})
-            })
-            .collect();
-        let edges: Vec<Value> = edges
-            .into_iter()
-            .map(|((subject, relation, object), memories)| {
-                json!({"subject": subject, "relation": relation, "object": object, "memories": memories})
-            })
-            .collect();
-        Ok(
-            json!({"object": "memory.graph", "user_id": user, "entities": entities, "relations": edges}),
-        )
+        let owned = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect::<Vec<String>>();
+        let entities = entities.into_iter().map(|(name, (kind, memories))| GraphEntity {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            mentions: memories.len(),
+            memories: owned(memories),
+        });
+        let relations = edges.into_iter().map(|((subject, relation, object), memories)| {
+            let [subject, relation, object] = [subject, relation, object].map(str::to_owned);
+            GraphRelation { subject, relation, object, memories: owned(memories) }
+        });
+        Ok(Graph {
+            object: "memory.graph",
+            user_id: user.to_owned(),
+            entities: entities.collect(),
+            relations: relations.collect(),
+        })
     }
 
     /// Forgets all of a user, or one memory: text, vector and what it stated.
@@ -435,7 +506,7 @@ impl Remembering<'_> {
         caller: &Caller,
         user: &str,
         id: Option<&str>,
-    ) -> Result<Value, Error> {
+    ) -> Result<DeletedSome, Error> {
         self.memories.settled(caller, user).await;
         let (account, name) = (caller.account.clone(), user.to_owned());
         let gone = self.memories.store.forget_memories(account, name, id.map(str::to_owned)).await;
@@ -444,7 +515,8 @@ impl Remembering<'_> {
         if gone == 0 && (id.is_some() || user != caller.person.id) {
             return Err(nobody());
         }
-        Ok(json!({"object": "memory.deleted", "user_id": user, "deleted": gone}))
+        let user_id = Some(user.to_owned());
+        Ok(DeletedSome { object: "memory.deleted", user_id, deleted: gone })
     }
 
     /// Remembers of what a user said what is worth it, once their request is answered: the answer does not

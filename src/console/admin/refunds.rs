@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::call::Call;
-use super::super::figures::{count, nanos, text, usd, whole};
+use super::super::figures::{as_json, count, nanos, text, usd, whole};
 use super::super::form::Form;
 use super::super::parts::{field, notice, summary};
 use super::super::path::encoded;
@@ -43,7 +43,7 @@ async fn page(
     let mut missing = None;
     if !id.is_empty() {
         match usage::request(&visit.app, &who.caller, id).await {
-            Ok(found) => told = found,
+            Ok(found) => told = as_json(&found)?,
             Err(why) if why.kind == Kind::NotFound => missing = Some(why),
             Err(why) => return Err(why),
         }
