@@ -11,6 +11,7 @@ use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::ledger::head::Head;
 use crate::ledger::report::Group;
+use crate::reports::request as told_request;
 use crate::reports::requests::{self, Search};
 use crate::reports::usage::{self, Buckets, Kinds, Query};
 use crate::wire::vocab::Dialect;
@@ -145,7 +146,7 @@ pub async fn requests(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn request(app: Worker, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let looking = async {
         let caller = arrival::identified(&app, &request).await?;
-        usage::request(&app, &caller, &id).await
+        told_request::request(&app, &caller, &id).await
     };
     answer(looking.await)
 }

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Remembering, ShownMemory, shown};
+use super::Remembering;
+use super::shown::{ShownMemory, shown};
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
 

@@ -4,6 +4,7 @@
 mod learning;
 mod listed;
 mod reading;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use moka::sync::Cache;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::admit::{Caller, Identities, Scope, users};
@@ -29,6 +30,9 @@ use crate::platform::recall::{Entry, Hit, Index, Query};
 use crate::store::{Memory, Store};
 
 pub use listed::MemoryPage;
+pub use shown::{Graph, ShownMemory};
+
+use shown::{GraphEntity, GraphRelation, shown, tags_of};
 
 /// Memory that indexes may take.
 const INDEX_BYTES: u64 = 512 << 20;
@@ -216,85 +220,6 @@ fn vector_of(text: &str) -> Vec<i8> {
     bytes.into_iter().map(|byte| i8::from_ne_bytes([byte])).collect()
 }
 
-fn tags_of(text: &str) -> Vec<String> {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-/// A memory as callers read it.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Memory")]
-pub struct ShownMemory {
-    pub id: String,
-    object: &'static str,
-    pub text: String,
-    tags: Vec<String>,
-    metadata: Value,
-    /// In seconds since the epoch.
-    created_at: i64,
-    expires_at: Option<i64>,
-    embedded_by: String,
-    /// How well it fits what was searched for: greater is better.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<f64>,
-    /// Cosine of the vectors, from -1 to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    similarity: Option<f64>,
-    /// Whose it is, where it was kept by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
-}
-
-impl ShownMemory {
-    /// The same, with whose it is.
-    #[must_use]
-    pub fn of(self, user: String) -> Self {
-        Self { user_id: Some(user), ..self }
-    }
-}
-
-/// What a user's memories name, and how it stands to each other.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Graph {
-    object: &'static str,
-    user_id: String,
-    entities: Vec<GraphEntity>,
-    relations: Vec<GraphRelation>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct GraphEntity {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    mentions: usize,
-    /// Ids of those that say so.
-    memories: Vec<String>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct GraphRelation {
-    subject: String,
-    relation: String,
-    object: String,
-    memories: Vec<String>,
-}
-
-fn shown(memory: &Memory) -> ShownMemory {
-    ShownMemory {
-        id: memory.id.clone(),
-        object: "memory",
-        text: memory.text.clone(),
-        tags: tags_of(&memory.tags),
-        metadata: serde_json::from_str(&memory.metadata).unwrap_or_default(),
-        created_at: memory.created.seconds(),
-        expires_at: memory.expires.map(Timestamp::seconds),
-        embedded_by: memory.embedded_by.clone(),
-        score: None,
-        similarity: None,
-        user_id: None,
-    }
-}
-
 fn nobody() -> Error {
     Error::new(Kind::NotFound, "Nothing is remembered of this user.").coded("user_not_found")
 }
@@ -433,11 +358,7 @@ impl Remembering<'_> {
     ) -> Result<OfUser<ShownMemory>, Error> {
         self.memories.settled(caller, user).await;
         let found = self.find(caller, user, asked).await?;
-        let data = found.iter().map(|(memory, hit)| ShownMemory {
-            score: Some(hit.score),
-            similarity: Some(hit.similarity.into()),
-            ..shown(memory)
-        });
+        let data = found.iter().map(|(memory, hit)| shown(memory).found(hit));
         Ok(OfUser::new(user, data.collect()))
     }
 

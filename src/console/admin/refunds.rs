@@ -15,7 +15,7 @@ use super::super::sheet::{Answer, Sheet, go};
 use super::super::visit::{Visit, Who};
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::reports::usage;
+use crate::reports::request as told_request;
 
 /// What a request came to, before its credits are given back.
 fn charged(told: &Value) -> Markup {
@@ -42,7 +42,7 @@ async fn page(
     let mut told = Value::Null;
     let mut missing = None;
     if !id.is_empty() {
-        match usage::request(&visit.app, &who.caller, id).await {
+        match told_request::request(&visit.app, &who.caller, id).await {
             Ok(found) => told = as_json(&found)?,
             Err(why) if why.kind == Kind::NotFound => missing = Some(why),
             Err(why) => return Err(why),

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::Worker;
-use super::super::signin::{shown_key, shown_once};
 use super::act::{act, act_on};
 use crate::admit::KeyTerms;
 use crate::base::Error;
 use crate::base::told::{Deleted, List};
+use crate::http::keys::{shown_key, shown_once};
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "NewAccountKey")]

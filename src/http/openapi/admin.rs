@@ -8,7 +8,7 @@ use crate::base::told::{Deleted, List};
 use crate::catalogue::settings::{PricesEntry, RouteEntry};
 use crate::catalogue::{ModelEntry, ProviderEntry};
 use crate::http::admin::{accounts, corrections, keys, mail, money, revisions};
-use crate::http::signin;
+use crate::http::keys as own_keys;
 use crate::ledger::verify::Proof as BooksProof;
 use crate::reports::corrections::Corrections;
 use crate::reports::status::{ToldHealth, ToldStatus};
@@ -58,18 +58,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .answering(of::<money::Refunded>),
     get("/v1/admin/keys", "Admin", "API keys of all accounts")
         .asking(&[("account", "string")])
-        .answering(of::<List<signin::ShownKey>>),
+        .answering(of::<List<own_keys::ShownKey>>),
     post("/v1/admin/keys", "Admin", "Make an API key for an account")
         .told(of::<keys::NewKey>)
-        .answering(of::<signin::IssuedKey>),
-    get("/v1/admin/keys/{id}", "Admin", "An API key").answering(of::<signin::ShownKey>),
+        .answering(of::<own_keys::IssuedKey>),
+    get("/v1/admin/keys/{id}", "Admin", "An API key").answering(of::<own_keys::ShownKey>),
     patch("/v1/admin/keys/{id}", "Admin", "Give a key other terms")
         .told(of::<KeyTerms>)
-        .answering(of::<signin::ShownKey>),
+        .answering(of::<own_keys::ShownKey>),
     delete("/v1/admin/keys/{id}", "Admin", "Revoke an API key").answering(of::<Deleted>),
     post("/v1/admin/keys/{id}/rotate", "Admin", "A new key in the place of an old one")
         .told(of::<keys::Rotation>)
-        .answering(of::<signin::IssuedKey>),
+        .answering(of::<own_keys::IssuedKey>),
     delete(
         "/v1/admin/accounts/{id}/members/{member}/totp",
         "Admin",

@@ -3,7 +3,7 @@
 use super::operation::{Operation, delete, get, of, patch, post};
 use crate::admit::KeySet;
 use crate::base::told::{Deleted, DeletedSome, List, Page};
-use crate::http::{account, browser_keys, me, signin};
+use crate::http::{account, browser_keys, keys, me, signin};
 use crate::reports::standing::{AccountStanding, ShownBound};
 use crate::stored::browser_keys::Wanted as NewBrowserKey;
 use crate::stored::person::{Me, ShownSignIn};
@@ -23,13 +23,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     post("/api/auth/refresh", "Sign-in", "A new pair of tokens for a refresh token").told(of::<signin::RefreshToken>).answering(of::<signin::ShownSession>),
     post("/api/auth/logout", "Sign-in", "End a session").told(of::<signin::Logout>).answering(of::<signin::SignedOut>),
     get("/.well-known/jwks.json", "Sign-in", "The keys that access tokens are signed with").answering(of::<KeySet>),
-    get("/v1/keys", "Keys", "One's API keys").answering(of::<List<signin::ShownOwnKey>>),
-    post("/v1/keys", "Keys", "Make an API key, which is shown once").told(of::<signin::NewKey>).answering(of::<signin::IssuedKey>),
+    get("/v1/keys", "Keys", "One's API keys").answering(of::<List<keys::ShownOwnKey>>),
+    post("/v1/keys", "Keys", "Make an API key, which is shown once").told(of::<keys::NewKey>).answering(of::<keys::IssuedKey>),
     post("/v1/keys/browser", "Keys", "Lend a key to a browser, for an hour at most").told(of::<NewBrowserKey>).answering(of::<browser_keys::BrowserKey>),
-    get("/v1/keys/{id}", "Keys", "An API key, without its secret").answering(of::<signin::ShownOwnKey>),
-    patch("/v1/keys/{id}", "Keys", "Change an API key: null takes a term away").told(of::<signin::KeyChange>).answering(of::<signin::ShownOwnKey>),
+    get("/v1/keys/{id}", "Keys", "An API key, without its secret").answering(of::<keys::ShownOwnKey>),
+    patch("/v1/keys/{id}", "Keys", "Change an API key: null takes a term away").told(of::<keys::KeyChange>).answering(of::<keys::ShownOwnKey>),
     delete("/v1/keys/{id}", "Keys", "Revoke an API key").answering(of::<Deleted>),
-    post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one").asking(&[("overlap_seconds", "integer")]).answering(of::<signin::IssuedKey>),
+    post("/v1/keys/{id}/rotate", "Keys", "A new key in the place of an old one").asking(&[("overlap_seconds", "integer")]).answering(of::<keys::IssuedKey>),
     get("/v1/me", "Account", "The person who is signed in, and their accounts").answering(of::<Me>),
     patch("/v1/me", "Account", "Give oneself another name").told(of::<me::Name>).answering(of::<Me>),
     delete("/v1/me", "Account", "Delete oneself for good, in every account; needs a proof").answering(of::<Deleted>),

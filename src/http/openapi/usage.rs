@@ -5,7 +5,8 @@ use super::schemas::ChatRequest;
 use crate::gateway::Route;
 use crate::http::usage;
 use crate::reports::feedback::{Noted, Said};
-use crate::reports::usage::{ToldRequest, UsageReport};
+use crate::reports::request::ToldRequest;
+use crate::reports::usage::UsageReport;
 
 pub(super) const OPERATIONS: &[Operation] = &[
     post("/v1/route", "Routing", "The decision without the call")
