@@ -32,7 +32,7 @@ use crate::router::Features;
 use crate::store::{Account, Audit, Grant, Key, Left, Member, Parting, Store, StoreError};
 
 /// A change of an account; what is not given stays.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountChange {
     pub name: Option<String>,

@@ -231,15 +231,28 @@ fn nothing_said(sort: Sort, name: &str) -> Error {
 }
 
 /// A revision as callers read it.
+#[derive(Debug, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Revision")]
+pub struct ShownRevision {
+    id: i64,
+    object: &'static str,
+    created: String,
+    sha256: String,
+    actor: String,
+    reason: String,
+    active: bool,
+}
+
+/// A revision as callers read it.
 #[must_use]
-pub fn shown(one: &Revision) -> Value {
-    json!({
-        "id": one.id,
-        "object": "revision",
-        "created": calendar::written(one.created),
-        "sha256": one.sha256,
-        "actor": one.actor,
-        "reason": one.reason,
-        "active": one.active,
-    })
+pub fn shown(one: &Revision) -> ShownRevision {
+    ShownRevision {
+        id: one.id,
+        object: "revision",
+        created: calendar::written(one.created),
+        sha256: one.sha256.clone(),
+        actor: one.actor.clone(),
+        reason: one.reason.clone(),
+        active: one.active,
+    }
 }

@@ -10,7 +10,9 @@ use crate::base::{Error, Kind};
 use crate::store::FeatureRow;
 
 /// Something that can be on or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
     AutoRouting,
@@ -143,8 +145,9 @@ impl Default for Settings {
 }
 
 /// Who last said how a switch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "FeatureSource")]
 pub enum Source {
     Default,
     Plan,

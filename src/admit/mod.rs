@@ -44,7 +44,7 @@ pub use person::{FactorDuty, Person, Role, named, user_name};
 pub use plan::{Bound, Plan, PlanEntry, PlanError, Plans};
 pub use second::{Draft, factor_required};
 pub use session::{Entered, Opened, PROOF_LASTS, SESSION_PREFIX, must_be_proved};
-pub use signers::Signers;
+pub use signers::{KeySet, Signers};
 pub use signin::{Registered, Session, new_member, new_person};
 pub use signup::Applicant;
 pub use terms::{KeyTerms, Scope, Usd};

@@ -1,9 +1,11 @@
 //! Plans: what an account may use, and how much of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::demands::demands;
@@ -73,6 +75,16 @@ impl Serialize for Bound {
     }
 }
 
+impl JsonSchema for Bound {
+    fn schema_name() -> Cow<'static, str> {
+        "Bound".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"oneOf": [{"type": "integer", "minimum": 0}, {"const": "unlimited"}]})
+    }
+}
+
 /// `null` is no limit; what is not there at all is left open.
 fn or_unlimited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bound>, D::Error> {
     Ok(Some(Option::deserialize(deserializer)?.unwrap_or(Bound::Unlimited)))
@@ -92,7 +104,7 @@ fn or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Switc
 
 /// A `[plans.NAME]` table; also what an account has in the place of its plan's, and what an
 /// administrator says of a plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlanEntry {
     /// All, if not given.

@@ -8,9 +8,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
 
-use super::token::{Claims, Signer, TokenError, verify};
+use super::token::{Claims, Jwk, Signer, TokenError, verify};
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::AuditId;
@@ -40,6 +39,12 @@ pub struct Signers {
     vault: Option<Vault>,
     clock: Clock,
     known: Arc<RwLock<Known>>,
+}
+
+/// The keys that access tokens are checked with.
+#[derive(Debug, serde::Serialize, schemars::JsonSchema)]
+pub struct KeySet {
+    keys: Vec<Jwk>,
 }
 
 impl Signers {
@@ -148,10 +153,9 @@ impl Signers {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn jwks(&self) -> Result<Value, Error> {
+    pub async fn jwks(&self) -> Result<KeySet, Error> {
         let signers = self.signing().await?;
-        let keys: Vec<Value> = signers.iter().map(Signer::jwk).collect();
-        Ok(json!({"keys": keys}))
+        Ok(KeySet { keys: signers.iter().map(Signer::jwk).collect() })
     }
 }
 
@@ -168,7 +172,7 @@ mod tests {
     }
 
     async fn names(signers: &Signers) -> Vec<String> {
-        let jwks = signers.jwks().await.unwrap();
+        let jwks = serde_json::to_value(signers.jwks().await.unwrap()).unwrap();
         let keys = jwks["keys"].as_array().unwrap().clone();
         keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
     }

@@ -1,5 +1,8 @@
 //! What a key may do, beyond what its account may not.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::demands::demands;
@@ -10,7 +13,7 @@ use crate::catalogue::{DataCollection, Demands};
 use crate::quota::Limits;
 
 /// A part of the surface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Everything that generates text, in any dialect.
@@ -71,8 +74,21 @@ impl Serialize for Usd {
     }
 }
 
+impl JsonSchema for Usd {
+    fn schema_name() -> Cow<'static, str> {
+        "Usd".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        if generator.contract().is_serialize() {
+            return json_schema!({"type": "string", "description": "An amount in USD"});
+        }
+        json_schema!({"type": ["number", "string"], "minimum": 0, "pattern": "^[0-9]{1,9}(\\.[0-9]{1,9})?$", "description": "An amount in USD"})
+    }
+}
+
 /// What is kept of a key beside its name; all of it optional.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyTerms {
     /// All, if not given.

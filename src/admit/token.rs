@@ -91,16 +91,28 @@ impl Signer {
 
     /// What others check signatures with (RFC 7517).
     #[must_use]
-    pub fn jwk(&self) -> Value {
-        json!({
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "alg": "EdDSA",
-            "use": "sig",
-            "kid": self.id,
-            "x": BASE64_URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref()),
-        })
+    pub fn jwk(&self) -> Jwk {
+        Jwk {
+            kty: "OKP",
+            crv: "Ed25519",
+            alg: "EdDSA",
+            purpose: "sig",
+            kid: self.id.clone(),
+            x: BASE64_URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref()),
+        }
     }
+}
+
+/// A key that tokens are checked with (RFC 7517).
+#[derive(Debug, serde::Serialize, schemars::JsonSchema)]
+pub struct Jwk {
+    kty: &'static str,
+    crv: &'static str,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    purpose: &'static str,
+    kid: String,
+    x: String,
 }
 
 /// Whether a credential has the looks of a token: three parts, the first of them a JSON object.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::run::{Happening, run, written};
@@ -16,7 +18,7 @@ use crate::store::Store;
 use crate::wire::vocab::{Dialect, Request, Role, Stop, Turn};
 
 /// What `POST /v1/agents/{id}/runs` is told.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewRun {
     /// A question, or chat messages.
@@ -88,6 +90,39 @@ fn messages(turns: Vec<Turn>) -> Result<Vec<Value>, Error> {
     }
 }
 
+/// What came of a run.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
+pub struct ToldRun {
+    id: String,
+    object: &'static str,
+    agent_id: String,
+    version: i64,
+    /// `completed`, `requires_action` or `incomplete`.
+    status: &'static str,
+    model: String,
+    output: String,
+    /// What it added, as chat completions have messages.
+    messages: Vec<Value>,
+    /// The calls that whoever asked is to run.
+    required_action: Option<Value>,
+    turns: u32,
+    usage: RunUsage,
+    request_id: String,
+    /// In seconds since the epoch.
+    created_at: i64,
+    metadata: Map<String, Value>,
+}
+
+/// What a run used, over all its turns.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+    total_tokens: u64,
+    cost_usd: f64,
+}
+
 /// Runs an agent; what came of it.
 ///
 /// # Errors
@@ -97,7 +132,7 @@ pub async fn execute(
     begun: Begun,
     turn: impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
     tell: &mut dyn FnMut(&'static str, Value),
-) -> Result<Value, Refused> {
+) -> Result<ToldRun, Refused> {
     let Begun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
     apps::note(running.connections, &caller, "agent.run.started", about.clone()).await;
@@ -134,27 +169,28 @@ pub async fn execute(
     let added = said.iter().rposition(|turn| turn.role == Role::User).map_or(0, |at| at + 1);
     let all = messages(said.get(added..).unwrap_or_default().to_vec())?;
     let calls = all.last().and_then(|last| last.get("tool_calls")).cloned();
-    let told = json!({
-        "id": id,
-        "object": "agent.run",
-        "agent_id": named.id,
-        "version": named.version,
-        "status": status,
-        "model": &*finished.answered.step.model.id,
-        "output": output,
-        "messages": all,
-        "required_action": (status == "requires_action").then_some(calls).flatten(),
-        "turns": finished.spent.turns,
-        "usage": {
-            "input_tokens": finished.spent.input_tokens,
-            "output_tokens": finished.spent.output_tokens,
-            "total_tokens": finished.spent.input_tokens + finished.spent.output_tokens,
-            "cost_usd": finished.spent.cost.as_usd(),
+    let spent = &finished.spent;
+    let told = ToldRun {
+        id,
+        object: "agent.run",
+        agent_id: named.id,
+        version: named.version,
+        status,
+        model: finished.answered.step.model.id.to_string(),
+        output,
+        messages: all,
+        required_action: (status == "requires_action").then_some(calls).flatten(),
+        turns: spent.turns,
+        usage: RunUsage {
+            input_tokens: spent.input_tokens,
+            output_tokens: spent.output_tokens,
+            total_tokens: spent.input_tokens + spent.output_tokens,
+            cost_usd: spent.cost.as_usd(),
         },
-        "request_id": first.as_str(),
-        "created_at": running.clock.now().seconds(),
-        "metadata": metadata,
-    });
+        request_id: first.as_str().to_owned(),
+        created_at: running.clock.now().seconds(),
+        metadata,
+    };
     let mut ended = about;
     ended["status"] = Value::from(status);
     ended["turns"] = Value::from(finished.spent.turns);

@@ -6,7 +6,8 @@ mod run;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::admit::Caller;
 use crate::apps::Connections;
@@ -18,7 +19,7 @@ use crate::platform::agents::Agent;
 use crate::store::{AgentRow, Store};
 use crate::wire::codec;
 
-pub use begun::{Begun, NewRun, begin, execute};
+pub use begun::{Begun, NewRun, ToldRun, begin, execute};
 pub use run::answer;
 
 /// What names an agent where a model is named.
@@ -74,18 +75,31 @@ impl Named {
         format!("\"{}\"", self.version)
     }
 
-    /// # Errors
-    /// When it cannot be written, which is a fault of ours.
-    pub fn shown(&self) -> Result<Value, Error> {
-        let mut shown = json!({"id": self.id, "object": "agent", "version": self.version});
-        let agent = serde_json::to_value(&self.agent).map_err(Error::internal)?;
-        if let (Some(shown), Value::Object(agent)) = (shown.as_object_mut(), agent) {
-            shown.extend(agent);
-            shown.insert("created_at".to_owned(), self.created.into());
-            shown.insert("updated_at".to_owned(), self.updated.into());
+    #[must_use]
+    pub fn shown(&self) -> ShownAgent {
+        ShownAgent {
+            id: self.id.clone(),
+            object: "agent",
+            version: self.version,
+            agent: self.agent.clone(),
+            created_at: self.created,
+            updated_at: self.updated,
         }
-        Ok(shown)
     }
+}
+
+/// An agent as callers read it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SavedAgent")]
+pub struct ShownAgent {
+    pub id: String,
+    object: &'static str,
+    version: i64,
+    #[serde(flatten)]
+    agent: Agent,
+    /// In seconds since the epoch.
+    created_at: i64,
+    updated_at: i64,
 }
 
 /// An agent that the caller may read and run: their own, or everybody's of the account.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::known::{Connections, admitted, known, not_found, of_app};
 use crate::admit::{Caller, users};
@@ -13,6 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, ConnectionId};
 use crate::base::seal::Vault;
 use crate::base::secret::{fingerprint, new_token};
+use crate::base::told::{Deleted, List};
 use crate::base::{Error, Kind};
 use crate::connect::{self, Auth, Credential, Grant, Granted};
 use crate::store::Connection;
@@ -58,7 +60,7 @@ pub struct Departure {
 }
 
 /// What `POST /v1/connect/accounts` is told.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewConnection {
     app: String,
@@ -71,10 +73,11 @@ pub struct NewConnection {
     tools: Option<Vec<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GivenCredentials {
     #[serde(alias = "api_key", alias = "access_token")]
+    #[schemars(with = "String")]
     token: SecretString,
 }
 
@@ -89,18 +92,42 @@ fn purpose(account: &str, connection: &str) -> String {
     format!("connection {account}/{connection}")
 }
 
-fn shown(one: &Connection) -> Value {
-    let tools: Value = serde_json::from_str(&one.tools).unwrap_or_default();
-    json!({
-        "id": one.id,
-        "object": "connect.account",
-        "app": one.app,
-        "name": one.name,
-        "user_id": one.user,
-        "tools": tools,
-        "created_at": one.created.seconds(),
-        "status": "connected",
-    })
+/// A connected account.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConnectedAccount")]
+pub struct ShownConnection {
+    id: String,
+    object: &'static str,
+    app: String,
+    name: String,
+    user_id: String,
+    /// The tools that may be run with it; none stands for all.
+    tools: Option<Vec<String>>,
+    /// In seconds since the epoch.
+    created_at: i64,
+    status: &'static str,
+}
+
+/// What connecting comes to: an account, or where its user is to authorize it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Connection")]
+pub enum Connected {
+    Now(ShownConnection),
+    Pending { object: &'static str, app: String, authorization_url: String, status: &'static str },
+}
+
+fn shown(one: &Connection) -> ShownConnection {
+    ShownConnection {
+        id: one.id.clone(),
+        object: "connect.account",
+        app: one.app.clone(),
+        name: one.name.clone(),
+        user_id: one.user.clone(),
+        tools: serde_json::from_str(&one.tools).unwrap_or_default(),
+        created_at: one.created.seconds(),
+        status: "connected",
+    }
 }
 
 /// The connections that a caller may use: theirs, and the account's own.
@@ -118,14 +145,17 @@ async fn usable(connections: &Connections, caller: &Caller) -> Result<Vec<Connec
 ///
 /// # Errors
 /// When the store fails.
-pub async fn accounts(connections: &Connections, caller: &Caller) -> Result<Value, Error> {
+pub async fn accounts(
+    connections: &Connections,
+    caller: &Caller,
+) -> Result<List<ShownConnection>, Error> {
     admitted(caller)?;
     let all = connections.store.connections(caller.account.clone()).await;
     let mut all = all.map_err(Error::internal)?;
     all.retain(|one| {
         caller.person.may_act_for(&one.user).is_ok() || one.user == caller.account.as_str()
     });
-    Ok(json!({"object": "list", "data": all.iter().map(shown).collect::<Vec<_>>()}))
+    Ok(List::of(all.iter().map(shown).collect()))
 }
 
 /// `POST /v1/connect/accounts`: keeps a credential, or says where the user gives one.
@@ -137,7 +167,7 @@ pub async fn connect(
     caller: &Caller,
     new: NewConnection,
     home: &str,
-) -> Result<Value, Error> {
+) -> Result<Connected, Error> {
     admitted(caller)?;
     let asked = known(connections, caller, &new.app)?;
     let user = users::named(&connections.identities, caller, new.user_id.as_deref()).await?;
@@ -170,12 +200,12 @@ pub async fn connect(
         // Base64 holds three characters that mean something else in a query.
         let state = state.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         // By way of us: the browser that leaves has to be the one that comes back.
-        return Ok(json!({
-            "object": "connect.authorization",
-            "app": asked.id,
-            "authorization_url": format!("{home}/v1/connect/oauth/start?state={state}"),
-            "status": "pending",
-        }));
+        return Ok(Connected::Pending {
+            object: "connect.authorization",
+            app: asked.id.clone(),
+            authorization_url: format!("{home}/v1/connect/oauth/start?state={state}"),
+            status: "pending",
+        });
     };
     if asked.entry.auth == Auth::None {
         let text = "This app takes no credentials.";
@@ -184,7 +214,7 @@ pub async fn connect(
     let kept = Kept { token: sendable(given.token.expose_secret())?, refresh: None, expires: None };
     let one =
         keep(connections, caller.account.as_str(), user, &asked.id, name, &kept, new.tools).await?;
-    Ok(shown(&one))
+    Ok(Connected::Now(shown(&one)))
 }
 
 /// A token as a header can carry it (RFC 9110, 5.5): what is pasted often has a line end behind it.
@@ -285,7 +315,7 @@ pub async fn finish_grant(
     state: &str,
     code: &str,
     brought: Option<&str>,
-) -> Result<Value, Error> {
+) -> Result<ShownConnection, Error> {
     let oauth_state = opened(connections, state)?;
     let now = connections.clock.now();
     let same = brought.is_some_and(|brought| {
@@ -322,7 +352,7 @@ pub async fn disconnect(
     connections: &Connections,
     caller: &Caller,
     id: &str,
-) -> Result<Value, Error> {
+) -> Result<Deleted, Error> {
     admitted(caller)?;
     let all = connections.store.connections(caller.account.clone()).await;
     let all = all.map_err(Error::internal)?;
@@ -330,7 +360,7 @@ pub async fn disconnect(
     let own = own.ok_or_else(|| not_found("connected account", id))?;
     let gone = connections.store.drop_connection(caller.account.clone(), own.id.clone()).await;
     gone.map_err(Error::internal)?;
-    Ok(json!({"id": id, "object": "connect.account", "deleted": true}))
+    Ok(Deleted::new("connect.account", id))
 }
 
 /// With what an app is asked for a caller: nothing, if it wants nothing.

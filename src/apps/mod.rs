@@ -5,11 +5,13 @@ mod known;
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::admit::{Caller, Role, users};
 use crate::base::ids::EventId;
+use crate::base::told::List;
 use crate::base::{Error, Kind};
 use crate::connect::{self, Auth, Ran, Tool};
 use crate::store::ConnectEvent;
@@ -17,14 +19,17 @@ use crate::store::ConnectEvent;
 use accounts::credential;
 use known::{admitted, all, known, of_app};
 
-pub use accounts::{Departure, NewConnection, accounts, connect, depart, disconnect, finish_grant};
+pub use accounts::{
+    Connected, Departure, NewConnection, ShownConnection, accounts, connect, depart, disconnect,
+    finish_grant,
+};
 pub use known::Connections;
 
 /// Events that are read at once.
 const EVENTS: i64 = 500;
 
 /// What `POST /v1/connect/actions/run` is told.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
     app: Option<String>,
@@ -39,26 +44,79 @@ pub struct Action {
     user_id: Option<String>,
 }
 
+/// An app that can be connected.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "App")]
+pub struct ShownApp {
+    id: String,
+    object: &'static str,
+    name: String,
+    description: Option<String>,
+    /// `mcp` or `openapi`.
+    kind: &'static str,
+    auth: &'static str,
+    connected_accounts_required: bool,
+}
+
+/// A tool of an app.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Tool")]
+pub struct ShownTool {
+    /// `app.tool`
+    id: String,
+    object: &'static str,
+    app: String,
+    name: String,
+    description: String,
+    /// JSON Schema of its arguments.
+    input_schema: Value,
+}
+
+/// An app that did not answer.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AppError {
+    app: String,
+    error: String,
+    code: Option<String>,
+}
+
+/// Tools, and the apps that did not say theirs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Tools {
+    object: &'static str,
+    data: Vec<ShownTool>,
+    errors: Vec<AppError>,
+}
+
+/// What running a tool came to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RanAction {
+    id: String,
+    object: &'static str,
+    app: String,
+    tool: String,
+    /// `completed` or `failed`.
+    status: &'static str,
+    result: Ran,
+    duration_ms: i64,
+}
+
 /// `GET /v1/connect/apps`
 ///
 /// # Errors
 /// [`Kind::Forbidden`].
-pub fn apps(connections: &Connections, caller: &Caller) -> Result<Value, Error> {
+pub fn apps(connections: &Connections, caller: &Caller) -> Result<List<ShownApp>, Error> {
     admitted(caller)?;
-    let data: Vec<Value> = all(connections, caller)
-        .map(|one| {
-            json!({
-                "id": one.id,
-                "object": "connect.app",
-                "name": one.entry.name.as_deref().unwrap_or(&one.id),
-                "description": one.entry.description,
-                "kind": one.kind(),
-                "auth": one.entry.auth.as_str(),
-                "connected_accounts_required": one.entry.auth != Auth::None,
-            })
-        })
-        .collect();
-    Ok(json!({"object": "list", "data": data}))
+    let data = all(connections, caller).map(|one| ShownApp {
+        id: one.id.clone(),
+        object: "connect.app",
+        name: one.entry.name.as_deref().unwrap_or(&one.id).to_owned(),
+        description: one.entry.description.clone(),
+        kind: one.kind(),
+        auth: one.entry.auth.as_str(),
+        connected_accounts_required: one.entry.auth != Auth::None,
+    });
+    Ok(List::of(data.collect()))
 }
 
 /// The tools of an app.
@@ -84,7 +142,7 @@ pub async fn tools(
     connections: &Connections,
     caller: &Caller,
     only: Option<&str>,
-) -> Result<Value, Error> {
+) -> Result<Tools, Error> {
     admitted(caller)?;
     let wanted: Vec<&Arc<connect::App>> = match only {
         Some(id) => vec![known(connections, caller, id)?],
@@ -95,23 +153,22 @@ pub async fn tools(
     let (mut data, mut errors) = (Vec::new(), Vec::new());
     for (one, listed) in wanted.iter().zip(listed) {
         match listed {
-            Ok(tools) => data.extend(tools.into_iter().map(|tool| {
-                json!({
-                    "id": format!("{}.{}", one.id, tool.name),
-                    "object": "connect.tool",
-                    "app": one.id,
-                    "name": tool.name,
-                    "description": tool.description,
-                    "input_schema": tool.input_schema,
-                })
+            Ok(tools) => data.extend(tools.into_iter().map(|tool| ShownTool {
+                id: format!("{}.{}", one.id, tool.name),
+                object: "connect.tool",
+                app: one.id.clone(),
+                name: tool.name,
+                description: tool.description,
+                input_schema: tool.input_schema,
             })),
             Err(why) if only.is_some() => return Err(why),
             Err(why) => {
-                errors.push(json!({"app": one.id, "error": why.public, "code": why.code}));
+                let (error, code) = (why.public.to_string(), why.code.map(|code| code.to_string()));
+                errors.push(AppError { app: one.id.clone(), error, code });
             }
         }
     }
-    Ok(json!({"object": "list", "data": data, "errors": errors}))
+    Ok(Tools { object: "list", data, errors })
 }
 
 /// Runs a tool, and tells those who watch.
@@ -160,7 +217,7 @@ pub async fn run(
     connections: &Connections,
     caller: &Arc<Caller>,
     action: Action,
-) -> Result<Value, Error> {
+) -> Result<RanAction, Error> {
     let caller =
         users::acting(&connections.identities, Arc::clone(caller), action.user_id.as_deref())
             .await?;
@@ -177,15 +234,15 @@ pub async fn run(
     let began = connections.clock.now();
     let connection = action.account_id.as_deref();
     let (id, ran) = call(connections, &caller, both, action.arguments, connection).await?;
-    Ok(json!({
-        "id": id,
-        "object": "connect.action",
-        "app": both.0,
-        "tool": both.1,
-        "status": if ran.is_error { "failed" } else { "completed" },
-        "result": ran,
-        "duration_ms": connections.clock.now().0 - began.0,
-    }))
+    Ok(RanAction {
+        id,
+        object: "connect.action",
+        app: both.0.to_owned(),
+        tool: both.1.to_owned(),
+        status: if ran.is_error { "failed" } else { "completed" },
+        result: ran,
+        duration_ms: connections.clock.now().0 - began.0,
+    })
 }
 
 /// Tells those who watch. They may miss it; nothing else depends on it.

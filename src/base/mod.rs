@@ -11,5 +11,6 @@ pub mod proxy;
 pub mod seal;
 pub mod seconds;
 pub mod secret;
+pub mod told;
 
 pub use error::{Blame, Error, Kind, Unavailable};

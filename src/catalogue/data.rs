@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A `data` table of a provider, a model or a deployment, as the operator's contract says. What nobody
 /// said is not known, and does not pass for yes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataPolicy {
     /// It may train on what it is sent, or use it for other purposes of its own.
@@ -51,7 +51,7 @@ impl DataPolicy {
 }
 
 /// Whether providers may use what they are sent for purposes of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DataCollection {
     Allow,

@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::wire::vocab::{Class, Usage};
 
 /// All that is different.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, schemars::JsonSchema)]
 pub struct Changes {
     pub models: Sets,
     /// As `provider/name`.
@@ -28,7 +28,7 @@ pub struct Changes {
     pub plans: Vec<Changed>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct Sets {
     pub added: Vec<String>,
     pub removed: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Sets {
 }
 
 /// One value of one thing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Changed {
     /// The deployment, the model or the plan.
     pub of: String,

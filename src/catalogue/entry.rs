@@ -15,8 +15,9 @@ use crate::wire::{embeddings, images};
 
 /// A file of `providers/`, or a `[providers.ID]` table of the configuration, where every member
 /// overrides the file's.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ProviderSetting")]
 pub struct ProviderEntry {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -71,7 +72,7 @@ pub struct ProviderEntry {
 }
 
 /// One of a provider's keys: the variable or the file that holds it. Exactly one of both.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
     pub env: Option<String>,
@@ -101,8 +102,9 @@ impl ProviderEntry {
 }
 
 /// A `[[models]]` entry of a file or of the configuration; there, what is given overrides.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ModelSetting")]
 pub struct ModelEntry {
     pub id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,7 +155,7 @@ pub struct ModelEntry {
 }
 
 /// A deployment of a `[[models]]` entry of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentEntry {
     pub provider: String,
@@ -175,7 +177,7 @@ pub struct DeploymentEntry {
 }
 
 /// A `[[deployments]]` entry of a provider's file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileDeployment {
     pub model: String,
@@ -216,7 +218,7 @@ pub struct FileDeployment {
 }
 
 /// The same under another name, at another price: an inference profile, a data zone.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VariantEntry {
     pub name: String,

@@ -11,7 +11,7 @@ use crate::wire::vocab::Protocol;
 use crate::wire::{embeddings, images};
 
 /// How a provider takes its credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Auth {
     /// `Authorization: Bearer KEY`

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::capability::Capability;
 
 /// Edits of the body's top-level members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quirk {
     /// Only for models with this capability.

@@ -31,15 +31,17 @@ pub struct Settings {
 }
 
 /// Where requests of a model go.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Route")]
 pub struct RouteEntry {
     pub fallback: Vec<String>,
 }
 
 /// What a deployment costs, in place of what was said before.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Prices")]
 pub struct PricesEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usd_per_million: Option<RatesEntry>,

@@ -9,7 +9,9 @@ use crate::base::seconds::Seconds;
 
 /// A `timeouts` table of a provider or a model, or what a request says in `x-optimux-timeouts`; what
 /// is not given is as `[upstream]` and `[server]` have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// From sending a request for a stream to its first byte.

@@ -27,7 +27,8 @@ pub struct Tool {
 }
 
 /// What running a tool came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ToolResult")]
 pub struct Ran {
     /// The tool itself says that it failed.
     pub is_error: bool,

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::figures::{list, minute, text, whole};
+use super::figures::{as_json, list, minute, text, whole};
 use super::form::Form;
 use super::parts::{field, notice, snippet, summary};
 use super::path::encoded;
@@ -25,7 +25,7 @@ use crate::stored::agents;
 pub async fn agents(app: Worker, request: HttpRequest) -> HttpResponse {
     show_member(app, request, async |visit, who| {
         let after = visit.query.given("after").map(str::to_owned);
-        let told = agents::list(&visit.app, &who.caller, after.clone(), Some(50)).await?;
+        let told = as_json(&agents::list(&visit.app, &who.caller, after.clone(), Some(50)).await?)?;
         let done = match visit.query.text("done") {
             "saved" => Some("The agent was saved."),
             "deleted" => Some("The agent is gone."),
@@ -181,7 +181,7 @@ fn shown(
     form: Option<&Form>,
     error: Option<&Error>,
 ) -> Result<Sheet, Error> {
-    let kept = named.shown()?;
+    let kept = as_json(&named.shown())?;
     let stale = error.is_some_and(|error| error.kind == Kind::Stale);
     let id = named.id.as_str();
     let body = html! {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::figures::{list, minute, text, whole};
+use super::figures::{as_json, list, minute, text, whole};
 use super::parts::{field, notice};
 use super::path::encoded;
 use super::serve::{show_member, take_member};
@@ -43,8 +43,8 @@ fn app_card(visit: &Visit, one: &Value, connected: bool) -> Markup {
 
 async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let app = &visit.app;
-    let listed = apps::apps(&app.shared.connections, &who.caller)?;
-    let accounts = apps::accounts(&app.shared.connections, &who.caller).await?;
+    let listed = as_json(&apps::apps(&app.shared.connections, &who.caller)?)?;
+    let accounts = as_json(&apps::accounts(&app.shared.connections, &who.caller).await?)?;
     let mut events = apps::events(&app.shared.connections, &who.caller, "").await?;
     events.reverse();
     let connected = |id: &str| list(&accounts, "data").iter().any(|one| text(one, "app") == id);
@@ -118,7 +118,8 @@ pub async fn connect(
         }
         let new = serde_json::from_value(new)
             .map_err(|why| Error::new(Kind::Malformed, format!("That cannot be read: {why}.")))?;
-        let told = apps::connect(&visit.app.shared.connections, &who.caller, new, &visit.home).await?;
+        let connections = &visit.app.shared.connections;
+        let told = as_json(&apps::connect(connections, &who.caller, new, &visit.home).await?)?;
         let leads = ["authorization_url", "url", "redirect_url"].iter().map(|name| text(&told, name));
         let leads = leads.into_iter().find(|url| url.starts_with("https://") || url.starts_with(&visit.home));
         let Some(url) = leads else { return Ok(go("/console/connect?done=connected")) };

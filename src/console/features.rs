@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::figures::text;
+use super::figures::{as_json, text};
 use super::parts::{field, notice};
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
@@ -73,7 +73,7 @@ fn card(visit: &Visit, who: &Who, one: &Value) -> Markup {
 }
 
 async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
-    let all = features::list(&who.caller)?;
+    let all = as_json(&features::list(&who.caller)?)?;
     let done = visit
         .query
         .has("done", "set")
@@ -82,7 +82,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         h1 { "Features" }
         p class="lede" { "What you say comes before what your account says, and that before what your plan says." }
         (notice(done))
-        div class="two" { @for one in &all { (card(visit, who, one)) } }
+        div class="two" { @for one in all.as_array().into_iter().flatten() { (card(visit, who, one)) } }
     };
     Ok(Sheet::new("Features", body).by_api(Call::get("/v1/features")).into())
 }

@@ -1,11 +1,12 @@
 //! Numbers, amounts and moments as people read them; and what a page reads out of an answer of the
 //! interface.
 
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
+use crate::base::{Error, calendar};
 
 /// An amount with as many digits as it needs, two at the least: `$8.80`, `$0.000124`.
 #[must_use]
@@ -90,6 +91,14 @@ pub fn lasting(ms: i64) -> String {
         return format!("{} ms", count(ms));
     }
     format!("{:.1} s", ms as f64 / 1e3)
+}
+
+/// An answer of the interface, as its callers read it.
+///
+/// # Errors
+/// When it cannot be written, which is a fault of ours.
+pub fn as_json(answer: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(answer).map_err(Error::internal)
 }
 
 /// A member that is text; empty where it is not.

@@ -6,7 +6,7 @@ use maud::html;
 use serde_json::Value;
 
 use super::call::Call;
-use super::figures::{list, minute, text, whole};
+use super::figures::{as_json, list, minute, text, whole};
 use super::parts::{field, notice, summary};
 use super::path::encoded;
 use super::serve::{show_member, take_member};
@@ -36,13 +36,13 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
     let told = match form.given("search") {
         Some(query) => {
             let asked = Asked { query: query.to_owned(), limit: Some(50), ..Asked::default() };
-            app.memory().search(&who.caller, user, &asked).await?
+            as_json(&app.memory().search(&who.caller, user, &asked).await?)?
         }
-        None => app.memory().listed(&who.caller, user, form.given("after"), None).await?,
+        None => as_json(&app.memory().listed(&who.caller, user, form.given("after"), None).await?)?,
     };
     let graph = match app.memory().graph(&who.caller, user).await {
         Err(why) if why.kind == Kind::NotFound => Value::Null,
-        other => other?,
+        graph => as_json(&graph?)?,
     };
     let on = who.caller.features.has(Feature::Memory);
     let hidden_user =

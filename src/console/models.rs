@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::call::Call;
-use super::figures::{dollars, list, short, text, usd, whole};
+use super::figures::{as_json, dollars, list, short, text, usd, whole};
 use super::parts::{choice, field};
 use super::path::encoded;
 use super::samples;
@@ -67,7 +67,7 @@ fn finds(visit: &Visit, model: &Value) -> bool {
 }
 
 async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
-    let told = status::models(&visit.app, &who.caller);
+    let told = as_json(&status::models(&visit.app, &who.caller))?;
     let mut all: Vec<&Value> = list(&told, "data").iter().filter(|one| finds(visit, one)).collect();
     let cost = |model: &Value| {
         let prices = model.get("usd_per_million_tokens").unwrap_or(&Value::Null);
@@ -151,7 +151,7 @@ fn named(model: &Value, name: &str) -> String {
 /// `GET /console/models/{id}`
 pub async fn model(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who| {
-        let told = status::models(&visit.app, &who.caller);
+        let told = as_json(&status::models(&visit.app, &who.caller))?;
         let live = visit.app.live();
         let real = live.catalogue.model(&id).map_or_else(|| id.to_string(), |model| model.id.to_string());
         let found = list(&told, "data").iter().find(|one| text(one, "id") == real);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::chart::{Bar, bars};
-use super::figures::{self, count, lasting, list, nanos, short, text, usd, whole};
+use super::figures::{self, as_json, count, lasting, list, nanos, short, text, usd, whole};
 use super::requests::{key_names, rows};
 use super::samples;
 use super::serve::show_member;
@@ -108,7 +108,7 @@ async fn ending(
     end: Timestamp,
 ) -> Result<Option<Ending>, Error> {
     let query = query(from, end, Group::Model);
-    let report = usage::usage(&visit.app, &who.caller, query).await?.value;
+    let report = as_json(&usage::usage(&visit.app, &who.caller, query).await?.told)?;
     let (live, now) = (visit.app.live(), visit.app.shared.clock.now());
     let all = list(&report, "data").iter().filter_map(|row| {
         let model = live.catalogue.model(text(row, "model"))?;
@@ -133,7 +133,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let from = today.before(Duration::from_secs(29 * 86_400));
     let end = today.after(Duration::from_secs(86_400));
     let query = query(from, end, Group::Day);
-    let report = usage::usage(app, caller, query).await?.value;
+    let report = as_json(&usage::usage(app, caller, query).await?.told)?;
     let found =
         requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;
     let names = key_names(visit, who).await?;

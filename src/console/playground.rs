@@ -22,7 +22,7 @@ use crate::catalogue::Mode;
 use crate::exchange::{Answered, Arrival, Asked, Body, Refused};
 use crate::gateway;
 use crate::http::Worker;
-use crate::reports::{models::list_models, usage};
+use crate::reports::{models::list_models, request as told_request};
 use crate::router::Dial;
 use crate::wire::codec;
 use crate::wire::vocab::Dialect;
@@ -282,7 +282,7 @@ pub async fn came_to(app: Worker, request: HttpRequest, id: Path<String>) -> Htt
         Ok(visit) => visit,
         Err((_, why)) => return refused(&why),
     };
-    let looking = async { usage::request(&app, visit.caller()?, &id).await };
+    let looking = async { told_request::request(&app, visit.caller()?, &id).await };
     match looking.await {
         Ok(told) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(told),
         Err(why) => refused(&why),

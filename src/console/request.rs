@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::figures::{count, lasting, list, nanos, text, usd, whole};
+use super::figures::{as_json, count, lasting, list, nanos, text, usd, whole};
 use super::parts::notice;
 use super::path::encoded;
 use super::requests::{key_names, outcome};
@@ -16,7 +16,7 @@ use super::visit::{Visit, Who};
 use crate::base::{Error, Kind};
 use crate::http::Worker;
 use crate::reports::feedback::{self, Said};
-use crate::reports::usage;
+use crate::reports::request as told_request;
 
 fn attempts(told: &Value) -> Markup {
     html! {
@@ -101,7 +101,7 @@ fn content(told: &Value) -> Markup {
 }
 
 async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
-    let told = usage::request(&visit.app, &who.caller, id).await.map_err(|why| {
+    let told = told_request::request(&visit.app, &who.caller, id).await.map_err(|why| {
         if why.kind == Kind::NotFound {
             let text = "There is no such request. One that has just ended is in the books a second \
                         later: load the page again.";
@@ -109,6 +109,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
         }
         why
     })?;
+    let told = as_json(&told)?;
     let names = key_names(visit, who).await?;
     let key = text(&told, "api_key_id");
     let tokens = told.get("usage").cloned().unwrap_or_default();

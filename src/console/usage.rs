@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::chart::{Bar, bars};
-use super::figures::{count, dollars, lasting, list, moment, nanos, short, text, usd, whole};
+use super::figures::{
+    as_json, count, dollars, lasting, list, moment, nanos, short, text, usd, whole,
+};
 use super::parts::{choice, field};
 use super::path::encoded;
 use super::requests::key_names;
@@ -180,10 +182,10 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         ));
     }
     let query = |group| asked.query(group, Waits::ForNothing);
-    let report = usage::usage(app, &who.caller, query(asked.group)).await?.value;
+    let report = as_json(&usage::usage(app, &who.caller, query(asked.group)).await?.told)?;
     let days = match asked.group {
         Group::Day => report.clone(),
-        _ => usage::usage(app, &who.caller, query(Group::Day)).await?.value,
+        _ => as_json(&usage::usage(app, &who.caller, query(Group::Day)).await?.told)?,
     };
     let names = key_names(visit, who).await?;
     let sums = report.get("usage").cloned().unwrap_or_default();

@@ -20,7 +20,7 @@ mod wishes;
 use serde_json::Value;
 
 use crate::admit::{Caller, Scope};
-use crate::agents::{self, Begun};
+use crate::agents::{self, Begun, ToldRun};
 use crate::exchange::{Answered, Arrival, Refused};
 
 use features::Request;
@@ -30,7 +30,7 @@ pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
 pub use realtime::{Meter, converse, hang_up, overhear};
-pub use route::explain;
+pub use route::{Route, explain};
 
 /// Generates: reads the head, decides, takes what it may cost, and has the decision carried out.
 ///
@@ -56,7 +56,7 @@ pub async fn execute(
     app: &App,
     begun: Begun,
     tell: &mut dyn FnMut(&'static str, Value),
-) -> Result<Value, Refused> {
+) -> Result<ToldRun, Refused> {
     agents::execute(app.agents(), begun, turn(app), tell).await
 }
 

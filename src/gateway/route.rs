@@ -16,7 +16,7 @@ use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Effort};
 
 /// A place that would be tried.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Planned {
     pub model: String,
     pub provider: String,
@@ -29,7 +29,7 @@ pub struct Planned {
     pub quantization: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Route<'a> {
     pub object: &'static str,
     /// What was asked for.

@@ -2,32 +2,37 @@
 
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::me::{BODY_BYTES, answer, answer_person};
 use super::{Worker, arrival, origin};
 use crate::base::Error;
+use crate::base::told::{Deleted, Page};
 use crate::reports::standing;
 use crate::store::Token;
 use crate::stored::{person, team};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Name {
+#[schemars(rename = "AccountName")]
+pub(in crate::http) struct Name {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Role {
+#[schemars(rename = "NewRole")]
+pub(in crate::http) struct Role {
+    #[schemars(extend("enum" = ["owner", "member", "billing"]))]
     role: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewInvitation {
+pub(in crate::http) struct NewInvitation {
     email: String,
+    #[schemars(extend("enum" = ["owner", "member", "billing"]))]
     #[serde(default = "member")]
     role: String,
 }
@@ -36,21 +41,35 @@ fn member() -> String {
     "member".to_owned()
 }
 
-fn list(data: Vec<Value>) -> Value {
-    json!({"object": "list", "data": data, "next": null})
+/// An invitation with its link, which is in this answer and in the mail, and nowhere else.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct LinkedInvitation {
+    #[serde(flatten)]
+    invitation: team::ShownInvitation,
+    /// None, where it was told before.
+    link: Option<String>,
+    mailed: bool,
 }
 
-/// An invitation with its link, which is in this answer and in the mail, and nowhere else.
 fn with_link(
     app: &Worker,
     request: &HttpRequest,
     (invitation, secret): (Token, Option<String>),
-) -> Result<Value, Error> {
-    let mut value = team::shown_invitation(&invitation)?;
+) -> Result<LinkedInvitation, Error> {
     let home = origin::home(app, request);
-    value["link"] = Value::from(secret.map(|secret| format!("{home}/invite/{secret}")));
-    value["mailed"] = Value::from(app.shared.authentication.mail.is_some());
-    Ok(value)
+    Ok(LinkedInvitation {
+        invitation: team::shown_invitation(&invitation)?,
+        link: secret.map(|secret| format!("{home}/invite/{secret}")),
+        mailed: app.shared.authentication.mail.is_some(),
+    })
+}
+
+/// The role that a member has now.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct MemberRole {
+    id: String,
+    object: &'static str,
+    role: String,
 }
 
 /// `GET /v1/account`
@@ -73,7 +92,7 @@ pub async fn delete(app: Worker, request: HttpRequest, payload: Payload) -> Http
     answer_person(&app, &request, async |caller, signed_in| {
         let said: Name = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         team::delete_account(&app, &caller, &signed_in, &said.name).await?;
-        Ok(json!({"id": caller.account.as_str(), "object": "account", "deleted": true}))
+        Ok(Deleted::new("account", caller.account.as_str()))
     })
     .await
 }
@@ -82,7 +101,7 @@ pub async fn delete(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn members(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_person(&app, &request, async |caller, _| {
         let all = team::members(&app, &caller).await?;
-        Ok(list(all.iter().map(team::shown).collect()))
+        Ok(Page::whole(all.iter().map(team::shown).collect()))
     })
     .await
 }
@@ -97,7 +116,7 @@ pub async fn change_member(
     answer_person(&app, &request, async |caller, signed_in| {
         let said: Role = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         team::change_role(&app, &caller, &signed_in, &id, &said.role).await?;
-        Ok(json!({"id": *id, "object": "member", "role": said.role}))
+        Ok(MemberRole { id: id.into_inner(), object: "member", role: said.role })
     })
     .await
 }
@@ -106,7 +125,7 @@ pub async fn change_member(
 pub async fn remove_member(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_person(&app, &request, async |caller, signed_in| {
         team::remove(&app, &caller, &signed_in, &id).await?;
-        Ok(json!({"id": *id, "object": "member", "deleted": true}))
+        Ok(Deleted::new("member", id.as_str()))
     })
     .await
 }
@@ -115,8 +134,7 @@ pub async fn remove_member(app: Worker, request: HttpRequest, id: Path<String>) 
 pub async fn invitations(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_person(&app, &request, async |caller, _| {
         let all = team::invitations(&app, &caller).await?;
-        let all: Vec<Value> = all.iter().map(team::shown_invitation).collect::<Result<_, _>>()?;
-        Ok(list(all))
+        Ok(Page::whole(all.iter().map(team::shown_invitation).collect::<Result<_, _>>()?))
     })
     .await
 }
@@ -146,7 +164,7 @@ pub async fn invite_again(app: Worker, request: HttpRequest, id: Path<String>) -
 pub async fn withdraw(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_person(&app, &request, async |caller, _| {
         team::withdraw(&app, &caller, &id).await?;
-        Ok(json!({"id": *id, "object": "invitation", "deleted": true}))
+        Ok(Deleted::new("invitation", id.as_str()))
     })
     .await
 }

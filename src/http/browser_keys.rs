@@ -2,11 +2,13 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Worker, arrival, respond, visit};
+use crate::admit::{Bound, Scope, Usd};
 use crate::base::Error;
 use crate::stored::browser_keys::{self, Wanted};
 use crate::wire::vocab::Dialect;
@@ -27,7 +29,36 @@ struct ExpiresAfter {
     seconds: Option<u64>,
 }
 
-fn told(request: &HttpRequest, outcome: Result<Value, Error>) -> HttpResponse {
+/// A browser key, shown once.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct BrowserKey {
+    id: String,
+    object: &'static str,
+    value: String,
+    /// In seconds since the epoch.
+    expires_at: i64,
+    #[serde(flatten)]
+    terms: BrowserTerms,
+}
+
+/// What it is good for, beside what the key that lends it is.
+#[derive(Serialize, JsonSchema)]
+struct BrowserTerms {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<Scope>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_minute: Option<Bound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guardrails: Option<Vec<String>>,
+}
+
+fn told<A: Serialize>(request: &HttpRequest, outcome: Result<A, Error>) -> HttpResponse {
     match outcome {
         Ok(value) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(value),
         Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
@@ -40,22 +71,22 @@ pub async fn make(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
         let caller = arrival::identified(&app, &request).await?;
         let wanted: Wanted = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let made = browser_keys::make(&app, &caller, wanted).await?;
-        let mut value = json!({
-            "id": made.id.as_str(),
-            "object": "browser_key",
-            "value": made.secret.expose_secret(),
-            "expires_at": made.expires.seconds(),
-        });
-        let terms = serde_json::to_value(&made.terms).map_err(Error::internal)?;
-        if let (Some(value), Value::Object(terms)) = (value.as_object_mut(), terms) {
-            for (name, term) in terms {
+        let terms = made.terms;
+        Ok(BrowserKey {
+            id: made.id.as_str().to_owned(),
+            object: "browser_key",
+            value: made.secret.expose_secret().to_owned(),
+            expires_at: made.expires.seconds(),
+            terms: BrowserTerms {
+                scopes: terms.scopes,
+                models: terms.models,
                 // It has no month.
-                let name =
-                    if name == "monthly_budget_usd" { "budget_usd".to_owned() } else { name };
-                value.insert(name, term);
-            }
-        }
-        Ok(value)
+                budget_usd: terms.monthly_budget_usd,
+                requests_per_minute: terms.requests_per_minute,
+                tokens_per_minute: terms.tokens_per_minute,
+                guardrails: terms.guardrails,
+            },
+        })
     };
     told(&request, making.await)
 }

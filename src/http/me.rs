@@ -6,12 +6,14 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
+use super::signin::Status;
 use super::{Worker, arrival, origin, respond, signin, visit};
 use crate::admit::{Caller, Moved};
+use crate::base::told::{Deleted, DeletedSome, Page};
 use crate::base::{Error, Kind, calendar};
 use crate::reports::standing;
 use crate::store::{Ending, SignedIn};
@@ -21,94 +23,132 @@ use crate::wire::vocab::Dialect;
 /// Nobody's password or name is longer.
 pub(super) const BODY_BYTES: usize = 16 << 10;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Proof {
+#[schemars(rename = "ProofOfSelf")]
+pub(in crate::http) struct Proof {
+    #[schemars(with = "String")]
     password: SecretString,
     otp: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Password {
+#[schemars(rename = "Proof")]
+pub(in crate::http) struct Password {
+    #[schemars(with = "String")]
     password: SecretString,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Passwords {
+pub(in crate::http) struct Passwords {
+    #[schemars(with = "String")]
     old: SecretString,
+    #[schemars(with = "String")]
     new: SecretString,
     otp: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Code {
+#[schemars(rename = "FactorCode")]
+pub(in crate::http) struct Code {
     code: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct FullProof {
+pub(in crate::http) struct FullProof {
+    #[schemars(with = "String")]
     password: SecretString,
     otp: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Name {
+#[schemars(rename = "PersonName")]
+pub(in crate::http) struct Name {
+    #[schemars(length(max = 200))]
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Address {
+#[schemars(rename = "NewAddress")]
+pub(in crate::http) struct Address {
     email: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Token {
+#[schemars(rename = "LinkToken")]
+pub(in crate::http) struct Token {
     token: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Account {
+#[schemars(rename = "AccountChoice")]
+pub(in crate::http) struct Account {
     account: String,
 }
 
+/// Until when what cannot be undone may be done.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Proved {
+    until: String,
+}
+
+/// A second factor that is to be confirmed.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct FactorDraft {
+    secret: String,
+    otpauth_url: String,
+}
+
+/// A second factor that is on; its recovery codes are shown once.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct FactorOn {
+    totp: bool,
+    recovery_codes: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct FactorOff {
+    totp: bool,
+}
+
 /// Answers whoever asks, with a status.
-async fn answer_with(
+async fn answer_with<A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Arc<Caller>) -> Result<(StatusCode, Value), Error>,
+    work: impl AsyncFnOnce(Arc<Caller>) -> Result<(StatusCode, A), Error>,
 ) -> HttpResponse {
     let asking = async { work(arrival::identified(app, request).await?).await };
     match asking.await {
-        Ok((status, value)) => {
-            HttpResponse::build(status).insert_header(("cache-control", "no-store")).json(value)
+        Ok((status, told)) => {
+            HttpResponse::build(status).insert_header(("cache-control", "no-store")).json(told)
         }
         Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
     }
 }
 
 /// Answers whoever asks.
-pub(super) async fn answer(
+pub(super) async fn answer<A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Arc<Caller>) -> Result<A, Error>,
 ) -> HttpResponse {
     let work = async |caller| Ok((StatusCode::OK, work(caller).await?));
     answer_with(app, request, work).await
 }
 
 /// Answers a person who is signed in.
-pub(super) async fn answer_person(
+pub(super) async fn answer_person<A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Arc<Caller>, SignedIn) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Arc<Caller>, SignedIn) -> Result<A, Error>,
 ) -> HttpResponse {
     answer(app, request, async |caller| {
         let signed_in = person::signed_in(app, arrival::credential(request)).await?;
@@ -136,7 +176,7 @@ pub async fn rename(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn leave(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_person(&app, &request, async |_, signed_in| {
         app.shared.authentication.leave_for_good(&signed_in).await?;
-        Ok(json!({"id": signed_in.person, "object": "person", "deleted": true}))
+        Ok(Deleted::new("person", signed_in.person))
     })
     .await
 }
@@ -147,8 +187,8 @@ pub async fn move_to(app: Worker, request: HttpRequest, payload: Payload) -> Htt
         let signed_in = person::signed_in(&app, arrival::credential(&request)).await?;
         let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         Ok(match app.shared.authentication.change_email(&signed_in, &said.email).await? {
-            Moved::Asked => (StatusCode::ACCEPTED, json!({"status": "link_sent"})),
-            Moved::Done => (StatusCode::OK, json!({"status": "changed"})),
+            Moved::Asked => (StatusCode::ACCEPTED, Status { status: "link_sent" }),
+            Moved::Done => (StatusCode::OK, Status { status: "changed" }),
         })
     })
     .await
@@ -191,7 +231,7 @@ pub async fn prove(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
         let said: Proof = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let (desk, otp) = (&app.shared.authentication, said.otp.as_deref());
         let until = desk.prove(&signed_in, said.password, otp, &address).await?;
-        Ok(json!({"until": calendar::written(until)}))
+        Ok(Proved { until: calendar::written(until) })
     })
     .await
 }
@@ -210,8 +250,7 @@ pub async fn switch(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn sessions(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_person(&app, &request, async |_, signed_in| {
         let all = app.shared.authentication.sessions_of(&signed_in).await?;
-        let all: Vec<Value> = all.iter().map(|one| person::shown(one, &signed_in)).collect();
-        Ok(json!({"object": "list", "data": all, "next": null}))
+        Ok(Page::whole(all.iter().map(|one| person::shown(one, &signed_in)).collect()))
     })
     .await
 }
@@ -221,7 +260,7 @@ pub async fn end_others(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_person(&app, &request, async |_, signed_in| {
         let which = Ending::AllBut(signed_in.id.clone());
         let ended = app.shared.authentication.leave(&signed_in, which).await?;
-        Ok(json!({"object": "session", "deleted": ended}))
+        Ok(DeletedSome { object: "session", user_id: None, deleted: ended as u64 })
     })
     .await
 }
@@ -234,7 +273,7 @@ pub async fn end(app: Worker, request: HttpRequest, id: Path<String>) -> HttpRes
             let text = "There is no such session.";
             return Err(Error::new(Kind::NotFound, text).coded("session_not_found"));
         }
-        Ok(json!({"id": *id, "object": "session", "deleted": true}))
+        Ok(Deleted::new("session", id.as_str()))
     })
     .await
 }
@@ -250,7 +289,7 @@ pub async fn draft_factor(app: Worker, request: HttpRequest, payload: Payload) -
     answer_person(&app, &request, async |_, signed_in| {
         let said: Password = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let draft = person::draft_factor(&app, &signed_in, said.password, &address).await?;
-        Ok(json!({"secret": draft.secret.expose_secret(), "otpauth_url": draft.uri}))
+        Ok(FactorDraft { secret: draft.secret.expose_secret().to_owned(), otpauth_url: draft.uri })
     })
     .await
 }
@@ -261,7 +300,7 @@ pub async fn confirm_factor(app: Worker, request: HttpRequest, payload: Payload)
         let said: Code = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
         let codes = desk.confirm_factor(&signed_in.person, &said.code).await?;
-        Ok(json!({"totp": true, "recovery_codes": codes}))
+        Ok(FactorOn { totp: true, recovery_codes: codes })
     })
     .await
 }
@@ -273,7 +312,7 @@ pub async fn drop_factor(app: Worker, request: HttpRequest, payload: Payload) ->
         let said: FullProof = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
         desk.drop_factor(&signed_in, said.password, &said.otp, &address).await?;
-        Ok(json!({"totp": false}))
+        Ok(FactorOff { totp: false })
     })
     .await
 }

@@ -10,6 +10,7 @@ mod edge;
 mod frames;
 mod gemini;
 mod generate;
+mod keys;
 mod me;
 mod media;
 mod models;
@@ -84,13 +85,13 @@ pub fn routes(config: &mut ServiceConfig) {
             // Called by our own customers.
             .route(&at("/route"), web::post().to(openai::route))
             .route(&at("/feedback"), web::post().to(openai::feedback))
-            .route(&at("/keys"), web::get().to(signin::list_keys))
-            .route(&at("/keys"), web::post().to(signin::create_key))
-            .route(&at("/keys/{id}"), web::get().to(signin::get_key))
-            .route(&at("/keys/{id}"), web::patch().to(signin::change_key))
-            .route(&at("/keys/{id}"), web::delete().to(signin::revoke_key))
+            .route(&at("/keys"), web::get().to(keys::list_keys))
+            .route(&at("/keys"), web::post().to(keys::create_key))
+            .route(&at("/keys/{id}"), web::get().to(keys::get_key))
+            .route(&at("/keys/{id}"), web::patch().to(keys::change_key))
+            .route(&at("/keys/{id}"), web::delete().to(keys::revoke_key))
             .route(&at("/keys/browser"), web::post().to(browser_keys::make))
-            .route(&at("/keys/{id}/rotate"), web::post().to(signin::rotate_key))
+            .route(&at("/keys/{id}/rotate"), web::post().to(keys::rotate_key))
             .route(&at("/me"), web::get().to(me::me))
             .route(&at("/me"), web::patch().to(me::rename))
             .route(&at("/me"), web::delete().to(me::leave))

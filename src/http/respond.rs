@@ -11,7 +11,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::array::ArrayBody;
 use super::visit;
@@ -197,12 +197,16 @@ pub fn events(id: &RequestId, dialect: Dialect, pieces: Pieces) -> HttpResponse 
 }
 
 /// A value that no attempt of this request brought about.
-pub fn told(id: &RequestId, dialect: Dialect, value: &Value) -> HttpResponse {
+pub fn told<A: Serialize>(id: &RequestId, dialect: Dialect, told: &A) -> HttpResponse {
+    let body = match serde_json::to_vec(told) {
+        Ok(body) => body,
+        Err(why) => return refused(id, dialect, &Error::internal(why), 0),
+    };
     let mut response = HttpResponse::new(StatusCode::OK);
     let headers = response.headers_mut();
     name_request(headers, id, dialect);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.set_body(value.to_string()).map_into_boxed_body()
+    response.set_body(body).map_into_boxed_body()
 }
 
 /// An error in the dialect of whoever asked. The cause goes to the log, once, here.

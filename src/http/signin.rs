@@ -1,35 +1,28 @@
 //! `/api/auth/*`, and the keys that a signed-in customer has.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
-use actix_web::web::{Path, Payload, Query};
+use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
+use super::keys::{IssuedKey, shown_once};
 use super::{Worker, arrival, origin, respond};
-use crate::admit::keys::{Issued, terms_of};
-use crate::admit::{Applicant, Caller, Invited, Registered, Session, Stranger, masked};
+use crate::admit::{Applicant, Invited, Registered, Session, Stranger, masked};
 use crate::base::calendar;
-use crate::base::clock::Timestamp;
-use crate::base::ids::RequestId;
+use crate::base::told::List;
 use crate::base::{Error, Kind};
-use crate::store::Key;
-use crate::stored::keys::{self, KnownKey, Speaks};
 use crate::stored::person;
-use crate::wire::vocab::Dialect;
 
 /// Nobody's e-mail address and password are longer.
 const BODY_BYTES: usize = 16 << 10;
 
-#[derive(Deserialize)]
-struct Credentials {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::http) struct Credentials {
     #[serde(alias = "username")]
     email: String,
+    #[schemars(with = "String")]
     password: SecretString,
     /// The code of a second factor, or a recovery code.
     otp: Option<String>,
@@ -37,73 +30,145 @@ struct Credentials {
     account: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct NewAccount {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Registration")]
+pub(in crate::http) struct NewAccount {
     #[serde(alias = "username")]
     email: String,
+    #[schemars(with = "String")]
     password: SecretString,
     organisation: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Address {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::http) struct Address {
     email: String,
 }
 
-#[derive(Deserialize)]
-struct Code {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "MailedCode")]
+pub(in crate::http) struct Code {
     email: String,
     code: String,
 }
 
-#[derive(Deserialize)]
-struct NewPassword {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::http) struct NewPassword {
     token: String,
+    #[schemars(with = "String")]
     password: SecretString,
 }
 
-#[derive(Deserialize, Default)]
-struct Acceptance {
+#[derive(Deserialize, Default, JsonSchema)]
+pub(in crate::http) struct Acceptance {
     name: Option<String>,
     /// Not of who is signed in.
+    #[schemars(with = "Option<String>")]
     password: Option<SecretString>,
     otp: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-struct Token {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::http) struct RefreshToken {
+    #[serde(alias = "refreshToken")]
+    #[schemars(required, with = "String")]
+    refresh_token: Option<String>,
+}
+
+#[derive(Deserialize, Default, JsonSchema)]
+pub(in crate::http) struct Logout {
     #[serde(alias = "refreshToken")]
     refresh_token: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct NewKey {
-    #[serde(default = "usual")]
-    name: String,
-    #[serde(flatten)]
-    terms: Map<String, Value>,
-}
-
-fn usual() -> String {
-    "default".to_owned()
-}
-
 /// A session as its program gets it.
-pub(super) fn shown(session: &Session) -> Value {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub(in crate::http) struct ShownSession {
+    access_token: String,
+    token_type: &'static str,
+    /// In seconds.
+    expires_in: u64,
+    refresh_token: String,
+    user: SessionUser,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SessionUser {
+    id: String,
+    person: Option<String>,
+    email: String,
+    role: String,
+    account: String,
+}
+
+/// The session of somebody who has just registered, with a key that is shown once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Registered")]
+pub(in crate::http) struct ShownRegistered {
+    #[serde(flatten)]
+    session: ShownSession,
+    api_key: IssuedKey,
+}
+
+/// A word on what has become of what was asked.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Status {
+    pub(super) status: &'static str,
+}
+
+/// Somebody else who lets people in.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Issuer")]
+pub(in crate::http) struct ShownIssuer {
+    id: String,
+    name: String,
+    /// Where a browser begins.
+    url: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct PasswordReset {
+    reset: bool,
+}
+
+/// To what a link invites.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "InvitationSeen")]
+pub(in crate::http) struct SeenInvitation {
+    object: &'static str,
+    account: Option<String>,
+    email: String,
+    role: String,
+    by: String,
+    expires_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Declined {
+    declined: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct SignedOut {
+    signed_out: bool,
+}
+
+pub(super) fn shown(session: &Session) -> ShownSession {
     let member = &session.member;
-    json!({
-        "access_token": session.access,
-        "token_type": "Bearer",
-        "expires_in": session.expires_in.as_secs(),
-        "refresh_token": session.refresh,
-        "user": {
-            "id": member.id,
-            "person": member.person,
-            "email": member.email,
-            "role": member.role,
-            "account": member.account.as_str(),
+    ShownSession {
+        access_token: session.access.clone(),
+        token_type: "Bearer",
+        expires_in: session.expires_in.as_secs(),
+        refresh_token: session.refresh.clone(),
+        user: SessionUser {
+            id: member.id.clone(),
+            person: member.person.clone(),
+            email: member.email.clone(),
+            role: member.role.clone(),
+            account: member.account.as_str().to_owned(),
         },
-    })
+    }
 }
 
 fn session(outcome: Result<Session, Error>) -> HttpResponse {
@@ -128,7 +193,7 @@ pub async fn login(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 }
 
 /// What is said plainly, with its status.
-fn plain(outcome: Result<(StatusCode, Value), Error>) -> HttpResponse {
+fn plain<A: Serialize>(outcome: Result<(StatusCode, A), Error>) -> HttpResponse {
     match outcome {
         Ok((status, value)) => {
             HttpResponse::build(status).insert_header(("cache-control", "no-store")).json(value)
@@ -138,14 +203,21 @@ fn plain(outcome: Result<(StatusCode, Value), Error>) -> HttpResponse {
 }
 
 /// That something is on its way by mail, if it is.
-fn on_its_way(what: &str) -> (StatusCode, Value) {
-    (StatusCode::ACCEPTED, json!({"status": what}))
+fn on_its_way(what: &'static str) -> (StatusCode, Status) {
+    (StatusCode::ACCEPTED, Status { status: what })
 }
 
-fn registered(registered: Registered) -> Result<(StatusCode, Value), Error> {
-    let mut value = shown(&registered.session);
-    value["api_key"] = shown_once(&registered.key)?;
-    Ok((StatusCode::OK, value))
+fn registered(registered: &Registered) -> Result<(StatusCode, ShownRegistered), Error> {
+    let api_key = shown_once(&registered.key)?;
+    Ok((StatusCode::OK, ShownRegistered { session: shown(&registered.session), api_key }))
+}
+
+/// What registering comes to: a code that is mailed first, or a session.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Registering {
+    Asked(Status),
+    Done(Box<ShownRegistered>),
 }
 
 /// `POST /api/auth/register`: a session, or 202 where a code is mailed first
@@ -162,9 +234,11 @@ pub async fn register(app: Worker, request: HttpRequest, payload: Payload) -> Ht
         };
         if desk.proves_addresses() {
             desk.apply(applicant).await?;
-            return Ok(on_its_way("code_sent"));
+            let (status, told) = on_its_way("code_sent");
+            return Ok((status, Registering::Asked(told)));
         }
-        registered(desk.register(applicant).await?)
+        let (status, told) = registered(&desk.register(applicant).await?)?;
+        Ok((status, Registering::Done(Box::new(told))))
     };
     plain(registering.await)
 }
@@ -175,7 +249,7 @@ pub async fn verify(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let verifying = async {
         let said: Code = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
-        registered(desk.confirm(&said.email, &said.code, browser).await?)
+        registered(&desk.confirm(&said.email, &said.code, browser).await?)
     };
     plain(verifying.await)
 }
@@ -194,10 +268,12 @@ pub async fn send_again(app: Worker, request: HttpRequest, payload: Payload) -> 
 /// `GET /api/auth/providers`: who else lets people in, for browsers
 pub async fn providers(app: Worker) -> HttpResponse {
     let all = app.shared.authentication.issuers.all();
-    let all: Vec<Value> = all
-        .map(|(id, name)| json!({"id": id, "name": name, "url": format!("/oidc/{id}/start")}))
-        .collect();
-    HttpResponse::Ok().json(json!({"object": "list", "data": all}))
+    let all = all.map(|(id, name)| ShownIssuer {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        url: format!("/oidc/{id}/start"),
+    });
+    HttpResponse::Ok().json(List::of(all.collect()))
 }
 
 /// `POST /api/auth/forgot`: the same answer whoever has the address
@@ -225,7 +301,7 @@ pub async fn reset(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
         let said: NewPassword = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let desk = &app.shared.authentication;
         desk.reset(&said.token, said.password).await.map_err(of_body)?;
-        Ok((StatusCode::OK, json!({"reset": true})))
+        Ok((StatusCode::OK, PasswordReset { reset: true }))
     };
     plain(resetting.await)
 }
@@ -239,14 +315,14 @@ pub async fn invitation(app: Worker, token: Path<String>) -> HttpResponse {
         let Invited { role, by } = Invited::of(&invitation)?;
         Ok((
             StatusCode::OK,
-            json!({
-                "object": "invitation",
-                "account": account.map(|account| account.name),
-                "email": masked(&invitation.subject),
-                "role": role,
-                "by": by,
-                "expires_at": calendar::written(invitation.expires),
-            }),
+            SeenInvitation {
+                object: "invitation",
+                account: account.map(|account| account.name),
+                email: masked(&invitation.subject),
+                role,
+                by,
+                expires_at: calendar::written(invitation.expires),
+            },
         ))
     };
     plain(looking.await)
@@ -285,7 +361,7 @@ pub async fn accept(
 pub async fn decline(app: Worker, token: Path<String>) -> HttpResponse {
     let declining = async {
         app.shared.authentication.decline(&token).await.map_err(of_body)?;
-        Ok((StatusCode::OK, json!({"declined": true})))
+        Ok((StatusCode::OK, Declined { declined: true }))
     };
     plain(declining.await)
 }
@@ -293,7 +369,7 @@ pub async fn decline(app: Worker, token: Path<String>) -> HttpResponse {
 /// `POST /api/auth/refresh`
 pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let refreshing = async {
-        let said: Token = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let said: RefreshToken = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let token = said.refresh_token.ok_or_else(|| {
             Error::new(Kind::Malformed, "Missing required field: 'refresh_token'.")
         })?;
@@ -305,13 +381,13 @@ pub async fn refresh(app: Worker, request: HttpRequest, payload: Payload) -> Htt
 /// `POST /api/auth/logout`
 pub async fn logout(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let signing_out = async {
-        let said: Token = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let said: Logout = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let access = arrival::credential(&request);
         app.shared.authentication.sign_out(access, said.refresh_token.as_deref()).await
     };
     let outcome: Result<(), Error> = signing_out.await;
     match outcome {
-        Ok(()) => HttpResponse::Ok().json(json!({"signed_out": true})),
+        Ok(()) => HttpResponse::Ok().json(SignedOut { signed_out: true }),
         Err(error) => respond::plainly(&error),
     }
 }
@@ -324,125 +400,4 @@ pub async fn jwks(app: Worker) -> HttpResponse {
         }
         Err(error) => respond::plainly(&error),
     }
-}
-
-/// A key as lists show it.
-pub(super) fn shown_key(key: &Key) -> Result<Value, Error> {
-    let mut value = json!({
-        "id": key.id.as_str(),
-        "object": "api_key",
-        "account": key.account.as_str(),
-        "name": key.name,
-        "hint": key.hint,
-        "user": key.member,
-        "created": key.created.seconds(),
-        "revoked": key.revoked.map(Timestamp::seconds),
-    });
-    let terms = serde_json::to_value(terms_of(key).map_err(Error::internal)?);
-    if let (Some(value), Value::Object(terms)) =
-        (value.as_object_mut(), terms.map_err(Error::internal)?)
-    {
-        value.extend(terms);
-    }
-    Ok(value)
-}
-
-/// The key itself is in this answer and nowhere else.
-pub(super) fn shown_once(issued: &Issued) -> Result<Value, Error> {
-    let mut value = shown_key(&issued.key)?;
-    value["key"] = Value::from(issued.secret.expose_secret());
-    Ok(value)
-}
-
-fn told(outcome: Result<Value, Error>) -> HttpResponse {
-    match outcome {
-        Ok(value) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(value),
-        Err(error) => respond::refused(&RequestId::fresh(), Dialect::OpenAiChat, &error, 0),
-    }
-}
-
-/// A key as its owner sees it.
-fn known(one: &KnownKey) -> Result<Value, Error> {
-    let mut value = shown_key(&one.key)?;
-    value["last_used_at"] = Value::from(one.last_used.map(calendar::written));
-    Ok(value)
-}
-
-async fn holder(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Error> {
-    app.shared.identities.identify(arrival::credential(request)).await
-}
-
-/// `GET /v1/keys`
-pub async fn list_keys(app: Worker, request: HttpRequest) -> HttpResponse {
-    let listing = async {
-        let caller = holder(&app, &request).await?;
-        let keys = keys::list(&app, &caller).await?;
-        let keys: Vec<Value> = keys.iter().map(known).collect::<Result<_, _>>()?;
-        Ok(json!({"object": "list", "data": keys}))
-    };
-    told(listing.await)
-}
-
-/// `GET /v1/keys/{id}`
-pub async fn get_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    let looking = async {
-        let caller = holder(&app, &request).await?;
-        known(&keys::get(&app, &caller, &id).await?)
-    };
-    told(looking.await)
-}
-
-/// `POST /v1/keys`
-pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let creating = async {
-        let caller = holder(&app, &request).await?;
-        let new: NewKey = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let speaks = Speaks::ForCaller;
-        shown_once(&keys::create(&app, &caller, &new.name, new.terms, speaks).await?)
-    };
-    told(creating.await)
-}
-
-/// `PATCH /v1/keys/{id}`
-pub async fn change_key(
-    app: Worker,
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-) -> HttpResponse {
-    let changing = async {
-        let caller = holder(&app, &request).await?;
-        let changes = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        known(&keys::change(&app, &caller, &id, changes).await?)
-    };
-    told(changing.await)
-}
-
-/// `DELETE /v1/keys/{id}`
-pub async fn revoke_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    let revoking = async {
-        let caller = holder(&app, &request).await?;
-        let key = keys::revoke(&app, &caller, &id).await?;
-        Ok(json!({"id": key.id.as_str(), "object": "api_key", "deleted": true}))
-    };
-    told(revoking.await)
-}
-
-/// `POST /v1/keys/{id}/rotate`, `?overlap_seconds=` for how long the old one stays good
-pub async fn rotate_key(
-    app: Worker,
-    request: HttpRequest,
-    id: Path<String>,
-    query: Query<HashMap<String, String>>,
-) -> HttpResponse {
-    let rotating = async {
-        let caller = holder(&app, &request).await?;
-        let overlap = query.get("overlap_seconds").map_or("0", String::as_str);
-        let overlap = overlap.parse().ok().map(Duration::from_secs).ok_or_else(|| {
-            let text = "'overlap_seconds' has to be a number of seconds, at most 30 days.";
-            Error::new(Kind::Malformed, text).at("overlap_seconds")
-        })?;
-        shown_once(&keys::rotate(&app, &caller, &id, overlap).await?)
-    };
-    told(rotating.await)
 }

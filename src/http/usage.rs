@@ -1,14 +1,17 @@
 //! What was used: our own reports, and OpenAI's for organizations.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Worker, arrival, respond, visit};
 use crate::base::calendar::{self, MINUTE_MS};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
+use crate::ledger::head::Head;
 use crate::ledger::report::Group;
+use crate::reports::request as told_request;
 use crate::reports::requests::{self, Search};
 use crate::reports::usage::{self, Buckets, Kinds, Query, Waits};
 use crate::wire::vocab::Dialect;
@@ -86,7 +89,7 @@ pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
             let text: String = lines.collect();
             HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(text)
         }
-        Ok((report, false)) => respond::told(&visit::id(&request), SURFACE, &report.value),
+        Ok((report, false)) => respond::told(&visit::id(&request), SURFACE, &report.told),
         Err(error) => refuse(&error),
     }
 }
@@ -100,6 +103,17 @@ pub fn quoted(cell: &str) -> String {
         return format!("\"{guard}{}\"", cell.replace('"', "\"\""));
     }
     cell.to_owned()
+}
+
+/// Requests, newest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Requests")]
+pub(in crate::http) struct FoundRequests {
+    object: &'static str,
+    data: Vec<Head>,
+    /// Where to go on, if there may be more.
+    next: Option<String>,
+    looked_back_to: String,
 }
 
 /// `GET /v1/requests`, newest first
@@ -119,12 +133,12 @@ pub async fn requests(app: Worker, request: HttpRequest) -> HttpResponse {
             limit: parameters.one("limit").and_then(|limit| limit.parse().ok()),
         };
         let found = requests::list(&app, &caller, &search).await?;
-        Ok(json!({
-            "object": "list",
-            "data": found.heads,
-            "next": found.next,
-            "looked_back_to": calendar::written(found.looked_back_to),
-        }))
+        Ok(FoundRequests {
+            object: "list",
+            data: found.heads,
+            next: found.next,
+            looked_back_to: calendar::written(found.looked_back_to),
+        })
     };
     answer(looking.await)
 }
@@ -133,14 +147,14 @@ pub async fn requests(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn request(app: Worker, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let looking = async {
         let caller = arrival::identified(&app, &request).await?;
-        usage::request(&app, &caller, &id).await
+        told_request::request(&app, &caller, &id).await
     };
     answer(looking.await)
 }
 
-fn answer(outcome: Result<Value, Error>) -> HttpResponse {
+fn answer<A: Serialize>(outcome: Result<A, Error>) -> HttpResponse {
     match outcome {
-        Ok(value) => respond::told(&RequestId::fresh(), SURFACE, &value),
+        Ok(told) => respond::told(&RequestId::fresh(), SURFACE, &told),
         Err(error) => refuse(&error),
     }
 }

@@ -8,7 +8,8 @@ use crate::base::money::Nanos;
 const NAME_CHARACTERS: usize = 120;
 
 /// What a list shows of a request.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "RequestHead")]
 pub struct Head {
     pub id: String,
     pub api_key_id: String,
@@ -25,6 +26,7 @@ pub struct Head {
     pub latency_ms: u64,
     pub time_to_first_byte_ms: u64,
     /// When it ended, in milliseconds since the epoch.
+    #[schemars(with = "i64")]
     pub at_ms: Timestamp,
 }
 

@@ -13,7 +13,8 @@ use crate::store::{BookSums, EntrySum, MinuteSums, PageRow, Posted, Store, Store
 const MOST_FAULTS: usize = 100;
 
 /// What was looked at and what is wrong with it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "BooksProof")]
 pub struct Proof {
     pub ok: bool,
     pub pages: u64,

@@ -1,13 +1,26 @@
 //! What is remembered of a user, in the order in which it came.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::{Remembering, shown};
+use super::Remembering;
+use super::shown::{ShownMemory, shown};
 use crate::admit::Caller;
 use crate::base::{Error, Kind};
 
 const PAGE: i64 = 50;
 const MOST: i64 = 200;
+
+/// A part of what is remembered of a user, oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Memories")]
+pub struct MemoryPage {
+    object: &'static str,
+    user_id: String,
+    data: Vec<ShownMemory>,
+    /// Where to go on, if there may be more.
+    next: Option<String>,
+}
 
 impl Remembering<'_> {
     /// `GET /v1/memory/{user}`: a page of it, oldest first.
@@ -20,7 +33,7 @@ impl Remembering<'_> {
         user: &str,
         after: Option<&str>,
         limit: Option<i64>,
-    ) -> Result<Value, Error> {
+    ) -> Result<MemoryPage, Error> {
         self.memories.settled(caller, user).await;
         let place: i64 = after.map_or(Ok(0), str::parse).map_err(|_| {
             Error::new(Kind::Malformed, "'after' has to be the 'next' of another page.").at("after")
@@ -31,7 +44,7 @@ impl Remembering<'_> {
         let all = all.map_err(Error::internal)?;
         let full = i64::try_from(all.len()).unwrap_or(0) == limit;
         let next = all.last().filter(|_| full).map(|one| one.place.to_string());
-        let data: Vec<Value> = all.iter().map(shown).collect();
-        Ok(json!({"object": "list", "user_id": user, "data": data, "next": next}))
+        let (user_id, data) = (user.to_owned(), all.iter().map(shown).collect());
+        Ok(MemoryPage { object: "list", user_id, data, next })
     }
 }

@@ -4,6 +4,7 @@
 mod learning;
 mod listed;
 mod reading;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,16 +16,23 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use moka::sync::Cache;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::admit::{Caller, Identities, Scope, users};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, MemoryId};
+use crate::base::told::{DeletedSome, OfUser};
 use crate::base::{Error, Kind};
 use crate::platform::facts;
 use crate::platform::recall::{Entry, Hit, Index, Query};
 use crate::store::{Memory, Store};
+
+pub use listed::MemoryPage;
+pub use shown::{Graph, ShownMemory};
+
+use shown::{GraphEntity, GraphRelation, shown, tags_of};
 
 /// Memory that indexes may take.
 const INDEX_BYTES: u64 = 512 << 20;
@@ -152,7 +160,7 @@ pub struct Remembering<'a> {
 }
 
 /// Something to remember.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMemory {
     #[serde(alias = "content")]
@@ -161,6 +169,7 @@ pub struct NewMemory {
     pub tags: Vec<String>,
     /// Seconds since the epoch.
     pub expires_at: Option<i64>,
+    #[schemars(range(min = 1))]
     pub ttl_seconds: Option<u64>,
     /// Whatever the account wants to find beside it.
     #[serde(default)]
@@ -168,12 +177,14 @@ pub struct NewMemory {
 }
 
 /// What `/v1/memory/search` is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "MemoryQuery")]
 pub struct Asked {
     #[serde(alias = "userId")]
     pub user_id: Option<String>,
     pub query: String,
+    #[schemars(range(min = 1, max = 100))]
     #[serde(alias = "top_k")]
     pub limit: Option<usize>,
     pub tags: Vec<String>,
@@ -209,24 +220,6 @@ fn vector_of(text: &str) -> Vec<i8> {
     bytes.into_iter().map(|byte| i8::from_ne_bytes([byte])).collect()
 }
 
-fn tags_of(text: &str) -> Vec<String> {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-fn shown(memory: &Memory) -> Value {
-    let metadata: Value = serde_json::from_str(&memory.metadata).unwrap_or_default();
-    json!({
-        "id": memory.id,
-        "object": "memory",
-        "text": memory.text,
-        "tags": tags_of(&memory.tags),
-        "metadata": metadata,
-        "created_at": memory.created.seconds(),
-        "expires_at": memory.expires.map(Timestamp::seconds),
-        "embedded_by": memory.embedded_by,
-    })
-}
-
 fn nobody() -> Error {
     Error::new(Kind::NotFound, "Nothing is remembered of this user.").coded("user_not_found")
 }
@@ -241,7 +234,7 @@ impl Remembering<'_> {
         caller: &Caller,
         user: &str,
         new: Vec<NewMemory>,
-    ) -> Result<Vec<Value>, Error> {
+    ) -> Result<Vec<ShownMemory>, Error> {
         if new.is_empty() || new.len() > MOST_ENTRIES {
             return Err(refused("entries", "There have to be 1 to 1,000 memories."));
         }
@@ -357,19 +350,16 @@ impl Remembering<'_> {
     ///
     /// # Errors
     /// As [`Self::find`].
-    pub async fn search(&self, caller: &Caller, user: &str, asked: &Asked) -> Result<Value, Error> {
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        user: &str,
+        asked: &Asked,
+    ) -> Result<OfUser<ShownMemory>, Error> {
         self.memories.settled(caller, user).await;
         let found = self.find(caller, user, asked).await?;
-        let data: Vec<Value> = found
-            .iter()
-            .map(|(memory, hit)| {
-                let mut shown = shown(memory);
-                shown["score"] = json!(hit.score);
-                shown["similarity"] = json!(hit.similarity);
-                shown
-            })
-            .collect();
-        Ok(json!({"object": "list", "user_id": user, "data": data}))
+        let data = found.iter().map(|(memory, hit)| shown(memory).found(hit));
+        Ok(OfUser::new(user, data.collect()))
     }
 
     /// The entities that a user's memories name, and how they stand to each other, each with the
@@ -377,7 +367,7 @@ impl Remembering<'_> {
     ///
     /// # Errors
     /// [`Kind::NotFound`] when nothing is remembered of the user.
-    pub async fn graph(&self, caller: &Caller, user: &str) -> Result<Value, Error> {
+    pub async fn graph(&self, caller: &Caller, user: &str) -> Result<Graph, Error> {
         self.memories.settled(caller, user).await;
         let store = &self.memories.store;
         let account = || caller.account.clone();
@@ -409,21 +399,23 @@ impl Remembering<'_> {
                     .push(&row.memory);
             }
         }
-        let entities: Vec<Value> = entities
-            .into_iter()
-            .map(|(name, (kind, memories))| {
-                json!({"name": name, "type": kind, "mentions": memories.len(), "memories": memories})
-            })
-            .collect();
-        let edges: Vec<Value> = edges
-            .into_iter()
-            .map(|((subject, relation, object), memories)| {
-                json!({"subject": subject, "relation": relation, "object": object, "memories": memories})
-            })
-            .collect();
-        Ok(
-            json!({"object": "memory.graph", "user_id": user, "entities": entities, "relations": edges}),
-        )
+        let owned = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect::<Vec<String>>();
+        let entities = entities.into_iter().map(|(name, (kind, memories))| GraphEntity {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            mentions: memories.len(),
+            memories: owned(memories),
+        });
+        let relations = edges.into_iter().map(|((subject, relation, object), memories)| {
+            let [subject, relation, object] = [subject, relation, object].map(str::to_owned);
+            GraphRelation { subject, relation, object, memories: owned(memories) }
+        });
+        Ok(Graph {
+            object: "memory.graph",
+            user_id: user.to_owned(),
+            entities: entities.collect(),
+            relations: relations.collect(),
+        })
     }
 
     /// Forgets all of a user, or one memory: text, vector and what it stated.
@@ -435,7 +427,7 @@ impl Remembering<'_> {
         caller: &Caller,
         user: &str,
         id: Option<&str>,
-    ) -> Result<Value, Error> {
+    ) -> Result<DeletedSome, Error> {
         self.memories.settled(caller, user).await;
         let (account, name) = (caller.account.clone(), user.to_owned());
         let gone = self.memories.store.forget_memories(account, name, id.map(str::to_owned)).await;
@@ -444,7 +436,8 @@ impl Remembering<'_> {
         if gone == 0 && (id.is_some() || user != caller.person.id) {
             return Err(nobody());
         }
-        Ok(json!({"object": "memory.deleted", "user_id": user, "deleted": gone}))
+        let user_id = Some(user.to_owned());
+        Ok(DeletedSome { object: "memory.deleted", user_id, deleted: gone })
     }
 
     /// Remembers of what a user said what is worth it, once their request is answered: the answer does not

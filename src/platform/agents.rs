@@ -17,7 +17,7 @@ const MOST_TURNS: u32 = 50;
 const USUAL_TURNS: u32 = 10;
 
 /// Something that an agent may use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AgentTool {
     /// Run by whoever asked: a call of it ends the run until they hand in what it came to.
@@ -32,7 +32,7 @@ pub enum AgentTool {
     Memory,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FunctionTool {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,28 +44,32 @@ pub struct FunctionTool {
 }
 
 /// How far a run may go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunLimits {
     /// Times that a model is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50))]
     pub max_turns: Option<u32>,
     /// Tokens read and written, over all turns.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<f64>,
 }
 
 /// An agent as its owner describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
+    #[schemars(length(min = 1, max = 200))]
     pub name: String,
     #[serde(default)]
     pub description: String,
     #[serde(default, alias = "system_prompt")]
     pub instructions: String,
+    #[schemars(length(min = 1))]
     #[serde(default = "auto")]
     pub model: String,
     /// Where a request says nothing else.
@@ -73,6 +77,7 @@ pub struct Agent {
     pub temperature: Option<Number>,
     /// The longest answer of a turn, in tokens, where a request says nothing else.
     #[serde(default, alias = "max_tokens", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_output_tokens: Option<u64>,
     #[serde(default)]
     pub tools: Vec<AgentTool>,

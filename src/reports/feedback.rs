@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::usage;
@@ -17,13 +18,15 @@ const USUAL_QUALITY: f64 = 0.75;
 const ID_CHARACTERS: usize = 100;
 
 /// What was said of an answer, or of two.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Feedback")]
 pub struct Said {
     pub request_id: Option<String>,
     /// The model that answered, where no request says.
     pub model: Option<String>,
     /// From 0, useless, to 1, perfect.
+    #[schemars(range(min = 0, max = 1))]
     pub score: Option<f64>,
     /// Of two models' answers, the one that was better.
     pub better: Option<String>,
@@ -31,14 +34,14 @@ pub struct Said {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Noted {
     pub object: &'static str,
     pub request_id: String,
     pub corrections: Vec<Corrected>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Corrected {
     pub model: String,
     /// In log-odds, this word counted.

@@ -3,6 +3,7 @@
 pub mod corrections;
 pub mod feedback;
 pub mod models;
+pub mod request;
 pub mod requests;
 pub mod standing;
 pub mod status;

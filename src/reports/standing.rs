@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::usage::{self, Query};
 use crate::admit::Caller;
 use crate::base::calendar::{self, Period};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
-use crate::base::money::Nanos;
+use crate::base::money::{Credits, Nanos};
+use crate::base::told::List;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
 use crate::ledger::Funds;
@@ -115,26 +117,55 @@ fn binding(all: &[Bound]) -> Option<usize> {
     shares.min_by(|one, other| one.1.total_cmp(&other.1)).map(|(at, _)| at)
 }
 
-fn told(all: &[Bound]) -> Value {
+/// A bound, and how much of it is left.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Limit")]
+pub struct ShownBound {
+    object: &'static str,
+    name: &'static str,
+    /// `account` or `key`.
+    scope: &'static str,
+    unit: &'static str,
+    limit: f64,
+    /// None, where it is counted and not told.
+    used: Option<f64>,
+    left: Option<f64>,
+    resets_at: Option<String>,
+    /// It is the one that is hit first, if things go on as they are.
+    binds: bool,
+}
+
+fn told(all: &[Bound]) -> List<ShownBound> {
     let binds = binding(all);
-    let rows: Vec<Value> = all
-        .iter()
-        .enumerate()
-        .map(|(at, bound)| {
-            json!({
-                "object": "limit",
-                "name": bound.name,
-                "scope": bound.scope,
-                "unit": bound.unit,
-                "limit": bound.limit,
-                "used": bound.left.map(|left| bound.limit - left),
-                "left": bound.left,
-                "resets_at": bound.resets.map(calendar::written),
-                "binds": binds == Some(at),
-            })
-        })
-        .collect();
-    json!({"object": "list", "data": rows})
+    let rows = all.iter().enumerate().map(|(at, bound)| ShownBound {
+        object: "limit",
+        name: bound.name,
+        scope: bound.scope,
+        unit: bound.unit,
+        limit: bound.limit,
+        used: bound.left.map(|left| bound.limit - left),
+        left: bound.left,
+        resets_at: bound.resets.map(calendar::written),
+        binds: binds == Some(at),
+    });
+    List::of(rows.collect())
+}
+
+/// An account, its plan and its credits.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Account")]
+pub struct AccountStanding {
+    object: &'static str,
+    id: String,
+    name: String,
+    plan: String,
+    created_at: String,
+    credits_used: Credits,
+    /// None, where there is no bound.
+    credits_remaining: Option<Credits>,
+    credits_total: Option<Credits>,
+    billing_period_start: String,
+    billing_period_end: String,
 }
 
 async fn account_of(app: &App, caller: &Caller) -> Result<Account, Error> {
@@ -148,29 +179,29 @@ async fn account_of(app: &App, caller: &Caller) -> Result<Account, Error> {
 /// # Errors
 /// [`Kind::Forbidden`] for who may not see what was used; [`Kind::NotFound`] for the administrator's
 /// key, which is of no account.
-pub async fn account(app: &App, caller: &Caller) -> Result<Value, Error> {
+pub async fn account(app: &App, caller: &Caller) -> Result<AccountStanding, Error> {
     let account = account_of(app, caller).await?;
     let query = Query { bare: true, ..Query::default() };
-    let used = usage::usage(app, caller, query).await?.value;
-    Ok(json!({
-        "object": "account",
-        "id": account.id.as_str(),
-        "name": account.name,
-        "plan": caller.plan.name,
-        "created_at": calendar::written(account.created),
-        "credits_used": used["credits_used"],
-        "credits_remaining": used["credits_remaining"],
-        "credits_total": used["credits_total"],
-        "billing_period_start": used["billing_period_start"],
-        "billing_period_end": used["billing_period_end"],
-    }))
+    let used = usage::usage(app, caller, query).await?.told;
+    Ok(AccountStanding {
+        object: "account",
+        id: account.id.as_str().to_owned(),
+        name: account.name,
+        plan: caller.plan.name.clone(),
+        created_at: calendar::written(account.created),
+        credits_used: used.credits_used,
+        credits_remaining: used.credits_remaining,
+        credits_total: used.credits_total,
+        billing_period_start: used.billing_period_start,
+        billing_period_end: used.billing_period_end,
+    })
 }
 
 /// `GET /v1/limits`: rates from the counters that refuse, credits and budgets from the books
 ///
 /// # Errors
 /// When the store fails, or the administrator's key asks, which is of no account.
-pub async fn limits(app: &App, caller: &Caller) -> Result<Value, Error> {
+pub async fn limits(app: &App, caller: &Caller) -> Result<List<ShownBound>, Error> {
     account_of(app, caller).await?;
     let store = &app.shared.store;
     app.counter.journal.flush(FLUSH).await;
@@ -231,7 +262,7 @@ async fn standing(app: &App, caller: &Caller, now: Now) -> Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::money::Credits;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_one_with_the_least_share_left_binds() {
@@ -247,7 +278,7 @@ mod tests {
         };
         let used = Used { credits: Credits(10), spend: Nanos(1_500_000_000) };
         let all: Vec<Bound> = rates(&standing).chain(of_key(&limits, used, Timestamp(0))).collect();
-        let told = told(&all);
+        let told = serde_json::to_value(told(&all)).unwrap();
         let rows = told["data"].as_array().unwrap();
         let of = |name: &str, scope: &str| {
             rows.iter().find(|row| row["name"] == name && row["scope"] == scope).unwrap().clone()

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::admit::{Caller, Feature};
-use crate::catalogue::{Capability, Deployment, Mode, Model, Provider, TokenKind};
+use crate::base::told::List;
+use crate::catalogue::{Capability, Deployment, Modality, Mode, Model, Provider, Tier, TokenKind};
 use crate::gateway::App;
 use crate::router::Health;
-use crate::upstream::KeyState;
+use crate::upstream::{KeyState, Learned};
 use crate::wire::vocab::FaultKind;
 
 const CAPABILITIES: [(Capability, &str); 14] = [
@@ -71,57 +73,107 @@ pub fn is_whole(app: &App) -> (bool, bool) {
     (!app.shared.node.draining.load(Ordering::Relaxed), dependencies(app).0)
 }
 
+/// A model, with what it takes, costs, and how it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Model")]
+pub struct ToldModel {
+    id: String,
+    object: &'static str,
+    aliases: Vec<String>,
+    owned_by: String,
+    mode: Mode,
+    tier: Tier,
+    context_window: u64,
+    max_output_tokens: u64,
+    input_modalities: Vec<Modality>,
+    output_modalities: Vec<Modality>,
+    capabilities: Vec<&'static str>,
+    /// At its first deployment, now.
+    usd_per_million_tokens: Option<ToldPrice>,
+    /// `up`, `degraded` or `down`.
+    health: &'static str,
+    deployments: Vec<ToldDeployment>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ModelPrice")]
+struct ToldPrice {
+    input: f64,
+    output: f64,
+    cache_read: f64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ModelDeployment")]
+struct ToldDeployment {
+    provider: String,
+    health: &'static str,
+}
+
 /// Every model that the caller may ask for, with what it takes, costs, and how it is.
 #[must_use]
-pub fn models(app: &App, caller: &Caller) -> Value {
+pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
     let shown = |model: &Model| {
-        let price = model.deployments.first().map(|deployment| {
+        let price = model.deployments.first().and_then(|deployment| {
             let usd = |nanos: crate::base::money::Nanos| nanos.as_usd();
-            deployment.prices.rates(app.shared.clock.now(), 0).map(|price| {
-                json!({
-                    "input": usd(price.of(TokenKind::Input)),
-                    "output": usd(price.of(TokenKind::Output)),
-                    "cache_read": usd(price.of(TokenKind::CacheRead)),
-                })
+            deployment.prices.rates(app.shared.clock.now(), 0).map(|price| ToldPrice {
+                input: usd(price.of(TokenKind::Input)),
+                output: usd(price.of(TokenKind::Output)),
+                cache_read: usd(price.of(TokenKind::CacheRead)),
             })
         });
-        let deployments: Vec<Value> = model
-            .deployments
-            .iter()
-            .map(|deployment| {
-                let health = health(app, deployment);
-                json!({
-                    "provider": &*deployment.provider.id,
-                    "health": if health.passing { "up" } else { "down" },
-                })
-            })
-            .collect();
-        json!({
-            "id": &*model.id,
-            "object": "model",
-            "aliases": model.aliases,
-            "owned_by": model.owned_by,
-            "mode": model.mode,
-            "tier": model.tier.as_str(),
-            "context_window": model.context_tokens,
-            "max_output_tokens": model.max_output_tokens,
-            "input_modalities": model.input,
-            "output_modalities": model.output,
-            "capabilities": able(model),
-            "usd_per_million_tokens": price,
-            "health": state(app, model.deployments.iter().map(AsRef::as_ref)),
-            "deployments": deployments,
-        })
+        let deployments = model.deployments.iter().map(|deployment| ToldDeployment {
+            provider: deployment.provider.id.to_string(),
+            health: if health(app, deployment).passing { "up" } else { "down" },
+        });
+        ToldModel {
+            id: model.id.to_string(),
+            object: "model",
+            aliases: model.aliases.iter().map(ToString::to_string).collect(),
+            owned_by: model.owned_by.clone(),
+            mode: model.mode,
+            tier: model.tier,
+            context_window: model.context_tokens,
+            max_output_tokens: model.max_output_tokens,
+            input_modalities: model.input.clone(),
+            output_modalities: model.output.clone(),
+            capabilities: able(model),
+            usd_per_million_tokens: price,
+            health: state(app, model.deployments.iter().map(AsRef::as_ref)),
+            deployments: deployments.collect(),
+        }
     };
     let live = app.live();
     let models = live.catalogue.models().iter().filter(|model| caller.may_use(model));
-    let data: Vec<Value> = models.map(|model| shown(model)).collect();
-    json!({"object": "list", "data": data})
+    List::of(models.map(|model| shown(model)).collect())
+}
+
+/// What can be done right now.
+#[derive(Debug, Serialize, JsonSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "each is told by its name"
+)]
+pub struct Capabilities {
+    object: &'static str,
+    chat: bool,
+    responses: bool,
+    embeddings: bool,
+    images: bool,
+    realtime: bool,
+    streaming: bool,
+    auto_routing: bool,
+    models_available: usize,
+    /// What some model that is up can do.
+    model_capabilities: BTreeMap<&'static str, bool>,
+    /// How the switches stand for the caller.
+    features: BTreeMap<&'static str, bool>,
 }
 
 /// What can be done right now: by some model of the caller's that is up.
 #[must_use]
-pub fn capabilities(app: &App, caller: &Caller) -> Value {
+pub fn capabilities(app: &App, caller: &Caller) -> Capabilities {
     let live = app.live();
     let up: Vec<&Model> = live
         .catalogue
@@ -132,32 +184,43 @@ pub fn capabilities(app: &App, caller: &Caller) -> Value {
         .filter(|model| model.deployments.iter().any(|one| health(app, one).passing))
         .collect();
     let some = |mode: Mode| up.iter().any(|model| model.mode == mode);
-    let mut abilities = Map::new();
-    for (capability, name) in CAPABILITIES {
-        let able = up.iter().any(|model| model.capabilities.has(capability));
-        abilities.insert(name.to_owned(), Value::from(able));
+    let able = |capability| up.iter().any(|model| model.capabilities.has(capability));
+    let abilities = CAPABILITIES.into_iter().map(|(capability, name)| (name, able(capability)));
+    let features = Feature::ALL.into_iter();
+    let features = features.map(|feature| (feature.as_str(), caller.features.has(feature)));
+    Capabilities {
+        object: "capabilities",
+        chat: some(Mode::Chat),
+        responses: some(Mode::Chat),
+        embeddings: some(Mode::Embedding),
+        images: some(Mode::Image),
+        realtime: some(Mode::Realtime),
+        streaming: some(Mode::Chat),
+        auto_routing: some(Mode::Chat) && caller.features.has(Feature::AutoRouting),
+        models_available: up.len(),
+        model_capabilities: abilities.collect(),
+        features: features.collect(),
     }
-    let features: Map<String, Value> = Feature::ALL
-        .into_iter()
-        .map(|feature| (feature.as_str().to_owned(), caller.features.has(feature).into()))
-        .collect();
-    json!({
-        "object": "capabilities",
-        "chat": some(Mode::Chat),
-        "responses": some(Mode::Chat),
-        "embeddings": some(Mode::Embedding),
-        "images": some(Mode::Image),
-        "realtime": some(Mode::Realtime),
-        "streaming": some(Mode::Chat),
-        "auto_routing": some(Mode::Chat) && caller.features.has(Feature::AutoRouting),
-        "models_available": up.len(),
-        "model_capabilities": abilities,
-        "features": features,
-    })
+}
+
+/// How what the gateway needs is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Dependencies {
+    /// Without the store no new key is known, and nothing is kept; what is known goes on.
+    store: &'static str,
+    redis: &'static str,
+    journal: JournalState,
+    providers: &'static str,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JournalState {
+    /// Lines that are not in the store yet.
+    backlog: u64,
 }
 
 /// Whether all parts that the gateway needs are there, and how each of them is.
-fn dependencies(app: &App) -> (bool, Value) {
+fn dependencies(app: &App) -> (bool, Dependencies) {
     let shared = &app.shared;
     let live = app.live();
     let store = shared.node.store_is_up.load(Ordering::Relaxed);
@@ -167,19 +230,30 @@ fn dependencies(app: &App) -> (bool, Value) {
             model.deployments.iter().any(|deployment| health(app, deployment).passing)
         });
     let word = |up: bool| if up { "up" } else { "down" };
-    let told = json!({
-        // Without the store no new key is known, and nothing is kept; what is known goes on.
-        "store": word(store),
-        "redis": redis.map_or("not configured", word),
-        "journal": {"backlog": shared.books.journal.backlog()},
-        "providers": word(providers),
-    });
+    let told = Dependencies {
+        store: word(store),
+        redis: redis.map_or("not configured", word),
+        journal: JournalState { backlog: shared.books.journal.backlog() },
+        providers: word(providers),
+    };
     (store, told)
+}
+
+/// Whether a node is alive and ready.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+pub struct ToldHealth {
+    status: &'static str,
+    live: bool,
+    ready: bool,
+    /// For administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<Dependencies>,
 }
 
 /// `/v1/admin/health`: ready as `/readyz` is, for the same reasons.
 #[must_use]
-pub fn admin_health(app: &App) -> (bool, Value) {
+pub fn admin_health(app: &App) -> (bool, ToldHealth) {
     let (whole, dependencies) = dependencies(app);
     let ready = !app.shared.node.draining.load(Ordering::Relaxed);
     let status = match (ready, whole) {
@@ -187,11 +261,79 @@ pub fn admin_health(app: &App) -> (bool, Value) {
         (true, false) => "degraded",
         (true, true) => "healthy",
     };
-    (ready, json!({"status": status, "live": true, "ready": ready, "dependencies": dependencies}))
+    (ready, ToldHealth { status, live: true, ready, dependencies: Some(dependencies) })
+}
+
+/// A key of a provider, without what it is.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ProviderKey {
+    index: usize,
+    ends_in: Option<String>,
+    /// `up` or `resting`.
+    health: &'static str,
+    /// `quota`, `credential` or `rate_limited`.
+    why: Option<&'static str>,
+    resting_seconds: Option<u64>,
+    limited_deployments: usize,
+}
+
+/// How a provider is.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ProviderStatus {
+    id: String,
+    name: Option<String>,
+    health: &'static str,
+    deployments: usize,
+    keys: Option<Vec<ProviderKey>>,
+    /// Of the deployments that were asked lately.
+    latency_seconds: Option<f64>,
+    /// The worst of its deployments.
+    error_rate: f64,
+}
+
+/// A node that was heard of lately.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NodeStatus {
+    id: String,
+    address: String,
+    version: String,
+    /// In seconds since the epoch.
+    started_at: i64,
+    seen_at: i64,
+}
+
+/// Requests of this node since it started.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RequestCounts {
+    total: u64,
+    /// By class: `2xx` and so on.
+    by_status: BTreeMap<String, u64>,
+    per_second: f64,
+    in_flight: i64,
+}
+
+/// How the gateway is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "GatewayStatus")]
+pub struct ToldStatus {
+    object: &'static str,
+    /// `ok` or `degraded`.
+    status: &'static str,
+    version: &'static str,
+    started_at: i64,
+    uptime_seconds: i64,
+    models: usize,
+    catalogue_revision: i64,
+    nodes: Vec<NodeStatus>,
+    providers: Vec<ProviderStatus>,
+    dependencies: Dependencies,
+    /// Members that models refuse, though no file says so.
+    learned_refusals: Vec<Learned>,
+    requests: RequestCounts,
 }
 
 /// The keys of a provider, without what they are: the last characters of each are enough to find it.
-fn keys(app: &App, provider: &Provider) -> Vec<Value> {
+fn keys(app: &App, provider: &Provider) -> Vec<ProviderKey> {
     let states = app.shared.routing.health.keys().states(provider, Instant::now());
     let shown = |(at, state): (usize, &KeyState)| {
         let why = match state.refused {
@@ -199,20 +341,20 @@ fn keys(app: &App, provider: &Provider) -> Vec<Value> {
             Some(_) => Some("credential"),
             None => (state.limited > 0).then_some("rate_limited"),
         };
-        json!({
-            "index": at,
-            "ends_in": state.ending,
-            "health": if state.refused.is_some() { "resting" } else { "up" },
-            "why": why,
-            "resting_seconds": state.refused.is_some().then_some(state.refused_for.as_secs()),
-            "limited_deployments": state.limited,
-        })
+        ProviderKey {
+            index: at,
+            ends_in: state.ending.clone(),
+            health: if state.refused.is_some() { "resting" } else { "up" },
+            why,
+            resting_seconds: state.refused.is_some().then_some(state.refused_for.as_secs()),
+            limited_deployments: state.limited,
+        }
     };
     states.iter().enumerate().map(shown).collect()
 }
 
 /// `/v1/admin/status`
-pub async fn admin_status(app: &App) -> Value {
+pub async fn admin_status(app: &App) -> ToldStatus {
     let shared = &app.shared;
     let live = app.live();
     let now = shared.clock.now();
@@ -221,7 +363,7 @@ pub async fn admin_status(app: &App) -> Value {
     for deployment in live.catalogue.models().iter().flat_map(|model| &model.deployments) {
         providers.entry(&deployment.provider.id).or_default().push(deployment);
     }
-    let providers: Vec<Value> = providers
+    let providers = providers
         .into_iter()
         .map(|(id, deployments)| {
             // Those that were asked lately say how it is; the others say nothing.
@@ -233,29 +375,27 @@ pub async fn admin_status(app: &App) -> Value {
             #[expect(clippy::cast_precision_loss, reason = "a count of deployments")]
             let wait = waits.iter().sum::<f32>() / waits.len().max(1) as f32;
             let faults = deployments.iter().map(|one| shared.routing.health.fault_share(one.id));
-            json!({
-                "id": id,
-                "name": deployments.first().map(|one| one.provider.name.as_str()),
-                "health": state(app, deployments.iter().copied()),
-                "deployments": deployments.len(),
-                "keys": deployments.first().map(|one| keys(app, &one.provider)),
-                "latency_seconds": (!waits.is_empty()).then_some(wait),
-                "error_rate": faults.fold(0.0_f32, f32::max),
-            })
+            ProviderStatus {
+                id: id.to_owned(),
+                name: deployments.first().map(|one| one.provider.name.clone()),
+                health: state(app, deployments.iter().copied()),
+                deployments: deployments.len(),
+                keys: deployments.first().map(|one| keys(app, &one.provider)),
+                latency_seconds: (!waits.is_empty()).then_some(wait.into()),
+                error_rate: faults.fold(0.0_f32, f32::max).into(),
+            }
         })
         .collect();
     // Three heartbeats: one may be late.
     let nodes = shared.store.nodes(now.before(Duration::from_secs(30))).await.unwrap_or_default();
-    let nodes: Vec<Value> = nodes
+    let nodes = nodes
         .iter()
-        .map(|node| {
-            json!({
-                "id": node.id,
-                "address": node.address,
-                "version": node.version,
-                "started_at": node.started.seconds(),
-                "seen_at": node.seen.seconds(),
-            })
+        .map(|node| NodeStatus {
+            id: node.id.clone(),
+            address: node.address.clone(),
+            version: node.version.clone(),
+            started_at: node.started.seconds(),
+            seen_at: node.seen.seconds(),
         })
         .collect();
     let uptime = now.0.saturating_sub(shared.node.started.0) / 1000;
@@ -263,20 +403,23 @@ pub async fn admin_status(app: &App) -> Value {
     let all: u64 = counted.values().sum();
     #[expect(clippy::cast_precision_loss, reason = "requests and seconds")]
     let rate = all as f64 / uptime.max(1) as f64;
-    json!({
-        "object": "status",
-        "status": if ready { "ok" } else { "degraded" },
-        "version": env!("CARGO_PKG_VERSION"),
-        "started_at": shared.node.started.seconds(),
-        "uptime_seconds": uptime,
-        "models": live.catalogue.models().len(),
-        "catalogue_revision": live.revision,
-        "nodes": nodes,
-        "providers": providers,
-        "dependencies": dependencies,
-        // Members that models refuse, though no file says so.
-        "learned_refusals": shared.routing.refusals.all(),
-        "requests": {"total": all, "by_status": counted, "per_second": rate,
-                     "in_flight": shared.metrics.in_flight.get()},
-    })
+    ToldStatus {
+        object: "status",
+        status: if ready { "ok" } else { "degraded" },
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: shared.node.started.seconds(),
+        uptime_seconds: uptime,
+        models: live.catalogue.models().len(),
+        catalogue_revision: live.revision,
+        nodes,
+        providers,
+        dependencies,
+        learned_refusals: shared.routing.refusals.all(),
+        requests: RequestCounts {
+            total: all,
+            by_status: counted,
+            per_second: rate,
+            in_flight: shared.metrics.in_flight.get(),
+        },
+    }
 }

@@ -5,24 +5,25 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::admit::{Caller, Role, Scope};
 use crate::base::calendar::{self, MINUTE_MS, Period};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
-use crate::base::money::Nanos;
+use crate::base::money::{Credits, Nanos};
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::gateway::App;
 use crate::ledger::report::{self, Group};
-use crate::ledger::{Funds, Outcome, Settlement, Tried, Weighed, of_hundredths};
+use crate::ledger::{Funds, Settlement};
 use crate::live::Live;
-use crate::router::in_words;
 use crate::store::{MinuteSums, Part, Span, UsageRow};
 
 /// What this node has delivered is in a report, unless the store is away for longer.
-const FLUSH: Duration = Duration::from_secs(2);
+pub(super) const FLUSH: Duration = Duration::from_secs(2);
 
 /// What a report is asked for.
 #[derive(Debug, Default)]
@@ -52,7 +53,7 @@ pub enum Waits {
 
 /// A report: its totals and its groups.
 pub struct Report {
-    pub value: Value,
+    pub told: UsageReport,
     /// The same groups as rows of text, the first of them their names.
     pub rows: Vec<Vec<String>>,
 }
@@ -139,42 +140,116 @@ fn baseline<'a>(
     }))
 }
 
-fn usd(nanos: i64) -> Value {
-    json!(Nanos(nanos).as_usd())
-}
-
 fn average(sum: i64, count: i64) -> i64 {
     if count == 0 { 0 } else { sum / count }
 }
 
-fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
-    let mut all = Map::new();
+fn usd(nanos: i64) -> f64 {
+    Nanos(nanos).as_usd()
+}
+
+/// What was used, and what it cost.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Sums {
+    requests: i64,
+    failed_requests: i64,
+    /// Whose tokens were counted here, since the provider said nothing.
+    estimated_requests: i64,
+    input_tokens: i64,
+    cached_tokens: i64,
+    output_tokens: i64,
+    reasoning_tokens: i64,
+    total_tokens: i64,
+    images: i64,
+    credits: i64,
+    cost_usd: f64,
+    cost_nano_usd: i64,
+    /// Against the baseline; none, where there is none.
+    saved_usd: Option<f64>,
+    saved_usd_low: Option<f64>,
+    saved_usd_high: Option<f64>,
+    average_latency_ms: i64,
+    average_time_to_first_byte_ms: i64,
+}
+
+/// What was used in all.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UsageTotal {
+    #[serde(flatten)]
+    sums: Sums,
+    start: String,
+    end: String,
+    /// The model that savings are told against.
+    saved_against: Option<String>,
+}
+
+/// What was used of one group: what it is grouped by, and its name.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UsageGroup {
+    #[serde(flatten)]
+    group: BTreeMap<&'static str, String>,
+    #[serde(flatten)]
+    sums: Sums,
+}
+
+/// How the billing period stands, and, where that was asked for, what was used.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Usage")]
+pub struct UsageReport {
+    pub credits_used: Credits,
+    /// None, where there is no bound.
+    pub credits_remaining: Option<Credits>,
+    pub credits_total: Option<Credits>,
+    pub billing_period_start: String,
+    pub billing_period_end: String,
+    /// Credits by tier.
+    tier_breakdown: BTreeMap<Tier, i64>,
+    #[serde(flatten)]
+    used: Option<Used>,
+}
+
+/// What was used, as it was asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Used {
+    plan: Option<String>,
+    usage: UsageTotal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Vec<UsageGroup>>,
+}
+
+fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Sums {
     let between = baseline.map(|price| report::saved_between(sums, price));
-    for (name, value) in [
-        ("requests", json!(sums.requests)),
-        ("failed_requests", json!(sums.failures)),
-        ("estimated_requests", json!(sums.estimated)),
-        ("input_tokens", json!(sums.input + sums.cache_read + sums.cache_write)),
-        ("cached_tokens", json!(sums.cache_read)),
-        ("output_tokens", json!(sums.output + sums.thought)),
-        ("reasoning_tokens", json!(sums.thought)),
-        (
-            "total_tokens",
-            json!(sums.input + sums.cache_read + sums.cache_write + sums.output + sums.thought),
-        ),
-        ("images", json!(sums.images)),
-        ("credits", json!(sums.credits)),
-        ("cost_usd", usd(sums.cost)),
-        ("cost_nano_usd", json!(sums.cost)),
-        ("saved_usd", baseline.map_or(Value::Null, |price| usd(report::saved(sums, price)))),
-        ("saved_usd_low", between.map_or(Value::Null, |(low, _)| usd(low))),
-        ("saved_usd_high", between.map_or(Value::Null, |(_, high)| usd(high))),
-        ("average_latency_ms", json!(average(sums.latency_ms, sums.requests))),
-        ("average_time_to_first_byte_ms", json!(average(sums.first_byte_ms, sums.requests))),
-    ] {
-        all.insert(name.to_owned(), value);
+    let read = sums.input + sums.cache_read + sums.cache_write;
+    Sums {
+        requests: sums.requests,
+        failed_requests: sums.failures,
+        estimated_requests: sums.estimated,
+        input_tokens: read,
+        cached_tokens: sums.cache_read,
+        output_tokens: sums.output + sums.thought,
+        reasoning_tokens: sums.thought,
+        total_tokens: read + sums.output + sums.thought,
+        images: sums.images,
+        credits: sums.credits,
+        cost_usd: usd(sums.cost),
+        cost_nano_usd: sums.cost,
+        saved_usd: baseline.map(|price| usd(report::saved(sums, price))),
+        saved_usd_low: between.map(|(low, _)| usd(low)),
+        saved_usd_high: between.map(|(_, high)| usd(high)),
+        average_latency_ms: average(sums.latency_ms, sums.requests),
+        average_time_to_first_byte_ms: average(sums.first_byte_ms, sums.requests),
     }
-    all
+}
+
+/// The same, column by column.
+fn columns(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
+    match serde_json::to_value(shown(sums, baseline)) {
+        Ok(Value::Object(columns)) => columns,
+        // Numbers can always be written.
+        _ => Map::new(),
+    }
 }
 
 /// `GET /v1/usage`
@@ -204,24 +279,19 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let this_period = Span { account: account.clone(), start: period.start(), end: period.end() };
     let rows = store.usage(this_period, &[Part::Tier]).await.map_err(Error::internal)?;
     let tiers = report::grouped(&rows, Group::Tier);
-    let breakdown: Map<String, Value> = Tier::ALL
-        .iter()
-        .map(|tier| {
-            let credits = tiers.get(tier.as_str()).map_or(0, |sums| sums.credits);
-            (tier.as_str().to_owned(), json!(credits))
-        })
-        .collect();
+    let credits = |tier: Tier| tiers.get(tier.as_str()).map_or(0, |sums| sums.credits);
     let last = Timestamp(period.end().0 - 1);
-    let mut value = json!({
-        "credits_used": funds.used,
-        "credits_remaining": funds.remaining(),
-        "credits_total": funds.total(),
-        "billing_period_start": calendar::written(period.start()),
-        "billing_period_end": calendar::written(last),
-        "tier_breakdown": breakdown,
-    });
+    let mut told = UsageReport {
+        credits_used: funds.used,
+        credits_remaining: funds.remaining(),
+        credits_total: funds.total(),
+        billing_period_start: calendar::written(period.start()),
+        billing_period_end: calendar::written(last),
+        tier_breakdown: Tier::ALL.into_iter().map(|tier| (tier, credits(tier))).collect(),
+        used: None,
+    };
     if query.bare {
-        return Ok(Report { value, rows: Vec::new() });
+        return Ok(Report { told, rows: Vec::new() });
     }
 
     let start = query.start.unwrap_or(period.start());
@@ -241,31 +311,25 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     let mut rows = store.usage(span, &parts).await.map_err(Error::internal)?;
     keep_visible(&mut rows, visible.as_ref());
     let price = baseline.as_ref().map(|(_, price)| price);
-    let mut total = shown(&report::total(&rows), price);
-    total.insert("start".to_owned(), json!(calendar::written(start)));
-    total.insert("end".to_owned(), json!(calendar::written(end)));
-    let against = baseline.as_ref().map(|(model, _)| model.id.to_string());
-    total.insert("saved_against".to_owned(), json!(against));
+    let total = UsageTotal {
+        sums: shown(&report::total(&rows), price),
+        start: calendar::written(start),
+        end: calendar::written(end),
+        saved_against: baseline.as_ref().map(|(model, _)| model.id.to_string()),
+    };
+    let plan = plan.map(|plan| plan.name.clone());
+    let mut used = Used { plan, usage: total, group_by: None, data: None };
     let groups = report::grouped(&rows, group);
-    let listed: Vec<Value> = groups
-        .iter()
-        .map(|(name, sums)| {
-            let mut group_of = Map::new();
-            group_of.insert(group.as_str().to_owned(), json!(name));
-            group_of.extend(shown(sums, price));
-            Value::Object(group_of)
-        })
-        .collect();
-    let table = table(group, &groups, price);
-    if let Some(members) = value.as_object_mut() {
-        members.insert("plan".to_owned(), json!(plan.map(|plan| plan.name.clone())));
-        members.insert("usage".to_owned(), Value::Object(total));
-        if query.group.is_some() {
-            members.insert("group_by".to_owned(), json!(group.as_str()));
-            members.insert("data".to_owned(), Value::Array(listed));
-        }
+    if query.group.is_some() {
+        used.group_by = Some(group.as_str());
+        let of = |(name, sums): (&String, &MinuteSums)| UsageGroup {
+            group: BTreeMap::from([(group.as_str(), name.clone())]),
+            sums: shown(sums, price),
+        };
+        used.data = Some(groups.iter().map(of).collect());
     }
-    Ok(Report { value, rows: table })
+    told.used = Some(used);
+    Ok(Report { told, rows: table(group, &groups, price) })
 }
 
 fn table(
@@ -273,11 +337,11 @@ fn table(
     groups: &BTreeMap<String, MinuteSums>,
     price: Option<&Rates>,
 ) -> Vec<Vec<String>> {
-    let names = shown(&MinuteSums::default(), price).keys().cloned().collect::<Vec<_>>();
+    let names = columns(&MinuteSums::default(), price).keys().cloned().collect::<Vec<_>>();
     let mut rows = vec![[vec![group.as_str().to_owned()], names].concat()];
     for (name, sums) in groups {
         let mut row = vec![name.clone()];
-        for (column, value) in shown(sums, price) {
+        for (column, value) in columns(sums, price) {
             row.push(match (column.as_str(), &value) {
                 ("cost_usd", _) => Nanos(sums.cost).to_decimal(),
                 (_, Value::Null) => String::new(),
@@ -300,153 +364,6 @@ pub(super) async fn is_visible(
     }
     let keys = visible_keys(app, caller).await?;
     Ok(keys.is_none_or(|keys| keys.contains(one.key.as_str())))
-}
-
-/// `GET /v1/requests/{id}`: what was decided, tried and charged.
-///
-/// # Errors
-/// [`Kind::NotFound`] for what is not the caller's.
-pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
-    caller.must_be_for(Scope::Usage)?;
-    app.shared.books.journal.flush(FLUSH).await;
-    let found = report::find(&app.shared.store, id).await.map_err(Error::internal)?;
-    let own = found.filter(|one| caller.admin || one.account == caller.account);
-    let missing = || {
-        let id: String = id.chars().take(80).collect();
-        Error::new(Kind::NotFound, format!("There is no request '{id}'."))
-    };
-    let one = own.ok_or_else(missing)?;
-    // Of a member's account others ask too: their requests are theirs.
-    if !is_visible(app, caller, &one).await? {
-        return Err(missing());
-    }
-    let mut told = told(&one);
-    told["weighed"] = one.weighed.as_deref().map_or(Value::Null, |all| weighed(app, all));
-    // What was said is for whoever said it, and for those who run the account.
-    let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;
-    if let Some(content) = content.map_err(Error::internal)?
-        && caller.person.may_act_for(&content.user).is_ok()
-    {
-        told["content"] = json!({"request": content.request, "answer": content.answer});
-    }
-    Ok(told)
-}
-
-fn told(one: &Settlement) -> Value {
-    let by = one.by.as_ref();
-    let mut attempts: Vec<Value> = one
-        .tried
-        .iter()
-        .map(|tried| {
-            let mut told = json!({
-                "provider": tried.provider, "model": tried.model, "outcome": tried.fault,
-            });
-            if let Some(cost) = tried.cost {
-                told["cost_nano_usd"] = json!(cost.0);
-            }
-            if let (Some(started), Some(took)) = (tried.started_ms, tried.took_ms) {
-                told["started_ms"] = json!(started);
-                told["took_ms"] = json!(took);
-            }
-            if let Some(status) = tried.status {
-                told["status"] = json!(status);
-            }
-            told
-        })
-        .collect();
-    if let Some(by) = by {
-        let outcome = match one.outcome {
-            Outcome::Failed => "broke_off",
-            Outcome::Complete | Outcome::Left | Outcome::Withdrawn => "ok",
-        };
-        let mut told = json!({"provider": by.provider, "model": by.model, "outcome": outcome});
-        if let Some(started) = answer_began(&one.tried) {
-            let since = |ms: u64| ms.saturating_sub(started);
-            told["started_ms"] = json!(started);
-            told["first_byte_ms"] = json!(since(one.first_byte_ms));
-            told["took_ms"] = json!(since(one.latency_ms()));
-        }
-        attempts.push(told);
-    }
-    json!({
-        "id": one.id.as_str(),
-        "object": "request",
-        "status": one.outcome.as_str(),
-        "created_at": calendar::written(one.began),
-        "completed_at": calendar::written(one.at),
-        "account": one.account.as_str(),
-        "api_key_id": one.key.as_str(),
-        "surface": one.surface,
-        "stream": one.streamed,
-        "model_requested": one.asked,
-        "model": by.map(|by| &by.model),
-        "provider": by.map(|by| &by.provider),
-        "tier": by.map(|by| by.tier),
-        "decision": one.decision,
-        "attempts": attempts,
-        "attempt_count": one.attempts,
-        "usage": {
-            "input_tokens":
-                one.tokens.fresh() + one.tokens.cached() + one.tokens.cache_writes(),
-            "cached_tokens": one.tokens.cached(),
-            "cache_write_tokens": one.tokens.cache_writes(),
-            "output_tokens": one.tokens.written() + one.tokens.thought,
-            "reasoning_tokens": one.tokens.thought,
-            "total_tokens": one.tokens.total(),
-            "images": one.images,
-            "basis": one.basis,
-        },
-        "credits": one.credits,
-        "cost_usd": one.cost.as_usd(),
-        "cost_nano_usd": one.cost,
-        "latency_ms": one.latency_ms(),
-        "time_to_first_byte_ms": one.first_byte_ms,
-    })
-}
-
-/// What `auto` weighed: the prompt, and the best candidates, with what is known of them in words.
-fn weighed(app: &App, all: &Weighed) -> Value {
-    let live = app.live();
-    let taken = &all.taken;
-    let candidates = all.candidates.iter().map(|one| {
-        let mut told = json!({
-            "model": one.model,
-            "provider": &*one.provider,
-            "effort": one.effort,
-            "quality": f64::from(one.quality) / 1e3,
-            "expected_cost_nano_usd": one.cost,
-            "expected_output_tokens": one.tokens,
-            "level": of_hundredths(one.level),
-            "level_sd": of_hundredths(one.sd),
-            // As it is now: of a model that has gone, nothing.
-            "rests_on": live.predictor.rests_on(&live.catalogue, &one.model),
-            "verdict": one.verdict,
-        });
-        if one.moved != 0 {
-            told["found_out"] = json!(of_hundredths(one.moved));
-        }
-        told
-    });
-    json!({
-        "in_words": in_words(taken),
-        "ease": of_hundredths(taken.ease),
-        "unsure": of_hundredths(taken.unsure),
-        "need": of_hundredths(taken.need),
-        "thinking": of_hundredths(taken.thinking),
-        "novelty": of_hundredths(taken.novelty),
-        "belief": of_hundredths(taken.belief),
-        "everyday": of_hundredths(taken.everyday),
-        "considered": all.considered,
-        "candidates": candidates.collect::<Vec<Value>>(),
-    })
-}
-
-/// When the attempt that answered began, in milliseconds: as the one before it ended, waits included.
-/// `None` where that is not known: of some that ran side by side.
-fn answer_began(tried: &[Tried]) -> Option<u64> {
-    tried.iter().try_fold(0, |latest: u64, one| {
-        Some(latest.max(one.started_ms?.saturating_add(one.took_ms?)))
-    })
 }
 
 /// What OpenAI's interface for organizations is asked for.
@@ -587,27 +504,6 @@ fn result(kind: Kinds, [model, key, account]: &[Option<String>; 3], sums: &Minut
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tried(span: Option<(u64, u64)>) -> Tried {
-        Tried {
-            provider: String::new(),
-            model: String::new(),
-            fault: "".into(),
-            cost: None,
-            started_ms: span.map(|(from, _)| from),
-            took_ms: span.map(|(_, took)| took),
-            status: None,
-        }
-    }
-
-    #[test]
-    fn an_answer_began_when_the_attempts_before_it_had_ended() {
-        assert_eq!(answer_began(&[]), Some(0));
-        assert_eq!(answer_began(&[tried(Some((0, 30))), tried(Some((300, 20)))]), Some(320));
-        // One that ended last need not have begun last.
-        assert_eq!(answer_began(&[tried(Some((0, 500))), tried(Some((100, 20)))]), Some(500));
-        assert_eq!(answer_began(&[tried(Some((0, 30))), tried(None)]), None);
-    }
 
     #[test]
     fn an_average_of_nothing_is_nothing() {

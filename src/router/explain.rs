@@ -45,7 +45,7 @@ pub struct Explanation {
 }
 
 /// A candidate as the caller reads of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Ranked<'a> {
     pub model: &'a str,
     pub provider: &'a str,
@@ -71,14 +71,15 @@ pub struct Ranked<'a> {
     pub verdict: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Rejected<'a> {
     pub model: &'a str,
     pub reason: &'static str,
 }
 
 /// The whole of it in words.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Explanation")]
 pub struct Account<'a> {
     pub mode: &'static str,
     pub dial: f64,

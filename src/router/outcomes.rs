@@ -30,7 +30,19 @@ const ACCOUNTS_INERTIA: f32 = 4.0;
 const HOUR_MS: i64 = 3_600_000;
 
 /// What an answer has shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Sign {
     /// Nothing speaks against it.

@@ -47,7 +47,7 @@ pub struct Promises {
 }
 
 /// What is promised of one prompt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Promise {
     /// Of prompts of its group that the best candidate answers well, the share that is answered well, at
     /// least.

@@ -30,7 +30,8 @@ pub fn chosen(wish: Wish, needs: &Needs, demand: &Demand, choice: &Choice<'_>) -
 }
 
 /// What requests come to with one catalogue.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ReplayOutcome")]
 pub struct Outcome {
     /// No model could answer.
     pub unanswered: u64,
@@ -44,7 +45,7 @@ pub struct Outcome {
 
 /// What would have been different for requests of `auto` that were made, with every provider up and nothing
 /// that an account may not use.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Replay {
     pub requests: u64,
     /// Kept by other weights, which say nothing here.

@@ -1,10 +1,9 @@
 //! Agents as they are kept: in versions, each person's own or the account's.
 
-use serde_json::{Value, json};
-
 use crate::admit::{Caller, Scope};
-use crate::agents::{self, Named, named, unknown};
+use crate::agents::{self, Named, ShownAgent, named, unknown};
 use crate::base::ids::AgentId;
+use crate::base::told::{Deleted, Stretch};
 use crate::base::{Error, Kind};
 use crate::gateway::App;
 use crate::platform::agents::Agent;
@@ -58,7 +57,7 @@ pub async fn list(
     caller: &Caller,
     after: Option<String>,
     limit: Option<i64>,
-) -> Result<Value, Error> {
+) -> Result<Stretch<ShownAgent>, Error> {
     caller.must_be_for(Scope::Platform)?;
     let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let store = &app.shared.store;
@@ -68,15 +67,9 @@ pub async fn list(
     let page = page.map_err(Error::internal)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = page.len() > most;
-    let data: Vec<Value> =
-        page.into_iter().take(most).map(|row| named(row)?.shown()).collect::<Result<_, _>>()?;
-    Ok(json!({
-        "object": "list",
-        "has_more": more,
-        "first_id": data.first().map(|one| one["id"].clone()),
-        "last_id": data.last().map(|one| one["id"].clone()),
-        "data": data,
-    }))
+    let data = page.into_iter().take(most).map(|row| Ok(named(row)?.shown()));
+    let data: Vec<ShownAgent> = data.collect::<Result<_, Error>>()?;
+    Ok(Stretch::of(data, more, |one| one.id.clone()))
 }
 
 /// Makes a new version. `seen` is the `ETag` that the change was made from, if the caller says.
@@ -122,12 +115,12 @@ pub async fn change(
 
 /// # Errors
 /// As [`get`].
-pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Deleted, Error> {
     caller.must_be_for(Scope::Platform)?;
     own(app, caller, id).await?;
     let gone = app.shared.store.delete_agent(caller.account.clone(), id.to_owned()).await;
     if !gone.map_err(Error::internal)? {
         return Err(unknown(id));
     }
-    Ok(json!({"id": id, "object": "agent", "deleted": true}))
+    Ok(Deleted::new("agent", id))
 }

@@ -23,11 +23,14 @@ const LEAST_SECONDS: u64 = 10;
 const SESSION_BYTES: usize = 64 << 10;
 
 /// What one is asked to be.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "NewBrowserKey")]
 pub struct Wanted {
+    #[schemars(range(min = 10, max = 3_600))]
     pub expires_in_seconds: Option<u64>,
     /// Chat, if not given. Never keys, usage or the platform.
+    #[schemars(length(min = 1))]
     pub scopes: Option<Vec<Scope>>,
     pub models: Option<Vec<String>>,
     pub budget_usd: Option<Usd>,

@@ -1,11 +1,13 @@
 //! Saved chats: conversations with a title, as `/optima/v1/conversations` shows them.
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::admit::{Caller, Scope};
 use crate::base::clock::Timestamp;
 use crate::base::ids::ConversationId;
+use crate::base::told::{Deleted, DeletedSome, Stretch};
 use crate::base::{Error, Kind};
 use crate::gateway::App;
 use crate::platform::chats::{as_items, as_messages, rows};
@@ -19,8 +21,9 @@ const LARGEST_PAGE: i64 = 100;
 const TITLE_CHARACTERS: usize = 200;
 
 /// What `PUT /optima/v1/conversations` is told.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "ConversationWish")]
 pub struct Saved {
     pub id: Option<String>,
     pub title: Option<String>,
@@ -41,24 +44,51 @@ pub struct Wanted {
     pub search: Option<String>,
 }
 
-fn shown(conversation: &Conversation) -> Value {
-    let metadata: Value = serde_json::from_str(&conversation.metadata).unwrap_or_default();
-    json!({
-        "id": conversation.id,
-        "object": "conversation",
-        "title": conversation.title,
-        "model": conversation.model,
-        "created_at": conversation.created.seconds(),
-        "updated_at": conversation.updated.seconds(),
-        "metadata": metadata,
-    })
+/// A conversation as lists show it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Conversation")]
+pub struct ShownConversation {
+    id: String,
+    object: &'static str,
+    title: String,
+    model: String,
+    /// In seconds since the epoch.
+    created_at: i64,
+    updated_at: i64,
+    metadata: Value,
+}
+
+/// A conversation with its messages.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SavedConversation")]
+pub struct WholeConversation {
+    #[serde(flatten)]
+    conversation: ShownConversation,
+    /// As chat completions have them.
+    messages: Vec<Value>,
+}
+
+fn shown(conversation: &Conversation) -> ShownConversation {
+    ShownConversation {
+        id: conversation.id.clone(),
+        object: "conversation",
+        title: conversation.title.clone(),
+        model: conversation.model.clone(),
+        created_at: conversation.created.seconds(),
+        updated_at: conversation.updated.seconds(),
+        metadata: serde_json::from_str(&conversation.metadata).unwrap_or_default(),
+    }
 }
 
 /// The conversations of a user, newest first.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for a page after one that is not there.
-pub async fn list(app: &App, caller: &Caller, wanted: Wanted) -> Result<Value, Error> {
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    wanted: Wanted,
+) -> Result<Stretch<ShownConversation>, Error> {
     caller.must_be_for(Scope::Platform)?;
     let user = caller.person.id.as_str();
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
@@ -77,27 +107,19 @@ pub async fn list(app: &App, caller: &Caller, wanted: Wanted) -> Result<Value, E
         .await
         .map_err(Error::internal)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let data: Vec<Value> = page.iter().take(most).map(shown).collect();
-    Ok(json!({
-        "object": "list",
-        "has_more": page.len() > most,
-        "first_id": data.first().map(|one| one["id"].clone()),
-        "last_id": data.last().map(|one| one["id"].clone()),
-        "data": data,
-    }))
+    let data = page.iter().take(most).map(shown).collect();
+    Ok(Stretch::of(data, page.len() > most, |one: &ShownConversation| one.id.clone()))
 }
 
 /// A conversation with its messages.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not there, or is another's.
-pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<WholeConversation, Error> {
     caller.must_be_for(Scope::Platform)?;
     let conversation = found(&app.shared.store, caller, id).await?;
     let messages = as_messages(&kept_items(&app.shared.store, &caller.account, id).await?)?;
-    let mut told = shown(&conversation);
-    told["messages"] = Value::Array(messages);
-    Ok(told)
+    Ok(WholeConversation { conversation: shown(&conversation), messages })
 }
 
 /// What a chat is called that nobody gave a title: how it begins.
@@ -119,7 +141,7 @@ pub async fn put(
     caller: &Caller,
     id: Option<&str>,
     saved: Saved,
-) -> Result<Value, Error> {
+) -> Result<WholeConversation, Error> {
     caller.must_be_for(Scope::Platform)?;
     let (store, now) = (&app.shared.store, app.shared.clock.now());
     let user = caller.person.id.as_str();
@@ -169,7 +191,7 @@ pub async fn put(
 ///
 /// # Errors
 /// As [`get`].
-pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
+pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Deleted, Error> {
     caller.must_be_for(Scope::Platform)?;
     let store = &app.shared.store;
     let (account, user) = (caller.account.clone(), caller.person.id.clone());
@@ -177,24 +199,25 @@ pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
     if !gone.map_err(Error::internal)? {
         return Err(unknown(id));
     }
-    Ok(json!({"id": id, "object": "conversation.deleted", "deleted": true}))
+    Ok(Deleted::new("conversation.deleted", id))
 }
 
 /// Deletes all conversations of the user.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn delete_all(app: &App, caller: &Caller) -> Result<Value, Error> {
+pub async fn delete_all(app: &App, caller: &Caller) -> Result<DeletedSome, Error> {
     caller.must_be_for(Scope::Platform)?;
     let (account, user) = (caller.account.clone(), caller.person.id.clone());
     let gone = app.shared.store.forget_conversations(account, user).await;
     let gone = gone.map_err(Error::internal)?;
-    Ok(json!({"object": "conversation.deleted", "deleted": gone}))
+    Ok(DeletedSome { object: "conversation.deleted", user_id: None, deleted: gone })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_chat_without_a_title_is_called_as_it_begins() {

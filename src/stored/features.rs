@@ -1,9 +1,10 @@
 //! Switches, as a caller sees and sets them.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::admit::features::checked;
+use crate::admit::features::{Source, checked};
 use crate::admit::{Caller, Feature, Features, Scope, users};
 use crate::base::ids::AuditId;
 use crate::base::{Error, Kind};
@@ -11,8 +12,9 @@ use crate::gateway::App;
 use crate::store::{Audit, FeatureRow};
 
 /// How a switch is to stand.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "FeatureWish")]
 pub struct Wish {
     /// The other way round, if not given.
     pub enabled: Option<bool>,
@@ -20,34 +22,68 @@ pub struct Wish {
     pub settings: Map<String, Value>,
 }
 
-fn shown(feature: Feature, features: &Features) -> Value {
-    let at = &features.settings;
+/// How a switch stands.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Feature")]
+pub struct ShownFeature {
+    pub id: &'static str,
+    object: &'static str,
+    pub name: &'static str,
+    scope: &'static str,
+    pub description: &'static str,
+    pub default: bool,
+    pub enabled: bool,
+    /// Who said so last.
+    pub source: Source,
+    pub settings: FeatureSettings,
+    /// The user of whom it was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+}
+
+/// What of a switch can be set beside its place; a switch has those that mean something to it.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct FeatureSettings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_seconds: Option<u64>,
+    /// Cosine, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_budget: Option<u64>,
+}
+
+fn shown(feature: Feature, features: &Features) -> ShownFeature {
+    let (at, none) = (&features.settings, FeatureSettings::default());
     let settings = match feature {
-        Feature::ResponseCache => json!({"ttl_seconds": at.cache_seconds}),
-        Feature::SemanticCache => {
-            json!({"ttl_seconds": at.semantic_seconds, "threshold": at.semantic_threshold})
-        }
-        Feature::Memory => json!({"token_budget": at.memory_tokens}),
-        _ => json!({}),
+        Feature::ResponseCache => FeatureSettings { ttl_seconds: Some(at.cache_seconds), ..none },
+        Feature::SemanticCache => FeatureSettings {
+            ttl_seconds: Some(at.semantic_seconds),
+            threshold: Some(at.semantic_threshold),
+            ..none
+        },
+        Feature::Memory => FeatureSettings { token_budget: Some(at.memory_tokens), ..none },
+        _ => none,
     };
-    json!({
-        "id": feature.as_str(),
-        "object": "feature",
-        "name": feature.name(),
-        "scope": "user",
-        "description": feature.description(),
-        "default": feature.default_on(),
-        "enabled": features.has(feature),
-        "source": features.source(feature),
-        "settings": settings,
-    })
+    ShownFeature {
+        id: feature.as_str(),
+        object: "feature",
+        name: feature.name(),
+        scope: "user",
+        description: feature.description(),
+        default: feature.default_on(),
+        enabled: features.has(feature),
+        source: features.source(feature),
+        settings,
+        user_id: None,
+    }
 }
 
 /// How all of them stand for the caller.
 ///
 /// # Errors
 /// [`Kind::Forbidden`] for a key that is not for the platform.
-pub fn list(caller: &Caller) -> Result<Vec<Value>, Error> {
+pub fn list(caller: &Caller) -> Result<Vec<ShownFeature>, Error> {
     caller.must_be_for(Scope::Platform)?;
     Ok(Feature::ALL.into_iter().map(|feature| shown(feature, &caller.features)).collect())
 }
@@ -60,7 +96,7 @@ pub async fn of_user(
     app: &App,
     caller: &Caller,
     user: &str,
-) -> Result<(String, Vec<Value>), Error> {
+) -> Result<(String, Vec<ShownFeature>), Error> {
     caller.must_be_for(Scope::Platform)?;
     let user = users::named(&app.shared.identities, caller, Some(user)).await?;
     let features = app.shared.identities.features_of(caller, user).await?;
@@ -79,7 +115,7 @@ pub async fn set(
     user: &str,
     name: &str,
     wish: Wish,
-) -> Result<Value, Error> {
+) -> Result<ShownFeature, Error> {
     caller.must_be_for(Scope::Platform)?;
     let user = users::named(&app.shared.identities, caller, Some(user)).await?;
     let feature = Feature::parse(name).ok_or_else(|| {
@@ -116,7 +152,5 @@ pub async fn set(
     let rows = shared.store.features(caller.account.clone(), user.to_owned()).await;
     let rows = rows.map_err(Error::internal)?;
     let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
-    let mut told = shown(feature, &features);
-    told["user_id"] = Value::from(user);
-    Ok(told)
+    Ok(ShownFeature { user_id: Some(user.to_owned()), ..shown(feature, &features) })
 }

@@ -1,7 +1,8 @@
 //! The person who asks, and the accounts that they are in.
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::admit::{Caller, Draft};
 use crate::base::calendar;
@@ -24,58 +25,100 @@ pub async fn signed_in(app: &App, credential: Option<&str>) -> Result<SignedIn, 
     })
 }
 
+/// The person who is signed in.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Person")]
+pub struct Me {
+    object: &'static str,
+    id: String,
+    /// Who they are in the account that they are signed in to.
+    member: String,
+    email: String,
+    name: String,
+    /// The address was shown to be theirs.
+    verified: bool,
+    totp: bool,
+    created_at: String,
+    accounts: Vec<OwnAccount>,
+}
+
+/// An account that a person is in.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OwnAccount {
+    id: String,
+    name: String,
+    role: String,
+    member: String,
+    current: bool,
+    suspended: bool,
+}
+
+/// A sign-in as its person sees it in lists.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SignIn")]
+pub struct ShownSignIn {
+    id: String,
+    object: &'static str,
+    account: String,
+    account_name: String,
+    since: String,
+    seen: String,
+    expires_at: String,
+    address: String,
+    agent: String,
+    current: bool,
+}
+
 /// `GET /v1/me`
 ///
 /// # Errors
 /// When the store fails.
-pub async fn me(app: &App, signed_in: &SignedIn) -> Result<Value, Error> {
+pub async fn me(app: &App, signed_in: &SignedIn) -> Result<Me, Error> {
     let desk = &app.shared.authentication;
     let person =
         app.shared.store.person(signed_in.person.clone()).await.map_err(Error::internal)?;
     let person = person.ok_or_else(|| Error::internal("a person who is signed in is gone"))?;
-    let accounts: Vec<Value> = desk
+    let accounts = desk
         .memberships(signed_in)
         .await?
         .iter()
-        .map(|one| {
-            json!({
-                "id": one.member.account.as_str(),
-                "name": one.account_name,
-                "role": one.member.role,
-                "member": one.member.id,
-                "current": one.member.account == signed_in.account,
-                "suspended": one.suspended,
-            })
+        .map(|one| OwnAccount {
+            id: one.member.account.as_str().to_owned(),
+            name: one.account_name.clone(),
+            role: one.member.role.clone(),
+            member: one.member.id.clone(),
+            current: one.member.account == signed_in.account,
+            suspended: one.suspended,
         })
         .collect();
-    Ok(json!({
-        "object": "person",
-        "id": person.id,
-        "member": signed_in.member,
-        "email": person.email,
-        "name": person.name,
-        "verified": person.verified.is_some(),
-        "totp": person.has_factor,
-        "created_at": calendar::written(person.created),
-        "accounts": accounts,
-    }))
+    Ok(Me {
+        object: "person",
+        id: person.id,
+        member: signed_in.member.clone(),
+        email: person.email,
+        name: person.name,
+        verified: person.verified.is_some(),
+        totp: person.has_factor,
+        created_at: calendar::written(person.created),
+        accounts,
+    })
 }
 
 /// A sign-in as its person sees it in lists.
 #[must_use]
-pub fn shown(one: &SignedIn, current: &SignedIn) -> Value {
-    json!({
-        "id": one.id,
-        "object": "session",
-        "account": one.account.as_str(),
-        "account_name": one.account_name,
-        "since": calendar::written(one.created),
-        "seen": calendar::written(one.seen.max(one.created)),
-        "expires_at": calendar::written(one.expires),
-        "address": one.browser.address,
-        "agent": one.browser.agent,
-        "current": one.id == current.id,
-    })
+pub fn shown(one: &SignedIn, current: &SignedIn) -> ShownSignIn {
+    ShownSignIn {
+        id: one.id.clone(),
+        object: "session",
+        account: one.account.as_str().to_owned(),
+        account_name: one.account_name.clone(),
+        since: calendar::written(one.created),
+        seen: calendar::written(one.seen.max(one.created)),
+        expires_at: calendar::written(one.expires),
+        address: one.browser.address.clone(),
+        agent: one.browser.agent.clone(),
+        current: one.id == current.id,
+    }
 }
 
 /// `PATCH /v1/account`: another name

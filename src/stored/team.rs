@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::admit::{Caller, Invited, Role, last_owner, must_be_proved};
 use crate::base::calendar;
@@ -67,37 +68,67 @@ pub async fn member(app: &App, caller: &Caller, id: &str) -> Result<Member, Erro
 }
 
 /// A member as lists show them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Member")]
+pub struct ShownMember {
+    id: String,
+    object: &'static str,
+    email: String,
+    name: String,
+    role: String,
+    /// Whether they have a password or an issuer here.
+    signs_in: bool,
+    totp: bool,
+    /// How many keys of theirs are good.
+    keys: usize,
+    created_at: String,
+    last_seen_at: Option<String>,
+}
+
+/// An invitation as lists show it: without its link.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Invitation")]
+pub struct ShownInvitation {
+    id: String,
+    object: &'static str,
+    email: String,
+    role: String,
+    by: String,
+    expires_at: String,
+}
+
+/// A member as lists show them.
 #[must_use]
-pub fn shown(known: &KnownMember) -> Value {
+pub fn shown(known: &KnownMember) -> ShownMember {
     let member = &known.member;
-    json!({
-        "id": member.id,
-        "object": "member",
-        "email": member.email,
-        "name": member.name,
-        "role": member.role,
-        "signs_in": member.person.is_some(),
-        "totp": member.has_factor,
-        "keys": known.keys,
-        "created_at": calendar::written(member.created),
-        "last_seen_at": known.seen.map(calendar::written),
-    })
+    ShownMember {
+        id: member.id.clone(),
+        object: "member",
+        email: member.email.clone(),
+        name: member.name.clone(),
+        role: member.role.clone(),
+        signs_in: member.person.is_some(),
+        totp: member.has_factor,
+        keys: known.keys,
+        created_at: calendar::written(member.created),
+        last_seen_at: known.seen.map(calendar::written),
+    }
 }
 
 /// An invitation as lists show it: without its link.
 ///
 /// # Errors
 /// For what no invitation of ours says.
-pub fn shown_invitation(invitation: &Token) -> Result<Value, Error> {
+pub fn shown_invitation(invitation: &Token) -> Result<ShownInvitation, Error> {
     let Invited { role, by } = Invited::of(invitation)?;
-    Ok(json!({
-        "id": invitation.id,
-        "object": "invitation",
-        "email": invitation.subject,
-        "role": role,
-        "by": by,
-        "expires_at": calendar::written(invitation.expires),
-    }))
+    Ok(ShownInvitation {
+        id: invitation.id.clone(),
+        object: "invitation",
+        email: invitation.subject.clone(),
+        role,
+        by,
+        expires_at: calendar::written(invitation.expires),
+    })
 }
 
 /// Who runs an account gives what is theirs to nobody by accident.

@@ -52,7 +52,7 @@ pub use limits::Limits;
 pub use meters::Meters;
 pub use moderation::moderate;
 pub use probing::{INTERVAL as PROBE_INTERVAL, PATIENCE as PROBE_PATIENCE, round as probe_resting};
-pub use refusals::Refusals;
+pub use refusals::{Learned, Refusals};
 pub use relay::Relay;
 pub use run::run;
 pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};

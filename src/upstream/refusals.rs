@@ -35,7 +35,8 @@ pub struct Refusals {
 }
 
 /// A line of the status.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(rename = "LearnedRefusal")]
 pub struct Learned {
     pub provider: String,
     pub model: String,

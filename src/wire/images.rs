@@ -10,8 +10,9 @@ use super::vocab::{Head, Losses, Malformed, Usage};
 use super::{Encoded, gemini, openai_usage};
 
 /// How a provider wants to be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "ImagesForm")]
 pub enum Form {
     Openai,
     /// `aspect_ratio` in place of `size`, and no `quality`.
@@ -21,8 +22,9 @@ pub enum Form {
 }
 
 /// What a model takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ImagesRules")]
 pub struct Rules {
     pub sizes: Vec<String>,
     pub qualities: Vec<String>,

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::described;
+
 /// The administrator's key of every gateway under test, which may also call models.
 pub const KEY: &str = "sk-optimux-testtesttesttesttesttesttesttesttesttesttes";
 
@@ -313,7 +315,10 @@ pub fn client() -> reqwest::Client {
 
 pub fn send(request: reqwest::RequestBuilder) -> Reply {
     runtime().block_on(async {
-        let mut response = request.header("content-type", "application/json").send().await.unwrap();
+        let (client, request) = request.header("content-type", "application/json").build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let mut response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = Vec::new();
         let whole = loop {
@@ -323,7 +328,9 @@ pub fn send(request: reqwest::RequestBuilder) -> Reply {
                 Err(_) => break false,
             }
         };
-        Reply { status, headers, body, whole }
+        let reply = Reply { status, headers, body, whole };
+        described::must_be(method.as_str(), &path, &reply);
+        reply
     })
 }
 

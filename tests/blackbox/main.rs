@@ -19,6 +19,7 @@ mod connect;
 mod console;
 mod crash;
 mod demands;
+mod described;
 mod dialects;
 mod documents;
 mod doors;

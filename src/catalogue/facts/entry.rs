@@ -12,7 +12,7 @@ use crate::wire::vocab::{
 };
 
 /// Everything that may be said of what a model takes. Every member is optional.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FactsEntry {
     /// Members that are answered with 400, and when. `never` takes a family's word back.
@@ -105,7 +105,7 @@ pub struct FactsEntry {
     pub distillable: Option<bool>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetEntry {
     pub min: i64,

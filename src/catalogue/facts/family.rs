@@ -7,7 +7,7 @@ use super::FactsEntry;
 use crate::wire::images;
 
 /// A `[[families]]` entry of a provider's file.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Family {
     /// Names of models, where `*` stands for anything: `claude-opus-*`.

@@ -150,7 +150,7 @@ impl Param {
 }
 
 /// When a member is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
     Never,
@@ -185,7 +185,9 @@ pub struct ToolsOnly {
     pub when: ToolsWhen,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToolsWhen {
     #[default]
@@ -208,7 +210,9 @@ impl ToolsWhen {
 }
 
 /// Whether a model can be made to call a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forced {
     #[default]
@@ -229,7 +233,7 @@ impl Forced {
 }
 
 /// The member of chat completions that limits the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenLimit {
     MaxTokens,
@@ -238,7 +242,7 @@ pub enum TokenLimit {
 }
 
 /// What of JSON Schema a maker takes for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaSubset {
     /// All, with every property required where it is strict.
@@ -252,7 +256,7 @@ pub enum SchemaSubset {
 }
 
 /// Which names of tools a maker takes: letters, digits, `_`, `-` and `also`, so many at most.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NameRule {
     pub max: usize,

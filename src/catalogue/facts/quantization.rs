@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// By `OpenRouter`'s words for it. What nobody said is not known, and is no other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
     Int4,

@@ -12,7 +12,7 @@ use crate::base::money::Nanos;
 use crate::wire::vocab::Class;
 
 /// One price of a deployment.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PriceEntry {
     /// The first day of the price, in UTC, as `2026-12-01`.
@@ -48,7 +48,7 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Above {
     pub tokens: u64,
@@ -56,7 +56,7 @@ pub struct Above {
 }
 
 /// USD for one of a thing. What no surface of the gateway meters is kept for the record.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EachEntry {
     /// A search of the web.
@@ -85,7 +85,7 @@ pub struct EachEntry {
     pub text_message: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PictureEntry {
     pub size: String,

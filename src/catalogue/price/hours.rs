@@ -7,7 +7,7 @@ use crate::base::calendar;
 use crate::base::clock::Timestamp;
 
 /// As it is written: `{ zone = "UTC", windows = ["01:00-04:00"], weekdays = [1, 2, 3, 4, 5] }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoursEntry {
     /// `UTC`, or how far the maker's clocks are from it: `+08:00`.

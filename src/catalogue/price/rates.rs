@@ -33,7 +33,7 @@ const KINDS: usize = 14;
 
 /// USD per million tokens, as it is written in files and in the configuration. What is left out
 /// costs what the kind it stands for costs: a cache's kinds the input, other media their text.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RatesEntry {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use maud::html;
 use serde_json::Value;
 
 use super::super::call::Call;
-use super::super::figures::{count, minute, nanos, usd, whole};
+use super::super::figures::{as_json, count, minute, nanos, usd, whole};
 use super::super::parts::{choice, field, notice, snippet};
 use super::super::serve::{show_admin, take_admin};
 use super::super::sheet::{Answer, Sheet, go};
@@ -31,7 +31,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
         waits: Waits::ForNothing,
         ..Query::default()
     };
-    let report = usage::usage(&visit.app, &who.caller, query).await?.value;
+    let report = as_json(&usage::usage(&visit.app, &who.caller, query).await?.told)?;
     let sums = report.get("usage").cloned().unwrap_or_default();
     let left = report.get("credits_remaining").and_then(Value::as_i64);
     let plans = plan_names(visit);

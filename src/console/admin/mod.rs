@@ -12,7 +12,7 @@ use maud::html;
 use serde_json::Value;
 
 use super::call::Call;
-use super::figures::{count, list, text, whole};
+use super::figures::{as_json, count, list, text, whole};
 use super::serve::show_admin;
 use super::sheet::Sheet;
 use crate::http::Worker;
@@ -32,7 +32,7 @@ fn uptime(seconds: i64) -> String {
 /// `GET /admin`
 pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
     show_admin(app, request, async |visit, _| {
-        let told = status::admin_status(&visit.app).await;
+        let told = as_json(&status::admin_status(&visit.app).await)?;
         let nothing = Value::Null;
         let asked = told.get("requests").unwrap_or(&nothing);
         let needs = told.get("dependencies").unwrap_or(&nothing);

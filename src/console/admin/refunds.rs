@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::call::Call;
-use super::super::figures::{count, nanos, text, usd, whole};
+use super::super::figures::{as_json, count, nanos, text, usd, whole};
 use super::super::form::Form;
 use super::super::parts::{field, notice, summary};
 use super::super::path::encoded;
@@ -15,7 +15,7 @@ use super::super::sheet::{Answer, Sheet, go};
 use super::super::visit::{Visit, Who};
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::reports::usage;
+use crate::reports::request as told_request;
 
 /// What a request came to, before its credits are given back.
 fn charged(told: &Value) -> Markup {
@@ -42,8 +42,8 @@ async fn page(
     let mut told = Value::Null;
     let mut missing = None;
     if !id.is_empty() {
-        match usage::request(&visit.app, &who.caller, id).await {
-            Ok(found) => told = found,
+        match told_request::request(&visit.app, &who.caller, id).await {
+            Ok(found) => told = as_json(&found)?,
             Err(why) if why.kind == Kind::NotFound => missing = Some(why),
             Err(why) => return Err(why),
         }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::super::call::Call;
-use super::super::figures::{count, lasting, list, minute, text, whole};
+use super::super::figures::{as_json, count, lasting, list, minute, text, whole};
 use super::super::serve::show_admin;
 use super::super::sheet::Sheet;
 use crate::base::Error;
@@ -36,7 +36,7 @@ pub fn state(word: &str) -> Markup {
 /// `GET /admin/providers`
 pub async fn providers(app: Worker, request: HttpRequest) -> HttpResponse {
     show_admin(app, request, async |visit, _| {
-        let told = status::admin_status(&visit.app).await;
+        let told = as_json(&status::admin_status(&visit.app).await)?;
         let share = |one: &Value| one.get("error_rate").and_then(Value::as_f64).unwrap_or(0.0);
         let wait = |one: &Value| one.get("latency_seconds").and_then(Value::as_f64);
         let body = html! {
@@ -75,7 +75,7 @@ pub async fn providers(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `GET /admin/nodes`
 pub async fn nodes(app: Worker, request: HttpRequest) -> HttpResponse {
     show_admin(app, request, async |visit, _| {
-        let told = status::admin_status(&visit.app).await;
+        let told = as_json(&status::admin_status(&visit.app).await)?;
         let at = |one: &Value, name: &str| minute(Timestamp(whole(one, name).saturating_mul(1000)));
         let body = html! {
             h1 { "Nodes" }

@@ -2,33 +2,36 @@
 
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::super::Worker;
-use super::act::{act, act_on, list as listed};
+use super::act::{act, act_on};
 use crate::administration::AccountChange;
 use crate::admit::PlanEntry;
 use crate::base::Error;
+use crate::base::told::{Deleted, List};
 use crate::store::{Account, Member};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewAccount {
+pub(in crate::http) struct NewAccount {
     name: String,
     plan: Option<String>,
     #[serde(default)]
     limits: PlanEntry,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewMember {
+pub(in crate::http) struct NewMember {
     email: String,
+    #[schemars(extend("enum" = ["owner", "member", "billing", "admin"]))]
     #[serde(default = "member")]
     role: String,
     /// Without one they cannot sign in, unless somebody signs in with the address already.
+    #[schemars(with = "Option<String>")]
     password: Option<SecretString>,
 }
 
@@ -36,28 +39,55 @@ fn member() -> String {
     "member".to_owned()
 }
 
-fn shown(account: &Account) -> Value {
-    let limits = account.limits.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    json!({
-        "id": account.id.as_str(),
-        "object": "account",
-        "name": account.name,
-        "plan": account.plan,
-        "limits": limits.unwrap_or(Value::Null),
-        "created": account.created.seconds(),
-        "suspended": account.suspended.is_some(),
-    })
+/// An account as administrators see it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AdminAccount")]
+pub(in crate::http) struct ShownAccount {
+    id: String,
+    object: &'static str,
+    name: String,
+    plan: String,
+    /// What it has in the place of its plan's.
+    limits: Option<PlanEntry>,
+    /// In seconds since the epoch.
+    created: i64,
+    suspended: bool,
 }
 
-fn shown_member(member: &Member) -> Value {
-    json!({
-        "id": member.id,
-        "object": "member",
-        "email": member.email,
-        "role": member.role,
-        "signs_in": member.person.is_some(),
-        "created": member.created.seconds(),
-    })
+fn shown(account: &Account) -> ShownAccount {
+    ShownAccount {
+        id: account.id.as_str().to_owned(),
+        object: "account",
+        name: account.name.clone(),
+        plan: account.plan.clone(),
+        limits: account.limits.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        created: account.created.seconds(),
+        suspended: account.suspended.is_some(),
+    }
+}
+
+/// A member as administrators see them.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AdminMember")]
+pub(in crate::http) struct ShownMember {
+    id: String,
+    object: &'static str,
+    email: String,
+    role: String,
+    signs_in: bool,
+    /// In seconds since the epoch.
+    created: i64,
+}
+
+fn shown_member(member: &Member) -> ShownMember {
+    ShownMember {
+        id: member.id.clone(),
+        object: "member",
+        email: member.email.clone(),
+        role: member.role.clone(),
+        signs_in: member.person.is_some(),
+        created: member.created.seconds(),
+    }
 }
 
 /// `POST /v1/admin/accounts`
@@ -76,7 +106,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |administration| {
         let all = administration.store.accounts().await.map_err(Error::internal)?;
-        Ok(listed(all.iter().map(shown).collect()))
+        Ok(List::of(all.iter().map(shown).collect()))
     })
     .await
 }
@@ -106,7 +136,7 @@ pub async fn change(
 pub async fn erase(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     act(&app, &request, async |administration| {
         let erased = administration.erase_account(&id).await?;
-        Ok(json!({"id": erased.as_str(), "object": "account", "deleted": true}))
+        Ok(Deleted::new("account", erased.as_str()))
     })
     .await
 }
@@ -134,7 +164,7 @@ pub async fn members(app: Worker, request: HttpRequest, id: Path<String>) -> Htt
     act(&app, &request, async |administration| {
         let account = administration.account(&id).await?;
         let all = administration.store.members(account.id).await.map_err(Error::internal)?;
-        Ok(listed(all.iter().map(shown_member).collect()))
+        Ok(List::of(all.iter().map(shown_member).collect()))
     })
     .await
 }
@@ -165,7 +195,7 @@ pub async fn remove_member(
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         administration.remove_member(&at.0, &at.1).await?;
-        Ok(json!({"id": at.1, "object": "member", "deleted": true}))
+        Ok(Deleted::new("member", at.1.as_str()))
     })
     .await
 }
@@ -179,7 +209,7 @@ pub async fn reset_factor(
     act(&app, &request, async |administration| {
         let (id, member) = path.into_inner();
         administration.reset_factor(&id, &member).await?;
-        Ok(json!({"id": member, "object": "member", "deleted": true}))
+        Ok(Deleted::new("member", member))
     })
     .await
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::administration::Administration;
 use crate::admit::Caller;
@@ -24,27 +25,27 @@ pub(super) async fn administrator(
 }
 
 /// Lets an administrator in, and has something done.
-pub(super) async fn act(
+pub(super) async fn act<A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Administration<'_>) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Administration<'_>) -> Result<A, Error>,
 ) -> HttpResponse {
     let acting = async {
         let caller = administrator(app, request).await?;
         work(app.administration(caller.key.clone())).await
     };
     match acting.await {
-        Ok(value) => HttpResponse::Ok().json(value),
+        Ok(told) => HttpResponse::Ok().json(told),
         Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
     }
 }
 
 /// The same, with what the body says. Nobody else's body is read.
-pub(super) async fn act_on<T: serde::de::DeserializeOwned>(
+pub(super) async fn act_on<T: DeserializeOwned, A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
     payload: Payload,
-    work: impl AsyncFnOnce(Administration<'_>, T) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Administration<'_>, T) -> Result<A, Error>,
 ) -> HttpResponse {
     act(app, request, async |administration| {
         let said =
@@ -52,9 +53,4 @@ pub(super) async fn act_on<T: serde::de::DeserializeOwned>(
         work(administration, said).await
     })
     .await
-}
-
-/// A list as OpenAI's interface writes one.
-pub(super) fn list(all: Vec<Value>) -> Value {
-    serde_json::json!({"object": "list", "data": all})
 }

@@ -2,8 +2,8 @@
 
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::super::Worker;
 use super::act::act;
@@ -11,7 +11,17 @@ use crate::reports;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Whose {
+pub(in crate::http) struct Whose {
+    account: Option<String>,
+    model: Option<String>,
+}
+
+/// What was forgotten of corrections.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Forgotten {
+    object: &'static str,
+    deleted: bool,
+    rows: u64,
     account: Option<String>,
     model: Option<String>,
 }
@@ -38,10 +48,13 @@ pub async fn forget(app: Worker, request: HttpRequest, whose: Query<Whose>) -> H
         }
         let forgotten = administration.forget_findings(account, model).await?;
         app.shared.routing.learned.corrections.forget_all();
-        Ok(json!({
-            "object": "corrections", "deleted": true, "rows": forgotten,
-            "account": account, "model": model,
-        }))
+        Ok(Forgotten {
+            object: "corrections",
+            deleted: true,
+            rows: forgotten,
+            account: account.map(str::to_owned),
+            model: model.map(str::to_owned),
+        })
     })
     .await
 }

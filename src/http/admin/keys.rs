@@ -4,31 +4,35 @@ use std::time::Duration;
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::Worker;
-use super::super::signin::{shown_key, shown_once};
-use super::act::{act, act_on, list as listed};
+use super::act::{act, act_on};
 use crate::admit::KeyTerms;
 use crate::base::Error;
+use crate::base::told::{Deleted, List};
+use crate::http::keys::{shown_key, shown_once};
 
-#[derive(Deserialize)]
-struct NewKey {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewAccountKey")]
+pub(in crate::http) struct NewKey {
     account: String,
     name: Option<String>,
     #[serde(flatten)]
+    #[schemars(with = "KeyTerms")]
     terms: serde_json::Map<String, Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Rotation {
+pub(in crate::http) struct Rotation {
     overlap_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Whose {
+pub(in crate::http) struct Whose {
     account: Option<String>,
 }
 
@@ -52,7 +56,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn list(app: Worker, request: HttpRequest, whose: Query<Whose>) -> HttpResponse {
     act(&app, &request, async |administration| {
         let all = administration.keys_of(whose.account.as_deref()).await?;
-        Ok(listed(all.iter().map(shown_key).collect::<Result<_, _>>()?))
+        Ok(List::of(all.iter().map(shown_key).collect::<Result<_, _>>()?))
     })
     .await
 }
@@ -93,7 +97,7 @@ pub async fn rotate(
 pub async fn revoke(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     act(&app, &request, async |administration| {
         administration.revoke_key(&id).await?;
-        Ok(json!({"id": *id, "object": "api_key", "deleted": true}))
+        Ok(Deleted::new("api_key", id.as_str()))
     })
     .await
 }

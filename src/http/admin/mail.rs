@@ -2,40 +2,75 @@
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::super::Worker;
-use super::act::{act, act_on, list};
+use super::act::{act, act_on};
+use crate::base::told::List;
 use crate::base::{Error, calendar};
 use crate::store::Mailed;
 
 #[derive(Deserialize)]
-pub(super) struct Page {
+pub(in crate::http) struct Page {
     state: Option<String>,
     before: Option<String>,
     limit: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Test {
+#[schemars(rename = "TestMail")]
+pub(in crate::http) struct Test {
     to: String,
 }
 
-fn shown(mail: &Mailed) -> Value {
-    json!({
-        "id": mail.id.as_str(),
-        "object": "mail",
-        "kind": mail.kind,
-        "account": if mail.account.is_empty() { None } else { Some(&mail.account) },
-        "to": mail.target,
-        "state": mail.state,
-        "tries": mail.tries,
-        "created": calendar::written(mail.created),
-        "due": calendar::written(mail.due),
-        "last_error": if mail.last_error.is_empty() { None } else { Some(&mail.last_error) },
-    })
+/// A mail of the outbox.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Mail")]
+pub(in crate::http) struct ShownMail {
+    id: String,
+    object: &'static str,
+    kind: String,
+    account: Option<String>,
+    to: String,
+    /// `waiting`, `sent` or `dead`.
+    state: String,
+    tries: i64,
+    created: String,
+    due: String,
+    last_error: Option<String>,
+}
+
+/// A mail that is tried again.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct RetriedMail {
+    id: String,
+    object: &'static str,
+    state: &'static str,
+}
+
+/// A test that the mail server took.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct TestedMail {
+    to: String,
+    sent: bool,
+}
+
+fn shown(mail: &Mailed) -> ShownMail {
+    let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    ShownMail {
+        id: mail.id.as_str().to_owned(),
+        object: "mail",
+        kind: mail.kind.clone(),
+        account: said(&mail.account),
+        to: mail.target.clone(),
+        state: mail.state.clone(),
+        tries: mail.tries,
+        created: calendar::written(mail.created),
+        due: calendar::written(mail.due),
+        last_error: said(&mail.last_error),
+    }
 }
 
 /// `GET /v1/admin/outbox`, newest first; `?state=waiting`, `sent` or `dead`
@@ -43,7 +78,7 @@ pub async fn outbox(app: Worker, request: HttpRequest, page: Query<Page>) -> Htt
     act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
         let all = administration.store.mail(page.state.clone(), page.before.clone(), limit).await;
-        Ok(list(all.map_err(Error::internal)?.iter().map(shown).collect()))
+        Ok(List::of(all.map_err(Error::internal)?.iter().map(shown).collect()))
     })
     .await
 }
@@ -52,7 +87,7 @@ pub async fn outbox(app: Worker, request: HttpRequest, page: Query<Page>) -> Htt
 pub async fn retry(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     act(&app, &request, async |administration| {
         administration.retry_mail(&id).await?;
-        Ok(json!({"id": *id, "object": "mail", "state": "waiting"}))
+        Ok(RetriedMail { id: id.into_inner(), object: "mail", state: "waiting" })
     })
     .await
 }
@@ -61,7 +96,7 @@ pub async fn retry(app: Worker, request: HttpRequest, id: Path<String>) -> HttpR
 pub async fn test(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |administration, said: Test| {
         administration.test_mail(&said.to).await?;
-        Ok(json!({"to": said.to, "sent": true}))
+        Ok(TestedMail { to: said.to, sent: true })
     })
     .await
 }

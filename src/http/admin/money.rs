@@ -1,93 +1,188 @@
 //! Plans, credits, and the proofs of what was done.
 
+use std::collections::BTreeMap;
+
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::super::{Worker, arrival};
-use super::act::{act, act_on, list};
+use super::act::{act, act_on};
 use super::revisions::Asked;
 use crate::administration::change::Came;
-use crate::admit::{Plan, PlanEntry};
+use crate::admit::{Bound, Feature, Plan, PlanEntry};
 use crate::base::Error;
 use crate::base::calendar;
+use crate::base::money::Credits;
+use crate::base::told::List;
+use crate::catalogue::diff::Changes;
+use crate::catalogue::{DataCollection, Tier};
 use crate::ledger::verify::verify as prove;
+use crate::router::Replay;
 use crate::store::Audit;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewGrant {
+pub(in crate::http) struct NewGrant {
     credits: i64,
     #[serde(default)]
     reason: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewRefund {
+pub(in crate::http) struct NewRefund {
     request: String,
     #[serde(default)]
     reason: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Page {
+pub(in crate::http) struct Page {
     before: Option<String>,
     limit: Option<i64>,
 }
 
-fn shown(plan: &Plan) -> Value {
-    let limit = |limit: Option<u64>| limit.map_or_else(|| json!("unlimited"), Value::from);
-    json!({
-        "name": plan.name,
-        "object": "plan",
-        "tiers": plan.tiers,
-        "requests_per_minute": limit(plan.limits.requests_per_minute),
-        "requests_per_day": limit(plan.limits.requests_per_day),
-        "tokens_per_minute": limit(plan.limits.tokens_per_minute),
-        "images_per_minute": limit(plan.limits.images_per_minute),
-        "features": plan.entry.features,
-        "guardrails": plan.entry.guardrails.as_deref().unwrap_or_default(),
-        "data_collection": plan.entry.data_collection,
-        "zdr": plan.entry.zdr,
-        "regions": plan.entry.regions,
-        "credits_per_month": plan.credits.map_or_else(|| json!("unlimited"), |all| json!(all)),
-    })
+/// A plan as it holds.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Plan")]
+pub(in crate::http) struct ShownPlan {
+    name: String,
+    object: &'static str,
+    tiers: Vec<Tier>,
+    requests_per_minute: Bound,
+    requests_per_day: Bound,
+    tokens_per_minute: Bound,
+    images_per_minute: Bound,
+    features: Option<BTreeMap<Feature, bool>>,
+    guardrails: Vec<String>,
+    data_collection: Option<DataCollection>,
+    zdr: Option<bool>,
+    regions: Option<Vec<String>>,
+    credits_per_month: Bound,
 }
 
-/// What came of a change of a plan: the plan as it holds now, with the revision that it is in.
-fn told(name: &str, plan: Option<&Plan>, came: Came) -> Value {
-    let gone = || json!({"name": name, "object": "plan", "deleted": came.revision.is_some()});
-    let mut told = plan.map_or_else(gone, shown);
-    if let Some(told) = told.as_object_mut() {
-        told.extend([
-            ("said".to_owned(), json!(came.said)),
-            ("revision".to_owned(), json!(came.revision)),
-            ("dry_run".to_owned(), json!(came.revision.is_none())),
-            ("changes".to_owned(), json!(came.changes)),
-            ("replay".to_owned(), json!(came.replay)),
-        ]);
+fn shown(plan: &Plan) -> ShownPlan {
+    let limit = |limit: Option<u64>| limit.map_or(Bound::Unlimited, Bound::Of);
+    let credits = plan.credits.map(|all| u64::try_from(all.0).unwrap_or(0));
+    ShownPlan {
+        name: plan.name.clone(),
+        object: "plan",
+        tiers: plan.tiers.clone(),
+        requests_per_minute: limit(plan.limits.requests_per_minute),
+        requests_per_day: limit(plan.limits.requests_per_day),
+        tokens_per_minute: limit(plan.limits.tokens_per_minute),
+        images_per_minute: limit(plan.limits.images_per_minute),
+        features: plan.entry.features.clone(),
+        guardrails: plan.entry.guardrails.clone().unwrap_or_default(),
+        data_collection: plan.entry.data_collection,
+        zdr: plan.entry.zdr,
+        regions: plan.entry.regions.clone(),
+        credits_per_month: limit(credits),
     }
-    told
 }
 
-fn logged(audit: &Audit) -> Value {
-    json!({
-        "id": audit.id.as_str(),
-        "object": "audit_event",
-        "at": calendar::written(audit.at),
-        "actor": audit.actor,
-        "action": audit.action,
-        "target": audit.target,
-        "detail": serde_json::from_str::<Value>(&audit.detail).unwrap_or(Value::Null),
-    })
+/// What came of a change of a plan: the plan as it holds now, if it still is one, with the revision that
+/// it is in.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct PlanCame {
+    #[serde(flatten)]
+    plan: PlanOrNone,
+    /// What administrators say of it now.
+    said: Option<Value>,
+    revision: Option<i64>,
+    dry_run: bool,
+    changes: Changes,
+    replay: Option<Replay>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum PlanOrNone {
+    Holds(Box<ShownPlan>),
+    Gone { name: String, object: &'static str, deleted: bool },
+}
+
+fn told(name: &str, plan: Option<&Plan>, came: Came) -> PlanCame {
+    let deleted = came.revision.is_some();
+    let gone = || PlanOrNone::Gone { name: name.to_owned(), object: "plan", deleted };
+    PlanCame {
+        plan: plan.map_or_else(gone, |plan| PlanOrNone::Holds(Box::new(shown(plan)))),
+        said: came.said,
+        revision: came.revision,
+        dry_run: came.revision.is_none(),
+        changes: came.changes,
+        replay: came.replay,
+    }
+}
+
+/// What an administrator did.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct AuditEvent {
+    id: String,
+    object: &'static str,
+    at: String,
+    actor: String,
+    action: String,
+    target: String,
+    /// What belongs to the action.
+    detail: Value,
+}
+
+fn logged(audit: &Audit) -> AuditEvent {
+    AuditEvent {
+        id: audit.id.as_str().to_owned(),
+        object: "audit_event",
+        at: calendar::written(audit.at),
+        actor: audit.actor.clone(),
+        action: audit.action.clone(),
+        target: audit.target.clone(),
+        detail: serde_json::from_str(&audit.detail).unwrap_or(Value::Null),
+    }
+}
+
+/// Credits that were given.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Granted {
+    id: String,
+    object: &'static str,
+    account: String,
+    credits: Credits,
+    reason: String,
+}
+
+/// Credits of a request that were given back.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Refunded {
+    id: String,
+    object: &'static str,
+    account: String,
+    request: String,
+    credits: Credits,
+    reason: String,
+}
+
+/// Credits that were given, or given back, as lists show them.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Grant")]
+pub(in crate::http) struct ShownGrant {
+    id: String,
+    /// `credit_grant` or `refund`.
+    object: &'static str,
+    credits: i64,
+    /// The request that was refunded.
+    request: Option<String>,
+    reason: String,
+    /// In seconds since the epoch.
+    created: i64,
 }
 
 /// `GET /v1/admin/plans`
 pub async fn plans(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |administration| {
-        Ok(list(administration.plans.all().iter().map(|plan| shown(plan)).collect()))
+        Ok(List::of(administration.plans.all().iter().map(|plan| shown(plan)).collect()))
     })
     .await
 }
@@ -132,13 +227,13 @@ pub async fn grant(
     act_on(&app, &request, payload, async |administration, new: NewGrant| {
         let once = arrival::idempotency(&request);
         let grant = administration.grant(&id, new.credits, &new.reason, once).await?;
-        Ok(json!({
-            "id": grant.id.as_str(),
-            "object": "credit_grant",
-            "account": grant.account.as_str(),
-            "credits": grant.credits,
-            "reason": grant.reason,
-        }))
+        Ok(Granted {
+            id: grant.id.as_str().to_owned(),
+            object: "credit_grant",
+            account: grant.account.as_str().to_owned(),
+            credits: grant.credits,
+            reason: grant.reason,
+        })
     })
     .await
 }
@@ -148,17 +243,15 @@ pub async fn grants(app: Worker, request: HttpRequest, id: Path<String>) -> Http
     act(&app, &request, async |administration| {
         let account = administration.account(&id).await?;
         let all = administration.store.grants(account.id).await.map_err(Error::internal)?;
-        let shown = all.iter().map(|grant| {
-            json!({
-                "id": grant.id,
-                "object": if grant.request.is_some() { "refund" } else { "credit_grant" },
-                "credits": grant.credits,
-                "request": grant.request,
-                "reason": grant.reason,
-                "created": grant.created.seconds(),
-            })
+        let shown = all.into_iter().map(|grant| ShownGrant {
+            id: grant.id,
+            object: if grant.request.is_some() { "refund" } else { "credit_grant" },
+            credits: grant.credits,
+            request: grant.request,
+            reason: grant.reason,
+            created: grant.created.seconds(),
         });
-        Ok(list(shown.collect()))
+        Ok(List::of(shown.collect()))
     })
     .await
 }
@@ -167,14 +260,14 @@ pub async fn grants(app: Worker, request: HttpRequest, id: Path<String>) -> Http
 pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     act_on(&app, &request, payload, async |administration, new: NewRefund| {
         let (grant, charged) = administration.refund(&new.request, &new.reason).await?;
-        Ok(json!({
-            "id": grant.id.as_str(),
-            "object": "refund",
-            "account": grant.account.as_str(),
-            "request": charged.id.as_str(),
-            "credits": grant.credits,
-            "reason": grant.reason,
-        }))
+        Ok(Refunded {
+            id: grant.id.as_str().to_owned(),
+            object: "refund",
+            account: grant.account.as_str().to_owned(),
+            request: charged.id.as_str().to_owned(),
+            credits: grant.credits,
+            reason: grant.reason,
+        })
     })
     .await
 }
@@ -188,7 +281,7 @@ pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> Http
             .audits(page.before.clone(), limit)
             .await
             .map_err(Error::internal)?;
-        Ok(list(all.iter().map(logged).collect()))
+        Ok(List::of(all.iter().map(logged).collect()))
     })
     .await
 }
@@ -197,8 +290,7 @@ pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> Http
 pub async fn verify(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |administration| {
         app.shared.books.journal.flush(std::time::Duration::from_secs(5)).await;
-        let proof = prove(administration.store).await.map_err(Error::internal)?;
-        serde_json::to_value(proof).map_err(Error::internal)
+        prove(administration.store).await.map_err(Error::internal)
     })
     .await
 }

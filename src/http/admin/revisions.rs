@@ -2,20 +2,24 @@
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::act::{act, act_on, list};
+use super::act::{act, act_on};
 use crate::administration::change::{Came, Manner};
 use crate::administration::revisions::shown;
+use crate::base::told::List;
 use crate::base::{Error, Kind};
 use crate::catalogue::Sort;
+use crate::catalogue::diff::Changes;
 use crate::http::Worker;
+use crate::router::Replay;
 
 /// How a change is to be made, in the query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     dry_run: Option<String>,
     reason: String,
 }
@@ -34,29 +38,68 @@ impl Asked {
     }
 }
 
-fn told(sort: Sort, name: &str, came: Came) -> Value {
-    json!({
-        "name": name,
-        "object": sort.as_str(),
-        "said": came.said,
-        "revision": came.revision,
-        "dry_run": came.revision.is_none(),
-        "changes": came.changes,
-        "replay": came.replay,
-    })
+/// What is said of one thing.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Setting")]
+pub(in crate::http) struct ShownSetting {
+    name: String,
+    object: &'static str,
+    /// As a table of the configuration has it.
+    said: Value,
+}
+
+/// All that is said of a sort, and the revision in which it is.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Settings {
+    object: &'static str,
+    data: Vec<ShownSetting>,
+    revision: i64,
+}
+
+/// What came of saying something, or of taking it back.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct SettingCame {
+    name: String,
+    object: &'static str,
+    said: Option<Value>,
+    /// The revision that holds now; none where nothing was changed.
+    revision: Option<i64>,
+    dry_run: bool,
+    changes: Changes,
+    /// What would have been different for recent requests of `auto`.
+    replay: Option<Replay>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<bool>,
+}
+
+/// What came of letting an earlier revision hold again.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::http) struct Restored {
+    object: &'static str,
+    revision: Option<i64>,
+    dry_run: bool,
+    changes: Changes,
+    replay: Option<Replay>,
+}
+
+fn told(sort: Sort, name: &str, came: Came) -> SettingCame {
+    SettingCame {
+        name: name.to_owned(),
+        object: sort.as_str(),
+        said: came.said,
+        revision: came.revision,
+        dry_run: came.revision.is_none(),
+        changes: came.changes,
+        replay: came.replay,
+        deleted: None,
+    }
 }
 
 async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
     act(app, request, async |administration| {
         let (revision, all) = administration.settings(sort).await?;
-        let one = |(name, said): (String, Value)| {
-            json!({"name": name, "object": sort.as_str(), "said": said})
-        };
-        let mut told = list(all.into_iter().map(one).collect());
-        if let Some(told) = told.as_object_mut() {
-            told.insert("revision".to_owned(), Value::from(revision));
-        }
-        Ok(told)
+        let one = |(name, said)| ShownSetting { name, object: sort.as_str(), said };
+        Ok(Settings { object: "list", data: all.into_iter().map(one).collect(), revision })
     })
     .await
 }
@@ -64,7 +107,7 @@ async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
 async fn one(app: &Worker, request: &HttpRequest, sort: Sort, name: &str) -> HttpResponse {
     act(app, request, async |administration| {
         let said = administration.setting(sort, name).await?;
-        Ok(json!({"name": name, "object": sort.as_str(), "said": said}))
+        Ok(ShownSetting { name: name.to_owned(), object: sort.as_str(), said })
     })
     .await
 }
@@ -91,14 +134,8 @@ async fn take_back(
 ) -> HttpResponse {
     act(app, request, async |administration| {
         let came = administration.set(sort, name, None, &asked.manner()?).await?;
-        let mut told = told(sort, name, came);
-        if let Some(told) = told.as_object_mut() {
-            told.insert(
-                "deleted".to_owned(),
-                Value::from(asked.dry_run.as_deref() != Some("true")),
-            );
-        }
-        Ok(told)
+        let deleted = Some(asked.dry_run.as_deref() != Some("true"));
+        Ok(SettingCame { deleted, ..told(sort, name, came) })
     })
     .await
 }
@@ -151,7 +188,7 @@ handlers!(prices, Sort::Price);
 /// `GET /v1/admin/revisions`, newest first
 pub async fn revisions(app: Worker, request: HttpRequest) -> HttpResponse {
     act(&app, &request, async |administration| {
-        Ok(list(administration.revisions().await?.iter().map(shown).collect()))
+        Ok(List::of(administration.revisions().await?.iter().map(shown).collect()))
     })
     .await
 }
@@ -165,13 +202,13 @@ pub async fn restore(
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.restore(*id, &asked.manner()?).await?;
-        Ok(json!({
-            "object": "revision",
-            "revision": came.revision,
-            "dry_run": came.revision.is_none(),
-            "changes": came.changes,
-            "replay": came.replay,
-        }))
+        Ok(Restored {
+            object: "revision",
+            revision: came.revision,
+            dry_run: came.revision.is_none(),
+            changes: came.changes,
+            replay: came.replay,
+        })
     })
     .await
 }

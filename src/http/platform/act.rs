@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::admit::Caller;
 use crate::base::Error;
@@ -17,25 +17,25 @@ use crate::wire::vocab::Dialect;
 pub(super) const BODY_BYTES: usize = 8 << 20;
 
 /// Lets a caller in, and has something done.
-pub(super) async fn act(
+pub(super) async fn act<A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
-    work: impl AsyncFnOnce(Arc<Caller>) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Arc<Caller>) -> Result<A, Error>,
 ) -> HttpResponse {
     let acting = async { work(caller(app, request).await?).await };
-    let outcome: Result<Value, Error> = acting.await;
+    let outcome: Result<A, Error> = acting.await;
     match outcome {
-        Ok(value) => HttpResponse::Ok().json(value),
+        Ok(told) => HttpResponse::Ok().json(told),
         Err(error) => respond::refused(&visit::id(request), Dialect::OpenAiChat, &error, 0),
     }
 }
 
 /// The same, with what the body says.
-pub(super) async fn act_on<T: DeserializeOwned>(
+pub(super) async fn act_on<T: DeserializeOwned, A: Serialize>(
     app: &Worker,
     request: &HttpRequest,
     payload: Payload,
-    work: impl AsyncFnOnce(Arc<Caller>, T) -> Result<Value, Error>,
+    work: impl AsyncFnOnce(Arc<Caller>, T) -> Result<A, Error>,
 ) -> HttpResponse {
     act(app, request, async |caller| {
         let said = said(app, request, Some(&caller.account), payload, BODY_BYTES).await?;
@@ -45,9 +45,9 @@ pub(super) async fn act_on<T: DeserializeOwned>(
 }
 
 /// What came of it, with an error in the plain form.
-pub(super) fn plainly(outcome: Result<Value, Error>) -> HttpResponse {
+pub(super) fn plainly<A: Serialize>(outcome: Result<A, Error>) -> HttpResponse {
     match outcome {
-        Ok(value) => HttpResponse::Ok().json(value),
+        Ok(told) => HttpResponse::Ok().json(told),
         Err(error) => respond::plainly(&error),
     }
 }

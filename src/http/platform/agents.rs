@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::act::{BODY_BYTES, act};
-use crate::agents::{self, Named, NewRun};
+use crate::agents::{self, Named, NewRun, ToldRun};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::exchange::Refused;
@@ -33,9 +33,8 @@ pub struct Page {
 }
 
 fn shown(outcome: Result<Named, Error>) -> HttpResponse {
-    let shown = outcome.and_then(|named| Ok((named.etag(), named.shown()?)));
-    match shown {
-        Ok((etag, agent)) => HttpResponse::Ok().insert_header(("etag", etag)).json(agent),
+    match outcome {
+        Ok(named) => HttpResponse::Ok().insert_header(("etag", named.etag())).json(named.shown()),
         Err(error) => respond::refused(&RequestId::fresh(), SURFACE, &error, 0),
     }
 }
@@ -133,7 +132,7 @@ pub async fn run(
                 };
                 let executed = gateway::execute(&worker, begun, &mut tell);
                 // Whoever leaves ends the run: nobody waits for what it would come to.
-                let outcome: Result<Value, Refused> = tokio::select! {
+                let outcome: Result<ToldRun, Refused> = tokio::select! {
                     outcome = executed => outcome,
                     () = say.closed() => return,
                 };

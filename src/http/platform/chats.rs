@@ -2,13 +2,24 @@
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::act::{BODY_BYTES, plainly};
+use crate::base::told::{Deleted, DeletedSome};
 use crate::http::Worker;
 use crate::http::arrival::{caller, said};
 use crate::reports::status;
 use crate::stored::chats::{self, Saved, Wanted};
+
+/// What is gone: one conversation, or all of them.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "ConversationsGone")]
+pub(in crate::http) enum Gone {
+    One(Deleted),
+    All(DeletedSome),
+}
 
 #[derive(Debug, Deserialize, Default)]
 pub struct Which {
@@ -71,10 +82,10 @@ pub async fn put_one(
 pub async fn delete(app: Worker, request: HttpRequest, which: Query<Which>) -> HttpResponse {
     let deleting = async {
         let caller = caller(&app, &request).await?;
-        match &which.id {
-            Some(id) => chats::delete(&app, &caller, id).await,
-            None => chats::delete_all(&app, &caller).await,
-        }
+        Ok(match &which.id {
+            Some(id) => Gone::One(chats::delete(&app, &caller, id).await?),
+            None => Gone::All(chats::delete_all(&app, &caller).await?),
+        })
     };
     plainly(deleting.await)
 }

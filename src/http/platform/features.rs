@@ -2,25 +2,22 @@
 
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
 
 use super::act::{act, act_on};
+use crate::base::told::{List, OfUser};
 use crate::http::Worker;
 use crate::stored::features::{self, Wish};
 
 /// `GET /v1/features`
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
-    act(&app, &request, async |caller| {
-        Ok(json!({"object": "list", "data": features::list(&caller)?}))
-    })
-    .await
+    act(&app, &request, async |caller| Ok(List::of(features::list(&caller)?))).await
 }
 
 /// `GET /v1/features/{user}`
 pub async fn of_user(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
         let (user, all) = features::of_user(&app, &caller, &user).await?;
-        Ok(json!({"object": "list", "user_id": user, "data": all}))
+        Ok(OfUser::new(user, all))
     })
     .await
 }

@@ -2,13 +2,15 @@
 
 use actix_web::web::{Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::act::{act, act_on};
+use crate::base::told::OfUser;
 use crate::base::{Error, Kind};
 use crate::http::Worker;
-use crate::memory::{self, Asked, NewMemory};
+use crate::memory::{self, Asked, NewMemory, ShownMemory};
 
 #[derive(Debug, Deserialize)]
 pub struct Page {
@@ -16,10 +18,20 @@ pub struct Page {
     limit: Option<i64>,
 }
 
+/// What was kept: one memory, or those of a list.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "MemoriesKept")]
+pub(in crate::http) enum Kept {
+    One(Box<ShownMemory>),
+    Some(OfUser<ShownMemory>),
+}
+
 /// One memory, or a list of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Store {
+#[schemars(rename = "MemoryWish")]
+pub(in crate::http) struct Store {
     #[serde(alias = "userId")]
     user_id: Option<String>,
     #[serde(alias = "content")]
@@ -27,6 +39,7 @@ struct Store {
     #[serde(default)]
     tags: Vec<String>,
     expires_at: Option<i64>,
+    #[schemars(range(min = 1))]
     ttl_seconds: Option<u64>,
     #[serde(default)]
     metadata: Map<String, Value>,
@@ -43,13 +56,12 @@ pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
                 let Store { tags, expires_at, ttl_seconds, metadata, .. } = said;
                 let new = NewMemory { text, tags, expires_at, ttl_seconds, metadata };
                 let kept = app.memory().store(&caller, &user, vec![new]).await?;
-                let mut one = kept.into_iter().next().unwrap_or_default();
-                one["user_id"] = Value::from(user);
-                Ok(one)
+                let one = kept.into_iter().next().ok_or_else(|| Error::internal("no memory"))?;
+                Ok(Kept::One(Box::new(one.of(user))))
             }
             (None, Some(entries)) => {
                 let kept = app.memory().store(&caller, &user, entries).await?;
-                Ok(json!({"object": "list", "user_id": user, "data": kept}))
+                Ok(Kept::Some(OfUser::new(user, kept)))
             }
             _ => Err(Error::new(Kind::Malformed, "Either 'text' or 'entries' is required.")
                 .at("text")

@@ -3,10 +3,10 @@
 
 mod act;
 mod agents;
-mod chats;
+pub(in crate::http) mod chats;
 mod connect;
 mod features;
-mod memory;
+pub(in crate::http) mod memory;
 
 use actix_web::web::{self, ServiceConfig};
 

@@ -129,7 +129,7 @@ impl Cutoffs {
 }
 
 /// A deployment that a request could have been answered by, and the member that left it out.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct LeftOut {
     pub model: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,8 +14,9 @@ pub use read::{decode_reply, decode_request, head};
 pub use write::{encode_at_home, encode_reply, encode_request, joined, translate};
 
 /// How a surface asks for embeddings, or a provider wants to be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "EmbeddingsForm")]
 pub enum Form {
     /// `{model, input, dimensions, encoding_format}`
     Openai,

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Effort, Reasoning};
 
 /// How a model's thinking is steered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Manner {
     /// Nobody has said: a wish goes on as the dialect usually says it.
@@ -26,7 +28,9 @@ pub enum Manner {
 }
 
 /// How thinking is turned off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Off {
     /// It cannot be.
@@ -45,7 +49,9 @@ pub enum Off {
 }
 
 /// How a server that speaks chat completions is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Control {
     /// `reasoning_effort`
@@ -103,7 +109,9 @@ impl FromIterator<Effort> for Efforts {
 }
 
 /// What of a conversation's earlier reasoning a server that speaks chat completions takes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThoughtsBack {
     /// Nothing: unknown members of a message are refused, or useless.
