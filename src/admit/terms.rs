@@ -27,6 +27,8 @@ pub enum Scope {
     Platform,
     /// Making and revoking keys.
     Keys,
+    /// The account's members and invitations. No key has it that does not name it.
+    Account,
 }
 
 impl Scope {
@@ -40,6 +42,7 @@ impl Scope {
             Self::Usage => "usage",
             Self::Platform => "the platform",
             Self::Keys => "keys",
+            Self::Account => "the account's members",
         }
     }
 }
@@ -91,7 +94,7 @@ impl JsonSchema for Usd {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyTerms {
-    /// All, if not given.
+    /// All but `account`, if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<Scope>>,
     /// Names of models; `gpt-*` stands for all that begin so. All, if not given.
@@ -164,7 +167,10 @@ impl KeyTerms {
 
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
-        self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&scope))
+        match &self.scopes {
+            Some(scopes) => scopes.contains(&scope),
+            None => scope != Scope::Account,
+        }
     }
 
     #[must_use]

@@ -19,7 +19,7 @@ use crate::base::{Blame, Error, Kind, calendar};
 use crate::http::Worker;
 use crate::stored::keys::{self, Speaks};
 
-const SCOPES: [(&str, &str); 7] = [
+const SCOPES: [(&str, &str); 8] = [
     ("chat", "Chat"),
     ("embeddings", "Embeddings"),
     ("images", "Images"),
@@ -27,6 +27,7 @@ const SCOPES: [(&str, &str); 7] = [
     ("usage", "Read usage"),
     ("platform", "Memory, agents, apps"),
     ("keys", "Look after keys"),
+    ("account", "Look after members"),
 ];
 const EXPIRIES: [(&str, &str); 5] = [
     ("", "never"),
@@ -43,7 +44,9 @@ fn terms(visit: &Visit, form: &Form) -> Result<Map<String, Value>, Error> {
     let refused = |name: &'static str, text: String| Error::new(Kind::Malformed, text).at(name);
     let mut terms = Map::new();
     let scopes = form.all("scopes");
-    let every = scopes.is_empty() || scopes.len() == SCOPES.len();
+    // A key without a list has all of them but the last.
+    let every =
+        scopes.is_empty() || (scopes.len() == SCOPES.len() - 1 && !scopes.contains(&"account"));
     terms.insert("scopes".to_owned(), if every { Value::Null } else { json!(scopes) });
     let models: Vec<&str> = form
         .text("models")
@@ -128,7 +131,7 @@ impl<'a> Fields<'a> {
             return form.has("scopes", scope);
         }
         let listed = self.kept.get("scopes").and_then(Value::as_array);
-        listed.is_none_or(|all| all.iter().any(|one| one == scope))
+        listed.map_or(scope != "account", |all| all.iter().any(|one| one == scope))
     }
 
     fn models(&self) -> String {
@@ -242,7 +245,9 @@ pub async fn create(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             terms.retain(|_, value| !value.is_null());
             let mut sent = Map::from_iter([("name".to_owned(), json!(name))]);
             sent.extend(terms.clone());
-            let issued = keys::create(&visit.app, &who.caller, name, terms, speaks).await?;
+            let issued =
+                keys::create(&visit.app, &who.caller, name, terms, speaks, Some(&who.session))
+                    .await?;
             Ok((issued, Value::Object(sent)))
         };
         let made: Result<_, Error> = creating.await;
@@ -323,7 +328,7 @@ pub async fn change(
         let changing = async {
             let mut changes = terms(visit, form)?;
             changes.insert("name".to_owned(), json!(form.text("name")));
-            keys::change(&visit.app, &who.caller, &id, changes).await
+            keys::change(&visit.app, &who.caller, &id, changes, Some(&who.session)).await
         };
         match changing.await {
             Ok(_) => Ok(go("/console/keys?done=changed")),

@@ -14,7 +14,12 @@ use crate::admit::Invited;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
 use crate::store::Token;
+use crate::stored::keeper::Keeper;
 use crate::stored::team::{self, KnownMember};
+
+fn keeper(who: &Who) -> Keeper {
+    Keeper::Person(Box::new(who.session.clone()))
+}
 
 const ROLES: [(&str, &str); 3] = [
     ("member", "member: uses it, and has what is theirs"),
@@ -124,7 +129,7 @@ pub async fn team(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let (email, role) = (form.text("email"), form.text("role"));
-        let made = team::invite(&visit.app, &who.caller, &who.session, email, role).await;
+        let made = team::invite(&visit.app, &who.caller, &keeper(who), email, role).await;
         invited(visit, who, made).await
     })
     .await
@@ -138,7 +143,7 @@ pub async fn invite_again(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        let made = team::invite_again(&visit.app, &who.caller, &who.session, &id).await;
+        let made = team::invite_again(&visit.app, &who.caller, &keeper(who), &id).await;
         invited(visit, who, made).await
     })
     .await
@@ -228,7 +233,7 @@ pub async fn change_role(
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let role = form.text("role");
-        team::change_role(&visit.app, &who.caller, &who.session, &id, role).await?;
+        team::change_role(&visit.app, &who.caller, &keeper(who), &id, role).await?;
         Ok(go("/console/team?done=role"))
     })
     .await

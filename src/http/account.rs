@@ -1,5 +1,7 @@
 //! `/v1/account`: the account that somebody is in, its members, and who is invited to it.
 
+use std::sync::Arc;
+
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
@@ -7,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::me::{BODY_BYTES, answer, answer_person};
 use super::{Worker, arrival, origin};
+use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::told::{Deleted, Page};
 use crate::reports::standing;
 use crate::store::Token;
+use crate::stored::keeper::Keeper;
 use crate::stored::{person, team};
 
 #[derive(Deserialize, JsonSchema)]
@@ -72,6 +76,19 @@ pub(in crate::http) struct MemberRole {
     role: String,
 }
 
+/// Answers whoever looks after an account.
+async fn answer_keeper<A: Serialize>(
+    app: &Worker,
+    request: &HttpRequest,
+    work: impl AsyncFnOnce(Arc<Caller>, Keeper) -> Result<A, Error>,
+) -> HttpResponse {
+    answer(app, request, async |caller| {
+        let keeper = Keeper::of(app, &caller, arrival::credential(request)).await?;
+        work(caller, keeper).await
+    })
+    .await
+}
+
 /// `GET /v1/account`
 pub async fn account(app: Worker, request: HttpRequest) -> HttpResponse {
     answer(&app, &request, async |caller| standing::account(&app, &caller).await).await
@@ -99,7 +116,7 @@ pub async fn delete(app: Worker, request: HttpRequest, payload: Payload) -> Http
 
 /// `GET /v1/account/members`
 pub async fn members(app: Worker, request: HttpRequest) -> HttpResponse {
-    answer_person(&app, &request, async |caller, _| {
+    answer_keeper(&app, &request, async |caller, _| {
         let all = team::members(&app, &caller).await?;
         Ok(Page::whole(all.iter().map(team::shown).collect()))
     })
@@ -113,9 +130,9 @@ pub async fn change_member(
     id: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    answer_person(&app, &request, async |caller, signed_in| {
+    answer_keeper(&app, &request, async |caller, keeper| {
         let said: Role = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        team::change_role(&app, &caller, &signed_in, &id, &said.role).await?;
+        team::change_role(&app, &caller, &keeper, &id, &said.role).await?;
         Ok(MemberRole { id: id.into_inner(), object: "member", role: said.role })
     })
     .await
@@ -132,7 +149,7 @@ pub async fn remove_member(app: Worker, request: HttpRequest, id: Path<String>) 
 
 /// `GET /v1/account/invitations`
 pub async fn invitations(app: Worker, request: HttpRequest) -> HttpResponse {
-    answer_person(&app, &request, async |caller, _| {
+    answer_keeper(&app, &request, async |caller, _| {
         let all = team::invitations(&app, &caller).await?;
         Ok(Page::whole(all.iter().map(team::shown_invitation).collect::<Result<_, _>>()?))
     })
@@ -141,11 +158,11 @@ pub async fn invitations(app: Worker, request: HttpRequest) -> HttpResponse {
 
 /// `POST /v1/account/invitations`: once under an `Idempotency-Key`
 pub async fn invite(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    answer_person(&app, &request, async |caller, signed_in| {
+    answer_keeper(&app, &request, async |caller, keeper| {
         let said: NewInvitation = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let (whom, name) =
             ((said.email.as_str(), said.role.as_str()), arrival::idempotency(&request));
-        let made = team::invite_once(&app, &caller, &signed_in, whom, name).await?;
+        let made = team::invite_once(&app, &caller, &keeper, whom, name).await?;
         with_link(&app, &request, made)
     })
     .await
@@ -153,8 +170,8 @@ pub async fn invite(app: Worker, request: HttpRequest, payload: Payload) -> Http
 
 /// `POST /v1/account/invitations/{id}/resend`: another link; the one before ends
 pub async fn invite_again(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    answer_person(&app, &request, async |caller, signed_in| {
-        let (invitation, secret) = team::invite_again(&app, &caller, &signed_in, &id).await?;
+    answer_keeper(&app, &request, async |caller, keeper| {
+        let (invitation, secret) = team::invite_again(&app, &caller, &keeper, &id).await?;
         with_link(&app, &request, (invitation, Some(secret)))
     })
     .await
@@ -162,7 +179,7 @@ pub async fn invite_again(app: Worker, request: HttpRequest, id: Path<String>) -
 
 /// `DELETE /v1/account/invitations/{id}`
 pub async fn withdraw(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    answer_person(&app, &request, async |caller, _| {
+    answer_keeper(&app, &request, async |caller, _| {
         team::withdraw(&app, &caller, &id).await?;
         Ok(Deleted::new("invitation", id.as_str()))
     })

@@ -19,7 +19,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::told::{Deleted, List};
 use crate::base::{Error, Kind};
-use crate::store::Key;
+use crate::store::{Key, SignedIn};
 use crate::stored::keys::{self, KnownKey, Speaks};
 use crate::wire::vocab::Dialect;
 
@@ -129,6 +129,14 @@ pub async fn list_keys(app: Worker, request: HttpRequest) -> HttpResponse {
     told(listing.await)
 }
 
+/// The person who asks, if it is no key.
+async fn signed_in(app: &Worker, request: &HttpRequest) -> Result<Option<SignedIn>, Error> {
+    match arrival::credential(request) {
+        Some(token) => app.shared.authentication.signed_in_by(token).await,
+        None => Ok(None),
+    }
+}
+
 /// `GET /v1/keys/{id}`
 pub async fn get_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let looking = async {
@@ -144,7 +152,9 @@ pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> 
         let caller = holder(&app, &request).await?;
         let new: NewKey = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let speaks = Speaks::ForCaller;
-        shown_once(&keys::create(&app, &caller, &new.name, new.terms, speaks).await?)
+        let signed_in = signed_in(&app, &request).await?;
+        let (name, terms) = (&new.name, new.terms);
+        shown_once(&keys::create(&app, &caller, name, terms, speaks, signed_in.as_ref()).await?)
     };
     told(creating.await)
 }
@@ -159,7 +169,8 @@ pub async fn change_key(
     let changing = async {
         let caller = holder(&app, &request).await?;
         let changes: KeyChange = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        known(&keys::change(&app, &caller, &id, changes.0).await?)
+        let signed_in = signed_in(&app, &request).await?;
+        known(&keys::change(&app, &caller, &id, changes.0, signed_in.as_ref()).await?)
     };
     told(changing.await)
 }

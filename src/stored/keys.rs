@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::admit::keys::{self, Issued, KeyError, terms_of};
-use crate::admit::{Caller, KeyTerms, Role, Scope, named};
+use crate::admit::{Caller, KeyTerms, Role, Scope, must_be_proved, named};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::store::Key;
+use crate::store::{Key, SignedIn};
 
 /// The longest time that an old key stays good beside the one in its place.
 const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
@@ -104,7 +104,25 @@ fn read(terms: Map<String, Value>) -> Result<KeyTerms, Error> {
     })
 }
 
-/// `POST /v1/keys`
+/// A key that looks after an account is given by a person who runs it, and has just proved who they are.
+fn must_may_give(
+    app: &App,
+    caller: &Caller,
+    signed_in: Option<&SignedIn>,
+    [before, after]: [&KeyTerms; 2],
+) -> Result<(), Error> {
+    if before.may(Scope::Account) || !after.may(Scope::Account) {
+        return Ok(());
+    }
+    caller.person.must_run_the_account()?;
+    let Some(signed_in) = signed_in else {
+        let text = "Only a person who is signed in gives a key the scope 'account'.";
+        return Err(Error::new(Kind::Forbidden, text).at("scopes").coded("person_required"));
+    };
+    must_be_proved(signed_in, app.shared.clock.now())
+}
+
+/// `POST /v1/keys`; `signed_in` = the person who asks, if it is no key.
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a name or terms that are none; as [`list`].
@@ -114,6 +132,7 @@ pub async fn create(
     name: &str,
     terms: Map<String, Value>,
     speaks: Speaks,
+    signed_in: Option<&SignedIn>,
 ) -> Result<Issued, Error> {
     must_keep_keys(caller)?;
     if caller.account.as_str() == "acct_admin" {
@@ -122,6 +141,7 @@ pub async fn create(
     }
     named(name)?;
     let terms = read(terms)?;
+    must_may_give(app, caller, signed_in, [&KeyTerms::default(), &terms])?;
     app.live().must_have_guardrails(terms.guardrails.as_ref())?;
     let account = caller.account.as_str();
     // A member's key speaks for the member; a key of the account makes keys of the account.
@@ -148,6 +168,7 @@ pub async fn change(
     caller: &Caller,
     id: &str,
     mut changes: Map<String, Value>,
+    signed_in: Option<&SignedIn>,
 ) -> Result<KnownKey, Error> {
     let key = own(app, caller, id).await?;
     let name = match changes.shift_remove("name") {
@@ -156,13 +177,14 @@ pub async fn change(
         Some(_) => return Err(Error::new(Kind::Malformed, "'name' has to be text.").at("name")),
     };
     named(&name)?;
-    let before = serde_json::to_value(terms_of(&key).map_err(Error::internal)?);
-    let Value::Object(mut terms) = before.map_err(Error::internal)? else {
+    let before = terms_of(&key).map_err(Error::internal)?;
+    let Value::Object(mut terms) = serde_json::to_value(&before).map_err(Error::internal)? else {
         return Err(Error::internal("terms that are no object"));
     };
     terms.extend(changes);
     terms.retain(|_, value| !value.is_null());
     let terms = read(terms)?;
+    must_may_give(app, caller, signed_in, [&before, &terms])?;
     app.live().must_have_guardrails(terms.guardrails.as_ref())?;
     let changed = keys::rename(&app.shared.store, id, &name, &terms).await;
     app.shared.identities.forget(&caller.account);

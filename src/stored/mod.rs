@@ -5,6 +5,7 @@ pub mod browser_keys;
 pub mod chats;
 pub mod conversations;
 pub mod features;
+pub mod keeper;
 pub mod keys;
 pub mod person;
 pub mod team;

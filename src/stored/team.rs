@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::keeper::Keeper;
 use crate::admit::{Caller, Invited, Role, last_owner, must_be_proved};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
@@ -132,9 +133,9 @@ pub fn shown_invitation(invitation: &Token) -> Result<ShownInvitation, Error> {
 }
 
 /// Who runs an account gives what is theirs to nobody by accident.
-fn must_may_make(app: &App, signed_in: &SignedIn, role: &str) -> Result<(), Error> {
+fn must_may_make(app: &App, keeper: &Keeper, role: &str) -> Result<(), Error> {
     if role == Role::Owner.as_str() {
-        return must_be_proved(signed_in, app.shared.clock.now());
+        return keeper.must_be_proved(app.shared.clock.now());
     }
     Ok(())
 }
@@ -147,7 +148,7 @@ fn must_may_make(app: &App, signed_in: &SignedIn, role: &str) -> Result<(), Erro
 pub async fn change_role(
     app: &App,
     caller: &Caller,
-    signed_in: &SignedIn,
+    keeper: &Keeper,
     id: &str,
     role: &str,
 ) -> Result<(), Error> {
@@ -160,7 +161,7 @@ pub async fn change_role(
         let text = "An administrator of the gateway keeps their role here.";
         return Err(Error::new(Kind::Forbidden, text).coded("admin_required"));
     }
-    must_may_make(app, signed_in, role.as_str())?;
+    must_may_make(app, keeper, role.as_str())?;
     let (account, role) = (caller.account.clone(), role.as_str().to_owned());
     let changed = app.shared.store.change_role(account, id.to_owned(), role).await;
     app.shared.identities.forget(&caller.account);
@@ -235,13 +236,13 @@ pub async fn invitations(app: &App, caller: &Caller) -> Result<Vec<Token>, Error
 pub async fn invite(
     app: &App,
     caller: &Caller,
-    signed_in: &SignedIn,
+    keeper: &Keeper,
     email: &str,
     role: &str,
 ) -> Result<(Token, String), Error> {
     caller.person.must_run_the_account()?;
-    must_may_make(app, signed_in, role)?;
-    app.shared.authentication.invite(&caller.account, email, role, &signed_in.email).await
+    must_may_make(app, keeper, role)?;
+    app.shared.authentication.invite(&caller.account, email, role, keeper.name()).await
 }
 
 /// The same, once under a name that the caller gave, if they gave any: again it tells of the invitation
@@ -253,12 +254,12 @@ pub async fn invite(
 pub async fn invite_once(
     app: &App,
     caller: &Caller,
-    signed_in: &SignedIn,
+    keeper: &Keeper,
     (email, role): (&str, &str),
     name: Option<&str>,
 ) -> Result<(Token, Option<String>), Error> {
     let Some(name) = name else {
-        let (invitation, secret) = invite(app, caller, signed_in, email, role).await?;
+        let (invitation, secret) = invite(app, caller, keeper, email, role).await?;
         return Ok((invitation, Some(secret)));
     };
     let account = caller.account.as_str();
@@ -280,7 +281,7 @@ pub async fn invite_once(
             return Ok((found, None));
         }
     }
-    let made = invite(app, caller, signed_in, email, role).await;
+    let made = invite(app, caller, keeper, email, role).await;
     let result = made.as_ref().ok().map(|(invitation, _)| invitation.id.clone());
     store.settle_form(id, result).await.map_err(Error::internal)?;
     made.map(|(invitation, secret)| (invitation, Some(secret)))
@@ -293,14 +294,14 @@ pub async fn invite_once(
 pub async fn invite_again(
     app: &App,
     caller: &Caller,
-    signed_in: &SignedIn,
+    keeper: &Keeper,
     id: &str,
 ) -> Result<(Token, String), Error> {
     let all = invitations(app, caller).await?;
     if let Some(found) = all.iter().find(|one| one.id == id) {
-        must_may_make(app, signed_in, &Invited::of(found)?.role)?;
+        must_may_make(app, keeper, &Invited::of(found)?.role)?;
     }
-    app.shared.authentication.invite_again(&caller.account, id, &signed_in.email).await
+    app.shared.authentication.invite_again(&caller.account, id, keeper.name()).await
 }
 
 /// # Errors

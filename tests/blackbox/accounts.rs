@@ -514,3 +514,67 @@ fn two_tabs_in_two_accounts_are_never_signed_out() {
         assert_eq!(bob.cookie(), cookie);
     }
 }
+
+#[test]
+fn a_key_for_the_account_looks_after_its_members_and_is_made_by_who_proved_it() {
+    let gateway = Gateway::start(OPEN);
+    let (account, whole) = gateway.account("acme", "enterprise", &json!({}));
+    member(&gateway, &account, "ann@example.com", "owner");
+    member(&gateway, &account, "bob@example.com", "member");
+    let (ann, _) = sign_in(&gateway, "ann@example.com");
+    let (bob, _) = sign_in(&gateway, "bob@example.com");
+    let wanted = json!({"name": "people", "scopes": ["account"]});
+    let make = |credential: &str| with(&gateway, "POST", "/v1/keys", credential, &wanted);
+    for (who, credential, code) in
+        [("a key", &whole, "person_required"), ("a member", &bob, "owner_required")]
+    {
+        let refused = make(credential);
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["code"]),
+            (403, &json!(code)),
+            "{who}"
+        );
+    }
+    let made = make(&ann).json();
+    let (key, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    // What it is for, and nothing else.
+    let asked = |method: &str, path: &str, body: &Value| {
+        let reply = with(&gateway, method, path, key, body);
+        let code = reply.json()["error"]["code"].as_str().unwrap_or_default().to_owned();
+        (reply.status, code)
+    };
+    let members = with(&gateway, "GET", "/v1/account/members", key, &Value::Null).json();
+    let find = |email: &str| {
+        let all = members["data"].as_array().unwrap();
+        let one = all.iter().find(|one| one["email"] == email).unwrap();
+        format!("/v1/account/members/{}", one["id"].as_str().unwrap())
+    };
+    let fine = (200, String::new());
+    assert_eq!(asked("PATCH", &find("bob@example.com"), &json!({"role": "billing"})), fine);
+    let invited = json!({"email": "eve@example.com"});
+    assert_eq!(asked("POST", "/v1/account/invitations", &invited), fine);
+    let listed = with(&gateway, "GET", "/v1/account/invitations", key, &Value::Null).json();
+    assert_eq!(listed["data"][0]["by"], "acme", "{listed}");
+    let needs_person = (403, "person_required".to_owned());
+    let owner = json!({"role": "owner"});
+    assert_eq!(asked("PATCH", &find("bob@example.com"), &owner), needs_person);
+    let owner = json!({"email": "mal@example.com", "role": "owner"});
+    assert_eq!(asked("POST", "/v1/account/invitations", &owner), needs_person);
+    assert_eq!(asked("DELETE", &find("bob@example.com"), &Value::Null), needs_person);
+    assert_eq!(asked("DELETE", "/v1/account", &json!({"name": "acme"})), needs_person);
+    assert_eq!(asked("GET", "/v1/usage", &Value::Null), (403, "missing_scope".to_owned()));
+    let plain = with(&gateway, "GET", "/v1/account/members", &whole, &Value::Null);
+    assert_eq!((plain.status, &plain.json()["error"]["code"]), (403, &json!("missing_scope")));
+    // Nor does a key let itself in by a change of its terms.
+    let ci = with(&gateway, "POST", "/v1/keys", &ann, &json!({"name": "ci"})).json();
+    let change = json!({"scopes": ["account"]});
+    let path = format!("/v1/keys/{}", ci["id"].as_str().unwrap());
+    let refused = with(&gateway, "PATCH", &path, &whole, &change);
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (403, &json!("person_required"))
+    );
+    assert_eq!(with(&gateway, "PATCH", &path, &ann, &change).status, 200);
+    assert_eq!(with(&gateway, "DELETE", &format!("/v1/keys/{id}"), &ann, &Value::Null).status, 200);
+    assert_eq!(asked("GET", "/v1/account/members", &Value::Null).0, 401);
+}

@@ -151,15 +151,21 @@ fn every_page_and_every_form_is_for_whom_it_should_be() {
 /// For whom an endpoint of ours is, by the roles of people and the scope of keys: what refuses them.
 fn refusal(method: &str, path: &str, who: &str) -> Option<&'static str> {
     let under = |start: &str| path == start || path.starts_with(&format!("{start}/"));
-    let is_key = matches!(who, "held back" | "whole");
+    let is_key = matches!(who, "held back" | "whole" | "keeper");
     if under("/v1/admin") {
         return (who != "admin" && path != "/v1/admin/health").then_some("admin_required");
     }
     let of_person =
         under("/v1/me") || (under("/v1/account") && (method, path) != ("get", "/v1/account"));
     if of_person {
-        if is_key {
+        // What is the account's own, or needs a proof of who asks, is for people; members and invitations for
+        // keys that are made for it, too.
+        let of_people =
+            path == "/v1/account" || (method, path) == ("delete", "/v1/account/members/{id}");
+        if is_key && (under("/v1/me") || of_people) {
             return Some("person_required");
+        } else if is_key {
+            return (who != "keeper").then_some("missing_scope");
         }
         let of_owners = under("/v1/account") && (method, path) != ("get", "/v1/account/members");
         return (of_owners && matches!(who, "member" | "billing")).then_some("owner_required");
@@ -185,7 +191,9 @@ fn refusal(method: &str, path: &str, who: &str) -> Option<&'static str> {
         None
     };
     match (scope, who) {
-        (Some("usage" | "keys" | "platform"), "held back") => Some("missing_scope"),
+        (Some("usage" | "keys" | "platform"), "held back") | (Some(_), "keeper") => {
+            Some("missing_scope")
+        }
         (Some("keys" | "platform" | "chat"), "billing") => Some("missing_scope"),
         _ => None,
     }
@@ -245,6 +253,7 @@ fn every_endpoint_of_ours_is_for_whom_it_should_be() {
     }
     credentials.push(("held back", gateway.key(&house.account, &json!({"scopes": ["chat"]}))));
     credentials.push(("whole", gateway.key(&house.account, &json!({}))));
+    credentials.push(("keeper", gateway.key(&house.account, &json!({"scopes": ["account"]}))));
     let (mut faults, mut count) = (Vec::new(), 0);
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
