@@ -147,7 +147,7 @@ fn a_release_brings_its_checksums_and_its_bill_of_materials() {
 
 #[test]
 fn every_test_that_the_page_of_faults_names_is_there() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/faults.md")).unwrap();
     let named: Vec<(&str, &str)> = page
         .split('`')
@@ -164,7 +164,7 @@ fn every_test_that_the_page_of_faults_names_is_there() {
 /// `account_id = $1 OR $1 = ''` reads the rows of everybody on SQLite, whoever asks.
 #[test]
 fn what_is_read_of_an_account_is_found_by_it() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     for file in std::fs::read_dir(root).unwrap().map(|file| file.unwrap().path()) {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let statement = text.split_whitespace().collect::<Vec<_>>().join(" ");
