@@ -144,3 +144,33 @@ fn a_release_brings_its_checksums_and_its_bill_of_materials() {
     assert!(!release(&["--check", at]).status.success(), "it was tampered with");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn every_test_that_the_page_of_faults_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let named: Vec<(&str, &str)> = page
+        .split('`')
+        .filter(|one| one.contains(".rs::"))
+        .filter_map(|one| one.split_once("::"))
+        .collect();
+    assert!(named.len() > 200, "{}", named.len());
+    for (file, test) in named {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        assert!(text.contains(&format!("fn {test}(")), "{file} has no {test}");
+    }
+}
+
+/// `account_id = $1 OR $1 = ''` reads the rows of everybody on SQLite, whoever asks.
+#[test]
+fn what_is_read_of_an_account_is_found_by_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    for file in std::fs::read_dir(root).unwrap().map(|file| file.unwrap().path()) {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let statement = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (place, _) in statement.match_indices("account_id = $") {
+            let rest = statement.get(place + 14..place + 22).unwrap_or_default();
+            assert!(!rest.contains(" OR "), "{}: {rest}", file.display());
+        }
+    }
+}
