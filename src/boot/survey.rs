@@ -1,5 +1,6 @@
 //! What the configuration comes to, and all that is wrong with it: `serve` starts from it, and
-//! `check` tells of it, so that both say the same.
+//! `check` tells of it, so that both say the same. Longer than most files: one pass over all parts
+//! of a configuration, whose faults are told together.
 
 use std::collections::HashSet;
 use std::net::ToSocketAddrs;

@@ -1,4 +1,5 @@
-//! Facts against requests of every dialect: each test is a kind of refusal, over its members.
+//! Facts against requests of every dialect: each test is a kind of refusal, over its members. Longer than
+//! most files: they share one catalogue.
 
 mod claude;
 mod foreign;

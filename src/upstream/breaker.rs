@@ -1,6 +1,6 @@
 //! A circuit breaker per deployment: `Passing`, then `Tripped` after faults in a row, then
 //! `Probing` with one request at a time until one has ended well. A state machine of values; the time
-//! comes in as an argument.
+//! comes in as an argument. Longer than most files: every move of the machine, and its laws.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! A provider's frames on their way to the caller: passed on, edited or translated, and what is
-//! learned of the answer as they go by. Pure: bytes in, bytes out.
+//! learned of the answer as they go by. Pure: bytes in, bytes out. Longer than most files: passing on,
+//! editing and translating are three answers to the same frame.
 
 mod resume;
 

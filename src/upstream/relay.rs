@@ -1,5 +1,6 @@
 //! The body of a streamed answer, which reads the provider as it is read itself: no task, no
-//! channel, natural back pressure. Dropping it cancels the provider.
+//! channel, natural back pressure. Dropping it cancels the provider. Longer than
+//! most files: its stages are one machine, and each takes up where the one before ends.
 
 mod rescuing;
 

@@ -1,5 +1,6 @@
 //! Answers of every provider's dialect told in every dialect of callers, whole and streamed: what is
-//! said arrives in a form that the dialect's SDK takes, and what was not said is not made up.
+//! said arrives in a form that the dialect's SDK takes, and what was not said is not made up. Longer than
+//! most files: one table over all dialects.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The value in an answer. A model that was asked in words to answer with one JSON object or list is held
 //! to it: what stands before and after (prose, a code fence) is left out, and an answer without one is
 //! none. A value that was asked for inside an object, because its maker takes objects alone, is taken out
-//! of it.
+//! of it. Longer than most files: how a value is asked for and how it is taken out again are one agreement.
 
 use serde_json::{Value, json};
 

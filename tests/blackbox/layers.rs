@@ -423,3 +423,19 @@ fn no_file_needs_one_that_needs_it() {
     }
     assert!(circles.is_empty(), "files that need each other: {circles:#?}");
 }
+
+/// A file may have more lines than this if its first lines say why: "Longer than most files: …".
+const LONG: usize = 500;
+
+#[test]
+fn a_long_file_says_why() {
+    let mut paths = Vec::new();
+    sources(&root().join("src"), &mut paths);
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let head = head.join(" ").replace(" //!", "");
+        let says = head.to_lowercase().contains("longer than most");
+        assert!(says || text.lines().count() <= LONG, "{}: {head}", path.display());
+    }
+}

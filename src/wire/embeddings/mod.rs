@@ -1,5 +1,6 @@
 //! Embeddings: texts to vectors, in the forms that surfaces and providers have for it. Source: the
-//! SDKs' types, the providers' references and the recordings.
+//! SDKs' types, the providers' references and the recordings. Longer than most files: the forms
+//! differ in few members each, which are read side by side.
 
 mod read;
 mod write;

@@ -1,4 +1,5 @@
-//! Responses requests.
+//! Responses requests. Longer than most files: reading and writing are here side
+//! by side, member by member.
 
 use std::borrow::Cow;
 

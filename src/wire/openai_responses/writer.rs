@@ -1,5 +1,5 @@
 //! Our events to response events, in the exact order that the SDK's accumulators expect, numbered
-//! from 0.
+//! from 0. Longer than most files: that order is one list of events, from the first to the last.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Requests, read.
+//! Requests, read. Longer than most files: every member is here once.
 
 use std::borrow::Cow;
 
