@@ -18,6 +18,7 @@ use crate::store::file_of;
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long answers under way may take at the end; each is written as soon as its request is read.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
+const STOPPED: &str = "told to stop while the disk of the store was full";
 /// What the store needs at least to be opened and written to.
 const ROOM: usize = 256 << 10;
 
@@ -55,13 +56,16 @@ pub(super) async fn for_room(url: &str, listener: &Listener) -> Result<(), Failu
             // Who comes from now on waits in the listener's queue for the gateway itself; who was taken is
             // answered first: a worker that stops drops what it has not begun with.
             handle.pause().await;
-            tokio::time::sleep(LAST_ANSWERS).await;
+            if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS, &mut serving).await {
+                ended??;
+                return Err(STOPPED.into());
+            }
             handle.stop(true).await;
             serving.await??;
         }
         ended = &mut serving => {
             ended??;
-            return Err("told to stop while the disk of the store was full".into());
+            return Err(STOPPED.into());
         }
     }
     tracing::info!("there is room on the disk of the store: starting");

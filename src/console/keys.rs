@@ -172,7 +172,7 @@ pub async fn rotate(
     take_member(app, request, &body, async |visit, who, form| {
         let seconds = form.whole("overlap")?.unwrap_or(0);
         let overlap = std::time::Duration::from_secs(seconds);
-        let issued = keys::rotate(&visit.app, &who.caller, &id, overlap).await?;
+        let issued = keys::rotate(&visit.app, &who.caller, &id, overlap, Some(&who.session)).await?;
         let old = keys::get(&visit.app, &who.caller, &id).await?;
         let key = issued.secret.expose_secret();
         let now = visit.app.shared.clock.now();

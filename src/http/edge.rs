@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use actix_cors::Cors;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::UPGRADE;
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 
@@ -34,9 +35,11 @@ pub fn cors(origins: &[String]) -> Cors {
 }
 
 /// Whoever asks for the head of an answer is given that of GET (RFC 9110, 9.3.2): mail scanners, monitors
-/// and load balancers do. The server leaves the body out.
+/// and load balancers do. The server leaves the body out. A socket has no head, and who is sent back from
+/// another server comes back once.
 pub fn head_as_get(request: &mut ServiceRequest) {
-    if *request.method() == Method::HEAD {
+    let is_once = request.headers().contains_key(UPGRADE) || request.path().ends_with("/callback");
+    if *request.method() == Method::HEAD && !is_once {
         request.head_mut().method = Method::GET;
     }
 }

@@ -199,7 +199,8 @@ pub async fn rotate_key(
             let text = "'overlap_seconds' has to be a number of seconds, at most 30 days.";
             Error::new(Kind::Malformed, text).at("overlap_seconds")
         })?;
-        shown_once(&keys::rotate(&app, &caller, &id, overlap).await?)
+        let signed_in = signed_in(&app, &request).await?;
+        shown_once(&keys::rotate(&app, &caller, &id, overlap, signed_in.as_ref()).await?)
     };
     told(rotating.await)
 }

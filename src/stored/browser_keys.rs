@@ -29,7 +29,7 @@ const SESSION_BYTES: usize = 64 << 10;
 pub struct Wanted {
     #[schemars(range(min = 10, max = 3_600))]
     pub expires_in_seconds: Option<u64>,
-    /// Chat, if not given. Never keys, usage or the platform.
+    /// Of `chat`, `embeddings`, `images` and `realtime`; chat, if not given.
     #[schemars(length(min = 1))]
     pub scopes: Option<Vec<Scope>>,
     pub models: Option<Vec<String>>,

@@ -104,14 +104,15 @@ fn read(terms: Map<String, Value>) -> Result<KeyTerms, Error> {
     })
 }
 
-/// A key that looks after an account is given by a person who runs it, and has just proved who they are.
+/// A key that looks after an account is made, changed and rotated by a person who runs it, and has just
+/// proved who they are: whoever holds another key must come by none.
 fn must_may_give(
     app: &App,
     caller: &Caller,
     signed_in: Option<&SignedIn>,
-    [before, after]: [&KeyTerms; 2],
+    terms: &KeyTerms,
 ) -> Result<(), Error> {
-    if before.may(Scope::Account) || !after.may(Scope::Account) {
+    if !terms.may(Scope::Account) {
         return Ok(());
     }
     caller.person.must_run_the_account()?;
@@ -141,7 +142,7 @@ pub async fn create(
     }
     named(name)?;
     let terms = read(terms)?;
-    must_may_give(app, caller, signed_in, [&KeyTerms::default(), &terms])?;
+    must_may_give(app, caller, signed_in, &terms)?;
     app.live().must_have_guardrails(terms.guardrails.as_ref())?;
     let account = caller.account.as_str();
     // A member's key speaks for the member; a key of the account makes keys of the account.
@@ -184,7 +185,8 @@ pub async fn change(
     terms.extend(changes);
     terms.retain(|_, value| !value.is_null());
     let terms = read(terms)?;
-    must_may_give(app, caller, signed_in, [&before, &terms])?;
+    must_may_give(app, caller, signed_in, &before)?;
+    must_may_give(app, caller, signed_in, &terms)?;
     app.live().must_have_guardrails(terms.guardrails.as_ref())?;
     let changed = keys::rename(&app.shared.store, id, &name, &terms).await;
     app.shared.identities.forget(&caller.account);
@@ -216,8 +218,10 @@ pub async fn rotate(
     caller: &Caller,
     id: &str,
     overlap: Duration,
+    signed_in: Option<&SignedIn>,
 ) -> Result<Issued, Error> {
     let key = own(app, caller, id).await?;
+    must_may_give(app, caller, signed_in, &terms_of(&key).map_err(Error::internal)?)?;
     if overlap > LONGEST_OVERLAP {
         let text = "'overlap_seconds' has to be a number of seconds, at most 30 days.";
         return Err(Error::new(Kind::Malformed, text).at("overlap_seconds"));

@@ -157,10 +157,13 @@ pub async fn change_role(
         let text = "A role is 'owner', 'member' or 'billing'.";
         Error::new(Kind::Malformed, text).at("role")
     })?;
-    if member(app, caller, id).await?.role == "admin" {
+    let before = member(app, caller, id).await?.role;
+    if before == "admin" {
         let text = "An administrator of the gateway keeps their role here.";
         return Err(Error::new(Kind::Forbidden, text).coded("admin_required"));
     }
+    // Who may not make an owner must not unmake one.
+    must_may_make(app, keeper, &before)?;
     must_may_make(app, keeper, role.as_str())?;
     let (account, role) = (caller.account.clone(), role.as_str().to_owned());
     let changed = app.shared.store.change_role(account, id.to_owned(), role).await;

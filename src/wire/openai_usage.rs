@@ -10,9 +10,11 @@ fn number(details: &Value, name: &str) -> Option<u64> {
 }
 
 /// The first of the names under which there is a count: what OpenAI calls `prompt_tokens` in chat it
-/// calls `input_tokens` in Responses, and servers take the one for the other.
+/// calls `input_tokens` in Responses, and servers take the one for the other, or write both, one of them
+/// as nothing.
 pub(in crate::wire) fn count_of(usage: &Value, names: [&str; 2]) -> Option<u64> {
-    names.into_iter().find_map(|name| number(usage, name))
+    let told = names.map(|name| number(usage, name));
+    told.into_iter().flatten().find(|count| *count > 0).or(told[0]).or(told[1])
 }
 
 /// Counts of a cache in Anthropic's words, which proxies in front of Claude leave beside OpenAI's.

@@ -175,6 +175,16 @@ fn what_only_later_events_of_a_response_hold_is_told() {
     let frames = responses(&pieces, &json!([message_item("Hi"), call_item()]));
     let both = Gist { text: "Hi".to_owned(), ..calls(&["w"]) };
     check(streamed(RESPONSES, &frames), &both, "a text in pieces, a call in the whole");
+    // A thought in pieces that nobody announced, with and without its end.
+    let thought = json!({"type": "response.reasoning_summary_text.delta", "output_index": 0,
+        "item_id": "r", "summary_index": 0, "delta": "Hm."});
+    let thinks = Gist { thought: "Hm.".to_owned(), ..says("Hi") };
+    let mut words = text("response.output_text.delta", "delta");
+    words["output_index"] = json!(1);
+    let heard = [thought.clone(), words.clone()];
+    check(streamed(RESPONSES, &responses(&heard, &json!([]))), &thinks, "a thought, unannounced");
+    let ended = [thought, done(0, thought_item()), words];
+    check(streamed(RESPONSES, &responses(&ended, &json!([]))), &thinks, "a thought that ends");
 }
 
 #[test]

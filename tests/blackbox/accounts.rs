@@ -575,6 +575,18 @@ fn a_key_for_the_account_looks_after_its_members_and_is_made_by_who_proved_it() 
         (403, &json!("person_required"))
     );
     assert_eq!(with(&gateway, "PATCH", &path, &ann, &change).status, 200);
-    assert_eq!(with(&gateway, "DELETE", &format!("/v1/keys/{id}"), &ann, &Value::Null).status, 200);
+    // Nor by another key's: neither its terms nor its place are for who holds a plain key.
+    let own = format!("/v1/keys/{id}");
+    for (method, path, body) in [
+        ("PATCH", own.clone(), json!({"expires_at": null})),
+        ("POST", format!("{own}/rotate"), Value::Null),
+    ] {
+        let refused = with(&gateway, method, &path, &whole, &body);
+        let said = refused.json()["error"]["code"].clone();
+        assert_eq!((refused.status, said), (403, json!("person_required")), "{method} {path}");
+    }
+    let demoted = json!({"role": "member"});
+    assert_eq!(asked("PATCH", &find("ann@example.com"), &demoted), needs_person);
+    assert_eq!(with(&gateway, "DELETE", &own, &ann, &Value::Null).status, 200);
     assert_eq!(asked("GET", "/v1/account/members", &Value::Null).0, 401);
 }

@@ -263,8 +263,24 @@ pub(in crate::wire) fn usage_from(raw: Value, searches: u64) -> Usage {
     let cached = "cacheTokensDetails";
     let (tools, answer) = ("toolUsePromptTokensDetails", "candidatesTokensDetails");
     let mut usage = Usage::default();
+    // What the total has beside all that is told is the prompt, where none is told; else it is thought, which
+    // some endpoints count in the total alone.
+    let told = [
+        "promptTokenCount",
+        "toolUsePromptTokenCount",
+        "candidatesTokenCount",
+        "thoughtsTokenCount",
+    ]
+    .map(count)
+    .into_iter()
+    .fold(0, u64::saturating_add);
+    let untold = count("totalTokenCount").saturating_sub(told);
+    let (prompt_untold, thought_untold) = match count("promptTokenCount") {
+        0 => (untold, 0),
+        _ => (0, untold),
+    };
     PromptCount {
-        total: count("promptTokenCount"),
+        total: count("promptTokenCount").saturating_add(prompt_untold),
         cached: count("cachedContentTokenCount"),
         cached_audio: audio(cached),
         cached_image: image(cached),
@@ -291,10 +307,7 @@ pub(in crate::wire) fn usage_from(raw: Value, searches: u64) -> Usage {
         thought: 0,
     }
     .add_to(&mut usage);
-    usage.thought = count("thoughtsTokenCount");
-    // Some endpoints count thoughts in the total alone.
-    let untold = count("totalTokenCount").saturating_sub(usage.total());
-    usage.thought = usage.thought.saturating_add(untold);
+    usage.thought = count("thoughtsTokenCount").saturating_add(thought_untold);
     let class =
         |name: &str| raw.get(name).and_then(Value::as_str).map(Class::of_word).unwrap_or_default();
     usage.more.searches = searches;

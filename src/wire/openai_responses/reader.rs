@@ -78,9 +78,14 @@ impl ResponseReader {
         }
     }
 
-    /// More of a thought.
+    /// More of a thought, which some servers do not announce.
     fn think(&mut self, event: &Value, delta: Delta, out: &mut Vec<Event>) {
         let at = thought_slot(event);
+        if !self.items.contains(&at) {
+            self.told.thoughts = true;
+            self.items.push(at);
+            self.open_part(at, Body::Thought(Thought::default()), out);
+        }
         if !self.fed.contains(&at) {
             self.fed.push(at);
         }
@@ -274,7 +279,9 @@ impl Reader for ResponseReader {
             }
             "response.output_text.annotation.added" => {
                 let citation = event.get("annotation").and_then(item::citation);
-                self.cited.push(slot(&event));
+                if !self.cited.contains(&slot(&event)) {
+                    self.cited.push(slot(&event));
+                }
                 out.extend(citation.map(|citation| Event::Delta {
                     at: slot(&event),
                     delta: Delta::Citation(citation),

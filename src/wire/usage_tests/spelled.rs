@@ -88,6 +88,13 @@ fn openais_dialects_are_understood_in_each_others_words() {
             let told = (counted.prompt(), counted.cached(), counted.completion(), counted.thought);
             assert_eq!(told, (100, 60, 40, 40), "{usage}");
         }
+        // Some write both, one of them as nothing.
+        let both = json!({"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 100, "output_tokens": 40});
+        let mirrored = json!({"prompt_tokens": 100, "completion_tokens": 40, "input_tokens": 0, "output_tokens": 0});
+        for usage in [both, mirrored] {
+            let counted = counted(dialect, usage.clone());
+            assert_eq!((counted.prompt(), counted.completion()), (100, 40), "{usage}");
+        }
     }
 }
 
@@ -123,6 +130,8 @@ fn what_only_geminis_total_counts_is_thought() {
             33,
         ),
         (json!({"promptTokenCount": 100, "candidatesTokenCount": 30, "totalTokenCount": 0}), 0, 30),
+        // Where no prompt is told, that is what is missing.
+        (json!({"candidatesTokenCount": 30, "totalTokenCount": 130}), 0, 30),
     ] {
         let counted = counted(Dialect::Gemini, usage.clone());
         assert_eq!((counted.thought, counted.completion()), (thought, completion), "{usage}");

@@ -21,7 +21,8 @@ pub fn tokens_in(told: &Value) -> Option<u64> {
 
 /// Rounded up, as all that is charged for is.
 fn whole(count: f64) -> Option<u64> {
-    (count.is_finite() && count >= 0.0).then(|| format!("{:.0}", count.ceil()).parse().ok())?
+    (count.is_finite() && count >= 0.0)
+        .then(|| format!("{:.0}", count.ceil() + 0.0).parse().ok())?
 }
 
 /// What an answer says of its prompt. All parts are of the total, and a medium's count holds what
@@ -176,6 +177,7 @@ mod tests {
             (json!("7"), Some(7)),
             (json!(" 7.0 "), Some(7)),
             (json!(u64::MAX), Some(u64::MAX)),
+            (json!(-0.0), Some(0)),
         ]
         .into_iter()
         .chain(none.map(|told| (told, None)))

@@ -221,7 +221,9 @@ impl Writer for ChatWriter {
                 Event::Delta { at, delta } => self.add_delta(*at, delta, &mut pending),
                 Event::PartClose { at, .. } => self.close_part(*at, &mut pending),
                 Event::Finish { choice, finish } => {
-                    self.finished.push(*choice);
+                    if !self.finished.contains(choice) {
+                        self.finished.push(*choice);
+                    }
                     pending.of(*choice).2 = Some(Value::from(reply::finish_word(finish)));
                 }
                 Event::Usage(usage) => {
