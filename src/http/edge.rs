@@ -38,8 +38,11 @@ pub fn cors(origins: &[String]) -> Cors {
 /// and load balancers do. The server leaves the body out. A socket has no head, and who is sent back from
 /// another server comes back once.
 pub fn head_as_get(request: &mut ServiceRequest) {
+    if *request.method() != Method::HEAD {
+        return;
+    }
     let is_once = request.headers().contains_key(UPGRADE) || request.path().ends_with("/callback");
-    if *request.method() == Method::HEAD && !is_once {
+    if !is_once {
         request.head_mut().method = Method::GET;
     }
 }

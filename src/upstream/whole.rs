@@ -59,10 +59,11 @@ pub(super) fn whole(
         let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
         check(&mut reply, outgoing)?;
         named(&mut reply);
-        let counted = counted(&mut reply, heading().prompt_tokens);
+        let heading = heading();
+        let counted = counted(&mut reply, heading.prompt_tokens);
         count_tokens(upstream, step, counted.as_ref());
         let mut events = Vec::new();
-        let mut writer = codec(inbound.dialect).writer(heading());
+        let mut writer = codec(inbound.dialect).writer(heading);
         writer.write(&reply.events(), &mut events);
         writer.finish(&mut events);
         let body = measured(events.into(), counted.as_ref(), || count_reply(&reply));
@@ -136,14 +137,15 @@ pub(super) fn whole(
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
     check(&mut reply, outgoing)?;
-    let counted = counted(&mut reply, heading().prompt_tokens);
+    let heading = heading();
+    let counted = counted(&mut reply, heading.prompt_tokens);
     count_tokens(upstream, step, counted.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
     }
     named(&mut reply);
     let violated = schema(&reply);
-    let told = codec(inbound.dialect).encode_reply(&reply, &heading());
+    let told = codec(inbound.dialect).encode_reply(&reply, &heading);
     Ok((measured(told, counted.as_ref(), || count_reply(&reply)), violated))
 }
 
