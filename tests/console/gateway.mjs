@@ -1,6 +1,6 @@
 // A gateway of its own for a browser: an empty folder, a free port, and what it printed.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +64,41 @@ export async function simulator() {
     stop() {
       child.removeAllListeners('exit');
       child.kill('SIGKILL');
+    },
+  };
+}
+
+// A PostgreSQL server of its own, which does not run as root.
+export async function postgres() {
+  const installed = '/usr/lib/postgresql';
+  const found = existsSync(installed) ? readdirSync(installed).map((version) => join(installed, version, 'bin')) : [];
+  const tools = [...found, ...process.env.PATH.split(':')].find((folder) => existsSync(join(folder, 'initdb')));
+  const folder = emptyFolder();
+  const port = await freePort();
+  const root = process.getuid() === 0;
+  if (root) execFileSync('chown', ['postgres', folder]);
+  const line = (tool, words) => (root ? ['runuser', ['-u', 'postgres', '--', join(tools, tool), ...words]] : [join(tools, tool), words]);
+  const data = join(folder, 'data');
+  execFileSync(...line('initdb', ['-U', 'optimux', '-A', 'trust', '-N', '-D', data]), { cwd: folder, stdio: 'ignore' });
+  const child = spawn(...line('postgres', ['-D', data, '-p', port, '-c', 'listen_addresses=127.0.0.1', '-k', folder]), { cwd: folder, stdio: 'ignore' });
+  const url = `postgres://optimux@127.0.0.1:${port}/postgres`;
+  const answers = () => {
+    try {
+      execFileSync(join(tools, 'psql'), [url, '-c', 'SELECT 1'], { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  for (let tries = 0; !answers(); tries += 1) {
+    if (tries === 200) throw new Error('PostgreSQL does not answer');
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  return {
+    url,
+    stop() {
+      child.kill('SIGINT');
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -2,8 +2,7 @@
 """Fills a store that the gateway has made with a million requests of thirty days, 20,000 accounts and people,
 100,000 keys and 100,000 conversations, and says which key is the busiest account's. `reference.py STORE [SHARE
 [EMAIL]]`: STORE is a file of SQLite or an address of PostgreSQL (`postgres://…`, by psql); a share of 0.1 makes a
-tenth of it, to compare with. Whoever has signed up with that address becomes an owner of the busiest account
-(on SQLite)."""
+tenth of it, to compare with. Whoever has signed up with that address becomes an owner of the busiest account."""
 import hashlib
 import glob
 import random
@@ -28,6 +27,10 @@ class File:
         places = ", ".join("?" for _ in columns)
         self.store.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
 
+    def person(self, email):
+        (person,) = self.store.execute("SELECT id FROM people WHERE email = ?", (email,)).fetchone()
+        return person
+
     def done(self):
         self.store.commit()
 
@@ -48,6 +51,12 @@ class Server:
         copying.stdin.close()
         if copying.wait() != 0:
             sys.exit(f"{table} was not filled")
+
+    def person(self, email):
+        # Only on standard input does psql put values in.
+        told = subprocess.run(self.line + ["-A", "-t", "-v", f"email={email}"], input="SELECT id FROM people WHERE email = :'email'",
+                              capture_output=True, text=True, check=True)
+        return told.stdout.strip()
 
     def done(self):
         subprocess.run(self.line + ["-c", "ANALYZE"], check=True)
@@ -103,9 +112,8 @@ def main():
         (account, rows[-1][0], "reference", n, len(rows), "".join(text for _, text in rows))
         for n, ((account, _), rows) in enumerate(heads.items())))
     if len(sys.argv) > 3:
-        (person,) = store.store.execute("SELECT id FROM people WHERE email = ?", (sys.argv[3],)).fetchone()
         store.insert("members", ("id", "account_id", "email", "role", "created_ms", "key_id", "person_id"),
-                     [("member_reader", "acct_00000000", sys.argv[3], "owner", now, "key_reader", person)])
+                     [("member_reader", "acct_00000000", sys.argv[3], "owner", now, "key_reader", store.person(sys.argv[3]))])
     store.done()
     print(KEY)
 
