@@ -13,7 +13,7 @@ const WIDTH: i64 = 720;
 const HEIGHT: i64 = 180;
 const LEFT: i64 = 56;
 const BOTTOM: i64 = 22;
-const TOP: i64 = 8;
+const TOP: i64 = 22;
 
 /// The first round number that is not below `most`.
 fn ceiling(most: i64) -> i64 {

@@ -56,6 +56,12 @@ pub fn count(number: i64) -> String {
     format!("{sign}{}", grouped(number.unsigned_abs()))
 }
 
+/// Credits, with their word.
+#[must_use]
+pub fn credits(number: i64) -> String {
+    format!("{} {}", count(number), if number == 1 { "credit" } else { "credits" })
+}
+
 /// A large count, short: `1.9 M`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]

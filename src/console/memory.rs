@@ -18,6 +18,11 @@ use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
 use crate::memory::{self, Asked, NewMemory};
 
+/// What is typed before all is forgotten: the user whom the account names, or one's own address.
+fn typed<'a>(who: &'a Who, named: Option<&'a str>) -> &'a str {
+    named.unwrap_or(&who.session.email)
+}
+
 /// Whose memories the page is about: one's own, or those of a user whom the account names.
 async fn whose<'a>(visit: &Visit, who: &'a Who, said: Option<&'a str>) -> Result<&'a str, Error> {
     memory::whose(&visit.app.shared.identities, &who.caller, said).await
@@ -108,7 +113,7 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
             form method="post" action="/console/memory/forget" class="card" {
                 (visit.hidden()) (hidden_user)
                 h2 { "Forget everything" }
-                (field("name", &format!("Type {user} to go on"), html! { input id="name" name="name" required autocomplete="off" maxlength="200"; }, None))
+                (field("name", &format!("Type {} to go on", typed(who, named)), html! { input id="name" name="name" required autocomplete="off" maxlength="200"; }, None))
                 button class="danger" { "Forget everything" }
             }
         }
@@ -171,8 +176,9 @@ pub async fn forget_one(
 pub async fn forget(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let user = whose(visit, who, form.given("user")).await?;
-        if form.text("name") != user {
-            let text = format!("What you typed is not '{user}'.");
+        let name = typed(who, form.given("user"));
+        if form.text("name") != name {
+            let text = format!("What you typed is not '{name}'.");
             return Err(Error::new(Kind::Malformed, text).at("name"));
         }
         visit.app.memory().forget(&who.caller, user, None).await?;

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::figures::{as_json, count, lasting, list, nanos, text, usd, whole};
+use super::figures::{as_json, count, credits, lasting, list, nanos, text, usd, whole};
 use super::parts::notice;
 use super::path::encoded;
 use super::requests::{key_names, outcome};
@@ -138,7 +138,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
         }
         (notice(done))
         dl class="tiles" {
-            div class="tile" { dt { "Cost" } dd { (usd(nanos(&told, "cost_nano_usd"))) } dd class="note" { (count(whole(&told, "credits"))) " credits" } }
+            div class="tile" { dt { "Cost" } dd { (usd(nanos(&told, "cost_nano_usd"))) } dd class="note" { (credits(whole(&told, "credits"))) } }
             div class="tile" { dt { "Took" } dd { (lasting(whole(&told, "latency_ms"))) } dd class="note" { "first byte after " (lasting(whole(&told, "time_to_first_byte_ms"))) } }
             div class="tile" { dt { "Read" } dd { (count(whole(&tokens, "input_tokens"))) } dd class="note" { "tokens, " (count(whole(&tokens, "cached_tokens"))) " of them cached" } }
             div class="tile" { dt { "Written" } dd { (count(whole(&tokens, "output_tokens"))) } dd class="note" { "tokens, " (count(whole(&tokens, "reasoning_tokens"))) " of them reasoning" } }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::call::Call;
-use super::super::figures::{as_json, count, nanos, text, usd, whole};
+use super::super::figures::{as_json, credits, nanos, text, usd, whole};
 use super::super::form::Form;
 use super::super::parts::{field, notice, summary};
 use super::super::path::encoded;
@@ -21,12 +21,12 @@ use crate::reports::request as told_request;
 fn charged(told: &Value) -> Markup {
     html! {
         section class="card" {
-            h2 class="mono" { (text(told, "id")) }
+            h2 class="mono anywhere" { (text(told, "id")) }
             dl class="facts" {
                 dt { "Account" } dd { a href=(format!("/admin/accounts/{}", text(told, "account"))) { (text(told, "account")) } }
                 dt { "Answered by" } dd { (text(told, "model")) " at " (text(told, "provider")) }
                 dt { "Came to" } dd { (text(told, "status")) }
-                dt { "Charged" } dd { (count(whole(told, "credits"))) " credits, " (usd(nanos(told, "cost_nano_usd"))) " of cost" }
+                dt { "Charged" } dd { (credits(whole(told, "credits"))) ", " (usd(nanos(told, "cost_nano_usd"))) " of cost" }
             }
         }
     }
@@ -48,8 +48,9 @@ async fn page(
             Err(why) => return Err(why),
         }
     }
-    let given = visit.query.given("given").map(|credits| {
-        format!("{credits} credits were given back. They may be used again at once.")
+    let given = visit.query.given("given").map(|told| {
+        let told = told.parse().map_or_else(|_| "credits".to_owned(), credits);
+        format!("Given back: {told}, to be used again at once.")
     });
     let body = html! {
         h1 { "Refunds" }
@@ -67,7 +68,7 @@ async fn page(
                     (visit.hidden())
                     input type="hidden" name="request" value=(text(&told, "id"));
                     (field("reason", "Reason", html! { input id="reason" name="reason" required maxlength="200" value=(form.text("reason")); }, Some("The account reads it among its credits.")))
-                    button class="primary" { "Give " (count(whole(&told, "credits"))) " credits back" }
+                    button class="primary" { "Give " (credits(whole(&told, "credits"))) " back" }
                 }
             } @else {
                 p class="card empty" { "Nothing was charged for it, so there is nothing to give back." }
