@@ -1,11 +1,11 @@
 //! Agents as they are kept: in versions, each person's own or the account's.
 
+use super::Kept;
 use crate::admit::{Caller, Scope};
 use crate::agents::{self, Named, ShownAgent, named, unknown};
 use crate::base::ids::AgentId;
 use crate::base::told::{Deleted, Stretch};
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::platform::agents::Agent;
 use crate::store::AgentRow;
 
@@ -14,10 +14,10 @@ const LARGEST_PAGE: i64 = 100;
 
 /// # Errors
 /// [`Kind::Malformed`] for an agent that is none.
-pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, Error> {
+pub async fn create(kept: Kept<'_>, caller: &Caller, agent: Agent) -> Result<Named, Error> {
     caller.must_be_for(Scope::Platform)?;
     agent.check()?;
-    let now = app.shared.clock.now();
+    let now = kept.clock.now();
     let row = AgentRow {
         account: caller.account.clone(),
         user: caller.person.id.clone(),
@@ -27,7 +27,7 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
         updated: now,
         definition: serde_json::to_string(&agent).map_err(Error::internal)?,
     };
-    app.shared.store.create_agent(row.clone()).await.map_err(Error::internal)?;
+    kept.store.create_agent(row.clone()).await.map_err(Error::internal)?;
     named(row)
 }
 
@@ -36,14 +36,14 @@ pub async fn create(app: &App, caller: &Caller, agent: Agent) -> Result<Named, E
 /// # Errors
 /// [`Kind::Forbidden`] for who has no business with agents; [`Kind::NotFound`] for one that is not there,
 /// or is somebody else's.
-pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
+pub async fn get(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Named, Error> {
     caller.must_be_for(Scope::Platform)?;
-    agents::get(&app.shared.store, caller, id).await
+    agents::get(kept.store, caller, id).await
 }
 
 /// An agent that the caller may change: their own. Everybody's is for those who run the account.
-async fn own(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
-    let found = get(app, caller, id).await?;
+async fn own(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Named, Error> {
+    let found = get(kept, caller, id).await?;
     if found.user == caller.account.as_str() && found.user != caller.person.id {
         caller.person.must_run_the_account()?;
     }
@@ -53,14 +53,14 @@ async fn own(app: &App, caller: &Caller, id: &str) -> Result<Named, Error> {
 /// # Errors
 /// When the store fails.
 pub async fn list(
-    app: &App,
+    kept: Kept<'_>,
     caller: &Caller,
     after: Option<String>,
     limit: Option<i64>,
 ) -> Result<Stretch<ShownAgent>, Error> {
     caller.must_be_for(Scope::Platform)?;
     let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-    let store = &app.shared.store;
+    let store = kept.store;
     let page = store
         .agents(caller.account.clone(), caller.seer(), after.unwrap_or_default(), limit + 1)
         .await;
@@ -77,7 +77,7 @@ pub async fn list(
 /// # Errors
 /// [`Kind::Stale`] when somebody else was faster.
 pub async fn change(
-    app: &App,
+    kept: Kept<'_>,
     caller: &Caller,
     id: &str,
     agent: Agent,
@@ -85,7 +85,7 @@ pub async fn change(
 ) -> Result<Named, Error> {
     caller.must_be_for(Scope::Platform)?;
     agent.check()?;
-    let before = own(app, caller, id).await?;
+    let before = own(kept, caller, id).await?;
     let stale = || {
         let text = "The agent has been changed since. Read it again.";
         Error::new(Kind::Stale, text).coded("version_conflict")
@@ -103,10 +103,10 @@ pub async fn change(
         id: id.to_owned(),
         version: before.version + 1,
         created: crate::base::clock::Timestamp(before.created * 1000),
-        updated: app.shared.clock.now(),
+        updated: kept.clock.now(),
         definition: serde_json::to_string(&agent).map_err(Error::internal)?,
     };
-    let done = app.shared.store.change_agent(changed.clone(), before.version).await;
+    let done = kept.store.change_agent(changed.clone(), before.version).await;
     if !done.map_err(Error::internal)? {
         return Err(stale());
     }
@@ -115,10 +115,10 @@ pub async fn change(
 
 /// # Errors
 /// As [`get`].
-pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Deleted, Error> {
+pub async fn delete(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Deleted, Error> {
     caller.must_be_for(Scope::Platform)?;
-    own(app, caller, id).await?;
-    let gone = app.shared.store.delete_agent(caller.account.clone(), id.to_owned()).await;
+    own(kept, caller, id).await?;
+    let gone = kept.store.delete_agent(caller.account.clone(), id.to_owned()).await;
     if !gone.map_err(Error::internal)? {
         return Err(unknown(id));
     }

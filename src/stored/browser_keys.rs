@@ -7,12 +7,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::Keys;
 use crate::admit::{Bound, Caller, KeyTerms, Scope, Usd, terms};
 use crate::base::clock::Timestamp;
 use crate::base::ids::KeyId;
 use crate::base::secret::{BROWSER_PREFIX, KeyHash, new_token};
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::store::NewBrowserKey;
 
 /// How long one is good, if nothing else is said, and at most and least, in seconds.
@@ -57,7 +57,7 @@ fn malformed(text: impl Into<std::borrow::Cow<'static, str>>, field: &'static st
 /// # Errors
 /// [`Kind::Forbidden`] for a caller that has no key of an account, or for more than its key may;
 /// [`Kind::Malformed`] for what makes no sense.
-pub async fn make(app: &App, caller: &Caller, wanted: Wanted) -> Result<Made, Error> {
+pub async fn make(desk: Keys<'_>, caller: &Caller, wanted: Wanted) -> Result<Made, Error> {
     let seconds = wanted.expires_in_seconds.unwrap_or(USUAL_SECONDS);
     if !(LEAST_SECONDS..=MOST_SECONDS).contains(&seconds) {
         let text = format!(
@@ -81,7 +81,7 @@ pub async fn make(app: &App, caller: &Caller, wanted: Wanted) -> Result<Made, Er
         guardrails: wanted.guardrails,
         ..KeyTerms::default()
     };
-    lend(app, caller, terms, Duration::from_secs(seconds), None).await
+    lend(desk, caller, terms, Duration::from_secs(seconds), None).await
 }
 
 /// `POST /v1/realtime/client_secrets`: for one session with these settings, as OpenAI has it. The
@@ -90,7 +90,7 @@ pub async fn make(app: &App, caller: &Caller, wanted: Wanted) -> Result<Made, Er
 /// # Errors
 /// As [`make`].
 pub async fn make_for_session(
-    app: &App,
+    desk: Keys<'_>,
     caller: &Caller,
     session: &Map<String, Value>,
     seconds: Option<u64>,
@@ -110,11 +110,11 @@ pub async fn make_for_session(
         models: model.map(|model| vec![model.to_owned()]),
         ..KeyTerms::default()
     };
-    lend(app, caller, terms, Duration::from_secs(seconds), Some(kept)).await
+    lend(desk, caller, terms, Duration::from_secs(seconds), Some(kept)).await
 }
 
 async fn lend(
-    app: &App,
+    desk: Keys<'_>,
     caller: &Caller,
     mut terms: KeyTerms,
     lasts: Duration,
@@ -123,7 +123,7 @@ async fn lend(
     for scope in terms.scopes.iter().flatten() {
         caller.must_be_for(*scope)?;
     }
-    app.live().must_have_guardrails(terms.guardrails.as_ref())?;
+    desk.current.load().must_have_guardrails(terms.guardrails.as_ref())?;
     // Limits of its own would be a second helping of those that the key has.
     if terms.limits().is_some() && caller.terms.key_limits.is_some() {
         let text = "The key that lends has limits of its own, which what it lends shares: leave out \
@@ -131,13 +131,13 @@ async fn lend(
                     without limits.";
         return Err(Error::new(Kind::Malformed, text).coded("limits_are_shared"));
     }
-    let store = &app.shared.store;
+    let store = desk.store;
     let lender = store.key(caller.key.clone()).await.map_err(Error::internal)?;
     if lender.is_none() || caller.is_lent() {
         let text = "Only an API key of an account can lend a browser key.";
         return Err(Error::new(Kind::Forbidden, text).coded("cannot_lend"));
     }
-    let now = app.shared.clock.now();
+    let now = desk.clock.now();
     let expires = caller.until().map_or(now.after(lasts), |until| until.min(now.after(lasts)));
     terms.expires_at = Some(expires.seconds());
     let secret = new_token().map_err(Error::internal)?;

@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::Kept;
 use crate::admit::features::{Source, checked};
-use crate::admit::{Caller, Feature, Features, Scope, users};
+use crate::admit::{Caller, Feature, Features, Identities, Scope, users};
 use crate::base::ids::AuditId;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::store::{Audit, FeatureRow};
 
 /// How a switch is to stand.
@@ -93,13 +93,13 @@ pub fn list(caller: &Caller) -> Result<Vec<ShownFeature>, Error> {
 /// # Errors
 /// As [`list`], and for a user for whom the caller may not act.
 pub async fn of_user(
-    app: &App,
+    identities: &Identities,
     caller: &Caller,
     user: &str,
 ) -> Result<(String, Vec<ShownFeature>), Error> {
     caller.must_be_for(Scope::Platform)?;
-    let user = users::named(&app.shared.identities, caller, Some(user)).await?;
-    let features = app.shared.identities.features_of(caller, user).await?;
+    let user = users::named(identities, caller, Some(user)).await?;
+    let features = identities.features_of(caller, user).await?;
     let all = Feature::ALL.into_iter().map(|feature| shown(feature, &features)).collect();
     Ok((user.to_owned(), all))
 }
@@ -110,14 +110,15 @@ pub async fn of_user(
 /// [`Kind::NotFound`] for a feature that there is not, [`Kind::Malformed`] for settings that it does not
 /// have; as [`of_user`].
 pub async fn set(
-    app: &App,
+    kept: Kept<'_>,
+    identities: &Identities,
     caller: &Caller,
     user: &str,
     name: &str,
     wish: Wish,
 ) -> Result<ShownFeature, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let user = users::named(&app.shared.identities, caller, Some(user)).await?;
+    let user = users::named(identities, caller, Some(user)).await?;
     let feature = Feature::parse(name).ok_or_else(|| {
         let name: String = name.chars().take(80).collect();
         Error::new(Kind::NotFound, format!("There is no feature '{name}'."))
@@ -128,7 +129,7 @@ pub async fn set(
     if of_account {
         caller.person.must_run_the_account()?;
     }
-    let before = app.shared.identities.features_of(caller, user).await?;
+    let before = identities.features_of(caller, user).await?;
     let enabled = wish.enabled.unwrap_or(!before.has(feature));
     let row = FeatureRow {
         user: if of_account { String::new() } else { user.to_owned() },
@@ -136,10 +137,10 @@ pub async fn set(
         enabled,
         settings: Value::Object(wish.settings).to_string(),
     };
-    let (shared, now) = (&app.shared, app.shared.clock.now());
-    let set = shared.store.set_feature(caller.account.clone(), row, now).await;
+    let now = kept.clock.now();
+    let set = kept.store.set_feature(caller.account.clone(), row, now).await;
     set.map_err(Error::internal)?;
-    shared.identities.forget(&caller.account);
+    identities.forget(&caller.account);
     let audit = Audit {
         id: AuditId::fresh(),
         at: now,
@@ -148,8 +149,8 @@ pub async fn set(
         target: caller.account.as_str().to_owned(),
         detail: json!({"feature": feature.as_str(), "enabled": enabled}).to_string(),
     };
-    shared.store.log_audit(audit).await.map_err(Error::internal)?;
-    let rows = shared.store.features(caller.account.clone(), user.to_owned()).await;
+    kept.store.log_audit(audit).await.map_err(Error::internal)?;
+    let rows = kept.store.features(caller.account.clone(), user.to_owned()).await;
     let rows = rows.map_err(Error::internal)?;
     let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
     Ok(ShownFeature { user_id: Some(user.to_owned()), ..shown(feature, &features) })

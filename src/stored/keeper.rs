@@ -1,9 +1,8 @@
 //! Who looks after an account: a person who is signed in, or a program by a key that is for it.
 
-use crate::admit::{Caller, Scope, must_be_proved};
+use crate::admit::{Authentication, Caller, Scope, must_be_proved};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::store::SignedIn;
 
 /// Who looks after an account.
@@ -19,14 +18,18 @@ impl Keeper {
     ///
     /// # Errors
     /// [`Kind::Forbidden`] for a key without scope `account`.
-    pub async fn of(app: &App, caller: &Caller, credential: Option<&str>) -> Result<Self, Error> {
+    pub async fn of(
+        desk: &Authentication,
+        caller: &Caller,
+        credential: Option<&str>,
+    ) -> Result<Self, Error> {
         if let Some(token) = credential
-            && let Some(signed_in) = app.shared.authentication.signed_in_by(token).await?
+            && let Some(signed_in) = desk.signed_in_by(token).await?
         {
             return Ok(Self::Person(Box::new(signed_in)));
         }
         caller.must_be_for(Scope::Account)?;
-        let account = app.shared.store.account(caller.account.as_str()).await;
+        let account = desk.store.account(caller.account.as_str()).await;
         let name = account.map_err(Error::internal)?.map(|account| account.name);
         Ok(Self::Key(name.unwrap_or_else(|| caller.account.as_str().to_owned())))
     }

@@ -4,19 +4,18 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use crate::admit::{Caller, Draft};
+use crate::admit::{Authentication, Caller, Draft};
 use crate::base::calendar;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::store::SignedIn;
 
 /// The sign-in of whoever asks with an access token. A key, even one of a person's, is no person.
 ///
 /// # Errors
 /// [`Kind::Forbidden`] for a key.
-pub async fn signed_in(app: &App, credential: Option<&str>) -> Result<SignedIn, Error> {
+pub async fn signed_in(desk: &Authentication, credential: Option<&str>) -> Result<SignedIn, Error> {
     let found = match credential {
-        Some(token) => app.shared.authentication.signed_in_by(token).await?,
+        Some(token) => desk.signed_in_by(token).await?,
         None => None,
     };
     found.ok_or_else(|| {
@@ -73,10 +72,8 @@ pub struct ShownSignIn {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn me(app: &App, signed_in: &SignedIn) -> Result<Me, Error> {
-    let desk = &app.shared.authentication;
-    let person =
-        app.shared.store.person(signed_in.person.clone()).await.map_err(Error::internal)?;
+pub async fn me(desk: &Authentication, signed_in: &SignedIn) -> Result<Me, Error> {
+    let person = desk.store.person(signed_in.person.clone()).await.map_err(Error::internal)?;
     let person = person.ok_or_else(|| Error::internal("a person who is signed in is gone"))?;
     let accounts = desk
         .memberships(signed_in)
@@ -125,9 +122,13 @@ pub fn shown(one: &SignedIn, current: &SignedIn) -> ShownSignIn {
 ///
 /// # Errors
 /// [`Kind::Forbidden`] unless an owner asks; for a name that is none, or is taken.
-pub async fn rename_account(app: &App, caller: &Caller, name: &str) -> Result<(), Error> {
+pub async fn rename_account(
+    desk: &Authentication,
+    caller: &Caller,
+    name: &str,
+) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    app.shared.authentication.rename_account(&caller.account, name).await
+    desk.rename_account(&caller.account, name).await
 }
 
 /// `POST /v1/me/totp`: a secret for an app that shows codes
@@ -136,12 +137,11 @@ pub async fn rename_account(app: &App, caller: &Caller, name: &str) -> Result<()
 /// [`Kind::Unauthenticated`] for a wrong password, [`Kind::Conflict`] where there is a second factor, or
 /// nothing to seal it with.
 pub async fn draft_factor(
-    app: &App,
+    desk: &Authentication,
     signed_in: &SignedIn,
     password: SecretString,
     address: &str,
 ) -> Result<Draft, Error> {
-    let desk = &app.shared.authentication;
     // Whoever finds a token lying about must not lock its owner out.
     desk.must_be(signed_in, password, address).await?;
     desk.draft_factor(signed_in).await
