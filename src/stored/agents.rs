@@ -124,3 +124,132 @@ pub async fn delete(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Deleted
     }
     Ok(Deleted::new("agent", id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::fixture::{Accounts, NOON, clock_at};
+    use crate::admit::{KeyTerms, Role};
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn agent(name: &str) -> Agent {
+        serde_json::from_value(json!({"name": name, "model": "auto"})).unwrap()
+    }
+
+    fn kept(all: &Accounts) -> Kept<'_> {
+        Kept { store: &all.store, clock: all.clock }
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_seen_by_who_made_it_and_who_runs_the_account() {
+        let all = Accounts::new().await;
+        let (account, other) = (all.open("acme").await, all.open("bolt").await);
+        let ann = all.member(&account, "ann@acme.test", Role::Member).await;
+        let bob = all.member(&account, "bob@acme.test", Role::Member).await;
+        let (ann, bob) = (all.caller(&ann).await, all.caller(&bob).await);
+        let own = create(kept(&all), &ann, agent("mine")).await.unwrap();
+        for who in [&ann, &all.owner(&account).await] {
+            assert_eq!(get(kept(&all), who, &own.id).await.unwrap().agent.name, "mine");
+        }
+        for who in [&bob, &all.owner(&other).await] {
+            for refused in [
+                get(kept(&all), who, &own.id).await.map(|_| ()),
+                change(kept(&all), who, &own.id, agent("theirs"), None).await.map(|_| ()),
+                delete(kept(&all), who, &own.id).await.map(|_| ()),
+            ] {
+                let refused = refused.unwrap_err();
+                assert_eq!(refused.kind, Kind::NotFound);
+                assert_eq!(refused.code.as_deref(), Some("agent_not_found"));
+            }
+            assert!(list(kept(&all), who, None, None).await.unwrap().data.is_empty());
+        }
+        assert_eq!(get(kept(&all), &ann, &own.id).await.unwrap().version, 1);
+    }
+
+    #[tokio::test]
+    async fn everybody_reads_an_agent_of_the_account_and_who_runs_it_changes_it() {
+        let all = Accounts::new().await;
+        let account = all.open("acme").await;
+        let owner = all.owner(&account).await;
+        let ann = all.member(&account, "ann@acme.test", Role::Member).await;
+        let ann = all.caller(&ann).await;
+        let shared = create(kept(&all), &owner, agent("ours")).await.unwrap();
+        assert_eq!(get(kept(&all), &ann, &shared.id).await.unwrap().agent.name, "ours");
+        for refused in [
+            change(kept(&all), &ann, &shared.id, agent("mine"), None).await.map(|_| ()),
+            delete(kept(&all), &ann, &shared.id).await.map(|_| ()),
+        ] {
+            assert_eq!(refused.unwrap_err().code.as_deref(), Some("owner_required"));
+        }
+        delete(kept(&all), &owner, &shared.id).await.unwrap();
+        let again = delete(kept(&all), &owner, &shared.id).await.unwrap_err();
+        assert_eq!(again.kind, Kind::NotFound, "what is gone is not there to be deleted");
+    }
+
+    #[tokio::test]
+    async fn a_change_is_made_from_what_its_maker_has_seen_or_not_at_all() {
+        let all = Accounts::new().await;
+        let owner = all.owner(&all.open("acme").await).await;
+        let first = create(kept(&all), &owner, agent("one")).await.unwrap();
+        let later = Kept { clock: clock_at(NOON.after(Duration::from_secs(60))), ..kept(&all) };
+        let by =
+            async |seen: Option<&str>| change(later, &owner, &first.id, agent("two"), seen).await;
+        assert_eq!(by(Some("\"1\"")).await.unwrap().version, 2);
+        for stale in ["\"1\"", "1", "\"3\", W/\"1\""] {
+            let refused = by(Some(stale)).await.unwrap_err();
+            assert_eq!(refused.kind, Kind::Stale, "{stale}");
+            assert_eq!(refused.code.as_deref(), Some("version_conflict"));
+        }
+        // Any version, a list of them, and what a proxy that packs answers makes of a tag.
+        for (version, good) in [(3, "*"), (4, "\"9\", \"3\""), (5, "W/\"4\"")] {
+            assert_eq!(by(Some(good)).await.unwrap().version, version, "{good}");
+        }
+        let last = by(None).await.unwrap();
+        assert_eq!((last.version, last.created), (6, first.created));
+        let shown = serde_json::to_value(last.shown()).unwrap();
+        assert!(shown["updated_at"].as_i64() >= Some(NOON.seconds() + 60), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn agents_come_in_pages_each_once() {
+        let all = Accounts::new().await;
+        let owner = all.owner(&all.open("acme").await).await;
+        let mut made = Vec::new();
+        for name in ["one", "two", "three"] {
+            made.push(create(kept(&all), &owner, agent(name)).await.unwrap().id);
+        }
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            // None at all is no page: it is one.
+            let page = list(kept(&all), &owner, after, Some(0)).await.unwrap();
+            assert_eq!(page.data.len(), 1);
+            after = page.data.last().map(|one| one.id.clone());
+            seen.extend(after.clone());
+            if !page.has_more {
+                break;
+            }
+        }
+        seen.sort();
+        made.sort();
+        assert_eq!(seen, made);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_for_the_platform_has_no_agents() {
+        let all = Accounts::new().await;
+        let account = all.open("acme").await;
+        let id = create(kept(&all), &*all.owner(&account).await, agent("ours")).await.unwrap().id;
+        let terms = KeyTerms { scopes: Some(vec![Scope::Chat]), ..KeyTerms::default() };
+        let chat = all.by_key(&account, None, &terms).await;
+        for refused in [
+            create(kept(&all), &chat, agent("mine")).await.map(|_| ()),
+            get(kept(&all), &chat, &id).await.map(|_| ()),
+            list(kept(&all), &chat, None, None).await.map(|_| ()),
+            change(kept(&all), &chat, &id, agent("mine"), None).await.map(|_| ()),
+            delete(kept(&all), &chat, &id).await.map(|_| ()),
+        ] {
+            assert_eq!(refused.unwrap_err().code.as_deref(), Some("missing_scope"));
+        }
+    }
+}

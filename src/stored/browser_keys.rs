@@ -155,3 +155,151 @@ async fn lend(
     store.lend_key(new, hash).await.map_err(Error::internal)?;
     Ok(Made { id, secret, terms, expires })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::Role;
+    use crate::admit::fixture::{Accounts, NOON};
+    use crate::admit::keys::revoke;
+    use crate::live::{Current, Live};
+    use serde_json::json;
+    use std::sync::Arc;
+
+    struct Desk {
+        all: Accounts,
+        current: Current,
+    }
+
+    impl Desk {
+        async fn new() -> Self {
+            Self { all: Accounts::new().await, current: Current::new(Live::bare()) }
+        }
+
+        fn keys(&self) -> Keys<'_> {
+            let Accounts { store, identities, clock, .. } = &self.all;
+            Keys { store, identities, current: &self.current, clock: *clock }
+        }
+
+        async fn make(&self, caller: &Caller, wanted: Value) -> Result<Made, Error> {
+            make(self.keys(), caller, serde_json::from_value(wanted).unwrap()).await
+        }
+
+        async fn caller(&self, made: &Made) -> Result<Arc<Caller>, Error> {
+            self.all.identities.identify(Some(made.secret.expose_secret())).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_lent_is_good_for_what_was_said_and_gone_with_its_key() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let lender = desk.all.owner(&account).await;
+        let made = desk.make(&lender, json!({"models": ["m"], "scopes": ["chat"]})).await.unwrap();
+        assert!(made.secret.expose_secret().starts_with(BROWSER_PREFIX));
+        let now = made.expires.seconds() - NOON.seconds();
+        assert!((600..602).contains(&now), "ten minutes, if nothing is said: {now}");
+        let page = desk.caller(&made).await.unwrap();
+        assert!(page.is_lent() && page.account == account);
+        assert!(page.must_be_for(Scope::Chat).is_ok());
+        assert!(page.must_be_for(Scope::Platform).is_err());
+        revoke(&desk.all.store, lender.key.as_str(), NOON).await.unwrap();
+        desk.all.identities.forget(&account);
+        assert_eq!(desk.caller(&made).await.unwrap_err().kind, Kind::Unauthenticated);
+    }
+
+    #[tokio::test]
+    async fn it_lasts_an_hour_at_most_and_never_longer_than_the_key_that_lends_it() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let lender = desk.all.owner(&account).await;
+        for seconds in [0, 9, 3_601, u64::MAX] {
+            let refused = desk.make(&lender, json!({"expires_in_seconds": seconds})).await;
+            let refused = refused.map(|_| ()).unwrap_err();
+            assert_eq!(refused.field.as_deref(), Some("expires_in_seconds"), "{seconds}");
+        }
+        for seconds in [10, 3_600] {
+            desk.make(&lender, json!({"expires_in_seconds": seconds})).await.unwrap();
+        }
+        let ends = NOON.seconds() + 60;
+        let terms = KeyTerms { expires_at: Some(ends), ..KeyTerms::default() };
+        let short = desk.all.by_key(&account, None, &terms).await;
+        let made = desk.make(&short, json!({"expires_in_seconds": 3_600})).await.unwrap();
+        assert_eq!(made.expires.seconds(), ends);
+        assert_eq!(made.terms.expires_at, Some(ends));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lent_that_the_key_has_not_or_a_page_must_not_have() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let lender = desk.all.owner(&account).await;
+        for scopes in [json!([]), json!(["platform"]), json!(["chat", "keys"]), json!(["account"])]
+        {
+            let refused = desk.make(&lender, json!({"scopes": scopes})).await.map(|_| ());
+            assert_eq!(refused.unwrap_err().field.as_deref(), Some("scopes"), "{scopes}");
+        }
+        let refused = desk.make(&lender, json!({"guardrails": ["none-such"]})).await.map(|_| ());
+        assert_eq!(refused.unwrap_err().field.as_deref(), Some("guardrails"));
+        let terms = KeyTerms { scopes: Some(vec![Scope::Chat]), ..KeyTerms::default() };
+        let chat = desk.all.by_key(&account, None, &terms).await;
+        let refused = desk.make(&chat, json!({"scopes": ["chat", "images"]})).await.map(|_| ());
+        assert_eq!(refused.unwrap_err().code.as_deref(), Some("missing_scope"));
+        desk.make(&chat, json!({})).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn limits_of_its_own_are_no_second_helping_of_its_keys() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let terms = serde_json::from_value(json!({"requests_per_minute": 5})).unwrap();
+        let limited = desk.all.by_key(&account, None, &terms).await;
+        for wanted in [
+            json!({"budget_usd": "1.00"}),
+            json!({"requests_per_minute": 1}),
+            json!({"tokens_per_minute": 1}),
+        ] {
+            let refused = desk.make(&limited, wanted.clone()).await.map(|_| ()).unwrap_err();
+            assert_eq!(refused.code.as_deref(), Some("limits_are_shared"), "{wanted}");
+            desk.make(&*desk.all.owner(&account).await, wanted).await.unwrap();
+        }
+        desk.make(&limited, json!({})).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_no_key_of_an_account_lends_nothing() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let ann = desk.all.member(&account, "ann@acme.test", Role::Owner).await;
+        let lender = desk.all.owner(&account).await;
+        let page = desk.make(&lender, json!({})).await.unwrap();
+        let page = desk.caller(&page).await.unwrap();
+        for who in [&page, &desk.all.caller(&ann).await] {
+            let refused = desk.make(who, json!({})).await.map(|_| ()).unwrap_err();
+            assert_eq!(refused.code.as_deref(), Some("cannot_lend"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_lent_for_a_session_is_for_its_model_and_for_realtime_alone() {
+        let desk = Desk::new().await;
+        let lender = desk.all.owner(&desk.all.open("acme").await).await;
+        let make = async |session: &Value, seconds: Option<u64>| {
+            let session = session.as_object().unwrap();
+            make_for_session(desk.keys(), &lender, session, seconds).await
+        };
+        let session = json!({"type": "realtime", "model": "m", "voice": "v"});
+        let made = make(&session, Some(7_200)).await.unwrap();
+        let lasts = made.expires.seconds() - NOON.seconds();
+        assert!((3_600..3_602).contains(&lasts), "OpenAI's two hours are ours of one: {lasts}");
+        assert_eq!(made.terms.models.as_deref(), Some(["m".to_owned()].as_slice()));
+        let page = desk.caller(&made).await.unwrap();
+        assert_eq!(page.session(), Some(&session));
+        assert!(page.must_be_for(Scope::Realtime).is_ok());
+        assert!(page.must_be_for(Scope::Chat).is_err());
+        assert!(make(&json!({}), Some(0)).await.unwrap().terms.models.is_none());
+        let large = json!({"instructions": "x".repeat(SESSION_BYTES)});
+        let refused = make(&large, None).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.field.as_deref(), Some("session"));
+    }
+}

@@ -155,3 +155,106 @@ pub async fn set(
     let features = Features::of(caller.plan.entry.features.as_ref(), &rows);
     Ok(ShownFeature { user_id: Some(user.to_owned()), ..shown(feature, &features) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::Role;
+    use crate::admit::fixture::Accounts;
+
+    async fn wish(
+        all: &Accounts,
+        caller: &Caller,
+        user: &str,
+        name: &str,
+        wish: Value,
+    ) -> Result<ShownFeature, Error> {
+        let kept = Kept { store: &all.store, clock: all.clock };
+        set(kept, &all.identities, caller, user, name, serde_json::from_value(wish).unwrap()).await
+    }
+
+    /// How a switch stands for a user.
+    async fn stands(all: &Accounts, caller: &Caller, user: &str, feature: Feature) -> bool {
+        let (_, told) = of_user(&all.identities, caller, user).await.unwrap();
+        told.iter().find(|one| one.id == feature.as_str()).unwrap().enabled
+    }
+
+    #[tokio::test]
+    async fn a_switch_of_the_account_holds_for_its_users_and_a_users_own_comes_first() {
+        let all = Accounts::new().await;
+        let (account, other) = (all.open("acme").await, all.open("bolt").await);
+        let (owner, stranger) = (all.owner(&account).await, all.owner(&other).await);
+        let memory = Feature::Memory;
+        // What is known of them is forgotten where it changes.
+        for user in ["u1", "u2"] {
+            assert!(!stands(&all, &owner, user, memory).await);
+        }
+        let told = wish(&all, &owner, account.as_str(), "memory", json!({})).await.unwrap();
+        assert!(told.enabled, "the other way round, where nothing is said");
+        assert!(stands(&all, &owner, "u1", memory).await);
+        let told = wish(&all, &owner, "u1", "memory", json!({"enabled": false})).await.unwrap();
+        assert_eq!((told.enabled, told.user_id.as_deref()), (false, Some("u1")));
+        assert!(!stands(&all, &owner, "u1", memory).await);
+        assert!(stands(&all, &owner, "u2", memory).await, "another user is as the account has it");
+        assert!(!stands(&all, &stranger, "u2", memory).await, "another account has its own users");
+        let logged = all.store.audits(None, 10).await.unwrap();
+        assert!(logged.iter().all(|one| one.action == "feature.set"
+            && one.target == account.as_str()
+            && one.actor == owner.key.as_str()));
+        assert_eq!(logged.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_member_sets_their_own_switches_and_nobody_elses() {
+        let all = Accounts::new().await;
+        let account = all.open("acme").await;
+        let ann = all.member(&account, "ann@acme.test", Role::Member).await;
+        let caller = all.caller(&ann).await;
+        for other in [account.as_str(), "somebody"] {
+            let refused = wish(&all, &caller, other, "memory", json!({})).await.unwrap_err();
+            assert_eq!(refused.code.as_deref(), Some("other_user"), "{other}");
+            let refused = of_user(&all.identities, &caller, other).await.map(|_| ()).unwrap_err();
+            assert_eq!(refused.code.as_deref(), Some("other_user"), "{other}");
+        }
+        assert!(wish(&all, &caller, &ann.id, "memory", json!({})).await.unwrap().enabled);
+        assert!(all.caller(&ann).await.features.has(Feature::Memory), "from the next request on");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_switch_or_no_setting_of_it_changes_nothing() {
+        let all = Accounts::new().await;
+        let account = all.open("acme").await;
+        let owner = all.owner(&account).await;
+        let refused = wish(&all, &owner, "u1", "telepathy", json!({})).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::NotFound);
+        assert_eq!(refused.code.as_deref(), Some("feature_not_found"));
+        for settings in [json!({"threshold": 0.9}), json!({"ttl_seconds": "long"})] {
+            let body = json!({"enabled": true, "settings": settings});
+            let refused = wish(&all, &owner, "u1", "response_cache", body).await.unwrap_err();
+            assert_eq!(refused.kind, Kind::Malformed, "{settings}");
+        }
+        assert!(all.store.features(account, "u1".to_owned()).await.unwrap().is_empty());
+        assert!(all.store.audits(None, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_switch_tells_the_settings_that_mean_something_to_it() {
+        let all = Accounts::new().await;
+        let owner = all.owner(&all.open("acme").await).await;
+        let body = json!({"settings": {"ttl_seconds": 90}});
+        let told = wish(&all, &owner, "u1", "response_cache", body).await.unwrap();
+        assert_eq!(serde_json::to_value(&told.settings).unwrap(), json!({"ttl_seconds": 90}));
+        let settings = |told: &[ShownFeature], feature: Feature| {
+            let one = told.iter().find(|one| one.id == feature.as_str()).unwrap();
+            let Value::Object(settings) = serde_json::to_value(&one.settings).unwrap() else {
+                panic!("settings are an object")
+            };
+            settings.keys().cloned().collect::<Vec<_>>()
+        };
+        let told = list(&owner).unwrap();
+        assert_eq!(told.len(), Feature::ALL.len());
+        assert_eq!(settings(&told, Feature::SemanticCache), ["ttl_seconds", "threshold"]);
+        assert_eq!(settings(&told, Feature::Memory), ["token_budget"]);
+        assert!(settings(&told, Feature::Connect).is_empty());
+    }
+}

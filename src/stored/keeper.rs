@@ -56,3 +56,50 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::fixture::{Accounts, NOON};
+    use crate::admit::{KeyTerms, PROOF_LASTS, Role};
+    use crate::store::Ending;
+
+    fn for_the_account() -> KeyTerms {
+        KeyTerms { scopes: Some(vec![Scope::Account]), ..KeyTerms::default() }
+    }
+
+    #[tokio::test]
+    async fn a_key_looks_after_an_account_only_if_it_says_so() {
+        let all = Accounts::new().await;
+        let account = all.open("acme").await;
+        let usual = all.owner(&account).await;
+        for credential in [None, Some("sk-op-of-somebody")] {
+            let refused = Keeper::of(&all.desk, &usual, credential).await.unwrap_err();
+            assert_eq!(refused.code.as_deref(), Some("missing_scope"), "{credential:?}");
+        }
+        let named = all.by_key(&account, None, &for_the_account()).await;
+        let keeper = Keeper::of(&all.desk, &named, None).await.unwrap();
+        assert_eq!(keeper.name(), "acme", "it acts in the name of its account");
+        let refused = keeper.must_be_proved(NOON).unwrap_err();
+        assert_eq!(refused.code.as_deref(), Some("person_required"), "a key proves nothing");
+    }
+
+    #[tokio::test]
+    async fn a_person_looks_after_an_account_for_as_long_as_they_are_signed_in() {
+        let all = Accounts::new().await;
+        let account = all.open("acme").await;
+        let ann = all.member(&account, "ann@acme.test", Role::Owner).await;
+        let caller = all.caller(&ann).await;
+        let token = all.session(&ann, NOON).await.access;
+        let keeper = Keeper::of(&all.desk, &caller, Some(&token)).await.unwrap();
+        assert_eq!(keeper.name(), "ann@acme.test");
+        let over = NOON.after(PROOF_LASTS);
+        assert!(keeper.must_be_proved(Timestamp(over.0 - 1)).is_ok());
+        let refused = keeper.must_be_proved(over).unwrap_err();
+        assert_eq!(refused.code.as_deref(), Some("proof_required"));
+        let signed_in = all.desk.signed_in_by(&token).await.unwrap().unwrap();
+        all.desk.leave(&signed_in, Ending::All).await.unwrap();
+        let refused = Keeper::of(&all.desk, &caller, Some(&token)).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Forbidden, "a sign-in that has ended is none");
+    }
+}

@@ -339,3 +339,6 @@ pub async fn delete_account(
     }
     work.erase_account(caller.account.as_str()).await.map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;
