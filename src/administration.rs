@@ -6,6 +6,8 @@ pub mod change;
 pub mod revisions;
 
 mod corrections;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod mail;
 mod plans;
 

@@ -52,6 +52,17 @@ impl Live {
     }
 }
 
+#[cfg(test)]
+impl Live {
+    /// Nothing but what this build carries, for tests: no models, no rules.
+    #[must_use]
+    pub(crate) fn bare() -> Self {
+        let catalogue = Catalogue::default();
+        let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
+        Self { catalogue, predictor, guardrails: None, revision: 0 }
+    }
+}
+
 /// Makes what would be in force with a revision, or names every fault of it. It takes some milliseconds.
 pub type Trial = Arc<dyn Fn(&Revised) -> Result<Live, Vec<String>> + Send + Sync>;
 

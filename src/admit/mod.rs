@@ -5,6 +5,8 @@ mod authentication;
 mod caller;
 mod demands;
 pub mod features;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod identity;
 mod inflow;
 mod invite;

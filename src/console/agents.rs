@@ -25,7 +25,7 @@ use crate::stored::agents;
 pub async fn agents(app: Worker, request: HttpRequest) -> HttpResponse {
     show_member(app, request, async |visit, who| {
         let after = visit.query.given("after").map(str::to_owned);
-        let told = as_json(&agents::list(&visit.app, &who.caller, after.clone(), Some(50)).await?)?;
+        let told = as_json(&agents::list(visit.app.kept(), &who.caller, after.clone(), Some(50)).await?)?;
         let done = match visit.query.text("done") {
             "saved" => Some("The agent was saved."),
             "deleted" => Some("The agent is gone."),
@@ -163,7 +163,8 @@ pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /console/agents/new`
 pub async fn create(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        let creating = async { agents::create(&visit.app, &who.caller, described(form)?).await };
+        let creating =
+            async { agents::create(visit.app.kept(), &who.caller, described(form)?).await };
         match creating.await {
             Ok(_) => Ok(go("/console/agents?done=saved")),
             Err(why) if why.kind == Kind::Malformed => {
@@ -217,7 +218,7 @@ fn shown(
 /// `GET /console/agents/{id}`
 pub async fn agent(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who: &Who| {
-        let named = agents::get(&visit.app, &who.caller, &id).await?;
+        let named = agents::get(visit.app.kept(), &who.caller, &id).await?;
         Ok(shown(visit, &named, None, None)?.into())
     })
     .await
@@ -232,12 +233,13 @@ pub async fn change(
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let seen = form.given("version");
-        let changing =
-            async { agents::change(&visit.app, &who.caller, &id, described(form)?, seen).await };
+        let changing = async {
+            agents::change(visit.app.kept(), &who.caller, &id, described(form)?, seen).await
+        };
         match changing.await {
             Ok(_) => Ok(go("/console/agents?done=saved")),
             Err(why) if matches!(why.kind, Kind::Malformed | Kind::Stale) => {
-                let named = agents::get(&visit.app, &who.caller, &id).await?;
+                let named = agents::get(visit.app.kept(), &who.caller, &id).await?;
                 Ok::<Answer, Error>(shown(visit, &named, Some(form), Some(&why))?.into())
             }
             Err(why) => Err(why),
@@ -254,7 +256,7 @@ pub async fn delete(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        agents::delete(&visit.app, &who.caller, &id).await?;
+        agents::delete(visit.app.kept(), &who.caller, &id).await?;
         Ok(go("/console/agents?done=deleted"))
     })
     .await

@@ -115,7 +115,15 @@ pub async fn set(
             settings.insert((*setting).to_owned(), number);
         }
         let wish = Wish { enabled: Some(form.has("enabled", "yes")), settings };
-        features::set(&visit.app, &who.caller, user, &name, wish).await?;
+        features::set(
+            visit.app.kept(),
+            &visit.app.shared.identities,
+            &who.caller,
+            user,
+            &name,
+            wish,
+        )
+        .await?;
         Ok(go("/console/features?done=set"))
     })
     .await

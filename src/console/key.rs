@@ -228,7 +228,7 @@ fn asking(
 /// `GET /console/keys/new`
 pub async fn ask(app: Worker, request: HttpRequest) -> HttpResponse {
     show_member(app, request, async |visit, who| {
-        keys::list(&visit.app, &who.caller).await?;
+        keys::list(visit.app.keys(), &who.caller).await?;
         Ok(asking(visit, who, None, None)?.into())
     })
     .await
@@ -245,9 +245,15 @@ pub async fn create(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             terms.retain(|_, value| !value.is_null());
             let mut sent = Map::from_iter([("name".to_owned(), json!(name))]);
             sent.extend(terms.clone());
-            let issued =
-                keys::create(&visit.app, &who.caller, name, terms, speaks, Some(&who.session))
-                    .await?;
+            let issued = keys::create(
+                visit.app.keys(),
+                &who.caller,
+                name,
+                terms,
+                speaks,
+                Some(&who.session),
+            )
+            .await?;
             Ok((issued, Value::Object(sent)))
         };
         let made: Result<_, Error> = creating.await;
@@ -269,7 +275,7 @@ async fn shown(
     form: Option<&Form>,
     error: Option<&Error>,
 ) -> Result<Sheet, Error> {
-    let one = keys::get(&visit.app, &who.caller, id).await?;
+    let one = keys::get(visit.app.keys(), &who.caller, id).await?;
     let now = visit.app.shared.clock.now();
     let good = one.is_good(now);
     let body = html! {
@@ -328,7 +334,7 @@ pub async fn change(
         let changing = async {
             let mut changes = terms(visit, form)?;
             changes.insert("name".to_owned(), json!(form.text("name")));
-            keys::change(&visit.app, &who.caller, &id, changes, Some(&who.session)).await
+            keys::change(visit.app.keys(), &who.caller, &id, changes, Some(&who.session)).await
         };
         match changing.await {
             Ok(_) => Ok(go("/console/keys?done=changed")),

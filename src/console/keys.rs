@@ -88,7 +88,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         _ => None,
     };
     let now = visit.app.shared.clock.now();
-    let mut all = keys::list(&visit.app, &who.caller).await?;
+    let mut all = keys::list(visit.app.keys(), &who.caller).await?;
     // Newest first, and what is good before what is not.
     all.reverse();
     let gone = form.has("show", "all");
@@ -145,7 +145,7 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `GET /console/keys/{id}/rotate`
 pub async fn ask_rotate(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who| {
-        let one = keys::get(&visit.app, &who.caller, &id).await?;
+        let one = keys::get(visit.app.keys(), &who.caller, &id).await?;
         let last = one.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", minute(at)));
         let overlaps = [("0", "at once"), ("3600", "in 1 hour"), ("86400", "in 24 hours"), ("604800", "in 7 days")];
         let body = html! {
@@ -172,8 +172,8 @@ pub async fn rotate(
     take_member(app, request, &body, async |visit, who, form| {
         let seconds = form.whole("overlap")?.unwrap_or(0);
         let overlap = std::time::Duration::from_secs(seconds);
-        let issued = keys::rotate(&visit.app, &who.caller, &id, overlap, Some(&who.session)).await?;
-        let old = keys::get(&visit.app, &who.caller, &id).await?;
+        let issued = keys::rotate(visit.app.keys(), &who.caller, &id, overlap, Some(&who.session)).await?;
+        let old = keys::get(visit.app.keys(), &who.caller, &id).await?;
         let key = issued.secret.expose_secret();
         let now = visit.app.shared.clock.now();
         let body = html! {
@@ -205,7 +205,7 @@ pub async fn rotate(
 /// `GET /console/keys/{id}/revoke`
 pub async fn ask_revoke(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who| {
-        let one = keys::get(&visit.app, &who.caller, &id).await?;
+        let one = keys::get(visit.app.keys(), &who.caller, &id).await?;
         let last = one.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", minute(at)));
         let body = html! {
             h1 { "Revoke " (one.key.name) }
@@ -231,12 +231,12 @@ pub async fn revoke(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        let one = keys::get(&visit.app, &who.caller, &id).await?;
+        let one = keys::get(visit.app.keys(), &who.caller, &id).await?;
         if form.text("name") != one.key.name.trim() {
             let text = format!("The name that you typed is not '{}'.", one.key.name);
             return Err(Error::new(Kind::Malformed, text).at("name"));
         }
-        keys::revoke(&visit.app, &who.caller, &id).await?;
+        keys::revoke(visit.app.keys(), &who.caller, &id).await?;
         Ok(go("/console/keys?done=revoked"))
     })
     .await

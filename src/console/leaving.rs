@@ -37,7 +37,14 @@ pub async fn leave(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespon
 /// `POST /console/settings/delete`: the account, by its name
 pub async fn delete(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        match team::delete_account(&visit.app, &who.caller, &who.session, form.text("name")).await {
+        match team::delete_account(
+            &visit.app.administration(who.caller.key.clone()),
+            &who.caller,
+            &who.session,
+            form.text("name"),
+        )
+        .await
+        {
             Ok(()) => {
                 visit.keep_session(None);
                 Ok(go("/signin?left=account"))

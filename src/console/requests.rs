@@ -90,7 +90,7 @@ pub async fn key_names(visit: &Visit, who: &Who) -> Result<HashMap<String, Strin
     if who.caller.must_be_for(Scope::Keys).is_err() {
         return Ok(HashMap::new());
     }
-    let all = keys::list(&visit.app, &who.caller).await?;
+    let all = keys::list(visit.app.keys(), &who.caller).await?;
     Ok(all.into_iter().map(|one| (one.key.id.as_str().to_owned(), one.key.name)).collect())
 }
 

@@ -38,9 +38,12 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
         _ => None,
     };
     let runs = who.caller.person.must_run_the_account().is_ok();
-    let members = team::members(&visit.app, &who.caller).await?;
-    let invitations =
-        if runs { team::invitations(&visit.app, &who.caller).await? } else { Vec::new() };
+    let members = team::members(&visit.app.shared.authentication, &who.caller).await?;
+    let invitations = if runs {
+        team::invitations(&visit.app.shared.authentication, &who.caller).await?
+    } else {
+        Vec::new()
+    };
     let roles: Vec<String> = invitations
         .iter()
         .map(|one| Invited::of(one).map(|invited| invited.role))
@@ -129,7 +132,9 @@ pub async fn team(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let (email, role) = (form.text("email"), form.text("role"));
-        let made = team::invite(&visit.app, &who.caller, &keeper(who), email, role).await;
+        let made =
+            team::invite(&visit.app.shared.authentication, &who.caller, &keeper(who), email, role)
+                .await;
         invited(visit, who, made).await
     })
     .await
@@ -143,7 +148,9 @@ pub async fn invite_again(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        let made = team::invite_again(&visit.app, &who.caller, &keeper(who), &id).await;
+        let made =
+            team::invite_again(&visit.app.shared.authentication, &who.caller, &keeper(who), &id)
+                .await;
         invited(visit, who, made).await
     })
     .await
@@ -183,7 +190,7 @@ pub async fn withdraw(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        team::withdraw(&visit.app, &who.caller, &id).await?;
+        team::withdraw(&visit.app.shared.authentication, &who.caller, &id).await?;
         Ok(go("/console/team?done=withdrawn"))
     })
     .await
@@ -193,7 +200,7 @@ pub async fn withdraw(
 pub async fn member(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who| {
         who.caller.person.must_run_the_account()?;
-        let one = team::member(&visit.app, &who.caller, &id).await?;
+        let one = team::member(&visit.app.shared.store, &who.caller, &id).await?;
         let body = html! {
             h1 { (one.email) }
             div class="two" {
@@ -233,7 +240,8 @@ pub async fn change_role(
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
         let role = form.text("role");
-        team::change_role(&visit.app, &who.caller, &keeper(who), &id, role).await?;
+        team::change_role(&visit.app.shared.authentication, &who.caller, &keeper(who), &id, role)
+            .await?;
         Ok(go("/console/team?done=role"))
     })
     .await
@@ -247,7 +255,13 @@ pub async fn reset_factor(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        team::reset_factor(&visit.app, &who.caller, &who.session, &id).await?;
+        team::reset_factor(
+            &visit.app.administration(who.caller.key.clone()),
+            &who.caller,
+            &who.session,
+            &id,
+        )
+        .await?;
         Ok(go("/console/team?done=factor"))
     })
     .await
@@ -261,7 +275,13 @@ pub async fn remove(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        team::remove(&visit.app, &who.caller, &who.session, &id).await?;
+        team::remove(
+            &visit.app.administration(who.caller.key.clone()),
+            &who.caller,
+            &who.session,
+            &id,
+        )
+        .await?;
         Ok(go("/console/team?done=removed"))
     })
     .await

@@ -19,6 +19,7 @@ use crate::memory::Memories;
 use crate::quota;
 use crate::responses::Responses;
 use crate::store::Store;
+use crate::stored::{Kept, Keys};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
 use crate::words::Keeping;
@@ -158,6 +159,19 @@ impl App {
             clock: shared.clock,
             actor,
         }
+    }
+
+    /// Where callers keep what is theirs.
+    #[must_use]
+    pub fn kept(&self) -> Kept<'_> {
+        Kept { store: &self.shared.store, clock: self.shared.clock }
+    }
+
+    /// Where keys are seen to.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        let Shared { store, identities, routing, clock, .. } = &self.shared;
+        Keys { store, identities, current: &routing.current, clock: *clock }
     }
 
     /// The same worker, for work that goes on when a request is answered.

@@ -83,7 +83,8 @@ async fn answer_keeper<A: Serialize>(
     work: impl AsyncFnOnce(Arc<Caller>, Keeper) -> Result<A, Error>,
 ) -> HttpResponse {
     answer(app, request, async |caller| {
-        let keeper = Keeper::of(app, &caller, arrival::credential(request)).await?;
+        let keeper =
+            Keeper::of(&app.shared.authentication, &caller, arrival::credential(request)).await?;
         work(caller, keeper).await
     })
     .await
@@ -98,7 +99,7 @@ pub async fn account(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn rename(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     answer_person(&app, &request, async |caller, _| {
         let said: Name = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        person::rename_account(&app, &caller, &said.name).await?;
+        person::rename_account(&app.shared.authentication, &caller, &said.name).await?;
         standing::account(&app, &caller).await
     })
     .await
@@ -108,7 +109,13 @@ pub async fn rename(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn delete(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     answer_person(&app, &request, async |caller, signed_in| {
         let said: Name = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        team::delete_account(&app, &caller, &signed_in, &said.name).await?;
+        team::delete_account(
+            &app.administration(caller.key.clone()),
+            &caller,
+            &signed_in,
+            &said.name,
+        )
+        .await?;
         Ok(Deleted::new("account", caller.account.as_str()))
     })
     .await
@@ -117,7 +124,7 @@ pub async fn delete(app: Worker, request: HttpRequest, payload: Payload) -> Http
 /// `GET /v1/account/members`
 pub async fn members(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_keeper(&app, &request, async |caller, _| {
-        let all = team::members(&app, &caller).await?;
+        let all = team::members(&app.shared.authentication, &caller).await?;
         Ok(Page::whole(all.iter().map(team::shown).collect()))
     })
     .await
@@ -132,7 +139,7 @@ pub async fn change_member(
 ) -> HttpResponse {
     answer_keeper(&app, &request, async |caller, keeper| {
         let said: Role = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        team::change_role(&app, &caller, &keeper, &id, &said.role).await?;
+        team::change_role(&app.shared.authentication, &caller, &keeper, &id, &said.role).await?;
         Ok(MemberRole { id: id.into_inner(), object: "member", role: said.role })
     })
     .await
@@ -141,7 +148,7 @@ pub async fn change_member(
 /// `DELETE /v1/account/members/{id}`
 pub async fn remove_member(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_person(&app, &request, async |caller, signed_in| {
-        team::remove(&app, &caller, &signed_in, &id).await?;
+        team::remove(&app.administration(caller.key.clone()), &caller, &signed_in, &id).await?;
         Ok(Deleted::new("member", id.as_str()))
     })
     .await
@@ -150,7 +157,7 @@ pub async fn remove_member(app: Worker, request: HttpRequest, id: Path<String>) 
 /// `GET /v1/account/invitations`
 pub async fn invitations(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_keeper(&app, &request, async |caller, _| {
-        let all = team::invitations(&app, &caller).await?;
+        let all = team::invitations(&app.shared.authentication, &caller).await?;
         Ok(Page::whole(all.iter().map(team::shown_invitation).collect::<Result<_, _>>()?))
     })
     .await
@@ -162,7 +169,8 @@ pub async fn invite(app: Worker, request: HttpRequest, payload: Payload) -> Http
         let said: NewInvitation = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let (whom, name) =
             ((said.email.as_str(), said.role.as_str()), arrival::idempotency(&request));
-        let made = team::invite_once(&app, &caller, &keeper, whom, name).await?;
+        let made =
+            team::invite_once(&app.shared.authentication, &caller, &keeper, whom, name).await?;
         with_link(&app, &request, made)
     })
     .await
@@ -171,7 +179,8 @@ pub async fn invite(app: Worker, request: HttpRequest, payload: Payload) -> Http
 /// `POST /v1/account/invitations/{id}/resend`: another link; the one before ends
 pub async fn invite_again(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_keeper(&app, &request, async |caller, keeper| {
-        let (invitation, secret) = team::invite_again(&app, &caller, &keeper, &id).await?;
+        let (invitation, secret) =
+            team::invite_again(&app.shared.authentication, &caller, &keeper, &id).await?;
         with_link(&app, &request, (invitation, Some(secret)))
     })
     .await
@@ -180,7 +189,7 @@ pub async fn invite_again(app: Worker, request: HttpRequest, id: Path<String>) -
 /// `DELETE /v1/account/invitations/{id}`
 pub async fn withdraw(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_keeper(&app, &request, async |caller, _| {
-        team::withdraw(&app, &caller, &id).await?;
+        team::withdraw(&app.shared.authentication, &caller, &id).await?;
         Ok(Deleted::new("invitation", id.as_str()))
     })
     .await

@@ -70,7 +70,7 @@ pub async fn make(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
     let making = async {
         let caller = arrival::identified(&app, &request).await?;
         let wanted: Wanted = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let made = browser_keys::make(&app, &caller, wanted).await?;
+        let made = browser_keys::make(app.keys(), &caller, wanted).await?;
         let terms = made.terms;
         Ok(BrowserKey {
             id: made.id.as_str().to_owned(),
@@ -99,7 +99,7 @@ pub async fn client_secret(app: Worker, request: HttpRequest, payload: Payload) 
         let seconds = wanted.expires_after.and_then(|after| after.seconds);
         let mut session = wanted.session;
         session.entry("type").or_insert_with(|| Value::from("realtime"));
-        let made = browser_keys::make_for_session(&app, &caller, &session, seconds).await?;
+        let made = browser_keys::make_for_session(app.keys(), &caller, &session, seconds).await?;
         let id = made.id.as_str().replacen("key_", "sess_", 1);
         session.insert("object".to_owned(), Value::from("realtime.session"));
         session.insert("id".to_owned(), Value::from(id));

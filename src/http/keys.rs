@@ -123,7 +123,7 @@ async fn holder(app: &Worker, request: &HttpRequest) -> Result<Arc<Caller>, Erro
 pub async fn list_keys(app: Worker, request: HttpRequest) -> HttpResponse {
     let listing = async {
         let caller = holder(&app, &request).await?;
-        let keys = keys::list(&app, &caller).await?;
+        let keys = keys::list(app.keys(), &caller).await?;
         Ok(List::of(keys.iter().map(known).collect::<Result<_, _>>()?))
     };
     told(listing.await)
@@ -141,7 +141,7 @@ async fn signed_in(app: &Worker, request: &HttpRequest) -> Result<Option<SignedI
 pub async fn get_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let looking = async {
         let caller = holder(&app, &request).await?;
-        known(&keys::get(&app, &caller, &id).await?)
+        known(&keys::get(app.keys(), &caller, &id).await?)
     };
     told(looking.await)
 }
@@ -154,7 +154,9 @@ pub async fn create_key(app: Worker, request: HttpRequest, payload: Payload) -> 
         let speaks = Speaks::ForCaller;
         let signed_in = signed_in(&app, &request).await?;
         let (name, terms) = (&new.name, new.terms);
-        shown_once(&keys::create(&app, &caller, name, terms, speaks, signed_in.as_ref()).await?)
+        shown_once(
+            &keys::create(app.keys(), &caller, name, terms, speaks, signed_in.as_ref()).await?,
+        )
     };
     told(creating.await)
 }
@@ -170,7 +172,7 @@ pub async fn change_key(
         let caller = holder(&app, &request).await?;
         let changes: KeyChange = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let signed_in = signed_in(&app, &request).await?;
-        known(&keys::change(&app, &caller, &id, changes.0, signed_in.as_ref()).await?)
+        known(&keys::change(app.keys(), &caller, &id, changes.0, signed_in.as_ref()).await?)
     };
     told(changing.await)
 }
@@ -179,7 +181,7 @@ pub async fn change_key(
 pub async fn revoke_key(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let revoking = async {
         let caller = holder(&app, &request).await?;
-        let key = keys::revoke(&app, &caller, &id).await?;
+        let key = keys::revoke(app.keys(), &caller, &id).await?;
         Ok(Deleted::new("api_key", key.id.as_str()))
     };
     told(revoking.await)
@@ -200,7 +202,7 @@ pub async fn rotate_key(
             Error::new(Kind::Malformed, text).at("overlap_seconds")
         })?;
         let signed_in = signed_in(&app, &request).await?;
-        shown_once(&keys::rotate(&app, &caller, &id, overlap, signed_in.as_ref()).await?)
+        shown_once(&keys::rotate(app.keys(), &caller, &id, overlap, signed_in.as_ref()).await?)
     };
     told(rotating.await)
 }

@@ -151,7 +151,8 @@ pub(super) async fn answer_person<A: Serialize>(
     work: impl AsyncFnOnce(Arc<Caller>, SignedIn) -> Result<A, Error>,
 ) -> HttpResponse {
     answer(app, request, async |caller| {
-        let signed_in = person::signed_in(app, arrival::credential(request)).await?;
+        let signed_in =
+            person::signed_in(&app.shared.authentication, arrival::credential(request)).await?;
         work(caller, signed_in).await
     })
     .await
@@ -159,7 +160,10 @@ pub(super) async fn answer_person<A: Serialize>(
 
 /// `GET /v1/me`
 pub async fn me(app: Worker, request: HttpRequest) -> HttpResponse {
-    answer_person(&app, &request, async |_, signed_in| person::me(&app, &signed_in).await).await
+    answer_person(&app, &request, async |_, signed_in| {
+        person::me(&app.shared.authentication, &signed_in).await
+    })
+    .await
 }
 
 /// `PATCH /v1/me`: another name
@@ -167,7 +171,7 @@ pub async fn rename(app: Worker, request: HttpRequest, payload: Payload) -> Http
     answer_person(&app, &request, async |_, signed_in| {
         let said: Name = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         app.shared.authentication.rename(&signed_in, &said.name).await?;
-        person::me(&app, &signed_in).await
+        person::me(&app.shared.authentication, &signed_in).await
     })
     .await
 }
@@ -184,7 +188,8 @@ pub async fn leave(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `POST /v1/me/email`: another address, once its link was followed; or a link for the one that they have
 pub async fn move_to(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     answer_with(&app, &request, async |_| {
-        let signed_in = person::signed_in(&app, arrival::credential(&request)).await?;
+        let signed_in =
+            person::signed_in(&app.shared.authentication, arrival::credential(&request)).await?;
         let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         Ok(match app.shared.authentication.change_email(&signed_in, &said.email).await? {
             Moved::Asked => (StatusCode::ACCEPTED, Status { status: "link_sent" }),
@@ -206,7 +211,7 @@ pub async fn confirm_email(app: Worker, request: HttpRequest, payload: Payload) 
             }
             _ => why,
         })?;
-        person::me(&app, &signed_in).await
+        person::me(&app.shared.authentication, &signed_in).await
     })
     .await
 }
@@ -288,7 +293,9 @@ pub async fn draft_factor(app: Worker, request: HttpRequest, payload: Payload) -
     let address = origin::address(&app, &request);
     answer_person(&app, &request, async |_, signed_in| {
         let said: Password = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
-        let draft = person::draft_factor(&app, &signed_in, said.password, &address).await?;
+        let draft =
+            person::draft_factor(&app.shared.authentication, &signed_in, said.password, &address)
+                .await?;
         Ok(FactorDraft { secret: draft.secret.expose_secret().to_owned(), otpauth_url: draft.uri })
     })
     .await

@@ -172,14 +172,15 @@ pub async fn create_conversation(
     payload: Payload,
 ) -> HttpResponse {
     about_body(&app, &request, payload, async |caller, said| {
-        conversations::create(&app, &caller, &said).await
+        conversations::create(app.kept(), &caller, &said).await
     })
     .await
 }
 
 /// `GET /v1/conversations/{id}`
 pub async fn conversation(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    about(&app, &request, async |caller| conversations::retrieve(&app, &caller, &id).await).await
+    about(&app, &request, async |caller| conversations::retrieve(app.kept(), &caller, &id).await)
+        .await
 }
 
 /// `POST /v1/conversations/{id}`
@@ -190,7 +191,7 @@ pub async fn describe_conversation(
     payload: Payload,
 ) -> HttpResponse {
     about_body(&app, &request, payload, async |caller, said| {
-        conversations::describe(&app, &caller, &id, &said).await
+        conversations::describe(app.kept(), &caller, &id, &said).await
     })
     .await
 }
@@ -201,14 +202,17 @@ pub async fn forget_conversation(
     request: HttpRequest,
     id: Path<String>,
 ) -> HttpResponse {
-    about(&app, &request, async |caller| conversations::forget(&app, &caller, &id).await).await
+    about(&app, &request, async |caller| conversations::forget(app.kept(), &caller, &id).await)
+        .await
 }
 
 /// `GET /v1/conversations/{id}/items`
 pub async fn list_items(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let page = page(&request);
-    about(&app, &request, async |caller| conversations::list_items(&app, &caller, &id, &page).await)
-        .await
+    about(&app, &request, async |caller| {
+        conversations::list_items(app.kept(), &caller, &id, &page).await
+    })
+    .await
 }
 
 /// `POST /v1/conversations/{id}/items`
@@ -219,15 +223,17 @@ pub async fn add_items(
     payload: Payload,
 ) -> HttpResponse {
     about_body(&app, &request, payload, async |caller, said| {
-        conversations::add_items(&app, &caller, &id, &said).await
+        conversations::add_items(app.kept(), &caller, &id, &said).await
     })
     .await
 }
 
 /// `GET /v1/conversations/{id}/items/{item}`
 pub async fn item(app: Worker, request: HttpRequest, at: Path<(String, String)>) -> HttpResponse {
-    about(&app, &request, async |caller| conversations::item(&app, &caller, &at.0, &at.1).await)
-        .await
+    about(&app, &request, async |caller| {
+        conversations::item(app.kept(), &caller, &at.0, &at.1).await
+    })
+    .await
 }
 
 /// `DELETE /v1/conversations/{id}/items/{item}`
@@ -237,7 +243,7 @@ pub async fn forget_item(
     at: Path<(String, String)>,
 ) -> HttpResponse {
     about(&app, &request, async |caller| {
-        conversations::forget_item(&app, &caller, &at.0, &at.1).await
+        conversations::forget_item(app.kept(), &caller, &at.0, &at.1).await
     })
     .await
 }

@@ -342,7 +342,7 @@ pub async fn accept(
         let desk = &app.shared.authentication;
         if let Some(credential) = arrival::credential(&request).filter(|one| !one.is_empty()) {
             arrival::identified(&app, &request).await?;
-            let signed_in = person::signed_in(&app, Some(credential)).await?;
+            let signed_in = person::signed_in(desk, Some(credential)).await?;
             let member = desk.accept(&token, &signed_in).await.map_err(of_body)?;
             return desk.sign_in_elsewhere(&signed_in, member.account.as_str()).await;
         }

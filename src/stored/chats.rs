@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Kept;
 use crate::admit::{Caller, Scope};
 use crate::base::clock::Timestamp;
 use crate::base::ids::ConversationId;
 use crate::base::told::{Deleted, DeletedSome, Stretch};
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::platform::chats::{as_items, as_messages, rows};
 use crate::store::Conversation;
 use crate::words::chats::{found, kept_items, unknown};
@@ -85,7 +85,7 @@ fn shown(conversation: &Conversation) -> ShownConversation {
 /// # Errors
 /// [`Kind::NotFound`] for a page after one that is not there.
 pub async fn list(
-    app: &App,
+    kept: Kept<'_>,
     caller: &Caller,
     wanted: Wanted,
 ) -> Result<Stretch<ShownConversation>, Error> {
@@ -94,14 +94,13 @@ pub async fn list(
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before: Option<(Timestamp, String)> = match &wanted.after {
         Some(id) => {
-            let last = found(&app.shared.store, caller, id).await?;
+            let last = found(kept.store, caller, id).await?;
             Some((last.updated, last.id))
         }
         None => None,
     };
     let search = wanted.search.filter(|search| !search.trim().is_empty());
-    let page = app
-        .shared
+    let page = kept
         .store
         .conversations(caller.account.clone(), user.to_owned(), search, before, limit + 1)
         .await
@@ -115,10 +114,10 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not there, or is another's.
-pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<WholeConversation, Error> {
+pub async fn get(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<WholeConversation, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let conversation = found(&app.shared.store, caller, id).await?;
-    let messages = as_messages(&kept_items(&app.shared.store, &caller.account, id).await?)?;
+    let conversation = found(kept.store, caller, id).await?;
+    let messages = as_messages(&kept_items(kept.store, &caller.account, id).await?)?;
     Ok(WholeConversation { conversation: shown(&conversation), messages })
 }
 
@@ -137,13 +136,13 @@ fn usual_title(messages: &[Value]) -> String {
 /// [`Kind::NotFound`] for an id that is not the user's; [`Kind::Malformed`] for messages that are
 /// none.
 pub async fn put(
-    app: &App,
+    kept: Kept<'_>,
     caller: &Caller,
     id: Option<&str>,
     saved: Saved,
 ) -> Result<WholeConversation, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let (store, now) = (&app.shared.store, app.shared.clock.now());
+    let (store, now) = (kept.store, kept.clock.now());
     let user = caller.person.id.as_str();
     let items = saved.messages.as_deref().map(as_items).transpose()?;
     let fits = |text: &Option<String>| {
@@ -160,7 +159,7 @@ pub async fn put(
     });
     let conversation = match id.or(saved.id.as_deref()) {
         Some(id) => {
-            let known = found(&app.shared.store, caller, id).await?;
+            let known = found(kept.store, caller, id).await?;
             Conversation {
                 title: title.unwrap_or(known.title),
                 model: saved.model.unwrap_or(known.model),
@@ -184,16 +183,16 @@ pub async fn put(
         .save_conversation(conversation.clone(), items.map(rows))
         .await
         .map_err(Error::internal)?;
-    get(app, caller, &conversation.id).await
+    get(kept, caller, &conversation.id).await
 }
 
 /// Deletes a conversation for good, with all that was said in it.
 ///
 /// # Errors
 /// As [`get`].
-pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Deleted, Error> {
+pub async fn delete(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Deleted, Error> {
     caller.must_be_for(Scope::Platform)?;
-    let store = &app.shared.store;
+    let store = kept.store;
     let (account, user) = (caller.account.clone(), caller.person.id.clone());
     let gone = store.forget_conversation(account, user, id.to_owned()).await;
     if !gone.map_err(Error::internal)? {
@@ -206,10 +205,10 @@ pub async fn delete(app: &App, caller: &Caller, id: &str) -> Result<Deleted, Err
 ///
 /// # Errors
 /// When the store fails.
-pub async fn delete_all(app: &App, caller: &Caller) -> Result<DeletedSome, Error> {
+pub async fn delete_all(kept: Kept<'_>, caller: &Caller) -> Result<DeletedSome, Error> {
     caller.must_be_for(Scope::Platform)?;
     let (account, user) = (caller.account.clone(), caller.person.id.clone());
-    let gone = app.shared.store.forget_conversations(account, user).await;
+    let gone = kept.store.forget_conversations(account, user).await;
     let gone = gone.map_err(Error::internal)?;
     Ok(DeletedSome { object: "conversation.deleted", user_id: None, deleted: gone })
 }

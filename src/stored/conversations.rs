@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Kept;
 use crate::admit::Caller;
 use crate::base::ids::ConversationId;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::platform::items::{self, Page};
 use crate::store::{Conversation, ConversationItem};
 
@@ -64,9 +64,8 @@ fn rows(items: &[(String, Value)]) -> Vec<ConversationItem> {
         .collect()
 }
 
-async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Error> {
-    app.shared
-        .store
+async fn found(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Conversation, Error> {
+    kept.store
         .conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
         .await
         .map_err(Error::internal)?
@@ -75,8 +74,12 @@ async fn found(app: &App, caller: &Caller, id: &str) -> Result<Conversation, Err
 
 /// # Errors
 /// [`Kind::Malformed`] for a body of another form.
-pub async fn create(app: &App, caller: &Caller, body: &Map<String, Value>) -> Result<Value, Error> {
-    let now = app.shared.clock.now();
+pub async fn create(
+    kept: Kept<'_>,
+    caller: &Caller,
+    body: &Map<String, Value>,
+) -> Result<Value, Error> {
+    let now = kept.clock.now();
     let conversation = Conversation {
         account: caller.account.clone(),
         user: caller.person.id.clone(),
@@ -88,8 +91,7 @@ pub async fn create(app: &App, caller: &Caller, body: &Map<String, Value>) -> Re
         metadata: metadata(body)?,
     };
     let items = rows(&new_items(body)?);
-    app.shared
-        .store
+    kept.store
         .save_conversation(conversation.clone(), Some(items))
         .await
         .map_err(Error::internal)?;
@@ -98,8 +100,8 @@ pub async fn create(app: &App, caller: &Caller, body: &Map<String, Value>) -> Re
 
 /// # Errors
 /// [`Kind::NotFound`] for one that is not there, or is another's.
-pub async fn retrieve(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
-    found(app, caller, id).await.map(|conversation| shown(&conversation))
+pub async fn retrieve(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
+    found(kept, caller, id).await.map(|conversation| shown(&conversation))
 }
 
 /// Replaces the metadata.
@@ -107,18 +109,14 @@ pub async fn retrieve(app: &App, caller: &Caller, id: &str) -> Result<Value, Err
 /// # Errors
 /// As [`retrieve`] and [`create`].
 pub async fn describe(
-    app: &App,
+    kept: Kept<'_>,
     caller: &Caller,
     id: &str,
     body: &Map<String, Value>,
 ) -> Result<Value, Error> {
-    let mut conversation = found(app, caller, id).await?;
+    let mut conversation = found(kept, caller, id).await?;
     conversation.metadata = metadata(body)?;
-    app.shared
-        .store
-        .save_conversation(conversation.clone(), None)
-        .await
-        .map_err(Error::internal)?;
+    kept.store.save_conversation(conversation.clone(), None).await.map_err(Error::internal)?;
     Ok(shown(&conversation))
 }
 
@@ -126,9 +124,8 @@ pub async fn describe(
 ///
 /// # Errors
 /// As [`retrieve`].
-pub async fn forget(app: &App, caller: &Caller, id: &str) -> Result<Value, Error> {
-    let done = app
-        .shared
+pub async fn forget(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
+    let done = kept
         .store
         .forget_conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
         .await
@@ -139,10 +136,9 @@ pub async fn forget(app: &App, caller: &Caller, id: &str) -> Result<Value, Error
     Ok(json!({"id": id, "object": "conversation.deleted", "deleted": true}))
 }
 
-async fn all_items(app: &App, caller: &Caller, id: &str) -> Result<Vec<Value>, Error> {
-    found(app, caller, id).await?;
-    let items = app
-        .shared
+async fn all_items(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Vec<Value>, Error> {
+    found(kept, caller, id).await?;
+    let items = kept
         .store
         .conversation_items(caller.account.clone(), id.to_owned())
         .await
@@ -152,28 +148,27 @@ async fn all_items(app: &App, caller: &Caller, id: &str) -> Result<Vec<Value>, E
 
 /// # Errors
 /// As [`retrieve`].
-pub async fn list_items(app: &App, caller: &Caller, id: &str, page: &Page) -> Result<Value, Error> {
-    Ok(items::page(all_items(app, caller, id).await?, page))
+pub async fn list_items(
+    kept: Kept<'_>,
+    caller: &Caller,
+    id: &str,
+    page: &Page,
+) -> Result<Value, Error> {
+    Ok(items::page(all_items(kept, caller, id).await?, page))
 }
 
 /// # Errors
 /// As [`retrieve`] and [`create`].
 pub async fn add_items(
-    app: &App,
+    kept: Kept<'_>,
     caller: &Caller,
     id: &str,
     body: &Map<String, Value>,
 ) -> Result<Value, Error> {
-    found(app, caller, id).await?;
+    found(kept, caller, id).await?;
     let items = new_items(body)?;
-    app.shared
-        .store
-        .add_to_conversation(
-            caller.account.clone(),
-            id.to_owned(),
-            rows(&items),
-            app.shared.clock.now(),
-        )
+    kept.store
+        .add_to_conversation(caller.account.clone(), id.to_owned(), rows(&items), kept.clock.now())
         .await
         .map_err(Error::internal)?;
     let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
@@ -183,8 +178,8 @@ pub async fn add_items(
 
 /// # Errors
 /// As [`retrieve`]; [`Kind::NotFound`] for an item that is not there.
-pub async fn item(app: &App, caller: &Caller, id: &str, item: &str) -> Result<Value, Error> {
-    all_items(app, caller, id)
+pub async fn item(kept: Kept<'_>, caller: &Caller, id: &str, item: &str) -> Result<Value, Error> {
+    all_items(kept, caller, id)
         .await?
         .into_iter()
         .find(|one| items::id_of(one) == Some(item))
@@ -195,10 +190,14 @@ pub async fn item(app: &App, caller: &Caller, id: &str, item: &str) -> Result<Va
 ///
 /// # Errors
 /// As [`item`].
-pub async fn forget_item(app: &App, caller: &Caller, id: &str, item: &str) -> Result<Value, Error> {
-    let conversation = found(app, caller, id).await?;
-    let done = app
-        .shared
+pub async fn forget_item(
+    kept: Kept<'_>,
+    caller: &Caller,
+    id: &str,
+    item: &str,
+) -> Result<Value, Error> {
+    let conversation = found(kept, caller, id).await?;
+    let done = kept
         .store
         .forget_conversation_item(caller.account.clone(), id.to_owned(), item.to_owned())
         .await

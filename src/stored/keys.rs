@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::Keys;
 use crate::admit::keys::{self, Issued, KeyError, terms_of};
 use crate::admit::{Caller, KeyTerms, Role, Scope, must_be_proved, named};
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
 use crate::store::{Key, SignedIn};
 
 /// The longest time that an old key stays good beside the one in its place.
@@ -51,8 +51,8 @@ fn must_keep_keys(caller: &Caller) -> Result<(), Error> {
 }
 
 /// The keys that a caller sees: an owner all of the account's, a member their own.
-async fn visible(app: &App, caller: &Caller) -> Result<Vec<Key>, Error> {
-    let all = app.shared.store.keys(Some(caller.account.clone())).await;
+async fn visible(desk: Keys<'_>, caller: &Caller) -> Result<Vec<Key>, Error> {
+    let all = desk.store.keys(Some(caller.account.clone())).await;
     let mut all = all.map_err(Error::internal)?;
     if caller.person.role == Role::Member {
         all.retain(|key| key.member.as_deref() == Some(&caller.person.id));
@@ -60,9 +60,9 @@ async fn visible(app: &App, caller: &Caller) -> Result<Vec<Key>, Error> {
     Ok(all)
 }
 
-async fn own(app: &App, caller: &Caller, id: &str) -> Result<Key, Error> {
+async fn own(desk: Keys<'_>, caller: &Caller, id: &str) -> Result<Key, Error> {
     must_keep_keys(caller)?;
-    let all = visible(app, caller).await?;
+    let all = visible(desk, caller).await?;
     all.into_iter().find(|key| key.id.as_str() == id).ok_or_else(|| {
         let id: String = id.chars().take(80).collect();
         Error::new(Kind::NotFound, format!("There is no key '{id}'."))
@@ -73,10 +73,10 @@ async fn own(app: &App, caller: &Caller, id: &str) -> Result<Key, Error> {
 ///
 /// # Errors
 /// [`Kind::Forbidden`] for a caller who may not look after keys.
-pub async fn list(app: &App, caller: &Caller) -> Result<Vec<KnownKey>, Error> {
+pub async fn list(desk: Keys<'_>, caller: &Caller) -> Result<Vec<KnownKey>, Error> {
     must_keep_keys(caller)?;
-    let all = visible(app, caller).await?;
-    let used = app.shared.store.last_uses(caller.account.clone()).await;
+    let all = visible(desk, caller).await?;
+    let used = desk.store.last_uses(caller.account.clone()).await;
     let used = used.map_err(Error::internal)?;
     let known = all.into_iter().map(|key| {
         let terms = terms_of(&key).map_err(Error::internal)?;
@@ -90,8 +90,8 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<KnownKey>, Error> {
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not the caller's; as [`list`].
-pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<KnownKey, Error> {
-    let all = list(app, caller).await?;
+pub async fn get(desk: Keys<'_>, caller: &Caller, id: &str) -> Result<KnownKey, Error> {
+    let all = list(desk, caller).await?;
     all.into_iter().find(|one| one.key.id.as_str() == id).ok_or_else(|| {
         let id: String = id.chars().take(80).collect();
         Error::new(Kind::NotFound, format!("There is no key '{id}'."))
@@ -107,7 +107,7 @@ fn read(terms: Map<String, Value>) -> Result<KeyTerms, Error> {
 /// A key that looks after an account is made, changed and rotated by a person who runs it, and has just
 /// proved who they are: whoever holds another key must come by none.
 fn must_may_give(
-    app: &App,
+    desk: Keys<'_>,
     caller: &Caller,
     signed_in: Option<&SignedIn>,
     terms: &KeyTerms,
@@ -120,7 +120,7 @@ fn must_may_give(
         let text = "Only a person who is signed in gives a key the scope 'account'.";
         return Err(Error::new(Kind::Forbidden, text).at("scopes").coded("person_required"));
     };
-    must_be_proved(signed_in, app.shared.clock.now())
+    must_be_proved(signed_in, desk.clock.now())
 }
 
 /// `POST /v1/keys`; `signed_in` = the person who asks, if it is no key.
@@ -128,7 +128,7 @@ fn must_may_give(
 /// # Errors
 /// [`Kind::Malformed`] for a name or terms that are none; as [`list`].
 pub async fn create(
-    app: &App,
+    desk: Keys<'_>,
     caller: &Caller,
     name: &str,
     terms: Map<String, Value>,
@@ -142,8 +142,8 @@ pub async fn create(
     }
     named(name)?;
     let terms = read(terms)?;
-    must_may_give(app, caller, signed_in, &terms)?;
-    app.live().must_have_guardrails(terms.guardrails.as_ref())?;
+    must_may_give(desk, caller, signed_in, &terms)?;
+    desk.current.load().must_have_guardrails(terms.guardrails.as_ref())?;
     let account = caller.account.as_str();
     // A member's key speaks for the member; a key of the account makes keys of the account.
     let member = (caller.person.id != account).then_some(caller.person.id.as_str());
@@ -154,9 +154,9 @@ pub async fn create(
             None
         }
     };
-    let now = app.shared.clock.now();
-    let issued = keys::issue(&app.shared.store, account, member, name, &terms, now).await;
-    app.shared.identities.forget(&caller.account);
+    let now = desk.clock.now();
+    let issued = keys::issue(desk.store, account, member, name, &terms, now).await;
+    desk.identities.forget(&caller.account);
     issued.map_err(Error::internal)
 }
 
@@ -165,13 +165,13 @@ pub async fn create(
 /// # Errors
 /// As [`create`] and [`get`].
 pub async fn change(
-    app: &App,
+    desk: Keys<'_>,
     caller: &Caller,
     id: &str,
     mut changes: Map<String, Value>,
     signed_in: Option<&SignedIn>,
 ) -> Result<KnownKey, Error> {
-    let key = own(app, caller, id).await?;
+    let key = own(desk, caller, id).await?;
     let name = match changes.shift_remove("name") {
         None => key.name.clone(),
         Some(Value::String(name)) => name,
@@ -185,26 +185,26 @@ pub async fn change(
     terms.extend(changes);
     terms.retain(|_, value| !value.is_null());
     let terms = read(terms)?;
-    must_may_give(app, caller, signed_in, &before)?;
-    must_may_give(app, caller, signed_in, &terms)?;
-    app.live().must_have_guardrails(terms.guardrails.as_ref())?;
-    let changed = keys::rename(&app.shared.store, id, &name, &terms).await;
-    app.shared.identities.forget(&caller.account);
+    must_may_give(desk, caller, signed_in, &before)?;
+    must_may_give(desk, caller, signed_in, &terms)?;
+    desk.current.load().must_have_guardrails(terms.guardrails.as_ref())?;
+    let changed = keys::rename(desk.store, id, &name, &terms).await;
+    desk.identities.forget(&caller.account);
     changed.map_err(Error::internal)?;
-    get(app, caller, id).await
+    get(desk, caller, id).await
 }
 
 /// `DELETE /v1/keys/{id}`
 ///
 /// # Errors
 /// As [`get`].
-pub async fn revoke(app: &App, caller: &Caller, id: &str) -> Result<Key, Error> {
-    let key = own(app, caller, id).await?;
-    let now = app.shared.clock.now();
+pub async fn revoke(desk: Keys<'_>, caller: &Caller, id: &str) -> Result<Key, Error> {
+    let key = own(desk, caller, id).await?;
+    let now = desk.clock.now();
     if key.revoked.is_none_or(|at| now < at) {
-        let revoked = keys::revoke(&app.shared.store, key.id.as_str(), now).await;
+        let revoked = keys::revoke(desk.store, key.id.as_str(), now).await;
         revoked.map_err(Error::internal)?;
-        app.shared.identities.forget(&caller.account);
+        desk.identities.forget(&caller.account);
     }
     Ok(key)
 }
@@ -214,14 +214,14 @@ pub async fn revoke(app: &App, caller: &Caller, id: &str) -> Result<Key, Error> 
 /// # Errors
 /// [`Kind::Conflict`] for one in whose place another came already; as [`get`].
 pub async fn rotate(
-    app: &App,
+    desk: Keys<'_>,
     caller: &Caller,
     id: &str,
     overlap: Duration,
     signed_in: Option<&SignedIn>,
 ) -> Result<Issued, Error> {
-    let key = own(app, caller, id).await?;
-    must_may_give(app, caller, signed_in, &terms_of(&key).map_err(Error::internal)?)?;
+    let key = own(desk, caller, id).await?;
+    must_may_give(desk, caller, signed_in, &terms_of(&key).map_err(Error::internal)?)?;
     if overlap > LONGEST_OVERLAP {
         let text = "'overlap_seconds' has to be a number of seconds, at most 30 days.";
         return Err(Error::new(Kind::Malformed, text).at("overlap_seconds"));
@@ -230,9 +230,9 @@ pub async fn rotate(
         let text = "This key was rotated or revoked already. Rotate the one in its place.";
         return Err(Error::new(Kind::Conflict, text).coded("already_rotated"));
     }
-    let now = app.shared.clock.now();
-    let issued = keys::rotate(&app.shared.store, key.id.as_str(), overlap, now).await;
-    app.shared.identities.forget(&caller.account);
+    let now = desk.clock.now();
+    let issued = keys::rotate(desk.store, key.id.as_str(), overlap, now).await;
+    desk.identities.forget(&caller.account);
     issued.map_err(|why| match why {
         // Somebody else was faster.
         KeyError::NoKey(_) => {

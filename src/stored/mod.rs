@@ -5,7 +5,10 @@ pub mod browser_keys;
 pub mod chats;
 pub mod conversations;
 pub mod features;
+mod handles;
 pub mod keeper;
 pub mod keys;
 pub mod person;
 pub mod team;
+
+pub use handles::{Kept, Keys};

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::keeper::Keeper;
-use crate::admit::{Caller, Invited, Role, last_owner, must_be_proved};
+use crate::administration::Administration;
+use crate::admit::{Authentication, Caller, Invited, Role, last_owner, must_be_proved};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
-use crate::gateway::App;
-use crate::store::{Key, Left, Member, Parting, Sent, SignedIn, Token};
+use crate::store::{Key, Left, Member, Parting, Sent, SignedIn, Store, Token};
 
 /// How long a name is known under which somebody was invited.
 const KNOWN_FOR: Duration = Duration::from_secs(86_400);
@@ -43,12 +43,12 @@ pub struct KnownMember {
 
 /// # Errors
 /// When the store fails.
-pub async fn members(app: &App, caller: &Caller) -> Result<Vec<KnownMember>, Error> {
-    let (store, account) = (&app.shared.store, &caller.account);
+pub async fn members(desk: &Authentication, caller: &Caller) -> Result<Vec<KnownMember>, Error> {
+    let (store, account) = (&desk.store, &caller.account);
     let all = store.members(account.clone()).await.map_err(Error::internal)?;
     let seen = store.last_seen(account.clone()).await.map_err(Error::internal)?;
     let keys = store.keys(Some(account.clone())).await.map_err(Error::internal)?;
-    let now = app.shared.clock.now();
+    let now = desk.clock.now();
     let good = |key: &&Key| key.revoked.is_none_or(|at| now < at);
     let of = |member: &Member| {
         let own = keys.iter().filter(|key| key.member.as_deref() == Some(&member.id));
@@ -63,8 +63,8 @@ pub async fn members(app: &App, caller: &Caller) -> Result<Vec<KnownMember>, Err
 
 /// # Errors
 /// [`Kind::NotFound`] for who is not in the account.
-pub async fn member(app: &App, caller: &Caller, id: &str) -> Result<Member, Error> {
-    let found = app.shared.store.member(caller.account.clone(), id.to_owned()).await;
+pub async fn member(store: &Store, caller: &Caller, id: &str) -> Result<Member, Error> {
+    let found = store.member(caller.account.clone(), id.to_owned()).await;
     found.map_err(Error::internal)?.ok_or_else(missing)
 }
 
@@ -133,9 +133,9 @@ pub fn shown_invitation(invitation: &Token) -> Result<ShownInvitation, Error> {
 }
 
 /// Who runs an account gives what is theirs to nobody by accident.
-fn must_may_make(app: &App, keeper: &Keeper, role: &str) -> Result<(), Error> {
+fn must_may_make(desk: &Authentication, keeper: &Keeper, role: &str) -> Result<(), Error> {
     if role == Role::Owner.as_str() {
-        return keeper.must_be_proved(app.shared.clock.now());
+        return keeper.must_be_proved(desk.clock.now());
     }
     Ok(())
 }
@@ -146,7 +146,7 @@ fn must_may_make(app: &App, keeper: &Keeper, role: &str) -> Result<(), Error> {
 /// [`Kind::Forbidden`] unless the caller runs the account, or without a proof for an owner;
 /// [`Kind::Conflict`] for the last owner, [`Kind::Malformed`] for a role that is none.
 pub async fn change_role(
-    app: &App,
+    desk: &Authentication,
     caller: &Caller,
     keeper: &Keeper,
     id: &str,
@@ -157,17 +157,17 @@ pub async fn change_role(
         let text = "A role is 'owner', 'member' or 'billing'.";
         Error::new(Kind::Malformed, text).at("role")
     })?;
-    let before = member(app, caller, id).await?.role;
+    let before = member(&desk.store, caller, id).await?.role;
     if before == "admin" {
         let text = "An administrator of the gateway keeps their role here.";
         return Err(Error::new(Kind::Forbidden, text).coded("admin_required"));
     }
     // Who may not make an owner must not unmake one.
-    must_may_make(app, keeper, &before)?;
-    must_may_make(app, keeper, role.as_str())?;
+    must_may_make(desk, keeper, &before)?;
+    must_may_make(desk, keeper, role.as_str())?;
     let (account, role) = (caller.account.clone(), role.as_str().to_owned());
-    let changed = app.shared.store.change_role(account, id.to_owned(), role).await;
-    app.shared.identities.forget(&caller.account);
+    let changed = desk.store.change_role(account, id.to_owned(), role).await;
+    desk.identities.forget(&caller.account);
     parted(changed.map_err(Error::internal)?)
 }
 
@@ -178,27 +178,27 @@ pub async fn change_role(
 /// who is no member of it, or is an administrator of the gateway; [`Kind::Conflict`] for who is in
 /// another account, too.
 pub async fn reset_factor(
-    app: &App,
+    work: &Administration<'_>,
     caller: &Caller,
     signed_in: &SignedIn,
     id: &str,
 ) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    must_be_proved(signed_in, app.shared.clock.now())?;
-    let found = member(app, caller, id).await?;
+    must_be_proved(signed_in, work.clock.now())?;
+    let found = member(work.store, caller, id).await?;
     if found.role == "admin" && !caller.admin {
         return Err(missing());
     }
     // Who runs one account must not weaken what guards another.
     if let Some(person) = &found.person {
-        let all = app.shared.store.memberships(person.clone()).await.map_err(Error::internal)?;
+        let all = work.store.memberships(person.clone()).await.map_err(Error::internal)?;
         if all.len() > 1 && !caller.admin {
             let text = "They are in another account, too. Ask an administrator of the gateway to \
                         take it away.";
             return Err(Error::new(Kind::Conflict, text).coded("in_other_accounts"));
         }
     }
-    app.administration(caller.key.clone()).reset_factor(caller.account.as_str(), id).await
+    work.reset_factor(caller.account.as_str(), id).await
 }
 
 /// Removes a member, with their keys and all that they keep in the account.
@@ -207,28 +207,27 @@ pub async fn reset_factor(
 /// [`Kind::Forbidden`] unless the caller runs the account, or without a proof; [`Kind::NotFound`] for
 /// who is no member of it, [`Kind::Conflict`] for the last owner.
 pub async fn remove(
-    app: &App,
+    work: &Administration<'_>,
     caller: &Caller,
     signed_in: &SignedIn,
     id: &str,
 ) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    let found = member(app, caller, id).await?;
+    let found = member(work.store, caller, id).await?;
     if found.role == "admin" && !caller.admin {
         return Err(missing());
     }
-    must_be_proved(signed_in, app.shared.clock.now())?;
-    let administration = app.administration(caller.key.clone());
-    parted(administration.part_with_member(&found, Left::Run).await?)
+    must_be_proved(signed_in, work.clock.now())?;
+    parted(work.part_with_member(&found, Left::Run).await?)
 }
 
 /// The invitations that wait for an answer.
 ///
 /// # Errors
 /// [`Kind::Forbidden`] unless the caller runs the account.
-pub async fn invitations(app: &App, caller: &Caller) -> Result<Vec<Token>, Error> {
+pub async fn invitations(desk: &Authentication, caller: &Caller) -> Result<Vec<Token>, Error> {
     caller.person.must_run_the_account()?;
-    app.shared.authentication.invitations(&caller.account).await
+    desk.invitations(&caller.account).await
 }
 
 /// Invites an address to the account: the invitation, and what its link ends in.
@@ -237,15 +236,15 @@ pub async fn invitations(app: &App, caller: &Caller) -> Result<Vec<Token>, Error
 /// [`Kind::Forbidden`] unless the caller runs the account, or without a proof for an owner;
 /// [`Kind::Malformed`] for an address or a role that is none, [`Kind::Conflict`] for who is here.
 pub async fn invite(
-    app: &App,
+    desk: &Authentication,
     caller: &Caller,
     keeper: &Keeper,
     email: &str,
     role: &str,
 ) -> Result<(Token, String), Error> {
     caller.person.must_run_the_account()?;
-    must_may_make(app, keeper, role)?;
-    app.shared.authentication.invite(&caller.account, email, role, keeper.name()).await
+    must_may_make(desk, keeper, role)?;
+    desk.invite(&caller.account, email, role, keeper.name()).await
 }
 
 /// The same, once under a name that the caller gave, if they gave any: again it tells of the invitation
@@ -255,19 +254,19 @@ pub async fn invite(
 /// As [`invite`]; [`Kind::Conflict`] while the first is under way, [`Kind::NotFound`] when the invitation
 /// that was made is not there any more.
 pub async fn invite_once(
-    app: &App,
+    desk: &Authentication,
     caller: &Caller,
     keeper: &Keeper,
     (email, role): (&str, &str),
     name: Option<&str>,
 ) -> Result<(Token, Option<String>), Error> {
     let Some(name) = name else {
-        let (invitation, secret) = invite(app, caller, keeper, email, role).await?;
+        let (invitation, secret) = invite(desk, caller, keeper, email, role).await?;
         return Ok((invitation, Some(secret)));
     };
     let account = caller.account.as_str();
     let id = fingerprint(&[b"invitation", account.as_bytes(), name.as_bytes()]);
-    let (store, expires) = (&app.shared.store, app.shared.clock.now().after(KNOWN_FOR));
+    let (store, expires) = (&desk.store, desk.clock.now().after(KNOWN_FOR));
     let sent = store.take_form(id.clone(), account.to_owned(), expires).await;
     match sent.map_err(Error::internal)? {
         Sent::First => {}
@@ -276,7 +275,7 @@ pub async fn invite_once(
             return Err(Error::new(Kind::Conflict, text).coded("under_way"));
         }
         Sent::Before(made) => {
-            let all = invitations(app, caller).await?;
+            let all = invitations(desk, caller).await?;
             let found = all.into_iter().find(|one| one.id == made).ok_or_else(|| {
                 let text = "The invitation that this Idempotency-Key made is not there any more.";
                 Error::new(Kind::NotFound, text).coded("token_invalid")
@@ -284,7 +283,7 @@ pub async fn invite_once(
             return Ok((found, None));
         }
     }
-    let made = invite(app, caller, keeper, email, role).await;
+    let made = invite(desk, caller, keeper, email, role).await;
     let result = made.as_ref().ok().map(|(invitation, _)| invitation.id.clone());
     store.settle_form(id, result).await.map_err(Error::internal)?;
     made.map(|(invitation, secret)| (invitation, Some(secret)))
@@ -295,24 +294,24 @@ pub async fn invite_once(
 /// # Errors
 /// As [`invite`]; [`Kind::NotFound`] for an invitation that there is not.
 pub async fn invite_again(
-    app: &App,
+    desk: &Authentication,
     caller: &Caller,
     keeper: &Keeper,
     id: &str,
 ) -> Result<(Token, String), Error> {
-    let all = invitations(app, caller).await?;
+    let all = invitations(desk, caller).await?;
     if let Some(found) = all.iter().find(|one| one.id == id) {
-        must_may_make(app, keeper, &Invited::of(found)?.role)?;
+        must_may_make(desk, keeper, &Invited::of(found)?.role)?;
     }
-    app.shared.authentication.invite_again(&caller.account, id, keeper.name()).await
+    desk.invite_again(&caller.account, id, keeper.name()).await
 }
 
 /// # Errors
 /// [`Kind::Forbidden`] unless the caller runs the account; [`Kind::NotFound`] for an invitation that
 /// there is not.
-pub async fn withdraw(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
+pub async fn withdraw(desk: &Authentication, caller: &Caller, id: &str) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    app.shared.authentication.withdraw(&caller.account, id).await
+    desk.withdraw(&caller.account, id).await
 }
 
 /// Deletes the account that somebody is in, with all that its members keep. Its books stay.
@@ -321,23 +320,25 @@ pub async fn withdraw(app: &App, caller: &Caller, id: &str) -> Result<(), Error>
 /// [`Kind::Forbidden`] unless the caller runs the account, or without a proof; [`Kind::Malformed`]
 /// unless its name was typed, [`Kind::Conflict`] while an administrator of the gateway is in it.
 pub async fn delete_account(
-    app: &App,
+    work: &Administration<'_>,
     caller: &Caller,
     signed_in: &SignedIn,
     name: &str,
 ) -> Result<(), Error> {
     caller.person.must_run_the_account()?;
-    let members = app.shared.store.members(caller.account.clone()).await;
+    let members = work.store.members(caller.account.clone()).await;
     if members.map_err(Error::internal)?.iter().any(|one| one.role == "admin") {
         let text = "An administrator of the gateway is in this account. It can be erased from \
                     another one, under Accounts.";
         return Err(Error::new(Kind::Conflict, text).coded("has_administrator"));
     }
-    must_be_proved(signed_in, app.shared.clock.now())?;
+    must_be_proved(signed_in, work.clock.now())?;
     if name.trim() != signed_in.account_name.trim() {
         let text = format!("The name that you typed is not '{}'.", signed_in.account_name);
         return Err(Error::new(Kind::Malformed, text).at("name"));
     }
-    let administration = app.administration(caller.key.clone());
-    administration.erase_account(caller.account.as_str()).await.map(|_| ())
+    work.erase_account(caller.account.as_str()).await.map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ fn shown(outcome: Result<Named, Error>) -> HttpResponse {
 pub async fn list(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
     act(&app, &request, async |caller| {
         let page = page.into_inner();
-        stored::agents::list(&app, &caller, page.after, page.limit).await
+        stored::agents::list(app.kept(), &caller, page.after, page.limit).await
     })
     .await
 }
@@ -53,7 +53,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
     let creating = async {
         let caller = caller(&app, &request).await?;
         let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
-        stored::agents::create(&app, &caller, agent).await
+        stored::agents::create(app.kept(), &caller, agent).await
     };
     shown(creating.await)
 }
@@ -62,7 +62,7 @@ pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> Http
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let getting = async {
         let caller = caller(&app, &request).await?;
-        stored::agents::get(&app, &caller, &id).await
+        stored::agents::get(app.kept(), &caller, &id).await
     };
     shown(getting.await)
 }
@@ -78,14 +78,14 @@ pub async fn change(
         let caller = caller(&app, &request).await?;
         let agent: Agent = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
         let seen = request.headers().get("if-match").and_then(|value| value.to_str().ok());
-        stored::agents::change(&app, &caller, &id, agent, seen).await
+        stored::agents::change(app.kept(), &caller, &id, agent, seen).await
     };
     shown(changing.await)
 }
 
 /// `DELETE /v1/agents/{id}`
 pub async fn delete(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    act(&app, &request, async |caller| stored::agents::delete(&app, &caller, &id).await).await
+    act(&app, &request, async |caller| stored::agents::delete(app.kept(), &caller, &id).await).await
 }
 
 fn event(kind: &str, mut data: Value) -> Bytes {

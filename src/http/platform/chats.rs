@@ -42,14 +42,14 @@ pub async fn capabilities(app: Worker, request: HttpRequest) -> HttpResponse {
 pub async fn list(app: Worker, request: HttpRequest, wanted: Query<Wanted>) -> HttpResponse {
     let listing = async {
         let caller = caller(&app, &request).await?;
-        chats::list(&app, &caller, wanted.into_inner()).await
+        chats::list(app.kept(), &caller, wanted.into_inner()).await
     };
     plainly(listing.await)
 }
 
 /// `GET /optima/v1/conversations/{id}`
 pub async fn get(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    let getting = async { chats::get(&app, &*caller(&app, &request).await?, &id).await };
+    let getting = async { chats::get(app.kept(), &*caller(&app, &request).await?, &id).await };
     plainly(getting.await)
 }
 
@@ -58,7 +58,7 @@ pub async fn put(app: Worker, request: HttpRequest, payload: Payload) -> HttpRes
     let saving = async {
         let caller = caller(&app, &request).await?;
         let saved: Saved = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
-        chats::put(&app, &caller, None, saved).await
+        chats::put(app.kept(), &caller, None, saved).await
     };
     plainly(saving.await)
 }
@@ -73,7 +73,7 @@ pub async fn put_one(
     let saving = async {
         let caller = caller(&app, &request).await?;
         let saved: Saved = said(&app, &request, Some(&caller.account), payload, BODY_BYTES).await?;
-        chats::put(&app, &caller, Some(&id), saved).await
+        chats::put(app.kept(), &caller, Some(&id), saved).await
     };
     plainly(saving.await)
 }
@@ -83,8 +83,8 @@ pub async fn delete(app: Worker, request: HttpRequest, which: Query<Which>) -> H
     let deleting = async {
         let caller = caller(&app, &request).await?;
         Ok(match &which.id {
-            Some(id) => Gone::One(chats::delete(&app, &caller, id).await?),
-            None => Gone::All(chats::delete_all(&app, &caller).await?),
+            Some(id) => Gone::One(chats::delete(app.kept(), &caller, id).await?),
+            None => Gone::All(chats::delete_all(app.kept(), &caller).await?),
         })
     };
     plainly(deleting.await)
@@ -92,6 +92,6 @@ pub async fn delete(app: Worker, request: HttpRequest, which: Query<Which>) -> H
 
 /// `DELETE /optima/v1/conversations/{id}`
 pub async fn delete_one(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    let deleting = async { chats::delete(&app, &*caller(&app, &request).await?, &id).await };
+    let deleting = async { chats::delete(app.kept(), &*caller(&app, &request).await?, &id).await };
     plainly(deleting.await)
 }

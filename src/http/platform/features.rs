@@ -16,7 +16,7 @@ pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `GET /v1/features/{user}`
 pub async fn of_user(app: Worker, request: HttpRequest, user: Path<String>) -> HttpResponse {
     act(&app, &request, async |caller| {
-        let (user, all) = features::of_user(&app, &caller, &user).await?;
+        let (user, all) = features::of_user(&app.shared.identities, &caller, &user).await?;
         Ok(OfUser::new(user, all))
     })
     .await
@@ -31,7 +31,7 @@ pub async fn set(
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |caller, wish: Wish| {
-        features::set(&app, &caller, &at.0, &at.1, wish).await
+        features::set(app.kept(), &app.shared.identities, &caller, &at.0, &at.1, wish).await
     })
     .await
 }

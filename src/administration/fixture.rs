@@ -1,0 +1,57 @@
+//! An administrator for tests, over accounts in a store of their own.
+
+use std::sync::Arc;
+
+use super::Administration;
+use crate::admit::fixture::Accounts;
+use crate::base::ids::KeyId;
+use crate::live::{Current, Live, Trial};
+use crate::notice::Mail;
+use crate::quota::{Memory, Quota};
+
+/// What of a setting has the trial refuse it.
+pub const REFUSED: &str = "refuse-me";
+
+/// What an administrator works with.
+pub struct Office {
+    pub accounts: Accounts,
+    pub current: Current,
+    pub mail: Option<Mail>,
+    trial: Trial,
+    quota: Quota,
+}
+
+impl Office {
+    pub async fn new() -> Self {
+        let trial: Trial = Arc::new(|revised| {
+            let settings = revised.settings.as_deref().unwrap_or_default();
+            if settings.contains(REFUSED) {
+                return Err(vec![format!("{REFUSED}: there is no such thing")]);
+            }
+            Ok(Live::bare())
+        });
+        Self {
+            accounts: Accounts::new().await,
+            current: Current::new(Live::bare()),
+            mail: None,
+            trial,
+            quota: Quota::Local(Memory::default()),
+        }
+    }
+
+    /// The administrator at work.
+    pub fn work(&self) -> Administration<'_> {
+        Administration {
+            store: &self.accounts.store,
+            current: &self.current,
+            trial: &self.trial,
+            recent: None,
+            plans: &self.accounts.plans,
+            identities: &self.accounts.identities,
+            quota: &self.quota,
+            mail: self.mail.as_ref(),
+            clock: self.accounts.clock,
+            actor: KeyId::stored("key_admin"),
+        }
+    }
+}
