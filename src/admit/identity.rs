@@ -38,8 +38,9 @@ enum Sort<'a> {
     Member(&'a str),
 }
 
-/// Every node looks for changes this often.
-pub const REVISION_INTERVAL: Duration = Duration::from_secs(1);
+/// Every node looks for changes this often: what changes holds everywhere within a second, the time that
+/// looking takes counted.
+pub const REVISION_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone)]
 pub struct Identities {

@@ -79,7 +79,7 @@ pub struct Books {
 pub struct Node {
     /// When it began.
     pub started: Timestamp,
-    /// The store answered when it was last asked, which is every second.
+    /// The store answered when it was last asked, which is twice a second.
     pub store_is_up: Arc<AtomicBool>,
     /// It has been told to stop: it still answers, and wants nothing new.
     pub draining: Arc<AtomicBool>,

@@ -25,6 +25,13 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Waits for what every node has to know within a second of `began`.
+pub fn within_a_second(what: &str, began: Instant, holds: impl FnMut() -> bool) {
+    eventually(what, holds);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{what}: after {took:?}");
+}
+
 /// A page that is made by a test says what the test makes of it. `UPDATE_DOCS=1` writes it anew.
 pub fn is_written(path: &str, page: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -170,6 +177,13 @@ impl Gateway {
         let address = format!("{}/v1/admin{path}", self.base);
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         send(client().request(method, address).bearer_auth(KEY).body(body.to_string()))
+    }
+
+    /// The books balance, and all that was booked is in them once.
+    pub fn has_right_books(&self) {
+        let proof = self.admin("GET", "/ledger/verify", &Value::Null);
+        let ok = proof.json()["ok"].clone();
+        assert_eq!((proof.status, ok), (200, Value::Bool(true)), "{}", proof.text());
     }
 
     /// A new account on a plan, and a key of it with these terms.

@@ -1,9 +1,11 @@
 //! Mail, from outside: what people get, when, and what is done with what cannot be sent.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::console::Tab;
-use crate::house::{Gateway, Reply, client, eventually, send};
+use crate::house::{Gateway, Reply, client, eventually, send, within_a_second};
 use crate::servers::{Letter, Postgres, Smtp};
 use crate::signin::{member, post, sign_in};
 
@@ -91,7 +93,20 @@ fn path_of(letter: &Letter, start: &str) -> String {
 fn passwords_are_set_anew(smtp: &Smtp, one: &Gateway, other: &Gateway) {
     let (account, _) = one.account("acme", "enterprise", &json!({}));
     member(one, &account, "ann@example.com", "owner");
-    let (access, _) = sign_in(one, "ann@example.com");
+    // A browser and a program at each node.
+    let nodes = [one, other];
+    let browsers = nodes.map(|node| Tab::sign_in(node, "ann@example.com", PASSWORD));
+    let tokens = nodes.map(|node| sign_in(node, "ann@example.com").0);
+    let statuses = || {
+        let pages = nodes.iter().flat_map(|node| browsers.each_ref().map(|tab| tab.at(node)));
+        pages.map(|tab| tab.get("/console").status()).collect::<Vec<_>>()
+    };
+    let lets_in = |status: u16| {
+        nodes
+            .iter()
+            .all(|node| tokens.iter().all(|token| node.get("/v1/usage", token).status == status))
+    };
+    assert!(lets_in(200) && statuses() == [200; 4], "{:?}", statuses());
     let forgot = |email: &str| post(one, "/api/auth/forgot", &json!({"email": email}));
     let (known, unknown) = (forgot("Ann@Example.com"), forgot("nobody@example.com"));
     assert_eq!(
@@ -117,7 +132,10 @@ fn passwords_are_set_anew(smtp: &Smtp, one: &Gateway, other: &Gateway) {
         let second = path_of(&smtp.letter("ann@example.com", 2), "/reset/");
         (second.trim_start_matches("/reset/").to_owned(), set(token, ANOTHER))
     };
+    let began = Instant::now();
     assert_eq!((ticket.status, ticket.json()), (200, json!({"reset": true})));
+    within_a_second("every token has ended on every node", began, || lets_in(401));
+    assert_eq!(statuses(), [303; 4], "and every browser's session");
     // It was good once, and so was every other.
     for spent in [token, &second] {
         let again = set(spent, ANOTHER);
@@ -125,9 +143,6 @@ fn passwords_are_set_anew(smtp: &Smtp, one: &Gateway, other: &Gateway) {
     }
     assert_eq!(login(one, "ann@example.com", PASSWORD).status, 401);
     assert_eq!(login(one, "ann@example.com", ANOTHER).status, 200);
-    eventually("what was signed in has ended", || {
-        [one, other].iter().all(|node| node.get("/v1/usage", &access).status == 401)
-    });
     assert!(smtp.letters("nobody@example.com").is_empty());
     // Who asks again and again is answered the same, and fills nobody's box.
     for _ in 0..10 {
@@ -310,4 +325,18 @@ fn administrators_see_the_outbox_and_test_the_server() {
     let bob = member(&gateway, &account, "bob@example.com", "member");
     let tab = Tab::sign_in(&gateway, "bob@example.com", PASSWORD);
     assert_eq!(tab.get("/admin/outbox").status(), 403, "{bob}");
+}
+
+#[test]
+fn the_outbox_says_in_the_servers_words_why_a_test_was_not_taken() {
+    let smtp = Smtp::start();
+    let gateway = with_password(&smtp, "", "wrong");
+    let (account, _) = gateway.account("acme", "enterprise", &json!({}));
+    member(&gateway, &account, "root@example.com", "admin");
+    let root = Tab::sign_in(&gateway, "root@example.com", PASSWORD);
+    let refused = root.fill("/admin/outbox", "/admin/outbox", &[("to", "ops@example.com")]);
+    assert!(refused.status() >= 400, "{}: {}", refused.status(), refused.text);
+    refused.has("the password is wrong");
+    refused.has("value=\"ops@example.com\"");
+    assert!(smtp.letters("ops@example.com").is_empty());
 }

@@ -45,6 +45,7 @@ mod mail;
 mod matrix;
 mod midway;
 mod networks;
+mod nodes;
 mod nul;
 mod oidc;
 mod paper;
