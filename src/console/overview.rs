@@ -216,7 +216,7 @@ pub async fn first(app: Worker, request: HttpRequest) -> HttpResponse {
         let found = requests::list(&visit.app, &who.caller, &search).await?;
         let mut response =
             if found.heads.is_empty() { HttpResponse::NoContent() } else { HttpResponse::Ok() };
-        Ok(Answer::Bare(response.insert_header(("cache-control", "no-store")).finish()))
+        Ok(Answer::Bare(response.finish()))
     })
     .await
 }

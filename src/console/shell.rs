@@ -18,10 +18,15 @@ use crate::base::{Blame, Error, Kind};
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
     base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-const PERMISSIONS: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), \
-    gyroscope=(), microphone=(), payment=(), usb=()";
+/// All that a page could ask a browser for is off, but for writing to the clipboard: copy buttons do.
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), \
+    clipboard-read=(), display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), \
+    geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), \
+    microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), \
+    publickey-credentials-get=(), screen-wake-lock=(), serial=(), sync-xhr=(), usb=(), \
+    window-management=(), xr-spatial-tracking=()";
 
-/// What every page is sent with.
+/// What every page is sent with, and every file.
 fn secure(response: &mut HttpResponse, visit: &Visit) {
     let headers = response.headers_mut();
     for (name, value) in [
@@ -60,13 +65,7 @@ pub fn respond(visit: &Visit, outcome: Result<Answer, Error>) -> HttpResponse {
             }
             response
         }
-        Ok(Answer::Bare(response)) => {
-            let mut response = response;
-            for cookie in visit.cookies() {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            return response;
-        }
+        Ok(Answer::Bare(response)) => response,
         Err(error) => {
             let mut response = page(visit, &failed(visit, &error));
             if let Some(wait) = error.retry_after {

@@ -176,8 +176,6 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
             HttpResponse::Ok()
                 .content_type("text/csv; charset=utf-8")
                 .insert_header(("content-disposition", file))
-                .insert_header(("cache-control", "no-store"))
-                .insert_header(("x-content-type-options", "nosniff"))
                 .body(lines.collect::<String>()),
         ));
     }

@@ -32,6 +32,16 @@ impl Page {
         self.reply.header("location")
     }
 
+    pub fn header(&self, name: &str) -> &str {
+        self.reply.header(name)
+    }
+
+    /// What the browser is told to keep.
+    pub fn cookies(&self) -> Vec<&str> {
+        let all = self.reply.headers.get_all("set-cookie").iter();
+        all.map(|value| value.to_str().unwrap()).collect()
+    }
+
     /// The value of a field, of the first form that has it.
     pub fn hidden(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");

@@ -48,6 +48,7 @@ mod networks;
 mod nodes;
 mod nul;
 mod oidc;
+mod pages;
 mod paper;
 mod people;
 mod platform;

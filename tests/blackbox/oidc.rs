@@ -7,9 +7,10 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-use crate::console::{Page, Tab};
+use crate::console::{Page, Tab, encoded};
 use crate::house::{Gateway, Provider, respond};
 use crate::mail::mailing;
+use crate::pages::{ELSEWHERE, stays_here};
 use crate::servers::Smtp;
 use crate::signin::member;
 
@@ -22,7 +23,7 @@ struct Script {
     claims: Value,
 }
 
-struct Issuer {
+pub struct Issuer {
     server: Provider,
     script: Arc<Mutex<Script>>,
 }
@@ -32,7 +33,7 @@ fn part(value: &Value) -> String {
 }
 
 impl Issuer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
         let script: Arc<Mutex<Script>> = Arc::default();
@@ -68,7 +69,7 @@ impl Issuer {
         Self { server, script }
     }
 
-    fn config(&self, more: &str) -> String {
+    pub fn config(&self, more: &str) -> String {
         format!(
             "[signin.oidc.house]\nissuer = \"{}\"\nclient_id = \"us\"\nname = \"The House\"\n{more}\n",
             self.server.base
@@ -76,8 +77,13 @@ impl Issuer {
     }
 
     /// Goes out and comes back as the claims say, some of them changed.
-    fn sign_in(&self, tab: &Tab<'_>, changes: &[(&str, Value)], alg: &str) -> Page {
-        let out = tab.get("/oidc/house/start?next=/console/usage");
+    pub fn sign_in(&self, tab: &Tab<'_>, changes: &[(&str, Value)], alg: &str) -> Page {
+        self.sign_in_to(tab, "/console/usage", changes, alg)
+    }
+
+    /// The same, and wants to go on to `next`.
+    fn sign_in_to(&self, tab: &Tab<'_>, next: &str, changes: &[(&str, Value)], alg: &str) -> Page {
+        let out = tab.get(&format!("/oidc/house/start?next={}", encoded(next)));
         assert_eq!(out.status(), 303, "{}", out.text);
         let url = reqwest::Url::parse(out.leads_to()).unwrap();
         assert!(url.as_str().starts_with(&format!("{}/authorize?", self.server.base)), "{url}");
@@ -144,7 +150,7 @@ fn somebody_known_is_joined_only_if_both_sides_vouch_for_the_address() {
     let (issuer, smtp) = (Issuer::start(), Smtp::start());
     let gateway = mailing(&smtp, &issuer.config(""));
     let (account, _) = gateway.account("acme", "free", &json!({}));
-    member(&gateway, &account, "ann@acme.example", "owner");
+    let id = member(&gateway, &account, "ann@acme.example", "owner");
     let refused = issuer.sign_in(&Tab::of(&gateway), &[], "EdDSA");
     assert_eq!(refused.status(), 403, "{}", refused.text);
     let ann = Tab::sign_in(&gateway, "ann@acme.example", PASSWORD);
@@ -152,7 +158,37 @@ fn somebody_known_is_joined_only_if_both_sides_vouch_for_the_address() {
     let link = smtp.letter("ann@acme.example", 1).link("http://mail.test/verify/");
     let path = link.replace("http://mail.test", "");
     ann.fill(&path, &path, &[]);
-    good(&issuer, &Tab::of(&gateway), &[]);
+    // Here it is confirmed, and the issuer does not say so.
+    for unsaid in [json!(false), json!("no"), Value::Null] {
+        let changes = [("email_verified", unsaid.clone())];
+        let refused = issuer.sign_in(&Tab::of(&gateway), &changes, "EdDSA");
+        assert_eq!(refused.status(), 403, "{unsaid}: {}", refused.text);
+    }
+    let joined = Tab::of(&gateway);
+    good(&issuer, &joined, &[]);
+    // It is she, and nobody else.
+    joined.fill("/console/settings", "/console/settings/me", &[("name", "Ann of the House")]);
+    ann.get("/console/settings").has("value=\"Ann of the House\"");
+    let listed = gateway.admin("GET", &format!("/accounts/{account}/members"), &Value::Null).json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed["data"][0]["id"], id.as_str(), "{listed}");
+    // From now on she is known by what the issuer calls her.
+    good(&issuer, &Tab::of(&gateway), &[("email_verified", json!(false))]);
+}
+
+#[test]
+fn nobody_is_led_off_the_site_by_way_of_an_issuer() {
+    let issuer = Issuer::start();
+    let more = "domains = [\"acme.example\"]\naccount = \"acme\"\n";
+    let gateway = Gateway::start(&issuer.config(more));
+    gateway.account("acme", "free", &json!({}));
+    for next in ELSEWHERE {
+        let tab = Tab::of(&gateway);
+        let back = issuer.sign_in_to(&tab, next, &[], "EdDSA");
+        stays_here(&gateway, &back);
+        // Who is signed in already is led on at once.
+        stays_here(&gateway, &tab.get(&format!("/oidc/house/start?next={}", encoded(next))));
+    }
 }
 
 #[test]

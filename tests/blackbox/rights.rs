@@ -52,7 +52,7 @@ fn may_see(path: &str) -> &'static [Who] {
 }
 
 /// The routes of the console: method and path.
-fn routes() -> BTreeSet<(String, String)> {
+pub fn routes() -> BTreeSet<(String, String)> {
     let source = include_str!("../../src/console/mod.rs");
     let found = source.split(".route(\"").skip(1).filter_map(|route| {
         let (path, rest) = route.split_once('"')?;
@@ -63,7 +63,7 @@ fn routes() -> BTreeSet<(String, String)> {
 }
 
 /// A path with something in the place of each name.
-fn filled(path: &str, with: &str) -> String {
+pub fn filled(path: &str, with: &str) -> String {
     path.split('/')
         .map(|part| if part.starts_with('{') { with } else { part })
         .collect::<Vec<_>>()
