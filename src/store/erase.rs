@@ -116,6 +116,8 @@ async fn erase_one(connection: &mut AnyConnection, gone: &Gone) -> Result<(), sq
         "DELETE FROM refresh_tokens WHERE signin_id IN \
          (SELECT id FROM signins WHERE member_id = $1)",
         "DELETE FROM signins WHERE member_id = $1",
+        "DELETE FROM browser_keys WHERE key_id IN \
+         (SELECT id FROM api_keys WHERE member_id = $1)",
         "DELETE FROM api_keys WHERE member_id = $1",
         // What was done stays on record, and to whom does not.
         "UPDATE audit_log SET detail = REPLACE(detail, $1, 'erased') \
@@ -250,6 +252,8 @@ impl Store {
                 "DELETE FROM refresh_tokens WHERE signin_id IN \
                  (SELECT id FROM signins WHERE account_id = $1)",
                 "DELETE FROM signins WHERE account_id = $1",
+                "DELETE FROM browser_keys WHERE key_id IN \
+                 (SELECT id FROM api_keys WHERE account_id = $1)",
                 "DELETE FROM audit_log WHERE target IN \
                  (SELECT id FROM api_keys WHERE account_id = $1)",
                 "DELETE FROM api_keys WHERE account_id = $1",

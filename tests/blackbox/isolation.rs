@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use crate::console::Tab;
 use crate::features::set;
 use crate::house::{Gateway, client, send};
-use crate::servers::Postgres;
-use crate::signin::{member, sign_in, with};
+use crate::mail::mailing;
+use crate::oidc::Issuer;
+use crate::people::with_factor;
+use crate::servers::{Postgres, Smtp};
+use crate::signin::{member, post, sign_in, with};
 
 #[test]
 fn a_member_sees_nothing_of_another() {
@@ -173,24 +176,41 @@ fn rows(gateway: &Gateway) -> Vec<(String, String)> {
         .collect()
 }
 
-const APP: &str = "[connect.apps.app]\ncommand = [\"true\"]\nauth = { kind = \"bearer\" }\n";
+const APP: &str = "[signin]\nregister = \"free\"\n\
+    [connect.apps.app]\ncommand = [\"true\"]\nauth = { kind = \"bearer\" }\n";
+const PASSWORD: &str = "correct horse battery staple";
 
 #[test]
 fn who_is_forgotten_leaves_no_row() {
-    let gateway = Gateway::start(APP);
-    nothing_is_left(&gateway, &|| rows(&gateway));
+    let (smtp, issuer) = (Smtp::start(), Issuer::start());
+    let gateway = mailing(&smtp, &issuer.config(APP));
+    nothing_is_left(&gateway, &smtp, &issuer, &|| rows(&gateway));
 }
 
 #[test]
 fn who_is_forgotten_leaves_no_row_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
+    let (smtp, issuer) = (Smtp::start(), Issuer::start());
     let config = format!("{APP}[store]\nurl = \"{}\"\n", postgres.url);
-    let vault = [("OPTIMUX_VAULT_KEY", "0123456789abcdef0123456789abcdef")];
-    let gateway = Gateway::start_with(&config, &vault);
-    nothing_is_left(&gateway, &|| postgres.rows());
+    let gateway = mailing(&smtp, &issuer.config(&config));
+    nothing_is_left(&gateway, &smtp, &issuer, &|| postgres.rows());
 }
 
-fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) {
+/// Whether a table has a row that says so.
+fn has_row(all: &[(String, String)], table: &str, of: &str) -> bool {
+    all.iter().any(|(name, row)| name == table && row.contains(of))
+}
+
+fn nothing_is_left(
+    gateway: &Gateway,
+    smtp: &Smtp,
+    issuer: &Issuer,
+    rows: &dyn Fn() -> Vec<(String, String)>,
+) {
+    // She asked for an account, and did not say the code; then somebody made her a member.
+    let asked = json!({"email": "ann@example.com", "password": PASSWORD});
+    assert_eq!(post(gateway, "/api/auth/register", &asked).status, 202);
+    smtp.letter("ann@example.com", 1);
     let (account, key) = gateway.account("forgettable", "enterprise", &json!({}));
     let ann = member(gateway, &account, "ann@example.com", "owner");
     let (token, _) = sign_in(gateway, "ann@example.com");
@@ -219,7 +239,18 @@ fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) 
         "/v1/responses",
         &json!({"model": "auto", "conversation": conversation["id"], "input": "swordfish"}),
     );
-    say("/v1/keys", &json!({"name": "swordfish"}));
+    let own = say("/v1/keys", &json!({"name": "swordfish"}));
+    let lent = [own["key"].as_str().unwrap(), &key].map(|lender| {
+        let made = gateway.post("/v1/keys/browser", lender, "{}");
+        assert_eq!(made.status, 200, "{}", made.text());
+        made.json()["id"].as_str().unwrap().to_owned()
+    });
+    let again = client()
+        .post(format!("{}/v1/chat/completions", gateway.base))
+        .bearer_auth(&token)
+        .header("idempotency-key", "once");
+    let said = json!({"model": "auto", "messages": [{"role": "user", "content": "swordfish"}]});
+    assert_eq!(send(again.body(said.to_string())).status, 200);
     say("/v1/agents", &json!({"name": "swordfish"}));
     say(
         "/v1/connect/accounts",
@@ -227,24 +258,42 @@ fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) 
     );
     say("/v1/feedback", &json!({"model": "gpt-4o", "score": 0.5}));
     gateway.get("/v1/usage", &token);
-    // Of the person: a name, a second factor that is being set up, a browser, an invitation by them.
+    // Of the person: a name, a second factor, a browser, an identity of an issuer, an invitation by them.
     let named = with(gateway, "PATCH", "/v1/me", &token, &json!({"name": "Ann Swordfish"}));
     assert_eq!(named.json()["name"], "Ann Swordfish", "{}", named.text());
     let person = named.json()["id"].as_str().unwrap().to_owned();
-    say("/v1/me/totp", &json!({"password": "correct horse battery staple"}));
     say("/v1/account/invitations", &json!({"email": "cy@example.com"}));
-    let tab = Tab::sign_in(gateway, "ann@example.com", "correct horse battery staple");
+    let tab = Tab::sign_in(gateway, "ann@example.com", PASSWORD);
     tab.fill("/console/settings", "/console/settings/me", &[("name", "Ann Swordfish")]);
+    tab.fill("/console/settings", "/console/settings/verify", &[]);
+    let link = smtp.letter("ann@example.com", 2).link("http://mail.test/verify/");
+    let path = link.replace("http://mail.test", "");
+    assert_eq!(tab.fill(&path, &path, &[]).status(), 303);
+    let email = [("email", json!("ann@example.com"))];
+    assert_eq!(issuer.sign_in(&Tab::of(gateway), &email, "EdDSA").status(), 303);
+    with_factor(gateway, &token);
     // And a link that sets her password.
     let (operators, _) = gateway.account("operators", "enterprise", &json!({}));
     member(gateway, &operators, "root@example.com", "admin");
-    let root = Tab::sign_in(gateway, "root@example.com", "correct horse battery staple");
+    let root = Tab::sign_in(gateway, "root@example.com", PASSWORD);
     let at = format!("/admin/accounts/{account}");
     root.fill(&at, &format!("{at}/reset"), &[("member", &ann)]).has("/reset/");
     let holds = |needles: &[&str]| -> Vec<(String, String)> {
         rows().into_iter().filter(|(_, row)| needles.iter().any(|one| row.contains(one))).collect()
     };
     assert!(holds(&["swordfish"]).len() >= 8, "{:?}", holds(&["swordfish"]));
+    let all = rows();
+    for (table, of) in [
+        ("pending_signups", "ann@example.com"),
+        ("outbox", "ann@example.com"),
+        ("identities", &person),
+        ("recovery_codes", &person),
+        ("replays", &account),
+        ("browser_keys", &lent[0]),
+        ("browser_keys", &lent[1]),
+    ] {
+        assert!(has_row(&all, table, of), "{table} has nothing of {of}");
+    }
     with(gateway, "DELETE", &format!("/v1/memory/{ann}"), &token, &Value::Null);
     let kept = holds(&[&ann]);
     assert!(!kept.iter().any(|(table, _)| table.starts_with("memor")), "{kept:?}");
@@ -256,11 +305,15 @@ fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) 
     assert_eq!(gone.status, 200, "{}", gone.text());
     let kept = holds(&[&ann, &person, "ann@example.com", "Ann Swordfish"]);
     assert_eq!(kept, [], "a row of the person was left");
-    assert_eq!(holds(&["cy@example.com"]).len(), 1, "whom they invited is invited");
+    let all = rows();
+    assert!(has_row(&all, "tokens", "cy@example.com"), "whom they invited is invited");
+    assert!(!has_row(&all, "browser_keys", &lent[0]), "what their key lent is gone with it");
+    assert!(has_row(&all, "browser_keys", &lent[1]), "and what the account's lent is not");
     let gone = gateway.admin("DELETE", &format!("/accounts/{account}"), &Value::Null);
     assert_eq!(gone.status, 200, "{}", gone.text());
     let kept = holds(&[&ann, "ann@example.com", "cy@example.com", "swordfish", "forgettable"]);
     assert_eq!(kept, [], "a row was left");
+    assert_eq!(holds(&[&lent[0], &lent[1]]), [], "what a key of it lent was left");
     // The books stay, under an id that stands for nobody.
     let books = [
         "ledger_pages",
@@ -274,7 +327,47 @@ fn nothing_is_left(gateway: &Gateway, rows: &dyn Fn() -> Vec<(String, String)>) 
     let kept = holds(&[&account]);
     assert!(kept.iter().all(|(table, _)| books.contains(&table.as_str())), "{kept:?}");
     assert_eq!(gateway.get("/v1/usage", &key).status, 401);
-    assert_eq!(gateway.admin("GET", "/ledger/verify", &Value::Null).status, 200);
+    gateway.has_right_books();
+}
+
+/// A table that is new is forgotten with whoever it is about, or stands here.
+#[test]
+fn every_table_is_forgotten_or_is_about_nobody() {
+    const BOOKS: [&str; 7] = [
+        "ledger_pages",
+        "ledger_entries",
+        "balances",
+        "usage_minutes",
+        "usage_hours",
+        "usage_days",
+        "grants",
+    ];
+    const ABOUT_NOBODY: [&str; 8] = [
+        "revisions",
+        "pictures",
+        "plans",
+        "signing_keys",
+        "nodes",
+        "catalogue_revisions",
+        "catalogue_active",
+        "spent",
+    ];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let erasing = std::fs::read_to_string(root.join("src/store/erase.rs")).unwrap();
+    let mut read = 0;
+    for entry in std::fs::read_dir(root.join("migrations")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for made in text.split("CREATE TABLE ").skip(1) {
+            let table = made.split([' ', '(']).next().unwrap();
+            let named = ["\"{}\"", "DELETE FROM {} "]
+                .iter()
+                .any(|form| erasing.contains(&form.replace("{}", table)));
+            let stays = BOOKS.contains(&table) || ABOUT_NOBODY.contains(&table);
+            assert!(named != stays, "{table}: forgotten {named}, stays {stays}");
+            read += 1;
+        }
+    }
+    assert!(read > 40, "{read}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::signin::{member, post, sign_in, with};
 const PASSWORD: &str = "correct horse battery staple";
 
 /// What an app shows so many steps of thirty seconds from now (RFC 6238).
-fn shown(secret: &str, steps: i64) -> String {
+pub fn shown(secret: &str, steps: i64) -> String {
     let mut bits = String::new();
     for letter in secret.trim().bytes() {
         let at = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|one| *one == letter);
@@ -29,6 +29,16 @@ fn shown(secret: &str, steps: i64) -> String {
     let at = usize::from(digest[digest.len() - 1] & 15);
     let number = u32::from_be_bytes(digest[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
     format!("{:06}", number % 1_000_000)
+}
+
+/// Gives whoever has the token a second factor; its secret.
+pub fn with_factor(gateway: &Gateway, access: &str) -> String {
+    let drafted = with(gateway, "POST", "/v1/me/totp", access, &json!({"password": PASSWORD}));
+    let secret = drafted.json()["secret"].as_str().unwrap().to_owned();
+    let said = json!({"code": shown(&secret, 0)});
+    let on = with(gateway, "POST", "/v1/me/totp/confirm", access, &said);
+    assert_eq!(on.status, 200, "{}", on.text());
+    secret
 }
 
 fn login(gateway: &Gateway, otp: Option<&str>) -> Reply {
