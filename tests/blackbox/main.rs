@@ -29,6 +29,7 @@ mod facts;
 mod failover;
 mod faults;
 mod features;
+mod forms;
 mod fuzzed;
 mod gossip;
 mod guardrails;
