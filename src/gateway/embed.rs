@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::app::App;
 use super::charge::{self, Earlier, Intent, Sum};
+use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
 use super::several::Several;
@@ -11,7 +12,7 @@ use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Refused};
+use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::{Hold, Outcome};
 use crate::router::{Decision, Step};
 use crate::upstream::Unanswered;
@@ -25,19 +26,21 @@ use crate::wire::{Inbound, Operation};
 pub async fn embed(
     app: &App,
     caller: &Caller,
-    id: &RequestId,
-    mut body: Bytes,
+    arrival: Arrival,
     form: Form,
     model: Option<String>,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Embeddings)?;
     let live = app.live();
+    let Arrival { id, mut body, asked, .. } = arrival;
+    let id = &id;
     let guarded = guarded(app, &live, caller, id, &mut body).await?;
-    let inbound = Inbound::arrive_to_embed(body, form, model)?;
+    let mut inbound = Inbound::arrive_to_embed(body, form, model)?;
+    inbound.strict = decide::is_strict(app, caller, &asked);
     let mut decision = named(app, caller, &inbound.head.model, Mode::Embedding)?;
     // Vectors of different models never mix.
-    let asked = decision.steps.first().map(|step| step.model.id.clone());
-    decision.steps.retain(|step| Some(&step.model.id) == asked.as_ref());
+    let first = decision.steps.first().map(|step| step.model.id.clone());
+    decision.steps.retain(|step| Some(&step.model.id) == first.as_ref());
     let intent = Intent::of(id, "embeddings");
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     let parts = parts(&decision, &inbound);

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::charge::{self, Intent, Sum};
+use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
 use super::several::Several;
 use crate::admit::{Caller, Scope};
-use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Refused};
+use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::Outcome;
 use crate::store::Picture;
 use crate::upstream::Unanswered;
@@ -29,12 +29,13 @@ use crate::wire::{Inbound, Operation};
 pub async fn draw(
     app: &App,
     caller: &Caller,
-    id: &RequestId,
-    mut body: Bytes,
+    arrival: Arrival,
     home: &str,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Images)?;
     let live = app.live();
+    let Arrival { id, mut body, asked, .. } = arrival;
+    let (id, strict) = (&id, decide::is_strict(app, caller, &asked));
     let guarded = guarded(app, &live, caller, id, &mut body).await?;
     let (head, request) = images::decode_request(&body)?;
     let decision = named(app, caller, &head.model, Mode::Image)?;
@@ -47,7 +48,9 @@ pub async fn draw(
         .map(|call| {
             let count = per_call.min(request.count - call * per_call);
             let operation = Operation::Draw(request.clone(), count);
-            Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone())
+            let mut call = Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone());
+            call.strict = strict;
+            call
         })
         .collect();
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };

@@ -29,7 +29,7 @@ pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{draw, picture};
-pub use realtime::{Meter, converse, hang_up, overhear};
+pub use realtime::{Meter, broke_off, converse, hang_up, overhear};
 pub use route::{Route, explain};
 
 /// Generates: reads the head, decides, takes what it may cost, and has the decision carried out.
@@ -72,7 +72,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     let Arrival { id, dialect, body, target, forward, asked } = arrival;
     let mut inbound = entered.inbound(dialect, body, target)?;
     inbound.forward = forward;
-    inbound.strict = decide::is_strict(app, caller, &asked);
+    inbound.strict = asked.strict;
     let decision = decide::decide(app, &live, caller, &inbound, &asked).await?;
     let planned = cascade::plan(app, &live, caller, &inbound, &asked, decision).await?;
     if let Some(known) = entered.known(app, caller, &inbound) {

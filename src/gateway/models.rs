@@ -12,7 +12,7 @@ use crate::agents::Running;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
-use crate::exchange::Body;
+use crate::exchange::{Arrival, Body};
 use crate::memory::{Answering, Models, Remembering};
 use crate::wire::Inbound;
 use crate::wire::embeddings::Form;
@@ -63,8 +63,8 @@ fn whole(body: Body) -> Result<Bytes, Error> {
 impl Models for App {
     fn embed<'a>(&'a self, caller: &'a Caller, body: Bytes) -> Answering<'a> {
         Box::pin(async move {
-            let id = RequestId::fresh();
-            let answered = embed(self, caller, &id, body, Form::Openai, None).await;
+            let arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
+            let answered = embed(self, caller, arrival, Form::Openai, None).await;
             whole(answered.map_err(|refused| refused.error)?.body)
         })
     }

@@ -13,7 +13,7 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::Refused;
 use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
-use crate::upstream::{self, Address, Socket, Unanswered};
+use crate::upstream::{self, Address, Permit, Socket, Unanswered};
 use crate::wire::realtime::{self, Work};
 use crate::wire::vocab::{Head, Malformed};
 
@@ -31,6 +31,8 @@ pub struct Meter {
     transcribes: bool,
     /// What was written down beside the answers, and is settled with the next of them.
     beside: Tokens,
+    /// With which it is reported how the session ends.
+    permit: Option<Permit>,
 }
 
 /// Opens a socket to a model by name, or to the first that the caller may use.
@@ -61,11 +63,12 @@ pub async fn converse(
     let head = Head { model: model.to_owned(), stream: true, ..Head::default() };
     let hold = charge::hold(app, caller, &decision, &head, Intent::of(id, SURFACE)).await?;
     match upstream::dial(&app.upstream, &decision, address, forward, id).await {
-        Ok(socket) => {
+        Ok(mut socket) => {
+            let permit = socket.permit.take();
             let (caller, step) = (Arc::clone(caller), socket.step.clone());
             let transcribes = address.rest.split('&').any(|pair| pair == "intent=transcription");
             let (hold, beside) = (Some(hold), Tokens::default());
-            let meter = Meter { caller, decision, head, step, hold, transcribes, beside };
+            let meter = Meter { caller, decision, head, step, hold, transcribes, beside, permit };
             Ok((socket, meter))
         }
         Err((error, attempts)) => {
@@ -93,11 +96,19 @@ pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), 
     Ok(())
 }
 
+/// The provider's side of a session broke off: that counts against its deployment.
+pub fn broke_off(app: &App, meter: &mut Meter) {
+    app.upstream.health.broke_off(meter.step.deployment.id, meter.permit.take());
+}
+
 /// The session is over: what was written down since the last answer is settled.
 ///
 /// # Errors
 /// Where it cannot be written down in time.
 pub async fn hang_up(app: &App, mut meter: Meter) -> Result<(), Error> {
+    if let Some(permit) = meter.permit.take() {
+        app.upstream.health.succeeded(permit);
+    }
     if meter.beside == Tokens::default() {
         return Ok(());
     }

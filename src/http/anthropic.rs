@@ -4,7 +4,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::generate::{Door, generate};
+use super::generate::{Endpoint, generate};
 use super::{Worker, arrival, respond, visit};
 use crate::base::Error;
 use crate::gateway;
@@ -15,8 +15,9 @@ const SURFACE: Dialect = Dialect::Anthropic;
 
 /// `POST /v1/messages`
 pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let door = Door { forward: &["anthropic-beta", "anthropic-version"], ..Door::of(SURFACE) };
-    generate(app, request, payload, door).await
+    let endpoint =
+        Endpoint { forward: &["anthropic-beta", "anthropic-version"], ..Endpoint::of(SURFACE) };
+    generate(app, request, payload, endpoint).await
 }
 
 /// `POST /v1/messages/count_tokens`

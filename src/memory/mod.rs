@@ -2,6 +2,7 @@
 //! of rows when it is first needed, and goes on from there.
 
 mod learning;
+mod lesson;
 mod listed;
 mod reading;
 mod shown;
@@ -29,6 +30,7 @@ use crate::platform::facts;
 use crate::platform::recall::{Entry, Hit, Index, Query};
 use crate::store::{Memory, Store};
 
+pub use lesson::Lesson;
 pub use listed::MemoryPage;
 pub use shown::{Graph, ShownMemory};
 
@@ -438,38 +440,6 @@ impl Remembering<'_> {
         }
         let user_id = Some(user.to_owned());
         Ok(DeletedSome { object: "memory.deleted", user_id, deleted: gone })
-    }
-
-    /// Remembers of what a user said what is worth it, once their request is answered: the answer does not
-    /// wait for it, as models may be asked for vectors and relations. What the user asks next does.
-    pub fn learn_later(&self, caller: &Caller, user: String, said: String) {
-        let under_way = self.memories.learning.begin(&caller.account, &user);
-        let (memories, models) = (self.memories.clone(), self.models.aside());
-        let caller = caller.clone();
-        tokio::task::spawn_local(async move {
-            let remembering = Remembering { memories: &memories, models: &*models };
-            if let Err(why) = remembering.learn(&caller, &user, &said).await {
-                tracing::warn!(%why, "what was said could not be remembered");
-            }
-            drop(under_way);
-        });
-    }
-
-    /// Something of a conversation that is worth remembering, unless it is known.
-    async fn learn(&self, caller: &Caller, user: &str, said: &str) -> Result<(), Error> {
-        let mut new = Vec::new();
-        for fact in facts::facts(said) {
-            let asked = Asked { query: fact.clone(), limit: Some(1), ..Asked::default() };
-            let known = self.find(caller, user, &asked).await?;
-            if known.first().is_none_or(|(_, hit)| hit.similarity < 0.95) {
-                let tags = vec!["conversation".to_owned()];
-                new.push(NewMemory { text: fact, tags, ..NewMemory::default() });
-            }
-        }
-        if !new.is_empty() {
-            self.store(caller, user, new).await?;
-        }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use super::usage;
 use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
 use crate::gateway::App;
-use crate::ledger::report;
+use crate::ledger::{Settlement, report};
 use crate::store::Feedback;
 
 /// What is predicted of an answer where nothing was.
@@ -52,9 +52,13 @@ fn malformed(what: &'static str) -> Error {
     Error::new(Kind::Malformed, what)
 }
 
-/// The quality that a decision's line promised.
-fn promised(line: &str) -> Option<f64> {
-    line.split("quality ").nth(1)?.split(';').next()?.parse().ok()
+/// The quality that was predicted of the model that answered, where `auto` chose it.
+fn promised(answered: &Settlement) -> Option<f64> {
+    let by = answered.by.as_ref()?;
+    let candidates = &answered.weighed.as_ref()?.candidates;
+    // At the effort that was chosen, which is told before others of the same model.
+    let one = candidates.iter().find(|one| one.model == by.model)?;
+    Some(f64::from(one.quality) / 1e3)
 }
 
 /// Notes what an account says.
@@ -101,8 +105,7 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
                     return Err(malformed("Give the 'request_id', or the 'model' that answered."));
                 }
             };
-            let line = answered.as_ref().and_then(|one| one.decision.as_deref());
-            let promised = line.and_then(promised).unwrap_or(USUAL_QUALITY);
+            let promised = answered.as_ref().and_then(promised).unwrap_or(USUAL_QUALITY);
             vec![(model, score - promised)]
         }
         (Some(_), None, None) => {

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Arrival, Body, Refused};
@@ -52,8 +52,13 @@ pub async fn respond(
     mut arrival: Arrival,
     answer: impl AsyncFnOnce(Arrival) -> Result<Answered, Refused>,
 ) -> Result<Begun, Refused> {
+    caller.must_be_for(Scope::Chat)?;
     let asked = Asked::read(&arrival.body)?;
-    let echo = codec(arrival.dialect).echo(&arrival.body);
+    // What the caller said, before what it builds on is added.
+    let told = match asked.background {
+        true => codec(arrival.dialect).echo(&arrival.body),
+        false => Map::new(),
+    };
     if !asked.stands_alone() {
         let earlier = earlier(responses, caller, &asked).await?;
         let found = found(responses, caller, &asked).await?;
@@ -71,7 +76,7 @@ pub async fn respond(
             created: responses.clock.now().seconds(),
             include_usage: true,
             functions: false,
-            echo,
+            echo: told,
             clock: responses.clock,
             prompt_tokens: 0,
         };

@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::run::Responses;
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
 use crate::platform::items::{self, Page};
 use crate::platform::responses::{failed, said_in};
@@ -21,6 +21,7 @@ fn unknown(id: &str) -> Error {
 }
 
 async fn kept(responses: &Responses, caller: &Caller, id: &str) -> Result<KeptResponse, Error> {
+    caller.must_be_for(Scope::Chat)?;
     responses
         .store
         .response(caller.account.clone(), caller.seer(), id.to_owned(), responses.clock.now())

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Kept;
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::ids::ConversationId;
 use crate::base::{Error, Kind};
 use crate::platform::items::{self, Page};
@@ -65,6 +65,7 @@ fn rows(items: &[(String, Value)]) -> Vec<ConversationItem> {
 }
 
 async fn found(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Conversation, Error> {
+    caller.must_be_for(Scope::Chat)?;
     kept.store
         .conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
         .await
@@ -79,6 +80,7 @@ pub async fn create(
     caller: &Caller,
     body: &Map<String, Value>,
 ) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Chat)?;
     let now = kept.clock.now();
     let conversation = Conversation {
         account: caller.account.clone(),
@@ -125,6 +127,7 @@ pub async fn describe(
 /// # Errors
 /// As [`retrieve`].
 pub async fn forget(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Chat)?;
     let done = kept
         .store
         .forget_conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())

@@ -211,6 +211,24 @@ impl HealthBoard {
         }
     }
 
+    /// A session with it opened. That says enough of a probe, for which others wait; of any other the end tells
+    /// more, and the leave is given back until then.
+    pub fn opened(&self, permit: Permit) -> Option<Permit> {
+        if permit.leave.is_probe() {
+            self.succeeded(permit);
+            return None;
+        }
+        Some(permit)
+    }
+
+    /// A session with it broke off in the middle. `permit`: what was left of [`Self::opened`].
+    pub fn broke_off(self: &Arc<Self>, id: DeploymentId, permit: Option<Permit>) {
+        if let Some(permit) = permit.or_else(|| self.permit(id, Instant::now())) {
+            let fault = Fault::new(FaultKind::Unreachable, "a session broke off");
+            self.failed(permit, &fault, None);
+        }
+    }
+
     /// A probe that cost nothing found that it is there.
     pub fn is_there(&self, permit: Permit) {
         let (id, leave, up) = permit.reported(|leave, vitals| vitals.breaker.is_there(leave));

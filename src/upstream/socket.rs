@@ -17,6 +17,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 
 use super::dial::connected;
 use super::failover::kind_label;
+use super::health::Permit;
 use super::keys::Left;
 use super::scrub::{scrubbed, shortened, without_secrets};
 use super::{Upstream, sign};
@@ -96,6 +97,8 @@ pub struct Inlet {
 pub struct Socket {
     pub step: Step,
     pub attempts: u8,
+    /// How it ends is to be reported with it, where that is not said yet.
+    pub permit: Option<Permit>,
     pub outlet: Outlet,
     pub inlet: Inlet,
 }
@@ -204,11 +207,12 @@ pub async fn dial(
                 over(None);
                 keys.answered(&step.deployment.provider, key, tokio::time::Instant::now());
                 upstream.health.begun(id, true, began.elapsed());
-                upstream.health.succeeded(permit);
+                let permit = upstream.health.opened(permit);
                 let (outlet, inlet) = wire.split();
                 return Ok(Socket {
                     step: step.clone(),
                     attempts,
+                    permit,
                     outlet: Outlet(outlet),
                     inlet: Inlet { wire: inlet, provider: Arc::clone(&step.deployment.provider) },
                 });

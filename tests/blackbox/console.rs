@@ -582,7 +582,7 @@ fn administrators_give_the_credits_of_a_request_back_once() {
     let id = sent.header("x-request-id").to_owned();
     let root = Tab::sign_in(&gateway, "root@example.com", PASSWORD);
     let at = format!("/admin/refunds?request={id}");
-    eventually("the request is in the books", || root.get(&at).text.contains("credits back"));
+    eventually("the request is in the books", || root.get(&at).text.contains("credit back"));
     root.get(&format!("/console/requests/{id}")).has("Give its credits back");
     let fields = [("request", id.as_str()), ("reason", "it was of no use")];
     let given = root.fill(&at, "/admin/refunds", &fields);

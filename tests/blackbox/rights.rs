@@ -177,7 +177,10 @@ fn refusal(method: &str, path: &str, who: &str) -> Option<&'static str> {
         Some("keys")
     } else if under("/v1/usage") || under("/v1/requests") || path == "/v1/account" {
         Some("usage")
-    } else if under("/v1/feedback") {
+    } else if ["/v1/feedback", "/v1/responses", "/v1/conversations"]
+        .iter()
+        .any(|start| under(start))
+    {
         Some("chat")
     } else if ["/optima/v1/models", "/optima/v1/capabilities", "/v1/route"].contains(&path) {
         // What there is, and what `auto` would do, is told to whoever is let in.
