@@ -17,8 +17,8 @@ pub struct Office {
     pub accounts: Accounts,
     pub current: Current,
     pub mail: Option<Mail>,
-    trial: Trial,
-    quota: Quota,
+    pub trial: Trial,
+    pub quota: Quota,
 }
 
 impl Office {
@@ -53,5 +53,12 @@ impl Office {
             clock: self.accounts.clock,
             actor: KeyId::stored("key_admin"),
         }
+    }
+
+    /// What was logged, oldest first: what was done, and to what.
+    pub async fn logged(&self) -> Vec<(String, String)> {
+        let mut all = self.accounts.store.audits(None, 100).await.unwrap();
+        all.reverse();
+        all.into_iter().map(|one| (one.action, one.target)).collect()
     }
 }

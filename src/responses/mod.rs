@@ -1,5 +1,7 @@
 //! `/v1/responses`: answers that build on each other, and answers in the background.
 
+#[cfg(test)]
+mod fixture;
 mod keep;
 mod read;
 mod run;
@@ -141,9 +143,10 @@ async fn found(
 ) -> Result<HashMap<String, Value>, Error> {
     let mut found = HashMap::new();
     for id in asked.references() {
+        let now = responses.clock.now();
         let body = responses
             .store
-            .response_of_item(caller.account.clone(), caller.seer(), id.clone())
+            .response_of_item(caller.account.clone(), caller.seer(), id.clone(), now)
             .await
             .map_err(Error::internal)?;
         let response: Value =
@@ -211,3 +214,6 @@ async fn stays_wanted(responses: &Responses, caller: &Caller, id: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
