@@ -70,8 +70,8 @@ impl Default for Affinity {
     }
 }
 
-/// A conversation's name on all nodes, from whatever makes it up. Nobody can aim at another's: its account is a
-/// part of it, and nothing else that comes to the same is to be found.
+/// A conversation's name on all nodes: a hash over its account and what identifies it, so that nobody can forge
+/// the name of another account's.
 struct Naming(Context);
 
 impl Naming {

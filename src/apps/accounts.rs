@@ -272,7 +272,11 @@ fn kept_of(granted: &Granted, now: Timestamp, before: Option<String>) -> Kept {
 }
 
 fn wrong() -> Error {
-    Error::new(Kind::Malformed, "This is no answer to anything that was asked.").at("state")
+    Error::new(
+        Kind::Malformed,
+        "The 'state' is unknown or has expired. Start again with POST /v1/connect/accounts.",
+    )
+    .at("state")
 }
 
 /// A state that is still to be used.

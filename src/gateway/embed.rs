@@ -53,7 +53,8 @@ pub async fn embed(
     Ok(answered)
 }
 
-/// The calls that a batch takes which is larger than its providers take in one; none for any other.
+/// The calls that a batch is split into where it is larger than its providers take at once; empty where one call
+/// will do.
 fn parts(decision: &Decision, inbound: &Inbound) -> Vec<Inbound> {
     let Operation::Embed(form, request) = &inbound.operation else { return Vec::new() };
     let at_home = matches!(form, Form::Gemini | Form::GeminiOne);

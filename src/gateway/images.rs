@@ -64,8 +64,8 @@ pub async fn draw(
         let unanswered = Unanswered { error, attempts, tried };
         return Err(charge::give_up(hold, unanswered).of_pictures());
     };
-    // What a model does by itself is its own; who asks for a model that answers with addresses,
-    // and gets a stand-in, still gets addresses.
+    // Where nothing is said, it is as the first model has it: a fallback that sends bytes does not change what
+    // the caller gets.
     let wants_url = match request.wanted {
         Some(wanted) => wanted == Wanted::Url,
         None => !first.images.base64_only,

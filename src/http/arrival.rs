@@ -348,8 +348,11 @@ impl Pace {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(chunk) = Pin::new(&mut *payload).poll_next(cx) {
                 return Poll::Ready(chunk.transpose().map_err(|why| {
-                    Error::new(Kind::Malformed, "The request body could not be read.")
-                        .because(why.to_string())
+                    Error::new(
+                        Kind::Malformed,
+                        "The request body broke off or is not framed as HTTP asks. Send it again.",
+                    )
+                    .because(why.to_string())
                 }));
             }
             // Most bodies are there at once, and need no timer.

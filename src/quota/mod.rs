@@ -31,7 +31,7 @@ impl Quota {
         }
     }
 
-    /// A hold came to what it came to. Never waits.
+    /// Replaces the reserved amount by what was used. Never waits.
     pub fn settle(&self, terms: &Terms, hold: &str, correction: Correction) {
         match self {
             Self::Local(memory) => memory.settle(terms, &correction),

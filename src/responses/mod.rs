@@ -57,10 +57,8 @@ pub async fn respond(
     caller.must_be_for(Scope::Chat)?;
     let asked = Asked::read(&arrival.body)?;
     // What the caller said, before what it builds on is added.
-    let told = match asked.background {
-        true => codec(arrival.dialect).echo(&arrival.body),
-        false => Map::new(),
-    };
+    let told =
+        if asked.background { codec(arrival.dialect).echo(&arrival.body) } else { Map::new() };
     if !asked.stands_alone() {
         let earlier = earlier(responses, caller, &asked).await?;
         let found = found(responses, caller, &asked).await?;

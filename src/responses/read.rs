@@ -70,7 +70,7 @@ pub async fn watch(
         return Ok(run.follow(first));
     }
     if is_under_way(&row) {
-        let text = "This answer cannot be streamed from here; ask for it without 'stream'.";
+        let text = "Another node is writing this answer. Ask for it again without 'stream'.";
         return Err(Error::new(Kind::Unsupported, text).at("stream"));
     }
     // Its events are gone, so it is told once more.

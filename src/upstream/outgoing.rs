@@ -206,7 +206,10 @@ fn generation(
         if let Some(why) = unsayable {
             return Err(why);
         }
-        let text = format!("The model '{}' can be asked in no dialect.", step.model.id);
+        let (model, provider) = (&step.model.id, &step.deployment.provider.id);
+        let text = format!(
+            "The model '{model}' at '{provider}' has no dialect for this kind of request. Its operator can set 'dialects'."
+        );
         return Err(Error::new(Kind::Unsupported, text).into());
     };
     let mut struck = Vec::new();
