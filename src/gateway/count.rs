@@ -62,3 +62,37 @@ pub async fn count_tokens(
     });
     Ok(tokens.unwrap_or(estimate))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::boot::fixture::{Fixture, Provider, Told};
+
+    /// How many tokens a short request of a dialect has, as a caller on a plan is told.
+    async fn counted(fixture: &Fixture, caller: &Caller, dialect: Dialect, model: &str) -> u64 {
+        let body = Bytes::from(
+            json!({"model": model, "max_tokens": 5,
+                "messages": [{"role": "user", "content": "How many tokens are these?"}]})
+            .to_string(),
+        );
+        let head = codec(dialect).head(&body).unwrap();
+        let id = RequestId::fresh();
+        count_tokens(&fixture.app, caller, &id, dialect, head, body.clone(), &body).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_provider_of_the_dialect_counts_by_either_name_of_the_figure() {
+        for name in ["input_tokens", "totalTokens"] {
+            let told = move |_: &_| Told::json(200, &json!({ name: 4321 }));
+            let provider = Provider::answering(told).await;
+            let fixture = Fixture::of(&provider.serving("anthropic", &["m"])).await;
+            let caller = fixture.caller("free").await;
+            assert_eq!(counted(&fixture, &caller, Dialect::Anthropic, "m").await, 4321, "{name}");
+            let asked = provider.asked();
+            assert_eq!(asked.len(), 1);
+            assert_eq!(asked[0].path, "/v1/messages/count_tokens");
+        }
+    }
+}
