@@ -270,3 +270,6 @@ impl Drop for Ticket {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,12 @@ impl HealthBoard {
         state.unwrap_or(Health { passing: false, ..Health::default() })
     }
 
+    /// How long answers of that kind have taken of late, in seconds; `None` where it gave none.
+    #[must_use]
+    pub fn wait_seconds(&self, id: DeploymentId, stream: bool, now: Instant) -> Option<f32> {
+        self.vitals(id, |vitals| vitals.pulse.wait_seconds(stream, now)).flatten()
+    }
+
     /// The share of attempts that failed of late, from 0 to 1.
     #[must_use]
     pub fn fault_share(&self, id: DeploymentId) -> f32 {

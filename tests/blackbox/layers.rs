@@ -63,7 +63,8 @@ fn rooms_import_only_downward() {
     for file in files {
         let name = file.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
         let room = name.split(['/', '.']).next().unwrap().to_owned();
-        if room == "lib" {
+        let is_test = file.file_stem().is_some_and(|stem| stem == "tests");
+        if room == "lib" || is_test {
             continue;
         }
         let own =
@@ -458,5 +459,54 @@ fn a_long_file_says_why() {
         let head = head.join(" ").replace(" //!", "");
         let says = head.to_lowercase().contains("longer than most");
         assert!(says || text.lines().count() <= LONG, "{}: {head}", path.display());
+    }
+}
+
+/// The path, and rooms of use cases, whose files have tests beside what they decide.
+const TESTED: [&str; 3] = ["gateway", "reports", "idempotency"];
+
+/// Whether a file says only which files there are, and what of them is handed on.
+fn only_declares(text: &str) -> bool {
+    let mut open = false;
+    code(text).lines().map(str::trim).all(|line| {
+        let starts = ["mod ", "pub mod ", "use ", "pub use ", "pub(crate) mod ", "pub(crate) use "];
+        let declares =
+            open || line.is_empty() || starts.iter().any(|start| line.starts_with(start));
+        open = declares && !line.is_empty() && !line.ends_with(';');
+        declares
+    })
+}
+
+#[test]
+fn a_file_that_decides_has_tests_beside_it() {
+    let src = root().join("src");
+    let mut paths = Vec::new();
+    sources(&src, &mut paths);
+    let (mut tested, mut without) = (0, Vec::new());
+    for path in paths {
+        let name = path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+        let room = name.split(['/', '.']).next().unwrap();
+        if !TESTED.contains(&room) || path.file_stem().is_some_and(|stem| stem == "tests") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        if text.contains("#[cfg(test)]") {
+            tested += 1;
+        } else if !only_declares(&text) {
+            without.push(name);
+        }
+    }
+    assert!(without.is_empty(), "files without unit tests: {without:#?}");
+    assert!(tested >= 10 * TESTED.len() / 2, "{tested} files");
+}
+
+#[test]
+fn what_only_declares_is_told_from_what_decides() {
+    for (text, only) in [
+        ("//! A room.\n\nmod a;\npub mod b;\n\npub use a::{\n    One,\n    Other,\n};\n", true),
+        ("mod a;\n\npub fn decide() {}\n", false),
+        ("use a::One;\n\nconst MOST: usize = 3;\n", false),
+    ] {
+        assert_eq!(only_declares(text), only, "{text}");
     }
 }
