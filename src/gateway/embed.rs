@@ -117,6 +117,7 @@ mod tests {
     use crate::admit::KeyTerms;
     use crate::boot::fixture::{Fixture, Provider, Told};
     use crate::exchange::Body;
+    use crate::wire::vocab::Dialect;
 
     /// The model `m` at providers that are asked in these forms.
     fn at(base: &str, forms: &[&str]) -> String {
@@ -200,12 +201,16 @@ mod tests {
         }
     }
 
+    fn asking(id: &RequestId, count: usize) -> Arrival {
+        Arrival::of(id.clone(), Dialect::OpenAiChat, texts(count))
+    }
+
     #[tokio::test]
     async fn parts_come_back_as_one_answer_that_is_booked_once() {
         let provider = Provider::answering(|asked| vectors(&asked.body)).await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let answered = embed(&fixture.app, &caller, &id, texts(200), Form::Openai, None).await;
+        let answered = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
         let answered = answered.unwrap();
         let Body::Whole(body) = answered.body else { panic!("it streams") };
         let told: Value = serde_json::from_slice(&body).unwrap();
@@ -230,7 +235,7 @@ mod tests {
         .await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let refused = embed(&fixture.app, &caller, &id, texts(200), Form::Openai, None).await;
+        let refused = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
         let Err(refused) = refused else { panic!("it is answered") };
         assert_eq!((refused.attempts, refused.standing.is_some()), (3, true));
         let booked = fixture.booked(&id).await.unwrap();
@@ -243,7 +248,7 @@ mod tests {
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let terms = KeyTerms { scopes: Some(vec![Scope::Chat]), ..KeyTerms::default() };
         let (caller, id) = (fixture.caller_with("free", &terms).await, RequestId::fresh());
-        let refused = embed(&fixture.app, &caller, &id, texts(1), Form::Openai, None).await;
+        let refused = embed(&fixture.app, &caller, asking(&id, 1), Form::Openai, None).await;
         assert_eq!(refused.err().map(|refused| refused.error.kind), Some(Kind::Forbidden));
         assert!(provider.asked().is_empty());
     }

@@ -233,13 +233,19 @@ impl After {
         let watched = stream::unfold(start, move |state| {
             let ending = Rc::clone(&ending);
             async move {
-                let (mut pieces, after, mut all, too_long) = state?;
+                let (mut pieces, mut after, mut all, too_long) = state?;
                 let Some(piece): Option<Bytes> = pieces.next().await else {
                     if ending.get() == Some(Outcome::Complete) {
                         after.done((!too_long).then(|| Bytes::from(all)), true).await;
                     }
                     return None;
                 };
+                // Before its last piece leaves, after which the user may ask again at once.
+                if ending.get() == Some(Outcome::Complete)
+                    && let Some(lesson) = after.lesson.take()
+                {
+                    lesson.learn_later();
+                }
                 let too_long = too_long || all.len() + piece.len() > most;
                 if !too_long {
                     all.extend_from_slice(&piece);

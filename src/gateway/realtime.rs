@@ -171,7 +171,8 @@ mod tests {
         let hold = charge::hold(&fixture.app, &caller, &decision, &head, intent).await.unwrap();
         let (step, beside) = (fixture.step("r2"), Tokens::default());
         let hold = Some(hold);
-        (Meter { caller, decision, head, step, hold, transcribes, beside }, id)
+        let permit = None;
+        (Meter { caller, decision, head, step, hold, transcribes, beside, permit }, id)
     }
 
     #[tokio::test]

@@ -180,14 +180,6 @@ mod tests {
         all
     }
 
-    #[test]
-    fn what_was_promised_is_read_from_the_line_of_a_decision() {
-        let line = "auto -> m @ p; quality 0.81; cost $0.000010; 2 considered, 0 rejected";
-        assert_eq!(promised(line), Some(0.81));
-        assert_eq!(promised("m @ p"), None);
-        assert_eq!(promised("quality high; cost"), None);
-    }
-
     #[tokio::test]
     async fn an_opinion_that_is_none_is_refused_and_nothing_is_kept() {
         let (fixture, _provider) = fixture().await;
@@ -274,12 +266,14 @@ mod tests {
         let (fixture, _provider) = fixture().await;
         let caller = fixture.caller("free").await;
         let id = answered(&fixture, &caller, "auto").await;
-        let line = fixture.booked(&id).await.unwrap().decision.unwrap();
-        let promised = promised(&line).unwrap();
-        assert!((promised - USUAL_QUALITY).abs() > 0.01, "another than the usual: {line}");
+        let booked = fixture.booked(&id).await.unwrap();
+        let promised = promised(&booked).unwrap();
+        assert!((promised - USUAL_QUALITY).abs() > 0.01, "another than the usual: {promised}");
+        let other = fixture.booked(&answered(&fixture, &caller, "m").await).await.unwrap();
+        assert_eq!(super::promised(&other), None, "named, so nothing was predicted");
         let said = json!({"request_id": id.as_str(), "score": promised});
         noted(&fixture, &caller, said).await.unwrap();
-        assert_eq!(kept(&fixture, &caller).await[0].2, 0, "{line}");
+        assert_eq!(kept(&fixture, &caller).await[0].2, 0, "{promised}");
     }
 
     #[tokio::test]
