@@ -7,7 +7,7 @@ use crate::admit::fixture::Accounts;
 use crate::base::ids::KeyId;
 use crate::live::{Current, Live, Trial};
 use crate::notice::Mail;
-use crate::quota::{Memory, Quota};
+use crate::quota::{LocalQuota, Quota};
 
 /// What of a setting has the trial refuse it.
 pub const REFUSED: &str = "refuse-me";
@@ -35,7 +35,7 @@ impl Office {
             current: Current::new(Live::bare()),
             mail: None,
             trial,
-            quota: Quota::Local(Memory::default()),
+            quota: Quota::Local(LocalQuota::default()),
         }
     }
 

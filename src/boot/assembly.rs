@@ -34,7 +34,7 @@ use crate::ledger::{Counter, Journal, PricesAsides, Tariff};
 use crate::live::{Current, Live};
 use crate::memory::{Memories, MemoryModels};
 use crate::notice::Mail;
-use crate::quota::{self, Memory, Quota};
+use crate::quota::{self, LocalQuota, Quota};
 use crate::responses::{Responses, Runs};
 use crate::store::{Store, file_of};
 use crate::telemetry::metrics::Metrics;
@@ -71,7 +71,7 @@ pub(super) struct Assembled {
 /// Where requests are counted, and through what they leave: what every worker is made of.
 #[derive(Clone)]
 pub(super) struct Counting {
-    local: Memory,
+    local: LocalQuota,
     pub redis: Option<quota::Shared>,
     journal: Journal,
     tariff: Arc<Tariff>,
@@ -112,7 +112,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
     let telling = Telling::start(&config, collector, &outward, &metrics)?;
     let counting = Counting {
         telling,
-        local: Memory::default(),
+        local: LocalQuota::default(),
         redis: redis.clone(),
         journal: journal.clone(),
         tariff: Arc::new(config.credits.clone()),

@@ -111,7 +111,7 @@ pub(super) fn sweep(store: Store, clock: Clock, apps: Apps) {
                 Ok::<_, StoreError>((
                     store.sweep_responses(now).await?,
                     store.sweep_pictures(now).await?,
-                    store.sweep_replays(now).await?
+                    store.sweep_idempotency(now).await?
                         + store.sweep_signins(now).await?
                         + store.sweep_spent(now).await?
                         + store.sweep_lent(now).await?

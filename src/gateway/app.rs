@@ -19,7 +19,7 @@ use crate::memory::Memories;
 use crate::quota;
 use crate::responses::Responses;
 use crate::store::Store;
-use crate::stored::{Kept, Keys};
+use crate::stored::{CallerStore, Keys};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
 use crate::words::Keeping;
@@ -163,8 +163,8 @@ impl App {
 
     /// Where callers keep what is theirs.
     #[must_use]
-    pub fn kept(&self) -> Kept<'_> {
-        Kept { store: &self.shared.store, clock: self.shared.clock }
+    pub fn kept(&self) -> CallerStore<'_> {
+        CallerStore { store: &self.shared.store, clock: self.shared.clock }
     }
 
     /// Where keys are seen to.

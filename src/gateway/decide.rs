@@ -8,14 +8,14 @@ use super::{demands, named, wishes};
 use crate::admit::{Caller, Feature};
 use crate::affinity::conversation;
 use crate::base::{Error, Kind};
-use crate::exchange::Asked;
+use crate::exchange::RequestOptions;
 use crate::live::Live;
 use crate::router::{self, Choice, Decision, Dial, Features, Health, Needs, Wish, Wishes};
 use crate::wire::Inbound;
 
 /// Whether what a provider cannot be told is refused, not dropped: as the request, the plan or the operator
 /// has it.
-pub(super) fn is_strict(app: &App, caller: &Caller, asked: &Asked) -> bool {
+pub(super) fn is_strict(app: &App, caller: &Caller, asked: &RequestOptions) -> bool {
     asked.strict
         || asked.wishes().provider.require_parameters
         || app.shared.serving.strict
@@ -28,7 +28,7 @@ pub(super) async fn decide(
     live: &Live,
     caller: &Caller,
     inbound: &Inbound,
-    asked: &Asked,
+    asked: &RequestOptions,
 ) -> Result<Decision, Error> {
     let mut decision = match Dial::of(&inbound.head.model) {
         Some(dial) => auto(app, live, caller, inbound, asked, dial).await?,
@@ -50,7 +50,7 @@ async fn auto(
     live: &Live,
     caller: &Caller,
     inbound: &Inbound,
-    asked: &Asked,
+    asked: &RequestOptions,
     dial: Dial,
 ) -> Result<Decision, Error> {
     let (shared, routing) = (&app.shared, &app.shared.routing);
@@ -165,8 +165,8 @@ mod tests {
         Inbound::arrive(Dialect::OpenAiChat, Bytes::from(body.to_string()), None).unwrap()
     }
 
-    fn wishing(wishes: Wishes) -> Asked {
-        Asked { wishes: Some(Box::new(wishes)), ..Asked::default() }
+    fn wishing(wishes: Wishes) -> RequestOptions {
+        RequestOptions { wishes: Some(Box::new(wishes)), ..RequestOptions::default() }
     }
 
     fn ignoring(providers: &[&str]) -> Wishes {
@@ -179,7 +179,7 @@ mod tests {
         fixture: &Fixture,
         plan: &str,
         model: &str,
-        asked: &Asked,
+        asked: &RequestOptions,
     ) -> Result<Decision, Error> {
         let caller = fixture.caller(plan).await;
         decide(&fixture.app, &fixture.app.live(), &caller, &asking(model), asked).await
@@ -196,8 +196,8 @@ mod tests {
     async fn a_request_is_strict_where_it_the_plan_or_the_operator_says_so() {
         let lax = Fixture::of(CONFIG).await;
         let strict = Fixture::of(&format!("[server]\nstrict = true\n{CONFIG}")).await;
-        let plain = Asked::default();
-        let says = Asked { strict: true, ..Asked::default() };
+        let plain = RequestOptions::default();
+        let says = RequestOptions { strict: true, ..RequestOptions::default() };
         let provider = Preferences { require_parameters: true, ..Preferences::default() };
         let requires = wishing(Wishes { provider, ..Wishes::default() });
         for (fixture, plan, asked, is) in [
@@ -230,11 +230,12 @@ mod tests {
     #[tokio::test]
     async fn auto_chooses_within_the_plan_and_the_key() {
         let fixture = Fixture::of(CONFIG).await;
-        let decision = decided(&fixture, "cheap", "auto", &Asked::default()).await.unwrap();
+        let decision =
+            decided(&fixture, "cheap", "auto", &RequestOptions::default()).await.unwrap();
         assert_eq!(steps(&decision), ["one at p1"]);
         let terms = KeyTerms { models: Some(vec!["two".to_owned()]), ..KeyTerms::default() };
         let (caller, live) = (fixture.caller_with("free", &terms).await, fixture.app.live());
-        let asked = Asked::default();
+        let asked = RequestOptions::default();
         let decision = decide(&fixture.app, &live, &caller, &asking("auto"), &asked).await.unwrap();
         assert_eq!(steps(&decision), ["two at p2"]);
     }
@@ -243,21 +244,21 @@ mod tests {
     async fn auto_waits_for_those_that_rest_where_nobody_else_is_left() {
         let fixture = Fixture::of(CONFIG).await;
         fixture.rest("p2");
-        let decision = decided(&fixture, "free", "auto", &Asked::default()).await.unwrap();
+        let decision = decided(&fixture, "free", "auto", &RequestOptions::default()).await.unwrap();
         assert!(steps(&decision)[0].ends_with("p1"), "whoever is up comes first");
         // Only the one that rests may be asked, and the one that is up is not to be.
         let asked = wishing(ignoring(&["p1"]));
         let decision = decided(&fixture, "free", "auto", &asked).await.unwrap();
         assert!(steps(&decision).iter().all(|step| step.ends_with("p2")), "{decision:?}");
         fixture.rest("p1");
-        let decision = decided(&fixture, "free", "auto", &Asked::default()).await.unwrap();
+        let decision = decided(&fixture, "free", "auto", &RequestOptions::default()).await.unwrap();
         assert!(!decision.steps.is_empty());
     }
 
     #[tokio::test]
     async fn models_of_the_callers_own_come_behind_what_auto_chose_in_their_order() {
         let fixture = Fixture::of(CONFIG).await;
-        let alone = decided(&fixture, "free", "auto", &Asked::default()).await.unwrap();
+        let alone = decided(&fixture, "free", "auto", &RequestOptions::default()).await.unwrap();
         let models = vec!["two".to_owned(), "both".to_owned(), "nobody".to_owned()];
         let asked = wishing(Wishes { models, ..Wishes::default() });
         let decision = decided(&fixture, "free", "auto", &asked).await.unwrap();
@@ -282,9 +283,11 @@ mod tests {
     #[tokio::test]
     async fn without_the_feature_auto_is_refused_and_a_name_is_not() {
         let fixture = Fixture::of(CONFIG).await;
-        let error = decided(&fixture, "unrouted", "auto", &Asked::default()).await.unwrap_err();
+        let error =
+            decided(&fixture, "unrouted", "auto", &RequestOptions::default()).await.unwrap_err();
         assert_eq!(error.kind, Kind::Forbidden);
-        let decision = decided(&fixture, "unrouted", "one", &Asked::default()).await.unwrap();
+        let decision =
+            decided(&fixture, "unrouted", "one", &RequestOptions::default()).await.unwrap();
         assert_eq!((steps(&decision), decision.is_auto()), (vec!["one at p1".to_owned()], false));
     }
 

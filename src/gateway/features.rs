@@ -15,7 +15,7 @@ use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::exchange::{Answered, Arrival, Asked, Body, Ending, Refused};
+use crate::exchange::{Answered, Arrival, Body, Ending, Refused, RequestOptions};
 use crate::findings::Reading;
 use crate::guard::{Guarded, Record};
 use crate::ledger::Outcome;
@@ -84,7 +84,7 @@ pub(super) async fn enter(
 /// A request that was answered, as far as its end has to know of it.
 pub(super) struct Request<'a> {
     pub id: &'a RequestId,
-    pub asked: &'a Asked,
+    pub asked: &'a RequestOptions,
     pub planned: &'a Planned,
     pub inbound: Inbound,
 }

@@ -26,7 +26,7 @@ use crate::wire::{Inbound, Operation};
 ///
 /// # Errors
 /// What the caller is to be told.
-pub async fn draw(
+pub async fn generate_images(
     app: &App,
     caller: &Caller,
     arrival: Arrival,
@@ -47,7 +47,7 @@ pub async fn draw(
     let calls: Vec<Inbound> = (0..request.count.div_ceil(per_call))
         .map(|call| {
             let count = per_call.min(request.count - call * per_call);
-            let operation = Operation::Draw(request.clone(), count);
+            let operation = Operation::Images(request.clone(), count);
             let mut call = Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone());
             call.strict = strict;
             call

@@ -28,8 +28,8 @@ use features::Request;
 pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
-pub use images::{draw, picture};
-pub use realtime::{Meter, broke_off, converse, hang_up, overhear};
+pub use images::{generate_images, picture};
+pub use realtime::{Meter, end_session, meter_event, open_session, session_broke_off};
 pub use route::{Route, explain};
 
 /// Generates: reads the head, decides, takes what it may cost, and has the decision carried out.

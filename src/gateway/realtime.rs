@@ -39,7 +39,7 @@ pub struct Meter {
 ///
 /// # Errors
 /// What the caller is to be told, before its own socket opens.
-pub async fn converse(
+pub async fn open_session(
     app: &App,
     caller: &Arc<Caller>,
     id: &RequestId,
@@ -82,7 +82,7 @@ pub async fn converse(
 ///
 /// # Errors
 /// When the caller cannot pay for another.
-pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), Refused> {
+pub async fn meter_event(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), Refused> {
     let Some((work, usage)) = realtime::usage_of(event) else { return Ok(()) };
     upstream::meter(&app.upstream, &meter.step, &usage);
     meter.beside = meter.beside.plus(Tokens::from(&usage));
@@ -97,7 +97,7 @@ pub async fn overhear(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), 
 }
 
 /// The provider's side of a session broke off: that counts against its deployment.
-pub fn broke_off(app: &App, meter: &mut Meter) {
+pub fn session_broke_off(app: &App, meter: &mut Meter) {
     app.upstream.health.broke_off(meter.step.deployment.id, meter.permit.take());
 }
 
@@ -105,7 +105,7 @@ pub fn broke_off(app: &App, meter: &mut Meter) {
 ///
 /// # Errors
 /// Where it cannot be written down in time.
-pub async fn hang_up(app: &App, mut meter: Meter) -> Result<(), Error> {
+pub async fn end_session(app: &App, mut meter: Meter) -> Result<(), Error> {
     if let Some(permit) = meter.permit.take() {
         app.upstream.health.succeeded(permit);
     }
@@ -144,7 +144,7 @@ mod tests {
     /// What [`HEARD`] is in tokens of sound.
     const SOUND: u64 = 20;
 
-    /// The models `r1` and `r2` that converse, and one that chats before them.
+    /// The models `r1` and `r2` that are for sessions, and one that chats before them.
     fn config(base: &str) -> String {
         format!(
             "[providers.p]\nbase_url = \"{base}/v1\"\ndialect = \"openai-chat\"\n\
@@ -180,11 +180,11 @@ mod tests {
         let fixture = fixture().await;
         let (mut meter, first) = meter(&fixture, "one", false).await;
         let delta = br#"{"type":"response.output_text.delta","delta":"hi"}"#;
-        overhear(&fixture.app, &mut meter, delta).await.unwrap();
+        meter_event(&fixture.app, &mut meter, delta).await.unwrap();
         assert!(fixture.booked(&first).await.is_none(), "it is not complete");
         // The plan has one request a day, and the session is it.
         for _ in 0..3 {
-            overhear(&fixture.app, &mut meter, DONE).await.unwrap();
+            meter_event(&fixture.app, &mut meter, DONE).await.unwrap();
         }
         let booked = fixture.booked(&first).await.unwrap();
         assert_eq!((booked.tokens.input, booked.tokens.output), (63, 22), "no sum of answers");
@@ -196,9 +196,9 @@ mod tests {
     async fn what_was_written_down_is_booked_with_the_next_answer() {
         let fixture = fixture().await;
         let (mut meter, id) = meter(&fixture, "free", false).await;
-        overhear(&fixture.app, &mut meter, HEARD).await.unwrap();
+        meter_event(&fixture.app, &mut meter, HEARD).await.unwrap();
         assert!(fixture.booked(&id).await.is_none());
-        overhear(&fixture.app, &mut meter, DONE).await.unwrap();
+        meter_event(&fixture.app, &mut meter, DONE).await.unwrap();
         let booked = fixture.booked(&id).await.unwrap();
         assert_eq!((booked.tokens.input, booked.tokens.more.audio_in), (63, SOUND));
         assert_eq!(meter.beside, Tokens::default(), "and with that one alone");
@@ -208,7 +208,7 @@ mod tests {
     async fn a_session_that_only_writes_down_is_booked_line_by_line() {
         let fixture = fixture().await;
         let (mut meter, id) = meter(&fixture, "free", true).await;
-        overhear(&fixture.app, &mut meter, HEARD).await.unwrap();
+        meter_event(&fixture.app, &mut meter, HEARD).await.unwrap();
         assert_eq!(fixture.booked(&id).await.unwrap().tokens.more.audio_in, SOUND);
     }
 
@@ -216,12 +216,12 @@ mod tests {
     async fn at_the_end_what_was_heard_is_booked_and_what_was_only_taken_is_given_back() {
         let fixture = fixture().await;
         let (mut heard, id) = meter(&fixture, "free", false).await;
-        overhear(&fixture.app, &mut heard, HEARD).await.unwrap();
-        hang_up(&fixture.app, heard).await.unwrap();
+        meter_event(&fixture.app, &mut heard, HEARD).await.unwrap();
+        end_session(&fixture.app, heard).await.unwrap();
         assert_eq!(fixture.booked(&id).await.unwrap().tokens.more.audio_in, SOUND);
         let (silent, id) = meter(&fixture, "poor", false).await;
         let caller = Arc::clone(&silent.caller);
-        hang_up(&fixture.app, silent).await.unwrap();
+        end_session(&fixture.app, silent).await.unwrap();
         assert!(fixture.booked(&id).await.is_none());
         let decision = named(&fixture.app, &caller, "r2", Mode::Realtime).unwrap();
         let intent = Intent::of(&RequestId::fresh(), SURFACE);
@@ -233,7 +233,7 @@ mod tests {
     async fn whoever_cannot_pay_for_another_answer_is_told_after_the_one_that_was_paid() {
         let fixture = fixture().await;
         let (mut meter, id) = meter(&fixture, "poor", false).await;
-        let refused = overhear(&fixture.app, &mut meter, DONE).await.unwrap_err();
+        let refused = meter_event(&fixture.app, &mut meter, DONE).await.unwrap_err();
         assert_eq!(refused.error.kind, Kind::OutOfCredits);
         assert_eq!(fixture.booked(&id).await.unwrap().credits.0, 1);
     }
@@ -260,7 +260,7 @@ mod tests {
         ] {
             let (caller, id) = (fixture.caller(plan).await, RequestId::fresh());
             let opened =
-                converse(&fixture.app, &caller, &id, &address(model, rest), &[]).await.unwrap();
+                open_session(&fixture.app, &caller, &id, &address(model, rest), &[]).await.unwrap();
             let meter = opened.1;
             assert_eq!(&*meter.step.model.id, answers, "{plan} {model:?}");
             assert_eq!((&*meter.head.model, meter.transcribes), (answers, transcribes), "{rest}");
@@ -283,7 +283,7 @@ mod tests {
             ("that one chats", &fixture, &KeyTerms::default(), Some("chat"), Kind::Unsupported),
         ] {
             let (caller, id) = (fixture.caller_with("one", terms).await, RequestId::fresh());
-            let opened = converse(&fixture.app, &caller, &id, &address(model, ""), &[]).await;
+            let opened = open_session(&fixture.app, &caller, &id, &address(model, ""), &[]).await;
             assert_eq!(opened.err().map(|refused| refused.error.kind), Some(kind), "{why}");
             assert!(fixture.booked(&id).await.is_none(), "{why}");
         }
@@ -293,7 +293,7 @@ mod tests {
     async fn a_socket_that_nobody_opens_costs_nothing() {
         let fixture = fixture().await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let opened = converse(&fixture.app, &caller, &id, &address(Some("r1"), ""), &[]).await;
+        let opened = open_session(&fixture.app, &caller, &id, &address(Some("r1"), ""), &[]).await;
         let Err(refused) = opened else { panic!("somebody is there") };
         assert_eq!((refused.attempts, refused.standing.is_some()), (1, true));
         let booked = fixture.booked(&id).await.unwrap();

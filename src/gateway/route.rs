@@ -9,7 +9,7 @@ use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::exchange::{Arrival, Asked};
+use crate::exchange::{Arrival, RequestOptions};
 use crate::live::Live;
 use crate::router::{Account, LeftOut};
 use crate::wire::Inbound;
@@ -56,10 +56,10 @@ pub async fn explain<'a>(
     live: &'a Live,
     caller: &Caller,
     body: Bytes,
-    asked: &Asked,
+    asked: &RequestOptions,
 ) -> Result<Route<'a>, Error> {
     let mut arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
-    arrival.asked = Asked { thorough: true, ..asked.clone() };
+    arrival.asked = RequestOptions { thorough: true, ..asked.clone() };
     wishes::take(&mut arrival)?;
     let inbound = Inbound::arrive(arrival.dialect, arrival.body, None)?;
     let decision = decide(app, live, caller, &inbound, &arrival.asked).await?;
@@ -113,7 +113,7 @@ mod tests {
     async fn told(fixture: &Fixture, plan: &str, body: Value) -> Result<Value, Error> {
         let (caller, live) = (fixture.caller(plan).await, fixture.app.live());
         let body = Bytes::from(body.to_string());
-        let asked = Asked::default();
+        let asked = RequestOptions::default();
         let route = explain(&fixture.app, &live, &caller, body, &asked).await?;
         Ok(serde_json::to_value(route).unwrap())
     }
@@ -175,7 +175,7 @@ mod tests {
         let (caller, live) = (fixture.caller("one").await, fixture.app.live());
         for _ in 0..3 {
             let body = Bytes::from(asking("m", &json!({})).to_string());
-            let asked = Asked::default();
+            let asked = RequestOptions::default();
             assert!(explain(&fixture.app, &live, &caller, body, &asked).await.is_ok());
         }
         assert!(provider.asked().is_empty());

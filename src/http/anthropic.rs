@@ -24,7 +24,7 @@ pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> Ht
 pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = visit::id(&request);
     let counting = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body.clone(), &body).await
     };

@@ -59,7 +59,7 @@ async fn count_tokens(
 ) -> HttpResponse {
     let id = visit::id(&request);
     let counting = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         // The contents themselves, or a whole request around them.
         let inner = serde_json::from_slice::<Value>(&body)
             .ok()

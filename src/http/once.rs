@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::ids::RequestId;
-use crate::exchange::{Answered, Asked, Refused};
+use crate::exchange::{Answered, Refused, RequestOptions};
 use crate::gateway;
 use crate::idempotency::{self, Again, Claim};
 use crate::responses::{self, Begun, Job};
@@ -31,7 +31,7 @@ pub(super) struct Incoming {
     pub caller: Arc<Caller>,
     pub body: Bytes,
     /// What its headers ask for.
-    pub asked: Asked,
+    pub asked: RequestOptions,
 }
 
 /// Lets a request in, has it answered by `act`, unless its key was answered before, and tells the answer.
@@ -68,7 +68,7 @@ async fn reply(
     id: RequestId,
     act: impl AsyncFnOnce(Incoming) -> Result<Begun, Refused>,
 ) -> Result<Reply, Refused> {
-    let (caller, body) = arrival::heard(app, request, payload).await?;
+    let (caller, body) = arrival::received(app, request, payload).await?;
     let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
     let claim = idempotency::claim(app, &caller, arrival::idempotency(request), &said, &id);
     let turn = match claim.await? {

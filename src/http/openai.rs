@@ -35,7 +35,7 @@ pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> 
 pub async fn images(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let home = origin::home(&app, &request);
     whole(&app, &request, payload, SURFACE, async |caller, arrival| {
-        gateway::draw(&app, &caller, arrival, &home).await
+        gateway::generate_images(&app, &caller, arrival, &home).await
     })
     .await
 }
@@ -55,7 +55,7 @@ pub async fn picture(app: Worker, name: Path<String>) -> HttpResponse {
 pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = visit::id(&request);
     let counting = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         let dialect = Dialect::OpenAiResponses;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, dialect, head, body.clone(), &body).await
@@ -75,7 +75,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let id = visit::id(&request);
     let live = app.live();
     let explaining = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         gateway::explain(&app, &live, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;

@@ -49,7 +49,8 @@ pub async fn realtime(
         if address.model.is_none() && !transcribes {
             return Err(Malformed::missing("model").into());
         }
-        let begun = gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
+        let begun =
+            gateway::open_session(&app, &caller, &id, &address, &forwarded(&request)).await?;
         Ok((begun, app.shared.serving.inflow.share(Some(&caller.account)), settled))
     };
     let outcome: Result<_, Refused> = opening.await;
@@ -136,7 +137,7 @@ async fn bridge(
         close = time(&app, session.clone(), &heard) => Ok(close),
     };
     let ended = ended.unwrap_or_else(|close| {
-        gateway::broke_off(&app, &mut meter);
+        gateway::session_broke_off(&app, &mut meter);
         close
     });
     tracing::debug!(code = ended.code, reason = %ended.reason, "a session has ended");
@@ -144,7 +145,7 @@ async fn bridge(
     let _gone = outlet.send(Message::Close(ended.clone())).await;
     let reason = CloseReason { code: ended.code.into(), description: Some(ended.reason) };
     let _gone = session.close(Some(reason)).await;
-    if let Err(why) = gateway::hang_up(&app, meter).await {
+    if let Err(why) = gateway::end_session(&app, meter).await {
         tracing::error!(%why, "what a session used could not be written down");
     }
 }
@@ -238,7 +239,7 @@ async fn downwards(
         heard.anything.set(Instant::now());
         let sent = match message {
             Message::Text(text) => {
-                let paid = gateway::overhear(app, meter, &text).await;
+                let paid = gateway::meter_event(app, meter, &text).await;
                 if heard.theirs.get().is_none() {
                     heard.theirs.set(session::shown(&text));
                 }

@@ -1,6 +1,6 @@
 //! What a user said in a conversation, to be learned from once they have their answer.
 
-use super::{Asked, Memories, Models, NewMemory, Remembering, facts};
+use super::{Memories, MemoryQuery, Models, NewMemory, Remembering, facts};
 use crate::admit::Caller;
 use crate::base::Error;
 
@@ -44,7 +44,8 @@ impl Remembering<'_> {
     async fn learn(&self, caller: &Caller, user: &str, said: &str) -> Result<(), Error> {
         let mut new = Vec::new();
         for fact in facts::facts(said) {
-            let asked = Asked { query: fact.clone(), limit: Some(1), ..Asked::default() };
+            let asked =
+                MemoryQuery { query: fact.clone(), limit: Some(1), ..MemoryQuery::default() };
             let known = self.find(caller, user, &asked).await?;
             if known.first().is_none_or(|(_, hit)| hit.similarity < KNOWN_SIMILARITY) {
                 let tags = vec!["conversation".to_owned()];
@@ -92,7 +93,9 @@ mod tests {
         let remembering = Remembering { memories: &memories, models: &Nobody };
         let known = async || {
             let page = remembering.listed(&owner, "u", None, None).await.unwrap();
-            page.data.into_iter().map(|one| one.text).collect::<Vec<_>>()
+            let told = serde_json::to_value(&page).unwrap();
+            let all = told["data"].as_array().unwrap();
+            all.iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         let lesson = |said: &str| remembering.lesson(&owner, "u".to_owned(), said.to_owned());
         // An answer that never came to its end.

@@ -51,7 +51,7 @@ const MOST_RELATIONS: i64 = 10_000;
 /// The index of a user. Whoever holds the lock works with it for milliseconds and does so beside the
 /// workers, which have other callers: what they need to know of it is there without the lock.
 #[derive(Debug)]
-struct Shelf {
+struct CallerStore {
     /// How often something had been forgotten when it was made.
     forgotten: i64,
     /// Of the newest memory in it.
@@ -61,7 +61,7 @@ struct Shelf {
     index: Mutex<Index>,
 }
 
-impl Shelf {
+impl CallerStore {
     fn after(forgotten: i64) -> Self {
         Self {
             forgotten,
@@ -108,7 +108,7 @@ pub struct Memories {
     store: Store,
     clock: Clock,
     asked: Arc<MemoryModels>,
-    shelves: Cache<(AccountId, String), Arc<Shelf>>,
+    shelves: Cache<(AccountId, String), Arc<CallerStore>>,
     learning: learning::Learning,
 }
 
@@ -121,7 +121,7 @@ impl fmt::Debug for Memories {
 impl Memories {
     #[must_use]
     pub fn new(store: Store, clock: Clock, asked: MemoryModels) -> Self {
-        let weigh = |_: &(AccountId, String), shelf: &Arc<Shelf>| {
+        let weigh = |_: &(AccountId, String), shelf: &Arc<CallerStore>| {
             u32::try_from(shelf.weight.load(Ordering::Relaxed) + 1_024).unwrap_or(u32::MAX)
         };
         let shelves = Cache::builder()
@@ -182,7 +182,7 @@ pub struct NewMemory {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "MemoryQuery")]
-pub struct Asked {
+pub struct MemoryQuery {
     #[serde(alias = "userId")]
     pub user_id: Option<String>,
     pub query: String,
@@ -283,7 +283,11 @@ impl Remembering<'_> {
     }
 
     /// The index of a user, up to date; `None` when nothing is remembered of them.
-    async fn shelf(&self, account: &AccountId, user: &str) -> Result<Option<Arc<Shelf>>, Error> {
+    async fn shelf(
+        &self,
+        account: &AccountId,
+        user: &str,
+    ) -> Result<Option<Arc<CallerStore>>, Error> {
         let store = &self.memories.store;
         let name = (account.clone(), user.to_owned());
         let state = store.memory_state(account.clone(), user.to_owned()).await;
@@ -291,9 +295,9 @@ impl Remembering<'_> {
             self.memories.shelves.invalidate(&name);
             return Ok(None);
         };
-        let fits = |shelf: &Arc<Shelf>| shelf.forgotten == state.forgotten;
+        let fits = |shelf: &Arc<CallerStore>| shelf.forgotten == state.forgotten;
         let known = self.memories.shelves.get(&name).filter(fits);
-        let shelf = known.unwrap_or_else(|| Arc::new(Shelf::after(state.forgotten)));
+        let shelf = known.unwrap_or_else(|| Arc::new(CallerStore::after(state.forgotten)));
         let at = || shelf.last_place.load(Ordering::Acquire);
         let before = at();
         let mut place = before;
@@ -320,7 +324,7 @@ impl Remembering<'_> {
         &self,
         caller: &Caller,
         user: &str,
-        asked: &Asked,
+        asked: &MemoryQuery,
     ) -> Result<Vec<(Memory, Hit)>, Error> {
         let Some(shelf) = self.shelf(&caller.account, user).await? else { return Ok(Vec::new()) };
         let (_, mut vectors) = self.vectors(caller, &[&asked.query]).await?;
@@ -356,7 +360,7 @@ impl Remembering<'_> {
         &self,
         caller: &Caller,
         user: &str,
-        asked: &Asked,
+        asked: &MemoryQuery,
     ) -> Result<OfUser<ShownMemory>, Error> {
         self.memories.settled(caller, user).await;
         let found = self.find(caller, user, asked).await?;

@@ -12,13 +12,13 @@ mod together;
 pub use ask::{Ask, Books, Taken, Terms};
 pub use gauge::{Amount, Correction, Gauges, Limit, Limits, Line, Now, Refusal, Standing, Used};
 pub use gossip::Gossip;
-pub use memory::Memory;
+pub use memory::LocalQuota;
 pub use together::{Redis, Shared};
 
 /// Where limits are counted.
 #[derive(Debug, Clone)]
 pub enum Quota {
-    Local(Memory),
+    Local(LocalQuota),
     Shared(Redis),
 }
 

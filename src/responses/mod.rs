@@ -17,7 +17,7 @@ use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Arrival, Body, Refused};
 use crate::platform::items;
-use crate::platform::responses::{Asked, failed, said_in};
+use crate::platform::responses::{ResponseOptions, failed, said_in};
 use crate::wire::frame::Pieces;
 use crate::wire::{Heading, codec, openai_responses};
 
@@ -55,7 +55,7 @@ pub async fn respond(
     answer: impl AsyncFnOnce(Arrival) -> Result<Answered, Refused>,
 ) -> Result<Begun, Refused> {
     caller.must_be_for(Scope::Chat)?;
-    let asked = Asked::read(&arrival.body)?;
+    let asked = ResponseOptions::read(&arrival.body)?;
     // What the caller said, before what it builds on is added.
     let told =
         if asked.background { codec(arrival.dialect).echo(&arrival.body) } else { Map::new() };
@@ -110,7 +110,7 @@ pub async fn respond(
 async fn earlier(
     responses: &Responses,
     caller: &Caller,
-    asked: &Asked,
+    asked: &ResponseOptions,
 ) -> Result<Vec<Value>, Error> {
     let store = &responses.store;
     let account = || caller.account.clone();
@@ -137,7 +137,7 @@ async fn earlier(
 async fn found(
     responses: &Responses,
     caller: &Caller,
-    asked: &Asked,
+    asked: &ResponseOptions,
 ) -> Result<HashMap<String, Value>, Error> {
     let mut found = HashMap::new();
     for id in asked.references() {

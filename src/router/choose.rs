@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::expect::Asked;
+use super::expect::Weighing;
 use super::explain::Explanation;
 use super::offer::{Ask, Before, Looking, MODELS};
 use super::{
@@ -74,8 +74,11 @@ pub fn decide_auto(
     let (fits, mut rejected) = predictor.able().fitting(needs, catalogue, choice.allows, now);
     let pays = Tier::ALL.map(|tier| (choice.pays)(tier));
     #[expect(clippy::cast_possible_truncation, reason = "an estimate in USD")]
-    let asked =
-        Asked { needs, caution: wish.dial.caution(), pays: pays.map(|pays| pays.as_usd() as f32) };
+    let asked = Weighing {
+        needs,
+        caution: wish.dial.caution(),
+        pays: pays.map(|pays| pays.as_usd() as f32),
+    };
     let mut expected = predictor.expect(demand, &asked, choice.corrections);
     // Only a prompt cache makes what was read before cheaper to read again.
     let cached = before.filter(|before| {

@@ -112,7 +112,7 @@ pub(super) fn outgoing(
             }
             Ok(Outgoing { losses, ..whole(first, body, false) })
         }
-        Operation::Draw(request, count) => {
+        Operation::Images(request, count) => {
             let form = provider.images.ok_or_else(|| missing("images"))?;
             let rules = &step.model.images;
             let Encoded { body, losses } =

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::cache::{Answers, Kept, LONGEST_BYTES};
+use super::cache::{Answers, CachedAnswer, LONGEST_BYTES};
 use super::chats::Continued;
 use crate::admit::Caller;
 use crate::admit::features::Settings;
@@ -58,7 +58,7 @@ impl Keeps {
     }
 
     /// An answer that was given before, if one will do.
-    pub fn known(&self, answers: &Answers) -> Option<Arc<Kept>> {
+    pub fn known(&self, answers: &Answers) -> Option<Arc<CachedAnswer>> {
         let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
         exact.or_else(|| {
             let Alike { context, vector, hinge } = self.alike.as_ref()?;
@@ -83,7 +83,7 @@ impl Keeps {
             user: caller.person.id.clone(),
             id: id.clone(),
             dialect,
-            answered: Given {
+            answered: AnsweredBy {
                 step: answered.step.clone(),
                 losses: answered.losses.clone(),
                 decision: answered.decision.clone(),
@@ -94,7 +94,7 @@ impl Keeps {
 }
 
 /// Who answered, and how.
-struct Given {
+struct AnsweredBy {
     step: Step,
     losses: Losses,
     decision: Option<String>,
@@ -107,7 +107,7 @@ pub struct Aside {
     user: String,
     id: RequestId,
     dialect: Dialect,
-    answered: Given,
+    answered: AnsweredBy,
     kept: Keeps,
 }
 
@@ -120,7 +120,7 @@ impl Aside {
         let Keeps { exact, alike, settings, wish, log, continued, request } = self.kept;
         if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
             let kept = |seconds: u64| {
-                Arc::new(Kept {
+                Arc::new(CachedAnswer {
                     step: self.answered.step.clone(),
                     losses: self.answered.losses.clone(),
                     decision: self.answered.decision.clone(),

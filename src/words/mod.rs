@@ -12,7 +12,7 @@ use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::base::secret::fingerprint;
-use crate::exchange::{Answered, Arrival, Asked, Body, Ending};
+use crate::exchange::{Answered, Arrival, Body, Ending, RequestOptions};
 use crate::ledger::Outcome;
 use crate::memory::{self, Lesson, Remembering};
 use crate::platform::embedding::{embed, packed};
@@ -102,7 +102,7 @@ pub async fn prepare(
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
     let place = |body: &[u8]| {
         // All that makes an answer another one, beside the words.
-        let Asked { dial, max_cost, cascade, wishes, strict, .. } = &arrival.asked;
+        let RequestOptions { dial, max_cost, cascade, wishes, strict, .. } = &arrival.asked;
         let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward, &mark);
         let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
@@ -184,8 +184,11 @@ async fn recall(
         return Ok(());
     }
     memory.memories.settled(caller, &user).await;
-    let asked =
-        memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
+    let asked = memory::MemoryQuery {
+        query: question.clone(),
+        limit: Some(MOST_MEMORIES),
+        ..Default::default()
+    };
     let found = memory.find(caller, &user, &asked).await?;
     let mut left = words.keeps.settings.memory_tokens;
     let mut told = String::new();
