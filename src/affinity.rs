@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::admit::Caller;
 use crate::base::ids::AccountId;
 use crate::catalogue::{Balance, DeploymentId, Model};
-use crate::exchange::Asked;
+use crate::exchange::RequestOptions;
 use crate::live::Live;
 use crate::router::{Before, Decision, Step};
 use crate::upstream::HealthBoard;
@@ -70,8 +70,8 @@ impl Default for Affinity {
     }
 }
 
-/// A conversation's name on all nodes, from whatever makes it up. Nobody can aim at another's: its account is a
-/// part of it, and nothing else that comes to the same is to be found.
+/// A conversation's name on all nodes: a hash over its account and what identifies it, so that nobody can forge
+/// the name of another account's.
 struct Naming(Context);
 
 impl Naming {
@@ -167,7 +167,7 @@ impl Affinity {
     /// Where conversations are answered from now on, for other nodes; to be asked for once.
     pub fn tidings(&self) -> mpsc::Receiver<Whereabouts> {
         let (told, tidings) = mpsc::channel(WAITING);
-        // Asked for again, there are none.
+        // RequestOptions for again, there are none.
         let _once = self.told.set(told);
         tidings
     }
@@ -192,7 +192,7 @@ impl Affinity {
 pub fn conversation(
     caller: &Caller,
     inbound: &Inbound,
-    asked: &Asked,
+    asked: &RequestOptions,
 ) -> Result<Option<Conversation>, Malformed> {
     if let Some(name) = &asked.session {
         return Ok(Some(Affinity::session(&caller.account, name)));
@@ -209,7 +209,7 @@ pub fn conversation(
 fn with_named(
     caller: &Caller,
     inbound: &Inbound,
-    asked: &Asked,
+    asked: &RequestOptions,
     model: &Model,
 ) -> Option<Conversation> {
     let spread = asked.session.is_some() || model.balance != Balance::Order;
@@ -227,7 +227,7 @@ impl Affinity {
         health: &HealthBoard,
         caller: &Caller,
         inbound: &Inbound,
-        asked: &Asked,
+        asked: &RequestOptions,
         decision: &mut Decision,
     ) {
         // Who says in which order providers are to be asked means it.
@@ -255,7 +255,7 @@ impl Affinity {
         live: &Live,
         caller: &Caller,
         inbound: &Inbound,
-        asked: &Asked,
+        asked: &RequestOptions,
         decision: &Decision,
         step: &Step,
     ) {

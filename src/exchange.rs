@@ -29,12 +29,12 @@ pub struct Arrival {
     pub target: Option<PathTarget>,
     /// Headers for a provider of the same dialect.
     pub forward: Vec<(&'static str, String)>,
-    pub asked: Asked,
+    pub asked: RequestOptions,
 }
 
 /// What the headers of a request ask for, beside its body.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked {
+pub struct RequestOptions {
     /// What a provider cannot be told is refused, not dropped.
     pub strict: bool,
     /// Where the dial of `auto` stands, if not where the model's name says.
@@ -55,7 +55,7 @@ pub struct Asked {
     pub wishes: Option<Box<Wishes>>,
 }
 
-impl Asked {
+impl RequestOptions {
     #[must_use]
     pub fn wishes(&self) -> &Wishes {
         self.wishes.as_deref().unwrap_or(const { &Wishes::NONE })
@@ -89,7 +89,14 @@ impl Arrival {
     /// A request whose body says everything.
     #[must_use]
     pub fn of(id: RequestId, dialect: Dialect, body: Bytes) -> Self {
-        Self { id, dialect, body, target: None, forward: Vec::new(), asked: Asked::default() }
+        Self {
+            id,
+            dialect,
+            body,
+            target: None,
+            forward: Vec::new(),
+            asked: RequestOptions::default(),
+        }
     }
 }
 
@@ -223,9 +230,13 @@ mod tests {
 
     #[test]
     fn another_dial_changes_nothing_else() {
-        let asked = Asked { strict: true, session: Some("s".to_owned()), ..Asked::default() };
+        let asked = RequestOptions {
+            strict: true,
+            session: Some("s".to_owned()),
+            ..RequestOptions::default()
+        };
         let cheap = asked.at(Dial::CHEAP);
         assert_eq!((cheap.dial, cheap.strict), (Some(Dial::CHEAP), true));
-        assert_eq!(Asked { dial: None, ..cheap }, asked);
+        assert_eq!(RequestOptions { dial: None, ..cheap }, asked);
     }
 }

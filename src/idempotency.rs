@@ -15,7 +15,7 @@ use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Body, Ending, Refused};
 use crate::gateway::App;
 use crate::ledger::Outcome;
-use crate::store::{Replay, Store};
+use crate::store::{KeyState, Store};
 use crate::wire::frame::Pieces;
 
 /// How long an answer is given again.
@@ -74,7 +74,7 @@ impl Record {
         loop {
             tokio::time::sleep(RENEWAL).await;
             let Self { store, clock, account, name, request } = self.clone();
-            let renewed = store.renew_replay(account, name, request, clock.now().after(LAPSE));
+            let renewed = store.renew_idempotency(account, name, request, clock.now().after(LAPSE));
             if let Err(why) = renewed.await {
                 tracing::warn!(%why, "the place of an Idempotency-Key could not be kept");
             }
@@ -116,11 +116,18 @@ pub async fn claim(
     let name = fingerprint(&[key.as_bytes(), caller.standing_for().as_bytes()]);
     let request = id.as_str().to_owned();
     let found = store
-        .take_replay(account.clone(), name.clone(), hash, request.clone(), now, now.after(LAPSE))
+        .claim_idempotency(
+            account.clone(),
+            name.clone(),
+            hash,
+            request.clone(),
+            now,
+            now.after(LAPSE),
+        )
         .await
         .map_err(Error::internal)?;
     match found {
-        Replay::First { lost } => {
+        KeyState::First { lost } => {
             let place = Record { store: store.clone(), clock, account, name, request };
             let renewing = tokio::spawn(place.clone().renew());
             let ticket = Ticket { place, renewing, done: false };
@@ -129,17 +136,17 @@ pub async fn claim(
             }
             Ok(Claim::First(ticket))
         }
-        Replay::UnderWay => {
+        KeyState::UnderWay => {
             let text = "A request with this Idempotency-Key is under way.";
             Err(Error::new(Kind::Conflict, text)
                 .coded("idempotency_key_in_use")
                 .after(Some(Duration::from_secs(1))))
         }
-        Replay::Other => {
+        KeyState::Other => {
             let text = "This Idempotency-Key was used for another request.";
             Err(Error::new(Kind::Malformed, text).coded("idempotency_key_reused"))
         }
-        Replay::Kept { head, body } => {
+        KeyState::Kept { head, body } => {
             let head = serde_json::from_str(&head).map_err(Error::internal)?;
             let body = BASE64_STANDARD.decode(body).map_err(Error::internal)?;
             Ok(Claim::Again(Box::new(Again { head, body: body.into() })))
@@ -218,7 +225,7 @@ impl Ticket {
         let Record { store, clock, account, name, request } = self.place.clone();
         let expires = clock.now().after(KEPT_FOR);
         let body = BASE64_STANDARD.encode(body);
-        match store.keep_replay(account, name, request, head, body, expires).await {
+        match store.keep_idempotent(account, name, request, head, body, expires).await {
             Ok(()) => self.done = true,
             Err(why) => tracing::error!(%why, "an answer could not be kept for its key"),
         }
@@ -264,9 +271,12 @@ impl Drop for Ticket {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let Record { store, account, name, request, .. } = self.place.clone();
         runtime.spawn(async move {
-            if let Err(why) = store.leave_replay(account, name, request).await {
+            if let Err(why) = store.release_idempotency(account, name, request).await {
                 tracing::warn!(%why, "the place of an Idempotency-Key could not be given back");
             }
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,6 @@ pub struct Came {
     pub changes: Changes,
     /// What would have been different for recent requests of `auto`; `None` where nothing is kept of them.
     pub replay: Option<Replay>,
-    /// What is said now of that of which something was said.
+    /// The changed setting as it is now.
     pub said: Option<Value>,
 }

@@ -7,7 +7,7 @@ use crate::admit::fixture::Accounts;
 use crate::base::ids::KeyId;
 use crate::live::{Current, Live, Trial};
 use crate::notice::Mail;
-use crate::quota::{Memory, Quota};
+use crate::quota::{LocalQuota, Quota};
 
 /// What of a setting has the trial refuse it.
 pub const REFUSED: &str = "refuse-me";
@@ -17,8 +17,8 @@ pub struct Office {
     pub accounts: Accounts,
     pub current: Current,
     pub mail: Option<Mail>,
-    trial: Trial,
-    quota: Quota,
+    pub trial: Trial,
+    pub quota: Quota,
 }
 
 impl Office {
@@ -35,7 +35,7 @@ impl Office {
             current: Current::new(Live::bare()),
             mail: None,
             trial,
-            quota: Quota::Local(Memory::default()),
+            quota: Quota::Local(LocalQuota::default()),
         }
     }
 
@@ -53,5 +53,12 @@ impl Office {
             clock: self.accounts.clock,
             actor: KeyId::stored("key_admin"),
         }
+    }
+
+    /// What was logged, oldest first: what was done, and to what.
+    pub async fn logged(&self) -> Vec<(String, String)> {
+        let mut all = self.accounts.store.audits(None, 100).await.unwrap();
+        all.reverse();
+        all.into_iter().map(|one| (one.action, one.target)).collect()
     }
 }

@@ -34,3 +34,90 @@ fn no_server() -> Error {
     let text = "No mail server is configured. Set [mail] and the variable of its address.";
     Error::new(Kind::Conflict, text).coded("mail_not_configured")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::administration::fixture::Office;
+    use crate::admit::fixture::NOON;
+    use crate::notice::Mail;
+    use crate::store::NewMail;
+    use std::time::Duration;
+
+    /// An administrator who has a mail server, where nobody listens.
+    async fn office() -> Office {
+        let url = "smtp://127.0.0.1:1".into();
+        let mail = Mail::new(&url, "gateway@example.com", "https://ai.example.com", None);
+        Office { mail: Some(mail.unwrap()), ..Office::new().await }
+    }
+
+    /// Writes a mail down.
+    async fn posted(office: &Office) -> MailId {
+        let id = MailId::fresh();
+        let mail = NewMail {
+            id: id.clone(),
+            kind: "reset",
+            account: String::new(),
+            target: "ann@example.com".to_owned(),
+            body: "{}".to_owned(),
+            created: NOON,
+        };
+        office.accounts.store.post_mail(mail).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_server_nothing_is_sent_and_it_is_said_so() {
+        let office = Office::new().await;
+        let id = posted(&office).await;
+        for refused in [
+            office.work().retry_mail(id.as_str()).await,
+            office.work().test_mail("ann@example.com").await,
+        ] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind, Kind::Conflict);
+            assert_eq!(refused.code.as_deref(), Some("mail_not_configured"));
+        }
+        assert!(office.logged().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_was_given_up_is_tried_again_and_that_is_logged() {
+        let office = office().await;
+        let store = &office.accounts.store;
+        let id = posted(&office).await;
+        store.mail_failed(id.clone(), "no".to_owned(), None).await.unwrap();
+        assert_eq!(store.waiting_mail().await.unwrap(), 0);
+        office.work().retry_mail(id.as_str()).await.unwrap();
+        assert_eq!(store.waiting_mail().await.unwrap(), 1);
+        assert_eq!(office.logged().await, [("mail.retry".to_owned(), id.as_str().to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_was_sent_or_is_being_sent_is_not_sent_a_second_time() {
+        let office = office().await;
+        let store = &office.accounts.store;
+        let sent = posted(&office).await;
+        store.mail_was_sent(sent.clone()).await.unwrap();
+        let under_way = posted(&office).await;
+        let lease = NOON.after(Duration::from_secs(3_600));
+        let taken = store.take_mail(NOON, lease).await.unwrap().unwrap();
+        assert_eq!(taken.id, under_way);
+        for id in [sent.as_str(), under_way.as_str(), "mail_none"] {
+            let refused = office.work().retry_mail(id).await.unwrap_err();
+            assert_eq!(refused.kind, Kind::NotFound, "{id}");
+        }
+        assert!(office.logged().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_test_says_what_is_wrong_with_the_address_or_with_the_server() {
+        let office = office().await;
+        let refused = office.work().test_mail("nobody").await.unwrap_err();
+        assert_eq!((refused.kind, refused.field.as_deref()), (Kind::Malformed, Some("to")));
+        // As it is pasted, with what is around it.
+        let refused = office.work().test_mail(" ann@example.com\n").await.unwrap_err();
+        assert_eq!(refused.kind, Kind::UpstreamDown);
+        assert_eq!(refused.code.as_deref(), Some("mail_failed"));
+    }
+}

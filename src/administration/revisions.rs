@@ -256,3 +256,6 @@ pub fn shown(one: &Revision) -> ShownRevision {
         active: one.active,
     }
 }
+
+#[cfg(test)]
+mod tests;

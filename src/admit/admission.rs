@@ -76,7 +76,9 @@ async fn books(
     now: Now,
 ) -> Result<Books, crate::store::StoreError> {
     if !counter.journal.flush(FLUSH).await {
-        tracing::warn!("the books are read while some of what was delivered is not in them");
+        tracing::warn!(
+            "the journal could not be posted in time: balances are read without its last lines"
+        );
     }
     let balances = store.balances(caller.account.clone()).await?;
     let account = balances

@@ -63,7 +63,8 @@ impl Caller {
         if self.rights.may(scope) && self.lent.as_ref().is_none_or(|lent| lent.rights.may(scope)) {
             return Ok(());
         }
-        let text = format!("This API key is not for {}.", scope.as_str());
+        let scope = scope.as_str();
+        let text = format!("This API key lacks the scope '{scope}'. Use a key that has it.");
         Err(Error::new(Kind::Forbidden, text).coded("missing_scope"))
     }
 

@@ -257,7 +257,10 @@ impl Features {
         if self.has(feature) {
             return Ok(());
         }
-        let text = format!("The feature '{}' is not enabled.", feature.as_str());
+        let name = feature.as_str();
+        let text = format!(
+            "The feature '{name}' is not enabled. Switch it on with POST /v1/features/USER/{name}, if the plan has it."
+        );
         Err(Error::new(Kind::Forbidden, text).coded("feature_disabled"))
     }
 }

@@ -33,7 +33,7 @@ struct Way {
 fn of_issuer(why: IssuerError) -> Error {
     match why {
         IssuerError::Down(_) | IssuerError::Wrong(_) => {
-            tracing::error!(%why, "an issuer cannot be used");
+            tracing::error!(%why, "an issuer of signin.oidc cannot be used: check its address and that this node reaches it");
             let text = "The sign-in service cannot be asked. Try again later.";
             Error::new(Kind::UpstreamDown, text).coded("issuer_down")
         }

@@ -56,7 +56,11 @@ pub fn new_member(
     let parts = email.split_once('@');
     let fits = email.len() <= 320 && !email.chars().any(|c| c.is_control() || c.is_whitespace());
     if !fits || parts.is_none_or(|(name, place)| name.is_empty() || place.is_empty()) {
-        return Err(Error::new(Kind::Malformed, "That is no e-mail address.").at("email"));
+        return Err(Error::new(
+            Kind::Malformed,
+            "That is no e-mail address: it has to be like name@example.com.",
+        )
+        .at("email"));
     }
     Ok(Member {
         id: format!("member_{}", AuditId::fresh().as_str().trim_start_matches("audit_")),

@@ -64,7 +64,7 @@ impl Attempt {
         let name: String = name.chars().take(320).collect();
         let address = network(address);
         let mut all = vec![counted(format!("address {address}"), PER_ADDRESS, WINDOW)];
-        // Nobody's name is nobody's to protect.
+        // Without a name, only the address is counted.
         if !name.is_empty() {
             all.push(counted(format!("pair {address} {name}"), PER_PAIR, WINDOW));
             all.push(counted(format!("name {name}"), PER_NAME, WINDOW));

@@ -190,10 +190,10 @@ async fn act(running: Running<'_>, caller: &Caller, here: &Here, call: &Call) ->
             called.map(|(_, ran)| (ran.text(), ran.is_error))
         }
         Here::SearchMemory => {
-            let asked = memory::Asked {
+            let asked = memory::MemoryQuery {
                 query: text("query").to_owned(),
                 limit: Some(10),
-                ..memory::Asked::default()
+                ..memory::MemoryQuery::default()
             };
             running.memory.find(caller, &caller.person.id, &asked).await.map(|found| {
                 let lines: Vec<&str> = found.iter().map(|(one, _)| one.text.as_str()).collect();

@@ -26,7 +26,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// What is kept of a user's account at an app, sealed.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct SealedToken {
     token: String,
     refresh: Option<String>,
     /// Milliseconds since the epoch.
@@ -211,7 +211,8 @@ pub async fn connect(
         let text = "This app takes no credentials.";
         return Err(Error::new(Kind::Malformed, text).at("credentials"));
     }
-    let kept = Kept { token: sendable(given.token.expose_secret())?, refresh: None, expires: None };
+    let kept =
+        SealedToken { token: sendable(given.token.expose_secret())?, refresh: None, expires: None };
     let one =
         keep(connections, caller.account.as_str(), user, &asked.id, name, &kept, new.tools).await?;
     Ok(Connected::Now(shown(&one)))
@@ -233,7 +234,7 @@ async fn keep(
     user: &str,
     asked: &str,
     name: String,
-    kept: &Kept,
+    kept: &SealedToken,
     tools: Option<Vec<String>>,
 ) -> Result<Connection, Error> {
     let id = ConnectionId::fresh().as_str().to_owned();
@@ -262,8 +263,8 @@ async fn keep(
     Ok(one)
 }
 
-fn kept_of(granted: &Granted, now: Timestamp, before: Option<String>) -> Kept {
-    Kept {
+fn kept_of(granted: &Granted, now: Timestamp, before: Option<String>) -> SealedToken {
+    SealedToken {
         token: granted.token.expose_secret().to_owned(),
         // A server that renews without a word means the same refresh token.
         refresh: granted.refresh.as_ref().map(|token| token.expose_secret().to_owned()).or(before),
@@ -272,7 +273,11 @@ fn kept_of(granted: &Granted, now: Timestamp, before: Option<String>) -> Kept {
 }
 
 fn wrong() -> Error {
-    Error::new(Kind::Malformed, "This is no answer to anything that was asked.").at("state")
+    Error::new(
+        Kind::Malformed,
+        "The 'state' is unknown or has expired. Start again with POST /v1/connect/accounts.",
+    )
+    .at("state")
 }
 
 /// A state that is still to be used.
@@ -399,7 +404,8 @@ pub(super) async fn credential(
     }
     let why = purpose(account, &one.id);
     let opened = vault(connections)?.open(&one.credentials, &why).map_err(Error::internal)?;
-    let mut kept: Kept = serde_json::from_str(opened.expose_secret()).map_err(Error::internal)?;
+    let mut kept: SealedToken =
+        serde_json::from_str(opened.expose_secret()).map_err(Error::internal)?;
     let now = connections.clock.now();
     let over = kept.expires.is_some_and(|at| now.after(RENEW_BEFORE).0 >= at);
     if let (true, Some(refresh)) = (over, kept.refresh.clone()) {

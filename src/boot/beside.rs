@@ -60,12 +60,12 @@ pub(super) fn learn(findings: Findings, store: Store, clock: Clock) {
         loop {
             tick.tick().await;
             if let Err(why) = findings.write_down(&store, clock.now()).await {
-                tracing::warn!(%why, "what answers have shown cannot be written down");
+                tracing::warn!(%why, "what answers have shown cannot be written to the store now; it is tried again");
             }
             if turn.is_multiple_of(LEARNING_FOR_ALL)
                 && let Err(why) = findings.gather(&store, clock.now()).await
             {
-                tracing::warn!(%why, "what accounts have found out cannot be read");
+                tracing::warn!(%why, "what accounts have found out cannot be read from the store now; it is tried again");
             }
             turn = turn.wrapping_add(1);
         }
@@ -111,7 +111,7 @@ pub(super) fn sweep(store: Store, clock: Clock, apps: Apps) {
                 Ok::<_, StoreError>((
                     store.sweep_responses(now).await?,
                     store.sweep_pictures(now).await?,
-                    store.sweep_replays(now).await?
+                    store.sweep_idempotency(now).await?
                         + store.sweep_signins(now).await?
                         + store.sweep_spent(now).await?
                         + store.sweep_lent(now).await?

@@ -90,7 +90,7 @@ pub(super) fn exchange(
     Ok(())
 }
 
-/// The next line to tell; `None` once there will be none, `Some(None)` for what nobody can use.
+/// The next message; `None` when there will be no more, `Some(None)` for one that is to be skipped.
 async fn next(
     current: &Current,
     found: &mut mpsc::Receiver<(DeploymentId, Tiding)>,

@@ -1,8 +1,10 @@
-//! The composition root: the one place that picks implementations and starts things. Longer than most
-//! files, as all of it is one list in the order in which things need each other.
+//! The composition root: the one place that picks implementations and starts things.
 
+mod assembly;
 mod beside;
 mod failure;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod gossip;
 mod listening;
 mod making;
@@ -20,10 +22,8 @@ mod waiting;
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::{ServerHandle, Service as _};
@@ -33,45 +33,24 @@ use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 
 use crate::admit::keys::KeyError;
-use crate::admit::{
-    Authentication, FactorDuty, Identities, Inflow, KeyTerms, Passwords, Plans, Signers, Throttle,
-    keys,
-};
-use crate::affinity::Affinity;
-use crate::apps::Connections;
-use crate::base::clock::{Clock, Dice};
-use crate::base::proxy::Proxies;
-use crate::catalogue::lifecycle;
+use crate::admit::{KeyTerms, Plans, keys};
+use crate::base::clock::Clock;
 use crate::config::{self, Config, Fault, Faults};
-use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
-use crate::gateway::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
-use crate::issuer::Issuers;
-use crate::ledger::{self, Counter, Journal, PricesAsides, Tariff};
-use crate::live::Current;
-use crate::memory::{Memories, MemoryModels};
-use crate::quota::{self, Memory, Quota};
-use crate::responses::{Responses, Runs};
-use crate::store::{Store, StoreError, file_of};
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::{
-    HealthBoard, Hedges, Limits, Meters, Prober, Refusals, StreamsEnd, Transport, Trust, Upstream,
-};
-use crate::words::Keeping;
-use crate::words::cache::Answers;
+use crate::gateway::Shared;
+use crate::ledger;
+use crate::store::{Store, StoreError};
+use crate::upstream::Prober;
 use crate::{console, http, sim};
 
+use assembly::{Assembled, Parts, assemble, journal_folder, worker};
 pub use failure::Failure;
 use listening::{Listener, Place};
 use making::Making;
 pub use outward::egress;
-use reload::{Force, Latest};
+use reload::Force;
 use signals::{Signals, Stopping};
 pub use sources::{Laid, catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, survey};
-use telling::Telling;
-
-/// The share of streams that may be asked for twice, if nothing else is said.
-const HEDGED_SHARE: f64 = 0.02;
 
 /// What is common to every command that touches the store.
 pub struct Ground {
@@ -95,25 +74,6 @@ pub async fn ground(file: Option<&Path>) -> Result<Ground, Failure> {
     let plans = Plans::new(&config.plans);
     let store = Store::open(&config.store.url, tokio::runtime::Handle::current()).await?;
     Ok(Ground { config, plans, store })
-}
-
-fn limits(config: &Config) -> Limits {
-    let set = |value: Option<config::Seconds>, otherwise: Duration| {
-        value.map_or(otherwise, |value| value.0)
-    };
-    let standard = Limits::default();
-    Limits {
-        connect: set(config.upstream.connect_timeout, standard.connect),
-        first_byte: set(config.upstream.first_byte_timeout, standard.first_byte),
-        first_token: set(config.upstream.first_token_timeout, standard.first_token),
-        idle: set(config.upstream.idle_timeout, standard.idle),
-        deadline: config.server.request_timeout.0,
-        attempts: config.upstream.attempts.unwrap_or(standard.attempts).max(1),
-        tries_per_deployment: config.upstream.tries.unwrap_or(standard.tries_per_deployment).max(1),
-        rescue: config.upstream.rescue.unwrap_or(standard.rescue),
-        keep_alive: set(config.upstream.keep_alive, standard.keep_alive),
-        ..standard
-    }
 }
 
 /// Runs the gateway until it is told to stop. `simulate` has every model's answers made up.
@@ -186,162 +146,23 @@ pub async fn serve(
         // Some megabytes, which nobody needs any more.
         drop(laid);
     }
-    let limits = limits(&config);
-    // What is simulated is in this process, which no proxy leads to.
-    let outward = egress(&config);
-    let through = match answers {
-        Backing::Real => outward.proxies.clone(),
-        Backing::Simulated => Proxies::Never,
-    };
-    let trust = Trust::new(&outward.authorities)?;
-    let clock = Clock::System;
-    plans.reload(&store).await?;
-    let journal = Journal::open(
-        journal_folder(&config),
-        config.ledger.durability,
-        store.clone(),
-        plans.allowances(),
-    )
-    .await?;
-    let redis = match &config.redis.url {
-        Some(url) => {
-            let opened = quota::Shared::open(url, clock);
-            Some(opened.map_err(|why| format!("redis.url cannot be used: {why}"))?)
-        }
-        None => None,
-    };
-    let counting_together = redis.clone();
-    let metrics = Metrics::new()?;
-    let telling = Telling::start(&config, collector, &outward, &metrics)?;
-    let counting = Counting {
-        telling: telling.clone(),
-        local: Memory::default(),
-        redis: redis.clone(),
-        journal: journal.clone(),
-        tariff: Arc::new(config.credits.clone()),
-        proxies: through,
-        trust,
-    };
-    lifecycle::warn(&live.catalogue, clock.now());
-    let signers = Signers::new(store.clone(), vault.clone(), clock);
-    let identities =
-        Identities::new(store.clone(), plans.clone(), signers.clone(), clock, admin.as_ref());
-    if let Some(mail) = mail.clone() {
+    let alone = admin.is_none() && config.admin.email.is_none();
+    let parts =
+        Parts { plans, store, live, admin, vault, mail, apps, collector, clock: Clock::System };
+    let Assembled { shared, counting, latest } = Box::pin(assemble(&making, parts)).await?;
+    let (clock, store, journal) =
+        (shared.clock, shared.store.clone(), shared.books.journal.clone());
+    let (findings, redis) = (shared.routing.learned.findings.clone(), shared.books.redis.clone());
+    let telling = counting.telling.clone();
+    if let Some(mail) = shared.authentication.mail.clone() {
         // Nothing waits for it at shutdown: what it leaves, it or another node takes later.
-        let length = metrics.queue_length.with_label_values(&["mail"]);
+        let length = shared.metrics.queue_length.with_label_values(&["mail"]);
         tokio::spawn(mail.carry(store.clone(), clock, move |count| length.set(count)));
     }
-    let issuers = Issuers::new(&config.signin.oidc, &outward, clock, sources::secret_variable)?;
-    if config.signin.totp != FactorDuty::Optional && vault.is_none() {
-        let text = "signin.totp wants second factors, and there is no vault key to seal them with";
-        return Err(text.into());
-    }
-    let desk = Authentication {
-        issuers,
-        store: store.clone(),
-        signers,
-        passwords: Passwords::default(),
-        throttle: Throttle::default(),
-        identities: identities.clone(),
-        plans: plans.clone(),
-        clock,
-        vault: vault.clone(),
-        mail,
-        verify_first: config.signin.verify == config::Verify::First,
-        accounts_per_address: config.signin.accounts_per_address,
-        factor_duty: config.signin.totp,
-        // Where nothing real is configured nothing that anybody does costs anything.
-        register: config.signin.register.clone().or_else(|| {
-            let simulated = simulation.is_some();
-            simulated.then(|| "free".to_owned())
-        }),
-    };
-    people::first_administrator(&config, &desk).await?;
-    let latest = Latest::new(&making);
-    let learns = config.router.learn;
-    let recorder = config.router.features.clone().map(Recorder::open).transpose();
-    let recorder = recorder.map_err(|why| format!("router.features cannot be written: {why}"))?;
-    let findings = learns.then(|| Findings::new(config.router.learn_globally, metrics.clone()));
-    let shared = Shared {
-        store: store.clone(),
-        clock,
-        routing: Routing {
-            health: Arc::new(HealthBoard::new(live.catalogue.ids())),
-            refusals: Arc::new(Refusals::new(metrics.clone())),
-            hedges: Arc::new(Hedges::new(config.upstream.hedged_share.unwrap_or(HEDGED_SHARE))),
-            current: Current::new(live),
-            trial: latest.trial(),
-            explore: config.router.explore,
-            checks: Checks {
-                judge: config.router.cascade.judge.clone(),
-                patience: config.router.cascade.judge_timeout.0,
-                twice: config.router.cascade.twice,
-            },
-            affinity: Affinity::default(),
-            learned: Learned {
-                store: store.clone(),
-                clock,
-                corrections: KnownCorrections::default(),
-                findings: findings.clone(),
-                recorder,
-            },
-        },
-        books: Books {
-            journal: journal.clone(),
-            redis,
-            baseline_model: config.ledger.baseline_model.clone(),
-        },
-        node: Node {
-            started: clock.now(),
-            store_is_up: Arc::new(AtomicBool::new(true)),
-            draining: Arc::default(),
-            streams_end: StreamsEnd::default(),
-        },
-        serving: Serving {
-            limits,
-            body_limit_bytes: config.server.body_limit_bytes,
-            inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
-            strict: config.server.strict,
-            sessions: Sessions {
-                idle: config.realtime.idle_timeout.0,
-                duration: config.realtime.max_duration.0,
-            },
-            images_kept_for: config.images.retention.0,
-            public_url: config.server.public_url.clone(),
-            behind_proxy: config.signin.behind_proxy,
-        },
-        metrics,
-        words: Keeping { store: store.clone(), clock, answers: Answers::default() },
-        memories: Memories::new(
-            store.clone(),
-            clock,
-            MemoryModels {
-                embedding_model: config.memory.embedding_model.clone(),
-                extraction_model: config.memory.extraction_model.clone(),
-            },
-        ),
-        connections: Connections {
-            apps: apps.clone(),
-            store: store.clone(),
-            clock,
-            identities: identities.clone(),
-            vault,
-            noted: Arc::new(tokio::sync::watch::Sender::new(0)),
-        },
-        responses: Responses {
-            store: store.clone(),
-            clock,
-            runs: Runs::default(),
-            kept_for: config.responses.retention.0,
-        },
-        identities,
-        authentication: desk,
-        plans: plans.clone(),
-    };
     if config.upstream.probes.unwrap_or(true) {
         let (current, health) =
             (shared.routing.current.clone(), Arc::clone(&shared.routing.health));
-        let prober = Prober::new(&limits, &counting.proxies, &counting.trust);
+        let prober = Prober::new(&shared.serving.limits, &counting.proxies, &counting.trust);
         resting::look_after(current, health, prober)?;
     }
     if let Some(url) = &config.redis.url {
@@ -354,7 +175,7 @@ pub async fn serve(
         latest,
         current: shared.routing.current.clone(),
         health: Arc::clone(&shared.routing.health),
-        plans: plans.clone(),
+        plans: shared.plans.clone(),
         identities: shared.identities.clone(),
         store: store.clone(),
         clock,
@@ -364,8 +185,7 @@ pub async fn serve(
     if let Some(findings) = &findings {
         beside::learn(findings.clone(), store.clone(), clock);
     }
-    beside::sweep(store.clone(), clock, apps);
-    let alone = admin.is_none() && config.admin.email.is_none();
+    beside::sweep(store.clone(), clock, shared.connections.apps.clone());
     let base = match &place {
         Place::Tcp(address) if tls.is_some() => format!("https://{address}"),
         Place::Tcp(address) => format!("http://{address}"),
@@ -452,7 +272,7 @@ pub async fn serve(
     {
         tracing::warn!(%why, "what the last answers have shown is lost");
     }
-    if let Some(redis) = &counting_together {
+    if let Some(redis) = &redis {
         redis.flush().await;
     }
     if let Some(simulation) = simulation {
@@ -499,26 +319,6 @@ fn send_at_once(connection: &dyn std::any::Any) {
     }
 }
 
-/// Where requests are counted, and through what they leave: what every worker is made of.
-#[derive(Clone)]
-struct Counting {
-    local: Memory,
-    redis: Option<quota::Shared>,
-    journal: Journal,
-    tariff: Arc<Tariff>,
-    proxies: Proxies,
-    trust: Trust,
-    telling: Telling,
-}
-
-/// Beside the SQLite file, or else in the working directory.
-fn journal_folder(config: &Config) -> PathBuf {
-    if let Some(folder) = &config.ledger.folder {
-        return folder.clone();
-    }
-    PathBuf::from(format!("{}.ledger", file_of(&config.store.url).unwrap_or("optimux")))
-}
-
 /// Posts what processes that are gone have left in the journal.
 ///
 /// # Errors
@@ -530,45 +330,6 @@ pub async fn post_leftovers(ground: &Ground) -> Result<(), Failure> {
         ledger::post_leftovers(&folder, &ground.store, &ground.plans.allowances()).await?;
     }
     Ok(())
-}
-
-fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure> {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed)?;
-    let dice = Dice::seeded(u64::from_le_bytes(seed));
-    let trails = counting.telling.trails(&shared.metrics)?;
-    let upstream = Upstream {
-        trails: trails.clone(),
-        transport: Transport::new(&shared.serving.limits, &counting.proxies, &counting.trust),
-        health: Arc::clone(&shared.routing.health),
-        refusals: Arc::clone(&shared.routing.refusals),
-        hedges: Arc::clone(&shared.routing.hedges),
-        metrics: shared.metrics.clone(),
-        meters: Meters::default(),
-        limits: shared.serving.limits,
-        proxies: counting.proxies.clone(),
-        trust: counting.trust.clone(),
-        closing: shared.node.streams_end.watched(),
-    };
-    let quota = match &counting.redis {
-        Some(redis) => Quota::Shared(quota::Redis::new(redis.clone())),
-        None => Quota::Local(counting.local.clone()),
-    };
-    let counter = Rc::new(Counter {
-        quota,
-        journal: counting.journal.clone(),
-        tariff: Arc::clone(&counting.tariff),
-        clock: shared.clock,
-        patience: shared.serving.limits.deadline,
-        trails,
-        asides: {
-            let current = shared.routing.current.clone();
-            PricesAsides::by(move |provider, asides, at| {
-                current.load().catalogue.bill_asides(provider, asides, at)
-            })
-        },
-    });
-    Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }
 
 /// Says what runs, and how to go on. Where nobody could make a key over HTTP, and the store is empty,

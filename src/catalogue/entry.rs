@@ -142,7 +142,7 @@ pub struct ModelEntry {
     /// Which of its deployments is asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
-    /// What whoever serves it does with what it is sent, over what they do with that of others.
+    /// The data policy for this model, in place of its provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataPolicy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -221,8 +221,7 @@ fn answered(
     entries.keys().filter(reaches).cloned().collect()
 }
 
-/// The dearest that a tier's priced models are, kind by kind: what those cost of which nobody said
-/// what they cost.
+/// By tier, the highest price of each kind of token: charged for models without a price.
 fn dearest(
     entries: &BTreeMap<String, ModelEntry>,
     waiting: &HashMap<String, Vec<Waiting>>,

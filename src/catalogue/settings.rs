@@ -24,8 +24,8 @@ pub struct Settings {
     pub routes: BTreeMap<String, RouteEntry>,
     /// By `provider/name`, the name being the provider's.
     pub prices: BTreeMap<String, PricesEntry>,
-    /// Of plans, each as `admit` reads it. `None` in what was said before plans were said here: it says
-    /// nothing of them.
+    /// Plans, each as `admit` reads it. `None` in revisions that are older than this member: such a revision
+    /// changes no plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plans: Option<BTreeMap<String, Value>>,
 }

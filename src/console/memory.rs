@@ -16,7 +16,7 @@ use crate::admit::Feature;
 use crate::base::clock::Timestamp;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::memory::{self, Asked, NewMemory};
+use crate::memory::{self, MemoryQuery, NewMemory};
 
 /// What is typed before all is forgotten: the user whom the account names, or one's own address.
 fn typed<'a>(who: &'a Who, named: Option<&'a str>) -> &'a str {
@@ -40,7 +40,8 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
     let app = &visit.app;
     let told = match form.given("search") {
         Some(query) => {
-            let asked = Asked { query: query.to_owned(), limit: Some(50), ..Asked::default() };
+            let asked =
+                MemoryQuery { query: query.to_owned(), limit: Some(50), ..MemoryQuery::default() };
             as_json(&app.memory().search(&who.caller, user, &asked).await?)?
         }
         None => as_json(&app.memory().listed(&who.caller, user, form.given("after"), None).await?)?,

@@ -19,7 +19,7 @@ use super::visit::{Visit, Who};
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Mode;
-use crate::exchange::{Answered, Arrival, Asked, Body, Refused};
+use crate::exchange::{Answered, Arrival, Body, Refused, RequestOptions};
 use crate::gateway;
 use crate::http::Worker;
 use crate::reports::{models::list_models, request as told_request};
@@ -63,12 +63,12 @@ fn request_of(form: &Form) -> Result<Value, Error> {
     Ok(Value::Object(body))
 }
 
-fn asked(form: &Form) -> Asked {
+fn asked(form: &Form) -> RequestOptions {
     let number = |name: &str| form.given(name).and_then(|text| text.parse::<f64>().ok());
-    Asked {
+    RequestOptions {
         dial: number("quality").and_then(Dial::new),
         max_cost: number("max_cost").and_then(crate::base::money::Nanos::from_usd),
-        ..Asked::default()
+        ..RequestOptions::default()
     }
 }
 
@@ -76,7 +76,7 @@ async fn answer(
     visit: &Visit,
     who: &Who,
     body: &Value,
-    asked: Asked,
+    asked: RequestOptions,
 ) -> (RequestId, Result<Answered, Refused>) {
     let id = RequestId::fresh();
     let bytes = Bytes::from(body.to_string());
@@ -214,15 +214,15 @@ fn refused(error: &Error) -> HttpResponse {
 }
 
 /// What headers of a script's request ask for.
-fn asked_by(request: &HttpRequest) -> Asked {
+fn asked_by(request: &HttpRequest) -> RequestOptions {
     let number = |name: &str| {
         let value = request.headers().get(name).and_then(|value| value.to_str().ok());
         value.and_then(|value| value.trim().parse::<f64>().ok())
     };
-    Asked {
+    RequestOptions {
         dial: number("x-optimux-quality").and_then(Dial::new),
         max_cost: number("x-optimux-max-cost-usd").and_then(crate::base::money::Nanos::from_usd),
-        ..Asked::default()
+        ..RequestOptions::default()
     }
 }
 

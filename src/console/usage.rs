@@ -39,7 +39,7 @@ const GROUPS: [(&str, &str); 6] = [
 ];
 
 /// What is asked for, as the address says it.
-struct Asked {
+struct Report {
     start: Timestamp,
     /// Without it.
     end: Timestamp,
@@ -47,7 +47,7 @@ struct Asked {
     baseline: Option<String>,
 }
 
-fn read(visit: &Visit) -> Result<Asked, Error> {
+fn read(visit: &Visit) -> Result<Report, Error> {
     let form = &visit.query;
     let day = |name: &'static str| {
         let wrong = || Error::new(Kind::Malformed, "That is no date.").at(name);
@@ -60,7 +60,7 @@ fn read(visit: &Visit) -> Result<Asked, Error> {
     if last < start {
         return Err(Error::new(Kind::Malformed, "The end is before the start.").at("end"));
     }
-    Ok(Asked {
+    Ok(Report {
         start,
         end: last.after(Duration::from_secs(86_400)),
         group: form.given("group_by").and_then(Group::named).unwrap_or(Group::Model),
@@ -68,7 +68,7 @@ fn read(visit: &Visit) -> Result<Asked, Error> {
     })
 }
 
-impl Asked {
+impl Report {
     fn query(&self, group: Group, waits: Waits) -> Query {
         Query {
             start: Some(self.start),
@@ -101,7 +101,7 @@ impl Asked {
     }
 }
 
-fn chart(report: &Value, asked: &Asked) -> Markup {
+fn chart(report: &Value, asked: &Report) -> Markup {
     let data = list(report, "data");
     let days = ((asked.end.0 - asked.start.0) / DAY_MS).clamp(1, MOST_BARS);
     let all: Vec<Bar> = (0..days)
@@ -114,7 +114,7 @@ fn chart(report: &Value, asked: &Asked) -> Markup {
     bars("Cost by day", &[], &all, |n| usd(Nanos(n)))
 }
 
-fn table(report: &Value, asked: &Asked, keys: &HashMap<String, String>) -> Markup {
+fn table(report: &Value, asked: &Report, keys: &HashMap<String, String>) -> Markup {
     let by = asked.group.as_str();
     let sums = report.get("usage").cloned().unwrap_or_default();
     let cells = |row: &Value| {

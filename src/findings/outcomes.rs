@@ -28,7 +28,7 @@ use crate::wire::{Inbound, said};
 const MOST_WAITING: usize = 20_000;
 /// A request that comes again within this is asked again.
 const AGAIN: Duration = Duration::from_secs(120);
-/// Requests that are remembered for it: each has its place by its print, and the newer takes it.
+/// Places for requests that are remembered for it, by their hash: a newer request overwrites an older one.
 const PRINTS: usize = 4_096;
 /// Of a long request, its size and so many bytes of its beginning and of its end tell it apart.
 const TELLING_BYTES: usize = 8 << 10;

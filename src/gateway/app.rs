@@ -19,7 +19,7 @@ use crate::memory::Memories;
 use crate::quota;
 use crate::responses::Responses;
 use crate::store::Store;
-use crate::stored::{Kept, Keys};
+use crate::stored::{CallerStore, Keys};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
 use crate::words::Keeping;
@@ -163,8 +163,8 @@ impl App {
 
     /// Where callers keep what is theirs.
     #[must_use]
-    pub fn kept(&self) -> Kept<'_> {
-        Kept { store: &self.shared.store, clock: self.shared.clock }
+    pub fn kept(&self) -> CallerStore<'_> {
+        CallerStore { store: &self.shared.store, clock: self.shared.clock }
     }
 
     /// Where keys are seen to.
@@ -189,5 +189,56 @@ impl App {
     #[must_use]
     pub fn live(&self) -> Arc<Live> {
         self.shared.routing.current.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::plan::PlanEntry;
+    use crate::boot::fixture::Fixture;
+    use crate::catalogue::Catalogue;
+    use crate::router::Predictor;
+
+    #[tokio::test]
+    async fn work_that_goes_on_counts_where_its_worker_does_and_draws_for_itself() {
+        let fixture = Fixture::of("").await;
+        let app = &fixture.app;
+        let aside = app.aside();
+        assert!(Rc::ptr_eq(&app.counter, &aside.counter));
+        assert!(Arc::ptr_eq(&app.upstream.health, &aside.upstream.health));
+        assert!(Arc::ptr_eq(&app.live(), &aside.live()));
+        let draws = |app: &App| [(); 4].map(|()| app.dice.borrow_mut().unit().to_bits());
+        assert_ne!(draws(app), draws(&aside));
+    }
+
+    #[tokio::test]
+    async fn what_is_put_in_force_is_what_the_next_request_is_decided_by() {
+        let fixture = Fixture::of("").await;
+        let app = &fixture.app;
+        let before = app.live();
+        let catalogue = Catalogue::default();
+        let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
+        app.shared.routing.current.swap(Live {
+            catalogue,
+            predictor,
+            guardrails: None,
+            revision: 7,
+        });
+        assert_eq!((before.revision, app.live().revision), (0, 7));
+    }
+
+    #[tokio::test]
+    async fn what_is_administered_is_logged_under_whoever_did_it() {
+        let fixture = Fixture::of("").await;
+        let actor = KeyId::stored("key_ann");
+        let administration = fixture.app.administration(actor.clone());
+        assert!(administration.recent.is_none(), "nothing is recorded that is not to be");
+        let account =
+            administration.open_account("house", "free", &PlanEntry::default()).await.unwrap();
+        let audits = fixture.app.shared.store.audits(None, 10).await.unwrap();
+        let of = |one: &crate::store::Audit| (one.actor.clone(), one.target.clone());
+        let told: Vec<(String, String)> = audits.iter().map(of).collect();
+        assert_eq!(told, [("key_ann".to_owned(), account.id.as_str().to_owned())]);
     }
 }

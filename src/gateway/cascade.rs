@@ -15,7 +15,7 @@ use super::decide::decide;
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::exchange::{Answered, Asked, Refused, as_stream};
+use crate::exchange::{Answered, Refused, RequestOptions, as_stream};
 use crate::findings::check;
 use crate::ledger::Hold;
 use crate::live::Live;
@@ -124,7 +124,7 @@ pub(super) async fn plan(
     live: &Live,
     caller: &Caller,
     inbound: &Inbound,
-    asked: &Asked,
+    asked: &RequestOptions,
     decision: Decision,
 ) -> Result<Planned, Error> {
     let wished = asked.cascade.unwrap_or_else(|| caller.features.has(Feature::Cascade));

@@ -19,7 +19,7 @@ use crate::upstream::{self, Answer, AnswerBody, Unanswered};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Aside, Head, Usage};
 
-/// What an answer is taken to be long, before it is there. What it is, is corrected afterwards.
+/// Output tokens that are assumed when credits are reserved; settling corrects them.
 const EXPECTED_TOKENS: u64 = 256;
 
 /// More of the name of a model is not written down; none is as long.

@@ -9,16 +9,18 @@ use futures_util::{StreamExt, stream};
 
 use super::app::App;
 use super::cascade::Planned;
+use super::decide;
 use super::moderating;
 use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::exchange::{Answered, Arrival, Asked, Body, Ending, Refused};
+use crate::exchange::{Answered, Arrival, Body, Ending, Refused, RequestOptions};
 use crate::findings::Reading;
 use crate::guard::{Guarded, Record};
 use crate::ledger::Outcome;
 use crate::live::Live;
+use crate::memory::Lesson;
 use crate::wire::frame::Pieces;
 use crate::wire::vocab::{Dialect, Malformed};
 use crate::wire::{Inbound, PathTarget};
@@ -73,6 +75,7 @@ pub(super) async fn enter(
 ) -> Result<Entered, Error> {
     let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
     wishes::take(arrival)?;
+    arrival.asked.strict = decide::is_strict(app, caller, &arrival.asked);
     let mark = guarded.as_ref().map(Guarded::mark);
     let words = words::prepare(app.words(), caller, arrival, mark).await?;
     Ok(Entered { guarded, words })
@@ -81,7 +84,7 @@ pub(super) async fn enter(
 /// A request that was answered, as far as its end has to know of it.
 pub(super) struct Request<'a> {
     pub id: &'a RequestId,
-    pub asked: &'a Asked,
+    pub asked: &'a RequestOptions,
     pub planned: &'a Planned,
     pub inbound: Inbound,
 }
@@ -129,9 +132,10 @@ impl Entered {
         if let Some(guarded) = self.guarded {
             answered = Box::pin(held(guarded, &inbound, answered)).await?;
         }
-        let aside = self
-            .words
-            .and_then(|words| words.leave(app.words(), caller, id, inbound.dialect, &mut answered));
+        let (aside, lesson) = match self.words {
+            Some(words) => words.leave(app.words(), caller, id, inbound.dialect, &mut answered),
+            None => (None, None),
+        };
         if let (Some(recorder), Some(read)) = (&routing.learned.recorder, planned.features()) {
             let mut read = Box::new(read.clone());
             read.model = answered.step.model.id.to_string();
@@ -148,11 +152,11 @@ impl Entered {
             }
             _ => None,
         };
-        if aside.is_some() || reading.is_some() {
-            let after = After { aside, reading };
+        if aside.is_some() || reading.is_some() || lesson.is_some() {
+            let after = After { aside, reading, lesson };
             answered.body = match answered.body {
                 Body::Whole(body) => {
-                    after.done(body.clone(), false).await;
+                    after.done(Some(body.clone()), false).await;
                     Body::Whole(body)
                 }
                 Body::Stream(pieces) => {
@@ -196,6 +200,8 @@ struct After {
     aside: Option<Aside>,
     /// Read for what it shows of its model: behind the caller's back.
     reading: Option<Reading>,
+    /// What its user said, to be learned from: behind their back as well.
+    lesson: Option<Lesson>,
 }
 
 impl After {
@@ -205,7 +211,12 @@ impl After {
         aside.max(crate::findings::LONGEST_BYTES)
     }
 
-    async fn done(self, answer: Bytes, streamed: bool) {
+    /// The answer is complete; `None` for one that was too long to be held.
+    async fn done(self, answer: Option<Bytes>, streamed: bool) {
+        if let Some(lesson) = self.lesson {
+            lesson.learn_later();
+        }
+        let Some(answer) = answer else { return };
         if let Some(aside) = self.aside {
             // Boxed, as it is large and few answers have it.
             Box::pin(aside.done(&answer, streamed)).await;
@@ -222,13 +233,19 @@ impl After {
         let watched = stream::unfold(start, move |state| {
             let ending = Rc::clone(&ending);
             async move {
-                let (mut pieces, after, mut all, too_long) = state?;
+                let (mut pieces, mut after, mut all, too_long) = state?;
                 let Some(piece): Option<Bytes> = pieces.next().await else {
-                    if ending.get() == Some(Outcome::Complete) && !too_long {
-                        after.done(Bytes::from(all), true).await;
+                    if ending.get() == Some(Outcome::Complete) {
+                        after.done((!too_long).then(|| Bytes::from(all)), true).await;
                     }
                     return None;
                 };
+                // Before its last piece leaves, after which the user may ask again at once.
+                if ending.get() == Some(Outcome::Complete)
+                    && let Some(lesson) = after.lesson.take()
+                {
+                    lesson.learn_later();
+                }
                 let too_long = too_long || all.len() + piece.len() > most;
                 if !too_long {
                     all.extend_from_slice(&piece);
@@ -274,7 +291,7 @@ mod tests {
         assert!(reading.is_some());
         let ending = Ending::default();
         let pieces: Pieces = Box::pin(stream::iter(CHUNKS.map(Bytes::from_static)));
-        let after = After { aside: None, reading };
+        let after = After { aside: None, reading, lesson: None };
         let watched = after.watching(pieces, Rc::clone(&ending));
         let local = tokio::task::LocalSet::new();
         let drained = local.run_until(async move {

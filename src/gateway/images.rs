@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::charge::{self, Intent, Sum};
+use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
 use super::several::Several;
 use crate::admit::{Caller, Scope};
-use crate::base::ids::RequestId;
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Refused};
+use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::Outcome;
 use crate::store::Picture;
 use crate::upstream::Unanswered;
@@ -26,15 +26,16 @@ use crate::wire::{Inbound, Operation};
 ///
 /// # Errors
 /// What the caller is to be told.
-pub async fn draw(
+pub async fn generate_images(
     app: &App,
     caller: &Caller,
-    id: &RequestId,
-    mut body: Bytes,
+    arrival: Arrival,
     home: &str,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Images)?;
     let live = app.live();
+    let Arrival { id, mut body, asked, .. } = arrival;
+    let (id, strict) = (&id, decide::is_strict(app, caller, &asked));
     let guarded = guarded(app, &live, caller, id, &mut body).await?;
     let (head, request) = images::decode_request(&body)?;
     let decision = named(app, caller, &head.model, Mode::Image)?;
@@ -46,8 +47,10 @@ pub async fn draw(
     let calls: Vec<Inbound> = (0..request.count.div_ceil(per_call))
         .map(|call| {
             let count = per_call.min(request.count - call * per_call);
-            let operation = Operation::Draw(request.clone(), count);
-            Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone())
+            let operation = Operation::Images(request.clone(), count);
+            let mut call = Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone());
+            call.strict = strict;
+            call
         })
         .collect();
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
@@ -61,8 +64,8 @@ pub async fn draw(
         let unanswered = Unanswered { error, attempts, tried };
         return Err(charge::give_up(hold, unanswered).of_pictures());
     };
-    // What a model does by itself is its own; who asks for a model that answers with addresses,
-    // and gets a stand-in, still gets addresses.
+    // Where nothing is said, it is as the first model has it: a fallback that sends bytes does not change what
+    // the caller gets.
     let wants_url = match request.wanted {
         Some(wanted) => wanted == Wanted::Url,
         None => !first.images.base64_only,

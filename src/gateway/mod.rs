@@ -28,8 +28,8 @@ use features::Request;
 pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
-pub use images::{draw, picture};
-pub use realtime::{Meter, converse, hang_up, overhear};
+pub use images::{generate_images, picture};
+pub use realtime::{Meter, end_session, meter_event, open_session, session_broke_off};
 pub use route::{Route, explain};
 
 /// Generates: reads the head, decides, takes what it may cost, and has the decision carried out.
@@ -72,7 +72,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     let Arrival { id, dialect, body, target, forward, asked } = arrival;
     let mut inbound = entered.inbound(dialect, body, target)?;
     inbound.forward = forward;
-    inbound.strict = decide::is_strict(app, caller, &asked);
+    inbound.strict = asked.strict;
     let decision = decide::decide(app, &live, caller, &inbound, &asked).await?;
     let planned = cascade::plan(app, &live, caller, &inbound, &asked, decision).await?;
     if let Some(known) = entered.known(app, caller, &inbound) {
@@ -82,4 +82,105 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     let answered = planned.deliver(app, &live, caller, &inbound, &id, hold).await?;
     let request = Request { id: &id, asked: &asked, planned: &planned, inbound };
     entered.leave(app, &live, caller, request, answered).await
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::admit::KeyTerms;
+    use crate::base::Kind;
+    use crate::base::ids::RequestId;
+    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::store::AgentRow;
+    use crate::wire::vocab::Dialect;
+
+    fn asking(model: &str, more: &Value) -> Arrival {
+        let mut body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = Bytes::from(body.to_string());
+        Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body)
+    }
+
+    async fn asked(fixture: &Fixture, caller: &Caller, arrival: Arrival) -> Result<Answered, Kind> {
+        answer(&fixture.app, caller, arrival).await.map_err(|refused| refused.error.kind)
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_for_chat_gets_no_answer_and_hears_of_no_agent() {
+        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let fixture = Fixture::of(&provider.serving("openai-chat", &["m"])).await;
+        let terms = KeyTerms { scopes: Some(vec![Scope::Embeddings]), ..KeyTerms::default() };
+        let caller = fixture.caller_with("free", &terms).await;
+        for model in ["m", "agent:agent_x"] {
+            let refused = asked(&fixture, &caller, asking(model, &json!({}))).await;
+            assert_eq!(refused.err(), Some(Kind::Forbidden), "{model}");
+        }
+        assert!(provider.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_agent_in_the_place_of_a_model_is_run_by_its_own_account_alone() {
+        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let fixture = Fixture::of(&provider.serving("openai-chat", &["m"])).await;
+        let (caller, other) = (fixture.caller("free").await, fixture.caller("free").await);
+        let now = fixture.app.shared.clock.now();
+        let definition = json!({"name": "a", "model": "m", "instructions": "Be brief."});
+        let row = AgentRow {
+            account: caller.account.clone(),
+            user: caller.account.as_str().to_owned(),
+            id: "agent_x".to_owned(),
+            version: 1,
+            created: now,
+            updated: now,
+            definition: definition.to_string(),
+        };
+        fixture.app.shared.store.create_agent(row).await.unwrap();
+        let refused = asked(&fixture, &other, asking("agent:agent_x", &json!({}))).await;
+        assert_eq!(refused.err(), Some(Kind::NotFound));
+        assert!(provider.asked().is_empty());
+        let answered = asked(&fixture, &caller, asking("agent:agent_x", &json!({}))).await;
+        assert_eq!(&*answered.unwrap().step.model.id, "m");
+        let body = &provider.asked()[0].body;
+        assert_eq!(body["model"], "m");
+        assert!(body["messages"][0].to_string().contains("Be brief."), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_a_provider_cannot_be_told_is_dropped_or_where_it_is_strict_refused() {
+        let told = json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
+            "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
+            "usage": {"input_tokens": 4, "output_tokens": 2}});
+        let provider = Provider::answering(move |_| Told::json(200, &told)).await;
+        let fixture = Fixture::of(&provider.serving("anthropic", &["m"])).await;
+        let caller = fixture.caller("free").await;
+        let untold = json!({"logit_bias": {"50256": -100}});
+        let answered = asked(&fixture, &caller, asking("m", &untold)).await.unwrap();
+        assert_eq!(answered.losses.to_string(), "logit_bias");
+        let mut strict = asking("m", &untold);
+        strict.asked.strict = true;
+        assert!(asked(&fixture, &caller, strict).await.is_err());
+        assert_eq!(provider.asked().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_given_again_takes_nothing_of_the_callers() {
+        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let models = provider.serving("openai-chat", &["m"]);
+        let plan = "[plans.one]\nrequests_per_day = 1\nfeatures = { response_cache = true }\n";
+        let fixture = Fixture::of(&format!("{models}{plan}")).await;
+        let caller = fixture.caller("one").await;
+        for _ in 0..3 {
+            assert!(asked(&fixture, &caller, asking("m", &json!({}))).await.is_ok());
+        }
+        assert_eq!(provider.asked().len(), 1);
+        let other = asked(&fixture, &caller, asking("m", &json!({"seed": 7}))).await;
+        assert_eq!(
+            other.err(),
+            Some(Kind::RateLimited),
+            "another request is not given that answer"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use crate::agents::Running;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
-use crate::exchange::Body;
+use crate::exchange::{Arrival, Body};
 use crate::memory::{Answering, Models, Remembering};
 use crate::wire::Inbound;
 use crate::wire::embeddings::Form;
@@ -63,8 +63,8 @@ fn whole(body: Body) -> Result<Bytes, Error> {
 impl Models for App {
     fn embed<'a>(&'a self, caller: &'a Caller, body: Bytes) -> Answering<'a> {
         Box::pin(async move {
-            let id = RequestId::fresh();
-            let answered = embed(self, caller, &id, body, Form::Openai, None).await;
+            let arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
+            let answered = embed(self, caller, arrival, Form::Openai, None).await;
             whole(answered.map_err(|refused| refused.error)?.body)
         })
     }
@@ -75,5 +75,87 @@ impl Models for App {
 
     fn aside(&self) -> Box<dyn Models> {
         Box::new(self.aside())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::base::Kind;
+    use crate::boot::fixture::{Fixture, Provider, Told};
+
+    fn asking(stream: bool) -> Bytes {
+        let body = json!({"model": "m", "stream": stream,
+            "messages": [{"role": "user", "content": "What does it state?"}]});
+        Bytes::from(body.to_string())
+    }
+
+    /// The model `m`, a dear one, and plans of one request a day and without the dear one.
+    fn config(provider: &Provider) -> String {
+        let models = provider.serving("openai-chat", &["m"]);
+        format!(
+            "{models}[[models]]\nid = \"v\"\nmode = \"embedding\"\ndeployments = [{{ provider = \"p\" }}]\n\
+             [plans.one]\nrequests_per_day = 1\n[plans.free_only]\ntiers = [\"free\"]\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn what_memory_asks_is_charged_to_its_caller_as_any_request_is() {
+        let provider = Provider::answering(|_| Told::completion("A cat.")).await;
+        let fixture = Fixture::of(&config(&provider)).await;
+        let caller = fixture.caller("one").await;
+        let models: &dyn Models = &fixture.app;
+        let answer = models.complete(&caller, asking(false)).await.unwrap();
+        assert!(String::from_utf8_lossy(&answer).contains("A cat."));
+        // Of the same limits, though it goes on when the request is answered.
+        let refused = models.aside().complete(&caller, asking(false)).await.unwrap_err();
+        assert_eq!((refused.kind, provider.asked().len()), (Kind::RateLimited, 1));
+    }
+
+    #[tokio::test]
+    async fn a_model_out_of_the_callers_plan_is_not_asked_for_memory_either() {
+        let provider = Provider::answering(|_| Told::completion("A cat.")).await;
+        let fixture = Fixture::of(&config(&provider)).await;
+        let caller = fixture.caller("free_only").await;
+        let models: &dyn Models = &fixture.app;
+        let refused = models.complete(&caller, asking(false)).await.unwrap_err();
+        assert_eq!((refused.kind, provider.asked().len()), (Kind::Forbidden, 0));
+    }
+
+    #[tokio::test]
+    async fn what_comes_as_a_stream_is_no_answer_for_memory() {
+        let provider = Provider::answering(|_| {
+            Told::events("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n")
+        })
+        .await;
+        let fixture = Fixture::of(&config(&provider)).await;
+        let caller = fixture.caller("free").await;
+        let models: &dyn Models = &fixture.app;
+        let error = models.complete(&caller, asking(true)).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Internal);
+    }
+
+    #[tokio::test]
+    async fn vectors_are_asked_for_in_openais_form_and_come_whole() {
+        let provider = Provider::answering(|_| {
+            Told::json(
+                200,
+                &json!({"object": "list", "model": "v",
+                "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+                "usage": {"prompt_tokens": 1, "total_tokens": 1}}),
+            )
+        })
+        .await;
+        let config = config(&provider).replace("dialect =", "embeddings = \"openai\"\ndialect =");
+        let fixture = Fixture::of(&config).await;
+        let caller = fixture.caller("free").await;
+        let models: &dyn Models = &fixture.app;
+        let body = Bytes::from(json!({"model": "v", "input": ["a"]}).to_string());
+        let answer = models.embed(&caller, body).await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["data"][0]["embedding"], json!([0.5]));
+        assert_eq!(provider.asked()[0].path, "/v1/embeddings");
     }
 }

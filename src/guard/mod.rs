@@ -120,8 +120,7 @@ impl Guardrails {
         self.rules.iter().any(|rule| &*rule.name == name)
     }
 
-    /// Those that hold for whoever `demands` these beside the ones that hold for all; `None` where
-    /// none does.
+    /// The rules for everybody, and those that `demands` names; `None` where there are none.
     ///
     /// # Errors
     /// The name of a rule that is demanded and is not there: nothing may go unguarded.

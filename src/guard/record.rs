@@ -64,7 +64,7 @@ impl Record {
         match said {
             Ok(masking) => (Some(Verdict::Mask), masking),
             Err(why) => {
-                tracing::warn!(request = %self.id, rule = %rule.name, why, "whom a guardrail asks gave no verdict");
+                tracing::warn!(request = %self.id, rule = %rule.name, why, "the service that a guardrail asks gave no verdict: it is taken as the rule's on_error says");
                 match on_error {
                     OnError::Allow => (Some(Verdict::Unanswered), None),
                     OnError::Block => (Some(Verdict::Block), None),

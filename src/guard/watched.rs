@@ -31,12 +31,12 @@ pub(super) struct Watched {
     writer: Box<dyn Writer + Send>,
     filter: Filter,
     /// Who is asked, and what is held until they have said; `None` where nobody is.
-    asked: Option<Asked>,
+    asked: Option<Pending>,
     patterns: Vec<Arc<Rule>>,
     faulty: bool,
 }
 
-struct Asked {
+struct Pending {
     rules: Vec<Arc<Rule>>,
     events: Vec<Event>,
     bytes: usize,
@@ -68,7 +68,8 @@ impl Watched {
             prompt_tokens: 0,
         };
         let (asks, patterns): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.by.asks());
-        let asked = (!asks.is_empty()).then(|| Asked { rules: asks, events: Vec::new(), bytes: 0 });
+        let asked =
+            (!asks.is_empty()).then(|| Pending { rules: asks, events: Vec::new(), bytes: 0 });
         Self {
             record,
             pieces: Some(pieces),
@@ -202,7 +203,7 @@ impl Watched {
         if self.faulty {
             return;
         }
-        if let Some(Asked { rules, mut events, .. }) = self.asked.take() {
+        if let Some(Pending { rules, mut events, .. }) = self.asked.take() {
             events.append(&mut last);
             match self.verdicts(&rules, &events).await {
                 Err(blocked) => return self.block(&blocked, out),

@@ -4,7 +4,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::generate::{Door, generate};
+use super::generate::{Endpoint, generate};
 use super::{Worker, arrival, respond, visit};
 use crate::base::Error;
 use crate::gateway;
@@ -15,15 +15,16 @@ const SURFACE: Dialect = Dialect::Anthropic;
 
 /// `POST /v1/messages`
 pub async fn messages(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let door = Door { forward: &["anthropic-beta", "anthropic-version"], ..Door::of(SURFACE) };
-    generate(app, request, payload, door).await
+    let endpoint =
+        Endpoint { forward: &["anthropic-beta", "anthropic-version"], ..Endpoint::of(SURFACE) };
+    generate(app, request, payload, endpoint).await
 }
 
 /// `POST /v1/messages/count_tokens`
 pub async fn count_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = visit::id(&request);
     let counting = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body.clone(), &body).await
     };

@@ -25,8 +25,8 @@ use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::catalogue::Timeouts;
-use crate::exchange::Asked;
 use crate::exchange::CacheWish;
+use crate::exchange::RequestOptions;
 use crate::router::{Dial, Wishes};
 
 /// A body that is not whole after this is given up.
@@ -94,7 +94,7 @@ pub async fn identified(app: &Worker, request: &HttpRequest) -> Result<Arc<Calle
 ///
 /// # Errors
 /// As [`caller`] and [`body`].
-pub async fn heard(
+pub async fn received(
     app: &Worker,
     request: &HttpRequest,
     payload: Payload,
@@ -136,7 +136,7 @@ const OURS: &str = "x-optimux-";
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a dial or a price that is none: whoever sets a limit wants it kept.
-pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
+pub fn asked(request: &HttpRequest) -> Result<RequestOptions, Error> {
     let headers = request.headers();
     let cache = headers
         .get(CACHE_CONTROL)
@@ -144,7 +144,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
         .map_or_else(CacheWish::default, cache_wish);
     // Most requests ask for nothing: one look at all names is cheaper than one for each.
     if !headers.keys().any(|name| name.as_str().starts_with(OURS)) {
-        return Ok(Asked { cache, ..Asked::default() });
+        return Ok(RequestOptions { cache, ..RequestOptions::default() });
     }
     let header = |name: &str| headers.get(name);
     let number = |name: &'static str, what: &str| {
@@ -163,7 +163,7 @@ pub fn asked(request: &HttpRequest) -> Result<Asked, Error> {
         Nanos::from_usd(usd)
             .ok_or_else(|| Error::new(Kind::Malformed, refused).at("x-optimux-max-cost-usd"))
     };
-    Ok(Asked {
+    Ok(RequestOptions {
         wishes: wishes(request)?,
         thorough: false,
         cascade: header("x-optimux-cascade").map(cascade).transpose()?,
@@ -348,8 +348,11 @@ impl Pace {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(chunk) = Pin::new(&mut *payload).poll_next(cx) {
                 return Poll::Ready(chunk.transpose().map_err(|why| {
-                    Error::new(Kind::Malformed, "The request body could not be read.")
-                        .because(why.to_string())
+                    Error::new(
+                        Kind::Malformed,
+                        "The request body broke off or is not framed as HTTP asks. Send it again.",
+                    )
+                    .because(why.to_string())
                 }));
             }
             // Most bodies are there at once, and need no timer.

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::generate::{Door, generate, whole};
+use super::generate::{Endpoint, generate, whole};
 use super::{Worker, arrival, respond, visit};
 use crate::base::{Error, Kind};
 use crate::gateway;
@@ -28,18 +28,18 @@ pub async fn act(
     match verb {
         "generateContent" | "streamGenerateContent" => {
             let stream = verb == "streamGenerateContent";
-            let door = Door {
+            let endpoint = Endpoint {
                 target: Some(PathTarget { model, stream }),
                 as_array: stream && !sse,
-                ..Door::of(SURFACE)
+                ..Endpoint::of(SURFACE)
             };
-            generate(app, request, payload, door).await
+            generate(app, request, payload, endpoint).await
         }
         "countTokens" => count_tokens(app, request, payload, model).await,
         "embedContent" | "batchEmbedContents" => {
             let form = if verb == "embedContent" { Form::GeminiOne } else { Form::Gemini };
-            whole(&app, &request, payload, SURFACE, async |caller, id, body| {
-                gateway::embed(&app, &caller, &id, body, form, Some(model)).await
+            whole(&app, &request, payload, SURFACE, async |caller, arrival| {
+                gateway::embed(&app, &caller, arrival, form, Some(model)).await
             })
             .await
         }
@@ -59,7 +59,7 @@ async fn count_tokens(
 ) -> HttpResponse {
     let id = visit::id(&request);
     let counting = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         // The contents themselves, or a whole request around them.
         let inner = serde_json::from_slice::<Value>(&body)
             .ok()

@@ -14,6 +14,7 @@ mod keys;
 mod me;
 mod media;
 mod models;
+mod once;
 mod openai;
 pub mod openapi;
 mod ops;

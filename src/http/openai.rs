@@ -4,7 +4,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::generate::{Door, generate, whole};
+use super::generate::{Endpoint, generate, whole};
 use super::{Worker, arrival, origin, respond, visit};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -20,13 +20,13 @@ const SURFACE: Dialect = Dialect::OpenAiChat;
 
 /// `POST /v1/chat/completions`
 pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    generate(app, request, payload, Door::of(SURFACE)).await
+    generate(app, request, payload, Endpoint::of(SURFACE)).await
 }
 
 /// `POST /v1/embeddings`
 pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    whole(&app, &request, payload, SURFACE, async |caller, id, body| {
-        gateway::embed(&app, &caller, &id, body, Form::Openai, None).await
+    whole(&app, &request, payload, SURFACE, async |caller, arrival| {
+        gateway::embed(&app, &caller, arrival, Form::Openai, None).await
     })
     .await
 }
@@ -34,8 +34,8 @@ pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> 
 /// `POST /v1/images/generations`
 pub async fn images(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let home = origin::home(&app, &request);
-    whole(&app, &request, payload, SURFACE, async |caller, id, body| {
-        gateway::draw(&app, &caller, &id, body, &home).await
+    whole(&app, &request, payload, SURFACE, async |caller, arrival| {
+        gateway::generate_images(&app, &caller, arrival, &home).await
     })
     .await
 }
@@ -55,7 +55,7 @@ pub async fn picture(app: Worker, name: Path<String>) -> HttpResponse {
 pub async fn input_tokens(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let id = visit::id(&request);
     let counting = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         let dialect = Dialect::OpenAiResponses;
         let head = model_only(&body)?;
         gateway::count_tokens(&app, &caller, &id, dialect, head, body.clone(), &body).await
@@ -75,7 +75,7 @@ pub async fn route(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
     let id = visit::id(&request);
     let live = app.live();
     let explaining = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
+        let (caller, body) = arrival::received(&app, &request, payload).await?;
         gateway::explain(&app, &live, &caller, body, &arrival::asked(&request)?).await
     };
     let outcome: Result<_, Error> = explaining.await;

@@ -49,7 +49,8 @@ pub async fn realtime(
         if address.model.is_none() && !transcribes {
             return Err(Malformed::missing("model").into());
         }
-        let begun = gateway::converse(&app, &caller, &id, &address, &forwarded(&request)).await?;
+        let begun =
+            gateway::open_session(&app, &caller, &id, &address, &forwarded(&request)).await?;
         Ok((begun, app.shared.serving.inflow.share(Some(&caller.account)), settled))
     };
     let outcome: Result<_, Refused> = opening.await;
@@ -133,14 +134,18 @@ async fn bridge(
     let ended = tokio::select! {
         close = upwards(first, messages, &mut outlet, session.clone(), &heard) => close,
         close = downwards(&app, &mut meter, inlet, session.clone(), &heard) => close,
-        close = time(&app, session.clone(), &heard) => close,
+        close = time(&app, session.clone(), &heard) => Ok(close),
     };
+    let ended = ended.unwrap_or_else(|close| {
+        gateway::session_broke_off(&app, &mut meter);
+        close
+    });
     tracing::debug!(code = ended.code, reason = %ended.reason, "a session has ended");
     // Either may be gone already, which is what it was to be told.
     let _gone = outlet.send(Message::Close(ended.clone())).await;
     let reason = CloseReason { code: ended.code.into(), description: Some(ended.reason) };
     let _gone = session.close(Some(reason)).await;
-    if let Err(why) = gateway::hang_up(&app, meter).await {
+    if let Err(why) = gateway::end_session(&app, meter).await {
         tracing::error!(%why, "what a session used could not be written down");
     }
 }
@@ -157,26 +162,29 @@ struct Heard {
     flat: Cell<bool>,
 }
 
+/// How a session ended: an error where the provider's side broke off.
+type Ended = Result<Close, Close>;
+
 async fn upwards(
     first: Option<String>,
     mut messages: AggregatedMessageStream,
     outlet: &mut Outlet,
     mut session: Session,
     heard: &Heard,
-) -> Close {
+) -> Ended {
     if let Some(first) = first
         && let Err(fault) = outlet.send(Message::Text(first.into())).await
     {
-        return broken(session, &fault.message).await;
+        return Err(broken(session, &fault.message).await);
     }
     loop {
         let message = match messages.next().await {
-            None => return Close::new(1001, "the caller left"),
+            None => return Ok(Close::new(1001, "the caller left")),
             Some(Err(why)) if frames::is_too_large(&why) => {
-                return Close::new(1009, "the message is too large");
+                return Ok(Close::new(1009, "the message is too large"));
             }
-            Some(Err(ProtocolError::Io(_))) => return Close::new(1001, "the caller left"),
-            Some(Err(why)) => return Close::new(1002, why.to_string()),
+            Some(Err(ProtocolError::Io(_))) => return Ok(Close::new(1001, "the caller left")),
+            Some(Err(why)) => return Ok(Close::new(1002, why.to_string())),
             Some(Ok(message)) => message,
         };
         heard.caller.set(Instant::now());
@@ -194,23 +202,23 @@ async fn upwards(
             AggregatedMessage::Binary(bytes) => Message::Binary(bytes),
             AggregatedMessage::Ping(bytes) => {
                 if session.pong(&bytes).await.is_err() {
-                    return Close::new(1001, "the caller left");
+                    return Ok(Close::new(1001, "the caller left"));
                 }
                 continue;
             }
             AggregatedMessage::Pong(_) => continue,
             AggregatedMessage::Close(reason) => {
-                return match reason {
+                return Ok(match reason {
                     Some(reason) => {
                         Close::new(reason.code.into(), reason.description.unwrap_or_default())
                     }
                     None => Close::new(1000, ""),
-                };
+                });
             }
         };
         heard.anything.set(Instant::now());
         if let Err(fault) = outlet.send(passed).await {
-            return broken(session, &fault.message).await;
+            return Err(broken(session, &fault.message).await);
         }
     }
 }
@@ -221,17 +229,17 @@ async fn downwards(
     mut inlet: Inlet,
     mut session: Session,
     heard: &Heard,
-) -> Close {
+) -> Ended {
     loop {
         let message = match inlet.receive().await {
             Ok(Some(message)) => message,
-            Ok(None) => return broken(session, "it hung up").await,
-            Err(fault) => return broken(session, &fault.message).await,
+            Ok(None) => return Err(broken(session, "it hung up").await),
+            Err(fault) => return Err(broken(session, &fault.message).await),
         };
         heard.anything.set(Instant::now());
         let sent = match message {
             Message::Text(text) => {
-                let paid = gateway::overhear(app, meter, &text).await;
+                let paid = gateway::meter_event(app, meter, &text).await;
                 if heard.theirs.get().is_none() {
                     heard.theirs.set(session::shown(&text));
                 }
@@ -243,18 +251,18 @@ async fn downwards(
                 };
                 let sent = match ByteString::try_from(text) {
                     Ok(text) => session.text(text).await,
-                    Err(_) => return broken(session, "it sent what is not text").await,
+                    Err(_) => return Err(broken(session, "it sent what is not text").await),
                 };
                 if let Err(refused) = paid {
-                    return unpaid(session, &refused.error).await;
+                    return Ok(unpaid(session, &refused.error).await);
                 }
                 sent
             }
             Message::Binary(bytes) => session.binary(bytes).await,
-            Message::Close(close) => return close,
+            Message::Close(close) => return Ok(close),
         };
         if sent.is_err() {
-            return Close::new(1001, "the caller left");
+            return Ok(Close::new(1001, "the caller left"));
         }
     }
 }

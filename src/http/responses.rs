@@ -6,14 +6,14 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 
+use super::once::{Incoming, once};
 use super::{Worker, arrival, respond, visit};
 use crate::admit::Caller;
 use crate::base::Error;
-use crate::exchange::{Answered, Arrival, Refused};
+use crate::exchange::Arrival;
 use crate::gateway;
-use crate::idempotency::{self, Again, Claim};
 use crate::platform::items::Page;
-use crate::responses::{self, Begun, Job};
+use crate::responses;
 use crate::stored::conversations;
 use crate::wire::vocab::{Dialect, Malformed};
 
@@ -21,56 +21,13 @@ const SURFACE: Dialect = Dialect::OpenAiResponses;
 
 /// `POST /v1/responses`
 pub async fn create(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let id = visit::id(&request);
-    let answering = async {
-        let (caller, body) = arrival::heard(&app, &request, payload).await?;
-        let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
-        let claim = idempotency::claim(&app, &caller, arrival::idempotency(&request), &said, &id);
-        let turn = match claim.await? {
-            Claim::Again(again) => return Ok(Given::Again(again)),
-            turn => turn,
-        };
-        let asked = arrival::asked(&request)?;
-        let arrival = Arrival { asked, ..Arrival::of(id.clone(), SURFACE, body) };
+    once(&app, &request, payload, (SURFACE, false), async |incoming| {
+        let Incoming { id, caller, body, asked } = incoming;
+        let arrival = Arrival { asked, ..Arrival::of(id, SURFACE, body) };
         let answer = async |arrival| gateway::answer(&app, &caller, arrival).await;
-        match responses::respond(&app.shared.responses, &caller, arrival, answer).await? {
-            Begun::Now(answered) => {
-                turn.keep(&id, Ok(*answered)).await.map(|answered| Given::Now(Box::new(answered)))
-            }
-            Begun::Later(queued, job) => {
-                turn.keep_name(&id, &queued).await;
-                Ok(Given::Later(queued, job))
-            }
-        }
-    };
-    let outcome: Result<_, Refused> = answering.await;
-    match outcome {
-        Ok(Given::Now(answered)) => respond::answered(&id, *answered, SURFACE, false),
-        Ok(Given::Again(again)) => respond::again(*again, SURFACE, false),
-        Ok(Given::Later(queued, job)) => {
-            let response = if job.stream {
-                respond::events(&id, SURFACE, job.run.follow(0))
-            } else {
-                respond::told(&id, SURFACE, &queued)
-            };
-            // It goes on when the caller has gone; that is what the background is.
-            actix_web::rt::spawn(work(app.clone(), *job));
-            response
-        }
-        Err(refused) => respond::refused_at(&id, SURFACE, &refused),
-    }
-}
-
-async fn work(app: Worker, job: Job) {
-    let answer = async |caller: &Caller, arrival| gateway::answer(&app, caller, arrival).await;
-    responses::work(&app.shared.responses, job, answer).await;
-}
-
-/// An answer, one that was given before, or one to come.
-enum Given {
-    Now(Box<Answered>),
-    Again(Box<Again>),
-    Later(Value, Box<Job>),
+        responses::respond(&app.shared.responses, &caller, arrival, answer).await
+    })
+    .await
 }
 
 /// A call about what is kept: who asks, then what of it.

@@ -114,7 +114,7 @@ pub(super) struct State {
     pub written: u64,
     /// No new file is tried for before.
     again_at: Option<Instant>,
-    /// So many of them no file took for sure: the store has to do for these.
+    /// Lines up to this number may be missing from the file: the store must have them.
     pub refused: u64,
     /// Files that are closed, until all that is in them is posted.
     pub closed: Vec<Closed>,
@@ -264,8 +264,8 @@ impl State {
         lines > self.refused
     }
 
-    /// The file takes no more, or did not keep what it took: its pages end here, what comes goes by
-    /// another name, and what may not be in it has to be in the store.
+    /// Stops using this file, which failed: new lines get a new segment's name, and lines that it may not have
+    /// must be in the store.
     pub fn give_up(&mut self) {
         self.refused = self.lines;
         self.again_at = Some(Instant::now() + NEXT_TRY);

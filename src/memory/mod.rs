@@ -2,6 +2,7 @@
 //! of rows when it is first needed, and goes on from there.
 
 mod learning;
+mod lesson;
 mod listed;
 mod reading;
 mod shown;
@@ -29,6 +30,7 @@ use crate::platform::facts;
 use crate::platform::recall::{Entry, Hit, Index, Query};
 use crate::store::{Memory, Store};
 
+pub use lesson::Lesson;
 pub use listed::MemoryPage;
 pub use shown::{Graph, ShownMemory};
 
@@ -49,7 +51,7 @@ const MOST_RELATIONS: i64 = 10_000;
 /// The index of a user. Whoever holds the lock works with it for milliseconds and does so beside the
 /// workers, which have other callers: what they need to know of it is there without the lock.
 #[derive(Debug)]
-struct Shelf {
+struct CallerStore {
     /// How often something had been forgotten when it was made.
     forgotten: i64,
     /// Of the newest memory in it.
@@ -59,7 +61,7 @@ struct Shelf {
     index: Mutex<Index>,
 }
 
-impl Shelf {
+impl CallerStore {
     fn after(forgotten: i64) -> Self {
         Self {
             forgotten,
@@ -106,7 +108,7 @@ pub struct Memories {
     store: Store,
     clock: Clock,
     asked: Arc<MemoryModels>,
-    shelves: Cache<(AccountId, String), Arc<Shelf>>,
+    shelves: Cache<(AccountId, String), Arc<CallerStore>>,
     learning: learning::Learning,
 }
 
@@ -119,7 +121,7 @@ impl fmt::Debug for Memories {
 impl Memories {
     #[must_use]
     pub fn new(store: Store, clock: Clock, asked: MemoryModels) -> Self {
-        let weigh = |_: &(AccountId, String), shelf: &Arc<Shelf>| {
+        let weigh = |_: &(AccountId, String), shelf: &Arc<CallerStore>| {
             u32::try_from(shelf.weight.load(Ordering::Relaxed) + 1_024).unwrap_or(u32::MAX)
         };
         let shelves = Cache::builder()
@@ -180,7 +182,7 @@ pub struct NewMemory {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "MemoryQuery")]
-pub struct Asked {
+pub struct MemoryQuery {
     #[serde(alias = "userId")]
     pub user_id: Option<String>,
     pub query: String,
@@ -281,7 +283,11 @@ impl Remembering<'_> {
     }
 
     /// The index of a user, up to date; `None` when nothing is remembered of them.
-    async fn shelf(&self, account: &AccountId, user: &str) -> Result<Option<Arc<Shelf>>, Error> {
+    async fn shelf(
+        &self,
+        account: &AccountId,
+        user: &str,
+    ) -> Result<Option<Arc<CallerStore>>, Error> {
         let store = &self.memories.store;
         let name = (account.clone(), user.to_owned());
         let state = store.memory_state(account.clone(), user.to_owned()).await;
@@ -289,9 +295,9 @@ impl Remembering<'_> {
             self.memories.shelves.invalidate(&name);
             return Ok(None);
         };
-        let fits = |shelf: &Arc<Shelf>| shelf.forgotten == state.forgotten;
+        let fits = |shelf: &Arc<CallerStore>| shelf.forgotten == state.forgotten;
         let known = self.memories.shelves.get(&name).filter(fits);
-        let shelf = known.unwrap_or_else(|| Arc::new(Shelf::after(state.forgotten)));
+        let shelf = known.unwrap_or_else(|| Arc::new(CallerStore::after(state.forgotten)));
         let at = || shelf.last_place.load(Ordering::Acquire);
         let before = at();
         let mut place = before;
@@ -318,7 +324,7 @@ impl Remembering<'_> {
         &self,
         caller: &Caller,
         user: &str,
-        asked: &Asked,
+        asked: &MemoryQuery,
     ) -> Result<Vec<(Memory, Hit)>, Error> {
         let Some(shelf) = self.shelf(&caller.account, user).await? else { return Ok(Vec::new()) };
         let (_, mut vectors) = self.vectors(caller, &[&asked.query]).await?;
@@ -354,7 +360,7 @@ impl Remembering<'_> {
         &self,
         caller: &Caller,
         user: &str,
-        asked: &Asked,
+        asked: &MemoryQuery,
     ) -> Result<OfUser<ShownMemory>, Error> {
         self.memories.settled(caller, user).await;
         let found = self.find(caller, user, asked).await?;
@@ -438,38 +444,6 @@ impl Remembering<'_> {
         }
         let user_id = Some(user.to_owned());
         Ok(DeletedSome { object: "memory.deleted", user_id, deleted: gone })
-    }
-
-    /// Remembers of what a user said what is worth it, once their request is answered: the answer does not
-    /// wait for it, as models may be asked for vectors and relations. What the user asks next does.
-    pub fn learn_later(&self, caller: &Caller, user: String, said: String) {
-        let under_way = self.memories.learning.begin(&caller.account, &user);
-        let (memories, models) = (self.memories.clone(), self.models.aside());
-        let caller = caller.clone();
-        tokio::task::spawn_local(async move {
-            let remembering = Remembering { memories: &memories, models: &*models };
-            if let Err(why) = remembering.learn(&caller, &user, &said).await {
-                tracing::warn!(%why, "what was said could not be remembered");
-            }
-            drop(under_way);
-        });
-    }
-
-    /// Something of a conversation that is worth remembering, unless it is known.
-    async fn learn(&self, caller: &Caller, user: &str, said: &str) -> Result<(), Error> {
-        let mut new = Vec::new();
-        for fact in facts::facts(said) {
-            let asked = Asked { query: fact.clone(), limit: Some(1), ..Asked::default() };
-            let known = self.find(caller, user, &asked).await?;
-            if known.first().is_none_or(|(_, hit)| hit.similarity < 0.95) {
-                let tags = vec!["conversation".to_owned()];
-                new.push(NewMemory { text: fact, tags, ..NewMemory::default() });
-            }
-        }
-        if !new.is_empty() {
-            self.store(caller, user, new).await?;
-        }
-        Ok(())
     }
 }
 

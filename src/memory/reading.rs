@@ -98,7 +98,13 @@ impl Remembering<'_> {
         {
             match self.read_by(caller, model, &memory.text).await {
                 Ok(read) => return read.into_iter().map(|one| one.row(&memory.id)).collect(),
-                Err(why) => tracing::warn!(%why, "a memory is read by rules"),
+                Err(why) => {
+                    tracing::warn!(
+                        %why,
+                        model,
+                        "the extraction model failed: relations are found by rules; check memory.extraction_model"
+                    );
+                }
             }
         }
         let rows = facts::relations(&memory.text).into_iter().map(|relation| RelationRow {

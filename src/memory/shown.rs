@@ -91,3 +91,58 @@ pub(super) fn shown(memory: &Memory) -> ShownMemory {
         user_id: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn memory() -> Memory {
+        Memory {
+            id: "mem_1".to_owned(),
+            place: 7,
+            text: "Ada likes tea.".to_owned(),
+            tags: r#"["drinks"]"#.to_owned(),
+            metadata: r#"{"from": "chat"}"#.to_owned(),
+            created: Timestamp(1_999),
+            expires: Some(Timestamp(61_500)),
+            embedded_by: "m".to_owned(),
+            embedding: "AAAA".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_memory_is_told_in_seconds_and_without_what_is_kept_for_finding_it() {
+        assert_eq!(
+            serde_json::to_value(shown(&memory())).unwrap(),
+            json!({"id": "mem_1", "object": "memory", "text": "Ada likes tea.", "tags": ["drinks"],
+                "metadata": {"from": "chat"}, "created_at": 1, "expires_at": 61, "embedded_by": "m"})
+        );
+        let lasting = shown(&Memory { expires: None, ..memory() });
+        let told = serde_json::to_value(lasting).unwrap();
+        assert_eq!(
+            told.get("expires_at"),
+            Some(&Value::Null),
+            "it is said that it does not expire"
+        );
+    }
+
+    #[test]
+    fn whose_it_is_and_how_well_it_fits_is_told_where_that_was_asked() {
+        let hit = Hit { id: "mem_1".to_owned(), score: 0.5, similarity: -0.25, has_words: true };
+        let found = serde_json::to_value(shown(&memory()).found(&hit)).unwrap();
+        assert_eq!((&found["score"], &found["similarity"]), (&json!(0.5), &json!(-0.25)));
+        assert!(found.get("user_id").is_none());
+        let told = serde_json::to_value(shown(&memory()).of("ada".to_owned())).unwrap();
+        assert_eq!(told["user_id"], "ada");
+        assert!(told.get("score").is_none() && told.get("similarity").is_none());
+    }
+
+    #[test]
+    fn what_was_kept_and_cannot_be_read_is_nothing_and_not_the_end_of_a_list() {
+        let broken = Memory { tags: "drinks".to_owned(), metadata: "{".to_owned(), ..memory() };
+        let told = shown(&broken);
+        assert!(told.tags.is_empty() && told.metadata.is_null());
+        assert_eq!(told.text, "Ada likes tea.");
+    }
+}

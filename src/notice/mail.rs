@@ -175,7 +175,11 @@ impl Mail {
     /// [`Kind::Malformed`] for what is no address, [`Kind::UpstreamDown`] with the server's words.
     pub async fn test(&self, to: &str) -> Result<(), Error> {
         if to.parse::<Mailbox>().is_err() {
-            return Err(Error::new(Kind::Malformed, "That is no e-mail address.").at("to"));
+            return Err(Error::new(
+                Kind::Malformed,
+                "That is no e-mail address: it has to be like name@example.com.",
+            )
+            .at("to"));
         }
         let sent = self.send(&MailId::fresh(), &Letter::test(self.home()), to).await;
         sent.map_err(|why| {

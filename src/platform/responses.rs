@@ -15,7 +15,7 @@ use crate::wire::vocab::Malformed;
 
 /// What a request says of keeping and of what was kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct ResponseOptions {
     pub store: bool,
     pub background: bool,
     pub stream: bool,
@@ -43,7 +43,7 @@ enum Named {
     Object { id: String },
 }
 
-impl Asked {
+impl ResponseOptions {
     /// # Errors
     /// [`Malformed`] when the members exclude each other. A body that cannot be read at all asks
     /// for nothing: the codec says what is wrong with it.
@@ -217,7 +217,7 @@ mod tests {
     fn a_chain_becomes_one_request() {
         let body =
             json!({"model": "m", "input": "c?", "previous_response_id": "resp_2"}).to_string();
-        let asked = Asked::read(body.as_bytes()).unwrap();
+        let asked = ResponseOptions::read(body.as_bytes()).unwrap();
         assert!(asked.store && !asked.stands_alone());
         let answer = |text: &str| {
             json!([{"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
@@ -239,7 +239,7 @@ mod tests {
     fn references_are_resolved_or_refused() {
         let body = json!({"model": "m", "input": [{"type": "item_reference", "id": "msg_9"}]});
         let body = body.to_string();
-        let asked = Asked::read(body.as_bytes()).unwrap();
+        let asked = ResponseOptions::read(body.as_bytes()).unwrap();
         assert_eq!(asked.references(), ["msg_9"]);
         assert!(asked.made_whole(body.as_bytes(), Vec::new(), &HashMap::new()).is_err());
         let kept = json!({"type": "message", "role": "assistant", "content": "x", "id": "msg_9"});
@@ -252,14 +252,19 @@ mod tests {
     #[test]
     fn what_excludes_each_other_is_refused() {
         let both = br#"{"input":"x","previous_response_id":"resp_1","conversation":"conv_1"}"#;
-        assert!(Asked::read(both).is_err());
-        assert!(Asked::read(br#"{"input":"x","background":true,"store":false}"#).is_err());
+        assert!(ResponseOptions::read(both).is_err());
+        assert!(
+            ResponseOptions::read(br#"{"input":"x","background":true,"store":false}"#).is_err()
+        );
     }
 
     #[test]
     fn an_answer_tells_how_it_was_asked_for() {
-        let asked =
-            Asked { store: true, conversation: Some("conv_1".to_owned()), ..Asked::default() };
+        let asked = ResponseOptions {
+            store: true,
+            conversation: Some("conv_1".to_owned()),
+            ..ResponseOptions::default()
+        };
         let mut response = json!({"id": "resp_1", "store": false});
         assert!(asked.tell(None, &mut response));
         assert_eq!(

@@ -316,7 +316,7 @@ impl Gauges {
         }
     }
 
-    /// What was held becomes what it came to.
+    /// Replaces the reserved amount by what was used.
     pub fn settle(&mut self, limits: &Limits, correction: &Correction) {
         if limits.credits.is_some() {
             let (held, charged) = (correction.held.credits.0, correction.charged.credits.0);
@@ -343,7 +343,7 @@ impl Gauges {
     }
 }
 
-/// What a hold came to.
+/// What was reserved, and what was used of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correction {
     /// The period of the settlement.

@@ -17,9 +17,9 @@ struct Account {
 
 /// Cheap to clone; all clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<DashMap<AccountId, Account>>);
+pub struct LocalQuota(Arc<DashMap<AccountId, Account>>);
 
-impl Memory {
+impl LocalQuota {
     /// Takes all of it or nothing.
     #[must_use]
     pub fn take(&self, ask: &Ask<'_>) -> Taken {

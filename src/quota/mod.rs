@@ -12,13 +12,13 @@ mod together;
 pub use ask::{Ask, Books, Taken, Terms};
 pub use gauge::{Amount, Correction, Gauges, Limit, Limits, Line, Now, Refusal, Standing, Used};
 pub use gossip::Gossip;
-pub use memory::Memory;
+pub use memory::LocalQuota;
 pub use together::{Redis, Shared};
 
 /// Where limits are counted.
 #[derive(Debug, Clone)]
 pub enum Quota {
-    Local(Memory),
+    Local(LocalQuota),
     Shared(Redis),
 }
 
@@ -31,7 +31,7 @@ impl Quota {
         }
     }
 
-    /// A hold came to what it came to. Never waits.
+    /// Replaces the reserved amount by what was used. Never waits.
     pub fn settle(&self, terms: &Terms, hold: &str, correction: Correction) {
         match self {
             Self::Local(memory) => memory.settle(terms, &correction),

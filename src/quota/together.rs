@@ -22,7 +22,7 @@ use super::link::{Connection, is_refusal};
 use super::memory::shared_out;
 use super::place::PATIENCE;
 use super::place::Place;
-use super::{Ask, Correction, Gauges, Limit, Limits, Memory, Refusal, Taken, Terms};
+use super::{Ask, Correction, Gauges, Limit, Limits, LocalQuota, Refusal, Taken, Terms};
 use crate::base::calendar::day;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, KeyId};
@@ -58,7 +58,7 @@ struct Link {
     /// Nodes that were there when it was last known.
     nodes: AtomicU64,
     /// Counts while Redis is away.
-    local: Memory,
+    local: LocalQuota,
     corrections: mpsc::Sender<Passed>,
 }
 
@@ -114,7 +114,7 @@ impl Shared {
             alone: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
             nodes: AtomicU64::new(1),
-            local: Memory::default(),
+            local: LocalQuota::default(),
             corrections,
         }));
         // Both only keep Redis up to date: the books do not depend on them.

@@ -170,7 +170,13 @@ pub struct AccountStanding {
 
 async fn account_of(app: &App, caller: &Caller) -> Result<Account, Error> {
     let found = app.shared.store.account(caller.account.as_str()).await;
-    let missing = || Error::new(Kind::NotFound, "This key is of no account.").coded("no_account");
+    let missing = || {
+        Error::new(
+            Kind::NotFound,
+            "The administrator's key belongs to no account. Use a key of an account.",
+        )
+        .coded("no_account")
+    };
     found.map_err(Error::internal)?.ok_or_else(missing)
 }
 

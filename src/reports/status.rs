@@ -367,14 +367,14 @@ pub async fn admin_status(app: &App) -> ToldStatus {
         .into_iter()
         .map(|(id, deployments)| {
             // Those that were asked lately say how it is; the others say nothing.
+            let board = &shared.routing.health;
             let waits: Vec<f32> = deployments
                 .iter()
-                .map(|deployment| health(app, deployment).wait_seconds)
-                .filter(|wait| *wait > 0.0)
+                .filter_map(|one| board.wait_seconds(one.id, true, Instant::now()))
                 .collect();
             #[expect(clippy::cast_precision_loss, reason = "a count of deployments")]
             let wait = waits.iter().sum::<f32>() / waits.len().max(1) as f32;
-            let faults = deployments.iter().map(|one| shared.routing.health.fault_share(one.id));
+            let faults = deployments.iter().map(|one| board.fault_share(one.id));
             ProviderStatus {
                 id: id.to_owned(),
                 name: deployments.first().map(|one| one.provider.name.clone()),
@@ -423,3 +423,6 @@ pub async fn admin_status(app: &App) -> ToldStatus {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

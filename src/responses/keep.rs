@@ -16,7 +16,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{AccountId, ResponseId};
 use crate::platform::chats::rows;
 use crate::platform::items;
-use crate::platform::responses::Asked;
+use crate::platform::responses::ResponseOptions;
 use crate::store::{KeptResponse, Seer, Store, StoreError};
 use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
@@ -38,7 +38,7 @@ const CARRIERS: [(&str, bool); 6] = [
 /// Where an answer is kept, and under which name.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    pub asked: Asked,
+    pub asked: ResponseOptions,
     pub account: AccountId,
     user: String,
     store: Store,
@@ -52,7 +52,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(responses: &Responses, caller: &Caller, asked: Asked) -> Self {
+    pub(super) fn new(responses: &Responses, caller: &Caller, asked: ResponseOptions) -> Self {
         Self {
             asked,
             account: caller.account.clone(),

@@ -1,5 +1,7 @@
 //! `/v1/responses`: answers that build on each other, and answers in the background.
 
+#[cfg(test)]
+mod fixture;
 mod keep;
 mod read;
 mod run;
@@ -8,14 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Arrival, Body, Refused};
 use crate::platform::items;
-use crate::platform::responses::{Asked, failed, said_in};
+use crate::platform::responses::{ResponseOptions, failed, said_in};
 use crate::wire::frame::Pieces;
 use crate::wire::{Heading, codec, openai_responses};
 
@@ -52,8 +54,11 @@ pub async fn respond(
     mut arrival: Arrival,
     answer: impl AsyncFnOnce(Arrival) -> Result<Answered, Refused>,
 ) -> Result<Begun, Refused> {
-    let asked = Asked::read(&arrival.body)?;
-    let echo = codec(arrival.dialect).echo(&arrival.body);
+    caller.must_be_for(Scope::Chat)?;
+    let asked = ResponseOptions::read(&arrival.body)?;
+    // What the caller said, before what it builds on is added.
+    let told =
+        if asked.background { codec(arrival.dialect).echo(&arrival.body) } else { Map::new() };
     if !asked.stands_alone() {
         let earlier = earlier(responses, caller, &asked).await?;
         let found = found(responses, caller, &asked).await?;
@@ -71,7 +76,7 @@ pub async fn respond(
             created: responses.clock.now().seconds(),
             include_usage: true,
             functions: false,
-            echo,
+            echo: told,
             clock: responses.clock,
             prompt_tokens: 0,
         };
@@ -105,7 +110,7 @@ pub async fn respond(
 async fn earlier(
     responses: &Responses,
     caller: &Caller,
-    asked: &Asked,
+    asked: &ResponseOptions,
 ) -> Result<Vec<Value>, Error> {
     let store = &responses.store;
     let account = || caller.account.clone();
@@ -132,13 +137,14 @@ async fn earlier(
 async fn found(
     responses: &Responses,
     caller: &Caller,
-    asked: &Asked,
+    asked: &ResponseOptions,
 ) -> Result<HashMap<String, Value>, Error> {
     let mut found = HashMap::new();
     for id in asked.references() {
+        let now = responses.clock.now();
         let body = responses
             .store
-            .response_of_item(caller.account.clone(), caller.seer(), id.clone())
+            .response_of_item(caller.account.clone(), caller.seer(), id.clone(), now)
             .await
             .map_err(Error::internal)?;
         let response: Value =
@@ -206,3 +212,6 @@ async fn stays_wanted(responses: &Responses, caller: &Caller, id: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

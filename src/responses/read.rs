@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::run::Responses;
-use crate::admit::Caller;
+use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
 use crate::platform::items::{self, Page};
 use crate::platform::responses::{failed, said_in};
@@ -21,6 +21,7 @@ fn unknown(id: &str) -> Error {
 }
 
 async fn kept(responses: &Responses, caller: &Caller, id: &str) -> Result<KeptResponse, Error> {
+    caller.must_be_for(Scope::Chat)?;
     responses
         .store
         .response(caller.account.clone(), caller.seer(), id.to_owned(), responses.clock.now())
@@ -62,13 +63,14 @@ pub async fn watch(
     id: &str,
     after: Option<u64>,
 ) -> Result<Pieces, Error> {
-    let first = after.map_or(0, |after| usize::try_from(after).unwrap_or(usize::MAX - 1) + 1);
+    let first =
+        after.map_or(0, |after| usize::try_from(after).unwrap_or(usize::MAX).saturating_add(1));
     let row = kept(responses, caller, id).await?;
     if let Some(run) = responses.runs.get(&caller.account, id) {
         return Ok(run.follow(first));
     }
     if is_under_way(&row) {
-        let text = "This answer cannot be streamed from here; ask for it without 'stream'.";
+        let text = "Another node is writing this answer. Ask for it again without 'stream'.";
         return Err(Error::new(Kind::Unsupported, text).at("stream"));
     }
     // Its events are gone, so it is told once more.
@@ -177,4 +179,153 @@ pub async fn input_items(
         .map(|(number, item)| items::shown(item, &row.id, number))
         .collect();
     Ok(items::page(shown, page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Desk, KEPT_FOR};
+    use super::super::keep::LEASE;
+    use super::*;
+    use crate::admit::Role;
+    use futures_util::FutureExt as _;
+
+    fn under_way(row: &mut KeptResponse) {
+        row.status = "queued".to_owned();
+        row.background = true;
+        row.body = json!({"id": row.id, "object": "response", "status": "queued"}).to_string();
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_by_who_asked_and_who_runs_the_account_for_as_long_as_it_is_kept() {
+        let desk = Desk::new().await;
+        let (account, other) = (desk.all.open("acme").await, desk.all.open("bolt").await);
+        let ann = desk.all.member(&account, "ann@acme.test", Role::Member).await;
+        let bob = desk.all.member(&account, "bob@acme.test", Role::Member).await;
+        let (ann, bob) = (desk.all.caller(&ann).await, desk.all.caller(&bob).await);
+        let (owner, stranger) = (desk.all.owner(&account).await, desk.all.owner(&other).await);
+        desk.kept(&ann, "resp_1", |_| {}).await;
+        for who in [&ann, &owner] {
+            assert_eq!(retrieve(&desk.responses, who, "resp_1").await.unwrap()["id"], "resp_1");
+        }
+        let late = desk.after(KEPT_FOR);
+        for (responses, who) in
+            [(&desk.responses, &bob), (&desk.responses, &stranger), (&late, &ann)]
+        {
+            let page = Page::default();
+            for refused in [
+                retrieve(responses, who, "resp_1").await.map(|_| ()),
+                watch(responses, who, "resp_1", None).await.map(|_| ()),
+                cancel(responses, who, "resp_1").await.map(|_| ()),
+                input_items(responses, who, "resp_1", &page).await.map(|_| ()),
+                forget(responses, who, "resp_1").await.map(|_| ()),
+            ] {
+                assert_eq!(refused.unwrap_err().kind, Kind::NotFound, "{}", who.person.id);
+            }
+        }
+        assert!(retrieve(&desk.responses, &ann, "resp_1").await.is_ok(), "nobody deleted it");
+    }
+
+    #[tokio::test]
+    async fn an_answer_under_way_is_that_until_nobody_works_on_it_any_more() {
+        let desk = Desk::new().await;
+        let caller = desk.all.owner(&desk.all.open("acme").await).await;
+        desk.kept(&caller, "resp_1", under_way).await;
+        let told = retrieve(&desk.responses, &caller, "resp_1").await.unwrap();
+        assert_eq!((&told["status"], told.get("error")), (&json!("in_progress"), None));
+        let left = desk.after(LEASE * 3 + std::time::Duration::from_secs(1));
+        let told = retrieve(&left, &caller, "resp_1").await.unwrap();
+        assert_eq!(told["status"], "failed", "its node is gone");
+        assert_eq!(told["error"]["code"], "server_error");
+        // What is finished stays so, however long ago.
+        desk.kept(&caller, "resp_2", |_| {}).await;
+        assert_eq!(retrieve(&left, &caller, "resp_2").await.unwrap()["status"], "completed");
+    }
+
+    #[tokio::test]
+    async fn work_is_stopped_once_and_what_is_done_stays_as_it_is() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let caller = desk.all.owner(&account).await;
+        desk.kept(&caller, "resp_1", under_way).await;
+        let run = desk.responses.runs.begin(&account, "resp_1");
+        for _ in 0..2 {
+            let told = cancel(&desk.responses, &caller, "resp_1").await.unwrap();
+            assert_eq!(told["status"], "cancelled");
+        }
+        assert!(run.cancelled().now_or_never().is_some(), "whoever works on it stops");
+        desk.kept(&caller, "resp_2", |row| row.background = true).await;
+        let told = cancel(&desk.responses, &caller, "resp_2").await.unwrap();
+        assert_eq!(told["status"], "completed");
+        desk.kept(&caller, "resp_3", |_| {}).await;
+        let refused = cancel(&desk.responses, &caller, "resp_3").await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Unsupported, "it was waited for");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_forgotten_once_with_the_work_on_it() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let caller = desk.all.owner(&account).await;
+        desk.kept(&caller, "resp_1", under_way).await;
+        desk.kept(&caller, "resp_2", |_| {}).await;
+        let run = desk.responses.runs.begin(&account, "resp_1");
+        let told = forget(&desk.responses, &caller, "resp_1").await.unwrap();
+        assert_eq!(told, json!({"id": "resp_1", "object": "response", "deleted": true}));
+        assert!(run.cancelled().now_or_never().is_some());
+        for gone in [
+            forget(&desk.responses, &caller, "resp_1").await.map(|_| ()),
+            retrieve(&desk.responses, &caller, "resp_1").await.map(|_| ()),
+        ] {
+            assert_eq!(gone.unwrap_err().kind, Kind::NotFound);
+        }
+        assert!(retrieve(&desk.responses, &caller, "resp_2").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_watched_where_it_is_worked_on_and_told_once_more_when_it_is_done() {
+        let desk = Desk::new().await;
+        let account = desk.all.open("acme").await;
+        let caller = desk.all.owner(&account).await;
+        let events = async |id: &str, after: Option<u64>| {
+            let watched = watch(&desk.responses, &caller, id, after).await?;
+            Ok::<_, Error>(watched.map(|event| String::from_utf8(event.to_vec()).unwrap()))
+        };
+        desk.kept(&caller, "resp_1", under_way).await;
+        let refused = events("resp_1", None).await.map(|_| ()).unwrap_err();
+        assert_eq!((refused.kind, refused.field.as_deref()), (Kind::Unsupported, Some("stream")));
+        let run = desk.responses.runs.begin(&account, "resp_1");
+        run.tell(Bytes::from_static(b"0"));
+        run.tell(Bytes::from_static(b"1"));
+        desk.responses.runs.end(&account, "resp_1");
+        let after: Vec<String> = events("resp_1", Some(0)).await.unwrap().collect().await;
+        assert_eq!(after, ["1"], "those after the one that was seen");
+        desk.kept(&caller, "resp_2", |_| {}).await;
+        let all: Vec<String> = events("resp_2", None).await.unwrap().collect().await;
+        assert!(all[0].starts_with("event: response.created"), "{}", all[0]);
+        assert!(all.last().unwrap().starts_with("event: response.completed"), "{all:?}");
+        assert!(all.concat().contains("resp_2"));
+        let rest: Vec<String> = events("resp_2", Some(1)).await.unwrap().collect().await;
+        assert_eq!(rest, all[2..]);
+        let none: Vec<String> = events("resp_2", Some(u64::MAX)).await.unwrap().collect().await;
+        assert!(none.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_an_answer_was_made_from_goes_back_to_the_beginning_of_its_chain() {
+        let desk = Desk::new().await;
+        let caller = desk.all.owner(&desk.all.open("acme").await).await;
+        desk.kept(&caller, "resp_1", |_| {}).await;
+        desk.kept(&caller, "resp_2", |row| row.previous = Some("resp_1".to_owned())).await;
+        let texts = async |page: &Page| {
+            let told = input_items(&desk.responses, &caller, "resp_2", page).await.unwrap();
+            let text = |item: &Value| item["content"][0]["text"].as_str().unwrap().to_owned();
+            told["data"].as_array().unwrap().iter().map(text).collect::<Vec<_>>()
+        };
+        let oldest = Page { ascending: true, ..Page::default() };
+        assert_eq!(texts(&oldest).await, ["What is resp_1?", "resp_1", "What is resp_2?"]);
+        assert_eq!(texts(&Page { limit: Some(1), ..Page::default() }).await, ["What is resp_2?"]);
+        // What it was built on is gone: the answer is still told of.
+        forget(&desk.responses, &caller, "resp_1").await.unwrap();
+        assert_eq!(texts(&oldest).await, ["What is resp_2?"]);
+    }
 }

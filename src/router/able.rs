@@ -63,7 +63,7 @@ impl Able {
         allows: Allows<'_>,
         now: Timestamp,
     ) -> (Vec<bool>, Vec<(usize, &'static str)>) {
-        let asked = Asked::of(needs, now);
+        let asked = Demands::of(needs, now);
         let mut rejected = Vec::new();
         let models = self.0.iter().zip(catalogue.models()).enumerate();
         let fits = models.map(|(place, (row, model))| {
@@ -83,7 +83,7 @@ impl Able {
 }
 
 /// What a request asks of a model.
-struct Asked {
+struct Demands {
     capabilities: Capabilities,
     modalities: Modalities,
     output_tokens: u64,
@@ -91,7 +91,7 @@ struct Asked {
     now: Timestamp,
 }
 
-impl Asked {
+impl Demands {
     fn of(needs: &Needs, now: Timestamp) -> Self {
         let output_tokens = needs.max_output_tokens.unwrap_or(USUAL_OUTPUT);
         let mut capabilities = Capabilities::default();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::expect::Asked;
+use super::expect::Weighing;
 use super::explain::Explanation;
 use super::offer::{Ask, Before, Looking, MODELS};
 use super::{
@@ -41,8 +41,7 @@ pub struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// What there would be to choose from if all were up, everything were allowed, and nobody had said
-    /// anything: for whoever asks what would be chosen.
+    /// All models are allowed and up, and the caller has no preferences: for previews.
     #[must_use]
     pub fn of_all(catalogue: &'a Catalogue, predictor: &'a Predictor, now: Timestamp) -> Self {
         Self {
@@ -75,8 +74,11 @@ pub fn decide_auto(
     let (fits, mut rejected) = predictor.able().fitting(needs, catalogue, choice.allows, now);
     let pays = Tier::ALL.map(|tier| (choice.pays)(tier));
     #[expect(clippy::cast_possible_truncation, reason = "an estimate in USD")]
-    let asked =
-        Asked { needs, caution: wish.dial.caution(), pays: pays.map(|pays| pays.as_usd() as f32) };
+    let asked = Weighing {
+        needs,
+        caution: wish.dial.caution(),
+        pays: pays.map(|pays| pays.as_usd() as f32),
+    };
     let mut expected = predictor.expect(demand, &asked, choice.corrections);
     // Only a prompt cache makes what was read before cheaper to read again.
     let cached = before.filter(|before| {
@@ -188,18 +190,18 @@ fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {
     if down {
         return Error::new(
             Kind::Overloaded,
-            "Every model that could answer is temporarily unavailable.",
+            "Every model that could answer is failing or resting now. Retry after a brief delay, or name another in 'models'.",
         )
         .coded("no_model_available");
     }
     if rejected.iter().any(|(_, reason)| *reason == "dearer than allowed") {
         return Error::new(
             Kind::Unsupported,
-            "No model that could answer is expected to cost as little as the request allows.",
+            "Every model that could answer is expected to cost more than the request allows. Raise its limit of cost.",
         )
         .coded("max_cost_too_low");
     }
-    Error::new(Kind::Unsupported, "No available model can do what the request asks for.")
+    Error::new(Kind::Unsupported, "No model that this key may use can do all that the request asks for (its length, tools, files, format). POST /v1/route with the same body names the reason for each.")
         .coded("no_suitable_model")
 }
 

@@ -95,7 +95,7 @@ struct Known {
 
 /// What a request is, beside its words.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct Weighing<'a> {
     pub needs: &'a Needs,
     /// How far an unsure prompt is taken to be harder, in deviations of its ease.
     pub caution: f32,
@@ -328,7 +328,7 @@ impl Table {
         &self,
         weights: &Weights,
         demand: &Demand,
-        asked: &Asked<'_>,
+        asked: &Weighing<'_>,
         corrections: Corrections<'_>,
     ) -> Expected {
         let common = self.common(weights, demand, asked);
@@ -376,7 +376,7 @@ impl Table {
         block.map_or(0.0, |block| expected.common.tokens(block, seat % WIDE))
     }
 
-    fn common(&self, weights: &Weights, demand: &Demand, asked: &Asked<'_>) -> Common {
+    fn common(&self, weights: &Weights, demand: &Demand, asked: &Weighing<'_>) -> Common {
         let needs = asked.needs;
         let [zero, one] = &self.plain;
         let base = weights.logit(demand.view(), zero);

@@ -158,7 +158,7 @@ fn add(model: &Arc<Model>, now: Timestamp, health: HealthOf<'_>, draw: f64, step
     }
 }
 
-/// What a draw from 0 to 1 comes to among so many, of whom there is one at least.
+/// The index below `of`, which is at least 1, that a random number from 0 to 1 falls on.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -167,7 +167,7 @@ impl Looking<'_> {
     /// Puts a seat at the deployment that would be asked; `None`, with a reason, if none can.
     fn at(&mut self, seat: usize) -> Option<Kept> {
         let Seat { place, said, at } = *self.table.seats().get(seat)?;
-        // What the caller has said goes as it was said.
+        // An effort that the caller gave goes on unchanged.
         let said = said.filter(|_| self.needs.effort.is_none());
         let model = self.models.get(place)?;
         let cached = self.cached.filter(|cached| cached.place == place);

@@ -4,7 +4,7 @@ use super::able::Able;
 use super::asked::{form, question};
 use super::corrections::Corrections;
 use super::demand::Demand;
-use super::expect::{Asked, Expected, Table};
+use super::expect::{Expected, Table, Weighing};
 use super::levels::Levels;
 use super::neural::{FormatError, Prompt, Signs, Weights};
 use super::promise::Promises;
@@ -107,7 +107,7 @@ impl Predictor {
     pub(super) fn expect(
         &self,
         demand: &Demand,
-        asked: &Asked<'_>,
+        asked: &Weighing<'_>,
         corrections: Corrections<'_>,
     ) -> Expected {
         self.table.expect(&self.weights, demand, asked, corrections)

@@ -24,7 +24,7 @@ pub struct Key {
     pub terms: Option<String>,
     /// Whom it speaks for; `None` = the account as a whole.
     pub member: Option<String>,
-    /// The first of the keys in whose place this one came; itself, if it came in nobody's.
+    /// The oldest key of its chain of rotations; itself, if it was never rotated.
     pub family: KeyId,
 }
 

@@ -120,15 +120,20 @@ impl Store {
     ) -> Result<u64, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
+            // An empty name is somebody's, who is not there: it does not stand for all.
+            let of_all = [account.is_none(), model.is_none()].map(i64::from);
             let account = account.as_ref().map_or("", AccountId::as_str).to_owned();
             let model = model.unwrap_or_default();
             let mut deleted = 0;
-            for text in [
-                "DELETE FROM outcomes WHERE ($1 = '' OR account_id = $1) AND ($2 = '' OR model = $2)",
-                "DELETE FROM feedback WHERE ($1 = '' OR account_id = $1) AND ($2 = '' OR model = $2)",
-            ] {
-                let done = query(text)
+            for table in ["outcomes", "feedback"] {
+                let text = format!(
+                    "DELETE FROM {table} WHERE ($1 = 1 OR account_id = $2) \
+                     AND ($3 = 1 OR model = $4)"
+                );
+                let done = query(sqlx::AssertSqlSafe(text))
+                    .bind(of_all[0])
                     .bind(account.as_str())
+                    .bind(of_all[1])
                     .bind(model.as_str())
                     .execute(&mut *transaction)
                     .await?;

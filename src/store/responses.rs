@@ -261,7 +261,7 @@ impl Store {
         .await
     }
 
-    /// The answer that an item of that id stands in.
+    /// The answer that an item of that id stands in, while it is kept.
     ///
     /// # Errors
     /// When the store fails.
@@ -270,17 +270,19 @@ impl Store {
         account: AccountId,
         seer: Seer,
         item: String,
+        now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         self.run(|pool| async move {
             let row = query(
                 "SELECT r.body FROM response_items i JOIN responses r \
                  ON r.account_id = i.account_id AND r.id = i.response_id \
                  WHERE i.account_id = $1 AND i.id = $2 \
-                 AND ($3 = '' OR r.user_id = $3)",
+                 AND ($3 = '' OR r.user_id = $3) AND r.expires_ms > $4",
             )
             .bind(account.as_str())
             .bind(item)
             .bind(seer.0)
+            .bind(now.0)
             .fetch_optional(&pool)
             .await?;
             row.map(|row| row.try_get::<String, _>("body")).transpose()

@@ -1,6 +1,6 @@
 //! Agents as they are kept: in versions, each person's own or the account's.
 
-use super::Kept;
+use super::CallerStore;
 use crate::admit::{Caller, Scope};
 use crate::agents::{self, Named, ShownAgent, named, unknown};
 use crate::base::ids::AgentId;
@@ -14,7 +14,7 @@ const LARGEST_PAGE: i64 = 100;
 
 /// # Errors
 /// [`Kind::Malformed`] for an agent that is none.
-pub async fn create(kept: Kept<'_>, caller: &Caller, agent: Agent) -> Result<Named, Error> {
+pub async fn create(kept: CallerStore<'_>, caller: &Caller, agent: Agent) -> Result<Named, Error> {
     caller.must_be_for(Scope::Platform)?;
     agent.check()?;
     let now = kept.clock.now();
@@ -36,13 +36,13 @@ pub async fn create(kept: Kept<'_>, caller: &Caller, agent: Agent) -> Result<Nam
 /// # Errors
 /// [`Kind::Forbidden`] for who has no business with agents; [`Kind::NotFound`] for one that is not there,
 /// or is somebody else's.
-pub async fn get(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Named, Error> {
+pub async fn get(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Named, Error> {
     caller.must_be_for(Scope::Platform)?;
     agents::get(kept.store, caller, id).await
 }
 
 /// An agent that the caller may change: their own. Everybody's is for those who run the account.
-async fn own(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Named, Error> {
+async fn own(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Named, Error> {
     let found = get(kept, caller, id).await?;
     if found.user == caller.account.as_str() && found.user != caller.person.id {
         caller.person.must_run_the_account()?;
@@ -53,7 +53,7 @@ async fn own(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Named, Error> 
 /// # Errors
 /// When the store fails.
 pub async fn list(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     after: Option<String>,
     limit: Option<i64>,
@@ -77,7 +77,7 @@ pub async fn list(
 /// # Errors
 /// [`Kind::Stale`] when somebody else was faster.
 pub async fn change(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     id: &str,
     agent: Agent,
@@ -115,7 +115,7 @@ pub async fn change(
 
 /// # Errors
 /// As [`get`].
-pub async fn delete(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Deleted, Error> {
+pub async fn delete(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Deleted, Error> {
     caller.must_be_for(Scope::Platform)?;
     own(kept, caller, id).await?;
     let gone = kept.store.delete_agent(caller.account.clone(), id.to_owned()).await;
@@ -137,8 +137,8 @@ mod tests {
         serde_json::from_value(json!({"name": name, "model": "auto"})).unwrap()
     }
 
-    fn kept(all: &Accounts) -> Kept<'_> {
-        Kept { store: &all.store, clock: all.clock }
+    fn kept(all: &Accounts) -> CallerStore<'_> {
+        CallerStore { store: &all.store, clock: all.clock }
     }
 
     #[tokio::test]
@@ -192,7 +192,8 @@ mod tests {
         let all = Accounts::new().await;
         let owner = all.owner(&all.open("acme").await).await;
         let first = create(kept(&all), &owner, agent("one")).await.unwrap();
-        let later = Kept { clock: clock_at(NOON.after(Duration::from_secs(60))), ..kept(&all) };
+        let later =
+            CallerStore { clock: clock_at(NOON.after(Duration::from_secs(60))), ..kept(&all) };
         let by =
             async |seen: Option<&str>| change(later, &owner, &first.id, agent("two"), seen).await;
         assert_eq!(by(Some("\"1\"")).await.unwrap().version, 2);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Kept;
+use super::CallerStore;
 use crate::admit::{Caller, Scope};
 use crate::base::clock::Timestamp;
 use crate::base::ids::ConversationId;
@@ -85,7 +85,7 @@ fn shown(conversation: &Conversation) -> ShownConversation {
 /// # Errors
 /// [`Kind::NotFound`] for a page after one that is not there.
 pub async fn list(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     wanted: Wanted,
 ) -> Result<Stretch<ShownConversation>, Error> {
@@ -114,7 +114,11 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Kind::NotFound`] for one that is not there, or is another's.
-pub async fn get(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<WholeConversation, Error> {
+pub async fn get(
+    kept: CallerStore<'_>,
+    caller: &Caller,
+    id: &str,
+) -> Result<WholeConversation, Error> {
     caller.must_be_for(Scope::Platform)?;
     let conversation = found(kept.store, caller, id).await?;
     let messages = as_messages(&kept_items(kept.store, &caller.account, id).await?)?;
@@ -136,7 +140,7 @@ fn usual_title(messages: &[Value]) -> String {
 /// [`Kind::NotFound`] for an id that is not the user's; [`Kind::Malformed`] for messages that are
 /// none.
 pub async fn put(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     id: Option<&str>,
     saved: Saved,
@@ -190,7 +194,7 @@ pub async fn put(
 ///
 /// # Errors
 /// As [`get`].
-pub async fn delete(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Deleted, Error> {
+pub async fn delete(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Deleted, Error> {
     caller.must_be_for(Scope::Platform)?;
     let store = kept.store;
     let (account, user) = (caller.account.clone(), caller.person.id.clone());
@@ -205,7 +209,7 @@ pub async fn delete(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Deleted
 ///
 /// # Errors
 /// When the store fails.
-pub async fn delete_all(kept: Kept<'_>, caller: &Caller) -> Result<DeletedSome, Error> {
+pub async fn delete_all(kept: CallerStore<'_>, caller: &Caller) -> Result<DeletedSome, Error> {
     caller.must_be_for(Scope::Platform)?;
     let (account, user) = (caller.account.clone(), caller.person.id.clone());
     let gone = kept.store.forget_conversations(account, user).await;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Kept;
-use crate::admit::Caller;
+use super::CallerStore;
+use crate::admit::{Caller, Scope};
 use crate::base::ids::ConversationId;
 use crate::base::{Error, Kind};
 use crate::platform::items::{self, Page};
@@ -64,7 +64,8 @@ fn rows(items: &[(String, Value)]) -> Vec<ConversationItem> {
         .collect()
 }
 
-async fn found(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Conversation, Error> {
+async fn found(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Conversation, Error> {
+    caller.must_be_for(Scope::Chat)?;
     kept.store
         .conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
         .await
@@ -75,10 +76,11 @@ async fn found(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Conversation
 /// # Errors
 /// [`Kind::Malformed`] for a body of another form.
 pub async fn create(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     body: &Map<String, Value>,
 ) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Chat)?;
     let now = kept.clock.now();
     let conversation = Conversation {
         account: caller.account.clone(),
@@ -100,7 +102,7 @@ pub async fn create(
 
 /// # Errors
 /// [`Kind::NotFound`] for one that is not there, or is another's.
-pub async fn retrieve(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
+pub async fn retrieve(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
     found(kept, caller, id).await.map(|conversation| shown(&conversation))
 }
 
@@ -109,7 +111,7 @@ pub async fn retrieve(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value
 /// # Errors
 /// As [`retrieve`] and [`create`].
 pub async fn describe(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     id: &str,
     body: &Map<String, Value>,
@@ -124,7 +126,8 @@ pub async fn describe(
 ///
 /// # Errors
 /// As [`retrieve`].
-pub async fn forget(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
+pub async fn forget(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Value, Error> {
+    caller.must_be_for(Scope::Chat)?;
     let done = kept
         .store
         .forget_conversation(caller.account.clone(), caller.person.id.clone(), id.to_owned())
@@ -136,7 +139,7 @@ pub async fn forget(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Value, 
     Ok(json!({"id": id, "object": "conversation.deleted", "deleted": true}))
 }
 
-async fn all_items(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Vec<Value>, Error> {
+async fn all_items(kept: CallerStore<'_>, caller: &Caller, id: &str) -> Result<Vec<Value>, Error> {
     found(kept, caller, id).await?;
     let items = kept
         .store
@@ -149,7 +152,7 @@ async fn all_items(kept: Kept<'_>, caller: &Caller, id: &str) -> Result<Vec<Valu
 /// # Errors
 /// As [`retrieve`].
 pub async fn list_items(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     id: &str,
     page: &Page,
@@ -160,7 +163,7 @@ pub async fn list_items(
 /// # Errors
 /// As [`retrieve`] and [`create`].
 pub async fn add_items(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     id: &str,
     body: &Map<String, Value>,
@@ -178,7 +181,12 @@ pub async fn add_items(
 
 /// # Errors
 /// As [`retrieve`]; [`Kind::NotFound`] for an item that is not there.
-pub async fn item(kept: Kept<'_>, caller: &Caller, id: &str, item: &str) -> Result<Value, Error> {
+pub async fn item(
+    kept: CallerStore<'_>,
+    caller: &Caller,
+    id: &str,
+    item: &str,
+) -> Result<Value, Error> {
     all_items(kept, caller, id)
         .await?
         .into_iter()
@@ -191,7 +199,7 @@ pub async fn item(kept: Kept<'_>, caller: &Caller, id: &str, item: &str) -> Resu
 /// # Errors
 /// As [`item`].
 pub async fn forget_item(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     caller: &Caller,
     id: &str,
     item: &str,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Kept;
+use super::CallerStore;
 use crate::admit::features::{Source, checked};
 use crate::admit::{Caller, Feature, Features, Identities, Scope, users};
 use crate::base::ids::AuditId;
@@ -110,7 +110,7 @@ pub async fn of_user(
 /// [`Kind::NotFound`] for a feature that there is not, [`Kind::Malformed`] for settings that it does not
 /// have; as [`of_user`].
 pub async fn set(
-    kept: Kept<'_>,
+    kept: CallerStore<'_>,
     identities: &Identities,
     caller: &Caller,
     user: &str,
@@ -169,7 +169,7 @@ mod tests {
         name: &str,
         wish: Value,
     ) -> Result<ShownFeature, Error> {
-        let kept = Kept { store: &all.store, clock: all.clock };
+        let kept = CallerStore { store: &all.store, clock: all.clock };
         set(kept, &all.identities, caller, user, name, serde_json::from_value(wish).unwrap()).await
     }
 

@@ -7,7 +7,7 @@ use crate::store::Store;
 
 /// Where callers keep what is theirs.
 #[derive(Clone, Copy)]
-pub struct Kept<'a> {
+pub struct CallerStore<'a> {
     pub store: &'a Store,
     pub clock: Clock,
 }

@@ -11,4 +11,4 @@ pub mod keys;
 pub mod person;
 pub mod team;
 
-pub use handles::{Kept, Keys};
+pub use handles::{CallerStore, Keys};

@@ -65,7 +65,7 @@ impl Teller {
     /// Never waits.
     pub fn tell(&self, trail: Box<Trail>) {
         let Some(to) = &self.to else { return };
-        // Before it is there, so that it is never less than none.
+        // Counted before it is sent, so that the gauge is never negative.
         self.waiting.inc();
         match to.try_send(Told::Trail(trail)) {
             Ok(()) => {}

@@ -104,7 +104,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
             Tried::Answered { body, losses, schema }
         }
         Err(fault) => {
-            let asked = blame::Asked { model: &step.deployment.name, sent: &sent };
+            let asked = blame::Sent { model: &step.deployment.name, sent: &sent };
             let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
             over(Some(kind_label(fault.kind)));
             let generates = matches!(inbound.operation, Operation::Generate);
@@ -182,7 +182,7 @@ async fn exchange(
             outgoing.protocol,
             match &inbound.operation {
                 Operation::Embed(..) => Call::Embed,
-                Operation::Draw(..) => Call::Draw,
+                Operation::Images(..) => Call::Images,
                 Operation::Count => Call::Count,
                 Operation::Generate if stream => Call::Stream,
                 Operation::Generate => Call::Whole,

@@ -153,7 +153,7 @@ pub struct Course {
 
 /// What a request does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum NextStep {
     Try(usize),
     /// Those that it has not been at rest: the soonest for so long.
     Wait(Duration),
@@ -185,16 +185,16 @@ impl Course {
 
     /// The first of `steps` that it has not been at and that is up. `wait` says how long each rests.
     #[must_use]
-    pub fn next(&self, steps: usize, wait: impl Fn(usize) -> Duration) -> Turn {
+    pub fn next(&self, steps: usize, wait: impl Fn(usize) -> Duration) -> NextStep {
         let mut soonest: Option<Duration> = None;
         for step in (0..steps).filter(|step| !self.has_left(*step)) {
             let wait = wait(step);
             if wait.is_zero() {
-                return Turn::Try(step);
+                return NextStep::Try(step);
             }
             soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
         }
-        soonest.map_or(Turn::Over, Turn::Wait)
+        soonest.map_or(NextStep::Over, NextStep::Wait)
     }
 }
 
@@ -304,16 +304,16 @@ mod tests {
     async fn a_request_goes_where_it_has_not_been_and_waits_for_those_that_rest() {
         let seconds = Duration::from_secs;
         let mut course = Course::default();
-        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Try(0));
+        assert_eq!(course.next(2, |_| Duration::ZERO), NextStep::Try(0));
         course.leave(0, Some(&of(FaultKind::Broken, None)));
-        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Try(1));
-        assert_eq!(course.next(3, |step| seconds(9 - step as u64)), Turn::Wait(seconds(7)));
+        assert_eq!(course.next(2, |_| Duration::ZERO), NextStep::Try(1));
+        assert_eq!(course.next(3, |step| seconds(9 - step as u64)), NextStep::Wait(seconds(7)));
         course.leave(1, Some(&of(FaultKind::ContextLength, None)));
-        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Over);
+        assert_eq!(course.next(2, |_| Duration::ZERO), NextStep::Over);
         course.waited();
-        assert_eq!(course.next(2, |_| Duration::ZERO), Turn::Try(0), "what may be over by now");
+        assert_eq!(course.next(2, |_| Duration::ZERO), NextStep::Try(0), "what may be over by now");
         course.start_over();
-        assert_eq!(course.next(2, |step| seconds(1 - step as u64)), Turn::Try(1));
+        assert_eq!(course.next(2, |step| seconds(1 - step as u64)), NextStep::Try(1));
     }
 
     /// A list of models that is being read: how it was let through, when it ends, whether it is there.
@@ -356,7 +356,7 @@ mod tests {
                     }
                 }
                 match course.next(2, |step| breakers[step].wait(now)) {
-                    Turn::Try(step) => {
+                    NextStep::Try(step) => {
                         let Some(leave) = breakers[step].leave(now) else { continue };
                         if step == up {
                             breakers[step].succeeded(leave, now);
@@ -365,7 +365,7 @@ mod tests {
                         breakers[step].failed(leave, Failure::Fast, now);
                         course.leave(step, Some(&of(FaultKind::Overloaded, None)));
                     }
-                    Turn::Wait(wait) if (now + wait) - arrived < Limits::default().queue => {
+                    NextStep::Wait(wait) if (now + wait) - arrived < Limits::default().queue => {
                         // Whoever waits is told when a probe has ended.
                         let told = listings.iter().flatten().map(|(_, ends, _)| *ends).min();
                         now = told.unwrap_or(now + wait).min(now + wait);

@@ -156,6 +156,12 @@ impl HealthBoard {
         state.unwrap_or(Health { passing: false, ..Health::default() })
     }
 
+    /// How long answers of that kind have taken of late, in seconds; `None` where it gave none.
+    #[must_use]
+    pub fn wait_seconds(&self, id: DeploymentId, stream: bool, now: Instant) -> Option<f32> {
+        self.vitals(id, |vitals| vitals.pulse.wait_seconds(stream, now)).flatten()
+    }
+
     /// The share of attempts that failed of late, from 0 to 1.
     #[must_use]
     pub fn fault_share(&self, id: DeploymentId) -> f32 {
@@ -208,6 +214,24 @@ impl HealthBoard {
         self.told_of(leave);
         if up {
             self.tell(id, Tiding::Up);
+        }
+    }
+
+    /// A session with it opened. That says enough of a probe, for which others wait; of any other the end tells
+    /// more, and the leave is given back until then.
+    pub fn opened(&self, permit: Permit) -> Option<Permit> {
+        if permit.leave.is_probe() {
+            self.succeeded(permit);
+            return None;
+        }
+        Some(permit)
+    }
+
+    /// A session with it broke off in the middle. `permit`: what was left of [`Self::opened`].
+    pub fn broke_off(self: &Arc<Self>, id: DeploymentId, permit: Option<Permit>) {
+        if let Some(permit) = permit.or_else(|| self.permit(id, Instant::now())) {
+            let fault = Fault::new(FaultKind::Unreachable, "a session broke off");
+            self.failed(permit, &fault, None);
         }
     }
 

@@ -45,7 +45,7 @@ pub use closing::{Closing, StreamsEnd};
 pub use dial::Trust;
 pub use document::document;
 pub use handles::Upstream;
-pub use health::{HealthBoard, Tiding};
+pub use health::{HealthBoard, Permit, Tiding};
 pub use hedge::Hedges;
 pub use keys::KeyState;
 pub use limits::Limits;

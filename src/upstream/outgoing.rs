@@ -112,7 +112,7 @@ pub(super) fn outgoing(
             }
             Ok(Outgoing { losses, ..whole(first, body, false) })
         }
-        Operation::Draw(request, count) => {
+        Operation::Images(request, count) => {
             let form = provider.images.ok_or_else(|| missing("images"))?;
             let rules = &step.model.images;
             let Encoded { body, losses } =
@@ -206,7 +206,10 @@ fn generation(
         if let Some(why) = unsayable {
             return Err(why);
         }
-        let text = format!("The model '{}' can be asked in no dialect.", step.model.id);
+        let (model, provider) = (&step.model.id, &step.deployment.provider.id);
+        let text = format!(
+            "The model '{model}' at '{provider}' has no dialect for this kind of request. Its operator can set 'dialects'."
+        );
         return Err(Error::new(Kind::Unsupported, text).into());
     };
     let mut struck = Vec::new();

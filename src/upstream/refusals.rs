@@ -12,8 +12,8 @@ use crate::catalogue::Deployment;
 use crate::router::Step;
 use crate::telemetry::metrics::Metrics;
 
-/// The most members that are remembered of a deployment, and deployments of which any are: a
-/// provider's words bound neither.
+/// The most members that are remembered of a deployment, and the most deployments of which any are.
+/// Providers choose the names, so both need a bound.
 const MEMBERS: usize = 16;
 const DEPLOYMENTS: usize = 1_024;
 

@@ -292,7 +292,7 @@ impl Relay {
         let Stage::Begun(begun) = &mut self.stage else { return self.stop(&fault.into_error()) };
         let setup = &begun.setup;
         // The request itself is gone by now.
-        let asked = blame::Asked { model: &setup.step.deployment.name, sent: b"" };
+        let asked = blame::Sent { model: &setup.step.deployment.name, sent: b"" };
         let fault = blame::told_apart(fault, asked);
         let fault = scrubbed(fault, &setup.step.deployment.provider);
         tracing::warn!(

@@ -101,7 +101,7 @@ impl Rescue {
         permit: Permit,
         said: &Said,
     ) -> Option<Rescued> {
-        // A given beginning is known to be gone on with, and what is told again is mostly told otherwise.
+        // With the beginning as a prefill the model continues it; without, a second answer usually differs.
         let given = self.gives && step.deployment.facts.goes_on && !said.given().is_empty();
         let (more, way) = if given {
             let tokens = count_text(said.given());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::{self, Tried, Try};
-use super::failover::{Budget, Course, Others, Turn, Verdict, judge, kind_label};
+use super::failover::{Budget, Course, NextStep, Others, Verdict, judge, kind_label};
 use super::health::Permit;
 use super::hedge::{Raced, race};
 use super::outgoing::{Unsayable, thinks};
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
             }
             let steps = self.decision.steps.len();
             let turn = self.course.next(steps, |at| self.rests(at, now));
-            if let Turn::Try(at) = turn {
+            if let NextStep::Try(at) = turn {
                 return Some(at);
             }
             // A refusal is an answer to the request as it is; another fault may find somebody else up.
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
             }
             let patience = self.limits.queue.saturating_sub(self.queued).min(self.budget.left(now));
             match turn {
-                Turn::Wait(wait) if wait <= LONGEST_REST && wait < patience => {
+                NextStep::Wait(wait) if wait <= LONGEST_REST && wait < patience => {
                     self.upstream.health.rested(wait).await;
                     self.queued += now.elapsed();
                     self.course.waited();
@@ -379,7 +379,7 @@ impl<'a> Run<'a> {
             status = fault.status,
             kind = ?fault.kind,
             why = fault.loggable(),
-            "attempt failed"
+            "an attempt failed; the next deployment is asked, if there is one"
         );
         tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
         self.failed.push(Failed {
@@ -407,7 +407,7 @@ impl<'a> Run<'a> {
                 fault.into_error().after(shortest)
             }
             (None, Some(error)) if wait.is_none() => error,
-            _ => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+            _ => Error::new(Kind::Overloaded, "Every deployment of the model has failed lately and is resting. Retry after a brief delay, or name other models in 'models'.")
                 .coded("model_unavailable")
                 .after(wait),
         };

@@ -17,6 +17,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 
 use super::dial::connected;
 use super::failover::kind_label;
+use super::health::Permit;
 use super::keys::Left;
 use super::scrub::{scrubbed, shortened, without_secrets};
 use super::{Upstream, sign};
@@ -96,6 +97,8 @@ pub struct Inlet {
 pub struct Socket {
     pub step: Step,
     pub attempts: u8,
+    /// How it ends is to be reported with it, where that is not said yet.
+    pub permit: Option<Permit>,
     pub outlet: Outlet,
     pub inlet: Inlet,
 }
@@ -204,17 +207,18 @@ pub async fn dial(
                 over(None);
                 keys.answered(&step.deployment.provider, key, tokio::time::Instant::now());
                 upstream.health.begun(id, true, began.elapsed());
-                upstream.health.succeeded(permit);
+                let permit = upstream.health.opened(permit);
                 let (outlet, inlet) = wire.split();
                 return Ok(Socket {
                     step: step.clone(),
                     attempts,
+                    permit,
                     outlet: Outlet(outlet),
                     inlet: Inlet { wire: inlet, provider: Arc::clone(&step.deployment.provider) },
                 });
             }
             Err(fault) => {
-                let asked = blame::Asked { model: &step.deployment.name, sent: b"" };
+                let asked = blame::Sent { model: &step.deployment.name, sent: b"" };
                 let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
                 tracing::warn!(
                     %request,
@@ -243,7 +247,7 @@ pub async fn dial(
     }
     let error = match last {
         Some(fault) => fault.into_error(),
-        None => Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+        None => Error::new(Kind::Overloaded, "Every deployment of the model has failed lately and is resting. Retry after a brief delay, or name other models in 'models'.")
             .coded("model_unavailable"),
     };
     Err((error, attempts))

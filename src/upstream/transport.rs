@@ -35,7 +35,7 @@ pub enum Call {
     Whole,
     Stream,
     Embed,
-    Draw,
+    Images,
     Count,
 }
 
@@ -297,7 +297,7 @@ impl Transport {
             Call::Whole => &endpoint.whole,
             Call::Stream => &endpoint.stream,
             Call::Embed => &endpoint.embed,
-            Call::Draw => &endpoint.draw,
+            Call::Images => &endpoint.draw,
             Call::Count => &endpoint.count,
         };
         let provider = &deployment.provider;

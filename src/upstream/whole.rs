@@ -84,7 +84,7 @@ pub(super) fn whole(
             count_tokens(upstream, step, usage.as_ref());
             return Ok((measured(answer, usage.as_ref(), prompt), None));
         }
-        Operation::Draw(..) if !same_dialect => {
+        Operation::Images(..) if !same_dialect => {
             let answer = images::from_gemini(&body, heading().created)
                 .map_err(|why| Fault::new(FaultKind::Refused, why.to_string()))?;
             let usage = theirs.usage(&body);
@@ -98,7 +98,7 @@ pub(super) fn whole(
             return Err(fault);
         }
         let plausible = match (&inbound.operation, inbound.dialect) {
-            (Operation::Embed(..) | Operation::Draw(..), _) => &b"\"data\""[..],
+            (Operation::Embed(..) | Operation::Images(..), _) => &b"\"data\""[..],
             (Operation::Count, _) => b"okens\"",
             (Operation::Generate, Dialect::OpenAiChat) => b"\"choices\"",
             (_, Dialect::OpenAiResponses) => b"\"output\"",
@@ -115,7 +115,7 @@ pub(super) fn whole(
         }
         let usage = match &inbound.operation {
             Operation::Generate => usage,
-            Operation::Draw(..) => images::usage_of(&body),
+            Operation::Images(..) => images::usage_of(&body),
             Operation::Embed(..) | Operation::Count => theirs.usage(&body),
         };
         if generated && usage.is_none() && theirs.decode_reply(&body).is_err() {
@@ -166,7 +166,7 @@ fn is_hollow(operation: &Operation, theirs: &dyn ProviderSide, body: &[u8]) -> b
     match operation {
         Operation::Generate => theirs.is_hollow(body),
         // Gemini draws in an answer like any other.
-        Operation::Draw(..) => lists_nothing(body) || theirs.is_hollow(body),
+        Operation::Images(..) => lists_nothing(body) || theirs.is_hollow(body),
         Operation::Embed(..) => lists_nothing(body),
         Operation::Count => false,
     }

@@ -36,8 +36,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 /// A body without some of its members, and those.
 type Taken = (Bytes, Map<String, Value>);
 
-/// Takes members of these names, which stand in quotes as they do there, out of a body; `None` where there are none, as in nearly all. A body
-/// that names no model gets the one that `model` finds in them.
+/// Takes the members of these names (given in quotes, as JSON has them) out of a body; `None` where it has none,
+/// as most. A body without a `model` gets the one that `model` finds in them.
 ///
 /// # Errors
 /// [`Malformed`] for a body that is no JSON object.

@@ -17,7 +17,7 @@ pub enum Operation {
     /// Vectors for texts, in the form of the surface.
     Embed(embeddings::Form, embeddings::Request),
     /// So many pictures in one call.
-    Draw(images::Request, u64),
+    Images(images::Request, u64),
 }
 
 #[derive(Debug)]

@@ -25,7 +25,7 @@ const CONTEXT_LIFE: Duration = Duration::from_secs(86_400);
 
 /// An answer as it was given.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct CachedAnswer {
     pub step: Step,
     pub losses: Losses,
     pub decision: Option<String>,
@@ -36,7 +36,7 @@ pub struct Kept {
     pub lasts: Duration,
 }
 
-impl Kept {
+impl CachedAnswer {
     fn is_good(&self, wish: CacheWish) -> bool {
         let age = self.at.elapsed();
         age < self.lasts && wish.max_age.is_none_or(|most| age.as_secs() <= most)
@@ -45,8 +45,13 @@ impl Kept {
 
 struct Lifetime;
 
-impl Expiry<String, Arc<Kept>> for Lifetime {
-    fn expire_after_create(&self, _: &String, kept: &Arc<Kept>, _: Instant) -> Option<Duration> {
+impl Expiry<String, Arc<CachedAnswer>> for Lifetime {
+    fn expire_after_create(
+        &self,
+        _: &String,
+        kept: &Arc<CachedAnswer>,
+        _: Instant,
+    ) -> Option<Duration> {
         Some(kept.lasts)
     }
 }
@@ -55,7 +60,7 @@ struct Question {
     vector: Vec<i8>,
     /// Numbers and words that turn a question around: they have to be the same.
     hinge: String,
-    answer: Arc<Kept>,
+    answer: Arc<CachedAnswer>,
 }
 
 type Questions = Arc<Mutex<Vec<Question>>>;
@@ -63,7 +68,7 @@ type Questions = Arc<Mutex<Vec<Question>>>;
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Answers {
-    exact: Cache<String, Arc<Kept>>,
+    exact: Cache<String, Arc<CachedAnswer>>,
     alike: Cache<String, Questions>,
 }
 
@@ -77,7 +82,7 @@ impl Default for Answers {
     fn default() -> Self {
         Self {
             exact: Cache::builder()
-                .weigher(|_, kept: &Arc<Kept>| {
+                .weigher(|_, kept: &Arc<CachedAnswer>| {
                     u32::try_from(kept.body.len() + 512).unwrap_or(u32::MAX)
                 })
                 .max_capacity(ANSWERS_BYTES)
@@ -90,11 +95,11 @@ impl Default for Answers {
 
 impl Answers {
     #[must_use]
-    pub fn exact(&self, key: &str, wish: CacheWish) -> Option<Arc<Kept>> {
+    pub fn exact(&self, key: &str, wish: CacheWish) -> Option<Arc<CachedAnswer>> {
         self.exact.get(key).filter(|kept| wish.look && kept.is_good(wish))
     }
 
-    pub fn keep(&self, key: String, kept: Arc<Kept>) {
+    pub fn keep(&self, key: String, kept: Arc<CachedAnswer>) {
         self.exact.insert(key, kept);
     }
 
@@ -107,7 +112,7 @@ impl Answers {
         hinge: &str,
         threshold: f32,
         wish: CacheWish,
-    ) -> Option<Arc<Kept>> {
+    ) -> Option<Arc<CachedAnswer>> {
         let questions = self.alike.get(context).filter(|_| wish.look)?;
         let questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
         questions
@@ -119,7 +124,13 @@ impl Answers {
             .map(|(_, answer)| Arc::clone(answer))
     }
 
-    pub fn keep_alike(&self, context: String, vector: Vec<i8>, hinge: String, answer: Arc<Kept>) {
+    pub fn keep_alike(
+        &self,
+        context: String,
+        vector: Vec<i8>,
+        hinge: String,
+        answer: Arc<CachedAnswer>,
+    ) {
         let questions = self.alike.get_with(context, Questions::default);
         let mut questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
         questions.retain(|one| one.answer.is_good(CacheWish::default()));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::cache::{Answers, Kept, LONGEST_BYTES};
+use super::cache::{Answers, CachedAnswer, LONGEST_BYTES};
 use super::chats::Continued;
 use crate::admit::Caller;
 use crate::admit::features::Settings;
@@ -58,7 +58,7 @@ impl Keeps {
     }
 
     /// An answer that was given before, if one will do.
-    pub fn known(&self, answers: &Answers) -> Option<Arc<Kept>> {
+    pub fn known(&self, answers: &Answers) -> Option<Arc<CachedAnswer>> {
         let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
         exact.or_else(|| {
             let Alike { context, vector, hinge } = self.alike.as_ref()?;
@@ -83,7 +83,7 @@ impl Keeps {
             user: caller.person.id.clone(),
             id: id.clone(),
             dialect,
-            answered: Given {
+            answered: AnsweredBy {
                 step: answered.step.clone(),
                 losses: answered.losses.clone(),
                 decision: answered.decision.clone(),
@@ -94,7 +94,7 @@ impl Keeps {
 }
 
 /// Who answered, and how.
-struct Given {
+struct AnsweredBy {
     step: Step,
     losses: Losses,
     decision: Option<String>,
@@ -107,7 +107,7 @@ pub struct Aside {
     user: String,
     id: RequestId,
     dialect: Dialect,
-    answered: Given,
+    answered: AnsweredBy,
     kept: Keeps,
 }
 
@@ -120,7 +120,7 @@ impl Aside {
         let Keeps { exact, alike, settings, wish, log, continued, request } = self.kept;
         if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
             let kept = |seconds: u64| {
-                Arc::new(Kept {
+                Arc::new(CachedAnswer {
                     step: self.answered.step.clone(),
                     losses: self.answered.losses.clone(),
                     decision: self.answered.decision.clone(),
@@ -163,5 +163,132 @@ impl Aside {
                 tracing::error!(%why, "an answer could not be added to its conversation");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::fixture::{Accounts, NOON};
+    use crate::catalogue::{ApiKey, Sources, builtin, load};
+    use std::sync::LazyLock;
+
+    /// Who answered: a model of this build.
+    static STEP: LazyLock<Step> = LazyLock::new(|| {
+        let mut sources = Sources { files: builtin().unwrap(), ..Sources::default() };
+        sources.keys.insert("openai".to_owned(), vec![ApiKey::new("k".into(), 1.0)]);
+        let model = Arc::clone(&load(sources).unwrap().models()[0]);
+        Step { deployment: Arc::clone(&model.deployments[0]), model, effort: None }
+    });
+
+    fn answered() -> Answered {
+        let body = Bytes::from_static(b"an answer");
+        Answered::whole(STEP.clone(), 1, Losses::default(), body, None)
+    }
+
+    fn keeping(all: &Accounts) -> Keeping {
+        Keeping { store: all.store.clone(), clock: all.clock, answers: Answers::default() }
+    }
+
+    fn exact(key: &str) -> Keeps {
+        Keeps { exact: Some(key.to_owned()), ..Keeps::default() }
+    }
+
+    fn alike(vector: Vec<i8>, hinge: &str) -> Keeps {
+        let (context, hinge) = ("context".to_owned(), hinge.to_owned());
+        Keeps { alike: Some(Alike { context, vector, hinge }), ..Keeps::default() }
+    }
+
+    /// Does with an answer what is to be done, if anything is.
+    async fn done(keeps: Keeps, keeping: &Keeping, caller: &Caller, body: &[u8]) -> bool {
+        let id = RequestId::stored("req_1");
+        let aside = keeps.aside(keeping, caller, &id, Dialect::OpenAiChat, &answered());
+        match aside {
+            Some(aside) => {
+                aside.done(body, false).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_given_again_to_the_same_and_to_what_means_the_same() {
+        let all = Accounts::new().await;
+        let caller = all.owner(&all.open("acme").await).await;
+        let keeping = keeping(&all);
+        let both = Keeps { exact: Some("k".to_owned()), ..alike(vec![100, 0], "2") };
+        assert!(done(both, &keeping, &caller, b"an answer").await);
+        for (known, keeps) in [
+            (true, exact("k")),
+            (false, exact("other")),
+            (true, alike(vec![99, 1], "2")),
+            (false, alike(vec![0, 100], "2")),
+            (false, alike(vec![100, 0], "3")),
+            // Where it is not the same, what means the same will do.
+            (true, Keeps { exact: Some("other".to_owned()), ..alike(vec![100, 0], "2") }),
+        ] {
+            let found = keeps.known(&keeping.answers);
+            assert_eq!(found.is_some(), known, "{keeps:?}");
+            assert!(found.is_none_or(|kept| kept.body == "an answer" && !kept.streamed));
+        }
+        let unwilling = CacheWish { look: false, ..CacheWish::default() };
+        assert!(Keeps { wish: unwilling, ..exact("k") }.known(&keeping.answers).is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_with_an_answer_that_nobody_wants_kept() {
+        let all = Accounts::new().await;
+        let caller = all.owner(&all.open("acme").await).await;
+        let keeping = keeping(&all);
+        let unkept = CacheWish { keep: false, ..CacheWish::default() };
+        for keeps in [Keeps::default(), Keeps { wish: unkept, ..exact("k") }] {
+            assert!(!done(keeps, &keeping, &caller, b"an answer").await, "it goes by unwatched");
+        }
+        // What is logged is watched, and is given to nobody for that.
+        let logged = Keeps { wish: unkept, log: true, ..exact("k") };
+        assert!(done(logged, &keeping, &caller, b"an answer").await);
+        assert!(exact("k").known(&keeping.answers).is_none());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_is_not_given_again_and_one_that_fits_lasts_as_was_set() {
+        let all = Accounts::new().await;
+        let caller = all.owner(&all.open("acme").await).await;
+        let keeping = keeping(&all);
+        done(exact("large"), &keeping, &caller, &vec![b'x'; LONGEST_BYTES + 1]).await;
+        assert!(exact("large").known(&keeping.answers).is_none());
+        done(exact("fits"), &keeping, &caller, &vec![b'x'; LONGEST_BYTES]).await;
+        assert!(exact("fits").known(&keeping.answers).is_some());
+        let settings = Settings { cache_seconds: 7, semantic_seconds: 0, ..Settings::default() };
+        let both = Keeps { exact: Some("k".to_owned()), ..alike(vec![100, 0], "") };
+        done(Keeps { settings, ..both }, &keeping, &caller, b"an answer").await;
+        let kept = exact("k").known(&keeping.answers).unwrap();
+        assert_eq!(kept.lasts, Duration::from_secs(7));
+        assert!(
+            alike(vec![100, 0], "").known(&keeping.answers).is_none(),
+            "it has a time of its own"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_logged_is_the_accounts_own_and_no_longer_than_it_may_be() {
+        let all = Accounts::new().await;
+        let (account, other) = (all.open("acme").await, all.open("bolt").await);
+        let caller = all.owner(&account).await;
+        let keeping = keeping(&all);
+        // The end falls within a letter.
+        let request = Bytes::from(format!("x{}", "\u{f6}".repeat(LOGGED_BYTES)));
+        let keeps = Keeps { log: true, request, ..Keeps::default() };
+        assert!(done(keeps, &keeping, &caller, b"an answer").await);
+        let of = async |account: &AccountId| {
+            all.store.content(account.clone(), "req_1".to_owned()).await.unwrap()
+        };
+        let kept = of(&account).await.unwrap();
+        assert_eq!((kept.user.as_str(), kept.answer.as_str()), (account.as_str(), "an answer"));
+        assert!(kept.at >= NOON);
+        let whole = kept.request.trim_end_matches('\u{fffd}');
+        assert_eq!(whole.len(), LOGGED_BYTES - 1);
+        assert!(of(&other).await.is_none());
     }
 }

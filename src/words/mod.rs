@@ -12,9 +12,9 @@ use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::base::secret::fingerprint;
-use crate::exchange::{Answered, Arrival, Asked, Body, Ending};
+use crate::exchange::{Answered, Arrival, Body, Ending, RequestOptions};
 use crate::ledger::Outcome;
-use crate::memory::{self, Remembering};
+use crate::memory::{self, Lesson, Remembering};
 use crate::platform::embedding::{embed, packed};
 use crate::platform::redact::redact_body;
 use crate::router::question;
@@ -102,8 +102,7 @@ pub async fn prepare(
     let stream = arrival.target.as_ref().is_some_and(|target| target.stream);
     let place = |body: &[u8]| {
         // All that makes an answer another one, beside the words.
-        let strict = arrival.asked.strict || caller.features.has(Feature::StrictParameters);
-        let Asked { dial, max_cost, cascade, wishes, .. } = &arrival.asked;
+        let RequestOptions { dial, max_cost, cascade, wishes, strict, .. } = &arrival.asked;
         let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward, &mark);
         let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
@@ -185,8 +184,11 @@ async fn recall(
         return Ok(());
     }
     memory.memories.settled(caller, &user).await;
-    let asked =
-        memory::Asked { query: question.clone(), limit: Some(MOST_MEMORIES), ..Default::default() };
+    let asked = memory::MemoryQuery {
+        query: question.clone(),
+        limit: Some(MOST_MEMORIES),
+        ..Default::default()
+    };
     let found = memory.find(caller, &user, &asked).await?;
     let mut left = words.keeps.settings.memory_tokens;
     let mut told = String::new();
@@ -249,8 +251,8 @@ impl Words {
         })
     }
 
-    /// Says in the head of an answer what was done with its request, and has what was said learned from. What
-    /// is to be done with the answer itself, once all of it is there, is given back.
+    /// Says in the head of an answer what was done with its request. What is to be done once all of the answer
+    /// is there is given back: with the answer itself, and with what its user said.
     pub fn leave(
         mut self,
         preparing: Preparing<'_>,
@@ -258,17 +260,16 @@ impl Words {
         id: &RequestId,
         dialect: Dialect,
         answered: &mut Answered,
-    ) -> Option<Aside> {
+    ) -> (Option<Aside>, Option<Lesson>) {
         if self.keeps.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }
         if !self.recalled.is_empty() {
             answered.notes.push(("x-optimux-memory", Cow::Owned(self.recalled.join(","))));
         }
-        if let Some((user, said)) = self.said.take() {
-            preparing.memory.learn_later(caller, user, said);
-        }
-        self.keeps.aside(preparing.keeping, caller, id, dialect, answered)
+        let said = self.said.take();
+        let lesson = said.map(|(user, said)| preparing.memory.lesson(caller, user, said));
+        (self.keeps.aside(preparing.keeping, caller, id, dialect, answered), lesson)
     }
 }
 

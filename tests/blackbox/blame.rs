@@ -176,7 +176,11 @@ fn an_account_that_cannot_pay_is_passed_over() {
         assert_eq!(broke.count() - asked, 5, "{status} {body}: left alone after five");
         let reply = alone.chat(&bad);
         assert_eq!(reply.status, *told, "{body}");
-        assert_eq!(message(&reply), "The model is temporarily unavailable.", "{body}");
+        assert_eq!(
+            message(&reply),
+            "The gateway cannot use this model now. Retry later or name another model; the operator's log has the cause.",
+            "{body}"
+        );
     }
     // Words that the caller said first prove nothing.
     let echo = Provider::start(|socket, received, _| {

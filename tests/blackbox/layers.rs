@@ -63,33 +63,32 @@ fn rooms_import_only_downward() {
     for file in files {
         let name = file.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
         let room = name.split(['/', '.']).next().unwrap().to_owned();
-        if room == "lib" {
+        let is_test = file.file_stem().is_some_and(|stem| stem == "tests");
+        if room == "lib" || is_test {
             continue;
         }
         let own =
             *level.get(&room).unwrap_or_else(|| panic!("{room} is not in the layering table"));
         let text = std::fs::read_to_string(&file).unwrap();
         // Tests may look anywhere below them.
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            for (at, _) in line.match_indices("crate::") {
-                let path = &line[at + 7..];
-                let other: String =
-                    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let Some(theirs) = level.get(&other) else { continue };
-                let allowed = other == room
-                    || *theirs < own
-                    || (*theirs == own
-                        && shared.iter().any(|(owner, value)| {
-                            *owner == other && path.contains(value.as_str())
-                        }));
-                if !allowed {
-                    faults.push(format!(
-                        "{name} (level {own}) must not import {other} (level {theirs}): {}",
-                        line.trim()
-                    ));
-                }
+        let code = code(&text);
+        for path in paths(&code) {
+            let Some(path) = path.strip_prefix("crate::") else { continue };
+            let other: String = path.chars().take_while(|c| is_word(*c)).collect();
+            let Some(theirs) = level.get(&other) else { continue };
+            let allowed = other == room
+                || *theirs < own
+                || (*theirs == own
+                    && shared
+                        .iter()
+                        .any(|(owner, value)| *owner == other && path.contains(value.as_str())));
+            if !allowed {
+                faults.push(format!(
+                    "{name} (level {own}) must not import {other} (level {theirs}): {path}"
+                ));
             }
+        }
+        for line in code.lines() {
             for (krate, homes) in &owners {
                 let used = line.contains(&format!("{krate}::"))
                     && !line.contains(&format!("crate::{krate}"))
@@ -181,6 +180,29 @@ fn code(text: &str) -> String {
         }
     }
     kept
+}
+
+/// Every path from the root of the crate that code names, in an import's tree or where it stands.
+fn paths(code: &str) -> Vec<String> {
+    let (mut all, mut rest) = (Vec::new(), code);
+    while let Some(at) = rest.find("crate::") {
+        let is_import = rest[..at].rsplit(['\n', ' ', '(']).find(|word| !word.is_empty());
+        rest = &rest[at..];
+        let end = match is_import {
+            Some("use") => rest.find(';').unwrap_or(rest.len()),
+            _ => rest.find(|c| !is_word(c) && c != ':').unwrap_or(rest.len()),
+        };
+        expand(&rest[..end], &mut all);
+        rest = &rest[end..];
+    }
+    all
+}
+
+#[test]
+fn what_a_tree_of_imports_names_is_seen() {
+    let code = "use crate::{base::ids, http};\nfn f(x: crate::store::Store) { crate::cli::run() }";
+    let named = ["crate::base::ids", "crate::http", "crate::store::Store", "crate::cli::run"];
+    assert_eq!(paths(code), named);
 }
 
 /// The paths of a tree of imports: `a::{b, c::d}` is `a::b` and `a::c::d`.
@@ -437,5 +459,62 @@ fn a_long_file_says_why() {
         let head = head.join(" ").replace(" //!", "");
         let says = head.to_lowercase().contains("longer than most");
         assert!(says || text.lines().count() <= LONG, "{}: {head}", path.display());
+    }
+}
+
+/// The path, and the rooms of use cases.
+const TESTED: [&str; 14] = [
+    "administration",
+    "affinity",
+    "agents",
+    "apps",
+    "exchange",
+    "findings",
+    "gateway",
+    "idempotency",
+    "live",
+    "memory",
+    "reports",
+    "responses",
+    "stored",
+    "words",
+];
+
+/// Whether a file holds anything that runs: types and lists of files decide nothing.
+fn decides(text: &str) -> bool {
+    code(text).split(|c| !is_word(c)).any(|word| word == "fn")
+}
+
+#[test]
+fn a_file_that_decides_has_tests_beside_it() {
+    let src = root().join("src");
+    let mut paths = Vec::new();
+    sources(&src, &mut paths);
+    let (mut tested, mut without) = (0, Vec::new());
+    for path in paths {
+        let name = path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+        let room = name.split(['/', '.']).next().unwrap();
+        if !TESTED.contains(&room) || path.file_stem().is_some_and(|stem| stem == "tests") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        if text.contains("#[cfg(test)]") {
+            tested += 1;
+        } else if decides(&text) {
+            without.push(name);
+        }
+    }
+    assert!(without.is_empty(), "files without unit tests: {without:#?}");
+    assert!(tested > 60, "{tested} files");
+}
+
+#[test]
+fn what_only_declares_is_told_from_what_decides() {
+    for (text, runs) in [
+        ("//! A room.\n\nmod a;\npub use a::{\n    One,\n};\npub struct Two;\n", false),
+        ("mod a;\n\npub fn decide() {}\n", true),
+        ("struct Two;\n#[cfg(test)]\nmod tests {\n    fn f() {}\n}\n", false),
+    ] {
+        assert_eq!(decides(text), runs, "{text}");
     }
 }

@@ -18,7 +18,7 @@ use optimux::ledger::{
     Tokens,
 };
 use optimux::quota::{
-    self, Amount, Ask, Books, Correction, Limits, Memory, Now, Quota, Taken, Terms, Used,
+    self, Amount, Ask, Books, Correction, Limits, LocalQuota, Now, Quota, Taken, Terms, Used,
 };
 use optimux::store::{AllowanceOf, Store};
 use optimux::telemetry::access::Teller;
@@ -167,7 +167,7 @@ fn redis_decides_as_this_process_does() {
             limits,
             key_limits,
         };
-        let here = Quota::Local(Memory::default());
+        let here = Quota::Local(LocalQuota::default());
         let there = Quota::Shared(quota::Redis::new(shared.clone()));
         let (here, there) = runtime().block_on(async {
             (
@@ -387,7 +387,7 @@ impl Life {
             (store.clone(), journal.await.unwrap())
         });
         let counter = Rc::new(Counter {
-            quota: Quota::Local(Memory::default()),
+            quota: Quota::Local(LocalQuota::default()),
             journal,
             tariff: Arc::new(Tariff::default()),
             clock: Clock::System,

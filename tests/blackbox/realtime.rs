@@ -278,6 +278,23 @@ fn a_broken_provider_is_told_of_and_closed_after() {
     });
 }
 
+/// A session that breaks off counts against its deployment, though it opened: it is left alone after some.
+#[test]
+fn a_provider_whose_sessions_break_off_is_left_alone() {
+    let (base, doors) = provider(|socket| async move { drop(socket) });
+    let gateway = gateway(&base, "");
+    runtime().block_on(async {
+        for _ in 0..20 {
+            let Ok(mut socket) = open_at(&gateway, "model=talk").await else { break };
+            while next(&mut socket).await.is_some() {}
+        }
+        let opened = doors.lock().unwrap().len();
+        assert!((2..20).contains(&opened), "{opened}");
+        assert!(open_at(&gateway, "model=talk").await.is_err());
+        assert_eq!(doors.lock().unwrap().len(), opened, "it is not asked");
+    });
+}
+
 #[test]
 fn a_key_that_a_provider_quotes_in_a_session_is_told_to_nobody() {
     let secret = "provider-secret-0123456789";

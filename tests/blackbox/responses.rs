@@ -115,6 +115,44 @@ fn a_stream_can_be_built_on_once_it_says_that_it_is_complete() {
     assert_eq!(again.last().unwrap()["type"], "response.completed");
 }
 
+/// A key that may not chat has no part in what was said, though it is of the same account.
+#[test]
+fn what_is_kept_is_for_keys_that_may_chat() {
+    let provider = recalling();
+    let gateway = Gateway::start(&chain(&[&provider]));
+    let (account, chatting) = gateway.account("house", "pro", &json!({}));
+    let other = gateway.key(&account, &json!({"scopes": ["embeddings", "platform", "usage"]}));
+    let asked = json!({"model": "m", "input": "a", "store": true});
+    let id = ask(&gateway, &chatting, &asked).json()["id"].as_str().unwrap().to_owned();
+    let made = gateway.post("/v1/conversations", &chatting, "{}").json();
+    let conversation = made["id"].as_str().unwrap().to_owned();
+    let said = json!({"items": [{"type": "message", "role": "user", "content": "b"}]}).to_string();
+    let count = provider.count();
+    for (method, path, body) in [
+        ("POST", "/v1/responses".to_owned(), asked.to_string()),
+        ("GET", format!("/v1/responses/{id}"), String::new()),
+        ("GET", format!("/v1/responses/{id}/input_items"), String::new()),
+        ("POST", format!("/v1/responses/{id}/cancel"), "{}".to_owned()),
+        ("DELETE", format!("/v1/responses/{id}"), String::new()),
+        ("POST", "/v1/conversations".to_owned(), "{}".to_owned()),
+        ("GET", format!("/v1/conversations/{conversation}"), String::new()),
+        ("POST", format!("/v1/conversations/{conversation}"), json!({"metadata": {}}).to_string()),
+        ("GET", format!("/v1/conversations/{conversation}/items"), String::new()),
+        ("POST", format!("/v1/conversations/{conversation}/items"), said),
+        ("DELETE", format!("/v1/conversations/{conversation}"), String::new()),
+    ] {
+        let url = format!("{}{path}", gateway.base);
+        let asking = client().request(method.parse().unwrap(), url).bearer_auth(&other);
+        let reply = send(asking.header("content-type", "application/json").body(body));
+        assert_eq!(reply.status, 403, "{method} {path}: {}", reply.text());
+        assert_eq!(reply.json()["error"]["code"], "missing_scope", "{method} {path}");
+    }
+    assert_eq!(provider.count(), count);
+    assert_eq!(gateway.get(&format!("/v1/responses/{id}"), &chatting).status, 200);
+    let path = format!("/v1/conversations/{conversation}");
+    assert_eq!(gateway.get(&path, &chatting).status, 200);
+}
+
 #[test]
 fn what_is_not_to_be_kept_is_not() {
     let provider = recalling();

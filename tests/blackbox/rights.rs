@@ -177,7 +177,10 @@ fn refusal(method: &str, path: &str, who: &str) -> Option<&'static str> {
         Some("keys")
     } else if under("/v1/usage") || under("/v1/requests") || path == "/v1/account" {
         Some("usage")
-    } else if under("/v1/feedback") {
+    } else if ["/v1/feedback", "/v1/responses", "/v1/conversations"]
+        .iter()
+        .any(|start| under(start))
+    {
         Some("chat")
     } else if ["/optima/v1/models", "/optima/v1/capabilities", "/v1/route"].contains(&path) {
         // What there is, and what `auto` would do, is told to whoever is let in.
@@ -337,15 +340,22 @@ fn nothing_of_one_account_is_in_reach_of_another() {
     let invited = json!({"email": "cy@example.com"});
     let invited = with(gateway, "POST", "/v1/account/invitations", &owner, &invited).json();
     let sessions = gateway.get("/v1/me/sessions", &owner).json();
-    let stored = with(gateway, "POST", "/v1/memory/store", &owner, &json!({"text": "A secret"}));
-    let ids: Vec<String> = [&key["id"], &agent["id"], &invited["id"], &sessions["data"][0]["id"]]
-        .iter()
-        .map(|id| {
-            id.as_str().unwrap_or_else(|| panic!("{key} {agent} {invited} {sessions}")).to_owned()
-        })
-        .chain([ann, request, house.account.clone()])
+    let me = gateway.get("/v1/me", &owner).json();
+    let store = |said: Value| with(gateway, "POST", "/v1/memory/store", &owner, &said).json();
+    let stored = store(json!({"text": "A secret"}));
+    let of_alice = store(json!({"text": "Her secret", "user_id": "alice"}));
+    let found =
+        [&key, &agent, &invited, &sessions["data"][0], &stored, &of_alice].map(|one| &one["id"]);
+    let ids: Vec<String> = found
+        .into_iter()
+        .chain([&me["member"]])
+        .map(|id| id.as_str().unwrap_or_else(|| panic!("{found:?} {me}")).to_owned())
+        .chain([ann, request, house.account.clone(), "alice".to_owned()])
         .collect();
-    assert!(stored.status < 500);
+    let owner_id = me["member"].as_str().unwrap();
+    let remembered = |user: &str| gateway.get(&format!("/v1/memory/{user}"), &owner).text();
+    let remembered_before = [owner_id, "alice"].map(remembered);
+    assert!(remembered_before.iter().all(|told| told.contains("secret")));
     // An owner of another account, with all of their rights there.
     let (elsewhere, _) = gateway.account("elsewhere", "enterprise", &json!({}));
     member(gateway, &elsewhere, "eve@example.com", "owner");
@@ -358,9 +368,14 @@ fn nothing_of_one_account_is_in_reach_of_another() {
         if !path.contains('{') || path.starts_with("/api/auth") || path.starts_with("/v1/admin") {
             continue;
         }
+        // What is of somebody is asked for of those whose it is, too.
+        let whose: &[&str] =
+            if path.contains("{user}/{") { &[owner_id, "alice", &house.account] } else { &[""] };
+        let all = ids.iter().map(String::as_str).chain(["memory"]);
+        let all = all.flat_map(|id| whose.iter().map(move |user| (*user, id)));
         for method in methods.as_object().unwrap().keys() {
-            for id in &ids {
-                let at = filled(path, id);
+            for (user, id) in all.clone() {
+                let at = filled(&path.replace("{user}/{", &format!("{user}/{{")), id);
                 let said = json!({"name": "mine", "role": "billing", "input": "Hi"});
                 let body = if method == "get" { Value::Null } else { said };
                 let reply = with(gateway, &method.to_uppercase(), &at, &eve, &body);
@@ -371,6 +386,19 @@ fn nothing_of_one_account_is_in_reach_of_another() {
                 if !(matches!(reply.status, 400 | 403 | 404 | 405) || empty) {
                     faults.push(format!("{method} {at}: {} {}", reply.status, reply.text()));
                 }
+            }
+        }
+    }
+    for user in &ids {
+        for (path, body) in [
+            ("search", json!({"user_id": user, "query": "secret"})),
+            ("store", json!({"user_id": user, "text": "mine"})),
+        ] {
+            let reply = with(gateway, "POST", &format!("/v1/memory/{path}"), &eve, &body);
+            let ours = user.starts_with("member_") || user.starts_with("acct_");
+            let missed = if ours { reply.status == 404 } else { reply.status == 200 };
+            if !missed || reply.text().contains("secret") {
+                faults.push(format!("{path} {user}: {} {}", reply.status, reply.text()));
             }
         }
     }
@@ -398,6 +426,7 @@ fn nothing_of_one_account_is_in_reach_of_another() {
     // And all of it is as it was.
     assert_eq!(gateway.get("/v1/me", &owner).status, 200, "nobody was signed out");
     assert_eq!(gateway.get("/v1/account/members", &owner).text(), before);
+    assert_eq!([owner_id, "alice"].map(remembered), remembered_before);
     let all = gateway.get("/v1/account/invitations", &owner).json();
     assert_eq!(all["data"].as_array().unwrap().len(), 1, "{all}");
     for (path, id) in [("keys", &ids[0]), ("agents", &ids[1])] {

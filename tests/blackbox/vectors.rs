@@ -239,6 +239,34 @@ fn pictures_as_bytes_get_an_address_for_a_while() {
     }
 }
 
+/// What a provider cannot be told of pictures and vectors is refused in strict mode, as it is in conversation.
+#[test]
+fn strict_mode_holds_for_vectors_and_pictures() {
+    let vector = json!({"data": [{"embedding": [0.5], "index": 0}], "usage": {"prompt_tokens": 1}});
+    let parts = json!([{"inlineData": {"mimeType": "image/png", "data": ""}}]);
+    let picture = json!({"candidates": [{"content": {"parts": parts}}]});
+    let wants = json!({"content": {"parts": [{"text": "a"}]}, "taskType": "RETRIEVAL_QUERY"});
+    let draws = json!({"model": "m", "prompt": "a cat", "style": "vivid"});
+    for (provider, mode, answer, path, body, field) in [
+        ("openai", "embedding", vector, "/v1beta/models/m:embedContent", wants, "taskType"),
+        ("gemini", "image", picture, "/v1/images/generations", draws, "style"),
+    ] {
+        let (gateway, upstream) = serving(provider, mode, answer);
+        let ask = |strict: &str| {
+            let asking = client().post(format!("{}{path}", gateway.base)).bearer_auth(KEY);
+            let asking = asking.header("content-type", "application/json");
+            send(asking.header("x-optimux-strict", strict).body(body.to_string()))
+        };
+        let refused = ask("true");
+        assert_eq!(refused.status, 400, "{path}: {}", refused.text());
+        assert!(refused.text().contains(field), "{path}: {}", refused.text());
+        assert_eq!(upstream.count(), 0, "{path}");
+        let told = ask("false");
+        let dropped = told.header("x-optimux-dropped");
+        assert_eq!((told.status, dropped), (200, field), "{path}: {}", told.text());
+    }
+}
+
 #[test]
 fn pictures_of_openai_pass_as_they_come() {
     let answer = json!({"created": 7, "data": [{"url": "https://x/y.png", "revised_prompt": "r"}], "new": 1});

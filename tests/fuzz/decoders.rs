@@ -3,7 +3,7 @@
 //! there is a law, it is asserted.
 
 use optimux::base::{Error, Kind};
-use optimux::platform::responses::Asked;
+use optimux::platform::responses::ResponseOptions;
 use optimux::wire::embeddings::{self, Form};
 use optimux::wire::frame::{Frame, Splitter, eventstream, sse};
 use optimux::wire::vocab::{Dialect, Event, Protocol};
@@ -170,7 +170,7 @@ fn other(bytes: &[u8]) {
     let _drawn = images::from_gemini(bytes, 0);
     let _used = realtime::usage_of(bytes);
     let _model = model_only(bytes);
-    if let Ok(asked) = Asked::read(bytes) {
+    if let Ok(asked) = ResponseOptions::read(bytes) {
         let _whole = asked.made_whole(bytes, asked.items(), &std::collections::HashMap::new());
     }
 }

@@ -313,8 +313,8 @@ pub(super) fn said_beyond(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
     left
 }
 
-/// What has to be said of a model whose families say `wider`: what they do not say, and the usual
-/// where they say otherwise and the list says nothing.
+/// The facts to write down for a model: those that its families (`wider`) do not give, and the default where
+/// they differ from it and the list is silent.
 pub(super) fn residual(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
     let mut left = own.beyond(wider);
     macro_rules! usual {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::{Worker, arrival};
 use super::act::{act, act_on};
-use super::revisions::Asked;
+use super::revisions::HowToChange;
 use crate::administration::change::Came;
 use crate::admit::{Bound, Feature, Plan, PlanEntry};
 use crate::base::Error;
@@ -192,7 +192,7 @@ pub async fn put_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
-    asked: Query<Asked>,
+    asked: Query<HowToChange>,
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |administration, entry: PlanEntry| {
@@ -207,7 +207,7 @@ pub async fn drop_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
-    asked: Query<Asked>,
+    asked: Query<HowToChange>,
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.drop_plan(&name, &asked.manner()?).await?;

@@ -19,12 +19,12 @@ use crate::router::Replay;
 /// How a change is to be made, in the query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::http) struct Asked {
+pub(in crate::http) struct HowToChange {
     dry_run: Option<String>,
     reason: String,
 }
 
-impl Asked {
+impl HowToChange {
     pub(super) fn manner(&self) -> Result<Manner, Error> {
         let dry_run = match self.dry_run.as_deref() {
             None | Some("false") => false,
@@ -117,7 +117,7 @@ async fn put(
     request: &HttpRequest,
     payload: Payload,
     (sort, name): (Sort, &str),
-    asked: &Asked,
+    asked: &HowToChange,
 ) -> HttpResponse {
     act_on(app, request, payload, async |administration, said: Value| {
         let came = administration.set(sort, name, Some(said), &asked.manner()?).await?;
@@ -130,7 +130,7 @@ async fn take_back(
     app: &Worker,
     request: &HttpRequest,
     (sort, name): (Sort, &str),
-    asked: &Asked,
+    asked: &HowToChange,
 ) -> HttpResponse {
     act(app, request, async |administration| {
         let came = administration.set(sort, name, None, &asked.manner()?).await?;
@@ -162,7 +162,7 @@ macro_rules! handlers {
                 app: Worker,
                 request: HttpRequest,
                 name: Path<String>,
-                asked: Query<Asked>,
+                asked: Query<HowToChange>,
                 payload: Payload,
             ) -> HttpResponse {
                 super::put(&app, &request, payload, ($sort, &name), &asked).await
@@ -172,7 +172,7 @@ macro_rules! handlers {
                 app: Worker,
                 request: HttpRequest,
                 name: Path<String>,
-                asked: Query<Asked>,
+                asked: Query<HowToChange>,
             ) -> HttpResponse {
                 take_back(&app, &request, ($sort, &name), &asked).await
             }
@@ -198,7 +198,7 @@ pub async fn restore(
     app: Worker,
     request: HttpRequest,
     id: Path<i64>,
-    asked: Query<Asked>,
+    asked: Query<HowToChange>,
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.restore(*id, &asked.manner()?).await?;

@@ -5,7 +5,7 @@ use crate::agents::{NewRun, ShownAgent, ToldRun};
 use crate::apps::{Action, Connected, NewConnection, RanAction, ShownApp, ShownConnection, Tools};
 use crate::base::told::{Deleted, DeletedSome, List, OfUser, Stretch};
 use crate::http::platform::{chats, memory};
-use crate::memory::{Asked, Graph, MemoryPage, ShownMemory};
+use crate::memory::{Graph, MemoryPage, MemoryQuery, ShownMemory};
 use crate::platform::agents::Agent;
 use crate::reports::status::{Capabilities, ToldModel};
 use crate::stored::chats::{Saved, ShownConversation, WholeConversation};
@@ -49,9 +49,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     .answering(of::<ShownFeature>),
     post("/v1/memory/store", "Memory", "Remember something of a user")
         .told(of::<memory::Store>)
-        .answering(of::<memory::Kept>),
+        .answering(of::<memory::MemoriesKept>),
     post("/v1/memory/search", "Memory", "Find what is remembered, by meaning and by words")
-        .told(of::<Asked>)
+        .told(of::<MemoryQuery>)
         .answering(of::<OfUser<ShownMemory>>),
     get("/v1/memory/{user}", "Memory", "What is remembered of a user, oldest first")
         .asking(PAGE)

@@ -10,7 +10,7 @@ use super::act::{act, act_on};
 use crate::base::told::OfUser;
 use crate::base::{Error, Kind};
 use crate::http::Worker;
-use crate::memory::{self, Asked, NewMemory, ShownMemory};
+use crate::memory::{self, MemoryQuery, NewMemory, ShownMemory};
 
 #[derive(Debug, Deserialize)]
 pub struct Page {
@@ -22,7 +22,7 @@ pub struct Page {
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "MemoriesKept")]
-pub(in crate::http) enum Kept {
+pub(in crate::http) enum MemoriesKept {
     One(Box<ShownMemory>),
     Some(OfUser<ShownMemory>),
 }
@@ -57,11 +57,11 @@ pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
                 let new = NewMemory { text, tags, expires_at, ttl_seconds, metadata };
                 let kept = app.memory().store(&caller, &user, vec![new]).await?;
                 let one = kept.into_iter().next().ok_or_else(|| Error::internal("no memory"))?;
-                Ok(Kept::One(Box::new(one.of(user))))
+                Ok(MemoriesKept::One(Box::new(one.of(user))))
             }
             (None, Some(entries)) => {
                 let kept = app.memory().store(&caller, &user, entries).await?;
-                Ok(Kept::Some(OfUser::new(user, kept)))
+                Ok(MemoriesKept::Some(OfUser::new(user, kept)))
             }
             _ => Err(Error::new(Kind::Malformed, "Either 'text' or 'entries' is required.")
                 .at("text")
@@ -73,7 +73,7 @@ pub async fn store(app: Worker, request: HttpRequest, payload: Payload) -> HttpR
 
 /// `POST /v1/memory/search`
 pub async fn search(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act_on(&app, &request, payload, async |caller, asked: Asked| {
+    act_on(&app, &request, payload, async |caller, asked: MemoryQuery| {
         let user = memory::whose(&app.shared.identities, &caller, asked.user_id.as_deref()).await?;
         if asked.query.trim().is_empty() {
             return Err(Error::new(Kind::Malformed, "Missing required parameter: 'query'.")

@@ -180,7 +180,7 @@ impl Members<'_> {
             None => Ok(()),
             Some(name) => {
                 let path = format!("{}{name}", self.path);
-                Err(Malformed::new(format!("'{path}' cannot be met here."))
+                Err(Malformed::new(format!("'{path}' is not supported here. Leave it out."))
                     .at(path)
                     .coded("unsupported_parameter"))
             }

@@ -263,8 +263,8 @@ pub(in crate::wire) fn usage_from(raw: Value, searches: u64) -> Usage {
     let cached = "cacheTokensDetails";
     let (tools, answer) = ("toolUsePromptTokensDetails", "candidatesTokensDetails");
     let mut usage = Usage::default();
-    // What the total has beside all that is told is the prompt, where none is told; else it is thought, which
-    // some endpoints count in the total alone.
+    // Tokens that are in the total alone are the prompt's where no prompt is counted, else thoughts: some
+    // endpoints count those in the total alone.
     let told = [
         "promptTokenCount",
         "toolUsePromptTokenCount",

@@ -276,7 +276,7 @@ impl Fault {
             )
             .coded("upstream_rate_limited"),
             FaultKind::Credential | FaultKind::Quota => {
-                Error::new(Kind::Overloaded, "The model is temporarily unavailable.")
+                Error::new(Kind::Overloaded, "The gateway cannot use this model now. Retry later or name another model; the operator's log has the cause.")
                     .coded("model_unavailable")
             }
             FaultKind::Overloaded => Error::new(

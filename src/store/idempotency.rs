@@ -9,7 +9,7 @@ use crate::base::ids::AccountId;
 
 /// What there is under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Replay {
+pub enum KeyState {
     /// Nothing: whoever asked is the first, and keeps the place until it lapses. `lost` is the request
     /// that had it before and was heard of no more: its node is gone.
     First { lost: Option<String> },
@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn take_replay(
+    pub async fn claim_idempotency(
         &self,
         account: AccountId,
         key: String,
@@ -34,7 +34,7 @@ impl Store {
         request: String,
         now: Timestamp,
         lapses: Timestamp,
-    ) -> Result<Replay, StoreError> {
+    ) -> Result<KeyState, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             let lost = query(
@@ -71,7 +71,7 @@ impl Store {
             .await?;
             if taken.rows_affected() > 0 {
                 transaction.commit().await?;
-                return Ok(Replay::First { lost: lost.filter(|id| !id.is_empty()) });
+                return Ok(KeyState::First { lost: lost.filter(|id| !id.is_empty()) });
             }
             let row = query(
                 "SELECT request_hash, head, body FROM replays \
@@ -83,13 +83,13 @@ impl Store {
             .await?;
             transaction.commit().await?;
             if row.try_get::<String, _>("request_hash")? != request_hash {
-                return Ok(Replay::Other);
+                return Ok(KeyState::Other);
             }
             let (head, body): (Option<String>, Option<String>) =
                 (row.try_get("head")?, row.try_get("body")?);
             Ok::<_, sqlx::Error>(match (head, body) {
-                (Some(head), Some(body)) => Replay::Kept { head, body },
-                _ => Replay::UnderWay,
+                (Some(head), Some(body)) => KeyState::Kept { head, body },
+                _ => KeyState::UnderWay,
             })
         })
         .await
@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn renew_replay(
+    pub async fn renew_idempotency(
         &self,
         account: AccountId,
         key: String,
@@ -126,7 +126,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keep_replay(
+    pub async fn keep_idempotent(
         &self,
         account: AccountId,
         key: String,
@@ -157,7 +157,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn leave_replay(
+    pub async fn release_idempotency(
         &self,
         account: AccountId,
         key: String,
@@ -182,7 +182,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn sweep_replays(&self, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn sweep_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.run(move |pool| async move {
             let done = query("DELETE FROM replays WHERE expires_ms <= $1")
                 .bind(now.0)
