@@ -1,6 +1,7 @@
 // A gateway of its own for a browser: an empty folder, a free port, and what it printed.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createSite } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +49,14 @@ export async function start(config = '', before = '') {
       if (!keep) rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+// A site of its own on a port of its own: an empty page, with the headers that are named.
+export async function elsewhere(headers = {}) {
+  const server = createSite((_, answer) => answer.writeHead(200, { 'content-type': 'text/html', ...headers }).end('<!doctype html><title>Shop</title>'));
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  return { base: `http://127.0.0.1:${port}`, named: `http://localhost:${port}`, stop: () => server.close() };
 }
 
 // The simulated provider as a process of its own, which does as it is told by scripts.
