@@ -18,12 +18,12 @@ const freePort = () => new Promise((done, fail) => {
 const emptyFolder = () => mkdtempSync(join(tmpdir(), 'optimux-console-'));
 
 // In an empty folder, or in one where a gateway has run before, which it leaves as it is.
-export async function start(config = '', before = '') {
+export async function start(config = '', before = '', more = {}) {
   const folder = before || emptyFolder();
   const port = await freePort();
-  writeFileSync(join(folder, 'optimux.toml'), config);
+  if (config) writeFileSync(join(folder, 'optimux.toml'), config);
   // No provider's key of this machine's: answers are made up.
-  const variables = { PATH: process.env.PATH, HOME: folder, RUST_LOG: 'warn' };
+  const variables = { PATH: process.env.PATH, HOME: folder, RUST_LOG: 'warn', ...more };
   const child = spawn(process.env.OPTIMUX, ['serve', '--listen', `127.0.0.1:${port}`], {
     cwd: folder, env: variables, stdio: ['ignore', 'pipe', 'pipe'],
   });

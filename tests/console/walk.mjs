@@ -16,9 +16,12 @@ let chromium;
 let inside;
 let key;
 
+let began;
+
 before(async () => {
-  gateway = await start();
   chromium = await browser();
+  began = Date.now();
+  gateway = await start();
   inside = await chromium.newContext();
 });
 after(async () => {
@@ -26,17 +29,43 @@ after(async () => {
   gateway?.stop();
 });
 
+// A line as it is printed, run in a shell: what the gateway answered.
+function typed(line) {
+  const said = execFileSync('/bin/sh', ['-c', `${line} -sS -w '\n%{http_code}'`], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+  const [body, status] = [said.slice(0, said.lastIndexOf('\n')), said.slice(said.lastIndexOf('\n') + 1)];
+  assert.equal(status, '200', said);
+  return { answer: JSON.parse(body) };
+}
+
 test('from an empty folder to a first answer', async () => {
-  const began = Date.now();
   const page = await inside.newPage();
   key = await setUp(page, gateway);
-  assert.equal((await ask(gateway, key, 'auto', 'Hello')).status, 200, 'its key lets programs in');
+  const { answer } = typed(await page.textContent('#first-text-0'));
+  assert.ok(answer.choices[0].message.content.length > 0, JSON.stringify(answer));
   await page.click('[data-run]');
   await page.waitForFunction(() => document.querySelector('[data-ran]').textContent.includes(' ms: '));
   await page.click('text=I have saved it');
   await page.waitForURL('**/console');
   assert.ok(Date.now() - began < 60_000, 'within a minute');
   await page.close();
+});
+
+test('with the key of a provider, too', async () => {
+  const real = await start('', '', { OPENAI_API_KEY: 'sk-x' });
+  const context = await chromium.newContext();
+  try {
+    const page = await context.newPage();
+    const first = await setUp(page, real);
+    const told = async (path) => (await fetch(real.base + path, { headers: { authorization: `Bearer ${first}` } })).json();
+    const { data } = await told('/v1/models');
+    assert.ok(data.some((one) => one.id.startsWith('gpt-')), 'what the provider has');
+    assert.ok(!data.some((one) => one.id.startsWith('claude-')), 'and nothing made up');
+    await page.click('text=I have saved it');
+    await page.waitForSelector('text=Waiting for your first request');
+  } finally {
+    await context.close();
+    real.stop();
+  }
 });
 
 test('the first request shows up by itself', async () => {
