@@ -3,10 +3,11 @@ import { chromium } from 'playwright-core';
 
 export const PASSWORD = 'correct horse battery';
 
-export function browser() {
+export function browser(more = {}) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu'],
+    ...more,
   });
 }
 
