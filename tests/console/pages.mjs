@@ -1,4 +1,6 @@
 // Every page, and the way to it: walked once, so that there is something on each of them.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chromium } from 'playwright-core';
 
 export const PASSWORD = 'correct horse battery';
@@ -49,6 +51,14 @@ export async function call(gateway, method, path, body, bearer = '', more = {}) 
   });
   const text = await answer.text();
   return { status: answer.status, json: text.startsWith('{') ? JSON.parse(text) : {} };
+}
+
+// What a line answers that is typed in a shell with these variables, which has to be 200.
+export function typed(line, variables = {}) {
+  const said = execFileSync('/bin/sh', ['-c', `${line} -sS -w '\n%{http_code}'`], { encoding: 'utf8', env: { PATH: process.env.PATH, ...variables } });
+  const at = said.lastIndexOf('\n');
+  assert.equal(said.slice(at + 1), '200', `${line}: ${said}`);
+  return JSON.parse(said.slice(0, at));
 }
 
 // What a person is known by who signs in by the interface.
