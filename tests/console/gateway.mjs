@@ -1,6 +1,7 @@
 // A gateway of its own for a browser: an empty folder, a free port, and what it printed.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createSite } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,13 +17,15 @@ const freePort = () => new Promise((done, fail) => {
 
 const emptyFolder = () => mkdtempSync(join(tmpdir(), 'optimux-console-'));
 
-// In an empty folder, or in one where a gateway has run before, which it leaves as it is.
-export async function start(config = '', before = '') {
+// In an empty folder, or in one where a gateway has run before, which it leaves as it is. A configuration may need to
+// know its address.
+export async function start(config = '', before = '', more = {}) {
   const folder = before || emptyFolder();
   const port = await freePort();
-  writeFileSync(join(folder, 'optimux.toml'), config);
+  const text = typeof config === 'string' ? config : config(`http://127.0.0.1:${port}`);
+  if (text) writeFileSync(join(folder, 'optimux.toml'), text);
   // No provider's key of this machine's: answers are made up.
-  const variables = { PATH: process.env.PATH, HOME: folder, RUST_LOG: 'warn' };
+  const variables = { PATH: process.env.PATH, HOME: folder, RUST_LOG: 'warn', ...more };
   const child = spawn(process.env.OPTIMUX, ['serve', '--listen', `127.0.0.1:${port}`], {
     cwd: folder, env: variables, stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -47,6 +50,46 @@ export async function start(config = '', before = '') {
       child.kill('SIGKILL');
       if (!keep) rmSync(folder, { recursive: true, force: true });
     },
+  };
+}
+
+// A site of its own on a port of its own: an empty page, with the headers that are named.
+export async function elsewhere(headers = {}) {
+  const server = createSite((_, answer) => answer.writeHead(200, { 'content-type': 'text/html', ...headers }).end('<!doctype html><title>Shop</title>'));
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  return { base: `http://127.0.0.1:${port}`, named: `http://localhost:${port}`, stop: () => server.close() };
+}
+
+// A mail server (RFC 5321, as far as one client needs it), and the last letter that somebody got.
+export async function mailbox() {
+  const letters = [];
+  const server = createServer((socket) => {
+    let [to, text, heard] = ['', null, ''];
+    const say = (line) => socket.write(`${line}\r\n`);
+    say('220 mail.example');
+    socket.on('error', () => {});
+    socket.on('data', (piece) => {
+      const lines = (heard + piece).split('\r\n');
+      heard = lines.pop();
+      for (const line of lines) {
+        if (text !== null && line !== '.') text += `${line}\r\n`;
+        else if (text !== null) {
+          letters.push({ to, text: text.replaceAll('=\r\n', '').replaceAll('=3D', '=') });
+          text = null;
+          say('250 taken');
+        } else if (/^EHLO/i.test(line)) say('250-mail.example\r\n250-8BITMIME\r\n250 AUTH PLAIN');
+        else if (/^AUTH/i.test(line)) say('235 welcome');
+        else if (/^DATA/i.test(line)) { text = ''; say('354 go on'); }
+        else { if (/^RCPT/i.test(line)) to = line.split(/[<>]/)[1]; say('250 yes'); }
+      }
+    });
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  return {
+    url: `smtp://ann:secret@127.0.0.1:${server.address().port}`,
+    last: (to) => letters.findLast((one) => one.to === to)?.text,
+    stop: () => server.close(),
   };
 }
 

@@ -1,35 +1,24 @@
 // Pages of other origins: the one that the configuration names asks with a key that was lent to it, and reads the
 // answer, its headers and its stream; any other is kept from it by the browser.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { start } from './gateway.mjs';
+import { elsewhere, start } from './gateway.mjs';
 import { browser, setUp } from './pages.mjs';
 
 let gateway;
 let chromium;
-const pages = [];
-
-// A page of an origin of its own.
-async function elsewhere() {
-  const server = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end('<!doctype html><title>Shop</title>'));
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  pages.push(server);
-  return `http://127.0.0.1:${server.address().port}`;
-}
-
 let shop;
 let stranger;
 before(async () => {
   shop = await elsewhere();
   stranger = await elsewhere();
-  gateway = await start(`[server]\ncors_origins = ["${shop}"]\n`);
+  gateway = await start(`[server]\ncors_origins = ["${shop.base}"]\n`);
   chromium = await browser();
 });
 after(async () => {
   await chromium?.close();
   gateway?.stop();
-  pages.forEach((server) => server.close());
+  for (const site of [shop, stranger]) site?.stop();
 });
 
 test('a page of a named origin asks with a lent key, and a stranger does not', async () => {
@@ -45,14 +34,14 @@ test('a page of a named origin asks with a lent key, and a stranger does not', a
     method: 'POST', headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json', 'idempotency-key': `${stream}` },
     body: JSON.stringify({ model: 'auto', stream, messages: [{ role: 'user', content: 'Hello' }] }),
   }).then(async (answer) => ({ status: answer.status, id: answer.headers.get('x-request-id'), text: await answer.text() }), (why) => ({ refused: why.name }));
-  await page.goto(shop);
+  await page.goto(shop.base);
   for (const stream of [false, true]) {
     const heard = await page.evaluate(asking, [gateway.base, secret, stream]);
     assert.equal(heard.status, 200, JSON.stringify(heard));
     assert.match(heard.id, /^req_/);
     assert.ok(stream ? heard.text.includes('[DONE]') : heard.text.includes('"choices"'), heard.text);
   }
-  await page.goto(stranger);
+  await page.goto(stranger.base);
   assert.deepEqual(await page.evaluate(asking, [gateway.base, secret, false]), { refused: 'TypeError' });
   await context.close();
 });

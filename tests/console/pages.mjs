@@ -1,12 +1,15 @@
 // Every page, and the way to it: walked once, so that there is something on each of them.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chromium } from 'playwright-core';
 
 export const PASSWORD = 'correct horse battery';
 
-export function browser() {
+export function browser(more = {}) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu'],
+    ...more,
   });
 }
 
@@ -40,19 +43,35 @@ export async function eventually(what, holds) {
   throw new Error(`never came true: ${what}`);
 }
 
+// A call of the interface: its status, and what it said.
+export async function call(gateway, method, path, body, bearer = '', more = {}) {
+  const answer = await fetch(gateway.base + path, {
+    method, body: body && JSON.stringify(body),
+    headers: { 'content-type': 'application/json', ...(bearer && { authorization: `Bearer ${bearer}` }), ...more },
+  });
+  const text = await answer.text();
+  return { status: answer.status, json: text.startsWith('{') ? JSON.parse(text) : {} };
+}
+
+// What a line answers that is typed in a shell with these variables, which has to be 200.
+export function typed(line, variables = {}) {
+  const said = execFileSync('/bin/sh', ['-c', `${line} -sS -w '\n%{http_code}'`], { encoding: 'utf8', env: { PATH: process.env.PATH, ...variables } });
+  const at = said.lastIndexOf('\n');
+  assert.equal(said.slice(at + 1), '200', `${line}: ${said}`);
+  return JSON.parse(said.slice(0, at));
+}
+
+// What a person is known by who signs in by the interface.
+export async function access(gateway, email = 'admin@example.com') {
+  const entered = await call(gateway, 'POST', '/api/auth/login', { email, password: PASSWORD });
+  return entered.json.access_token;
+}
+
 // The administrator is invited to an account of somebody else, joins it, and goes back to their own: every
 // page has the way to another account in its head from then on.
 export async function joinAnother(page, gateway) {
-  const call = async (path, body, access) => {
-    const answer = await fetch(gateway.base + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(access ? { authorization: `Bearer ${access}` } : {}) },
-      body: JSON.stringify(body),
-    });
-    return answer.json();
-  };
-  const { access_token: access } = await call('/api/auth/register', { email: 'cy@example.com', password: PASSWORD, organisation: 'The other house' });
-  const { link } = await call('/v1/account/invitations', { email: 'admin@example.com' }, access);
+  const made = await call(gateway, 'POST', '/api/auth/register', { email: 'cy@example.com', password: PASSWORD, organisation: 'The other house' });
+  const { link } = (await call(gateway, 'POST', '/v1/account/invitations', { email: 'admin@example.com' }, made.json.access_token)).json;
   await page.goto(link);
   await page.click('main form button.primary');
   await page.waitForURL('**/console');
@@ -65,7 +84,14 @@ export async function goElsewhere(page) {
   await Promise.all([page.waitForNavigation(), page.click('.switch button:not([disabled])')]);
 }
 
-// Traffic, a key with limits, a rotated one, an invitation: then the addresses of all pages.
+// A member who has joined by an invitation.
+export async function joined(gateway, email) {
+  const { link } = (await call(gateway, 'POST', '/v1/account/invitations', { email }, await access(gateway))).json;
+  const token = new URL(link).pathname.split('/').pop();
+  return call(gateway, 'POST', `/api/auth/invitations/${token}`, { password: PASSWORD });
+}
+
+// Traffic, a key with limits, members and an invitation, an agent, memories: then the addresses of all pages.
 export async function furnish(page, gateway, key) {
   for (const [model, said] of [['auto', 'Hello'], ['auto', 'Prove that there are infinitely many primes.'], ['claude-haiku-4-5', 'A haiku'], ['auto:best', 'Explain quantum computing'], ['no-such-model', 'x']]) {
     await ask(gateway, key, model, said);
@@ -84,7 +110,16 @@ export async function furnish(page, gateway, key) {
   await page.click('main form[action="/console/team/invitations"] button.primary');
   await page.waitForSelector('#link');
   const invite = new URL((await page.textContent('#link')).trim()).pathname;
+  await joined(gateway, 'dee@example.com');
   await joinAnother(page, gateway);
+  const agent = await call(gateway, 'POST', '/v1/agents', {
+    name: 'Helper', description: 'Helps', instructions: 'Be brief.', model: 'auto', temperature: 0.5,
+    tools: [{ type: 'memory' }], limits: { max_turns: 4 },
+  }, key);
+  // Of the person, as the page shows them.
+  const person = await access(gateway);
+  await call(gateway, 'POST', '/v1/memory/store', { text: 'Ann works at Acme', tags: ['work', 'people'] }, person);
+  await call(gateway, 'POST', '/v1/memory/store', { text: 'Prefers short answers', ttl_seconds: 86_400 }, person);
   let request = '';
   await eventually('the requests are in the list', async () => {
     await go('/console/requests');
@@ -97,15 +132,16 @@ export async function furnish(page, gateway, key) {
   const own = await page.getAttribute('tbody th a', 'href');
   await go('/admin/accounts');
   const account = await page.getAttribute('tbody th a', 'href');
-  const member = await go('/console/team').then(() => page.getAttribute('tbody a[href^="/console/team/"]', 'href').catch(() => null));
+  await go('/console/team');
+  const member = await page.getAttribute('tbody a[href^="/console/team/"]', 'href');
   return {
     inside: [
       '/console', '/console/keys', '/console/keys/new', own, `${own}/rotate`, `${own}/revoke`,
       '/console/usage', '/console/requests', request, '/console/playground', '/console/models',
       '/console/models/claude-haiku-4-5', '/console/features', '/console/memory', '/console/agents', '/console/agents/new',
-      '/console/connect', '/console/team', '/console/settings', '/welcome', '/admin', '/admin/accounts',
+      `/console/agents/${agent.json.id}`, '/console/connect', '/console/team', member, '/console/settings', '/welcome', '/admin', '/admin/accounts',
       account, invite, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit', '/admin/outbox', '/admin/refunds', `/admin/refunds?request=${request.split('/').pop()}`,
-    ].concat(member ? [member] : []),
+    ],
     outside: ['/', '/status', '/docs', '/signin', '/signup', '/forgot', '/nowhere', invite],
   };
 }
