@@ -23,7 +23,7 @@ pub enum Scope {
     Realtime,
     /// Reading what was used.
     Usage,
-    /// Conversations, memory, agents, connected apps, switches.
+    /// Saved chats (`/optima`), memory, agents, connected apps, switches.
     Platform,
     /// Making and revoking keys.
     Keys,

@@ -11,7 +11,7 @@ pub struct Bar {
 
 const WIDTH: i64 = 720;
 const HEIGHT: i64 = 180;
-const LEFT: i64 = 56;
+const LEFT: i64 = 64;
 const BOTTOM: i64 = 22;
 const TOP: i64 = 22;
 

@@ -79,7 +79,7 @@ pub async fn off(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse
         match desk.drop_factor(&who.session, password, otp, &visit.browser.address).await {
             Ok(()) => Ok(go("/console/settings?done=factor_off")),
             Err(why) if why.blame == Blame::Caller => {
-                Ok::<Answer, Error>(settings::page(visit, who, Some(&why)).await?.into())
+                Ok::<Answer, Error>(settings::page(visit, who, Some((form, &why))).await?.into())
             }
             Err(why) => Err(why),
         }

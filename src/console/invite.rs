@@ -34,13 +34,13 @@ fn joining(visit: &Visit, invitation: &Token, email: &str) -> Markup {
 }
 
 /// For whoever is not. The same whether somebody has the address.
-fn arriving(visit: &Visit, error: Option<&Error>) -> Markup {
+fn arriving(visit: &Visit, name: &str, error: Option<&Error>) -> Markup {
     let wants_code = error.and_then(|error| error.code.as_deref());
     let wants_code = wants_code.is_some_and(|code| code.starts_with("otp_"));
     html! {
         form method="post" action=(visit.path) class="card" {
             (visit.hidden())
-            (field("name", "Your name (optional)", html! { input id="name" name="name" autocomplete="name" maxlength="200"; }, None))
+            (field("name", "Your name (optional)", html! { input id="name" name="name" autocomplete="name" maxlength="200" value=(name); }, None))
             (new_password("Choose a password"))
             @if wants_code {
                 (field("otp", "Code of your second factor", html! { input id="otp" name="otp" autocomplete="one-time-code" maxlength="20"; }, None))
@@ -51,7 +51,12 @@ fn arriving(visit: &Visit, error: Option<&Error>) -> Markup {
     }
 }
 
-async fn page(visit: &Visit, invitation: &Token, error: Option<&Error>) -> Result<Sheet, Error> {
+async fn page(
+    visit: &Visit,
+    invitation: &Token,
+    typed: Option<&str>,
+    error: Option<&Error>,
+) -> Result<Sheet, Error> {
     let account = visit.app.shared.store.account(invitation.account.as_str()).await;
     let account = account.map_err(Error::internal)?;
     let name = account.map_or_else(String::new, |account| account.name);
@@ -66,7 +71,7 @@ async fn page(visit: &Visit, invitation: &Token, error: Option<&Error>) -> Resul
             (summary(error))
             @match &visit.who {
                 Some(who) => (joining(visit, invitation, &who.session.email)),
-                None => (arriving(visit, error)),
+                None => (arriving(visit, typed.unwrap_or_default(), error)),
             }
             form method="post" action=(format!("{}/decline", visit.path)) {
                 (visit.hidden())
@@ -85,7 +90,7 @@ async fn page(visit: &Visit, invitation: &Token, error: Option<&Error>) -> Resul
 pub async fn ask(app: Worker, request: HttpRequest, token: Path<String>) -> HttpResponse {
     show(app, request, async |visit| {
         let invitation = visit.app.shared.authentication.invited(&token).await?;
-        Ok(page(visit, &invitation, None).await?.into())
+        Ok(page(visit, &invitation, None, None).await?.into())
     })
     .await
 }
@@ -119,9 +124,9 @@ pub async fn accept(
         };
         match join(visit, &token, stranger).await {
             Ok(()) => Ok(go("/console")),
-            Err(why) if why.blame == Blame::Caller => {
-                Ok::<Answer, Error>(page(visit, &invitation, Some(&why)).await?.into())
-            }
+            Err(why) if why.blame == Blame::Caller => Ok::<Answer, Error>(
+                page(visit, &invitation, form.given("name"), Some(&why)).await?.into(),
+            ),
             Err(why) => Err(why),
         }
     })

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::call::Call;
 use super::figures::{minute, moment, usd};
-use super::parts::{choice, field, notice, snippet};
+use super::parts::{choice, field, notice, snippet, summary};
 use super::samples;
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
@@ -202,23 +202,37 @@ pub async fn rotate(
     .await
 }
 
+/// What is asked before a key is revoked; `refused`: what was typed, and why it will not do.
+fn revoking(visit: &Visit, one: &KnownKey, refused: Option<(&str, &Error)>) -> Answer {
+    let last = one
+        .last_used
+        .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", minute(at)));
+    let (typed, error) = refused.unzip();
+    let body = html! {
+        h1 { "Revoke " (one.key.name) }
+        p class="lede" { "It ends at once and for good. It was " (last) "." }
+        (summary(error))
+        form method="post" action=(visit.path) class="card narrow" {
+            (visit.hidden())
+            (field("name", &format!("Type the name of the key, {}, to go on", one.key.name), html! {
+                input id="name" name="name" required autocomplete="off" maxlength="200" value=(typed.unwrap_or_default());
+            }, None))
+            p class="buttons" { button class="danger" { "Revoke" } a class="button" href="/console/keys" { "Leave it" } }
+        }
+    };
+    let call = Call::of("DELETE", format!("/v1/keys/{}", one.key.id));
+    let sheet = Sheet::new("Revoke a key", body).by_api(call);
+    match error {
+        Some(error) => sheet.refused(error).into(),
+        None => sheet.into(),
+    }
+}
+
 /// `GET /console/keys/{id}/revoke`
 pub async fn ask_revoke(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     show_member(app, request, async |visit, who| {
         let one = keys::get(visit.app.keys(), &who.caller, &id).await?;
-        let last = one.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", minute(at)));
-        let body = html! {
-            h1 { "Revoke " (one.key.name) }
-            p class="lede" { "It ends at once and for good. It was " (last) "." }
-            form method="post" action=(visit.path) class="card narrow" {
-                (visit.hidden())
-                (field("name", &format!("Type the name of the key, {}, to go on", one.key.name), html! {
-                    input id="name" name="name" required autocomplete="off" maxlength="200";
-                }, None))
-                p class="buttons" { button class="danger" { "Revoke" } a class="button" href="/console/keys" { "Leave it" } }
-            }
-        };
-        Ok(Sheet::new("Revoke a key", body).by_api(Call::of("DELETE", format!("/v1/keys/{}", *id))).into())
+        Ok(revoking(visit, &one, None))
     })
     .await
 }
@@ -234,7 +248,8 @@ pub async fn revoke(
         let one = keys::get(visit.app.keys(), &who.caller, &id).await?;
         if form.text("name") != one.key.name.trim() {
             let text = format!("The name that you typed is not '{}'.", one.key.name);
-            return Err(Error::new(Kind::Malformed, text).at("name"));
+            let error = Error::new(Kind::Malformed, text).at("name");
+            return Ok(revoking(visit, &one, Some((form.text("name"), &error))));
         }
         keys::revoke(visit.app.keys(), &who.caller, &id).await?;
         Ok(go("/console/keys?done=revoked"))

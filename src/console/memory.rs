@@ -180,7 +180,8 @@ pub async fn forget(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
         let name = typed(who, form.given("user"));
         if form.text("name") != name {
             let text = format!("What you typed is not '{name}'.");
-            return Err(Error::new(Kind::Malformed, text).at("name"));
+            let error = Error::new(Kind::Malformed, text).at("name");
+            return Ok(page(visit, who, Some(&error)).await?.into());
         }
         visit.app.memory().forget(&who.caller, user, None).await?;
         Ok(back(form, "forgotten"))

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 
 use super::call::Call;
 use super::figures::minute;
+use super::form::Form;
 use super::parts::{field, notice, summary};
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
@@ -84,7 +85,18 @@ fn leaving_section(visit: &Visit, who: &Who) -> Markup {
     }
 }
 
-pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
+/// The settings, or what was typed and why it was refused.
+pub(super) async fn page(
+    visit: &Visit,
+    who: &Who,
+    refused: Option<(&Form, &Error)>,
+) -> Result<Sheet, Error> {
+    let error = refused.map(|(_, error)| error);
+    // A field of the form that was sent to this part of the settings.
+    let typed = |part: &str, field: &str| {
+        let (form, _) = refused.filter(|_| visit.path.ends_with(&format!("/settings/{part}")))?;
+        Some(form.text(field))
+    };
     let done = match visit.query.text("done") {
         "password" => Some("Your password was changed. All else that was signed in has ended."),
         "factor_wanted" => Some(
@@ -137,7 +149,7 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                 }
                 form method="post" action="/console/settings/me" {
                     (visit.hidden())
-                    (field("my-name", "Your name", html! { input id="my-name" name="name" autocomplete="name" maxlength="200" value=(session.name); }, Some("As the others of the account see it. It may be empty.")))
+                    (field("my-name", "Your name", html! { input id="my-name" name="name" autocomplete="name" maxlength="200" value=(typed("me", "name").unwrap_or(&session.name)); }, Some("As the others of the account see it. It may be empty.")))
                     button { "Save" }
                 }
             }
@@ -145,7 +157,7 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                 h2 { "E-mail" }
                 form method="post" action="/console/settings/email" {
                     (visit.hidden())
-                    (field("email", "New address", html! { input id="email" name="email" type="email" autocomplete="email" required maxlength="320"; }, Some(if desk.mail.is_some() { "We mail it a link; until you follow it, nothing changes." } else { "It holds at once: this gateway sends no mail, so nobody can confirm it." })))
+                    (field("email", "New address", html! { input id="email" name="email" type="email" autocomplete="email" required maxlength="320" value=(typed("email", "email").unwrap_or_default()); }, Some(if desk.mail.is_some() { "We mail it a link; until you follow it, nothing changes." } else { "It holds at once: this gateway sends no mail, so nobody can confirm it." })))
                     button { "Change address" }
                 }
             }
@@ -168,7 +180,7 @@ pub(super) async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Res
                     h2 { "Organisation" }
                     form method="post" action="/console/settings/name" {
                         (visit.hidden())
-                        (field("name", "Name", html! { input id="name" name="name" required maxlength="200" value=(session.account_name); }, None))
+                        (field("name", "Name", html! { input id="name" name="name" required maxlength="200" value=(typed("name", "name").unwrap_or(&session.account_name)); }, None))
                         button { "Rename" }
                     }
                 }
@@ -238,7 +250,7 @@ pub async fn password(app: Worker, request: HttpRequest, body: Bytes) -> HttpRes
                 Ok(go("/console/settings?done=password"))
             }
             Err(why) if why.blame == Blame::Caller => {
-                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+                Ok::<Answer, Error>(page(visit, who, Some((form, &why))).await?.into())
             }
             Err(why) => Err(why),
         }
@@ -264,7 +276,7 @@ pub async fn move_to(app: Worker, request: HttpRequest, body: Bytes) -> HttpResp
             Ok(Moved::Asked) => Ok(go("/console/settings?done=moving")),
             Ok(Moved::Done) => Ok(go("/console/settings?done=moved")),
             Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
-                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+                Ok::<Answer, Error>(page(visit, who, Some((form, &why))).await?.into())
             }
             Err(why) => Err(why),
         }
@@ -279,7 +291,7 @@ pub async fn name(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespons
             Ok(()) => Ok(go("/console/settings?done=named")),
             Err(why) if why.kind == Kind::Malformed => {
                 let why = why.at("my-name");
-                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+                Ok::<Answer, Error>(page(visit, who, Some((form, &why))).await?.into())
             }
             Err(why) => Err(why),
         }
@@ -295,7 +307,7 @@ pub async fn rename(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
         match desk.rename_account(&who.session.account, form.text("name")).await {
             Ok(()) => Ok(go("/console/settings?done=renamed")),
             Err(why) if matches!(why.kind, Kind::Malformed | Kind::Conflict) => {
-                Ok::<Answer, Error>(page(visit, who, Some(&why)).await?.into())
+                Ok::<Answer, Error>(page(visit, who, Some((form, &why))).await?.into())
             }
             Err(why) => Err(why),
         }

@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::sheet::{Answer, Sheet};
 use super::visit::{Visit, Who};
 use super::{assets, call};
+use crate::admit::Scope;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 
@@ -136,25 +137,31 @@ fn failed(visit: &Visit, error: &Error) -> Sheet {
 struct Place {
     path: &'static str,
     name: &'static str,
+    /// Whoever may not do this is not led there.
+    scope: Option<Scope>,
 }
 
 const fn place(path: &'static str, name: &'static str) -> Place {
-    Place { path, name }
+    Place { path, name, scope: None }
+}
+
+const fn place_for(scope: Scope, path: &'static str, name: &'static str) -> Place {
+    Place { path, name, scope: Some(scope) }
 }
 
 const MINE: [Place; 7] = [
     place("/console", "Overview"),
-    place("/console/keys", "API keys"),
+    place_for(Scope::Keys, "/console/keys", "API keys"),
     place("/console/usage", "Usage"),
     place("/console/requests", "Requests"),
-    place("/console/playground", "Playground"),
+    place_for(Scope::Chat, "/console/playground", "Playground"),
     place("/console/models", "Models"),
-    place("/console/features", "Features"),
+    place_for(Scope::Platform, "/console/features", "Features"),
 ];
 const KEPT: [Place; 3] = [
-    place("/console/memory", "Memory"),
-    place("/console/agents", "Agents"),
-    place("/console/connect", "Connect"),
+    place_for(Scope::Platform, "/console/memory", "Memory"),
+    place_for(Scope::Platform, "/console/agents", "Agents"),
+    place_for(Scope::Platform, "/console/connect", "Connect"),
 ];
 const ABOUT: [Place; 3] = [
     place("/console/team", "Team"),
@@ -177,10 +184,13 @@ fn is_here(visit: &Visit, path: &str) -> bool {
     visit.path == path || (below && path != "/console" && path != "/admin")
 }
 
-fn places(visit: &Visit, heading: Option<&str>, all: &[Place]) -> Markup {
+fn places(visit: &Visit, who: &Who, heading: Option<&str>, all: &[Place]) -> Markup {
+    let may =
+        |place: &&Place| place.scope.is_none_or(|scope| who.caller.must_be_for(scope).is_ok());
+    let all: Vec<&Place> = all.iter().filter(may).collect();
     html! {
-        @if let Some(heading) = heading { p class="group" { (heading) } }
-        ul {
+        @if let Some(heading) = heading.filter(|_| !all.is_empty()) { p class="group" { (heading) } }
+        @if !all.is_empty() { ul {
             @for place in all {
                 li {
                     a href=(place.path) aria-current=[is_here(visit, place.path).then_some("page")] {
@@ -188,16 +198,16 @@ fn places(visit: &Visit, heading: Option<&str>, all: &[Place]) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
 
 fn navigation(visit: &Visit, who: &Who) -> Markup {
     html! {
-        (places(visit, None, &MINE))
-        (places(visit, Some("Kept for you"), &KEPT))
-        (places(visit, Some("Account"), &ABOUT))
-        @if who.caller.admin { (places(visit, Some("Administration"), &GATEWAY)) }
+        (places(visit, who, None, &MINE))
+        (places(visit, who, Some("Kept for you"), &KEPT))
+        (places(visit, who, Some("Account"), &ABOUT))
+        @if who.caller.admin { (places(visit, who, Some("Administration"), &GATEWAY)) }
     }
 }
 

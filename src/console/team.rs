@@ -6,6 +6,7 @@ use maud::html;
 
 use super::call::Call;
 use super::figures::minute;
+use super::form::Form;
 use super::parts::{choice, field, notice, snippet, summary};
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
@@ -27,7 +28,13 @@ const ROLES: [(&str, &str); 3] = [
     ("billing", "billing: reads what was used"),
 ];
 
-async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, Error> {
+/// The team. `typed`: the invitation that was refused with `error`, so that nobody types it again.
+async fn page(
+    visit: &Visit,
+    who: &Who,
+    typed: &Form,
+    error: Option<&Error>,
+) -> Result<Sheet, Error> {
     let done = match visit.query.text("done") {
         "factor" => Some(
             "Their second factor is off. They sign in with their password, and can set up another.",
@@ -100,8 +107,8 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
                 h2 { "Invite somebody" }
                 form method="post" action="/console/team/invitations" {
                     (visit.hidden())
-                    (field("email", "E-mail", html! { input id="email" name="email" type="email" required maxlength="320"; }, None))
-                    (field("role", "Role", choice("role", &ROLES, "member"), None))
+                    (field("email", "E-mail", html! { input id="email" name="email" type="email" required maxlength="320" value=(typed.text("email")); }, None))
+                    (field("role", "Role", choice("role", &ROLES, typed.given("role").unwrap_or("member")), None))
                     @if visit.app.shared.authentication.mail.is_some() {
                         button class="primary" { "Invite" }
                         p class="hint" { "They get a link by mail, and you see it too, once." }
@@ -125,7 +132,9 @@ async fn page(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Sheet, 
 
 /// `GET /console/team`
 pub async fn team(app: Worker, request: HttpRequest) -> HttpResponse {
-    show_member(app, request, async |visit, who| Ok(page(visit, who, None).await?.into())).await
+    let nothing = Form::default();
+    show_member(app, request, async |visit, who| Ok(page(visit, who, &nothing, None).await?.into()))
+        .await
 }
 
 /// `POST /console/team/invitations`
@@ -135,7 +144,7 @@ pub async fn invite(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
         let made =
             team::invite(&visit.app.shared.authentication, &who.caller, &keeper(who), email, role)
                 .await;
-        invited(visit, who, made).await
+        invited(visit, who, form, made).await
     })
     .await
 }
@@ -147,11 +156,11 @@ pub async fn invite_again(
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, who, _| {
+    take_member(app, request, &body, async |visit, who, form| {
         let made =
             team::invite_again(&visit.app.shared.authentication, &who.caller, &keeper(who), &id)
                 .await;
-        invited(visit, who, made).await
+        invited(visit, who, form, made).await
     })
     .await
 }
@@ -160,12 +169,13 @@ pub async fn invite_again(
 async fn invited(
     visit: &Visit,
     who: &Who,
+    form: &Form,
     made: Result<(Token, String), Error>,
 ) -> Result<Answer, Error> {
     let (invitation, secret) = match made {
         Ok(made) => made,
         Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
-            return Ok(page(visit, who, Some(&why)).await?.into());
+            return Ok(page(visit, who, form, Some(&why)).await?.into());
         }
         Err(why) => return Err(why),
     };

@@ -135,6 +135,7 @@ async fn bridge(
         close = upwards(first, messages, &mut outlet, session.clone(), &heard) => close,
         close = downwards(&app, &mut meter, inlet, session.clone(), &heard) => close,
         close = time(&app, session.clone(), &heard) => Ok(close),
+        () = app.shared.node.streams_end.over() => Ok(Close::new(1001, "the gateway is stopping")),
     };
     let ended = ended.unwrap_or_else(|close| {
         gateway::session_broke_off(&app, &mut meter);
@@ -259,6 +260,8 @@ async fn downwards(
                 sent
             }
             Message::Binary(bytes) => session.binary(bytes).await,
+            // Its server failed, restarts or is too busy: that is no end that anybody wished for.
+            Message::Close(close) if (1011..=1014).contains(&close.code) => return Err(close),
             Message::Close(close) => return Ok(close),
         };
         if sent.is_err() {

@@ -23,6 +23,13 @@ impl StreamsEnd {
         self.0.send_replace(true);
     }
 
+    /// Ready from the moment on.
+    pub async fn over(&self) {
+        let mut told = self.0.subscribe();
+        // The sender is our own, so there is always one.
+        while !*told.borrow_and_update() && told.changed().await.is_ok() {}
+    }
+
     /// For the streams of a worker.
     #[must_use]
     pub fn watched(&self) -> Closing {

@@ -475,7 +475,11 @@ fn pages_say_who_may_and_show_names_as_they_are() {
     let joined = nobody.fill(&path, &path, &[("password", PASSWORD)]);
     assert_eq!(joined.status(), 303, "{}", joined.text);
     assert_eq!(Tab::of(&gateway).get(&path).status(), 404, "used");
-    assert_eq!(nobody.get("/console").status(), 200);
+    // Nobody is led to what they may not do.
+    let page = nobody.get("/console");
+    page.has("href=\"/console/usage\"");
+    page.lacks("href=\"/console/keys\"");
+    page.lacks("href=\"/console/playground\"");
     assert_eq!(nobody.get("/console/keys").status(), 403);
     nobody.get("/console/team").lacks("Invite somebody");
     // The last owner stays.

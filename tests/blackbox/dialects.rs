@@ -515,8 +515,10 @@ they came but for the model's name.
 - **refuses** the answer would not be what was asked for. That deployment is passed over; when no
   other can do it, the caller gets 400 with the field's name.
 
-In **strict mode**, with the header `x-optimux-strict: true` or `strict = true` under `[server]`,
-what would be dropped is refused as well.
+In **strict mode** (the header `x-optimux-strict: true`, the feature `strict_parameters`,
+`provider.require_parameters`, or `strict = true` under `[server]`) what would be dropped is refused as
+well: in all that generates text, embeddings and pictures; not in realtime sessions, nor where tokens are
+only counted.
 
 Why things are dropped: sampling members (`seed`, penalties, `logit_bias`, `logprobs`) change how
 tokens are drawn at one maker's servers and have no counterpart elsewhere; caching marks, tiers and

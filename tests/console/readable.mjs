@@ -6,8 +6,6 @@ import { mailbox, start } from './gateway.mjs';
 import { complaints, looks } from './looks.mjs';
 import { PASSWORD, browser, eventually, furnish, setUp } from './pages.mjs';
 
-// Forms that are shown anew when they were refused, without what was typed.
-const ANEW = ['/console/team/invitations', '/console/settings/me', '/console/settings/name', '/console/settings/email'];
 let gateway;
 let chromium;
 let inside;
@@ -87,6 +85,7 @@ test('a form that is refused says why, in focus, and keeps what was typed', asyn
   const faults = await inTwo([
     [inside, '/console/keys/new', '/console/keys/new', { name: 'kept', models: 'no-such-model' }],
     [inside, own, own, { models: 'no-such-model', monthly_budget_usd: '7' }],
+    [inside, `${own}/revoke`, `${own}/revoke`, { name: 'another' }],
     [inside, '/console/agents/new', '/console/agents/new', { name: 'kept', tools: '[{' }],
     [inside, '/console/memory', '/console/memory', { text: ' ' }],
     [inside, '/console/team', '/console/team/invitations', { email: 'nobody' }],
@@ -105,7 +104,7 @@ test('a form that is refused says why, in focus, and keeps what was typed', asyn
     await page.goto(gateway.base + path);
     const name = `${action} refused`;
     const found = await refusal(page, name, await send(page, action, fields));
-    for (const [field, value] of Object.entries(ANEW.includes(action) || action.startsWith('/invite/') ? {} : fields)) {
+    for (const [field, value] of Object.entries(fields)) {
       const [[type, now]] = await page.$$eval(`main form[action$="${action}"] [name="${field}"]`, (all) => all.map((one) => [one.type, one.value]));
       if (type !== 'password' && now.trim() !== value.trim()) found.push(`${name}: ${field} was '${value}', and is '${now}'`);
     }
