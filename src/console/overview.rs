@@ -65,7 +65,7 @@ fn waiting(visit: &Visit) -> Markup {
             }
             (samples::tabs("start", &visit.home, "$KEY", "auto"))
             p { "Or ask in the " a href="/console/playground" { "playground" } "." }
-            p class="dim busy" role="status" { "Waiting for your first request." }
+            p class="dim busy" role="status" { "Waiting for your first request." noscript { " Load the page again to see it." } }
         }
     }
 }
@@ -180,7 +180,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
                 dd class="note" { (lasting(whole(&sums, "average_latency_ms"))) " on average" }
             }
         }
-        @if asked == 0 && found.heads.is_empty() {
+        // Not for who may ask nothing.
+        @if asked == 0 && found.heads.is_empty() && who.caller.must_be_for(Scope::Chat).is_ok() {
             (waiting(visit))
         } @else {
             section class="card" {
