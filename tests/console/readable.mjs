@@ -105,7 +105,9 @@ test('a form that is refused says why, in focus, and keeps what was typed', asyn
     const name = `${action} refused`;
     const found = await refusal(page, name, await send(page, action, fields));
     for (const [field, value] of Object.entries(fields)) {
-      const [[type, now]] = await page.$$eval(`main form[action$="${action}"] [name="${field}"]`, (all) => all.map((one) => [one.type, one.value]));
+      const [here] = await page.$$eval(`main form[action$="${action}"] [name="${field}"]`, (all) => all.map((one) => [one.type, one.value]));
+      if (!here) { found.push(`${name}: no ${field} on ${page.url()}: ${await page.textContent('main')}`); continue; }
+      const [type, now] = here;
       if (type !== 'password' && now.trim() !== value.trim()) found.push(`${name}: ${field} was '${value}', and is '${now}'`);
     }
     found.push(...await looks(page, name), ...complained);
