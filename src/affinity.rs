@@ -167,7 +167,7 @@ impl Affinity {
     /// Where conversations are answered from now on, for other nodes; to be asked for once.
     pub fn tidings(&self) -> mpsc::Receiver<Whereabouts> {
         let (told, tidings) = mpsc::channel(WAITING);
-        // RequestOptions for again, there are none.
+        // Asked for again, there are none.
         let _once = self.told.set(told);
         tidings
     }
