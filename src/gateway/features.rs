@@ -208,7 +208,8 @@ impl After {
     /// Bytes of a stream beyond which nothing is done with it.
     fn most(&self) -> usize {
         let aside = self.aside.as_ref().map_or(0, |_| Aside::MOST_STREAMED_BYTES);
-        aside.max(crate::findings::LONGEST_BYTES)
+        let reading = self.reading.as_ref().map_or(0, |_| crate::findings::LONGEST_BYTES);
+        aside.max(reading)
     }
 
     /// The answer is complete; `None` for one that was too long to be held.

@@ -15,7 +15,7 @@ use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Address, Permit, Socket, Unanswered};
 use crate::wire::realtime::{self, Work};
-use crate::wire::vocab::{Head, Malformed};
+use crate::wire::vocab::{Fault, Head, Malformed};
 
 const SURFACE: &str = "realtime";
 
@@ -33,6 +33,9 @@ pub struct Meter {
     beside: Tokens,
     /// With which it is reported how the session ends.
     permit: Option<Permit>,
+    /// The model has answered: a session that ends without a fault then went well. Of one that its caller left
+    /// before, nothing is known.
+    answered: bool,
 }
 
 /// Opens a socket to a model by name, or to the first that the caller may use.
@@ -68,7 +71,17 @@ pub async fn open_session(
             let (caller, step) = (Arc::clone(caller), socket.step.clone());
             let transcribes = address.rest.split('&').any(|pair| pair == "intent=transcription");
             let (hold, beside) = (Some(hold), Tokens::default());
-            let meter = Meter { caller, decision, head, step, hold, transcribes, beside, permit };
+            let meter = Meter {
+                caller,
+                decision,
+                head,
+                step,
+                hold,
+                transcribes,
+                beside,
+                permit,
+                answered: false,
+            };
             Ok((socket, meter))
         }
         Err((error, attempts)) => {
@@ -84,6 +97,7 @@ pub async fn open_session(
 /// When the caller cannot pay for another.
 pub async fn meter_event(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(), Refused> {
     let Some((work, usage)) = realtime::usage_of(event) else { return Ok(()) };
+    meter.answered = true;
     upstream::meter(&app.upstream, &meter.step, &usage);
     meter.beside = meter.beside.plus(Tokens::from(&usage));
     if work == Work::Transcript && !meter.transcribes {
@@ -96,9 +110,9 @@ pub async fn meter_event(app: &App, meter: &mut Meter, event: &[u8]) -> Result<(
     Ok(())
 }
 
-/// The provider's side of a session broke off: that counts against its deployment.
-pub fn session_broke_off(app: &App, meter: &mut Meter) {
-    app.upstream.health.broke_off(meter.step.deployment.id, meter.permit.take());
+/// The provider's side of a session broke off: that counts against its deployment, if the fault is its.
+pub fn session_broke_off(app: &App, meter: &mut Meter, fault: &Fault) {
+    app.upstream.health.broke_off(meter.step.deployment.id, meter.permit.take(), fault);
 }
 
 /// The session is over: what was written down since the last answer is settled.
@@ -106,7 +120,7 @@ pub fn session_broke_off(app: &App, meter: &mut Meter) {
 /// # Errors
 /// Where it cannot be written down in time.
 pub async fn end_session(app: &App, mut meter: Meter) -> Result<(), Error> {
-    if let Some(permit) = meter.permit.take() {
+    if let Some(permit) = meter.permit.take().filter(|_| meter.answered) {
         app.upstream.health.succeeded(permit);
     }
     if meter.beside == Tokens::default() {
@@ -172,7 +186,20 @@ mod tests {
         let (step, beside) = (fixture.step("r2"), Tokens::default());
         let hold = Some(hold);
         let permit = None;
-        (Meter { caller, decision, head, step, hold, transcribes, beside, permit }, id)
+        (
+            Meter {
+                caller,
+                decision,
+                head,
+                step,
+                hold,
+                transcribes,
+                beside,
+                permit,
+                answered: false,
+            },
+            id,
+        )
     }
 
     #[tokio::test]

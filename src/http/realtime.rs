@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::web::{Payload, Query};
@@ -20,13 +21,15 @@ use crate::gateway::{self, Meter};
 use crate::upstream::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
 use crate::wire::realtime;
 use crate::wire::session::{self, Shape};
-use crate::wire::vocab::{Dialect, Malformed};
+use crate::wire::vocab::{Dialect, Fault, FaultKind, Malformed};
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
 /// Headers of the caller's that mean something to the provider.
 const FORWARDED: [&str; 2] = ["openai-beta", "openai-safety-identifier"];
 /// How often the caller is asked whether it is there, and how long it may take to say so.
 const PULSE: Duration = Duration::from_secs(20);
+/// How long both sides of a session may take to hear that it is over.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// `GET /v1/realtime?model=…`
 pub async fn realtime(
@@ -130,25 +133,40 @@ async fn bridge(
         anything: Cell::new(Instant::now()),
         theirs: Cell::new(None),
         flat: Cell::new(false),
+        settling: Cell::new(false),
     };
+    // Boxed, so that it can be dropped before the meter is needed.
+    let mut down = Box::pin(downwards(&app, &mut meter, inlet, session.clone(), &heard));
     let ended = tokio::select! {
         close = upwards(first, messages, &mut outlet, session.clone(), &heard) => close,
-        close = downwards(&app, &mut meter, inlet, session.clone(), &heard) => close,
+        close = &mut down => close,
         close = time(&app, session.clone(), &heard) => Ok(close),
         () = app.shared.node.streams_end.over() => Ok(Close::new(1001, "the gateway is stopping")),
     };
-    let ended = ended.unwrap_or_else(|close| {
-        gateway::session_broke_off(&app, &mut meter);
+    // An answer that is being paid for is paid for, whoever ends the session meanwhile.
+    let settled = std::future::poll_fn(|cx| {
+        let over = !heard.settling.get() || down.as_mut().poll(cx).is_ready();
+        if over || !heard.settling.get() { Poll::Ready(()) } else { Poll::Pending }
+    });
+    let in_time = tokio::time::timeout(app.shared.serving.limits.deadline, settled).await.is_ok();
+    drop(down);
+    if !in_time {
+        tracing::error!("an answer of a session could not be settled in time");
+    }
+    let ended = ended.unwrap_or_else(|(close, fault)| {
+        gateway::session_broke_off(&app, &mut meter, &fault);
         close
     });
     tracing::debug!(code = ended.code, reason = %ended.reason, "a session has ended");
-    // Either may be gone already, which is what it was to be told.
-    let _gone = outlet.send(Message::Close(ended.clone())).await;
-    let reason = CloseReason { code: ended.code.into(), description: Some(ended.reason) };
-    let _gone = session.close(Some(reason)).await;
+    // Before either side is told, as one that reads nothing may not be told for long.
     if let Err(why) = gateway::end_session(&app, meter).await {
         tracing::error!(%why, "what a session used could not be written down");
     }
+    let reason = CloseReason { code: ended.code.into(), description: Some(ended.reason.clone()) };
+    // Either may be gone already, which is what it was to be told.
+    let closing =
+        async { (outlet.send(Message::Close(ended)).await, session.close(Some(reason)).await) };
+    let _gone = tokio::time::timeout(FAREWELL, closing).await;
 }
 
 /// When something was last heard, and in which shape.
@@ -161,10 +179,12 @@ struct Heard {
     theirs: Cell<Option<Shape>>,
     /// The caller's settings are flat.
     flat: Cell<bool>,
+    /// An answer is complete, and is being settled.
+    settling: Cell<bool>,
 }
 
-/// How a session ended: an error where the provider's side broke off.
-type Ended = Result<Close, Close>;
+/// How a session ended: an error where the provider's side broke off, with how its caller is told.
+type Ended = Result<Close, (Close, Fault)>;
 
 async fn upwards(
     first: Option<String>,
@@ -176,7 +196,7 @@ async fn upwards(
     if let Some(first) = first
         && let Err(fault) = outlet.send(Message::Text(first.into())).await
     {
-        return Err(broken(session, &fault.message).await);
+        return Err(broken(session, fault).await);
     }
     loop {
         let message = match messages.next().await {
@@ -219,7 +239,7 @@ async fn upwards(
         };
         heard.anything.set(Instant::now());
         if let Err(fault) = outlet.send(passed).await {
-            return Err(broken(session, &fault.message).await);
+            return Err(broken(session, fault).await);
         }
     }
 }
@@ -234,13 +254,17 @@ async fn downwards(
     loop {
         let message = match inlet.receive().await {
             Ok(Some(message)) => message,
-            Ok(None) => return Err(broken(session, "it hung up").await),
-            Err(fault) => return Err(broken(session, &fault.message).await),
+            Ok(None) => {
+                return Err(broken(session, Fault::new(FaultKind::Broken, "it hung up")).await);
+            }
+            Err(fault) => return Err(broken(session, fault).await),
         };
         heard.anything.set(Instant::now());
         let sent = match message {
             Message::Text(text) => {
+                heard.settling.set(true);
                 let paid = gateway::meter_event(app, meter, &text).await;
+                heard.settling.set(false);
                 if heard.theirs.get().is_none() {
                     heard.theirs.set(session::shown(&text));
                 }
@@ -252,7 +276,13 @@ async fn downwards(
                 };
                 let sent = match ByteString::try_from(text) {
                     Ok(text) => session.text(text).await,
-                    Err(_) => return Err(broken(session, "it sent what is not text").await),
+                    Err(_) => {
+                        return Err(broken(
+                            session,
+                            Fault::new(FaultKind::Broken, "it sent what is not text"),
+                        )
+                        .await);
+                    }
                 };
                 if let Err(refused) = paid {
                     return Ok(unpaid(session, &refused.error).await);
@@ -261,7 +291,10 @@ async fn downwards(
             }
             Message::Binary(bytes) => session.binary(bytes).await,
             // Its server failed, restarts or is too busy: that is no end that anybody wished for.
-            Message::Close(close) if (1011..=1014).contains(&close.code) => return Err(close),
+            Message::Close(close) if (1011..=1014).contains(&close.code) => {
+                let fault = Fault::new(FaultKind::Broken, close.reason.clone());
+                return Err((close, fault));
+            }
             Message::Close(close) => return Ok(close),
         };
         if sent.is_err() {
@@ -280,13 +313,13 @@ async fn unpaid(mut session: Session, error: &Error) -> Close {
 }
 
 /// The provider's side failed: the caller is told in an event, as any error of a session is.
-async fn broken(mut session: Session, why: &str) -> Close {
-    tracing::warn!(why, "a provider's socket broke");
+async fn broken(mut session: Session, fault: Fault) -> (Close, Fault) {
+    tracing::warn!(why = fault.loggable(), "a provider's socket broke");
     let text = "The connection to the model broke off.";
     let event = realtime::error("server_error", "upstream_disconnected", text);
     // If the caller is gone as well, there is nobody to tell.
     let _gone = session.text(event).await;
-    Close::new(1011, "the connection to the model broke off")
+    (Close::new(1011, "the connection to the model broke off"), fault)
 }
 
 /// Asks the caller now and then whether it is there, and ends what is idle or has lasted too long.

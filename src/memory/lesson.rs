@@ -61,29 +61,12 @@ impl Remembering<'_> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use tokio::task::LocalSet;
 
     use super::*;
     use crate::admit::fixture::Accounts;
-    use crate::memory::{Answering, MemoryModels};
-
-    /// Memory that asks no model.
-    struct Nobody;
-
-    impl Models for Nobody {
-        fn embed<'a>(&'a self, _: &'a Caller, _: Bytes) -> Answering<'a> {
-            unreachable!("no embedding model is configured")
-        }
-
-        fn complete<'a>(&'a self, _: &'a Caller, _: Bytes) -> Answering<'a> {
-            unreachable!("no extraction model is configured")
-        }
-
-        fn aside(&self) -> Box<dyn Models> {
-            Box::new(Self)
-        }
-    }
+    use crate::memory::MemoryModels;
+    use crate::memory::fixture::Nobody;
 
     #[tokio::test]
     async fn what_a_user_says_of_themselves_is_learned_once_it_is_told_to_and_only_once() {

@@ -57,25 +57,9 @@ mod tests {
     use super::*;
     use crate::admit::fixture::{Accounts, NOON, clock_at};
     use crate::base::ids::AccountId;
-    use crate::memory::{Answering, Memories, MemoryModels, Models, NewMemory};
+    use crate::memory::fixture::Nobody;
+    use crate::memory::{Memories, MemoryModels, NewMemory};
     use std::time::Duration;
-
-    /// Memory that asks no model.
-    struct Nobody;
-
-    impl Models for Nobody {
-        fn embed<'a>(&'a self, _: &'a Caller, _: bytes::Bytes) -> Answering<'a> {
-            unreachable!("no embedding model is configured")
-        }
-
-        fn complete<'a>(&'a self, _: &'a Caller, _: bytes::Bytes) -> Answering<'a> {
-            unreachable!("no extraction model is configured")
-        }
-
-        fn aside(&self) -> Box<dyn Models> {
-            Box::new(Self)
-        }
-    }
 
     struct Kept {
         all: Accounts,

@@ -1,6 +1,8 @@
 //! What is remembered of users: kept, found, told as a graph, forgotten. The index of a user is made
 //! of rows when it is first needed, and goes on from there.
 
+#[cfg(test)]
+mod fixture;
 mod learning;
 mod lesson;
 mod listed;
@@ -51,7 +53,7 @@ const MOST_RELATIONS: i64 = 10_000;
 /// The index of a user. Whoever holds the lock works with it for milliseconds and does so beside the
 /// workers, which have other callers: what they need to know of it is there without the lock.
 #[derive(Debug)]
-struct CallerStore {
+struct Shelf {
     /// How often something had been forgotten when it was made.
     forgotten: i64,
     /// Of the newest memory in it.
@@ -61,7 +63,7 @@ struct CallerStore {
     index: Mutex<Index>,
 }
 
-impl CallerStore {
+impl Shelf {
     fn after(forgotten: i64) -> Self {
         Self {
             forgotten,
@@ -108,7 +110,7 @@ pub struct Memories {
     store: Store,
     clock: Clock,
     asked: Arc<MemoryModels>,
-    shelves: Cache<(AccountId, String), Arc<CallerStore>>,
+    shelves: Cache<(AccountId, String), Arc<Shelf>>,
     learning: learning::Learning,
 }
 
@@ -121,7 +123,7 @@ impl fmt::Debug for Memories {
 impl Memories {
     #[must_use]
     pub fn new(store: Store, clock: Clock, asked: MemoryModels) -> Self {
-        let weigh = |_: &(AccountId, String), shelf: &Arc<CallerStore>| {
+        let weigh = |_: &(AccountId, String), shelf: &Arc<Shelf>| {
             u32::try_from(shelf.weight.load(Ordering::Relaxed) + 1_024).unwrap_or(u32::MAX)
         };
         let shelves = Cache::builder()
@@ -283,11 +285,7 @@ impl Remembering<'_> {
     }
 
     /// The index of a user, up to date; `None` when nothing is remembered of them.
-    async fn shelf(
-        &self,
-        account: &AccountId,
-        user: &str,
-    ) -> Result<Option<Arc<CallerStore>>, Error> {
+    async fn shelf(&self, account: &AccountId, user: &str) -> Result<Option<Arc<Shelf>>, Error> {
         let store = &self.memories.store;
         let name = (account.clone(), user.to_owned());
         let state = store.memory_state(account.clone(), user.to_owned()).await;
@@ -295,9 +293,9 @@ impl Remembering<'_> {
             self.memories.shelves.invalidate(&name);
             return Ok(None);
         };
-        let fits = |shelf: &Arc<CallerStore>| shelf.forgotten == state.forgotten;
+        let fits = |shelf: &Arc<Shelf>| shelf.forgotten == state.forgotten;
         let known = self.memories.shelves.get(&name).filter(fits);
-        let shelf = known.unwrap_or_else(|| Arc::new(CallerStore::after(state.forgotten)));
+        let shelf = known.unwrap_or_else(|| Arc::new(Shelf::after(state.forgotten)));
         let at = || shelf.last_place.load(Ordering::Acquire);
         let before = at();
         let mut place = before;

@@ -190,7 +190,7 @@ fn nobody(rejected: &[(usize, &'static str)], down: bool) -> Error {
     if down {
         return Error::new(
             Kind::Overloaded,
-            "Every model that could answer is failing or resting now. Retry after a brief delay, or name another in 'models'.",
+            "Every model that could answer is failing or resting now. Retry after a brief delay.",
         )
         .coded("no_model_available");
     }

@@ -1,4 +1,4 @@
-//! Answers that are given again when a request comes again under its `Idempotency-Key`.
+//! Answers that are given again when a request comes again under its `Idempotency-Key`: the table `replays`.
 
 use sqlx::Row;
 

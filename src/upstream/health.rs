@@ -217,8 +217,8 @@ impl HealthBoard {
         }
     }
 
-    /// A session with it opened. That says enough of a probe, for which others wait; of any other the end tells
-    /// more, and the leave is given back until then.
+    /// A session with it opened. That says enough of a probe, for which others wait. Of any other the end tells
+    /// more: the permit is handed back for it, and counts as in flight until then.
     pub fn opened(&self, permit: Permit) -> Option<Permit> {
         if permit.leave.is_probe() {
             self.succeeded(permit);
@@ -228,10 +228,11 @@ impl HealthBoard {
     }
 
     /// A session with it broke off in the middle. `permit`: what was left of [`Self::opened`].
-    pub fn broke_off(self: &Arc<Self>, id: DeploymentId, permit: Option<Permit>) {
-        if let Some(permit) = permit.or_else(|| self.permit(id, Instant::now())) {
-            let fault = Fault::new(FaultKind::Unreachable, "a session broke off");
-            self.failed(permit, &fault, None);
+    pub fn broke_off(self: &Arc<Self>, id: DeploymentId, permit: Option<Permit>, fault: &Fault) {
+        // A session that was a probe says nothing of a deployment that rests by now: the next probe does.
+        let fresh = || self.permit(id, Instant::now()).filter(|fresh| !fresh.leave.is_probe());
+        if let Some(permit) = permit.or_else(fresh) {
+            self.failed(permit, fault, None);
         }
     }
 

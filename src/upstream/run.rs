@@ -379,7 +379,7 @@ impl<'a> Run<'a> {
             status = fault.status,
             kind = ?fault.kind,
             why = fault.loggable(),
-            "an attempt failed; the next deployment is asked, if there is one"
+            "an attempt failed"
         );
         tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
         self.failed.push(Failed {
@@ -407,7 +407,7 @@ impl<'a> Run<'a> {
                 fault.into_error().after(shortest)
             }
             (None, Some(error)) if wait.is_none() => error,
-            _ => Error::new(Kind::Overloaded, "Every deployment of the model has failed lately and is resting. Retry after a brief delay, or name other models in 'models'.")
+            _ => Error::new(Kind::Overloaded, "Every deployment of the model has failed lately and is resting. Retry after a brief delay, or ask another model.")
                 .coded("model_unavailable")
                 .after(wait),
         };

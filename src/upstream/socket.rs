@@ -247,7 +247,7 @@ pub async fn dial(
     }
     let error = match last {
         Some(fault) => fault.into_error(),
-        None => Error::new(Kind::Overloaded, "Every deployment of the model has failed lately and is resting. Retry after a brief delay, or name other models in 'models'.")
+        None => Error::new(Kind::Overloaded, "Every deployment of the model has failed lately and is resting. Retry after a brief delay, or ask another model.")
             .coded("model_unavailable"),
     };
     Err((error, attempts))

@@ -2,6 +2,7 @@
 //! happens when a side is slow, large, late or gone.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -278,21 +279,52 @@ fn a_broken_provider_is_told_of_and_closed_after() {
     });
 }
 
-/// A session that breaks off counts against its deployment, though it opened: it is left alone after some.
+/// A session that breaks off counts against its deployment, though it opened: it is left alone after some. One in
+/// which nothing was said, and which its caller left, speaks neither for it nor against it.
 #[test]
 fn a_provider_whose_sessions_break_off_is_left_alone() {
-    let (base, doors) = provider(|socket| async move { drop(socket) });
-    let gateway = gateway(&base, "");
+    for patient in [false, true] {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&opened);
+        let (base, _) = provider(move |mut socket| {
+            let holds = patient && count.fetch_add(1, Ordering::SeqCst) % 2 == 1;
+            async move { while holds && matches!(socket.next().await, Some(Ok(_))) {} }
+        });
+        let gateway = gateway(&base, "");
+        let refused = runtime().block_on(async {
+            for turn in 0..20 {
+                let Ok(mut socket) = open_at(&gateway, "model=talk").await else {
+                    return Some(turn);
+                };
+                if patient && turn % 2 == 1 {
+                    socket.close(None).await.unwrap();
+                }
+                while next(&mut socket).await.is_some() {}
+            }
+            None
+        });
+        assert!(refused.is_some_and(|turns| turns >= 2), "{patient}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_node_that_stops_says_so_in_its_sessions() {
+    let (base, _) =
+        provider(|mut socket| async move { while let Some(Ok(_)) = socket.next().await {} });
+    let server = "[server]\nshutdown_grace = \"1s\"\ndrain_delay = 0\n";
+    let mut gateway = gateway(&base, server);
     runtime().block_on(async {
-        for _ in 0..20 {
-            let Ok(mut socket) = open_at(&gateway, "model=talk").await else { break };
-            while next(&mut socket).await.is_some() {}
-        }
-        let opened = doors.lock().unwrap().len();
-        assert!((2..20).contains(&opened), "{opened}");
-        assert!(open_at(&gateway, "model=talk").await.is_err());
-        assert_eq!(doors.lock().unwrap().len(), opened, "it is not asked");
+        let mut socket = open(&gateway, "talk").await;
+        gateway.ask_to_stop();
+        let Some(Message::Close(Some(frame))) = next(&mut socket).await else {
+            panic!("not closed")
+        };
+        assert_eq!(
+            (u16::from(frame.code), frame.reason.as_str()),
+            (1_001, "the gateway is stopping")
+        );
     });
+    gateway.has_stopped();
 }
 
 #[test]
