@@ -14,6 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 use crate::base::{Error, Kind};
 use crate::catalogue::Model;
+use crate::ledger::Selling;
 use crate::quota::Terms;
 use crate::store::{Lent, Seer};
 
@@ -49,6 +50,18 @@ impl Caller {
     pub fn may_use(&self, model: &Model) -> bool {
         let lent = self.lent.as_ref().is_none_or(|lent| lent.rights.may_use(&model.id));
         self.plan.allows(model.tier) && self.rights.may_use(&model.id) && lent
+    }
+
+    /// Whether they are told what providers charge.
+    #[must_use]
+    pub fn sees_cost(&self) -> bool {
+        self.admin || self.plan.selling.show_cost
+    }
+
+    /// What they are asked for a request and told of it.
+    #[must_use]
+    pub fn selling(&self) -> Selling {
+        Selling { show_cost: self.sees_cost(), ..self.plan.selling }
     }
 
     /// What its plan and its key demand of whoever is asked, if anything.

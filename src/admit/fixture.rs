@@ -14,6 +14,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::AccountId;
 use crate::base::seal::Vault;
 use crate::issuer::Issuers;
+use crate::ledger::Selling;
 use crate::store::{Browser, Member, SignedIn, Store};
 
 /// When all tests begin.
@@ -51,7 +52,7 @@ impl Accounts {
         let file = File(std::env::temp_dir().join(name));
         let url = format!("sqlite://{}", file.0.display());
         let store = Store::open(&url, tokio::runtime::Handle::current()).await.unwrap();
-        let (clock, plans) = (clock_at(NOON), Plans::new(&BTreeMap::new()));
+        let (clock, plans) = (clock_at(NOON), Plans::new(&BTreeMap::new(), Selling::default()));
         let vault = Vault::new(&SecretString::from("0123456789abcdef0123456789abcdef"));
         let signers = Signers::new(store.clone(), vault.clone(), clock);
         let identities =

@@ -10,8 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::demands::demands;
 use super::features::Feature;
-use crate::base::money::Credits;
+use crate::base::money::{Credits, Margin};
 use crate::catalogue::{DataCollection, Demands, Tier};
+use crate::ledger::Selling;
 use crate::quota::Limits;
 use crate::store::{AllowanceOf, Store, StoreError};
 
@@ -120,6 +121,9 @@ pub struct PlanEntry {
     pub images_per_minute: Option<Bound>,
     #[serde(deserialize_with = "or_unlimited", skip_serializing_if = "Option::is_none")]
     pub credits_per_month: Option<Bound>,
+    /// What is asked above the price of a model's first deployment: `0.15` is 15 % more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Margin>,
     /// `deny`: nobody is asked who may use what is sent for purposes of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_collection: Option<DataCollection>,
@@ -154,6 +158,7 @@ impl PlanEntry {
             tokens_per_minute: self.tokens_per_minute.or(other.tokens_per_minute),
             images_per_minute: self.images_per_minute.or(other.images_per_minute),
             credits_per_month: self.credits_per_month.or(other.credits_per_month),
+            margin: self.margin.or(other.margin),
             data_collection: self.data_collection.or(other.data_collection),
             zdr: self.zdr.or(other.zdr),
             regions: self.regions.clone().or_else(|| other.regions.clone()),
@@ -173,10 +178,11 @@ pub struct Plan {
     pub limits: Limits,
     /// Per period. `None` = as much as it takes.
     pub credits: Option<Credits>,
+    pub selling: Selling,
 }
 
 impl Plan {
-    fn of(name: &str, entry: PlanEntry) -> Self {
+    fn of(name: &str, entry: PlanEntry, selling: Selling) -> Self {
         let limits = rates(
             entry.requests_per_minute,
             entry.requests_per_day,
@@ -188,7 +194,8 @@ impl Plan {
             .and_then(Bound::limit)
             .map(|credits| Credits(i64::try_from(credits).unwrap_or(i64::MAX)));
         let tiers = entry.tiers.clone().unwrap_or_else(|| Tier::ALL.to_vec());
-        Self { name: name.to_owned(), entry, tiers, limits, credits }
+        let selling = Selling { margin: entry.margin.unwrap_or(selling.margin), ..selling };
+        Self { name: name.to_owned(), entry, tiers, limits, credits, selling }
     }
 
     #[must_use]
@@ -206,7 +213,7 @@ impl Plan {
         guardrails.sort_unstable();
         guardrails.dedup();
         entry.guardrails = (!guardrails.is_empty()).then_some(guardrails);
-        Self::of(&self.name, entry)
+        Self::of(&self.name, entry, self.selling)
     }
 }
 
@@ -245,26 +252,38 @@ type Named = BTreeMap<String, Arc<Plan>>;
 /// change.
 #[derive(Debug, Clone)]
 pub struct Plans {
-    configured: Arc<ArcSwap<BTreeMap<String, PlanEntry>>>,
+    configured: Arc<ArcSwap<Configured>>,
     named: Arc<ArcSwap<Named>>,
+}
+
+/// What the configuration says of plans, over what is built in.
+#[derive(Debug)]
+struct Configured {
+    entries: BTreeMap<String, PlanEntry>,
+    selling: Selling,
+}
+
+impl Configured {
+    fn of(said: &BTreeMap<String, PlanEntry>, selling: Selling) -> Self {
+        let mut entries = built_in();
+        lay_over(&mut entries, said);
+        Self { entries, selling }
+    }
 }
 
 impl Plans {
     /// `configured` comes before what is built in.
     #[must_use]
-    pub fn new(configured: &BTreeMap<String, PlanEntry>) -> Self {
-        let mut entries = built_in();
-        lay_over(&mut entries, configured);
-        let named = Arc::new(ArcSwap::from_pointee(plans(&entries)));
-        Self { configured: Arc::new(ArcSwap::from_pointee(entries)), named }
+    pub fn new(configured: &BTreeMap<String, PlanEntry>, selling: Selling) -> Self {
+        let configured = Configured::of(configured, selling);
+        let named = Arc::new(ArcSwap::from_pointee(plans(&configured.entries, selling)));
+        Self { configured: Arc::new(ArcSwap::from_pointee(configured)), named }
     }
 
     /// Another configuration holds, once what administrators have changed is taken up again
     /// ([`Self::reload`]).
-    pub fn configure(&self, configured: &BTreeMap<String, PlanEntry>) {
-        let mut entries = built_in();
-        lay_over(&mut entries, configured);
-        self.configured.store(Arc::new(entries));
+    pub fn configure(&self, configured: &BTreeMap<String, PlanEntry>, selling: Selling) {
+        self.configured.store(Arc::new(Configured::of(configured, selling)));
     }
 
     /// Takes up what administrators have changed, on whichever node.
@@ -289,13 +308,14 @@ impl Plans {
 
     /// What is changed comes before everything else.
     fn change(&self, changed: &BTreeMap<String, PlanEntry>) {
-        self.named.store(Arc::new(plans(&self.would_be(changed))));
+        let selling = self.configured.load().selling;
+        self.named.store(Arc::new(plans(&self.would_be(changed), selling)));
     }
 
     /// What each plan would be with these said of some; what administrators say now is not part of it.
     #[must_use]
     pub fn would_be(&self, said: &BTreeMap<String, PlanEntry>) -> BTreeMap<String, PlanEntry> {
-        let mut entries = BTreeMap::clone(&self.configured.load());
+        let mut entries = self.configured.load().entries.clone();
         lay_over(&mut entries, said);
         entries
     }
@@ -346,9 +366,9 @@ fn lay_over(entries: &mut BTreeMap<String, PlanEntry>, upper: &BTreeMap<String, 
     }
 }
 
-fn plans(entries: &BTreeMap<String, PlanEntry>) -> Named {
+fn plans(entries: &BTreeMap<String, PlanEntry>, selling: Selling) -> Named {
     let plan = |(name, entry): (&String, &PlanEntry)| {
-        (name.clone(), Arc::new(Plan::of(name, entry.clone())))
+        (name.clone(), Arc::new(Plan::of(name, entry.clone(), selling)))
     };
     entries.iter().map(plan).collect()
 }
@@ -363,7 +383,7 @@ mod tests {
 
     #[test]
     fn plans_are_as_published_until_configured() {
-        let plans = Plans::new(&BTreeMap::new());
+        let plans = Plans::new(&BTreeMap::new(), Selling::default());
         let free = plans.get("Free").unwrap();
         assert_eq!(free.limits.requests_per_minute, Some(10));
         assert_eq!(free.credits, Some(Credits(500)));
@@ -374,9 +394,12 @@ mod tests {
 
     #[test]
     fn what_is_configured_comes_first() {
-        let plans = Plans::new(&read(
-            "[free]\nrequests_per_minute = 3\ncredits_per_month = \"unlimited\"\n[gold]\ntiers = [\"mid\"]",
-        ));
+        let plans = Plans::new(
+            &read(
+                "[free]\nrequests_per_minute = 3\ncredits_per_month = \"unlimited\"\n[gold]\ntiers = [\"mid\"]",
+            ),
+            Selling::default(),
+        );
         let free = plans.get("free").unwrap();
         assert_eq!(free.limits.requests_per_minute, Some(3));
         assert_eq!(free.limits.requests_per_day, Some(200));
@@ -384,7 +407,7 @@ mod tests {
         let gold = plans.get("gold").unwrap();
         assert_eq!(gold.limits, Limits::default());
         assert!(gold.allows(Tier::Mid) && !gold.allows(Tier::Ultra));
-        plans.configure(&read("[free]\nrequests_per_minute = 7"));
+        plans.configure(&read("[free]\nrequests_per_minute = 7"), Selling::default());
         assert_eq!(plans.get("free").unwrap().limits.requests_per_minute, Some(3));
         plans.change(&BTreeMap::new());
         assert_eq!(plans.get("free").unwrap().limits.requests_per_minute, Some(7));
@@ -397,8 +420,23 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_asked_for_its_own_margin_its_plans_or_the_one_for_all() {
+        let margin = |share: f64| Margin::of(share).unwrap();
+        let for_all = Selling { margin: margin(0.1), show_cost: false };
+        let plans = Plans::new(&read("[pro]\nmargin = 0.15"), for_all);
+        let asked = |plan: &str, own: Option<&str>| plans.held_to(plan, own).unwrap().selling;
+        assert_eq!(asked("free", None), for_all);
+        assert_eq!(asked("pro", None), Selling { margin: margin(0.15), ..for_all });
+        assert_eq!(asked("pro", Some(r#"{"margin":0}"#)).margin, Margin::default());
+        plans.configure(&read("[pro]\nmargin = 0.2"), Selling::default());
+        plans.change(&read("[free]\nmargin = 0.3"));
+        assert_eq!(asked("pro", None).margin, margin(0.2));
+        assert_eq!(asked("free", None), Selling { margin: margin(0.3), show_cost: true });
+    }
+
+    #[test]
     fn an_account_adds_to_the_guardrails_of_its_plan_and_takes_none_away() {
-        let plans = Plans::new(&read("[free]\nguardrails = [\"cards\"]"));
+        let plans = Plans::new(&read("[free]\nguardrails = [\"cards\"]"), Selling::default());
         for (own, wanted) in [
             (r#"{"guardrails":[]}"#, vec!["cards"]),
             (r#"{"guardrails":["names","cards"]}"#, vec!["cards", "names"]),

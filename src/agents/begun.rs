@@ -120,7 +120,9 @@ struct RunUsage {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
-    cost_usd: f64,
+    /// What providers charge; not told to customers who are not to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
 }
 
 /// Runs an agent; what came of it.
@@ -185,7 +187,7 @@ pub async fn execute(
             input_tokens: spent.input_tokens,
             output_tokens: spent.output_tokens,
             total_tokens: spent.input_tokens + spent.output_tokens,
-            cost_usd: spent.cost.as_usd(),
+            cost_usd: caller.sees_cost().then(|| spent.cost.as_usd()),
         },
         request_id: first.as_str().to_owned(),
         created_at: running.clock.now().seconds(),

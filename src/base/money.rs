@@ -98,6 +98,68 @@ impl Nanos {
     }
 }
 
+/// What is asked above a provider's price: a share of it, from nothing to [`Margin::MOST`] times as much.
+/// Kept in millionths, so that prices stay whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Margin(u32);
+
+impl Margin {
+    /// A hundred times the price. More is a slip of the pen.
+    pub const MOST: f64 = 100.0;
+    const WHOLE: i128 = 1_000_000;
+
+    /// `0.15` asks 15 % more. `None` for less than nothing, and for more than [`Self::MOST`].
+    #[must_use]
+    pub fn of(share: f64) -> Option<Self> {
+        if !share.is_finite() || !(0.0..=Self::MOST).contains(&share) {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "bounded by the check above"
+        )]
+        Some(Self((share * 1e6).round() as u32))
+    }
+
+    /// A price with the margin on it, rounded up to a whole nano.
+    #[must_use]
+    pub fn on(self, price: Nanos) -> Nanos {
+        if self.0 == 0 {
+            return price;
+        }
+        let exact = i128::from(price.0) * (Self::WHOLE + i128::from(self.0));
+        let rounded =
+            exact.div_euclid(Self::WHOLE) + i128::from(exact.rem_euclid(Self::WHOLE) != 0);
+        Nanos(i64::try_from(rounded).unwrap_or(i64::MAX))
+    }
+}
+
+impl Serialize for Margin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.0) / 1e6)
+    }
+}
+
+impl<'de> Deserialize<'de> for Margin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let share = f64::deserialize(deserializer)?;
+        Self::of(share).ok_or_else(|| {
+            serde::de::Error::custom("a margin is a share from 0 to 100: 0.15 asks 15 % more")
+        })
+    }
+}
+
+impl schemars::JsonSchema for Margin {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Margin".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "number", "minimum": 0, "maximum": Self::MOST})
+    }
+}
+
 /// What a customer pays in: whole credits.
 #[derive(
     Debug,
@@ -157,6 +219,21 @@ mod tests {
         assert_eq!(Nanos::per_million_from_usd(0.14), Some(Nanos(140_000_000)));
         assert_eq!(Nanos::per_million_from_usd(-1.0), None);
         assert_eq!(Nanos::per_million_from_usd(f64::NAN), None);
+    }
+
+    #[test]
+    fn a_margin_is_laid_on_a_price_in_whole_nanos() {
+        let margin = Margin::of(0.15).unwrap();
+        assert_eq!(margin.on(Nanos(1_000)), Nanos(1_150));
+        assert_eq!((margin.on(Nanos(1)), margin.on(Nanos(0))), (Nanos(2), Nanos(0)));
+        assert_eq!(Margin::default().on(Nanos(7)), Nanos(7));
+        assert_eq!(Margin::of(100.0).unwrap().on(Nanos(i64::MAX)), Nanos(i64::MAX));
+        for absurd in [-0.01, 100.5, f64::NAN, f64::INFINITY] {
+            assert_eq!(Margin::of(absurd), None, "{absurd}");
+        }
+        assert_eq!(serde_json::to_string(&margin).unwrap(), "0.15");
+        assert_eq!(serde_json::from_str::<Margin>("0.15").unwrap(), margin);
+        assert!(serde_json::from_str::<Margin>("-1").is_err());
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn prepare() {
 /// What is wrong with either, in one line.
 pub async fn ground(file: Option<&Path>) -> Result<Ground, Failure> {
     let config = config::read(file)?;
-    let plans = Plans::new(&config.plans);
+    let plans = Plans::new(&config.plans, config.selling());
     let store = Store::open(&config.store.url, tokio::runtime::Handle::current()).await?;
     Ok(Ground { config, plans, store })
 }

@@ -227,8 +227,9 @@ impl Force {
             tracing::info!(revision, models, "another catalogue is in force");
             return;
         }
-        if before.config.plans != made.config.plans {
-            self.plans.configure(&made.config.plans);
+        let selling = made.config.selling();
+        if before.config.plans != made.config.plans || before.config.selling() != selling {
+            self.plans.configure(&made.config.plans, selling);
             if let Err(why) = self.plans.reload(&self.store).await {
                 tracing::warn!(%why, "what administrators say of plans cannot be read");
             }

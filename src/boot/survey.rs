@@ -74,7 +74,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     let config = Arc::new(config);
     let mut faults = Vec::new();
     let mut notes = Vec::new();
-    let plans = Plans::new(&config.plans);
+    let plans = Plans::new(&config.plans, config.selling());
     let store = match Store::open(&config.store.url, tokio::runtime::Handle::current()).await {
         Ok(store) => Some(store),
         Err(why) => {
@@ -387,7 +387,7 @@ fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
 /// What keeps a changed configuration from being taken up by a node that runs.
 pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) -> Faults {
     let mut faults = Vec::new();
-    settings(config, &Plans::new(&config.plans), &mut faults);
+    settings(config, &Plans::new(&config.plans, config.selling()), &mut faults);
     if !simulated {
         if !catalogue.has_providers() {
             let why = "nothing of what is configured can be asked";

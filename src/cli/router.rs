@@ -431,7 +431,7 @@ fn explain(
             one.tier,
             one.effort.unwrap_or("-"),
             one.quality,
-            Nanos(one.expected_cost_nano_usd).as_usd(),
+            Nanos(one.expected_cost_nano_usd.unwrap_or(0)).as_usd(),
             one.expected_output_tokens,
             one.verdict,
             one.level,

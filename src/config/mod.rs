@@ -14,12 +14,13 @@ use serde::Deserialize;
 
 use crate::admit::FactorDuty;
 use crate::admit::plan::PlanEntry;
+use crate::base::money::Margin;
 pub use crate::base::seconds::Seconds;
 use crate::catalogue::{ModelEntry, ProviderEntry, Unpriced};
 use crate::connect::Connect;
 use crate::guard::GuardrailEntry;
 use crate::issuer::IssuerEntry;
-use crate::ledger::{Durability, Tariff};
+use crate::ledger::{Durability, Selling, Tariff};
 
 pub use fault::{Fault, Faults, nearest};
 pub use listen::Listen;
@@ -44,6 +45,8 @@ pub struct Config {
     pub realtime: Realtime,
     pub plans: BTreeMap<String, PlanEntry>,
     pub credits: Tariff,
+    pub pricing: Pricing,
+    pub billing: Billing,
     pub ledger: Ledger,
     pub router: Router,
     pub signin: SignIn,
@@ -54,7 +57,37 @@ pub struct Config {
     pub guardrails: Vec<GuardrailEntry>,
 }
 
+/// What models are sold for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pricing {
+    /// What is asked above the price of a model's first deployment, by whichever it is answered; a plan
+    /// may say otherwise.
+    pub margin: Margin,
+}
+
+/// What customers are shown of money.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Billing {
+    /// What providers charge. Without it they are shown what they are asked for alone; administrators
+    /// see both.
+    pub show_cost: bool,
+}
+
+impl Default for Billing {
+    fn default() -> Self {
+        Self { show_cost: true }
+    }
+}
+
 impl Config {
+    /// What holds of every plan that says nothing else.
+    #[must_use]
+    pub fn selling(&self) -> Selling {
+        Selling { margin: self.pricing.margin, show_cost: self.billing.show_cost }
+    }
+
     /// The sections of this configuration that a process which runs with `before` cannot take up.
     #[must_use]
     pub fn wants_restart_after(&self, before: &Self) -> Vec<&'static str> {

@@ -35,6 +35,16 @@ pub fn usd(nanos: Nanos) -> String {
     format!("{sign}${}.{part}", grouped(rounded / 1_000_000_000))
 }
 
+/// What something came to, and the word for it: the cost where that is told, else the price.
+#[must_use]
+pub fn money(row: &Value) -> (&'static str, Nanos) {
+    if row.get("cost_nano_usd").is_some_and(Value::is_i64) {
+        ("Cost", nanos(row, "cost_nano_usd"))
+    } else {
+        ("Price", nanos(row, "list_nano_usd"))
+    }
+}
+
 /// With commas between thousands.
 #[must_use]
 pub fn grouped(number: u64) -> String {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::call::Call;
-use super::figures::{as_json, dollars, list, short, text, usd, whole};
+use super::figures::{as_json, count, credits, dollars, list, short, text, usd, whole};
 use super::parts::{choice, field};
 use super::path::encoded;
 use super::samples;
@@ -41,6 +41,11 @@ fn health(state: &str) -> Markup {
 fn price(model: &Value, name: &str) -> String {
     let prices = model.get("usd_per_million_tokens").unwrap_or(&Value::Null);
     dollars(prices, name).map_or_else(|| "–".to_owned(), usd)
+}
+
+/// Nobody said what it costs: what is shown is a guess.
+fn is_unpriced(model: &Value) -> bool {
+    model["unpriced"] == Value::Bool(true)
 }
 
 /// When it ends, if that is known and near.
@@ -102,12 +107,12 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         } @else {
             div class="scroll" {
                 table class="cards" {
-                    caption { "Prices in USD for a million tokens" }
+                    caption { "Prices in USD for a million tokens, as your account pays them, and credits for a request" }
                     thead {
                         tr {
                             th scope="col" { "Model" } th scope="col" { "Maker" } th scope="col" { "Tier" }
                             th scope="col" class="n" { "Context" } th scope="col" class="n" { "In" }
-                            th scope="col" class="n" { "Out" } th scope="col" class="n" { "Cached" } th scope="col" { "Health" }
+                            th scope="col" class="n" { "Out" } th scope="col" class="n" { "Cached" } th scope="col" class="n" { "Credits" } th scope="col" { "Health" }
                         }
                     }
                     tbody {
@@ -117,6 +122,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
                                 th scope="row" {
                                     a href=(format!("/console/models/{}", encoded(id))) { (id) }
                                     @if let Some((day, _)) = ends(visit, id) { " " span class="tag warn" { "ends " (day) } }
+                                    @if is_unpriced(model) { " " span class="tag warn" { "no price" } }
                                 }
                                 td data-name="Maker" { (text(model, "owned_by")) }
                                 td data-name="Tier" { (text(model, "tier")) }
@@ -124,6 +130,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
                                 td data-name="In" class="n" { (price(model, "input")) }
                                 td data-name="Out" class="n" { (price(model, "output")) }
                                 td data-name="Cached" class="n" { (price(model, "cache_read")) }
+                                td data-name="Credits" class="n" { (count(whole(model, "credits_per_request"))) }
                                 td data-name="Health" { (health(text(model, "health"))) }
                             }
                         }
@@ -168,6 +175,9 @@ pub async fn model(app: Worker, request: HttpRequest, id: Path<String>) -> HttpR
             @if let Some((day, replacement)) = ends(visit, &real) {
                 p class="alert warn" { "It ends on " (day) @if let Some(other) = replacement { "; then " (other) " answers in its place" } "." }
             }
+            @if is_unpriced(model) {
+                p class="alert warn" { "Nobody has said what it costs: what is shown is what the dearest of its tier do, and what is booked. " @if who.caller.admin { "Give it a price in the configuration (" code { "[[models]]" } ") or in the catalogue." } @else { "Ask your administrator for its price." } }
+            }
             dl class="tiles" {
                 div class="tile" { dt { "In, a million tokens" } dd { (price(model, "input")) } }
                 div class="tile" { dt { "Out, a million tokens" } dd { (price(model, "output")) } }
@@ -176,6 +186,7 @@ pub async fn model(app: Worker, request: HttpRequest, id: Path<String>) -> HttpR
             }
             section class="card" {
                 dl class="facts" {
+                    dt { "A request takes" } dd { (credits(whole(model, "credits_per_request"))) }
                     dt { "Also called" } dd { (named(model, "aliases")) }
                     dt { "Takes" } dd { (named(model, "input_modalities")) }
                     dt { "Gives" } dd { (named(model, "output_modalities")) }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::chart::{Bar, bars};
-use super::figures::{self, as_json, count, lasting, list, nanos, short, text, usd, whole};
+use super::figures::{self, as_json, count, lasting, list, money, short, text, usd, whole};
 use super::requests::{key_names, rows};
 use super::samples;
 use super::serve::show_member;
@@ -70,14 +70,14 @@ fn waiting(visit: &Visit) -> Markup {
     }
 }
 
-/// The days of a chart, with what each tier cost on them.
+/// The days of a chart, with what was spent on them.
 fn by_day(report: &Value, from: Timestamp, days: i64) -> Vec<Bar> {
     let data = list(report, "data");
     (0..days)
         .map(|day| {
             let name = calendar::written_day(Timestamp(from.0 + day * DAY_MS));
             let found = data.iter().find(|row| text(row, "day") == name);
-            Bar { parts: vec![found.map_or(0, |row| whole(row, "cost_nano_usd"))], name }
+            Bar { parts: vec![found.map_or(0, |row| money(row).1.0)], name }
         })
         .collect()
 }
@@ -142,6 +142,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let asked = whole(&sums, "requests") + whole(&sums, "failed_requests");
     let saved = figures::dollars(&sums, "saved_usd").filter(|saved| saved.0 > 0);
     let left = report.get("credits_remaining").and_then(Value::as_i64);
+    let (word, amount) = money(&sums);
     let body = html! {
         div class="head" {
             h1 { "Overview" }
@@ -163,8 +164,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
         dl class="tiles" {
             div class="tile" { (credits(&report)) }
             div class="tile" {
-                dt { "Cost" }
-                dd { (usd(nanos(&sums, "cost_nano_usd"))) }
+                dt { (word) }
+                dd { (usd(amount)) }
                 @if let Some(saved) = saved {
                     dd class="note" { "saved " (usd(saved)) " against " (text(&sums, "saved_against")) }
                 }
@@ -185,8 +186,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
             (waiting(visit))
         } @else {
             section class="card" {
-                h2 { "Cost by day" }
-                (bars("Cost by day, of the last 30 days", &[], &by_day(&report, from, 30), |n| usd(crate::base::money::Nanos(n))))
+                h2 { (word) " by day" }
+                (bars(&format!("{word} by day, of the last 30 days"), &[], &by_day(&report, from, 30), |n| usd(crate::base::money::Nanos(n))))
                 p class="small" { a href="/console/usage" { "All of it, with a table" } }
             }
             section {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::figures::{as_json, count, credits, lasting, list, nanos, text, usd, whole};
+use super::figures::{as_json, count, credits, lasting, list, money, nanos, text, usd, whole};
 use super::parts::notice;
 use super::path::encoded;
 use super::requests::{key_names, outcome};
@@ -50,6 +50,8 @@ fn attempts(told: &Value) -> Markup {
 /// What `auto` weighed, in words and numbers.
 fn weighed(told: &Value) -> Markup {
     let weighed = &told["weighed"];
+    let costs =
+        list(weighed, "candidates").iter().all(|one| one["expected_cost_nano_usd"].is_i64());
     let number = |one: &Value, name: &str| one[name].as_f64().unwrap_or_default();
     html! {
         @if weighed.is_object() {
@@ -58,14 +60,14 @@ fn weighed(told: &Value) -> Markup {
             div class="scroll" {
                 table class="cards" {
                     caption { "The best of " (count(whole(weighed, "considered"))) " models, in their order" }
-                    thead { tr { th scope="col" { "Model" } th scope="col" { "Effort" } th scope="col" class="n" { "Good answer" } th scope="col" class="n" { "Expected cost" } th scope="col" class="n" { "Level" } th scope="col" { "What it rests on" } th scope="col" { "Verdict" } } }
+                    thead { tr { th scope="col" { "Model" } th scope="col" { "Effort" } th scope="col" class="n" { "Good answer" } @if costs { th scope="col" class="n" { "Expected cost" } } th scope="col" class="n" { "Level" } th scope="col" { "What it rests on" } th scope="col" { "Verdict" } } }
                     tbody {
                         @for one in list(weighed, "candidates") {
                             tr {
                                 th scope="row" { (text(one, "model")) " " span class="dim" { (text(one, "provider")) } }
                                 td data-name="Effort" { @if one["effort"].is_string() { (text(one, "effort")) } @else { "–" } }
                                 td data-name="Good answer" class="n" { (format!("{:.0}%", number(one, "quality") * 100.0)) }
-                                td data-name="Expected cost" class="n" { (usd(nanos(one, "expected_cost_nano_usd"))) }
+                                @if costs { td data-name="Expected cost" class="n" { (usd(nanos(one, "expected_cost_nano_usd"))) } }
                                 td data-name="Level" class="n" { (format!("{:.2} ±{:.2}", number(one, "level"), number(one, "level_sd"))) }
                                 td data-name="What it rests on" {
                                     (text(one, "rests_on"))
@@ -117,6 +119,8 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
     let done =
         visit.query.has("done", "feedback").then_some("Thank you: `auto` goes by it from now on.");
     let judged = !model.is_empty();
+    let (word, amount) = money(&told);
+    let price = Some(nanos(&told, "list_nano_usd")).filter(|price| *price != amount);
     let body = html! {
         div class="head" {
             div {
@@ -138,7 +142,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Answer, Error> {
         }
         (notice(done))
         dl class="tiles" {
-            div class="tile" { dt { "Cost" } dd { (usd(nanos(&told, "cost_nano_usd"))) } dd class="note" { (credits(whole(&told, "credits"))) } }
+            div class="tile" { dt { (word) } dd { (usd(amount)) } dd class="note" { (credits(whole(&told, "credits"))) " charged" @if let Some(price) = price { ", sold for " (usd(price)) } } }
             div class="tile" { dt { "Took" } dd { (lasting(whole(&told, "latency_ms"))) } dd class="note" { "first byte after " (lasting(whole(&told, "time_to_first_byte_ms"))) } }
             div class="tile" { dt { "Read" } dd { (count(whole(&tokens, "input_tokens"))) } dd class="note" { "tokens, " (count(whole(&tokens, "cached_tokens"))) " of them cached" } }
             div class="tile" { dt { "Written" } dd { (count(whole(&tokens, "output_tokens"))) } dd class="note" { "tokens, " (count(whole(&tokens, "reasoning_tokens"))) " of them reasoning" } }

@@ -45,13 +45,15 @@ pub fn outcome(status: &str) -> Markup {
 /// Requests as a table. `keys` are names of keys, by their ids.
 #[must_use]
 pub fn rows(heads: &[Head], keys: &HashMap<String, String>) -> Markup {
+    let costs = heads.iter().all(|head| head.cost_nano_usd.is_some());
+    let money = if costs { "Cost" } else { "Price" };
     html! {
         div class="scroll" {
             table class="cards" {
                 thead {
                     tr {
                         th scope="col" { "Time" } th scope="col" { "Model" } th scope="col" { "Key" }
-                        th scope="col" class="n" { "Tokens" } th scope="col" class="n" { "Cost" }
+                        th scope="col" class="n" { "Tokens" } th scope="col" class="n" { (money) }
                         th scope="col" class="n" { "Took" } th scope="col" { "Outcome" }
                     }
                 }
@@ -71,7 +73,7 @@ pub fn rows(heads: &[Head], keys: &HashMap<String, String>) -> Markup {
                             }
                             td data-name="Key" { (keys.get(&head.api_key_id).map_or("signed in", String::as_str)) }
                             td data-name="Tokens" class="n" { (count(i64::try_from(head.total_tokens).unwrap_or(0))) }
-                            td data-name="Cost" class="n" { (usd(head.cost_nano_usd)) }
+                            td data-name=(money) class="n" { (usd(head.cost_nano_usd.unwrap_or(head.list_nano_usd))) }
                             td data-name="Took" class="n" { (lasting(i64::try_from(head.latency_ms).unwrap_or(0))) }
                             td data-name="Outcome" { (outcome(&head.status)) }
                         }

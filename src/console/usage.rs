@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::chart::{Bar, bars};
 use super::figures::{
-    as_json, count, dollars, lasting, list, moment, nanos, short, text, usd, whole,
+    as_json, count, dollars, lasting, list, moment, money, nanos, short, text, usd, whole,
 };
 use super::parts::{choice, field};
 use super::path::encoded;
@@ -101,6 +101,10 @@ impl Report {
     }
 }
 
+fn by_day(report: &Value) -> String {
+    format!("{} by day", money(&report["usage"]).0)
+}
+
 fn chart(report: &Value, asked: &Report) -> Markup {
     let data = list(report, "data");
     let days = ((asked.end.0 - asked.start.0) / DAY_MS).clamp(1, MOST_BARS);
@@ -108,10 +112,10 @@ fn chart(report: &Value, asked: &Report) -> Markup {
         .map(|day| {
             let name = calendar::written_day(Timestamp(asked.start.0 + day * DAY_MS));
             let found = data.iter().find(|row| text(row, "day") == name);
-            Bar { parts: vec![found.map_or(0, |row| whole(row, "cost_nano_usd"))], name }
+            Bar { parts: vec![found.map_or(0, |row| money(row).1.0)], name }
         })
         .collect();
-    bars("Cost by day", &[], &all, |n| usd(Nanos(n)))
+    bars(&by_day(report), &[], &all, |n| usd(Nanos(n)))
 }
 
 fn table(report: &Value, asked: &Report, keys: &HashMap<String, String>) -> Markup {
@@ -125,7 +129,8 @@ fn table(report: &Value, asked: &Report, keys: &HashMap<String, String>) -> Mark
             td data-name="Tokens" class="n" { (short(whole(row, "total_tokens"))) }
             td data-name="Cached" class="n" { @if read > 0 { (cached.saturating_mul(100) / read) " %" } @else { "–" } }
             td data-name="Credits" class="n" { (count(whole(row, "credits"))) }
-            td data-name="Cost" class="n" { (usd(nanos(row, "cost_nano_usd"))) }
+            @let (word, amount) = money(row);
+            td data-name=(word) class="n" { (usd(amount)) }
             td data-name="Saved" class="n" { (dollars(row, "saved_usd").map_or_else(|| "–".to_owned(), usd)) }
             td data-name="Mean" class="n" { (lasting(whole(row, "average_latency_ms"))) }
         }
@@ -140,7 +145,7 @@ fn table(report: &Value, asked: &Report, keys: &HashMap<String, String>) -> Mark
     };
     let mut rows: Vec<&Value> = list(report, "data").iter().collect();
     if !matches!(asked.group, Group::Day | Group::Hour) {
-        rows.sort_by_key(|row| -whole(row, "cost_nano_usd"));
+        rows.sort_by_key(|row| -money(row).1.0);
     }
     html! {
         div class="scroll" {
@@ -148,7 +153,7 @@ fn table(report: &Value, asked: &Report, keys: &HashMap<String, String>) -> Mark
                 thead {
                     tr {
                         th scope="col" { (GROUPS.iter().find(|(id, _)| *id == by).map_or(by, |(_, name)| name)) }
-                        @for name in ["Requests", "Failed", "Tokens", "Cached", "Credits", "Cost", "Saved", "Mean"] {
+                        @for name in ["Requests", "Failed", "Tokens", "Cached", "Credits", money(&sums).0, "Saved", "Mean"] {
                             th scope="col" class="n" { (name) }
                         }
                     }
@@ -188,6 +193,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let names = key_names(visit, who).await?;
     let sums = report.get("usage").cloned().unwrap_or_default();
     let against = text(&sums, "saved_against");
+    let (word, amount) = money(&sums);
+    let price = Some(nanos(&sums, "list_nano_usd")).filter(|price| *price != amount);
     let live = app.live();
     let mut models: Vec<&str> = live
         .catalogue
@@ -214,12 +221,12 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
             div class="field" { button class="primary" { "Show" } }
         }
         dl class="tiles" {
-            div class="tile" { dt { "Cost" } dd { (usd(nanos(&sums, "cost_nano_usd"))) } }
+            div class="tile" { dt { (word) } dd { (usd(amount)) } @if let Some(price) = price { dd class="note" { "sold for " (usd(price)) } } }
             div class="tile" { dt { "Saved" } dd { (dollars(&sums, "saved_usd").map_or_else(|| "–".to_owned(), usd)) } @if !against.is_empty() { dd class="note" { "against " (against) @if let (Some(low), Some(high)) = (dollars(&sums, "saved_usd_low"), dollars(&sums, "saved_usd_high")) { ", likely " (usd(low)) " to " (usd(high)) } } } }
             div class="tile" { dt { "Requests" } dd { (count(whole(&sums, "requests"))) } dd class="note" { (count(whole(&sums, "failed_requests"))) " failed" } }
             div class="tile" { dt { "Credits" } dd { (count(whole(&sums, "credits"))) } }
         }
-        section class="card" { h2 { "Cost by day" } (chart(&days, &asked)) }
+        section class="card" { h2 { (by_day(&report)) } (chart(&days, &asked)) }
         @if list(&report, "data").is_empty() {
             p class="card empty" { "Nothing was used in this range. " a href="/console/usage" { "The last 30 days" } }
         } @else {

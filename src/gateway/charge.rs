@@ -14,7 +14,7 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{Answered, Body, Ending, Refused};
 use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried, Weighed};
 use crate::quota::Amount;
-use crate::router::{Decision, Step};
+use crate::router::{Decision, Step, without_cost};
 use crate::upstream::{self, Answer, AnswerBody, Unanswered};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Aside, Head, Usage};
@@ -81,10 +81,12 @@ pub(super) async fn hold_for(
         Mode::Image => tariff.pictures(&step.model.id, step.model.tier, images),
         _ => tariff.request(step.model.tier),
     });
+    let margin = caller.plan.selling.margin;
     let spend = steps.next().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
         let usage = Usage { input: prompt_tokens, output: expected, ..Usage::default() };
         let pictures = Pictures { count: images, ..Pictures::default() };
-        step.deployment.prices.bill(&usage, pictures, app.shared.clock.now())
+        let sold = step.model.deployments.first().unwrap_or(&step.deployment);
+        margin.on(sold.prices.bill(&usage, pictures, app.shared.clock.now()))
     });
     let amount = Amount {
         requests: u64::from(intent.counts),
@@ -100,6 +102,7 @@ pub(super) async fn hold_for(
         streamed: head.stream,
         began: app.shared.clock.now(),
         prompt_tokens,
+        selling: caller.selling(),
         decision: why.line,
         weighed: why.weighed,
     };
@@ -122,6 +125,7 @@ pub(super) async fn hold_place(
         streamed: false,
         began: app.shared.clock.now(),
         prompt_tokens: 0,
+        selling: caller.selling(),
         decision: None,
         weighed: None,
     };
@@ -239,9 +243,11 @@ pub(super) async fn delivered(
     hold: Hold,
 ) -> Result<Answered, Refused> {
     let standing = Some(hold.standing());
+    let shows_cost = hold.shows_cost();
     let ending = Ending::default();
     let Answer { step, attempts, tried, losses, schema, body } = answer;
     let line = decision.line(&step);
+    let line = line.map(|line| if shows_cost { line } else { without_cost(&line) });
     let body = match body {
         AnswerBody::Relay(mut relay) => {
             relay.settle_with(hold, attempts, tried, Rc::clone(&ending));

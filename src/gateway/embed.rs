@@ -37,6 +37,7 @@ pub async fn embed(
     let guarded = guarded(app, &live, caller, id, &mut body).await?;
     let mut inbound = Inbound::arrive_to_embed(body, form, model)?;
     inbound.strict = decide::is_strict(app, caller, &asked);
+    inbound.hides_cost = !caller.sees_cost();
     let mut decision = named(app, caller, &inbound.head.model, Mode::Embedding)?;
     // Vectors of different models never mix.
     let first = decision.steps.first().map(|step| step.model.id.clone());
@@ -73,7 +74,7 @@ fn parts(decision: &Decision, inbound: &Inbound) -> Vec<Inbound> {
         head.prompt_bytes = head.prompt_bytes * part.inputs.len() / all;
         let operation = Operation::Embed(*form, part);
         let mut call = Inbound::of(operation, inbound.dialect, head, Bytes::new());
-        call.strict = inbound.strict;
+        (call.strict, call.hides_cost) = (inbound.strict, inbound.hides_cost);
         call
     });
     calls.collect()

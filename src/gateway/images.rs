@@ -49,7 +49,7 @@ pub async fn generate_images(
             let count = per_call.min(request.count - call * per_call);
             let operation = Operation::Images(request.clone(), count);
             let mut call = Inbound::of(operation, Dialect::OpenAiChat, head.clone(), body.clone());
-            call.strict = strict;
+            (call.strict, call.hides_cost) = (strict, !caller.sees_cost());
             call
         })
         .collect();

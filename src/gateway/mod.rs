@@ -73,6 +73,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     let mut inbound = entered.inbound(dialect, body, target)?;
     inbound.forward = forward;
     inbound.strict = asked.strict;
+    inbound.hides_cost = !caller.sees_cost();
     let decision = decide::decide(app, &live, caller, &inbound, &asked).await?;
     let planned = cascade::plan(app, &live, caller, &inbound, &asked, decision).await?;
     if let Some(known) = entered.known(app, caller, &inbound) {

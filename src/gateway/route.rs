@@ -85,7 +85,10 @@ pub async fn explain<'a>(
         provider: first.provider.clone(),
         plan,
         left_out: decision.left_out,
-        explanation: decision.explanation.map(|all| all.told(&live.catalogue, &live.predictor)),
+        explanation: decision.explanation.map(|all| {
+            let told = all.told(&live.catalogue, &live.predictor);
+            if caller.sees_cost() { told } else { told.without_costs() }
+        }),
     })
 }
 

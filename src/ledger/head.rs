@@ -22,7 +22,11 @@ pub struct Head {
     pub stream: bool,
     pub total_tokens: u64,
     pub credits: i64,
-    pub cost_nano_usd: Nanos,
+    /// What providers charge; not told to customers who are not to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_nano_usd: Option<Nanos>,
+    /// What it is sold for.
+    pub list_nano_usd: Nanos,
     pub latency_ms: u64,
     pub time_to_first_byte_ms: u64,
     /// When it ended, in milliseconds since the epoch.
@@ -69,6 +73,9 @@ pub fn write(one: &Settlement, line: &mut String) {
     push(line, digits.format(one.latency_ms()));
     push(line, digits.format(one.first_byte_ms));
     push(line, digits.format(one.at.0));
+    if let Some(list) = one.list {
+        push(line, digits.format(list.0));
+    }
     line.push('\n');
 }
 
@@ -78,7 +85,7 @@ impl Head {
     pub fn read(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
         let mut text = || fields.next();
-        Some(Self {
+        let mut head = Self {
             id: text()?.to_owned(),
             api_key_id: text()?.to_owned(),
             model_requested: text()?.to_owned(),
@@ -88,11 +95,18 @@ impl Head {
             stream: text()? == "1",
             total_tokens: text()?.parse().ok()?,
             credits: text()?.parse().ok()?,
-            cost_nano_usd: Nanos(text()?.parse().ok()?),
+            cost_nano_usd: Some(Nanos(text()?.parse().ok()?)),
+            list_nano_usd: Nanos(0),
             latency_ms: text()?.parse().ok()?,
             time_to_first_byte_ms: text()?.parse().ok()?,
             at_ms: Timestamp(text()?.parse().ok()?),
-        })
+        };
+        // Said where it is not the cost.
+        head.list_nano_usd = match text() {
+            Some(list) => Nanos(list.parse().ok()?),
+            None => head.cost_nano_usd.unwrap_or_default(),
+        };
+        Some(head)
     }
 }
 
@@ -111,7 +125,13 @@ mod tests {
         let head = Head::read(line.trim_end()).unwrap();
         assert_eq!(head.id, one.id.as_str());
         assert_eq!(head.model_requested, "a model of two lines");
-        assert_eq!((head.total_tokens, head.cost_nano_usd), (one.tokens.total(), one.cost));
+        assert_eq!((head.total_tokens, head.cost_nano_usd), (one.tokens.total(), Some(one.cost)));
+        assert_eq!(head.list_nano_usd, one.cost);
+        one.list = Some(Nanos(7));
+        line.clear();
+        write(&one, &mut line);
+        let head = Head::read(line.trim_end()).unwrap();
+        assert_eq!((head.list_nano_usd, head.at_ms), (Nanos(7), one.at));
         assert_eq!(head.at_ms, one.at);
         assert_eq!(Head::read("req_1\tkey"), None);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::counter::Counter;
 use super::receipt::{Awaited, Receipt};
-use super::{Answerer, Basis, Outcome, Settlement, Tokens, Tried, Weighed};
+use super::{Answerer, Basis, Outcome, Selling, Settlement, Tokens, Tried, Weighed};
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -30,6 +30,8 @@ pub struct Outset {
     pub began: Timestamp,
     /// Tokens of the prompt, should nobody say how many there were.
     pub prompt_tokens: u64,
+    /// What the caller is asked for it and told of it.
+    pub selling: Selling,
     /// How `auto` chose, in one line.
     pub decision: Option<String>,
     /// What it weighed for that.
@@ -51,6 +53,14 @@ pub struct Delivered<'a> {
     pub tried: Vec<Tried>,
     /// When the answer began.
     pub first_byte: Timestamp,
+}
+
+/// What a request came to in money.
+#[derive(Debug, Clone, Copy, Default)]
+struct Charge {
+    credits: Credits,
+    cost: Nanos,
+    list: Nanos,
 }
 
 /// A part of an account's limits and credits, spoken for. Settled once; given back when dropped.
@@ -96,6 +106,12 @@ impl Hold {
         self.0.as_ref()?.outset.decision.as_deref()
     }
 
+    /// Whether the caller is told what providers charge.
+    #[must_use]
+    pub fn shows_cost(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.outset.selling.show_cost)
+    }
+
     /// Tokens of the prompt, as far as they can be told from its size.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {
@@ -130,10 +146,19 @@ impl Hold {
         };
         // A request is booked at the price of the moment it completed.
         let at = open.counter.clock.now();
-        let mut cost = deployment.prices.bill(&tokens.into(), pictures, at);
+        let usage = tokens.into();
+        let mut cost = deployment.prices.bill(&usage, pictures, at);
+        // Whichever deployment answers, the price is the same.
+        let first = model.deployments.first().filter(|first| first.id != deployment.id);
+        let mut list = first.map_or(cost, |first| first.prices.bill(&usage, pictures, at));
         if !asides.is_empty() {
-            cost = cost.plus(open.counter.asides.price(&deployment.provider.id, asides, at));
+            let beside = open.counter.asides.price(&deployment.provider.id, asides, at);
+            (cost, list) = (cost.plus(beside), list.plus(beside));
         }
+        let list = match outcome {
+            Outcome::Complete | Outcome::Left => open.outset.selling.margin.on(list),
+            Outcome::Failed | Outcome::Withdrawn => Nanos(0),
+        };
         open.counter.trails.charged(&deployment.provider.id, &model.label, cost);
         let by = Answerer {
             model: model.id.to_string(),
@@ -148,8 +173,7 @@ impl Hold {
             tokens,
             basis,
             pictures.count,
-            credits,
-            cost,
+            Charge { credits, cost, list },
             attempts,
             tried,
             first_byte_ms,
@@ -159,7 +183,6 @@ impl Hold {
     /// Nobody answered: that too is written down, and costs nothing.
     pub fn fail(mut self, attempts: u8, tried: Vec<Tried>) {
         let Some(open) = self.0.take() else { return };
-        let nothing = (Credits(0), Nanos(0));
         // Nothing hangs on its being safe.
         let _receipt = open.close(
             Outcome::Failed,
@@ -167,8 +190,7 @@ impl Hold {
             Tokens::default(),
             Basis::Reported,
             0,
-            nothing.0,
-            nothing.1,
+            Charge::default(),
             attempts,
             tried,
             0,
@@ -185,19 +207,19 @@ impl Open {
         tokens: Tokens,
         basis: Basis,
         images: u64,
-        credits: Credits,
-        cost: Nanos,
+        charge: Charge,
         attempts: u8,
         tried: Vec<Tried>,
         first_byte_ms: u64,
     ) -> Receipt {
         let Self { counter, terms, outset, amount, .. } = *self;
+        let Charge { credits, cost, list } = charge;
         let at = counter.clock.now();
         // The books of the period in which it ends pay for it.
         let correction = Correction {
             period: Period::of(at),
             held: amount,
-            charged: Used { credits, spend: cost },
+            charged: Used { credits, spend: list },
             used_tokens: tokens.total(),
         };
         counter.quota.settle(&terms, outset.id.as_str(), correction);
@@ -223,6 +245,7 @@ impl Open {
             basis,
             credits,
             cost,
+            list: (list != cost).then_some(list),
             attempts,
             tried,
             decision: outset.decision,

@@ -32,5 +32,5 @@ pub use page::{Page, minute_key};
 pub use posting::post_leftovers;
 pub use receipt::Receipt;
 pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};
-pub use tariff::Tariff;
+pub use tariff::{Selling, Tariff};
 pub use weighed::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths, of_hundredths};

@@ -159,6 +159,7 @@ fn minute(one: &Settlement) -> MinuteSums {
             failures: 1,
             estimated: -i64::from(one.basis == super::Basis::Estimated),
             credits: one.credits.0,
+            list: one.listed().0,
             latency_ms: -count(one.latency_ms()),
             first_byte_ms: -count(one.first_byte_ms),
             ..MinuteSums::default()
@@ -177,6 +178,7 @@ fn minute(one: &Settlement) -> MinuteSums {
         images: count(one.images),
         credits: one.credits.0,
         cost: one.cost.0,
+        list: one.listed().0,
         latency_ms: if failed { 0 } else { count(one.latency_ms()) },
         first_byte_ms: if failed { 0 } else { count(one.first_byte_ms) },
     }

@@ -72,7 +72,7 @@ impl Awaited {
         let correction = Correction {
             period: settlement.period(),
             held: Amount::default(),
-            charged: Used { credits: Credits(-undone), ..Used::default() },
+            charged: Used { credits: Credits(-undone), spend: Nanos(-settlement.listed().0) },
             used_tokens: 0,
         };
         counter.quota.settle(&terms, "", correction);
@@ -88,6 +88,7 @@ impl Settlement {
             outcome: Outcome::Withdrawn,
             credits: Credits(-self.credits.0),
             cost: Nanos(0),
+            list: Some(Nanos(-self.listed().0)),
             tokens: super::Tokens::default(),
             images: 0,
             tried: Vec::new(),

@@ -91,10 +91,10 @@ pub fn total(rows: &[UsageRow]) -> MinuteSums {
     all
 }
 
-/// What the same tokens would have cost at another price, less what they did cost: in nano-USD.
+/// What the same tokens would have cost at another price, less what was spent on them: in nano-USD.
 /// Below nothing, where the other would have been cheaper.
 #[must_use]
-pub fn saved(sums: &MinuteSums, baseline: &Rates) -> i64 {
+pub fn saved(sums: &MinuteSums, spent: i64, baseline: &Rates) -> i64 {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let usage = Usage {
         input: count(sums.input),
@@ -104,7 +104,7 @@ pub fn saved(sums: &MinuteSums, baseline: &Rates) -> i64 {
         thought: count(sums.thought),
         ..Usage::default()
     };
-    baseline.cost(&usage).0.saturating_sub(sums.cost)
+    baseline.cost(&usage).0.saturating_sub(spent)
 }
 
 /// How far another model's answers are from as long, in log tokens: all of them together, and each by
@@ -120,7 +120,7 @@ const NINE_OF_TEN: f64 = 1.645;
 /// What [`saved`] may have been, at least and at most, in nine of ten cases: nobody has seen what the
 /// other model would have written. In nano-USD.
 #[must_use]
-pub fn saved_between(sums: &MinuteSums, baseline: &Rates) -> (i64, i64) {
+pub fn saved_between(sums: &MinuteSums, spent: i64, baseline: &Rates) -> (i64, i64) {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let read = Usage {
         input: count(sums.input),
@@ -134,7 +134,7 @@ pub fn saved_between(sums: &MinuteSums, baseline: &Rates) -> (i64, i64) {
     let [read, written, spent, requests] = [
         baseline.cost(&read).0 as f64,
         baseline.cost(&written).0 as f64,
-        sums.cost as f64,
+        spent as f64,
         sums.requests.max(1) as f64,
     ];
     let off = (LONGER * LONGER + EACH_LONGER * EACH_LONGER / requests).sqrt();
@@ -220,8 +220,8 @@ mod tests {
         let sums =
             MinuteSums { input: 1_000, output: 1_000, cost: 1_000_000, ..MinuteSums::default() };
         let rates = Rates::text(Nanos(1_000_000_000), Nanos(2_000_000_000));
-        assert_eq!(saved(&sums, &rates), 2_000_000);
-        assert_eq!(saved(&sums, &Rates::default()), -1_000_000);
+        assert_eq!(saved(&sums, sums.cost, &rates), 2_000_000);
+        assert_eq!(saved(&sums, sums.cost, &Rates::default()), -1_000_000);
     }
 
     #[test]
@@ -235,11 +235,12 @@ mod tests {
                 requests,
                 ..MinuteSums::default()
             };
-            let (low, high) = saved_between(&sums, &rates);
-            assert!(low < saved(&sums, &rates) && saved(&sums, &rates) < high, "{low} {high}");
+            let (low, high) = saved_between(&sums, sums.cost, &rates);
+            let saved = saved(&sums, sums.cost, &rates);
+            assert!(low < saved && saved < high, "{low} {high}");
             high - low
         };
         assert!(of(1) > of(10) && of(10) > of(10_000));
-        assert_eq!(saved_between(&MinuteSums::default(), &rates), (0, 0));
+        assert_eq!(saved_between(&MinuteSums::default(), 0, &rates), (0, 0));
     }
 }

@@ -218,6 +218,10 @@ pub struct Settlement {
     pub credits: Credits,
     /// What the providers charge for it.
     pub cost: Nanos,
+    /// What it is sold for, where that is not its cost: at the price of the model's first deployment, with
+    /// the caller's margin; nothing, where nothing was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Nanos>,
     pub attempts: u8,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<Tried>,
@@ -261,6 +265,12 @@ impl Settlement {
             began_ms: self.began.0,
             settled_ms: self.at.0,
         }
+    }
+
+    /// What it is sold for.
+    #[must_use]
+    pub fn listed(&self) -> Nanos {
+        self.list.unwrap_or(self.cost)
     }
 
     /// From arrival to the end, in milliseconds.
@@ -340,6 +350,7 @@ pub(super) mod tests {
             basis: Basis::Reported,
             credits: Credits(1),
             cost: Nanos(1_234),
+            list: None,
             attempts: 1,
             tried: Vec::new(),
             decision: None,

@@ -1,10 +1,10 @@
-//! What a request costs the customer, in credits.
+//! What a request costs the customer: in credits, and what it is sold for.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::base::money::{Credits, Nanos};
+use crate::base::money::{Credits, Margin, Nanos};
 use crate::catalogue::Tier;
 
 /// `[credits]`: whole numbers. A tier that is not named costs one.
@@ -53,6 +53,22 @@ impl Tariff {
     pub fn pictures(&self, model: &str, tier: Tier, count: u64) -> Credits {
         let each = self.images.get(model).copied().or(self.image);
         each.map_or_else(|| self.request(tier), |each| Credits(i64::from(each))).times(count)
+    }
+}
+
+/// How customers are asked for money and shown what it is for: what holds of every plan that says nothing
+/// else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selling {
+    /// On the price of a model's first deployment.
+    pub margin: Margin,
+    /// Whether customers are told what providers charge. Administrators always are.
+    pub show_cost: bool,
+}
+
+impl Default for Selling {
+    fn default() -> Self {
+        Self { margin: Margin::default(), show_cost: true }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::catalogue::Tier;
 use crate::gateway::App;
 use crate::ledger::report;
 use crate::ledger::{Basis, Outcome, Settlement, Tried, Weighed, of_hundredths};
-use crate::router::in_words;
+use crate::router::{in_words, without_cost};
 
 /// `GET /v1/requests/{id}`: what was decided, tried and charged.
 ///
@@ -32,8 +32,8 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
     if !is_visible(app, caller, &one).await? {
         return Err(missing());
     }
-    let mut told = told(&one);
-    told.weighed = one.weighed.as_deref().map(|all| weighed(app, all));
+    let mut told = told(&one, caller.sees_cost());
+    told.weighed = one.weighed.as_deref().map(|all| weighed(app, all, caller.sees_cost()));
     // What was said is for whoever said it, and for those who run the account.
     let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;
     if let Some(content) = content.map_err(Error::internal)?
@@ -67,8 +67,14 @@ pub struct ToldRequest {
     attempt_count: u8,
     usage: RequestUsage,
     credits: Credits,
-    cost_usd: f64,
-    cost_nano_usd: Nanos,
+    /// What providers charge; not told to customers who are not to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_nano_usd: Option<Nanos>,
+    /// What it is sold for: nothing, where nothing was delivered.
+    list_usd: f64,
+    list_nano_usd: Nanos,
     latency_ms: u64,
     time_to_first_byte_ms: u64,
     weighed: Option<ToldWeighed>,
@@ -143,7 +149,8 @@ pub struct ToldCandidate {
     provider: String,
     effort: Option<String>,
     quality: f64,
-    expected_cost_nano_usd: Nanos,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_cost_nano_usd: Option<Nanos>,
     expected_output_tokens: u32,
     level: f64,
     level_sd: f64,
@@ -154,7 +161,7 @@ pub struct ToldCandidate {
     found_out: Option<f64>,
 }
 
-fn told(one: &Settlement) -> ToldRequest {
+fn told(one: &Settlement, costs: bool) -> ToldRequest {
     let by = one.by.as_ref();
     let tried = one.tried.iter().map(|tried| {
         let span = tried.started_ms.zip(tried.took_ms);
@@ -162,7 +169,7 @@ fn told(one: &Settlement) -> ToldRequest {
             provider: tried.provider.clone(),
             model: tried.model.clone(),
             outcome: tried.fault.to_string(),
-            cost_nano_usd: tried.cost.map(|cost| cost.0),
+            cost_nano_usd: tried.cost.filter(|_| costs).map(|cost| cost.0),
             started_ms: span.map(|(started, _)| started),
             first_byte_ms: None,
             took_ms: span.map(|(_, took)| took),
@@ -202,7 +209,10 @@ fn told(one: &Settlement) -> ToldRequest {
         model: by.map(|by| by.model.clone()),
         provider: by.map(|by| by.provider.clone()),
         tier: by.map(|by| by.tier),
-        decision: one.decision.clone(),
+        decision: match &one.decision {
+            Some(line) if !costs => Some(without_cost(line)),
+            line => line.clone(),
+        },
         attempts: tried.chain(answer).collect(),
         attempt_count: one.attempts,
         usage: RequestUsage {
@@ -216,8 +226,10 @@ fn told(one: &Settlement) -> ToldRequest {
             basis: one.basis,
         },
         credits: one.credits,
-        cost_usd: one.cost.as_usd(),
-        cost_nano_usd: one.cost,
+        cost_usd: costs.then(|| one.cost.as_usd()),
+        cost_nano_usd: costs.then_some(one.cost),
+        list_usd: one.listed().as_usd(),
+        list_nano_usd: one.listed(),
         latency_ms: one.latency_ms(),
         time_to_first_byte_ms: one.first_byte_ms,
         weighed: None,
@@ -225,7 +237,7 @@ fn told(one: &Settlement) -> ToldRequest {
     }
 }
 
-fn weighed(app: &App, all: &Weighed) -> ToldWeighed {
+fn weighed(app: &App, all: &Weighed, costs: bool) -> ToldWeighed {
     let live = app.live();
     let taken = &all.taken;
     let candidates = all.candidates.iter().map(|one| ToldCandidate {
@@ -233,7 +245,7 @@ fn weighed(app: &App, all: &Weighed) -> ToldWeighed {
         provider: one.provider.to_string(),
         effort: one.effort.as_deref().map(str::to_owned),
         quality: f64::from(one.quality) / 1e3,
-        expected_cost_nano_usd: one.cost,
+        expected_cost_nano_usd: costs.then_some(one.cost),
         expected_output_tokens: one.tokens,
         level: of_hundredths(one.level),
         level_sd: of_hundredths(one.sd),

@@ -122,7 +122,8 @@ pub async fn list(app: &App, caller: &Caller, search: &Search) -> Result<Found, 
                     return Ok(Found { heads, next, looked_back_to: row.at });
                 }
                 place.lines += 1;
-                let Some(head) = Head::read(line) else { continue };
+                let Some(mut head) = Head::read(line) else { continue };
+                head.cost_nano_usd = head.cost_nano_usd.filter(|_| caller.sees_cost());
                 let visible = keys.as_ref().is_none_or(|keys| keys.contains(&head.api_key_id));
                 if visible && search.finds(&head) {
                     heads.push(head);

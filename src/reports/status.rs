@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::admit::{Caller, Feature};
+use crate::base::money::{Credits, Nanos};
 use crate::base::told::List;
 use crate::catalogue::{Capability, Deployment, Modality, Mode, Model, Provider, Tier, TokenKind};
 use crate::gateway::App;
@@ -88,8 +89,14 @@ pub struct ToldModel {
     input_modalities: Vec<Modality>,
     output_modalities: Vec<Modality>,
     capabilities: Vec<&'static str>,
-    /// At its first deployment, now.
+    /// What the caller is asked for, now: the price of its first deployment, with the margin of the
+    /// caller's plan.
     usd_per_million_tokens: Option<ToldPrice>,
+    /// What a request takes of the caller's credits.
+    credits_per_request: Credits,
+    /// Nobody said what it costs: the price is a guess, the dearest of its tier.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unpriced: bool,
     /// `up`, `degraded` or `down`.
     health: &'static str,
     deployments: Vec<ToldDeployment>,
@@ -113,9 +120,11 @@ struct ToldDeployment {
 /// Every model that the caller may ask for, with what it takes, costs, and how it is.
 #[must_use]
 pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
+    let margin = caller.selling().margin;
+    let live = app.live();
     let shown = |model: &Model| {
         let price = model.deployments.first().and_then(|deployment| {
-            let usd = |nanos: crate::base::money::Nanos| nanos.as_usd();
+            let usd = |nanos: Nanos| margin.on(nanos).as_usd();
             deployment.prices.rates(app.shared.clock.now(), 0).map(|price| ToldPrice {
                 input: usd(price.of(TokenKind::Input)),
                 output: usd(price.of(TokenKind::Output)),
@@ -139,11 +148,15 @@ pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
             output_modalities: model.output.clone(),
             capabilities: able(model),
             usd_per_million_tokens: price,
+            credits_per_request: match model.mode {
+                Mode::Image => app.counter.tariff.pictures(&model.id, model.tier, 1),
+                _ => app.counter.tariff.request(model.tier),
+            },
+            unpriced: live.catalogue.unpriced().iter().any(|(id, _)| *id == model.id),
             health: state(app, model.deployments.iter().map(AsRef::as_ref)),
             deployments: deployments.collect(),
         }
     };
-    let live = app.live();
     let models = live.catalogue.models().iter().filter(|model| caller.may_use(model));
     List::of(models.map(|model| shown(model)).collect())
 }

@@ -18,7 +18,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::gateway::App;
 use crate::ledger::report::{self, Group};
-use crate::ledger::{Funds, Settlement};
+use crate::ledger::{Funds, Selling, Settlement};
 use crate::live::Live;
 use crate::store::{MinuteSums, Part, Span, UsageRow};
 
@@ -162,8 +162,14 @@ pub struct Sums {
     total_tokens: i64,
     images: i64,
     credits: i64,
-    cost_usd: f64,
-    cost_nano_usd: i64,
+    /// What providers charge; not told to customers who are not to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_nano_usd: Option<i64>,
+    /// What it is sold for.
+    list_usd: f64,
+    list_nano_usd: i64,
     /// Against the baseline; none, where there is none.
     saved_usd: Option<f64>,
     saved_usd_low: Option<f64>,
@@ -219,8 +225,28 @@ pub struct Used {
     data: Option<Vec<UsageGroup>>,
 }
 
-fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Sums {
-    let between = baseline.map(|price| report::saved_between(sums, price));
+/// What sums of usage are told with.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pricing {
+    /// What savings are told against.
+    baseline: Option<Rates>,
+    /// Costs are told, and savings are of them; else of what is asked for.
+    costs: bool,
+}
+
+impl Pricing {
+    fn of(caller: &Caller, baseline: Option<Rates>) -> Self {
+        let Selling { margin, show_cost: costs } = caller.selling();
+        let sold = |rates: Rates| if costs { rates } else { rates.sold(margin) };
+        Self { baseline: baseline.map(sold), costs }
+    }
+}
+
+fn shown(sums: &MinuteSums, pricing: &Pricing) -> Sums {
+    let Pricing { baseline, costs } = *pricing;
+    let baseline = baseline.as_ref();
+    let spent = if costs { sums.cost } else { sums.list };
+    let between = baseline.map(|price| report::saved_between(sums, spent, price));
     let read = sums.input + sums.cache_read + sums.cache_write;
     Sums {
         requests: sums.requests,
@@ -233,9 +259,11 @@ fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Sums {
         total_tokens: read + sums.output + sums.thought,
         images: sums.images,
         credits: sums.credits,
-        cost_usd: usd(sums.cost),
-        cost_nano_usd: sums.cost,
-        saved_usd: baseline.map(|price| usd(report::saved(sums, price))),
+        cost_usd: costs.then(|| usd(sums.cost)),
+        cost_nano_usd: costs.then_some(sums.cost),
+        list_usd: usd(sums.list),
+        list_nano_usd: sums.list,
+        saved_usd: baseline.map(|price| usd(report::saved(sums, spent, price))),
         saved_usd_low: between.map(|(low, _)| usd(low)),
         saved_usd_high: between.map(|(_, high)| usd(high)),
         average_latency_ms: average(sums.latency_ms, sums.requests),
@@ -244,8 +272,8 @@ fn shown(sums: &MinuteSums, baseline: Option<&Rates>) -> Sums {
 }
 
 /// The same, column by column.
-fn columns(sums: &MinuteSums, baseline: Option<&Rates>) -> Map<String, Value> {
-    match serde_json::to_value(shown(sums, baseline)) {
+fn columns(sums: &MinuteSums, pricing: &Pricing) -> Map<String, Value> {
+    match serde_json::to_value(shown(sums, pricing)) {
         Ok(Value::Object(columns)) => columns,
         // Numbers can always be written.
         _ => Map::new(),
@@ -310,9 +338,9 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     }
     let mut rows = store.usage(span, &parts).await.map_err(Error::internal)?;
     keep_visible(&mut rows, visible.as_ref());
-    let price = baseline.as_ref().map(|(_, price)| price);
+    let pricing = Pricing::of(caller, baseline.as_ref().map(|(_, price)| *price));
     let total = UsageTotal {
-        sums: shown(&report::total(&rows), price),
+        sums: shown(&report::total(&rows), &pricing),
         start: calendar::written(start),
         end: calendar::written(end),
         saved_against: baseline.as_ref().map(|(model, _)| model.id.to_string()),
@@ -324,26 +352,27 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
         used.group_by = Some(group.as_str());
         let of = |(name, sums): (&String, &MinuteSums)| UsageGroup {
             group: BTreeMap::from([(group.as_str(), name.clone())]),
-            sums: shown(sums, price),
+            sums: shown(sums, &pricing),
         };
         used.data = Some(groups.iter().map(of).collect());
     }
     told.used = Some(used);
-    Ok(Report { told, rows: table(group, &groups, price) })
+    Ok(Report { told, rows: table(group, &groups, &pricing) })
 }
 
 fn table(
     group: Group,
     groups: &BTreeMap<String, MinuteSums>,
-    price: Option<&Rates>,
+    pricing: &Pricing,
 ) -> Vec<Vec<String>> {
-    let names = columns(&MinuteSums::default(), price).keys().cloned().collect::<Vec<_>>();
+    let names = columns(&MinuteSums::default(), pricing).keys().cloned().collect::<Vec<_>>();
     let mut rows = vec![[vec![group.as_str().to_owned()], names].concat()];
     for (name, sums) in groups {
         let mut row = vec![name.clone()];
-        for (column, value) in columns(sums, price) {
+        for (column, value) in columns(sums, pricing) {
             row.push(match (column.as_str(), &value) {
                 ("cost_usd", _) => Nanos(sums.cost).to_decimal(),
+                ("list_usd", _) => Nanos(sums.list).to_decimal(),
                 (_, Value::Null) => String::new(),
                 (_, value) => value.to_string(),
             });
@@ -414,6 +443,7 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
     caller.must_be_for(Scope::Usage)?;
     app.shared.books.journal.flush(FLUSH).await;
     let account = (!caller.admin).then(|| caller.account.clone());
+    let costs = caller.sees_cost();
     let width = query.width.max(MINUTE_MS);
     let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(width));
     let first = floor(query.page.unwrap_or(query.start));
@@ -448,7 +478,7 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
             }
         }
         let results: Vec<Value> =
-            results.iter().map(|(group, sums)| result(query.kind, group, sums)).collect();
+            results.iter().map(|(group, sums)| result(query.kind, group, sums, costs)).collect();
         data.push(json!({
             "object": "bucket",
             "start_time": start.seconds(),
@@ -466,7 +496,13 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
     }))
 }
 
-fn result(kind: Kinds, [model, key, account]: &[Option<String>; 3], sums: &MinuteSums) -> Value {
+/// One result of a bucket. Who is not to know costs is told what is asked for.
+fn result(
+    kind: Kinds,
+    [model, key, account]: &[Option<String>; 3],
+    sums: &MinuteSums,
+    costs: bool,
+) -> Value {
     match kind {
         Kinds::Completions => json!({
             "object": "organization.usage.completions.result",
@@ -494,7 +530,7 @@ fn result(kind: Kinds, [model, key, account]: &[Option<String>; 3], sums: &Minut
         }),
         Kinds::Costs => json!({
             "object": "organization.costs.result",
-            "amount": {"value": Nanos(sums.cost).as_usd(), "currency": "usd"},
+            "amount": {"value": usd(if costs { sums.cost } else { sums.list }), "currency": "usd"},
             "line_item": model,
             "project_id": account,
         }),

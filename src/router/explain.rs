@@ -62,12 +62,15 @@ pub struct Ranked<'a> {
     /// By how much what the account has found out moves it, in log-odds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found_out: Option<f32>,
-    pub expected_cost_nano_usd: i64,
+    /// Not told to customers who are not to know what providers charge, as what is reckoned of it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_cost_nano_usd: Option<i64>,
     pub expected_output_tokens: u64,
     /// Until the answer, or the first token of a stream, by those of the last minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_wait_seconds: Option<f32>,
-    pub utility: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utility: Option<f64>,
     pub verdict: &'static str,
 }
 
@@ -109,6 +112,23 @@ pub struct Account<'a> {
     /// Best first.
     pub kept: Vec<Ranked<'a>>,
     pub rejected: Vec<Rejected<'a>>,
+}
+
+impl Account<'_> {
+    /// The same without what providers charge.
+    #[must_use]
+    pub fn without_costs(mut self) -> Self {
+        for one in &mut self.kept {
+            (one.expected_cost_nano_usd, one.utility) = (None, None);
+        }
+        self
+    }
+}
+
+/// A line of [`Explanation::line`] without what providers charge.
+#[must_use]
+pub fn without_cost(line: &str) -> String {
+    line.split("; ").filter(|part| !part.starts_with("cost $")).collect::<Vec<_>>().join("; ")
 }
 
 /// Why each candidate was chosen or not, best first.
@@ -253,10 +273,10 @@ impl Explanation {
                 level_sd: level.sd,
                 rests_on: level.rests_on.to_string(),
                 found_out: self.found_out(one.place),
-                expected_cost_nano_usd: one.cost.0,
+                expected_cost_nano_usd: Some(one.cost.0),
                 expected_output_tokens: one.output_tokens,
                 expected_wait_seconds: (one.wait_seconds > 0.0).then_some(one.wait_seconds),
-                utility: one.utility,
+                utility: Some(one.utility),
                 verdict,
             })
         });

@@ -35,7 +35,7 @@ pub use choose::{Choice, decide_auto};
 pub use corrections::{Corrections, correction, in_force, own};
 pub use demand::Demand;
 pub use dial::{Dial, Wish};
-pub use explain::{Account, Explanation, Ranked, Rejected};
+pub use explain::{Account, Explanation, Ranked, Rejected, without_cost};
 pub use features::Features;
 pub use kept::Kept;
 pub use named::decide_named;

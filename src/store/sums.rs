@@ -33,7 +33,10 @@ pub struct MinuteSums {
     pub thought: i64,
     pub images: i64,
     pub credits: i64,
+    /// What providers charge, in nano-USD.
     pub cost: i64,
+    /// What it is sold for, in nano-USD.
+    pub list: i64,
     pub latency_ms: i64,
     pub first_byte_ms: i64,
 }
@@ -52,6 +55,7 @@ impl MinuteSums {
             (&mut self.images, other.images),
             (&mut self.credits, other.credits),
             (&mut self.cost, other.cost),
+            (&mut self.list, other.list),
             (&mut self.latency_ms, other.latency_ms),
             (&mut self.first_byte_ms, other.first_byte_ms),
         ] {
@@ -72,17 +76,18 @@ impl MinuteSums {
             images: row.try_get("images")?,
             credits: row.try_get("credits")?,
             cost: row.try_get("nanos")?,
+            list: row.try_get("list_nanos")?,
             latency_ms: row.try_get("latency_ms")?,
             first_byte_ms: row.try_get("first_byte_ms")?,
         })
     }
 }
 
-/// Rows of one statement at most: with nineteen arguments each, far fewer than either engine takes.
+/// Rows of one statement at most: with twenty arguments each, far fewer than either engine takes.
 const ROWS: usize = 32;
 
 /// The sums that are added up.
-const SUMS: [&str; 13] = [
+const SUMS: [&str; 14] = [
     "requests",
     "failures",
     "estimated",
@@ -94,6 +99,7 @@ const SUMS: [&str; 13] = [
     "images",
     "credits",
     "nanos",
+    "list_nanos",
     "latency_ms",
     "first_byte_ms",
 ];
@@ -113,7 +119,7 @@ fn adding(table: &str, start: &str, rows: usize) -> String {
         SUMS.join(", ")
     );
     for row in 0..rows {
-        let places: Vec<String> = (1..=19).map(|place| format!("${}", row * 19 + place)).collect();
+        let places: Vec<String> = (1..=20).map(|place| format!("${}", row * 20 + place)).collect();
         let comma = if row == 0 { "" } else { ", " };
         for piece in [comma, "(", &places.join(", "), ")"] {
             sql.push_str(piece);
@@ -182,6 +188,7 @@ async fn add_to(
                 .bind(sums.images)
                 .bind(sums.credits)
                 .bind(sums.cost)
+                .bind(sums.list)
                 .bind(sums.latency_ms)
                 .bind(sums.first_byte_ms);
         }

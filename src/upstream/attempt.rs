@@ -11,6 +11,7 @@ use super::failover::{kind_label, patience_of};
 use super::health::Permit;
 use super::keys::Left;
 use super::outgoing::{Outgoing, Unsayable, outgoing, thinks};
+use super::passing::Withheld;
 use super::pulse::share_left;
 use super::reading::read_whole;
 use super::relay::{Relay, Setup};
@@ -237,7 +238,7 @@ async fn exchange(
             front: inbound.dialect,
             protocol: outgoing.protocol,
             passes: outgoing.passes,
-            usage_added: outgoing.usage_added,
+            withheld: Withheld { usage: outgoing.usage_added, cost: inbound.hides_cost },
             json: outgoing.json,
             names: Rc::clone(&outgoing.names),
             heading: heading(),

@@ -17,8 +17,8 @@ impl Default for StreamsEnd {
 }
 
 impl StreamsEnd {
-    /// From now on: those that are under way end with an error event, and are charged for what was
-    /// delivered of them.
+    /// From now on: those that are under way end with an error event, and take no credits: what
+    /// providers charge for them is booked.
     pub fn now(&self) {
         self.0.send_replace(true);
     }

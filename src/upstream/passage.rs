@@ -11,7 +11,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::passing::Rename;
+use super::passing::{Rename, Withheld, hide_cost, without_cost};
 use super::transcript::Transcript;
 use crate::base::Error;
 use crate::shape::{Names, Texts};
@@ -36,12 +36,13 @@ pub(super) enum Manner {
     /// They are the caller's bytes.
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
-    Edited { rename: Option<Rename>, drop_usage: bool },
+    Edited { rename: Option<Rename>, withheld: Withheld },
     Translated {
         /// Tools that go by other names there get their own back.
         names: Rc<Names>,
         /// The answer is held to JSON mode, which the provider does not have.
         json: Option<json_mode::Form>,
+        hides_cost: bool,
     },
 }
 
@@ -49,14 +50,26 @@ enum Way {
     Verbatim,
     Edited {
         rename: Option<Rename>,
-        drop_usage: bool,
+        withheld: Withheld,
     },
     Translated {
         reader: Box<dyn Reader + Send>,
         events: Vec<Event>,
         names: Rc<Names>,
         texts: Texts,
+        hides_cost: bool,
     },
+}
+
+impl Way {
+    /// What the provider itself says that it charges is left out.
+    fn hides_cost(&self) -> bool {
+        match self {
+            Self::Verbatim => false,
+            Self::Edited { withheld, .. } => withheld.cost,
+            Self::Translated { hides_cost, .. } => *hides_cost,
+        }
+    }
 }
 
 /// How far an answer has come.
@@ -128,14 +141,20 @@ impl Passage {
         let theirs = provider_side(protocol);
         let way = match manner {
             Manner::Verbatim => Way::Verbatim,
-            Manner::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
-            Manner::Translated { names, json } => {
+            Manner::Edited { rename, withheld } => Way::Edited { rename, withheld },
+            Manner::Translated { names, json, hides_cost } => {
                 let reader = theirs.reader();
                 let reader: Box<dyn Reader + Send> = match json {
                     Some(form) => Box::new(json_mode::Held::new(reader, form)),
                     None => reader,
                 };
-                Way::Translated { reader, events: Vec::new(), names, texts: Texts::default() }
+                Way::Translated {
+                    reader,
+                    events: Vec::new(),
+                    names,
+                    texts: Texts::default(),
+                    hides_cost,
+                }
             }
         };
         Self {
@@ -424,7 +443,7 @@ impl Taking<'_> {
     }
 
     fn translate(&mut self, frame: &Frame<'_>) -> Fate {
-        let Way::Translated { reader, events, names, texts } = self.way else {
+        let Way::Translated { reader, events, names, texts, hides_cost } = self.way else {
             return Fate::Passes;
         };
         events.clear();
@@ -451,7 +470,12 @@ impl Taking<'_> {
         for event in events.iter_mut() {
             self.transcript.take(event);
             match event {
-                Event::Usage(usage) => *usage = progress.count(usage),
+                Event::Usage(usage) => {
+                    *usage = progress.count(usage);
+                    if *hides_cost {
+                        hide_cost(usage);
+                    }
+                }
                 Event::Fault(one) => self.fault = Some(one.clone()),
                 Event::PartOpen { at, part } => {
                     progress.choices.add(Choices::one(at.choice));
@@ -545,12 +569,14 @@ impl Taking<'_> {
             self.fault = Some(empty());
             return Fate::IsLeftOut;
         }
-        if let Way::Edited { rename, drop_usage } = self.way {
-            if *drop_usage && tapped.usage_only {
+        if let Way::Edited { rename, withheld } = self.way {
+            if withheld.usage && tapped.usage_only {
                 return Fate::Passes;
             }
             let renamed = rename.as_ref().and_then(|rename| rename.apply(frame.data));
-            sse::write(self.out, frame.event, renamed.as_deref().unwrap_or(frame.data));
+            let told = renamed.as_deref().unwrap_or(frame.data);
+            let without = withheld.cost.then(|| without_cost(told)).flatten();
+            sse::write(self.out, frame.event, without.as_deref().unwrap_or(told));
         }
         Fate::Passes
     }

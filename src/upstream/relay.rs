@@ -21,7 +21,7 @@ use super::closing::Closing;
 use super::failover::kind_label;
 use super::health::Permit;
 use super::passage::{Manner, Passage};
-use super::passing::{Rename, count_tokens};
+use super::passing::{Rename, Withheld, count_tokens};
 use super::rescue::{Rescue, Rescuing};
 use super::scrub::{scrubbed, shortened};
 use super::{Limits, Upstream};
@@ -55,7 +55,7 @@ pub struct Setup {
     pub protocol: Protocol,
     /// The provider's bytes are the caller's.
     pub passes: bool,
-    pub usage_added: bool,
+    pub(super) withheld: Withheld,
     /// The answer has to be held to JSON mode.
     pub json: Option<Form>,
     /// Tools that go by other names there.
@@ -201,9 +201,13 @@ impl Relay {
     ) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
-            Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
-        } else if rename.is_some() || setup.usage_added {
-            Manner::Edited { rename, drop_usage: setup.usage_added }
+            Manner::Translated {
+                names: Rc::clone(&setup.names),
+                json: setup.json,
+                hides_cost: setup.withheld.cost,
+            }
+        } else if rename.is_some() || setup.withheld.usage || setup.withheld.cost {
+            Manner::Edited { rename, withheld: setup.withheld }
         } else {
             Manner::Verbatim
         };

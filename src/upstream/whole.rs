@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::passing::{Rename, count_tokens};
+use super::passing::{Rename, count_tokens, hide_cost, without_cost};
 use super::{AnswerBody, Upstream};
 use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
@@ -60,7 +60,7 @@ pub(super) fn whole(
         check(&mut reply, outgoing)?;
         named(&mut reply);
         let heading = heading();
-        let counted = counted(&mut reply, heading.prompt_tokens);
+        let counted = counted(&mut reply, heading.prompt_tokens, inbound.hides_cost);
         count_tokens(upstream, step, counted.as_ref());
         let mut events = Vec::new();
         let mut writer = codec(inbound.dialect).writer(heading);
@@ -133,12 +133,14 @@ pub(super) fn whole(
             .and_then(|_| theirs.decode_reply(&body).ok())
             .and_then(|reply| schema(&reply));
         let told = renamed.unwrap_or_else(|| body.clone());
+        let without = inbound.hides_cost.then(|| without_cost(&told)).flatten();
+        let told = without.map_or(told, Bytes::from);
         return Ok((measured(told, usage.as_ref(), count), violated));
     }
     let mut reply = theirs.decode_reply(&body).map_err(|_| broken(&body))?;
     check(&mut reply, outgoing)?;
     let heading = heading();
-    let counted = counted(&mut reply, heading.prompt_tokens);
+    let counted = counted(&mut reply, heading.prompt_tokens, inbound.hides_cost);
     count_tokens(upstream, step, counted.as_ref());
     if reply.model.as_deref() == Some(step.deployment.name.as_str()) {
         reply.model = Some(step.model.id.to_string());
@@ -151,9 +153,12 @@ pub(super) fn whole(
 
 /// The provider's own count, if there is one. Where there is none, the answer tells ours, which is what
 /// is booked.
-fn counted(reply: &mut Reply, prompt_tokens: u64) -> Option<Usage> {
+fn counted(reply: &mut Reply, prompt_tokens: u64, hides_cost: bool) -> Option<Usage> {
     let counted = reply.usage.take().filter(Usage::says_anything);
     reply.usage.clone_from(&counted);
+    if hides_cost && let Some(usage) = &mut reply.usage {
+        hide_cost(usage);
+    }
     if counted.is_none() {
         let Tokens { output, thought, .. } = count_reply(reply);
         reply.usage = Some(Usage { input: prompt_tokens, output, thought, ..Usage::default() });

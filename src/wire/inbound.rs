@@ -30,6 +30,8 @@ pub struct Inbound {
     pub forward: Vec<(&'static str, String)>,
     /// What a provider cannot be told is refused, not dropped.
     pub strict: bool,
+    /// What the provider itself says that it charges (OpenRouter's `usage.cost`) is left out of the answer.
+    pub hides_cost: bool,
     request: OnceCell<Request>,
 }
 
@@ -63,6 +65,7 @@ impl Inbound {
             body,
             forward: Vec::new(),
             strict: false,
+            hides_cost: false,
             request: OnceCell::new(),
         })
     }
@@ -99,6 +102,7 @@ impl Inbound {
             body,
             forward: Vec::new(),
             strict: false,
+            hides_cost: false,
             request: OnceCell::new(),
         }
     }

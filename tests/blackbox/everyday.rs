@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use optimux::base::clock::Timestamp;
 use optimux::base::money::Nanos;
 use optimux::catalogue::{Catalogue, Sources, builtin, load};
-use optimux::router::{Account, Choice, Dial, Health, Needs, Predictor, decide_auto};
+use optimux::router::{Account, Choice, Dial, Health, Needs, Predictor, Ranked, decide_auto};
 use optimux::wire::codec;
 use optimux::wire::vocab::{Dialect, Request};
 use serde_json::json;
@@ -196,6 +196,10 @@ fn usd(nanos: i64) -> String {
     if usd >= 0.0995 { format!("${usd:.2}") } else { format!("${usd:.5}") }
 }
 
+fn cost(one: &Ranked<'_>) -> i64 {
+    one.expected_cost_nano_usd.unwrap()
+}
+
 /// Why the first is asked, against the best there is.
 fn why(told: &Account<'_>) -> String {
     let first = &told.kept[0];
@@ -204,9 +208,9 @@ fn why(told: &Account<'_>) -> String {
         return "the best".to_owned();
     }
     let usd = |nanos: i64| Nanos(nanos.max(1)).as_usd();
-    let times = usd(best.expected_cost_nano_usd) / usd(first.expected_cost_nano_usd);
+    let times = usd(cost(best)) / usd(cost(first));
     let share = f64::from(first.quality / best.quality) * 100.0;
-    if first.expected_cost_nano_usd == 0 {
+    if cost(first) == 0 {
         format!("{share:.0}% of the best, for nothing")
     } else if times >= 1.5 {
         format!("{share:.0}% of the best, at 1/{times:.0} of its cost")
@@ -250,14 +254,8 @@ fn page() -> String {
             let told = explanation.told(&catalogue, &predictor);
             let first = &told.kept[0];
             let effort = first.effort.map_or(String::new(), |effort| format!(", {effort}"));
-            write!(
-                table,
-                " {}{effort}; {}; {} |",
-                first.model,
-                usd(first.expected_cost_nano_usd),
-                why(&told)
-            )
-            .unwrap();
+            write!(table, " {}{effort}; {}; {} |", first.model, usd(cost(first)), why(&told))
+                .unwrap();
             let level = format!("{:.2} ± {:.2} | {}", first.level, first.level_sd, first.rests_on);
             models.entry(first.model.to_owned()).or_insert((level, [0; 3])).1[column] += 1;
         }

@@ -65,6 +65,7 @@ mod resting;
 mod revisions;
 mod rights;
 mod routing;
+mod selling;
 mod servers;
 mod serving;
 mod signin;

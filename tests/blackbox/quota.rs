@@ -14,8 +14,8 @@ use optimux::base::money::{Credits, Nanos};
 use optimux::catalogue::{Catalogue, Pictures, Sources, builtin, load};
 use optimux::ledger::verify::verify;
 use optimux::ledger::{
-    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, PricesAsides, Tariff,
-    Tokens,
+    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, PricesAsides, Selling,
+    Tariff, Tokens,
 };
 use optimux::quota::{
     self, Amount, Ask, Books, Correction, Limits, LocalQuota, Now, Quota, Taken, Terms, Used,
@@ -432,6 +432,7 @@ impl Life {
             streamed: false,
             began: now.at,
             prompt_tokens: 1,
+            selling: Selling::default(),
             decision: None,
             weighed: None,
         };

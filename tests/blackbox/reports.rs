@@ -202,7 +202,9 @@ fn a_request_that_failed_over_is_told_whole() {
     let credits = number(&told["credits"]);
     let word = if credits == 1 { "credit" } else { "credits" };
     assert!(credits > 0, "{told}");
-    page.has(&format!("<dt>Cost</dt><dd>$0.005</dd><dd class=\"note\">{credits} {word}</dd>"));
+    page.has(&format!(
+        "<dt>Cost</dt><dd>$0.005</dd><dd class=\"note\">{credits} {word} charged</dd>"
+    ));
     // All that was weighed, and nothing else.
     let of = |all: &Value| {
         let name = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();

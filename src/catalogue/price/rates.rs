@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PriceError;
-use crate::base::money::Nanos;
+use crate::base::money::{Margin, Nanos};
 use crate::wire::vocab::Usage;
 
 /// A kind of token that may have a price of its own.
@@ -240,6 +240,12 @@ impl Rates {
         let exact = self.exact(usage);
         let rounded = exact.div_euclid(1_000_000) + i128::from(exact.rem_euclid(1_000_000) != 0);
         Nanos(i64::try_from(rounded).unwrap_or(i64::MAX))
+    }
+
+    /// The same with a margin on each.
+    #[must_use]
+    pub fn sold(&self, margin: Margin) -> Self {
+        Self(self.0.map(|price| margin.on(price)))
     }
 
     /// The smaller of the two for every kind.

@@ -19,6 +19,9 @@ use crate::http::Worker;
 use crate::reports::status;
 use watch::state;
 
+/// The most models without a price that are named.
+const MOST_UNPRICED: usize = 8;
+
 /// How long, in the largest unit that says something.
 fn uptime(seconds: i64) -> String {
     match seconds {
@@ -51,10 +54,22 @@ pub async fn overview(app: Worker, request: HttpRequest) -> HttpResponse {
         if shared.books.redis.is_none() && list(&told, "nodes").len() > 1 {
             wanting.push("Several nodes and no Redis: each counts limits for itself.");
         }
+        let live = visit.app.live();
+        let unpriced: Vec<String> = live
+            .catalogue
+            .unpriced()
+            .iter()
+            .take(MOST_UNPRICED)
+            .map(|(model, provider)| format!("{model} at {provider}"))
+            .collect();
+        let others = live.catalogue.unpriced().len() - unpriced.len();
         let body = html! {
             div class="head" { h1 { "Gateway" } p class="dim" { "version " (text(&told, "version")) ", up for " (uptime(whole(&told, "uptime_seconds"))) } }
             @if !wanting.is_empty() {
                 div class="alert warn" { ul class="plain" { @for one in &wanting { li { (one) } } } }
+            }
+            @if !unpriced.is_empty() {
+                p class="alert warn" { "Nobody has said what these cost: " (unpriced.join(", ")) @if others > 0 { " and " (others) " more" } ". Give them a price in the configuration or the catalogue." }
             }
             dl class="tiles" {
                 div class="tile" { dt { "Requests, of this node" } dd { (count(whole(asked, "total"))) } dd class="note" { (count(whole(asked, "in_flight"))) " under way" } }

@@ -52,7 +52,7 @@ if (form && answers) {
       const told = await fetch('/console/playground/requests/' + id).catch(() => null);
       if (told && told.ok) {
         const all = await told.json();
-        make('span', ', $' + (all.cost_nano_usd / 1e9).toFixed(9).replace(/0{1,7}$/, '') + ', ' + all.usage.total_tokens + ' tokens', line);
+        make('span', ', $' + ((all.cost_nano_usd ?? all.list_nano_usd) / 1e9).toFixed(9).replace(/0{1,7}$/, '') + ', ' + all.usage.total_tokens + ' tokens', line);
         return;
       }
       await new Promise((done) => setTimeout(done, 700));

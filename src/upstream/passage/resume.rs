@@ -77,11 +77,13 @@ impl Passage {
         self.splitter = self.theirs.splitter(EVENT_BYTES);
         self.progress.usage = None;
         let reader = Box::new(Resuming::new(self.theirs, said, how));
+        let hides_cost = self.way.hides_cost();
         self.way = Way::Translated {
             reader,
             events: Vec::new(),
             names: Rc::default(),
             texts: Texts::default(),
+            hides_cost,
         };
     }
 
