@@ -56,11 +56,35 @@ async def callers(port, request, streams, turns):
     return sorted(first), chunks
 
 
+def compare(options, folder, processes, request, gateway, pid):
+    """Two builds in turns, so that what else the machine does falls on both."""
+    other, port = folder / "other", free_port()
+    other.mkdir()
+    (other / "optimux.toml").write_text((folder / "optimux.toml").read_text())
+    key = customer(options.against, other)
+    against = start(0, [options.against, "serve", "--listen", f"127.0.0.1:{port}"], other)
+    processes.append(against)
+    wait(port)
+    ours = request.split(b"Bearer ")[1].split(b"\r")[0]
+    builds = {"this": (gateway, pid, request), "other": (port, against.pid, request.replace(ours, key.encode()))}
+    cpu, late = {"this": [], "other": []}, {"this": [], "other": []}
+    for turn in range(5):
+        for name, (at, process, asked) in builds.items():
+            before = cpu_seconds(process)
+            first, chunks = asyncio.run(callers(at, asked, options.streams, options.turns))
+            if turn:  # The first is for warming up.
+                cpu[name].append(round((cpu_seconds(process) - before) / chunks * 1e6, 1))
+                late[name].append(round(first[int(len(first) * 0.99)] * 1e3, 2))
+    this, that = (sorted(cpu[name])[1] for name in ("this", "other"))
+    print(f"{this} µs of CPU per chunk, {that} of the other: {this / that:.2f}  {cpu}; first chunk, p99 in ms: {late}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--turns", type=int, default=8, help="streams that each caller reads")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/optimux")
+    parser.add_argument("--against", type=pathlib.Path, help="another build, measured in turns with this one")
     options = parser.parse_args()
     work = tempfile.TemporaryDirectory()
     folder = pathlib.Path(work.name)
@@ -107,6 +131,9 @@ deployments = [{{ provider = "s", usd_per_million = {{ input = 15.0, output = 75
         request = (f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\n"
                    f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n").encode() + body
         os.sched_setaffinity(0, {1})
+        if options.against:
+            compare(options, folder, processes, request, gateway, optimux.pid)
+            return
         print("| | CPU per chunk | × nginx | first chunk p50 | p99 | added at p99 | memory |\n| --- | --- | --- | --- | --- | --- | --- |")
         nginx_cpu = alone = None
         for name, port, pid in (("the provider alone", sim, None), ("nginx `proxy_pass`, unbuffered", proxy, nginx.pid), ("Optimux", gateway, optimux.pid)):

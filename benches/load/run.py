@@ -28,6 +28,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY = "sk-optimux-loadloadloadloadloadloadloadloadloadloadload"
 TICK = os.sysconf("SC_CLK_TCK")
 WORDS = 100
+STREAMED = {
+    "messages": [{"role": "user", "content": "Repeat after me: " + " ".join(["word"] * WORDS)}],
+    "stream": True, "stream_options": {"include_usage": True},
+}
 
 
 def free_port():
@@ -141,15 +145,18 @@ def compare(options, folder, optimux, gateway, key, processes):
     processes.append(against)
     wait(port)
     turns = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": "Explain quantum computing in one sentence. " * 10}]
-    for model in ("m", "auto"):
-        body = {"model": model, "messages": turns, "temperature": 0.7}
+    whole = {"messages": turns, "temperature": 0.7}
+    kinds = [("m", whole, 1, "request"), ("auto", whole, 1, "request"),
+             ("stream", STREAMED, WORDS, "chunk"), ("stream-translated", STREAMED, WORDS, "chunk")]
+    for model, said, per, unit in kinds:
+        body = said | {"model": model}
         cpu = {"this": [], "other": []}
         for _ in range(4):
             for name, process, at, secret in (("this", optimux, gateway, key), ("other", against, port, theirs)):
                 url = f"http://127.0.0.1:{at}/v1/chat/completions"
-                cpu[name].append(measure(name, process.pid, url, body, folder, options.seconds, secret)["cpu"])
+                cpu[name].append(measure(name, process.pid, url, body, folder, options.seconds, secret)["cpu"] / per)
         this, that = (sorted(cpu[name])[1] for name in ("this", "other"))
-        print(f"{model}: {this:.1f} µs of CPU per request, {that:.1f} of the other: {this / that:.2f}  {cpu}")
+        print(f"{model}: {this:.1f} µs of CPU per {unit}, {that:.1f} of the other: {this / that:.2f}  {cpu}", flush=True)
 
 
 def main():
@@ -251,12 +258,10 @@ deployments = [{{ provider = "sa", usd_per_million = {{ input = 15.0, output = 7
             measure("Optimux, `auto`", optimux.pid, at(gateway), body | {"model": "auto"}, folder, s, key),
             measure("Optimux, translated to Anthropic", optimux.pid, at(gateway), body | {"model": "translated"}, folder, s, key),
         ]
-        said = {"messages": [{"role": "user", "content": "Repeat after me: " + " ".join(["word"] * WORDS)}], "stream": True}
-        said["stream_options"] = {"include_usage": True}
         flows = [
-            measure("nginx `proxy_pass`, unbuffered", nginx.pid, at(streams), said | {"model": "stream"}, folder, s),
-            measure("Optimux, same dialect", optimux.pid, at(gateway), said | {"model": "stream"}, folder, s, key),
-            measure("Optimux, translated from Anthropic", optimux.pid, at(gateway), said | {"model": "stream-translated"}, folder, s, key),
+            measure("nginx `proxy_pass`, unbuffered", nginx.pid, at(streams), STREAMED | {"model": "stream"}, folder, s),
+            measure("Optimux, same dialect", optimux.pid, at(gateway), STREAMED | {"model": "stream"}, folder, s, key),
+            measure("Optimux, translated from Anthropic", optimux.pid, at(gateway), STREAMED | {"model": "stream-translated"}, folder, s, key),
         ]
         model = re.search(r"model name\s*:\s*(.*)", open("/proc/cpuinfo").read()).group(1)
         print(f"{datetime.date.today()}, {model}, Linux {platform.release()}, one core for the proxy, {s} s each")
