@@ -1,7 +1,5 @@
--- What usage is sold for, in nano-USD. Until now that was its cost.
-ALTER TABLE usage_minutes ADD COLUMN list_nanos BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE usage_hours ADD COLUMN list_nanos BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE usage_days ADD COLUMN list_nanos BIGINT NOT NULL DEFAULT 0;
-UPDATE usage_minutes SET list_nanos = nanos;
-UPDATE usage_hours SET list_nanos = nanos;
-UPDATE usage_days SET list_nanos = nanos;
+-- How much more than its cost usage is sold for, in nano-USD; below nothing, where it is sold for less. A
+-- difference, so that what is written without it is sold at its cost.
+ALTER TABLE usage_minutes ADD COLUMN above_nanos BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_hours ADD COLUMN above_nanos BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_days ADD COLUMN above_nanos BIGINT NOT NULL DEFAULT 0;

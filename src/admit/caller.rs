@@ -128,7 +128,8 @@ impl Caller {
         // Terms are words and numbers, which can always be written.
         let lent = self.lent.as_ref().map(|lent| &lent.rights);
         let rights = serde_json::to_string(&(&self.rights, lent)).unwrap_or_default();
-        format!("{} {} {:?} {rights}", self.key, self.person.id, self.person.role)
+        let costs = if self.sees_cost() { "" } else { " without costs" };
+        format!("{} {} {:?} {rights}{costs}", self.key, self.person.id, self.person.role)
     }
 
     /// # Errors

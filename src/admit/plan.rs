@@ -284,6 +284,18 @@ impl Plans {
     /// ([`Self::reload`]).
     pub fn configure(&self, configured: &BTreeMap<String, PlanEntry>, selling: Selling) {
         self.configured.store(Arc::new(Configured::of(configured, selling)));
+        // What is asked and told holds at once, whatever becomes of the rest.
+        let named = self.named.load();
+        let anew = |(name, plan): (&String, &Arc<Plan>)| {
+            (name.clone(), Arc::new(Plan::of(name, plan.entry.clone(), selling)))
+        };
+        self.named.store(Arc::new(named.iter().map(anew).collect()));
+    }
+
+    /// What holds of every plan that says nothing else.
+    #[must_use]
+    pub fn selling(&self) -> Selling {
+        self.configured.load().selling
     }
 
     /// Takes up what administrators have changed, on whichever node.

@@ -120,9 +120,11 @@ struct RunUsage {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
-    /// What providers charge; not told to customers who are not to know.
+    /// What providers charge; who is not to know that is told what it is sold for.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list_usd: Option<f64>,
 }
 
 /// Runs an agent; what came of it.
@@ -188,6 +190,7 @@ pub async fn execute(
             output_tokens: spent.output_tokens,
             total_tokens: spent.input_tokens + spent.output_tokens,
             cost_usd: caller.sees_cost().then(|| spent.cost.as_usd()),
+            list_usd: (!caller.sees_cost()).then(|| spent.cost.as_usd()),
         },
         request_id: first.as_str().to_owned(),
         created_at: running.clock.now().seconds(),

@@ -12,7 +12,7 @@ use crate::admit::Caller;
 use crate::apps::{self, Connections};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::catalogue::Pictures;
+use crate::catalogue::{Deployment, Pictures};
 use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
 use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
@@ -259,11 +259,15 @@ pub(super) async fn run(
         spent.turns += 1;
         spent.input_tokens = spent.input_tokens.saturating_add(usage.prompt());
         spent.output_tokens = spent.output_tokens.saturating_add(usage.completion());
-        spent.cost = spent.cost.plus(answered.step.deployment.prices.bill(
-            &usage,
-            Pictures::default(),
-            running.clock.now(),
-        ));
+        let (model, deployment) = (&answered.step.model, &answered.step.deployment);
+        let bill =
+            |at: &Deployment| at.prices.bill(&usage, Pictures::default(), running.clock.now());
+        // Who is told prices alone bounds what is asked for.
+        let cost = match caller.selling().alone() {
+            None => bill(deployment),
+            Some(margin) => margin.on(bill(model.deployments.first().unwrap_or(deployment))),
+        };
+        spent.cost = spent.cost.plus(cost);
         tell(Happening::Turn(&spent));
         let choice = reply.choices.first().map(|choice| choice.turn.clone());
         request.turns.extend(choice);

@@ -216,7 +216,7 @@ pub async fn serve(
             Ok(app) => {
                 if !watched {
                     routes.app_data(web::Data::new(app.shared.clone()));
-                    http::probes(routes);
+                    http::probes_beside_callers(routes);
                 }
                 routes.app_data(web::Data::new(app));
                 http::routes(routes);

@@ -138,6 +138,7 @@ pub(super) fn replay(
                     Replayed::Kept(features) => Policy::Dial(Wish {
                         dial: Dial::new(features.dial).unwrap_or(Dial::BALANCED),
                         max_cost: features.max_cost,
+                        sold: None,
                     }),
                 },
             };

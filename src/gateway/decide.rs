@@ -58,7 +58,8 @@ async fn auto(
     let found_out = routing.learned.corrections_of(live, &caller.account).await;
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
-    let wish = Wish { dial: asked.dial.unwrap_or(dial), max_cost: asked.max_cost };
+    let dial = asked.dial.unwrap_or(dial);
+    let wish = Wish { dial, max_cost: asked.max_cost, sold: caller.selling().alone() };
     let (wishes, wall) = (asked.wishes(), shared.clock.now());
     let excluded = wishes::excluded(app, live, caller, wishes);
     let state = |id| {

@@ -75,6 +75,7 @@ pub(super) async fn enter(
 ) -> Result<Entered, Error> {
     let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
     wishes::take(arrival)?;
+    wishes::bound(caller, arrival);
     arrival.asked.strict = decide::is_strict(app, caller, &arrival.asked);
     let mark = guarded.as_ref().map(Guarded::mark);
     let words = words::prepare(app.words(), caller, arrival, mark).await?;

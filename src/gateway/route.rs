@@ -61,6 +61,7 @@ pub async fn explain<'a>(
     let mut arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
     arrival.asked = RequestOptions { thorough: true, ..asked.clone() };
     wishes::take(&mut arrival)?;
+    wishes::bound(caller, &mut arrival);
     let inbound = Inbound::arrive(arrival.dialect, arrival.body, None)?;
     let decision = decide(app, live, caller, &inbound, &arrival.asked).await?;
     let plan: Vec<Planned> = decision

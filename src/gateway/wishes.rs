@@ -34,6 +34,14 @@ pub(super) fn take(arrival: &mut Arrival) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the caller bounds by prices: what is asked for, where that is all that is told; a bound of costs would
+/// tell them.
+pub(super) fn bound(caller: &Caller, arrival: &mut Arrival) {
+    if let Some(wishes) = &mut arrival.asked.wishes {
+        wishes.provider.sold = caller.selling().alone();
+    }
+}
+
 /// The deployments of the models that are named, as the caller wishes.
 pub(super) fn named(
     app: &App,

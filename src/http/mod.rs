@@ -159,8 +159,16 @@ pub fn routes(config: &mut ServiceConfig) {
 /// For the machines that watch us: on the listener of all the rest, or on one of their own. They find
 /// what all workers share.
 pub fn probes(config: &mut ServiceConfig) {
-    config
-        .route("/healthz", web::get().to(ops::alive))
-        .route("/readyz", web::get().to(ops::ready))
-        .route("/metrics", web::get().to(ops::metrics));
+    states(config);
+    config.route("/metrics", web::get().to(ops::metrics));
+}
+
+/// The same on the listener that callers use.
+pub fn probes_beside_callers(config: &mut ServiceConfig) {
+    states(config);
+    config.route("/metrics", web::get().to(ops::metrics_beside_callers));
+}
+
+fn states(config: &mut ServiceConfig) {
+    config.route("/healthz", web::get().to(ops::alive)).route("/readyz", web::get().to(ops::ready));
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::gateway::Shared;
+use crate::telemetry::metrics::COST_SERIES;
 use crate::telemetry::process::Process;
 
 /// What all workers share is all that is asked here.
@@ -33,7 +34,17 @@ pub async fn ready(shared: Node) -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ready", "store": store}))
 }
 
+/// For those who run it, on a listener of their own.
 pub async fn metrics(shared: Node) -> HttpResponse {
+    told(&shared, true)
+}
+
+/// On the listener that callers use: without what providers charge, where callers are not to know it.
+pub async fn metrics_beside_callers(shared: Node) -> HttpResponse {
+    told(&shared, shared.plans.selling().show_cost)
+}
+
+fn told(shared: &Shared, costs: bool) -> HttpResponse {
     let metrics = &shared.metrics;
     let counted_together = shared.books.redis.as_ref().is_none_or(crate::quota::Shared::is_up);
     metrics.quota_shared.set(i64::from(counted_together));
@@ -43,14 +54,23 @@ pub async fn metrics(shared: Node) -> HttpResponse {
     metrics.queue_length.with_label_values(&["redis"]).set(waiting);
     metrics.journal_lag.set(shared.books.journal.lag().as_secs_f64());
     metrics.see_process(Process::read(), shared.node.started);
-    breakers(&shared);
+    breakers(shared);
     match metrics.render() {
-        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
+        Ok(text) => {
+            let text = if costs { text } else { without_costs(text) };
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
+        }
         Err(why) => {
             tracing::error!(%why, "metrics cannot be written");
             HttpResponse::InternalServerError().finish()
         }
     }
+}
+
+fn without_costs(text: Vec<u8>) -> Vec<u8> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let cost = |line: &&[u8]| memchr::memmem::find(line, COST_SERIES.as_bytes()).is_none();
+    lines.filter(cost).flatten().copied().collect()
 }
 
 /// Whether each deployment that has been asked would be asked now.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{LineError, Outcome, Settlement};
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
-use crate::base::money::Credits;
+use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Rates;
 use crate::store::{MinuteSums, Part, Store, StoreError, UsageRow};
 use crate::wire::vocab::Usage;
@@ -184,7 +184,8 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Settlement>, StoreEr
     }
     Ok(found.map(|one| {
         if withdrawn {
-            Settlement { outcome: Outcome::Withdrawn, credits: Credits(0), ..one }
+            let (credits, list) = (Credits(0), Some(Nanos(0)));
+            Settlement { outcome: Outcome::Withdrawn, credits, list, ..one }
         } else {
             one
         }
@@ -204,7 +205,6 @@ fn began(id: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::money::Nanos;
 
     #[test]
     fn an_id_says_when() {

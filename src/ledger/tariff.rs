@@ -66,6 +66,15 @@ pub struct Selling {
     pub show_cost: bool,
 }
 
+impl Selling {
+    /// The margin where customers are told their price alone: what they bound is that, too, since a bound of
+    /// costs would tell them.
+    #[must_use]
+    pub fn alone(self) -> Option<Margin> {
+        (!self.show_cost).then_some(self.margin)
+    }
+}
+
 impl Default for Selling {
     fn default() -> Self {
         Self { margin: Margin::default(), show_cost: true }

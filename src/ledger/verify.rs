@@ -91,6 +91,9 @@ impl Pages {
             if one.outcome == Outcome::Failed && one.credits.0 != 0 {
                 proof.fault(format!("{place}: {} failed and was charged", one.id));
             }
+            if one.outcome == Outcome::Failed && one.list.is_some_and(|list| list.0 != 0) {
+                proof.fault(format!("{place}: {} failed and was sold", one.id));
+            }
             if one.credits.0 < 0 || one.cost.0 < 0 {
                 proof.fault(format!("{place}: {} has a charge below nothing", one.id));
             }

@@ -13,6 +13,7 @@ use crate::gateway::App;
 use crate::ledger::report;
 use crate::ledger::{Basis, Outcome, Settlement, Tried, Weighed, of_hundredths};
 use crate::router::{in_words, without_cost};
+use crate::wire::cost;
 
 /// `GET /v1/requests/{id}`: what was decided, tried and charged.
 ///
@@ -39,7 +40,11 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
     if let Some(content) = content.map_err(Error::internal)?
         && caller.person.may_act_for(&content.user).is_ok()
     {
-        told.content = Some(ToldContent { request: content.request, answer: content.answer });
+        let answer =
+            if caller.sees_cost() { None } else { cost::without(content.answer.as_bytes()) };
+        let answer = answer.and_then(|bytes| String::from_utf8(bytes).ok());
+        let answer = answer.unwrap_or(content.answer);
+        told.content = Some(ToldContent { request: content.request, answer });
     }
     Ok(told)
 }

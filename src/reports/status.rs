@@ -152,7 +152,7 @@ pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
                 Mode::Image => app.counter.tariff.pictures(&model.id, model.tier, 1),
                 _ => app.counter.tariff.request(model.tier),
             },
-            unpriced: live.catalogue.unpriced().iter().any(|(id, _)| *id == model.id),
+            unpriced: model.deployments.first().is_none_or(|first| first.prices.guessed),
             health: state(app, model.deployments.iter().map(AsRef::as_ref)),
             deployments: deployments.collect(),
         }

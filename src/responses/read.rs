@@ -13,7 +13,7 @@ use crate::store::KeptResponse;
 use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
 use crate::wire::vocab::Dialect;
-use crate::wire::{Heading, codec};
+use crate::wire::{Heading, codec, cost};
 
 fn unknown(id: &str) -> Error {
     let shown: String = id.chars().take(80).collect();
@@ -22,12 +22,18 @@ fn unknown(id: &str) -> Error {
 
 async fn kept(responses: &Responses, caller: &Caller, id: &str) -> Result<KeptResponse, Error> {
     caller.must_be_for(Scope::Chat)?;
-    responses
-        .store
+    let store = &responses.store;
+    let found = store
         .response(caller.account.clone(), caller.seer(), id.to_owned(), responses.clock.now())
-        .await
-        .map_err(Error::internal)?
-        .ok_or_else(|| unknown(id))
+        .await;
+    let mut row = found.map_err(Error::internal)?.ok_or_else(|| unknown(id))?;
+    // It may have been asked for by somebody who was told.
+    if !caller.sees_cost()
+        && let Some(body) = cost::without(row.body.as_bytes())
+    {
+        row.body = String::from_utf8(body).map_err(Error::internal)?;
+    }
+    Ok(row)
 }
 
 fn is_under_way(row: &KeptResponse) -> bool {

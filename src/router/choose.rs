@@ -97,6 +97,7 @@ pub fn decide_auto(
         now,
         needs,
         max_cost: wish.max_cost,
+        sold: wish.sold,
         before,
         cached,
         dollar: wish.dial.quality_per_usd(),
@@ -141,7 +142,8 @@ pub fn decide_auto(
             let others = model.deployments.iter().filter(move |one| {
                 one.is_live(now)
                     && health(one.id).passing
-                    && wish.max_cost.is_none_or(|most| ask.cost(one) <= most)
+                    // What is sold is the same wherever it is answered, and has been looked at.
+                    && (wish.sold.is_some() || wish.max_cost.is_none_or(|most| ask.cost(one) <= most))
             });
             let places = first
                 .clone()

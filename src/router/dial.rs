@@ -1,6 +1,6 @@
 //! What the caller of `auto` wishes: how much quality is worth, and what it may cost at most.
 
-use crate::base::money::Nanos;
+use crate::base::money::{Margin, Nanos};
 
 /// The dial of `auto`, from 0, as cheap as can be, to 1, as good as can be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,11 +74,14 @@ pub struct Wish {
     pub dial: Dial,
     /// No model that is expected to cost more is asked.
     pub max_cost: Option<Nanos>,
+    /// The bound is of what is asked for: the price of a model's first deployment, with this margin. Else of
+    /// what the deployment costs.
+    pub sold: Option<Margin>,
 }
 
 impl From<Dial> for Wish {
     fn from(dial: Dial) -> Self {
-        Self { dial, max_cost: None }
+        Self { dial, max_cost: None, sold: None }
     }
 }
 

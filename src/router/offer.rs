@@ -11,7 +11,7 @@ use super::rank::{Best, Rank};
 use super::step::expected_cost;
 use super::{HealthOf, Needs};
 use crate::base::clock::Timestamp;
-use crate::base::money::Nanos;
+use crate::base::money::{Margin, Nanos};
 use crate::catalogue::{Deployment, Model, Tier};
 use crate::wire::vocab::{Effort, Said};
 
@@ -94,6 +94,11 @@ fn best_offer(model: &Model, health: HealthOf<'_>, ask: Ask) -> Option<Offer> {
     })
 }
 
+/// What a model is sold for: at its first deployment, whichever answers.
+pub(super) fn sold(model: &Model, ask: Ask, margin: Margin) -> Option<Nanos> {
+    model.deployments.first().map(|first| margin.on(ask.cost(first)))
+}
+
 /// Looks at the state of candidates: models at efforts, by their seats in the table.
 pub(super) struct Looking<'a> {
     pub models: &'a [Arc<Model>],
@@ -105,6 +110,8 @@ pub(super) struct Looking<'a> {
     pub now: Timestamp,
     pub needs: &'a Needs,
     pub max_cost: Option<Nanos>,
+    /// What `max_cost` bounds, as [`super::Wish::sold`] has it.
+    pub sold: Option<Margin>,
     /// Where the conversation was, and where its beginning is kept.
     pub before: Option<Before>,
     pub cached: Option<Before>,
@@ -147,8 +154,16 @@ impl Looking<'_> {
 
     /// Leaves out models that cost more at every effort.
     pub fn drop_dearer_than(&mut self, most: Nanos) {
-        let dear =
-            |place: &usize| self.seats(*place).all(|seat| self.estimate(seat) > most.as_usd());
+        let dear = |place: &usize| {
+            self.seats(*place).all(|seat| match self.sold {
+                None => self.estimate(seat) > most.as_usd(),
+                Some(margin) => self
+                    .models
+                    .get(*place)
+                    .and_then(|model| sold(model, self.ask(seat, 0), margin))
+                    .is_some_and(|price| price > most),
+            })
+        };
         let dear: Vec<usize> = self.places().filter(dear).collect();
         for place in dear {
             self.reject(place, "dearer than allowed");
@@ -164,6 +179,18 @@ impl Looking<'_> {
         f64::from(self.expected.costs.get(seat).copied().unwrap_or(0.0))
     }
 
+    /// What a seat would be asked.
+    fn ask(&self, seat: usize, cached_tokens: u64) -> Ask {
+        let tokens = self.table.tokens(self.expected, seat);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "thousands")]
+        Ask {
+            now: self.now,
+            input_tokens: self.needs.input_tokens,
+            cached_tokens,
+            output_tokens: tokens as u64,
+        }
+    }
+
     /// Puts a seat at the deployment that would be asked; `None`, with a reason, if none can.
     fn at(&mut self, seat: usize) -> Option<Kept> {
         let Seat { place, said, at } = *self.table.seats().get(seat)?;
@@ -172,21 +199,16 @@ impl Looking<'_> {
         let model = self.models.get(place)?;
         let cached = self.cached.filter(|cached| cached.place == place);
         let cached_tokens = cached.map_or(0, |cached| cached.prefix_tokens);
-        let tokens = self.table.tokens(self.expected, seat);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "thousands")]
-        let ask = Ask {
-            now: self.now,
-            input_tokens: self.needs.input_tokens,
-            cached_tokens,
-            output_tokens: tokens as u64,
-        };
+        let ask = self.ask(seat, cached_tokens);
         let Some(offer) = best_offer(model, self.health, ask) else {
             self.reject(place, "down");
             return None;
         };
         let pays = self.pays.get(model.tier as usize).copied().unwrap_or(Nanos(0));
         let burdens = offer.cost.max(pays);
-        if self.max_cost.is_some_and(|most| burdens > most) {
+        let price = self.sold.and_then(|margin| sold(model, ask, margin));
+        let bounded = price.unwrap_or(offer.cost).max(pays);
+        if self.max_cost.is_some_and(|most| bounded > most) {
             return None;
         }
         let explicit = self.needs.explicit;

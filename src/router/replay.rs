@@ -74,7 +74,7 @@ impl Replay {
             };
             replay.requests += 1;
             let dial = Dial::new(request.dial).unwrap_or(Dial::BALANCED);
-            let wish = Wish { dial, max_cost: request.max_cost };
+            let wish = Wish { dial, max_cost: request.max_cost, sold: None };
             let decided = |side: Side<'_>| {
                 let choice = Choice::of_all(side.0, side.1, now);
                 chosen(wish, &request.needs, &demand, &choice)

@@ -283,7 +283,7 @@ impl Store {
         self.run(|pool| async move {
             let row = query(
                 "SELECT CAST(COALESCE(SUM(credits), 0) AS BIGINT) AS credits, \
-                 CAST(COALESCE(SUM(list_nanos), 0) AS BIGINT) AS nanos FROM usage_minutes \
+                 CAST(COALESCE(SUM(nanos + above_nanos), 0) AS BIGINT) AS nanos FROM usage_minutes \
                  WHERE (key_id = $1 OR key_id IN (SELECT id FROM api_keys WHERE family = $1)) \
                  AND minute_ms >= $2",
             )

@@ -76,7 +76,7 @@ impl MinuteSums {
             images: row.try_get("images")?,
             credits: row.try_get("credits")?,
             cost: row.try_get("nanos")?,
-            list: row.try_get("list_nanos")?,
+            list: row.try_get::<i64, _>("nanos")?.saturating_add(row.try_get("above_nanos")?),
             latency_ms: row.try_get("latency_ms")?,
             first_byte_ms: row.try_get("first_byte_ms")?,
         })
@@ -99,7 +99,7 @@ const SUMS: [&str; 14] = [
     "images",
     "credits",
     "nanos",
-    "list_nanos",
+    "above_nanos",
     "latency_ms",
     "first_byte_ms",
 ];
@@ -188,7 +188,7 @@ async fn add_to(
                 .bind(sums.images)
                 .bind(sums.credits)
                 .bind(sums.cost)
-                .bind(sums.list)
+                .bind(sums.list.saturating_sub(sums.cost))
                 .bind(sums.latency_ms)
                 .bind(sums.first_byte_ms);
         }

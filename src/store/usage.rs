@@ -22,7 +22,7 @@ macro_rules! sums {
          CAST(SUM(images) AS BIGINT) AS images, \
          CAST(SUM(credits) AS BIGINT) AS credits, \
          CAST(SUM(nanos) AS BIGINT) AS nanos, \
-         CAST(SUM(list_nanos) AS BIGINT) AS list_nanos, \
+         CAST(SUM(above_nanos) AS BIGINT) AS above_nanos, \
          CAST(SUM(latency_ms) AS BIGINT) AS latency_ms, \
          CAST(SUM(first_byte_ms) AS BIGINT) AS first_byte_ms"
     };

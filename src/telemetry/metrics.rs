@@ -14,6 +14,8 @@ use super::process::Process;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 
+/// What providers charge, by provider and model.
+pub const COST_SERIES: &str = "optimux_cost_usd_total";
 /// From a quick answer to the longest that is waited for, in seconds.
 const LATENCIES: [f64; 14] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0];
@@ -244,7 +246,7 @@ impl Metrics {
                 &["provider", "model", "kind"],
             )?,
             cost: all.amounts(
-                "optimux_cost_usd_total",
+                COST_SERIES,
                 "What providers charge, in US dollars.",
                 &by_deployment,
             )?,

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::passing::{Rename, Withheld, hide_cost, without_cost};
+use super::passing::{Rename, Withheld};
 use super::transcript::Transcript;
 use crate::base::Error;
 use crate::shape::{Names, Texts};
@@ -21,7 +21,7 @@ use crate::wire::glance::{Choices, Unreadable};
 use crate::wire::vocab::{
     Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
 };
-use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, json_mode, provider_side};
+use crate::wire::{Heading, ProviderSide, Reader, Writer, codec, cost, json_mode, provider_side};
 
 /// The largest single event: a picture in base64 fits.
 const EVENT_BYTES: usize = 32 << 20;
@@ -473,7 +473,7 @@ impl Taking<'_> {
                 Event::Usage(usage) => {
                     *usage = progress.count(usage);
                     if *hides_cost {
-                        hide_cost(usage);
+                        cost::hide(usage);
                     }
                 }
                 Event::Fault(one) => self.fault = Some(one.clone()),
@@ -575,7 +575,7 @@ impl Taking<'_> {
             }
             let renamed = rename.as_ref().and_then(|rename| rename.apply(frame.data));
             let told = renamed.as_deref().unwrap_or(frame.data);
-            let without = withheld.cost.then(|| without_cost(told)).flatten();
+            let without = withheld.cost.then(|| cost::without(told)).flatten();
             sse::write(self.out, frame.event, without.as_deref().unwrap_or(told));
         }
         Fate::Passes

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::passing::{Rename, count_tokens, hide_cost, without_cost};
+use super::passing::{Rename, count_tokens};
 use super::{AnswerBody, Upstream};
 use crate::ledger::{Basis, Tokens, count_reply};
 use crate::router::Step;
 use crate::shape;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Reply, Usage};
 use crate::wire::{
-    Heading, Inbound, Operation, ProviderSide, codec, embeddings, images, json_mode, provider_side,
+    Heading, Inbound, Operation, ProviderSide, codec, cost, embeddings, images, json_mode,
+    provider_side,
 };
 
 pub(super) fn whole(
@@ -133,7 +134,7 @@ pub(super) fn whole(
             .and_then(|_| theirs.decode_reply(&body).ok())
             .and_then(|reply| schema(&reply));
         let told = renamed.unwrap_or_else(|| body.clone());
-        let without = inbound.hides_cost.then(|| without_cost(&told)).flatten();
+        let without = inbound.hides_cost.then(|| cost::without(&told)).flatten();
         let told = without.map_or(told, Bytes::from);
         return Ok((measured(told, usage.as_ref(), count), violated));
     }
@@ -157,7 +158,7 @@ fn counted(reply: &mut Reply, prompt_tokens: u64, hides_cost: bool) -> Option<Us
     let counted = reply.usage.take().filter(Usage::says_anything);
     reply.usage.clone_from(&counted);
     if hides_cost && let Some(usage) = &mut reply.usage {
-        hide_cost(usage);
+        cost::hide(usage);
     }
     if counted.is_none() {
         let Tokens { output, thought, .. } = count_reply(reply);

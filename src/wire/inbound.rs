@@ -123,7 +123,7 @@ impl Inbound {
         let body = Bytes::from(Value::Object(body).to_string());
         let mut whole = Self::arrive(self.dialect, body, target)?;
         whole.forward.clone_from(&self.forward);
-        whole.strict = self.strict;
+        (whole.strict, whole.hides_cost) = (self.strict, self.hides_cost);
         Ok(whole)
     }
 
@@ -133,7 +133,7 @@ impl Inbound {
         let mut again =
             Self::of(Operation::Generate, self.dialect, self.head.clone(), self.body.clone());
         again.forward.clone_from(&self.forward);
-        again.strict = self.strict;
+        (again.strict, again.hides_cost) = (self.strict, self.hides_cost);
         again
     }
 
@@ -167,7 +167,7 @@ impl Inbound {
         let body = Bytes::from(Value::Object(body).to_string());
         let mut more = Self::arrive(self.dialect, body, target)?;
         more.forward.clone_from(&self.forward);
-        more.strict = self.strict;
+        (more.strict, more.hides_cost) = (self.strict, self.hides_cost);
         Ok(more)
     }
 

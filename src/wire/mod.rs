@@ -20,6 +20,7 @@ mod beside_tests;
 pub mod blame;
 mod claude;
 mod codecs;
+pub mod cost;
 pub mod embeddings;
 pub mod frame;
 pub mod gemini;

@@ -103,7 +103,8 @@ pub async fn prepare(
     let place = |body: &[u8]| {
         // All that makes an answer another one, beside the words.
         let RequestOptions { dial, max_cost, cascade, wishes, strict, .. } = &arrival.asked;
-        let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward, &mark);
+        let costs = caller.sees_cost();
+        let asked = (dial, max_cost, cascade, wishes, strict, &arrival.forward, &mark, costs);
         let asked = format!("{asked:?}");
         let stream = if stream { "stream" } else { "" };
         fingerprint(&[

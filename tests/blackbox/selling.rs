@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::console::{OPEN, Page, Tab};
 use crate::house::{
-    Gateway, KEY, Provider, Received, chunk, delta, end_chunks, eventually, respond,
+    Gateway, KEY, Provider, Received, chunk, client, delta, end_chunks, eventually, respond, send,
 };
 use crate::rights::{filled, routes};
-use crate::signin::member;
+use crate::signin::{member, sign_in};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Seven tokens at 7,777 USD a million: what the deployment that answers charges.
@@ -132,6 +132,19 @@ fn customers_who_are_not_to_know_costs_find_none_anywhere() {
     let booked =
         || ids.iter().all(|id| gateway.get(&format!("/v1/requests/{id}"), &key).status == 200);
     eventually("they are in the books", booked);
+    // A stream whose first, cheap answer stands.
+    let tried = send(
+        client()
+            .post(format!("{}/v1/chat/completions", gateway.base))
+            .bearer_auth(&key)
+            .header("x-optimux-cascade", "true")
+            .body(asking("auto", true)),
+    );
+    assert_eq!(tried.status, 200, "{}", tried.text());
+    told.push(("a cascade".to_owned(), tried.text()));
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        told.push((path.to_owned(), gateway.get(path, "").text()));
+    }
     let described = gateway.get("/openapi.json", "").json();
     let gets = described["paths"].as_object().unwrap().iter();
     let gets = gets.filter(|(_, methods)| methods.get("get").is_some()).map(|(path, _)| path);
@@ -168,7 +181,7 @@ fn customers_who_are_not_to_know_costs_find_none_anywhere() {
     assert_eq!(one["list_nano_usd"], LIST_NANOS, "{one}");
     tab.get(&format!("/console/requests/{}", ids[0])).has("<dt>Price</dt><dd>$0.0105</dd>");
     let usage = gateway.get("/v1/usage?group_by=model", &key).json();
-    assert_eq!(usage["usage"]["list_nano_usd"], 7 * LIST_NANOS, "{usage}");
+    assert_eq!(usage["usage"]["list_nano_usd"], 8 * LIST_NANOS, "{usage}");
     let models = gateway.get("/optima/v1/models", &key).json();
     let price = |told: &Value| {
         let all = told["data"].as_array().unwrap();
@@ -191,6 +204,76 @@ fn customers_who_are_not_to_know_costs_find_none_anywhere() {
     assert_eq!(of_admin["cost_nano_usd"], COST_NANOS, "{of_admin}");
     assert_eq!(of_admin["list_nano_usd"], LIST_NANOS, "{of_admin}");
     gateway.has_right_books();
+}
+
+/// The least bound under which `auto` is planned, in nano-USD: what a caller finds out by trying.
+fn least_bound(gateway: &Gateway, key: &str) -> i64 {
+    let passes = |nanos: i64| {
+        let reply = send(
+            client()
+                .post(format!("{}/v1/route", gateway.base))
+                .bearer_auth(key)
+                .header(
+                    "x-optimux-max-cost-usd",
+                    format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000),
+                )
+                .body(asking("auto", false)),
+        );
+        reply.status == 200
+    };
+    let (mut least, mut most) = (0, 100_000_000_000);
+    while least < most {
+        let middle = i64::midpoint(least, most);
+        if passes(middle) { most = middle } else { least = middle + 1 }
+    }
+    least
+}
+
+#[test]
+fn what_callers_may_bound_is_their_own_price() {
+    let answering = Provider::start(with_cost);
+    let hidden = |usd: u32| {
+        let config = config(&answering, &answering, "[billing]\nshow_cost = false\n");
+        Gateway::start(&config.replace("7777", &usd.to_string()))
+    };
+    let bounds: Vec<i64> = [7_777, 50]
+        .map(|usd| {
+            let gateway = hidden(usd);
+            let (_, key) = gateway.account("acme", "pro", &json!({}));
+            let priced = |most: f64| {
+                let mut body: Value = serde_json::from_str(&asking("m", false)).unwrap();
+                body["provider"] = json!({"max_price": {"prompt": most}});
+                gateway.post("/v1/route", &key, body.to_string()).status
+            };
+            assert_eq!((priced(1_499.0), priced(1_500.0)), (400, 200), "at {usd}");
+            least_bound(&gateway, &key)
+        })
+        .to_vec();
+    assert_eq!(bounds[0], bounds[1], "whatever the second deployment costs");
+}
+
+#[test]
+fn what_is_kept_for_one_caller_tells_no_other_its_cost() {
+    let answering = Provider::start(with_cost);
+    let more = "[billing]\nshow_cost = false\n[plans.pro.features]\nresponse_cache = true\n";
+    let gateway = Gateway::start(&config(&answering, &answering, more));
+    let (account, key) = gateway.account("acme", "pro", &json!({}));
+    member(&gateway, &account, "admin@example.com", "admin");
+    let (admin, _) = sign_in(&gateway, "admin@example.com");
+    // Administrators of the gateway are told, and fill the cache and what is kept.
+    let first = gateway.post("/v1/chat/completions", &admin, asking("auto", false));
+    assert!(first.text().contains("\"cost\""), "{}", first.text());
+    let second = gateway.post("/v1/chat/completions", &key, asking("auto", false));
+    assert_eq!(tells_cost(&second.text()), None, "{}", second.text());
+    assert!(!second.header("x-optimux-decision").contains("cost"));
+    let kept = json!({"model": "m", "input": "Hello", "store": true}).to_string();
+    let kept = gateway.post("/v1/responses", &admin, kept).json();
+    let path = format!("/v1/responses/{}", kept["id"].as_str().unwrap());
+    for path in [path.clone(), path + "?stream=true"] {
+        let told = gateway.get(&path, &key);
+        assert_eq!(told.status, 200, "{}", told.text());
+        assert_eq!(tells_cost(&told.text()), None, "{path}: {}", told.text());
+    }
 }
 
 #[test]

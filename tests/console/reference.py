@@ -97,15 +97,15 @@ def main():
         tokens, nanos, ms = draw.randrange(50, 5_000), draw.randrange(10_000, 9_000_000), draw.randrange(100, 4_000)
         for table, width in zip(sums, (MINUTE, HOUR, DAY)):
             place = (account, at - at % width, key, model, provider, tier)
-            row = table.setdefault(place, [0] * 6)
-            for i, more in enumerate((1, tokens, 1, nanos, nanos, ms)):
+            row = table.setdefault(place, [0] * 5)
+            for i, more in enumerate((1, tokens, 1, nanos, ms)):
                 row[i] += more
         head = f"req_{at:012x}{n:020x}\t{key}\tauto\t{model}\t{provider}\tcomplete\t1\t{tokens}\t1\t{nanos}\t{ms}\t{ms // 3}\t{at}\n"
         heads.setdefault((account, at // 20_000), []).append((at, head))
     for table, start, all in zip(("usage_minutes", "usage_hours", "usage_days"), ("minute_ms", "hour_ms", "day_ms"), sums):
-        counted = ("requests", "input_tokens", "credits", "nanos", "list_nanos", "latency_ms")
+        counted = ("requests", "input_tokens", "credits", "nanos", "latency_ms")
         nothing = ("failures", "estimated", "cache_read_tokens", "cache_write_tokens", "output_tokens", "thought_tokens",
-                   "images", "first_byte_ms")
+                   "images", "first_byte_ms", "above_nanos")
         store.insert(table, ("account_id", start, "key_id", "model", "provider", "tier") + counted + nothing,
                      (place + tuple(row) + (0,) * len(nothing) for place, row in all.items()))
     store.insert("request_heads", ("account_id", "at_ms", "segment", "first_line", "lines", "body"), (

@@ -15,7 +15,7 @@ use crate::administration::change::Came;
 use crate::admit::{Bound, Feature, Plan, PlanEntry};
 use crate::base::Error;
 use crate::base::calendar;
-use crate::base::money::Credits;
+use crate::base::money::{Credits, Margin};
 use crate::base::told::List;
 use crate::catalogue::diff::Changes;
 use crate::catalogue::{DataCollection, Tier};
@@ -62,6 +62,8 @@ pub(in crate::http) struct ShownPlan {
     zdr: Option<bool>,
     regions: Option<Vec<String>>,
     credits_per_month: Bound,
+    /// What is asked above the price of a model's first deployment.
+    margin: Margin,
 }
 
 fn shown(plan: &Plan) -> ShownPlan {
@@ -81,6 +83,7 @@ fn shown(plan: &Plan) -> ShownPlan {
         zdr: plan.entry.zdr,
         regions: plan.entry.regions.clone(),
         credits_per_month: limit(credits),
+        margin: plan.selling.margin,
     }
 }
 

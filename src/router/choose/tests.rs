@@ -179,12 +179,12 @@ fn no_more_is_spent_than_allowed() {
     let house = House::new();
     let free = first(&house.decide(Dial::BEST, PROMPTS[1])).cost;
     let most = Nanos(free.0 / 10);
-    let wish = Wish { dial: Dial::BEST, max_cost: Some(most) };
+    let wish = Wish { dial: Dial::BEST, max_cost: Some(most), sold: None };
     let decision = house.decide(wish, PROMPTS[1]);
     let explanation = decision.explanation.unwrap();
     assert!(explanation.kept.iter().all(|one| one.cost <= most));
     assert!(explanation.rejected.iter().any(|(_, reason)| *reason == "dearer than allowed"));
-    let nothing = Wish { dial: Dial::BEST, max_cost: Some(Nanos(0)) };
+    let nothing = Wish { dial: Dial::BEST, max_cost: Some(Nanos(0)), sold: None };
     // But for models that an operator runs without a price.
     let costs = |one: &Deployment| {
         one.prices.rates(NOW, 0).is_some_and(|rates| rates.of(TokenKind::Output).0 > 0)

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::step::expected_cost;
 use super::{Allows, Step};
 use crate::base::clock::Timestamp;
-use crate::base::money::Nanos;
+use crate::base::money::{Margin, Nanos};
 use crate::base::{Error, Kind};
 use crate::catalogue::{
     Catalogue, DataCollection, Deployment, DeploymentId, Each, Modality, Model, Quantization,
@@ -46,6 +46,8 @@ pub struct Preferences {
     pub quantizations: Vec<Quantization>,
     pub sort: Option<Sort>,
     pub max_price: MaxPrice,
+    /// What `max_price` bounds, as [`super::Wish::sold`] has it.
+    pub sold: Option<Margin>,
     pub preferred_min_throughput: Option<Cutoffs>,
     pub preferred_max_latency: Option<Cutoffs>,
 }
@@ -88,14 +90,23 @@ impl MaxPrice {
     const NONE: Self =
         Self { prompt: None, completion: None, audio: None, request: None, image: None };
 
-    /// Whether a model costs no more at a deployment. What has no price of its own there is in those of
-    /// the tokens.
-    fn met(&self, model: &Model, deployment: &Deployment, now: Timestamp) -> bool {
+    /// Whether a model costs no more at a deployment, or is `sold` for no more. What has no price of its own
+    /// there is in those of the tokens.
+    fn met(
+        &self,
+        model: &Model,
+        deployment: &Deployment,
+        now: Timestamp,
+        sold: Option<Margin>,
+    ) -> bool {
         if *self == Self::NONE {
             return true;
         }
+        let first = model.deployments.first().map_or(deployment, AsRef::as_ref);
+        let deployment = if sold.is_some() { first } else { deployment };
+        let margin = sold.unwrap_or_default();
         let within = |most: Option<f64>, price: Option<Nanos>, read: fn(f64) -> Option<Nanos>| {
-            most.and_then(read).zip(price).is_none_or(|(most, price)| price <= most)
+            most.and_then(read).zip(price).is_none_or(|(most, price)| margin.on(price) <= most)
         };
         let rates = deployment.prices.rates(now, 0);
         let rate = |kind| rates.map(|rates| rates.of(kind));
@@ -278,6 +289,7 @@ impl Preferences {
         quantizations: Vec::new(),
         sort: None,
         max_price: MaxPrice::NONE,
+        sold: None,
         preferred_min_throughput: None,
         preferred_max_latency: None,
     };
@@ -314,7 +326,7 @@ impl Preferences {
                 !self.quantizations.is_empty() && !self.quantizations.contains(&facts.quantization),
                 "provider.quantizations",
             ),
-            (!self.max_price.met(model, deployment, now), "provider.max_price"),
+            (!self.max_price.met(model, deployment, now, self.sold), "provider.max_price"),
         ];
         broken.into_iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, member)| Err(member))
     }

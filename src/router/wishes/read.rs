@@ -126,6 +126,7 @@ impl Preferences {
     fn read(mut members: Map<String, Value>) -> Result<Self, Malformed> {
         let mut said = Members { path: "provider.", all: &mut members };
         let read = Self {
+            sold: None,
             order: said.names("order")?,
             only: said.names("only")?,
             ignore: said.names("ignore")?,
