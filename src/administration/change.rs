@@ -7,7 +7,7 @@ use crate::router::Replay;
 
 /// How a change is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct ChangeOptions {
     /// Nothing is changed: what would be different is told.
     pub dry_run: bool,
     pub reason: String,
@@ -15,7 +15,7 @@ pub struct Manner {
 
 /// What came of a change, or would.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Came {
+pub struct ChangeResult {
     /// The revision that holds now; `None` where nothing was changed.
     pub revision: Option<i64>,
     pub changes: Changes,

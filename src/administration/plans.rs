@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::change::{Came, Manner};
+use super::change::{ChangeOptions, ChangeResult};
 use super::{Administration, named};
 use crate::admit::PlanEntry;
 use crate::base::{Error, Kind};
@@ -105,8 +105,8 @@ impl Administration<'_> {
         &self,
         name: &str,
         entry: &PlanEntry,
-        manner: &Manner,
-    ) -> Result<Came, Error> {
+        manner: &ChangeOptions,
+    ) -> Result<ChangeResult, Error> {
         named(name)?;
         self.guardrails(entry.guardrails.as_ref())?;
         let name = self.plans.known_as(name);
@@ -125,7 +125,11 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub async fn drop_plan(&self, name: &str, manner: &Manner) -> Result<Came, Error> {
+    pub async fn drop_plan(
+        &self,
+        name: &str,
+        manner: &ChangeOptions,
+    ) -> Result<ChangeResult, Error> {
         self.set(Sort::Plan, &self.plans.known_as(name), None, manner).await
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::change::{Came, Manner};
+use super::change::{ChangeOptions, ChangeResult};
 use super::{Administration, missing, plans};
 use crate::base::calendar;
 use crate::base::ids::AuditId;
@@ -87,8 +87,8 @@ impl Administration<'_> {
         sort: Sort,
         name: &str,
         said: Option<Value>,
-        manner: &Manner,
-    ) -> Result<Came, Error> {
+        manner: &ChangeOptions,
+    ) -> Result<ChangeResult, Error> {
         let verb = if said.is_some() { "put" } else { "drop" };
         self.change(sort, name, verb, manner, |settings| match said {
             Some(said) => {
@@ -109,9 +109,9 @@ impl Administration<'_> {
         sort: Sort,
         name: &str,
         verb: &str,
-        manner: &Manner,
+        manner: &ChangeOptions,
         act: impl FnOnce(&mut Settings) -> Result<(), Error>,
-    ) -> Result<Came, Error> {
+    ) -> Result<ChangeResult, Error> {
         let Held { revision, revised, mut settings } = self.held().await?;
         act(&mut settings)?;
         let said_of_plans = settings.plans.clone().unwrap_or_default();
@@ -120,7 +120,7 @@ impl Administration<'_> {
         let (changes, replay) = self.tried(wanted, Some(&said_of_plans)).await?;
         let now_said = settings.said(sort, name);
         if manner.dry_run {
-            return Ok(Came { revision: None, changes, replay, said: now_said });
+            return Ok(ChangeResult { revision: None, changes, replay, said: now_said });
         }
         let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
         let detail = json!({"reason": reason, "over": revision, "said": now_said});
@@ -137,7 +137,7 @@ impl Administration<'_> {
             Error::new(Kind::Conflict, text).coded("revision_changed")
         })?;
         self.take_up_plans(&changes).await?;
-        Ok(Came { revision: Some(id), changes, replay, said: now_said })
+        Ok(ChangeResult { revision: Some(id), changes, replay, said: now_said })
     }
 
     /// Every revision, newest first.
@@ -152,14 +152,14 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub async fn restore(&self, id: i64, manner: &Manner) -> Result<Came, Error> {
+    pub async fn restore(&self, id: i64, manner: &ChangeOptions) -> Result<ChangeResult, Error> {
         let no = || missing("revision", &id.to_string());
         let wanted = self.store.catalogue_revision(id).await.map_err(Error::internal)?;
         let wanted = wanted.ok_or_else(no)?;
         let said_of_plans = plans::restored(self.store, id, &wanted).await?;
         let (changes, replay) = self.tried(wanted, said_of_plans.as_ref()).await?;
         if manner.dry_run {
-            return Ok(Came { revision: None, changes, replay, said: None });
+            return Ok(ChangeResult { revision: None, changes, replay, said: None });
         }
         let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
         let detail = json!({"reason": reason});
@@ -169,7 +169,7 @@ impl Administration<'_> {
             return Err(no());
         }
         self.take_up_plans(&changes).await?;
-        Ok(Came { revision: Some(id), changes, replay, said: None })
+        Ok(ChangeResult { revision: Some(id), changes, replay, said: None })
     }
 
     fn entry(&self, action: &str, target: &str, detail: &Value) -> Audit {

@@ -31,7 +31,7 @@ pub struct NewRun {
 }
 
 /// A run, as it is asked for.
-pub struct Begun {
+pub struct PreparedRun {
     pub id: String,
     pub named: Named,
     caller: Arc<Caller>,
@@ -50,7 +50,7 @@ pub async fn begin(
     id: &str,
     new: NewRun,
     request: RequestId,
-) -> Result<Begun, Error> {
+) -> Result<PreparedRun, Error> {
     caller.must_be_for(Scope::Platform)?;
     caller.must_be_for(Scope::Chat)?;
     let named = get(store, caller, id).await?;
@@ -68,7 +68,7 @@ pub async fn begin(
     let arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
     let caller = users::acting(identities, Arc::clone(caller), new.user_id.as_deref()).await?;
     let id = RunId::fresh().as_str().to_owned();
-    Ok(Begun { id, named, caller, arrival, metadata: new.metadata })
+    Ok(PreparedRun { id, named, caller, arrival, metadata: new.metadata })
 }
 
 fn status(end: End) -> &'static str {
@@ -129,11 +129,11 @@ struct RunUsage {
 /// As the turn that failed.
 pub async fn execute(
     running: Running<'_>,
-    begun: Begun,
+    begun: PreparedRun,
     turn: impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
     tell: &mut dyn FnMut(&'static str, Value),
 ) -> Result<ToldRun, Refused> {
-    let Begun { id, named, caller, arrival, metadata } = begun;
+    let PreparedRun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
     apps::note(running.connections, &caller, "agent.run.started", about.clone()).await;
     tell("run.started", json!({"id": id, "agent_id": named.id, "version": named.version}));

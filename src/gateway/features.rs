@@ -58,7 +58,7 @@ pub(super) fn tell(guarded: Option<&Guarded>, answered: &mut Answered) {
 }
 
 /// What was done with a request before it was decided, and is to be done with its answer.
-pub(super) struct Entered {
+pub(super) struct ActiveFeatures {
     guarded: Option<Guarded>,
     words: Option<Words>,
 }
@@ -72,24 +72,24 @@ pub(super) async fn enter(
     live: &Live,
     caller: &Caller,
     arrival: &mut Arrival,
-) -> Result<Entered, Error> {
+) -> Result<ActiveFeatures, Error> {
     let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
     wishes::take(arrival)?;
     arrival.asked.strict = decide::is_strict(app, caller, &arrival.asked);
     let mark = guarded.as_ref().map(Guarded::mark);
     let words = words::prepare(app.words(), caller, arrival, mark).await?;
-    Ok(Entered { guarded, words })
+    Ok(ActiveFeatures { guarded, words })
 }
 
 /// A request that was answered, as far as its end has to know of it.
-pub(super) struct Request<'a> {
+pub(super) struct AnsweredRequest<'a> {
     pub id: &'a RequestId,
     pub asked: &'a RequestOptions,
     pub planned: &'a Planned,
     pub inbound: Inbound,
 }
 
-impl Entered {
+impl ActiveFeatures {
     /// What is asked, as it goes on: read no further than its head, unless a feature had to.
     ///
     /// # Errors
@@ -123,10 +123,10 @@ impl Entered {
         app: &App,
         live: &Live,
         caller: &Caller,
-        request: Request<'_>,
+        request: AnsweredRequest<'_>,
         mut answered: Answered,
     ) -> Result<Answered, Refused> {
-        let Request { id, asked, planned, inbound } = request;
+        let AnsweredRequest { id, asked, planned, inbound } = request;
         let (routing, decision) = (&app.shared.routing, planned.decision());
         routing.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
         if let Some(guarded) = self.guarded {

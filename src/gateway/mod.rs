@@ -20,10 +20,10 @@ mod wishes;
 use serde_json::Value;
 
 use crate::admit::{Caller, Scope};
-use crate::agents::{self, Begun, ToldRun};
+use crate::agents::{self, PreparedRun, ToldRun};
 use crate::exchange::{Answered, Arrival, Refused};
 
-use features::Request;
+use features::AnsweredRequest;
 
 pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 pub use count::count_tokens;
@@ -54,7 +54,7 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
 /// As the turn that failed.
 pub async fn execute(
     app: &App,
-    begun: Begun,
+    begun: PreparedRun,
     tell: &mut dyn FnMut(&'static str, Value),
 ) -> Result<ToldRun, Refused> {
     agents::execute(app.agents(), begun, turn(app), tell).await
@@ -80,7 +80,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     }
     let hold = planned.hold(app, &live, caller, &inbound, &id).await?;
     let answered = planned.deliver(app, &live, caller, &inbound, &id, hold).await?;
-    let request = Request { id: &id, asked: &asked, planned: &planned, inbound };
+    let request = AnsweredRequest { id: &id, asked: &asked, planned: &planned, inbound };
     entered.leave(app, &live, caller, request, answered).await
 }
 

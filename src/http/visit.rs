@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::Worker;
 use super::streams::UnderWay;
 use crate::base::ids::RequestId;
-use crate::telemetry::trail::{Arrived, Left};
+use crate::telemetry::trail::{RequestOrigin, ResponseSummary};
 use crate::telemetry::trails::Trails;
 use crate::wire::vocab::Dialect;
 
@@ -37,7 +37,7 @@ pub fn id(request: &HttpRequest) -> RequestId {
 pub(super) struct Visit {
     trails: Trails,
     id: RequestId,
-    left: Left,
+    left: ResponseSummary,
 }
 
 impl Visit {
@@ -48,10 +48,15 @@ impl Visit {
         let id = RequestId::fresh();
         let traceparent = request.headers().get("traceparent");
         let traceparent = traceparent.and_then(|value| value.to_str().ok());
-        trails.begin(&id, Arrived { method: method(request.method()), surface }, traceparent);
+        trails.begin(&id, RequestOrigin { method: method(request.method()), surface }, traceparent);
         request.extensions_mut().insert(id.clone());
-        let left =
-            Left { status: CALLER_LEFT, first_byte: None, whole: false, bytes: 0, dropped: None };
+        let left = ResponseSummary {
+            status: CALLER_LEFT,
+            first_byte: None,
+            whole: false,
+            bytes: 0,
+            dropped: None,
+        };
         Some(Self { trails, id, left })
     }
 
@@ -80,7 +85,7 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let dropped = self.left.dropped.take();
-        self.trails.end(&self.id, Left { dropped, ..self.left.clone() });
+        self.trails.end(&self.id, ResponseSummary { dropped, ..self.left.clone() });
     }
 }
 

@@ -103,7 +103,7 @@ impl Layout {
 
 /// A fitted network with its models.
 #[derive(Debug, Clone)]
-pub struct Fitted {
+pub struct TrainedNetwork {
     pub layout: Layout,
     pub table: Vec<f32>,
     pub numbers: Vec<f32>,
@@ -342,7 +342,7 @@ pub fn fit(
     family_of: &[usize],
     recipe: &Recipe,
     seed: u64,
-) -> Fitted {
+) -> TrainedNetwork {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut numbers = vec![0.0_f32; layout.end()];
     let spread =
@@ -399,7 +399,7 @@ pub fn fit(
         }
     }
     fitting.centre(samples);
-    Fitted { layout, table: fitting.table, numbers: fitting.numbers }
+    TrainedNetwork { layout, table: fitting.table, numbers: fitting.numbers }
 }
 
 const _: () = assert!(COUNTS < INPUT);

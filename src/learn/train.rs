@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::daily::Daily;
 use super::data::{Data, Row};
 use super::evidence::evidence;
-use super::fit::{Fitted, Layout, Recipe, fit};
+use super::fit::{Layout, Recipe, TrainedNetwork, fit};
 use super::levels::{level_by, level_by_tier, line_of};
 use super::places;
 use super::rate::{miss, rate};
@@ -124,7 +124,7 @@ pub fn train(material: Material<'_>, recipe: &Recipe, id: &str, seed: u64) -> We
     let layout =
         Layout { domains: names.len(), models: data.models.len(), families: families.len() };
     // Each network on a thread of its own: none sees another's draws.
-    let fitted: Vec<Fitted> = std::thread::scope(|scope| {
+    let fitted: Vec<TrainedNetwork> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..Shape::NETS as u64)
             .map(|number| {
                 let (samples, family_of) = (&samples, &family_of);
@@ -193,11 +193,11 @@ fn familiar(samples: &[Sample]) -> Vec<u64> {
     again
 }
 
-fn ability(fitted: &[Fitted], family: usize, model: Option<usize>) -> Ability {
+fn ability(fitted: &[TrainedNetwork], family: usize, model: Option<usize>) -> Ability {
     let part = 1.0 / fitted.len() as f32;
     let mut domains = vec![0.0; Shape::DOMAINS];
     let (mut level, mut verbosity, mut skills) = (0.0, 0.0, Vec::new());
-    for Fitted { layout: at, numbers, .. } in fitted {
+    for TrainedNetwork { layout: at, numbers, .. } in fitted {
         let rank = Shape::RANK;
         let base = &numbers[at.family() + family * (1 + rank)..][..=rank];
         let own = model.map(|model| &numbers[at.own() + model * (1 + rank)..][..=rank]);
@@ -226,7 +226,7 @@ fn ability(fitted: &[Fitted], family: usize, model: Option<usize>) -> Ability {
 
 fn assemble(
     data: &Data,
-    fitted: &[Fitted],
+    fitted: &[TrainedNetwork],
     families: &[String],
     family_of: &[usize],
     seen: &[u64],
@@ -254,7 +254,8 @@ fn assemble(
     meta.level_by = level_by(data, &abilities[..known], &meta.models[..known]);
     let (mut table, mut steps) = (vec![0_u8; BUCKETS * Shape::WIDE], [0.0; Shape::NETS]);
     let mut nets = Vec::new();
-    for (number, Fitted { layout: at, table: words, numbers }) in fitted.iter().enumerate() {
+    for (number, TrainedNetwork { layout: at, table: words, numbers }) in fitted.iter().enumerate()
+    {
         let square = words.iter().map(|one| one * one).sum::<f32>() / words.len() as f32;
         // The few words farther out than this are pulled in.
         let step = square.sqrt() * 6.0 / 127.0;

@@ -10,7 +10,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Tier;
-use crate::telemetry::trail::{Bill, Spent};
+use crate::telemetry::trail::{Bill, TokenCounts};
 use crate::wire::vocab::{More, Usage};
 
 /// How a request ended.
@@ -248,7 +248,7 @@ impl Settlement {
             model: self.by.as_ref().map(|by| by.model.clone()),
             streamed: self.streamed,
             outcome: self.outcome.as_str(),
-            tokens: Spent {
+            tokens: TokenCounts {
                 input: self.tokens.fresh(),
                 cache_read: self.tokens.cached(),
                 cache_write: self.tokens.cache_writes(),

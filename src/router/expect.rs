@@ -8,7 +8,7 @@ use super::levels::{Clues, Leaning, Level, Levels, default_effort, depth, effort
 use super::neural::{Ability, Arithmetic, Weights, widely};
 use super::{Corrections, Demand, Needs, Subjects};
 use crate::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Model, Tier, TokenKind};
-use crate::wire::vocab::{Effort, Manner};
+use crate::wire::vocab::{Effort, ThinkingStyle};
 
 pub use weigh::Worth;
 
@@ -428,7 +428,7 @@ impl Table {
 /// The efforts at which a model can be asked.
 fn seats(place: usize, model: &Model, facts: &Facts) -> Vec<Seat> {
     let usual = match default_effort(facts) {
-        None if facts.thinking.manner == Manner::Unknown && thinks(model.capabilities) => {
+        None if facts.thinking.manner == ThinkingStyle::Unknown && thinks(model.capabilities) => {
             Some(Effort::Medium)
         }
         usual => usual,

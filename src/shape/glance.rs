@@ -9,7 +9,7 @@ use super::content::{canonical, is_text, unwanted_thoughts};
 use super::draft::Model;
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::openai_responses::is_our_own;
-use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
+use crate::wire::vocab::{Dialect, Head, Protocol, Said, ThinkingStyle};
 
 /// What is looked for in nearly every body. To prepare a search costs more than to search a short body.
 static ASSISTANT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"assistant\""));
@@ -45,7 +45,7 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
     if chat && head.said.has(wrong_limit) {
         return true;
     }
-    if head.said.has(Said::REASONING) && facts.thinking.manner != Manner::Unknown {
+    if head.said.has(Said::REASONING) && facts.thinking.manner != ThinkingStyle::Unknown {
         let plain =
             head.effort.is_some_and(|effort| facts.thinking_on(model.protocol).efforts.has(effort));
         if !plain {

@@ -5,7 +5,7 @@ use serde_json::Number;
 use super::draft::{Draft, Model};
 use crate::catalogue::{Param, TokenLimit};
 use crate::wire::vocab::{
-    Dialect, Effort, Format, Manner, Off, Protocol, Reasoning, Request, ToolChoice, ToolKind,
+    Dialect, Effort, Format, Off, Protocol, Reasoning, Request, ThinkingStyle, ToolChoice, ToolKind,
 };
 
 /// Where the dialects spell a wish to think.
@@ -22,7 +22,7 @@ const REASONING: [&str; 6] = [
 pub(super) fn reasoning(draft: &mut Draft<'_>, model: &Model<'_>) {
     let thinking = model.facts.thinking_on(model.protocol);
     let Some(wish) = &draft.request.reasoning else { return };
-    if thinking.manner == Manner::Unknown {
+    if thinking.manner == ThinkingStyle::Unknown {
         return;
     }
     let fitted = thinking.fit(wish);

@@ -29,7 +29,7 @@ use draft::Draft;
 
 /// A request that the model takes.
 #[derive(Debug)]
-pub struct Fitted<'a> {
+pub struct FittedRequest<'a> {
     /// Borrowed, where nothing had to be changed.
     pub request: Cow<'a, Request>,
     /// What was left out or changed.
@@ -44,7 +44,7 @@ pub struct Fitted<'a> {
 
 /// Fits a request to a model.
 #[must_use]
-pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
+pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> FittedRequest<'a> {
     let mut draft =
         Draft { request: Cow::Borrowed(request), losses: Losses::default(), held: None };
     let mut names = Names::default();
@@ -67,7 +67,7 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     names::call_ids(&mut draft, model);
     let unsaid_schema = untold.or_else(|| schema::fit(&mut draft, model));
     let Draft { request, losses, held } = draft;
-    Fitted { request, losses, names, unsaid_schema, held }
+    FittedRequest { request, losses, names, unsaid_schema, held }
 }
 
 #[cfg(test)]

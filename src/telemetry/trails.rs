@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 use super::access::Teller;
 use super::metrics::Metrics;
 use super::traceparent::{Context, Sampling, SpanId};
-use super::trail::{Arrived, Attempt, Bill, Left, Trail};
+use super::trail::{Attempt, Bill, RequestOrigin, ResponseSummary, Trail};
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::Nanos;
 
@@ -62,7 +62,7 @@ impl Trails {
     }
 
     /// A request has come. `traceparent` is what its caller says of the trace that it belongs to.
-    pub fn begin(&self, id: &RequestId, arrived: Arrived, traceparent: Option<&str>) {
+    pub fn begin(&self, id: &RequestId, arrived: RequestOrigin, traceparent: Option<&str>) {
         let context =
             self.0.sampling.borrow_mut().as_mut().and_then(|all| all.context(traceparent));
         let mut trail = Trail::begun(id, context);
@@ -182,7 +182,7 @@ impl Trails {
     }
 
     /// The end of its answer.
-    pub fn end(&self, id: &RequestId, left: Left) {
+    pub fn end(&self, id: &RequestId, left: ResponseSummary) {
         let Some(mut trail) = self.0.open.borrow_mut().remove(id) else { return };
         let metrics = &self.0.metrics;
         metrics.in_flight.dec();
@@ -220,9 +220,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let trails = Trails::new(metrics.clone(), Teller::silent(&metrics), None);
         let id = RequestId::fresh();
-        trails.begin(&id, Arrived { method: "GET", surface: "models" }, None);
+        trails.begin(&id, RequestOrigin { method: "GET", surface: "models" }, None);
         assert_eq!(metrics.in_flight.get(), 1);
-        let left = Left { status: 200, first_byte: None, whole: true, bytes: 0, dropped: None };
+        let left =
+            ResponseSummary { status: 200, first_byte: None, whole: true, bytes: 0, dropped: None };
         trails.end(&id, left.clone());
         trails.end(&id, left);
         assert_eq!(metrics.in_flight.get(), 0);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::failover::{kind_label, patience_of};
 use super::health::Permit;
-use super::keys::Left;
+use super::keys::NextKey;
 use super::outgoing::{Outgoing, Unsayable, outgoing, thinks};
 use super::pulse::share_left;
 use super::reading::read_whole;
@@ -117,10 +117,10 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
             });
             let left = upstream.health.keys().failed(&step.deployment, key, &fault, Instant::now());
             let fault = match left {
-                Some(Left::None { back: Some(back) }) => fault.after(Some(back)),
+                Some(NextKey::None { back: Some(back) }) => fault.after(Some(back)),
                 _ => fault,
             };
-            let another_key = left == Some(Left::Another);
+            let another_key = left == Some(NextKey::Another);
             if another_key {
                 // The deployment is as well as it was.
                 tracing::warn!(

@@ -14,7 +14,7 @@ use crate::shape::{self, Names};
 use crate::wire::frame::json::splice;
 use crate::wire::json_mode::Form;
 use crate::wire::refusal;
-use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Reasoning, Said};
+use crate::wire::vocab::{Dialect, Format, Losses, Protocol, Reasoning, Said, ThinkingStyle};
 use crate::wire::{
     Encoded, Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
 };
@@ -412,7 +412,8 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
         }
     }
     // What a chain of answers goes on with, of a model that thinks.
-    let thinks = !matches!(deployment.facts.thinking.manner, Manner::None | Manner::Unknown);
+    let thinks =
+        !matches!(deployment.facts.thinking.manner, ThinkingStyle::None | ThinkingStyle::Unknown);
     let kept = inbound.dialect == Dialect::OpenAiResponses
         && thinks
         && matches!(inbound.operation, Operation::Generate);
@@ -431,7 +432,7 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
 #[must_use]
 pub fn thinks(step: &Step, inbound: &Inbound) -> bool {
     let thinking = &step.deployment.facts.thinking;
-    let can = !matches!(thinking.manner, Manner::None | Manner::Unknown);
+    let can = !matches!(thinking.manner, ThinkingStyle::None | ThinkingStyle::Unknown);
     can && (thinking.by_default || step.effort.is_some() || inbound.head.said.has(Said::REASONING))
 }
 

@@ -32,7 +32,7 @@ const PIECE_BYTES: usize = 32 << 10;
 
 /// How frames become the caller's bytes.
 #[derive(Debug)]
-pub(super) enum Manner {
+pub(super) enum Conversion {
     /// They are the caller's bytes.
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
@@ -124,12 +124,12 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    pub fn new(front: Dialect, protocol: Protocol, manner: Manner, heading: Heading) -> Self {
+    pub fn new(front: Dialect, protocol: Protocol, manner: Conversion, heading: Heading) -> Self {
         let theirs = provider_side(protocol);
         let way = match manner {
-            Manner::Verbatim => Way::Verbatim,
-            Manner::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
-            Manner::Translated { names, json } => {
+            Conversion::Verbatim => Way::Verbatim,
+            Conversion::Edited { rename, drop_usage } => Way::Edited { rename, drop_usage },
+            Conversion::Translated { names, json } => {
                 let reader = theirs.reader();
                 let reader: Box<dyn Reader + Send> = match json {
                     Some(form) => Box::new(json_mode::Held::new(reader, form)),

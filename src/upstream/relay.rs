@@ -20,7 +20,7 @@ use super::client::Body;
 use super::closing::Closing;
 use super::failover::kind_label;
 use super::health::Permit;
-use super::passage::{Manner, Passage};
+use super::passage::{Conversion, Passage};
 use super::passing::{Rename, count_tokens};
 use super::rescue::{Rescue, Rescuing};
 use super::scrub::{scrubbed, shortened};
@@ -201,11 +201,11 @@ impl Relay {
     ) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
-            Manner::Translated { names: Rc::clone(&setup.names), json: setup.json }
+            Conversion::Translated { names: Rc::clone(&setup.names), json: setup.json }
         } else if rename.is_some() || setup.usage_added {
-            Manner::Edited { rename, drop_usage: setup.usage_added }
+            Conversion::Edited { rename, drop_usage: setup.usage_added }
         } else {
-            Manner::Verbatim
+            Conversion::Verbatim
         };
         let now = Instant::now();
         let limits = setup.limits;

@@ -5,7 +5,8 @@ use serde_json::{Number, Value, json};
 
 use super::Target;
 use super::vocab::{
-    Body, Dialect, Effort, Losses, Manner, Off, Reasoning, Request, Role, Sampling, ToolChoice,
+    Body, Dialect, Effort, Losses, Off, Reasoning, Request, Role, Sampling, ThinkingStyle,
+    ToolChoice,
 };
 
 /// The least thinking Anthropic allows.
@@ -41,7 +42,7 @@ pub(super) fn encode(
     let nothing = Sent { max_tokens, ..Sent::default() };
     let Some(reasoning) = request.reasoning.as_ref() else { return nothing };
     let thinking = target.thinking;
-    if thinking.manner == Manner::None {
+    if thinking.manner == ThinkingStyle::None {
         if wants(reasoning) {
             lost.dropped("reasoning");
         }
@@ -49,18 +50,18 @@ pub(super) fn encode(
     }
     if reasoning.enabled == Some(false) || reasoning.budget == Some(0) {
         let kind = if thinking.off == Off::BetweenTools { "between_tools" } else { "disabled" };
-        let silent = matches!(thinking.manner, Manner::Unknown | Manner::Budget);
+        let silent = matches!(thinking.manner, ThinkingStyle::Unknown | ThinkingStyle::Budget);
         let member =
             (!silent || request.from == Some(Dialect::Anthropic)).then(|| json!({"type": kind}));
         return Sent { member, ..nothing };
     }
-    let adapts = matches!(thinking.manner, Manner::Adaptive | Manner::Always)
-        || (thinking.manner == Manner::Unknown && reasoning.enabled == Some(true));
+    let adapts = matches!(thinking.manner, ThinkingStyle::Adaptive | ThinkingStyle::Always)
+        || (thinking.manner == ThinkingStyle::Unknown && reasoning.enabled == Some(true));
     if adapts {
         if !wants(reasoning) {
             return nothing;
         }
-        if is_forced(request) && thinking.manner == Manner::Adaptive {
+        if is_forced(request) && thinking.manner == ThinkingStyle::Adaptive {
             lost.dropped("reasoning");
             return nothing;
         }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::frame::{Frame, Splitter, sse};
 use super::glance::{Glance, Unreadable, Voice};
 use super::vocab::{
-    Control, Dialect, Efforts, Event, Fault, Head, Losses, Malformed, Manner, Off, Reply, Request,
-    Thinking, ThoughtsBack, Usage,
+    Control, Dialect, Efforts, Event, Fault, Head, Losses, Malformed, Off, Reply, Request,
+    Thinking, ThinkingStyle, ThoughtsBack, Usage,
 };
 use crate::base::Error;
 use crate::base::clock::Clock;
@@ -30,7 +30,7 @@ pub struct Target<'a> {
 
 /// A model of which nothing is known.
 const UNKNOWN: Thinking = Thinking {
-    manner: Manner::Unknown,
+    manner: ThinkingStyle::Unknown,
     by_default: false,
     off: Off::Impossible,
     budget: None,

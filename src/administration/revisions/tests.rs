@@ -5,8 +5,8 @@ use crate::administration::fixture::{Office, REFUSED};
 use crate::admit::fixture::NOON;
 use crate::live::Live;
 
-fn why(reason: &str) -> Manner {
-    Manner { dry_run: false, reason: reason.to_owned() }
+fn why(reason: &str) -> ChangeOptions {
+    ChangeOptions { dry_run: false, reason: reason.to_owned() }
 }
 
 fn to(model: &str) -> Value {
@@ -36,7 +36,7 @@ async fn what_is_said_holds_from_then_on_and_it_is_kept_who_said_so_and_why() {
 #[tokio::test]
 async fn what_is_only_tried_changes_nothing_and_tells_what_would_be_said() {
     let office = Office::new().await;
-    let dry = Manner { dry_run: true, reason: String::new() };
+    let dry = ChangeOptions { dry_run: true, reason: String::new() };
     let came = office.work().set(Sort::Route, "m", Some(to("n")), &dry).await.unwrap();
     assert_eq!((came.revision, came.said), (None, Some(to("n"))));
     assert!(routes(&office).await.is_empty());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Facts, NameRule, Quantization, SchemaSubset, TokenLimit};
 use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
 use crate::wire::vocab::{
-    Control, Effort, Efforts, Manner, Off, Protocol, Said, Thinking, ThoughtsBack,
+    Control, Effort, Efforts, Off, Protocol, Said, Thinking, ThinkingStyle, ThoughtsBack,
 };
 
 /// Everything that may be said of what a model takes. Every member is optional.
@@ -22,7 +22,7 @@ pub struct FactsEntry {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ignores: BTreeMap<String, When>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinking: Option<Manner>,
+    pub thinking: Option<ThinkingStyle>,
     /// Whether it thinks when nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinks_by_default: Option<bool>,
@@ -238,12 +238,12 @@ impl FactsEntry {
             manner,
             by_default: self.thinks_by_default.unwrap_or(false),
             off: match manner {
-                Manner::Always => Off::Impossible,
+                ThinkingStyle::Always => Off::Impossible,
                 _ => self.thinking_off.unwrap_or_default(),
             },
             budget: self
                 .budget
-                .filter(|_| manner == Manner::Budget)
+                .filter(|_| manner == ThinkingStyle::Budget)
                 .map(|budget| (budget.min, budget.max.unwrap_or(i64::MAX))),
             efforts,
             // Where there are none, none is the usual one.

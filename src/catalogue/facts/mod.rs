@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::vocab::{
-    Control, Dialect, Effort, Efforts, Manner, Off, Protocol, Reasoning, Said, Thinking,
+    Control, Dialect, Effort, Efforts, Off, Protocol, Reasoning, Said, Thinking, ThinkingStyle,
     ThoughtsBack,
 };
 
@@ -302,7 +302,7 @@ impl Facts {
         let own = self.efforts_on.iter().find(|(on, _)| *on == protocol);
         let by_effort =
             matches!(protocol, Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses))
-                && matches!(self.thinking.manner, Manner::Budget | Manner::Adaptive)
+                && matches!(self.thinking.manner, ThinkingStyle::Budget | ThinkingStyle::Adaptive)
                 && self.thinking.control == Control::Effort;
         if own.is_none() && !by_effort {
             return Cow::Borrowed(&self.thinking);
@@ -312,7 +312,7 @@ impl Facts {
             thinking.efforts = *efforts;
         }
         if by_effort {
-            thinking.manner = Manner::Effort;
+            thinking.manner = ThinkingStyle::Effort;
             thinking.budget = None;
             thinking.off = match thinking.off {
                 _ if thinking.efforts.has(Effort::None) => Off::Effort,

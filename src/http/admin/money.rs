@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::super::{Worker, arrival};
 use super::act::{act, act_on};
-use super::revisions::HowToChange;
-use crate::administration::change::Came;
+use super::revisions::ChangeQuery;
+use crate::administration::change::ChangeResult;
 use crate::admit::{Bound, Feature, Plan, PlanEntry};
 use crate::base::Error;
 use crate::base::calendar;
@@ -105,7 +105,7 @@ enum PlanOrNone {
     Gone { name: String, object: &'static str, deleted: bool },
 }
 
-fn told(name: &str, plan: Option<&Plan>, came: Came) -> PlanCame {
+fn told(name: &str, plan: Option<&Plan>, came: ChangeResult) -> PlanCame {
     let deleted = came.revision.is_some();
     let gone = || PlanOrNone::Gone { name: name.to_owned(), object: "plan", deleted };
     PlanCame {
@@ -192,7 +192,7 @@ pub async fn put_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
-    asked: Query<HowToChange>,
+    asked: Query<ChangeQuery>,
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |administration, entry: PlanEntry| {
@@ -207,7 +207,7 @@ pub async fn drop_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
-    asked: Query<HowToChange>,
+    asked: Query<ChangeQuery>,
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.drop_plan(&name, &asked.manner()?).await?;

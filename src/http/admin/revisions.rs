@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::act::{act, act_on};
-use crate::administration::change::{Came, Manner};
+use crate::administration::change::{ChangeOptions, ChangeResult};
 use crate::administration::revisions::shown;
 use crate::base::told::List;
 use crate::base::{Error, Kind};
@@ -19,13 +19,13 @@ use crate::router::Replay;
 /// How a change is to be made, in the query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::http) struct HowToChange {
+pub(in crate::http) struct ChangeQuery {
     dry_run: Option<String>,
     reason: String,
 }
 
-impl HowToChange {
-    pub(super) fn manner(&self) -> Result<Manner, Error> {
+impl ChangeQuery {
+    pub(super) fn manner(&self) -> Result<ChangeOptions, Error> {
         let dry_run = match self.dry_run.as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -34,7 +34,7 @@ impl HowToChange {
                 return Err(Error::new(Kind::Malformed, text).at("dry_run"));
             }
         };
-        Ok(Manner { dry_run, reason: self.reason.clone() })
+        Ok(ChangeOptions { dry_run, reason: self.reason.clone() })
     }
 }
 
@@ -82,7 +82,7 @@ pub(in crate::http) struct Restored {
     replay: Option<Replay>,
 }
 
-fn told(sort: Sort, name: &str, came: Came) -> SettingCame {
+fn told(sort: Sort, name: &str, came: ChangeResult) -> SettingCame {
     SettingCame {
         name: name.to_owned(),
         object: sort.as_str(),
@@ -117,7 +117,7 @@ async fn put(
     request: &HttpRequest,
     payload: Payload,
     (sort, name): (Sort, &str),
-    asked: &HowToChange,
+    asked: &ChangeQuery,
 ) -> HttpResponse {
     act_on(app, request, payload, async |administration, said: Value| {
         let came = administration.set(sort, name, Some(said), &asked.manner()?).await?;
@@ -130,7 +130,7 @@ async fn take_back(
     app: &Worker,
     request: &HttpRequest,
     (sort, name): (Sort, &str),
-    asked: &HowToChange,
+    asked: &ChangeQuery,
 ) -> HttpResponse {
     act(app, request, async |administration| {
         let came = administration.set(sort, name, None, &asked.manner()?).await?;
@@ -162,7 +162,7 @@ macro_rules! handlers {
                 app: Worker,
                 request: HttpRequest,
                 name: Path<String>,
-                asked: Query<HowToChange>,
+                asked: Query<ChangeQuery>,
                 payload: Payload,
             ) -> HttpResponse {
                 super::put(&app, &request, payload, ($sort, &name), &asked).await
@@ -172,7 +172,7 @@ macro_rules! handlers {
                 app: Worker,
                 request: HttpRequest,
                 name: Path<String>,
-                asked: Query<HowToChange>,
+                asked: Query<ChangeQuery>,
             ) -> HttpResponse {
                 take_back(&app, &request, ($sort, &name), &asked).await
             }
@@ -198,7 +198,7 @@ pub async fn restore(
     app: Worker,
     request: HttpRequest,
     id: Path<i64>,
-    asked: Query<HowToChange>,
+    asked: Query<ChangeQuery>,
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.restore(*id, &asked.manner()?).await?;

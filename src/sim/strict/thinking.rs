@@ -7,7 +7,7 @@ use super::asked::{Asked, either, text};
 use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::Param;
-use crate::wire::vocab::{Dialect, Effort, Efforts, Manner, Off};
+use crate::wire::vocab::{Dialect, Effort, Efforts, Off, ThinkingStyle};
 
 /// Anthropic's floor.
 const LEAST_TOKENS: i64 = 1_024;
@@ -54,14 +54,14 @@ fn effort(asked: &Asked<'_>) -> Option<Complaint> {
             _ => Complaint::parameter(at, why),
         })
     };
-    if thinking.manner == Manner::None {
+    if thinking.manner == ThinkingStyle::None {
         // Hosts of others' models do not look at it.
         return if asked.house == House::Other { None } else { unheard("") };
     }
     if known.is_empty() {
         // Those that are switched on and off do not look at it; of a maker's own it is known.
         let refuses = matches!(asked.house, House::OpenAi | House::Xai)
-            && matches!(thinking.manner, Manner::Always | Manner::Toggle);
+            && matches!(thinking.manner, ThinkingStyle::Always | ThinkingStyle::Toggle);
         return if refuses { unheard("") } else { None };
     }
     let takes = Effort::parse(word).is_some_and(|wished| {
@@ -82,7 +82,7 @@ fn effort(asked: &Asked<'_>) -> Option<Complaint> {
 
 /// `thinking: {"type": "disabled"}` and its kin, where thinking cannot be turned off.
 fn switched_off(asked: &Asked<'_>) -> Option<Complaint> {
-    if asked.facts.thinking.manner != Manner::Always {
+    if asked.facts.thinking.manner != ThinkingStyle::Always {
         return None;
     }
     let disabled = asked.thinking().and_then(|thinking| text(thinking, "type")) == Some("disabled");
@@ -105,25 +105,27 @@ fn claude(asked: &Asked<'_>) -> Option<Complaint> {
     };
     match kind {
         "enabled" => {
-            let unknown = known.manner == Manner::Unknown;
-            if !unknown && !takes_both(asked) && known.manner != Manner::Budget {
+            let unknown = known.manner == ThinkingStyle::Unknown;
+            if !unknown && !takes_both(asked) && known.manner != ThinkingStyle::Budget {
                 return refused(kind);
             }
             budget(asked, thinking).or_else(|| drawn(asked))
         }
-        "adaptive" if matches!(known.manner, Manner::Budget | Manner::None) => {
+        "adaptive" if matches!(known.manner, ThinkingStyle::Budget | ThinkingStyle::None) => {
             Some(Complaint::new("adaptive thinking is not supported on this model"))
         }
         "adaptive" => drawn(asked),
-        "between_tools" if known.manner != Manner::Unknown && known.off != Off::BetweenTools => {
+        "between_tools"
+            if known.manner != ThinkingStyle::Unknown && known.off != Off::BetweenTools =>
+        {
             Some(Complaint::new(
                 "thinking.type: Input tag 'between_tools' found using 'type' does not match any \
                  of the expected tags: 'disabled', 'enabled', 'adaptive'",
             ))
         }
         "disabled" => {
-            let always = known.manner == Manner::Always;
-            let only_adaptive = known.manner == Manner::Adaptive
+            let always = known.manner == ThinkingStyle::Always;
+            let only_adaptive = known.manner == ThinkingStyle::Adaptive
                 && matches!(known.off, Off::Impossible | Off::BetweenTools);
             if always || only_adaptive { refused(kind) } else { None }
         }
@@ -184,7 +186,7 @@ fn claude_effort(asked: &Asked<'_>) -> Option<Complaint> {
     let (_, word) = asked.effort_word()?;
     let known = efforts(asked);
     if known.is_empty() {
-        return (asked.facts.thinking.manner != Manner::Unknown)
+        return (asked.facts.thinking.manner != ThinkingStyle::Unknown)
             .then(|| Complaint::new("This model does not support the effort parameter."));
     }
     if Effort::parse(word).is_some_and(|wished| known.has(wished)) {
@@ -208,13 +210,14 @@ fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
             "You can only set only one of thinking budget and thinking level.",
         ));
     }
-    if known.manner == Manner::None && (tokens.is_some_and(|tokens| tokens != 0) || level.is_some())
+    if known.manner == ThinkingStyle::None
+        && (tokens.is_some_and(|tokens| tokens != 0) || level.is_some())
     {
         return Some(Complaint::new("Thinking is not supported for this model."));
     }
     if let Some(level) = level {
         let efforts = efforts(asked);
-        if known.manner == Manner::Budget {
+        if known.manner == ThinkingStyle::Budget {
             return Some(Complaint::new("Thinking level is not supported for this model."));
         }
         let takes = Effort::parse(level).is_some_and(|wished| efforts.has(wished));
@@ -228,7 +231,7 @@ fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
     }
     let tokens = tokens?;
     match known.budget {
-        None if matches!(known.manner, Manner::Effort | Manner::Always) => {
+        None if matches!(known.manner, ThinkingStyle::Effort | ThinkingStyle::Always) => {
             Some(Complaint::new("Thinking budget is not supported for this model."))
         }
         Some(_) if tokens == 0 && known.off != Off::Zero => {

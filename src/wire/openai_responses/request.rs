@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::item::{self, DIALECT};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
-    Body, CallKind, Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part,
-    Reasoning, Request, Role, Said, Tool, ToolChoice, ToolKind, Turn, custom, with_properties,
+    Body, CallKind, Dialect, Effort, Extra, Format, Head, Losses, Malformed, Part, Reasoning,
+    Request, Role, Said, ThinkingStyle, Tool, ToolChoice, ToolKind, Turn, custom, with_properties,
 };
 use crate::wire::{Encoded, Target, paired, prompt_bytes};
 
@@ -312,7 +312,7 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         body.set("store", false);
     }
     // A model of which nothing is known is not OpenAI's.
-    let theirs = target.thinking.manner != Manner::Unknown;
+    let theirs = target.thinking.manner != ThinkingStyle::Unknown;
     let least = if theirs && !at_home { LEAST_OUTPUT_TOKENS } else { 0 };
     body.maybe("max_output_tokens", request.max_output_tokens.map(|most| most.max(least)));
     encode_tools(request, &mut lost, &mut body);
@@ -382,7 +382,7 @@ fn encode_reasoning(
         .or_else(|| reasoning.budget.and_then(Effort::of_budget))
         .or_else(|| reasoning.enabled.map(|on| if on { Effort::Medium } else { Effort::None }));
     match effort {
-        Some(_) if target.thinking.manner == Manner::None => lost.dropped("reasoning"),
+        Some(_) if target.thinking.manner == ThinkingStyle::None => lost.dropped("reasoning"),
         Some(effort) => {
             body.set("reasoning", json!({"effort": effort.as_str(), "summary": "auto"}));
             include.push("reasoning.encrypted_content");

@@ -29,6 +29,6 @@ pub use part::{
 };
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{Effort, Format, Head, Reasoning, Request, Said, Sampling, Span};
-pub use thinking::{Control, Efforts, Fitted, Manner, Off, Thinking, ThoughtsBack};
+pub use thinking::{Control, Efforts, FittedThinking, Off, Thinking, ThinkingStyle, ThoughtsBack};
 pub use tool::{Tool, ToolChoice, ToolKind, custom, with_properties};
 pub use usage::{Aside, Class, More, Usage};
