@@ -29,7 +29,7 @@ use crate::base::{Error, Kind};
 use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::live::{Current, Trial};
 use crate::notice::Mail;
-use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
+use crate::quota::{Amount, Correction, Limits, PeriodUsage, Quota, Terms};
 use crate::router::Features;
 use crate::store::{Account, Audit, Grant, Key, Left, Member, Parting, Store, StoreError};
 
@@ -483,7 +483,7 @@ impl Administration<'_> {
         let correction = Correction {
             period: charged.period(),
             held: Amount::default(),
-            charged: Used { credits: Credits(-charged.credits.0), ..Used::default() },
+            charged: PeriodUsage { credits: Credits(-charged.credits.0), ..PeriodUsage::default() },
             used_tokens: 0,
         };
         self.quota.settle(&terms, "", correction);

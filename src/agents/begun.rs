@@ -13,7 +13,7 @@ use crate::apps;
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Arrival, Refused};
-use crate::platform::agents::End;
+use crate::platform::agents::RunEnd;
 use crate::store::Store;
 use crate::wire::vocab::{Dialect, Request, Role, Stop, Turn};
 
@@ -71,11 +71,11 @@ pub async fn begin(
     Ok(PreparedRun { id, named, caller, arrival, metadata: new.metadata })
 }
 
-fn status(end: End) -> &'static str {
+fn status(end: RunEnd) -> &'static str {
     match end {
-        End::Answered => "completed",
-        End::Asks => "requires_action",
-        End::Limit => "incomplete",
+        RunEnd::Answered => "completed",
+        RunEnd::Asks => "requires_action",
+        RunEnd::Limit => "incomplete",
     }
 }
 
@@ -161,7 +161,7 @@ pub async fn execute(
     let output: String = choice.map(|choice| choice.turn.texts().collect()).unwrap_or_default();
     let cut = choice.and_then(|choice| choice.finish.as_ref()).map(|finish| finish.why);
     let status = match (finished.end, cut) {
-        (End::Answered, Some(Stop::Length)) => "incomplete",
+        (RunEnd::Answered, Some(Stop::Length)) => "incomplete",
         (end, _) => status(end),
     };
     // What the run added: all after what was asked.

@@ -16,7 +16,7 @@ use crate::catalogue::Pictures;
 use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
 use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
-    Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
+    Agent, AgentTool, RunEnd, RunStep, RunTotals, arguments, function, handed_in, must_answer, next,
 };
 use crate::wire::vocab::{Call, Dialect, Reply, Request, Tool, Turn};
 use crate::wire::{Target, codec};
@@ -27,7 +27,7 @@ const OUTCOME_BYTES: usize = 128 << 10;
 /// What happens in a run, for whoever watches it.
 #[derive(Debug)]
 pub enum Happening<'a> {
-    Turn(&'a Spent),
+    Turn(&'a RunTotals),
     Started(&'a Call),
     Ended(&'a Call, bool),
 }
@@ -38,8 +38,8 @@ pub struct Finished {
     /// The last answer, in the caller's dialect.
     body: Bytes,
     pub reply: Reply,
-    pub end: End,
-    pub spent: Spent,
+    pub end: RunEnd,
+    pub spent: RunTotals,
     /// The conversation with all that the run added.
     pub turns: Vec<Turn>,
 }
@@ -235,7 +235,7 @@ pub(super) async fn run(
     let own_tools = request.tools.clone();
     request.tools.extend(tools);
     request.forget_spelling();
-    let mut spent = Spent::default();
+    let mut spent = RunTotals::default();
     loop {
         if must_answer(&spent, &agent.limits) {
             request.tools.clone_from(&own_tools);
@@ -268,11 +268,11 @@ pub(super) async fn run(
         let choice = reply.choices.first().map(|choice| choice.turn.clone());
         request.turns.extend(choice);
         match next(&reply, &spent, &agent.limits, |name| here.contains_key(name)) {
-            Step::Done(end) => {
+            RunStep::Done(end) => {
                 let turns = request.turns;
                 return Ok(Finished { answered, body, reply, end, spent, turns });
             }
-            Step::Act(calls) => {
+            RunStep::Act(calls) => {
                 for call in &calls {
                     let Some(behind) = here.get(&call.name) else { continue };
                     tell(Happening::Started(call));

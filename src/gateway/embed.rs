@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::admit::KeyTerms;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::exchange::Body;
     use crate::wire::vocab::Dialect;
 
@@ -146,11 +146,11 @@ mod tests {
     }
 
     /// Cohere's answer: a vector that is the text's number, and a token for each.
-    fn vectors(asked: &Value) -> Told {
+    fn vectors(asked: &Value) -> CannedAnswer {
         let texts = asked["texts"].as_array().unwrap();
         let vector = |text: &Value| json!([text.as_str().unwrap().parse::<u32>().unwrap()]);
         let all: Vec<Value> = texts.iter().map(vector).collect();
-        Told::json(
+        CannedAnswer::json(
             200,
             &json!({"embeddings": {"float": all},
                 "meta": {"billed_units": {"input_tokens": all.len()}}}),
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_come_back_as_one_answer_that_is_booked_once() {
-        let provider = Provider::answering(|asked| vectors(&asked.body)).await;
+        let provider = FakeProvider::answering(|asked| vectors(&asked.body)).await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
         let answered = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
@@ -228,8 +228,8 @@ mod tests {
 
     #[tokio::test]
     async fn vectors_of_a_part_of_the_texts_are_no_answer_and_cost_nothing() {
-        let provider = Provider::answering(|asked| match asked.body["texts"][0].as_str() {
-            Some("0096") => Told::json(400, &json!({"message": "no"})),
+        let provider = FakeProvider::answering(|asked| match asked.body["texts"][0].as_str() {
+            Some("0096") => CannedAnswer::json(400, &json!({"message": "no"})),
             _ => vectors(&asked.body),
         })
         .await;
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_may_not_embed_is_refused_before_anybody_is_asked() {
-        let provider = Provider::answering(|asked| vectors(&asked.body)).await;
+        let provider = FakeProvider::answering(|asked| vectors(&asked.body)).await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let terms = KeyTerms { scopes: Some(vec![Scope::Chat]), ..KeyTerms::default() };
         let (caller, id) = (fixture.caller_with("free", &terms).await, RequestId::fresh());

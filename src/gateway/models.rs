@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 
     fn asking(stream: bool) -> Bytes {
         let body = json!({"model": "m", "stream": stream,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     /// The model `m`, a dear one, and plans of one request a day and without the dear one.
-    fn config(provider: &Provider) -> String {
+    fn config(provider: &FakeProvider) -> String {
         let models = provider.serving("openai-chat", &["m"]);
         format!(
             "{models}[[models]]\nid = \"v\"\nmode = \"embedding\"\ndeployments = [{{ provider = \"p\" }}]\n\
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_memory_asks_is_charged_to_its_caller_as_any_request_is() {
-        let provider = Provider::answering(|_| Told::completion("A cat.")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("A cat.")).await;
         let fixture = Fixture::of(&config(&provider)).await;
         let caller = fixture.caller("one").await;
         let models: &dyn Models = &fixture.app;
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_out_of_the_callers_plan_is_not_asked_for_memory_either() {
-        let provider = Provider::answering(|_| Told::completion("A cat.")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("A cat.")).await;
         let fixture = Fixture::of(&config(&provider)).await;
         let caller = fixture.caller("free_only").await;
         let models: &dyn Models = &fixture.app;
@@ -126,8 +126,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_as_a_stream_is_no_answer_for_memory() {
-        let provider = Provider::answering(|_| {
-            Told::events("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n")
+        let provider = FakeProvider::answering(|_| {
+            CannedAnswer::events("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n")
         })
         .await;
         let fixture = Fixture::of(&config(&provider)).await;
@@ -139,8 +139,8 @@ mod tests {
 
     #[tokio::test]
     async fn vectors_are_asked_for_in_openais_form_and_come_whole() {
-        let provider = Provider::answering(|_| {
-            Told::json(
+        let provider = FakeProvider::answering(|_| {
+            CannedAnswer::json(
                 200,
                 &json!({"object": "list", "model": "v",
                 "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],

@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 
     /// The model `m` at two providers, the first with eight bits, and a better one.
     fn config(base: &str) -> String {
@@ -170,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_takes_nothing_of_the_callers_and_asks_nobody() {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let fixture = Fixture::of(&config(&provider.base)).await;
         let (caller, live) = (fixture.caller("one").await, fixture.app.live());
         for _ in 0..3 {

@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::catalogue::Mode;
     use crate::gateway::named::named;
     use crate::wire::Operation;
@@ -174,9 +174,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_call_is_made_though_one_fails_and_answers_stand_in_the_order_of_calls() {
-        let provider = Provider::answering(|asked| match asked.body["input"][0].as_str() {
-            Some("1") => Told::json(400, &json!({"error": {"message": "no", "type": "x"}})),
-            text => Told::json(
+        let provider = FakeProvider::answering(|asked| match asked.body["input"][0].as_str() {
+            Some("1") => CannedAnswer::json(400, &json!({"error": {"message": "no", "type": "x"}})),
+            text => CannedAnswer::json(
                 200,
                 &json!({"object": "list", "model": "m", "data": [
                     {"object": "embedding", "index": 0, "embedding": [text.unwrap().parse::<f64>().unwrap()]}],

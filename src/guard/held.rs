@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::body::{forget_spelling, says_twice, texts};
 use super::record::Record;
-use super::watched::Watched;
+use super::watched::GuardedStream;
 use super::{Blocked, By, Finding, Guard, Guardrails, Rule, Stage, Verdict};
 
 use crate::base::{Error, Kind};
@@ -165,7 +165,7 @@ impl Guarded {
         if rules.is_empty() {
             return pieces;
         }
-        Watched::new(self.record, rules, inbound, model.to_owned(), pieces).stream()
+        GuardedStream::new(self.record, rules, inbound, model.to_owned(), pieces).stream()
     }
 }
 

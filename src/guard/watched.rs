@@ -22,7 +22,7 @@ const EVENT_BYTES: usize = 32 << 20;
 const HELD_BYTES: usize = 8 << 20;
 
 /// A stream that is read under rules.
-pub(super) struct Watched {
+pub(super) struct GuardedStream {
     record: Record,
     /// `None` at its end.
     pieces: Option<Pieces>,
@@ -48,7 +48,7 @@ enum Came {
     Fault(Vec<u8>),
 }
 
-impl Watched {
+impl GuardedStream {
     pub fn new(
         record: Record,
         rules: Vec<Arc<Rule>>,

@@ -19,7 +19,7 @@ use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::exchange::{Answered, Body, Refused};
 use crate::idempotency::Again;
-use crate::quota::{Line, Standing};
+use crate::quota::{LimitLine, Standing};
 use crate::router::Step;
 use crate::wire::codec;
 use crate::wire::frame::Pieces;
@@ -91,7 +91,7 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
         (Some(minute), Some(day)) if day.remaining < minute.remaining => Some(day),
         (minute, day) => minute.or(day),
     };
-    let mut insert = |line: Line, [limit, remaining, reset]: [HeaderName; 3]| {
+    let mut insert = |line: LimitLine, [limit, remaining, reset]: [HeaderName; 3]| {
         headers.insert(limit, HeaderValue::from(line.limit));
         headers.insert(remaining, HeaderValue::from(line.remaining));
         // A part of a second is not over yet.

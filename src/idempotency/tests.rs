@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::admit::KeyTerms;
-use crate::boot::fixture::{Fixture, Provider, Told};
+use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 use crate::exchange::Arrival;
 use crate::gateway::answer;
 use crate::router::Step;
@@ -16,8 +16,8 @@ use crate::wire::vocab::{Dialect, Losses};
 
 const BODY: &[u8] = b"{\"id\":\"first\"}";
 
-async fn fixture() -> (Fixture, Provider) {
-    let provider = Provider::answering(|_| Told::completion("hi")).await;
+async fn fixture() -> (Fixture, FakeProvider) {
+    let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
     (Fixture::of(&provider.serving("openai-chat", &["m"])).await, provider)
 }
 

@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
-use crate::quota::{Amount, Correction, Standing, Terms, Used};
+use crate::quota::{Amount, Correction, PeriodUsage, Standing, Terms};
 use crate::wire::vocab::Aside;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
@@ -197,7 +197,7 @@ impl Open {
         let correction = Correction {
             period: Period::of(at),
             held: amount,
-            charged: Used { credits, spend: cost },
+            charged: PeriodUsage { credits, spend: cost },
             used_tokens: tokens.total(),
         };
         counter.quota.settle(&terms, outset.id.as_str(), correction);
@@ -242,7 +242,7 @@ impl Drop for Hold {
         let correction = Correction {
             period: Period::of(open.counter.clock.now()),
             held: open.amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 0,
         };
         open.counter.quota.settle(&open.terms, open.outset.id.as_str(), correction);

@@ -10,7 +10,7 @@ use super::journal::Place;
 use super::{Outcome, Settlement};
 use crate::base::Error;
 use crate::base::money::{Credits, Nanos};
-use crate::quota::{Amount, Correction, Terms, Used};
+use crate::quota::{Amount, Correction, PeriodUsage, Terms};
 
 /// The line of a settlement on its way to where it is safe.
 #[must_use = "a settlement counts once its receipt says so"]
@@ -72,7 +72,7 @@ impl Awaited {
         let correction = Correction {
             period: settlement.period(),
             held: Amount::default(),
-            charged: Used { credits: Credits(-undone), ..Used::default() },
+            charged: PeriodUsage { credits: Credits(-undone), ..PeriodUsage::default() },
             used_tokens: 0,
         };
         counter.quota.settle(&terms, "", correction);

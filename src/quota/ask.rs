@@ -1,6 +1,6 @@
 //! What a caller is held to, and the one question: may this much be taken now?
 
-use super::gauge::{Amount, Limits, Now, Refusal, Standing, Used};
+use super::gauge::{Amount, LimitReached, Limits, Now, PeriodUsage, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 
@@ -26,14 +26,14 @@ impl Terms {
 
 /// What the books say of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Books {
-    pub account: Used,
-    pub key: Used,
+pub struct BookedUsage {
+    pub account: PeriodUsage,
+    pub key: PeriodUsage,
 }
 
 /// One question: may this much be taken now?
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct QuotaRequest<'a> {
     pub terms: &'a Terms,
     pub amount: Amount,
     pub now: Now,
@@ -42,14 +42,14 @@ pub struct Ask<'a> {
     /// When a hold that nobody settles lapses.
     pub lapses: Timestamp,
     /// Given once a first try found that they are needed.
-    pub books: Option<Books>,
+    pub books: Option<BookedUsage>,
 }
 
 /// The answer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum QuotaDecision {
     Yes(Standing),
-    No(Refusal, Standing),
+    No(LimitReached, Standing),
     /// Ask again, with what the books say.
     Blank,
 }

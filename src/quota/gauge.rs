@@ -60,7 +60,7 @@ pub struct Amount {
 
 /// What of a period's allowance is gone: the books' word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Used {
+pub struct PeriodUsage {
     pub credits: Credits,
     pub spend: Nanos,
 }
@@ -98,7 +98,7 @@ impl Limit {
 
 /// A refusal: which limit, and when there is room again. No time is ever right for money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct LimitReached {
     pub limit: Limit,
     /// It was the key's own limit, not the account's.
     pub of_key: bool,
@@ -155,11 +155,11 @@ impl Rate {
 
     /// Whole units that would still fit, and when nothing will be taken any more.
     #[must_use]
-    pub fn line(self, limit: u64, at: Timestamp) -> Line {
+    pub fn line(self, limit: u64, at: Timestamp) -> LimitLine {
         let level = self.level_at(limit, at);
         let left = whole(limit).saturating_mul(PARTS).saturating_sub(level).max(0) / PARTS;
         let empty_in = if limit == 0 { PARTS } else { level / whole(limit) };
-        Line {
+        LimitLine {
             limit,
             remaining: u64::try_from(left).unwrap_or(0),
             reset: Timestamp(at.0.saturating_add(empty_in)),
@@ -169,12 +169,12 @@ impl Rate {
 
 /// How many of a day are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Daily {
+pub struct DailyCount {
     pub day: i64,
     pub count: u64,
 }
 
-impl Daily {
+impl DailyCount {
     /// A clock that is set back over midnight does not begin the day before anew.
     fn day_at(self, at: Timestamp) -> i64 {
         if self.day - day(at) == 1 { self.day } else { day(at) }
@@ -193,8 +193,8 @@ impl Daily {
     }
 
     #[must_use]
-    pub fn line(self, limit: u64, at: Timestamp) -> Line {
-        Line {
+    pub fn line(self, limit: u64, at: Timestamp) -> LimitLine {
+        LimitLine {
             limit,
             remaining: limit.saturating_sub(self.count_at(at)),
             reset: Timestamp(
@@ -232,7 +232,7 @@ impl Purse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gauges {
     pub requests: Rate,
-    pub requests_day: Daily,
+    pub requests_day: DailyCount,
     pub tokens: Rate,
     pub images: Rate,
     pub credits: Purse,
@@ -253,7 +253,7 @@ impl Gauges {
     }
 
     /// What the books say is gone.
-    pub fn seed(&mut self, used: Used, now: Now) {
+    pub fn seed(&mut self, used: PeriodUsage, now: Now) {
         for (purse, used) in [(&mut self.credits, used.credits.0), (&mut self.spend, used.spend.0)]
         {
             if purse.period != Some(now.period) {
@@ -349,7 +349,7 @@ pub struct Correction {
     /// The period of the settlement.
     pub period: Period,
     pub held: Amount,
-    pub charged: Used,
+    pub charged: PeriodUsage,
     pub used_tokens: u64,
 }
 
@@ -362,7 +362,7 @@ impl Correction {
 
 /// One limit, as the headers say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
+pub struct LimitLine {
     pub limit: u64,
     pub remaining: u64,
     /// When it is whole again.
@@ -372,10 +372,10 @@ pub struct Line {
 /// Where an account stands with its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    pub requests: Option<Line>,
-    pub requests_day: Option<Line>,
-    pub tokens: Option<Line>,
-    pub images: Option<Line>,
+    pub requests: Option<LimitLine>,
+    pub requests_day: Option<LimitLine>,
+    pub tokens: Option<LimitLine>,
+    pub images: Option<LimitLine>,
 }
 
 impl Standing {
@@ -475,17 +475,17 @@ mod tests {
         let amount = Amount { credits: Credits(1), ..Amount::default() };
         let (may, june) = (at(59 * 86_400_000), at(61 * 86_400_000));
         let mut gauges = Gauges::default();
-        gauges.seed(Used { credits: Credits(1), spend: Nanos(0) }, may);
+        gauges.seed(PeriodUsage { credits: Credits(1), spend: Nanos(0) }, may);
         assert_eq!(ask(&mut gauges, &limits, &amount, may), None);
         assert!(ask(&mut gauges, &limits, &amount, may).is_some());
         assert!(gauges.is_blank(&limits, june), "the books are asked");
-        gauges.seed(Used::default(), june);
+        gauges.seed(PeriodUsage::default(), june);
         gauges.settle(
             &limits,
             &Correction {
                 period: june.period,
                 held: amount,
-                charged: Used { credits: Credits(1), spend: Nanos(0) },
+                charged: PeriodUsage { credits: Credits(1), spend: Nanos(0) },
                 used_tokens: 0,
             },
         );
@@ -505,7 +505,7 @@ mod tests {
         let correction = Correction {
             period: at(0).period,
             held: amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 100,
         };
         gauges.settle(&limits, &correction);
@@ -519,14 +519,14 @@ mod tests {
         let amount = Amount { credits: Credits(1), ..Amount::default() };
         let mut gauges = Gauges::default();
         assert!(gauges.is_blank(&limits, at(0)));
-        gauges.seed(Used { credits: Credits(1), ..Used::default() }, at(0));
+        gauges.seed(PeriodUsage { credits: Credits(1), ..PeriodUsage::default() }, at(0));
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         assert_eq!(gauges.refusal(&limits, &amount, at(0)).unwrap().0, Limit::Credits);
         let mut correction = Correction {
             period: at(0).period,
             held: amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 0,
         };
         // One failed and gives its credit back, the other is charged.
@@ -556,7 +556,7 @@ mod tests {
         let correction = Correction {
             period: at(0).period,
             held: Amount::default(),
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: u64::MAX,
         };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);

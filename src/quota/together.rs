@@ -17,12 +17,14 @@ use futures_util::future::try_join_all;
 use redis::{RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{mpsc, oneshot};
 
-use super::gauge::{Daily, Rate};
+use super::gauge::{DailyCount, Rate};
 use super::link::{Connection, is_refusal};
 use super::memory::shared_out;
 use super::place::PATIENCE;
-use super::place::Place;
-use super::{Ask, Correction, Gauges, Limit, Limits, LocalQuota, Refusal, Taken, Terms};
+use super::place::RedisServer;
+use super::{
+    Correction, Gauges, Limit, LimitReached, Limits, LocalQuota, QuotaDecision, QuotaRequest, Terms,
+};
 use crate::base::calendar::day;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, KeyId};
@@ -44,7 +46,7 @@ const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 pub struct Shared(Arc<Link>);
 
 struct Link {
-    place: Place,
+    place: RedisServer,
     clock: Clock,
     take: Script,
     /// Redis answered when it was last asked.
@@ -106,7 +108,7 @@ impl Shared {
     pub fn open(url: &str, clock: Clock) -> RedisResult<Self> {
         let (corrections, settled) = mpsc::channel(WAITING);
         let shared = Self(Arc::new(Link {
-            place: Place::of(url)?,
+            place: RedisServer::of(url)?,
             clock,
             take: Script::new(include_str!("take.lua")),
             up: AtomicBool::new(true),
@@ -328,7 +330,7 @@ impl Redis {
     }
 
     /// Takes all of it or nothing.
-    pub async fn take(&self, ask: &Ask<'_>) -> Taken {
+    pub async fn take(&self, ask: &QuotaRequest<'_>) -> QuotaDecision {
         if self.shared.is_there() {
             match self.ask(ask).await {
                 Ok(taken) => {
@@ -342,19 +344,19 @@ impl Redis {
     }
 
     /// Decides without Redis.
-    fn alone(&self, ask: &Ask<'_>) -> Taken {
+    fn alone(&self, ask: &QuotaRequest<'_>) -> QuotaDecision {
         let nodes = self.shared.0.nodes.load(Ordering::Acquire);
         let terms = Terms {
             limits: shared_out(&ask.terms.limits, nodes),
             key_limits: ask.terms.key_limits.as_ref().map(|limits| shared_out(limits, nodes)),
             ..ask.terms.clone()
         };
-        let taken = self.shared.0.local.take(&Ask { terms: &terms, ..*ask });
+        let taken = self.shared.0.local.take(&QuotaRequest { terms: &terms, ..*ask });
         self.shared.0.alone.store(true, Ordering::Release);
         taken
     }
 
-    async fn ask(&self, ask: &Ask<'_>) -> RedisResult<Taken> {
+    async fn ask(&self, ask: &QuotaRequest<'_>) -> RedisResult<QuotaDecision> {
         let call = question(&self.shared.0.take, ask);
         let known = self.connection.borrow().clone();
         if let Some(mut link) = known {
@@ -390,7 +392,7 @@ impl Redis {
     }
 }
 
-fn question<'a>(script: &'a Script, ask: &Ask<'_>) -> ScriptInvocation<'a> {
+fn question<'a>(script: &'a Script, ask: &QuotaRequest<'_>) -> ScriptInvocation<'a> {
     let (gauges, holds) = keys(&ask.terms.account);
     let hold = if ask.hold.is_empty() {
         String::new()
@@ -432,27 +434,27 @@ fn question<'a>(script: &'a Script, ask: &Ask<'_>) -> ScriptInvocation<'a> {
 }
 
 /// What the script's numbers mean.
-fn understood(told: &[i64], ask: &Ask<'_>) -> Taken {
+fn understood(told: &[i64], ask: &QuotaRequest<'_>) -> QuotaDecision {
     let at = |index: usize| told.get(index).copied().unwrap_or(0);
     if at(0) == 2 {
-        return Taken::Blank;
+        return QuotaDecision::Blank;
     }
     let rate = |first: usize| Rate { level: at(first), at_ms: at(first + 1) };
     let gauges = Gauges {
         requests: rate(4),
-        requests_day: Daily { day: at(7), count: u64::try_from(at(6)).unwrap_or(0) },
+        requests_day: DailyCount { day: at(7), count: u64::try_from(at(6)).unwrap_or(0) },
         tokens: rate(8),
         images: rate(10),
         ..Gauges::default()
     };
     let standing = gauges.standing(&ask.terms.limits, ask.now.at);
     if at(0) == 0 {
-        return Taken::Yes(standing);
+        return QuotaDecision::Yes(standing);
     }
     let index = usize::try_from(at(1) - 1).unwrap_or(0);
     let limit = Limit::ALL.get(index).copied().unwrap_or(Limit::Requests);
     let wait = Duration::from_millis(u64::try_from(at(3)).unwrap_or(0));
-    Taken::No(Refusal { limit, of_key: at(2) == 1, wait }, standing)
+    QuotaDecision::No(LimitReached { limit, of_key: at(2) == 1, wait }, standing)
 }
 
 impl Shared {
@@ -469,7 +471,7 @@ impl Shared {
             limits: Limits::default(),
             key_limits: None,
         };
-        let ask = Ask {
+        let ask = QuotaRequest {
             terms: &terms,
             amount: super::Amount::default(),
             now: super::Now::at(self.0.clock.now()),

@@ -145,13 +145,13 @@ mod tests {
     use super::*;
     use crate::admit::KeyTerms;
     use crate::base::ids::RequestId;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::exchange::Arrival;
     use crate::gateway::answer;
     use crate::wire::vocab::Dialect;
 
-    async fn fixture() -> (Fixture, Provider) {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+    async fn fixture() -> (Fixture, FakeProvider) {
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let config = provider.serving("openai-chat", &["m", "n"]);
         let config = config.replace("id = \"m\"", "id = \"m\"\naliases = [\"em\"]");
         (Fixture::of(&config).await, provider)

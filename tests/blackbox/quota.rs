@@ -18,7 +18,8 @@ use optimux::ledger::{
     Tokens,
 };
 use optimux::quota::{
-    self, Amount, Ask, Books, Correction, Limits, LocalQuota, Now, Quota, Taken, Terms, Used,
+    self, Amount, BookedUsage, Correction, Limits, LocalQuota, Now, PeriodUsage, Quota,
+    QuotaDecision, QuotaRequest, Terms,
 };
 use optimux::store::{AllowanceOf, Store};
 use optimux::telemetry::access::Teller;
@@ -96,7 +97,7 @@ async fn play(
     shared: Option<&quota::Shared>,
     terms: &Terms,
     acts: &[Act],
-) -> Vec<Taken> {
+) -> Vec<QuotaDecision> {
     let mut at = Timestamp(1_775_000_000_000);
     let mut held: Vec<(String, Amount)> = Vec::new();
     let mut told = Vec::new();
@@ -105,7 +106,7 @@ async fn play(
             Act::Wait(ms) => at = Timestamp(at.0 + ms),
             Act::Take(amount) => {
                 let hold = format!("hold_{number}");
-                let mut ask = Ask {
+                let mut ask = QuotaRequest {
                     terms,
                     amount: *amount,
                     now: Now::at(at),
@@ -114,13 +115,13 @@ async fn play(
                     books: None,
                 };
                 let mut taken = quota.take(&ask).await;
-                if taken == Taken::Blank {
+                if taken == QuotaDecision::Blank {
                     told.push(taken);
-                    let used = Used { credits: Credits(1), spend: Nanos(10) };
-                    ask.books = Some(Books { account: used, key: used });
+                    let used = PeriodUsage { credits: Credits(1), spend: Nanos(10) };
+                    ask.books = Some(BookedUsage { account: used, key: used });
                     taken = quota.take(&ask).await;
                 }
-                if matches!(taken, Taken::Yes(_)) {
+                if matches!(taken, QuotaDecision::Yes(_)) {
                     held.push((hold, *amount));
                 }
                 told.push(taken);
@@ -133,7 +134,7 @@ async fn play(
                 let correction = Correction {
                     period: Period::of(at),
                     held: amount,
-                    charged: Used { credits: Credits(*credits), spend: Nanos(*spend) },
+                    charged: PeriodUsage { credits: Credits(*credits), spend: Nanos(*spend) },
                     used_tokens: *tokens,
                 };
                 quota.settle(terms, &hold, correction);
@@ -197,9 +198,9 @@ fn a_hold_that_nobody_settles_lapses() {
         let at = Timestamp(1_775_000_000_000 + at);
         let amount = Amount { credits: Credits(1), ..Amount::default() };
         let lapses = Timestamp(at.0 + 1_000);
-        let books = Some(Books::default());
-        let ask = Ask { terms: &terms, amount, now: Now::at(at), hold, lapses, books };
-        matches!(runtime().block_on(quota.take(&ask)), Taken::Yes(_))
+        let books = Some(BookedUsage::default());
+        let ask = QuotaRequest { terms: &terms, amount, now: Now::at(at), hold, lapses, books };
+        matches!(runtime().block_on(quota.take(&ask)), QuotaDecision::Yes(_))
     };
     assert!(take("one", 0));
     assert!(!take("two", 500));
@@ -214,9 +215,9 @@ fn let_through(quota: &Quota, account: &str, per_minute: u64, tries: usize) -> u
     let now = Now::at(Timestamp(1_775_000_000_000));
     let amount = Amount { requests: 1, ..Amount::default() };
     let lapses = Timestamp(i64::MAX / 1_000_000);
-    let ask = Ask { terms: &terms, amount, now, hold: "", lapses, books: None };
+    let ask = QuotaRequest { terms: &terms, amount, now, hold: "", lapses, books: None };
     let taken = (0..tries).map(|_| runtime().block_on(quota.take(&ask)));
-    taken.filter(|taken| matches!(taken, Taken::Yes(_))).count()
+    taken.filter(|taken| matches!(taken, QuotaDecision::Yes(_))).count()
 }
 
 #[test]
@@ -243,8 +244,8 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         let amount = Amount { credits: Credits(1), ..Amount::default() };
         let now = Now::at(Timestamp(1_775_000_000_000));
         let hold = format!("hold_{number}");
-        let books = Some(Books::default());
-        let ask = Ask {
+        let books = Some(BookedUsage::default());
+        let ask = QuotaRequest {
             terms: &terms,
             amount,
             now,
@@ -252,12 +253,12 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
             lapses: Timestamp(i64::MAX / 1_000_000),
             books,
         };
-        let take = || matches!(runtime().block_on(quota.take(&ask)), Taken::Yes(_));
+        let take = || matches!(runtime().block_on(quota.take(&ask)), QuotaDecision::Yes(_));
         assert!(take() && !take());
         let correction = Correction {
             period: now.period,
             held: amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 0,
         };
         quota.settle(&terms, &hold, correction);
@@ -402,7 +403,7 @@ impl Life {
         let (terms, id) = (terms(), RequestId::fresh());
         let amount = Amount { requests: 1, credits: Credits(1), ..Amount::default() };
         let now = Now::at(Clock::System.now());
-        let mut ask = Ask {
+        let mut ask = QuotaRequest {
             terms: &terms,
             amount,
             now,
@@ -412,19 +413,19 @@ impl Life {
         };
         let taken = self.runtime.block_on(async {
             let taken = self.counter.quota.take(&ask).await;
-            if taken != Taken::Blank {
+            if taken != QuotaDecision::Blank {
                 return taken;
             }
             assert!(self.counter.journal.flush(Duration::from_secs(5)).await);
             let balances = self.store.balances(terms.account.clone()).await.unwrap();
             let used = balances.first().map_or(Credits(0), |balance| balance.used);
-            ask.books = Some(Books {
-                account: Used { credits: used, spend: Nanos(0) },
-                key: Used::default(),
+            ask.books = Some(BookedUsage {
+                account: PeriodUsage { credits: used, spend: Nanos(0) },
+                key: PeriodUsage::default(),
             });
             self.counter.quota.take(&ask).await
         });
-        let Taken::Yes(standing) = taken else { return false };
+        let QuotaDecision::Yes(standing) = taken else { return false };
         let outset = Outset {
             id,
             surface: "test".into(),
