@@ -136,8 +136,8 @@ pub async fn serve(
     if answers == Backing::Simulated {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
-        let known = sim::Known::new(&crate::catalogue::builtin()?);
-        let server = sim::serve(socket, 1, sim::Manners::Strict(known))?;
+        let known = sim::FactsIndex::new(&crate::catalogue::builtin()?);
+        let server = sim::serve(socket, 1, sim::Strictness::Strict(known))?;
         simulation = Some(server.handle());
         tokio::spawn(server);
         making.simulation = Some(base);

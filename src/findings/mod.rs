@@ -8,6 +8,6 @@ mod outcomes;
 mod recorder;
 
 pub use corrections::{Corrections, KnownCorrections, Learned};
-pub use found::{Found, found};
+pub use found::{ModelFindings, found};
 pub use outcomes::{Findings, ForAll, LONGEST_BYTES, MovedForAll, Reading};
 pub use recorder::Recorder;

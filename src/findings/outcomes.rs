@@ -14,7 +14,7 @@ use foldhash::quality::RandomState;
 use memchr::memmem;
 
 use super::check;
-use super::found::{Found, found};
+use super::found::{ModelFindings, found};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::catalogue::Model;
@@ -218,7 +218,7 @@ impl Findings {
 }
 
 /// How far each model moves for all, by what each account has found out.
-fn together(all: &[Found]) -> BTreeMap<String, ForAll> {
+fn together(all: &[ModelFindings]) -> BTreeMap<String, ForAll> {
     let mut by_model: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     for one in all {
         by_model.entry(&one.model).or_default().push(one.own);
@@ -392,7 +392,7 @@ mod tests {
 
     #[test]
     fn each_account_counts_once_for_all() {
-        let of = |account: &str, own: f32| Found {
+        let of = |account: &str, own: f32| ModelFindings {
             account: AccountId::stored(account),
             model: "m".to_owned(),
             said: 1_000,

@@ -90,7 +90,7 @@ impl Drop for Visit {
 }
 
 /// The body of an answer, with the request that it belongs to.
-pub(super) struct Watched {
+pub(super) struct TrackedBody {
     body: BoxBody,
     /// How long it is, where that is known.
     length: Option<u64>,
@@ -99,7 +99,7 @@ pub(super) struct Watched {
     under_way: Option<UnderWay>,
 }
 
-impl Watched {
+impl TrackedBody {
     pub fn new(body: BoxBody, mut visit: Option<Visit>, under_way: Option<UnderWay>) -> Self {
         let length = match body.size() {
             BodySize::None => Some(0),
@@ -115,7 +115,7 @@ impl Watched {
     }
 }
 
-impl MessageBody for Watched {
+impl MessageBody for TrackedBody {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {

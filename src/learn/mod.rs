@@ -67,7 +67,7 @@ pub use promise::{Promise, promised, promises, read_predictions};
 pub use rate::rate;
 pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{
-    Entry, Leave, by_neighbours, by_price, cascades, entries, left_out, predict, table,
+    Entry, HoldOut, by_neighbours, by_price, cascades, entries, left_out, predict, table,
 };
 pub use train::{Material, train};
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::base::ids::AccountId;
 use crate::base::{Error, calendar};
-use crate::findings::{Findings, Found, found};
+use crate::findings::{Findings, ModelFindings, found};
 use crate::gateway::App;
 use crate::router::{Outcomes, Sign, in_force};
 
@@ -60,7 +60,7 @@ pub struct Corrections {
     for_all: Vec<ForAll>,
 }
 
-fn told(one: &Found, for_all: f32) -> ToldCorrection {
+fn told(one: &ModelFindings, for_all: f32) -> ToldCorrection {
     ToldCorrection {
         object: "correction",
         account: one.account.as_str().to_owned(),

@@ -1,6 +1,6 @@
 //! What a prompt demands.
 
-use super::neural::{Scale, View};
+use super::neural::{RatingScale, View};
 
 /// What a prompt demands.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Demand {
     /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
     #[must_use]
     pub fn need(&self) -> f32 {
-        Scale::default().need(self.view.ease)
+        RatingScale::default().need(self.view.ease)
     }
 
     /// From 0, which any model answers, to 1, which few do.

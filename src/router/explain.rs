@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::kept::{Kept, order};
 use super::{Dial, Features, Predictor, Promise, Step, in_words};
 use crate::catalogue::Catalogue;
-use crate::ledger::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths};
+use crate::ledger::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths};
 use crate::wire::vocab::Effort;
 
 /// What was weighed. Names are looked up only when somebody asks.
@@ -151,8 +151,8 @@ impl Explanation {
         predictor.promises().of(self.dial, group, belief)
     }
 
-    fn taken(&self) -> Taken {
-        Taken {
+    fn taken(&self) -> PromptEstimate {
+        PromptEstimate {
             ease: hundredths(self.ease),
             unsure: hundredths(self.unsure),
             need: hundredths(self.need),

@@ -47,7 +47,7 @@ pub use promise::{AtDial, Group, Promise, Promises};
 pub use replay::Replay;
 pub use step::{Allows, Health, HealthOf, Step};
 pub use subjects::Subjects;
-pub use wishes::{LeftOut, Measured, Preferences, Wishes};
+pub use wishes::{LeftOut, MeasuredSpeed, Preferences, Wishes};
 pub use words::in_words;
 
 /// Deployments to try in order. Never empty.

@@ -32,7 +32,7 @@ pub fn chosen(wish: Wish, needs: &Needs, demand: &Demand, choice: &Choice<'_>) -
 /// What requests come to with one catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[schemars(rename = "ReplayOutcome")]
-pub struct Outcome {
+pub struct ReplayOutcome {
     /// No model could answer.
     pub unanswered: u64,
     /// What the answers are expected to cost, in all.
@@ -52,17 +52,22 @@ pub struct Replay {
     pub unreadable: u64,
     /// Requests that another model would have answered, or none, or one at last.
     pub moved: u64,
-    pub before: Outcome,
-    pub after: Outcome,
+    pub before: ReplayOutcome,
+    pub after: ReplayOutcome,
 }
 
 /// A catalogue in use, and what is known of its models.
-pub type Side<'a> = (&'a Catalogue, &'a Predictor);
+pub type RoutedCatalogue<'a> = (&'a Catalogue, &'a Predictor);
 
 impl Replay {
     /// Decides each request with either catalogue.
     #[must_use]
-    pub fn of(requests: &[Features], before: Side<'_>, after: Side<'_>, now: Timestamp) -> Self {
+    pub fn of(
+        requests: &[Features],
+        before: RoutedCatalogue<'_>,
+        after: RoutedCatalogue<'_>,
+        now: Timestamp,
+    ) -> Self {
         let mut replay = Self::default();
         for request in requests {
             let read = request.demand().filter(|_| {
@@ -75,7 +80,7 @@ impl Replay {
             replay.requests += 1;
             let dial = Dial::new(request.dial).unwrap_or(Dial::BALANCED);
             let wish = Wish { dial, max_cost: request.max_cost };
-            let decided = |side: Side<'_>| {
+            let decided = |side: RoutedCatalogue<'_>| {
                 let choice = Choice::of_all(side.0, side.1, now);
                 chosen(wish, &request.needs, &demand, &choice)
             };
@@ -93,7 +98,7 @@ impl Replay {
     }
 }
 
-impl Outcome {
+impl ReplayOutcome {
     fn count(&mut self, chosen: Option<Chosen>) {
         let Some(chosen) = chosen else {
             self.unanswered += 1;

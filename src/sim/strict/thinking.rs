@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, either, text};
+use super::asked::{RawRequest, either, text};
 use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::Param;
@@ -12,7 +12,7 @@ use crate::wire::vocab::{Dialect, Effort, Efforts, Off, ThinkingStyle};
 /// Anthropic's floor.
 const LEAST_TOKENS: i64 = 1_024;
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     match asked.dialect() {
         Some(Dialect::OpenAiChat) => effort(asked).or_else(|| switched_off(asked)),
         Some(Dialect::OpenAiResponses) => effort(asked),
@@ -26,7 +26,7 @@ pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// The efforts that are known of the dialect; none where nobody has said.
-fn efforts(asked: &Asked<'_>) -> Efforts {
+fn efforts(asked: &RawRequest<'_>) -> Efforts {
     asked.facts.thinking_on(asked.protocol).efforts
 }
 
@@ -41,7 +41,7 @@ fn listed(efforts: Efforts) -> String {
     }
 }
 
-fn effort(asked: &Asked<'_>) -> Option<Complaint> {
+fn effort(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (at, word) = asked.effort_word()?;
     let thinking = &asked.facts.thinking;
     let known = efforts(asked);
@@ -81,7 +81,7 @@ fn effort(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// `thinking: {"type": "disabled"}` and its kin, where thinking cannot be turned off.
-fn switched_off(asked: &Asked<'_>) -> Option<Complaint> {
+fn switched_off(asked: &RawRequest<'_>) -> Option<Complaint> {
     if asked.facts.thinking.manner != ThinkingStyle::Always {
         return None;
     }
@@ -93,7 +93,7 @@ fn switched_off(asked: &Asked<'_>) -> Option<Complaint> {
     })
 }
 
-fn claude(asked: &Asked<'_>) -> Option<Complaint> {
+fn claude(asked: &RawRequest<'_>) -> Option<Complaint> {
     let thinking = asked.thinking()?;
     let kind = text(thinking, "type")?;
     let known = &asked.facts.thinking;
@@ -138,11 +138,11 @@ fn claude(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// Opus and Sonnet 4.6 think adaptively and take a budget as well, which is deprecated (recorded).
-fn takes_both(asked: &Asked<'_>) -> bool {
+fn takes_both(asked: &RawRequest<'_>) -> bool {
     asked.model.contains("-4-6")
 }
 
-fn budget(asked: &Asked<'_>, thinking: &Value) -> Option<Complaint> {
+fn budget(asked: &RawRequest<'_>, thinking: &Value) -> Option<Complaint> {
     let Some(tokens) = thinking.get("budget_tokens").and_then(Value::as_i64) else {
         return Some(Complaint::new("thinking.enabled.budget_tokens: Field required"));
     };
@@ -164,7 +164,7 @@ fn budget(asked: &Asked<'_>, thinking: &Value) -> Option<Complaint> {
 }
 
 /// Every Claude draws as it will while it thinks.
-fn drawn(asked: &Asked<'_>) -> Option<Complaint> {
+fn drawn(asked: &RawRequest<'_>) -> Option<Complaint> {
     let number = |param: &Param| asked.said(param).and_then(|(_, value)| value.as_f64());
     if number(&Param::Temperature).is_some_and(|said| (said - 1.0).abs() > 1e-9) {
         return Some(Complaint::new(
@@ -182,7 +182,7 @@ fn drawn(asked: &Asked<'_>) -> Option<Complaint> {
         .map(|_| Complaint::new("`top_k` must be unset when thinking is enabled."))
 }
 
-fn claude_effort(asked: &Asked<'_>) -> Option<Complaint> {
+fn claude_effort(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (_, word) = asked.effort_word()?;
     let known = efforts(asked);
     if known.is_empty() {
@@ -200,7 +200,7 @@ fn claude_effort(asked: &Asked<'_>) -> Option<Complaint> {
     )))
 }
 
-fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
+fn gemini(asked: &RawRequest<'_>) -> Option<Complaint> {
     let config = asked.generation("thinkingConfig")?;
     let tokens = either(config, "thinkingBudget").and_then(Value::as_i64);
     let level = either(config, "thinkingLevel").and_then(Value::as_str);
