@@ -31,7 +31,7 @@ use crate::live::{Current, Trial};
 use crate::notice::Mail;
 use crate::quota::{Amount, Correction, Limits, PeriodUsage, Quota, Terms};
 use crate::router::Features;
-use crate::store::{Account, Audit, Grant, Key, Left, Member, Parting, Store, StoreError};
+use crate::store::{Account, Audit, Grant, Key, LeaveRule, Member, Parting, Store, StoreError};
 
 /// A change of an account; what is not given stays.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -260,7 +260,7 @@ impl Administration<'_> {
         let account = self.account(id).await?;
         let found = self.store.member(account.id, member.to_owned()).await;
         let found = found.map_err(Error::internal)?.ok_or_else(|| missing("member", member))?;
-        match self.part_with_member(&found, Left::ToItself).await? {
+        match self.part_with_member(&found, LeaveRule::ToItself).await? {
             Parting::Nobody => Err(missing("member", member)),
             Parting::Done | Parting::LastOwner => Ok(()),
         }
@@ -270,7 +270,11 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn part_with_member(&self, member: &Member, left: Left) -> Result<Parting, Error> {
+    pub async fn part_with_member(
+        &self,
+        member: &Member,
+        left: LeaveRule,
+    ) -> Result<Parting, Error> {
         let account = &member.account;
         let parting = self.store.erase_member(account.clone(), member.id.clone(), left).await;
         let parting = parting.map_err(Error::internal)?;

@@ -30,7 +30,7 @@ use crate::connect::Apps;
 use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
 use crate::gateway::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
 use crate::issuer::Issuers;
-use crate::ledger::{Counter, Journal, PricesAsides, Tariff};
+use crate::ledger::{AuxiliaryPricer, Counter, Journal, Tariff};
 use crate::live::{Current, Live};
 use crate::memory::{Memories, MemoryModels};
 use crate::notice::Mail;
@@ -267,7 +267,7 @@ pub(super) fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure
         trails,
         asides: {
             let current = shared.routing.current.clone();
-            PricesAsides::by(move |provider, asides, at| {
+            AuxiliaryPricer::by(move |provider, asides, at| {
                 current.load().catalogue.bill_asides(provider, asides, at)
             })
         },

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::wire::images;
-use crate::wire::vocab::Aside;
+use crate::wire::vocab::AuxiliaryUsage;
 
 pub use capability::{Capabilities, Capability};
 pub use data::{DataCollection, DataPolicy, Demand, Demands};
@@ -210,8 +210,8 @@ impl Catalogue {
     /// What other models of a provider did for an answer costs: at their prices, or at the dearest of
     /// that provider's where nobody knows the model.
     #[must_use]
-    pub fn bill_asides(&self, provider: &str, asides: &[Aside], at: Timestamp) -> Nanos {
-        let bill = |aside: &Aside, deployment: &Deployment| {
+    pub fn bill_asides(&self, provider: &str, asides: &[AuxiliaryUsage], at: Timestamp) -> Nanos {
+        let bill = |aside: &AuxiliaryUsage, deployment: &Deployment| {
             deployment.prices.bill(&aside.usage, Pictures::default(), at)
         };
         asides.iter().fold(Nanos(0), |sum, aside| {
@@ -306,7 +306,7 @@ impl Unlisted {
             replacement: None,
             preview: false,
             timeouts: Timeouts::default(),
-            images: families.images(name).cloned().unwrap_or_else(images::Rules::default),
+            images: families.images(name).cloned().unwrap_or_else(images::ImagesRules::default),
             ends: None,
             least: deployment.prices.least().unwrap_or_default(),
             deployments: vec![Arc::clone(&deployment)],

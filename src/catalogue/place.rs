@@ -247,8 +247,10 @@ pub(super) fn enabled(
             Some(Dialect::Anthropic) | None => None,
         }),
         images: file.images.or(match dialect {
-            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(images::Form::Openai),
-            Some(Dialect::Gemini) => Some(images::Form::Gemini),
+            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => {
+                Some(images::ImagesForm::Openai)
+            }
+            Some(Dialect::Gemini) => Some(images::ImagesForm::Gemini),
             Some(Dialect::Anthropic) | None => None,
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),

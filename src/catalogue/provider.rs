@@ -103,7 +103,7 @@ pub struct Provider {
     /// How it is asked for embeddings, if it has any.
     pub embeddings: Option<embeddings::Form>,
     /// How it is asked for pictures, if it draws any.
-    pub images: Option<images::Form>,
+    pub images: Option<images::ImagesForm>,
     /// Knows `max_tokens` and not `max_completion_tokens`.
     pub max_tokens_only: bool,
     pub timeouts: Timeouts,

@@ -17,7 +17,7 @@ use crate::quota::Amount;
 use crate::router::{Decision, Step};
 use crate::upstream::{self, Answer, AnswerBody, Unanswered};
 use crate::wire::Inbound;
-use crate::wire::vocab::{Aside, Head, Usage};
+use crate::wire::vocab::{AuxiliaryUsage, RequestHead, Usage};
 
 /// Output tokens that are assumed when credits are reserved; settling corrects them.
 const EXPECTED_TOKENS: u64 = 256;
@@ -46,7 +46,7 @@ pub(super) async fn hold(
     app: &App,
     caller: &Caller,
     decision: &Decision,
-    head: &Head,
+    head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let line = decision.steps.first().and_then(|first| decision.line(first));
@@ -67,7 +67,7 @@ pub(super) async fn hold_for(
     caller: &Caller,
     mut steps: impl Iterator<Item = &Step> + Clone,
     why: Why,
-    head: &Head,
+    head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let prompt_tokens = (head.prompt_bytes as u64).div_ceil(4);
@@ -111,7 +111,7 @@ pub(super) async fn hold_for(
 pub(super) async fn hold_place(
     app: &App,
     caller: &Caller,
-    head: &Head,
+    head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let amount = Amount { requests: 1, ..Amount::default() };
@@ -145,7 +145,7 @@ pub(super) struct Sum<'a> {
     pub outcome: Outcome,
     pub tokens: Tokens,
     /// What other models did for it.
-    pub asides: Vec<Aside>,
+    pub asides: Vec<AuxiliaryUsage>,
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,

@@ -12,7 +12,7 @@ use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
 use crate::router::{Dial, Needs};
 use crate::upstream::AnswerBody;
-use crate::wire::vocab::{Dialect, Head, Protocol};
+use crate::wire::vocab::{Dialect, Protocol, RequestHead};
 use crate::wire::{Inbound, Operation, codec};
 
 /// How many tokens a request has. `body` is what a provider of the dialect is asked, `words` the
@@ -25,7 +25,7 @@ pub async fn count_tokens(
     caller: &Caller,
     id: &RequestId,
     dialect: Dialect,
-    head: Head,
+    head: RequestHead,
     body: Bytes,
     words: &[u8],
 ) -> Result<u64, Error> {

@@ -24,7 +24,7 @@ use crate::memory::Lesson;
 use crate::wire::frame::Pieces;
 use crate::wire::vocab::{Dialect, Malformed};
 use crate::wire::{Inbound, PathTarget};
-use crate::words::{self, Aside, Words};
+use crate::words::{self, CompletionTask, Words};
 
 /// Holds the body of a request to the guardrails that hold for its caller. Most callers have none.
 ///
@@ -197,7 +197,7 @@ async fn held(
 /// What is done with an answer once all of it is there.
 struct After {
     /// Kept, logged, added to its conversation: before the caller is told of the end.
-    aside: Option<Aside>,
+    aside: Option<CompletionTask>,
     /// Read for what it shows of its model: behind the caller's back.
     reading: Option<Reading>,
     /// What its user said, to be learned from: behind their back as well.
@@ -207,7 +207,7 @@ struct After {
 impl After {
     /// Bytes of a stream beyond which nothing is done with it.
     fn most(&self) -> usize {
-        let aside = self.aside.as_ref().map_or(0, |_| Aside::MOST_STREAMED_BYTES);
+        let aside = self.aside.as_ref().map_or(0, |_| CompletionTask::MOST_STREAMED_BYTES);
         let reading = self.reading.as_ref().map_or(0, |_| crate::findings::LONGEST_BYTES);
         aside.max(reading)
     }

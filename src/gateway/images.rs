@@ -18,7 +18,7 @@ use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::Outcome;
 use crate::store::Picture;
 use crate::upstream::Unanswered;
-use crate::wire::images::{self, Wanted, mime_of};
+use crate::wire::images::{self, ImageEncoding, mime_of};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, Operation};
 
@@ -67,7 +67,7 @@ pub async fn generate_images(
     // Where nothing is said, it is as the first model has it: a fallback that sends bytes does not change what
     // the caller gets.
     let wants_url = match request.wanted {
-        Some(wanted) => wanted == Wanted::Url,
+        Some(wanted) => wanted == ImageEncoding::Url,
         None => !first.images.base64_only,
     };
     let (mut whole, read) = together(&answers);

@@ -12,7 +12,7 @@ use crate::ledger::{Basis, Tokens, Tried};
 use crate::router::{Decision, Step};
 use crate::upstream::{Answer, AnswerBody, Unanswered};
 use crate::wire::Inbound;
-use crate::wire::vocab::{Aside, Losses};
+use crate::wire::vocab::{AuxiliaryUsage, Losses};
 
 /// So many calls of one request are under way at once.
 const AT_ONCE: usize = 10;
@@ -26,7 +26,7 @@ pub(super) struct Several {
     /// The answers, in the order of the calls.
     pub answers: Vec<Bytes>,
     pub tokens: Tokens,
-    pub asides: Vec<Aside>,
+    pub asides: Vec<AuxiliaryUsage>,
     pub basis: Basis,
     pub attempts: u8,
     pub tried: Vec<Tried>,
@@ -104,7 +104,7 @@ mod tests {
 
     fn answer(step: &Step, body: &'static str, input: u64, basis: Basis) -> Answer {
         let tokens = Tokens { input, output: 1, ..Tokens::default() };
-        let aside = Aside { model: Some(body.to_owned()), usage: Usage::default() };
+        let aside = AuxiliaryUsage { model: Some(body.to_owned()), usage: Usage::default() };
         let body = Bytes::from_static(body.as_bytes());
         Answer {
             step: step.clone(),

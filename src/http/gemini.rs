@@ -11,7 +11,7 @@ use crate::base::{Error, Kind};
 use crate::gateway;
 use crate::wire::PathTarget;
 use crate::wire::embeddings::Form;
-use crate::wire::vocab::{Dialect, Head};
+use crate::wire::vocab::{Dialect, RequestHead};
 
 const SURFACE: Dialect = Dialect::Gemini;
 
@@ -65,7 +65,7 @@ async fn count_tokens(
             .ok()
             .and_then(|body| body.get("generateContentRequest").map(ToString::to_string));
         let words = inner.map_or(body.clone(), Bytes::from);
-        let head = Head { model, prompt_bytes: body.len(), ..Head::default() };
+        let head = RequestHead { model, prompt_bytes: body.len(), ..RequestHead::default() };
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body, &words).await
     };
     let outcome: Result<u64, Error> = counting.await;

@@ -15,7 +15,7 @@ use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
 use crate::quota::{Amount, Correction, PeriodUsage, Standing, Terms};
-use crate::wire::vocab::Aside;
+use crate::wire::vocab::AuxiliaryUsage;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
@@ -44,7 +44,7 @@ pub struct Delivered<'a> {
     pub outcome: Outcome,
     pub tokens: Tokens,
     /// What other models did for it: in its cost, and not among its tokens.
-    pub asides: &'a [Aside],
+    pub asides: &'a [AuxiliaryUsage],
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,

@@ -24,7 +24,7 @@ pub mod report;
 pub mod verify;
 
 pub use count::{count_reply, count_text};
-pub use counter::{Counter, PricesAsides};
+pub use counter::{AuxiliaryPricer, Counter};
 pub use funds::Funds;
 pub use hold::{Delivered, Hold, Outset};
 pub use journal::{Durability, Journal, JournalError};

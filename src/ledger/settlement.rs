@@ -11,7 +11,7 @@ use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Tier;
 use crate::telemetry::trail::{Bill, TokenCounts};
-use crate::wire::vocab::{More, Usage};
+use crate::wire::vocab::{RareUsage, Usage};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +68,8 @@ pub struct Tokens {
     #[serde(skip_serializing_if = "is_nothing")]
     pub thought: u64,
     /// What few answers report: other media, longer caches, searches, another class of service.
-    #[serde(skip_serializing_if = "More::is_nothing")]
-    pub more: More,
+    #[serde(skip_serializing_if = "RareUsage::is_nothing")]
+    pub more: RareUsage,
 }
 
 /// Lines are short: what is nothing is not said.

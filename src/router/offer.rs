@@ -13,7 +13,7 @@ use super::{HealthOf, Needs};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::{Deployment, Model, Tier};
-use crate::wire::vocab::{Effort, Said};
+use crate::wire::vocab::{Effort, RiskyMembers};
 
 /// How many models a plan may run through.
 pub(super) const MODELS: usize = 4;
@@ -307,7 +307,7 @@ impl Looking<'_> {
     /// Seats as they may turn out at best; those out that may not be chosen.
     fn ranks(&self, mut ranks: Vec<Rank>) -> Vec<Rank> {
         let explicit = self.needs.explicit;
-        let usual = explicit == Said::default()
+        let usual = explicit == RiskyMembers::default()
             && self.needs.effort.is_none()
             && !self.before.is_some_and(|before| before.stays);
         ranks.truncate(self.table.seats().len());
@@ -316,7 +316,7 @@ impl Looking<'_> {
                 continue;
             }
             let allowed = if *fits { self.seats(place) } else { 0..0 };
-            let keeps = explicit == Said::default()
+            let keeps = explicit == RiskyMembers::default()
                 || model.deployments.iter().any(|one| !one.facts.drops.has(explicit));
             let stays = self.stays(place);
             for seat in self.table.of(place, None) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::catalogue::{Facts, Param, SchemaSubset, When};
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::refusal::is_form;
 use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
@@ -25,7 +25,7 @@ pub struct Model<'a> {
 pub(super) struct Draft<'a> {
     pub request: Cow<'a, Request>,
     pub losses: Losses,
-    pub held: Option<Form>,
+    pub held: Option<JsonForm>,
 }
 
 impl Draft<'_> {

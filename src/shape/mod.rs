@@ -16,7 +16,7 @@ mod schema;
 
 use std::borrow::Cow;
 
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::vocab::{Losses, Request};
 
 pub use custom::Texts;
@@ -39,7 +39,7 @@ pub struct FittedRequest<'a> {
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<serde_json::Value>,
     /// What of the answer counts, where the value was asked for in words, or inside an object.
-    pub held: Option<Form>,
+    pub held: Option<JsonForm>,
 }
 
 /// Fits a request to a model.

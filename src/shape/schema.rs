@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, Model};
 use crate::catalogue::SchemaSubset;
-use crate::wire::json_mode::{Form, wrapped};
+use crate::wire::json_mode::{JsonForm, wrapped};
 use crate::wire::refusal::FORMS;
 use crate::wire::vocab::{Dialect, Format, Part, Protocol, Role, Turn};
 
@@ -60,7 +60,7 @@ fn wrap(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
     if model.at_home(&draft.request) || is_object(schema) || !(objects_alone || *bare) {
         return None;
     }
-    draft.held = Some(if *bare { Form::Word } else { Form::Wrapped });
+    draft.held = Some(if *bare { JsonForm::Word } else { JsonForm::Wrapped });
     let inside = wrapped(schema);
     let mut asked = None;
     if let Some(Format::Schema { schema, bare, .. }) = &mut draft.edit().format {
@@ -142,14 +142,14 @@ pub(super) fn into_words(draft: &mut Draft<'_>) {
         Some(Format::Schema { schema, .. }) => {
             // Gemini takes schemas of lists and of single values, too.
             let (what, held) = match schema.get("type").and_then(Value::as_str) {
-                None | Some("object") => ("object", Some(Form::Object)),
-                Some("array") => ("list", Some(Form::List)),
+                None | Some("object") => ("object", Some(JsonForm::Object)),
+                Some("array") => ("list", Some(JsonForm::List)),
                 Some(_) => ("value", None),
             };
             let rule = format!(" It must satisfy this JSON Schema: {schema}");
             (in_json(what) + &rule, held)
         }
-        Some(Format::Json) => (in_json("object"), Some(Form::Object)),
+        Some(Format::Json) => (in_json("object"), Some(JsonForm::Object)),
         Some(Format::Text) | None => return,
     };
     draft.held = held;

@@ -476,7 +476,7 @@ fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone(
             "generationConfig": {"responseMimeType": mime, "responseJsonSchema": schema}})
     };
     for (mime, schema, held) in
-        [("application/json", &list, Form::Wrapped), ("text/x.enum", &word, Form::Word)]
+        [("application/json", &list, JsonForm::Wrapped), ("text/x.enum", &word, JsonForm::Word)]
     {
         for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
             let bytes = asked(mime, schema).to_string();
@@ -491,7 +491,7 @@ fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone(
             };
             let fitted = fit(&request, &model);
             // Claude takes lists.
-            let wraps = to != GEMINI && (to != ANTHROPIC || held == Form::Word);
+            let wraps = to != GEMINI && (to != ANTHROPIC || held == JsonForm::Word);
             assert_eq!(fitted.held, wraps.then_some(held), "{to:?} {mime}");
             let (body, _) = sent(Dialect::Gemini, &asked(mime, schema), to, &any);
             let said = body.to_string();
@@ -501,7 +501,7 @@ fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone(
             // Where nothing can be demanded, it is asked for in words.
             let refuses = Model { refused_form: true, ..model };
             let fitted = fit(&request, &refuses);
-            let in_words = (held == Form::Wrapped).then_some(Form::List);
+            let in_words = (held == JsonForm::Wrapped).then_some(JsonForm::List);
             assert_eq!((fitted.held, fitted.request.format.is_none()), (in_words, true), "{to:?}");
         }
     }
@@ -533,7 +533,7 @@ fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
                 };
                 assert!(to != CHAT || may_need(&head, bytes.as_bytes(), &model));
                 let fitted = fit(&request, &model);
-                assert!(fitted.held == Some(Form::Object) && fitted.request.format.is_none());
+                assert!(fitted.held == Some(JsonForm::Object) && fitted.request.format.is_none());
                 assert_eq!(fitted.unsaid_schema.as_ref(), untold);
                 let named: Vec<_> = fitted.losses.iter().map(|loss| &*loss.field).collect();
                 assert_eq!(named, ["response_format"]);

@@ -167,7 +167,7 @@ async fn erase_stranded(
 
 /// What may become of the account that somebody leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum LeaveRule {
     /// It has to have somebody who runs it.
     Run,
     ToItself,
@@ -183,7 +183,7 @@ impl Store {
         &self,
         account: AccountId,
         id: String,
-        left: Left,
+        left: LeaveRule,
     ) -> Result<Parting, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
@@ -193,7 +193,7 @@ impl Store {
             let all = members_where(&mut transaction, condition, &by).await?;
             let Some(gone) = all.first() else { return Ok(Parting::Nobody) };
             erase_one(&mut transaction, gone).await?;
-            if left == Left::Run && !is_run(&mut transaction, &account).await? {
+            if left == LeaveRule::Run && !is_run(&mut transaction, &account).await? {
                 return Ok(Parting::LastOwner);
             }
             erase_stranded(&mut transaction, gone.person.as_deref()).await?;

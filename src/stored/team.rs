@@ -12,7 +12,7 @@ use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
-use crate::store::{Key, Left, Member, Parting, Sent, SignedIn, Store, Token};
+use crate::store::{FormState, Key, LeaveRule, Member, Parting, SignedIn, Store, Token};
 
 /// How long a name is known under which somebody was invited.
 const KNOWN_FOR: Duration = Duration::from_secs(86_400);
@@ -218,7 +218,7 @@ pub async fn remove(
         return Err(missing());
     }
     must_be_proved(signed_in, work.clock.now())?;
-    parted(work.part_with_member(&found, Left::Run).await?)
+    parted(work.part_with_member(&found, LeaveRule::Run).await?)
 }
 
 /// The invitations that wait for an answer.
@@ -269,12 +269,12 @@ pub async fn invite_once(
     let (store, expires) = (&desk.store, desk.clock.now().after(KNOWN_FOR));
     let sent = store.take_form(id.clone(), account.to_owned(), expires).await;
     match sent.map_err(Error::internal)? {
-        Sent::First => {}
-        Sent::UnderWay => {
+        FormState::First => {}
+        FormState::UnderWay => {
             let text = "A request under this Idempotency-Key is being carried out.";
             return Err(Error::new(Kind::Conflict, text).coded("under_way"));
         }
-        Sent::Before(made) => {
+        FormState::Before(made) => {
             let all = invitations(desk, caller).await?;
             let found = all.into_iter().find(|one| one.id == made).ok_or_else(|| {
                 let text = "The invitation that this Idempotency-Key made is not there any more.";

@@ -104,7 +104,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
             Tried::Answered { body, losses, schema }
         }
         Err(fault) => {
-            let asked = blame::Sent { model: &step.deployment.name, sent: &sent };
+            let asked = blame::FaultContext { model: &step.deployment.name, sent: &sent };
             let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
             over(Some(kind_label(fault.kind)));
             let generates = matches!(inbound.operation, Operation::Generate);

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use crate::base::Error;
 use crate::ledger::{Basis, Tokens, Tried as Failed};
 use crate::router::Step;
-use crate::wire::vocab::{Aside, Losses};
+use crate::wire::vocab::{AuxiliaryUsage, Losses};
 
 pub use breaker::Failure;
 pub use closing::{Closing, StreamsEnd};
@@ -80,7 +80,7 @@ pub struct Unanswered {
 
 pub enum AnswerBody {
     /// All of it, and what it took. Where a stream was asked for, these are its events.
-    Whole { body: Bytes, tokens: Tokens, asides: Vec<Aside>, basis: Basis },
+    Whole { body: Bytes, tokens: Tokens, asides: Vec<AuxiliaryUsage>, basis: Basis },
     /// It reads the provider, and waits to be told whom to settle with.
     Relay(Box<Relay>),
 }

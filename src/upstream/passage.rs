@@ -41,7 +41,7 @@ pub(super) enum Conversion {
         /// Tools that go by other names there get their own back.
         names: Rc<Names>,
         /// The answer is held to JSON mode, which the provider does not have.
-        json: Option<json_mode::Form>,
+        json: Option<json_mode::JsonForm>,
     },
 }
 
@@ -132,7 +132,7 @@ impl Passage {
             Conversion::Translated { names, json } => {
                 let reader = theirs.reader();
                 let reader: Box<dyn Reader + Send> = match json {
-                    Some(form) => Box::new(json_mode::Held::new(reader, form)),
+                    Some(form) => Box::new(json_mode::JsonModeReader::new(reader, form)),
                     None => reader,
                 };
                 Way::Translated { reader, events: Vec::new(), names, texts: Texts::default() }

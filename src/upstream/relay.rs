@@ -32,7 +32,7 @@ use crate::catalogue::Pictures;
 use crate::ledger::{Delivered, Hold, Outcome, Tried};
 use crate::router::Step;
 use crate::shape::Names;
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{Heading, blame};
 
@@ -57,7 +57,7 @@ pub struct Setup {
     pub passes: bool,
     pub usage_added: bool,
     /// The answer has to be held to JSON mode.
-    pub json: Option<Form>,
+    pub json: Option<JsonForm>,
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     pub heading: Heading,
@@ -292,7 +292,7 @@ impl Relay {
         let Stage::Begun(begun) = &mut self.stage else { return self.stop(&fault.into_error()) };
         let setup = &begun.setup;
         // The request itself is gone by now.
-        let asked = blame::Sent { model: &setup.step.deployment.name, sent: b"" };
+        let asked = blame::FaultContext { model: &setup.step.deployment.name, sent: b"" };
         let fault = blame::told_apart(fault, asked);
         let fault = scrubbed(fault, &setup.step.deployment.provider);
         tracing::warn!(

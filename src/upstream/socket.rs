@@ -218,7 +218,7 @@ pub async fn dial(
                 });
             }
             Err(fault) => {
-                let asked = blame::Sent { model: &step.deployment.name, sent: b"" };
+                let asked = blame::FaultContext { model: &step.deployment.name, sent: b"" };
                 let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
                 tracing::warn!(
                     %request,

@@ -194,7 +194,7 @@ impl Transport {
             _ => url("/embeddings".to_owned())?,
         };
         let draw = match provider.images {
-            Some(images::Form::Gemini) => whole.clone(),
+            Some(images::ImagesForm::Gemini) => whole.clone(),
             _ => url("/images/generations".to_owned())?,
         };
         let count = match protocol {

@@ -22,7 +22,7 @@ pub(super) fn is_narrow(sampling: &Sampling) -> bool {
 
 /// What is sent.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct ClaudeThinking {
     /// `thinking`
     pub member: Option<Value>,
     /// `output_config.effort`
@@ -38,8 +38,8 @@ pub(super) fn encode(
     target: &Target<'_>,
     max_tokens: Option<u64>,
     lost: &mut Losses,
-) -> Sent {
-    let nothing = Sent { max_tokens, ..Sent::default() };
+) -> ClaudeThinking {
+    let nothing = ClaudeThinking { max_tokens, ..ClaudeThinking::default() };
     let Some(reasoning) = request.reasoning.as_ref() else { return nothing };
     let thinking = target.thinking;
     if thinking.manner == ThinkingStyle::None {
@@ -53,7 +53,7 @@ pub(super) fn encode(
         let silent = matches!(thinking.manner, ThinkingStyle::Unknown | ThinkingStyle::Budget);
         let member =
             (!silent || request.from == Some(Dialect::Anthropic)).then(|| json!({"type": kind}));
-        return Sent { member, ..nothing };
+        return ClaudeThinking { member, ..nothing };
     }
     let adapts = matches!(thinking.manner, ThinkingStyle::Adaptive | ThinkingStyle::Always)
         || (thinking.manner == ThinkingStyle::Unknown && reasoning.enabled == Some(true));
@@ -71,7 +71,7 @@ pub(super) fn encode(
             json!({"type": "adaptive"})
         };
         let effort = reasoning.effort.filter(|_| !thinking.efforts.is_empty());
-        return Sent { member: Some(member), effort, ..nothing };
+        return ClaudeThinking { member: Some(member), effort, ..nothing };
     }
     budgeted(request, reasoning, target, max_tokens, lost)
 }
@@ -99,8 +99,8 @@ fn budgeted(
     target: &Target<'_>,
     max_tokens: Option<u64>,
     lost: &mut Losses,
-) -> Sent {
-    let nothing = Sent { max_tokens, ..Sent::default() };
+) -> ClaudeThinking {
+    let nothing = ClaudeThinking { max_tokens, ..ClaudeThinking::default() };
     let wanted = match (reasoning.budget, reasoning.effort) {
         (Some(budget), _) if budget > 0 => budget,
         (_, Some(Effort::None)) => return nothing,
@@ -138,7 +138,7 @@ fn budgeted(
         lost.dropped("reasoning");
         return nothing;
     }
-    Sent {
+    ClaudeThinking {
         member: Some(json!({"type": "enabled", "budget_tokens": budget})),
         effort: None,
         max_tokens: Some(whole),

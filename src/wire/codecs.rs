@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::frame::{Frame, Splitter, sse};
 use super::glance::{Glance, Unreadable, Voice};
 use super::vocab::{
-    Control, Dialect, Efforts, Event, Fault, Head, Losses, Malformed, Off, Reply, Request,
+    Control, Dialect, Efforts, Event, Fault, Losses, Malformed, Off, Reply, Request, RequestHead,
     Thinking, ThinkingStyle, ThoughtsBack, Usage,
 };
 use crate::base::Error;
@@ -152,7 +152,7 @@ pub trait Codec: ProviderSide {
     ///
     /// # Errors
     /// [`Malformed`] when the body is not JSON or breaks the dialect's types.
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed>;
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed>;
 
     /// # Errors
     /// [`Malformed`] naming the field at fault.

@@ -23,9 +23,9 @@ use crate::wire::{Inbound, Target, codec};
 
 use cache::{Answers, hinge};
 use draft::Draft;
-use keeping::{Alike, Keeps};
+use keeping::{AnswerRetention, SemanticKey};
 
-pub use keeping::{Aside, Keeping};
+pub use keeping::{CompletionTask, Keeping};
 
 /// Memories that may be added to one request.
 const MOST_MEMORIES: usize = 8;
@@ -44,7 +44,7 @@ pub struct Preparing<'a> {
 #[derive(Debug, Default)]
 pub struct Words {
     /// What is kept of its answer.
-    keeps: Keeps,
+    keeps: AnswerRetention,
     /// The memories that were added.
     recalled: Vec<String>,
     /// A user, and what they said that may be worth remembering.
@@ -78,16 +78,20 @@ pub async fn prepare(
         (arrival.body, _) = draft.done();
         let request = arrival.body.clone();
         return Ok(continued.map(|continued| Words {
-            keeps: Keeps { continued: Some(continued), request, ..Keeps::default() },
+            keeps: AnswerRetention {
+                continued: Some(continued),
+                request,
+                ..AnswerRetention::default()
+            },
             ..Words::default()
         }));
     }
-    let keeps = Keeps {
+    let keeps = AnswerRetention {
         settings: caller.features.settings,
         wish: arrival.asked.cache,
         log: caller.features.has(Feature::ContentLogging),
         continued,
-        ..Keeps::default()
+        ..AnswerRetention::default()
     };
     let mut words = Words { keeps, ..Words::default() };
     let rememberer = rememberer(preparing.identities, caller, &mut draft).await?;
@@ -125,7 +129,7 @@ pub async fn prepare(
             words.keeps.alike = unasked(request).and_then(|(rest, question)| {
                 let target = Target { model: &request.model, max_output_tokens: 1, ..Target::SELF };
                 let rest = codec(arrival.dialect).encode_request(&rest, &target).ok()?;
-                Some(Alike {
+                Some(SemanticKey {
                     context: place(&rest.body),
                     vector: packed(&embed(&question)),
                     hinge: hinge(&question),
@@ -260,7 +264,7 @@ impl Words {
         id: &RequestId,
         dialect: Dialect,
         answered: &mut Answered,
-    ) -> (Option<Aside>, Option<Lesson>) {
+    ) -> (Option<CompletionTask>, Option<Lesson>) {
         if self.keeps.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }

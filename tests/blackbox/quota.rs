@@ -14,7 +14,7 @@ use optimux::base::money::{Credits, Nanos};
 use optimux::catalogue::{Catalogue, Pictures, Sources, builtin, load};
 use optimux::ledger::verify::verify;
 use optimux::ledger::{
-    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, PricesAsides, Tariff,
+    AuxiliaryPricer, Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, Tariff,
     Tokens,
 };
 use optimux::quota::{
@@ -394,7 +394,7 @@ impl Life {
             clock: Clock::System,
             patience: Duration::from_secs(10),
             trails: silent(),
-            asides: PricesAsides::by(|_, _, _| Nanos(0)),
+            asides: AuxiliaryPricer::by(|_, _, _| Nanos(0)),
         });
         Self { runtime, store, counter, holds: Vec::new() }
     }

@@ -161,9 +161,11 @@ fn other(bytes: &[u8]) {
         }
     }
     if let Ok((_, request)) = images::decode_request(bytes) {
-        let rules = images::Rules::default();
+        let rules = images::ImagesRules::default();
         let _checked = rules.check(&request);
-        for form in [images::Form::Openai, images::Form::Xai, images::Form::Gemini] {
+        for form in
+            [images::ImagesForm::Openai, images::ImagesForm::Xai, images::ImagesForm::Gemini]
+        {
             let _said = images::encode_request(&request, form, &rules, "m", 1);
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Facts, NameRule, Quantization, SchemaSubset, TokenLimit};
 use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
 use crate::wire::vocab::{
-    Control, Effort, Efforts, Off, Protocol, Said, Thinking, ThinkingStyle, ThoughtsBack,
+    Control, Effort, Efforts, Off, Protocol, RiskyMembers, Thinking, ThinkingStyle, ThoughtsBack,
 };
 
 /// Everything that may be said of what a model takes. Every member is optional.
@@ -283,7 +283,7 @@ impl FactsEntry {
             thoughts: self.thoughts_back.unwrap_or(ThoughtsBack::Content),
             quantization: self.quantization.unwrap_or_default(),
             distillable: self.distillable,
-            drops: Said::default(),
+            drops: RiskyMembers::default(),
         };
         facts.drops = facts.usually_dropped();
         facts

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::vocab::{
-    Control, Dialect, Effort, Efforts, Off, Protocol, Reasoning, Said, Thinking, ThinkingStyle,
-    ThoughtsBack,
+    Control, Dialect, Effort, Efforts, Off, Protocol, Reasoning, RiskyMembers, Thinking,
+    ThinkingStyle, ThoughtsBack,
 };
 
 pub use entry::{BudgetEntry, FactsEntry};
@@ -56,7 +56,7 @@ pub struct Facts {
     /// Its maker lets other models be trained on what it says; `None` where nobody has said so.
     pub distillable: Option<bool>,
     /// What a caller says explicitly and would not get, as the model is usually asked.
-    pub drops: Said,
+    pub drops: RiskyMembers,
 }
 
 /// A member of a request that a model does not take.
@@ -112,19 +112,19 @@ impl From<&str> for Param {
 impl Param {
     /// The member's mark among those that a request says.
     #[must_use]
-    pub fn said(&self) -> Option<Said> {
+    pub fn said(&self) -> Option<RiskyMembers> {
         Some(match self {
-            Self::Temperature => Said::TEMPERATURE,
-            Self::TopP => Said::TOP_P,
-            Self::TopK => Said::TOP_K,
-            Self::FrequencyPenalty => Said::FREQUENCY_PENALTY,
-            Self::PresencePenalty => Said::PRESENCE_PENALTY,
-            Self::Logprobs => Said::LOGPROBS,
-            Self::TopLogprobs => Said::TOP_LOGPROBS,
-            Self::Stop => Said::STOP,
-            Self::N => Said::N,
-            Self::Seed => Said::SEED,
-            Self::ParallelToolCalls => Said::PARALLEL_TOOL_CALLS,
+            Self::Temperature => RiskyMembers::TEMPERATURE,
+            Self::TopP => RiskyMembers::TOP_P,
+            Self::TopK => RiskyMembers::TOP_K,
+            Self::FrequencyPenalty => RiskyMembers::FREQUENCY_PENALTY,
+            Self::PresencePenalty => RiskyMembers::PRESENCE_PENALTY,
+            Self::Logprobs => RiskyMembers::LOGPROBS,
+            Self::TopLogprobs => RiskyMembers::TOP_LOGPROBS,
+            Self::Stop => RiskyMembers::STOP,
+            Self::N => RiskyMembers::N,
+            Self::Seed => RiskyMembers::SEED,
+            Self::ParallelToolCalls => RiskyMembers::PARALLEL_TOOL_CALLS,
             Self::MaxTokens | Self::Other(_) => return None,
         })
     }
@@ -281,7 +281,7 @@ impl NameRule {
 
 impl Facts {
     /// What is dropped of a request that says nothing of thinking.
-    fn usually_dropped(&self) -> Said {
+    fn usually_dropped(&self) -> RiskyMembers {
         let refused = self.refuses.iter().filter_map(|refusal| {
             let holds = match refusal.when {
                 When::Always | When::NonDefault => true,
@@ -291,8 +291,8 @@ impl Facts {
             refusal.param.said().filter(|_| holds)
         });
         let forced =
-            (!self.forced.allowed(self.thinking.thinks(None))).then_some(Said::TOOL_CHOICE);
-        refused.chain(forced).fold(Said::default(), Said::and)
+            (!self.forced.allowed(self.thinking.thinks(None))).then_some(RiskyMembers::TOOL_CHOICE);
+        refused.chain(forced).fold(RiskyMembers::default(), RiskyMembers::and)
     }
 
     /// How the model is told to think in a dialect. OpenAI's two know efforts alone: where a model

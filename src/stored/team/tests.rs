@@ -113,7 +113,7 @@ async fn an_invitation_under_way_is_not_made_a_second_time() {
     let account = all.open("acme").await;
     let id = fingerprint(&[b"invitation", account.as_str().as_bytes(), b"k"]);
     let taken = all.store.take_form(id, account.as_str().to_owned(), NOON.after(KNOWN_FOR)).await;
-    assert!(matches!(taken.unwrap(), Sent::First));
+    assert!(matches!(taken.unwrap(), FormState::First));
     let program = Keeper::Key("acme".to_owned());
     let owner = all.owner(&account).await;
     let whom = ("ann@acme.test", "member");

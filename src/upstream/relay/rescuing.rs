@@ -10,7 +10,7 @@ use super::super::rescue::{Rescue, Rescued, Rescuing};
 use super::{Relay, Source, Stage};
 use crate::ledger::Tried;
 use crate::router::Step;
-use crate::wire::resume::{Said, Way};
+use crate::wire::resume::{PartialAnswer, ResumeMethod};
 use crate::wire::vocab::{Fault, Retry};
 
 impl Relay {
@@ -57,7 +57,7 @@ impl Relay {
     }
 
     /// Goes on with another answer.
-    fn resume(&mut self, rescued: Rescued, said: Said) {
+    fn resume(&mut self, rescued: Rescued, said: PartialAnswer) {
         let Rescued { step, permit, protocol, limits, way, read, body } = rescued;
         let Stage::Begun(begun) = &mut self.stage else { return };
         let setup = &mut begun.setup;
@@ -73,13 +73,13 @@ impl Relay {
             settling.tried.push(Tried {
                 provider: provider.to_owned(),
                 model: model.to_owned(),
-                fault: if way == Way::Again { "rescued" } else { "continued" }.into(),
+                fault: if way == ResumeMethod::Again { "rescued" } else { "continued" }.into(),
                 ..Tried::default()
             });
         }
         begun.permit = Some(permit);
         self.limits = limits;
-        if way != Way::Again {
+        if way != ResumeMethod::Again {
             let Step { model, deployment, .. } = &setup.step;
             let by = format!("optimux: continued by {}/{}", deployment.provider.id, model.id);
             self.reading.passage.remark(&by);

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::codecs::instruct_at;
 use super::frame::Frame;
 use super::glance::{Glance, Unreadable, Voice};
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
+use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
@@ -72,7 +72,7 @@ impl Codec for Anthropic {
         Dialect::Anthropic
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

@@ -8,8 +8,8 @@ use super::block::{self, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    AnswerCount, Aside, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media, MediaKind,
-    Part, PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage, tokens_in,
+    AnswerCount, AuxiliaryUsage, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media,
+    MediaKind, Part, PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -106,7 +106,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
                 let known = usage.asides.iter().position(|aside| aside.model == model);
                 let mut aside = match known {
                     Some(place) => usage.asides.swap_remove(place),
-                    None => Aside { model, ..Aside::default() },
+                    None => AuxiliaryUsage { model, ..AuxiliaryUsage::default() },
                 };
                 count(one, &mut aside.usage);
                 usage.asides.push(aside);

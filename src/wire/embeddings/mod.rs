@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::vocab::{Head, Malformed, Usage};
+use super::vocab::{Malformed, RequestHead, Usage};
 
 pub use read::{decode_reply, decode_request, head};
 pub use write::{encode_at_home, encode_reply, encode_request, joined, translate};

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Form, Head, Input, Malformed, Purpose, Reply, Request, Vector, Wish};
+use super::{Form, Input, Malformed, Purpose, Reply, Request, RequestHead, Vector, Wish};
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::{Usage, tokens_in};
 use crate::wire::{gemini, head::model_only};
@@ -15,7 +15,7 @@ const MOST_INPUTS: usize = 2_048;
 ///
 /// # Errors
 /// [`Malformed`] naming the field at fault.
-pub fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub fn head(body: &[u8]) -> Result<RequestHead, Malformed> {
     let head = model_only(body)?;
     decode_request(body, Form::Openai)?;
     Ok(head)

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
 use super::glance::{Glance, Unreadable, Voice};
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
+use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
@@ -70,7 +70,7 @@ impl Codec for Gemini {
         Dialect::Gemini
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

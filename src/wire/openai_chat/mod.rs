@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::frame::Frame;
 use super::glance::{Glance, Unreadable, Voice};
 use super::openai_error as error;
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
+use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
@@ -68,7 +68,7 @@ impl Codec for OpenAiChat {
         Dialect::OpenAiChat
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

@@ -18,7 +18,7 @@ use super::frame::json::span_of;
 use super::frame::{Frame, sse};
 use super::glance::{Glance, Unreadable, Voice};
 use super::openai_error as error;
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Span, Tool, Usage};
+use super::vocab::{ByteSpan, Dialect, Fault, Malformed, Reply, Request, RequestHead, Tool, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
 
@@ -45,7 +45,7 @@ const SEALED: &str = "reasoning.encrypted_content";
 /// The edit by which a body asks for sealed reasoning; `None` where it does already, or where the
 /// answer is not to be kept.
 #[must_use]
-pub fn ask_for_seal(body: &[u8]) -> Option<(Span, String)> {
+pub fn ask_for_seal(body: &[u8]) -> Option<(ByteSpan, String)> {
     #[derive(Deserialize)]
     struct Only<'a> {
         store: Option<bool>,
@@ -127,7 +127,7 @@ impl Codec for OpenAiResponses {
         Dialect::OpenAiResponses
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

@@ -10,8 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Aside, Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply, Role,
-    Shape, Source, Stop, Turn, Usage, tokens_in,
+    AuxiliaryUsage, Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply,
+    Role, Shape, Source, Stop, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -82,7 +82,7 @@ pub(super) struct Around {
     pub class: Class,
     pub searches: u64,
     /// What the tool that draws took, which is a model of its own.
-    pub drawn: Option<Aside>,
+    pub drawn: Option<AuxiliaryUsage>,
 }
 
 impl Around {
@@ -103,7 +103,7 @@ impl Around {
         let tools = tools.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let draws = |tool: &&Value| tool.get("type").is_some_and(|kind| kind == "image_generation");
         let model = tools.iter().find(draws).and_then(|tool| tool.get("model")?.as_str());
-        self.drawn = drawn.map(|usage| Aside { model: model.map(str::to_owned), usage });
+        self.drawn = drawn.map(|usage| AuxiliaryUsage { model: model.map(str::to_owned), usage });
     }
 
     /// Of a response as an object.

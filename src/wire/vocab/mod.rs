@@ -28,7 +28,9 @@ pub use part::{
     Source, Thought, Turn, mime_of_name,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
-pub use request::{Effort, Format, Head, Reasoning, Request, Said, Sampling, Span};
+pub use request::{
+    ByteSpan, Effort, Format, Reasoning, Request, RequestHead, RiskyMembers, Sampling,
+};
 pub use thinking::{Control, Efforts, FittedThinking, Off, Thinking, ThinkingStyle, ThoughtsBack};
 pub use tool::{Tool, ToolChoice, ToolKind, custom, with_properties};
-pub use usage::{Aside, Class, More, Usage};
+pub use usage::{AuxiliaryUsage, Class, RareUsage, Usage};
