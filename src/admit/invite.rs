@@ -8,7 +8,7 @@ use super::link::{LINK_LASTS, Linked, spent};
 use super::named;
 use super::password::acceptable;
 use super::person::Role;
-use super::session::Opened;
+use super::session::OpenedSession;
 use super::signin::{Session, new_member, new_person, taken};
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
@@ -214,7 +214,7 @@ impl Authentication {
         &self,
         secret: &str,
         stranger: Stranger<'_>,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenedSession, Error> {
         let browser = stranger.browser.clone();
         let member = self.accept_as(secret, stranger).await?;
         self.admit(member, browser).await

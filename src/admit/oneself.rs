@@ -9,7 +9,7 @@ use super::link::{Linked, of_nobody, spent};
 use super::named;
 use super::password::acceptable;
 use super::person::Role;
-use super::session::{Opened, must_be_proved};
+use super::session::{OpenedSession, must_be_proved};
 use super::signin::{Session, new_member, taken};
 use super::throttle::Attempt;
 use crate::base::clock::Timestamp;
@@ -92,7 +92,7 @@ impl Authentication {
         old: SecretString,
         new: SecretString,
         otp: Option<&str>,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenedSession, Error> {
         let browser = signed_in.browser.clone();
         let member = self.change_password(signed_in, old, new, otp, &browser.address).await?;
         self.admit(member, browser).await

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::authentication::Authentication;
 use super::link::{Linked, of_nobody, spent};
 use super::password::acceptable;
-use super::session::Entered;
+use super::session::PasswordSignIn;
 use super::signin::{new_person, taken};
 use super::throttle::Attempt;
 use crate::base::ids::AccountId;
@@ -160,7 +160,7 @@ impl Authentication {
         secret: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<Entered, Error> {
+    ) -> Result<PasswordSignIn, Error> {
         let person = self.reset(secret, password).await?;
         self.enter_or_ask(person, browser).await
     }

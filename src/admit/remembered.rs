@@ -66,7 +66,7 @@ impl Changes {
 
 /// What is remembered of a credential.
 #[derive(Debug, Clone)]
-pub(super) enum Known {
+pub(super) enum CachedCredential {
     Caller(Arc<Caller>),
     /// There is no such credential.
     Nobody,
@@ -123,11 +123,11 @@ impl Remembered {
         Seen(locked(&self.changes).count)
     }
 
-    pub fn credential(&self, hash: &KeyHash) -> Known {
+    pub fn credential(&self, hash: &KeyHash) -> CachedCredential {
         match self.credentials.get(hash) {
-            Some(Some(caller)) => Known::Caller(caller),
-            Some(None) => Known::Nobody,
-            None => Known::NotYet,
+            Some(Some(caller)) => CachedCredential::Caller(caller),
+            Some(None) => CachedCredential::Nobody,
+            None => CachedCredential::NotYet,
         }
     }
 

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::authentication::{Authentication, wrong};
 use super::link::{Linked, of_nobody, spent};
-use super::session::{Entered, Opened};
+use super::session::{OpenedSession, PasswordSignIn};
 use super::throttle::Attempt;
 use super::totp;
 use crate::base::seal::Vault;
@@ -129,10 +129,10 @@ impl Authentication {
         &self,
         person: PersonRow,
         browser: Browser,
-    ) -> Result<Entered, Error> {
+    ) -> Result<PasswordSignIn, Error> {
         let member = self.place_of(&person.id, None).await?;
         if !person.has_factor {
-            return Ok(Entered::In(self.admit(member, browser).await?));
+            return Ok(PasswordSignIn::In(self.admit(member, browser).await?));
         }
         let linked = Linked {
             purpose: Purpose::Factor,
@@ -141,7 +141,7 @@ impl Authentication {
             payload: String::new(),
             lasts: TICKET_LASTS,
         };
-        Ok(Entered::AskedForCode(self.link(linked, None).await?))
+        Ok(PasswordSignIn::AskedForCode(self.link(linked, None).await?))
     }
 
     /// Lets a browser in by the code, after the password.
@@ -154,7 +154,7 @@ impl Authentication {
         ticket: &str,
         otp: &str,
         browser: Browser,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenedSession, Error> {
         let token = self.good(Purpose::Factor, ticket).await?;
         let person = self.store.person(token.subject).await.map_err(Error::internal)?;
         let person = person.ok_or_else(spent)?;

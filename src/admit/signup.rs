@@ -8,7 +8,7 @@ use super::authentication::Authentication;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
-use super::session::Opened;
+use super::session::OpenedSession;
 use super::signin::{Registered, new_member, new_person, taken};
 use super::throttle::Attempt;
 use super::{KeyTerms, named};
@@ -75,7 +75,7 @@ impl Authentication {
     ///
     /// # Errors
     /// As [`Self::register`].
-    pub async fn join(&self, applicant: Applicant<'_>) -> Result<(Opened, Issued), Error> {
+    pub async fn join(&self, applicant: Applicant<'_>) -> Result<(OpenedSession, Issued), Error> {
         let browser = applicant.browser.clone();
         let (member, key) = self.found(applicant).await?;
         Ok((self.admit(member, browser).await?, key))
@@ -269,7 +269,7 @@ impl Authentication {
         email: &str,
         code: &str,
         browser: Browser,
-    ) -> Result<(Opened, Issued), Error> {
+    ) -> Result<(OpenedSession, Issued), Error> {
         let (member, key) = self.proved(email, code, &browser.address).await?;
         Ok((self.admit(member, browser).await?, key))
     }

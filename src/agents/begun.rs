@@ -93,7 +93,7 @@ fn messages(turns: Vec<Turn>) -> Result<Vec<Value>, Error> {
 /// What came of a run.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Run")]
-pub struct ToldRun {
+pub struct RunView {
     id: String,
     object: &'static str,
     agent_id: String,
@@ -132,7 +132,7 @@ pub async fn execute(
     begun: PreparedRun,
     turn: impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
     tell: &mut dyn FnMut(&'static str, Value),
-) -> Result<ToldRun, Refused> {
+) -> Result<RunView, Refused> {
     let PreparedRun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
     apps::note(running.connections, &caller, "agent.run.started", about.clone()).await;
@@ -170,7 +170,7 @@ pub async fn execute(
     let all = messages(said.get(added..).unwrap_or_default().to_vec())?;
     let calls = all.last().and_then(|last| last.get("tool_calls")).cloned();
     let spent = &finished.spent;
-    let told = ToldRun {
+    let told = RunView {
         id,
         object: "agent.run",
         agent_id: named.id,

@@ -23,7 +23,7 @@ use crate::base::seal::Vault;
 use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
 use crate::config::{self, Config, Fault, Faults, Listen, nearest};
 use crate::connect::Apps;
-use crate::guard::{KindOf, Moderation};
+use crate::guard::{DetectorKind, Moderation};
 use crate::live::Live;
 use crate::notice::{Mail, MailError};
 use crate::store::Store;
@@ -424,7 +424,7 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
             must_be(at, name);
         }
     }
-    for rule in config.guardrails.iter().filter(|rule| rule.kind == KindOf::Moderation) {
+    for rule in config.guardrails.iter().filter(|rule| rule.kind == DetectorKind::Moderation) {
         let provider = rule.provider.as_deref().unwrap_or(Moderation::USUAL_PROVIDER);
         if catalogue.provider(provider).is_none() {
             let at = format!("guardrails.{}.provider", rule.name);

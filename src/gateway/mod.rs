@@ -20,7 +20,7 @@ mod wishes;
 use serde_json::Value;
 
 use crate::admit::{Caller, Scope};
-use crate::agents::{self, PreparedRun, ToldRun};
+use crate::agents::{self, PreparedRun, RunView};
 use crate::exchange::{Answered, Arrival, Refused};
 
 use features::AnsweredRequest;
@@ -56,7 +56,7 @@ pub async fn execute(
     app: &App,
     begun: PreparedRun,
     tell: &mut dyn FnMut(&'static str, Value),
-) -> Result<ToldRun, Refused> {
+) -> Result<RunView, Refused> {
     agents::execute(app.agents(), begun, turn(app), tell).await
 }
 

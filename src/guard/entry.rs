@@ -7,7 +7,7 @@ use crate::base::seconds::Seconds;
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum On {
+pub enum TextSide {
     /// What is said to a model.
     Input,
     /// What it says.
@@ -19,7 +19,7 @@ pub enum On {
 /// How a rule finds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum KindOf {
+pub enum DetectorKind {
     /// By regular expressions.
     #[default]
     Patterns,
@@ -59,8 +59,8 @@ pub enum OnError {
 pub struct GuardrailEntry {
     /// Small letters, digits, `-` and `_`: it is told to callers, and stands in metrics.
     pub name: String,
-    pub on: On,
-    pub kind: KindOf,
+    pub on: TextSide,
+    pub kind: DetectorKind,
     pub action: Action,
     /// It holds for everybody; if not, where a plan, an account or a key demands it.
     pub always: Option<bool>,

@@ -32,12 +32,12 @@ impl fmt::Display for Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub rule: Arc<str>,
-    pub verdict: Verdict,
+    pub verdict: RuleOutcome,
 }
 
 /// What came of a rule that was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum RuleOutcome {
     Block,
     Mask,
     Flag,
@@ -45,7 +45,7 @@ pub enum Verdict {
     Unanswered,
 }
 
-impl Verdict {
+impl RuleOutcome {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Verdict {
     }
 }
 
-impl From<Action> for Verdict {
+impl From<Action> for RuleOutcome {
     fn from(action: Action) -> Self {
         match action {
             Action::Block => Self::Block,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::body::inside;
 use super::entry::Action;
-use super::rule::{By, Rule};
+use super::rule::{Detector, Rule};
 use super::{Blocked, Finding};
 use crate::wire::vocab::{Body, Delta, Event, Part, Slot};
 
@@ -42,7 +42,7 @@ impl Window {
         last: bool,
         out: &mut String,
     ) -> Result<bool, Blocked> {
-        let By::Pattern(pattern) = &rule.by else {
+        let Detector::Pattern(pattern) = &rule.by else {
             out.push_str(more);
             return Ok(false);
         };
@@ -297,7 +297,7 @@ mod tests {
     /// A whole text as a stream under these rules leaves it.
     fn masked(rules: &[Arc<Rule>], text: &str) -> String {
         rules.iter().fold(text.to_owned(), |text, rule| match (&rule.by, rule.action) {
-            (By::Pattern(pattern), Action::Mask) => {
+            (Detector::Pattern(pattern), Action::Mask) => {
                 pattern.replace_all(&text, regex::NoExpand(&rule.label)).into_owned()
             }
             _ => text,

@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::record::Record;
 use super::stream::Filter;
-use super::{Blocked, Finding, Rule, Stage, Verdict};
+use super::{Blocked, Finding, Rule, RuleOutcome, Stage};
 use crate::base::Error;
 use crate::base::clock::Clock;
 use crate::wire::frame::{Pieces, Splitter, sse};
@@ -184,7 +184,7 @@ impl GuardedStream {
     }
 
     fn block(&mut self, blocked: &Blocked, out: &mut Vec<u8>) {
-        let finding = Finding { rule: Arc::clone(&blocked.rule), verdict: Verdict::Block };
+        let finding = Finding { rule: Arc::clone(&blocked.rule), verdict: RuleOutcome::Block };
         self.record.note(Stage::Output, &finding);
         self.fail(&blocked.error(Stage::Output), out);
     }
@@ -234,13 +234,13 @@ impl GuardedStream {
         for rule in rules {
             let (verdict, masking) = self.record.ask(rule, Stage::Output, &said).await;
             match verdict {
-                Some(Verdict::Block) => return Err(Blocked { rule: Arc::clone(&rule.name) }),
+                Some(RuleOutcome::Block) => return Err(Blocked { rule: Arc::clone(&rule.name) }),
                 // A mask is told of where it is made.
-                Some(verdict @ (Verdict::Flag | Verdict::Unanswered)) => {
+                Some(verdict @ (RuleOutcome::Flag | RuleOutcome::Unanswered)) => {
                     let finding = Finding { rule: Arc::clone(&rule.name), verdict };
                     self.record.note(Stage::Output, &finding);
                 }
-                Some(Verdict::Mask) | None => {}
+                Some(RuleOutcome::Mask) | None => {}
             }
             all.extend(masking.map(Arc::new));
         }

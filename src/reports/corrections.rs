@@ -17,7 +17,7 @@ const MOST: usize = 1_000;
 /// What an account's answers have taught of one model. Numbers are log-odds.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Correction")]
-pub struct ToldCorrection {
+pub struct CorrectionView {
     object: &'static str,
     account: String,
     model: String,
@@ -55,13 +55,13 @@ struct ForAll {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Corrections {
     object: &'static str,
-    data: Vec<ToldCorrection>,
+    data: Vec<CorrectionView>,
     has_more: bool,
     for_all: Vec<ForAll>,
 }
 
-fn told(one: &ModelFindings, for_all: f32) -> ToldCorrection {
-    ToldCorrection {
+fn told(one: &ModelFindings, for_all: f32) -> CorrectionView {
+    CorrectionView {
         object: "correction",
         account: one.account.as_str().to_owned(),
         model: one.model.clone(),

@@ -18,7 +18,7 @@ use crate::router::in_words;
 ///
 /// # Errors
 /// [`Kind::NotFound`] for what is not the caller's.
-pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest, Error> {
+pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<RequestView, Error> {
     caller.must_be_for(Scope::Usage)?;
     app.shared.books.journal.flush(FLUSH).await;
     let found = report::find(&app.shared.store, id).await.map_err(Error::internal)?;
@@ -39,7 +39,7 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
     if let Some(content) = content.map_err(Error::internal)?
         && caller.person.may_act_for(&content.user).is_ok()
     {
-        told.content = Some(ToldContent { request: content.request, answer: content.answer });
+        told.content = Some(ContentView { request: content.request, answer: content.answer });
     }
     Ok(told)
 }
@@ -47,7 +47,7 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
 /// What was decided, tried and charged of a request.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Request")]
-pub struct ToldRequest {
+pub struct RequestView {
     id: String,
     object: &'static str,
     status: &'static str,
@@ -63,7 +63,7 @@ pub struct ToldRequest {
     tier: Option<Tier>,
     /// How `auto` chose, in one line.
     decision: Option<String>,
-    attempts: Vec<ToldAttempt>,
+    attempts: Vec<AttemptView>,
     attempt_count: u8,
     usage: RequestUsage,
     credits: Credits,
@@ -71,16 +71,16 @@ pub struct ToldRequest {
     cost_nano_usd: Nanos,
     latency_ms: u64,
     time_to_first_byte_ms: u64,
-    weighed: Option<ToldWeighed>,
+    weighed: Option<WeighedView>,
     /// What was said, where that is kept and for whoever may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<ToldContent>,
+    content: Option<ContentView>,
 }
 
 /// One try at one deployment.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Attempt")]
-pub struct ToldAttempt {
+pub struct AttemptView {
     provider: String,
     model: String,
     /// `ok`, `broke_off`, or what went wrong.
@@ -114,7 +114,7 @@ pub struct RequestUsage {
 /// What was asked and answered, as it came.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RequestContent")]
-pub struct ToldContent {
+pub struct ContentView {
     request: String,
     answer: String,
 }
@@ -122,7 +122,7 @@ pub struct ToldContent {
 /// What `auto` weighed: the prompt, and the best candidates.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Weighed")]
-pub struct ToldWeighed {
+pub struct WeighedView {
     in_words: String,
     ease: f64,
     unsure: f64,
@@ -132,13 +132,13 @@ pub struct ToldWeighed {
     belief: f64,
     everyday: f64,
     considered: u32,
-    candidates: Vec<ToldCandidate>,
+    candidates: Vec<CandidateView>,
 }
 
 /// A model that could have answered, and what is known of it in words.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Candidate")]
-pub struct ToldCandidate {
+pub struct CandidateView {
     model: String,
     provider: String,
     effort: Option<String>,
@@ -154,11 +154,11 @@ pub struct ToldCandidate {
     found_out: Option<f64>,
 }
 
-fn told(one: &Settlement) -> ToldRequest {
+fn told(one: &Settlement) -> RequestView {
     let by = one.by.as_ref();
     let tried = one.tried.iter().map(|tried| {
         let span = tried.started_ms.zip(tried.took_ms);
-        ToldAttempt {
+        AttemptView {
             provider: tried.provider.clone(),
             model: tried.model.clone(),
             outcome: tried.fault.to_string(),
@@ -176,7 +176,7 @@ fn told(one: &Settlement) -> ToldRequest {
         };
         let started = answer_began(&one.tried);
         let since = |ms: u64| started.map(|started| ms.saturating_sub(started));
-        ToldAttempt {
+        AttemptView {
             provider: by.provider.clone(),
             model: by.model.clone(),
             outcome: outcome.to_owned(),
@@ -188,7 +188,7 @@ fn told(one: &Settlement) -> ToldRequest {
         }
     });
     let tokens = &one.tokens;
-    ToldRequest {
+    RequestView {
         id: one.id.as_str().to_owned(),
         object: "request",
         status: one.outcome.as_str(),
@@ -225,10 +225,10 @@ fn told(one: &Settlement) -> ToldRequest {
     }
 }
 
-fn weighed(app: &App, all: &Weighed) -> ToldWeighed {
+fn weighed(app: &App, all: &Weighed) -> WeighedView {
     let live = app.live();
     let taken = &all.taken;
-    let candidates = all.candidates.iter().map(|one| ToldCandidate {
+    let candidates = all.candidates.iter().map(|one| CandidateView {
         model: one.model.clone(),
         provider: one.provider.to_string(),
         effort: one.effort.as_deref().map(str::to_owned),
@@ -241,7 +241,7 @@ fn weighed(app: &App, all: &Weighed) -> ToldWeighed {
         verdict: one.verdict.to_string(),
         found_out: (one.moved != 0).then(|| of_hundredths(one.moved)),
     });
-    ToldWeighed {
+    WeighedView {
         in_words: in_words(taken),
         ease: of_hundredths(taken.ease),
         unsure: of_hundredths(taken.unsure),

@@ -76,7 +76,7 @@ pub fn is_whole(app: &App) -> (bool, bool) {
 /// A model, with what it takes, costs, and how it is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Model")]
-pub struct ToldModel {
+pub struct ModelView {
     id: String,
     object: &'static str,
     aliases: Vec<String>,
@@ -112,7 +112,7 @@ struct ToldDeployment {
 
 /// Every model that the caller may ask for, with what it takes, costs, and how it is.
 #[must_use]
-pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
+pub fn models(app: &App, caller: &Caller) -> List<ModelView> {
     let shown = |model: &Model| {
         let price = model.deployments.first().and_then(|deployment| {
             let usd = |nanos: crate::base::money::Nanos| nanos.as_usd();
@@ -126,7 +126,7 @@ pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
             provider: deployment.provider.id.to_string(),
             health: if health(app, deployment).passing { "up" } else { "down" },
         });
-        ToldModel {
+        ModelView {
             id: model.id.to_string(),
             object: "model",
             aliases: model.aliases.iter().map(ToString::to_string).collect(),
@@ -242,7 +242,7 @@ fn dependencies(app: &App) -> (bool, Dependencies) {
 /// Whether a node is alive and ready.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Health")]
-pub struct ToldHealth {
+pub struct HealthView {
     status: &'static str,
     live: bool,
     ready: bool,
@@ -253,7 +253,7 @@ pub struct ToldHealth {
 
 /// `/v1/admin/health`: ready as `/readyz` is, for the same reasons.
 #[must_use]
-pub fn admin_health(app: &App) -> (bool, ToldHealth) {
+pub fn admin_health(app: &App) -> (bool, HealthView) {
     let (whole, dependencies) = dependencies(app);
     let ready = !app.shared.node.draining.load(Ordering::Relaxed);
     let status = match (ready, whole) {
@@ -261,7 +261,7 @@ pub fn admin_health(app: &App) -> (bool, ToldHealth) {
         (true, false) => "degraded",
         (true, true) => "healthy",
     };
-    (ready, ToldHealth { status, live: true, ready, dependencies: Some(dependencies) })
+    (ready, HealthView { status, live: true, ready, dependencies: Some(dependencies) })
 }
 
 /// A key of a provider, without what it is.
@@ -315,7 +315,7 @@ struct RequestCounts {
 /// How the gateway is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "GatewayStatus")]
-pub struct ToldStatus {
+pub struct StatusView {
     object: &'static str,
     /// `ok` or `degraded`.
     status: &'static str,
@@ -354,7 +354,7 @@ fn keys(app: &App, provider: &Provider) -> Vec<ProviderKey> {
 }
 
 /// `/v1/admin/status`
-pub async fn admin_status(app: &App) -> ToldStatus {
+pub async fn admin_status(app: &App) -> StatusView {
     let shared = &app.shared;
     let live = app.live();
     let now = shared.clock.now();
@@ -403,7 +403,7 @@ pub async fn admin_status(app: &App) -> ToldStatus {
     let all: u64 = counted.values().sum();
     #[expect(clippy::cast_precision_loss, reason = "requests and seconds")]
     let rate = all as f64 / uptime.max(1) as f64;
-    ToldStatus {
+    StatusView {
         object: "status",
         status: if ready { "ok" } else { "degraded" },
         version: env!("CARGO_PKG_VERSION"),

@@ -205,12 +205,13 @@ pub struct UsageReport {
     /// Credits by tier.
     tier_breakdown: BTreeMap<Tier, i64>,
     #[serde(flatten)]
-    used: Option<Used>,
+    used: Option<UsageData>,
 }
 
 /// What was used, as it was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Used {
+#[schemars(rename = "Used")]
+pub struct UsageData {
     plan: Option<String>,
     usage: UsageTotal,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -318,7 +319,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
         saved_against: baseline.as_ref().map(|(model, _)| model.id.to_string()),
     };
     let plan = plan.map(|plan| plan.name.clone());
-    let mut used = Used { plan, usage: total, group_by: None, data: None };
+    let mut used = UsageData { plan, usage: total, group_by: None, data: None };
     let groups = report::grouped(&rows, group);
     if query.group.is_some() {
         used.group_by = Some(group.as_str());

@@ -26,7 +26,7 @@ pub use read::{cancel, forget, input_items, retrieve, watch};
 pub use run::{Responses, Run, Runs};
 
 /// What a request comes to.
-pub enum Begun {
+pub enum CreatedResponse {
     Now(Box<Answered>),
     /// The answer as it stands, and the work that is to be done meanwhile.
     Later(Value, Box<Job>),
@@ -53,7 +53,7 @@ pub async fn respond(
     caller: &Arc<Caller>,
     mut arrival: Arrival,
     answer: impl AsyncFnOnce(Arrival) -> Result<Answered, Refused>,
-) -> Result<Begun, Refused> {
+) -> Result<CreatedResponse, Refused> {
     caller.must_be_for(Scope::Chat)?;
     let asked = ResponseOptions::read(&arrival.body)?;
     // What the caller said, before what it builds on is added.
@@ -87,7 +87,7 @@ pub async fn respond(
         let stream = keeper.asked.stream;
         let caller = Arc::clone(caller);
         let job = Job { arrival, caller, keeper, id, queued: queued.clone(), run, stream };
-        return Ok(Begun::Later(queued, Box::new(job)));
+        return Ok(CreatedResponse::Later(queued, Box::new(job)));
     }
     let mut answered = answer(arrival).await?;
     if kept {
@@ -103,7 +103,7 @@ pub async fn respond(
             Body::Stream(pieces) => Body::Stream(keep::keeping(pieces, keeper)),
         };
     }
-    Ok(Begun::Now(Box::new(answered)))
+    Ok(CreatedResponse::Now(Box::new(answered)))
 }
 
 /// What the request builds on, oldest first.

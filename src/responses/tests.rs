@@ -39,7 +39,7 @@ impl Desk {
             *went.borrow_mut() = serde_json::from_slice(&arrival.body).unwrap();
             Ok(answered(&told("resp_new", "completed")))
         });
-        let Begun::Now(now) = begun.await.map_err(|refused| refused.error)? else {
+        let CreatedResponse::Now(now) = begun.await.map_err(|refused| refused.error)? else {
             panic!("it is waited for")
         };
         let Body::Whole(body) = now.body else { panic!("it comes whole") };
@@ -53,7 +53,7 @@ impl Desk {
             unreachable!("nobody waits for it")
         });
         match begun.await {
-            Ok(Begun::Later(queued, job)) => (queued, job),
+            Ok(CreatedResponse::Later(queued, job)) => (queued, job),
             _ => panic!("it is worked on later"),
         }
     }

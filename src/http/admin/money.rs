@@ -87,7 +87,8 @@ fn shown(plan: &Plan) -> ShownPlan {
 /// What came of a change of a plan: the plan as it holds now, if it still is one, with the revision that
 /// it is in.
 #[derive(Serialize, JsonSchema)]
-pub(in crate::http) struct PlanCame {
+#[schemars(rename = "PlanCame")]
+pub(in crate::http) struct PlanChanged {
     #[serde(flatten)]
     plan: PlanOrNone,
     /// What administrators say of it now.
@@ -105,10 +106,10 @@ enum PlanOrNone {
     Gone { name: String, object: &'static str, deleted: bool },
 }
 
-fn told(name: &str, plan: Option<&Plan>, came: ChangeResult) -> PlanCame {
+fn told(name: &str, plan: Option<&Plan>, came: ChangeResult) -> PlanChanged {
     let deleted = came.revision.is_some();
     let gone = || PlanOrNone::Gone { name: name.to_owned(), object: "plan", deleted };
-    PlanCame {
+    PlanChanged {
         plan: plan.map_or_else(gone, |plan| PlanOrNone::Holds(Box::new(shown(plan)))),
         said: came.said,
         revision: came.revision,

@@ -58,7 +58,8 @@ pub(in crate::http) struct Settings {
 
 /// What came of saying something, or of taking it back.
 #[derive(Serialize, JsonSchema)]
-pub(in crate::http) struct SettingCame {
+#[schemars(rename = "SettingCame")]
+pub(in crate::http) struct SettingChanged {
     name: String,
     object: &'static str,
     said: Option<Value>,
@@ -82,8 +83,8 @@ pub(in crate::http) struct Restored {
     replay: Option<Replay>,
 }
 
-fn told(sort: Sort, name: &str, came: ChangeResult) -> SettingCame {
-    SettingCame {
+fn told(sort: Sort, name: &str, came: ChangeResult) -> SettingChanged {
+    SettingChanged {
         name: name.to_owned(),
         object: sort.as_str(),
         said: came.said,
@@ -135,7 +136,7 @@ async fn take_back(
     act(app, request, async |administration| {
         let came = administration.set(sort, name, None, &asked.manner()?).await?;
         let deleted = Some(asked.dry_run.as_deref() != Some("true"));
-        Ok(SettingCame { deleted, ..told(sort, name, came) })
+        Ok(SettingChanged { deleted, ..told(sort, name, came) })
     })
     .await
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::act::{BODY_BYTES, act};
-use crate::agents::{self, Named, NewRun, ToldRun};
+use crate::agents::{self, Named, NewRun, RunView};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::exchange::Refused;
@@ -132,7 +132,7 @@ pub async fn run(
                 };
                 let executed = gateway::execute(&worker, begun, &mut tell);
                 // Whoever leaves ends the run: nobody waits for what it would come to.
-                let outcome: Result<ToldRun, Refused> = tokio::select! {
+                let outcome: Result<RunView, Refused> = tokio::select! {
                     outcome = executed => outcome,
                     () = say.closed() => return,
                 };
