@@ -18,7 +18,7 @@ use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
     Agent, AgentTool, RunEnd, RunStep, RunTotals, arguments, function, handed_in, must_answer, next,
 };
-use crate::wire::vocab::{Call, Dialect, Reply, Request, Tool, Turn};
+use crate::wire::vocab::{Dialect, Reply, Request, Tool, ToolCall, Turn};
 use crate::wire::{Target, codec};
 
 /// More of what a tool says is not read to the model.
@@ -28,8 +28,8 @@ const OUTCOME_BYTES: usize = 128 << 10;
 #[derive(Debug)]
 pub enum Happening<'a> {
     Turn(&'a RunTotals),
-    Started(&'a Call),
-    Ended(&'a Call, bool),
+    Started(&'a ToolCall),
+    Ended(&'a ToolCall, bool),
 }
 
 /// What a run came to.
@@ -177,7 +177,12 @@ async fn tools(
 }
 
 /// Does what a model asks for; what it is told of it, and whether it went wrong.
-async fn act(running: Running<'_>, caller: &Caller, here: &Here, call: &Call) -> (String, bool) {
+async fn act(
+    running: Running<'_>,
+    caller: &Caller,
+    here: &Here,
+    call: &ToolCall,
+) -> (String, bool) {
     let arguments = match arguments(call) {
         Ok(arguments) => arguments,
         Err(why) => return (why, true),

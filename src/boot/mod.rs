@@ -35,7 +35,7 @@ use tokio::sync::Notify;
 use crate::admit::keys::KeyError;
 use crate::admit::{KeyTerms, Plans, keys};
 use crate::base::clock::Clock;
-use crate::config::{self, Config, Fault, Faults};
+use crate::config::{self, Config, ConfigFault, Faults};
 use crate::gateway::Shared;
 use crate::ledger;
 use crate::store::{Store, StoreError};
@@ -44,7 +44,7 @@ use crate::{console, http, sim};
 
 use assembly::{Assembled, Parts, assemble, journal_folder, worker};
 pub use failure::Failure;
-use listening::{Listener, Place};
+use listening::{Listener, NodeAddress};
 use making::Making;
 pub use outward::egress;
 use reload::Force;
@@ -96,7 +96,7 @@ pub async fn serve(
     }
     let mut survey = survey(config, simulate).await;
     let mut cannot = |at: &str, address: &str, why: std::io::Error| {
-        survey.faults.push(Fault::new(at, format!("cannot listen on {address}: {why}")));
+        survey.faults.push(ConfigFault::new(at, format!("cannot listen on {address}: {why}")));
     };
     let listener = listener.map_err(|why| cannot("server.listen", &listen, why));
     let admin_listener = admin_listen
@@ -187,9 +187,9 @@ pub async fn serve(
     }
     beside::sweep(store.clone(), clock, shared.connections.apps.clone());
     let base = match &place {
-        Place::Tcp(address) if tls.is_some() => format!("https://{address}"),
-        Place::Tcp(address) => format!("http://{address}"),
-        Place::Unix(_) => place.to_string(),
+        NodeAddress::Tcp(address) if tls.is_some() => format!("https://{address}"),
+        NodeAddress::Tcp(address) => format!("http://{address}"),
+        NodeAddress::Unix(_) => place.to_string(),
     };
     say(&greeting(&shared, &base, answers, alone).await?);
 

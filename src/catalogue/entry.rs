@@ -54,7 +54,7 @@ pub struct ProviderEntry {
     pub timeouts: Option<Timeouts>,
     /// What it does with what it is sent, where that is known.
     pub data: Option<DataPolicy>,
-    pub embeddings: Option<embeddings::Form>,
+    pub embeddings: Option<embeddings::EmbeddingsForm>,
     pub images: Option<images::ImagesForm>,
     /// Facts of everything it serves: laid over a model's.
     #[serde(default)]

@@ -38,9 +38,9 @@ pub use entry::{
 };
 pub use facts::{
     BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Quantization,
-    Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
+    RefusedParam, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
-pub use fault::Fault;
+pub use fault::CatalogueFault;
 pub use load::{Sources, Unpriced, builtin, load};
 pub use model::{Balance, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::{
@@ -53,7 +53,7 @@ pub use settings::{Settings, Sort};
 pub use timeouts::Timeouts;
 pub use tls::{Identity, OwnTls};
 
-use place::Waiting;
+use place::UnjoinedDeployment;
 
 /// How far a chain of replacements is followed.
 const REPLACEMENTS: usize = 4;
@@ -267,7 +267,7 @@ impl Unlisted {
             return Err(NoPlace::Unknown);
         }
         let own = FileDeployment { name: name.to_owned(), ..FileDeployment::default() };
-        let waiting = Waiting::of_file(&self.provider, &self.entry, own);
+        let waiting = UnjoinedDeployment::of_file(&self.provider, &self.entry, own);
         if waiting.prices.is_empty() {
             return Err(unpriced());
         }

@@ -101,7 +101,7 @@ pub struct Provider {
     /// Sent with every request.
     pub headers: Vec<(String, String)>,
     /// How it is asked for embeddings, if it has any.
-    pub embeddings: Option<embeddings::Form>,
+    pub embeddings: Option<embeddings::EmbeddingsForm>,
     /// How it is asked for pictures, if it draws any.
     pub images: Option<images::ImagesForm>,
     /// Knows `max_tokens` and not `max_completion_tokens`.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{ModelEntry, ProviderEntry};
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use super::place::merged;
 use super::price::{PriceEntry, RatesEntry};
 
@@ -77,8 +77,8 @@ impl Sort {
 impl Settings {
     /// # Errors
     /// What keeps it from being read.
-    pub fn read(text: &str) -> Result<Self, Fault> {
-        serde_json::from_str(text).map_err(|why| Fault(format!("settings: {why}")))
+    pub fn read(text: &str) -> Result<Self, CatalogueFault> {
+        serde_json::from_str(text).map_err(|why| CatalogueFault(format!("settings: {why}")))
     }
 
     /// What is said of something; `None` for nothing.
@@ -118,8 +118,8 @@ impl Settings {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn put(&mut self, sort: Sort, name: &str, said: Value) -> Result<(), Fault> {
-        let fault = |why: String| Fault(format!("{} '{name}': {why}", sort.as_str()));
+    pub fn put(&mut self, sort: Sort, name: &str, said: Value) -> Result<(), CatalogueFault> {
+        let fault = |why: String| CatalogueFault(format!("{} '{name}': {why}", sort.as_str()));
         let wrong = |why: serde_json::Error| fault(why.to_string());
         let named = |said: &Value| {
             let id = said.get("id").and_then(Value::as_str);
@@ -194,11 +194,11 @@ impl Settings {
         &self,
         is_known: impl Fn(&str) -> bool,
         is_taken: impl Fn(&str) -> bool,
-    ) -> Vec<Fault> {
+    ) -> Vec<CatalogueFault> {
         let mut faults = Vec::new();
         for (id, entry) in &self.providers {
             let mut no = |member: &str, why: &str| {
-                faults.push(Fault(format!("providers.{id}.{member}: {why}")));
+                faults.push(CatalogueFault(format!("providers.{id}.{member}: {why}")));
             };
             if is_known(id) {
                 let opens = [
@@ -248,7 +248,7 @@ impl Settings {
         &self,
         files: &mut [ProviderEntry],
         models: &mut [ModelEntry],
-    ) -> Result<(), Vec<Fault>> {
+    ) -> Result<(), Vec<CatalogueFault>> {
         let mut faults = Vec::new();
         for (place, entry) in &self.prices {
             let Some((provider, name)) = place.split_once('/') else { continue };
@@ -274,7 +274,8 @@ impl Settings {
                 }
             }
             if !found {
-                faults.push(Fault(format!("price '{place}': there is no such deployment")));
+                faults
+                    .push(CatalogueFault(format!("price '{place}': there is no such deployment")));
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }

@@ -13,7 +13,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
 use crate::boot::{self, Failure, Ground, Laid};
 use crate::catalogue::diff::{Changes, diff};
-use crate::catalogue::{Fault, ProviderEntry, builtin, document};
+use crate::catalogue::{CatalogueFault, ProviderEntry, builtin, document};
 use crate::store::{Audit, Change, NewRevision};
 use crate::upstream;
 
@@ -239,7 +239,7 @@ impl Rollback {
     }
 }
 
-pub(super) fn lines(faults: &[Fault]) -> Failure {
+pub(super) fn lines(faults: &[CatalogueFault]) -> Failure {
     let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
     all.join("\n").into()
 }

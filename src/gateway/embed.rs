@@ -16,7 +16,7 @@ use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::{Hold, Outcome};
 use crate::router::Decision;
 use crate::upstream::Unanswered;
-use crate::wire::embeddings::{self, Form};
+use crate::wire::embeddings::{self, EmbeddingsForm};
 use crate::wire::{Inbound, Operation};
 
 /// `model` is what the path says, where the form has it there.
@@ -27,7 +27,7 @@ pub async fn embed(
     app: &App,
     caller: &Caller,
     arrival: Arrival,
-    form: Form,
+    form: EmbeddingsForm,
     model: Option<String>,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Embeddings)?;
@@ -57,14 +57,14 @@ pub async fn embed(
 /// will do.
 fn parts(decision: &Decision, inbound: &Inbound) -> Vec<Inbound> {
     let Operation::Embed(form, request) = &inbound.operation else { return Vec::new() };
-    let at_home = matches!(form, Form::Gemini | Form::GeminiOne);
+    let at_home = matches!(form, EmbeddingsForm::Gemini | EmbeddingsForm::GeminiOne);
     let forms = || decision.steps.iter().filter_map(|step| step.deployment.provider.embeddings);
     // The caller's own words go to Gemini as they are, and it says itself what it takes.
-    if at_home && forms().any(|theirs| theirs == Form::Gemini) {
+    if at_home && forms().any(|theirs| theirs == EmbeddingsForm::Gemini) {
         return Vec::new();
     }
     // Whoever answers takes as many as the one that takes the fewest.
-    let (all, most) = (request.inputs.len(), forms().filter_map(Form::most_inputs).min());
+    let (all, most) = (request.inputs.len(), forms().filter_map(EmbeddingsForm::most_inputs).min());
     let Some(most) = most.filter(|most| all > *most) else { return Vec::new() };
     let parts = request.parts(most).into_iter();
     let calls = parts.map(|part| {
@@ -178,9 +178,13 @@ mod tests {
             let caller = fixture.caller("free").await;
             let decision = named(&fixture.app, &caller, "m", Mode::Embedding).unwrap();
             let inbound = if own {
-                Inbound::arrive_to_embed(gemini(count), Form::Gemini, Some("m".to_owned()))
+                Inbound::arrive_to_embed(
+                    gemini(count),
+                    EmbeddingsForm::Gemini,
+                    Some("m".to_owned()),
+                )
             } else {
-                Inbound::arrive_to_embed(texts(count), Form::Openai, None)
+                Inbound::arrive_to_embed(texts(count), EmbeddingsForm::Openai, None)
             };
             let mut inbound = inbound.unwrap();
             inbound.strict = true;
@@ -210,7 +214,8 @@ mod tests {
         let provider = FakeProvider::answering(|asked| vectors(&asked.body)).await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let answered = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
+        let answered =
+            embed(&fixture.app, &caller, asking(&id, 200), EmbeddingsForm::Openai, None).await;
         let answered = answered.unwrap();
         let Body::Whole(body) = answered.body else { panic!("it streams") };
         let told: Value = serde_json::from_slice(&body).unwrap();
@@ -235,7 +240,8 @@ mod tests {
         .await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let refused = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
+        let refused =
+            embed(&fixture.app, &caller, asking(&id, 200), EmbeddingsForm::Openai, None).await;
         let Err(refused) = refused else { panic!("it is answered") };
         assert_eq!((refused.attempts, refused.standing.is_some()), (3, true));
         let booked = fixture.booked(&id).await.unwrap();
@@ -248,7 +254,8 @@ mod tests {
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let terms = KeyTerms { scopes: Some(vec![Scope::Chat]), ..KeyTerms::default() };
         let (caller, id) = (fixture.caller_with("free", &terms).await, RequestId::fresh());
-        let refused = embed(&fixture.app, &caller, asking(&id, 1), Form::Openai, None).await;
+        let refused =
+            embed(&fixture.app, &caller, asking(&id, 1), EmbeddingsForm::Openai, None).await;
         assert_eq!(refused.err().map(|refused| refused.error.kind), Some(Kind::Forbidden));
         assert!(provider.asked().is_empty());
     }

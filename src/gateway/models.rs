@@ -15,7 +15,7 @@ use crate::catalogue::Mode;
 use crate::exchange::{Arrival, Body};
 use crate::memory::{Answering, Models, Remembering};
 use crate::wire::Inbound;
-use crate::wire::embeddings::Form;
+use crate::wire::embeddings::EmbeddingsForm;
 use crate::wire::vocab::Dialect;
 use crate::words::Preparing;
 
@@ -64,7 +64,7 @@ impl Models for App {
     fn embed<'a>(&'a self, caller: &'a Caller, body: Bytes) -> Answering<'a> {
         Box::pin(async move {
             let arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
-            let answered = embed(self, caller, arrival, Form::Openai, None).await;
+            let answered = embed(self, caller, arrival, EmbeddingsForm::Openai, None).await;
             whole(answered.map_err(|refused| refused.error)?.body)
         })
     }

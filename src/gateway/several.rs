@@ -90,7 +90,7 @@ mod tests {
     use crate::catalogue::Mode;
     use crate::gateway::named::named;
     use crate::wire::Operation;
-    use crate::wire::embeddings::Form;
+    use crate::wire::embeddings::EmbeddingsForm;
     use crate::wire::vocab::Usage;
 
     /// Two models, nobody of whom is there.
@@ -195,7 +195,8 @@ mod tests {
             .map(|text| {
                 let body = json!({"model": "m", "input": [text.to_string()]}).to_string();
                 let inbound =
-                    Inbound::arrive_to_embed(Bytes::from(body), Form::Openai, None).unwrap();
+                    Inbound::arrive_to_embed(Bytes::from(body), EmbeddingsForm::Openai, None)
+                        .unwrap();
                 assert!(matches!(inbound.operation, Operation::Embed(..)));
                 inbound
             })

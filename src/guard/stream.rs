@@ -390,7 +390,7 @@ mod tests {
         let rules = vec![Arc::new(rule("pin", Action::Mask, &[r"\d{4}"]))];
         let (mut filter, mut out) = (Filter::new(rules), Vec::new());
         let slot = |part| Slot { choice: 0, part };
-        let call = crate::wire::vocab::Call {
+        let call = crate::wire::vocab::ToolCall {
             id: None,
             name: "f".to_owned(),
             arguments: None,

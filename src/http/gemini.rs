@@ -10,7 +10,7 @@ use super::{Worker, arrival, respond, visit};
 use crate::base::{Error, Kind};
 use crate::gateway;
 use crate::wire::PathTarget;
-use crate::wire::embeddings::Form;
+use crate::wire::embeddings::EmbeddingsForm;
 use crate::wire::vocab::{Dialect, RequestHead};
 
 const SURFACE: Dialect = Dialect::Gemini;
@@ -37,7 +37,11 @@ pub async fn act(
         }
         "countTokens" => count_tokens(app, request, payload, model).await,
         "embedContent" | "batchEmbedContents" => {
-            let form = if verb == "embedContent" { Form::GeminiOne } else { Form::Gemini };
+            let form = if verb == "embedContent" {
+                EmbeddingsForm::GeminiOne
+            } else {
+                EmbeddingsForm::Gemini
+            };
             whole(&app, &request, payload, SURFACE, async |caller, arrival| {
                 gateway::embed(&app, &caller, arrival, form, Some(model)).await
             })

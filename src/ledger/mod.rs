@@ -28,7 +28,7 @@ pub use counter::{AuxiliaryPricer, Counter};
 pub use funds::Funds;
 pub use hold::{Delivered, Hold, Outset};
 pub use journal::{Durability, Journal, JournalError};
-pub use page::{Page, minute_key};
+pub use page::{JournalPage, minute_key};
 pub use posting::post_leftovers;
 pub use receipt::Receipt;
 pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};

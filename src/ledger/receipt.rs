@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counter::Counter;
-use super::journal::Place;
+use super::journal::SafePoint;
 use super::{Outcome, Settlement};
 use crate::base::Error;
 use crate::base::money::{Credits, Nanos};
@@ -20,7 +20,7 @@ pub(super) struct Awaited {
     pub counter: Rc<Counter>,
     pub terms: Arc<Terms>,
     pub settlement: Settlement,
-    pub place: Place,
+    pub place: SafePoint,
     /// How long the caller is kept waiting for it.
     pub patience: Duration,
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Number, Value, json};
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Extra, Outcome, Part, Reply, Request, Role, Shape, Tool, ToolKind, Turn,
+    Body, CallKind, Extra, Part, Reply, Request, Role, Shape, Tool, ToolCall, ToolKind, ToolResult,
+    Turn,
 };
 
 const NAME_CHARACTERS: usize = 200;
@@ -211,11 +212,11 @@ pub enum RunEnd {
 pub enum RunStep {
     Done(RunEnd),
     /// Run these here, and ask again.
-    Act(Vec<Call>),
+    Act(Vec<ToolCall>),
 }
 
 /// The tool calls of a reply.
-fn calls(reply: &Reply) -> Vec<Call> {
+fn calls(reply: &Reply) -> Vec<ToolCall> {
     let parts = reply.choices.first().map(|choice| choice.turn.parts.as_slice());
     parts
         .unwrap_or_default()
@@ -264,8 +265,8 @@ pub fn must_answer(spent: &RunTotals, limits: &RunLimits) -> bool {
 
 /// What a call came to, as a turn of the conversation.
 #[must_use]
-pub fn handed_in(call: &Call, text: &str, is_error: bool) -> Turn {
-    let outcome = Outcome {
+pub fn handed_in(call: &ToolCall, text: &str, is_error: bool) -> Turn {
+    let outcome = ToolResult {
         call_id: call.id.clone(),
         // Where calls have no ids (Gemini), the name says which it answers.
         name: call.id.is_none().then(|| call.name.clone()),
@@ -281,7 +282,7 @@ pub fn handed_in(call: &Call, text: &str, is_error: bool) -> Turn {
 ///
 /// # Errors
 /// What the model is to be told.
-pub fn arguments(call: &Call) -> Result<Map<String, Value>, String> {
+pub fn arguments(call: &ToolCall) -> Result<Map<String, Value>, String> {
     if call.kind == CallKind::Custom {
         return Err("this tool takes a JSON object".to_owned());
     }
@@ -299,7 +300,7 @@ mod tests {
 
     fn reply(names: &[&str]) -> Reply {
         let part = |name: &&str| {
-            Part::new(Body::Call(Call {
+            Part::new(Body::Call(ToolCall {
                 id: Some("c".to_owned()),
                 name: (*name).to_owned(),
                 arguments: Some("{\"a\":1}".to_owned()),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::run::Responses;
 use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
-use crate::platform::items::{self, Page};
+use crate::platform::items::{self, PageRequest};
 use crate::platform::responses::{failed, said_in};
 use crate::store::KeptResponse;
 use crate::wire::frame::Pieces;
@@ -154,7 +154,7 @@ pub async fn input_items(
     responses: &Responses,
     caller: &Caller,
     id: &str,
-    page: &Page,
+    page: &PageRequest,
 ) -> Result<Value, Error> {
     let row = kept(responses, caller, id).await?;
     let mut all = Vec::new();
@@ -211,7 +211,7 @@ mod tests {
         for (responses, who) in
             [(&desk.responses, &bob), (&desk.responses, &stranger), (&late, &ann)]
         {
-            let page = Page::default();
+            let page = PageRequest::default();
             for refused in [
                 retrieve(responses, who, "resp_1").await.map(|_| ()),
                 watch(responses, who, "resp_1", None).await.map(|_| ()),
@@ -316,14 +316,17 @@ mod tests {
         let caller = desk.all.owner(&desk.all.open("acme").await).await;
         desk.kept(&caller, "resp_1", |_| {}).await;
         desk.kept(&caller, "resp_2", |row| row.previous = Some("resp_1".to_owned())).await;
-        let texts = async |page: &Page| {
+        let texts = async |page: &PageRequest| {
             let told = input_items(&desk.responses, &caller, "resp_2", page).await.unwrap();
             let text = |item: &Value| item["content"][0]["text"].as_str().unwrap().to_owned();
             told["data"].as_array().unwrap().iter().map(text).collect::<Vec<_>>()
         };
-        let oldest = Page { ascending: true, ..Page::default() };
+        let oldest = PageRequest { ascending: true, ..PageRequest::default() };
         assert_eq!(texts(&oldest).await, ["What is resp_1?", "resp_1", "What is resp_2?"]);
-        assert_eq!(texts(&Page { limit: Some(1), ..Page::default() }).await, ["What is resp_2?"]);
+        assert_eq!(
+            texts(&PageRequest { limit: Some(1), ..PageRequest::default() }).await,
+            ["What is resp_2?"]
+        );
         // What it was built on is gone: the answer is still told of.
         forget(&desk.responses, &caller, "resp_1").await.unwrap();
         assert_eq!(texts(&oldest).await, ["What is resp_2?"]);

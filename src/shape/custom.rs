@@ -148,12 +148,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::vocab::Call;
+    use crate::wire::vocab::ToolCall;
 
     const AT: Slot = Slot { choice: 0, part: 1 };
 
     fn call(arguments: Option<&str>) -> Part {
-        Part::new(Body::Call(Call {
+        Part::new(Body::Call(ToolCall {
             id: Some("c".to_owned()),
             name: "patch".to_owned(),
             arguments: arguments.map(str::to_owned),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::known::FactsIndex;
-use super::strict::{House, Refusal, refusal};
+use super::strict::{House, MakerRefusal, refusal};
 use crate::wire::vocab::Protocol;
 
 /// Whether what real models refuse is refused.
@@ -47,7 +47,7 @@ impl ReceivedRequests {
         provider: Option<&str>,
         model: Option<&str>,
         body: &Bytes,
-    ) -> Option<Refusal> {
+    ) -> Option<MakerRefusal> {
         let known = self.known.as_ref()?;
         let asked: Value = serde_json::from_slice(body).ok()?;
         {

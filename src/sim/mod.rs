@@ -32,7 +32,7 @@ use script::{InjectedFault, Plan, Scripts};
 
 pub use heard::Strictness;
 pub use known::FactsIndex;
-pub use strict::{House, Refusal, refusal};
+pub use strict::{House, MakerRefusal, refusal};
 
 const BODY_LIMIT: usize = 64 << 20;
 /// What embeddings and pictures are asked in.

@@ -4,9 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::wire::vocab::{
-    Body, Call, CallKind, Choice, Delta, Dialect, Effort, Event, Extra, Finish, Format, Media,
-    MediaKind, Part, Reply, Request, Role, Signature, Slot, Source, Stop, Thought, Tool,
-    ToolChoice, ToolKind, Turn, Usage,
+    Body, CallKind, Choice, Delta, Dialect, Effort, Event, Extra, Finish, Format, Media, MediaKind,
+    Part, Reply, Request, Role, Signature, Slot, Source, Stop, Thought, Tool, ToolCall, ToolChoice,
+    ToolKind, Turn, Usage,
 };
 
 /// 2026-01-01, so that answers can be compared.
@@ -287,7 +287,7 @@ fn calls(request: &Request, prompt: &str) -> Vec<Part> {
         .filter_map(|(index, tool)| {
             let ToolKind::Function { name, parameters, .. } = &tool.kind else { return None };
             let schema = parameters.clone().unwrap_or_else(|| json!({"type": "object"}));
-            Some(Part::new(Body::Call(Call {
+            Some(Part::new(Body::Call(ToolCall {
                 id: Some(format!("call_{:012x}{index}", fingerprint(prompt) >> 16)),
                 name: name.clone(),
                 arguments: Some(example(&schema, &schema, "value", prompt, 0).to_string()),

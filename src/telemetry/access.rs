@@ -28,7 +28,7 @@ const TARGET: &str = "optimux::access";
 
 /// How the lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum LineFormat {
     Text,
     Json,
 }
@@ -94,7 +94,7 @@ fn waiting(metrics: &Metrics) -> IntGauge {
 /// When the operating system gives no thread.
 pub fn start(
     metrics: &Metrics,
-    lines: Option<Form>,
+    lines: Option<LineFormat>,
     exporter: Option<Exporter>,
 ) -> io::Result<(Teller, Telling)> {
     if lines.is_none() && exporter.is_none() {
@@ -124,7 +124,7 @@ impl Telling {
 fn tell(
     from: &Receiver<Told>,
     waiting: &IntGauge,
-    lines: Option<Form>,
+    lines: Option<LineFormat>,
     exporter: Option<&Exporter>,
 ) {
     let (mut text, mut moments) = (String::new(), Moments::default());
@@ -138,8 +138,8 @@ fn tell(
             };
             waiting.dec();
             match lines.filter(|_| logs) {
-                Some(Form::Text) => as_text(&trail, &mut moments, &mut text),
-                Some(Form::Json) => as_json(&trail, &mut moments, &mut text),
+                Some(LineFormat::Text) => as_text(&trail, &mut moments, &mut text),
+                Some(LineFormat::Json) => as_json(&trail, &mut moments, &mut text),
                 None => {}
             }
             if let Some(exporter) = exporter.filter(|_| trail.context.is_some()) {

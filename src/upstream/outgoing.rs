@@ -100,11 +100,14 @@ pub(super) fn outgoing(
         Operation::Count => Err(missing("way to count tokens").into()),
         Operation::Embed(form, request) => {
             let theirs = provider.embeddings.ok_or_else(|| missing("embeddings"))?;
-            if *form == theirs && theirs == embeddings::Form::Openai {
+            if *form == theirs && theirs == embeddings::EmbeddingsForm::Openai {
                 return Ok(whole(first, respelled(inbound, &step.deployment).0, true));
             }
-            let at_home = matches!(form, embeddings::Form::Gemini | embeddings::Form::GeminiOne);
-            if at_home && theirs == embeddings::Form::Gemini {
+            let at_home = matches!(
+                form,
+                embeddings::EmbeddingsForm::Gemini | embeddings::EmbeddingsForm::GeminiOne
+            );
+            if at_home && theirs == embeddings::EmbeddingsForm::Gemini {
                 let body = embeddings::encode_at_home(&inbound.body, *form, name)?;
                 return Ok(whole(first, body, false));
             }

@@ -182,10 +182,12 @@ impl Transport {
         let url = |path: String| parse(&format!("{base}{path}"));
         let name = &deployment.name;
         let embed = match provider.embeddings {
-            Some(embeddings::Form::Gemini) => url(format!("/models/{name}:batchEmbedContents"))?,
-            Some(embeddings::Form::Vertex) => url(format!("/models/{name}:predict"))?,
+            Some(embeddings::EmbeddingsForm::Gemini) => {
+                url(format!("/models/{name}:batchEmbedContents"))?
+            }
+            Some(embeddings::EmbeddingsForm::Vertex) => url(format!("/models/{name}:predict"))?,
             // Its chat is at another address than the rest.
-            Some(embeddings::Form::Cohere) => {
+            Some(embeddings::EmbeddingsForm::Cohere) => {
                 match provider.base_url.strip_suffix("/compatibility/v1") {
                     Some(root) => parse(&format!("{root}/v2/embed"))?,
                     None => url("/embed".to_owned())?,

@@ -15,7 +15,7 @@ pub enum Operation {
     /// Only how many tokens a request has, asked of a provider of the same dialect.
     Count,
     /// Vectors for texts, in the form of the surface.
-    Embed(embeddings::Form, embeddings::Request),
+    Embed(embeddings::EmbeddingsForm, embeddings::EmbeddingsRequest),
     /// So many pictures in one call.
     Images(images::ImageRequest, u64),
 }
@@ -73,7 +73,7 @@ impl Inbound {
     /// [`Malformed`] naming the field at fault.
     pub fn arrive_to_embed(
         body: Bytes,
-        form: embeddings::Form,
+        form: embeddings::EmbeddingsForm,
         model: Option<String>,
     ) -> Result<Self, Malformed> {
         let mut head = match model {
@@ -83,7 +83,9 @@ impl Inbound {
             None => embeddings::head(&body)?,
         };
         let dialect = match form {
-            embeddings::Form::Gemini | embeddings::Form::GeminiOne => Dialect::Gemini,
+            embeddings::EmbeddingsForm::Gemini | embeddings::EmbeddingsForm::GeminiOne => {
+                Dialect::Gemini
+            }
             _ => Dialect::OpenAiChat,
         };
         let request = embeddings::decode_request(&body, form)?;

@@ -1,8 +1,8 @@
 //! Generated conversations through every pair of dialects: what both can say arrives.
 
 use optimux::wire::vocab::{
-    Body, Call, CallKind, Dialect, Format, Media, MediaKind, Outcome, Part, Protocol, Request,
-    Role, Sampling, Shape, Source, Tool, ToolChoice, ToolKind, Turn,
+    Body, CallKind, Dialect, Format, Media, MediaKind, Part, Protocol, Request, Role, Sampling,
+    Shape, Source, Tool, ToolCall, ToolChoice, ToolKind, ToolResult, Turn,
 };
 use optimux::wire::{Target, codec, provider_side};
 use proptest::prelude::*;
@@ -152,7 +152,7 @@ fn exchange() -> impl Strategy<Value = Vec<Turn>> {
             if !calls.is_empty() {
                 let id = |number: usize| Some(format!("call_{number}"));
                 let made = calls.iter().enumerate().map(|(number, (name, arguments, _))| {
-                    Part::new(Body::Call(Call {
+                    Part::new(Body::Call(ToolCall {
                         id: id(number),
                         name: (*name).to_owned(),
                         arguments: Some(arguments.to_string()),
@@ -164,7 +164,7 @@ fn exchange() -> impl Strategy<Value = Vec<Turn>> {
                 for (number, (name, _, result)) in calls.iter().enumerate() {
                     turns.push(Turn::new(
                         Role::Tool,
-                        vec![Part::new(Body::Outcome(Outcome {
+                        vec![Part::new(Body::Outcome(ToolResult {
                             call_id: id(number),
                             name: Some((*name).to_owned()),
                             parts: vec![Part::text(result.as_str())],

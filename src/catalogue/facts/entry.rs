@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, NameRule, Quantization, SchemaSubset, TokenLimit};
-use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
+use super::{Forced, RefusedParam, ToolsOnly, ToolsWhen, When};
 use crate::wire::vocab::{
     Control, Effort, Efforts, Off, Protocol, RiskyMembers, Thinking, ThinkingStyle, ThoughtsBack,
 };
@@ -220,8 +220,12 @@ impl FactsEntry {
     pub fn settle(&self) -> Facts {
         let said = |from: &BTreeMap<String, When>, ignored: bool| {
             let all = from.iter().filter(|(_, when)| **when != When::Never);
-            all.map(|(name, when)| Refusal { param: name.as_str().into(), when: *when, ignored })
-                .collect::<Vec<_>>()
+            all.map(|(name, when)| RefusedParam {
+                param: name.as_str().into(),
+                when: *when,
+                ignored,
+            })
+            .collect::<Vec<_>>()
         };
         let mut refuses = said(&self.refuses, false);
         refuses.extend(said(&self.ignores, true));

@@ -22,7 +22,7 @@ pub use quantization::Quantization;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts {
-    pub refuses: Vec<Refusal>,
+    pub refuses: Vec<RefusedParam>,
     pub thinking: Thinking,
     /// Efforts of a dialect, where they differ.
     pub efforts_on: Vec<(Protocol, Efforts)>,
@@ -61,7 +61,7 @@ pub struct Facts {
 
 /// A member of a request that a model does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedParam {
     pub param: Param,
     pub when: When,
     /// It is taken and has no effect, instead of a 400.

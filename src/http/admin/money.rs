@@ -40,7 +40,7 @@ pub(in crate::http) struct NewRefund {
 }
 
 #[derive(Deserialize)]
-pub(in crate::http) struct Page {
+pub(in crate::http) struct MoneyQuery {
     before: Option<String>,
     limit: Option<i64>,
 }
@@ -274,7 +274,7 @@ pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> Http
 }
 
 /// `GET /v1/admin/audit`, newest first
-pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+pub async fn audit(app: Worker, request: HttpRequest, page: Query<MoneyQuery>) -> HttpResponse {
     act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
         let all = administration

@@ -27,7 +27,7 @@ use crate::wire::vocab::Dialect;
 const SURFACE: Dialect = Dialect::OpenAiChat;
 
 #[derive(Debug, Deserialize)]
-pub struct Page {
+pub struct AgentQuery {
     limit: Option<i64>,
     after: Option<String>,
 }
@@ -40,7 +40,7 @@ fn shown(outcome: Result<Named, Error>) -> HttpResponse {
 }
 
 /// `GET /v1/agents`
-pub async fn list(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+pub async fn list(app: Worker, request: HttpRequest, page: Query<AgentQuery>) -> HttpResponse {
     act(&app, &request, async |caller| {
         let page = page.into_inner();
         stored::agents::list(app.kept(), &caller, page.after, page.limit).await

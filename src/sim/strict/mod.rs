@@ -23,7 +23,7 @@ use crate::catalogue::Facts;
 use crate::wire::vocab::Protocol;
 
 pub use house::House;
-pub use wording::Refusal;
+pub use wording::MakerRefusal;
 
 use asked::RawRequest;
 use wording::Complaint;
@@ -36,7 +36,7 @@ pub fn refusal(
     body: &Value,
     model: &str,
     facts: &Facts,
-) -> Option<Refusal> {
+) -> Option<MakerRefusal> {
     if house == House::OpenRouter {
         return None;
     }

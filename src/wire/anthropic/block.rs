@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part,
-    Shape, Signature, Source, Thought,
+    Body, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Part, Shape, Signature,
+    Source, Thought, ToolCall, ToolResult,
 };
 
 /// The dialect of these blocks, by which what only it knows is tagged.
@@ -81,7 +81,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
             }
             Body::Thought(Thought { redacted: true, ..Thought::default() })
         }
-        "tool_use" => Body::Call(Call {
+        "tool_use" => Body::Call(ToolCall {
             id: Some(block.required_string("id")?),
             name: block.required_string("name")?,
             arguments: match block.take("input") {
@@ -99,7 +99,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
             let path = block.path("content");
             let (shape, parts) = decode_content(block.take_any("content"), &path)?;
             let is_error = block.boolean("is_error")?;
-            Body::Outcome(Outcome { call_id, name: None, parts, shape, is_error, json: None })
+            Body::Outcome(ToolResult { call_id, name: None, parts, shape, is_error, json: None })
         }
         _ => {
             let mut source =
@@ -325,7 +325,7 @@ fn arguments_object(text: &str, at_home: bool) -> Value {
     }
 }
 
-fn encode_outcome(outcome: &Outcome, at_home: bool, lost: &mut Losses) -> Option<Value> {
+fn encode_outcome(outcome: &ToolResult, at_home: bool, lost: &mut Losses) -> Option<Value> {
     if outcome.json.is_some() {
         let text = outcome.text();
         if outcome.parts.is_empty() {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Signature,
-    Source, Thought,
+    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Part, Signature, Source, Thought,
+    ToolCall, ToolResult,
 };
 
 /// Claude's proofs are the same wherever it runs.
@@ -78,7 +78,7 @@ fn arguments(text: &str) -> Value {
     }
 }
 
-fn results(outcome: &Outcome, lost: &mut Losses) -> Vec<Value> {
+fn results(outcome: &ToolResult, lost: &mut Losses) -> Vec<Value> {
     let object = outcome.json.as_ref().map(|value| json!({ "json": value }));
     let parts = outcome.parts.iter().filter_map(|part| encode(part, lost));
     let blocks: Vec<Value> = object.into_iter().chain(parts).collect();
@@ -164,7 +164,7 @@ pub(super) fn decode(block: &Value) -> Vec<Part> {
         return vec![Part::text(said)];
     }
     if let Some(call) = block.get("toolUse") {
-        return vec![Part::new(Body::Call(Call {
+        return vec![Part::new(Body::Call(ToolCall {
             id: text(call, "toolUseId"),
             name: text(call, "name").unwrap_or_default(),
             arguments: call.get("input").map(ToString::to_string),

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, Turn, mime_of_name,
+    Body, CallKind, Dialect, Losses, Malformed, Media, MediaKind, Part, Role, Shape, Signature,
+    Source, Thought, ToolCall, ToolResult, Turn, mime_of_name,
 };
 
 /// The dialect of these contents, by which what only it knows is tagged.
@@ -61,7 +61,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
     };
     let body = if is_call {
         inner = nested(&mut object, ["functionCall", "function_call"])?;
-        Body::Call(Call {
+        Body::Call(ToolCall {
             id: inner.string("id")?,
             name: inner.string("name")?.unwrap_or_default(),
             arguments: inner.take("args").map(|args| args.to_string()),
@@ -74,7 +74,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             parts.push(decode_part(part.clone(), &inner.path("parts"))?);
         }
         inner.keep_spelling("parts");
-        Body::Outcome(Outcome {
+        Body::Outcome(ToolResult {
             call_id: inner.string("id")?,
             name: inner.string("name")?,
             parts,
@@ -215,7 +215,7 @@ pub(super) fn answered_part(part: &Part) -> Option<Value> {
     }
     let mut value = encode_part(part, true, &CallNames::new(), &mut lost)?;
     // Other makers' calls have ids.
-    if let (Body::Call(call @ Call { id: Some(_), .. }), Some(members)) =
+    if let (Body::Call(call @ ToolCall { id: Some(_), .. }), Some(members)) =
         (&part.body, value.as_object_mut())
     {
         members.entry("thoughtSignature").or_insert_with(|| Value::from(FOREIGN_CALL));
@@ -337,7 +337,7 @@ fn object_of(text: &str, name: &str) -> Value {
 
 /// A result as an object: itself if it is one, else under Google's own names. A `$ref` inside
 /// would be resolved and refused, so such a result stays text.
-fn response_of(outcome: &Outcome) -> Value {
+fn response_of(outcome: &ToolResult) -> Value {
     let text = outcome.text();
     if outcome.is_error == Some(true) {
         return json!({ "error": text });

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part,
-    Role, Shape, Signature, Source, Thought, Turn,
+    Body, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Part, Role, Shape,
+    Signature, Source, Thought, ToolCall, ToolResult, Turn,
 };
 
 /// The dialect of these items, by which what only it knows is tagged.
@@ -27,7 +27,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
             let mut item = Object::of(value, path)?;
             item.take("type");
             let custom = kind == "custom_tool_call";
-            let call = Call {
+            let call = ToolCall {
                 id: Some(item.required_string("call_id")?),
                 name: item.required_string("name")?,
                 arguments: item.string(if custom { "input" } else { "arguments" })?,
@@ -47,7 +47,8 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
             let call_id = Some(item.required_string("call_id")?);
             let path = item.path("output");
             let (shape, parts) = decode_content(item.take_any("output"), &path)?;
-            let outcome = Outcome { call_id, name: None, parts, shape, is_error: None, json: None };
+            let outcome =
+                ToolResult { call_id, name: None, parts, shape, is_error: None, json: None };
             keep_own(&mut item);
             let mut part = Part::new(Body::Outcome(outcome));
             part.extra = item.finish(DIALECT);

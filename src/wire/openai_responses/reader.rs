@@ -8,7 +8,7 @@ use super::{error, reply};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Delta, Event, Extra, Malformed, Part, Signature, Slot, Thought,
+    Body, CallKind, Delta, Event, Extra, Malformed, Part, Signature, Slot, Thought, ToolCall,
 };
 use crate::wire::{Reader, Tapped};
 
@@ -117,7 +117,7 @@ impl ResponseReader {
                 self.items.push(at);
                 let kind =
                     if kind == "function_call" { CallKind::Function } else { CallKind::Custom };
-                let call = Call {
+                let call = ToolCall {
                     id: text("call_id"),
                     name: text("name").unwrap_or_default(),
                     arguments: Some(String::new()),

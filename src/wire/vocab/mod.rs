@@ -24,8 +24,8 @@ pub use fault::{Fault, FaultKind, Malformed, Retry, says_too_long};
 pub use loss::{Loss, Losses};
 pub use name::{Dialect, Protocol};
 pub use part::{
-    Body, Call, CallKind, Citation, Media, MediaKind, Outcome, Part, Role, Shape, Signature,
-    Source, Thought, Turn, mime_of_name,
+    Body, CallKind, Citation, Media, MediaKind, Part, Role, Shape, Signature, Source, Thought,
+    ToolCall, ToolResult, Turn, mime_of_name,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{

@@ -152,8 +152,8 @@ pub enum Body {
     Thought(Thought),
     Refusal(String),
     Media(Media),
-    Call(Call),
-    Outcome(Outcome),
+    Call(ToolCall),
+    Outcome(ToolResult),
     /// A part only its own dialect knows (a server tool's result, say), kept whole.
     Opaque(Dialect, Value),
 }
@@ -301,7 +301,7 @@ pub enum CallKind {
 
 /// The model asks for a tool to be run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Call {
+pub struct ToolCall {
     /// `None` where the dialect gives none (Gemini).
     pub id: Option<String>,
     pub name: String,
@@ -312,7 +312,7 @@ pub struct Call {
 
 /// What running a tool came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct ToolResult {
     pub call_id: Option<String>,
     /// The tool's name, where the dialect says it.
     pub name: Option<String>,
@@ -323,7 +323,7 @@ pub struct Outcome {
     pub json: Option<Value>,
 }
 
-impl Outcome {
+impl ToolResult {
     /// The same for a dialect in which only words can say that it is a failure.
     #[must_use]
     pub fn in_words(&self) -> Cow<'_, Self> {

@@ -9,6 +9,7 @@ use super::{Effort, Reasoning};
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Manner")]
 pub enum ThinkingStyle {
     /// Nobody has said: a wish goes on as the dialect usually says it.
     #[default]

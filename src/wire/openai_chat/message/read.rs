@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::DIALECT;
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Malformed, Media, MediaKind, Outcome, Part, Role,
-    Shape, Signature, Source, Thought, Turn,
+    Body, CallKind, Citation, Dialect, Malformed, Media, MediaKind, Part, Role, Shape, Signature,
+    Source, Thought, ToolCall, ToolResult, Turn,
 };
 
 pub(in crate::wire::openai_chat) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
@@ -55,7 +55,7 @@ fn decode_as(role: Role, mut message: Object) -> Result<Turn, Malformed> {
     }
     let (shape, content) = decode_content(&mut message)?;
     if role == Role::Tool {
-        let outcome = Outcome {
+        let outcome = ToolResult {
             call_id: message.string("tool_call_id")?,
             name: message.string("name")?,
             parts: content,
@@ -432,7 +432,7 @@ fn decode_calls(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Malfo
         message.keep_spelling("function_call");
     }
     if let Some(mut call) = message.object("function_call")? {
-        let mut part = Part::new(Body::Call(Call {
+        let mut part = Part::new(Body::Call(ToolCall {
             id: None,
             name: call.string("name")?.unwrap_or_default(),
             arguments: call.string("arguments")?,
@@ -475,7 +475,7 @@ fn decode_call(mut object: Object) -> Result<Part, Malformed> {
         }
     };
     let name = inner.string("name")?.unwrap_or_default();
-    let mut part = Part::new(Body::Call(Call { id, name, arguments, kind }));
+    let mut part = Part::new(Body::Call(ToolCall { id, name, arguments, kind }));
     part.signature = signature;
     part.inner = inner.finish(DIALECT);
     part.extra = object.finish(DIALECT);

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::DIALECT;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, ThoughtsBack, Turn,
+    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Part, Role, Shape, Signature,
+    Source, Thought, ThoughtsBack, ToolResult, Turn,
 };
 
 /// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
@@ -104,7 +104,7 @@ fn encode_list(parts: &[&Part], from_chat: bool, lost: &mut Losses) -> Value {
 
 /// A result. What of it is not text goes to `shown`, because chat knows only text here.
 fn encode_outcome(
-    outcome: &Outcome,
+    outcome: &ToolResult,
     from_chat: bool,
     lost: &mut Losses,
     shown: &mut Vec<Value>,

@@ -14,8 +14,8 @@ use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Class, Delta, Dialect, Event, Extra, Finish, Malformed, Part,
-    Scope, Signature, Slot, Stop, Thought,
+    Body, CallKind, Citation, Class, Delta, Dialect, Event, Extra, Finish, Malformed, Part, Scope,
+    Signature, Slot, Stop, Thought, ToolCall,
 };
 use crate::wire::{Reader, Tapped};
 
@@ -402,7 +402,7 @@ impl Open {
         let known = self.calls.iter().rposition(|call| call.goes_on(marks));
         let place = known.unwrap_or_else(|| {
             self.close_current(choice, out);
-            let mut part = Part::new(Body::Call(Call {
+            let mut part = Part::new(Body::Call(ToolCall {
                 id: None,
                 name: String::new(),
                 arguments: Some(String::new()),
