@@ -10,7 +10,7 @@ use super::signin::{Session, new_signin};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
-use crate::store::{Browser, Ending, Member, SignedIn};
+use crate::store::{Browser, EndedSignIns, Member, SignedIn};
 
 /// What every cookie of a session begins with.
 pub const SESSION_PREFIX: &str = "os-";
@@ -129,7 +129,7 @@ impl Authentication {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn leave(&self, signed_in: &SignedIn, which: Ending) -> Result<usize, Error> {
+    pub async fn leave(&self, signed_in: &SignedIn, which: EndedSignIns) -> Result<usize, Error> {
         let ended = self.store.end_sessions(signed_in.person.clone(), which).await;
         let ended = ended.map_err(Error::internal)?;
         for account in &ended {

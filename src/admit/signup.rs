@@ -17,7 +17,7 @@ use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
 use crate::base::{Error, Kind};
 use crate::notice::Letter;
-use crate::store::{Browser, Member, Pending, PersonRow, StoreError, Tried};
+use crate::store::{Browser, CodeCheck, Member, Pending, PersonRow, StoreError};
 
 /// How long a code is good, and how many wrong ones may be said.
 const CODE_LASTS: Duration = Duration::from_secs(900);
@@ -228,12 +228,12 @@ impl Authentication {
         let hash = hash_of(&email, code);
         let tried = self.store.try_code(email, hash, TRIES, now).await;
         let pending = match tried.map_err(Error::internal)? {
-            Tried::Right(pending) => pending,
-            Tried::Wrong => {
+            CodeCheck::Right(pending) => pending,
+            CodeCheck::Wrong => {
                 let text = "That is not the code. Look at the newest mail.";
                 return Err(Error::new(Kind::Malformed, text).at("code").coded("code_wrong"));
             }
-            Tried::Gone => {
+            CodeCheck::Gone => {
                 let text = "The code has expired, or too many were wrong. Sign up again.";
                 return Err(Error::new(Kind::Malformed, text).at("code").coded("code_expired"));
             }

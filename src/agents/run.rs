@@ -13,7 +13,7 @@ use crate::apps::{self, Connections};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
-use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
+use crate::exchange::{Answered, Arrival, Refused, ResponseBody, as_stream};
 use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
     Agent, AgentTool, RunEnd, RunStep, RunTotals, arguments, function, handed_in, must_answer, next,
@@ -93,9 +93,9 @@ pub async fn answer(
         let mut reply = finished.reply;
         reply.id.get_or_insert_with(|| id.as_str().to_owned());
         let model = &answered.step.model.id;
-        Body::at_once(as_stream(running.clock, dialect, model, &reply, true))
+        ResponseBody::at_once(as_stream(running.clock, dialect, model, &reply, true))
     } else {
-        Body::Whole(finished.body)
+        ResponseBody::Whole(finished.body)
     };
     Ok(answered)
 }
@@ -255,9 +255,9 @@ pub(super) async fn run(
             asked: arrival.asked.clone(),
         };
         let mut answered = turn(caller, next_turn).await?;
-        let body = match std::mem::replace(&mut answered.body, Body::Whole(Bytes::new())) {
-            Body::Whole(body) => body,
-            Body::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
+        let body = match std::mem::replace(&mut answered.body, ResponseBody::Whole(Bytes::new())) {
+            ResponseBody::Whole(body) => body,
+            ResponseBody::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
         };
         let reply = codec(dialect).decode_reply(&body).map_err(Error::internal)?;
         let usage = reply.usage.clone().unwrap_or_default();

@@ -40,7 +40,7 @@ use crate::store::{Store, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::Collector;
 use crate::upstream::{
-    HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Trust, Upstream,
+    AttemptLimits, HealthBoard, Hedges, Meters, Refusals, StreamsEnd, Transport, Trust, Upstream,
 };
 use crate::words::Keeping;
 use crate::words::cache::Answers;
@@ -275,12 +275,12 @@ pub(super) fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config) -> AttemptLimits {
     let set = |value: Option<config::Seconds>, otherwise: Duration| {
         value.map_or(otherwise, |value| value.0)
     };
-    let standard = Limits::default();
-    Limits {
+    let standard = AttemptLimits::default();
+    AttemptLimits {
         connect: set(config.upstream.connect_timeout, standard.connect),
         first_byte: set(config.upstream.first_byte_timeout, standard.first_byte),
         first_token: set(config.upstream.first_token_timeout, standard.first_token),

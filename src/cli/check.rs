@@ -13,7 +13,7 @@ use crate::boot::{self, Backing, Failure, Survey};
 use crate::catalogue::lifecycle;
 use crate::config::{ConfigFault, Faults};
 use crate::quota::Shared;
-use crate::upstream::{Limits, Prober, Trust, exchanges};
+use crate::upstream::{AttemptLimits, Prober, Trust, exchanges};
 
 /// How long a provider may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,7 +99,7 @@ async fn providers(survey: &mut Survey) -> Result<(), Failure> {
     let Some((live, _)) = survey.made.as_ref() else { return Ok(()) };
     let egress = boot::egress(&survey.config);
     let trust = Trust::new(&egress.authorities)?;
-    let prober = Prober::new(&Limits::default(), &egress.proxies, &trust);
+    let prober = Prober::new(&AttemptLimits::default(), &egress.proxies, &trust);
     let mut all: Vec<_> = live.catalogue.providers().collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     for provider in all {

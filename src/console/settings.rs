@@ -15,7 +15,7 @@ use super::visit::{Visit, Who};
 use crate::admit::Moved;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::store::{Ending, SignedIn};
+use crate::store::{EndedSignIns, SignedIn};
 
 /// A browser in a few words, as far as it says.
 fn browser(agent: &str) -> &str {
@@ -318,7 +318,7 @@ pub async fn rename(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
 /// `POST /console/settings/sessions/{id}`: ends one
 pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        visit.app.shared.authentication.leave(&who.session, Ending::One(id.clone())).await?;
+        visit.app.shared.authentication.leave(&who.session, EndedSignIns::One(id.clone())).await?;
         Ok(go("/console/settings?done=ended"))
     })
     .await
@@ -328,7 +328,7 @@ pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Byte
 pub async fn end_others(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         let id = who.session.id.clone();
-        visit.app.shared.authentication.leave(&who.session, Ending::AllBut(id)).await?;
+        visit.app.shared.authentication.leave(&who.session, EndedSignIns::AllBut(id)).await?;
         Ok(go("/console/settings?done=ended"))
     })
     .await

@@ -14,7 +14,7 @@ use super::visit::Visit;
 use crate::admit::PasswordSignIn;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::store::Ending;
+use crate::store::EndedSignIns;
 
 /// Where a person goes once they are in.
 fn next(form: &Form) -> &str {
@@ -162,7 +162,7 @@ pub async fn code(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespons
 pub async fn leave(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         let id = who.session.id.clone();
-        visit.app.shared.authentication.leave(&who.session, Ending::One(id)).await?;
+        visit.app.shared.authentication.leave(&who.session, EndedSignIns::One(id)).await?;
         visit.keep_session(None);
         Ok(go("/signin?left=1"))
     })

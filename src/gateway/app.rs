@@ -21,7 +21,7 @@ use crate::responses::Responses;
 use crate::store::Store;
 use crate::stored::{CallerStore, Keys};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
+use crate::upstream::{AttemptLimits, HealthBoard, Hedges, Refusals, StreamsEnd, Upstream};
 use crate::words::Keeping;
 
 /// Time limits of a realtime session.
@@ -90,7 +90,7 @@ pub struct Node {
 /// Within which bounds requests are served, and where this gateway is reached.
 #[derive(Clone)]
 pub struct Serving {
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     pub body_limit_bytes: usize,
     /// What may be on its way to this node at once.
     pub inflow: Inflow,

@@ -20,7 +20,7 @@ use crate::findings::check;
 use crate::ledger::Hold;
 use crate::live::Live;
 use crate::router::{Decision, Dial, Features, Step};
-use crate::upstream::{Answer, AnswerBody};
+use crate::upstream::{AnswerBody, UpstreamAnswer};
 use crate::wire::vocab::{Protocol, Reply};
 use crate::wire::{Inbound, provider_side};
 
@@ -200,7 +200,7 @@ async fn stood(
     app: &App,
     first: &Decision,
     inbound: &Inbound,
-    mut answer: Answer,
+    mut answer: UpstreamAnswer,
     reply: Reply,
     hold: Hold,
 ) -> Result<Answered, Refused> {
@@ -229,7 +229,7 @@ async fn stands(
     caller: &Caller,
     first: &Decision,
     (asked, inbound): (&Inbound, &Inbound),
-    answer: &mut Answer,
+    answer: &mut UpstreamAnswer,
     id: &RequestId,
 ) -> Result<Reply, check::Doubt> {
     let AnswerBody::Whole { body, .. } = &answer.body else { return Err(check::Doubt::Empty) };

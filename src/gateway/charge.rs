@@ -11,11 +11,11 @@ use crate::base::money::{Credits, Nanos};
 use crate::base::{Error, Kind};
 use crate::catalogue::lifecycle;
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Body, Ending, Refused};
-use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried, Weighed};
+use crate::exchange::{AnswerEnding, Answered, Refused, ResponseBody};
+use crate::ledger::{Basis, Delivered, FailedAttempt, Hold, Outcome, Outset, Tokens, Weighed};
 use crate::quota::Amount;
 use crate::router::{Decision, Step};
-use crate::upstream::{self, Answer, AnswerBody, Unanswered};
+use crate::upstream::{self, AnswerBody, NoAnswer, UpstreamAnswer};
 use crate::wire::Inbound;
 use crate::wire::vocab::{AuxiliaryUsage, RequestHead, Usage};
 
@@ -149,7 +149,7 @@ pub(super) struct Sum<'a> {
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
 }
 
 /// Writes down what was delivered whole, and waits until that is safe.
@@ -177,8 +177,8 @@ pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> 
 }
 
 /// Nobody answered: it costs nothing.
-pub(super) fn give_up(hold: Hold, unanswered: Unanswered) -> Refused {
-    let Unanswered { error, attempts, tried } = unanswered;
+pub(super) fn give_up(hold: Hold, unanswered: NoAnswer) -> Refused {
+    let NoAnswer { error, attempts, tried } = unanswered;
     let standing = Some(Box::new(hold.standing()));
     hold.fail(attempts, tried);
     Refused { error, attempts, standing }
@@ -190,7 +190,7 @@ pub(super) async fn ask(
     decision: &Decision,
     inbound: &Inbound,
     id: &RequestId,
-) -> Result<Answer, Unanswered> {
+) -> Result<UpstreamAnswer, NoAnswer> {
     let mut dice = app.dice.borrow_mut().split();
     upstream::run(&app.upstream, decision, inbound, id, &mut dice).await
 }
@@ -199,11 +199,11 @@ pub(super) async fn ask(
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
 }
 
 impl Earlier {
-    fn before(self, attempts: &mut u8, tried: &mut Vec<Tried>) {
+    fn before(self, attempts: &mut u8, tried: &mut Vec<FailedAttempt>) {
         *attempts = attempts.saturating_add(self.attempts);
         tried.splice(0..0, self.tried);
     }
@@ -235,17 +235,17 @@ pub(super) async fn delivered(
     app: &App,
     decision: &Decision,
     inbound: &Inbound,
-    answer: Answer,
+    answer: UpstreamAnswer,
     hold: Hold,
 ) -> Result<Answered, Refused> {
     let standing = Some(hold.standing());
-    let ending = Ending::default();
-    let Answer { step, attempts, tried, losses, schema, body } = answer;
+    let ending = AnswerEnding::default();
+    let UpstreamAnswer { step, attempts, tried, losses, schema, body } = answer;
     let line = decision.line(&step);
     let body = match body {
         AnswerBody::Relay(mut relay) => {
             relay.settle_with(hold, attempts, tried, Rc::clone(&ending));
-            Body::Stream(Box::pin(*relay))
+            ResponseBody::Stream(Box::pin(*relay))
         }
         AnswerBody::Whole { body, tokens, asides, basis } => {
             let (outcome, pictures) = (Outcome::Complete, Pictures::default());
@@ -256,7 +256,11 @@ pub(super) async fn delivered(
                 standing: standing.map(Box::new),
             })?;
             ending.set(Some(Outcome::Complete));
-            if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
+            if inbound.head.stream {
+                ResponseBody::at_once(body)
+            } else {
+                ResponseBody::Whole(body)
+            }
         }
     };
     let mut notes = Vec::new();
@@ -276,7 +280,8 @@ mod tests {
 
     #[test]
     fn what_was_tried_before_comes_first_and_counts() {
-        let tried = |model: &str| Tried { model: model.to_owned(), ..Tried::default() };
+        let tried =
+            |model: &str| FailedAttempt { model: model.to_owned(), ..FailedAttempt::default() };
         let earlier = Earlier { attempts: 2, tried: vec![tried("one"), tried("two")] };
         let (mut attempts, mut all) = (254, vec![tried("three")]);
         earlier.before(&mut attempts, &mut all);

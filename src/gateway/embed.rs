@@ -15,7 +15,7 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::{Hold, Outcome};
 use crate::router::Decision;
-use crate::upstream::Unanswered;
+use crate::upstream::NoAnswer;
 use crate::wire::embeddings::{self, EmbeddingsForm};
 use crate::wire::{Inbound, Operation};
 
@@ -98,7 +98,7 @@ async fn in_parts(
         (failure, _, whole) => {
             let error = failure.or(whole.err());
             let error = error.unwrap_or_else(|| Error::internal("no call was made"));
-            return Err(charge::give_up(hold, Unanswered { error, attempts, tried }));
+            return Err(charge::give_up(hold, NoAnswer { error, attempts, tried }));
         }
     };
     let standing = Some(hold.standing());
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::admit::KeyTerms;
     use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
-    use crate::exchange::Body;
+    use crate::exchange::ResponseBody;
     use crate::wire::vocab::Dialect;
 
     /// The model `m` at providers that are asked in these forms.
@@ -217,7 +217,7 @@ mod tests {
         let answered =
             embed(&fixture.app, &caller, asking(&id, 200), EmbeddingsForm::Openai, None).await;
         let answered = answered.unwrap();
-        let Body::Whole(body) = answered.body else { panic!("it streams") };
+        let ResponseBody::Whole(body) = answered.body else { panic!("it streams") };
         let told: Value = serde_json::from_slice(&body).unwrap();
         let data = told["data"].as_array().unwrap();
         assert_eq!(data.len(), 200);

@@ -15,7 +15,7 @@ use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::exchange::{Answered, Arrival, Body, Ending, Refused, RequestOptions};
+use crate::exchange::{AnswerEnding, Answered, Arrival, Refused, RequestOptions, ResponseBody};
 use crate::findings::Reading;
 use crate::guard::{Guarded, Record};
 use crate::ledger::Outcome;
@@ -145,8 +145,8 @@ impl ActiveFeatures {
             // Those whose names were asked for are none of the router's choice.
             Some(findings) if decision.is_auto() => {
                 let whole = match &answered.body {
-                    Body::Whole(body) => Some(&**body),
-                    Body::Stream(_) => None,
+                    ResponseBody::Whole(body) => Some(&**body),
+                    ResponseBody::Stream(_) => None,
                 };
                 findings.answered(&caller.account, &answered.step.model, inbound, whole)
             }
@@ -155,12 +155,12 @@ impl ActiveFeatures {
         if aside.is_some() || reading.is_some() || lesson.is_some() {
             let after = After { aside, reading, lesson };
             answered.body = match answered.body {
-                Body::Whole(body) => {
+                ResponseBody::Whole(body) => {
                     after.done(Some(body.clone()), false).await;
-                    Body::Whole(body)
+                    ResponseBody::Whole(body)
                 }
-                Body::Stream(pieces) => {
-                    Body::Stream(after.watching(pieces, Rc::clone(&answered.ending)))
+                ResponseBody::Stream(pieces) => {
+                    ResponseBody::Stream(after.watching(pieces, Rc::clone(&answered.ending)))
                 }
             };
         }
@@ -175,18 +175,18 @@ async fn held(
     mut answered: Answered,
 ) -> Result<Answered, Refused> {
     match answered.body {
-        Body::Whole(body) => match guarded.whole(body).await {
-            Ok(body) => answered.body = Body::Whole(body),
+        ResponseBody::Whole(body) => match guarded.whole(body).await {
+            Ok(body) => answered.body = ResponseBody::Whole(body),
             Err(error) => {
                 let standing = answered.standing.map(Box::new);
                 return Err(Refused { error, attempts: answered.attempts, standing });
             }
         },
-        Body::Stream(pieces) => {
-            answered.body = Body::Whole(Bytes::new());
+        ResponseBody::Stream(pieces) => {
+            answered.body = ResponseBody::Whole(Bytes::new());
             tell(Some(&guarded), &mut answered);
             let model = &answered.step.model.id;
-            answered.body = Body::Stream(guarded.stream(inbound, model, pieces));
+            answered.body = ResponseBody::Stream(guarded.stream(inbound, model, pieces));
             return Ok(answered);
         }
     }
@@ -228,7 +228,7 @@ impl After {
     }
 
     /// The stream, with an eye on it.
-    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
+    fn watching(self, pieces: Pieces, ending: AnswerEnding) -> Pieces {
         let most = self.most();
         let start = Some((pieces, self, Vec::new(), false));
         let watched = stream::unfold(start, move |state| {
@@ -290,7 +290,7 @@ mod tests {
             Inbound::arrive(Dialect::OpenAiChat, Bytes::from_static(ASKED), None).unwrap();
         let reading = findings.answered(&AccountId::stored("acct_a"), &model, inbound, None);
         assert!(reading.is_some());
-        let ending = Ending::default();
+        let ending = AnswerEnding::default();
         let pieces: Pieces = Box::pin(stream::iter(CHUNKS.map(Bytes::from_static)));
         let after = After { aside: None, reading, lesson: None };
         let watched = after.watching(pieces, Rc::clone(&ending));

@@ -17,7 +17,7 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::Outcome;
 use crate::store::Picture;
-use crate::upstream::Unanswered;
+use crate::upstream::NoAnswer;
 use crate::wire::images::{self, ImageEncoding, mime_of};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, Operation};
@@ -61,7 +61,7 @@ pub async fn generate_images(
         drawing;
     let Some(step) = step else {
         let error = failure.unwrap_or_else(|| Error::internal("no call was made"));
-        let unanswered = Unanswered { error, attempts, tried };
+        let unanswered = NoAnswer { error, attempts, tried };
         return Err(charge::give_up(hold, unanswered).of_pictures());
     };
     // Where nothing is said, it is as the first model has it: a fallback that sends bytes does not change what

@@ -12,7 +12,7 @@ use crate::agents::Running;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
-use crate::exchange::{Arrival, Body};
+use crate::exchange::{Arrival, ResponseBody};
 use crate::memory::{Answering, Models, Remembering};
 use crate::wire::Inbound;
 use crate::wire::embeddings::EmbeddingsForm;
@@ -40,7 +40,7 @@ impl App {
         Running { clock: *clock, connections, memory: self.memory() }
     }
 
-    async fn complete(&self, caller: &Caller, body: Bytes) -> Result<Body, Error> {
+    async fn complete(&self, caller: &Caller, body: Bytes) -> Result<ResponseBody, Error> {
         let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
         let decision = named(self, caller, &inbound.head.model, Mode::Chat)?;
         let id = RequestId::fresh();
@@ -53,10 +53,10 @@ impl App {
     }
 }
 
-fn whole(body: Body) -> Result<Bytes, Error> {
+fn whole(body: ResponseBody) -> Result<Bytes, Error> {
     match body {
-        Body::Whole(body) => Ok(body),
-        Body::Stream(_) => Err(Error::internal("a whole answer streams")),
+        ResponseBody::Whole(body) => Ok(body),
+        ResponseBody::Stream(_) => Err(Error::internal("a whole answer streams")),
     }
 }
 

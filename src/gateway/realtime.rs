@@ -13,7 +13,7 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::Refused;
 use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
-use crate::upstream::{self, Address, Permit, Socket, Unanswered};
+use crate::upstream::{self, Address, NoAnswer, Permit, Socket};
 use crate::wire::realtime::{self, Work};
 use crate::wire::vocab::{Fault, Malformed, RequestHead};
 
@@ -85,7 +85,7 @@ pub async fn open_session(
             Ok((socket, meter))
         }
         Err((error, attempts)) => {
-            Err(charge::give_up(hold, Unanswered { error, attempts, tried: Vec::new() }))
+            Err(charge::give_up(hold, NoAnswer { error, attempts, tried: Vec::new() }))
         }
     }
 }

@@ -8,9 +8,9 @@ use super::app::App;
 use super::charge;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::ledger::{Basis, Tokens, Tried};
+use crate::ledger::{Basis, FailedAttempt, Tokens};
 use crate::router::{Decision, Step};
-use crate::upstream::{Answer, AnswerBody, Unanswered};
+use crate::upstream::{AnswerBody, NoAnswer, UpstreamAnswer};
 use crate::wire::Inbound;
 use crate::wire::vocab::{AuxiliaryUsage, Losses};
 
@@ -29,7 +29,7 @@ pub(super) struct Several {
     pub asides: Vec<AuxiliaryUsage>,
     pub basis: Basis,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
     /// Why it is not all there.
     pub failure: Option<Error>,
 }
@@ -46,10 +46,10 @@ impl Several {
         all
     }
 
-    fn take(&mut self, answer: Result<Answer, Unanswered>) {
+    fn take(&mut self, answer: Result<UpstreamAnswer, NoAnswer>) {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Unanswered { error, attempts, tried }) => {
+            Err(NoAnswer { error, attempts, tried }) => {
                 self.attempts = self.attempts.saturating_add(attempts);
                 self.tried.extend(tried);
                 self.failure.get_or_insert(error);
@@ -98,15 +98,15 @@ mod tests {
         [[models]]\nid = \"one\"\ndeployments = [{ provider = \"p\" }]\n\
         [[models]]\nid = \"two\"\ndeployments = [{ provider = \"p\" }]\n";
 
-    fn tried(model: &str) -> Tried {
-        Tried { model: model.to_owned(), ..Tried::default() }
+    fn tried(model: &str) -> FailedAttempt {
+        FailedAttempt { model: model.to_owned(), ..FailedAttempt::default() }
     }
 
-    fn answer(step: &Step, body: &'static str, input: u64, basis: Basis) -> Answer {
+    fn answer(step: &Step, body: &'static str, input: u64, basis: Basis) -> UpstreamAnswer {
         let tokens = Tokens { input, output: 1, ..Tokens::default() };
         let aside = AuxiliaryUsage { model: Some(body.to_owned()), usage: Usage::default() };
         let body = Bytes::from_static(body.as_bytes());
-        Answer {
+        UpstreamAnswer {
             step: step.clone(),
             attempts: 2,
             tried: vec![tried("before")],
@@ -116,8 +116,8 @@ mod tests {
         }
     }
 
-    fn unanswered(kind: Kind, attempts: u8) -> Unanswered {
-        Unanswered { error: Error::new(kind, "No."), attempts, tried: vec![tried("in vain")] }
+    fn unanswered(kind: Kind, attempts: u8) -> NoAnswer {
+        NoAnswer { error: Error::new(kind, "No."), attempts, tried: vec![tried("in vain")] }
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use super::array::ArrayBody;
 use super::visit;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
-use crate::exchange::{Answered, Body, Refused};
+use crate::exchange::{Answered, Refused, ResponseBody};
 use crate::idempotency::Again;
 use crate::quota::{LimitLine, Standing};
 use crate::router::Step;
@@ -140,16 +140,16 @@ pub fn answered(
         headers.insert(HeaderName::from_static(name), value(&said));
     }
     match body {
-        Body::Whole(body) => {
+        ResponseBody::Whole(body) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response.set_body(body).map_into_boxed_body()
         }
-        Body::Stream(pieces) if as_array => {
+        ResponseBody::Stream(pieces) if as_array => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEL, HeaderValue::from_static("no"));
             response.set_body(ArrayBody::new(Streamed(pieces))).map_into_boxed_body()
         }
-        Body::Stream(pieces) => streamed(response, pieces),
+        ResponseBody::Stream(pieces) => streamed(response, pieces),
     }
 }
 

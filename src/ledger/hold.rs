@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::counter::Counter;
 use super::receipt::{Awaited, Receipt};
-use super::{Answerer, Basis, Outcome, Settlement, Tokens, Tried, Weighed};
+use super::{Answerer, Basis, FailedAttempt, Outcome, Settlement, Tokens, Weighed};
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
@@ -48,7 +48,7 @@ pub struct Delivered<'a> {
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
     /// When the answer began.
     pub first_byte: Timestamp,
 }
@@ -157,7 +157,7 @@ impl Hold {
     }
 
     /// Nobody answered: that too is written down, and costs nothing.
-    pub fn fail(mut self, attempts: u8, tried: Vec<Tried>) {
+    pub fn fail(mut self, attempts: u8, tried: Vec<FailedAttempt>) {
         let Some(open) = self.0.take() else { return };
         let nothing = (Credits(0), Nanos(0));
         // Nothing hangs on its being safe.
@@ -188,7 +188,7 @@ impl Open {
         credits: Credits,
         cost: Nanos,
         attempts: u8,
-        tried: Vec<Tried>,
+        tried: Vec<FailedAttempt>,
         first_byte_ms: u64,
     ) -> Receipt {
         let Self { counter, terms, outset, amount, .. } = *self;

@@ -31,6 +31,6 @@ pub use journal::{Durability, Journal, JournalError};
 pub use page::{JournalPage, minute_key};
 pub use posting::post_leftovers;
 pub use receipt::Receipt;
-pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};
+pub use settlement::{Answerer, Basis, FailedAttempt, LineError, Outcome, Settlement, Tokens};
 pub use tariff::Tariff;
 pub use weighed::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths, of_hundredths};

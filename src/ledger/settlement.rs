@@ -171,7 +171,7 @@ impl From<Tokens> for Usage {
 
 /// An attempt that did not answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
+pub struct FailedAttempt {
     pub provider: String,
     pub model: String,
     pub fault: Cow<'static, str>,
@@ -220,7 +220,7 @@ pub struct Settlement {
     pub cost: Nanos,
     pub attempts: u8,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
     /// How `auto` chose, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,

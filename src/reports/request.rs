@@ -11,7 +11,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::Tier;
 use crate::gateway::App;
 use crate::ledger::report;
-use crate::ledger::{Basis, Outcome, Settlement, Tried, Weighed, of_hundredths};
+use crate::ledger::{Basis, FailedAttempt, Outcome, Settlement, Weighed, of_hundredths};
 use crate::router::in_words;
 
 /// `GET /v1/requests/{id}`: what was decided, tried and charged.
@@ -257,7 +257,7 @@ fn weighed(app: &App, all: &Weighed) -> WeighedView {
 
 /// When the attempt that answered began, in milliseconds: as the one before it ended, waits included.
 /// `None` where that is not known: of some that ran side by side.
-fn answer_began(tried: &[Tried]) -> Option<u64> {
+fn answer_began(tried: &[FailedAttempt]) -> Option<u64> {
     tried.iter().try_fold(0, |latest: u64, one| {
         Some(latest.max(one.started_ms?.saturating_add(one.took_ms?)))
     })
@@ -267,8 +267,8 @@ fn answer_began(tried: &[Tried]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn tried(span: Option<(u64, u64)>) -> Tried {
-        Tried {
+    fn tried(span: Option<(u64, u64)>) -> FailedAttempt {
+        FailedAttempt {
             provider: String::new(),
             model: String::new(),
             fault: "".into(),

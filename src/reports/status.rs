@@ -13,7 +13,7 @@ use crate::base::told::List;
 use crate::catalogue::{Capability, Deployment, Modality, Mode, Model, Provider, Tier, TokenKind};
 use crate::gateway::App;
 use crate::router::Health;
-use crate::upstream::{KeyState, Learned};
+use crate::upstream::{KeyStatus, LearnedRefusal};
 use crate::wire::vocab::FaultKind;
 
 const CAPABILITIES: [(Capability, &str); 14] = [
@@ -328,14 +328,14 @@ pub struct StatusView {
     providers: Vec<ProviderStatus>,
     dependencies: Dependencies,
     /// Members that models refuse, though no file says so.
-    learned_refusals: Vec<Learned>,
+    learned_refusals: Vec<LearnedRefusal>,
     requests: RequestCounts,
 }
 
 /// The keys of a provider, without what they are: the last characters of each are enough to find it.
 fn keys(app: &App, provider: &Provider) -> Vec<ProviderKey> {
     let states = app.shared.routing.health.keys().states(provider, Instant::now());
-    let shown = |(at, state): (usize, &KeyState)| {
+    let shown = |(at, state): (usize, &KeyStatus)| {
         let why = match state.refused {
             Some(FaultKind::Quota) => Some("quota"),
             Some(_) => Some("credential"),

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
-use crate::exchange::{Answered, Arrival, Body, Refused};
+use crate::exchange::{Answered, Arrival, Refused, ResponseBody};
 use crate::platform::items;
 use crate::platform::responses::{ResponseOptions, failed, said_in};
 use crate::wire::frame::Pieces;
@@ -92,15 +92,15 @@ pub async fn respond(
     let mut answered = answer(arrival).await?;
     if kept {
         answered.body = match answered.body {
-            Body::Whole(body) => match keeper.whole(body.clone()).await {
-                Ok(told) => Body::Whole(told),
+            ResponseBody::Whole(body) => match keeper.whole(body.clone()).await {
+                Ok(told) => ResponseBody::Whole(told),
                 // It is paid for: the caller gets it, though no chain can go on from it.
                 Err(why) => {
                     tracing::error!(%why, "an answer could not be kept");
-                    Body::Whole(body)
+                    ResponseBody::Whole(body)
                 }
             },
-            Body::Stream(pieces) => Body::Stream(keep::keeping(pieces, keeper)),
+            ResponseBody::Stream(pieces) => ResponseBody::Stream(keep::keeping(pieces, keeper)),
         };
     }
     Ok(CreatedResponse::Now(Box::new(answered)))
@@ -171,8 +171,8 @@ pub async fn work(
     let working = async {
         let outcome = answer(&caller, arrival).await;
         let finished = match outcome.map(|answered| answered.body) {
-            Ok(Body::Whole(body)) => keeper.whole(body).await.map(|_| ()),
-            Ok(Body::Stream(pieces)) => {
+            Ok(ResponseBody::Whole(body)) => keeper.whole(body).await.map(|_| ()),
+            Ok(ResponseBody::Stream(pieces)) => {
                 let mut kept: Pieces = keep::keeping(pieces, keeper);
                 while let Some(event) = kept.next().await {
                     run.tell(event);

@@ -42,7 +42,7 @@ impl Desk {
         let CreatedResponse::Now(now) = begun.await.map_err(|refused| refused.error)? else {
             panic!("it is waited for")
         };
-        let Body::Whole(body) = now.body else { panic!("it comes whole") };
+        let ResponseBody::Whole(body) = now.body else { panic!("it comes whole") };
         Ok((went.into_inner(), serde_json::from_slice(&body).unwrap()))
     }
 

@@ -56,7 +56,7 @@ impl Rest {
 
 /// What a key is told to an operator as. Never the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyState {
+pub struct KeyStatus {
     /// Its last characters, if it is long enough to have any to spare.
     pub ending: Option<String>,
     /// Why it rests for all models, if it does: `credential` or `quota`.
@@ -179,7 +179,7 @@ impl Keys {
 
     /// How the keys of a provider are, in the operator's order.
     #[must_use]
-    pub fn states(&self, provider: &Provider, now: Instant) -> Vec<KeyState> {
+    pub fn states(&self, provider: &Provider, now: Instant) -> Vec<KeyStatus> {
         self.resting(|resting| {
             let state = |key: &crate::catalogue::ApiKey| {
                 let rest = resting.get(&key.mark);
@@ -187,7 +187,7 @@ impl Keys {
                 let limited = rest.map_or(0, |rest| {
                     rest.limited.iter().filter(|(_, until)| *until > now).count()
                 });
-                KeyState {
+                KeyStatus {
                     ending: key.ending().map(str::to_owned),
                     refused: refused.map(|(kind, _)| kind),
                     refused_for: refused

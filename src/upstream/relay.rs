@@ -16,7 +16,7 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
-use super::client::Body;
+use super::client::WireBody;
 use super::closing::Closing;
 use super::failover::kind_label;
 use super::health::Permit;
@@ -24,12 +24,12 @@ use super::passage::{Conversion, Passage};
 use super::passing::{Rename, count_tokens};
 use super::rescue::{Rescue, Rescuing};
 use super::scrub::{scrubbed, shortened};
-use super::{Limits, Upstream};
+use super::{AttemptLimits, Upstream};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
-use crate::ledger::{Delivered, Hold, Outcome, Tried};
+use crate::ledger::{Delivered, FailedAttempt, Hold, Outcome};
 use crate::router::Step;
 use crate::shape::Names;
 use crate::wire::json_mode::JsonForm;
@@ -62,7 +62,7 @@ pub struct Setup {
     pub names: Rc<Names>,
     pub heading: Heading,
     pub request: RequestId,
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     /// Somebody else may have to go on with the answer.
     pub keeps: bool,
 }
@@ -74,7 +74,7 @@ type Safety = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 struct Settling {
     hold: Hold,
     attempts: u8,
-    tried: Vec<Tried>,
+    tried: Vec<FailedAttempt>,
     first_byte: Timestamp,
     /// Told how it ended.
     ending: Rc<Cell<Option<Outcome>>>,
@@ -82,7 +82,7 @@ struct Settling {
 
 /// Where what comes next is read from.
 enum Source {
-    Provider(Body),
+    Provider(WireBody),
     /// The answer broke off, and somebody is asked to go on with it.
     Rescue(Rescuing),
     /// All was said, or it is given up.
@@ -130,7 +130,7 @@ enum Stage {
 pub struct Relay {
     reading: Reading,
     stage: Stage,
-    limits: Limits,
+    limits: AttemptLimits,
     pulse: Option<Pin<Box<Sleep>>>,
     closing: Closing,
     last_said: Instant,
@@ -194,7 +194,7 @@ impl Relay {
     /// # Errors
     /// The fault that came in its place: another provider can still be asked.
     pub async fn open(
-        body: Body,
+        body: WireBody,
         setup: Setup,
         patience: Duration,
         first_token: Duration,
@@ -278,7 +278,7 @@ impl Relay {
         &mut self,
         hold: Hold,
         attempts: u8,
-        tried: Vec<Tried>,
+        tried: Vec<FailedAttempt>,
         ending: Rc<Cell<Option<Outcome>>>,
     ) {
         let first_byte = Clock::System.now();

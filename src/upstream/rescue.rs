@@ -11,12 +11,12 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::client::Body;
+use super::client::WireBody;
 use super::health::Permit;
 use super::outgoing::{outgoing, thinks};
 use super::reading::read_whole;
-use super::transport::{Call, Incoming};
-use super::{Limits, Upstream};
+use super::transport::{EndpointKind, IncomingAnswer};
+use super::{AttemptLimits, Upstream};
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Timeouts};
 use crate::ledger::count_text;
@@ -48,11 +48,11 @@ pub(super) struct Rescued {
     pub step: Step,
     pub permit: Permit,
     pub protocol: Protocol,
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     pub way: ResumeMethod,
     /// What was read of it.
     pub read: Vec<Bytes>,
-    pub body: Body,
+    pub body: WireBody,
 }
 
 /// The wait for an answer that goes on with one that broke off.
@@ -128,7 +128,7 @@ impl Rescue {
         let sending = upstream.transport.send(
             (&step.deployment, key),
             protocol,
-            Call::Stream,
+            EndpointKind::Stream,
             outgoing.body,
             forward,
             limits.first_byte,
@@ -153,11 +153,11 @@ impl Rescue {
 
 /// Reads an answer until all of `said` has come again; `None` if it says something else.
 async fn caught_up(
-    incoming: Incoming,
+    incoming: IncomingAnswer,
     protocol: Protocol,
     (said, way): (&PartialAnswer, ResumeMethod),
-    limits: Limits,
-) -> Result<Option<(Vec<Bytes>, Body)>, Fault> {
+    limits: AttemptLimits,
+) -> Result<Option<(Vec<Bytes>, WireBody)>, Fault> {
     let theirs = provider_side(protocol);
     if !(200..300).contains(&incoming.status) {
         let status = incoming.status;

@@ -12,7 +12,7 @@ use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::base::secret::fingerprint;
-use crate::exchange::{Answered, Arrival, Body, Ending, RequestOptions};
+use crate::exchange::{AnswerEnding, Answered, Arrival, RequestOptions, ResponseBody};
 use crate::ledger::Outcome;
 use crate::memory::{self, Lesson, Remembering};
 use crate::platform::embedding::{embed, packed};
@@ -233,12 +233,12 @@ impl Words {
         if !caller.may_use(&kept.step.model) || kept.streamed != inbound.head.stream {
             return None;
         }
-        let ending = Ending::default();
+        let ending = AnswerEnding::default();
         ending.set(Some(Outcome::Complete));
         let body = if kept.streamed {
-            Body::at_once(kept.body.clone())
+            ResponseBody::at_once(kept.body.clone())
         } else {
-            Body::Whole(kept.body.clone())
+            ResponseBody::Whole(kept.body.clone())
         };
         Some(Answered {
             step: kept.step.clone(),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::Upstream;
 use super::super::rescue::{Rescue, Rescued, Rescuing};
 use super::{Relay, Source, Stage};
-use crate::ledger::Tried;
+use crate::ledger::FailedAttempt;
 use crate::router::Step;
 use crate::wire::resume::{PartialAnswer, ResumeMethod};
 use crate::wire::vocab::{Fault, Retry};
@@ -70,11 +70,11 @@ impl Relay {
         setup.upstream.metrics.rescues.with_label_values(&[provider, &*first.model.label]).inc();
         if let Some(settling) = &mut begun.settling {
             settling.attempts = settling.attempts.saturating_add(1);
-            settling.tried.push(Tried {
+            settling.tried.push(FailedAttempt {
                 provider: provider.to_owned(),
                 model: model.to_owned(),
                 fault: if way == ResumeMethod::Again { "rescued" } else { "continued" }.into(),
-                ..Tried::default()
+                ..FailedAttempt::default()
             });
         }
         begun.permit = Some(permit);
