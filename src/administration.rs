@@ -29,8 +29,8 @@ use crate::base::{Error, Kind};
 use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::live::{Current, Trial};
 use crate::notice::Mail;
-use crate::quota::{Amount, Correction, Limits, PeriodUsage, Quota, Terms};
-use crate::router::Features;
+use crate::quota::{Correction, Limits, PeriodUsage, Quota, RequestAmount, Terms};
+use crate::router::RequestFeatures;
 use crate::store::{Account, Audit, Grant, Key, LeaveRule, Member, Parting, Store, StoreError};
 
 /// A change of an account; what is not given stays.
@@ -44,7 +44,7 @@ pub struct AccountChange {
 }
 
 /// The newest requests of `auto` that are kept, at most so many.
-pub type Recent = Arc<dyn Fn(usize) -> Vec<Features> + Send + Sync>;
+pub type Recent = Arc<dyn Fn(usize) -> Vec<RequestFeatures> + Send + Sync>;
 
 /// One administrator at work.
 pub struct Administration<'a> {
@@ -486,7 +486,7 @@ impl Administration<'_> {
         };
         let correction = Correction {
             period: charged.period(),
-            held: Amount::default(),
+            held: RequestAmount::default(),
             charged: PeriodUsage { credits: Credits(-charged.credits.0), ..PeriodUsage::default() },
             used_tokens: 0,
         };

@@ -10,7 +10,7 @@ use super::{Administration, named};
 use crate::admit::PlanEntry;
 use crate::base::{Error, Kind};
 use crate::catalogue::diff::Changed;
-use crate::catalogue::{Settings, Sort};
+use crate::catalogue::{CatalogueSettings, SettingKind};
 use crate::store::{Revised, SaidPlans, Store};
 
 /// What is said of plans, by their names.
@@ -40,7 +40,7 @@ pub async fn restored(
     wanted: &Revised,
 ) -> Result<Option<BTreeMap<String, Value>>, Error> {
     let of = |revised: &Revised| -> Result<Option<BTreeMap<String, Value>>, Error> {
-        let read = revised.settings.as_deref().map(Settings::read).transpose();
+        let read = revised.settings.as_deref().map(CatalogueSettings::read).transpose();
         Ok(read.map_err(Error::internal)?.and_then(|settings| settings.plans))
     };
     if id != 0 {
@@ -110,12 +110,12 @@ impl Administration<'_> {
         named(name)?;
         self.guardrails(entry.guardrails.as_ref())?;
         let name = self.plans.known_as(name);
-        self.change(Sort::Plan, &name, "put", manner, |settings| {
-            let before = settings.said(Sort::Plan, &name).map(serde_json::from_value);
+        self.change(SettingKind::Plan, &name, "put", manner, |settings| {
+            let before = settings.said(SettingKind::Plan, &name).map(serde_json::from_value);
             let before: PlanEntry =
                 before.transpose().map_err(Error::internal)?.unwrap_or_default();
             let said = serde_json::to_value(entry.over(&before)).map_err(Error::internal)?;
-            settings.put(Sort::Plan, &name, said).map_err(Error::internal)
+            settings.put(SettingKind::Plan, &name, said).map_err(Error::internal)
         })
         .await
     }
@@ -130,7 +130,7 @@ impl Administration<'_> {
         name: &str,
         manner: &ChangeOptions,
     ) -> Result<ChangeResult, Error> {
-        self.set(Sort::Plan, &self.plans.known_as(name), None, manner).await
+        self.set(SettingKind::Plan, &self.plans.known_as(name), None, manner).await
     }
 
     /// What would be different if this were said of plans.

@@ -8,7 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::ledger::{Counter, Hold, Outset};
 use crate::quota::{
-    Amount, BookedUsage, Limit, LimitReached, Now, PeriodUsage, QuotaDecision, QuotaRequest,
+    BookedUsage, Limit, LimitReached, Now, PeriodUsage, QuotaDecision, QuotaRequest, RequestAmount,
     Standing,
 };
 use crate::store::Store;
@@ -35,7 +35,7 @@ pub async fn admit(
     store: &Store,
     caller: &Caller,
     outset: Outset,
-    amount: Amount,
+    amount: RequestAmount,
 ) -> Result<Hold, Denied> {
     if !counter.journal.is_able() {
         // What a provider would answer could be neither charged nor given.

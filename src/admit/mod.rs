@@ -44,7 +44,7 @@ pub use oneself::{Moved, last_owner};
 pub use password::Passwords;
 pub use person::{FactorDuty, Person, Role, named, user_name};
 pub use plan::{Bound, Plan, PlanEntry, PlanError, Plans};
-pub use second::{Draft, factor_required};
+pub use second::{FactorSetup, factor_required};
 pub use session::{OpenedSession, PROOF_LASTS, PasswordSignIn, SESSION_PREFIX, must_be_proved};
 pub use signers::{KeySet, Signers};
 pub use signin::{Registered, Session, new_member, new_person};

@@ -11,7 +11,7 @@ use super::password::acceptable;
 use super::person::Role;
 use super::session::{OpenedSession, must_be_proved};
 use super::signin::{Session, new_member, taken};
-use super::throttle::Attempt;
+use super::throttle::ThrottledAttempt;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
@@ -146,8 +146,8 @@ impl Authentication {
             self.move_to(&signed_in.person, &email, None).await?;
             return Ok(Moved::Done);
         }
-        self.throttle.begin(&Attempt::mail_from(&signed_in.browser.address), now)?;
-        if self.throttle.begin(&Attempt::mail_to(&email), now).is_err() {
+        self.throttle.begin(&ThrottledAttempt::mail_from(&signed_in.browser.address), now)?;
+        if self.throttle.begin(&ThrottledAttempt::mail_to(&email), now).is_err() {
             // To say so would tell who is written to.
             return Ok(Moved::Asked);
         }
@@ -190,7 +190,7 @@ impl Authentication {
     /// Mails a person a link that confirms the address that they have.
     async fn mail_verification(&self, signed_in: &SignedIn) -> Result<(), Error> {
         self.mail()?;
-        self.throttle.begin(&Attempt::mail_to(&signed_in.email), self.clock.now())?;
+        self.throttle.begin(&ThrottledAttempt::mail_to(&signed_in.email), self.clock.now())?;
         let linked = Linked {
             purpose: Purpose::Verify,
             account: of_nobody(),

@@ -9,7 +9,7 @@ use super::link::{Linked, of_nobody, spent};
 use super::password::acceptable;
 use super::session::PasswordSignIn;
 use super::signin::{new_person, taken};
-use super::throttle::Attempt;
+use super::throttle::ThrottledAttempt;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
 use crate::notice::{Letter, Mail};
@@ -46,8 +46,8 @@ impl Authentication {
         self.mail()?;
         let now = self.clock.now();
         let email = email.trim().to_lowercase();
-        self.throttle.begin(&Attempt::mail_from(address), now)?;
-        if self.throttle.begin(&Attempt::mail_to(&email), now).is_err() {
+        self.throttle.begin(&ThrottledAttempt::mail_from(address), now)?;
+        if self.throttle.begin(&ThrottledAttempt::mail_to(&email), now).is_err() {
             // Nobody's box is filled by others; to say so would tell who has one.
             return Ok(());
         }

@@ -27,8 +27,8 @@ use crate::base::seal::Vault;
 use crate::catalogue::lifecycle;
 use crate::config::{self, Config};
 use crate::connect::Apps;
-use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
-use crate::gateway::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
+use crate::findings::{CorrectionStore, Findings, KnownCorrections, Recorder};
+use crate::gateway::{App, Books, Checks, NodeState, Routing, Serving, SessionLimits, Shared};
 use crate::issuer::Issuers;
 use crate::ledger::{AuxiliaryPricer, Counter, Journal, Tariff};
 use crate::live::{Current, Live};
@@ -72,7 +72,7 @@ pub(super) struct Assembled {
 #[derive(Clone)]
 pub(super) struct Counting {
     local: LocalQuota,
-    pub redis: Option<quota::Shared>,
+    pub redis: Option<quota::SharedCounters>,
     journal: Journal,
     tariff: Arc<Tariff>,
     pub proxies: Proxies,
@@ -103,7 +103,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
     .await?;
     let redis = match &config.redis.url {
         Some(url) => {
-            let opened = quota::Shared::open(url, clock);
+            let opened = quota::SharedCounters::open(url, clock);
             Some(opened.map_err(|why| format!("redis.url cannot be used: {why}"))?)
         }
         None => None,
@@ -171,7 +171,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
                 twice: config.router.cascade.twice,
             },
             affinity: Affinity::default(),
-            learned: Learned {
+            learned: CorrectionStore {
                 store: store.clone(),
                 clock,
                 corrections: KnownCorrections::default(),
@@ -184,7 +184,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
             redis,
             baseline_model: config.ledger.baseline_model.clone(),
         },
-        node: Node {
+        node: NodeState {
             started: clock.now(),
             store_is_up: Arc::new(AtomicBool::new(true)),
             draining: Arc::default(),
@@ -195,7 +195,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
             body_limit_bytes: config.server.body_limit_bytes,
             inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
             strict: config.server.strict,
-            sessions: Sessions {
+            sessions: SessionLimits {
                 idle: config.realtime.idle_timeout.0,
                 duration: config.realtime.max_duration.0,
             },
@@ -255,7 +255,7 @@ pub(super) fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure
         closing: shared.node.streams_end.watched(),
     };
     let quota = match &counting.redis {
-        Some(redis) => Quota::Shared(quota::Redis::new(redis.clone())),
+        Some(redis) => Quota::Shared(quota::RedisQuota::new(redis.clone())),
         None => Quota::Local(counting.local.clone()),
     };
     let counter = Rc::new(Counter {

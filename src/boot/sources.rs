@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::outward::egress;
 use super::pem;
 use crate::catalogue::{
-    self, ApiKey, Auth, AwsCredential, Catalogue, DeploymentEntry, KeyEntry, PriceEntry,
-    ProviderEntry, Settings, Sources,
+    self, ApiKey, Auth, AwsCredential, Catalogue, CatalogueSettings, DeploymentEntry, KeyEntry,
+    PriceEntry, ProviderEntry, Sources,
 };
 use crate::config::{self, Config};
 use crate::guard::Guardrails;
@@ -157,7 +157,7 @@ fn sendable(from: &str, key: SecretString) -> Result<SecretString, String> {
 pub struct Laid {
     /// The built-in files with a revision's document laid over them.
     pub files: Vec<ProviderEntry>,
-    pub settings: Settings,
+    pub settings: CatalogueSettings,
 }
 
 impl Laid {
@@ -166,7 +166,7 @@ impl Laid {
     /// # Errors
     /// A built-in file that does not parse.
     pub fn builtin() -> Result<Self, Failure> {
-        Ok(Self { files: catalogue::builtin()?, settings: Settings::default() })
+        Ok(Self { files: catalogue::builtin()?, settings: CatalogueSettings::default() })
     }
 
     /// What a revision comes to.
@@ -182,7 +182,7 @@ impl Laid {
             })?;
             files = catalogue::document::lay(files, read);
         }
-        let settings = revised.settings.as_deref().map(Settings::read).transpose()?;
+        let settings = revised.settings.as_deref().map(CatalogueSettings::read).transpose()?;
         Ok(Self { files, settings: settings.unwrap_or_default() })
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Telling {
 /// What has to be waited for at the end.
 #[derive(Debug)]
 struct Ends {
-    access: access::Telling,
+    access: access::AccessThread,
     traces: Option<JoinHandle<()>>,
 }
 

@@ -20,12 +20,12 @@ use super::text;
 pub struct Document {
     /// It says everything: what it does not name is gone.
     pub complete: bool,
-    pub providers: Vec<Revised>,
+    pub providers: Vec<RevisedProvider>,
 }
 
 /// What it says of one provider.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Revised {
+pub struct RevisedProvider {
     pub id: String,
     pub families: Vec<Family>,
     pub models: Vec<ModelEntry>,
@@ -53,7 +53,7 @@ struct OwnProvider {
     deployments: Vec<Value>,
 }
 
-impl From<Part> for Revised {
+impl From<Part> for RevisedProvider {
     fn from(part: Part) -> Self {
         Self {
             id: part.provider,
@@ -80,7 +80,7 @@ pub fn read(document: &str, files: &[ProviderEntry]) -> Result<Document, Vec<Cat
         if !converted.faults.is_empty() {
             return Err(converted.faults);
         }
-        let providers = converted.parts.into_iter().map(Revised::from).collect();
+        let providers = converted.parts.into_iter().map(RevisedProvider::from).collect();
         return Ok(Document { complete: true, providers });
     }
     let own = serde_json::from_str(document).map_err(|why| whole(why.to_string()))?;
@@ -110,7 +110,7 @@ fn of_own(own: Value, files: &[ProviderEntry]) -> Result<Document, Vec<Catalogue
             continue;
         }
         let mut reading = Reading { provider: &one.id, faults: &mut faults };
-        providers.push(Revised {
+        providers.push(RevisedProvider {
             families: reading.all("families", one.families),
             models: reading.all("models", one.models),
             deployments: reading.all("deployments", one.deployments),

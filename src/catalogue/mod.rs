@@ -32,7 +32,7 @@ use crate::wire::images;
 use crate::wire::vocab::AuxiliaryUsage;
 
 pub use capability::{Capabilities, Capability};
-pub use data::{DataCollection, DataPolicy, Demand, Demands};
+pub use data::{DataCollection, DataDemand, DataPolicy, Demands};
 pub use entry::{
     DeploymentEntry, FileDeployment, KeyEntry, ModelEntry, ProviderEntry, VariantEntry,
 };
@@ -49,7 +49,7 @@ pub use price::{
 };
 pub use provider::{ApiKey, Auth, AwsCredential, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
-pub use settings::{Settings, Sort};
+pub use settings::{CatalogueSettings, SettingKind};
 pub use timeouts::Timeouts;
 pub use tls::{Identity, OwnTls};
 

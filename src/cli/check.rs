@@ -12,7 +12,7 @@ use crate::base::clock::Clock;
 use crate::boot::{self, Backing, Failure, Survey};
 use crate::catalogue::lifecycle;
 use crate::config::{ConfigFault, Faults};
-use crate::quota::Shared;
+use crate::quota::SharedCounters;
 use crate::upstream::{AttemptLimits, Prober, Trust, exchanges};
 
 /// How long a provider may take to say that it is there.
@@ -87,7 +87,7 @@ fn ends(survey: &mut Survey) {
 /// Redis answers, and runs the scripts that limits are counted with.
 async fn redis(survey: &mut Survey) {
     let Some(url) = survey.config.redis.url.clone() else { return };
-    let outcome = match Shared::open(&url, Clock::System) {
+    let outcome = match SharedCounters::open(&url, Clock::System) {
         Ok(redis) => redis.prove().await.map_err(|why| format!("does not count limits: {why}")),
         Err(why) => Err(format!("cannot be used: {why}")),
     };

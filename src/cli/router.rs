@@ -20,7 +20,7 @@ use crate::learn::{
     read_predictions, table, train,
 };
 use crate::router::neural::{Vectors, Weights};
-use crate::router::{AtDial, Choice, Dial, Needs, Predictor, Promises, decide_auto};
+use crate::router::{AtDial, CandidatePool, Dial, Needs, Predictor, Promises, decide_auto};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
 
@@ -387,7 +387,7 @@ fn explain(
 ) -> Result<(), Failure> {
     let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
     let (catalogue, predictor) = house(config)?;
-    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
+    let choice = CandidatePool::of_all(&catalogue, &predictor, Clock::System.now());
     let demand = predictor.demand(request);
     let decision = decide_auto(dial.into(), &Needs::of(request), &demand, &choice)
         .map_err(|error| error.to_string())?;

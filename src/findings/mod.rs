@@ -7,7 +7,7 @@ mod found;
 mod outcomes;
 mod recorder;
 
-pub use corrections::{Corrections, KnownCorrections, Learned};
+pub use corrections::{AccountCorrections, CorrectionStore, KnownCorrections};
 pub use found::{ModelFindings, found};
 pub use outcomes::{Findings, ForAll, LONGEST_BYTES, MovedForAll, Reading};
 pub use recorder::Recorder;

@@ -19,7 +19,7 @@ use crate::exchange::{Answered, Refused, RequestOptions, as_stream};
 use crate::findings::check;
 use crate::ledger::Hold;
 use crate::live::Live;
-use crate::router::{Decision, Dial, Features, Step};
+use crate::router::{Decision, Dial, RequestFeatures, Step};
 use crate::upstream::{AnswerBody, UpstreamAnswer};
 use crate::wire::vocab::{Protocol, Reply};
 use crate::wire::{Inbound, provider_side};
@@ -28,7 +28,7 @@ use judge::{Looked, look, spent};
 
 /// The candidate that answers first, where a cascade is wished for and it is another one than the
 /// dial's. A dial that is as cheap as can be goes up to the middle one.
-pub(super) struct Cascade {
+pub(super) struct CascadeSteps {
     /// Deployments of the cheap candidate.
     pub first: Decision,
     /// Of the model that answers if it does not stand.
@@ -36,13 +36,13 @@ pub(super) struct Cascade {
 }
 
 /// How a request is going to be answered.
-pub(super) enum Planned {
+pub(super) enum AnswerPlan {
     /// By the decision's models in turn, the next where one fails.
     Plain(Decision),
-    Cascade(Box<Cascade>),
+    Cascade(Box<CascadeSteps>),
 }
 
-impl Planned {
+impl AnswerPlan {
     /// What the dial decided.
     pub fn decision(&self) -> &Decision {
         match self {
@@ -52,7 +52,7 @@ impl Planned {
     }
 
     /// What was read of the request, where that is kept.
-    pub fn features(&self) -> Option<&Features> {
+    pub fn features(&self) -> Option<&RequestFeatures> {
         self.decision().explanation.as_ref()?.features.as_deref()
     }
 
@@ -126,10 +126,10 @@ pub(super) async fn plan(
     inbound: &Inbound,
     asked: &RequestOptions,
     decision: Decision,
-) -> Result<Planned, Error> {
+) -> Result<AnswerPlan, Error> {
     let wished = asked.cascade.unwrap_or_else(|| caller.features.has(Feature::Cascade));
     let Some(dial) = asked.dial.or_else(|| Dial::of(&inbound.head.model)).filter(|_| wished) else {
-        return Ok(Planned::Plain(decision));
+        return Ok(AnswerPlan::Plain(decision));
     };
     let cheap = dial.quality() <= Dial::CHEAP.quality();
     let other = if cheap { Dial::BALANCED } else { Dial::CHEAP };
@@ -137,11 +137,11 @@ pub(super) async fn plan(
     let (mut first, then) = if cheap { (decision, other) } else { (other, decision) };
     let name = |decision: &Decision| decision.steps.first().map(|step| step.model.id.clone());
     if name(&first) == name(&then) {
-        return Ok(Planned::Plain(then));
+        return Ok(AnswerPlan::Plain(then));
     }
     let cheapest = name(&first);
     first.steps.retain(|step| Some(&step.model.id) == cheapest.as_ref());
-    Ok(Planned::Cascade(Box::new(Cascade { first, then })))
+    Ok(AnswerPlan::Cascade(Box::new(CascadeSteps { first, then })))
 }
 
 /// Has a cascade carried out, and settles the answer that is delivered.
@@ -149,12 +149,12 @@ async fn deliver(
     app: &App,
     live: &Live,
     caller: &Caller,
-    cascade: &Cascade,
+    cascade: &CascadeSteps,
     inbound: &Inbound,
     id: &RequestId,
     hold: Hold,
 ) -> Result<Answered, Refused> {
-    let Cascade { first, then } = cascade;
+    let CascadeSteps { first, then } = cascade;
     let whole;
     let asked = if inbound.head.stream {
         whole = inbound.asking_whole()?;

@@ -13,7 +13,7 @@ use crate::catalogue::lifecycle;
 use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{AnswerEnding, Answered, Refused, ResponseBody};
 use crate::ledger::{Basis, Delivered, FailedAttempt, Hold, Outcome, Outset, Tokens, Weighed};
-use crate::quota::Amount;
+use crate::quota::RequestAmount;
 use crate::router::{Decision, Step};
 use crate::upstream::{self, AnswerBody, NoAnswer, UpstreamAnswer};
 use crate::wire::Inbound;
@@ -86,7 +86,7 @@ pub(super) async fn hold_for(
         let pictures = Pictures { count: images, ..Pictures::default() };
         step.deployment.prices.bill(&usage, pictures, app.shared.clock.now())
     });
-    let amount = Amount {
+    let amount = RequestAmount {
         requests: u64::from(intent.counts),
         tokens: if intent.images == 0 { prompt_tokens.saturating_add(expected) } else { 0 },
         images,
@@ -114,7 +114,7 @@ pub(super) async fn hold_place(
     head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
-    let amount = Amount { requests: 1, ..Amount::default() };
+    let amount = RequestAmount { requests: 1, ..RequestAmount::default() };
     let outset = Outset {
         id: intent.id,
         surface: intent.surface,
@@ -129,7 +129,12 @@ pub(super) async fn hold_place(
 }
 
 /// Takes it, and counts refusals.
-async fn take(app: &App, caller: &Caller, outset: Outset, amount: Amount) -> Result<Hold, Refused> {
+async fn take(
+    app: &App,
+    caller: &Caller,
+    outset: Outset,
+    amount: RequestAmount,
+) -> Result<Hold, Refused> {
     admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
         if denied.error.kind != Kind::Internal {
             let limit = denied.error.code.as_deref().unwrap_or("insufficient_credits");

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::app::App;
-use super::cascade::Planned;
+use super::cascade::AnswerPlan;
 use super::decide;
 use super::moderating;
 use super::wishes;
@@ -85,7 +85,7 @@ pub(super) async fn enter(
 pub(super) struct AnsweredRequest<'a> {
     pub id: &'a RequestId,
     pub asked: &'a RequestOptions,
-    pub planned: &'a Planned,
+    pub planned: &'a AnswerPlan,
     pub inbound: Inbound,
 }
 

@@ -25,7 +25,7 @@ use crate::exchange::{Answered, Arrival, Refused};
 
 use features::AnsweredRequest;
 
-pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
+pub use app::{App, Books, Checks, NodeState, Routing, Serving, SessionLimits, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{generate_images, picture};

@@ -17,7 +17,8 @@ use crate::wire::vocab::{Dialect, Effort};
 
 /// A place that would be tried.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-pub struct Planned {
+#[schemars(rename = "Planned")]
+pub struct PlannedStep {
     pub model: String,
     pub provider: String,
     pub tier: &'static str,
@@ -38,7 +39,7 @@ pub struct Route<'a> {
     pub model: String,
     pub provider: String,
     /// In the order in which they would be tried.
-    pub plan: Vec<Planned>,
+    pub plan: Vec<PlannedStep>,
     /// Who could have answered but for a member of the request, and which.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
@@ -63,12 +64,12 @@ pub async fn explain<'a>(
     wishes::take(&mut arrival)?;
     let inbound = Inbound::arrive(arrival.dialect, arrival.body, None)?;
     let decision = decide(app, live, caller, &inbound, &arrival.asked).await?;
-    let plan: Vec<Planned> = decision
+    let plan: Vec<PlannedStep> = decision
         .steps
         .iter()
         .map(|step| {
             let quantization = step.deployment.facts.quantization;
-            Planned {
+            PlannedStep {
                 model: step.model.id.to_string(),
                 provider: step.deployment.provider.id.to_string(),
                 tier: step.model.tier.as_str(),

@@ -34,7 +34,7 @@ pub enum DetectorKind {
 /// What is done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum RuleAction {
     /// The request is refused, or the answer withheld.
     #[default]
     Block,
@@ -61,7 +61,7 @@ pub struct GuardrailEntry {
     pub name: String,
     pub on: TextSide,
     pub kind: DetectorKind,
-    pub action: Action,
+    pub action: RuleAction,
     /// It holds for everybody; if not, where a plan, an account or a key demands it.
     pub always: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

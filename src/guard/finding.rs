@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Action;
+use super::RuleAction;
 
 /// Where a text is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,12 +57,12 @@ impl RuleOutcome {
     }
 }
 
-impl From<Action> for RuleOutcome {
-    fn from(action: Action) -> Self {
+impl From<RuleAction> for RuleOutcome {
+    fn from(action: RuleAction) -> Self {
         match action {
-            Action::Block => Self::Block,
-            Action::Mask => Self::Mask,
-            Action::Flag => Self::Flag,
+            RuleAction::Block => Self::Block,
+            RuleAction::Mask => Self::Mask,
+            RuleAction::Flag => Self::Flag,
         }
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-pub use entry::{Action, DetectorKind, GuardrailEntry, OnError, TextSide};
+pub use entry::{DetectorKind, GuardrailEntry, OnError, RuleAction, TextSide};
 pub use finding::{Finding, RuleOutcome, Stage};
 pub use held::{Guarded, Rules};
 pub use moderation::{Asks, Moderation, ModerationError};
@@ -150,7 +150,7 @@ impl Guard {
     /// Whether something of a text may be kept back or changed.
     #[must_use]
     pub fn intervenes(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action != Action::Flag)
+        self.rules.iter().any(|rule| rule.action != RuleAction::Flag)
     }
 
     /// Differs between sets of rules that may come to different answers: what is kept under one is

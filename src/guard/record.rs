@@ -2,7 +2,7 @@
 
 use super::moderation::Asks;
 use super::webhook::Question;
-use super::{Action, Detector, Finding, OnError, Rule, RuleOutcome, Stage, WebhookVerdict};
+use super::{Detector, Finding, OnError, Rule, RuleAction, RuleOutcome, Stage, WebhookVerdict};
 use crate::base::ids::{AccountId, RequestId};
 use crate::telemetry::trails::Trails;
 
@@ -57,7 +57,7 @@ impl Record {
         let said = match said {
             Ok(WebhookVerdict::Allow) => return (None, None),
             Ok(WebhookVerdict::Flag) => return (Some(RuleOutcome::Flag), None),
-            Ok(_) if rule.action == Action::Flag => return (Some(RuleOutcome::Flag), None),
+            Ok(_) if rule.action == RuleAction::Flag => return (Some(RuleOutcome::Flag), None),
             Ok(WebhookVerdict::Block) => return (Some(RuleOutcome::Block), None),
             Ok(WebhookVerdict::Mask { masks }) => masking(&masks),
             Err(why) => Err(why),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 use tokio::runtime::Handle;
 
-use super::entry::{Action, DetectorKind, GuardrailEntry, TextSide};
+use super::entry::{DetectorKind, GuardrailEntry, RuleAction, TextSide};
 use super::moderation::Moderation;
 use super::webhook::Webhook;
 use super::{Finding, Stage};
@@ -42,7 +42,7 @@ impl Detector {
 #[derive(Debug)]
 pub struct Rule {
     pub name: Arc<str>,
-    pub action: Action,
+    pub action: RuleAction,
     pub always: bool,
     pub by: Detector,
     /// What stands in the place of what was found: `[NAME]`.
@@ -123,7 +123,7 @@ impl Rule {
         let longest = strings.iter().map(String::len).max().unwrap_or(0);
         Ok(Self {
             name: Arc::clone(&self.name),
-            action: Action::Mask,
+            action: RuleAction::Mask,
             always: self.always,
             by: Detector::Pattern(compiled(&all.join("|"))?),
             label: self.label.clone(),
@@ -156,7 +156,7 @@ impl Rule {
             if !pattern.is_match(text) {
                 return false;
             }
-            if self.action == Action::Mask {
+            if self.action == RuleAction::Mask {
                 **text = pattern.replace_all(text, regex::NoExpand(&self.label)).into_owned();
             }
             return true;
@@ -165,7 +165,7 @@ impl Rule {
         if !pattern.is_match(&joined) {
             return false;
         }
-        if self.action == Action::Mask {
+        if self.action == RuleAction::Mask {
             mask_across(texts, &joined, pattern, &self.label);
         }
         true
@@ -261,14 +261,14 @@ fn pattern(text: &str, window: Option<usize>) -> Result<(Detector, usize), Strin
 pub(super) mod tests {
     use super::*;
 
-    pub fn rule(name: &str, action: Action, patterns: &[&str]) -> Rule {
+    pub fn rule(name: &str, action: RuleAction, patterns: &[&str]) -> Rule {
         let patterns = patterns.iter().map(|one| (*one).to_owned()).collect();
         let entry =
             GuardrailEntry { name: name.to_owned(), action, patterns, ..GuardrailEntry::default() };
         Rule::of(&entry, &Egress::default(), None).unwrap()
     }
 
-    pub fn of_words(name: &str, action: Action, words: &[&str]) -> Rule {
+    pub fn of_words(name: &str, action: RuleAction, words: &[&str]) -> Rule {
         let words = words.iter().map(|one| (*one).to_owned()).collect();
         let kind = DetectorKind::Words;
         let entry = GuardrailEntry {
@@ -290,7 +290,7 @@ pub(super) mod tests {
 
     #[test]
     fn words_are_found_whole_in_any_case_and_over_a_line_end() {
-        let rule = of_words("deny", Action::Mask, &["Blue  Harvest", "c++", "año"]);
+        let rule = of_words("deny", RuleAction::Mask, &["Blue  Harvest", "c++", "año"]);
         assert_eq!(masked(&rule, &["of blue\nHARVEST."]), ["of [DENY]."]);
         assert_eq!(
             masked(&rule, &["C++ AÑO años blueharvest"]),
@@ -300,7 +300,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_split_over_parts_of_a_message_is_found() {
-        let rule = rule("card-no", Action::Mask, &[r"\d{4}-\d{4}"]);
+        let rule = rule("card-no", RuleAction::Mask, &[r"\d{4}-\d{4}"]);
         assert_eq!(masked(&rule, &["a 12", "34-56", "78 b"]), ["a [CARD_NO]", "", " b"]);
         assert_eq!(masked(&rule, &["1234-5678", " 1234-5678"]), ["[CARD_NO]", " [CARD_NO]"]);
         assert_eq!(masked(&rule, &["1234", "5678"]), ["1234", "5678"]);
@@ -335,7 +335,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_window_is_as_long_as_the_longest_match() {
-        assert_eq!(rule("a", Action::Block, &[r"\b[0-9]{4}-[a-z]{2}\b"]).window, 7);
-        assert_eq!(rule("a", Action::Block, &[r"\d+"]).window, WINDOW);
+        assert_eq!(rule("a", RuleAction::Block, &[r"\b[0-9]{4}-[a-z]{2}\b"]).window, 7);
+        assert_eq!(rule("a", RuleAction::Block, &[r"\d+"]).window, WINDOW);
     }
 }

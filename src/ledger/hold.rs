@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
-use crate::quota::{Amount, Correction, PeriodUsage, Standing, Terms};
+use crate::quota::{Correction, PeriodUsage, RequestAmount, Standing, Terms};
 use crate::wire::vocab::AuxiliaryUsage;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
@@ -61,7 +61,7 @@ struct Open {
     counter: Rc<Counter>,
     terms: Arc<Terms>,
     outset: Outset,
-    amount: Amount,
+    amount: RequestAmount,
     standing: Standing,
 }
 
@@ -78,7 +78,7 @@ impl Hold {
         counter: Rc<Counter>,
         terms: Arc<Terms>,
         outset: Outset,
-        amount: Amount,
+        amount: RequestAmount,
         standing: Standing,
     ) -> Self {
         Self(Some(Box::new(Open { counter, terms, outset, amount, standing })))

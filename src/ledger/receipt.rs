@@ -10,7 +10,7 @@ use super::journal::SafePoint;
 use super::{Outcome, Settlement};
 use crate::base::Error;
 use crate::base::money::{Credits, Nanos};
-use crate::quota::{Amount, Correction, PeriodUsage, Terms};
+use crate::quota::{Correction, PeriodUsage, RequestAmount, Terms};
 
 /// The line of a settlement on its way to where it is safe.
 #[must_use = "a settlement counts once its receipt says so"]
@@ -71,7 +71,7 @@ impl Awaited {
         let undone = settlement.credits.0;
         let correction = Correction {
             period: settlement.period(),
-            held: Amount::default(),
+            held: RequestAmount::default(),
             charged: PeriodUsage { credits: Credits(-undone), ..PeriodUsage::default() },
             used_tokens: 0,
         };

@@ -6,8 +6,8 @@ use serde_json::{Map, Number, Value, json};
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{
-    Body, CallKind, Extra, Part, Reply, Request, Role, Shape, Tool, ToolCall, ToolKind, ToolResult,
-    Turn,
+    Body, CallKind, ContentShape, Extra, Part, Reply, Request, Role, Tool, ToolCall, ToolKind,
+    ToolResult, Turn,
 };
 
 const NAME_CHARACTERS: usize = 200;
@@ -271,7 +271,7 @@ pub fn handed_in(call: &ToolCall, text: &str, is_error: bool) -> Turn {
         // Where calls have no ids (Gemini), the name says which it answers.
         name: call.id.is_none().then(|| call.name.clone()),
         parts: vec![Part::text(text)],
-        shape: Shape::Text,
+        shape: ContentShape::Text,
         is_error: is_error.then_some(true),
         json: None,
     };

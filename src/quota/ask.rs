@@ -1,6 +1,6 @@
 //! What a caller is held to, and the one question: may this much be taken now?
 
-use super::gauge::{Amount, LimitReached, Limits, Now, PeriodUsage, Standing};
+use super::gauge::{LimitReached, Limits, Now, PeriodUsage, RequestAmount, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 
@@ -35,7 +35,7 @@ pub struct BookedUsage {
 #[derive(Debug, Clone, Copy)]
 pub struct QuotaRequest<'a> {
     pub terms: &'a Terms,
-    pub amount: Amount,
+    pub amount: RequestAmount,
     pub now: Now,
     /// Names what is taken until it is settled.
     pub hold: &'a str,

@@ -43,14 +43,14 @@ impl Limits {
 
     /// What is taken of a minute's requests: nothing by pictures, where they have a limit of their
     /// own.
-    fn requests_a_minute(&self, amount: &Amount) -> u64 {
+    fn requests_a_minute(&self, amount: &RequestAmount) -> u64 {
         if amount.images > 0 && self.images_per_minute.is_some() { 0 } else { amount.requests }
     }
 }
 
 /// What a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Amount {
+pub struct RequestAmount {
     pub requests: u64,
     pub tokens: u64,
     pub images: u64,
@@ -266,7 +266,12 @@ impl Gauges {
     /// The limit that `amount` breaks. Money before rates, since waiting does not mend it; then
     /// whichever makes wait longest.
     #[must_use]
-    pub fn refusal(&self, limits: &Limits, amount: &Amount, now: Now) -> Option<(Limit, Duration)> {
+    pub fn refusal(
+        &self,
+        limits: &Limits,
+        amount: &RequestAmount,
+        now: Now,
+    ) -> Option<(Limit, Duration)> {
         if limits.credits.is_some_and(|total| !self.credits.fits(total.0, amount.credits.0)) {
             return Some((Limit::Credits, Duration::ZERO));
         }
@@ -293,7 +298,7 @@ impl Gauges {
     }
 
     /// Takes what has been found to fit.
-    pub fn take(&mut self, limits: &Limits, amount: &Amount, now: Now) {
+    pub fn take(&mut self, limits: &Limits, amount: &RequestAmount, now: Now) {
         for (rate, limit, amount) in [
             (&mut self.requests, limits.requests_per_minute, limits.requests_a_minute(amount)),
             (&mut self.tokens, limits.tokens_per_minute, amount.tokens),
@@ -348,7 +353,7 @@ impl Gauges {
 pub struct Correction {
     /// The period of the settlement.
     pub period: Period,
-    pub held: Amount,
+    pub held: RequestAmount,
     pub charged: PeriodUsage,
     pub used_tokens: u64,
 }
@@ -399,11 +404,16 @@ mod tests {
         Limits { requests_per_minute: Some(10), ..Limits::default() }
     }
 
-    fn one() -> Amount {
-        Amount { requests: 1, ..Amount::default() }
+    fn one() -> RequestAmount {
+        RequestAmount { requests: 1, ..RequestAmount::default() }
     }
 
-    fn ask(gauges: &mut Gauges, limits: &Limits, amount: &Amount, now: Now) -> Option<Duration> {
+    fn ask(
+        gauges: &mut Gauges,
+        limits: &Limits,
+        amount: &RequestAmount,
+        now: Now,
+    ) -> Option<Duration> {
         let refused = gauges.refusal(limits, amount, now);
         if refused.is_none() {
             gauges.take(limits, amount, now);
@@ -472,7 +482,7 @@ mod tests {
     #[test]
     fn a_month_ends() {
         let limits = Limits { credits: Some(Credits(2)), ..Limits::default() };
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let (may, june) = (at(59 * 86_400_000), at(61 * 86_400_000));
         let mut gauges = Gauges::default();
         gauges.seed(PeriodUsage { credits: Credits(1), spend: Nanos(0) }, may);
@@ -498,7 +508,7 @@ mod tests {
     #[test]
     fn real_usage_corrects_the_estimate() {
         let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
-        let amount = Amount { tokens: 600, ..Amount::default() };
+        let amount = RequestAmount { tokens: 600, ..RequestAmount::default() };
         let mut gauges = Gauges::default();
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         assert!(ask(&mut gauges, &limits, &amount, at(0)).is_some());
@@ -516,7 +526,7 @@ mod tests {
     #[test]
     fn a_purse_holds_what_is_spoken_for() {
         let limits = Limits { credits: Some(Credits(3)), ..Limits::default() };
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let mut gauges = Gauges::default();
         assert!(gauges.is_blank(&limits, at(0)));
         gauges.seed(PeriodUsage { credits: Credits(1), ..PeriodUsage::default() }, at(0));
@@ -545,17 +555,17 @@ mod tests {
             ..Limits::default()
         };
         let mut gauges = Gauges::default();
-        let amount = Amount { requests: u64::MAX, ..Amount::default() };
+        let amount = RequestAmount { requests: u64::MAX, ..RequestAmount::default() };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         let _shown = gauges.standing(&limits, at(i64::MAX / 4).at);
-        let amount = Amount { tokens: 1, ..Amount::default() };
+        let amount = RequestAmount { tokens: 1, ..RequestAmount::default() };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), Some(Duration::from_secs(60)));
         // A debt that nobody can have is waited for, not forgiven.
         let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
         let mut gauges = Gauges::default();
         let correction = Correction {
             period: at(0).period,
-            held: Amount::default(),
+            held: RequestAmount::default(),
             charged: PeriodUsage::default(),
             used_tokens: u64::MAX,
         };

@@ -11,17 +11,18 @@ mod together;
 
 pub use ask::{BookedUsage, QuotaDecision, QuotaRequest, Terms};
 pub use gauge::{
-    Amount, Correction, Gauges, Limit, LimitLine, LimitReached, Limits, Now, PeriodUsage, Standing,
+    Correction, Gauges, Limit, LimitLine, LimitReached, Limits, Now, PeriodUsage, RequestAmount,
+    Standing,
 };
 pub use gossip::Gossip;
 pub use memory::LocalQuota;
-pub use together::{Redis, Shared};
+pub use together::{RedisQuota, SharedCounters};
 
 /// Where limits are counted.
 #[derive(Debug, Clone)]
 pub enum Quota {
     Local(LocalQuota),
-    Shared(Redis),
+    Shared(RedisQuota),
 }
 
 impl Quota {

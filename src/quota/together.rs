@@ -43,7 +43,7 @@ const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What all workers of a node share.
 #[derive(Clone)]
-pub struct Shared(Arc<Link>);
+pub struct SharedCounters(Arc<Link>);
 
 struct Link {
     place: RedisServer,
@@ -71,7 +71,7 @@ enum Passed {
     Mark(oneshot::Sender<()>),
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("up", &self.is_up()).finish_non_exhaustive()
     }
@@ -89,7 +89,7 @@ fn keys(account: &AccountId) -> (String, String) {
 }
 
 /// How a hold is named among the holds: it says what it holds, for when it lapses.
-fn hold_name(hold: &str, terms: &Terms, amount: &super::Amount) -> String {
+fn hold_name(hold: &str, terms: &Terms, amount: &super::RequestAmount) -> String {
     let held = |limits: Option<&Limits>| {
         let credits = limits.filter(|limits| limits.credits.is_some());
         let spend = limits.filter(|limits| limits.spend.is_some());
@@ -100,7 +100,7 @@ fn hold_name(hold: &str, terms: &Terms, amount: &super::Amount) -> String {
     format!("{hold}|{}|{credits}|{spend}|{key_credits}|{key_spend}", terms.family)
 }
 
-impl Shared {
+impl SharedCounters {
     /// Opens the link and starts its heartbeat; Redis need not be there yet.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Shared {
     }
 }
 
-async fn heartbeat(shared: Shared) {
+async fn heartbeat(shared: SharedCounters) {
     let node = uuid::Uuid::now_v7().simple().to_string();
     let mut connection = None;
     loop {
@@ -229,14 +229,14 @@ async fn heartbeat(shared: Shared) {
 }
 
 /// Waits while Redis is away.
-async fn there(shared: &Shared) {
+async fn there(shared: &SharedCounters) {
     while !shared.is_there() {
         tokio::time::sleep(RETRY).await;
     }
 }
 
 /// Passes settlements on, many at a time.
-async fn settling(shared: Shared, mut settled: mpsc::Receiver<Passed>) {
+async fn settling(shared: SharedCounters, mut settled: mpsc::Receiver<Passed>) {
     let script = Script::new(include_str!("settle.lua"));
     let mut connection = None;
     let mut batch = Vec::new();
@@ -312,20 +312,20 @@ fn settlement<'a>(script: &'a Script, settled: &Settled) -> ScriptInvocation<'a>
 
 /// One worker's way to Redis.
 #[derive(Clone)]
-pub struct Redis {
-    shared: Shared,
+pub struct RedisQuota {
+    shared: SharedCounters,
     connection: Rc<RefCell<Option<Connection>>>,
 }
 
-impl fmt::Debug for Redis {
+impl fmt::Debug for RedisQuota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.fmt(f)
     }
 }
 
-impl Redis {
+impl RedisQuota {
     #[must_use]
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: SharedCounters) -> Self {
         Self { shared, connection: Rc::default() }
     }
 
@@ -457,7 +457,7 @@ fn understood(told: &[i64], ask: &QuotaRequest<'_>) -> QuotaDecision {
     QuotaDecision::No(LimitReached { limit, of_key: at(2) == 1, wait }, standing)
 }
 
-impl Shared {
+impl SharedCounters {
     /// Whether Redis answers, and lets the script that counts run.
     ///
     /// # Errors
@@ -473,7 +473,7 @@ impl Shared {
         };
         let ask = QuotaRequest {
             terms: &terms,
-            amount: super::Amount::default(),
+            amount: super::RequestAmount::default(),
             now: super::Now::at(self.0.clock.now()),
             hold: "",
             lapses: self.0.clock.now(),

@@ -53,7 +53,8 @@ struct ForAll {
 
 /// The corrections in force.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Corrections {
+#[schemars(rename = "Corrections")]
+pub struct CorrectionList {
     object: &'static str,
     data: Vec<CorrectionView>,
     has_more: bool,
@@ -86,7 +87,7 @@ pub async fn corrections(
     app: &App,
     account: Option<&AccountId>,
     model: Option<&str>,
-) -> Result<Corrections, Error> {
+) -> Result<CorrectionList, Error> {
     let shared = &app.shared;
     let now = shared.clock.now();
     let learns = shared.routing.learned.findings.is_some();
@@ -107,7 +108,7 @@ pub async fn corrections(
             accounts: moved.accounts,
         })
         .collect();
-    Ok(Corrections { object: "list", data, has_more: all.len() > MOST, for_all: global })
+    Ok(CorrectionList { object: "list", data, has_more: all.len() > MOST, for_all: global })
 }
 
 #[cfg(test)]

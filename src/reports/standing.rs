@@ -16,8 +16,8 @@ use crate::base::{Error, Kind};
 use crate::gateway::App;
 use crate::ledger::Funds;
 use crate::quota::{
-    Amount, Correction, LimitLine, Limits, Now, PeriodUsage, QuotaDecision, QuotaRequest, Standing,
-    Terms,
+    Correction, LimitLine, Limits, Now, PeriodUsage, QuotaDecision, QuotaRequest, RequestAmount,
+    Standing, Terms,
 };
 use crate::store::Account;
 
@@ -246,7 +246,7 @@ async fn standing(app: &App, caller: &Caller, now: Now) -> Standing {
     let id = RequestId::fresh();
     let ask = QuotaRequest {
         terms: &terms,
-        amount: Amount::default(),
+        amount: RequestAmount::default(),
         now,
         hold: id.as_str(),
         lapses: now.at.after(LAPSE),
@@ -256,7 +256,7 @@ async fn standing(app: &App, caller: &Caller, now: Now) -> Standing {
         QuotaDecision::Yes(standing) => {
             let nothing = Correction {
                 period: now.period,
-                held: Amount::default(),
+                held: RequestAmount::default(),
                 charged: PeriodUsage::default(),
                 used_tokens: 0,
             };

@@ -224,7 +224,7 @@ fn dependencies(app: &App) -> (bool, Dependencies) {
     let shared = &app.shared;
     let live = app.live();
     let store = shared.node.store_is_up.load(Ordering::Relaxed);
-    let redis = shared.books.redis.as_ref().map(crate::quota::Shared::is_up);
+    let redis = shared.books.redis.as_ref().map(crate::quota::SharedCounters::is_up);
     let providers =
         live.catalogue.models().iter().any(|model| {
             model.deployments.iter().any(|deployment| health(app, deployment).passing)

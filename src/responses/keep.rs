@@ -37,7 +37,7 @@ const CARRIERS: [(&str, bool); 6] = [
 
 /// Where an answer is kept, and under which name.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct ResponseKeeper {
     pub asked: ResponseOptions,
     pub account: AccountId,
     user: String,
@@ -51,7 +51,7 @@ pub(super) struct Keeper {
     ended: bool,
 }
 
-impl Keeper {
+impl ResponseKeeper {
     pub(super) fn new(responses: &Responses, caller: &Caller, asked: ResponseOptions) -> Self {
         Self {
             asked,
@@ -251,7 +251,7 @@ fn ids_in(response: &Value) -> Vec<String> {
 }
 
 /// The stream, kept as it goes by: event by event.
-pub(super) fn keeping(pieces: Pieces, keeper: Keeper) -> Pieces {
+pub(super) fn keeping(pieces: Pieces, keeper: ResponseKeeper) -> Pieces {
     let start = (pieces, keeper, Splitter::new(EVENT_BYTES));
     let kept = stream::unfold(Some(start), |state| async move {
         let (mut pieces, mut keeper, mut splitter) = state?;
@@ -320,6 +320,6 @@ mod tests {
     #[test]
     fn a_lease_outlasts_two_silences() {
         let now = Timestamp(0);
-        assert!(now.after(LEASE * 2) < Keeper::lease(now));
+        assert!(now.after(LEASE * 2) < ResponseKeeper::lease(now));
     }
 }

@@ -21,7 +21,7 @@ use crate::platform::responses::{ResponseOptions, failed, said_in};
 use crate::wire::frame::Pieces;
 use crate::wire::{Heading, codec, openai_responses};
 
-use keep::Keeper;
+use keep::ResponseKeeper;
 pub use read::{cancel, forget, input_items, retrieve, watch};
 pub use run::{Responses, Run, Runs};
 
@@ -36,7 +36,7 @@ pub enum CreatedResponse {
 pub struct Job {
     arrival: Arrival,
     caller: Arc<Caller>,
-    keeper: Keeper,
+    keeper: ResponseKeeper,
     id: String,
     /// The answer as it stands at first.
     queued: Value,
@@ -65,7 +65,7 @@ pub async fn respond(
         arrival.body = asked.made_whole(&arrival.body, earlier, &found)?;
     }
     let kept = asked.store || asked.previous.is_some() || asked.conversation.is_some();
-    let mut keeper = Keeper::new(responses, caller, asked);
+    let mut keeper = ResponseKeeper::new(responses, caller, asked);
     if keeper.asked.background {
         let id = ResponseId::fresh().as_str().to_owned();
         let heading = Heading {
@@ -202,7 +202,7 @@ async fn stays_wanted(responses: &Responses, caller: &Caller, id: &str) {
     let mut tick = tokio::time::interval(keep::LEASE);
     loop {
         tick.tick().await;
-        let lease = Keeper::lease(responses.clock.now());
+        let lease = ResponseKeeper::lease(responses.clock.now());
         let renewed =
             responses.store.renew_response(caller.account.clone(), id.to_owned(), lease).await;
         match renewed {

@@ -6,7 +6,7 @@ use super::expect::Weighing;
 use super::explain::Explanation;
 use super::offer::{Ask, Before, Looking, MODELS};
 use super::{
-    Allows, Corrections, Decision, Demand, Health, HealthOf, Needs, Predictor, Step, Wish,
+    Allows, Corrections, Decision, DialWish, Health, HealthOf, Needs, Predictor, PromptDemand, Step,
 };
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -21,7 +21,7 @@ const CACHED_TOKENS: u64 = 1_024;
 
 /// What there is to choose from, and what may be chosen.
 #[derive(Clone, Copy)]
-pub struct Choice<'a> {
+pub struct CandidatePool<'a> {
     pub catalogue: &'a Catalogue,
     pub allows: Allows<'a>,
     pub health: HealthOf<'a>,
@@ -40,7 +40,7 @@ pub struct Choice<'a> {
     pub thorough: bool,
 }
 
-impl<'a> Choice<'a> {
+impl<'a> CandidatePool<'a> {
     /// All models are allowed and up, and the caller has no preferences: for previews.
     #[must_use]
     pub fn of_all(catalogue: &'a Catalogue, predictor: &'a Predictor, now: Timestamp) -> Self {
@@ -63,12 +63,13 @@ impl<'a> Choice<'a> {
 /// [`Kind::Unsupported`] when no model can do what is asked, [`Kind::Overloaded`] when those that
 /// can are all down.
 pub fn decide_auto(
-    wish: Wish,
+    wish: DialWish,
     needs: &Needs,
-    demand: &Demand,
-    choice: &Choice<'_>,
+    demand: &PromptDemand,
+    choice: &CandidatePool<'_>,
 ) -> Result<Decision, Error> {
-    let Choice { catalogue, health, predictor, now, before, explore, thorough, .. } = *choice;
+    let CandidatePool { catalogue, health, predictor, now, before, explore, thorough, .. } =
+        *choice;
     let models = catalogue.models();
     let table = predictor.table();
     let (fits, mut rejected) = predictor.able().fitting(needs, catalogue, choice.allows, now);

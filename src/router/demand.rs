@@ -4,13 +4,13 @@ use super::neural::{RatingScale, View};
 
 /// What a prompt demands.
 #[derive(Debug)]
-pub struct Demand {
+pub struct PromptDemand {
     view: View,
     /// What a model of usual verbosity is expected to say, in tokens.
     length: f32,
 }
 
-impl Demand {
+impl PromptDemand {
     /// As it was read before.
     pub(super) fn of(view: View, length: f32) -> Self {
         Self { view, length }

@@ -70,13 +70,13 @@ impl Dial {
 
 /// A dial with a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Wish {
+pub struct DialWish {
     pub dial: Dial,
     /// No model that is expected to cost more is asked.
     pub max_cost: Option<Nanos>,
 }
 
-impl From<Dial> for Wish {
+impl From<Dial> for DialWish {
     fn from(dial: Dial) -> Self {
         Self { dial, max_cost: None }
     }

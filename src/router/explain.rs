@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::kept::{Kept, order};
-use super::{Dial, Features, Predictor, Promise, Step, in_words};
+use super::{Dial, Predictor, Promise, RequestFeatures, Step, in_words};
 use crate::catalogue::Catalogue;
 use crate::ledger::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths};
 use crate::wire::vocab::Effort;
@@ -30,7 +30,7 @@ pub struct Explanation {
     /// The likeliest of the subjects and tasks of training, by its place.
     pub domain: Option<u8>,
     /// What was read of it, where that is kept.
-    pub features: Option<Box<Features>>,
+    pub features: Option<Box<RequestFeatures>>,
     /// What the account has found out of models, by their places.
     pub moved: Option<Arc<HashMap<usize, f32>>>,
     pub input_tokens: u64,

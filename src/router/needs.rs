@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Capabilities, Capability, Modality};
 use crate::wire::vocab::{
-    Body, Effort, Format, Media, MediaKind, Part, Reasoning, Request, RiskyMembers, Sampling,
-    Source, Tool, ToolChoice, ToolKind,
+    Body, Effort, Format, Media, MediaKind, MediaSource, Part, Reasoning, Request, RiskyMembers,
+    Sampling, Tool, ToolChoice, ToolKind,
 };
 use crate::wire::{FILE_TOKENS, PICTURE_TOKENS};
 
@@ -90,11 +90,11 @@ impl Needs {
 
     fn add_media(&mut self, media: &Media) -> u64 {
         let (modality, capability, tokens) = match (media.kind, &media.source) {
-            (_, Source::Text(text)) => return text.len() as u64,
+            (_, MediaSource::Text(text)) => return text.len() as u64,
             // A file of text is read as text by every model.
             (MediaKind::File, source) if is_text(media) => {
                 return match source {
-                    Source::Inline(data) => data.len() as u64 * 3 / 4,
+                    MediaSource::Inline(data) => data.len() as u64 * 3 / 4,
                     _ => 0,
                 };
             }

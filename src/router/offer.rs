@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::expect::{Expected, Seat, Table, Worth};
+use super::expect::{Expectations, Seat, Table, Worth};
 use super::kept::{Kept, order};
 use super::rank::{Best, Rank};
 use super::step::expected_cost;
@@ -98,7 +98,7 @@ fn best_offer(model: &Model, health: HealthOf<'_>, ask: Ask) -> Option<Offer> {
 pub(super) struct Looking<'a> {
     pub models: &'a [Arc<Model>],
     pub table: &'a Table,
-    pub expected: &'a Expected,
+    pub expected: &'a Expectations,
     /// By place: the model can do what is asked.
     pub fits: Vec<bool>,
     pub health: HealthOf<'a>,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Choice, Demand, Dial, Features, Needs, Predictor, Wish, decide_auto};
+use super::{
+    CandidatePool, Dial, DialWish, Needs, Predictor, PromptDemand, RequestFeatures, decide_auto,
+};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::Catalogue;
@@ -22,7 +24,12 @@ pub struct Chosen {
 
 /// What `auto` would choose; `None` where no model could answer.
 #[must_use]
-pub fn chosen(wish: Wish, needs: &Needs, demand: &Demand, choice: &Choice<'_>) -> Option<Chosen> {
+pub fn chosen(
+    wish: DialWish,
+    needs: &Needs,
+    demand: &PromptDemand,
+    choice: &CandidatePool<'_>,
+) -> Option<Chosen> {
     let decision = decide_auto(wish, needs, demand, choice).ok()?;
     let kept = *decision.explanation?.kept.first()?;
     let model = choice.catalogue.models().get(kept.place)?.id.to_string();
@@ -63,7 +70,7 @@ impl Replay {
     /// Decides each request with either catalogue.
     #[must_use]
     pub fn of(
-        requests: &[Features],
+        requests: &[RequestFeatures],
         before: RoutedCatalogue<'_>,
         after: RoutedCatalogue<'_>,
         now: Timestamp,
@@ -79,9 +86,9 @@ impl Replay {
             };
             replay.requests += 1;
             let dial = Dial::new(request.dial).unwrap_or(Dial::BALANCED);
-            let wish = Wish { dial, max_cost: request.max_cost };
+            let wish = DialWish { dial, max_cost: request.max_cost };
             let decided = |side: RoutedCatalogue<'_>| {
-                let choice = Choice::of_all(side.0, side.1, now);
+                let choice = CandidatePool::of_all(side.0, side.1, now);
                 chosen(wish, &request.needs, &demand, &choice)
             };
             let (was, is) = (decided(before), decided(after));

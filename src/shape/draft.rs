@@ -9,7 +9,7 @@ use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
 /// What a request is fitted to.
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a> {
+pub struct TargetModel<'a> {
     pub facts: &'a Facts,
     /// The dialect that it will be asked in.
     pub protocol: Protocol,
@@ -48,7 +48,7 @@ impl Draft<'_> {
     }
 }
 
-impl Model<'_> {
+impl TargetModel<'_> {
     /// Whether the request is asked in the dialect that it came in.
     pub(super) fn at_home(&self, request: &Request) -> bool {
         request.from.is_some_and(|from| self.protocol == Protocol::Dialect(from))

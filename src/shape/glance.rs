@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use super::content::{canonical, is_text, unwanted_thoughts};
-use super::draft::Model;
+use super::draft::TargetModel;
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::openai_responses::is_our_own;
 use crate::wire::vocab::{Dialect, Protocol, RequestHead, RiskyMembers, ThinkingStyle};
@@ -22,7 +22,7 @@ fn has(body: &[u8], needle: &str) -> bool {
 
 /// Whether a body in the model's own dialect may have to be changed.
 #[must_use]
-pub fn may_need(head: &RequestHead, body: &[u8], model: &Model<'_>) -> bool {
+pub fn may_need(head: &RequestHead, body: &[u8], model: &TargetModel<'_>) -> bool {
     let facts = model.facts;
     let refused = |param: &Param| match param.said() {
         Some(said) => head.said.has(said),
@@ -83,7 +83,7 @@ pub fn may_need(head: &RequestHead, body: &[u8], model: &Model<'_>) -> bool {
 }
 
 /// Whether earlier reasoning may be there that its dialect's maker has neither signed nor sealed.
-fn unproven(body: &[u8], model: &Model<'_>) -> bool {
+fn unproven(body: &[u8], model: &TargetModel<'_>) -> bool {
     match model.protocol {
         Protocol::Dialect(Dialect::Anthropic) => {
             let proofs = memmem::find_iter(body, b"\"signature\"").map(|at| at + 11);
@@ -121,7 +121,7 @@ fn types(body: &[u8], kind: &[u8]) -> usize {
     types.filter(|at| string_after(body, *at) == Some(kind)).count()
 }
 
-fn tools_may(head: &RequestHead, body: &[u8], model: &Model<'_>) -> bool {
+fn tools_may(head: &RequestHead, body: &[u8], model: &TargetModel<'_>) -> bool {
     let facts = model.facts;
     if !facts.tools || (!facts.tools_with_schema && head.said.has(RiskyMembers::FORMAT)) {
         return true;
@@ -162,7 +162,7 @@ fn ends_with_assistant(body: &[u8]) -> bool {
 }
 
 /// Whether a media type is spelled in an unusual way, or is a text file's where only PDF will do.
-fn odd_media(body: &[u8], model: &Model<'_>) -> bool {
+fn odd_media(body: &[u8], model: &TargetModel<'_>) -> bool {
     let odd = |mime: &[u8]| {
         std::str::from_utf8(mime).is_ok_and(|mime| {
             // PHP writes `image\/jpg`: what it says is known once it is decoded.

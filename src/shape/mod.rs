@@ -20,7 +20,7 @@ use crate::wire::json_mode::JsonForm;
 use crate::wire::vocab::{Losses, Request};
 
 pub use custom::Texts;
-pub use draft::Model;
+pub use draft::TargetModel;
 pub use glance::may_need;
 pub use names::Names;
 pub use schema::violation;
@@ -44,7 +44,7 @@ pub struct FittedRequest<'a> {
 
 /// Fits a request to a model.
 #[must_use]
-pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> FittedRequest<'a> {
+pub fn fit<'a>(request: &'a Request, model: &TargetModel<'_>) -> FittedRequest<'a> {
     let mut draft =
         Draft { request: Cow::Borrowed(request), losses: Losses::default(), held: None };
     let mut names = Names::default();

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use crate::catalogue::SchemaSubset;
 use crate::wire::json_mode::{JsonForm, wrapped};
 use crate::wire::refusal::FORMS;
@@ -35,7 +35,7 @@ const DEEPEST: usize = 64;
 
 /// Puts the form of the answer into words, where the model takes none. The schema comes back, for
 /// the answer to be held against.
-pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+pub(super) fn in_words(draft: &mut Draft<'_>, model: &TargetModel<'_>) -> Option<Value> {
     let whole = match draft.request.format.as_ref() {
         Some(Format::Schema { schema, bare, .. }) => Some(schema.clone()).filter(|_| !bare),
         Some(Format::Json) => None,
@@ -53,7 +53,7 @@ pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value
 /// structured outputs: "root objects must be an object"; most that speak its dialect hold to it) or no
 /// single words. Gemini takes any. A caller of the maker's own dialect is told by the maker. The schema
 /// that was asked for comes back.
-fn wrap(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+fn wrap(draft: &mut Draft<'_>, model: &TargetModel<'_>) -> Option<Value> {
     let Some(Format::Schema { schema, bare, .. }) = &draft.request.format else { return None };
     let objects_alone =
         matches!(model.protocol, Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses));
@@ -81,7 +81,7 @@ fn is_object(schema: &Value) -> bool {
 
 /// Fits the schema of the answer. What the model could not be told comes back, for the answer to be
 /// held against.
-pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+pub(super) fn fit(draft: &mut Draft<'_>, model: &TargetModel<'_>) -> Option<Value> {
     let asked = wrap(draft, model);
     let Some(Format::Schema { schema, .. }) = &draft.request.format else { return None };
     match model.facts.schema {
@@ -160,7 +160,7 @@ pub(super) fn into_words(draft: &mut Draft<'_>) {
     match &mut request.instructions {
         Some(instructions) => {
             instructions.parts.push(Part::text(text));
-            instructions.shape = crate::wire::vocab::Shape::List;
+            instructions.shape = crate::wire::vocab::ContentShape::List;
         }
         None => request.turns.insert(after, Turn::new(Role::System, vec![Part::text(text)])),
     }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::vocab::{
     Body, CallKind, Choice, Delta, Dialect, Effort, Event, Extra, Finish, Format, Media, MediaKind,
-    Part, Reply, Request, Role, Signature, Slot, Source, Stop, Thought, Tool, ToolCall, ToolChoice,
-    ToolKind, Turn, Usage,
+    MediaSource, Part, Reply, Request, Role, Signature, Slot, Stop, Thought, Tool, ToolCall,
+    ToolChoice, ToolKind, Turn, Usage,
 };
 
 /// 2026-01-01, so that answers can be compared.
@@ -205,14 +205,14 @@ fn described(media: &Media) -> String {
         MediaKind::File => "a document",
     };
     match &media.source {
-        Source::Url(url) => format!("{kind} at {}", head(url, 100)),
-        Source::Inline(data) => format!(
+        MediaSource::Url(url) => format!("{kind} at {}", head(url, 100)),
+        MediaSource::Inline(data) => format!(
             "{kind} of type {} and {} base64 characters",
             media.mime.as_deref().unwrap_or("unknown"),
             data.len()
         ),
-        Source::Id(id) => format!("{kind} with the id {id}"),
-        Source::Text(text) => format!("{kind} of {} characters", text.len()),
+        MediaSource::Id(id) => format!("{kind} with the id {id}"),
+        MediaSource::Text(text) => format!("{kind} of {} characters", text.len()),
     }
 }
 

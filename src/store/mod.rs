@@ -76,4 +76,4 @@ pub use sessions::SignedIn;
 pub use signins::{Browser, EndedSignIns, Refreshed, SignIn, SigningKey};
 pub use sums::{MinuteKey, MinuteSums};
 pub use tokens::{FormState, Purpose, Token};
-pub use usage::{Part, Span, UsageRow};
+pub use usage::{UsageDimension, UsageRow, UsageSpan};

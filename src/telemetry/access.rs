@@ -50,7 +50,7 @@ enum Told {
 
 /// The thread that tells.
 #[derive(Debug)]
-pub struct Telling {
+pub struct AccessThread {
     teller: Teller,
     thread: Option<JoinHandle<()>>,
 }
@@ -96,10 +96,10 @@ pub fn start(
     metrics: &Metrics,
     lines: Option<LineFormat>,
     exporter: Option<Exporter>,
-) -> io::Result<(Teller, Telling)> {
+) -> io::Result<(Teller, AccessThread)> {
     if lines.is_none() && exporter.is_none() {
         let teller = Teller::silent(metrics);
-        return Ok((teller.clone(), Telling { teller, thread: None }));
+        return Ok((teller.clone(), AccessThread { teller, thread: None }));
     }
     let (to, from) = sync_channel(WAITING);
     let waiting = waiting(metrics);
@@ -107,10 +107,10 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("optimux-telling".to_owned())
         .spawn(move || tell(&from, &waiting, lines, exporter.as_ref()))?;
-    Ok((teller.clone(), Telling { teller, thread: Some(thread) }))
+    Ok((teller.clone(), AccessThread { teller, thread: Some(thread) }))
 }
 
-impl Telling {
+impl AccessThread {
     /// Waits until all that ended before has been told.
     pub fn finish(self) {
         if let (Some(to), Some(thread)) = (&self.teller.to, self.thread) {

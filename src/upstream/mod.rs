@@ -36,7 +36,7 @@ mod whole;
 use bytes::Bytes;
 
 use crate::base::Error;
-use crate::ledger::{Basis, FailedAttempt as Failed, Tokens};
+use crate::ledger::{Basis, FailedAttempt, Tokens};
 use crate::router::Step;
 use crate::wire::vocab::{AuxiliaryUsage, Losses};
 
@@ -63,7 +63,7 @@ pub struct UpstreamAnswer {
     pub step: Step,
     pub attempts: u8,
     /// Attempts before it that did not answer.
-    pub tried: Vec<Failed>,
+    pub tried: Vec<FailedAttempt>,
     pub losses: Losses,
     /// Where the answer breaks a schema that its model could not be told.
     pub schema: Option<String>,
@@ -75,7 +75,7 @@ pub struct UpstreamAnswer {
 pub struct NoAnswer {
     pub error: Error,
     pub attempts: u8,
-    pub tried: Vec<Failed>,
+    pub tried: Vec<FailedAttempt>,
 }
 
 pub enum AnswerBody {

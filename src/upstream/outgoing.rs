@@ -241,7 +241,7 @@ fn written(
 ) -> Result<Outgoing, Unsayable> {
     let deployment = &step.deployment;
     let same_dialect = protocol == Protocol::Dialect(inbound.dialect);
-    let model = shape::Model {
+    let model = shape::TargetModel {
         facts: &deployment.facts,
         protocol,
         max_tokens_only: deployment.provider.max_tokens_only,
@@ -312,7 +312,11 @@ fn written(
 }
 
 /// The wish to think that goes with a step, where its caller has none and the deployment takes it.
-fn added_effort(step: &Step, inbound: &Inbound, model: &shape::Model<'_>) -> Option<Reasoning> {
+fn added_effort(
+    step: &Step,
+    inbound: &Inbound,
+    model: &shape::TargetModel<'_>,
+) -> Option<Reasoning> {
     let effort = step.effort.filter(|_| !inbound.head.said.has(RiskyMembers::REASONING))?;
     let wish = Reasoning { effort: Some(effort), ..Reasoning::default() };
     // Another deployment of the model may not be told: it does as it usually does.

@@ -17,7 +17,7 @@ use crate::base::Error;
 use crate::shape::{Names, Texts};
 use crate::wire::frame::json::with_whole_characters;
 use crate::wire::frame::{Frame, Splitter, sse};
-use crate::wire::glance::{Choices, Unreadable};
+use crate::wire::glance::{Choices, UnreadableEvent};
 use crate::wire::vocab::{
     Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
 };
@@ -510,12 +510,12 @@ impl Taking<'_> {
             match self.theirs.glance(frame, &mut |voice, text| transcript.hear(voice, text)) {
                 Ok(glance) => glance,
                 // Noise of a server in between breaks the caller's SDK, and holds nothing.
-                Err(Unreadable::NotJson) => {
+                Err(UnreadableEvent::NotJson) => {
                     self.progress.left_out += 1;
                     return Fate::IsLeftOut;
                 }
                 // Something was lost.
-                Err(why @ Unreadable::NotUtf8) => {
+                Err(why @ UnreadableEvent::NotUtf8) => {
                     self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
                     return Fate::IsLeftOut;
                 }

@@ -20,7 +20,7 @@ use crate::base::clock::{Clock, Dice};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
-use crate::ledger::FailedAttempt as Failed;
+use crate::ledger::FailedAttempt;
 use crate::router::{Decision, Step};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Fault, FaultKind, Usage};
@@ -136,7 +136,7 @@ struct Run<'a> {
     course: Course,
     /// How long it has waited for deployments that rest.
     queued: Duration,
-    failed: Vec<Failed>,
+    failed: Vec<FailedAttempt>,
     last: Option<Fault>,
     unsayable: Option<Error>,
     /// Nobody could be told all of it: then in other words, if somebody can.
@@ -384,7 +384,7 @@ impl<'a> Run<'a> {
             "an attempt failed"
         );
         tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
-        self.failed.push(Failed {
+        self.failed.push(FailedAttempt {
             provider: step.deployment.provider.id.to_string(),
             model: step.model.id.to_string(),
             fault: kind_label(fault.kind).into(),
@@ -422,15 +422,15 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// The record of one that was cancelled as another was faster: it has likely read the prompt.
-fn overtaken(step: &Step, inbound: &Inbound) -> Failed {
+fn overtaken(step: &Step, inbound: &Inbound) -> FailedAttempt {
     let input = (inbound.head.prompt_bytes as u64).div_ceil(4);
     let usage = Usage { input, ..Usage::default() };
     let now = Clock::System.now();
-    Failed {
+    FailedAttempt {
         provider: step.deployment.provider.id.to_string(),
         model: step.model.id.to_string(),
         fault: "hedged".into(),
         cost: Some(step.deployment.prices.bill(&usage, Pictures::default(), now)),
-        ..Failed::default()
+        ..FailedAttempt::default()
     }
 }

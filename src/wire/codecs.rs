@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::frame::{Frame, Splitter, sse};
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{
     Control, Dialect, Efforts, Event, Fault, Losses, Malformed, Off, Reply, Request, RequestHead,
     Thinking, ThinkingStyle, ThoughtsBack, Usage,
@@ -109,12 +109,12 @@ pub trait ProviderSide: Sync {
     /// What else is to be known of a frame that passes unread; `hear` gets the words in it.
     ///
     /// # Errors
-    /// [`Unreadable`] for a frame that no client could read.
+    /// [`UnreadableEvent`] for a frame that no client could read.
     fn glance(
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable>;
+    ) -> Result<Glance, UnreadableEvent>;
 
     /// Whether a whole answer holds none: no words, no calls, and no reason for having none. Its
     /// maker's fault, whatever the status says.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::vocab::{Body, Part, Role, Shape, ToolCall, ToolResult, Turn};
+use super::vocab::{Body, ContentShape, Part, Role, ToolCall, ToolResult, Turn};
 
 /// What takes the place of a result that is missing.
 const NO_RESULT: &str = "No result.";
@@ -240,7 +240,7 @@ fn answer(turns: &mut Vec<Turn>, waiting: &mut Vec<Waiting>) {
                 call_id: Some(call.id),
                 name: Some(call.name),
                 parts: vec![Part::text(NO_RESULT)],
-                shape: Shape::Text,
+                shape: ContentShape::Text,
                 is_error: Some(true),
                 json: None,
             }))
@@ -282,7 +282,7 @@ mod tests {
             call_id: id.map(str::to_owned),
             name: name.map(str::to_owned),
             parts: vec![Part::text(text)],
-            shape: Shape::Text,
+            shape: ContentShape::Text,
             is_error: None,
             json: None,
         };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::cache::{Answers, CachedAnswer, LONGEST_BYTES};
 use super::chats::Continued;
 use crate::admit::Caller;
-use crate::admit::features::Settings;
+use crate::admit::features::FeatureNumbers;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::exchange::{Answered, CacheWish};
@@ -43,7 +43,7 @@ pub(super) struct AnswerRetention {
     /// Its place among answers that are given again.
     pub exact: Option<String>,
     pub alike: Option<SemanticKey>,
-    pub settings: Settings,
+    pub settings: FeatureNumbers,
     pub wish: CacheWish,
     pub log: bool,
     pub continued: Option<Continued>,
@@ -265,7 +265,8 @@ mod tests {
         assert!(exact("large").known(&keeping.answers).is_none());
         done(exact("fits"), &keeping, &caller, &vec![b'x'; LONGEST_BYTES]).await;
         assert!(exact("fits").known(&keeping.answers).is_some());
-        let settings = Settings { cache_seconds: 7, semantic_seconds: 0, ..Settings::default() };
+        let settings =
+            FeatureNumbers { cache_seconds: 7, semantic_seconds: 0, ..FeatureNumbers::default() };
         let both = AnswerRetention { exact: Some("k".to_owned()), ..alike(vec![100, 0], "") };
         done(AnswerRetention { settings, ..both }, &keeping, &caller, b"an answer").await;
         let kept = exact("k").known(&keeping.answers).unwrap();

@@ -22,7 +22,7 @@ use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
 
 use cache::{Answers, hinge};
-use draft::Draft;
+use draft::RequestBody;
 use keeping::{AnswerRetention, SemanticKey};
 
 pub use keeping::{CompletionTask, Keeping};
@@ -68,7 +68,7 @@ pub async fn prepare(
     if !goes_on && !caller.features.touch_words() {
         return Ok(None);
     }
-    let mut draft = Draft::of(arrival.dialect, arrival.body.clone());
+    let mut draft = RequestBody::of(arrival.dialect, arrival.body.clone());
     let continued = if goes_on {
         chats::go_on(&preparing.keeping.store, caller, &mut draft).await?
     } else {
@@ -160,7 +160,7 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
 async fn rememberer(
     identities: &Identities,
     caller: &Caller,
-    draft: &mut Draft,
+    draft: &mut RequestBody,
 ) -> Result<Option<String>, Error> {
     if !caller.features.has(Feature::Memory) {
         return Ok(None);
@@ -180,7 +180,7 @@ async fn recall(
     caller: &Caller,
     user: String,
     dialect: Dialect,
-    draft: &mut Draft,
+    draft: &mut RequestBody,
     words: &mut Words,
 ) -> Result<(), Error> {
     let question = question(draft.request()?).into_owned();

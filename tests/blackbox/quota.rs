@@ -18,8 +18,8 @@ use optimux::ledger::{
     Tokens,
 };
 use optimux::quota::{
-    self, Amount, BookedUsage, Correction, Limits, LocalQuota, Now, PeriodUsage, Quota,
-    QuotaDecision, QuotaRequest, Terms,
+    self, BookedUsage, Correction, Limits, LocalQuota, Now, PeriodUsage, Quota, QuotaDecision,
+    QuotaRequest, RequestAmount, Terms,
 };
 use optimux::store::{AllowanceOf, Store};
 use optimux::telemetry::access::Teller;
@@ -39,7 +39,7 @@ fn fresh(name: &str) -> String {
 #[derive(Debug, Clone)]
 enum Act {
     Wait(i64),
-    Take(Amount),
+    Take(RequestAmount),
     /// Settles one of those that are held, with so much.
     Settle {
         which: usize,
@@ -49,9 +49,9 @@ enum Act {
     },
 }
 
-fn amount() -> impl Strategy<Value = Amount> {
+fn amount() -> impl Strategy<Value = RequestAmount> {
     (0..3_u64, 0..400_u64, 0..3_u64, 0..3_i64, 0..2_000_i64).prop_map(
-        |(requests, tokens, images, credits, spend)| Amount {
+        |(requests, tokens, images, credits, spend)| RequestAmount {
             requests,
             tokens,
             images,
@@ -94,12 +94,12 @@ fn limits() -> impl Strategy<Value = Limits> {
 /// Plays a trace; what every step came to.
 async fn play(
     quota: &Quota,
-    shared: Option<&quota::Shared>,
+    shared: Option<&quota::SharedCounters>,
     terms: &Terms,
     acts: &[Act],
 ) -> Vec<QuotaDecision> {
     let mut at = Timestamp(1_775_000_000_000);
-    let mut held: Vec<(String, Amount)> = Vec::new();
+    let mut held: Vec<(String, RequestAmount)> = Vec::new();
     let mut told = Vec::new();
     for (number, act) in acts.iter().enumerate() {
         match act {
@@ -154,7 +154,7 @@ fn redis_decides_as_this_process_does() {
         return;
     };
     let guard = runtime().enter();
-    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::SharedCounters::open(&redis.url, Clock::System).unwrap();
     drop(guard);
     let strategy =
         (limits(), proptest::option::of(limits()), proptest::collection::vec(act(), 1..60));
@@ -169,7 +169,7 @@ fn redis_decides_as_this_process_does() {
             key_limits,
         };
         let here = Quota::Local(LocalQuota::default());
-        let there = Quota::Shared(quota::Redis::new(shared.clone()));
+        let there = Quota::Shared(quota::RedisQuota::new(shared.clone()));
         let (here, there) = runtime().block_on(async {
             (
                 play(&here, None, &terms, &acts).await,
@@ -189,14 +189,14 @@ fn a_hold_that_nobody_settles_lapses() {
         return;
     };
     let guard = runtime().enter();
-    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::SharedCounters::open(&redis.url, Clock::System).unwrap();
     drop(guard);
-    let quota = Quota::Shared(quota::Redis::new(shared));
+    let quota = Quota::Shared(quota::RedisQuota::new(shared));
     let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
     let terms = Terms { limits: limits.clone(), key_limits: Some(limits), ..terms() };
     let take = |hold: &str, at: i64| {
         let at = Timestamp(1_775_000_000_000 + at);
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let lapses = Timestamp(at.0 + 1_000);
         let books = Some(BookedUsage::default());
         let ask = QuotaRequest { terms: &terms, amount, now: Now::at(at), hold, lapses, books };
@@ -213,7 +213,7 @@ fn let_through(quota: &Quota, account: &str, per_minute: u64, tries: usize) -> u
     let limits = Limits { requests_per_minute: Some(per_minute), ..Limits::default() };
     let terms = Terms { account: AccountId::stored(account), limits, ..terms() };
     let now = Now::at(Timestamp(1_775_000_000_000));
-    let amount = Amount { requests: 1, ..Amount::default() };
+    let amount = RequestAmount { requests: 1, ..RequestAmount::default() };
     let lapses = Timestamp(i64::MAX / 1_000_000);
     let ask = QuotaRequest { terms: &terms, amount, now, hold: "", lapses, books: None };
     let taken = (0..tries).map(|_| runtime().block_on(quota.take(&ask)));
@@ -227,10 +227,10 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         return;
     };
     let guard = runtime().enter();
-    let nodes = [(); 2].map(|()| quota::Shared::open(&cluster.url, Clock::System).unwrap());
+    let nodes = [(); 2].map(|()| quota::SharedCounters::open(&cluster.url, Clock::System).unwrap());
     drop(guard);
     runtime().block_on(nodes[0].prove()).unwrap();
-    let quotas = nodes.clone().map(|node| Quota::Shared(quota::Redis::new(node)));
+    let quotas = nodes.clone().map(|node| Quota::Shared(quota::RedisQuota::new(node)));
     for number in 0..16 {
         let account = fresh(&format!("acct_{number}"));
         let through: usize = quotas.iter().map(|quota| let_through(quota, &account, 10, 8)).sum();
@@ -241,7 +241,7 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
     for number in 0..16 {
         let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
         let terms = Terms { account: AccountId::stored(&fresh("paid")), limits, ..terms() };
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let now = Now::at(Timestamp(1_775_000_000_000));
         let hold = format!("hold_{number}");
         let books = Some(BookedUsage::default());
@@ -265,7 +265,7 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         runtime().block_on(nodes[0].flush());
         assert!(take(), "what was held is given back");
     }
-    assert!(nodes.iter().all(quota::Shared::is_up));
+    assert!(nodes.iter().all(quota::SharedCounters::is_up));
 }
 
 #[test]
@@ -275,10 +275,10 @@ fn nodes_follow_their_sentinels_to_another_master() {
         return;
     };
     let guard = runtime().enter();
-    let nodes = [(); 2].map(|()| quota::Shared::open(&watched.url, Clock::System).unwrap());
+    let nodes = [(); 2].map(|()| quota::SharedCounters::open(&watched.url, Clock::System).unwrap());
     drop(guard);
     runtime().block_on(nodes[0].prove()).unwrap();
-    let quotas = nodes.clone().map(|node| Quota::Shared(quota::Redis::new(node)));
+    let quotas = nodes.clone().map(|node| Quota::Shared(quota::RedisQuota::new(node)));
     let together = |account: &str| -> usize {
         quotas.iter().map(|quota| let_through(quota, account, 10, 8)).sum()
     };
@@ -289,7 +289,7 @@ fn nodes_follow_their_sentinels_to_another_master() {
         nodes.iter().all(|node| !node.is_up())
     });
     crate::house::eventually("the replica is the master, and counts for both", || {
-        nodes.iter().all(quota::Shared::is_up) && together(&fresh("acct")) == 10
+        nodes.iter().all(quota::SharedCounters::is_up) && together(&fresh("acct")) == 10
     });
 }
 
@@ -301,9 +301,9 @@ fn what_redis_does_not_count_is_counted_here_and_not_forgotten() {
         return;
     };
     let guard = runtime().enter();
-    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::SharedCounters::open(&redis.url, Clock::System).unwrap();
     drop(guard);
-    let quota = Quota::Shared(quota::Redis::new(shared.clone()));
+    let quota = Quota::Shared(quota::RedisQuota::new(shared.clone()));
     let (one, other) = (fresh("acct"), fresh("acct"));
     assert_eq!(let_through(&quota, &one, 10, 4), 4);
     redis.command(&["ACL", "SETUSER", "default", "-@scripting"]);
@@ -401,7 +401,7 @@ impl Life {
 
     fn take(&mut self) -> bool {
         let (terms, id) = (terms(), RequestId::fresh());
-        let amount = Amount { requests: 1, credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { requests: 1, credits: Credits(1), ..RequestAmount::default() };
         let now = Now::at(Clock::System.now());
         let mut ask = QuotaRequest {
             terms: &terms,

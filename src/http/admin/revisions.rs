@@ -11,7 +11,7 @@ use crate::administration::change::{ChangeOptions, ChangeResult};
 use crate::administration::revisions::shown;
 use crate::base::told::List;
 use crate::base::{Error, Kind};
-use crate::catalogue::Sort;
+use crate::catalogue::SettingKind;
 use crate::catalogue::diff::Changes;
 use crate::http::Worker;
 use crate::router::Replay;
@@ -83,7 +83,7 @@ pub(in crate::http) struct Restored {
     replay: Option<Replay>,
 }
 
-fn told(sort: Sort, name: &str, came: ChangeResult) -> SettingChanged {
+fn told(sort: SettingKind, name: &str, came: ChangeResult) -> SettingChanged {
     SettingChanged {
         name: name.to_owned(),
         object: sort.as_str(),
@@ -96,7 +96,7 @@ fn told(sort: Sort, name: &str, came: ChangeResult) -> SettingChanged {
     }
 }
 
-async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
+async fn all(app: &Worker, request: &HttpRequest, sort: SettingKind) -> HttpResponse {
     act(app, request, async |administration| {
         let (revision, all) = administration.settings(sort).await?;
         let one = |(name, said)| ShownSetting { name, object: sort.as_str(), said };
@@ -105,7 +105,7 @@ async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
     .await
 }
 
-async fn one(app: &Worker, request: &HttpRequest, sort: Sort, name: &str) -> HttpResponse {
+async fn one(app: &Worker, request: &HttpRequest, sort: SettingKind, name: &str) -> HttpResponse {
     act(app, request, async |administration| {
         let said = administration.setting(sort, name).await?;
         Ok(ShownSetting { name: name.to_owned(), object: sort.as_str(), said })
@@ -117,7 +117,7 @@ async fn put(
     app: &Worker,
     request: &HttpRequest,
     payload: Payload,
-    (sort, name): (Sort, &str),
+    (sort, name): (SettingKind, &str),
     asked: &ChangeQuery,
 ) -> HttpResponse {
     act_on(app, request, payload, async |administration, said: Value| {
@@ -130,7 +130,7 @@ async fn put(
 async fn take_back(
     app: &Worker,
     request: &HttpRequest,
-    (sort, name): (Sort, &str),
+    (sort, name): (SettingKind, &str),
     asked: &ChangeQuery,
 ) -> HttpResponse {
     act(app, request, async |administration| {
@@ -181,10 +181,10 @@ macro_rules! handlers {
     };
 }
 
-handlers!(providers, Sort::Provider);
-handlers!(models, Sort::Model);
-handlers!(routes, Sort::Route);
-handlers!(prices, Sort::Price);
+handlers!(providers, SettingKind::Provider);
+handlers!(models, SettingKind::Model);
+handlers!(routes, SettingKind::Route);
+handlers!(prices, SettingKind::Price);
 
 /// `GET /v1/admin/revisions`, newest first
 pub async fn revisions(app: Worker, request: HttpRequest) -> HttpResponse {

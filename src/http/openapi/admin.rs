@@ -10,7 +10,7 @@ use crate::catalogue::{ModelEntry, ProviderEntry};
 use crate::http::admin::{accounts, corrections, keys, mail, money, revisions};
 use crate::http::keys as own_keys;
 use crate::ledger::verify::Proof as BooksProof;
-use crate::reports::corrections::Corrections;
+use crate::reports::corrections::CorrectionList;
 use crate::reports::status::{HealthView, StatusView};
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -147,7 +147,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "What `auto` has learned of models: the corrections in force, and why",
     )
     .asking(&[("account", "string"), ("model", "string")])
-    .answering(of::<Corrections>),
+    .answering(of::<CorrectionList>),
     delete("/v1/admin/corrections", "Admin", "Forget what `auto` has learned")
         .asking(&[("account", "string"), ("model", "string")])
         .answering(of::<corrections::Forgotten>),

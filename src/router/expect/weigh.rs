@@ -1,10 +1,10 @@
 //! What seats are worth: the chance of a good answer, and what of it its cost leaves.
 
-use super::{BELOW, Expected};
+use super::{BELOW, Expectations};
 use crate::router::neural::{Arithmetic, widely};
 use crate::router::rank::Rank;
 
-impl Expected {
+impl Expectations {
     /// Probability of a good answer at a seat.
     #[must_use]
     pub fn quality(&self, seat: usize) -> f32 {
@@ -62,7 +62,7 @@ pub struct Worth {
 }
 
 struct Weighing<'a> {
-    expected: &'a Expected,
+    expected: &'a Expectations,
     dollar: f32,
     floor: f32,
 }
@@ -72,7 +72,7 @@ impl Arithmetic for Weighing<'_> {
 
     #[inline(always)]
     fn done(self) -> Worth {
-        let Self { expected: Expected { logits, costs, common }, dollar, floor } = self;
+        let Self { expected: Expectations { logits, costs, common }, dollar, floor } = self;
         let seats = logits.len().min(costs.len());
         let mut worth = Worth { all: vec![0.0; seats], ranks: vec![Rank::OUT; seats] };
         let rows = worth.all.iter_mut().zip(&mut worth.ranks).zip(logits).zip(costs);

@@ -44,7 +44,7 @@ pub struct Preferences {
     pub enforce_distillable_text: bool,
     /// One of these; any, where none is named.
     pub quantizations: Vec<Quantization>,
-    pub sort: Option<Sort>,
+    pub sort: Option<SortWish>,
     pub max_price: MaxPrice,
     pub preferred_min_throughput: Option<Cutoffs>,
     pub preferred_max_latency: Option<Cutoffs>,
@@ -61,7 +61,7 @@ pub enum SortBy {
 /// `"price"`, or `{"by": "price", "partition": "none"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "read::SortSpelled")]
-pub struct Sort {
+pub struct SortWish {
     pub by: Option<SortBy>,
     /// Over all models; else each model's providers among themselves.
     pub over_all: bool,
@@ -182,7 +182,7 @@ impl Wishes {
         else {
             return name;
         };
-        let by = |by| Some(Sort { by: Some(by), over_all: false });
+        let by = |by| Some(SortWish { by: Some(by), over_all: false });
         match suffix {
             "floor" => self.provider.sort = self.provider.sort.or(by(SortBy::Price)),
             "nitro" => self.provider.sort = self.provider.sort.or(by(SortBy::Throughput)),

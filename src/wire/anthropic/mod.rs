@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::codecs::instruct_at;
 use super::frame::Frame;
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
 use crate::base::Error;
@@ -45,7 +45,7 @@ impl ProviderSide for Anthropic {
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         glance::glance(frame, hear)
     }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::wire::vocab::{
-    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Part, Signature, Source, Thought,
-    ToolCall, ToolResult,
+    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, MediaSource, Part, Signature,
+    Thought, ToolCall, ToolResult,
 };
 
 /// Claude's proofs are the same wherever it runs.
@@ -90,12 +90,12 @@ fn encode_media(media: &Media) -> Option<Value> {
     let mime = media.mime.as_deref().unwrap_or_default();
     let kind = mime.split(['/', ';']).nth(1).unwrap_or_default();
     match (&media.source, media.kind) {
-        (Source::Text(text), _) => Some(json!({"document": {
+        (MediaSource::Text(text), _) => Some(json!({"document": {
             "format": "txt",
             "name": document_name(media),
             "source": {"bytes": base64(text)},
         }})),
-        (Source::Inline(data), MediaKind::Image) => {
+        (MediaSource::Inline(data), MediaKind::Image) => {
             let format = match kind {
                 "jpeg" | "jpg" => "jpeg",
                 "gif" => "gif",
@@ -104,7 +104,7 @@ fn encode_media(media: &Media) -> Option<Value> {
             };
             Some(json!({"image": {"format": format, "source": {"bytes": data}}}))
         }
-        (Source::Inline(data), MediaKind::Video) => {
+        (MediaSource::Inline(data), MediaKind::Video) => {
             let format = match kind {
                 "quicktime" => "mov",
                 "x-matroska" => "mkv",
@@ -114,7 +114,7 @@ fn encode_media(media: &Media) -> Option<Value> {
             };
             Some(json!({"video": {"format": format, "source": {"bytes": data}}}))
         }
-        (Source::Inline(data), MediaKind::File) => {
+        (MediaSource::Inline(data), MediaKind::File) => {
             let format = match kind {
                 "csv" => "csv",
                 "html" => "html",

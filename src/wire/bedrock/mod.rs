@@ -8,7 +8,7 @@ mod request;
 mod stream;
 
 use super::frame::{Frame, Splitter, eventstream};
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{Fault, Malformed, Reply, Request, Usage};
 use super::{Encoded, ProviderSide, Reader, Tapped, Target};
 
@@ -44,7 +44,7 @@ impl ProviderSide for Bedrock {
         &self,
         _frame: &Frame<'_>,
         _hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         Ok(Glance::default())
     }
 

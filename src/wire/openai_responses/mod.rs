@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::codecs::instruct_at;
 use super::frame::json::span_of;
 use super::frame::{Frame, sse};
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::openai_error as error;
 use super::vocab::{ByteSpan, Dialect, Fault, Malformed, Reply, Request, RequestHead, Tool, Usage};
 use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
@@ -105,7 +105,7 @@ impl ProviderSide for OpenAiResponses {
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         glance::glance(frame, hear)
     }
 

@@ -10,8 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    AuxiliaryUsage, Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply,
-    Role, Shape, Source, Stop, Turn, Usage, tokens_in,
+    AuxiliaryUsage, Body, Choice, Class, ContentShape, Finish, Losses, Malformed, Media, MediaKind,
+    MediaSource, Part, Reply, Role, Stop, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -58,7 +58,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
     if let Some(usage) = object.take("usage") {
         reply.usage = Some(usage_from(usage, around));
     }
-    let shape = if parts.is_empty() { Shape::Null } else { Shape::List };
+    let shape = if parts.is_empty() { ContentShape::Null } else { ContentShape::List };
     let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
     reply.choices.push(Choice { index: 0, turn, finish, extra: crate::wire::vocab::Extra::NONE });
     reply.extra = object.finish(DIALECT);
@@ -360,7 +360,9 @@ pub(super) fn finished(part: &Part, id: &str, index: usize) -> Option<Value> {
 
 /// A picture that another maker's model drew, as the tool of OpenAI's that draws would have it.
 fn picture(media: &Media, id: &str, index: usize) -> Option<Value> {
-    let (MediaKind::Image, Source::Inline(data)) = (media.kind, &media.source) else { return None };
+    let (MediaKind::Image, MediaSource::Inline(data)) = (media.kind, &media.source) else {
+        return None;
+    };
     Some(json!({
         "id": item_id("ig", id, index),
         "type": "image_generation_call",

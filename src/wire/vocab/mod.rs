@@ -18,14 +18,14 @@ mod tool;
 mod usage;
 
 pub use count::{AnswerCount, PromptCount, tokens_in};
-pub use event::{Delta, Event, Fold, Scope, Slot};
+pub use event::{Delta, Event, ExtraScope, Fold, Slot};
 pub use extra::Extra;
 pub use fault::{Fault, FaultKind, Malformed, Retry, says_too_long};
 pub use loss::{Loss, Losses};
 pub use name::{Dialect, Protocol};
 pub use part::{
-    Body, CallKind, Citation, Media, MediaKind, Part, Role, Shape, Signature, Source, Thought,
-    ToolCall, ToolResult, Turn, mime_of_name,
+    Body, CallKind, Citation, ContentShape, Media, MediaKind, MediaSource, Part, Role, Signature,
+    Thought, ToolCall, ToolResult, Turn, mime_of_name,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
 pub use request::{

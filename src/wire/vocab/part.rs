@@ -17,7 +17,7 @@ pub enum Role {
 
 /// How the caller spelled a content that has more than one spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shape {
+pub enum ContentShape {
     /// A bare string.
     #[default]
     Text,
@@ -32,14 +32,14 @@ pub enum Shape {
 pub struct Turn {
     pub role: Role,
     pub parts: Vec<Part>,
-    pub shape: Shape,
+    pub shape: ContentShape,
     pub extra: Extra,
 }
 
 impl Turn {
     #[must_use]
     pub fn new(role: Role, parts: Vec<Part>) -> Self {
-        Self { role, parts, shape: Shape::default(), extra: Extra::NONE }
+        Self { role, parts, shape: ContentShape::default(), extra: Extra::NONE }
     }
 
     /// All plain text of the turn.
@@ -88,7 +88,7 @@ impl Part {
     pub fn as_words(&self) -> Option<&str> {
         match &self.body {
             Body::Text(text) => Some(text),
-            Body::Media(Media { source: Source::Text(text), .. }) => {
+            Body::Media(Media { source: MediaSource::Text(text), .. }) => {
                 Some(self.words.as_deref().unwrap_or(text))
             }
             Body::Opaque(..) => self.words.as_deref(),
@@ -186,7 +186,7 @@ pub enum MediaKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Media {
     pub kind: MediaKind,
-    pub source: Source,
+    pub source: MediaSource,
     /// MIME type, where known.
     pub mime: Option<String>,
     pub filename: Option<String>,
@@ -230,7 +230,7 @@ const FILE_NAMES: [(&str, &str); 18] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum MediaSource {
     Url(String),
     /// Base64, standard alphabet.
     Inline(String),
@@ -240,7 +240,7 @@ pub enum Source {
     Text(String),
 }
 
-impl Source {
+impl MediaSource {
     /// An address, or the content and the media type that a data URI holds.
     #[must_use]
     pub fn of_url(url: String) -> (Self, Option<String>) {
@@ -317,7 +317,7 @@ pub struct ToolResult {
     /// The tool's name, where the dialect says it.
     pub name: Option<String>,
     pub parts: Vec<Part>,
-    pub shape: Shape,
+    pub shape: ContentShape,
     pub is_error: Option<bool>,
     /// Gemini's result is an object, not text.
     pub json: Option<Value>,
@@ -338,7 +338,7 @@ impl ToolResult {
         match told.parts.first_mut().map(|part| &mut part.body) {
             Some(Body::Text(text)) => text.insert_str(0, "Error: "),
             None => {
-                told.shape = Shape::Text;
+                told.shape = ContentShape::Text;
                 told.parts.push(Part::text("Error"));
             }
             Some(_) => told.parts.insert(0, Part::text("Error:")),

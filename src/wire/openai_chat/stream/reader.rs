@@ -14,8 +14,8 @@ use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, CallKind, Citation, Class, Delta, Dialect, Event, Extra, Finish, Malformed, Part, Scope,
-    Signature, Slot, Stop, Thought, ToolCall,
+    Body, CallKind, Citation, Class, Delta, Dialect, Event, Extra, ExtraScope, Finish, Malformed,
+    Part, Signature, Slot, Stop, Thought, ToolCall,
 };
 use crate::wire::{Reader, Tapped};
 
@@ -89,7 +89,7 @@ impl Reader for ChatReader {
         let sources = reply::sources(&mut chunk);
         let extra = chunk.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Reply, extra });
+            out.push(Event::Extra { scope: ExtraScope::Reply, extra });
         }
         if !sources.is_empty() && !std::mem::replace(&mut self.cited, true) {
             self.choices.entry(0).or_default().cite(0, sources, out);
@@ -226,7 +226,7 @@ impl ChatReader {
         }
         let extra = object.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Choice(choice), extra });
+            out.push(Event::Extra { scope: ExtraScope::Choice(choice), extra });
         }
         if let Some(word) = word {
             let called = open.called()
@@ -289,7 +289,7 @@ impl Open {
         }
         let extra = delta.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Turn(choice), extra });
+            out.push(Event::Extra { scope: ExtraScope::Turn(choice), extra });
         }
         Ok(())
     }
