@@ -100,6 +100,7 @@ impl Arrival {
     }
 }
 
+/// The body of an answer: whole, or a stream.
 pub enum ResponseBody {
     Whole(Bytes),
     Stream(Pieces),

@@ -32,7 +32,7 @@ const KEPT_BYTES: usize = 4 << 20;
 /// The longest key.
 const KEY_CHARACTERS: usize = 255;
 
-/// What the headers of a kept answer say.
+/// The headers of an answer that is kept for its idempotency key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplayedHead {
     pub id: String,

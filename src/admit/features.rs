@@ -121,7 +121,7 @@ impl Feature {
     }
 }
 
-/// Numbers that go with switches.
+/// Settings of features that are numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FeatureNumbers {
     /// How long an answer is given again.

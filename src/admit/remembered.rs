@@ -64,7 +64,7 @@ impl Changes {
     }
 }
 
-/// What is remembered of a credential.
+/// What the cache knows of a credential.
 #[derive(Debug, Clone)]
 pub(super) enum CachedCredential {
     Caller(Arc<Caller>),

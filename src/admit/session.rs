@@ -28,7 +28,7 @@ pub struct OpenedSession {
     pub member: Member,
 }
 
-/// What somebody who gives their password comes to in a browser.
+/// What signing in by password leads to.
 #[derive(Debug)]
 pub enum PasswordSignIn {
     In(OpenedSession),

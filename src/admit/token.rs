@@ -50,6 +50,7 @@ impl Claims {
     }
 }
 
+/// Why an access token of this gateway is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AccessTokenError {
     #[error("this is no token of ours")]

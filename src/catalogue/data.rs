@@ -58,7 +58,7 @@ pub enum DataCollection {
     Deny,
 }
 
-/// What is demanded of whoever is sent something.
+/// One thing that a plan or key demands of the providers that are sent its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataDemand {
     /// That it is not used for purposes of theirs.

@@ -23,7 +23,7 @@ pub struct Document {
     pub providers: Vec<RevisedProvider>,
 }
 
-/// What it says of one provider.
+/// Families, models and deployments that a document gives one provider.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RevisedProvider {
     pub id: String,

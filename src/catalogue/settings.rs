@@ -14,7 +14,7 @@ use super::price::{PriceEntry, RatesEntry};
 /// The most things that may be said of one kind.
 const MOST: usize = 2_000;
 
-/// All that is said.
+/// All settings of the catalogue that administrators made at run time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CatalogueSettings {
@@ -51,7 +51,7 @@ pub struct PricesEntry {
     pub prices: Vec<PriceEntry>,
 }
 
-/// What something is said of.
+/// The kind of thing that a setting of the catalogue is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
     Provider,

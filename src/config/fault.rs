@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One thing that is wrong with the configuration, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigFault {
     /// A setting, a variable of the environment, or a file.

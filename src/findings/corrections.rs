@@ -51,7 +51,7 @@ impl KnownCorrections {
     }
 }
 
-/// What was learned, and where it is kept. Cheap to clone.
+/// Where corrections of `auto` are kept, and what they are learned from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CorrectionStore {
     pub store: Store,

@@ -7,7 +7,7 @@ use crate::base::ids::AccountId;
 use crate::router::{Outcomes, correction, own};
 use crate::store::{Store, StoreError};
 
-/// What an account has found out of a model, and from what.
+/// An account's feedback on one model and what its answers have shown, in log-odds.
 #[derive(Debug, Clone)]
 pub struct ModelFindings {
     pub account: AccountId,

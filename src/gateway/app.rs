@@ -74,7 +74,7 @@ pub struct Books {
     pub baseline_model: Option<String>,
 }
 
-/// How the process stands.
+/// The state of this node's process.
 #[derive(Clone)]
 pub struct NodeState {
     /// When it began.

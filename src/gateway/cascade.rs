@@ -35,7 +35,7 @@ pub(super) struct CascadeSteps {
     pub then: Decision,
 }
 
-/// How a request is going to be answered.
+/// Who answers a request: one decision's models in turn, or a cascade of two.
 pub(super) enum AnswerPlan {
     /// By the decision's models in turn, the next where one fails.
     Plain(Decision),

@@ -57,7 +57,7 @@ pub(super) fn tell(guarded: Option<&Guarded>, answered: &mut Answered) {
     }
 }
 
-/// What was done with a request before it was decided, and is to be done with its answer.
+/// What guardrails and features did with a request before it was routed, and have to do with its answer.
 pub(super) struct ActiveFeatures {
     guarded: Option<Guarded>,
     words: Option<Words>,
@@ -81,7 +81,7 @@ pub(super) async fn enter(
     Ok(ActiveFeatures { guarded, words })
 }
 
-/// A request that was answered, as far as its end has to know of it.
+/// What features need of a request when its answer is complete.
 pub(super) struct AnsweredRequest<'a> {
     pub id: &'a RequestId,
     pub asked: &'a RequestOptions,

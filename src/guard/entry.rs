@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::seconds::Seconds;
 
-/// What is looked at.
+/// Which texts a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TextSide {
@@ -16,7 +16,7 @@ pub enum TextSide {
     Both,
 }
 
-/// How a rule finds something.
+/// How a rule finds something, as the configuration says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DetectorKind {
@@ -31,7 +31,7 @@ pub enum DetectorKind {
     Moderation,
 }
 
-/// What is done about it.
+/// What is done with a text in which a rule found something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleAction {

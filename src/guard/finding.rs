@@ -35,7 +35,7 @@ pub struct Finding {
     pub verdict: RuleOutcome,
 }
 
-/// What came of a rule that was met.
+/// What was done with a text in which a rule found something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RuleOutcome {
     Block,

@@ -22,7 +22,7 @@ const NAME_BYTES: usize = 40;
 const WINDOW: usize = 256;
 const MOST_WINDOW: usize = 4_096;
 
-/// How it finds something.
+/// How a rule finds something, ready to be run.
 #[derive(Debug)]
 pub enum Detector {
     Pattern(Regex),

@@ -21,7 +21,7 @@ const EVENT_BYTES: usize = 32 << 20;
 /// More text of a stream is not held for somebody else's verdict.
 const HELD_BYTES: usize = 8 << 20;
 
-/// A stream that is read under rules.
+/// A stream whose text is checked by guardrails as it passes.
 pub(super) struct GuardedStream {
     record: Record,
     /// `None` at its end.

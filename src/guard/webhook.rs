@@ -29,7 +29,7 @@ pub struct Question<'a> {
     pub text: &'a str,
 }
 
-/// What it says.
+/// What a webhook says of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum WebhookVerdict {

@@ -50,6 +50,7 @@ pub struct Expected<'a> {
     pub now: Timestamp,
 }
 
+/// Why an ID token of an issuer is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
     #[error("the token cannot be read")]

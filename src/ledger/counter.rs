@@ -30,7 +30,7 @@ pub struct Counter {
 /// By a provider's id and a moment.
 type AsidesPrice = dyn Fn(&str, &[AuxiliaryUsage], Timestamp) -> Nanos;
 
-/// What other models of a provider did for an answer costs, by the catalogue in force.
+/// Prices what other models of a provider did for an answer, by the catalogue in force.
 #[derive(Clone)]
 pub struct AuxiliaryPricer(Rc<AsidesPrice>);
 

@@ -69,7 +69,7 @@ impl JournalError {
     }
 }
 
-/// How far things have to come for a line to be safe.
+/// How far lines have to be written for a settlement to be safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a settlement counts once it is safe"]
 pub(super) enum SafePoint {
@@ -135,7 +135,7 @@ pub(super) struct Closed {
     pub unsynced: bool,
 }
 
-/// Lines in a row of one segment, not yet posted.
+/// Lines in a row of one segment that are not in the store yet.
 pub(super) struct WaitingLines {
     /// How many lines this process had appended before.
     pub before: u64,
@@ -150,7 +150,7 @@ pub(super) enum Lines {
     InFile(FileRange),
 }
 
-/// A part of a file.
+/// A range of bytes of a file, and the lines in it.
 pub(super) struct FileRange {
     pub segment: Arc<str>,
     pub first_line: u64,

@@ -169,7 +169,7 @@ impl From<Tokens> for Usage {
     }
 }
 
-/// An attempt that did not answer.
+/// An attempt that gave no answer, as the ledger keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
     pub provider: String,

@@ -187,7 +187,7 @@ pub fn function(name: &str, description: &str, parameters: Option<Value>) -> Too
     }
 }
 
-/// What a run has used so far.
+/// Turns, tokens and USD that a run has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RunTotals {
     pub turns: u32,

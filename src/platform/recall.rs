@@ -14,7 +14,7 @@ const FUSION: f64 = 60.0;
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
-/// A memory, as far as finding it needs.
+/// A memory, with what a search needs of it.
 #[derive(Debug, Clone)]
 pub struct RecallEntry {
     pub id: String,
@@ -26,7 +26,7 @@ pub struct RecallEntry {
     pub vector: Vec<i8>,
 }
 
-/// What is looked for.
+/// What is searched for among memories.
 #[derive(Debug, Clone, Default)]
 pub struct RecallQuery {
     pub text: String,

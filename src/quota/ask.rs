@@ -24,14 +24,14 @@ impl Terms {
     }
 }
 
-/// What the books say of a period.
+/// What the ledger has booked of a period so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BookedUsage {
     pub account: PeriodUsage,
     pub key: PeriodUsage,
 }
 
-/// One question: may this much be taken now?
+/// Asks the counters to take an amount from all limits of a caller, at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct QuotaRequest<'a> {
     pub terms: &'a Terms,
@@ -45,7 +45,7 @@ pub struct QuotaRequest<'a> {
     pub books: Option<BookedUsage>,
 }
 
-/// The answer to it.
+/// Whether the amount was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaDecision {
     Yes(Standing),

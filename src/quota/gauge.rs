@@ -48,7 +48,7 @@ impl Limits {
     }
 }
 
-/// What a request takes.
+/// What a request takes from limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RequestAmount {
     pub requests: u64,
@@ -58,7 +58,7 @@ pub struct RequestAmount {
     pub spend: Nanos,
 }
 
-/// What of a period's allowance is gone: the books' word for it.
+/// Credits and USD that are booked of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PeriodUsage {
     pub credits: Credits,
@@ -96,7 +96,7 @@ impl Limit {
         [Self::Requests, Self::RequestsDay, Self::Tokens, Self::Images, Self::Credits, Self::Spend];
 }
 
-/// A refusal: which limit, and when there is room again. No time is ever right for money.
+/// The limit that was reached, and how long until there is room again. For money no wait helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitReached {
     pub limit: Limit,
@@ -167,7 +167,7 @@ impl Rate {
     }
 }
 
-/// How many of a day are gone.
+/// The UTC day that is counted, and how much of it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DailyCount {
     pub day: i64,
@@ -365,7 +365,7 @@ impl Correction {
     }
 }
 
-/// One limit, as the headers say it.
+/// One limit, and what is left of it, as the `x-ratelimit` headers say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitLine {
     pub limit: u64,

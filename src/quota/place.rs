@@ -17,14 +17,14 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 const SENTINELS: [(&str, &str); 2] =
     [("redis+sentinel://", "redis://"), ("rediss+sentinel://", "rediss://")];
 
-/// Cheap to clone.
+/// Where Redis is: one server, or whichever the sentinels name. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) enum RedisServer {
     At(Box<Client>),
     Watched(Arc<SentinelServers>),
 }
 
-/// Servers of which sentinels know who the master is.
+/// Redis servers whose master is named by sentinels.
 #[derive(Debug)]
 pub(super) struct SentinelServers {
     sentinels: Vec<ConnectionInfo>,

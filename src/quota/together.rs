@@ -41,7 +41,7 @@ const WAITING: usize = 16_384;
 /// For so long after Redis last refused to count, limits are told of as not shared.
 const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 
-/// What all workers of a node share.
+/// What all workers of a node share to count limits through Redis.
 #[derive(Clone)]
 pub struct SharedCounters(Arc<Link>);
 
@@ -310,7 +310,7 @@ fn settlement<'a>(script: &'a Script, settled: &Settled) -> ScriptInvocation<'a>
     call
 }
 
-/// One worker's way to Redis.
+/// One worker's client of Redis for quotas.
 #[derive(Clone)]
 pub struct RedisQuota {
     shared: SharedCounters,

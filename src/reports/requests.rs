@@ -48,7 +48,7 @@ impl Search {
     }
 }
 
-/// What was found.
+/// A page of the list of requests.
 #[derive(Debug)]
 pub struct RequestPage {
     pub heads: Vec<Head>,

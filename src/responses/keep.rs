@@ -35,7 +35,7 @@ const CARRIERS: [(&str, bool); 6] = [
     ("response.failed", true),
 ];
 
-/// Where an answer is kept, and under which name.
+/// Writes an answer of `/v1/responses` to the store while it passes to the caller.
 #[derive(Debug)]
 pub(super) struct ResponseKeeper {
     pub asked: ResponseOptions,

@@ -25,7 +25,7 @@ use keep::ResponseKeeper;
 pub use read::{cancel, forget, input_items, retrieve, watch};
 pub use run::{Responses, Run, Runs};
 
-/// What a request comes to.
+/// What creating a response comes to: an answer now, or a job in the background.
 pub enum CreatedResponse {
     Now(Box<Answered>),
     /// The answer as it stands, and the work that is to be done meanwhile.

@@ -19,7 +19,7 @@ const DEPLOYMENTS: usize = 2;
 /// No provider caches a shorter prompt.
 const CACHED_TOKENS: u64 = 1_024;
 
-/// What there is to choose from, and what may be chosen.
+/// All that `auto` can choose from for one request, and what plan, key and caller leave of it.
 #[derive(Clone, Copy)]
 pub struct CandidatePool<'a> {
     pub catalogue: &'a Catalogue,

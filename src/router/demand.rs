@@ -2,7 +2,7 @@
 
 use super::neural::{RatingScale, View};
 
-/// What a prompt demands.
+/// How hard a prompt is, by what its text asks for.
 #[derive(Debug)]
 pub struct PromptDemand {
     view: View,

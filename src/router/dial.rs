@@ -68,7 +68,7 @@ impl Dial {
     }
 }
 
-/// A dial with a limit.
+/// The dial of a request, and the most that its answer may cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DialWish {
     pub dial: Dial,

@@ -103,7 +103,7 @@ pub struct Weighing<'a> {
     pub pays: [f32; Tier::ALL.len()],
 }
 
-/// What is expected at every seat.
+/// Quality and cost that are expected of every seat (a model at an effort).
 #[derive(Debug)]
 pub struct Expectations {
     /// Log-odds of a good answer: those of the mean over what is not known.

@@ -14,7 +14,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Digits of an account's hash.
 const HASH_DIGITS: usize = 16;
 
-/// What is kept of a request.
+/// What the recorder keeps of a request of `auto`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestFeatures {
     /// The hour that it came in, in milliseconds since the epoch.

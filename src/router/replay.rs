@@ -63,7 +63,7 @@ pub struct Replay {
     pub after: ReplayOutcome,
 }
 
-/// A catalogue in use, and what is known of its models.
+/// A catalogue with the router's predictions for its models.
 pub type RoutedCatalogue<'a> = (&'a Catalogue, &'a Predictor);
 
 impl Replay {

@@ -27,7 +27,7 @@ pub use schema::violation;
 
 use draft::Draft;
 
-/// A request that the model takes.
+/// A request, changed so that its model takes it.
 #[derive(Debug)]
 pub struct FittedRequest<'a> {
     /// Borrowed, where nothing had to be changed.

@@ -12,7 +12,7 @@ use super::known::FactsIndex;
 use super::strict::{House, MakerRefusal, refusal};
 use crate::wire::vocab::Protocol;
 
-/// Whether what real models refuse is refused.
+/// Whether the simulator refuses what the real models refuse.
 #[derive(Debug)]
 pub enum Strictness {
     /// Anything goes.
@@ -24,7 +24,7 @@ pub enum Strictness {
 /// How many requests are remembered.
 const REMEMBERED: usize = 512;
 
-/// The requests that came last, when they are judged.
+/// The newest requests that the simulator was sent, and facts of models where it is strict.
 #[derive(Debug)]
 pub struct ReceivedRequests {
     known: Option<FactsIndex>,

@@ -165,7 +165,7 @@ async fn erase_stranded(
     Ok(())
 }
 
-/// What may become of the account that somebody leaves.
+/// Whether an account must still have an owner when a member has left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaveRule {
     /// It has to have somebody who runs it.

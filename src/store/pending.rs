@@ -19,7 +19,7 @@ pub struct Pending {
     pub expires: Timestamp,
 }
 
-/// What a code came to.
+/// What checking the code of a sign-up came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeCheck {
     /// It is the code; it cannot be used again.

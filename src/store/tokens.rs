@@ -68,7 +68,7 @@ fn token(row: &AnyRow) -> Result<Token, sqlx::Error> {
     })
 }
 
-/// What became of a form that was sent.
+/// Whether a form was sent before. The token in it is taken once, so a second click does nothing twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FormState {
     /// For the first time: it is to be carried out.

@@ -39,7 +39,7 @@ pub struct BrowserKeyRequest {
     pub guardrails: Option<Vec<String>>,
 }
 
-/// One as it is shown, once.
+/// A new browser key, as it is shown once.
 #[derive(Debug)]
 pub struct IssuedBrowserKey {
     pub id: KeyId,

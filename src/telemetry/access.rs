@@ -26,7 +26,7 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// The target under which a filter finds the lines.
 const TARGET: &str = "optimux::access";
 
-/// How the lines are written.
+/// The format of the lines of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {
     Text,
@@ -48,7 +48,7 @@ enum Told {
     Over,
 }
 
-/// The thread that tells.
+/// The thread that writes the access log.
 #[derive(Debug)]
 pub struct AccessThread {
     teller: Teller,

@@ -43,7 +43,7 @@ pub struct Bill {
     pub settled_ms: i64,
 }
 
-/// Tokens by kind, each counted once.
+/// Tokens of a request for the access log, by kind; each is counted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenCounts {
     pub input: u64,
@@ -67,7 +67,7 @@ impl TokenCounts {
     }
 }
 
-/// How a request arrived.
+/// How a request arrived: its method, and the part of the surface it asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestOrigin {
     pub method: &'static str,
@@ -75,7 +75,7 @@ pub struct RequestOrigin {
     pub surface: &'static str,
 }
 
-/// How its answer left.
+/// What was sent to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseSummary {
     /// 499 where the caller was gone before there was one.

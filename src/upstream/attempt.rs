@@ -29,6 +29,7 @@ const READ_PER_MS: u64 = 20;
 /// The binary frames of AWS.
 const AWS_EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
+/// What one attempt at a deployment came to.
 pub enum AttemptResult {
     Answered {
         body: AnswerBody,

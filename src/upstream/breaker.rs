@@ -48,7 +48,7 @@ pub struct Breaker {
     answered: Option<Instant>,
 }
 
-/// Leave to try, given then: as one of many, or as the probe.
+/// Leave to send a request through a breaker, and when it was given: as one of many, or as the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerLeave {
     Usual { since: Instant },

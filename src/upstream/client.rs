@@ -27,7 +27,7 @@ pub(super) struct Wire {
     proxies: Option<Arc<Matcher>>,
 }
 
-/// What wires are made of.
+/// What an HTTP client of providers is made with.
 #[derive(Debug, Clone)]
 pub(super) struct WireSettings {
     pub limits: AttemptLimits,
@@ -52,7 +52,7 @@ impl WireSettings {
     }
 }
 
-/// What comes after an answer's head, frame by frame.
+/// The body of a provider's answer, frame by frame, decompressed.
 pub type WireBody = DecompressionBody<Received>;
 
 impl Wire {
@@ -99,7 +99,7 @@ impl Wire {
     }
 }
 
-/// Why there is no answer.
+/// Why a provider sent no head of an answer.
 #[derive(Debug)]
 pub(super) enum ExchangeError {
     /// The server says that it has not looked at the request, as when it closes a connection that was

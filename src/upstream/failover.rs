@@ -8,7 +8,7 @@ use super::AttemptLimits;
 use crate::base::clock::Dice;
 use crate::wire::vocab::{Fault, FaultKind, Retry};
 
-/// What may still be spent on a request.
+/// Attempts and time that a request has left.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptBudget {
     limits: AttemptLimits,

@@ -66,7 +66,7 @@ pub struct KeyStatus {
     pub limited: usize,
 }
 
-/// What becomes of a request whose key was refused or limited.
+/// Whether a request whose key was refused or limited can go on with another key of its provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextKey {
     /// Another key of the same deployment is up.

@@ -6,7 +6,7 @@ use crate::base::seconds::Seconds;
 use crate::catalogue::Timeouts;
 use crate::router::Step;
 
-/// Time and number limits of attempts.
+/// Limits of an attempt at a provider: times to wait, and numbers of tries.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptLimits {
     pub connect: Duration,

@@ -58,7 +58,7 @@ pub use run::run;
 pub use socket::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket, dial, meter};
 pub use transport::{Prober, Transport, exchanges};
 
-/// An answer on its way to the caller.
+/// An answer of a provider on its way to the caller, with the attempts before it.
 pub struct UpstreamAnswer {
     pub step: Step,
     pub attempts: u8,
@@ -70,7 +70,7 @@ pub struct UpstreamAnswer {
     pub body: AnswerBody,
 }
 
-/// Nobody answered.
+/// No deployment answered: the error for the caller, and all attempts.
 #[derive(Debug)]
 pub struct NoAnswer {
     pub error: Error,

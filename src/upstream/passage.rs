@@ -30,7 +30,7 @@ const EVENT_BYTES: usize = 32 << 20;
 /// time, and the server copies each piece that it takes, whether or not the caller reads it.
 const PIECE_BYTES: usize = 32 << 10;
 
-/// How frames become the caller's bytes.
+/// How frames of a provider become bytes for the caller.
 #[derive(Debug)]
 pub(super) enum Conversion {
     /// They are the caller's bytes.

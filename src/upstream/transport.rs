@@ -76,7 +76,7 @@ pub struct Transport {
     tokens: Rc<RefCell<HashMap<KeyMark, (HeaderValue, Instant)>>>,
 }
 
-/// An answer whose head has come.
+/// An answer of a provider of which the head has come.
 pub struct IncomingAnswer {
     pub status: u16,
     pub headers: HeaderMap,

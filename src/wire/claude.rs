@@ -20,7 +20,7 @@ pub(super) fn is_narrow(sampling: &Sampling) -> bool {
     sampling.top_p.as_ref().and_then(Number::as_f64).is_some_and(|top_p| top_p < LEAST_TOP_P)
 }
 
-/// What is sent.
+/// The members of a Messages request that steer thinking.
 #[derive(Debug, Default)]
 pub(super) struct ClaudeThinking {
     /// `thinking`

@@ -53,7 +53,7 @@ pub struct Glance {
     pub gave_up: bool,
 }
 
-/// An event that nobody can read.
+/// An event of a stream that is not UTF-8, or not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableEvent {
     #[error("an event of the stream is not valid UTF-8")]

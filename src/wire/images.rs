@@ -54,6 +54,7 @@ impl Default for ImagesRules {
 /// The most pictures of one request.
 const MOST: u64 = 4;
 
+/// How pictures come in an answer: as an address, or as base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImageEncoding {
     #[serde(rename = "url")]
@@ -62,6 +63,7 @@ pub enum ImageEncoding {
     Base64,
 }
 
+/// A request to draw pictures.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ImageRequest {
     pub prompt: String,

@@ -11,7 +11,7 @@ use super::vocab::{
     Body, Delta, Event, Fault, FaultKind, Finish, Malformed, Part, Reply, Slot, Stop,
 };
 
-/// What of an answer is the value that was asked for.
+/// Which part of a text the JSON value is that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum JsonForm {
     /// The first JSON object in the text.
@@ -244,7 +244,7 @@ pub fn hold(reply: &mut Reply, form: JsonForm) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A reader whose answer is held to its form.
+/// A reader that leaves of an answer's text the JSON value that was asked for.
 pub struct JsonModeReader {
     inner: Box<dyn Reader + Send>,
     form: JsonForm,

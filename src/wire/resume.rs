@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::vocab::{Body, Delta, Event, Malformed, Slot, Usage};
 use super::{ProviderSide, Reader};
 
-/// What was said of an answer before it broke off: one text, and nothing else.
+/// The text of an answer that broke off, where it had said one text and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialAnswer {
     text: String,
@@ -42,7 +42,7 @@ impl PartialAnswer {
     }
 }
 
-/// How another answer comes to go on with what was said.
+/// How another model is asked to go on with an answer that broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeMethod {
     /// The request is asked again: the answer says the same, and then the rest.

@@ -8,6 +8,7 @@ use crate::base::Error;
 use crate::wire::codec;
 use crate::wire::vocab::{Dialect, Malformed, Request};
 
+/// A body while features change it.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     dialect: Dialect,

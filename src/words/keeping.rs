@@ -29,7 +29,7 @@ pub struct Keeping {
     pub answers: Answers,
 }
 
-/// A question among others of the same context.
+/// What similar questions are found by: the context that must be equal, and the vector that must be near.
 #[derive(Debug, Clone)]
 pub(super) struct SemanticKey {
     pub context: String,
@@ -37,7 +37,7 @@ pub(super) struct SemanticKey {
     pub hinge: String,
 }
 
-/// What is kept of an answer, and under what.
+/// Where an answer is kept once it is complete (cache, log, conversation), and under which keys.
 #[derive(Debug, Default)]
 pub(super) struct AnswerRetention {
     /// Its place among answers that are given again.
@@ -100,7 +100,7 @@ struct AnsweredBy {
     decision: Option<String>,
 }
 
-/// What is to be done with an answer when it is complete.
+/// What is to be done when an answer is complete: it is put into caches, the log and its conversation.
 pub struct CompletionTask {
     keeping: Keeping,
     account: AccountId,

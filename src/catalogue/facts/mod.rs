@@ -59,7 +59,7 @@ pub struct Facts {
     pub drops: RiskyMembers,
 }
 
-/// A member of a request that a model does not take.
+/// A parameter that a model does not take, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedParam {
     pub param: Param,

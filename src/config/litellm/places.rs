@@ -43,7 +43,7 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A deployment.
+/// A deployment of a LiteLLM configuration.
 #[derive(Debug, PartialEq)]
 pub struct ImportedDeployment {
     pub provider: String,

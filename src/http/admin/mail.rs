@@ -11,6 +11,7 @@ use crate::base::told::List;
 use crate::base::{Error, calendar};
 use crate::store::Mailed;
 
+/// The query of the outbox's list.
 #[derive(Deserialize)]
 pub(in crate::http) struct MailQuery {
     state: Option<String>,

@@ -39,8 +39,9 @@ pub(in crate::http) struct NewRefund {
     reason: String,
 }
 
+/// The query of the list of what administrators did.
 #[derive(Deserialize)]
-pub(in crate::http) struct MoneyQuery {
+pub(in crate::http) struct AuditQuery {
     before: Option<String>,
     limit: Option<i64>,
 }
@@ -274,7 +275,7 @@ pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> Http
 }
 
 /// `GET /v1/admin/audit`, newest first
-pub async fn audit(app: Worker, request: HttpRequest, page: Query<MoneyQuery>) -> HttpResponse {
+pub async fn audit(app: Worker, request: HttpRequest, page: Query<AuditQuery>) -> HttpResponse {
     act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
         let all = administration

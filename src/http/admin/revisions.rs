@@ -16,7 +16,7 @@ use crate::catalogue::diff::Changes;
 use crate::http::Worker;
 use crate::router::Replay;
 
-/// How a change is to be made, in the query.
+/// The same, as the query of a request says it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::http) struct ChangeQuery {

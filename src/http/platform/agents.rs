@@ -26,6 +26,7 @@ use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
 
+/// The query of lists of agents.
 #[derive(Debug, Deserialize)]
 pub struct AgentQuery {
     limit: Option<i64>,

@@ -21,6 +21,7 @@ pub(in crate::http) enum Gone {
     All(DeletedSome),
 }
 
+/// The query that names a conversation.
 #[derive(Debug, Deserialize, Default)]
 pub struct ConversationQuery {
     id: Option<String>,

@@ -33,11 +33,13 @@ const OAUTH_STATE: &str = "optimux_errand";
 /// it is followed by a redirect to wherever the app is.
 const PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The query that names an app.
 #[derive(Debug, Deserialize)]
 pub struct AppQuery {
     app: Option<String>,
 }
 
+/// The query with which an authorization server sends a browser back.
 #[derive(Debug, Deserialize)]
 pub struct OAuthCallback {
     state: Option<String>,

@@ -12,6 +12,7 @@ use crate::base::{Error, Kind};
 use crate::http::Worker;
 use crate::memory::{self, MemoryQuery, NewMemory, ShownMemory};
 
+/// The query of lists of memories.
 #[derive(Debug, Deserialize)]
 pub struct MemoryListQuery {
     after: Option<String>,

@@ -16,7 +16,7 @@ const ANCHORS: [f32; 5] = [0.2, 1.2, 1.8, 2.7, 3.5];
 /// Log-odds of a good answer, 0.8, that a model of the class a prompt needs is taken to have.
 const ENOUGH: f32 = 1.386;
 
-/// What ties ratings to levels of models.
+/// Turns ratings of everyday prompts into levels of models.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RatingScale {
     anchors: [f32; 5],
@@ -71,7 +71,7 @@ impl RatingScale {
     }
 }
 
-/// What a prompt takes, by the ratings of people.
+/// How hard an everyday prompt is, as people rate such prompts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EverydayEstimate {
     /// The class of models, from 1 to 5, and some way beyond.

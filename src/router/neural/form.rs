@@ -43,7 +43,7 @@ const fn hash_of_codes(codes: &[u64]) -> u64 {
     hash
 }
 
-/// What came with a prompt.
+/// What comes with a prompt beside its last words: sizes of what was said before, JSON, files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PromptForm {
     /// Bytes of the system prompt.

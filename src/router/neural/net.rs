@@ -44,7 +44,7 @@ pub struct Net {
     pub tell_bias: Vec<f32>,
 }
 
-/// What one network says of a prompt.
+/// What one network of the router gives for a prompt.
 pub(super) struct NetOutput {
     pub heads: [f32; NetShape::HEADS],
     pub domains: [f32; NetShape::DOMAINS],

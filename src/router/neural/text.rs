@@ -92,7 +92,7 @@ struct Figure {
     marks: u32,
 }
 
-/// What was counted in a text.
+/// What was counted in a text of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextCounts {
     /// Each of the order of 1.

@@ -14,7 +14,7 @@ const PAIR: u64 = 0xC2B2_AE3D_27D4_EB4F;
 const STEMMED: u64 = 0x1656_67B1_9E37_79F9;
 const MARK: u64 = 0x27D4_EB2F_1656_67C5;
 
-/// What of a text was read.
+/// What kind of feature of a text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TraceKind {
     Word,

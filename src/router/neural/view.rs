@@ -66,7 +66,7 @@ pub struct Places {
     pub squares: Vec<f32>,
 }
 
-/// What the networks say of a prompt, before anything of it is held back.
+/// What all networks of the router give for a prompt, before it is held back for what they do not know.
 #[derive(Debug, Clone)]
 pub struct EnsembleOutput {
     pub ease: f32,

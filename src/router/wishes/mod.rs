@@ -50,6 +50,7 @@ pub struct Preferences {
     pub preferred_max_latency: Option<Cutoffs>,
 }
 
+/// What providers are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SortBy {
@@ -58,7 +59,7 @@ pub enum SortBy {
     Latency,
 }
 
-/// `"price"`, or `{"by": "price", "partition": "none"}`.
+/// How a request wants providers sorted: `"price"`, or `{"by": "price", "partition": "none"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "read::SortSpelled")]
 pub struct SortWish {
@@ -137,7 +138,7 @@ pub struct LeftOut {
     pub member: &'static str,
 }
 
-/// What is measured of a deployment, by the share of its streams that it holds for.
+/// Throughput and latency that were measured of deployments, by the share of streams that reach them.
 #[derive(Clone, Copy)]
 pub struct MeasuredSpeed<'a> {
     /// Tokens per second.

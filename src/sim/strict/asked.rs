@@ -6,6 +6,7 @@ use super::house::House;
 use crate::catalogue::{Facts, Param};
 use crate::wire::vocab::{Dialect, Effort, Protocol, Reasoning};
 
+/// A request as its simulated maker judges it.
 pub struct RawRequest<'a> {
     pub house: House,
     pub protocol: Protocol,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::house::House;
 use crate::wire::vocab::{Dialect, Protocol};
 
-/// A refusal, as its maker words it.
+/// A refusal of the simulator, in the words of the model's maker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MakerRefusal {
     pub status: u16,

@@ -65,7 +65,7 @@ pub enum VectorPurpose {
     Code,
 }
 
-/// How an input is to be embedded.
+/// What a caller asks of the embedding of an input, beside the text.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InputOptions {
     pub dimensions: Option<u64>,
@@ -76,6 +76,7 @@ pub struct InputOptions {
     pub truncate: Option<bool>,
 }
 
+/// A request for embeddings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EmbeddingsRequest {
     pub inputs: Vec<Input>,
@@ -133,6 +134,7 @@ impl Input {
     }
 }
 
+/// An answer with embeddings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EmbeddingsReply {
     pub vectors: Vec<Vector>,

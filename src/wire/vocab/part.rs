@@ -229,6 +229,7 @@ const FILE_NAMES: [(&str, &str); 18] = [
     ("application/vnd.openxmlformats-officedocument.presentationml.presentation", "file.pptx"),
 ];
 
+/// Where the bytes of a medium are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaSource {
     Url(String),

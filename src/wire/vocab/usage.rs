@@ -34,7 +34,7 @@ pub struct AuxiliaryUsage {
     pub usage: Usage,
 }
 
-/// What few answers report, and all of it is charged for.
+/// Counts that few answers report. Each is charged for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RareUsage {
