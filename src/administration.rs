@@ -31,7 +31,7 @@ use crate::live::{Current, Trial};
 use crate::notice::Mail;
 use crate::quota::{Correction, Limits, PeriodUsage, Quota, RequestAmount, Terms};
 use crate::router::RequestFeatures;
-use crate::store::{Account, Audit, Grant, Key, LeaveRule, Member, Parting, Store, StoreError};
+use crate::store::{Account, Audit, Grant, Key, LeaveResult, LeaveRule, Member, Store, StoreError};
 
 /// A change of an account; what is not given stays.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -261,8 +261,8 @@ impl Administration<'_> {
         let found = self.store.member(account.id, member.to_owned()).await;
         let found = found.map_err(Error::internal)?.ok_or_else(|| missing("member", member))?;
         match self.part_with_member(&found, LeaveRule::ToItself).await? {
-            Parting::Nobody => Err(missing("member", member)),
-            Parting::Done | Parting::LastOwner => Ok(()),
+            LeaveResult::Nobody => Err(missing("member", member)),
+            LeaveResult::Done | LeaveResult::LastOwner => Ok(()),
         }
     }
 
@@ -274,11 +274,11 @@ impl Administration<'_> {
         &self,
         member: &Member,
         left: LeaveRule,
-    ) -> Result<Parting, Error> {
+    ) -> Result<LeaveResult, Error> {
         let account = &member.account;
         let parting = self.store.erase_member(account.clone(), member.id.clone(), left).await;
         let parting = parting.map_err(Error::internal)?;
-        if parting == Parting::Done {
+        if parting == LeaveResult::Done {
             self.identities.forget(account);
             self.log("member.remove", account.as_str(), json!({"member": "erased"})).await?;
         }

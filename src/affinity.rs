@@ -15,7 +15,7 @@ use crate::base::ids::AccountId;
 use crate::catalogue::{Balance, DeploymentId, Model};
 use crate::exchange::RequestOptions;
 use crate::live::Live;
-use crate::router::{Before, Decision, Step};
+use crate::router::{Decision, PriorAnswerer, Step};
 use crate::upstream::HealthBoard;
 use crate::wire::Inbound;
 use crate::wire::vocab::{Malformed, Request, Role, Turn};
@@ -38,7 +38,7 @@ const WAITING: usize = 4_096;
 #[derive(Clone)]
 pub struct Affinity {
     /// With the generation of the catalogue that the model's place is of.
-    answered: Cache<u64, (usize, Before)>,
+    answered: Cache<u64, (usize, PriorAnswerer)>,
     /// Of a conversation with a named model, the deployment, and when other nodes were told of it. Its id is of
     /// one catalogue only.
     deployments: Cache<u64, (DeploymentId, Instant)>,
@@ -50,7 +50,7 @@ pub struct Affinity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
     /// By the model that `auto` chose, in the catalogue of that generation.
-    Chosen { conversation: u64, generation: usize, before: Before },
+    Chosen { conversation: u64, generation: usize, before: PriorAnswerer },
     /// By a deployment of the model that was named.
     Named { conversation: u64, deployment: DeploymentId },
 }
@@ -140,7 +140,11 @@ impl Affinity {
     }
 
     /// Where it was answered before.
-    pub fn before(&self, conversation: ConversationKey, generation: usize) -> Option<Before> {
+    pub fn before(
+        &self,
+        conversation: ConversationKey,
+        generation: usize,
+    ) -> Option<PriorAnswerer> {
         let known = self.answered.get(&conversation.key);
         known.filter(|(of, _)| *of == generation).map(|(_, before)| before)
     }
@@ -152,7 +156,7 @@ impl Affinity {
         (generation, place): (usize, usize),
         prefix_tokens: u64,
     ) {
-        let before = Before { place, prefix_tokens, stays: conversation.stays };
+        let before = PriorAnswerer { place, prefix_tokens, stays: conversation.stays };
         self.answered.insert(conversation.key, (generation, before));
         self.tell(Whereabouts::Chosen { conversation: conversation.key, generation, before });
     }
@@ -300,7 +304,7 @@ mod tests {
         assert_eq!(affinity.before(first, 7), None);
         affinity.answered(first, (7, 3), 900);
         let later = conversation(&own, None, &["Tell me of Rome.", "It was large.", "And then?"]);
-        let before = Before { place: 3, prefix_tokens: 900, stays: false };
+        let before = PriorAnswerer { place: 3, prefix_tokens: 900, stays: false };
         assert_eq!(affinity.before(later, 7), Some(before));
         assert_eq!(affinity.before(conversation(&other, None, &["Tell me of Rome."]), 7), None);
         assert_eq!(affinity.before(conversation(&own, None, &["Tell me of Athens."]), 7), None);
@@ -318,7 +322,7 @@ mod tests {
         let conversation = Affinity::session(&AccountId::stored("acct_a"), "s1");
         here.answered(conversation, (7, 4), 10);
         there.heard(tidings.try_recv().unwrap());
-        let before = Before { place: 4, prefix_tokens: 10, stays: true };
+        let before = PriorAnswerer { place: 4, prefix_tokens: 10, stays: true };
         assert_eq!(there.before(conversation, 7), Some(before));
         assert_eq!(there.before(conversation, 8), None);
         assert!(tidings.try_recv().is_err());

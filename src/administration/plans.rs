@@ -11,7 +11,7 @@ use crate::admit::PlanEntry;
 use crate::base::{Error, Kind};
 use crate::catalogue::diff::Changed;
 use crate::catalogue::{CatalogueSettings, SettingKind};
-use crate::store::{Revised, SaidPlans, Store};
+use crate::store::{PlanSettings, Revised, Store};
 
 /// What is said of plans, by their names.
 type Said = BTreeMap<String, PlanEntry>;
@@ -25,7 +25,7 @@ pub(super) fn read(said: &BTreeMap<String, Value>) -> Result<Said, Error> {
 }
 
 /// As the store keeps it.
-pub(super) fn kept(said: &BTreeMap<String, Value>) -> SaidPlans {
+pub(super) fn kept(said: &BTreeMap<String, Value>) -> PlanSettings {
     said.iter().map(|(name, terms)| (name.clone(), terms.to_string())).collect()
 }
 
@@ -59,7 +59,7 @@ pub async fn restored_as_kept(
     store: &Store,
     id: i64,
     wanted: &Revised,
-) -> Result<Option<SaidPlans>, Error> {
+) -> Result<Option<PlanSettings>, Error> {
     Ok(restored(store, id, wanted).await?.as_ref().map(kept))
 }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::caller::{Borrowed, Caller};
+use super::caller::{BrowserKeyTerms, Caller};
 use super::demands::Demanded;
 use super::features::Features;
 use super::person::{Person, Role};
 use super::plan::{PlanError, Plans};
-use super::remembered::{CachedCredential, Remembered, Seen};
+use super::remembered::{CachedCredential, ChangeMark, Remembered};
 use super::signers::Signers;
 use super::terms::{KeyTerms, Scope};
 use super::token::looks_like_one;
@@ -25,7 +25,7 @@ use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Demands;
 use crate::ledger::Funds;
 use crate::quota::{Limits, Terms};
-use crate::store::{Changed, Lent, Owner, Store};
+use crate::store::{Changed, LentKey, Owner, Store};
 
 /// What a credential is.
 #[derive(Clone, Copy)]
@@ -250,8 +250,8 @@ impl Identities {
         &self,
         hash: KeyHash,
         owner: Option<Owner>,
-        lent: Option<Lent>,
-        seen: Seen,
+        lent: Option<LentKey>,
+        seen: ChangeMark,
     ) -> Result<Option<Arc<Caller>>, Error> {
         let now = self.clock.now();
         let found = match owner {
@@ -275,7 +275,7 @@ impl Identities {
     async fn caller(
         &self,
         owner: Owner,
-        lent: Option<Lent>,
+        lent: Option<LentKey>,
         period: Period,
     ) -> Result<Caller, Error> {
         let plan = self
@@ -299,7 +299,7 @@ impl Identities {
             open.allowance = plan.credits;
         }
         let credits = Funds::of(&balances, period, plan.credits).total();
-        let borrowed = lent.as_ref().map(Borrowed::of).transpose()?;
+        let borrowed = lent.as_ref().map(BrowserKeyTerms::of).transpose()?;
         let own = borrowed.as_ref().and_then(|lent| lent.rights.limits());
         let mut terms = Terms {
             account: owner.account.clone(),

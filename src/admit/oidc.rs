@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::authentication::Authentication;
-use super::link::{Linked, of_nobody, spent};
+use super::link::{LinkTarget, of_nobody, spent};
 use super::person::Role;
 use super::session::PasswordSignIn;
 use super::signin::{new_member, new_person};
@@ -78,7 +78,7 @@ impl Authentication {
             next: next.to_owned(),
         };
         let payload = serde_json::to_string(&way).map_err(Error::internal)?;
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Oidc,
             account: of_nobody(),
             subject: id,

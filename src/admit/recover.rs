@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::authentication::Authentication;
-use super::link::{Linked, of_nobody, spent};
+use super::link::{LinkTarget, of_nobody, spent};
 use super::password::acceptable;
 use super::session::PasswordSignIn;
 use super::signin::{new_person, taken};
@@ -63,7 +63,7 @@ impl Authentication {
     async fn mail_reset(&self, email: String) -> Result<(), Error> {
         let known = self.store.person_of_email(email).await.map_err(Error::internal)?;
         let Some(person) = known else { return Ok(()) };
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Reset,
             account: of_nobody(),
             subject: &person.id,
@@ -85,7 +85,7 @@ impl Authentication {
         let found = found.map_err(Error::internal)?.ok_or_else(|| {
             Error::new(Kind::NotFound, "There is no such member.").coded("member_not_found")
         })?;
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Reset,
             account: account.clone(),
             subject: found.person.as_deref().unwrap_or(&found.id),

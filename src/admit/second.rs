@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::authentication::{Authentication, wrong};
-use super::link::{Linked, of_nobody, spent};
+use super::link::{LinkTarget, of_nobody, spent};
 use super::session::{OpenedSession, PasswordSignIn};
 use super::throttle::ThrottledAttempt;
 use super::totp;
@@ -134,7 +134,7 @@ impl Authentication {
         if !person.has_factor {
             return Ok(PasswordSignIn::In(self.admit(member, browser).await?));
         }
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Factor,
             account: of_nobody(),
             subject: &person.id,

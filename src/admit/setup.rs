@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::KeyTerms;
 use super::authentication::Authentication;
 use super::keys::{Issued, KeyError, create_account, issue};
-use super::link::{LINK_LASTS, Linked, spent};
+use super::link::{LINK_LASTS, LinkTarget, spent};
 use super::password::acceptable;
 use super::person::Role;
 use super::session::OpenedSession;
@@ -28,7 +28,7 @@ impl Authentication {
             return Ok(None);
         }
         let account = AccountId::stored("acct_admin");
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Setup,
             account,
             subject: "",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::failure::Failure;
-use super::making::Making;
+use super::making::CatalogueInputs;
 use super::outward::egress;
 use super::people;
 use super::reload::Latest;
@@ -84,7 +84,7 @@ pub(super) struct Counting {
 ///
 /// # Errors
 /// What of it cannot be opened or made.
-pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled, Failure> {
+pub(super) async fn assemble(making: &CatalogueInputs, parts: Parts) -> Result<Assembled, Failure> {
     let Parts { plans, store, live, admin, vault, mail, apps, collector, clock } = parts;
     let config = Arc::clone(&making.config);
     let limits = limits(&config);

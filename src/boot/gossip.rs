@@ -12,7 +12,7 @@ use crate::affinity::{Affinity, Whereabouts};
 use crate::catalogue::{Catalogue, Deployment, DeploymentId};
 use crate::live::{Current, Live};
 use crate::quota::Gossip;
-use crate::router::Before;
+use crate::router::PriorAnswerer;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{FailureCost, HealthBoard, Tiding};
 
@@ -170,7 +170,7 @@ fn hear(line: &Line, live: &Live, health: &HealthBoard, affinity: &Affinity) {
             let Some(place) = catalogue.models().iter().position(|one| *one.id == **model) else {
                 return;
             };
-            let before = Before { place, prefix_tokens: *tokens, stays: *stays };
+            let before = PriorAnswerer { place, prefix_tokens: *tokens, stays: *stays };
             affinity.heard(Whereabouts::Chosen {
                 conversation: *conversation,
                 generation: live.generation(),

@@ -45,11 +45,11 @@ use crate::{console, http, sim};
 use assembly::{Assembled, Parts, assemble, journal_folder, worker};
 pub use failure::Failure;
 use listening::{Listener, NodeAddress};
-use making::Making;
+use making::CatalogueInputs;
 pub use outward::egress;
 use reload::Force;
 use signals::{Signals, Stopping};
-pub use sources::{Laid, catalogue, files, predictor, simulated};
+pub use sources::{CatalogueSources, catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, survey};
 
 /// What is common to every command that touches the store.
@@ -131,7 +131,7 @@ pub async fn serve(
     let (listener, _socket) = listener;
     let place = listener.place()?;
 
-    let mut making = Making { config: Arc::clone(&config), simulation: None };
+    let mut making = CatalogueInputs { config: Arc::clone(&config), simulation: None };
     let mut simulation = None;
     if answers == Backing::Simulated {
         let socket = TcpListener::bind("127.0.0.1:0")?;
@@ -205,7 +205,7 @@ pub async fn serve(
     let draining = Arc::clone(&shared.node.draining);
     let streams_end = shared.node.streams_end.clone();
     let origins = config.server.cors_origins.clone();
-    let (spoken, closed) = (http::Spoken::default(), Arc::<Notify>::default());
+    let (spoken, closed) = (http::Http2Seen::default(), Arc::<Notify>::default());
     let in_flight = shared.metrics.in_flight.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);

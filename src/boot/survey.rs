@@ -11,10 +11,10 @@ use ::http::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::failure::Failure;
-use super::making::Making;
+use super::making::CatalogueInputs;
 use super::outward::{authorities, egress};
 use super::people;
-use super::sources::{Laid, files, key_variables, secret_variable};
+use super::sources::{CatalogueSources, files, key_variables, secret_variable};
 use super::telling;
 use super::tls::{self, Tls};
 use crate::admit::Plans;
@@ -50,7 +50,7 @@ pub struct Survey {
     /// Where it can be opened.
     pub store: Option<Store>,
     /// The catalogue of what is configured, and the files that it was made from.
-    pub made: Option<(Live, Laid)>,
+    pub made: Option<(Live, CatalogueSources)>,
     pub answers: Backing,
     pub admin: Option<SecretString>,
     /// What credentials are sealed with.
@@ -133,12 +133,12 @@ async fn made(
     config: &Arc<Config>,
     store: Option<&Store>,
     faults: &mut Vec<ConfigFault>,
-) -> Option<(Live, Laid)> {
-    let making = Making { config: Arc::clone(config), simulation: None };
+) -> Option<(Live, CatalogueSources)> {
+    let making = CatalogueInputs { config: Arc::clone(config), simulation: None };
     let asked = async {
         Ok::<_, Failure>(match store {
             Some(store) => files(store).await?,
-            None => (Laid::builtin()?, 0),
+            None => (CatalogueSources::builtin()?, 0),
         })
     };
     let built = async {
@@ -147,7 +147,7 @@ async fn made(
             // What the store says must not keep a node from starting; what is configured may.
             Err(why) if revision != 0 => {
                 tracing::error!(revision, %why, "the catalogue's revision is passed over");
-                let laid = Laid::builtin()?;
+                let laid = CatalogueSources::builtin()?;
                 Ok((making.live(laid.clone(), 0, 0)?, laid))
             }
             live => Ok::<_, Failure>((live?, laid)),

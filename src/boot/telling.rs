@@ -10,7 +10,7 @@ use super::sources::secret_variable;
 use crate::base::egress::Egress;
 use crate::base::ids::AuditId;
 use crate::config::{Config, ConfigFault};
-use crate::telemetry::access::{self, LineFormat, Teller};
+use crate::telemetry::access::{self, AccessLog, LineFormat};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::{self, Collector, CollectorError};
 use crate::telemetry::traceparent::Sampling;
@@ -26,7 +26,7 @@ const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 /// Where requests are told of. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Telling {
-    teller: Teller,
+    teller: AccessLog,
     /// The share of requests that is traced, where any is.
     ratio: Option<f64>,
     ends: Arc<Mutex<Option<Ends>>>,

@@ -10,7 +10,7 @@ use super::print::say;
 use crate::base::clock::Clock;
 use crate::boot::Failure;
 use crate::learn::dailies;
-use crate::router::{CandidatePool, Dial, Kept, Needs, decide_auto};
+use crate::router::{CandidatePool, Dial, Needs, RankedSeat, decide_auto};
 use crate::wire::vocab::Request;
 
 /// What a dial did.
@@ -33,7 +33,7 @@ struct Outcome {
 }
 
 /// Another is expected to do better and costs no more.
-fn dominated(chosen: &Kept, all: &[Kept]) -> bool {
+fn dominated(chosen: &RankedSeat, all: &[RankedSeat]) -> bool {
     all.iter().any(|other| other.quality > chosen.quality && other.cost <= chosen.cost)
 }
 

@@ -12,7 +12,7 @@ use super::parts::{field, notice, summary};
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
 use super::visit::{Visit, Who};
-use crate::admit::Moved;
+use crate::admit::AddressChange;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
 use crate::store::{EndedSignIns, SignedIn};
@@ -273,8 +273,8 @@ pub async fn move_to(app: Worker, request: HttpRequest, body: Bytes) -> HttpResp
     take_member(app, request, &body, async |visit, who, form| {
         let desk = &visit.app.shared.authentication;
         match desk.change_email(&who.session, form.text("email")).await {
-            Ok(Moved::Asked) => Ok(go("/console/settings?done=moving")),
-            Ok(Moved::Done) => Ok(go("/console/settings?done=moved")),
+            Ok(AddressChange::Asked) => Ok(go("/console/settings?done=moving")),
+            Ok(AddressChange::Done) => Ok(go("/console/settings?done=moved")),
             Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
                 Ok::<Answer, Error>(page(visit, who, Some((form, &why))).await?.into())
             }

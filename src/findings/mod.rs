@@ -9,5 +9,5 @@ mod recorder;
 
 pub use corrections::{AccountCorrections, CorrectionStore, KnownCorrections};
 pub use found::{ModelFindings, found};
-pub use outcomes::{Findings, ForAll, LONGEST_BYTES, MovedForAll, Reading};
+pub use outcomes::{Findings, LONGEST_BYTES, Reading, SharedShift, SharedShifts};
 pub use recorder::Recorder;

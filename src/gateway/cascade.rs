@@ -10,7 +10,7 @@ mod judge;
 use std::borrow::Cow;
 
 use super::app::App;
-use super::charge::{self, Earlier, Intent, Why};
+use super::charge::{self, DecisionSummary, Intent, PriorAttempts};
 use super::decide::decide;
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
@@ -24,7 +24,7 @@ use crate::upstream::{AnswerBody, UpstreamAnswer};
 use crate::wire::vocab::{Protocol, Reply};
 use crate::wire::{Inbound, provider_side};
 
-use judge::{Looked, look, spent};
+use judge::{JudgeResult, look, spent};
 
 /// The candidate that answers first, where a cascade is wished for and it is another one than the
 /// dial's. A dial that is as cheap as can be goes up to the middle one.
@@ -89,7 +89,7 @@ impl AnswerPlan {
         let intent = Intent::of(id, inbound.dialect.as_str());
         let weighed = self.decision().explanation.as_deref();
         let weighed = weighed.map(|all| Box::new(all.weighed(&live.catalogue, &live.predictor)));
-        let why = Why { line: self.line(), weighed };
+        let why = DecisionSummary { line: self.line(), weighed };
         charge::hold_for(app, caller, self.steps(), why, &inbound.head, intent).await
     }
 
@@ -105,7 +105,7 @@ impl AnswerPlan {
     ) -> Result<Answered, Refused> {
         match self {
             Self::Plain(decision) => {
-                charge::deliver(app, decision, inbound, id, hold, Earlier::default()).await
+                charge::deliver(app, decision, inbound, id, hold, PriorAttempts::default()).await
             }
             // Boxed, as all that few requests take: every request's future has room for the largest path.
             Self::Cascade(both) => {
@@ -164,7 +164,7 @@ async fn deliver(
     };
     let (earlier, doubted) = match charge::ask(app, first, asked, id).await {
         Err(unanswered) => {
-            let earlier = Earlier { attempts: unanswered.attempts, tried: unanswered.tried };
+            let earlier = PriorAttempts { attempts: unanswered.attempts, tried: unanswered.tried };
             (earlier, "did not answer".to_owned())
         }
         Ok(mut answer) => {
@@ -177,7 +177,8 @@ async fn deliver(
                         findings.note(&caller.account, &answer.step.model, doubt.sign());
                     }
                     let doubted = spent(app, &answer, doubt.label());
-                    let mut earlier = Earlier { attempts: answer.attempts, tried: answer.tried };
+                    let mut earlier =
+                        PriorAttempts { attempts: answer.attempts, tried: answer.tried };
                     earlier.tried.push(doubted);
                     (earlier, format!("was doubted: {doubt}"))
                 }
@@ -243,7 +244,7 @@ async fn stands(
         }
         None => {}
     }
-    let Looked { doubt, attempts, tried } =
+    let JudgeResult { doubt, attempts, tried } =
         look(app, live, caller, first, asked, request, &reply, id).await;
     answer.attempts = answer.attempts.saturating_add(attempts);
     answer.tried.extend(tried);

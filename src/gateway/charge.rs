@@ -50,13 +50,13 @@ pub(super) async fn hold(
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let line = decision.steps.first().and_then(|first| decision.line(first));
-    let why = Why { line, weighed: None };
+    let why = DecisionSummary { line, weighed: None };
     hold_for(app, caller, decision.steps.iter(), why, head, intent).await
 }
 
 /// How `auto` chose: in one line, and what it weighed.
 #[derive(Debug, Default)]
-pub(super) struct Why {
+pub(super) struct DecisionSummary {
     pub line: Option<String>,
     pub weighed: Option<Box<Weighed>>,
 }
@@ -66,7 +66,7 @@ pub(super) async fn hold_for(
     app: &App,
     caller: &Caller,
     mut steps: impl Iterator<Item = &Step> + Clone,
-    why: Why,
+    why: DecisionSummary,
     head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
@@ -200,14 +200,14 @@ pub(super) async fn ask(
     upstream::run(&app.upstream, decision, inbound, id, &mut dice).await
 }
 
-/// What was tried before, and came to nothing that is delivered.
+/// Attempts of a request before the one that is delivered.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
+pub(super) struct PriorAttempts {
     pub attempts: u8,
     pub tried: Vec<FailedAttempt>,
 }
 
-impl Earlier {
+impl PriorAttempts {
     fn before(self, attempts: &mut u8, tried: &mut Vec<FailedAttempt>) {
         *attempts = attempts.saturating_add(self.attempts);
         tried.splice(0..0, self.tried);
@@ -221,7 +221,7 @@ pub(super) async fn deliver(
     inbound: &Inbound,
     id: &RequestId,
     hold: Hold,
-    earlier: Earlier,
+    earlier: PriorAttempts,
 ) -> Result<Answered, Refused> {
     match ask(app, decision, inbound, id).await {
         Ok(mut answer) => {
@@ -287,7 +287,7 @@ mod tests {
     fn what_was_tried_before_comes_first_and_counts() {
         let tried =
             |model: &str| FailedAttempt { model: model.to_owned(), ..FailedAttempt::default() };
-        let earlier = Earlier { attempts: 2, tried: vec![tried("one"), tried("two")] };
+        let earlier = PriorAttempts { attempts: 2, tried: vec![tried("one"), tried("two")] };
         let (mut attempts, mut all) = (254, vec![tried("three")]);
         earlier.before(&mut attempts, &mut all);
         let models: Vec<&str> = all.iter().map(|one| one.model.as_str()).collect();

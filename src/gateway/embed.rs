@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::app::App;
-use super::charge::{self, Earlier, Intent, Sum};
+use super::charge::{self, Intent, PriorAttempts, Sum};
 use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
-use super::several::Several;
+use super::several::CombinedResult;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -45,7 +45,7 @@ pub async fn embed(
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     let parts = parts(&decision, &inbound);
     let mut answered = if parts.is_empty() {
-        charge::deliver(app, &decision, &inbound, id, hold, Earlier::default()).await?
+        charge::deliver(app, &decision, &inbound, id, hold, PriorAttempts::default()).await?
     } else {
         in_parts(app, &decision, &parts, id, hold).await?
     };
@@ -88,8 +88,9 @@ async fn in_parts(
     id: &RequestId,
     hold: Hold,
 ) -> Result<Answered, Refused> {
-    let all = Several::ask(app, decision, parts, id).await;
-    let Several { step, losses, answers, tokens, asides, basis, attempts, tried, failure } = all;
+    let all = CombinedResult::ask(app, decision, parts, id).await;
+    let CombinedResult { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
+        all;
     let whole = embeddings::joined(&answers).map_err(|why| {
         Error::new(Kind::UpstreamDown, "The provider's answer cannot be read.").because(why)
     });

@@ -9,7 +9,7 @@ use super::charge::{self, Intent, Sum};
 use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
-use super::several::Several;
+use super::several::CombinedResult;
 use crate::admit::{Caller, Scope};
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
@@ -56,8 +56,8 @@ pub async fn generate_images(
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
     let hold =
         charge::hold(app, caller, &decision, &head, intent).await.map_err(Refused::of_pictures)?;
-    let drawing = Several::ask(app, &decision, &calls, id).await;
-    let Several { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
+    let drawing = CombinedResult::ask(app, &decision, &calls, id).await;
+    let CombinedResult { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
         drawing;
     let Some(step) = step else {
         let error = failure.unwrap_or_else(|| Error::internal("no call was made"));

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::app::{App, Shared};
-use super::charge::{self, Earlier, Intent};
+use super::charge::{self, Intent, PriorAttempts};
 use super::embed::embed;
 use super::named::named;
 use crate::admit::Caller;
@@ -47,7 +47,7 @@ impl App {
         let intent = Intent::of(&id, "memory");
         let hold = charge::hold(self, caller, &decision, &inbound.head, intent).await;
         let hold = hold.map_err(|refused| refused.error)?;
-        let earlier = Earlier::default();
+        let earlier = PriorAttempts::default();
         let answered = charge::deliver(self, &decision, &inbound, &id, hold, earlier).await;
         answered.map(|answered| answered.body).map_err(|refused| refused.error)
     }

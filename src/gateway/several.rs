@@ -19,7 +19,7 @@ const AT_ONCE: usize = 10;
 
 /// What several calls came to.
 #[derive(Default)]
-pub(super) struct Several {
+pub(super) struct CombinedResult {
     /// Who answered the first of those that were answered.
     pub step: Option<Step>,
     pub losses: Losses,
@@ -34,7 +34,7 @@ pub(super) struct Several {
     pub failure: Option<Error>,
 }
 
-impl Several {
+impl CombinedResult {
     /// Makes the calls, whatever becomes of one of them: what a provider did for another is known.
     pub async fn ask(app: &App, decision: &Decision, calls: &[Inbound], id: &RequestId) -> Self {
         let calls = calls.iter().map(|call| charge::ask(app, decision, call, id));
@@ -124,7 +124,7 @@ mod tests {
     async fn what_calls_took_is_added_up_and_the_first_that_answered_stands_for_all() {
         let fixture = Fixture::of(TWO).await;
         let (one, two) = (fixture.step("one"), fixture.step("two"));
-        let mut all = Several::default();
+        let mut all = CombinedResult::default();
         all.take(Err(unanswered(Kind::Overloaded, 3)));
         let mut first = answer(&one, "a", 10, Basis::Reported);
         first.losses.dropped("user");
@@ -153,7 +153,7 @@ mod tests {
             ([Reported, Estimated, Reported], Estimated),
             ([Reported, Reported, Estimated], Estimated),
         ] {
-            let mut all = Several::default();
+            let mut all = CombinedResult::default();
             for part in parts {
                 all.take(Ok(answer(&step, "a", 1, part)));
             }
@@ -164,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_failure_is_told_whatever_comes_after_it() {
         let fixture = Fixture::of(TWO).await;
-        let mut all = Several::default();
+        let mut all = CombinedResult::default();
         all.take(Ok(answer(&fixture.step("one"), "a", 1, Basis::Reported)));
         all.take(Err(unanswered(Kind::RateLimited, 1)));
         all.take(Err(unanswered(Kind::Timeout, u8::MAX)));
@@ -201,7 +201,7 @@ mod tests {
                 inbound
             })
             .collect();
-        let all = Several::ask(&fixture.app, &decision, &calls, &RequestId::fresh()).await;
+        let all = CombinedResult::ask(&fixture.app, &decision, &calls, &RequestId::fresh()).await;
         assert_eq!(provider.asked().len(), 4);
         assert!(all.failure.is_some());
         let vectors: Vec<String> = all

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::signin::Status;
 use super::{Worker, arrival, origin, respond, signin, visit};
-use crate::admit::{Caller, Moved};
+use crate::admit::{AddressChange, Caller};
 use crate::base::told::{Deleted, DeletedSome, Page};
 use crate::base::{Error, Kind, calendar};
 use crate::reports::standing;
@@ -192,8 +192,8 @@ pub async fn move_to(app: Worker, request: HttpRequest, payload: Payload) -> Htt
             person::signed_in(&app.shared.authentication, arrival::credential(&request)).await?;
         let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         Ok(match app.shared.authentication.change_email(&signed_in, &said.email).await? {
-            Moved::Asked => (StatusCode::ACCEPTED, Status { status: "link_sent" }),
-            Moved::Done => (StatusCode::OK, Status { status: "changed" }),
+            AddressChange::Asked => (StatusCode::ACCEPTED, Status { status: "link_sent" }),
+            AddressChange::Done => (StatusCode::OK, Status { status: "changed" }),
         })
     })
     .await

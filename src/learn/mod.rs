@@ -59,7 +59,7 @@ mod train;
 
 pub use cascade::{Cascaded, cascaded};
 pub use daily::{Daily, dailies};
-pub use data::{Cell, Data, DataError, Listed, Predictions, Row};
+pub use data::{Cell, Data, DataError, ListPrice, Predictions, Row};
 pub use fit::Recipe;
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;

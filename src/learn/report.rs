@@ -57,7 +57,7 @@ const FOLDS: u64 = 5;
 fn abilities(weights: &Weights, data: &Data) -> Vec<Ability> {
     let ability = |name: &String| {
         let listed = data.prices.get(name);
-        let price = |of: fn(&super::Listed) -> Option<f64>| listed.and_then(of);
+        let price = |of: fn(&super::ListPrice) -> Option<f64>| listed.and_then(of);
         weights.ability(name, price(|one| one.price_in), price(|one| one.price_out))
     };
     data.models.iter().map(ability).collect()

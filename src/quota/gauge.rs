@@ -208,14 +208,14 @@ impl DailyCount {
 
 /// What of a period's allowance is gone, and what is spoken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Purse {
+pub struct PeriodFunds {
     /// `None` until the books have been asked.
     pub period: Option<Period>,
     pub used: i64,
     pub reserved: i64,
 }
 
-impl Purse {
+impl PeriodFunds {
     fn fits(self, total: i64, amount: i64) -> bool {
         self.used.saturating_add(self.reserved).saturating_add(amount) <= total
     }
@@ -235,8 +235,8 @@ pub struct Gauges {
     pub requests_day: DailyCount,
     pub tokens: Rate,
     pub images: Rate,
-    pub credits: Purse,
-    pub spend: Purse,
+    pub credits: PeriodFunds,
+    pub spend: PeriodFunds,
 }
 
 impl Gauges {
@@ -249,7 +249,7 @@ impl Gauges {
 
     /// Money is asked of the books again.
     pub fn forget_money(&mut self) {
-        (self.credits, self.spend) = (Purse::default(), Purse::default());
+        (self.credits, self.spend) = (PeriodFunds::default(), PeriodFunds::default());
     }
 
     /// What the books say is gone.

@@ -17,7 +17,7 @@ use crate::base::ids::{AccountId, ResponseId};
 use crate::platform::chats::rows;
 use crate::platform::items;
 use crate::platform::responses::ResponseOptions;
-use crate::store::{KeptResponse, Seer, Store, StoreError};
+use crate::store::{KeptResponse, ResponseViewer, Store, StoreError};
 use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
 
@@ -208,8 +208,10 @@ impl ResponseKeeper {
     async fn broke_off(&mut self) {
         let (Some(id), false) = (self.claimed.clone(), self.ended) else { return };
         let error = Error::new(crate::base::Kind::UpstreamDown, "The answer broke off.");
-        let row =
-            self.store.response(self.account.clone(), Seer::all(), id, self.clock.now()).await;
+        let row = self
+            .store
+            .response(self.account.clone(), ResponseViewer::all(), id, self.clock.now())
+            .await;
         let Ok(Some(row)) = row else { return };
         let body = serde_json::from_str(&row.body).unwrap_or_default();
         let mut failed = crate::platform::responses::failed(body, &error);

@@ -183,7 +183,7 @@ pub async fn input_items(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Desk, KEPT_FOR};
+    use super::super::fixture::{KEPT_FOR, ResponsesFixture};
     use super::super::keep::LEASE;
     use super::*;
     use crate::admit::Role;
@@ -197,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_read_by_who_asked_and_who_runs_the_account_for_as_long_as_it_is_kept() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let (account, other) = (desk.all.open("acme").await, desk.all.open("bolt").await);
         let ann = desk.all.member(&account, "ann@acme.test", Role::Member).await;
         let bob = desk.all.member(&account, "bob@acme.test", Role::Member).await;
@@ -227,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_under_way_is_that_until_nobody_works_on_it_any_more() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let caller = desk.all.owner(&desk.all.open("acme").await).await;
         desk.kept(&caller, "resp_1", under_way).await;
         let told = retrieve(&desk.responses, &caller, "resp_1").await.unwrap();
@@ -243,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_stopped_once_and_what_is_done_stays_as_it_is() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let account = desk.all.open("acme").await;
         let caller = desk.all.owner(&account).await;
         desk.kept(&caller, "resp_1", under_way).await;
@@ -263,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_forgotten_once_with_the_work_on_it() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let account = desk.all.open("acme").await;
         let caller = desk.all.owner(&account).await;
         desk.kept(&caller, "resp_1", under_way).await;
@@ -283,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_watched_where_it_is_worked_on_and_told_once_more_when_it_is_done() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let account = desk.all.open("acme").await;
         let caller = desk.all.owner(&account).await;
         let events = async |id: &str, after: Option<u64>| {
@@ -312,7 +312,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_answer_was_made_from_goes_back_to_the_beginning_of_its_chain() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let caller = desk.all.owner(&desk.all.open("acme").await).await;
         desk.kept(&caller, "resp_1", |_| {}).await;
         desk.kept(&caller, "resp_2", |row| row.previous = Some("resp_1".to_owned())).await;

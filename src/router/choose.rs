@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::expect::Weighing;
 use super::explain::Explanation;
-use super::offer::{Ask, Before, Looking, MODELS};
+use super::offer::{Looking, MODELS, OfferQuery, PriorAnswerer};
 use super::{
     Allows, Corrections, Decision, DialWish, Health, HealthOf, Needs, Predictor, PromptDemand, Step,
 };
@@ -32,7 +32,7 @@ pub struct CandidatePool<'a> {
     /// What the caller pays for a request that a model of a tier answers, where that has a price in
     /// money: the larger of this and what the provider takes is what an answer costs.
     pub pays: &'a dyn Fn(Tier) -> Nanos,
-    pub before: Option<Before>,
+    pub before: Option<PriorAnswerer>,
     /// This request is to find something out: one of the best few is asked, drawn by this number.
     pub explore: Option<u64>,
     /// Every model's state is looked at, not only that of those which may be chosen: for whoever
@@ -133,7 +133,7 @@ pub fn decide_auto(
         .filter_map(|one| Some((models.get(one.place)?, one)))
         .flat_map(|(model, kept)| {
             let first = model.deployments.get(kept.deployment).into_iter();
-            let ask = Ask {
+            let ask = OfferQuery {
                 now,
                 input_tokens: needs.input_tokens,
                 cached_tokens: kept.cached_tokens,

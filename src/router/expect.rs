@@ -10,7 +10,7 @@ use super::{Corrections, Needs, PromptDemand, Subjects};
 use crate::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Model, Tier, TokenKind};
 use crate::wire::vocab::{Effort, ThinkingStyle};
 
-pub use weigh::Worth;
+pub use weigh::SeatBounds;
 
 /// Side by side.
 const WIDE: usize = 8;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::kept::{Kept, order};
+use super::kept::{RankedSeat, order};
 use super::{Dial, Predictor, Promise, RequestFeatures, Step, in_words};
 use crate::catalogue::Catalogue;
 use crate::ledger::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths};
@@ -39,7 +39,7 @@ pub struct Explanation {
     /// The first was drawn among the best few, to find something out.
     pub explored: bool,
     /// The first few are of different models, in order.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<RankedSeat>,
     /// Places in the catalogue.
     pub rejected: Vec<(usize, &'static str)>,
 }
@@ -123,7 +123,7 @@ impl Verdicts {
         Self { first: Some(first), seen: Vec::new() }
     }
 
-    fn of(&mut self, one: &Kept) -> &'static str {
+    fn of(&mut self, one: &RankedSeat) -> &'static str {
         let verdict = self.first.take().unwrap_or("dearer for its quality");
         let again = self.seen.contains(&one.place);
         self.seen.push(one.place);

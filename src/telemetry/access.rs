@@ -33,9 +33,9 @@ pub enum LineFormat {
     Json,
 }
 
-/// Where requests are told of that have ended. Cheap to clone.
+/// Where ended requests are reported. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Teller {
+pub struct AccessLog {
     to: Option<SyncSender<Told>>,
     dropped: IntCounter,
     /// How many wait to be told of.
@@ -51,11 +51,11 @@ enum Told {
 /// The thread that writes the access log.
 #[derive(Debug)]
 pub struct AccessThread {
-    teller: Teller,
+    teller: AccessLog,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Teller {
+impl AccessLog {
     /// Tells nobody.
     #[must_use]
     pub fn silent(metrics: &Metrics) -> Self {
@@ -96,14 +96,14 @@ pub fn start(
     metrics: &Metrics,
     lines: Option<LineFormat>,
     exporter: Option<Exporter>,
-) -> io::Result<(Teller, AccessThread)> {
+) -> io::Result<(AccessLog, AccessThread)> {
     if lines.is_none() && exporter.is_none() {
-        let teller = Teller::silent(metrics);
+        let teller = AccessLog::silent(metrics);
         return Ok((teller.clone(), AccessThread { teller, thread: None }));
     }
     let (to, from) = sync_channel(WAITING);
     let waiting = waiting(metrics);
-    let teller = Teller { to: Some(to), dropped: dropped(metrics), waiting: waiting.clone() };
+    let teller = AccessLog { to: Some(to), dropped: dropped(metrics), waiting: waiting.clone() };
     let thread = std::thread::Builder::new()
         .name("optimux-telling".to_owned())
         .spawn(move || tell(&from, &waiting, lines, exporter.as_ref()))?;
@@ -365,7 +365,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (to, _from) = sync_channel(1);
         let teller =
-            Teller { to: Some(to), dropped: dropped(&metrics), waiting: waiting(&metrics) };
+            AccessLog { to: Some(to), dropped: dropped(&metrics), waiting: waiting(&metrics) };
         teller.tell(Box::new(answered()));
         teller.tell(Box::new(answered()));
         assert_eq!(teller.dropped.get(), 1);

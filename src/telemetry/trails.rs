@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
 
-use super::access::Teller;
+use super::access::AccessLog;
 use super::metrics::Metrics;
 use super::traceparent::{Context, Sampling, SpanId};
 use super::trail::{Attempt, Bill, RequestOrigin, ResponseSummary, Trail};
@@ -43,14 +43,14 @@ struct Inner {
     /// Ids are made here: nobody can choose them to collide, so a fast hash will do.
     open: RefCell<HashMap<RequestId, Box<Trail>, FixedState>>,
     metrics: Metrics,
-    teller: Teller,
+    teller: AccessLog,
     sampling: RefCell<Option<Sampling>>,
 }
 
 impl Trails {
     /// `sampling` says which requests are traced; none where it is not given.
     #[must_use]
-    pub fn new(metrics: Metrics, teller: Teller, sampling: Option<Sampling>) -> Self {
+    pub fn new(metrics: Metrics, teller: AccessLog, sampling: Option<Sampling>) -> Self {
         let sampling = RefCell::new(sampling);
         Self(Rc::new(Inner { open: RefCell::default(), metrics, teller, sampling }))
     }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_request_leaves_nothing_behind() {
         let metrics = Metrics::new().unwrap();
-        let trails = Trails::new(metrics.clone(), Teller::silent(&metrics), None);
+        let trails = Trails::new(metrics.clone(), AccessLog::silent(&metrics), None);
         let id = RequestId::fresh();
         trails.begin(&id, RequestOrigin { method: "GET", surface: "models" }, None);
         assert_eq!(metrics.in_flight.get(), 1);

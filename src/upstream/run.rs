@@ -11,7 +11,7 @@ use super::failover::{
     AttemptBudget, Course, FailoverVerdict, NextStep, Others, judge, kind_label,
 };
 use super::health::Permit;
-use super::hedge::{Raced, race};
+use super::hedge::{RaceOutcome, race};
 use super::outgoing::{Unsayable, thinks};
 use super::rescue::Rescue;
 use super::scrub::shortened;
@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
             started.get().then(|| Box::pin(attempt::send(upstream, &asked_beside, permit)))
         };
         let answered = |tried: &AttemptResult| matches!(tried, AttemptResult::Answered { .. });
-        let Raced { first, second } = race(first, late, start, answered).await;
+        let RaceOutcome { first, second } = race(first, late, start, answered).await;
         if !started.get() {
             return self.won(step, first);
         }

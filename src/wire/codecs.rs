@@ -104,7 +104,7 @@ pub trait ProviderSide: Sync {
     fn reader(&self) -> Box<dyn Reader + Send>;
 
     /// What a frame of this dialect's stream says of usage, without building events of the rest.
-    fn tap(&self, data: &[u8]) -> Tapped;
+    fn tap(&self, data: &[u8]) -> TapResult;
 
     /// What else is to be known of a frame that passes unread; `hear` gets the words in it.
     ///
@@ -192,7 +192,7 @@ pub(super) fn instruct_at(body: &mut Map<String, Value>, name: &str, text: &str)
 
 /// What a relay that passes bytes through learns from one frame.
 #[derive(Debug, Default, PartialEq)]
-pub struct Tapped {
+pub struct TapResult {
     pub usage: Option<Usage>,
     /// The frame holds nothing but usage (chat's last chunk).
     pub usage_only: bool,

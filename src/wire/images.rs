@@ -322,9 +322,9 @@ pub fn usage_of(body: &[u8]) -> Option<Usage> {
     openai_usage::drawn(&usage)
 }
 
-/// Of what size and quality the pictures of an answer are, which tells their price.
+/// Size and quality of the pictures of an answer, which tell their price.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Drawn {
+pub struct PictureSpec {
     pub size: Option<String>,
     pub quality: Option<String>,
 }
@@ -332,13 +332,13 @@ pub struct Drawn {
 impl ImagesRules {
     /// As the answer says, else as was asked, else as OpenAI does it by itself.
     #[must_use]
-    pub fn drawn(&self, answer: &Value, request: &ImageRequest) -> Drawn {
+    pub fn drawn(&self, answer: &Value, request: &ImageRequest) -> PictureSpec {
         let told = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
         let usual =
             |all: &[String], word: &str| all.iter().find(|one| one.as_str() == word).cloned();
         let size = request.size.as_deref().and_then(|size| self.fit_size(size));
         let quality = request.quality.as_deref().and_then(|one| self.fit_quality(one));
-        Drawn {
+        PictureSpec {
             size: told("size").or(size).or_else(|| usual(&self.sizes, "1024x1024")),
             quality: told("quality").or(quality).or_else(|| usual(&self.qualities, "standard")),
         }
@@ -478,7 +478,7 @@ mod tests {
         }));
         let asked = asked.unwrap();
         let drawn = |answer: Value, request: &ImageRequest| {
-            let Drawn { size, quality } = rules.drawn(&answer, request);
+            let PictureSpec { size, quality } = rules.drawn(&answer, request);
             (size.unwrap_or_default(), quality.unwrap_or_default())
         };
         let own = |size: &str, quality: &str| (size.to_owned(), quality.to_owned());

@@ -22,7 +22,7 @@ use optimux::quota::{
     QuotaRequest, RequestAmount, Terms,
 };
 use optimux::store::{AllowanceOf, Store};
-use optimux::telemetry::access::Teller;
+use optimux::telemetry::access::AccessLog;
 use optimux::telemetry::metrics::Metrics;
 use optimux::telemetry::trails::Trails;
 use proptest::prelude::*;
@@ -529,5 +529,5 @@ fn the_books_balance_however_things_fall() {
 /// Tells nobody of anything.
 fn silent() -> Trails {
     let metrics = Metrics::new().unwrap();
-    Trails::new(metrics.clone(), Teller::silent(&metrics), None)
+    Trails::new(metrics.clone(), AccessLog::silent(&metrics), None)
 }

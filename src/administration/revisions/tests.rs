@@ -1,7 +1,7 @@
 //! A change holds as a whole, with who made it and why, or not at all.
 
 use super::*;
-use crate::administration::fixture::{Office, REFUSED};
+use crate::administration::fixture::{AdministrationFixture, REFUSED};
 use crate::admit::fixture::NOON;
 use crate::live::Live;
 
@@ -14,13 +14,13 @@ fn to(model: &str) -> Value {
 }
 
 /// What is said of routes, by the model that they are of.
-async fn routes(office: &Office) -> Vec<(String, Value)> {
+async fn routes(office: &AdministrationFixture) -> Vec<(String, Value)> {
     office.work().settings(SettingKind::Route).await.unwrap().1
 }
 
 #[tokio::test]
 async fn what_is_said_holds_from_then_on_and_it_is_kept_who_said_so_and_why() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     let reason = "\u{f6}".repeat(REASON_CHARACTERS + 1);
     let came =
         office.work().set(SettingKind::Route, "m", Some(to("n")), &why(&reason)).await.unwrap();
@@ -36,7 +36,7 @@ async fn what_is_said_holds_from_then_on_and_it_is_kept_who_said_so_and_why() {
 
 #[tokio::test]
 async fn what_is_only_tried_changes_nothing_and_tells_what_would_be_said() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     let dry = ChangeOptions { dry_run: true, reason: String::new() };
     let came = office.work().set(SettingKind::Route, "m", Some(to("n")), &dry).await.unwrap();
     assert_eq!((came.revision, came.said), (None, Some(to("n"))));
@@ -50,7 +50,7 @@ async fn what_is_only_tried_changes_nothing_and_tells_what_would_be_said() {
 
 #[tokio::test]
 async fn what_would_not_load_is_refused_with_every_fault_and_is_not_kept() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     for (name, said) in [(REFUSED, Some(to("n"))), ("m", Some(json!({"fallback": "n"})))] {
         let refused =
             office.work().set(SettingKind::Route, name, said, &why("")).await.unwrap_err();
@@ -66,7 +66,7 @@ async fn what_would_not_load_is_refused_with_every_fault_and_is_not_kept() {
 
 #[tokio::test]
 async fn what_was_said_is_taken_back_once() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     for (name, said) in [("m", Some(to("n"))), ("k", Some(to("n")))] {
         office.work().set(SettingKind::Route, name, said, &why("")).await.unwrap();
     }
@@ -86,7 +86,7 @@ async fn what_was_said_is_taken_back_once() {
 
 #[tokio::test]
 async fn of_two_changes_at_the_same_time_the_second_is_not_laid_over_what_it_has_not_seen() {
-    let mut office = Office::new().await;
+    let mut office = AdministrationFixture::new().await;
     let (store, runtime) = (office.accounts.store.clone(), tokio::runtime::Handle::current());
     // Somebody else is faster: their change comes while this one is tried.
     office.trial = Arc::new(move |_| {
@@ -118,7 +118,7 @@ async fn of_two_changes_at_the_same_time_the_second_is_not_laid_over_what_it_has
 
 #[tokio::test]
 async fn an_earlier_revision_holds_again_and_what_is_built_in_alone_by_nought() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     for model in ["one", "two"] {
         office.work().set(SettingKind::Route, "m", Some(to(model)), &why("")).await.unwrap();
     }
@@ -142,7 +142,7 @@ async fn an_earlier_revision_holds_again_and_what_is_built_in_alone_by_nought() 
 
 #[tokio::test]
 async fn another_plan_holds_at_once_for_who_is_known_already_and_is_taken_back_with_its_revision() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     let all = &office.accounts;
     let account = all.open("acme").await;
     let ann = all.member(&account, "ann@acme.test", crate::admit::Role::Member).await;

@@ -28,15 +28,16 @@ const THOUGHT_TOKENS: u64 = 1_024;
 const SHORT_WORDS: usize = 4;
 const SHORT_BYTES: usize = 48;
 
-/// What more looking came to: what speaks against the answer, and what was asked for that.
+/// What checking the first answer of a cascade came to: what speaks against it, and which attempts that
+/// took.
 #[derive(Debug, Default)]
-pub(super) struct Looked {
+pub(super) struct JudgeResult {
     pub doubt: Option<Doubt>,
     pub attempts: u8,
     pub tried: Vec<FailedAttempt>,
 }
 
-impl Looked {
+impl JudgeResult {
     fn note(&mut self, app: &App, answer: UpstreamAnswer, came_to: &'static str) {
         self.attempts = self.attempts.saturating_add(answer.attempts);
         let tried = spent(app, &answer, came_to);
@@ -72,9 +73,9 @@ pub(super) async fn look(
     request: &Request,
     reply: &Reply,
     id: &RequestId,
-) -> Looked {
+) -> JudgeResult {
     let checks = &app.shared.routing.checks;
-    let mut looked = Looked::default();
+    let mut looked = JudgeResult::default();
     let Some(text) = words(request, reply) else { return looked };
     if checks.twice && is_short(&text) && !is_settled(request) {
         let second = again(app, first, asked, &text, id, &mut looked);
@@ -143,7 +144,7 @@ async fn again(
     asked: &Inbound,
     text: &str,
     id: &RequestId,
-    looked: &mut Looked,
+    looked: &mut JudgeResult,
 ) {
     let Ok(answer) = charge::ask(app, first, asked, id).await else { return };
     let other = whole(asked.dialect, &answer);
@@ -174,7 +175,7 @@ async fn judged(
     request: &Request,
     text: &str,
     id: &RequestId,
-    looked: &mut Looked,
+    looked: &mut JudgeResult,
 ) {
     let shared = &app.shared;
     let now = tokio::time::Instant::now();

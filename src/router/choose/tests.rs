@@ -8,7 +8,7 @@ use crate::catalogue::Mode;
 use crate::catalogue::{
     Deployment, DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load,
 };
-use crate::router::{Dial, DialWish, Health, Kept};
+use crate::router::{Dial, DialWish, Health, RankedSeat};
 use crate::wire::vocab::{Effort, Part, Request, Role, Turn};
 
 fn catalogue() -> Catalogue {
@@ -75,7 +75,7 @@ fn asking(text: &str) -> Request {
     Request { turns: vec![Turn::new(Role::User, vec![Part::text(text)])], ..Request::default() }
 }
 
-fn first(decision: &Decision) -> Kept {
+fn first(decision: &Decision) -> RankedSeat {
     decision.explanation.as_ref().unwrap().kept[0]
 }
 
@@ -241,13 +241,13 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     let demand = house.predictor.demand(&request);
     let mut needs = Needs::of(&request);
     needs.input_tokens = 40_000;
-    let decide = |before: Option<Before>| {
+    let decide = |before: Option<PriorAnswerer>| {
         let choice = CandidatePool { before, ..house.choice() };
         first(&decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap())
     };
     let fresh = decide(None);
     let all = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
-    let caching = |one: &&Kept| {
+    let caching = |one: &&RankedSeat| {
         let model = &house.catalogue.models()[one.place];
         let rates = model.deployments[one.deployment].prices.rates(NOW, 0).unwrap();
         let cheaper = rates.of(TokenKind::CacheRead) < rates.of(TokenKind::Input);
@@ -258,7 +258,7 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     // Read from the cache, it costs less than read afresh; a short prompt is not cached.
     let place = other.place;
     let cost = |prefix_tokens| {
-        let before = Before { place, prefix_tokens, stays: false };
+        let before = PriorAnswerer { place, prefix_tokens, stays: false };
         let choice = CandidatePool { before: Some(before), ..house.choice() };
         let decision = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
         let kept = decision.explanation.unwrap().kept;
@@ -266,7 +266,7 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     };
     assert!(cost(39_000) < other.cost && cost(1_000) == other.cost);
     // Whoever wishes to stay does, as long as the model will do.
-    let before = Before { place, prefix_tokens: 0, stays: true };
+    let before = PriorAnswerer { place, prefix_tokens: 0, stays: true };
     assert!(!other.above_floor || decide(Some(before)).place == place);
 }
 
@@ -290,7 +290,7 @@ fn a_draw_finds_something_out_and_stays_good() {
     // A session that stays is left alone.
     let usual = first(&house.decide(Dial::BALANCED, PROMPTS[1])).place;
     for draw in 0..8 {
-        let before = Some(Before { place: usual, prefix_tokens: 0, stays: true });
+        let before = Some(PriorAnswerer { place: usual, prefix_tokens: 0, stays: true });
         let choice = CandidatePool { explore: Some(draw), before, ..house.choice() };
         let wish = Dial::BALANCED.into();
         let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
@@ -460,9 +460,9 @@ proptest::proptest! {
 }
 
 /// Nobody is asked while another is expected to do better at no higher cost.
-fn dominated(decision: &Decision) -> Option<(Kept, Kept)> {
+fn dominated(decision: &Decision) -> Option<(RankedSeat, RankedSeat)> {
     let kept = &decision.explanation.as_ref().unwrap().kept;
-    let better = |one: &&Kept| one.quality > kept[0].quality && one.cost <= kept[0].cost;
+    let better = |one: &&RankedSeat| one.quality > kept[0].quality && one.cost <= kept[0].cost;
     kept.iter().find(better).map(|better| (kept[0], *better))
 }
 

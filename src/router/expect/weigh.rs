@@ -28,7 +28,7 @@ impl Expectations {
     /// quality. A little more than it is, so that nothing rounded makes it less. `floor` is the least
     /// quality that is wished for, in log-odds.
     #[must_use]
-    pub fn worth(&self, dollar: f32, floor: f32) -> Worth {
+    pub fn worth(&self, dollar: f32, floor: f32) -> SeatBounds {
         widely(Weighing { expected: self, dollar: dollar * BELOW, floor })
     }
 }
@@ -55,7 +55,7 @@ impl Arithmetic for Most<'_> {
 
 /// What seats are worth at most.
 #[derive(Debug)]
-pub struct Worth {
+pub struct SeatBounds {
     pub all: Vec<f32>,
     /// Where each stands by that, those that reach the floor in front.
     pub(in crate::router) ranks: Vec<Rank>,
@@ -68,13 +68,13 @@ struct Weighing<'a> {
 }
 
 impl Arithmetic for Weighing<'_> {
-    type Result = Worth;
+    type Result = SeatBounds;
 
     #[inline(always)]
-    fn done(self) -> Worth {
+    fn done(self) -> SeatBounds {
         let Self { expected: Expectations { logits, costs, common }, dollar, floor } = self;
         let seats = logits.len().min(costs.len());
-        let mut worth = Worth { all: vec![0.0; seats], ranks: vec![Rank::OUT; seats] };
+        let mut worth = SeatBounds { all: vec![0.0; seats], ranks: vec![Rank::OUT; seats] };
         let rows = worth.all.iter_mut().zip(&mut worth.ranks).zip(logits).zip(costs);
         for (((all, rank), logit), cost) in rows {
             *all = logistic(logit - common.caution) + 1e-6 - dollar * cost;

@@ -15,7 +15,7 @@ use super::codecs::instruct_at;
 use super::frame::Frame;
 use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 pub struct Anthropic;
@@ -37,7 +37,7 @@ impl ProviderSide for Anthropic {
         Box::new(stream::MessageReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         stream::tap(data)
     }
 

@@ -10,7 +10,7 @@ use crate::wire::frame::sse::Frame;
 use crate::wire::vocab::{
     Body, Delta, Event, Extra, ExtraScope, Malformed, Part, Signature, Slot, Thought, Usage,
 };
-use crate::wire::{Reader, Tapped};
+use crate::wire::{Reader, TapResult};
 
 #[derive(Debug, Default)]
 pub(super) struct MessageReader {
@@ -209,8 +209,8 @@ fn unannounced(delta: &Value) -> Option<Body> {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(super) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(super) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     // Nearly every frame is a delta of a block, which says nothing that is tapped for.
     if memmem::find(data, b"\"content_block_").is_some() {
         return tapped;

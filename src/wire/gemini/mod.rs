@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::frame::Frame;
 use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 pub(in crate::wire) use reply::usage_from;
@@ -36,7 +36,7 @@ impl ProviderSide for Gemini {
         Box::new(stream::ContentReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         stream::tap(data)
     }
 

@@ -14,7 +14,7 @@ use crate::wire::vocab::{
     Body, Citation, Delta, Event, Extra, ExtraScope, Finish, Losses, Malformed, Part, Slot, Stop,
     Usage,
 };
-use crate::wire::{Heading, Reader, Tapped, Writer};
+use crate::wire::{Heading, Reader, TapResult, Writer};
 
 #[derive(Debug, Default)]
 struct Open {
@@ -209,8 +209,8 @@ impl Open {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(super) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(super) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     let usage = memmem::find(data, b"\"usageMetadata\"").is_some();
     let error = memmem::find(data, b"\"error\"").is_some();
     if !usage && !error {

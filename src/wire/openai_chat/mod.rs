@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::glance::{Glance, UnreadableEvent, Voice};
 use super::openai_error as error;
 use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 use whole::Whole;
@@ -34,7 +34,7 @@ impl ProviderSide for OpenAiChat {
         Box::new(stream::ChatReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         stream::tap(data)
     }
 

@@ -19,7 +19,7 @@ use super::frame::{Frame, sse};
 use super::glance::{Glance, UnreadableEvent, Voice};
 use super::openai_error as error;
 use super::vocab::{ByteSpan, Dialect, Fault, Malformed, Reply, Request, RequestHead, Tool, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 pub struct OpenAiResponses;
@@ -97,7 +97,7 @@ impl ProviderSide for OpenAiResponses {
         Box::new(reader::ResponseReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         reader::tap(data)
     }
 

@@ -49,7 +49,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         parts.extend(item::decode(value.clone(), &format!("output[{index}]"))?.parts);
     }
     let output = Value::Array(output);
-    let mut around = Around::of(object.peek("service_tier"), Some(&output));
+    let mut around = UsageContext::of(object.peek("service_tier"), Some(&output));
     around.add_tools(object.peek("tool_usage"), object.peek("tools"));
     // Items keep their ids and states, which no other dialect has words for.
     object.spell("output", output);
@@ -78,14 +78,14 @@ pub(super) fn finish(status: String, reason: Option<&str>, called: bool) -> Fini
 
 /// What the rest of a response tells of its usage.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Around {
+pub(super) struct UsageContext {
     pub class: Class,
     pub searches: u64,
     /// What the tool that draws took, which is a model of its own.
     pub drawn: Option<AuxiliaryUsage>,
 }
 
-impl Around {
+impl UsageContext {
     pub(super) fn of(service_tier: Option<&Value>, output: Option<&Value>) -> Self {
         let items = output.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let searches = items.iter().filter(|item| is_search(item)).count() as u64;
@@ -121,7 +121,7 @@ fn is_search(item: &Value) -> bool {
         && item.pointer("/action/type").and_then(Value::as_str).is_none_or(|kind| kind == "search")
 }
 
-pub(super) fn usage_from(raw: Value, around: Around) -> Usage {
+pub(super) fn usage_from(raw: Value, around: UsageContext) -> Usage {
     let either = |names| openai_usage::count_of(&raw, names).unwrap_or(0);
     let mut usage = Usage::default();
     let details = openai_usage::details(&raw, &["input_tokens_details", "prompt_tokens_details"]);
@@ -172,7 +172,7 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     let searched = |output: &&RawValue| output.get().contains("\"web_search_call\"");
     let output = only.output.filter(searched);
     let output: Option<Value> = output.and_then(|output| serde_json::from_str(output.get()).ok());
-    let mut around = Around::of(only.service_tier.as_ref(), output.as_ref());
+    let mut around = UsageContext::of(only.service_tier.as_ref(), output.as_ref());
     if only.tool_usage.is_some() {
         let tools = only.tools.and_then(|tools| serde_json::from_str::<Value>(tools.get()).ok());
         around.add_tools(only.tool_usage.as_ref(), tools.as_ref());

@@ -17,7 +17,7 @@ use crate::wire::vocab::{
     Body, CallKind, Citation, Class, Delta, Dialect, Event, Extra, ExtraScope, Finish, Malformed,
     Part, Signature, Slot, Stop, Thought, ToolCall,
 };
-use crate::wire::{Reader, Tapped};
+use crate::wire::{Reader, TapResult};
 
 /// Which parts of a choice are open.
 #[derive(Debug, Default)]
@@ -452,8 +452,8 @@ impl Open {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     if data.starts_with(DONE) {
         tapped.ended = true;
         return tapped;
