@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use optimux::base::clock::Clock;
 use optimux::base::money::Nanos;
 use optimux::catalogue::{Catalogue, Sources, builtin, load};
-use optimux::router::{Choice, Dial, Health, Needs, Predictor, decide_auto, decide_named};
+use optimux::router::{CandidatePool, Dial, Health, Needs, Predictor, decide_auto, decide_named};
 use optimux::wire::frame::sse::{Frame, Splitter};
 use optimux::wire::vocab::Dialect;
 use optimux::wire::{Heading, Target, codec};
@@ -57,8 +57,8 @@ fn requests(c: &mut Criterion) {
 }
 
 /// Everything is up, and nothing is known of anybody.
-fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> Choice<'a> {
-    Choice {
+fn choice<'a>(catalogue: &'a Catalogue, predictor: &'a Predictor) -> CandidatePool<'a> {
+    CandidatePool {
         catalogue,
         allows: &|_| true,
         health: &|_| Health::default(),

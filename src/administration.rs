@@ -29,9 +29,9 @@ use crate::base::{Error, Kind};
 use crate::ledger::{Funds, Settlement, minute_key, report};
 use crate::live::{Current, Trial};
 use crate::notice::Mail;
-use crate::quota::{Amount, Correction, Limits, Quota, Terms, Used};
-use crate::router::Features;
-use crate::store::{Account, Audit, Grant, Key, Left, Member, Parting, Store, StoreError};
+use crate::quota::{Correction, Limits, PeriodUsage, Quota, RequestAmount, Terms};
+use crate::router::RequestFeatures;
+use crate::store::{Account, Audit, Grant, Key, LeaveResult, LeaveRule, Member, Store, StoreError};
 
 /// A change of an account; what is not given stays.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -44,7 +44,7 @@ pub struct AccountChange {
 }
 
 /// The newest requests of `auto` that are kept, at most so many.
-pub type Recent = Arc<dyn Fn(usize) -> Vec<Features> + Send + Sync>;
+pub type Recent = Arc<dyn Fn(usize) -> Vec<RequestFeatures> + Send + Sync>;
 
 /// One administrator at work.
 pub struct Administration<'a> {
@@ -260,9 +260,9 @@ impl Administration<'_> {
         let account = self.account(id).await?;
         let found = self.store.member(account.id, member.to_owned()).await;
         let found = found.map_err(Error::internal)?.ok_or_else(|| missing("member", member))?;
-        match self.part_with_member(&found, Left::ToItself).await? {
-            Parting::Nobody => Err(missing("member", member)),
-            Parting::Done | Parting::LastOwner => Ok(()),
+        match self.part_with_member(&found, LeaveRule::ToItself).await? {
+            LeaveResult::Nobody => Err(missing("member", member)),
+            LeaveResult::Done | LeaveResult::LastOwner => Ok(()),
         }
     }
 
@@ -270,11 +270,15 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn part_with_member(&self, member: &Member, left: Left) -> Result<Parting, Error> {
+    pub async fn part_with_member(
+        &self,
+        member: &Member,
+        left: LeaveRule,
+    ) -> Result<LeaveResult, Error> {
         let account = &member.account;
         let parting = self.store.erase_member(account.clone(), member.id.clone(), left).await;
         let parting = parting.map_err(Error::internal)?;
-        if parting == Parting::Done {
+        if parting == LeaveResult::Done {
             self.identities.forget(account);
             self.log("member.remove", account.as_str(), json!({"member": "erased"})).await?;
         }
@@ -482,8 +486,8 @@ impl Administration<'_> {
         };
         let correction = Correction {
             period: charged.period(),
-            held: Amount::default(),
-            charged: Used { credits: Credits(-charged.credits.0), ..Used::default() },
+            held: RequestAmount::default(),
+            charged: PeriodUsage { credits: Credits(-charged.credits.0), ..PeriodUsage::default() },
             used_tokens: 0,
         };
         self.quota.settle(&terms, "", correction);

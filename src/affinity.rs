@@ -15,7 +15,7 @@ use crate::base::ids::AccountId;
 use crate::catalogue::{Balance, DeploymentId, Model};
 use crate::exchange::RequestOptions;
 use crate::live::Live;
-use crate::router::{Before, Decision, Step};
+use crate::router::{Decision, PriorAnswerer, Step};
 use crate::upstream::HealthBoard;
 use crate::wire::Inbound;
 use crate::wire::vocab::{Malformed, Request, Role, Turn};
@@ -38,7 +38,7 @@ const WAITING: usize = 4_096;
 #[derive(Clone)]
 pub struct Affinity {
     /// With the generation of the catalogue that the model's place is of.
-    answered: Cache<u64, (usize, Before)>,
+    answered: Cache<u64, (usize, PriorAnswerer)>,
     /// Of a conversation with a named model, the deployment, and when other nodes were told of it. Its id is of
     /// one catalogue only.
     deployments: Cache<u64, (DeploymentId, Instant)>,
@@ -50,7 +50,7 @@ pub struct Affinity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
     /// By the model that `auto` chose, in the catalogue of that generation.
-    Chosen { conversation: u64, generation: usize, before: Before },
+    Chosen { conversation: u64, generation: usize, before: PriorAnswerer },
     /// By a deployment of the model that was named.
     Named { conversation: u64, deployment: DeploymentId },
 }
@@ -94,7 +94,7 @@ impl Naming {
 
 /// A conversation of an account, by what it began with or by the name it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conversation {
+pub struct ConversationKey {
     key: u64,
     /// The caller named it, and wishes to stay with one model.
     stays: bool,
@@ -102,34 +102,34 @@ pub struct Conversation {
 
 impl Affinity {
     /// A conversation by the name that its caller has given it.
-    fn session(account: &AccountId, name: &str) -> Conversation {
-        Conversation { key: Naming::of(account).and(name.as_bytes()).end(), stays: true }
+    fn session(account: &AccountId, name: &str) -> ConversationKey {
+        ConversationKey { key: Naming::of(account).and(name.as_bytes()).end(), stays: true }
     }
 
     /// The conversation of a request, by its instructions and its first question. Nothing where there is
     /// neither.
-    fn conversation(account: &AccountId, request: &Request) -> Option<Conversation> {
+    fn conversation(account: &AccountId, request: &Request) -> Option<ConversationKey> {
         let mut naming = Naming::of(account);
         let opening = request.turns.iter().find(|turn| turn.role == Role::User)?;
         let texts = request.instructions.iter().flat_map(Turn::texts).chain(opening.texts());
         for text in texts {
             naming = naming.and(text.as_bytes().get(..TELLING_BYTES).unwrap_or(text.as_bytes()));
         }
-        Some(Conversation { key: naming.end(), stays: false })
+        Some(ConversationKey { key: naming.end(), stays: false })
     }
 
-    fn with(conversation: Conversation, model: &Model) -> u64 {
+    fn with(conversation: ConversationKey, model: &Model) -> u64 {
         let naming = Naming(Context::new(&SHA256)).and(&conversation.key.to_le_bytes());
         naming.and(model.id.as_bytes()).end()
     }
 
     /// The deployment by which a model, asked for by name, has answered it before.
-    pub fn deployment(&self, conversation: Conversation, model: &Model) -> Option<DeploymentId> {
+    pub fn deployment(&self, conversation: ConversationKey, model: &Model) -> Option<DeploymentId> {
         self.deployments.get(&Self::with(conversation, model)).map(|(place, _)| place)
     }
 
     /// A model, asked for by name, has answered it there.
-    pub fn answered_at(&self, conversation: Conversation, model: &Model, place: DeploymentId) {
+    pub fn answered_at(&self, conversation: ConversationKey, model: &Model, place: DeploymentId) {
         let (conversation, now) = (Self::with(conversation, model), Instant::now());
         let known = self.deployments.get(&conversation);
         let told = known.filter(|(at, told)| *at == place && now < *told + TOLD_AGAIN);
@@ -140,7 +140,11 @@ impl Affinity {
     }
 
     /// Where it was answered before.
-    pub fn before(&self, conversation: Conversation, generation: usize) -> Option<Before> {
+    pub fn before(
+        &self,
+        conversation: ConversationKey,
+        generation: usize,
+    ) -> Option<PriorAnswerer> {
         let known = self.answered.get(&conversation.key);
         known.filter(|(of, _)| *of == generation).map(|(_, before)| before)
     }
@@ -148,11 +152,11 @@ impl Affinity {
     /// It was answered by the model at `place`, which has read so many tokens.
     pub fn answered(
         &self,
-        conversation: Conversation,
+        conversation: ConversationKey,
         (generation, place): (usize, usize),
         prefix_tokens: u64,
     ) {
-        let before = Before { place, prefix_tokens, stays: conversation.stays };
+        let before = PriorAnswerer { place, prefix_tokens, stays: conversation.stays };
         self.answered.insert(conversation.key, (generation, before));
         self.tell(Whereabouts::Chosen { conversation: conversation.key, generation, before });
     }
@@ -193,7 +197,7 @@ pub fn conversation(
     caller: &Caller,
     inbound: &Inbound,
     asked: &RequestOptions,
-) -> Result<Option<Conversation>, Malformed> {
+) -> Result<Option<ConversationKey>, Malformed> {
     if let Some(name) = &asked.session {
         return Ok(Some(Affinity::session(&caller.account, name)));
     }
@@ -211,7 +215,7 @@ fn with_named(
     inbound: &Inbound,
     asked: &RequestOptions,
     model: &Model,
-) -> Option<Conversation> {
+) -> Option<ConversationKey> {
     let spread = asked.session.is_some() || model.balance != Balance::Order;
     if model.deployments.len() < 2 || !spread {
         return None;
@@ -300,7 +304,7 @@ mod tests {
         assert_eq!(affinity.before(first, 7), None);
         affinity.answered(first, (7, 3), 900);
         let later = conversation(&own, None, &["Tell me of Rome.", "It was large.", "And then?"]);
-        let before = Before { place: 3, prefix_tokens: 900, stays: false };
+        let before = PriorAnswerer { place: 3, prefix_tokens: 900, stays: false };
         assert_eq!(affinity.before(later, 7), Some(before));
         assert_eq!(affinity.before(conversation(&other, None, &["Tell me of Rome."]), 7), None);
         assert_eq!(affinity.before(conversation(&own, None, &["Tell me of Athens."]), 7), None);
@@ -318,7 +322,7 @@ mod tests {
         let conversation = Affinity::session(&AccountId::stored("acct_a"), "s1");
         here.answered(conversation, (7, 4), 10);
         there.heard(tidings.try_recv().unwrap());
-        let before = Before { place: 4, prefix_tokens: 10, stays: true };
+        let before = PriorAnswerer { place: 4, prefix_tokens: 10, stays: true };
         assert_eq!(there.before(conversation, 7), Some(before));
         assert_eq!(there.before(conversation, 8), None);
         assert!(tidings.try_recv().is_err());

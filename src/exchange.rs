@@ -100,12 +100,13 @@ impl Arrival {
     }
 }
 
-pub enum Body {
+/// The body of an answer: whole, or a stream.
+pub enum ResponseBody {
     Whole(Bytes),
     Stream(Pieces),
 }
 
-impl Body {
+impl ResponseBody {
     /// A stream that has come to its end.
     #[must_use]
     pub fn at_once(events: Bytes) -> Self {
@@ -118,13 +119,13 @@ pub struct Answered {
     pub step: Step,
     pub attempts: u8,
     pub losses: Losses,
-    pub body: Body,
+    pub body: ResponseBody,
     /// One line, for `auto` only.
     pub decision: Option<String>,
     /// Where the caller stands with its limits, where the request counted.
     pub standing: Option<Standing>,
     /// How the answer ended, once it has.
-    pub ending: Ending,
+    pub ending: AnswerEnding,
     /// What else the headers say.
     pub notes: Vec<(&'static str, Cow<'static, str>)>,
 }
@@ -143,17 +144,17 @@ impl Answered {
             step,
             attempts,
             losses,
-            body: Body::Whole(body),
+            body: ResponseBody::Whole(body),
             decision: None,
             standing,
-            ending: Ending::default(),
+            ending: AnswerEnding::default(),
             notes: Vec::new(),
         }
     }
 }
 
 /// How an answer ended: told by whoever settled it.
-pub type Ending = Rc<Cell<Option<Outcome>>>;
+pub type AnswerEnding = Rc<Cell<Option<Outcome>>>;
 
 /// A failure, how many attempts it took, and where the caller stands with its limits.
 #[derive(Debug)]

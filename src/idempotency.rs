@@ -12,10 +12,10 @@ use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
-use crate::exchange::{Answered, Body, Ending, Refused};
+use crate::exchange::{AnswerEnding, Answered, Refused, ResponseBody};
 use crate::gateway::App;
 use crate::ledger::Outcome;
-use crate::store::{KeyState, Store};
+use crate::store::{IdempotencyState, Store};
 use crate::wire::frame::Pieces;
 
 /// How long an answer is given again.
@@ -32,9 +32,9 @@ const KEPT_BYTES: usize = 4 << 20;
 /// The longest key.
 const KEY_CHARACTERS: usize = 255;
 
-/// What the headers of a kept answer say.
+/// The headers of an answer that is kept for its idempotency key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Head {
+pub struct ReplayedHead {
     pub id: String,
     pub model: String,
     pub provider: String,
@@ -46,7 +46,7 @@ pub struct Head {
 
 /// An answer that was given before.
 pub struct Again {
-    pub head: Head,
+    pub head: ReplayedHead,
     pub body: Bytes,
 }
 
@@ -127,7 +127,7 @@ pub async fn claim(
         .await
         .map_err(Error::internal)?;
     match found {
-        KeyState::First { lost } => {
+        IdempotencyState::First { lost } => {
             let place = Record { store: store.clone(), clock, account, name, request };
             let renewing = tokio::spawn(place.clone().renew());
             let ticket = Ticket { place, renewing, done: false };
@@ -136,17 +136,17 @@ pub async fn claim(
             }
             Ok(Claim::First(ticket))
         }
-        KeyState::UnderWay => {
+        IdempotencyState::UnderWay => {
             let text = "A request with this Idempotency-Key is under way.";
             Err(Error::new(Kind::Conflict, text)
                 .coded("idempotency_key_in_use")
                 .after(Some(Duration::from_secs(1))))
         }
-        KeyState::Other => {
+        IdempotencyState::Other => {
             let text = "This Idempotency-Key was used for another request.";
             Err(Error::new(Kind::Malformed, text).coded("idempotency_key_reused"))
         }
-        KeyState::Kept { head, body } => {
+        IdempotencyState::Kept { head, body } => {
             let head = serde_json::from_str(&head).map_err(Error::internal)?;
             let body = BASE64_STANDARD.decode(body).map_err(Error::internal)?;
             Ok(Claim::Again(Box::new(Again { head, body: body.into() })))
@@ -175,22 +175,22 @@ impl Claim {
         let Self::First(mut ticket) = self else { return answered };
         // A failure is not an answer: the ticket is given back as it drops.
         let mut answered = answered?;
-        let head = Head {
+        let head = ReplayedHead {
             id: id.as_str().to_owned(),
             model: answered.step.model.id.to_string(),
             provider: answered.step.deployment.provider.id.to_string(),
             attempts: answered.attempts,
             decision: answered.decision.clone(),
             dropped: (!answered.losses.is_empty()).then(|| answered.losses.to_string()),
-            streamed: matches!(answered.body, Body::Stream(_)),
+            streamed: matches!(answered.body, ResponseBody::Stream(_)),
         };
         answered.body = match answered.body {
-            Body::Whole(body) => {
+            ResponseBody::Whole(body) => {
                 ticket.write(&head, &body).await;
-                Body::Whole(body)
+                ResponseBody::Whole(body)
             }
-            Body::Stream(pieces) => {
-                Body::Stream(ticket.carried_on(head, pieces, answered.ending.clone()))
+            ResponseBody::Stream(pieces) => {
+                ResponseBody::Stream(ticket.carried_on(head, pieces, answered.ending.clone()))
             }
         };
         Ok(answered)
@@ -202,7 +202,7 @@ impl Claim {
     pub async fn keep_name(self, id: &RequestId, told: &serde_json::Value) {
         let Self::First(mut ticket) = self else { return };
         let model = told.get("model").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let head = Head {
+        let head = ReplayedHead {
             id: id.as_str().to_owned(),
             model: model.to_owned(),
             provider: String::new(),
@@ -216,7 +216,7 @@ impl Claim {
 }
 
 impl Ticket {
-    async fn write(&mut self, head: &Head, body: &[u8]) {
+    async fn write(&mut self, head: &ReplayedHead, body: &[u8]) {
         if body.len() > KEPT_BYTES {
             return;
         }
@@ -233,7 +233,12 @@ impl Ticket {
 
     /// The stream, kept once it has come to a good end. The end itself leaves after that. It goes on
     /// where the caller leaves, who may come back for it under the same key, and pays once.
-    fn carried_on(mut self, head: Head, mut pieces: Pieces, ending: Ending) -> Pieces {
+    fn carried_on(
+        mut self,
+        head: ReplayedHead,
+        mut pieces: Pieces,
+        ending: AnswerEnding,
+    ) -> Pieces {
         let (sender, receiver) = tokio::sync::mpsc::channel(PIECES);
         tokio::task::spawn_local(async move {
             let (mut caller, mut all) = (Some(sender), Vec::new());

@@ -5,17 +5,17 @@ use serde_json::Value;
 use crate::catalogue::diff::Changes;
 use crate::router::Replay;
 
-/// How a change is to be made.
+/// How an administrator wants a change to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct ChangeOptions {
     /// Nothing is changed: what would be different is told.
     pub dry_run: bool,
     pub reason: String,
 }
 
-/// What came of a change, or would.
+/// What a change has made different, or would if it were made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Came {
+pub struct ChangeResult {
     /// The revision that holds now; `None` where nothing was changed.
     pub revision: Option<i64>,
     pub changes: Changes,

@@ -46,13 +46,13 @@ impl Administration<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::administration::fixture::Office;
+    use crate::administration::fixture::AdministrationFixture;
     use crate::admit::fixture::NOON;
     use crate::store::Feedback;
 
     /// An office where three accounts have found out something of two models each.
-    async fn office() -> (Office, Vec<AccountId>) {
-        let office = Office::new().await;
+    async fn office() -> (AdministrationFixture, Vec<AccountId>) {
+        let office = AdministrationFixture::new().await;
         let store = &office.accounts.store;
         let mut accounts = Vec::new();
         for name in ["acme", "bolt", "core"] {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     /// How much is known yet, of an account or of all.
-    async fn left(office: &Office, account: Option<&AccountId>) -> usize {
+    async fn left(office: &AdministrationFixture, account: Option<&AccountId>) -> usize {
         let store = &office.accounts.store;
         let said = store.feedback(account.cloned()).await.unwrap().len();
         said + store.outcomes(account.cloned()).await.unwrap().len()

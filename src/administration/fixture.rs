@@ -13,7 +13,7 @@ use crate::quota::{LocalQuota, Quota};
 pub const REFUSED: &str = "refuse-me";
 
 /// What an administrator works with.
-pub struct Office {
+pub struct AdministrationFixture {
     pub accounts: Accounts,
     pub current: Current,
     pub mail: Option<Mail>,
@@ -21,7 +21,7 @@ pub struct Office {
     pub quota: Quota,
 }
 
-impl Office {
+impl AdministrationFixture {
     pub async fn new() -> Self {
         let trial: Trial = Arc::new(|revised| {
             let settings = revised.settings.as_deref().unwrap_or_default();

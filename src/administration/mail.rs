@@ -38,21 +38,21 @@ fn no_server() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::administration::fixture::Office;
+    use crate::administration::fixture::AdministrationFixture;
     use crate::admit::fixture::NOON;
     use crate::notice::Mail;
     use crate::store::NewMail;
     use std::time::Duration;
 
     /// An administrator who has a mail server, where nobody listens.
-    async fn office() -> Office {
+    async fn office() -> AdministrationFixture {
         let url = "smtp://127.0.0.1:1".into();
         let mail = Mail::new(&url, "gateway@example.com", "https://ai.example.com", None);
-        Office { mail: Some(mail.unwrap()), ..Office::new().await }
+        AdministrationFixture { mail: Some(mail.unwrap()), ..AdministrationFixture::new().await }
     }
 
     /// Writes a mail down.
-    async fn posted(office: &Office) -> MailId {
+    async fn posted(office: &AdministrationFixture) -> MailId {
         let id = MailId::fresh();
         let mail = NewMail {
             id: id.clone(),
@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_there_is_no_server_nothing_is_sent_and_it_is_said_so() {
-        let office = Office::new().await;
+        let office = AdministrationFixture::new().await;
         let id = posted(&office).await;
         for refused in [
             office.work().retry_mail(id.as_str()).await,

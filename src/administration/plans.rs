@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::change::{Came, Manner};
+use super::change::{ChangeOptions, ChangeResult};
 use super::{Administration, named};
 use crate::admit::PlanEntry;
 use crate::base::{Error, Kind};
 use crate::catalogue::diff::Changed;
-use crate::catalogue::{Settings, Sort};
-use crate::store::{Revised, SaidPlans, Store};
+use crate::catalogue::{CatalogueSettings, SettingKind};
+use crate::store::{PlanSettings, Revised, Store};
 
 /// What is said of plans, by their names.
 type Said = BTreeMap<String, PlanEntry>;
@@ -25,7 +25,7 @@ pub(super) fn read(said: &BTreeMap<String, Value>) -> Result<Said, Error> {
 }
 
 /// As the store keeps it.
-pub(super) fn kept(said: &BTreeMap<String, Value>) -> SaidPlans {
+pub(super) fn kept(said: &BTreeMap<String, Value>) -> PlanSettings {
     said.iter().map(|(name, terms)| (name.clone(), terms.to_string())).collect()
 }
 
@@ -40,7 +40,7 @@ pub async fn restored(
     wanted: &Revised,
 ) -> Result<Option<BTreeMap<String, Value>>, Error> {
     let of = |revised: &Revised| -> Result<Option<BTreeMap<String, Value>>, Error> {
-        let read = revised.settings.as_deref().map(Settings::read).transpose();
+        let read = revised.settings.as_deref().map(CatalogueSettings::read).transpose();
         Ok(read.map_err(Error::internal)?.and_then(|settings| settings.plans))
     };
     if id != 0 {
@@ -59,7 +59,7 @@ pub async fn restored_as_kept(
     store: &Store,
     id: i64,
     wanted: &Revised,
-) -> Result<Option<SaidPlans>, Error> {
+) -> Result<Option<PlanSettings>, Error> {
     Ok(restored(store, id, wanted).await?.as_ref().map(kept))
 }
 
@@ -105,17 +105,17 @@ impl Administration<'_> {
         &self,
         name: &str,
         entry: &PlanEntry,
-        manner: &Manner,
-    ) -> Result<Came, Error> {
+        manner: &ChangeOptions,
+    ) -> Result<ChangeResult, Error> {
         named(name)?;
         self.guardrails(entry.guardrails.as_ref())?;
         let name = self.plans.known_as(name);
-        self.change(Sort::Plan, &name, "put", manner, |settings| {
-            let before = settings.said(Sort::Plan, &name).map(serde_json::from_value);
+        self.change(SettingKind::Plan, &name, "put", manner, |settings| {
+            let before = settings.said(SettingKind::Plan, &name).map(serde_json::from_value);
             let before: PlanEntry =
                 before.transpose().map_err(Error::internal)?.unwrap_or_default();
             let said = serde_json::to_value(entry.over(&before)).map_err(Error::internal)?;
-            settings.put(Sort::Plan, &name, said).map_err(Error::internal)
+            settings.put(SettingKind::Plan, &name, said).map_err(Error::internal)
         })
         .await
     }
@@ -125,8 +125,12 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub async fn drop_plan(&self, name: &str, manner: &Manner) -> Result<Came, Error> {
-        self.set(Sort::Plan, &self.plans.known_as(name), None, manner).await
+    pub async fn drop_plan(
+        &self,
+        name: &str,
+        manner: &ChangeOptions,
+    ) -> Result<ChangeResult, Error> {
+        self.set(SettingKind::Plan, &self.plans.known_as(name), None, manner).await
     }
 
     /// What would be different if this were said of plans.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::change::{Came, Manner};
+use super::change::{ChangeOptions, ChangeResult};
 use super::{Administration, missing, plans};
 use crate::base::calendar;
 use crate::base::ids::AuditId;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
 use crate::catalogue::diff::{Changes, between};
-use crate::catalogue::{Settings, Sort};
+use crate::catalogue::{CatalogueSettings, SettingKind};
 use crate::router::Replay;
 use crate::store::{Audit, Change, NewRevision, Revised, Revision};
 
@@ -27,7 +27,7 @@ const REASON_CHARACTERS: usize = 1_000;
 struct Held {
     revision: i64,
     revised: Revised,
-    settings: Settings,
+    settings: CatalogueSettings,
 }
 
 fn refused(faults: &[String]) -> Error {
@@ -43,7 +43,7 @@ impl Administration<'_> {
         let revision = self.store.active_catalogue().await.map_err(Error::internal)?;
         let revised = self.store.catalogue_revision(revision).await.map_err(Error::internal)?;
         let revised = revised.unwrap_or_default();
-        let read = revised.settings.as_deref().map(Settings::read).transpose();
+        let read = revised.settings.as_deref().map(CatalogueSettings::read).transpose();
         let mut settings = read.map_err(Error::internal)?.unwrap_or_default();
         if settings.plans.is_none() {
             // What was said before plans were part of revisions is from now on.
@@ -60,7 +60,7 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn settings(&self, sort: Sort) -> Result<(i64, Vec<(String, Value)>), Error> {
+    pub async fn settings(&self, sort: SettingKind) -> Result<(i64, Vec<(String, Value)>), Error> {
         let held = self.held().await?;
         let names = held.settings.names(sort).into_iter();
         let all = names.filter_map(|name| Some((name.to_owned(), held.settings.said(sort, name)?)));
@@ -71,7 +71,7 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// [`Kind::NotFound`] where nothing is.
-    pub async fn setting(&self, sort: Sort, name: &str) -> Result<Value, Error> {
+    pub async fn setting(&self, sort: SettingKind, name: &str) -> Result<Value, Error> {
         let held = self.held().await?;
         held.settings.said(sort, name).ok_or_else(|| nothing_said(sort, name))
     }
@@ -84,11 +84,11 @@ impl Administration<'_> {
     /// nothing to be taken back; [`Kind::Conflict`] where somebody else made a change at the same time.
     pub async fn set(
         &self,
-        sort: Sort,
+        sort: SettingKind,
         name: &str,
         said: Option<Value>,
-        manner: &Manner,
-    ) -> Result<Came, Error> {
+        manner: &ChangeOptions,
+    ) -> Result<ChangeResult, Error> {
         let verb = if said.is_some() { "put" } else { "drop" };
         self.change(sort, name, verb, manner, |settings| match said {
             Some(said) => {
@@ -106,12 +106,12 @@ impl Administration<'_> {
     /// As [`Self::set`].
     pub(super) async fn change(
         &self,
-        sort: Sort,
+        sort: SettingKind,
         name: &str,
         verb: &str,
-        manner: &Manner,
-        act: impl FnOnce(&mut Settings) -> Result<(), Error>,
-    ) -> Result<Came, Error> {
+        manner: &ChangeOptions,
+        act: impl FnOnce(&mut CatalogueSettings) -> Result<(), Error>,
+    ) -> Result<ChangeResult, Error> {
         let Held { revision, revised, mut settings } = self.held().await?;
         act(&mut settings)?;
         let said_of_plans = settings.plans.clone().unwrap_or_default();
@@ -120,7 +120,7 @@ impl Administration<'_> {
         let (changes, replay) = self.tried(wanted, Some(&said_of_plans)).await?;
         let now_said = settings.said(sort, name);
         if manner.dry_run {
-            return Ok(Came { revision: None, changes, replay, said: now_said });
+            return Ok(ChangeResult { revision: None, changes, replay, said: now_said });
         }
         let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
         let detail = json!({"reason": reason, "over": revision, "said": now_said});
@@ -137,7 +137,7 @@ impl Administration<'_> {
             Error::new(Kind::Conflict, text).coded("revision_changed")
         })?;
         self.take_up_plans(&changes).await?;
-        Ok(Came { revision: Some(id), changes, replay, said: now_said })
+        Ok(ChangeResult { revision: Some(id), changes, replay, said: now_said })
     }
 
     /// Every revision, newest first.
@@ -152,14 +152,14 @@ impl Administration<'_> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub async fn restore(&self, id: i64, manner: &Manner) -> Result<Came, Error> {
+    pub async fn restore(&self, id: i64, manner: &ChangeOptions) -> Result<ChangeResult, Error> {
         let no = || missing("revision", &id.to_string());
         let wanted = self.store.catalogue_revision(id).await.map_err(Error::internal)?;
         let wanted = wanted.ok_or_else(no)?;
         let said_of_plans = plans::restored(self.store, id, &wanted).await?;
         let (changes, replay) = self.tried(wanted, said_of_plans.as_ref()).await?;
         if manner.dry_run {
-            return Ok(Came { revision: None, changes, replay, said: None });
+            return Ok(ChangeResult { revision: None, changes, replay, said: None });
         }
         let reason: String = manner.reason.chars().take(REASON_CHARACTERS).collect();
         let detail = json!({"reason": reason});
@@ -169,7 +169,7 @@ impl Administration<'_> {
             return Err(no());
         }
         self.take_up_plans(&changes).await?;
-        Ok(Came { revision: Some(id), changes, replay, said: None })
+        Ok(ChangeResult { revision: Some(id), changes, replay, said: None })
     }
 
     fn entry(&self, action: &str, target: &str, detail: &Value) -> Audit {
@@ -222,7 +222,7 @@ impl Administration<'_> {
     }
 }
 
-fn nothing_said(sort: Sort, name: &str) -> Error {
+fn nothing_said(sort: SettingKind, name: &str) -> Error {
     let name: String = name.chars().take(80).collect();
     let sort = sort.as_str();
     let text =

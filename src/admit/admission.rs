@@ -7,7 +7,10 @@ use super::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::{Error, Kind};
 use crate::ledger::{Counter, Hold, Outset};
-use crate::quota::{Amount, Ask, Books, Limit, Now, Refusal, Standing, Taken, Used};
+use crate::quota::{
+    BookedUsage, Limit, LimitReached, Now, PeriodUsage, QuotaDecision, QuotaRequest, RequestAmount,
+    Standing,
+};
 use crate::store::Store;
 
 /// A hold of a node that is gone lapses after this. Longer than a request that does not stream.
@@ -32,14 +35,14 @@ pub async fn admit(
     store: &Store,
     caller: &Caller,
     outset: Outset,
-    amount: Amount,
+    amount: RequestAmount,
 ) -> Result<Hold, Denied> {
     if !counter.journal.is_able() {
         // What a provider would answer could be neither charged nor given.
         return Err(Denied { error: Error::unavailable(), standing: Standing::default() });
     }
     let at = counter.clock.now();
-    let mut ask = Ask {
+    let mut ask = QuotaRequest {
         terms: &caller.terms,
         amount,
         now: Now::at(at),
@@ -48,7 +51,7 @@ pub async fn admit(
         books: None,
     };
     let mut taken = counter.quota.take(&ask).await;
-    if taken == Taken::Blank {
+    if taken == QuotaDecision::Blank {
         let read = books(counter, store, caller, ask.now).await;
         let books = read
             .map_err(|why| Denied { error: Error::internal(why), standing: Standing::default() })?;
@@ -56,12 +59,12 @@ pub async fn admit(
         taken = counter.quota.take(&ask).await;
     }
     match taken {
-        Taken::Yes(standing) => {
+        QuotaDecision::Yes(standing) => {
             let (counter, terms) = (Rc::clone(counter), caller.terms.clone());
             Ok(Hold::open(counter, terms, outset, amount, standing))
         }
-        Taken::No(refusal, standing) => Err(Denied { error: told(&refusal), standing }),
-        Taken::Blank => {
+        QuotaDecision::No(refusal, standing) => Err(Denied { error: told(&refusal), standing }),
+        QuotaDecision::Blank => {
             let error = Error::internal("the books were given and not taken");
             Err(Denied { error, standing: Standing::default() })
         }
@@ -74,28 +77,28 @@ async fn books(
     store: &Store,
     caller: &Caller,
     now: Now,
-) -> Result<Books, crate::store::StoreError> {
+) -> Result<BookedUsage, crate::store::StoreError> {
     if !counter.journal.flush(FLUSH).await {
         tracing::warn!(
             "the journal could not be posted in time: balances are read without its last lines"
         );
     }
     let balances = store.balances(caller.account.clone()).await?;
-    let account = balances
-        .iter()
-        .find(|balance| balance.period == now.period)
-        .map_or_else(Used::default, |balance| Used { credits: balance.used, spend: balance.cost });
+    let account = balances.iter().find(|balance| balance.period == now.period).map_or_else(
+        PeriodUsage::default,
+        |balance| PeriodUsage { credits: balance.used, spend: balance.cost },
+    );
     let key = if caller.terms.key_limits.is_some() {
         let since: Timestamp = now.period.start();
         let (credits, spend) = store.used_by_key(caller.terms.family.clone(), since).await?;
-        Used { credits, spend }
+        PeriodUsage { credits, spend }
     } else {
-        Used::default()
+        PeriodUsage::default()
     };
-    Ok(Books { account, key })
+    Ok(BookedUsage { account, key })
 }
 
-fn told(refusal: &Refusal) -> Error {
+fn told(refusal: &LimitReached) -> Error {
     let whose = if refusal.of_key { "this API key" } else { "your plan" };
     let what = match refusal.limit {
         Limit::Requests => "requests per minute",

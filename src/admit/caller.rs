@@ -16,7 +16,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::Model;
 use crate::ledger::Selling;
 use crate::quota::Terms;
-use crate::store::{Lent, Seer};
+use crate::store::{LentKey, ResponseViewer};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Caller {
     pub guardrails: Vec<String>,
     pub(super) rights: KeyTerms,
     /// What was lent to a browser of a key with those rights, if the credential is no key itself.
-    pub(super) lent: Option<Arc<Borrowed>>,
+    pub(super) lent: Option<Arc<BrowserKeyTerms>>,
     pub(super) demanded: Option<Arc<Demanded>>,
     /// When the key stops being good: it expires, or was rotated.
     pub(super) until: Option<Timestamp>,
@@ -90,10 +90,10 @@ impl Caller {
 
     /// What of the account's they see: their own, or all of it.
     #[must_use]
-    pub fn seer(&self) -> Seer {
+    pub fn seer(&self) -> ResponseViewer {
         match self.person.role {
-            Role::Owner | Role::Admin => Seer::all(),
-            Role::Member | Role::Billing => Seer::one(&self.person.id),
+            Role::Owner | Role::Admin => ResponseViewer::all(),
+            Role::Member | Role::Billing => ResponseViewer::one(&self.person.id),
         }
     }
 
@@ -145,13 +145,13 @@ impl Caller {
 
 /// What a browser key is good for, beside what the key that lends it is.
 #[derive(Debug)]
-pub(super) struct Borrowed {
+pub(super) struct BrowserKeyTerms {
     pub(super) rights: KeyTerms,
     pub(super) session: Option<Value>,
 }
 
-impl Borrowed {
-    pub fn of(lent: &Lent) -> Result<Self, Error> {
+impl BrowserKeyTerms {
+    pub fn of(lent: &LentKey) -> Result<Self, Error> {
         let rights = serde_json::from_str(&lent.terms).map_err(Error::internal)?;
         let session = lent.session.as_deref().map(serde_json::from_str).transpose();
         Ok(Self { rights, session: session.map_err(Error::internal)? })

@@ -1,6 +1,6 @@
 //! What a caller's plan and key demand of whoever is sent what they say: every request is held to both.
 
-use crate::catalogue::{DataCollection, DataPolicy, Demand, Demands};
+use crate::catalogue::{DataCollection, DataDemand, DataPolicy, Demands};
 
 /// The members of a plan, an account or a key, as the rest of the gateway goes by them.
 #[must_use]
@@ -36,14 +36,14 @@ impl Demanded {
     /// The member that says that they may not, with whose it is in front.
     pub fn met_by(&self, policy: &DataPolicy) -> Result<(), &'static str> {
         self.plan.met_by(policy).map_err(|demand| match demand {
-            Demand::NoCollection => "plan.data_collection",
-            Demand::NoRetention => "plan.zdr",
-            Demand::Region => "plan.regions",
+            DataDemand::NoCollection => "plan.data_collection",
+            DataDemand::NoRetention => "plan.zdr",
+            DataDemand::Region => "plan.regions",
         })?;
         self.key.met_by(policy).map_err(|demand| match demand {
-            Demand::NoCollection => "key.data_collection",
-            Demand::NoRetention => "key.zdr",
-            Demand::Region => "key.regions",
+            DataDemand::NoCollection => "key.data_collection",
+            DataDemand::NoRetention => "key.zdr",
+            DataDemand::Region => "key.regions",
         })
     }
 }

@@ -121,9 +121,9 @@ impl Feature {
     }
 }
 
-/// Numbers that go with switches.
+/// Settings of features that are numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub struct FeatureNumbers {
     /// How long an answer is given again.
     pub cache_seconds: u64,
     pub semantic_seconds: u64,
@@ -133,7 +133,7 @@ pub struct Settings {
     pub memory_tokens: u64,
 }
 
-impl Default for Settings {
+impl Default for FeatureNumbers {
     fn default() -> Self {
         Self {
             cache_seconds: 300,
@@ -161,7 +161,7 @@ pub struct Features {
     on: u16,
     /// By place in [`Feature::ALL`].
     sources: [Source; Feature::ALL.len()],
-    pub settings: Settings,
+    pub settings: FeatureNumbers,
 }
 
 impl Default for Features {
@@ -177,7 +177,7 @@ impl Features {
         let mut features = Self {
             on: 0,
             sources: [Source::Default; Feature::ALL.len()],
-            settings: Settings::default(),
+            settings: FeatureNumbers::default(),
         };
         for feature in Feature::ALL {
             features.set(feature, feature.default_on(), Source::Default);

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::caller::{Borrowed, Caller};
+use super::caller::{BrowserKeyTerms, Caller};
 use super::demands::Demanded;
 use super::features::Features;
 use super::person::{Person, Role};
 use super::plan::{PlanError, Plans};
-use super::remembered::{Known, Remembered, Seen};
+use super::remembered::{CachedCredential, ChangeMark, Remembered};
 use super::signers::Signers;
 use super::terms::{KeyTerms, Scope};
 use super::token::looks_like_one;
@@ -25,7 +25,7 @@ use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Demands;
 use crate::ledger::Funds;
 use crate::quota::{Limits, Terms};
-use crate::store::{Changed, Lent, Owner, Store};
+use crate::store::{Changed, LentKey, Owner, Store};
 
 /// What a credential is.
 #[derive(Clone, Copy)]
@@ -90,10 +90,10 @@ impl Identities {
         let now = self.clock.now();
         let period = Period::of(now);
         let found = match self.known(&hash, period) {
-            Known::Caller(caller) => Some(caller),
-            Known::Nobody => None,
-            Known::NotYet if administers => Some(self.administrator(hash).await?),
-            Known::NotYet => {
+            CachedCredential::Caller(caller) => Some(caller),
+            CachedCredential::Nobody => None,
+            CachedCredential::NotYet if administers => Some(self.administrator(hash).await?),
+            CachedCredential::NotYet => {
                 let sort = match (token, lent) {
                     (true, _) => Sort::Token(key),
                     (_, true) => Sort::Lent,
@@ -122,17 +122,19 @@ impl Identities {
         let place = KeyHash::of(&format!("the browser of {member}"));
         let period = Period::of(self.clock.now());
         let found = match self.known(&place, period) {
-            Known::Caller(caller) => Some(caller),
-            Known::Nobody => None,
-            Known::NotYet => self.look_up_once(place, Sort::Member(member), period).await?,
+            CachedCredential::Caller(caller) => Some(caller),
+            CachedCredential::Nobody => None,
+            CachedCredential::NotYet => {
+                self.look_up_once(place, Sort::Member(member), period).await?
+            }
         };
         found.ok_or_else(Error::invalid_key)
     }
 
     /// What is remembered of a credential. A new period has other credits.
-    fn known(&self, hash: &KeyHash, period: Period) -> Known {
+    fn known(&self, hash: &KeyHash, period: Period) -> CachedCredential {
         match self.remembered.credential(hash) {
-            Known::Caller(caller) if caller.period != period => Known::NotYet,
+            CachedCredential::Caller(caller) if caller.period != period => CachedCredential::NotYet,
             known => known,
         }
     }
@@ -147,9 +149,9 @@ impl Identities {
         let flight = self.remembered.flight(hash);
         let _turn = flight.turn.lock().await;
         match self.known(&hash, period) {
-            Known::Caller(caller) => return Ok(Some(caller)),
-            Known::Nobody => return Ok(None),
-            Known::NotYet => {}
+            CachedCredential::Caller(caller) => return Ok(Some(caller)),
+            CachedCredential::Nobody => return Ok(None),
+            CachedCredential::NotYet => {}
         }
         if flight.failed.load(Ordering::Acquire) {
             return Err(Error::unavailable());
@@ -248,8 +250,8 @@ impl Identities {
         &self,
         hash: KeyHash,
         owner: Option<Owner>,
-        lent: Option<Lent>,
-        seen: Seen,
+        lent: Option<LentKey>,
+        seen: ChangeMark,
     ) -> Result<Option<Arc<Caller>>, Error> {
         let now = self.clock.now();
         let found = match owner {
@@ -273,7 +275,7 @@ impl Identities {
     async fn caller(
         &self,
         owner: Owner,
-        lent: Option<Lent>,
+        lent: Option<LentKey>,
         period: Period,
     ) -> Result<Caller, Error> {
         let plan = self
@@ -297,7 +299,7 @@ impl Identities {
             open.allowance = plan.credits;
         }
         let credits = Funds::of(&balances, period, plan.credits).total();
-        let borrowed = lent.as_ref().map(Borrowed::of).transpose()?;
+        let borrowed = lent.as_ref().map(BrowserKeyTerms::of).transpose()?;
         let own = borrowed.as_ref().and_then(|lent| lent.rights.limits());
         let mut terms = Terms {
             account: owner.account.clone(),

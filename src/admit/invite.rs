@@ -4,11 +4,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::authentication::Authentication;
-use super::link::{LINK_LASTS, Linked, spent};
+use super::link::{LINK_LASTS, LinkTarget, spent};
 use super::named;
 use super::password::acceptable;
 use super::person::Role;
-use super::session::Opened;
+use super::session::OpenedSession;
 use super::signin::{Session, new_member, new_person, taken};
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
@@ -18,7 +18,7 @@ use crate::store::{Browser, Member, PersonRow, Purpose, SignedIn, StoreError, To
 
 /// To what somebody is invited, and by whom.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Invited {
+pub struct InvitationDetails {
     pub role: String,
     /// An address.
     pub by: String,
@@ -32,7 +32,7 @@ pub fn masked(address: &str) -> String {
     format!("{first}…@{house}")
 }
 
-impl Invited {
+impl InvitationDetails {
     /// # Errors
     /// For what no invitation of ours says.
     pub fn of(invitation: &Token) -> Result<Self, Error> {
@@ -79,13 +79,13 @@ impl Authentication {
                 self.withdraw(account, &old.id).await?;
             }
         }
-        let invited = Invited { role: role.as_str().to_owned(), by: by.to_owned() };
+        let invited = InvitationDetails { role: role.as_str().to_owned(), by: by.to_owned() };
         let found = self.store.account(account.as_str()).await.map_err(Error::internal)?;
         let name = found.map(|account| account.name).unwrap_or_default();
         let write = |mail: &Mail, secret: &str| {
             Letter::invitation(&format!("{}/invite/{secret}", mail.home()), &name, by)
         };
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Invitation,
             account: account.clone(),
             subject: &member.email,
@@ -120,7 +120,7 @@ impl Authentication {
     ) -> Result<(Token, String), Error> {
         let all = self.invitations(account).await?;
         let old = all.iter().find(|one| one.id == id).ok_or_else(spent)?;
-        self.invite(account, &old.subject, &Invited::of(old)?.role, by).await
+        self.invite(account, &old.subject, &InvitationDetails::of(old)?.role, by).await
     }
 
     /// # Errors
@@ -185,7 +185,7 @@ impl Authentication {
 
     /// The member whom an invitation makes.
     fn invitee(&self, token: &Token) -> Result<Member, Error> {
-        let role = Role::parse(&Invited::of(token)?.role);
+        let role = Role::parse(&InvitationDetails::of(token)?.role);
         let role = role.ok_or_else(|| Error::internal("an invitation without a role"))?;
         new_member(token.account.clone(), &token.subject, role, self.clock.now())
     }
@@ -214,7 +214,7 @@ impl Authentication {
         &self,
         secret: &str,
         stranger: Stranger<'_>,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenedSession, Error> {
         let browser = stranger.browser.clone();
         let member = self.accept_as(secret, stranger).await?;
         self.admit(member, browser).await

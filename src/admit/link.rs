@@ -15,8 +15,8 @@ pub const LINK_LASTS: Duration = Duration::from_secs(7 * 86_400);
 /// Whom a letter is to, and what it says of a link's secret.
 pub(super) type Addressed<'a> = (&'a str, &'a (dyn Fn(&Mail, &str) -> Letter + Sync));
 
-/// What a link is for, and whom.
-pub(super) struct Linked<'a> {
+/// What a link of a mail is for, and for whom.
+pub(super) struct LinkTarget<'a> {
     pub purpose: Purpose,
     /// [`of_nobody`] for what is a person's, in whichever account.
     pub account: AccountId,
@@ -41,7 +41,7 @@ impl Authentication {
     /// one is to be sent, is written down with it.
     pub(super) async fn link(
         &self,
-        linked: Linked<'_>,
+        linked: LinkTarget<'_>,
         letter: Option<Addressed<'_>>,
     ) -> Result<String, Error> {
         let now = self.clock.now();

@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::authentication::Authentication;
-use super::link::{Linked, of_nobody, spent};
+use super::link::{LinkTarget, of_nobody, spent};
 use super::person::Role;
-use super::session::Entered;
+use super::session::PasswordSignIn;
 use super::signin::{new_member, new_person};
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
@@ -78,7 +78,7 @@ impl Authentication {
             next: next.to_owned(),
         };
         let payload = serde_json::to_string(&way).map_err(Error::internal)?;
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Oidc,
             account: of_nobody(),
             subject: id,
@@ -103,7 +103,7 @@ impl Authentication {
         cookie: &str,
         home: &str,
         browser: Browser,
-    ) -> Result<(Entered, String), Error> {
+    ) -> Result<(PasswordSignIn, String), Error> {
         let issuer = self.issuer(id)?;
         let token = self.use_up(Purpose::Oidc, state).await?;
         let way: Way = serde_json::from_str(&token.payload).map_err(Error::internal)?;

@@ -5,25 +5,25 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::authentication::{Authentication, wrong};
-use super::link::{Linked, of_nobody, spent};
+use super::link::{LinkTarget, of_nobody, spent};
 use super::named;
 use super::password::acceptable;
 use super::person::Role;
-use super::session::{Opened, must_be_proved};
+use super::session::{OpenedSession, must_be_proved};
 use super::signin::{Session, new_member, taken};
-use super::throttle::Attempt;
+use super::throttle::ThrottledAttempt;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
 use crate::notice::{Letter, Mail};
-use crate::store::{Member, Membership, Parting, Purpose, SignedIn, StoreError};
+use crate::store::{LeaveResult, Member, Membership, Purpose, SignedIn, StoreError};
 
 /// How long a link is good that confirms an address.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What became of a wish for another address.
+/// What became of a request to change one's mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moved {
+pub enum AddressChange {
     /// It holds once its owner has followed the link that was mailed to it.
     Asked,
     /// At once: no mail is sent here.
@@ -92,7 +92,7 @@ impl Authentication {
         old: SecretString,
         new: SecretString,
         otp: Option<&str>,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenedSession, Error> {
         let browser = signed_in.browser.clone();
         let member = self.change_password(signed_in, old, new, otp, &browser.address).await?;
         self.admit(member, browser).await
@@ -134,22 +134,26 @@ impl Authentication {
     /// [`Kind::Forbidden`] without a proof, but for the address that they have; [`Kind::Malformed`] for
     /// what is no address, [`Kind::RateLimited`] for who asks too often; without mail,
     /// [`Kind::Conflict`] for an address that is taken, or was not to change.
-    pub async fn change_email(&self, signed_in: &SignedIn, email: &str) -> Result<Moved, Error> {
+    pub async fn change_email(
+        &self,
+        signed_in: &SignedIn,
+        email: &str,
+    ) -> Result<AddressChange, Error> {
         let now = self.clock.now();
         let email = new_member(of_nobody(), email, Role::Member, now)?.email;
         if email == signed_in.email {
             self.mail_verification(signed_in).await?;
-            return Ok(Moved::Asked);
+            return Ok(AddressChange::Asked);
         }
         must_be_proved(signed_in, now)?;
         if self.mail.is_none() {
             self.move_to(&signed_in.person, &email, None).await?;
-            return Ok(Moved::Done);
+            return Ok(AddressChange::Done);
         }
-        self.throttle.begin(&Attempt::mail_from(&signed_in.browser.address), now)?;
-        if self.throttle.begin(&Attempt::mail_to(&email), now).is_err() {
+        self.throttle.begin(&ThrottledAttempt::mail_from(&signed_in.browser.address), now)?;
+        if self.throttle.begin(&ThrottledAttempt::mail_to(&email), now).is_err() {
             // To say so would tell who is written to.
-            return Ok(Moved::Asked);
+            return Ok(AddressChange::Asked);
         }
         let known = self.store.person_of_email(email.clone()).await.map_err(Error::internal)?;
         if known.is_some() {
@@ -157,9 +161,9 @@ impl Authentication {
             let letter = mail.addressed(&Letter::known_move(mail.home()), &email, "", now)?;
             self.store.post_mail(letter).await.map_err(Error::internal)?;
             mail.posted();
-            return Ok(Moved::Asked);
+            return Ok(AddressChange::Asked);
         }
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Email,
             account: of_nobody(),
             subject: &signed_in.person,
@@ -169,7 +173,7 @@ impl Authentication {
         let write =
             |mail: &Mail, secret: &str| Letter::moving(&format!("{}/verify/{secret}", mail.home()));
         self.link(linked, Some((&email, &write))).await?;
-        Ok(Moved::Asked)
+        Ok(AddressChange::Asked)
     }
 
     async fn move_to(
@@ -190,8 +194,8 @@ impl Authentication {
     /// Mails a person a link that confirms the address that they have.
     async fn mail_verification(&self, signed_in: &SignedIn) -> Result<(), Error> {
         self.mail()?;
-        self.throttle.begin(&Attempt::mail_to(&signed_in.email), self.clock.now())?;
-        let linked = Linked {
+        self.throttle.begin(&ThrottledAttempt::mail_to(&signed_in.email), self.clock.now())?;
+        let linked = LinkTarget {
             purpose: Purpose::Verify,
             account: of_nobody(),
             subject: &signed_in.person,
@@ -262,11 +266,11 @@ impl Authentication {
         let all = self.memberships(signed_in).await?;
         let parting = self.store.erase_person(signed_in.person.clone()).await;
         match parting.map_err(Error::internal)? {
-            Parting::LastOwner => Err(last_owner(
+            LeaveResult::LastOwner => Err(last_owner(
                 "You are the last owner of an account. Make somebody else an owner, or delete the \
                  account first.",
             )),
-            Parting::Done | Parting::Nobody => {
+            LeaveResult::Done | LeaveResult::Nobody => {
                 for one in &all {
                     self.identities.forget(&one.member.account);
                 }

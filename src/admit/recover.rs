@@ -5,11 +5,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::authentication::Authentication;
-use super::link::{Linked, of_nobody, spent};
+use super::link::{LinkTarget, of_nobody, spent};
 use super::password::acceptable;
-use super::session::Entered;
+use super::session::PasswordSignIn;
 use super::signin::{new_person, taken};
-use super::throttle::Attempt;
+use super::throttle::ThrottledAttempt;
 use crate::base::ids::AccountId;
 use crate::base::{Error, Kind};
 use crate::notice::{Letter, Mail};
@@ -46,8 +46,8 @@ impl Authentication {
         self.mail()?;
         let now = self.clock.now();
         let email = email.trim().to_lowercase();
-        self.throttle.begin(&Attempt::mail_from(address), now)?;
-        if self.throttle.begin(&Attempt::mail_to(&email), now).is_err() {
+        self.throttle.begin(&ThrottledAttempt::mail_from(address), now)?;
+        if self.throttle.begin(&ThrottledAttempt::mail_to(&email), now).is_err() {
             // Nobody's box is filled by others; to say so would tell who has one.
             return Ok(());
         }
@@ -63,7 +63,7 @@ impl Authentication {
     async fn mail_reset(&self, email: String) -> Result<(), Error> {
         let known = self.store.person_of_email(email).await.map_err(Error::internal)?;
         let Some(person) = known else { return Ok(()) };
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Reset,
             account: of_nobody(),
             subject: &person.id,
@@ -85,7 +85,7 @@ impl Authentication {
         let found = found.map_err(Error::internal)?.ok_or_else(|| {
             Error::new(Kind::NotFound, "There is no such member.").coded("member_not_found")
         })?;
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Reset,
             account: account.clone(),
             subject: found.person.as_deref().unwrap_or(&found.id),
@@ -160,7 +160,7 @@ impl Authentication {
         secret: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<Entered, Error> {
+    ) -> Result<PasswordSignIn, Error> {
         let person = self.reset(secret, password).await?;
         self.enter_or_ask(person, browser).await
     }

@@ -22,9 +22,9 @@ const OF_ACCOUNT: usize = 10_000;
 /// So many changes are known apart; what was begun before them counts as changed.
 const CHANGES: usize = 1_024;
 
-/// A place in the order of changes: what is looked up from here on has seen all before it.
+/// A place in the order of changes. What is looked up from here on has seen all changes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen(u64);
+pub(super) struct ChangeMark(u64);
 
 /// What there is of an account.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl Changes {
     }
 
     /// Whether anything of the account has changed since.
-    fn any_since(&self, seen: Seen, account: Option<&AccountId>) -> bool {
+    fn any_since(&self, seen: ChangeMark, account: Option<&AccountId>) -> bool {
         let since = usize::try_from(self.count - seen.0).unwrap_or(usize::MAX);
         since > self.last.len()
             || self.last.iter().rev().take(since).any(|whose| match (whose, account) {
@@ -64,9 +64,9 @@ impl Changes {
     }
 }
 
-/// What is remembered of a credential.
+/// What the cache knows of a credential.
 #[derive(Debug, Clone)]
-pub(super) enum Known {
+pub(super) enum CachedCredential {
     Caller(Arc<Caller>),
     /// There is no such credential.
     Nobody,
@@ -119,20 +119,20 @@ impl Default for Remembered {
 
 impl Remembered {
     /// To be asked before a look-up begins.
-    pub fn seen(&self) -> Seen {
-        Seen(locked(&self.changes).count)
+    pub fn seen(&self) -> ChangeMark {
+        ChangeMark(locked(&self.changes).count)
     }
 
-    pub fn credential(&self, hash: &KeyHash) -> Known {
+    pub fn credential(&self, hash: &KeyHash) -> CachedCredential {
         match self.credentials.get(hash) {
-            Some(Some(caller)) => Known::Caller(caller),
-            Some(None) => Known::Nobody,
-            None => Known::NotYet,
+            Some(Some(caller)) => CachedCredential::Caller(caller),
+            Some(None) => CachedCredential::Nobody,
+            None => CachedCredential::NotYet,
         }
     }
 
     /// Unless it has changed since the look-up began: an answer must not outlive a change.
-    pub fn keep_credential(&self, hash: KeyHash, found: Option<Arc<Caller>>, seen: Seen) {
+    pub fn keep_credential(&self, hash: KeyHash, found: Option<Arc<Caller>>, seen: ChangeMark) {
         let account = found.as_ref().map(|caller| caller.account.clone());
         let changes = locked(&self.changes);
         if changes.any_since(seen, account.as_ref()) {
@@ -148,7 +148,7 @@ impl Remembered {
         self.users.get(&(account.clone(), user.to_owned()))
     }
 
-    pub fn keep_user(&self, account: &AccountId, user: &str, features: Features, seen: Seen) {
+    pub fn keep_user(&self, account: &AccountId, user: &str, features: Features, seen: ChangeMark) {
         let changes = locked(&self.changes);
         if changes.any_since(seen, Some(account)) {
             return;

@@ -4,9 +4,9 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::authentication::{Authentication, wrong};
-use super::link::{Linked, of_nobody, spent};
-use super::session::{Entered, Opened};
-use super::throttle::Attempt;
+use super::link::{LinkTarget, of_nobody, spent};
+use super::session::{OpenedSession, PasswordSignIn};
+use super::throttle::ThrottledAttempt;
 use super::totp;
 use crate::base::seal::Vault;
 use crate::base::secret::{KeyHash, new_token};
@@ -29,7 +29,7 @@ pub fn factor_required() -> Error {
 
 /// A second factor that is being set up.
 #[derive(Debug)]
-pub struct Draft {
+pub struct FactorSetup {
     pub secret: SecretString,
     /// The same as apps read it.
     pub uri: String,
@@ -110,7 +110,7 @@ impl Authentication {
         let said = otp.map(str::trim).filter(|said| !said.is_empty()).ok_or_else(wanted)?;
         let now = self.clock.now();
         // By the person alone: whoever is here knows the password already.
-        let attempt = Attempt::factor(person);
+        let attempt = ThrottledAttempt::factor(person);
         self.throttle.begin(&attempt, now)?;
         let secret = self.opened(person, sealed)?;
         let right = match totp::step_of(&secret, said, now, factor.step) {
@@ -129,19 +129,19 @@ impl Authentication {
         &self,
         person: PersonRow,
         browser: Browser,
-    ) -> Result<Entered, Error> {
+    ) -> Result<PasswordSignIn, Error> {
         let member = self.place_of(&person.id, None).await?;
         if !person.has_factor {
-            return Ok(Entered::In(self.admit(member, browser).await?));
+            return Ok(PasswordSignIn::In(self.admit(member, browser).await?));
         }
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Factor,
             account: of_nobody(),
             subject: &person.id,
             payload: String::new(),
             lasts: TICKET_LASTS,
         };
-        Ok(Entered::AskedForCode(self.link(linked, None).await?))
+        Ok(PasswordSignIn::AskedForCode(self.link(linked, None).await?))
     }
 
     /// Lets a browser in by the code, after the password.
@@ -154,7 +154,7 @@ impl Authentication {
         ticket: &str,
         otp: &str,
         browser: Browser,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenedSession, Error> {
         let token = self.good(Purpose::Factor, ticket).await?;
         let person = self.store.person(token.subject).await.map_err(Error::internal)?;
         let person = person.ok_or_else(spent)?;
@@ -180,7 +180,7 @@ impl Authentication {
     ///
     /// # Errors
     /// [`Kind::Conflict`] where there is one already, or nothing to seal it with.
-    pub async fn draft_factor(&self, signed_in: &SignedIn) -> Result<Draft, Error> {
+    pub async fn draft_factor(&self, signed_in: &SignedIn) -> Result<FactorSetup, Error> {
         let person = signed_in.person.as_str();
         let factor = self.factor_of(person).await?;
         if factor.secret.is_some() {
@@ -200,7 +200,7 @@ impl Authentication {
             }
         };
         let uri = totp::uri(&secret, &signed_in.email);
-        Ok(Draft { secret, uri })
+        Ok(FactorSetup { secret, uri })
     }
 
     /// Switches the second factor on, by a code of its app: the recovery codes, which are shown once.
@@ -215,7 +215,7 @@ impl Authentication {
         let factor = self.factor_of(person).await?;
         let sealed = factor.draft.ok_or_else(nothing)?;
         let now = self.clock.now();
-        let attempt = Attempt::factor(person);
+        let attempt = ThrottledAttempt::factor(person);
         self.throttle.begin(&attempt, now)?;
         let secret = self.opened(person, &sealed)?;
         let step = totp::step_of(&secret, code, now, 0).ok_or_else(|| {

@@ -10,7 +10,7 @@ use super::signin::{Session, new_signin};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{KeyHash, new_token};
 use crate::base::{Error, Kind};
-use crate::store::{Browser, Ending, Member, SignedIn};
+use crate::store::{Browser, EndedSignIns, Member, SignedIn};
 
 /// What every cookie of a session begins with.
 pub const SESSION_PREFIX: &str = "os-";
@@ -23,15 +23,15 @@ pub const PROOF_LASTS: Duration = Duration::from_secs(900);
 
 /// A browser that has just been signed in.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedSession {
     pub cookie: SecretString,
     pub member: Member,
 }
 
-/// What somebody who gives their password comes to in a browser.
+/// What signing in by password leads to.
 #[derive(Debug)]
-pub enum Entered {
-    In(Opened),
+pub enum PasswordSignIn {
+    In(OpenedSession),
     /// They have a second factor: what their next form has to hold, beside the code.
     AskedForCode(String),
 }
@@ -56,20 +56,24 @@ impl Authentication {
         email: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<Entered, Error> {
+    ) -> Result<PasswordSignIn, Error> {
         let person = self.by_password(email, password, &browser.address).await?;
         self.enter_or_ask(person, browser).await
     }
 
     /// Signs a browser in for whoever proved to be `member`.
-    pub(super) async fn admit(&self, member: Member, browser: Browser) -> Result<Opened, Error> {
+    pub(super) async fn admit(
+        &self,
+        member: Member,
+        browser: Browser,
+    ) -> Result<OpenedSession, Error> {
         let now = self.clock.now();
         let token = new_token().map_err(Error::internal)?;
         let cookie = format!("{SESSION_PREFIX}{token}");
         let signin = new_signin(&member, now, now);
         let opened = self.store.open_session(signin, KeyHash::of(&cookie), browser).await;
         opened.map_err(Error::internal)?;
-        Ok(Opened { cookie: SecretString::from(cookie), member })
+        Ok(OpenedSession { cookie: SecretString::from(cookie), member })
     }
 
     /// The session of a cookie, which is good for longer each time that it is used.
@@ -125,7 +129,7 @@ impl Authentication {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn leave(&self, signed_in: &SignedIn, which: Ending) -> Result<usize, Error> {
+    pub async fn leave(&self, signed_in: &SignedIn, which: EndedSignIns) -> Result<usize, Error> {
         let ended = self.store.end_sessions(signed_in.person.clone(), which).await;
         let ended = ended.map_err(Error::internal)?;
         for account in &ended {

@@ -5,10 +5,10 @@ use secrecy::SecretString;
 use super::KeyTerms;
 use super::authentication::Authentication;
 use super::keys::{Issued, KeyError, create_account, issue};
-use super::link::{LINK_LASTS, Linked, spent};
+use super::link::{LINK_LASTS, LinkTarget, spent};
 use super::password::acceptable;
 use super::person::Role;
-use super::session::Opened;
+use super::session::OpenedSession;
 use super::signin::{new_member, new_person, taken};
 use crate::base::Error;
 use crate::base::ids::AccountId;
@@ -28,7 +28,7 @@ impl Authentication {
             return Ok(None);
         }
         let account = AccountId::stored("acct_admin");
-        let linked = Linked {
+        let linked = LinkTarget {
             purpose: Purpose::Setup,
             account,
             subject: "",
@@ -65,7 +65,7 @@ impl Authentication {
         email: &str,
         password: SecretString,
         browser: Browser,
-    ) -> Result<(Opened, Issued), Error> {
+    ) -> Result<(OpenedSession, Issued), Error> {
         let now = self.clock.now();
         acceptable(&password)?;
         let sample = new_member(AccountId::fresh(), email, Role::Admin, now)?;

@@ -9,7 +9,7 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::token::{Claims, Jwk, Signer, TokenError, verify};
+use super::token::{AccessTokenError, Claims, Jwk, Signer, verify};
 use crate::base::Error;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::AuditId;
@@ -133,19 +133,19 @@ impl Signers {
     pub async fn verify(&self, token: &str) -> Result<Claims, Error> {
         let now = self.clock.now();
         let mut verified = verify(token, self.known().iter(), now);
-        if verified == Err(TokenError::UnknownKey) {
+        if verified == Err(AccessTokenError::UnknownKey) {
             let asked = self.known.read().unwrap_or_else(PoisonError::into_inner).asked;
             if asked.is_none_or(|asked| asked.after(ASK_AGAIN) <= now) {
                 verified = verify(token, self.reload().await?.iter(), now);
             }
         }
         verified.map_err(|why| match why {
-            TokenError::Expired => Error::new(
+            AccessTokenError::Expired => Error::new(
                 crate::base::Kind::Unauthenticated,
                 "The access token has expired. Get another at /api/auth/refresh.",
             )
             .coded("token_expired"),
-            TokenError::Invalid | TokenError::UnknownKey => Error::invalid_key(),
+            AccessTokenError::Invalid | AccessTokenError::UnknownKey => Error::invalid_key(),
         })
     }
 

@@ -9,7 +9,7 @@ use super::authentication::{Authentication, LASTS, wrong};
 use super::keys::Issued;
 use super::person::Role;
 use super::signers::TOKEN_LIFE;
-use super::throttle::Attempt;
+use super::throttle::ThrottledAttempt;
 use super::token::{Claims, looks_like_one};
 
 use crate::base::clock::Timestamp;
@@ -166,7 +166,7 @@ impl Authentication {
     ) -> Result<PersonRow, Error> {
         let email = email.trim().to_lowercase();
         let now = self.clock.now();
-        let attempt = Attempt::sign_in(&email, address);
+        let attempt = ThrottledAttempt::sign_in(&email, address);
         self.throttle.begin(&attempt, now)?;
         if email.is_empty() {
             return Err(wrong());

@@ -8,16 +8,16 @@ use super::authentication::Authentication;
 use super::keys::{Issued, KeyError, create_account, issue};
 use super::password::acceptable;
 use super::person::Role;
-use super::session::Opened;
+use super::session::OpenedSession;
 use super::signin::{Registered, new_member, new_person, taken};
-use super::throttle::Attempt;
+use super::throttle::ThrottledAttempt;
 use super::{KeyTerms, named};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::secret::KeyHash;
 use crate::base::{Error, Kind};
 use crate::notice::Letter;
-use crate::store::{Browser, Member, Pending, PersonRow, StoreError, Tried};
+use crate::store::{Browser, CodeCheck, Member, Pending, PersonRow, StoreError};
 
 /// How long a code is good, and how many wrong ones may be said.
 const CODE_LASTS: Duration = Duration::from_secs(900);
@@ -75,7 +75,7 @@ impl Authentication {
     ///
     /// # Errors
     /// As [`Self::register`].
-    pub async fn join(&self, applicant: Applicant<'_>) -> Result<(Opened, Issued), Error> {
+    pub async fn join(&self, applicant: Applicant<'_>) -> Result<(OpenedSession, Issued), Error> {
         let browser = applicant.browser.clone();
         let (member, key) = self.found(applicant).await?;
         Ok((self.admit(member, browser).await?, key))
@@ -106,7 +106,7 @@ impl Authentication {
         address: &str,
         opening: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let attempt = Attempt::register(address, self.accounts_per_address);
+        let attempt = ThrottledAttempt::register(address, self.accounts_per_address);
         self.throttle.begin(&attempt, self.clock.now())?;
         let opened = opening.await;
         if opened.is_err() {
@@ -163,9 +163,9 @@ impl Authentication {
         applicant.organisation.map_or(Ok(()), named)?;
         let address = applicant.browser.address.as_str();
         // Whoever has opened enough accounts from there is told now, and not with the code.
-        self.throttle.look(&Attempt::register(address, self.accounts_per_address), now)?;
-        self.throttle.begin(&Attempt::mail_from(address), now)?;
-        let quiet = self.throttle.begin(&Attempt::mail_to(&sample.email), now).is_err();
+        self.throttle.look(&ThrottledAttempt::register(address, self.accounts_per_address), now)?;
+        self.throttle.begin(&ThrottledAttempt::mail_from(address), now)?;
+        let quiet = self.throttle.begin(&ThrottledAttempt::mail_to(&sample.email), now).is_err();
         // As long for those who are known.
         let password = self.passwords.hash(applicant.password).await?;
         let known = self.store.person_of_email(sample.email.clone()).await;
@@ -201,8 +201,8 @@ impl Authentication {
     pub async fn apply_again(&self, email: &str, address: &str) -> Result<(), Error> {
         let (mail, now) = (self.mail()?, self.clock.now());
         let email = email.trim().to_lowercase();
-        self.throttle.begin(&Attempt::mail_from(address), now)?;
-        if self.throttle.begin(&Attempt::mail_to(&email), now).is_err() {
+        self.throttle.begin(&ThrottledAttempt::mail_from(address), now)?;
+        if self.throttle.begin(&ThrottledAttempt::mail_to(&email), now).is_err() {
             return Ok(());
         }
         let code = new_code()?;
@@ -223,17 +223,17 @@ impl Authentication {
     ) -> Result<(Member, Issued), Error> {
         let now = self.clock.now();
         let email = email.trim().to_lowercase();
-        let attempt = Attempt::code(&email, address);
+        let attempt = ThrottledAttempt::code(&email, address);
         self.throttle.begin(&attempt, now)?;
         let hash = hash_of(&email, code);
         let tried = self.store.try_code(email, hash, TRIES, now).await;
         let pending = match tried.map_err(Error::internal)? {
-            Tried::Right(pending) => pending,
-            Tried::Wrong => {
+            CodeCheck::Right(pending) => pending,
+            CodeCheck::Wrong => {
                 let text = "That is not the code. Look at the newest mail.";
                 return Err(Error::new(Kind::Malformed, text).at("code").coded("code_wrong"));
             }
-            Tried::Gone => {
+            CodeCheck::Gone => {
                 let text = "The code has expired, or too many were wrong. Sign up again.";
                 return Err(Error::new(Kind::Malformed, text).at("code").coded("code_expired"));
             }
@@ -269,7 +269,7 @@ impl Authentication {
         email: &str,
         code: &str,
         browser: Browser,
-    ) -> Result<(Opened, Issued), Error> {
+    ) -> Result<(OpenedSession, Issued), Error> {
         let (member, key) = self.proved(email, code, &browser.address).await?;
         Ok((self.admit(member, browser).await?, key))
     }

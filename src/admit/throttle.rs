@@ -44,7 +44,7 @@ impl Default for Throttle {
 
 /// What somebody attempts: what is counted, and how often it may be.
 #[derive(Debug, Clone)]
-pub struct Attempt(Vec<Counted>);
+pub struct ThrottledAttempt(Vec<Counted>);
 
 #[derive(Debug, Clone)]
 struct Counted {
@@ -57,7 +57,7 @@ fn counted(key: String, most: u32, within: Duration) -> Counted {
     Counted { key, most, within }
 }
 
-impl Attempt {
+impl ThrottledAttempt {
     /// Signing in under a name, from an address.
     #[must_use]
     pub fn sign_in(name: &str, address: &str) -> Self {
@@ -129,7 +129,7 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Kind::RateLimited`], with how long to wait.
-    pub fn look(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
+    pub fn look(&self, attempt: &ThrottledAttempt, now: Timestamp) -> Result<(), Error> {
         for one in &attempt.0 {
             let Some(failures) = self.now(one, now) else { continue };
             if failures.count >= one.most {
@@ -148,7 +148,7 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Kind::RateLimited`], with how long to wait.
-    pub fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
+    pub fn begin(&self, attempt: &ThrottledAttempt, now: Timestamp) -> Result<(), Error> {
         self.look(attempt, now)?;
         for one in &attempt.0 {
             let before = self.now(one, now).unwrap_or(Failures { count: 0, since: now });
@@ -160,7 +160,7 @@ impl Throttle {
 
     /// It went well: the name has nothing against it at this address any more, and otherwise this one
     /// less. Many who sign in from one administration are no guessers.
-    pub fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
+    pub fn succeeded(&self, attempt: &ThrottledAttempt, now: Timestamp) {
         for one in &attempt.0 {
             if one.most == PER_PAIR {
                 self.0.invalidate(&one.key);
@@ -171,7 +171,7 @@ impl Throttle {
     }
 
     /// It came to nothing that counts.
-    pub fn undone(&self, attempt: &Attempt, now: Timestamp) {
+    pub fn undone(&self, attempt: &ThrottledAttempt, now: Timestamp) {
         attempt.0.iter().for_each(|one| self.less(one, now));
     }
 
@@ -191,7 +191,7 @@ mod tests {
     fn a_guesser_waits_and_is_forgiven() {
         let throttle = Throttle::default();
         let now = Timestamp(1_000_000);
-        let ann = |address: &str| Attempt::sign_in("a@b", address);
+        let ann = |address: &str| ThrottledAttempt::sign_in("a@b", address);
         for _ in 0..PER_PAIR {
             assert!(throttle.begin(&ann("1.1.1.1"), now).is_ok());
         }
@@ -205,24 +205,25 @@ mod tests {
         let throttle = Throttle::default();
         let now = Timestamp(1_000_000);
         for name in ["a@b", ""] {
-            while throttle.begin(&Attempt::sign_in(name, "1.1.1.1"), now).is_ok() {}
+            while throttle.begin(&ThrottledAttempt::sign_in(name, "1.1.1.1"), now).is_ok() {}
         }
-        assert!(throttle.begin(&Attempt::sign_in("a@b", "2.2.2.2"), now).is_ok());
-        assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now).is_ok());
+        assert!(throttle.begin(&ThrottledAttempt::sign_in("a@b", "2.2.2.2"), now).is_ok());
+        assert!(throttle.begin(&ThrottledAttempt::register("1.1.1.1", 5), now).is_ok());
         // With many addresses it is kept from the name after all.
         let mut tried = PER_PAIR + 1;
         for number in 3..200 {
-            let attempt = Attempt::sign_in("a@b", &format!("3.3.3.{number}"));
+            let attempt = ThrottledAttempt::sign_in("a@b", &format!("3.3.3.{number}"));
             tried += u32::from(throttle.begin(&attempt, now).is_ok());
         }
         assert_eq!(tried, PER_NAME);
         // Addresses of one network are one.
         for number in 0..PER_ADDRESS {
             let attempt =
-                Attempt::sign_in(&format!("{number}@b"), &format!("2001:db8::{number:x}"));
+                ThrottledAttempt::sign_in(&format!("{number}@b"), &format!("2001:db8::{number:x}"));
             assert!(throttle.begin(&attempt, now).is_ok());
         }
-        let refused = |address| throttle.begin(&Attempt::sign_in("x@b", address), now).is_err();
+        let refused =
+            |address| throttle.begin(&ThrottledAttempt::sign_in("x@b", address), now).is_err();
         assert!(refused("2001:db8::ffff") && !refused("2001:db8:0:1::1"));
     }
 
@@ -230,7 +231,7 @@ mod tests {
     fn many_names_from_one_address_are_guesses_and_many_who_sign_in_are_not() {
         let throttle = Throttle::default();
         let now = Timestamp(1_000_000);
-        let one = |number: u32| Attempt::sign_in(&format!("{number}@b"), "1.1.1.1");
+        let one = |number: u32| ThrottledAttempt::sign_in(&format!("{number}@b"), "1.1.1.1");
         for number in 0..10 * PER_ADDRESS {
             assert!(throttle.begin(&one(number), now).is_ok(), "{number}");
             throttle.succeeded(&one(number), now);
@@ -241,15 +242,20 @@ mod tests {
         assert!(throttle.begin(&one(1_000), now).is_err());
         // What came to nothing does not count; what did, does for an hour.
         for number in 0..50 {
-            let opening = Attempt::register("1.1.1.1", 5);
+            let opening = ThrottledAttempt::register("1.1.1.1", 5);
             assert!(throttle.begin(&opening, now).is_ok(), "{number}");
             throttle.undone(&opening, now);
         }
         for _ in 0..5 {
-            assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now).is_ok());
+            assert!(throttle.begin(&ThrottledAttempt::register("1.1.1.1", 5), now).is_ok());
         }
-        assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now.after(WINDOW)).is_err());
-        assert!(throttle.begin(&Attempt::register("1.1.1.1", 5), now.after(HOUR)).is_ok());
-        assert!(throttle.begin(&Attempt::register("2.2.2.2", 5), now).is_ok(), "elsewhere one may");
+        assert!(
+            throttle.begin(&ThrottledAttempt::register("1.1.1.1", 5), now.after(WINDOW)).is_err()
+        );
+        assert!(throttle.begin(&ThrottledAttempt::register("1.1.1.1", 5), now.after(HOUR)).is_ok());
+        assert!(
+            throttle.begin(&ThrottledAttempt::register("2.2.2.2", 5), now).is_ok(),
+            "elsewhere one may"
+        );
     }
 }

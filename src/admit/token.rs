@@ -50,8 +50,9 @@ impl Claims {
     }
 }
 
+/// Why an access token of this gateway is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
+pub enum AccessTokenError {
     #[error("this is no token of ours")]
     Invalid,
     /// Another node may know the key.
@@ -124,32 +125,35 @@ pub fn looks_like_one(credential: &str) -> bool {
 /// What a token says, if one of `signers` signed it and it is good at `now`.
 ///
 /// # Errors
-/// [`TokenError`].
+/// [`AccessTokenError`].
 pub fn verify<'a>(
     token: &str,
     signers: impl IntoIterator<Item = &'a Signer>,
     now: Timestamp,
-) -> Result<Claims, TokenError> {
+) -> Result<Claims, AccessTokenError> {
     if token.len() > LONGEST {
-        return Err(TokenError::Invalid);
+        return Err(AccessTokenError::Invalid);
     }
-    let (said, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
-    let (header, claims) = said.split_once('.').ok_or(TokenError::Invalid)?;
-    let decoded = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid);
+    let (said, signature) = token.rsplit_once('.').ok_or(AccessTokenError::Invalid)?;
+    let (header, claims) = said.split_once('.').ok_or(AccessTokenError::Invalid)?;
+    let decoded =
+        |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| AccessTokenError::Invalid);
     let header: Header =
-        serde_json::from_slice(&decoded(header)?).map_err(|_| TokenError::Invalid)?;
-    let signer =
-        signers.into_iter().find(|signer| signer.id == header.kid).ok_or(TokenError::UnknownKey)?;
+        serde_json::from_slice(&decoded(header)?).map_err(|_| AccessTokenError::Invalid)?;
+    let signer = signers
+        .into_iter()
+        .find(|signer| signer.id == header.kid)
+        .ok_or(AccessTokenError::UnknownKey)?;
     UnparsedPublicKey::new(&ED25519, signer.pair.public_key().as_ref())
         .verify(said.as_bytes(), &decoded(signature)?)
-        .map_err(|_| TokenError::Invalid)?;
+        .map_err(|_| AccessTokenError::Invalid)?;
     let claims: Claims =
-        serde_json::from_slice(&decoded(claims)?).map_err(|_| TokenError::Invalid)?;
+        serde_json::from_slice(&decoded(claims)?).map_err(|_| AccessTokenError::Invalid)?;
     if claims.iss != ISSUER || claims.aud != ISSUER || claims.iat > now.seconds() + LEEWAY {
-        return Err(TokenError::Invalid);
+        return Err(AccessTokenError::Invalid);
     }
     if claims.exp <= now.seconds() {
-        return Err(TokenError::Expired);
+        return Err(AccessTokenError::Expired);
     }
     Ok(claims)
 }
@@ -173,16 +177,20 @@ mod tests {
         let now = Timestamp(500_000);
         assert!(looks_like_one(&token));
         assert_eq!(verify(&token, [&one], now), Ok(claims.clone()));
-        assert_eq!(verify(&token, [&other], now), Err(TokenError::Invalid), "another's signature");
-        assert_eq!(verify(&token, [&signer("k2")], now), Err(TokenError::UnknownKey));
-        assert_eq!(verify(&token, [&one], Timestamp(1_000_000)), Err(TokenError::Expired));
+        assert_eq!(
+            verify(&token, [&other], now),
+            Err(AccessTokenError::Invalid),
+            "another's signature"
+        );
+        assert_eq!(verify(&token, [&signer("k2")], now), Err(AccessTokenError::UnknownKey));
+        assert_eq!(verify(&token, [&one], Timestamp(1_000_000)), Err(AccessTokenError::Expired));
         assert_eq!(
             verify(&token, [&one], Timestamp(0)),
-            Err(TokenError::Invalid),
+            Err(AccessTokenError::Invalid),
             "from the future"
         );
         let foreign = one.mint(&Claims { aud: "somebody".to_owned(), ..claims });
-        assert_eq!(verify(&foreign, [&one], now), Err(TokenError::Invalid));
+        assert_eq!(verify(&foreign, [&one], now), Err(AccessTokenError::Invalid));
     }
 
     #[test]
@@ -192,7 +200,7 @@ mod tests {
         let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let none =
             format!("{}.{}.", part(json!({"alg": "none", "kid": "k1"})), part(json!(claims)));
-        assert_eq!(verify(&none, [&one], Timestamp(500_000)), Err(TokenError::Invalid));
+        assert_eq!(verify(&none, [&one], Timestamp(500_000)), Err(AccessTokenError::Invalid));
         for spoiled in ["", ".", "..", "eyJ.eyJ.x", "a.b.c.d"] {
             assert!(verify(spoiled, [&one], Timestamp(500_000)).is_err(), "{spoiled}");
         }

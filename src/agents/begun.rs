@@ -13,7 +13,7 @@ use crate::apps;
 use crate::base::ids::{RequestId, RunId};
 use crate::base::{Error, Kind};
 use crate::exchange::{Answered, Arrival, Refused};
-use crate::platform::agents::End;
+use crate::platform::agents::RunEnd;
 use crate::store::Store;
 use crate::wire::vocab::{Dialect, Request, Role, Stop, Turn};
 
@@ -31,7 +31,7 @@ pub struct NewRun {
 }
 
 /// A run, as it is asked for.
-pub struct Begun {
+pub struct PreparedRun {
     pub id: String,
     pub named: Named,
     caller: Arc<Caller>,
@@ -50,7 +50,7 @@ pub async fn begin(
     id: &str,
     new: NewRun,
     request: RequestId,
-) -> Result<Begun, Error> {
+) -> Result<PreparedRun, Error> {
     caller.must_be_for(Scope::Platform)?;
     caller.must_be_for(Scope::Chat)?;
     let named = get(store, caller, id).await?;
@@ -68,14 +68,14 @@ pub async fn begin(
     let arrival = Arrival::of(request, Dialect::OpenAiChat, body.into());
     let caller = users::acting(identities, Arc::clone(caller), new.user_id.as_deref()).await?;
     let id = RunId::fresh().as_str().to_owned();
-    Ok(Begun { id, named, caller, arrival, metadata: new.metadata })
+    Ok(PreparedRun { id, named, caller, arrival, metadata: new.metadata })
 }
 
-fn status(end: End) -> &'static str {
+fn status(end: RunEnd) -> &'static str {
     match end {
-        End::Answered => "completed",
-        End::Asks => "requires_action",
-        End::Limit => "incomplete",
+        RunEnd::Answered => "completed",
+        RunEnd::Asks => "requires_action",
+        RunEnd::Limit => "incomplete",
     }
 }
 
@@ -93,7 +93,7 @@ fn messages(turns: Vec<Turn>) -> Result<Vec<Value>, Error> {
 /// What came of a run.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Run")]
-pub struct ToldRun {
+pub struct RunView {
     id: String,
     object: &'static str,
     agent_id: String,
@@ -133,11 +133,11 @@ struct RunUsage {
 /// As the turn that failed.
 pub async fn execute(
     running: Running<'_>,
-    begun: Begun,
+    begun: PreparedRun,
     turn: impl AsyncFn(&Caller, Arrival) -> Result<Answered, Refused>,
     tell: &mut dyn FnMut(&'static str, Value),
-) -> Result<ToldRun, Refused> {
-    let Begun { id, named, caller, arrival, metadata } = begun;
+) -> Result<RunView, Refused> {
+    let PreparedRun { id, named, caller, arrival, metadata } = begun;
     let about = json!({"run": id, "agent": named.id, "version": named.version});
     apps::note(running.connections, &caller, "agent.run.started", about.clone()).await;
     tell("run.started", json!({"id": id, "agent_id": named.id, "version": named.version}));
@@ -165,7 +165,7 @@ pub async fn execute(
     let output: String = choice.map(|choice| choice.turn.texts().collect()).unwrap_or_default();
     let cut = choice.and_then(|choice| choice.finish.as_ref()).map(|finish| finish.why);
     let status = match (finished.end, cut) {
-        (End::Answered, Some(Stop::Length)) => "incomplete",
+        (RunEnd::Answered, Some(Stop::Length)) => "incomplete",
         (end, _) => status(end),
     };
     // What the run added: all after what was asked.
@@ -174,7 +174,7 @@ pub async fn execute(
     let all = messages(said.get(added..).unwrap_or_default().to_vec())?;
     let calls = all.last().and_then(|last| last.get("tool_calls")).cloned();
     let spent = &finished.spent;
-    let told = ToldRun {
+    let told = RunView {
         id,
         object: "agent.run",
         agent_id: named.id,

@@ -19,7 +19,7 @@ use crate::platform::agents::Agent;
 use crate::store::{AgentRow, Store};
 use crate::wire::codec;
 
-pub use begun::{Begun, NewRun, ToldRun, begin, execute};
+pub use begun::{NewRun, PreparedRun, RunView, begin, execute};
 pub use run::answer;
 
 /// What names an agent where a model is named.

@@ -13,12 +13,12 @@ use crate::apps::{self, Connections};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::{Deployment, Pictures};
-use crate::exchange::{Answered, Arrival, Body, Refused, as_stream};
+use crate::exchange::{Answered, Arrival, Refused, ResponseBody, as_stream};
 use crate::memory::{self, NewMemory};
 use crate::platform::agents::{
-    Agent, AgentTool, End, Spent, Step, arguments, function, handed_in, must_answer, next,
+    Agent, AgentTool, RunEnd, RunStep, RunTotals, arguments, function, handed_in, must_answer, next,
 };
-use crate::wire::vocab::{Call, Dialect, Reply, Request, Tool, Turn};
+use crate::wire::vocab::{Dialect, Reply, Request, Tool, ToolCall, Turn};
 use crate::wire::{Target, codec};
 
 /// More of what a tool says is not read to the model.
@@ -27,9 +27,9 @@ const OUTCOME_BYTES: usize = 128 << 10;
 /// What happens in a run, for whoever watches it.
 #[derive(Debug)]
 pub enum Happening<'a> {
-    Turn(&'a Spent),
-    Started(&'a Call),
-    Ended(&'a Call, bool),
+    Turn(&'a RunTotals),
+    Started(&'a ToolCall),
+    Ended(&'a ToolCall, bool),
 }
 
 /// What a run came to.
@@ -38,8 +38,8 @@ pub struct Finished {
     /// The last answer, in the caller's dialect.
     body: Bytes,
     pub reply: Reply,
-    pub end: End,
-    pub spent: Spent,
+    pub end: RunEnd,
+    pub spent: RunTotals,
     /// The conversation with all that the run added.
     pub turns: Vec<Turn>,
 }
@@ -93,9 +93,9 @@ pub async fn answer(
         let mut reply = finished.reply;
         reply.id.get_or_insert_with(|| id.as_str().to_owned());
         let model = &answered.step.model.id;
-        Body::at_once(as_stream(running.clock, dialect, model, &reply, true))
+        ResponseBody::at_once(as_stream(running.clock, dialect, model, &reply, true))
     } else {
-        Body::Whole(finished.body)
+        ResponseBody::Whole(finished.body)
     };
     Ok(answered)
 }
@@ -177,7 +177,12 @@ async fn tools(
 }
 
 /// Does what a model asks for; what it is told of it, and whether it went wrong.
-async fn act(running: Running<'_>, caller: &Caller, here: &Here, call: &Call) -> (String, bool) {
+async fn act(
+    running: Running<'_>,
+    caller: &Caller,
+    here: &Here,
+    call: &ToolCall,
+) -> (String, bool) {
     let arguments = match arguments(call) {
         Ok(arguments) => arguments,
         Err(why) => return (why, true),
@@ -235,7 +240,7 @@ pub(super) async fn run(
     let own_tools = request.tools.clone();
     request.tools.extend(tools);
     request.forget_spelling();
-    let mut spent = Spent::default();
+    let mut spent = RunTotals::default();
     loop {
         if must_answer(&spent, &agent.limits) {
             request.tools.clone_from(&own_tools);
@@ -250,9 +255,9 @@ pub(super) async fn run(
             asked: arrival.asked.clone(),
         };
         let mut answered = turn(caller, next_turn).await?;
-        let body = match std::mem::replace(&mut answered.body, Body::Whole(Bytes::new())) {
-            Body::Whole(body) => body,
-            Body::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
+        let body = match std::mem::replace(&mut answered.body, ResponseBody::Whole(Bytes::new())) {
+            ResponseBody::Whole(body) => body,
+            ResponseBody::Stream(_) => return Err(Error::internal("a whole answer streams").into()),
         };
         let reply = codec(dialect).decode_reply(&body).map_err(Error::internal)?;
         let usage = reply.usage.clone().unwrap_or_default();
@@ -272,11 +277,11 @@ pub(super) async fn run(
         let choice = reply.choices.first().map(|choice| choice.turn.clone());
         request.turns.extend(choice);
         match next(&reply, &spent, &agent.limits, |name| here.contains_key(name)) {
-            Step::Done(end) => {
+            RunStep::Done(end) => {
                 let turns = request.turns;
                 return Ok(Finished { answered, body, reply, end, spent, turns });
             }
-            Step::Act(calls) => {
+            RunStep::Act(calls) => {
                 for call in &calls {
                     let Some(behind) = here.get(&call.name) else { continue };
                     tell(Happening::Started(call));

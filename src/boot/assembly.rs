@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::failure::Failure;
-use super::making::Making;
+use super::making::CatalogueInputs;
 use super::outward::egress;
 use super::people;
 use super::reload::Latest;
@@ -27,10 +27,10 @@ use crate::base::seal::Vault;
 use crate::catalogue::lifecycle;
 use crate::config::{self, Config};
 use crate::connect::Apps;
-use crate::findings::{Findings, KnownCorrections, Learned, Recorder};
-use crate::gateway::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
+use crate::findings::{CorrectionStore, Findings, KnownCorrections, Recorder};
+use crate::gateway::{App, Books, Checks, NodeState, Routing, Serving, SessionLimits, Shared};
 use crate::issuer::Issuers;
-use crate::ledger::{Counter, Journal, PricesAsides, Tariff};
+use crate::ledger::{AuxiliaryPricer, Counter, Journal, Tariff};
 use crate::live::{Current, Live};
 use crate::memory::{Memories, MemoryModels};
 use crate::notice::Mail;
@@ -40,7 +40,7 @@ use crate::store::{Store, file_of};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::Collector;
 use crate::upstream::{
-    HealthBoard, Hedges, Limits, Meters, Refusals, StreamsEnd, Transport, Trust, Upstream,
+    AttemptLimits, HealthBoard, Hedges, Meters, Refusals, StreamsEnd, Transport, Trust, Upstream,
 };
 use crate::words::Keeping;
 use crate::words::cache::Answers;
@@ -72,7 +72,7 @@ pub(super) struct Assembled {
 #[derive(Clone)]
 pub(super) struct Counting {
     local: LocalQuota,
-    pub redis: Option<quota::Shared>,
+    pub redis: Option<quota::SharedCounters>,
     journal: Journal,
     tariff: Arc<Tariff>,
     pub proxies: Proxies,
@@ -84,7 +84,7 @@ pub(super) struct Counting {
 ///
 /// # Errors
 /// What of it cannot be opened or made.
-pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled, Failure> {
+pub(super) async fn assemble(making: &CatalogueInputs, parts: Parts) -> Result<Assembled, Failure> {
     let Parts { plans, store, live, admin, vault, mail, apps, collector, clock } = parts;
     let config = Arc::clone(&making.config);
     let limits = limits(&config);
@@ -103,7 +103,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
     .await?;
     let redis = match &config.redis.url {
         Some(url) => {
-            let opened = quota::Shared::open(url, clock);
+            let opened = quota::SharedCounters::open(url, clock);
             Some(opened.map_err(|why| format!("redis.url cannot be used: {why}"))?)
         }
         None => None,
@@ -171,7 +171,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
                 twice: config.router.cascade.twice,
             },
             affinity: Affinity::default(),
-            learned: Learned {
+            learned: CorrectionStore {
                 store: store.clone(),
                 clock,
                 corrections: KnownCorrections::default(),
@@ -184,7 +184,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
             redis,
             baseline_model: config.ledger.baseline_model.clone(),
         },
-        node: Node {
+        node: NodeState {
             started: clock.now(),
             store_is_up: Arc::new(AtomicBool::new(true)),
             draining: Arc::default(),
@@ -195,7 +195,7 @@ pub(super) async fn assemble(making: &Making, parts: Parts) -> Result<Assembled,
             body_limit_bytes: config.server.body_limit_bytes,
             inflow: Inflow::new(config.server.inflow_bytes, config.server.body_limit_bytes),
             strict: config.server.strict,
-            sessions: Sessions {
+            sessions: SessionLimits {
                 idle: config.realtime.idle_timeout.0,
                 duration: config.realtime.max_duration.0,
             },
@@ -255,7 +255,7 @@ pub(super) fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure
         closing: shared.node.streams_end.watched(),
     };
     let quota = match &counting.redis {
-        Some(redis) => Quota::Shared(quota::Redis::new(redis.clone())),
+        Some(redis) => Quota::Shared(quota::RedisQuota::new(redis.clone())),
         None => Quota::Local(counting.local.clone()),
     };
     let counter = Rc::new(Counter {
@@ -267,7 +267,7 @@ pub(super) fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure
         trails,
         asides: {
             let current = shared.routing.current.clone();
-            PricesAsides::by(move |provider, asides, at| {
+            AuxiliaryPricer::by(move |provider, asides, at| {
                 current.load().catalogue.bill_asides(provider, asides, at)
             })
         },
@@ -275,12 +275,12 @@ pub(super) fn worker(shared: Shared, counting: &Counting) -> Result<App, Failure
     Ok(App { shared, upstream, dice: std::cell::RefCell::new(dice), counter })
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config) -> AttemptLimits {
     let set = |value: Option<config::Seconds>, otherwise: Duration| {
         value.map_or(otherwise, |value| value.0)
     };
-    let standard = Limits::default();
-    Limits {
+    let standard = AttemptLimits::default();
+    AttemptLimits {
         connect: set(config.upstream.connect_timeout, standard.connect),
         first_byte: set(config.upstream.first_byte_timeout, standard.first_byte),
         first_token: set(config.upstream.first_token_timeout, standard.first_token),

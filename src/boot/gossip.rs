@@ -12,9 +12,9 @@ use crate::affinity::{Affinity, Whereabouts};
 use crate::catalogue::{Catalogue, Deployment, DeploymentId};
 use crate::live::{Current, Live};
 use crate::quota::Gossip;
-use crate::router::Before;
+use crate::router::PriorAnswerer;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Failure, HealthBoard, Tiding};
+use crate::upstream::{FailureCost, HealthBoard, Tiding};
 
 /// All that a provider serves which no file lists.
 const UNLISTED: &str = "*";
@@ -117,7 +117,7 @@ fn of_health(catalogue: &Catalogue, id: DeploymentId, tiding: Tiding) -> Option<
         Tiding::Up => Line::Up { provider, name },
         Tiding::Down { rest, failure } => {
             let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
-            Line::Down { provider, name, rest_ms, slow: failure == Failure::Timeout }
+            Line::Down { provider, name, rest_ms, slow: failure == FailureCost::Timeout }
         }
     })
 }
@@ -162,7 +162,7 @@ fn hear(line: &Line, live: &Live, health: &HealthBoard, affinity: &Affinity) {
     match line {
         Line::Up { provider, name } => found(provider, name, Tiding::Up),
         Line::Down { provider, name, rest_ms, slow } => {
-            let failure = if *slow { Failure::Timeout } else { Failure::Fast };
+            let failure = if *slow { FailureCost::Timeout } else { FailureCost::Fast };
             let rest = Duration::from_millis(*rest_ms);
             found(provider, name, Tiding::Down { rest, failure });
         }
@@ -170,7 +170,7 @@ fn hear(line: &Line, live: &Live, health: &HealthBoard, affinity: &Affinity) {
             let Some(place) = catalogue.models().iter().position(|one| *one.id == **model) else {
                 return;
             };
-            let before = Before { place, prefix_tokens: *tokens, stays: *stays };
+            let before = PriorAnswerer { place, prefix_tokens: *tokens, stays: *stays };
             affinity.heard(Whereabouts::Chosen {
                 conversation: *conversation,
                 generation: live.generation(),

@@ -37,12 +37,12 @@ fn mark(path: &Path) -> io::Result<Mark> {
 
 /// Where a node is, as others are told.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum NodeAddress {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -90,12 +90,12 @@ impl Listener {
     ///
     /// # Errors
     /// When the operating system does not say.
-    pub fn place(&self) -> io::Result<Place> {
+    pub fn place(&self) -> io::Result<NodeAddress> {
         match self {
-            Self::Tcp(listener) => Ok(Place::Tcp(listener.local_addr()?)),
+            Self::Tcp(listener) => Ok(NodeAddress::Tcp(listener.local_addr()?)),
             Self::Unix(listener) => {
                 let address = listener.local_addr()?;
-                Ok(Place::Unix(address.as_pathname().unwrap_or(Path::new("")).to_owned()))
+                Ok(NodeAddress::Unix(address.as_pathname().unwrap_or(Path::new("")).to_owned()))
             }
         }
     }

@@ -3,24 +3,29 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::sources::{Laid, catalogue, guardrails, predictor, simulated};
+use super::sources::{CatalogueSources, catalogue, guardrails, predictor, simulated};
 use crate::config::Config;
 use crate::live::Live;
 
 /// What a catalogue is made from beside the store's revision.
 #[derive(Debug, Clone)]
-pub(super) struct Making {
+pub(super) struct CatalogueInputs {
     pub config: Arc<Config>,
     /// Where the simulated provider listens, if it stands in for all of them.
     pub simulation: Option<String>,
 }
 
-impl Making {
+impl CatalogueInputs {
     /// What is in force with these files. `first_id` is behind every id that was given before.
     ///
     /// # Errors
     /// Every fault of the configuration and the files, a line each.
-    pub fn live(&self, laid: Laid, revision: i64, first_id: usize) -> Result<Live, Failure> {
+    pub fn live(
+        &self,
+        laid: CatalogueSources,
+        revision: i64,
+        first_id: usize,
+    ) -> Result<Live, Failure> {
         let catalogue = match &self.simulation {
             Some(base) => simulated(base, &self.config, laid.files, first_id)?,
             None => catalogue(&self.config, laid, first_id)?,

@@ -35,7 +35,7 @@ use tokio::sync::Notify;
 use crate::admit::keys::KeyError;
 use crate::admit::{KeyTerms, Plans, keys};
 use crate::base::clock::Clock;
-use crate::config::{self, Config, Fault, Faults};
+use crate::config::{self, Config, ConfigFault, Faults};
 use crate::gateway::Shared;
 use crate::ledger;
 use crate::store::{Store, StoreError};
@@ -44,12 +44,12 @@ use crate::{console, http, sim};
 
 use assembly::{Assembled, Parts, assemble, journal_folder, worker};
 pub use failure::Failure;
-use listening::{Listener, Place};
-use making::Making;
+use listening::{Listener, NodeAddress};
+use making::CatalogueInputs;
 pub use outward::egress;
 use reload::Force;
 use signals::{Signals, Stopping};
-pub use sources::{Laid, catalogue, files, predictor, simulated};
+pub use sources::{CatalogueSources, catalogue, files, predictor, simulated};
 pub use survey::{Backing, Survey, examined, survey};
 
 /// What is common to every command that touches the store.
@@ -96,7 +96,7 @@ pub async fn serve(
     }
     let mut survey = survey(config, simulate).await;
     let mut cannot = |at: &str, address: &str, why: std::io::Error| {
-        survey.faults.push(Fault::new(at, format!("cannot listen on {address}: {why}")));
+        survey.faults.push(ConfigFault::new(at, format!("cannot listen on {address}: {why}")));
     };
     let listener = listener.map_err(|why| cannot("server.listen", &listen, why));
     let admin_listener = admin_listen
@@ -131,13 +131,13 @@ pub async fn serve(
     let (listener, _socket) = listener;
     let place = listener.place()?;
 
-    let mut making = Making { config: Arc::clone(&config), simulation: None };
+    let mut making = CatalogueInputs { config: Arc::clone(&config), simulation: None };
     let mut simulation = None;
     if answers == Backing::Simulated {
         let socket = TcpListener::bind("127.0.0.1:0")?;
         let base = format!("http://{}", socket.local_addr()?);
-        let known = sim::Known::new(&crate::catalogue::builtin()?);
-        let server = sim::serve(socket, 1, sim::Manners::Strict(known))?;
+        let known = sim::FactsIndex::new(&crate::catalogue::builtin()?);
+        let server = sim::serve(socket, 1, sim::Strictness::Strict(known))?;
         simulation = Some(server.handle());
         tokio::spawn(server);
         making.simulation = Some(base);
@@ -187,9 +187,9 @@ pub async fn serve(
     }
     beside::sweep(store.clone(), clock, shared.connections.apps.clone());
     let base = match &place {
-        Place::Tcp(address) if tls.is_some() => format!("https://{address}"),
-        Place::Tcp(address) => format!("http://{address}"),
-        Place::Unix(_) => place.to_string(),
+        NodeAddress::Tcp(address) if tls.is_some() => format!("https://{address}"),
+        NodeAddress::Tcp(address) => format!("http://{address}"),
+        NodeAddress::Unix(_) => place.to_string(),
     };
     say(&greeting(&shared, &base, answers, alone).await?);
 
@@ -205,7 +205,7 @@ pub async fn serve(
     let draining = Arc::clone(&shared.node.draining);
     let streams_end = shared.node.streams_end.clone();
     let origins = config.server.cors_origins.clone();
-    let (spoken, closed) = (http::Spoken::default(), Arc::<Notify>::default());
+    let (spoken, closed) = (http::Http2Seen::default(), Arc::<Notify>::default());
     let in_flight = shared.metrics.in_flight.clone();
     let server = HttpServer::new(move || {
         let app = worker(shared.clone(), &counting);

@@ -11,8 +11,8 @@ use tokio::signal::unix::Signal;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::failure::Failure;
-use super::making::Making;
-use super::sources::Laid;
+use super::making::CatalogueInputs;
+use super::sources::CatalogueSources;
 use super::survey::unusable;
 use crate::admit::{Identities, Plans};
 use crate::base::clock::Clock;
@@ -28,7 +28,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How often models that end soon are named in the log.
 const WARNING: Duration = Duration::from_secs(86_400);
 
-impl Making {
+impl CatalogueInputs {
     /// Reads the configuration again, and makes of it what it comes to.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Making {
     fn anew(
         &self,
         file: &Path,
-        laid: Laid,
+        laid: CatalogueSources,
         revision: i64,
         first_id: usize,
     ) -> Result<(Self, Live), Failure> {
@@ -62,14 +62,14 @@ pub(super) struct Force {
 /// What the catalogue in force was made from, for whoever wants to know what another would be. Cheap to
 /// clone.
 #[derive(Debug, Clone)]
-pub(super) struct Latest(Arc<RwLock<Making>>);
+pub(super) struct Latest(Arc<RwLock<CatalogueInputs>>);
 
 impl Latest {
-    pub fn new(making: &Making) -> Self {
+    pub fn new(making: &CatalogueInputs) -> Self {
         Self(Arc::new(RwLock::new(making.clone())))
     }
 
-    fn store(&self, making: &Making) {
+    fn store(&self, making: &CatalogueInputs) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = making.clone();
     }
 
@@ -78,7 +78,7 @@ impl Latest {
         let latest = self.clone();
         Arc::new(move |revised: &Revised| {
             let making = latest.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let made = Laid::of(revised).and_then(|laid| making.live(laid, 0, 0));
+            let made = CatalogueSources::of(revised).and_then(|laid| making.live(laid, 0, 0));
             let lines = |why: Failure| -> Vec<String> {
                 why.to_string().lines().map(str::to_owned).collect()
             };
@@ -106,14 +106,14 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(config: Option<PathBuf>, making: &Making) -> Self {
+    fn new(config: Option<PathBuf>, making: &CatalogueInputs) -> Self {
         let mut watched = Self { config, all: Vec::new(), taken: Vec::new(), seen: Vec::new() };
         watched.take_up(making);
         watched
     }
 
     /// They are in force as they are now.
-    fn take_up(&mut self, making: &Making) {
+    fn take_up(&mut self, making: &CatalogueInputs) {
         let providers = making.config.providers.values();
         let keys = providers.flat_map(|one| one.key_files().chain(one.tls_files()));
         let weights = making.config.router.weights.clone();
@@ -147,7 +147,12 @@ impl Watched {
 }
 
 /// Looks for another active revision and for changed files, and puts them in force.
-pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut hangup: Signal) {
+pub(super) fn watch(
+    mut making: CatalogueInputs,
+    file: Option<PathBuf>,
+    force: Force,
+    mut hangup: Signal,
+) {
     // Nothing waits for it at shutdown: it only reads.
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(INTERVAL);
@@ -188,7 +193,7 @@ pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut
             let (now, config) = (making.clone(), watched.config.clone().filter(|_| reread));
             // It takes some milliseconds, which no request should wait for.
             let built = tokio::task::spawn_blocking(move || {
-                let laid = Laid::of(&revised).map_err(|why| why.to_string())?;
+                let laid = CatalogueSources::of(&revised).map_err(|why| why.to_string())?;
                 let made = match config {
                     Some(config) => now.anew(&config, laid, active, first_id),
                     None => now.live(laid, active, first_id).map(|live| (now, live)),
@@ -218,7 +223,7 @@ pub(super) fn watch(mut making: Making, file: Option<PathBuf>, force: Force, mut
 
 impl Force {
     /// Puts it in force, as a whole: requests under way keep what they began with.
-    async fn adopt(&self, live: Live, before: &Making, made: &Making) {
+    async fn adopt(&self, live: Live, before: &CatalogueInputs, made: &CatalogueInputs) {
         self.health.adopt(&self.current.load().catalogue, &live.catalogue);
         let (revision, models) = (live.revision, live.catalogue.models().len());
         lifecycle::warn(&live.catalogue, self.clock.now());
@@ -255,7 +260,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("optimux.toml");
         std::fs::write(&file, "a").unwrap();
-        let making = Making { config: Arc::default(), simulation: None };
+        let making = CatalogueInputs { config: Arc::default(), simulation: None };
         let mut watched = Watched::new(Some(file.clone()), &making);
         assert!(!watched.have_changed());
         std::fs::write(&file, "ab").unwrap();

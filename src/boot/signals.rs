@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::http::Spoken;
+use crate::http::Http2Seen;
 use crate::upstream::StreamsEnd;
 
 /// What the last words of streams have of the grace.
@@ -94,7 +94,7 @@ impl Signals {
 /// Waits until no new connection is let in and nothing has been under way for a while; for ever where all
 /// spoke HTTP/1.1. Connections of HTTP/2 are kept open by their clients, whom nobody tells that they are of
 /// no more use: the process does not wait for them.
-pub(super) async fn nothing_left(closed: &Notify, http2: &Spoken, in_flight: impl Fn() -> i64) {
+pub(super) async fn nothing_left(closed: &Notify, http2: &Http2Seen, in_flight: impl Fn() -> i64) {
     closed.notified().await;
     let mut quiet = Duration::ZERO;
     while quiet < QUIET {

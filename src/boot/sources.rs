@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::outward::egress;
 use super::pem;
 use crate::catalogue::{
-    self, ApiKey, Auth, AwsCredential, Catalogue, DeploymentEntry, KeyEntry, PriceEntry,
-    ProviderEntry, Settings, Sources,
+    self, ApiKey, Auth, AwsCredential, Catalogue, CatalogueSettings, DeploymentEntry, KeyEntry,
+    PriceEntry, ProviderEntry, Sources,
 };
 use crate::config::{self, Config};
 use crate::guard::Guardrails;
@@ -152,21 +152,21 @@ fn sendable(from: &str, key: SecretString) -> Result<SecretString, String> {
     Err(format!("the key in {from} {why}"))
 }
 
-/// What a catalogue is made from beside the configuration: the files, and what administrators say.
+/// What a catalogue is made from beside the configuration: provider files, and settings of administrators.
 #[derive(Debug, Clone, Default)]
-pub struct Laid {
+pub struct CatalogueSources {
     /// The built-in files with a revision's document laid over them.
     pub files: Vec<ProviderEntry>,
-    pub settings: Settings,
+    pub settings: CatalogueSettings,
 }
 
-impl Laid {
+impl CatalogueSources {
     /// Without any revision.
     ///
     /// # Errors
     /// A built-in file that does not parse.
     pub fn builtin() -> Result<Self, Failure> {
-        Ok(Self { files: catalogue::builtin()?, settings: Settings::default() })
+        Ok(Self { files: catalogue::builtin()?, settings: CatalogueSettings::default() })
     }
 
     /// What a revision comes to.
@@ -182,7 +182,7 @@ impl Laid {
             })?;
             files = catalogue::document::lay(files, read);
         }
-        let settings = revised.settings.as_deref().map(Settings::read).transpose()?;
+        let settings = revised.settings.as_deref().map(CatalogueSettings::read).transpose()?;
         Ok(Self { files, settings: settings.unwrap_or_default() })
     }
 }
@@ -192,14 +192,14 @@ impl Laid {
 /// # Errors
 /// When the store fails. A revision that this build cannot read is told of and passed over: a
 /// gateway with the files it was built with is better than none.
-pub async fn files(store: &Store) -> Result<(Laid, i64), Failure> {
+pub async fn files(store: &Store) -> Result<(CatalogueSources, i64), Failure> {
     let revision = store.active_catalogue().await?;
     let revised = store.catalogue_revision(revision).await?.unwrap_or_default();
-    match Laid::of(&revised) {
+    match CatalogueSources::of(&revised) {
         Ok(laid) => Ok((laid, revision)),
         Err(why) => {
             tracing::error!(revision, %why, "the catalogue's revision is passed over");
-            Ok((Laid::builtin()?, 0))
+            Ok((CatalogueSources::builtin()?, 0))
         }
     }
 }
@@ -208,8 +208,12 @@ pub async fn files(store: &Store) -> Result<(Laid, i64), Failure> {
 ///
 /// # Errors
 /// Every fault of the configuration and the files, a line each.
-pub fn catalogue(config: &Config, laid: Laid, first_id: usize) -> Result<Catalogue, Failure> {
-    let Laid { files, settings } = laid;
+pub fn catalogue(
+    config: &Config,
+    laid: CatalogueSources,
+    first_id: usize,
+) -> Result<Catalogue, Failure> {
+    let CatalogueSources { files, settings } = laid;
     let variables = key_variables(&files, &config.providers);
     let is_known = |id: &str| {
         let listed = files.iter().any(|file| file.id.as_deref() == Some(id));

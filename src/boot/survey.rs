@@ -11,19 +11,19 @@ use ::http::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::failure::Failure;
-use super::making::Making;
+use super::making::CatalogueInputs;
 use super::outward::{authorities, egress};
 use super::people;
-use super::sources::{Laid, files, key_variables, secret_variable};
+use super::sources::{CatalogueSources, files, key_variables, secret_variable};
 use super::telling;
 use super::tls::{self, Tls};
 use crate::admit::Plans;
 use crate::base::proxy::Proxies;
 use crate::base::seal::Vault;
 use crate::catalogue::{Catalogue, ProviderEntry, Unpriced, builtin};
-use crate::config::{self, Config, Fault, Faults, Listen, nearest};
+use crate::config::{self, Config, ConfigFault, Faults, Listen, nearest};
 use crate::connect::Apps;
-use crate::guard::{KindOf, Moderation};
+use crate::guard::{DetectorKind, Moderation};
 use crate::live::Live;
 use crate::notice::{Mail, MailError};
 use crate::store::Store;
@@ -50,7 +50,7 @@ pub struct Survey {
     /// Where it can be opened.
     pub store: Option<Store>,
     /// The catalogue of what is configured, and the files that it was made from.
-    pub made: Option<(Live, Laid)>,
+    pub made: Option<(Live, CatalogueSources)>,
     pub answers: Backing,
     pub admin: Option<SecretString>,
     /// What credentials are sealed with.
@@ -63,9 +63,9 @@ pub struct Survey {
     /// What the listener is secured with, if it is.
     pub tls: Option<Tls>,
     /// What keeps the gateway from starting.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ConfigFault>,
     /// What an operator should know, and nothing more.
-    pub notes: Vec<Fault>,
+    pub notes: Vec<ConfigFault>,
 }
 
 /// Looks at everything that the configuration names, and goes on at each fault. `simulate` is the
@@ -78,7 +78,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     let store = match Store::open(&config.store.url, tokio::runtime::Handle::current()).await {
         Ok(store) => Some(store),
         Err(why) => {
-            faults.push(Fault::new("store.url", why.to_string()));
+            faults.push(ConfigFault::new("store.url", why.to_string()));
             None
         }
     };
@@ -88,7 +88,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
     let admin = admin(&config, &mut faults, &mut notes);
     settings(&config, &plans, &mut faults);
     let vault = people::vault(&config).unwrap_or_else(|why| {
-        faults.push(Fault::new("vault.key_env", why.to_string()));
+        faults.push(ConfigFault::new("vault.key_env", why.to_string()));
         None
     });
     let mail = mail(&config, vault.as_ref(), &mut faults);
@@ -100,7 +100,7 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
         {
             Ok(apps) => Some(apps),
             Err(all) => {
-                let fault = |(id, why)| Fault::new(format!("connect.apps.{id}"), why);
+                let fault = |(id, why)| ConfigFault::new(format!("connect.apps.{id}"), why);
                 faults.extend(all.into_iter().map(fault));
                 None
             }
@@ -132,13 +132,13 @@ pub async fn survey(config: Config, simulate: bool) -> Survey {
 async fn made(
     config: &Arc<Config>,
     store: Option<&Store>,
-    faults: &mut Vec<Fault>,
-) -> Option<(Live, Laid)> {
-    let making = Making { config: Arc::clone(config), simulation: None };
+    faults: &mut Vec<ConfigFault>,
+) -> Option<(Live, CatalogueSources)> {
+    let making = CatalogueInputs { config: Arc::clone(config), simulation: None };
     let asked = async {
         Ok::<_, Failure>(match store {
             Some(store) => files(store).await?,
-            None => (Laid::builtin()?, 0),
+            None => (CatalogueSources::builtin()?, 0),
         })
     };
     let built = async {
@@ -147,7 +147,7 @@ async fn made(
             // What the store says must not keep a node from starting; what is configured may.
             Err(why) if revision != 0 => {
                 tracing::error!(revision, %why, "the catalogue's revision is passed over");
-                let laid = Laid::builtin()?;
+                let laid = CatalogueSources::builtin()?;
                 Ok((making.live(laid.clone(), 0, 0)?, laid))
             }
             live => Ok::<_, Failure>((live?, laid)),
@@ -157,8 +157,8 @@ async fn made(
         Ok(made) => Some(made),
         Err(why) => {
             faults.extend(why.to_string().lines().map(|line| match line.split_once(": ") {
-                Some((at, why)) => Fault::new(at, why),
-                None => Fault::new("catalogue", line),
+                Some((at, why)) => ConfigFault::new(at, why),
+                None => ConfigFault::new("catalogue", line),
             }));
             None
         }
@@ -171,8 +171,8 @@ fn answers(
     config: &Config,
     catalogue: Option<&Catalogue>,
     simulate: bool,
-    faults: &mut Vec<Fault>,
-    notes: &mut Vec<Fault>,
+    faults: &mut Vec<ConfigFault>,
+    notes: &mut Vec<ConfigFault>,
 ) -> Backing {
     let Ok(files) = builtin() else { return Backing::Real };
     let off = |id: &str| config.providers.get(id).is_some_and(|one| one.enabled == Some(false));
@@ -185,7 +185,7 @@ fn answers(
     meant.dedup();
     meant.retain(|id| !off(id));
     let cannot = |id: &&&str| catalogue.is_some_and(|catalogue| !catalogue.has_provider(id));
-    let lacking: Vec<Fault> =
+    let lacking: Vec<ConfigFault> =
         meant.iter().filter(cannot).map(|id| keyless(id, &files, config)).collect();
     let known = key_variables(&files, &config.providers);
     let slips = misspelt(&known);
@@ -204,26 +204,26 @@ fn answers(
     faults.extend(lacking);
     faults.extend(slips);
     faults.push(
-        Fault::new("providers", "something is configured, and nothing of it can be asked")
+        ConfigFault::new("providers", "something is configured, and nothing of it can be asked")
             .remedied("mend what is named here, or start with --simulate for made-up answers"),
     );
     Backing::Real
 }
 
 /// A provider that is meant to be asked, and cannot be.
-fn keyless(id: &str, files: &[ProviderEntry], config: &Config) -> Fault {
+fn keyless(id: &str, files: &[ProviderEntry], config: &Config) -> ConfigFault {
     let own = config.providers.get(id);
     let file = files.iter().find(|file| file.id.as_deref() == Some(id));
     let variable = own.into_iter().chain(file).find_map(|one| one.key_variables().next());
     let variable = variable.unwrap_or("its key's variable");
-    Fault::new(format!("providers.{id}"), format!("is configured, and {variable} is not set"))
+    ConfigFault::new(format!("providers.{id}"), format!("is configured, and {variable} is not set"))
         .remedied(format!(
             "set {variable}, or api_key_file, or enabled = false: until then it is not asked"
         ))
 }
 
 /// Variables of the environment that were likely meant for the keys that are read.
-fn misspelt(known: &HashSet<String>) -> Vec<Fault> {
+fn misspelt(known: &HashSet<String>) -> Vec<ConfigFault> {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let mut all: Vec<String> =
         std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
@@ -233,7 +233,7 @@ fn misspelt(known: &HashSet<String>) -> Vec<Fault> {
         .filter_map(|name| {
             let meant = meant(name, known)?;
             (!set(meant)).then(|| {
-                Fault::new(name, "is set, and nothing reads it")
+                ConfigFault::new(name, "is set, and nothing reads it")
                     .remedied(format!("did you mean {meant}?"))
             })
         })
@@ -256,33 +256,39 @@ fn meant<'a>(name: &str, known: &'a HashSet<String>) -> Option<&'a str> {
 }
 
 /// The administrator's key, if there is one.
-fn admin(config: &Config, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) -> Option<SecretString> {
+fn admin(
+    config: &Config,
+    faults: &mut Vec<ConfigFault>,
+    notes: &mut Vec<ConfigFault>,
+) -> Option<SecretString> {
     let named = config.admin.key_env.as_deref();
     let name = named.unwrap_or(ADMIN_KEY);
     let key = secret_variable(name);
     match &key {
         Some(key) if key.expose_secret().chars().count() < ADMIN_KEY_CHARACTERS => faults.push(
-            Fault::new(name, format!("has fewer than {ADMIN_KEY_CHARACTERS} characters"))
+            ConfigFault::new(name, format!("has fewer than {ADMIN_KEY_CHARACTERS} characters"))
                 .remedied("take a long random one, such as `openssl rand -hex 32` prints"),
         ),
-        None if named.is_some() => notes
-            .push(Fault::new(name, "is not set: there is no administrator's key (admin.key_env)")),
+        None if named.is_some() => notes.push(ConfigFault::new(
+            name,
+            "is not set: there is no administrator's key (admin.key_env)",
+        )),
         _ => {}
     }
     key
 }
 
 /// What sends mail, where that is configured.
-fn mail(config: &Config, vault: Option<&Vault>, faults: &mut Vec<Fault>) -> Option<Mail> {
+fn mail(config: &Config, vault: Option<&Vault>, faults: &mut Vec<ConfigFault>) -> Option<Mail> {
     let settings = config.mail.as_ref()?;
     let url = secret_variable(&settings.url_env);
     if url.is_none() {
-        let fault = Fault::new("mail.url_env", format!("{} is not set", settings.url_env));
+        let fault = ConfigFault::new("mail.url_env", format!("{} is not set", settings.url_env));
         faults.push(fault.remedied("set it to smtps://user:password@host:465, or drop [mail]"));
     }
     let home = config.server.public_url.as_deref();
     if home.is_none() {
-        let fault = Fault::new("server.public_url", "is not set, and links in mails need it");
+        let fault = ConfigFault::new("server.public_url", "is not set, and links in mails need it");
         faults.push(fault.remedied("set it to the address that people type, or drop [mail]"));
     }
     match Mail::new(&url?, &settings.from, home?, vault.cloned()) {
@@ -292,15 +298,15 @@ fn mail(config: &Config, vault: Option<&Vault>, faults: &mut Vec<Fault>) -> Opti
                 MailError::Url(_) => settings.url_env.as_str(),
                 MailError::From(_) => "mail.from",
             };
-            faults.push(Fault::new(at, why.to_string()));
+            faults.push(ConfigFault::new(at, why.to_string()));
             None
         }
     }
 }
 
 /// Settings whose form says nothing of whether they make sense.
-fn settings(config: &Config, plans: &Plans, faults: &mut Vec<Fault>) {
-    let mut wrong = |at: &str, why: String| faults.push(Fault::new(at, why));
+fn settings(config: &Config, plans: &Plans, faults: &mut Vec<ConfigFault>) {
+    let mut wrong = |at: &str, why: String| faults.push(ConfigFault::new(at, why));
     match Listen::of(&config.server.listen) {
         Listen::Address(address) => {
             if let Err(why) = address.to_socket_addrs() {
@@ -391,7 +397,7 @@ pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) 
     if !simulated {
         if !catalogue.has_providers() {
             let why = "nothing of what is configured can be asked";
-            faults.push(Fault::new("providers", why));
+            faults.push(ConfigFault::new("providers", why));
         }
         models(config, catalogue, &mut faults, &mut Vec::new());
     }
@@ -399,7 +405,12 @@ pub(super) fn unusable(config: &Config, catalogue: &Catalogue, simulated: bool) 
 }
 
 /// Models that settings name, and what is to be known of those that are served.
-fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes: &mut Vec<Fault>) {
+fn models(
+    config: &Config,
+    catalogue: &Catalogue,
+    faults: &mut Vec<ConfigFault>,
+    notes: &mut Vec<ConfigFault>,
+) {
     let mut moderators = Vec::new();
     let mut must_be = |at: &str, name: &str| {
         let placed =
@@ -408,7 +419,7 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
             return;
         }
         let names = catalogue.models().iter().map(|model| &*model.id);
-        let fault = Fault::new(at, format!("there is no model '{name}'"));
+        let fault = ConfigFault::new(at, format!("there is no model '{name}'"));
         faults.push(match nearest(name, names) {
             Some(near) => fault.remedied(format!("did you mean '{near}'?")),
             None => fault,
@@ -424,11 +435,11 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
             must_be(at, name);
         }
     }
-    for rule in config.guardrails.iter().filter(|rule| rule.kind == KindOf::Moderation) {
+    for rule in config.guardrails.iter().filter(|rule| rule.kind == DetectorKind::Moderation) {
         let provider = rule.provider.as_deref().unwrap_or(Moderation::USUAL_PROVIDER);
         if catalogue.provider(provider).is_none() {
             let at = format!("guardrails.{}.provider", rule.name);
-            let fault = Fault::new(at, format!("there is no provider '{provider}' to ask"));
+            let fault = ConfigFault::new(at, format!("there is no provider '{provider}' to ask"));
             moderators.push(fault.remedied("set its key, or name another that is configured"));
         }
     }
@@ -443,12 +454,15 @@ fn models(config: &Config, catalogue: &Catalogue, faults: &mut Vec<Fault>, notes
         Unpriced::Refuse => "it is not asked",
     };
     for (model, provider) in catalogue.unpriced() {
-        notes.push(Fault::new(format!("{model} at {provider}"), format!("has no price: {what}")));
+        notes.push(ConfigFault::new(
+            format!("{model} at {provider}"),
+            format!("has no price: {what}"),
+        ));
     }
 }
 
 /// Variables of our own name that nothing reads.
-fn unread_variables(config: &Config, notes: &mut Vec<Fault>) {
+fn unread_variables(config: &Config, notes: &mut Vec<ConfigFault>) {
     let mut read: Vec<&str> = vec![ADMIN_KEY, &config.vault.key_env];
     read.extend(config.mail.as_ref().map(|mail| mail.url_env.as_str()));
     read.extend(config.signin.oidc.values().filter_map(|one| one.client_secret_env.as_deref()));
@@ -466,7 +480,7 @@ fn unread_variables(config: &Config, notes: &mut Vec<Fault>) {
         if templates.iter().any(|template| template.contains(&*name)) {
             continue;
         }
-        notes.push(Fault::new(name, "is set, and nothing reads it").remedied(
+        notes.push(ConfigFault::new(name, "is set, and nothing reads it").remedied(
             "settings are written as OPTIMUX_SECTION__KEY, with two underscores: \
              OPTIMUX_SERVER__LISTEN",
         ));

@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::sources::secret_variable;
 use crate::base::egress::Egress;
 use crate::base::ids::AuditId;
-use crate::config::{Config, Fault};
-use crate::telemetry::access::{self, Form, Teller};
+use crate::config::{Config, ConfigFault};
+use crate::telemetry::access::{self, AccessLog, LineFormat};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::{self, Collector, CollectorError};
 use crate::telemetry::traceparent::Sampling;
@@ -26,7 +26,7 @@ const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 /// Where requests are told of. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Telling {
-    teller: Teller,
+    teller: AccessLog,
     /// The share of requests that is traced, where any is.
     ratio: Option<f64>,
     ends: Arc<Mutex<Option<Ends>>>,
@@ -35,17 +35,17 @@ pub(super) struct Telling {
 /// What has to be waited for at the end.
 #[derive(Debug)]
 struct Ends {
-    access: access::Telling,
+    access: access::AccessThread,
     traces: Option<JoinHandle<()>>,
 }
 
 /// The collector that is configured, if one is.
-pub(super) fn collector(config: &Config, faults: &mut Vec<Fault>) -> Option<Collector> {
+pub(super) fn collector(config: &Config, faults: &mut Vec<ConfigFault>) -> Option<Collector> {
     use secrecy::ExposeSecret as _;
     let telemetry = &config.telemetry;
     if !(0.0..=1.0).contains(&telemetry.sample_ratio) {
         let why = "has to be a share from 0 to 1";
-        faults.push(Fault::new("telemetry.sample_ratio", why));
+        faults.push(ConfigFault::new("telemetry.sample_ratio", why));
     }
     let set = telemetry.otlp_endpoint.as_ref().map(|one| ("telemetry.otlp_endpoint", one.clone()));
     let variable = || Some((ENDPOINT, secret_variable(ENDPOINT)?.expose_secret().to_owned()));
@@ -57,7 +57,7 @@ pub(super) fn collector(config: &Config, faults: &mut Vec<Fault>) -> Option<Coll
         Ok(collector) => Some(collector),
         Err(why) => {
             let at = if matches!(why, CollectorError::Header(_)) { HEADERS } else { at };
-            faults.push(Fault::new(at, why.to_string()));
+            faults.push(ConfigFault::new(at, why.to_string()));
             None
         }
     }
@@ -77,7 +77,7 @@ impl Telling {
         let ratio = collector.as_ref().map(|_| config.telemetry.sample_ratio);
         let started = collector.map(|one| otlp::start(one, egress, metrics)).transpose()?;
         let (exporter, traces) = started.unzip();
-        let form = if config.log.json { Form::Json } else { Form::Text };
+        let form = if config.log.json { LineFormat::Json } else { LineFormat::Text };
         let lines = config.log.access.then_some(form);
         let (teller, access) = access::start(metrics, lines, exporter)?;
         Ok(Self { teller, ratio, ends: Arc::new(Mutex::new(Some(Ends { access, traces }))) })

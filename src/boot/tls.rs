@@ -11,7 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::pem;
-use crate::config::{Fault, Server};
+use crate::config::{ConfigFault, Server};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -37,12 +37,12 @@ impl Files {
 
     /// # Errors
     /// What is wrong, and with which setting.
-    fn read(&self) -> Result<CertifiedKey, Fault> {
+    fn read(&self) -> Result<CertifiedKey, ConfigFault> {
         let of_certificate = |why: String| {
-            Fault::new("server.tls_cert_file", why)
+            ConfigFault::new("server.tls_cert_file", why)
                 .remedied("write the server's certificate first, then those that vouch for it")
         };
-        let of_key = |why: String| Fault::new("server.tls_key_file", why);
+        let of_key = |why: String| ConfigFault::new("server.tls_key_file", why);
         let chain = pem::certificates(&self.certificate).map_err(of_certificate)?;
         let key = pem::key(&self.key).map_err(of_key)?;
         pem::pair(chain, &key).map_err(|why| of_key(format!("{}: {why}", self.key.display())))
@@ -71,24 +71,30 @@ pub struct Tls {
 ///
 /// # Errors
 /// What keeps it from being used.
-pub(super) fn configured(server: &Server) -> Result<Option<Tls>, Fault> {
+pub(super) fn configured(server: &Server) -> Result<Option<Tls>, ConfigFault> {
     let files = match (&server.tls_cert_file, &server.tls_key_file) {
         (None, None) => return Ok(None),
         (Some(certificate), Some(key)) => {
             Files { certificate: certificate.clone(), key: key.clone() }
         }
         (Some(_), None) => {
-            return Err(Fault::new("server.tls_key_file", "is needed beside server.tls_cert_file"));
+            return Err(ConfigFault::new(
+                "server.tls_key_file",
+                "is needed beside server.tls_cert_file",
+            ));
         }
         (None, Some(_)) => {
-            return Err(Fault::new("server.tls_cert_file", "is needed beside server.tls_key_file"));
+            return Err(ConfigFault::new(
+                "server.tls_cert_file",
+                "is needed beside server.tls_key_file",
+            ));
         }
     };
     let taken = files.stamps();
     let shown = Arc::new(Shown(RwLock::new(Arc::new(files.read()?))));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|why| Fault::new("server.tls_cert_file", why.to_string()))?
+        .map_err(|why| ConfigFault::new("server.tls_cert_file", why.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::<Shown>::clone(&shown));
     Ok(Some(Tls { config, files, shown, taken }))

@@ -58,9 +58,9 @@ pub enum DataCollection {
     Deny,
 }
 
-/// What is demanded of whoever is sent something.
+/// One thing that a plan or key demands of the providers that are sent its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Demand {
+pub enum DataDemand {
     /// That it is not used for purposes of theirs.
     NoCollection,
     /// That nothing is kept.
@@ -86,11 +86,11 @@ impl Demands {
 
     /// # Errors
     /// The first demand that a policy does not meet.
-    pub fn met_by(&self, policy: &DataPolicy) -> Result<(), Demand> {
+    pub fn met_by(&self, policy: &DataPolicy) -> Result<(), DataDemand> {
         let broken = [
-            (self.no_collection && !policy.collects_nothing(), Demand::NoCollection),
-            (self.no_retention && !policy.keeps_nothing(), Demand::NoRetention),
-            (!self.regions.is_empty() && !policy.is_in(&self.regions), Demand::Region),
+            (self.no_collection && !policy.collects_nothing(), DataDemand::NoCollection),
+            (self.no_retention && !policy.keeps_nothing(), DataDemand::NoRetention),
+            (!self.regions.is_empty() && !policy.is_in(&self.regions), DataDemand::Region),
         ];
         broken.into_iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, demand)| Err(demand))
     }
@@ -113,12 +113,12 @@ mod tests {
             regions: vec!["EU".to_owned(), "ch".to_owned()],
         };
         for (known, met) in [
-            (policy(None, None, None), Err(Demand::NoCollection)),
-            (policy(Some(true), Some(30), Some("eu")), Err(Demand::NoCollection)),
-            (policy(Some(false), None, Some("eu")), Err(Demand::NoRetention)),
-            (policy(Some(false), Some(30), Some("eu")), Err(Demand::NoRetention)),
-            (policy(None, Some(0), None), Err(Demand::Region)),
-            (policy(None, Some(0), Some("us")), Err(Demand::Region)),
+            (policy(None, None, None), Err(DataDemand::NoCollection)),
+            (policy(Some(true), Some(30), Some("eu")), Err(DataDemand::NoCollection)),
+            (policy(Some(false), None, Some("eu")), Err(DataDemand::NoRetention)),
+            (policy(Some(false), Some(30), Some("eu")), Err(DataDemand::NoRetention)),
+            (policy(None, Some(0), None), Err(DataDemand::Region)),
+            (policy(None, Some(0), Some("us")), Err(DataDemand::Region)),
             (policy(None, Some(0), Some("eu")), Ok(())),
         ] {
             assert_eq!(all.met_by(&known), met, "{known:?}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry};
 use super::facts::Family;
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use super::load::{Sources, load};
 use super::published::{self, Extent, Part};
 use super::text;
@@ -20,12 +20,12 @@ use super::text;
 pub struct Document {
     /// It says everything: what it does not name is gone.
     pub complete: bool,
-    pub providers: Vec<Revised>,
+    pub providers: Vec<RevisedProvider>,
 }
 
-/// What it says of one provider.
+/// Families, models and deployments that a document gives one provider.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Revised {
+pub struct RevisedProvider {
     pub id: String,
     pub families: Vec<Family>,
     pub models: Vec<ModelEntry>,
@@ -53,7 +53,7 @@ struct OwnProvider {
     deployments: Vec<Value>,
 }
 
-impl From<Part> for Revised {
+impl From<Part> for RevisedProvider {
     fn from(part: Part) -> Self {
         Self {
             id: part.provider,
@@ -68,8 +68,8 @@ impl From<Part> for Revised {
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn read(document: &str, files: &[ProviderEntry]) -> Result<Document, Vec<Fault>> {
-    let whole = |why: String| vec![Fault(format!("the document: {why}"))];
+pub fn read(document: &str, files: &[ProviderEntry]) -> Result<Document, Vec<CatalogueFault>> {
+    let whole = |why: String| vec![CatalogueFault(format!("the document: {why}"))];
     if !document.trim_start().starts_with('{') {
         let own: Value = text::read(document).map_err(|why| whole(why.to_string()))?;
         return of_own(own, files);
@@ -80,7 +80,7 @@ pub fn read(document: &str, files: &[ProviderEntry]) -> Result<Document, Vec<Fau
         if !converted.faults.is_empty() {
             return Err(converted.faults);
         }
-        let providers = converted.parts.into_iter().map(Revised::from).collect();
+        let providers = converted.parts.into_iter().map(RevisedProvider::from).collect();
         return Ok(Document { complete: true, providers });
     }
     let own = serde_json::from_str(document).map_err(|why| whole(why.to_string()))?;
@@ -96,21 +96,21 @@ fn is_published(document: &str) -> bool {
     serde_json::from_str::<Version>(document).is_ok()
 }
 
-fn of_own(own: Value, files: &[ProviderEntry]) -> Result<Document, Vec<Fault>> {
-    let own: Own =
-        serde_json::from_value(own).map_err(|why| vec![Fault(format!("the document: {why}"))])?;
+fn of_own(own: Value, files: &[ProviderEntry]) -> Result<Document, Vec<CatalogueFault>> {
+    let own: Own = serde_json::from_value(own)
+        .map_err(|why| vec![CatalogueFault(format!("the document: {why}"))])?;
     let mut faults = Vec::new();
     let mut providers = Vec::with_capacity(own.providers.len());
     for one in own.providers {
         if !files.iter().any(|file| file.id.as_ref() == Some(&one.id)) {
-            faults.push(Fault(format!(
+            faults.push(CatalogueFault(format!(
                 "providers.{}: there is no such provider; a document adds none",
                 one.id
             )));
             continue;
         }
         let mut reading = Reading { provider: &one.id, faults: &mut faults };
-        providers.push(Revised {
+        providers.push(RevisedProvider {
             families: reading.all("families", one.families),
             models: reading.all("models", one.models),
             deployments: reading.all("deployments", one.deployments),
@@ -122,7 +122,7 @@ fn of_own(own: Value, files: &[ProviderEntry]) -> Result<Document, Vec<Fault>> {
 
 struct Reading<'a> {
     provider: &'a str,
-    faults: &'a mut Vec<Fault>,
+    faults: &'a mut Vec<CatalogueFault>,
 }
 
 impl Reading<'_> {
@@ -133,7 +133,7 @@ impl Reading<'_> {
             let name = name.map_or_else(String::new, |name| format!(" ({name})"));
             // It is a promise of the provider's to whoever runs this, and no fact of the model.
             if one.get("data").is_some() {
-                self.faults.push(Fault(format!(
+                self.faults.push(CatalogueFault(format!(
                     "providers.{}.{what}[{index}]{name}: data: what a provider does with what it is sent \
                      is for the configuration to say",
                     self.provider
@@ -142,7 +142,7 @@ impl Reading<'_> {
             }
             match serde_json::from_value(one) {
                 Ok(entry) => read.push(entry),
-                Err(why) => self.faults.push(Fault(format!(
+                Err(why) => self.faults.push(CatalogueFault(format!(
                     "providers.{}.{what}[{index}]{name}: {why}",
                     self.provider
                 ))),
@@ -185,7 +185,7 @@ pub fn lay(mut files: Vec<ProviderEntry>, document: Document) -> Vec<ProviderEnt
 
 /// Everything that keeps these files from being a catalogue, whichever providers are enabled.
 #[must_use]
-pub fn faults(files: &[ProviderEntry]) -> Vec<Fault> {
+pub fn faults(files: &[ProviderEntry]) -> Vec<CatalogueFault> {
     let mut faults = Vec::new();
     let names: HashSet<&str> = files
         .iter()
@@ -197,7 +197,7 @@ pub fn faults(files: &[ProviderEntry]) -> Vec<Fault> {
         let provider = file.id.as_deref().unwrap_or_default();
         for model in &file.models {
             if let Some(name) = model.replacement.as_deref().filter(|name| !names.contains(name)) {
-                faults.push(Fault(format!(
+                faults.push(CatalogueFault(format!(
                     "model '{}' at '{provider}': replacement: there is no model '{name}'",
                     model.id
                 )));
@@ -205,7 +205,7 @@ pub fn faults(files: &[ProviderEntry]) -> Vec<Fault> {
         }
         for one in &file.deployments {
             if !names.contains(one.model.as_str()) {
-                faults.push(Fault(format!(
+                faults.push(CatalogueFault(format!(
                     "deployment '{}' at '{provider}': there is no model '{}'",
                     one.name, one.model
                 )));

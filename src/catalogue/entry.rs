@@ -54,8 +54,8 @@ pub struct ProviderEntry {
     pub timeouts: Option<Timeouts>,
     /// What it does with what it is sent, where that is known.
     pub data: Option<DataPolicy>,
-    pub embeddings: Option<embeddings::Form>,
-    pub images: Option<images::Form>,
+    pub embeddings: Option<embeddings::EmbeddingsForm>,
+    pub images: Option<images::ImagesForm>,
     /// Facts of everything it serves: laid over a model's.
     #[serde(default)]
     pub facts: FactsEntry,
@@ -146,7 +146,7 @@ pub struct ModelEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataPolicy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<images::Rules>,
+    pub images: Option<images::ImagesRules>,
     #[serde(default, skip_serializing_if = "FactsEntry::is_empty")]
     pub facts: FactsEntry,
     /// Replaces the catalogue's deployments of the model.

@@ -3,4 +3,4 @@
 /// One thing wrong with the catalogue, with the remedy in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Fault(pub String);
+pub struct CatalogueFault(pub String);

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry, prices_of};
 use super::facts::{FactsEntry, Families, Quantization};
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use super::model::{Deployment, DeploymentId, Modality, Model, Tier};
-use super::place::{Waiting, enabled, merged};
+use super::place::{UnjoinedDeployment, enabled, merged};
 use super::price::{PriceEntry, Prices, Rates, regional};
 use super::{ApiKey, AwsCredential, Capabilities, Catalogue, OwnTls, Provider, REPLACEMENTS};
 use crate::base::calendar;
@@ -56,11 +56,12 @@ pub enum Unpriced {
 ///
 /// # Errors
 /// A file that does not parse, which a test of this room would have found.
-pub fn builtin() -> Result<Vec<ProviderEntry>, Fault> {
+pub fn builtin() -> Result<Vec<ProviderEntry>, CatalogueFault> {
     PROVIDER_FILES
         .iter()
         .map(|(name, text)| {
-            serde_json::from_str(text).map_err(|why| Fault(format!("providers/{name}: {why}")))
+            serde_json::from_str(text)
+                .map_err(|why| CatalogueFault(format!("providers/{name}: {why}")))
         })
         .collect()
 }
@@ -69,11 +70,11 @@ pub fn builtin() -> Result<Vec<ProviderEntry>, Fault> {
 ///
 /// # Errors
 /// All faults at once.
-pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
+pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<CatalogueFault>> {
     let mut faults = Vec::new();
     let mut entries: BTreeMap<String, ModelEntry> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
-    let mut waiting: HashMap<String, Vec<Waiting>> = HashMap::new();
+    let mut waiting: HashMap<String, Vec<UnjoinedDeployment>> = HashMap::new();
     let mut providers: HashMap<String, (Arc<Provider>, ProviderEntry)> = HashMap::new();
     let mut known: HashSet<String> = HashSet::new();
 
@@ -102,7 +103,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
         };
         for deployment in deployments {
             let model = deployment.model.clone();
-            let place = Waiting::of_file(&provider, &file, deployment);
+            let place = UnjoinedDeployment::of_file(&provider, &file, deployment);
             waiting.entry(model).or_default().push(place);
         }
         providers.insert(id, (provider, file));
@@ -139,11 +140,11 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
                             data: deployment.data.clone(),
                             ..FileDeployment::default()
                         };
-                        replaced.push(Waiting::of_file(provider, file, file_like));
+                        replaced.push(UnjoinedDeployment::of_file(provider, file, file_like));
                     }
                     // It is known, and not enabled.
                     None if known.contains(&deployment.provider) => {}
-                    None => faults.push(Fault(format!(
+                    None => faults.push(CatalogueFault(format!(
                         "models '{}': there is no provider '{}'; add [providers.{}] or correct the name",
                         patch.id, deployment.provider, deployment.provider
                     ))),
@@ -195,7 +196,7 @@ pub fn load(mut sources: Sources) -> Result<Catalogue, Vec<Fault>> {
 /// can be asked is what makes an ended model worth its name.
 fn answered(
     entries: &BTreeMap<String, ModelEntry>,
-    waiting: &HashMap<String, Vec<Waiting>>,
+    waiting: &HashMap<String, Vec<UnjoinedDeployment>>,
 ) -> HashSet<String> {
     let mut ids: HashMap<&str, &str> = HashMap::new();
     for entry in entries.values() {
@@ -224,7 +225,7 @@ fn answered(
 /// By tier, the highest price of each kind of token: charged for models without a price.
 fn dearest(
     entries: &BTreeMap<String, ModelEntry>,
-    waiting: &HashMap<String, Vec<Waiting>>,
+    waiting: &HashMap<String, Vec<UnjoinedDeployment>>,
 ) -> [Rates; 5] {
     let mut all = Tier::ALL.map(usual_rates);
     for (id, places) in waiting {
@@ -285,12 +286,12 @@ struct Building {
     families: Families,
     dearest: [Rates; 5],
     unpriced: Unpriced,
-    faults: Vec<Fault>,
+    faults: Vec<CatalogueFault>,
 }
 
 impl Building {
     fn fault(&mut self, model: &str, provider: &str, why: impl std::fmt::Display) {
-        self.faults.push(Fault(format!("model '{model}' at '{provider}': {why}")));
+        self.faults.push(CatalogueFault(format!("model '{model}' at '{provider}': {why}")));
     }
 
     fn day(&mut self, model: &str, provider: &str, text: Option<&str>) -> Option<Timestamp> {
@@ -307,7 +308,7 @@ impl Building {
     }
 
     /// What a place costs; the dearest of its tier, where nobody said.
-    fn prices(&mut self, model: &str, tier: Tier, place: &Waiting) -> Option<Prices> {
+    fn prices(&mut self, model: &str, tier: Tier, place: &UnjoinedDeployment) -> Option<Prices> {
         if place.prices.is_empty() {
             self.catalogue.unpriced.push((model.into(), Arc::clone(&place.provider.id)));
             if self.unpriced == Unpriced::Refuse {
@@ -326,7 +327,7 @@ impl Building {
         }
     }
 
-    fn add(&mut self, entry: ModelEntry, places: Vec<Waiting>) {
+    fn add(&mut self, entry: ModelEntry, places: Vec<UnjoinedDeployment>) {
         let capabilities: Capabilities = match &entry.capabilities {
             Some(list) => list.iter().copied().collect(),
             // A model that nobody described can be asked for anything that text models do.
@@ -411,7 +412,7 @@ impl Building {
         };
         for name in std::iter::once(&model.id).chain(&model.aliases) {
             if self.catalogue.by_name.insert(name.clone(), index).is_some() {
-                self.faults.push(Fault(format!("the model name '{name}' is used twice")));
+                self.faults.push(CatalogueFault(format!("the model name '{name}' is used twice")));
             }
         }
         self.catalogue.models.push(Arc::new(model));

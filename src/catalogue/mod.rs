@@ -29,18 +29,18 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::wire::images;
-use crate::wire::vocab::Aside;
+use crate::wire::vocab::AuxiliaryUsage;
 
 pub use capability::{Capabilities, Capability};
-pub use data::{DataCollection, DataPolicy, Demand, Demands};
+pub use data::{DataCollection, DataDemand, DataPolicy, Demands};
 pub use entry::{
     DeploymentEntry, FileDeployment, KeyEntry, ModelEntry, ProviderEntry, VariantEntry,
 };
 pub use facts::{
     BudgetEntry, Facts, FactsEntry, Families, Family, Forced, NameRule, Param, Quantization,
-    Refusal, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
+    RefusedParam, SchemaSubset, TokenLimit, ToolsOnly, ToolsWhen, When,
 };
-pub use fault::Fault;
+pub use fault::CatalogueFault;
 pub use load::{Sources, Unpriced, builtin, load};
 pub use model::{Balance, Deployment, DeploymentId, Modality, Mode, Model, Tier};
 pub use price::{
@@ -49,11 +49,11 @@ pub use price::{
 };
 pub use provider::{ApiKey, Auth, AwsCredential, KeyMark, Provider, Surface};
 pub use quirk::{Quirk, apply as apply_quirks};
-pub use settings::{Settings, Sort};
+pub use settings::{CatalogueSettings, SettingKind};
 pub use timeouts::Timeouts;
 pub use tls::{Identity, OwnTls};
 
-use place::Waiting;
+use place::UnjoinedDeployment;
 
 /// How far a chain of replacements is followed.
 const REPLACEMENTS: usize = 4;
@@ -210,8 +210,8 @@ impl Catalogue {
     /// What other models of a provider did for an answer costs: at their prices, or at the dearest of
     /// that provider's where nobody knows the model.
     #[must_use]
-    pub fn bill_asides(&self, provider: &str, asides: &[Aside], at: Timestamp) -> Nanos {
-        let bill = |aside: &Aside, deployment: &Deployment| {
+    pub fn bill_asides(&self, provider: &str, asides: &[AuxiliaryUsage], at: Timestamp) -> Nanos {
+        let bill = |aside: &AuxiliaryUsage, deployment: &Deployment| {
             deployment.prices.bill(&aside.usage, Pictures::default(), at)
         };
         asides.iter().fold(Nanos(0), |sum, aside| {
@@ -267,7 +267,7 @@ impl Unlisted {
             return Err(NoPlace::Unknown);
         }
         let own = FileDeployment { name: name.to_owned(), ..FileDeployment::default() };
-        let waiting = Waiting::of_file(&self.provider, &self.entry, own);
+        let waiting = UnjoinedDeployment::of_file(&self.provider, &self.entry, own);
         if waiting.prices.is_empty() {
             return Err(unpriced());
         }
@@ -306,7 +306,7 @@ impl Unlisted {
             replacement: None,
             preview: false,
             timeouts: Timeouts::default(),
-            images: families.images(name).cloned().unwrap_or_else(images::Rules::default),
+            images: families.images(name).cloned().unwrap_or_else(images::ImagesRules::default),
             ends: None,
             least: deployment.prices.least().unwrap_or_default(),
             deployments: vec![Arc::clone(&deployment)],

@@ -149,7 +149,7 @@ pub struct Model {
     /// How long it is waited for, over what its provider says.
     pub timeouts: Timeouts,
     /// What it takes, if it draws.
-    pub images: images::Rules,
+    pub images: images::ImagesRules,
     /// When the last of its deployments ends; `None` while one has no end.
     pub ends: Option<Timestamp>,
     /// Rates that no deployment's standard price goes below.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::entry::{FileDeployment, ProviderEntry, prices_of};
 use super::facts::FactsEntry;
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use super::price::PriceEntry;
 use super::provider::Surface;
 use super::{ApiKey, Auth, AwsCredential, DataPolicy, OwnTls, Provider, Quirk};
@@ -13,7 +13,7 @@ use crate::wire::vocab::{Dialect, Protocol};
 use crate::wire::{embeddings, images};
 
 /// A deployment at an enabled provider, not yet joined with its model.
-pub(super) struct Waiting {
+pub(super) struct UnjoinedDeployment {
     pub provider: Arc<Provider>,
     pub name: String,
     pub other_names: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) struct Waiting {
     pub data: DataPolicy,
 }
 
-impl Waiting {
+impl UnjoinedDeployment {
     pub fn of_file(provider: &Arc<Provider>, file: &ProviderEntry, own: FileDeployment) -> Self {
         let mut facts = file.facts.clone();
         facts.lay(&own.facts);
@@ -171,7 +171,7 @@ pub(super) fn enabled(
     (keys, tls): (Vec<ApiKey>, Option<Arc<OwnTls>>),
     aws: Option<AwsCredential>,
     variables: &HashMap<String, String>,
-) -> Result<Option<Provider>, Fault> {
+) -> Result<Option<Provider>, CatalogueFault> {
     let named_key = file.key_variables().next().is_some() || file.key_files().next().is_some();
     let aws = aws.filter(|_| file.auth == Some(Auth::Aws));
     let enabled = file.enabled.unwrap_or(!keys.is_empty() || aws.is_some() || !named_key);
@@ -181,18 +181,18 @@ pub(super) fn enabled(
     let template = file
         .base_url
         .as_deref()
-        .ok_or_else(|| Fault(format!("providers.{id}: base_url is missing")))?;
-    let address = |template: &str| -> Result<Option<String>, Fault> {
+        .ok_or_else(|| CatalogueFault(format!("providers.{id}: base_url is missing")))?;
+    let address = |template: &str| -> Result<Option<String>, CatalogueFault> {
         match filled(template, variables) {
             Ok(url) if url.starts_with("https://") || url.starts_with("http://") => Ok(Some(url)),
-            Ok(url) => {
-                Err(Fault(format!("providers.{id}: base_url '{url}' is not an http(s) URL")))
-            }
+            Ok(url) => Err(CatalogueFault(format!(
+                "providers.{id}: base_url '{url}' is not an http(s) URL"
+            ))),
             // Nobody has said where; unless it was asked for by name, it is not asked at all.
             Err(_) if file.enabled.is_none() => Ok(None),
-            Err(name) => {
-                Err(Fault(format!("providers.{id}: base_url needs {name} in the environment")))
-            }
+            Err(name) => Err(CatalogueFault(format!(
+                "providers.{id}: base_url needs {name} in the environment"
+            ))),
         }
     };
     let Some(base_url) = address(template)? else { return Ok(None) };
@@ -242,13 +242,17 @@ pub(super) fn enabled(
         region: region.unwrap_or_else(|| "us-east-1".to_owned()),
         headers,
         embeddings: file.embeddings.or(match dialect {
-            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(embeddings::Form::Openai),
-            Some(Dialect::Gemini) => Some(embeddings::Form::Gemini),
+            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => {
+                Some(embeddings::EmbeddingsForm::Openai)
+            }
+            Some(Dialect::Gemini) => Some(embeddings::EmbeddingsForm::Gemini),
             Some(Dialect::Anthropic) | None => None,
         }),
         images: file.images.or(match dialect {
-            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => Some(images::Form::Openai),
-            Some(Dialect::Gemini) => Some(images::Form::Gemini),
+            Some(Dialect::OpenAiChat | Dialect::OpenAiResponses) => {
+                Some(images::ImagesForm::Openai)
+            }
+            Some(Dialect::Gemini) => Some(images::ImagesForm::Gemini),
             Some(Dialect::Anthropic) | None => None,
         }),
         max_tokens_only: file.max_tokens_only.unwrap_or(false),

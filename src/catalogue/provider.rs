@@ -101,9 +101,9 @@ pub struct Provider {
     /// Sent with every request.
     pub headers: Vec<(String, String)>,
     /// How it is asked for embeddings, if it has any.
-    pub embeddings: Option<embeddings::Form>,
+    pub embeddings: Option<embeddings::EmbeddingsForm>,
     /// How it is asked for pictures, if it draws any.
-    pub images: Option<images::Form>,
+    pub images: Option<images::ImagesForm>,
     /// Knows `max_tokens` and not `max_completion_tokens`.
     pub max_tokens_only: bool,
     pub timeouts: Timeouts,

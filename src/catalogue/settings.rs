@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{ModelEntry, ProviderEntry};
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use super::place::merged;
 use super::price::{PriceEntry, RatesEntry};
 
 /// The most things that may be said of one kind.
 const MOST: usize = 2_000;
 
-/// All that is said.
+/// All settings of the catalogue that administrators made at run time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct CatalogueSettings {
     pub providers: BTreeMap<String, ProviderEntry>,
     pub models: BTreeMap<String, ModelEntry>,
     /// The models that are asked when one cannot answer, in order, by that one.
@@ -51,9 +51,9 @@ pub struct PricesEntry {
     pub prices: Vec<PriceEntry>,
 }
 
-/// What something is said of.
+/// The kind of thing that a setting of the catalogue is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
+pub enum SettingKind {
     Provider,
     Model,
     Route,
@@ -61,7 +61,7 @@ pub enum Sort {
     Plan,
 }
 
-impl Sort {
+impl SettingKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,22 +74,22 @@ impl Sort {
     }
 }
 
-impl Settings {
+impl CatalogueSettings {
     /// # Errors
     /// What keeps it from being read.
-    pub fn read(text: &str) -> Result<Self, Fault> {
-        serde_json::from_str(text).map_err(|why| Fault(format!("settings: {why}")))
+    pub fn read(text: &str) -> Result<Self, CatalogueFault> {
+        serde_json::from_str(text).map_err(|why| CatalogueFault(format!("settings: {why}")))
     }
 
     /// What is said of something; `None` for nothing.
     #[must_use]
-    pub fn said(&self, sort: Sort, name: &str) -> Option<Value> {
+    pub fn said(&self, sort: SettingKind, name: &str) -> Option<Value> {
         let found = match sort {
-            Sort::Provider => self.providers.get(name).map(serde_json::to_value),
-            Sort::Model => self.models.get(name).map(serde_json::to_value),
-            Sort::Route => self.routes.get(name).map(serde_json::to_value),
-            Sort::Price => self.prices.get(name).map(serde_json::to_value),
-            Sort::Plan => self.plans.as_ref().and_then(|all| all.get(name).cloned()).map(Ok),
+            SettingKind::Provider => self.providers.get(name).map(serde_json::to_value),
+            SettingKind::Model => self.models.get(name).map(serde_json::to_value),
+            SettingKind::Route => self.routes.get(name).map(serde_json::to_value),
+            SettingKind::Price => self.prices.get(name).map(serde_json::to_value),
+            SettingKind::Plan => self.plans.as_ref().and_then(|all| all.get(name).cloned()).map(Ok),
         };
         // What nobody said is not shown.
         found.and_then(Result::ok).map(|mut value| {
@@ -102,13 +102,13 @@ impl Settings {
 
     /// The names of all that something is said of.
     #[must_use]
-    pub fn names(&self, sort: Sort) -> Vec<&str> {
+    pub fn names(&self, sort: SettingKind) -> Vec<&str> {
         match sort {
-            Sort::Provider => self.providers.keys().map(String::as_str).collect(),
-            Sort::Model => self.models.keys().map(String::as_str).collect(),
-            Sort::Route => self.routes.keys().map(String::as_str).collect(),
-            Sort::Price => self.prices.keys().map(String::as_str).collect(),
-            Sort::Plan => {
+            SettingKind::Provider => self.providers.keys().map(String::as_str).collect(),
+            SettingKind::Model => self.models.keys().map(String::as_str).collect(),
+            SettingKind::Route => self.routes.keys().map(String::as_str).collect(),
+            SettingKind::Price => self.prices.keys().map(String::as_str).collect(),
+            SettingKind::Plan => {
                 self.plans.iter().flat_map(|all| all.keys()).map(String::as_str).collect()
             }
         }
@@ -118,8 +118,13 @@ impl Settings {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn put(&mut self, sort: Sort, name: &str, said: Value) -> Result<(), Fault> {
-        let fault = |why: String| Fault(format!("{} '{name}': {why}", sort.as_str()));
+    pub fn put(
+        &mut self,
+        sort: SettingKind,
+        name: &str,
+        said: Value,
+    ) -> Result<(), CatalogueFault> {
+        let fault = |why: String| CatalogueFault(format!("{} '{name}': {why}", sort.as_str()));
         let wrong = |why: serde_json::Error| fault(why.to_string());
         let named = |said: &Value| {
             let id = said.get("id").and_then(Value::as_str);
@@ -129,12 +134,12 @@ impl Settings {
             return Err(fault("'id' is another name than the address has".to_owned()));
         }
         match sort {
-            Sort::Provider => {
+            SettingKind::Provider => {
                 let mut entry: ProviderEntry = serde_json::from_value(said).map_err(wrong)?;
                 entry.id = None;
                 self.providers.insert(name.to_owned(), entry);
             }
-            Sort::Model => {
+            SettingKind::Model => {
                 let mut said = said;
                 if let Value::Object(members) = &mut said {
                     members.insert("id".to_owned(), Value::from(name));
@@ -142,11 +147,11 @@ impl Settings {
                 let entry = serde_json::from_value(said).map_err(wrong)?;
                 self.models.insert(name.to_owned(), entry);
             }
-            Sort::Route => {
+            SettingKind::Route => {
                 let entry = serde_json::from_value(said).map_err(wrong)?;
                 self.routes.insert(name.to_owned(), entry);
             }
-            Sort::Price => {
+            SettingKind::Price => {
                 if !name.contains('/') {
                     return Err(fault(
                         "a price is of a deployment: write provider/model, by the provider's own \
@@ -164,7 +169,7 @@ impl Settings {
                 self.prices.insert(name.to_owned(), entry);
             }
             // Whoever says it knows what a plan is.
-            Sort::Plan => {
+            SettingKind::Plan => {
                 self.plans.get_or_insert_default().insert(name.to_owned(), said);
             }
         }
@@ -175,13 +180,13 @@ impl Settings {
     }
 
     /// Takes back what was said; `false` for nothing.
-    pub fn take_back(&mut self, sort: Sort, name: &str) -> bool {
+    pub fn take_back(&mut self, sort: SettingKind, name: &str) -> bool {
         match sort {
-            Sort::Provider => self.providers.remove(name).is_some(),
-            Sort::Model => self.models.remove(name).is_some(),
-            Sort::Route => self.routes.remove(name).is_some(),
-            Sort::Price => self.prices.remove(name).is_some(),
-            Sort::Plan => self.plans.as_mut().is_some_and(|all| all.remove(name).is_some()),
+            SettingKind::Provider => self.providers.remove(name).is_some(),
+            SettingKind::Model => self.models.remove(name).is_some(),
+            SettingKind::Route => self.routes.remove(name).is_some(),
+            SettingKind::Price => self.prices.remove(name).is_some(),
+            SettingKind::Plan => self.plans.as_mut().is_some_and(|all| all.remove(name).is_some()),
         }
     }
 
@@ -194,11 +199,11 @@ impl Settings {
         &self,
         is_known: impl Fn(&str) -> bool,
         is_taken: impl Fn(&str) -> bool,
-    ) -> Vec<Fault> {
+    ) -> Vec<CatalogueFault> {
         let mut faults = Vec::new();
         for (id, entry) in &self.providers {
             let mut no = |member: &str, why: &str| {
-                faults.push(Fault(format!("providers.{id}.{member}: {why}")));
+                faults.push(CatalogueFault(format!("providers.{id}.{member}: {why}")));
             };
             if is_known(id) {
                 let opens = [
@@ -248,7 +253,7 @@ impl Settings {
         &self,
         files: &mut [ProviderEntry],
         models: &mut [ModelEntry],
-    ) -> Result<(), Vec<Fault>> {
+    ) -> Result<(), Vec<CatalogueFault>> {
         let mut faults = Vec::new();
         for (place, entry) in &self.prices {
             let Some((provider, name)) = place.split_once('/') else { continue };
@@ -274,7 +279,8 @@ impl Settings {
                 }
             }
             if !found {
-                faults.push(Fault(format!("price '{place}': there is no such deployment")));
+                faults
+                    .push(CatalogueFault(format!("price '{place}': there is no such deployment")));
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -308,41 +314,49 @@ mod tests {
 
     #[test]
     fn what_is_said_is_read_back_and_taken_back() {
-        let mut all = Settings::default();
-        all.put(Sort::Model, "m", json!({"tier": "mid", "deployments": [{"provider": "p"}]}))
-            .unwrap();
-        all.put(Sort::Route, "m", json!({"fallback": ["n"]})).unwrap();
-        all.put(Sort::Price, "p/m", json!({"usd_per_million": {"input": 1.0, "output": 2.0}}))
-            .unwrap();
-        all.put(Sort::Provider, "p", json!({"enabled": false})).unwrap();
-        assert_eq!(all.said(Sort::Provider, "p"), Some(json!({"enabled": false})));
-        assert_eq!(all.said(Sort::Route, "m"), Some(json!({"fallback": ["n"]})));
-        let again = Settings::read(&serde_json::to_string(&all).unwrap()).unwrap();
+        let mut all = CatalogueSettings::default();
+        all.put(
+            SettingKind::Model,
+            "m",
+            json!({"tier": "mid", "deployments": [{"provider": "p"}]}),
+        )
+        .unwrap();
+        all.put(SettingKind::Route, "m", json!({"fallback": ["n"]})).unwrap();
+        all.put(
+            SettingKind::Price,
+            "p/m",
+            json!({"usd_per_million": {"input": 1.0, "output": 2.0}}),
+        )
+        .unwrap();
+        all.put(SettingKind::Provider, "p", json!({"enabled": false})).unwrap();
+        assert_eq!(all.said(SettingKind::Provider, "p"), Some(json!({"enabled": false})));
+        assert_eq!(all.said(SettingKind::Route, "m"), Some(json!({"fallback": ["n"]})));
+        let again = CatalogueSettings::read(&serde_json::to_string(&all).unwrap()).unwrap();
         assert_eq!(again, all);
-        assert!(all.take_back(Sort::Model, "m") && !all.take_back(Sort::Model, "m"));
+        assert!(all.take_back(SettingKind::Model, "m") && !all.take_back(SettingKind::Model, "m"));
     }
 
     #[test]
     fn slips_are_named() {
-        let mut all = Settings::default();
+        let mut all = CatalogueSettings::default();
         for (sort, name, said, wanted) in [
-            (Sort::Provider, "p", json!({"enabld": true}), "enabld"),
-            (Sort::Model, "m", json!({"id": "n"}), "another name"),
-            (Sort::Route, "m", json!({}), "fallback"),
-            (Sort::Price, "m", json!({"usd_per_image": 1.0}), "provider/model"),
-            (Sort::Price, "p/m", json!({}), "is needed"),
+            (SettingKind::Provider, "p", json!({"enabld": true}), "enabld"),
+            (SettingKind::Model, "m", json!({"id": "n"}), "another name"),
+            (SettingKind::Route, "m", json!({}), "fallback"),
+            (SettingKind::Price, "m", json!({"usd_per_image": 1.0}), "provider/model"),
+            (SettingKind::Price, "p/m", json!({}), "is needed"),
         ] {
             let why = all.put(sort, name, said).unwrap_err().0;
             assert!(why.contains(wanted), "{why}");
         }
-        assert_eq!(all, Settings::default());
+        assert_eq!(all, CatalogueSettings::default());
     }
 
     #[test]
     fn no_secret_can_be_sent_elsewhere() {
         let faults = |id: &str, said: Value| {
-            let mut all = Settings::default();
-            all.put(Sort::Provider, id, said).unwrap();
+            let mut all = CatalogueSettings::default();
+            all.put(SettingKind::Provider, id, said).unwrap();
             all.overreaching(|id| id == "openai", |name| name == "OPENAI_API_KEY").len()
         };
         let elsewhere = json!({"base_url": "https://elsewhere.example"});

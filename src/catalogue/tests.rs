@@ -101,11 +101,11 @@ fn what_draws_is_known_by_its_name() {
 
 #[test]
 fn what_other_models_did_is_billed_at_their_prices_or_the_dearest() {
-    use crate::wire::vocab::{Aside, Usage};
+    use crate::wire::vocab::{AuxiliaryUsage, Usage};
     let catalogue = everything();
     let at = Timestamp(1_795_000_000_000);
     let bill = |provider: &str, model: Option<&str>, usage: &Usage| {
-        let aside = Aside { model: model.map(str::to_owned), usage: usage.clone() };
+        let aside = AuxiliaryUsage { model: model.map(str::to_owned), usage: usage.clone() };
         catalogue.bill_asides(provider, &[aside.clone(), aside], at).0 / 2
     };
     let advised = Usage { input: 1_000, output: 100, ..Usage::default() };

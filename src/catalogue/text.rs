@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use super::published::Part;
 
 /// What is above this line is written by hand.
@@ -21,8 +21,8 @@ const MARKED: &str = "# Below: written by";
 ///
 /// # Errors
 /// What is wrong, with its line.
-pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    toml::from_str(text).map_err(|why| Fault(why.to_string().trim_end().to_owned()))
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, CatalogueFault> {
+    toml::from_str(text).map_err(|why| CatalogueFault(why.to_string().trim_end().to_owned()))
 }
 
 /// The line, from 1, of what stands at a path: names of tables, and places in lists. Of what is not
@@ -76,7 +76,7 @@ pub fn head(text: &str) -> &str {
 ///
 /// # Errors
 /// An entry that cannot be written, which would be a fault of ours.
-pub fn file(head: &str, part: &Part) -> Result<String, Fault> {
+pub fn file(head: &str, part: &Part) -> Result<String, CatalogueFault> {
     let mut text = format!("{}\n\n{MARKER}\n", head.trim_end());
     for model in &part.models {
         entry(&mut text, "models", model)?;
@@ -87,8 +87,8 @@ pub fn file(head: &str, part: &Part) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn entry<T: Serialize>(text: &mut String, table: &str, entry: &T) -> Result<(), Fault> {
-    let value = serde_json::to_value(entry).map_err(|why| Fault(why.to_string()))?;
+fn entry<T: Serialize>(text: &mut String, table: &str, entry: &T) -> Result<(), CatalogueFault> {
+    let value = serde_json::to_value(entry).map_err(|why| CatalogueFault(why.to_string()))?;
     let _fine = write!(text, "\n[[{table}]]\n");
     let Value::Object(members) = value else { return Ok(()) };
     for (name, value) in &members {

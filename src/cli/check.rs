@@ -11,9 +11,9 @@ use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::boot::{self, Backing, Failure, Survey};
 use crate::catalogue::lifecycle;
-use crate::config::{Fault, Faults};
-use crate::quota::Shared;
-use crate::upstream::{Limits, Prober, Trust, exchanges};
+use crate::config::{ConfigFault, Faults};
+use crate::quota::SharedCounters;
+use crate::upstream::{AttemptLimits, Prober, Trust, exchanges};
 
 /// How long a provider may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ fn ends(survey: &mut Survey) {
             let instead = model.replacement.as_deref().unwrap_or("nothing");
             let ends = calendar::written_day(ends);
             let why = format!("ends on {ends}; {instead} answers for it then");
-            survey.notes.push(Fault::new(&*model.id, why));
+            survey.notes.push(ConfigFault::new(&*model.id, why));
         }
     }
 }
@@ -87,11 +87,11 @@ fn ends(survey: &mut Survey) {
 /// Redis answers, and runs the scripts that limits are counted with.
 async fn redis(survey: &mut Survey) {
     let Some(url) = survey.config.redis.url.clone() else { return };
-    let outcome = match Shared::open(&url, Clock::System) {
+    let outcome = match SharedCounters::open(&url, Clock::System) {
         Ok(redis) => redis.prove().await.map_err(|why| format!("does not count limits: {why}")),
         Err(why) => Err(format!("cannot be used: {why}")),
     };
-    survey.faults.extend(outcome.err().map(|why| Fault::new("redis.url", why)));
+    survey.faults.extend(outcome.err().map(|why| ConfigFault::new("redis.url", why)));
 }
 
 /// Providers are there, and take their keys.
@@ -99,7 +99,7 @@ async fn providers(survey: &mut Survey) -> Result<(), Failure> {
     let Some((live, _)) = survey.made.as_ref() else { return Ok(()) };
     let egress = boot::egress(&survey.config);
     let trust = Trust::new(&egress.authorities)?;
-    let prober = Prober::new(&Limits::default(), &egress.proxies, &trust);
+    let prober = Prober::new(&AttemptLimits::default(), &egress.proxies, &trust);
     let mut all: Vec<_> = live.catalogue.providers().collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     for provider in all {
@@ -113,15 +113,15 @@ async fn providers(survey: &mut Survey) -> Result<(), Failure> {
                 Err(fault) => {
                     let base = &provider.base_url;
                     let why = format!("cannot be reached at {base}: {}", fault.message);
-                    survey.faults.push(Fault::new(at, why));
+                    survey.faults.push(ConfigFault::new(at, why));
                 }
                 // A provider whose credential is made for each request says no to none.
                 Ok(401 | 403) if !provider.keys.is_empty() && !exchanges(provider) => {
-                    let fault = Fault::new(at, "does not take the key that is set for it");
+                    let fault = ConfigFault::new(at, "does not take the key that is set for it");
                     survey.faults.push(fault.remedied("set another key"));
                 }
                 Ok(status) => {
-                    survey.notes.push(Fault::new(at, format!("is there (status {status})")));
+                    survey.notes.push(ConfigFault::new(at, format!("is there (status {status})")));
                 }
             }
         }

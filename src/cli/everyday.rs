@@ -10,7 +10,7 @@ use super::print::say;
 use crate::base::clock::Clock;
 use crate::boot::Failure;
 use crate::learn::dailies;
-use crate::router::{Choice, Dial, Kept, Needs, decide_auto};
+use crate::router::{CandidatePool, Dial, Needs, RankedSeat, decide_auto};
 use crate::wire::vocab::Request;
 
 /// What a dial did.
@@ -33,12 +33,12 @@ struct Outcome {
 }
 
 /// Another is expected to do better and costs no more.
-fn dominated(chosen: &Kept, all: &[Kept]) -> bool {
+fn dominated(chosen: &RankedSeat, all: &[RankedSeat]) -> bool {
     all.iter().any(|other| other.quality > chosen.quality && other.cost <= chosen.cost)
 }
 
 impl Outcome {
-    fn add(&mut self, request: &Request, dial: Dial, choice: &Choice<'_>) {
+    fn add(&mut self, request: &Request, dial: Dial, choice: &CandidatePool<'_>) {
         let demand = choice.predictor.demand(request);
         self.prompts += 1;
         let decision = decide_auto(dial.into(), &Needs::of(request), &demand, choice);
@@ -78,7 +78,7 @@ impl Outcome {
 /// Decides for every prompt at every dial.
 pub fn everyday(config: Option<&Path>, path: &Path, as_json: bool) -> Result<(), Failure> {
     let (catalogue, predictor) = house(config)?;
-    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
+    let choice = CandidatePool::of_all(&catalogue, &predictor, Clock::System.now());
     let prompts = dailies(&[path.to_owned()])?;
     let mut outcomes = Vec::new();
     for dial in [Dial::CHEAP, Dial::BALANCED, Dial::BEST] {

@@ -11,7 +11,7 @@ use crate::router::Predictor;
 pub(super) fn house(config: Option<&Path>) -> Result<(Catalogue, Predictor), Failure> {
     let config = config::read(config)?;
     // The store is not opened for this: the built-in files it is.
-    let laid = boot::Laid::builtin()?;
+    let laid = boot::CatalogueSources::builtin()?;
     let mut catalogue = boot::catalogue(&config, laid.clone(), 0)?;
     if catalogue.deployment_count() == 0 {
         // No provider has a key: as if all had one, as when the gateway simulates them.

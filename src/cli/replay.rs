@@ -14,7 +14,7 @@ use crate::boot::Failure;
 use crate::catalogue::Model;
 use crate::ledger::report::likely_between;
 use crate::router::replay::{Chosen, chosen};
-use crate::router::{Choice, Dial, Features, Needs, Wish};
+use crate::router::{CandidatePool, Dial, DialWish, Needs, RequestFeatures};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Request};
 
@@ -23,7 +23,7 @@ pub(super) enum Replayed {
     /// As it was sent, to what it names.
     Sent { asked: String, request: Box<Request> },
     /// What was kept of it.
-    Kept(Box<Features>),
+    Kept(Box<RequestFeatures>),
 }
 
 /// The lines of a file, each read.
@@ -57,7 +57,8 @@ pub(super) fn sent(path: &Path) -> Result<Vec<Replayed>, Failure> {
 /// What a gateway has kept.
 pub(super) fn kept(path: &Path) -> Result<Vec<Replayed>, Failure> {
     lines(path, |line| {
-        let features: Features = serde_json::from_str(&line).map_err(|why| why.to_string())?;
+        let features: RequestFeatures =
+            serde_json::from_str(&line).map_err(|why| why.to_string())?;
         Ok(Replayed::Kept(Box::new(features)))
     })
 }
@@ -79,7 +80,7 @@ struct Outcome {
 
 /// A policy: a dial, or a model.
 enum Policy<'a> {
-    Dial(Wish),
+    Dial(DialWish),
     Model(&'a str),
 }
 
@@ -93,7 +94,7 @@ impl<'a> Policy<'a> {
 }
 
 /// Decides as a policy says; the model, its predicted quality and its cost.
-fn decided(policy: &Policy<'_>, replayed: &Replayed, choice: &Choice<'_>) -> Option<Chosen> {
+fn decided(policy: &Policy<'_>, replayed: &Replayed, choice: &CandidatePool<'_>) -> Option<Chosen> {
     let (needs, demand) = match replayed {
         Replayed::Sent { request, .. } => (Needs::of(request), choice.predictor.demand(request)),
         Replayed::Kept(features) if features.router != choice.predictor.id() => return None,
@@ -103,7 +104,7 @@ fn decided(policy: &Policy<'_>, replayed: &Replayed, choice: &Choice<'_>) -> Opt
         Policy::Dial(_) => true,
         Policy::Model(name) => choice.catalogue.model(name).is_some_and(|one| one.id == model.id),
     };
-    let choice = Choice { allows: &named, ..*choice };
+    let choice = CandidatePool { allows: &named, ..*choice };
     // A single model is chosen whatever the dial says.
     let wish = match policy {
         Policy::Dial(wish) => *wish,
@@ -119,7 +120,7 @@ pub(super) fn replay(
     json: bool,
 ) -> Result<(), Failure> {
     let (catalogue, predictor) = house(config)?;
-    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
+    let choice = CandidatePool::of_all(&catalogue, &predictor, Clock::System.now());
     for policy in policies {
         if matches!(Policy::of(policy), Policy::Model(name) if catalogue.model(name).is_none()) {
             return Err(format!("there is no policy and no model '{policy}'").into());
@@ -135,7 +136,7 @@ pub(super) fn replay(
                 Some(policy) => Policy::of(policy),
                 None => match replayed {
                     Replayed::Sent { asked, .. } => Policy::of(asked),
-                    Replayed::Kept(features) => Policy::Dial(Wish {
+                    Replayed::Kept(features) => Policy::Dial(DialWish {
                         dial: Dial::new(features.dial).unwrap_or(Dial::BALANCED),
                         max_cost: features.max_cost,
                         sold: None,

@@ -11,9 +11,9 @@ use crate::administration::restored_as_kept;
 use crate::base::calendar;
 use crate::base::clock::Clock;
 use crate::base::ids::AuditId;
-use crate::boot::{self, Failure, Ground, Laid};
+use crate::boot::{self, CatalogueSources, Failure, Ground};
 use crate::catalogue::diff::{Changes, diff};
-use crate::catalogue::{Fault, ProviderEntry, builtin, document};
+use crate::catalogue::{CatalogueFault, ProviderEntry, builtin, document};
 use crate::store::{Audit, Change, NewRevision};
 use crate::upstream;
 
@@ -108,7 +108,7 @@ impl From {
         }
         // What is configured here is laid over it at every start, and must still fit.
         let (before, _) = boot::files(&ground.store).await?;
-        let laid = Laid { files: after.clone(), settings: before.settings };
+        let laid = CatalogueSources { files: after.clone(), settings: before.settings };
         boot::catalogue(&ground.config, laid, 0)?;
         Ok(Read { text, sha256, changes: diff(&before.files, &after) })
     }
@@ -219,7 +219,7 @@ impl Rollback {
         let ground = boot::ground(config).await?;
         // What this build cannot read, it cannot hold.
         if let Some(revised) = ground.store.catalogue_revision(self.id).await? {
-            let laid = Laid::of(&revised)?;
+            let laid = CatalogueSources::of(&revised)?;
             let faults = document::faults(&laid.files);
             if !faults.is_empty() {
                 return Err(lines(&faults));
@@ -239,7 +239,7 @@ impl Rollback {
     }
 }
 
-pub(super) fn lines(faults: &[Fault]) -> Failure {
+pub(super) fn lines(faults: &[CatalogueFault]) -> Failure {
     let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
     all.join("\n").into()
 }

@@ -15,12 +15,12 @@ use crate::base::clock::Clock;
 use crate::base::money::Nanos;
 use crate::boot::Failure;
 use crate::learn::{
-    Agreement, Cascaded, Data, Entry, Leave, Material, Rated, Recipe, agreement, by_neighbours,
+    Agreement, Cascaded, Data, Entry, HoldOut, Material, Rated, Recipe, agreement, by_neighbours,
     by_price, cascades, dailies, entries, left_out, picture, predict, promised, rated,
     read_predictions, table, train,
 };
 use crate::router::neural::{Vectors, Weights};
-use crate::router::{AtDial, Choice, Dial, Needs, Predictor, Promises, decide_auto};
+use crate::router::{AtDial, CandidatePool, Dial, Needs, Predictor, Promises, decide_auto};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Dialect, Part, Request, Role, Turn};
 
@@ -67,7 +67,7 @@ pub enum Router {
         known: Vec<PathBuf>,
         /// Judges routers trained without what they are judged on, from the data alone.
         #[arg(long)]
-        leave_out: Option<Left>,
+        leave_out: Option<HoldOutArg>,
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// A folder for a picture of each source.
@@ -126,7 +126,7 @@ pub enum Router {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Left {
+pub enum HoldOutArg {
     /// A fifth of the questions at a time, everyday prompts among them.
     Groups,
     /// A fifth of the domains at a time.
@@ -231,12 +231,12 @@ impl Router {
     }
 }
 
-impl From<Left> for Leave {
-    fn from(left: Left) -> Self {
+impl From<HoldOutArg> for HoldOut {
+    fn from(left: HoldOutArg) -> Self {
         match left {
-            Left::Groups => Self::Groups,
-            Left::Domains => Self::Domains,
-            Left::Sources => Self::Sources,
+            HoldOutArg::Groups => Self::Groups,
+            HoldOutArg::Domains => Self::Domains,
+            HoldOutArg::Sources => Self::Sources,
         }
     }
 }
@@ -387,7 +387,7 @@ fn explain(
 ) -> Result<(), Failure> {
     let dial = Dial::new(quality).ok_or("--quality has to be from 0 to 1")?;
     let (catalogue, predictor) = house(config)?;
-    let choice = Choice::of_all(&catalogue, &predictor, Clock::System.now());
+    let choice = CandidatePool::of_all(&catalogue, &predictor, Clock::System.now());
     let demand = predictor.demand(request);
     let decision = decide_auto(dial.into(), &Needs::of(request), &demand, &choice)
         .map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::print::say;
 use crate::boot::Failure;
 use crate::catalogue;
-use crate::sim::{self, Known, Manners};
+use crate::sim::{self, FactsIndex, Strictness};
 
 #[derive(Debug, Args)]
 pub struct Sim {
@@ -26,9 +26,9 @@ impl Sim {
             .map_err(|why| format!("cannot listen on {}: {why}", self.listen))?;
         let address = listener.local_addr()?;
         let manners = if self.lenient {
-            Manners::Lenient
+            Strictness::Lenient
         } else {
-            Manners::Strict(Known::new(&catalogue::builtin()?))
+            Strictness::Strict(FactsIndex::new(&catalogue::builtin()?))
         };
         let server = sim::serve(listener, self.workers.max(1), manners)?;
         say(&format!(

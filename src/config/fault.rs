@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One thing that is wrong with the configuration, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct ConfigFault {
     /// A setting, a variable of the environment, or a file.
     pub at: String,
     pub why: String,
@@ -15,7 +15,7 @@ pub struct Fault {
     pub remedy: Option<String>,
 }
 
-impl Fault {
+impl ConfigFault {
     #[must_use]
     pub fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
         Self { at: at.into(), why: why.into(), remedy: None }
@@ -28,7 +28,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.at, self.why)?;
         match &self.remedy {
@@ -40,7 +40,7 @@ impl fmt::Display for Fault {
 
 /// All that is wrong, a line each.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Faults(pub Vec<Fault>);
+pub struct Faults(pub Vec<ConfigFault>);
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,8 +54,8 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
+impl From<ConfigFault> for Faults {
+    fn from(fault: ConfigFault) -> Self {
         Self(vec![fault])
     }
 }

@@ -22,7 +22,7 @@ use crate::guard::GuardrailEntry;
 use crate::issuer::IssuerEntry;
 use crate::ledger::{Durability, Selling, Tariff};
 
-pub use fault::{Fault, Faults, nearest};
+pub use fault::{ConfigFault, Faults, nearest};
 pub use listen::Listen;
 pub use read::{found, read};
 

@@ -6,7 +6,7 @@ use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Value};
 
 use super::Config;
-use super::fault::{Fault, Faults, nearest};
+use super::fault::{ConfigFault, Faults, nearest};
 use crate::catalogue::text;
 
 /// The file that is read where no other is named.
@@ -37,7 +37,7 @@ pub fn read(file: Option<&Path>) -> Result<Config, Faults> {
     let file = match file {
         Some(file) if !file.exists() => {
             let why = "there is no such configuration file";
-            return Err(Fault::new(file.display().to_string(), why).into());
+            return Err(ConfigFault::new(file.display().to_string(), why).into());
         }
         file => found(file),
     };
@@ -45,7 +45,7 @@ pub fn read(file: Option<&Path>) -> Result<Config, Faults> {
     let name = file.map(|file| file.display().to_string()).unwrap_or_default();
     if let Some(file) = file {
         written = std::fs::read_to_string(file)
-            .map_err(|why| Fault::new(&name, format!("cannot be read: {why}")))?;
+            .map_err(|why| ConfigFault::new(&name, format!("cannot be read: {why}")))?;
     }
     let environment = std::env::vars_os()
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
@@ -59,7 +59,7 @@ fn settled(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, Faults> {
     let mut tree: Dict =
-        text::read(written).map_err(|why| Faults::from(Fault::new(file, why.to_string())))?;
+        text::read(written).map_err(|why| Faults::from(ConfigFault::new(file, why.to_string())))?;
     let mut faults = Vec::new();
     let mut variables = Vec::new();
     for (name, text) in environment {
@@ -74,7 +74,10 @@ fn settled(
             Err(never) => match never {},
         };
         if !put(&mut tree, &path, value) {
-            faults.push(Fault::new(&name, "lies inside a setting that is a value, not a table"));
+            faults.push(ConfigFault::new(
+                &name,
+                "lies inside a setting that is a value, not a table",
+            ));
         }
         variables.push(Variable { name, path, text });
     }
@@ -106,7 +109,7 @@ fn settled(
             None => place(file, written, &path),
         };
         // Members that are missing because they were taken out for another fault are no news.
-        let known = faults.iter().any(|fault: &Fault| fault.at == at);
+        let known = faults.iter().any(|fault: &ConfigFault| fault.at == at);
         let missing = matches!(error.kind, Kind::MissingField(_));
         if !(known && missing) {
             faults.push(fault(at, &error, variable.is_none()));
@@ -134,29 +137,29 @@ fn same_kind(one: &Value, other: &Value) -> bool {
     std::mem::discriminant(one) == std::mem::discriminant(other)
 }
 
-fn fault(at: String, error: &Error, in_file: bool) -> Fault {
+fn fault(at: String, error: &Error, in_file: bool) -> ConfigFault {
     let list = |all: &[&str]| all.join(", ");
     match &error.kind {
         Kind::UnknownField(name, known) => {
-            let fault = Fault::new(at, format!("there is no setting '{name}'"));
+            let fault = ConfigFault::new(at, format!("there is no setting '{name}'"));
             match nearest(name, known.iter().copied()) {
                 Some(near) => fault.remedied(format!("did you mean '{near}'?")),
                 None => fault.remedied(format!("there are {}", list(known))),
             }
         }
         Kind::UnknownVariant(word, known) => {
-            let fault = Fault::new(at, format!("'{word}' is not one of {}", list(known)));
+            let fault = ConfigFault::new(at, format!("'{word}' is not one of {}", list(known)));
             match nearest(word, known.iter().copied()) {
                 Some(near) => fault.remedied(format!("did you mean '{near}'?")),
                 None => fault,
             }
         }
         Kind::InvalidType(found, wanted) => {
-            let fault = Fault::new(at, format!("is {found}, and has to be {wanted}"));
+            let fault = ConfigFault::new(at, format!("is {found}, and has to be {wanted}"));
             let text = wanted.contains("string") && !matches!(found, Actual::Str(_));
             if text && in_file { fault.remedied("write it in quotes") } else { fault }
         }
-        other => Fault::new(at, other.to_string()),
+        other => ConfigFault::new(at, other.to_string()),
     }
 }
 

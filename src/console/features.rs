@@ -13,7 +13,7 @@ use super::sheet::{Answer, Sheet, go};
 use super::visit::{Visit, Who};
 use crate::base::{Error, Kind};
 use crate::http::Worker;
-use crate::stored::features::{self, Wish};
+use crate::stored::features::{self, FeatureChange};
 
 const SETTINGS: [(&str, &str, &str); 4] = [
     ("response_cache", "ttl_seconds", "Seconds that an answer is given again"),
@@ -114,7 +114,7 @@ pub async fn set(
             })?;
             settings.insert((*setting).to_owned(), number);
         }
-        let wish = Wish { enabled: Some(form.has("enabled", "yes")), settings };
+        let wish = FeatureChange { enabled: Some(form.has("enabled", "yes")), settings };
         features::set(
             visit.app.kept(),
             &visit.app.shared.identities,

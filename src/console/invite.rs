@@ -11,7 +11,7 @@ use super::path::encoded;
 use super::serve::{show, take};
 use super::sheet::{Answer, Sheet, go};
 use super::visit::Visit;
-use crate::admit::{Invited, Stranger};
+use crate::admit::{InvitationDetails, Stranger};
 use crate::base::{Blame, Error};
 use crate::http::Worker;
 use crate::store::Token;
@@ -60,7 +60,7 @@ async fn page(
     let account = visit.app.shared.store.account(invitation.account.as_str()).await;
     let account = account.map_err(Error::internal)?;
     let name = account.map_or_else(String::new, |account| account.name);
-    let Invited { role, by } = Invited::of(invitation)?;
+    let InvitationDetails { role, by } = InvitationDetails::of(invitation)?;
     let body = html! {
         div class="narrow" {
             h1 { "Join " (name) }

@@ -20,7 +20,7 @@ use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::catalogue::lifecycle;
 use crate::http::Worker;
-use crate::ledger::report::Group;
+use crate::ledger::report::GroupBy;
 use crate::reports::requests::{self, Search};
 use crate::reports::usage::{self, Query, Waits};
 
@@ -91,7 +91,7 @@ struct Ending {
 }
 
 /// What these days are asked for, as far as it is in the store: the page waits for nothing.
-fn query(from: Timestamp, end: Timestamp, group: Group) -> Query {
+fn query(from: Timestamp, end: Timestamp, group: GroupBy) -> Query {
     Query {
         start: Some(from),
         end: Some(end),
@@ -107,7 +107,7 @@ async fn ending(
     from: Timestamp,
     end: Timestamp,
 ) -> Result<Option<Ending>, Error> {
-    let query = query(from, end, Group::Model);
+    let query = query(from, end, GroupBy::Model);
     let report = as_json(&usage::usage(&visit.app, &who.caller, query).await?.told)?;
     let (live, now) = (visit.app.live(), visit.app.shared.clock.now());
     let all = list(&report, "data").iter().filter_map(|row| {
@@ -132,7 +132,7 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let today = Timestamp(now.0 - now.0.rem_euclid(DAY_MS));
     let from = today.before(Duration::from_secs(29 * 86_400));
     let end = today.after(Duration::from_secs(86_400));
-    let query = query(from, end, Group::Day);
+    let query = query(from, end, GroupBy::Day);
     let report = as_json(&usage::usage(app, caller, query).await?.told)?;
     let found =
         requests::list(app, caller, &Search { limit: Some(8), ..Search::default() }).await?;

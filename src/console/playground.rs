@@ -19,7 +19,7 @@ use super::visit::{Visit, Who};
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
 use crate::catalogue::Mode;
-use crate::exchange::{Answered, Arrival, Body, Refused, RequestOptions};
+use crate::exchange::{Answered, Arrival, Refused, RequestOptions, ResponseBody};
 use crate::gateway;
 use crate::http::Worker;
 use crate::reports::{models::list_models, request as told_request};
@@ -180,7 +180,7 @@ async fn carried_out(visit: &Visit, who: &Who, form: &Form) -> Result<Markup, Er
     let began = tokio::time::Instant::now();
     let (id, outcome) = answer(visit, who, &body, asked(form)).await;
     let came = outcome.map_err(|refused| refused.error)?;
-    let Body::Whole(bytes) = &came.body else {
+    let ResponseBody::Whole(bytes) = &came.body else {
         return Err(Error::internal("a stream that nobody asked for"));
     };
     let whole: Value = serde_json::from_slice(bytes).map_err(Error::internal)?;
@@ -260,12 +260,12 @@ pub async fn run(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse
         .insert_header(("x-request-id", id.as_str()))
         .insert_header(("x-content-type-options", "nosniff"));
     match answered.body {
-        Body::Whole(bytes) => {
+        ResponseBody::Whole(bytes) => {
             let mut whole: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             whole["optimux"] = told;
             response.json(whole)
         }
-        Body::Stream(pieces) => {
+        ResponseBody::Stream(pieces) => {
             let last = Bytes::from(format!("event: optimux\ndata: {told}\n\n"));
             let pieces = pieces.chain(futures_util::stream::iter([last]));
             response

@@ -15,7 +15,7 @@ use super::sheet::{Answer, Sheet, go};
 use super::visit::{Visit, Who};
 use crate::base::{Error, Kind};
 use crate::http::Worker;
-use crate::reports::feedback::{self, Said};
+use crate::reports::feedback::{self, FeedbackRequest};
 use crate::reports::request as told_request;
 
 fn attempts(told: &Value) -> Markup {
@@ -180,7 +180,7 @@ pub async fn judge(
     body: Bytes,
 ) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, form| {
-        let said = Said {
+        let said = FeedbackRequest {
             request_id: Some(id.clone()),
             model: None,
             score: form.text("score").parse().ok(),

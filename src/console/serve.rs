@@ -13,7 +13,7 @@ use super::visit::{Visit, Who};
 use crate::admit::factor_required;
 use crate::base::{Error, Kind};
 use crate::http::Worker;
-use crate::store::Sent;
+use crate::store::FormState;
 
 /// How long a form that was sent is known, in seconds.
 const FORM_SECONDS: u64 = 86_400;
@@ -139,13 +139,13 @@ async fn taken(
     let expires = visit.app.shared.clock.now().after(std::time::Duration::from_secs(FORM_SECONDS));
     let sent = store.take_form(id.to_owned(), account.to_owned(), expires).await;
     match sent.map_err(Error::internal)? {
-        Sent::First => {}
-        Sent::UnderWay => {
+        FormState::First => {}
+        FormState::UnderWay => {
             let text = "This form was sent before, and is being carried out. Load the page again.";
             return Err(Error::new(Kind::Conflict, text).coded("sent_before"));
         }
-        Sent::Before(path) if !path.is_empty() => return Ok(go(path)),
-        Sent::Before(_) => {
+        FormState::Before(path) if !path.is_empty() => return Ok(go(path)),
+        FormState::Before(_) => {
             let text = "This form was sent before, and what came of it was shown then. Nothing was \
                         done a second time.";
             return Err(Error::new(Kind::Conflict, text).coded("sent_before"));

@@ -12,10 +12,10 @@ use super::parts::{field, notice, summary};
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
 use super::visit::{Visit, Who};
-use crate::admit::Moved;
+use crate::admit::AddressChange;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::store::{Ending, SignedIn};
+use crate::store::{EndedSignIns, SignedIn};
 
 /// A browser in a few words, as far as it says.
 fn browser(agent: &str) -> &str {
@@ -273,8 +273,8 @@ pub async fn move_to(app: Worker, request: HttpRequest, body: Bytes) -> HttpResp
     take_member(app, request, &body, async |visit, who, form| {
         let desk = &visit.app.shared.authentication;
         match desk.change_email(&who.session, form.text("email")).await {
-            Ok(Moved::Asked) => Ok(go("/console/settings?done=moving")),
-            Ok(Moved::Done) => Ok(go("/console/settings?done=moved")),
+            Ok(AddressChange::Asked) => Ok(go("/console/settings?done=moving")),
+            Ok(AddressChange::Done) => Ok(go("/console/settings?done=moved")),
             Err(why) if why.blame == Blame::Caller && why.kind != Kind::Forbidden => {
                 Ok::<Answer, Error>(page(visit, who, Some((form, &why))).await?.into())
             }
@@ -318,7 +318,7 @@ pub async fn rename(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
 /// `POST /console/settings/sessions/{id}`: ends one
 pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
-        visit.app.shared.authentication.leave(&who.session, Ending::One(id.clone())).await?;
+        visit.app.shared.authentication.leave(&who.session, EndedSignIns::One(id.clone())).await?;
         Ok(go("/console/settings?done=ended"))
     })
     .await
@@ -328,7 +328,7 @@ pub async fn end(app: Worker, request: HttpRequest, id: Path<String>, body: Byte
 pub async fn end_others(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         let id = who.session.id.clone();
-        visit.app.shared.authentication.leave(&who.session, Ending::AllBut(id)).await?;
+        visit.app.shared.authentication.leave(&who.session, EndedSignIns::AllBut(id)).await?;
         Ok(go("/console/settings?done=ended"))
     })
     .await

@@ -11,10 +11,10 @@ use super::path::{encoded, own_path};
 use super::serve::{show, take, take_member};
 use super::sheet::{Answer, Sheet, go};
 use super::visit::Visit;
-use crate::admit::Entered;
+use crate::admit::PasswordSignIn;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
-use crate::store::Ending;
+use crate::store::EndedSignIns;
 
 /// Where a person goes once they are in.
 fn next(form: &Form) -> &str {
@@ -97,13 +97,13 @@ fn issuers(visit: &Visit, next: &str) -> Markup {
 
 /// Signs the browser in, or asks for the code of the second factor.
 #[must_use]
-pub fn let_in(visit: &Visit, entered: &Entered, next: &str) -> Answer {
+pub fn let_in(visit: &Visit, entered: &PasswordSignIn, next: &str) -> Answer {
     match entered {
-        Entered::In(opened) => {
+        PasswordSignIn::In(opened) => {
             visit.keep_session(Some(opened.cookie.expose_secret()));
             go(next)
         }
-        Entered::AskedForCode(ticket) => coding(visit, ticket, next, None).into(),
+        PasswordSignIn::AskedForCode(ticket) => coding(visit, ticket, next, None).into(),
     }
 }
 
@@ -143,7 +143,7 @@ pub async fn code(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespons
         let desk = &visit.app.shared.authentication;
         let (ticket, otp) = (form.text("ticket"), form.text("otp"));
         match desk.enter_by_code(ticket, otp, visit.browser.clone()).await {
-            Ok(opened) => Ok(let_in(visit, &Entered::In(opened), next(form))),
+            Ok(opened) => Ok(let_in(visit, &PasswordSignIn::In(opened), next(form))),
             Err(why) if why.kind == Kind::NotFound => {
                 let text = "That took too long. Give your password again.";
                 let why = Error::new(Kind::Unauthenticated, text);
@@ -162,7 +162,7 @@ pub async fn code(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespons
 pub async fn leave(app: Worker, request: HttpRequest, body: Bytes) -> HttpResponse {
     take_member(app, request, &body, async |visit, who, _| {
         let id = who.session.id.clone();
-        visit.app.shared.authentication.leave(&who.session, Ending::One(id)).await?;
+        visit.app.shared.authentication.leave(&who.session, EndedSignIns::One(id)).await?;
         visit.keep_session(None);
         Ok(go("/signin?left=1"))
     })

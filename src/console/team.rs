@@ -11,7 +11,7 @@ use super::parts::{choice, field, notice, snippet, summary};
 use super::serve::{show_member, take_member};
 use super::sheet::{Answer, Sheet, go};
 use super::visit::{Visit, Who};
-use crate::admit::Invited;
+use crate::admit::InvitationDetails;
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
 use crate::store::Token;
@@ -53,7 +53,7 @@ async fn page(
     };
     let roles: Vec<String> = invitations
         .iter()
-        .map(|one| Invited::of(one).map(|invited| invited.role))
+        .map(|one| InvitationDetails::of(one).map(|invited| invited.role))
         .collect::<Result<_, _>>()?;
     let body = html! {
         div class="head" { h1 { "Team" } p class="dim" { (who.session.account_name) } }

@@ -23,7 +23,7 @@ use crate::base::money::Nanos;
 use crate::base::{Error, Kind, calendar};
 use crate::catalogue::Mode;
 use crate::http::{Worker, quoted};
-use crate::ledger::report::Group;
+use crate::ledger::report::GroupBy;
 use crate::reports::usage::{self, Query, Waits};
 
 const DAY_MS: i64 = 86_400_000;
@@ -43,7 +43,7 @@ struct Report {
     start: Timestamp,
     /// Without it.
     end: Timestamp,
-    group: Group,
+    group: GroupBy,
     baseline: Option<String>,
 }
 
@@ -63,13 +63,13 @@ fn read(visit: &Visit) -> Result<Report, Error> {
     Ok(Report {
         start,
         end: last.after(Duration::from_secs(86_400)),
-        group: form.given("group_by").and_then(Group::named).unwrap_or(Group::Model),
+        group: form.given("group_by").and_then(GroupBy::named).unwrap_or(GroupBy::Model),
         baseline: form.given("baseline").map(str::to_owned),
     })
 }
 
 impl Report {
-    fn query(&self, group: Group, waits: Waits) -> Query {
+    fn query(&self, group: GroupBy, waits: Waits) -> Query {
         Query {
             start: Some(self.start),
             end: Some(self.end),
@@ -144,7 +144,7 @@ fn table(report: &Value, asked: &Report, keys: &HashMap<String, String>) -> Mark
         }
     };
     let mut rows: Vec<&Value> = list(report, "data").iter().collect();
-    if !matches!(asked.group, Group::Day | Group::Hour) {
+    if !matches!(asked.group, GroupBy::Day | GroupBy::Hour) {
         rows.sort_by_key(|row| -money(row).1.0);
     }
     html! {
@@ -187,8 +187,8 @@ async fn page(visit: &Visit, who: &Who) -> Result<Answer, Error> {
     let query = |group| asked.query(group, Waits::ForNothing);
     let report = as_json(&usage::usage(app, &who.caller, query(asked.group)).await?.told)?;
     let days = match asked.group {
-        Group::Day => report.clone(),
-        _ => as_json(&usage::usage(app, &who.caller, query(Group::Day)).await?.told)?,
+        GroupBy::Day => report.clone(),
+        _ => as_json(&usage::usage(app, &who.caller, query(GroupBy::Day)).await?.told)?,
     };
     let names = key_names(visit, who).await?;
     let sums = report.get("usage").cloned().unwrap_or_default();

@@ -9,13 +9,13 @@ use super::serve::show_member;
 use super::sheet::{Answer, Sheet};
 use super::visit::Visit;
 use super::{form, samples};
-use crate::admit::Opened;
+use crate::admit::OpenedSession;
 use crate::admit::keys::Issued;
 use crate::http::Worker;
 
 /// The page that answers the form which made the key. The browser is signed in by this very answer.
 #[must_use]
-pub fn page(visit: &Visit, opened: &Opened, issued: &Issued) -> Answer {
+pub fn page(visit: &Visit, opened: &OpenedSession, issued: &Issued) -> Answer {
     let cookie = opened.cookie.expose_secret();
     visit.keep_session(Some(cookie));
     let token = form::token(cookie, opened.member.account.as_str());

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::router::Sign;
 use crate::shape;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Format, Part, Reply, Request, Stop, Tool, ToolChoice, ToolKind,
+    Body, CallKind, Format, Part, Reply, Request, Stop, Tool, ToolCall, ToolChoice, ToolKind,
 };
 
 /// Why an answer does not stand.
@@ -122,7 +122,7 @@ fn of_choice(request: &Request, parts: &[Part], why: Option<Stop>) -> Option<Dou
         Some(Stop::Length) if request.max_output_tokens.is_none() => return Some(Doubt::Cut),
         _ => {}
     }
-    let calls: Vec<&Call> = parts
+    let calls: Vec<&ToolCall> = parts
         .iter()
         .filter_map(|part| match &part.body {
             Body::Call(call) => Some(call),
@@ -176,7 +176,7 @@ fn of_choice(request: &Request, parts: &[Part], why: Option<Stop>) -> Option<Dou
     }
 }
 
-fn of_call(tools: &[Tool], call: &Call) -> Option<Doubt> {
+fn of_call(tools: &[Tool], call: &ToolCall) -> Option<Doubt> {
     if call.kind != CallKind::Function {
         return None;
     }

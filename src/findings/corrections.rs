@@ -21,11 +21,11 @@ const FRESH: Duration = Duration::from_secs(10);
 const ACCOUNTS: u64 = 10_000;
 
 /// What an account has found out, by a model's place in the catalogue.
-pub type Corrections = Arc<HashMap<usize, f32>>;
+pub type AccountCorrections = Arc<HashMap<usize, f32>>;
 
 /// Corrections of the accounts that were here lately. Cheap to clone.
 #[derive(Clone)]
-pub struct KnownCorrections(Cache<(AccountId, usize), Corrections>);
+pub struct KnownCorrections(Cache<(AccountId, usize), AccountCorrections>);
 
 impl fmt::Debug for KnownCorrections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,9 +51,9 @@ impl KnownCorrections {
     }
 }
 
-/// What was learned, and where it is kept. Cheap to clone.
+/// Where corrections of `auto` are kept, and what they are learned from. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Learned {
+pub struct CorrectionStore {
     pub store: Store,
     pub clock: Clock,
     /// What accounts said of answers.
@@ -64,23 +64,27 @@ pub struct Learned {
     pub recorder: Option<Recorder>,
 }
 
-impl Learned {
+impl CorrectionStore {
     /// What an account has found out. Where the store cannot say, nothing: `auto` then chooses as for
     /// anybody.
-    pub async fn corrections_of(&self, live: &Live, account: &AccountId) -> Corrections {
+    pub async fn corrections_of(&self, live: &Live, account: &AccountId) -> AccountCorrections {
         let key = (account.clone(), live.generation());
         if let Some(known) = self.corrections.0.get(&key) {
             return known;
         }
         let read = self.read(live, account).await.unwrap_or_else(|why| {
             tracing::warn!(%why, "what an account said of answers cannot be read");
-            Corrections::default()
+            AccountCorrections::default()
         });
         self.corrections.0.insert(key, Arc::clone(&read));
         read
     }
 
-    async fn read(&self, live: &Live, account: &AccountId) -> Result<Corrections, StoreError> {
+    async fn read(
+        &self,
+        live: &Live,
+        account: &AccountId,
+    ) -> Result<AccountCorrections, StoreError> {
         let learns = self.findings.is_some();
         let found = found(&self.store, Some(account), learns, self.clock.now()).await?;
         let for_all = self.findings.as_ref().map(Findings::for_all);
@@ -126,8 +130,8 @@ mod tests {
         Live { catalogue, predictor, guardrails: None, revision: 0 }
     }
 
-    fn learned(all: &Accounts, findings: Option<Findings>) -> Learned {
-        Learned {
+    fn learned(all: &Accounts, findings: Option<Findings>) -> CorrectionStore {
+        CorrectionStore {
             store: all.store.clone(),
             clock: all.clock,
             corrections: KnownCorrections::default(),
@@ -143,7 +147,7 @@ mod tests {
     }
 
     /// How far what an account found out of the first model moves it.
-    async fn moved(learned: &Learned, live: &Live, account: &AccountId) -> f32 {
+    async fn moved(learned: &CorrectionStore, live: &Live, account: &AccountId) -> f32 {
         let all = learned.corrections_of(live, account).await;
         assert!(all.keys().all(|place| *place == 0), "{all:?}");
         all.get(&0).copied().unwrap_or_default()

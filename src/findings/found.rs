@@ -7,9 +7,9 @@ use crate::base::ids::AccountId;
 use crate::router::{Outcomes, correction, own};
 use crate::store::{Store, StoreError};
 
-/// What an account has found out of a model, and from what.
+/// An account's feedback on one model and what its answers have shown, in log-odds.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct ModelFindings {
     pub account: AccountId,
     pub model: String,
     /// How often it said something of it, and what that is worth in log-odds.
@@ -34,15 +34,15 @@ pub async fn found(
     account: Option<&AccountId>,
     with_outcomes: bool,
     now: Timestamp,
-) -> Result<Vec<Found>, StoreError> {
-    let mut all: BTreeMap<(AccountId, String), Found> = BTreeMap::new();
+) -> Result<Vec<ModelFindings>, StoreError> {
+    let mut all: BTreeMap<(AccountId, String), ModelFindings> = BTreeMap::new();
     for sum in store.feedback(account.cloned()).await? {
         #[expect(clippy::cast_precision_loss, reason = "millionths")]
         let residual = sum.residual as f64 / 1e6;
         let said = u64::try_from(sum.count).unwrap_or(0);
         let by_feedback = correction(residual, said);
         let key = (sum.account.clone(), sum.model.clone());
-        let found = Found {
+        let found = ModelFindings {
             account: sum.account,
             model: sum.model,
             said,
@@ -58,7 +58,7 @@ pub async fn found(
     for kept in kept {
         let Ok(outcomes) = serde_json::from_str::<Outcomes>(&kept.record) else { continue };
         let key = (kept.account.clone(), kept.model.clone());
-        let found = all.entry(key).or_insert_with(|| Found {
+        let found = all.entry(key).or_insert_with(|| ModelFindings {
             account: kept.account,
             model: kept.model,
             said: 0,
@@ -101,7 +101,11 @@ mod tests {
         all.store.change_outcomes(of, NOON, move |_, _| Some(record.clone())).await.unwrap();
     }
 
-    async fn told(all: &Accounts, account: Option<&AccountId>, with_outcomes: bool) -> Vec<Found> {
+    async fn told(
+        all: &Accounts,
+        account: Option<&AccountId>,
+        with_outcomes: bool,
+    ) -> Vec<ModelFindings> {
         found(&all.store, account, with_outcomes, NOON).await.unwrap()
     }
 
@@ -129,7 +133,8 @@ mod tests {
         for model in ["both", "shown"] {
             shows(&all, &account, model, Sign::AnswerRefused, 9).await;
         }
-        let models = |told: &[Found]| told.iter().map(|one| one.model.clone()).collect::<Vec<_>>();
+        let models =
+            |told: &[ModelFindings]| told.iter().map(|one| one.model.clone()).collect::<Vec<_>>();
         let with = told(&all, Some(&account), true).await;
         assert_eq!(models(&with), ["both", "shown"]);
         let without = told(&all, Some(&account), false).await;
@@ -145,7 +150,7 @@ mod tests {
         shows(&all, &account, "n", Sign::AnswerRefused, 9).await;
         assert!(told(&all, Some(&other), true).await.is_empty());
         says(&all, &other, "m", -1_000_000).await;
-        let of = |told: Vec<Found>| {
+        let of = |told: Vec<ModelFindings>| {
             let all = told.into_iter().map(|one| (one.account, one.model, one.own > 0.0));
             all.collect::<Vec<_>>()
         };

@@ -7,7 +7,7 @@ mod found;
 mod outcomes;
 mod recorder;
 
-pub use corrections::{Corrections, KnownCorrections, Learned};
-pub use found::{Found, found};
-pub use outcomes::{Findings, ForAll, LONGEST_BYTES, MovedForAll, Reading};
+pub use corrections::{AccountCorrections, CorrectionStore, KnownCorrections};
+pub use found::{ModelFindings, found};
+pub use outcomes::{Findings, LONGEST_BYTES, Reading, SharedShift, SharedShifts};
 pub use recorder::Recorder;

@@ -14,7 +14,7 @@ use foldhash::quality::RandomState;
 use memchr::memmem;
 
 use super::check;
-use super::found::{Found, found};
+use super::found::{ModelFindings, found};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::catalogue::Model;
@@ -37,9 +37,9 @@ pub const LONGEST_BYTES: usize = 1 << 20;
 /// Answers that may wait to be read again; beyond that, some are let go.
 const MOST_READING: usize = 64;
 
-/// How far a model has moved for all.
+/// How far a model's level has moved for all accounts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ForAll {
+pub struct SharedShift {
     /// In log-odds.
     pub by: f32,
     /// Of how many accounts.
@@ -47,7 +47,7 @@ pub struct ForAll {
 }
 
 /// By model.
-pub type MovedForAll = Arc<BTreeMap<String, ForAll>>;
+pub type SharedShifts = Arc<BTreeMap<String, SharedShift>>;
 
 /// What was found out on this node and is not written down yet. Cheap to clone.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ struct Inner {
     hasher: RandomState,
     reading: AtomicUsize,
     globally: bool,
-    for_all: RwLock<MovedForAll>,
+    for_all: RwLock<SharedShifts>,
     metrics: Metrics,
 }
 
@@ -158,7 +158,7 @@ impl Findings {
 
     /// How far models have moved for all. Nothing, where that is not wanted.
     #[must_use]
-    pub fn for_all(&self) -> MovedForAll {
+    pub fn for_all(&self) -> SharedShifts {
         Arc::clone(&self.0.for_all.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -213,19 +213,19 @@ impl Findings {
     /// What waits is let go.
     pub fn forget(&self) {
         self.with(|waiting| *waiting = Waiting::default());
-        *self.0.for_all.write().unwrap_or_else(PoisonError::into_inner) = MovedForAll::default();
+        *self.0.for_all.write().unwrap_or_else(PoisonError::into_inner) = SharedShifts::default();
     }
 }
 
 /// How far each model moves for all, by what each account has found out.
-fn together(all: &[Found]) -> BTreeMap<String, ForAll> {
+fn together(all: &[ModelFindings]) -> BTreeMap<String, SharedShift> {
     let mut by_model: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     for one in all {
         by_model.entry(&one.model).or_default().push(one.own);
     }
     let moved = by_model.into_iter().map(|(model, accounts)| {
         let by = for_all(accounts.iter().copied());
-        (model.to_owned(), ForAll { by, accounts: accounts.len() })
+        (model.to_owned(), SharedShift { by, accounts: accounts.len() })
     });
     moved.collect()
 }
@@ -392,7 +392,7 @@ mod tests {
 
     #[test]
     fn each_account_counts_once_for_all() {
-        let of = |account: &str, own: f32| Found {
+        let of = |account: &str, own: f32| ModelFindings {
             account: AccountId::stored(account),
             model: "m".to_owned(),
             said: 1_000,
@@ -403,7 +403,7 @@ mod tests {
             updated: Timestamp(0),
         };
         let moved = together(&[of("acct_a", 0.8), of("acct_b", -0.4)]);
-        assert_eq!(moved["m"], ForAll { by: 0.0, accounts: 2 });
+        assert_eq!(moved["m"], SharedShift { by: 0.0, accounts: 2 });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::router::Features;
+use crate::router::RequestFeatures;
 
 /// Lines that may wait for the disk; what is beyond is not kept.
 const WAITING: usize = 1_024;
@@ -19,7 +19,7 @@ const LINE_BYTES: usize = 3_000;
 /// Where features go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    to: SyncSender<Box<Features>>,
+    to: SyncSender<Box<RequestFeatures>>,
     path: Arc<Path>,
 }
 
@@ -42,7 +42,7 @@ impl Recorder {
     }
 
     /// Keeps one, if there is room.
-    pub fn keep(&self, features: Box<Features>) {
+    pub fn keep(&self, features: Box<RequestFeatures>) {
         if self.to.try_send(features).is_err() {
             tracing::debug!("features of a request were not kept: too many wait");
         }
@@ -53,7 +53,7 @@ impl Recorder {
     /// The newest that are kept in this node's file, oldest first, at most so many. What cannot be read is
     /// left out.
     #[must_use]
-    pub fn recent(&self, most: usize) -> Vec<Features> {
+    pub fn recent(&self, most: usize) -> Vec<RequestFeatures> {
         let end = tail(&self.path, most.saturating_mul(LINE_BYTES) as u64).unwrap_or_default();
         let lines: Vec<&str> = end.lines().collect();
         let newest = lines.get(lines.len().saturating_sub(most)..).unwrap_or_default();
@@ -106,7 +106,7 @@ fn aside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write(mut file: Growing, receiver: &Receiver<Box<Features>>) -> io::Result<()> {
+fn write(mut file: Growing, receiver: &Receiver<Box<RequestFeatures>>) -> io::Result<()> {
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
         while let Some(features) = next {

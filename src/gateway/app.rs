@@ -12,7 +12,7 @@ use crate::affinity::Affinity;
 use crate::apps::Connections;
 use crate::base::clock::{Clock, Dice, Timestamp};
 use crate::base::ids::KeyId;
-use crate::findings::Learned;
+use crate::findings::CorrectionStore;
 use crate::ledger::{Counter, Journal};
 use crate::live::{Current, Live, Trial};
 use crate::memory::Memories;
@@ -21,12 +21,12 @@ use crate::responses::Responses;
 use crate::store::Store;
 use crate::stored::{CallerStore, Keys};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{HealthBoard, Hedges, Limits, Refusals, StreamsEnd, Upstream};
+use crate::upstream::{AttemptLimits, HealthBoard, Hedges, Refusals, StreamsEnd, Upstream};
 use crate::words::Keeping;
 
 /// Time limits of a realtime session.
 #[derive(Debug, Clone, Copy)]
-pub struct Sessions {
+pub struct SessionLimits {
     pub idle: Duration,
     pub duration: Duration,
 }
@@ -61,7 +61,7 @@ pub struct Routing {
     /// Where conversations were answered.
     pub affinity: Affinity,
     /// What was found out of models while they were used.
-    pub learned: Learned,
+    pub learned: CorrectionStore,
 }
 
 /// Where it is counted and written down what was delivered.
@@ -69,14 +69,14 @@ pub struct Routing {
 pub struct Books {
     pub journal: Journal,
     /// Where nodes agree on limits, if they do.
-    pub redis: Option<quota::Shared>,
+    pub redis: Option<quota::SharedCounters>,
     /// The model that savings are told against.
     pub baseline_model: Option<String>,
 }
 
-/// How the process stands.
+/// The state of this node's process.
 #[derive(Clone)]
-pub struct Node {
+pub struct NodeState {
     /// When it began.
     pub started: Timestamp,
     /// The store answered when it was last asked, which is twice a second.
@@ -90,13 +90,13 @@ pub struct Node {
 /// Within which bounds requests are served, and where this gateway is reached.
 #[derive(Clone)]
 pub struct Serving {
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     pub body_limit_bytes: usize,
     /// What may be on its way to this node at once.
     pub inflow: Inflow,
     /// Every request is strict, whether or not it says so.
     pub strict: bool,
-    pub sessions: Sessions,
+    pub sessions: SessionLimits,
     /// How long the address of a picture is good.
     pub images_kept_for: Duration,
     /// Where this gateway is reached from outside, if not where a request says.
@@ -117,7 +117,7 @@ pub struct Shared {
     pub plans: Plans,
     pub routing: Routing,
     pub books: Books,
-    pub node: Node,
+    pub node: NodeState,
     pub serving: Serving,
     /// Where answers that are given again and contents are kept.
     pub words: Keeping,

@@ -10,7 +10,7 @@ mod judge;
 use std::borrow::Cow;
 
 use super::app::App;
-use super::charge::{self, Earlier, Intent, Why};
+use super::charge::{self, DecisionSummary, Intent, PriorAttempts};
 use super::decide::decide;
 use crate::admit::{Caller, Feature};
 use crate::base::Error;
@@ -19,30 +19,30 @@ use crate::exchange::{Answered, Refused, RequestOptions, as_stream};
 use crate::findings::check;
 use crate::ledger::Hold;
 use crate::live::Live;
-use crate::router::{Decision, Dial, Features, Step};
-use crate::upstream::{Answer, AnswerBody};
+use crate::router::{Decision, Dial, RequestFeatures, Step};
+use crate::upstream::{AnswerBody, UpstreamAnswer};
 use crate::wire::vocab::{Protocol, Reply};
 use crate::wire::{Inbound, provider_side};
 
-use judge::{Looked, look, spent};
+use judge::{JudgeResult, look, spent};
 
 /// The candidate that answers first, where a cascade is wished for and it is another one than the
 /// dial's. A dial that is as cheap as can be goes up to the middle one.
-pub(super) struct Cascade {
+pub(super) struct CascadeSteps {
     /// Deployments of the cheap candidate.
     pub first: Decision,
     /// Of the model that answers if it does not stand.
     pub then: Decision,
 }
 
-/// How a request is going to be answered.
-pub(super) enum Planned {
+/// Who answers a request: one decision's models in turn, or a cascade of two.
+pub(super) enum AnswerPlan {
     /// By the decision's models in turn, the next where one fails.
     Plain(Decision),
-    Cascade(Box<Cascade>),
+    Cascade(Box<CascadeSteps>),
 }
 
-impl Planned {
+impl AnswerPlan {
     /// What the dial decided.
     pub fn decision(&self) -> &Decision {
         match self {
@@ -52,7 +52,7 @@ impl Planned {
     }
 
     /// What was read of the request, where that is kept.
-    pub fn features(&self) -> Option<&Features> {
+    pub fn features(&self) -> Option<&RequestFeatures> {
         self.decision().explanation.as_ref()?.features.as_deref()
     }
 
@@ -89,7 +89,7 @@ impl Planned {
         let intent = Intent::of(id, inbound.dialect.as_str());
         let weighed = self.decision().explanation.as_deref();
         let weighed = weighed.map(|all| Box::new(all.weighed(&live.catalogue, &live.predictor)));
-        let why = Why { line: self.line(), weighed };
+        let why = DecisionSummary { line: self.line(), weighed };
         charge::hold_for(app, caller, self.steps(), why, &inbound.head, intent).await
     }
 
@@ -105,7 +105,7 @@ impl Planned {
     ) -> Result<Answered, Refused> {
         match self {
             Self::Plain(decision) => {
-                charge::deliver(app, decision, inbound, id, hold, Earlier::default()).await
+                charge::deliver(app, decision, inbound, id, hold, PriorAttempts::default()).await
             }
             // Boxed, as all that few requests take: every request's future has room for the largest path.
             Self::Cascade(both) => {
@@ -126,10 +126,10 @@ pub(super) async fn plan(
     inbound: &Inbound,
     asked: &RequestOptions,
     decision: Decision,
-) -> Result<Planned, Error> {
+) -> Result<AnswerPlan, Error> {
     let wished = asked.cascade.unwrap_or_else(|| caller.features.has(Feature::Cascade));
     let Some(dial) = asked.dial.or_else(|| Dial::of(&inbound.head.model)).filter(|_| wished) else {
-        return Ok(Planned::Plain(decision));
+        return Ok(AnswerPlan::Plain(decision));
     };
     let cheap = dial.quality() <= Dial::CHEAP.quality();
     let other = if cheap { Dial::BALANCED } else { Dial::CHEAP };
@@ -137,11 +137,11 @@ pub(super) async fn plan(
     let (mut first, then) = if cheap { (decision, other) } else { (other, decision) };
     let name = |decision: &Decision| decision.steps.first().map(|step| step.model.id.clone());
     if name(&first) == name(&then) {
-        return Ok(Planned::Plain(then));
+        return Ok(AnswerPlan::Plain(then));
     }
     let cheapest = name(&first);
     first.steps.retain(|step| Some(&step.model.id) == cheapest.as_ref());
-    Ok(Planned::Cascade(Box::new(Cascade { first, then })))
+    Ok(AnswerPlan::Cascade(Box::new(CascadeSteps { first, then })))
 }
 
 /// Has a cascade carried out, and settles the answer that is delivered.
@@ -149,12 +149,12 @@ async fn deliver(
     app: &App,
     live: &Live,
     caller: &Caller,
-    cascade: &Cascade,
+    cascade: &CascadeSteps,
     inbound: &Inbound,
     id: &RequestId,
     hold: Hold,
 ) -> Result<Answered, Refused> {
-    let Cascade { first, then } = cascade;
+    let CascadeSteps { first, then } = cascade;
     let whole;
     let asked = if inbound.head.stream {
         whole = inbound.asking_whole()?;
@@ -164,7 +164,7 @@ async fn deliver(
     };
     let (earlier, doubted) = match charge::ask(app, first, asked, id).await {
         Err(unanswered) => {
-            let earlier = Earlier { attempts: unanswered.attempts, tried: unanswered.tried };
+            let earlier = PriorAttempts { attempts: unanswered.attempts, tried: unanswered.tried };
             (earlier, "did not answer".to_owned())
         }
         Ok(mut answer) => {
@@ -177,7 +177,8 @@ async fn deliver(
                         findings.note(&caller.account, &answer.step.model, doubt.sign());
                     }
                     let doubted = spent(app, &answer, doubt.label());
-                    let mut earlier = Earlier { attempts: answer.attempts, tried: answer.tried };
+                    let mut earlier =
+                        PriorAttempts { attempts: answer.attempts, tried: answer.tried };
                     earlier.tried.push(doubted);
                     (earlier, format!("was doubted: {doubt}"))
                 }
@@ -200,7 +201,7 @@ async fn stood(
     app: &App,
     first: &Decision,
     inbound: &Inbound,
-    mut answer: Answer,
+    mut answer: UpstreamAnswer,
     reply: Reply,
     hold: Hold,
 ) -> Result<Answered, Refused> {
@@ -229,7 +230,7 @@ async fn stands(
     caller: &Caller,
     first: &Decision,
     (asked, inbound): (&Inbound, &Inbound),
-    answer: &mut Answer,
+    answer: &mut UpstreamAnswer,
     id: &RequestId,
 ) -> Result<Reply, check::Doubt> {
     let AnswerBody::Whole { body, .. } = &answer.body else { return Err(check::Doubt::Empty) };
@@ -243,7 +244,7 @@ async fn stands(
         }
         None => {}
     }
-    let Looked { doubt, attempts, tried } =
+    let JudgeResult { doubt, attempts, tried } =
         look(app, live, caller, first, asked, request, &reply, id).await;
     answer.attempts = answer.attempts.saturating_add(attempts);
     answer.tried.extend(tried);

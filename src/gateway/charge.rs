@@ -11,13 +11,13 @@ use crate::base::money::{Credits, Nanos};
 use crate::base::{Error, Kind};
 use crate::catalogue::lifecycle;
 use crate::catalogue::{Mode, Pictures};
-use crate::exchange::{Answered, Body, Ending, Refused};
-use crate::ledger::{Basis, Delivered, Hold, Outcome, Outset, Tokens, Tried, Weighed};
-use crate::quota::Amount;
+use crate::exchange::{AnswerEnding, Answered, Refused, ResponseBody};
+use crate::ledger::{Basis, Delivered, FailedAttempt, Hold, Outcome, Outset, Tokens, Weighed};
+use crate::quota::RequestAmount;
 use crate::router::{Decision, Step, without_cost};
-use crate::upstream::{self, Answer, AnswerBody, Unanswered};
+use crate::upstream::{self, AnswerBody, NoAnswer, UpstreamAnswer};
 use crate::wire::Inbound;
-use crate::wire::vocab::{Aside, Head, Usage};
+use crate::wire::vocab::{AuxiliaryUsage, RequestHead, Usage};
 
 /// Output tokens that are assumed when credits are reserved; settling corrects them.
 const EXPECTED_TOKENS: u64 = 256;
@@ -46,17 +46,17 @@ pub(super) async fn hold(
     app: &App,
     caller: &Caller,
     decision: &Decision,
-    head: &Head,
+    head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let line = decision.steps.first().and_then(|first| decision.line(first));
-    let why = Why { line, weighed: None };
+    let why = DecisionSummary { line, weighed: None };
     hold_for(app, caller, decision.steps.iter(), why, head, intent).await
 }
 
 /// How `auto` chose: in one line, and what it weighed.
 #[derive(Debug, Default)]
-pub(super) struct Why {
+pub(super) struct DecisionSummary {
     pub line: Option<String>,
     pub weighed: Option<Box<Weighed>>,
 }
@@ -66,8 +66,8 @@ pub(super) async fn hold_for(
     app: &App,
     caller: &Caller,
     mut steps: impl Iterator<Item = &Step> + Clone,
-    why: Why,
-    head: &Head,
+    why: DecisionSummary,
+    head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
     let prompt_tokens = (head.prompt_bytes as u64).div_ceil(4);
@@ -88,7 +88,7 @@ pub(super) async fn hold_for(
         let sold = step.model.deployments.first().unwrap_or(&step.deployment);
         margin.on(sold.prices.bill(&usage, pictures, app.shared.clock.now()))
     });
-    let amount = Amount {
+    let amount = RequestAmount {
         requests: u64::from(intent.counts),
         tokens: if intent.images == 0 { prompt_tokens.saturating_add(expected) } else { 0 },
         images,
@@ -114,10 +114,10 @@ pub(super) async fn hold_for(
 pub(super) async fn hold_place(
     app: &App,
     caller: &Caller,
-    head: &Head,
+    head: &RequestHead,
     intent: Intent,
 ) -> Result<Hold, Refused> {
-    let amount = Amount { requests: 1, ..Amount::default() };
+    let amount = RequestAmount { requests: 1, ..RequestAmount::default() };
     let outset = Outset {
         id: intent.id,
         surface: intent.surface,
@@ -133,7 +133,12 @@ pub(super) async fn hold_place(
 }
 
 /// Takes it, and counts refusals.
-async fn take(app: &App, caller: &Caller, outset: Outset, amount: Amount) -> Result<Hold, Refused> {
+async fn take(
+    app: &App,
+    caller: &Caller,
+    outset: Outset,
+    amount: RequestAmount,
+) -> Result<Hold, Refused> {
     admit::admit(&app.counter, &app.shared.store, caller, outset, amount).await.map_err(|denied| {
         if denied.error.kind != Kind::Internal {
             let limit = denied.error.code.as_deref().unwrap_or("insufficient_credits");
@@ -149,11 +154,11 @@ pub(super) struct Sum<'a> {
     pub outcome: Outcome,
     pub tokens: Tokens,
     /// What other models did for it.
-    pub asides: Vec<Aside>,
+    pub asides: Vec<AuxiliaryUsage>,
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
 }
 
 /// Writes down what was delivered whole, and waits until that is safe.
@@ -181,8 +186,8 @@ pub(super) async fn settle(app: &App, step: &Step, hold: Hold, sum: Sum<'_>) -> 
 }
 
 /// Nobody answered: it costs nothing.
-pub(super) fn give_up(hold: Hold, unanswered: Unanswered) -> Refused {
-    let Unanswered { error, attempts, tried } = unanswered;
+pub(super) fn give_up(hold: Hold, unanswered: NoAnswer) -> Refused {
+    let NoAnswer { error, attempts, tried } = unanswered;
     let standing = Some(Box::new(hold.standing()));
     hold.fail(attempts, tried);
     Refused { error, attempts, standing }
@@ -194,20 +199,20 @@ pub(super) async fn ask(
     decision: &Decision,
     inbound: &Inbound,
     id: &RequestId,
-) -> Result<Answer, Unanswered> {
+) -> Result<UpstreamAnswer, NoAnswer> {
     let mut dice = app.dice.borrow_mut().split();
     upstream::run(&app.upstream, decision, inbound, id, &mut dice).await
 }
 
-/// What was tried before, and came to nothing that is delivered.
+/// Attempts of a request before the one that is delivered.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
+pub(super) struct PriorAttempts {
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
 }
 
-impl Earlier {
-    fn before(self, attempts: &mut u8, tried: &mut Vec<Tried>) {
+impl PriorAttempts {
+    fn before(self, attempts: &mut u8, tried: &mut Vec<FailedAttempt>) {
         *attempts = attempts.saturating_add(self.attempts);
         tried.splice(0..0, self.tried);
     }
@@ -220,7 +225,7 @@ pub(super) async fn deliver(
     inbound: &Inbound,
     id: &RequestId,
     hold: Hold,
-    earlier: Earlier,
+    earlier: PriorAttempts,
 ) -> Result<Answered, Refused> {
     match ask(app, decision, inbound, id).await {
         Ok(mut answer) => {
@@ -239,19 +244,19 @@ pub(super) async fn delivered(
     app: &App,
     decision: &Decision,
     inbound: &Inbound,
-    answer: Answer,
+    answer: UpstreamAnswer,
     hold: Hold,
 ) -> Result<Answered, Refused> {
     let standing = Some(hold.standing());
     let shows_cost = hold.shows_cost();
-    let ending = Ending::default();
-    let Answer { step, attempts, tried, losses, schema, body } = answer;
+    let ending = AnswerEnding::default();
+    let UpstreamAnswer { step, attempts, tried, losses, schema, body } = answer;
     let line = decision.line(&step);
     let line = line.map(|line| if shows_cost { line } else { without_cost(&line) });
     let body = match body {
         AnswerBody::Relay(mut relay) => {
             relay.settle_with(hold, attempts, tried, Rc::clone(&ending));
-            Body::Stream(Box::pin(*relay))
+            ResponseBody::Stream(Box::pin(*relay))
         }
         AnswerBody::Whole { body, tokens, asides, basis } => {
             let (outcome, pictures) = (Outcome::Complete, Pictures::default());
@@ -262,7 +267,11 @@ pub(super) async fn delivered(
                 standing: standing.map(Box::new),
             })?;
             ending.set(Some(Outcome::Complete));
-            if inbound.head.stream { Body::at_once(body) } else { Body::Whole(body) }
+            if inbound.head.stream {
+                ResponseBody::at_once(body)
+            } else {
+                ResponseBody::Whole(body)
+            }
         }
     };
     let mut notes = Vec::new();
@@ -282,8 +291,9 @@ mod tests {
 
     #[test]
     fn what_was_tried_before_comes_first_and_counts() {
-        let tried = |model: &str| Tried { model: model.to_owned(), ..Tried::default() };
-        let earlier = Earlier { attempts: 2, tried: vec![tried("one"), tried("two")] };
+        let tried =
+            |model: &str| FailedAttempt { model: model.to_owned(), ..FailedAttempt::default() };
+        let earlier = PriorAttempts { attempts: 2, tried: vec![tried("one"), tried("two")] };
         let (mut attempts, mut all) = (254, vec![tried("three")]);
         earlier.before(&mut attempts, &mut all);
         let models: Vec<&str> = all.iter().map(|one| one.model.as_str()).collect();

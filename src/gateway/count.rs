@@ -12,7 +12,7 @@ use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
 use crate::router::{Dial, Needs};
 use crate::upstream::AnswerBody;
-use crate::wire::vocab::{Dialect, Head, Protocol};
+use crate::wire::vocab::{Dialect, Protocol, RequestHead};
 use crate::wire::{Inbound, Operation, codec};
 
 /// How many tokens a request has. `body` is what a provider of the dialect is asked, `words` the
@@ -25,7 +25,7 @@ pub async fn count_tokens(
     caller: &Caller,
     id: &RequestId,
     dialect: Dialect,
-    head: Head,
+    head: RequestHead,
     body: Bytes,
     words: &[u8],
 ) -> Result<u64, Error> {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::admit::KeyTerms;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 
     /// A text whose estimate is no figure of a provider's.
     const TOLD: u64 = 4321;
@@ -88,15 +88,15 @@ mod tests {
         count_tokens(&fixture.app, caller, &id, dialect, head, body.clone(), &body).await
     }
 
-    async fn provider() -> Provider {
-        Provider::answering(|_| Told::json(200, &json!({ "input_tokens": TOLD }))).await
+    async fn provider() -> FakeProvider {
+        FakeProvider::answering(|_| CannedAnswer::json(200, &json!({ "input_tokens": TOLD }))).await
     }
 
     #[tokio::test]
     async fn a_provider_of_the_dialect_counts_by_either_name_of_the_figure() {
         for name in ["input_tokens", "totalTokens"] {
-            let told = move |_: &_| Told::json(200, &json!({ name: TOLD }));
-            let provider = Provider::answering(told).await;
+            let told = move |_: &_| CannedAnswer::json(200, &json!({ name: TOLD }));
+            let provider = FakeProvider::answering(told).await;
             let fixture = Fixture::of(&provider.serving("anthropic", &["m"])).await;
             let caller = fixture.caller("free").await;
             assert_eq!(counted(&fixture, &caller, "m").await.unwrap(), TOLD, "{name}");
@@ -135,7 +135,8 @@ mod tests {
             (200, json!({"input_tokens": "many"})),
         ] {
             let body = told.clone();
-            let provider = Provider::answering(move |_| Told::json(status, &body)).await;
+            let provider =
+                FakeProvider::answering(move |_| CannedAnswer::json(status, &body)).await;
             let fixture = Fixture::of(&provider.serving("anthropic", &["m"])).await;
             let caller = fixture.caller("free").await;
             let tokens = counted(&fixture, &caller, "m").await.unwrap();

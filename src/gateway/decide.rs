@@ -10,7 +10,9 @@ use crate::affinity::conversation;
 use crate::base::{Error, Kind};
 use crate::exchange::RequestOptions;
 use crate::live::Live;
-use crate::router::{self, Choice, Decision, Dial, Features, Health, Needs, Wish, Wishes};
+use crate::router::{
+    self, CandidatePool, Decision, Dial, DialWish, Health, Needs, RequestFeatures, Wishes,
+};
 use crate::wire::Inbound;
 
 /// Whether what a provider cannot be told is refused, not dropped: as the request, the plan or the operator
@@ -59,14 +61,14 @@ async fn auto(
     let (now, stream) = (Instant::now(), inbound.head.stream);
     let request = inbound.request()?;
     let dial = asked.dial.unwrap_or(dial);
-    let wish = Wish { dial, max_cost: asked.max_cost, sold: caller.selling().alone() };
+    let wish = DialWish { dial, max_cost: asked.max_cost, sold: caller.selling().alone() };
     let (wishes, wall) = (asked.wishes(), shared.clock.now());
     let excluded = wishes::excluded(app, live, caller, wishes);
     let state = |id| {
         let state = routing.health.state(id, stream, now);
         Health { passing: state.passing && !excluded.contains(&id), ..state }
     };
-    let choice = Choice {
+    let choice = CandidatePool {
         catalogue: &live.catalogue,
         allows: &|model| {
             caller.may_use(model)
@@ -92,14 +94,14 @@ async fn auto(
         }
         // All that could answer rest: the best of them are waited for.
         let up = |id| Health { passing: !excluded.contains(&id), ..Health::default() };
-        router::decide_auto(wish, &needs, &demand, &Choice { health: &up, ..choice })
+        router::decide_auto(wish, &needs, &demand, &CandidatePool { health: &up, ..choice })
     });
     let mut decision = decided.map_err(|error| wishes::unmet(app, live, caller, wishes, error))?;
     if let Some(explanation) = &mut decision.explanation {
         explanation.moved = (!found_out.is_empty()).then_some(found_out);
         if routing.learned.recorder.is_some() {
             let (router, account) = (live.predictor.id(), &caller.account);
-            let features = Features::of(&demand, &needs, wish, router, account, wall);
+            let features = RequestFeatures::of(&demand, &needs, wish, router, account, wall);
             explanation.features = Some(Box::new(features));
         }
     }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::app::App;
-use super::charge::{self, Earlier, Intent, Sum};
+use super::charge::{self, Intent, PriorAttempts, Sum};
 use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
-use super::several::Several;
+use super::several::CombinedResult;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
@@ -15,8 +15,8 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::{Hold, Outcome};
 use crate::router::Decision;
-use crate::upstream::Unanswered;
-use crate::wire::embeddings::{self, Form};
+use crate::upstream::NoAnswer;
+use crate::wire::embeddings::{self, EmbeddingsForm};
 use crate::wire::{Inbound, Operation};
 
 /// `model` is what the path says, where the form has it there.
@@ -27,7 +27,7 @@ pub async fn embed(
     app: &App,
     caller: &Caller,
     arrival: Arrival,
-    form: Form,
+    form: EmbeddingsForm,
     model: Option<String>,
 ) -> Result<Answered, Refused> {
     caller.must_be_for(Scope::Embeddings)?;
@@ -46,7 +46,7 @@ pub async fn embed(
     let hold = charge::hold(app, caller, &decision, &inbound.head, intent).await?;
     let parts = parts(&decision, &inbound);
     let mut answered = if parts.is_empty() {
-        charge::deliver(app, &decision, &inbound, id, hold, Earlier::default()).await?
+        charge::deliver(app, &decision, &inbound, id, hold, PriorAttempts::default()).await?
     } else {
         in_parts(app, &decision, &parts, id, hold).await?
     };
@@ -58,14 +58,14 @@ pub async fn embed(
 /// will do.
 fn parts(decision: &Decision, inbound: &Inbound) -> Vec<Inbound> {
     let Operation::Embed(form, request) = &inbound.operation else { return Vec::new() };
-    let at_home = matches!(form, Form::Gemini | Form::GeminiOne);
+    let at_home = matches!(form, EmbeddingsForm::Gemini | EmbeddingsForm::GeminiOne);
     let forms = || decision.steps.iter().filter_map(|step| step.deployment.provider.embeddings);
     // The caller's own words go to Gemini as they are, and it says itself what it takes.
-    if at_home && forms().any(|theirs| theirs == Form::Gemini) {
+    if at_home && forms().any(|theirs| theirs == EmbeddingsForm::Gemini) {
         return Vec::new();
     }
     // Whoever answers takes as many as the one that takes the fewest.
-    let (all, most) = (request.inputs.len(), forms().filter_map(Form::most_inputs).min());
+    let (all, most) = (request.inputs.len(), forms().filter_map(EmbeddingsForm::most_inputs).min());
     let Some(most) = most.filter(|most| all > *most) else { return Vec::new() };
     let parts = request.parts(most).into_iter();
     let calls = parts.map(|part| {
@@ -89,8 +89,9 @@ async fn in_parts(
     id: &RequestId,
     hold: Hold,
 ) -> Result<Answered, Refused> {
-    let all = Several::ask(app, decision, parts, id).await;
-    let Several { step, losses, answers, tokens, asides, basis, attempts, tried, failure } = all;
+    let all = CombinedResult::ask(app, decision, parts, id).await;
+    let CombinedResult { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
+        all;
     let whole = embeddings::joined(&answers).map_err(|why| {
         Error::new(Kind::UpstreamDown, "The provider's answer cannot be read.").because(why)
     });
@@ -99,7 +100,7 @@ async fn in_parts(
         (failure, _, whole) => {
             let error = failure.or(whole.err());
             let error = error.unwrap_or_else(|| Error::internal("no call was made"));
-            return Err(charge::give_up(hold, Unanswered { error, attempts, tried }));
+            return Err(charge::give_up(hold, NoAnswer { error, attempts, tried }));
         }
     };
     let standing = Some(hold.standing());
@@ -116,8 +117,8 @@ mod tests {
 
     use super::*;
     use crate::admit::KeyTerms;
-    use crate::boot::fixture::{Fixture, Provider, Told};
-    use crate::exchange::Body;
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
+    use crate::exchange::ResponseBody;
     use crate::wire::vocab::Dialect;
 
     /// The model `m` at providers that are asked in these forms.
@@ -147,11 +148,11 @@ mod tests {
     }
 
     /// Cohere's answer: a vector that is the text's number, and a token for each.
-    fn vectors(asked: &Value) -> Told {
+    fn vectors(asked: &Value) -> CannedAnswer {
         let texts = asked["texts"].as_array().unwrap();
         let vector = |text: &Value| json!([text.as_str().unwrap().parse::<u32>().unwrap()]);
         let all: Vec<Value> = texts.iter().map(vector).collect();
-        Told::json(
+        CannedAnswer::json(
             200,
             &json!({"embeddings": {"float": all},
                 "meta": {"billed_units": {"input_tokens": all.len()}}}),
@@ -179,9 +180,13 @@ mod tests {
             let caller = fixture.caller("free").await;
             let decision = named(&fixture.app, &caller, "m", Mode::Embedding).unwrap();
             let inbound = if own {
-                Inbound::arrive_to_embed(gemini(count), Form::Gemini, Some("m".to_owned()))
+                Inbound::arrive_to_embed(
+                    gemini(count),
+                    EmbeddingsForm::Gemini,
+                    Some("m".to_owned()),
+                )
             } else {
-                Inbound::arrive_to_embed(texts(count), Form::Openai, None)
+                Inbound::arrive_to_embed(texts(count), EmbeddingsForm::Openai, None)
             };
             let mut inbound = inbound.unwrap();
             inbound.strict = true;
@@ -208,12 +213,13 @@ mod tests {
 
     #[tokio::test]
     async fn parts_come_back_as_one_answer_that_is_booked_once() {
-        let provider = Provider::answering(|asked| vectors(&asked.body)).await;
+        let provider = FakeProvider::answering(|asked| vectors(&asked.body)).await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let answered = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
+        let answered =
+            embed(&fixture.app, &caller, asking(&id, 200), EmbeddingsForm::Openai, None).await;
         let answered = answered.unwrap();
-        let Body::Whole(body) = answered.body else { panic!("it streams") };
+        let ResponseBody::Whole(body) = answered.body else { panic!("it streams") };
         let told: Value = serde_json::from_slice(&body).unwrap();
         let data = told["data"].as_array().unwrap();
         assert_eq!(data.len(), 200);
@@ -229,14 +235,15 @@ mod tests {
 
     #[tokio::test]
     async fn vectors_of_a_part_of_the_texts_are_no_answer_and_cost_nothing() {
-        let provider = Provider::answering(|asked| match asked.body["texts"][0].as_str() {
-            Some("0096") => Told::json(400, &json!({"message": "no"})),
+        let provider = FakeProvider::answering(|asked| match asked.body["texts"][0].as_str() {
+            Some("0096") => CannedAnswer::json(400, &json!({"message": "no"})),
             _ => vectors(&asked.body),
         })
         .await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let (caller, id) = (fixture.caller("free").await, RequestId::fresh());
-        let refused = embed(&fixture.app, &caller, asking(&id, 200), Form::Openai, None).await;
+        let refused =
+            embed(&fixture.app, &caller, asking(&id, 200), EmbeddingsForm::Openai, None).await;
         let Err(refused) = refused else { panic!("it is answered") };
         assert_eq!((refused.attempts, refused.standing.is_some()), (3, true));
         let booked = fixture.booked(&id).await.unwrap();
@@ -245,11 +252,12 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_may_not_embed_is_refused_before_anybody_is_asked() {
-        let provider = Provider::answering(|asked| vectors(&asked.body)).await;
+        let provider = FakeProvider::answering(|asked| vectors(&asked.body)).await;
         let fixture = Fixture::of(&at(&provider.base, &["cohere"])).await;
         let terms = KeyTerms { scopes: Some(vec![Scope::Chat]), ..KeyTerms::default() };
         let (caller, id) = (fixture.caller_with("free", &terms).await, RequestId::fresh());
-        let refused = embed(&fixture.app, &caller, asking(&id, 1), Form::Openai, None).await;
+        let refused =
+            embed(&fixture.app, &caller, asking(&id, 1), EmbeddingsForm::Openai, None).await;
         assert_eq!(refused.err().map(|refused| refused.error.kind), Some(Kind::Forbidden));
         assert!(provider.asked().is_empty());
     }

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::app::App;
-use super::cascade::Planned;
+use super::cascade::AnswerPlan;
 use super::decide;
 use super::moderating;
 use super::wishes;
 use crate::admit::Caller;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::exchange::{Answered, Arrival, Body, Ending, Refused, RequestOptions};
+use crate::exchange::{AnswerEnding, Answered, Arrival, Refused, RequestOptions, ResponseBody};
 use crate::findings::Reading;
 use crate::guard::{Guarded, Record};
 use crate::ledger::Outcome;
@@ -24,7 +24,7 @@ use crate::memory::Lesson;
 use crate::wire::frame::Pieces;
 use crate::wire::vocab::{Dialect, Malformed};
 use crate::wire::{Inbound, PathTarget};
-use crate::words::{self, Aside, Words};
+use crate::words::{self, CompletionTask, Words};
 
 /// Holds the body of a request to the guardrails that hold for its caller. Most callers have none.
 ///
@@ -57,8 +57,8 @@ pub(super) fn tell(guarded: Option<&Guarded>, answered: &mut Answered) {
     }
 }
 
-/// What was done with a request before it was decided, and is to be done with its answer.
-pub(super) struct Entered {
+/// What guardrails and features did with a request before it was routed, and have to do with its answer.
+pub(super) struct ActiveFeatures {
     guarded: Option<Guarded>,
     words: Option<Words>,
 }
@@ -72,25 +72,25 @@ pub(super) async fn enter(
     live: &Live,
     caller: &Caller,
     arrival: &mut Arrival,
-) -> Result<Entered, Error> {
+) -> Result<ActiveFeatures, Error> {
     let guarded = guarded(app, live, caller, &arrival.id, &mut arrival.body).await?;
     wishes::take(arrival)?;
     wishes::bound(caller, arrival);
     arrival.asked.strict = decide::is_strict(app, caller, &arrival.asked);
     let mark = guarded.as_ref().map(Guarded::mark);
     let words = words::prepare(app.words(), caller, arrival, mark).await?;
-    Ok(Entered { guarded, words })
+    Ok(ActiveFeatures { guarded, words })
 }
 
-/// A request that was answered, as far as its end has to know of it.
-pub(super) struct Request<'a> {
+/// What features need of a request when its answer is complete.
+pub(super) struct AnsweredRequest<'a> {
     pub id: &'a RequestId,
     pub asked: &'a RequestOptions,
-    pub planned: &'a Planned,
+    pub planned: &'a AnswerPlan,
     pub inbound: Inbound,
 }
 
-impl Entered {
+impl ActiveFeatures {
     /// What is asked, as it goes on: read no further than its head, unless a feature had to.
     ///
     /// # Errors
@@ -124,10 +124,10 @@ impl Entered {
         app: &App,
         live: &Live,
         caller: &Caller,
-        request: Request<'_>,
+        request: AnsweredRequest<'_>,
         mut answered: Answered,
     ) -> Result<Answered, Refused> {
-        let Request { id, asked, planned, inbound } = request;
+        let AnsweredRequest { id, asked, planned, inbound } = request;
         let (routing, decision) = (&app.shared.routing, planned.decision());
         routing.affinity.remember(live, caller, &inbound, asked, decision, &answered.step);
         if let Some(guarded) = self.guarded {
@@ -146,8 +146,8 @@ impl Entered {
             // Those whose names were asked for are none of the router's choice.
             Some(findings) if decision.is_auto() => {
                 let whole = match &answered.body {
-                    Body::Whole(body) => Some(&**body),
-                    Body::Stream(_) => None,
+                    ResponseBody::Whole(body) => Some(&**body),
+                    ResponseBody::Stream(_) => None,
                 };
                 findings.answered(&caller.account, &answered.step.model, inbound, whole)
             }
@@ -156,12 +156,12 @@ impl Entered {
         if aside.is_some() || reading.is_some() || lesson.is_some() {
             let after = After { aside, reading, lesson };
             answered.body = match answered.body {
-                Body::Whole(body) => {
+                ResponseBody::Whole(body) => {
                     after.done(Some(body.clone()), false).await;
-                    Body::Whole(body)
+                    ResponseBody::Whole(body)
                 }
-                Body::Stream(pieces) => {
-                    Body::Stream(after.watching(pieces, Rc::clone(&answered.ending)))
+                ResponseBody::Stream(pieces) => {
+                    ResponseBody::Stream(after.watching(pieces, Rc::clone(&answered.ending)))
                 }
             };
         }
@@ -176,18 +176,18 @@ async fn held(
     mut answered: Answered,
 ) -> Result<Answered, Refused> {
     match answered.body {
-        Body::Whole(body) => match guarded.whole(body).await {
-            Ok(body) => answered.body = Body::Whole(body),
+        ResponseBody::Whole(body) => match guarded.whole(body).await {
+            Ok(body) => answered.body = ResponseBody::Whole(body),
             Err(error) => {
                 let standing = answered.standing.map(Box::new);
                 return Err(Refused { error, attempts: answered.attempts, standing });
             }
         },
-        Body::Stream(pieces) => {
-            answered.body = Body::Whole(Bytes::new());
+        ResponseBody::Stream(pieces) => {
+            answered.body = ResponseBody::Whole(Bytes::new());
             tell(Some(&guarded), &mut answered);
             let model = &answered.step.model.id;
-            answered.body = Body::Stream(guarded.stream(inbound, model, pieces));
+            answered.body = ResponseBody::Stream(guarded.stream(inbound, model, pieces));
             return Ok(answered);
         }
     }
@@ -198,7 +198,7 @@ async fn held(
 /// What is done with an answer once all of it is there.
 struct After {
     /// Kept, logged, added to its conversation: before the caller is told of the end.
-    aside: Option<Aside>,
+    aside: Option<CompletionTask>,
     /// Read for what it shows of its model: behind the caller's back.
     reading: Option<Reading>,
     /// What its user said, to be learned from: behind their back as well.
@@ -208,7 +208,7 @@ struct After {
 impl After {
     /// Bytes of a stream beyond which nothing is done with it.
     fn most(&self) -> usize {
-        let aside = self.aside.as_ref().map_or(0, |_| Aside::MOST_STREAMED_BYTES);
+        let aside = self.aside.as_ref().map_or(0, |_| CompletionTask::MOST_STREAMED_BYTES);
         let reading = self.reading.as_ref().map_or(0, |_| crate::findings::LONGEST_BYTES);
         aside.max(reading)
     }
@@ -229,7 +229,7 @@ impl After {
     }
 
     /// The stream, with an eye on it.
-    fn watching(self, pieces: Pieces, ending: Ending) -> Pieces {
+    fn watching(self, pieces: Pieces, ending: AnswerEnding) -> Pieces {
         let most = self.most();
         let start = Some((pieces, self, Vec::new(), false));
         let watched = stream::unfold(start, move |state| {
@@ -291,7 +291,7 @@ mod tests {
             Inbound::arrive(Dialect::OpenAiChat, Bytes::from_static(ASKED), None).unwrap();
         let reading = findings.answered(&AccountId::stored("acct_a"), &model, inbound, None);
         assert!(reading.is_some());
-        let ending = Ending::default();
+        let ending = AnswerEnding::default();
         let pieces: Pieces = Box::pin(stream::iter(CHUNKS.map(Bytes::from_static)));
         let after = After { aside: None, reading, lesson: None };
         let watched = after.watching(pieces, Rc::clone(&ending));

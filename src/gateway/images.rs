@@ -9,7 +9,7 @@ use super::charge::{self, Intent, Sum};
 use super::decide;
 use super::features::{guarded, tell};
 use super::named::named;
-use super::several::Several;
+use super::several::CombinedResult;
 use crate::admit::{Caller, Scope};
 use crate::base::secret::new_token;
 use crate::base::{Error, Kind};
@@ -17,8 +17,8 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::{Answered, Arrival, Refused};
 use crate::ledger::Outcome;
 use crate::store::Picture;
-use crate::upstream::Unanswered;
-use crate::wire::images::{self, Wanted, mime_of};
+use crate::upstream::NoAnswer;
+use crate::wire::images::{self, ImageEncoding, mime_of};
 use crate::wire::vocab::Dialect;
 use crate::wire::{Inbound, Operation};
 
@@ -56,18 +56,18 @@ pub async fn generate_images(
     let intent = Intent { images: request.count, ..Intent::of(id, "images") };
     let hold =
         charge::hold(app, caller, &decision, &head, intent).await.map_err(Refused::of_pictures)?;
-    let drawing = Several::ask(app, &decision, &calls, id).await;
-    let Several { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
+    let drawing = CombinedResult::ask(app, &decision, &calls, id).await;
+    let CombinedResult { step, losses, answers, tokens, asides, basis, attempts, tried, failure } =
         drawing;
     let Some(step) = step else {
         let error = failure.unwrap_or_else(|| Error::internal("no call was made"));
-        let unanswered = Unanswered { error, attempts, tried };
+        let unanswered = NoAnswer { error, attempts, tried };
         return Err(charge::give_up(hold, unanswered).of_pictures());
     };
     // Where nothing is said, it is as the first model has it: a fallback that sends bytes does not change what
     // the caller gets.
     let wants_url = match request.wanted {
-        Some(wanted) => wanted == Wanted::Url,
+        Some(wanted) => wanted == ImageEncoding::Url,
         None => !first.images.base64_only,
     };
     let (mut whole, read) = together(&answers);

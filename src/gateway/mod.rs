@@ -20,12 +20,12 @@ mod wishes;
 use serde_json::Value;
 
 use crate::admit::{Caller, Scope};
-use crate::agents::{self, Begun, ToldRun};
+use crate::agents::{self, PreparedRun, RunView};
 use crate::exchange::{Answered, Arrival, Refused};
 
-use features::Request;
+use features::AnsweredRequest;
 
-pub use app::{App, Books, Checks, Node, Routing, Serving, Sessions, Shared};
+pub use app::{App, Books, Checks, NodeState, Routing, Serving, SessionLimits, Shared};
 pub use count::count_tokens;
 pub use embed::embed;
 pub use images::{generate_images, picture};
@@ -54,9 +54,9 @@ pub async fn answer(app: &App, caller: &Caller, arrival: Arrival) -> Result<Answ
 /// As the turn that failed.
 pub async fn execute(
     app: &App,
-    begun: Begun,
+    begun: PreparedRun,
     tell: &mut dyn FnMut(&'static str, Value),
-) -> Result<ToldRun, Refused> {
+) -> Result<RunView, Refused> {
     agents::execute(app.agents(), begun, turn(app), tell).await
 }
 
@@ -81,7 +81,7 @@ async fn generate(app: &App, caller: &Caller, mut arrival: Arrival) -> Result<An
     }
     let hold = planned.hold(app, &live, caller, &inbound, &id).await?;
     let answered = planned.deliver(app, &live, caller, &inbound, &id, hold).await?;
-    let request = Request { id: &id, asked: &asked, planned: &planned, inbound };
+    let request = AnsweredRequest { id: &id, asked: &asked, planned: &planned, inbound };
     entered.leave(app, &live, caller, request, answered).await
 }
 
@@ -94,7 +94,7 @@ mod tests {
     use crate::admit::KeyTerms;
     use crate::base::Kind;
     use crate::base::ids::RequestId;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::store::AgentRow;
     use crate::wire::vocab::Dialect;
 
@@ -111,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_that_is_not_for_chat_gets_no_answer_and_hears_of_no_agent() {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let fixture = Fixture::of(&provider.serving("openai-chat", &["m"])).await;
         let terms = KeyTerms { scopes: Some(vec![Scope::Embeddings]), ..KeyTerms::default() };
         let caller = fixture.caller_with("free", &terms).await;
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_in_the_place_of_a_model_is_run_by_its_own_account_alone() {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let fixture = Fixture::of(&provider.serving("openai-chat", &["m"])).await;
         let (caller, other) = (fixture.caller("free").await, fixture.caller("free").await);
         let now = fixture.app.shared.clock.now();
@@ -154,7 +154,7 @@ mod tests {
         let told = json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
             "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
             "usage": {"input_tokens": 4, "output_tokens": 2}});
-        let provider = Provider::answering(move |_| Told::json(200, &told)).await;
+        let provider = FakeProvider::answering(move |_| CannedAnswer::json(200, &told)).await;
         let fixture = Fixture::of(&provider.serving("anthropic", &["m"])).await;
         let caller = fixture.caller("free").await;
         let untold = json!({"logit_bias": {"50256": -100}});
@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_given_again_takes_nothing_of_the_callers() {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let models = provider.serving("openai-chat", &["m"]);
         let plan = "[plans.one]\nrequests_per_day = 1\nfeatures = { response_cache = true }\n";
         let fixture = Fixture::of(&format!("{models}{plan}")).await;

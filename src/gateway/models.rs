@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::app::{App, Shared};
-use super::charge::{self, Earlier, Intent};
+use super::charge::{self, Intent, PriorAttempts};
 use super::embed::embed;
 use super::named::named;
 use crate::admit::Caller;
@@ -12,10 +12,10 @@ use crate::agents::Running;
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::catalogue::Mode;
-use crate::exchange::{Arrival, Body};
+use crate::exchange::{Arrival, ResponseBody};
 use crate::memory::{Answering, Models, Remembering};
 use crate::wire::Inbound;
-use crate::wire::embeddings::Form;
+use crate::wire::embeddings::EmbeddingsForm;
 use crate::wire::vocab::Dialect;
 use crate::words::Preparing;
 
@@ -40,23 +40,23 @@ impl App {
         Running { clock: *clock, connections, memory: self.memory() }
     }
 
-    async fn complete(&self, caller: &Caller, body: Bytes) -> Result<Body, Error> {
+    async fn complete(&self, caller: &Caller, body: Bytes) -> Result<ResponseBody, Error> {
         let inbound = Inbound::arrive(Dialect::OpenAiChat, body, None)?;
         let decision = named(self, caller, &inbound.head.model, Mode::Chat)?;
         let id = RequestId::fresh();
         let intent = Intent::of(&id, "memory");
         let hold = charge::hold(self, caller, &decision, &inbound.head, intent).await;
         let hold = hold.map_err(|refused| refused.error)?;
-        let earlier = Earlier::default();
+        let earlier = PriorAttempts::default();
         let answered = charge::deliver(self, &decision, &inbound, &id, hold, earlier).await;
         answered.map(|answered| answered.body).map_err(|refused| refused.error)
     }
 }
 
-fn whole(body: Body) -> Result<Bytes, Error> {
+fn whole(body: ResponseBody) -> Result<Bytes, Error> {
     match body {
-        Body::Whole(body) => Ok(body),
-        Body::Stream(_) => Err(Error::internal("a whole answer streams")),
+        ResponseBody::Whole(body) => Ok(body),
+        ResponseBody::Stream(_) => Err(Error::internal("a whole answer streams")),
     }
 }
 
@@ -64,7 +64,7 @@ impl Models for App {
     fn embed<'a>(&'a self, caller: &'a Caller, body: Bytes) -> Answering<'a> {
         Box::pin(async move {
             let arrival = Arrival::of(RequestId::fresh(), Dialect::OpenAiChat, body);
-            let answered = embed(self, caller, arrival, Form::Openai, None).await;
+            let answered = embed(self, caller, arrival, EmbeddingsForm::Openai, None).await;
             whole(answered.map_err(|refused| refused.error)?.body)
         })
     }
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 
     fn asking(stream: bool) -> Bytes {
         let body = json!({"model": "m", "stream": stream,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     /// The model `m`, a dear one, and plans of one request a day and without the dear one.
-    fn config(provider: &Provider) -> String {
+    fn config(provider: &FakeProvider) -> String {
         let models = provider.serving("openai-chat", &["m"]);
         format!(
             "{models}[[models]]\nid = \"v\"\nmode = \"embedding\"\ndeployments = [{{ provider = \"p\" }}]\n\
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_memory_asks_is_charged_to_its_caller_as_any_request_is() {
-        let provider = Provider::answering(|_| Told::completion("A cat.")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("A cat.")).await;
         let fixture = Fixture::of(&config(&provider)).await;
         let caller = fixture.caller("one").await;
         let models: &dyn Models = &fixture.app;
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_out_of_the_callers_plan_is_not_asked_for_memory_either() {
-        let provider = Provider::answering(|_| Told::completion("A cat.")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("A cat.")).await;
         let fixture = Fixture::of(&config(&provider)).await;
         let caller = fixture.caller("free_only").await;
         let models: &dyn Models = &fixture.app;
@@ -126,8 +126,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_as_a_stream_is_no_answer_for_memory() {
-        let provider = Provider::answering(|_| {
-            Told::events("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n")
+        let provider = FakeProvider::answering(|_| {
+            CannedAnswer::events("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n")
         })
         .await;
         let fixture = Fixture::of(&config(&provider)).await;
@@ -139,8 +139,8 @@ mod tests {
 
     #[tokio::test]
     async fn vectors_are_asked_for_in_openais_form_and_come_whole() {
-        let provider = Provider::answering(|_| {
-            Told::json(
+        let provider = FakeProvider::answering(|_| {
+            CannedAnswer::json(
                 200,
                 &json!({"object": "list", "model": "v",
                 "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],

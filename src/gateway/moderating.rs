@@ -40,13 +40,13 @@ mod tests {
     use crate::admit::Caller;
     use crate::base::ids::RequestId;
     use crate::base::{Error, Kind};
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::exchange::Arrival;
     use crate::gateway::answer;
     use crate::wire::vocab::{Dialect, FaultKind};
 
     /// The model `m` at `p`, and a rule that asks a moderation model at `at`.
-    fn config(provider: &Provider, at: &str) -> String {
+    fn config(provider: &FakeProvider, at: &str) -> String {
         let models = provider.serving("openai-chat", &["m"]);
         format!(
             "{models}[[guardrails]]\nname = \"policy\"\nkind = \"moderation\"\nprovider = \"{at}\"\n"
@@ -61,13 +61,13 @@ mod tests {
         answered.map(|_| ()).map_err(|refused| refused.error)
     }
 
-    async fn provider() -> Provider {
-        Provider::answering(|asked| {
+    async fn provider() -> FakeProvider {
+        FakeProvider::answering(|asked| {
             if !asked.path.ends_with("/moderations") {
-                return Told::completion("hi");
+                return CannedAnswer::completion("hi");
             }
             let found = asked.body["input"].to_string().contains("kill");
-            Told::json(
+            CannedAnswer::json(
                 200,
                 &json!({"id": "modr-1", "model": "o", "results": [{"flagged": found,
                 "categories": {"violence": found}, "category_scores": {"violence": 0.5}}]}),

@@ -13,9 +13,9 @@ use crate::catalogue::{Mode, Pictures};
 use crate::exchange::Refused;
 use crate::ledger::{Basis, Hold, Outcome, Tokens};
 use crate::router::{Decision, Step};
-use crate::upstream::{self, Address, Permit, Socket, Unanswered};
+use crate::upstream::{self, Address, NoAnswer, Permit, Socket};
 use crate::wire::realtime::{self, Work};
-use crate::wire::vocab::{Fault, Head, Malformed};
+use crate::wire::vocab::{Fault, Malformed, RequestHead};
 
 const SURFACE: &str = "realtime";
 
@@ -24,7 +24,7 @@ const SURFACE: &str = "realtime";
 pub struct Meter {
     caller: Arc<Caller>,
     decision: Decision,
-    head: Head,
+    head: RequestHead,
     step: Step,
     hold: Option<Hold>,
     /// Nothing is asked of the model but to write down what it hears.
@@ -63,7 +63,7 @@ pub async fn open_session(
     let model = address.model.as_deref().or_else(first);
     let model = model.ok_or_else(|| Malformed::missing("model"))?;
     let decision = named(app, caller, model, Mode::Realtime)?;
-    let head = Head { model: model.to_owned(), stream: true, ..Head::default() };
+    let head = RequestHead { model: model.to_owned(), stream: true, ..RequestHead::default() };
     let hold = charge::hold(app, caller, &decision, &head, Intent::of(id, SURFACE)).await?;
     match upstream::dial(&app.upstream, &decision, address, forward, id).await {
         Ok(mut socket) => {
@@ -85,7 +85,7 @@ pub async fn open_session(
             Ok((socket, meter))
         }
         Err((error, attempts)) => {
-            Err(charge::give_up(hold, Unanswered { error, attempts, tried: Vec::new() }))
+            Err(charge::give_up(hold, NoAnswer { error, attempts, tried: Vec::new() }))
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     async fn meter(fixture: &Fixture, plan: &str, transcribes: bool) -> (Meter, RequestId) {
         let (caller, id) = (fixture.caller(plan).await, RequestId::fresh());
         let decision = named(&fixture.app, &caller, "r2", Mode::Realtime).unwrap();
-        let head = Head { model: "r2".to_owned(), stream: true, ..Head::default() };
+        let head = RequestHead { model: "r2".to_owned(), stream: true, ..RequestHead::default() };
         let intent = Intent::of(&id, SURFACE);
         let hold = charge::hold(&fixture.app, &caller, &decision, &head, intent).await.unwrap();
         let (step, beside) = (fixture.step("r2"), Tokens::default());
@@ -252,7 +252,8 @@ mod tests {
         assert!(fixture.booked(&id).await.is_none());
         let decision = named(&fixture.app, &caller, "r2", Mode::Realtime).unwrap();
         let intent = Intent::of(&RequestId::fresh(), SURFACE);
-        let again = charge::hold(&fixture.app, &caller, &decision, &Head::default(), intent).await;
+        let again =
+            charge::hold(&fixture.app, &caller, &decision, &RequestHead::default(), intent).await;
         assert!(again.is_ok(), "its one credit is there");
     }
 

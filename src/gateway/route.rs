@@ -17,7 +17,8 @@ use crate::wire::vocab::{Dialect, Effort};
 
 /// A place that would be tried.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-pub struct Planned {
+#[schemars(rename = "Planned")]
+pub struct PlannedStep {
     pub model: String,
     pub provider: String,
     pub tier: &'static str,
@@ -38,7 +39,7 @@ pub struct Route<'a> {
     pub model: String,
     pub provider: String,
     /// In the order in which they would be tried.
-    pub plan: Vec<Planned>,
+    pub plan: Vec<PlannedStep>,
     /// Who could have answered but for a member of the request, and which.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
@@ -64,12 +65,12 @@ pub async fn explain<'a>(
     wishes::bound(caller, &mut arrival);
     let inbound = Inbound::arrive(arrival.dialect, arrival.body, None)?;
     let decision = decide(app, live, caller, &inbound, &arrival.asked).await?;
-    let plan: Vec<Planned> = decision
+    let plan: Vec<PlannedStep> = decision
         .steps
         .iter()
         .map(|step| {
             let quantization = step.deployment.facts.quantization;
-            Planned {
+            PlannedStep {
                 model: step.model.id.to_string(),
                 provider: step.deployment.provider.id.to_string(),
                 tier: step.model.tier.as_str(),
@@ -99,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 
     /// The model `m` at two providers, the first with eight bits, and a better one.
     fn config(base: &str) -> String {
@@ -174,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_takes_nothing_of_the_callers_and_asks_nobody() {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let fixture = Fixture::of(&config(&provider.base)).await;
         let (caller, live) = (fixture.caller("one").await, fixture.app.live());
         for _ in 0..3 {

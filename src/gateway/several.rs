@@ -8,33 +8,33 @@ use super::app::App;
 use super::charge;
 use crate::base::Error;
 use crate::base::ids::RequestId;
-use crate::ledger::{Basis, Tokens, Tried};
+use crate::ledger::{Basis, FailedAttempt, Tokens};
 use crate::router::{Decision, Step};
-use crate::upstream::{Answer, AnswerBody, Unanswered};
+use crate::upstream::{AnswerBody, NoAnswer, UpstreamAnswer};
 use crate::wire::Inbound;
-use crate::wire::vocab::{Aside, Losses};
+use crate::wire::vocab::{AuxiliaryUsage, Losses};
 
 /// So many calls of one request are under way at once.
 const AT_ONCE: usize = 10;
 
 /// What several calls came to.
 #[derive(Default)]
-pub(super) struct Several {
+pub(super) struct CombinedResult {
     /// Who answered the first of those that were answered.
     pub step: Option<Step>,
     pub losses: Losses,
     /// The answers, in the order of the calls.
     pub answers: Vec<Bytes>,
     pub tokens: Tokens,
-    pub asides: Vec<Aside>,
+    pub asides: Vec<AuxiliaryUsage>,
     pub basis: Basis,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
     /// Why it is not all there.
     pub failure: Option<Error>,
 }
 
-impl Several {
+impl CombinedResult {
     /// Makes the calls, whatever becomes of one of them: what a provider did for another is known.
     pub async fn ask(app: &App, decision: &Decision, calls: &[Inbound], id: &RequestId) -> Self {
         let calls = calls.iter().map(|call| charge::ask(app, decision, call, id));
@@ -46,10 +46,10 @@ impl Several {
         all
     }
 
-    fn take(&mut self, answer: Result<Answer, Unanswered>) {
+    fn take(&mut self, answer: Result<UpstreamAnswer, NoAnswer>) {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Unanswered { error, attempts, tried }) => {
+            Err(NoAnswer { error, attempts, tried }) => {
                 self.attempts = self.attempts.saturating_add(attempts);
                 self.tried.extend(tried);
                 self.failure.get_or_insert(error);
@@ -86,11 +86,11 @@ mod tests {
 
     use super::*;
     use crate::base::Kind;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::catalogue::Mode;
     use crate::gateway::named::named;
     use crate::wire::Operation;
-    use crate::wire::embeddings::Form;
+    use crate::wire::embeddings::EmbeddingsForm;
     use crate::wire::vocab::Usage;
 
     /// Two models, nobody of whom is there.
@@ -98,15 +98,15 @@ mod tests {
         [[models]]\nid = \"one\"\ndeployments = [{ provider = \"p\" }]\n\
         [[models]]\nid = \"two\"\ndeployments = [{ provider = \"p\" }]\n";
 
-    fn tried(model: &str) -> Tried {
-        Tried { model: model.to_owned(), ..Tried::default() }
+    fn tried(model: &str) -> FailedAttempt {
+        FailedAttempt { model: model.to_owned(), ..FailedAttempt::default() }
     }
 
-    fn answer(step: &Step, body: &'static str, input: u64, basis: Basis) -> Answer {
+    fn answer(step: &Step, body: &'static str, input: u64, basis: Basis) -> UpstreamAnswer {
         let tokens = Tokens { input, output: 1, ..Tokens::default() };
-        let aside = Aside { model: Some(body.to_owned()), usage: Usage::default() };
+        let aside = AuxiliaryUsage { model: Some(body.to_owned()), usage: Usage::default() };
         let body = Bytes::from_static(body.as_bytes());
-        Answer {
+        UpstreamAnswer {
             step: step.clone(),
             attempts: 2,
             tried: vec![tried("before")],
@@ -116,15 +116,15 @@ mod tests {
         }
     }
 
-    fn unanswered(kind: Kind, attempts: u8) -> Unanswered {
-        Unanswered { error: Error::new(kind, "No."), attempts, tried: vec![tried("in vain")] }
+    fn unanswered(kind: Kind, attempts: u8) -> NoAnswer {
+        NoAnswer { error: Error::new(kind, "No."), attempts, tried: vec![tried("in vain")] }
     }
 
     #[tokio::test]
     async fn what_calls_took_is_added_up_and_the_first_that_answered_stands_for_all() {
         let fixture = Fixture::of(TWO).await;
         let (one, two) = (fixture.step("one"), fixture.step("two"));
-        let mut all = Several::default();
+        let mut all = CombinedResult::default();
         all.take(Err(unanswered(Kind::Overloaded, 3)));
         let mut first = answer(&one, "a", 10, Basis::Reported);
         first.losses.dropped("user");
@@ -153,7 +153,7 @@ mod tests {
             ([Reported, Estimated, Reported], Estimated),
             ([Reported, Reported, Estimated], Estimated),
         ] {
-            let mut all = Several::default();
+            let mut all = CombinedResult::default();
             for part in parts {
                 all.take(Ok(answer(&step, "a", 1, part)));
             }
@@ -164,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_failure_is_told_whatever_comes_after_it() {
         let fixture = Fixture::of(TWO).await;
-        let mut all = Several::default();
+        let mut all = CombinedResult::default();
         all.take(Ok(answer(&fixture.step("one"), "a", 1, Basis::Reported)));
         all.take(Err(unanswered(Kind::RateLimited, 1)));
         all.take(Err(unanswered(Kind::Timeout, u8::MAX)));
@@ -174,9 +174,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_call_is_made_though_one_fails_and_answers_stand_in_the_order_of_calls() {
-        let provider = Provider::answering(|asked| match asked.body["input"][0].as_str() {
-            Some("1") => Told::json(400, &json!({"error": {"message": "no", "type": "x"}})),
-            text => Told::json(
+        let provider = FakeProvider::answering(|asked| match asked.body["input"][0].as_str() {
+            Some("1") => CannedAnswer::json(400, &json!({"error": {"message": "no", "type": "x"}})),
+            text => CannedAnswer::json(
                 200,
                 &json!({"object": "list", "model": "m", "data": [
                     {"object": "embedding", "index": 0, "embedding": [text.unwrap().parse::<f64>().unwrap()]}],
@@ -195,12 +195,13 @@ mod tests {
             .map(|text| {
                 let body = json!({"model": "m", "input": [text.to_string()]}).to_string();
                 let inbound =
-                    Inbound::arrive_to_embed(Bytes::from(body), Form::Openai, None).unwrap();
+                    Inbound::arrive_to_embed(Bytes::from(body), EmbeddingsForm::Openai, None)
+                        .unwrap();
                 assert!(matches!(inbound.operation, Operation::Embed(..)));
                 inbound
             })
             .collect();
-        let all = Several::ask(&fixture.app, &decision, &calls, &RequestId::fresh()).await;
+        let all = CombinedResult::ask(&fixture.app, &decision, &calls, &RequestId::fresh()).await;
         assert_eq!(provider.asked().len(), 4);
         assert!(all.failure.is_some());
         let vectors: Vec<String> = all

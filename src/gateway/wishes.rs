@@ -12,7 +12,7 @@ use crate::base::Error;
 use crate::catalogue::{DeploymentId, Mode, Model};
 use crate::exchange::Arrival;
 use crate::live::Live;
-use crate::router::{Decision, LeftOut, Measured, Preferences, Wishes};
+use crate::router::{Decision, LeftOut, MeasuredSpeed, Preferences, Wishes};
 use crate::wire::aside;
 
 /// Takes what the body says of it out of the body.
@@ -99,7 +99,7 @@ pub(super) fn named(
 /// Leaves out of a decision, and puts in order, what the caller wishes so.
 pub(super) fn arrange(app: &App, wishes: &Wishes, decision: &mut Decision) -> Result<(), Error> {
     let health = &app.shared.routing.health;
-    let measured = Measured {
+    let measured = MeasuredSpeed {
         throughput: &|id, share| health.throughput(id, share),
         latency: &|id, share| health.latency(id, share),
         now: app.shared.clock.now(),

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::seconds::Seconds;
 
-/// What is looked at.
+/// Which texts a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum On {
+pub enum TextSide {
     /// What is said to a model.
     Input,
     /// What it says.
@@ -16,10 +16,10 @@ pub enum On {
     Both,
 }
 
-/// How a rule finds something.
+/// How a rule finds something, as the configuration says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum KindOf {
+pub enum DetectorKind {
     /// By regular expressions.
     #[default]
     Patterns,
@@ -31,10 +31,10 @@ pub enum KindOf {
     Moderation,
 }
 
-/// What is done about it.
+/// What is done with a text in which a rule found something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum RuleAction {
     /// The request is refused, or the answer withheld.
     #[default]
     Block,
@@ -59,9 +59,9 @@ pub enum OnError {
 pub struct GuardrailEntry {
     /// Small letters, digits, `-` and `_`: it is told to callers, and stands in metrics.
     pub name: String,
-    pub on: On,
-    pub kind: KindOf,
-    pub action: Action,
+    pub on: TextSide,
+    pub kind: DetectorKind,
+    pub action: RuleAction,
     /// It holds for everybody; if not, where a plan, an account or a key demands it.
     pub always: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

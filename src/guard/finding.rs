@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Action;
+use super::RuleAction;
 
 /// Where a text is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,12 +32,12 @@ impl fmt::Display for Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub rule: Arc<str>,
-    pub verdict: Verdict,
+    pub verdict: RuleOutcome,
 }
 
-/// What came of a rule that was met.
+/// What was done with a text in which a rule found something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum RuleOutcome {
     Block,
     Mask,
     Flag,
@@ -45,7 +45,7 @@ pub enum Verdict {
     Unanswered,
 }
 
-impl Verdict {
+impl RuleOutcome {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,12 +57,12 @@ impl Verdict {
     }
 }
 
-impl From<Action> for Verdict {
-    fn from(action: Action) -> Self {
+impl From<RuleAction> for RuleOutcome {
+    fn from(action: RuleAction) -> Self {
         match action {
-            Action::Block => Self::Block,
-            Action::Mask => Self::Mask,
-            Action::Flag => Self::Flag,
+            RuleAction::Block => Self::Block,
+            RuleAction::Mask => Self::Mask,
+            RuleAction::Flag => Self::Flag,
         }
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::body::{forget_spelling, says_twice, texts};
 use super::record::Record;
-use super::watched::Watched;
-use super::{Blocked, By, Finding, Guard, Guardrails, Rule, Stage, Verdict};
+use super::watched::GuardedStream;
+use super::{Blocked, Detector, Finding, Guard, Guardrails, Rule, RuleOutcome, Stage};
 
 use crate::base::{Error, Kind};
 use crate::wire::Inbound;
@@ -94,7 +94,7 @@ impl Guarded {
         self.guard.mark()
     }
 
-    fn note(&mut self, stage: Stage, rule: &Rule, verdict: Verdict) {
+    fn note(&mut self, stage: Stage, rule: &Rule, verdict: RuleOutcome) {
         let finding = Finding { rule: Arc::clone(&rule.name), verdict };
         self.record.note(stage, &finding);
         self.told.push((stage, finding));
@@ -105,8 +105,8 @@ impl Guarded {
         let mut changed = false;
         for rule in self.guard.at(stage) {
             let found = match &rule.by {
-                By::Pattern(_) => apply(&rule, body, stage).then(|| rule.finding().verdict),
-                By::Webhook(_) | By::Moderation(_) => {
+                Detector::Pattern(_) => apply(&rule, body, stage).then(|| rule.finding().verdict),
+                Detector::Webhook(_) | Detector::Moderation(_) => {
                     let said = joined(body, stage);
                     let (verdict, masking) = self.record.ask(&rule, stage, &said).await;
                     if let Some(masking) = masking {
@@ -118,9 +118,9 @@ impl Guarded {
             let Some(verdict) = found else { continue };
             self.note(stage, &rule, verdict);
             match verdict {
-                Verdict::Block => return Err(Blocked { rule: Arc::clone(&rule.name) }),
-                Verdict::Mask => changed = true,
-                Verdict::Flag | Verdict::Unanswered => {}
+                RuleOutcome::Block => return Err(Blocked { rule: Arc::clone(&rule.name) }),
+                RuleOutcome::Mask => changed = true,
+                RuleOutcome::Flag | RuleOutcome::Unanswered => {}
             }
         }
         Ok(changed)
@@ -165,7 +165,7 @@ impl Guarded {
         if rules.is_empty() {
             return pieces;
         }
-        Watched::new(self.record, rules, inbound, model.to_owned(), pieces).stream()
+        GuardedStream::new(self.record, rules, inbound, model.to_owned(), pieces).stream()
     }
 }
 

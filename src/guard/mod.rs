@@ -21,13 +21,13 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-pub use entry::{Action, GuardrailEntry, KindOf, On, OnError};
-pub use finding::{Finding, Stage, Verdict};
+pub use entry::{DetectorKind, GuardrailEntry, OnError, RuleAction, TextSide};
+pub use finding::{Finding, RuleOutcome, Stage};
 pub use held::{Guarded, Rules};
 pub use moderation::{Asks, Moderation, ModerationError};
 pub use record::Record;
-pub use rule::{By, Rule, Texts};
-pub use webhook::{Question, Said, Webhook, WebhookError};
+pub use rule::{Detector, Rule, Texts};
+pub use webhook::{Question, Webhook, WebhookError, WebhookVerdict};
 
 use crate::base::egress::Egress;
 use crate::base::secret::fingerprint;
@@ -110,8 +110,8 @@ impl Guardrails {
     /// The moderation models that rules ask: each rule, the provider and its name for the model.
     pub fn moderations(&self) -> impl Iterator<Item = (&str, &Moderation)> {
         self.rules.iter().filter_map(|rule| match &rule.by {
-            By::Moderation(moderation) => Some((&*rule.name, moderation)),
-            By::Pattern(_) | By::Webhook(_) => None,
+            Detector::Moderation(moderation) => Some((&*rule.name, moderation)),
+            Detector::Pattern(_) | Detector::Webhook(_) => None,
         })
     }
 
@@ -150,7 +150,7 @@ impl Guard {
     /// Whether something of a text may be kept back or changed.
     #[must_use]
     pub fn intervenes(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action != Action::Flag)
+        self.rules.iter().any(|rule| rule.action != RuleAction::Flag)
     }
 
     /// Differs between sets of rules that may come to different answers: what is kept under one is

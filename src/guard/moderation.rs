@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::entry::{Action, GuardrailEntry, OnError};
+use super::entry::{GuardrailEntry, OnError, RuleAction};
 
 /// The model that is asked if no other is named. It costs nothing.
 const USUAL_MODEL: &str = "omni-moderation-latest";
@@ -109,7 +109,7 @@ impl Moderation {
     /// # Errors
     /// What is wrong with the rule, in words.
     pub fn of(entry: &GuardrailEntry) -> Result<Self, String> {
-        if entry.action == Action::Mask {
+        if entry.action == RuleAction::Mask {
             let why = "a moderation model does not say what there is to mask: 'action' is \"block\" \
                        or \"flag\"";
             return Err(why.to_owned());
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn rules_that_cannot_be_kept_are_named() {
         for entry in [
-            GuardrailEntry { action: Action::Mask, ..GuardrailEntry::default() },
+            GuardrailEntry { action: RuleAction::Mask, ..GuardrailEntry::default() },
             GuardrailEntry { threshold: Some(1.5), ..GuardrailEntry::default() },
             GuardrailEntry { threshold: Some(f64::NAN), ..GuardrailEntry::default() },
         ] {

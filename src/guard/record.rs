@@ -2,7 +2,7 @@
 
 use super::moderation::Asks;
 use super::webhook::Question;
-use super::{Action, By, Finding, OnError, Rule, Said, Stage, Verdict};
+use super::{Detector, Finding, OnError, Rule, RuleAction, RuleOutcome, Stage, WebhookVerdict};
 use crate::base::ids::{AccountId, RequestId};
 use crate::telemetry::trails::Trails;
 
@@ -27,7 +27,7 @@ impl Record {
         rule: &Rule,
         stage: Stage,
         text: &str,
-    ) -> (Option<Verdict>, Option<Rule>) {
+    ) -> (Option<RuleOutcome>, Option<Rule>) {
         if text.trim().is_empty() {
             return (None, None);
         }
@@ -39,35 +39,36 @@ impl Record {
         };
         let masking = |masks: &[String]| rule.masking(masks).map(Some);
         let (said, on_error) = match &rule.by {
-            By::Pattern(_) => return (None, None),
-            By::Webhook(webhook) => {
+            Detector::Pattern(_) => return (None, None),
+            Detector::Webhook(webhook) => {
                 (webhook.ask(&question).await.map_err(|why| why.to_string()), webhook.on_error)
             }
-            By::Moderation(moderation) => {
+            Detector::Moderation(moderation) => {
                 let found = self.asks.about(moderation, text).await;
                 if let Ok(found) = &found {
                     self.trails.moderated(&self.id, &rule.name, found);
                 }
-                let said =
-                    |found: Vec<String>| if found.is_empty() { Said::Allow } else { Said::Block };
+                let said = |found: Vec<String>| {
+                    if found.is_empty() { WebhookVerdict::Allow } else { WebhookVerdict::Block }
+                };
                 (found.map(said), moderation.on_error)
             }
         };
         let said = match said {
-            Ok(Said::Allow) => return (None, None),
-            Ok(Said::Flag) => return (Some(Verdict::Flag), None),
-            Ok(_) if rule.action == Action::Flag => return (Some(Verdict::Flag), None),
-            Ok(Said::Block) => return (Some(Verdict::Block), None),
-            Ok(Said::Mask { masks }) => masking(&masks),
+            Ok(WebhookVerdict::Allow) => return (None, None),
+            Ok(WebhookVerdict::Flag) => return (Some(RuleOutcome::Flag), None),
+            Ok(_) if rule.action == RuleAction::Flag => return (Some(RuleOutcome::Flag), None),
+            Ok(WebhookVerdict::Block) => return (Some(RuleOutcome::Block), None),
+            Ok(WebhookVerdict::Mask { masks }) => masking(&masks),
             Err(why) => Err(why),
         };
         match said {
-            Ok(masking) => (Some(Verdict::Mask), masking),
+            Ok(masking) => (Some(RuleOutcome::Mask), masking),
             Err(why) => {
                 tracing::warn!(request = %self.id, rule = %rule.name, why, "the service that a guardrail asks gave no verdict: it is taken as the rule's on_error says");
                 match on_error {
-                    OnError::Allow => (Some(Verdict::Unanswered), None),
-                    OnError::Block => (Some(Verdict::Block), None),
+                    OnError::Allow => (Some(RuleOutcome::Unanswered), None),
+                    OnError::Block => (Some(RuleOutcome::Block), None),
                 }
             }
         }

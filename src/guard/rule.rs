@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 use tokio::runtime::Handle;
 
-use super::entry::{Action, GuardrailEntry, KindOf, On};
+use super::entry::{DetectorKind, GuardrailEntry, RuleAction, TextSide};
 use super::moderation::Moderation;
 use super::webhook::Webhook;
 use super::{Finding, Stage};
@@ -22,15 +22,15 @@ const NAME_BYTES: usize = 40;
 const WINDOW: usize = 256;
 const MOST_WINDOW: usize = 4_096;
 
-/// How it finds something.
+/// How a rule finds something, ready to be run.
 #[derive(Debug)]
-pub enum By {
+pub enum Detector {
     Pattern(Regex),
     Webhook(Webhook),
     Moderation(Moderation),
 }
 
-impl By {
+impl Detector {
     /// Whether somebody else is asked.
     #[must_use]
     pub fn asks(&self) -> bool {
@@ -42,14 +42,14 @@ impl By {
 #[derive(Debug)]
 pub struct Rule {
     pub name: Arc<str>,
-    pub action: Action,
+    pub action: RuleAction,
     pub always: bool,
-    pub by: By,
+    pub by: Detector,
     /// What stands in the place of what was found: `[NAME]`.
     pub label: String,
     /// No match is longer, in bytes; one that has no longest is found as far as it is in this.
     pub window: usize,
-    on: On,
+    on: TextSide,
     /// All that it says, for telling sets of rules apart.
     pub(super) mark: String,
 }
@@ -73,28 +73,28 @@ impl Rule {
                 "a rule has a name of at most {NAME_BYTES} small letters, digits, '-' and '_'"
             ));
         }
-        let only = |kind: KindOf, is_set: bool, what: &str| {
+        let only = |kind: DetectorKind, is_set: bool, what: &str| {
             if entry.kind == kind || !is_set {
                 return Ok(());
             }
             Err(format!("{what} says nothing of a rule of this kind"))
         };
-        only(KindOf::Patterns, !entry.patterns.is_empty(), "'patterns'")?;
-        only(KindOf::Words, !entry.words.is_empty(), "'words'")?;
-        only(KindOf::Webhook, entry.url.is_some(), "'url'")?;
+        only(DetectorKind::Patterns, !entry.patterns.is_empty(), "'patterns'")?;
+        only(DetectorKind::Words, !entry.words.is_empty(), "'words'")?;
+        only(DetectorKind::Webhook, entry.url.is_some(), "'url'")?;
         for (what, is_set) in [
             ("'provider'", entry.provider.is_some()),
             ("'model'", entry.model.is_some()),
             ("'categories'", !entry.categories.is_empty()),
             ("'threshold'", entry.threshold.is_some()),
         ] {
-            only(KindOf::Moderation, is_set, what)?;
+            only(DetectorKind::Moderation, is_set, what)?;
         }
         let (by, window) = match entry.kind {
-            KindOf::Patterns => pattern(&alternatives(&entry.patterns)?, entry.window)?,
-            KindOf::Words => pattern(&words(&entry.words)?, entry.window)?,
-            KindOf::Webhook => (By::Webhook(Webhook::of(entry, egress, runtime)?), 0),
-            KindOf::Moderation => (By::Moderation(Moderation::of(entry)?), 0),
+            DetectorKind::Patterns => pattern(&alternatives(&entry.patterns)?, entry.window)?,
+            DetectorKind::Words => pattern(&words(&entry.words)?, entry.window)?,
+            DetectorKind::Webhook => (Detector::Webhook(Webhook::of(entry, egress, runtime)?), 0),
+            DetectorKind::Moderation => (Detector::Moderation(Moderation::of(entry)?), 0),
         };
         // An entry is words and numbers, which can always be written.
         let mark = serde_json::to_string(entry).unwrap_or_default();
@@ -123,9 +123,9 @@ impl Rule {
         let longest = strings.iter().map(String::len).max().unwrap_or(0);
         Ok(Self {
             name: Arc::clone(&self.name),
-            action: Action::Mask,
+            action: RuleAction::Mask,
             always: self.always,
-            by: By::Pattern(compiled(&all.join("|"))?),
+            by: Detector::Pattern(compiled(&all.join("|"))?),
             label: self.label.clone(),
             window: longest,
             on: self.on,
@@ -136,9 +136,9 @@ impl Rule {
     #[must_use]
     pub fn holds_at(&self, stage: Stage) -> bool {
         match self.on {
-            On::Both => true,
-            On::Input => stage == Stage::Input,
-            On::Output => stage == Stage::Output,
+            TextSide::Both => true,
+            TextSide::Input => stage == Stage::Input,
+            TextSide::Output => stage == Stage::Output,
         }
     }
 
@@ -150,13 +150,13 @@ impl Rule {
     /// Looks through texts, and masks what it finds where it is to be masked; whether there was
     /// anything.
     pub fn apply(&self, texts: &mut Texts<'_>) -> bool {
-        let By::Pattern(pattern) = &self.by else { return false };
+        let Detector::Pattern(pattern) = &self.by else { return false };
         // Of one text, nothing has to be put together.
         if let [text] = texts.as_mut_slice() {
             if !pattern.is_match(text) {
                 return false;
             }
-            if self.action == Action::Mask {
+            if self.action == RuleAction::Mask {
                 **text = pattern.replace_all(text, regex::NoExpand(&self.label)).into_owned();
             }
             return true;
@@ -165,7 +165,7 @@ impl Rule {
         if !pattern.is_match(&joined) {
             return false;
         }
-        if self.action == Action::Mask {
+        if self.action == RuleAction::Mask {
             mask_across(texts, &joined, pattern, &self.label);
         }
         true
@@ -242,7 +242,7 @@ fn compiled(pattern: &str) -> Result<Regex, String> {
 }
 
 /// A pattern, and the most bytes that a match of it may have.
-fn pattern(text: &str, window: Option<usize>) -> Result<(By, usize), String> {
+fn pattern(text: &str, window: Option<usize>) -> Result<(Detector, usize), String> {
     let wanted = window.unwrap_or(WINDOW);
     if !(1..=MOST_WINDOW).contains(&wanted) {
         return Err(format!("'window' is a number of bytes from 1 to {MOST_WINDOW}"));
@@ -254,23 +254,23 @@ fn pattern(text: &str, window: Option<usize>) -> Result<(By, usize), String> {
         return Err("a pattern that matches nothing at all is found everywhere".to_owned());
     }
     let window = properties.maximum_len().filter(|most| *most <= MOST_WINDOW).unwrap_or(wanted);
-    Ok((By::Pattern(regex), window))
+    Ok((Detector::Pattern(regex), window))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    pub fn rule(name: &str, action: Action, patterns: &[&str]) -> Rule {
+    pub fn rule(name: &str, action: RuleAction, patterns: &[&str]) -> Rule {
         let patterns = patterns.iter().map(|one| (*one).to_owned()).collect();
         let entry =
             GuardrailEntry { name: name.to_owned(), action, patterns, ..GuardrailEntry::default() };
         Rule::of(&entry, &Egress::default(), None).unwrap()
     }
 
-    pub fn of_words(name: &str, action: Action, words: &[&str]) -> Rule {
+    pub fn of_words(name: &str, action: RuleAction, words: &[&str]) -> Rule {
         let words = words.iter().map(|one| (*one).to_owned()).collect();
-        let kind = KindOf::Words;
+        let kind = DetectorKind::Words;
         let entry = GuardrailEntry {
             name: name.to_owned(),
             kind,
@@ -290,7 +290,7 @@ pub(super) mod tests {
 
     #[test]
     fn words_are_found_whole_in_any_case_and_over_a_line_end() {
-        let rule = of_words("deny", Action::Mask, &["Blue  Harvest", "c++", "año"]);
+        let rule = of_words("deny", RuleAction::Mask, &["Blue  Harvest", "c++", "año"]);
         assert_eq!(masked(&rule, &["of blue\nHARVEST."]), ["of [DENY]."]);
         assert_eq!(
             masked(&rule, &["C++ AÑO años blueharvest"]),
@@ -300,7 +300,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_split_over_parts_of_a_message_is_found() {
-        let rule = rule("card-no", Action::Mask, &[r"\d{4}-\d{4}"]);
+        let rule = rule("card-no", RuleAction::Mask, &[r"\d{4}-\d{4}"]);
         assert_eq!(masked(&rule, &["a 12", "34-56", "78 b"]), ["a [CARD_NO]", "", " b"]);
         assert_eq!(masked(&rule, &["1234-5678", " 1234-5678"]), ["[CARD_NO]", " [CARD_NO]"]);
         assert_eq!(masked(&rule, &["1234", "5678"]), ["1234", "5678"]);
@@ -323,8 +323,8 @@ pub(super) mod tests {
             (patterns(r"\b"), "found everywhere"),
             (patterns(r"(\w{1000}){1000}"), "cannot be used"),
             (GuardrailEntry { window: Some(0), ..patterns("a+") }, "from 1 to"),
-            (GuardrailEntry { kind: KindOf::Words, ..patterns("a") }, "says nothing"),
-            (GuardrailEntry { kind: KindOf::Webhook, ..GuardrailEntry::default() }, "'url'"),
+            (GuardrailEntry { kind: DetectorKind::Words, ..patterns("a") }, "says nothing"),
+            (GuardrailEntry { kind: DetectorKind::Webhook, ..GuardrailEntry::default() }, "'url'"),
         ] {
             let why = fault(entry.clone());
             assert!(why.contains(wanted), "{entry:?}: {why}");
@@ -335,7 +335,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_window_is_as_long_as_the_longest_match() {
-        assert_eq!(rule("a", Action::Block, &[r"\b[0-9]{4}-[a-z]{2}\b"]).window, 7);
-        assert_eq!(rule("a", Action::Block, &[r"\d+"]).window, WINDOW);
+        assert_eq!(rule("a", RuleAction::Block, &[r"\b[0-9]{4}-[a-z]{2}\b"]).window, 7);
+        assert_eq!(rule("a", RuleAction::Block, &[r"\d+"]).window, WINDOW);
     }
 }

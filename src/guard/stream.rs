@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::body::inside;
-use super::entry::Action;
-use super::rule::{By, Rule};
+use super::entry::RuleAction;
+use super::rule::{Detector, Rule};
 use super::{Blocked, Finding};
 use crate::wire::vocab::{Body, Delta, Event, Part, Slot};
 
@@ -42,7 +42,7 @@ impl Window {
         last: bool,
         out: &mut String,
     ) -> Result<bool, Blocked> {
-        let By::Pattern(pattern) = &rule.by else {
+        let Detector::Pattern(pattern) = &rule.by else {
             out.push_str(more);
             return Ok(false);
         };
@@ -60,9 +60,9 @@ impl Window {
             if next.is_some() {
                 found = true;
                 match rule.action {
-                    Action::Block => return Err(Blocked { rule: Arc::clone(&rule.name) }),
-                    Action::Mask => out.push_str(&rule.label),
-                    Action::Flag => {
+                    RuleAction::Block => return Err(Blocked { rule: Arc::clone(&rule.name) }),
+                    RuleAction::Mask => out.push_str(&rule.label),
+                    RuleAction::Flag => {
                         out.push_str(self.text.get(start..end).unwrap_or_default());
                     }
                 }
@@ -245,7 +245,7 @@ impl Filter {
             if found.as_ref().map_or(true, |found| *found) {
                 note(findings, rule);
             }
-            lane.masked |= found? && rule.action == Action::Mask;
+            lane.masked |= found? && rule.action == RuleAction::Mask;
             text = through;
         }
         if !text.is_empty() {
@@ -269,7 +269,7 @@ impl Filter {
             for rule in &self.rules {
                 if rule.apply(texts) {
                     note(&mut self.findings, rule);
-                    if rule.action == Action::Block {
+                    if rule.action == RuleAction::Block {
                         return Err(Blocked { rule: Arc::clone(&rule.name) });
                     }
                 }
@@ -297,7 +297,7 @@ mod tests {
     /// A whole text as a stream under these rules leaves it.
     fn masked(rules: &[Arc<Rule>], text: &str) -> String {
         rules.iter().fold(text.to_owned(), |text, rule| match (&rule.by, rule.action) {
-            (By::Pattern(pattern), Action::Mask) => {
+            (Detector::Pattern(pattern), RuleAction::Mask) => {
                 pattern.replace_all(&text, regex::NoExpand(&rule.label)).into_owned()
             }
             _ => text,
@@ -328,7 +328,7 @@ mod tests {
         Ok((told, filter.found()))
     }
 
-    fn rules(action: Action) -> Vec<Arc<Rule>> {
+    fn rules(action: RuleAction) -> Vec<Arc<Rule>> {
         vec![
             Arc::new(rule("card", action, &[r"\b\d{4}[ -]?\d{4}\b", "é{2}"])),
             Arc::new(of_words("deny", action, &["blue harvest", "zz"])),
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_cut_of_a_text_is_masked_alike() {
-        let rules = rules(Action::Mask);
+        let rules = rules(RuleAction::Mask);
         let text = "My 1234-5678, éé, Blue\nHarvest; x1234 56789 zz 1234 5678";
         let wanted = masked(&rules, text);
         assert_eq!(wanted, "My [CARD], [CARD], [DENY]; x1234 56789 [DENY] [CARD]");
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn one_character_at_a_time_is_flagged_and_goes_on_whole() {
-        let rules = rules(Action::Flag);
+        let rules = rules(RuleAction::Flag);
         let text = "a 1234-5678 b blue harvest c";
         let pieces: Vec<String> = text.chars().map(String::from).collect();
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
@@ -366,7 +366,7 @@ mod tests {
         fn streams_are_masked_as_whole_texts_are(
             pieces in proptest::collection::vec("[ 1234é z\\-bluehrvst]{0,12}", 0..12),
         ) {
-            let rules = rules(Action::Mask);
+            let rules = rules(RuleAction::Mask);
             let all: Vec<&str> = pieces.iter().map(String::as_str).collect();
             prop_assert_eq!(through(&rules, &all).unwrap().0, masked(&rules, &pieces.concat()));
         }
@@ -377,7 +377,7 @@ mod tests {
             behind in "[a-y ]{0,40}",
             cut in 0_usize..80,
         ) {
-            let rules = vec![Arc::new(rule("secret", Action::Block, &["Z[0-9]{6}Z"]))];
+            let rules = vec![Arc::new(rule("secret", RuleAction::Block, &["Z[0-9]{6}Z"]))];
             let text = format!("{before}Z123456Z{behind}");
             let (one, other) = text.split_at(cut.min(text.len()));
             let told = through(&rules, &[one, other]).unwrap_err();
@@ -387,10 +387,10 @@ mod tests {
 
     #[test]
     fn thoughts_calls_and_finishes_let_go_of_what_is_held() {
-        let rules = vec![Arc::new(rule("pin", Action::Mask, &[r"\d{4}"]))];
+        let rules = vec![Arc::new(rule("pin", RuleAction::Mask, &[r"\d{4}"]))];
         let (mut filter, mut out) = (Filter::new(rules), Vec::new());
         let slot = |part| Slot { choice: 0, part };
-        let call = crate::wire::vocab::Call {
+        let call = crate::wire::vocab::ToolCall {
             id: None,
             name: "f".to_owned(),
             arguments: None,

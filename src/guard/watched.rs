@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::record::Record;
 use super::stream::Filter;
-use super::{Blocked, Finding, Rule, Stage, Verdict};
+use super::{Blocked, Finding, Rule, RuleOutcome, Stage};
 use crate::base::Error;
 use crate::base::clock::Clock;
 use crate::wire::frame::{Pieces, Splitter, sse};
@@ -21,8 +21,8 @@ const EVENT_BYTES: usize = 32 << 20;
 /// More text of a stream is not held for somebody else's verdict.
 const HELD_BYTES: usize = 8 << 20;
 
-/// A stream that is read under rules.
-pub(super) struct Watched {
+/// A stream whose text is checked by guardrails as it passes.
+pub(super) struct GuardedStream {
     record: Record,
     /// `None` at its end.
     pieces: Option<Pieces>,
@@ -48,7 +48,7 @@ enum Came {
     Fault(Vec<u8>),
 }
 
-impl Watched {
+impl GuardedStream {
     pub fn new(
         record: Record,
         rules: Vec<Arc<Rule>>,
@@ -184,7 +184,7 @@ impl Watched {
     }
 
     fn block(&mut self, blocked: &Blocked, out: &mut Vec<u8>) {
-        let finding = Finding { rule: Arc::clone(&blocked.rule), verdict: Verdict::Block };
+        let finding = Finding { rule: Arc::clone(&blocked.rule), verdict: RuleOutcome::Block };
         self.record.note(Stage::Output, &finding);
         self.fail(&blocked.error(Stage::Output), out);
     }
@@ -234,13 +234,13 @@ impl Watched {
         for rule in rules {
             let (verdict, masking) = self.record.ask(rule, Stage::Output, &said).await;
             match verdict {
-                Some(Verdict::Block) => return Err(Blocked { rule: Arc::clone(&rule.name) }),
+                Some(RuleOutcome::Block) => return Err(Blocked { rule: Arc::clone(&rule.name) }),
                 // A mask is told of where it is made.
-                Some(verdict @ (Verdict::Flag | Verdict::Unanswered)) => {
+                Some(verdict @ (RuleOutcome::Flag | RuleOutcome::Unanswered)) => {
                     let finding = Finding { rule: Arc::clone(&rule.name), verdict };
                     self.record.note(Stage::Output, &finding);
                 }
-                Some(Verdict::Mask) | None => {}
+                Some(RuleOutcome::Mask) | None => {}
             }
             all.extend(masking.map(Arc::new));
         }

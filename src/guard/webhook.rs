@@ -29,10 +29,10 @@ pub struct Question<'a> {
     pub text: &'a str,
 }
 
-/// What it says.
+/// What a webhook says of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
-pub enum Said {
+pub enum WebhookVerdict {
     Allow,
     Block,
     Mask {
@@ -106,7 +106,7 @@ impl Webhook {
 
     /// # Errors
     /// Why there is no verdict.
-    pub async fn ask(&self, question: &Question<'_>) -> Result<Said, WebhookError> {
+    pub async fn ask(&self, question: &Question<'_>) -> Result<WebhookVerdict, WebhookError> {
         let body = serde_json::to_vec(question)?;
         let mut request =
             self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
@@ -119,8 +119,8 @@ impl Webhook {
             }
             None => answer(request).await?,
         };
-        let said: Said = serde_json::from_slice(&said)?;
-        if let Said::Mask { masks } = &said
+        let said: WebhookVerdict = serde_json::from_slice(&said)?;
+        if let WebhookVerdict::Mask { masks } = &said
             && (masks.len() > MOST_MASKS || masks.iter().all(String::is_empty))
         {
             return Err(WebhookError::Masks);
@@ -150,11 +150,14 @@ mod tests {
 
     #[test]
     fn a_verdict_is_one_of_four() {
-        let read = |text: &str| serde_json::from_str::<Said>(text).ok();
-        assert_eq!(read(r#"{"verdict":"allow","why":"fine"}"#), Some(Said::Allow));
-        assert_eq!(read(r#"{"verdict":"block"}"#), Some(Said::Block));
+        let read = |text: &str| serde_json::from_str::<WebhookVerdict>(text).ok();
+        assert_eq!(read(r#"{"verdict":"allow","why":"fine"}"#), Some(WebhookVerdict::Allow));
+        assert_eq!(read(r#"{"verdict":"block"}"#), Some(WebhookVerdict::Block));
         let masks = vec!["Ann".to_owned()];
-        assert_eq!(read(r#"{"verdict":"mask","masks":["Ann"]}"#), Some(Said::Mask { masks }));
+        assert_eq!(
+            read(r#"{"verdict":"mask","masks":["Ann"]}"#),
+            Some(WebhookVerdict::Mask { masks })
+        );
         for wrong in [r#"{"verdict":"maybe"}"#, r#"{"verdict":"mask"}"#, "{}", "[]"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Worker, arrival, respond, visit};
 use crate::admit::{Bound, Scope, Usd};
 use crate::base::Error;
-use crate::stored::browser_keys::{self, Wanted};
+use crate::stored::browser_keys::{self, BrowserKeyRequest};
 use crate::wire::vocab::Dialect;
 
 /// The largest body that either is asked with.
@@ -69,7 +69,8 @@ fn told<A: Serialize>(request: &HttpRequest, outcome: Result<A, Error>) -> HttpR
 pub async fn make(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     let making = async {
         let caller = arrival::identified(&app, &request).await?;
-        let wanted: Wanted = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
+        let wanted: BrowserKeyRequest =
+            arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         let made = browser_keys::make(app.keys(), &caller, wanted).await?;
         let terms = made.terms;
         Ok(BrowserKey {

@@ -11,7 +11,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 
 use super::streams::{Streams, TooMany};
-use super::visit::{self, Visit, Watched};
+use super::visit::{self, TrackedBody, Visit};
 use super::{Worker, respond};
 use crate::base::{Error, Kind};
 use crate::wire::vocab::Dialect;
@@ -86,5 +86,5 @@ pub async fn connection(
     if let Some(visit) = &mut visit {
         visit.answered(response.response_mut());
     }
-    Ok(response.map_body(|_, body| Watched::new(body, visit, under_way)))
+    Ok(response.map_body(|_, body| TrackedBody::new(body, visit, under_way)))
 }

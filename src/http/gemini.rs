@@ -10,8 +10,8 @@ use super::{Worker, arrival, respond, visit};
 use crate::base::{Error, Kind};
 use crate::gateway;
 use crate::wire::PathTarget;
-use crate::wire::embeddings::Form;
-use crate::wire::vocab::{Dialect, Head};
+use crate::wire::embeddings::EmbeddingsForm;
+use crate::wire::vocab::{Dialect, RequestHead};
 
 const SURFACE: Dialect = Dialect::Gemini;
 
@@ -37,7 +37,11 @@ pub async fn act(
         }
         "countTokens" => count_tokens(app, request, payload, model).await,
         "embedContent" | "batchEmbedContents" => {
-            let form = if verb == "embedContent" { Form::GeminiOne } else { Form::Gemini };
+            let form = if verb == "embedContent" {
+                EmbeddingsForm::GeminiOne
+            } else {
+                EmbeddingsForm::Gemini
+            };
             whole(&app, &request, payload, SURFACE, async |caller, arrival| {
                 gateway::embed(&app, &caller, arrival, form, Some(model)).await
             })
@@ -65,7 +69,7 @@ async fn count_tokens(
             .ok()
             .and_then(|body| body.get("generateContentRequest").map(ToString::to_string));
         let words = inner.map_or(body.clone(), Bytes::from);
-        let head = Head { model, prompt_bytes: body.len(), ..Head::default() };
+        let head = RequestHead { model, prompt_bytes: body.len(), ..RequestHead::default() };
         gateway::count_tokens(&app, &caller, &id, SURFACE, head, body, &words).await
     };
     let outcome: Result<u64, Error> = counting.await;

@@ -10,7 +10,7 @@ use super::once::{Incoming, once};
 use crate::admit::Caller;
 use crate::exchange::{Answered, Arrival, Refused};
 use crate::gateway;
-use crate::responses::Begun;
+use crate::responses::CreatedResponse;
 use crate::wire::PathTarget;
 use crate::wire::vocab::Dialect;
 
@@ -46,7 +46,7 @@ pub async fn generate(
         };
         let forward = forward.iter().filter_map(header).collect();
         let arrival = Arrival { id, dialect, body, target, forward, asked };
-        gateway::answer(&app, &caller, arrival).await.map(Box::new).map(Begun::Now)
+        gateway::answer(&app, &caller, arrival).await.map(Box::new).map(CreatedResponse::Now)
     })
     .await
 }
@@ -62,7 +62,7 @@ pub async fn whole(
     once(app, request, payload, (dialect, false), async |incoming| {
         let Incoming { id, caller, body, asked } = incoming;
         let arrival = Arrival { asked, ..Arrival::of(id, dialect, body) };
-        act(caller, arrival).await.map(Box::new).map(Begun::Now)
+        act(caller, arrival).await.map(Box::new).map(CreatedResponse::Now)
     })
     .await
 }

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::signin::Status;
 use super::{Worker, arrival, origin, respond, signin, visit};
-use crate::admit::{Caller, Moved};
+use crate::admit::{AddressChange, Caller};
 use crate::base::told::{Deleted, DeletedSome, Page};
 use crate::base::{Error, Kind, calendar};
 use crate::reports::standing;
-use crate::store::{Ending, SignedIn};
+use crate::store::{EndedSignIns, SignedIn};
 use crate::stored::person;
 use crate::wire::vocab::Dialect;
 
@@ -192,8 +192,8 @@ pub async fn move_to(app: Worker, request: HttpRequest, payload: Payload) -> Htt
             person::signed_in(&app.shared.authentication, arrival::credential(&request)).await?;
         let said: Address = arrival::said(&app, &request, None, payload, BODY_BYTES).await?;
         Ok(match app.shared.authentication.change_email(&signed_in, &said.email).await? {
-            Moved::Asked => (StatusCode::ACCEPTED, Status { status: "link_sent" }),
-            Moved::Done => (StatusCode::OK, Status { status: "changed" }),
+            AddressChange::Asked => (StatusCode::ACCEPTED, Status { status: "link_sent" }),
+            AddressChange::Done => (StatusCode::OK, Status { status: "changed" }),
         })
     })
     .await
@@ -263,7 +263,7 @@ pub async fn sessions(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `DELETE /v1/me/sessions`: all but the one that asks
 pub async fn end_others(app: Worker, request: HttpRequest) -> HttpResponse {
     answer_person(&app, &request, async |_, signed_in| {
-        let which = Ending::AllBut(signed_in.id.clone());
+        let which = EndedSignIns::AllBut(signed_in.id.clone());
         let ended = app.shared.authentication.leave(&signed_in, which).await?;
         Ok(DeletedSome { object: "session", user_id: None, deleted: ended as u64 })
     })
@@ -273,7 +273,7 @@ pub async fn end_others(app: Worker, request: HttpRequest) -> HttpResponse {
 /// `DELETE /v1/me/sessions/{id}`
 pub async fn end(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
     answer_person(&app, &request, async |_, signed_in| {
-        let which = Ending::One(id.clone());
+        let which = EndedSignIns::One(id.clone());
         if app.shared.authentication.leave(&signed_in, which).await? == 0 {
             let text = "There is no such session.";
             return Err(Error::new(Kind::NotFound, text).coded("session_not_found"));

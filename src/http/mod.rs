@@ -33,7 +33,7 @@ use actix_web::web::{self, ServiceConfig};
 
 pub use edge::{connection, cors, head_as_get};
 pub use openai::nowhere;
-pub use streams::{Spoken, Streams};
+pub use streams::{Http2Seen, Streams};
 pub use usage::quoted;
 pub use worker::Worker;
 

@@ -13,7 +13,7 @@ use crate::base::ids::RequestId;
 use crate::exchange::{Answered, Refused, RequestOptions};
 use crate::gateway;
 use crate::idempotency::{self, Again, Claim};
-use crate::responses::{self, Begun, Job};
+use crate::responses::{self, CreatedResponse, Job};
 use crate::wire::vocab::Dialect;
 
 /// What a request comes to.
@@ -41,7 +41,7 @@ pub(super) async fn once(
     request: &HttpRequest,
     payload: Payload,
     (dialect, as_array): (Dialect, bool),
-    act: impl AsyncFnOnce(Incoming) -> Result<Begun, Refused>,
+    act: impl AsyncFnOnce(Incoming) -> Result<CreatedResponse, Refused>,
 ) -> HttpResponse {
     let id = visit::id(request);
     match reply(app, request, payload, id.clone(), act).await {
@@ -66,7 +66,7 @@ async fn reply(
     request: &HttpRequest,
     payload: Payload,
     id: RequestId,
-    act: impl AsyncFnOnce(Incoming) -> Result<Begun, Refused>,
+    act: impl AsyncFnOnce(Incoming) -> Result<CreatedResponse, Refused>,
 ) -> Result<Reply, Refused> {
     let (caller, body) = arrival::received(app, request, payload).await?;
     let said: [&[u8]; 2] = [request.path().as_bytes(), &body];
@@ -77,8 +77,10 @@ async fn reply(
     };
     let asked = arrival::asked(request)?;
     match act(Incoming { id: id.clone(), caller, body, asked }).await? {
-        Begun::Now(answered) => turn.keep(&id, Ok(*answered)).await.map(Box::new).map(Reply::Fresh),
-        Begun::Later(queued, job) => {
+        CreatedResponse::Now(answered) => {
+            turn.keep(&id, Ok(*answered)).await.map(Box::new).map(Reply::Fresh)
+        }
+        CreatedResponse::Later(queued, job) => {
             turn.keep_name(&id, &queued).await;
             Ok(Reply::Later(queued, job))
         }

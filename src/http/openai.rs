@@ -8,7 +8,7 @@ use super::generate::{Endpoint, generate, whole};
 use super::{Worker, arrival, origin, respond, visit};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
-use crate::wire::embeddings::Form;
+use crate::wire::embeddings::EmbeddingsForm;
 use crate::wire::model_only;
 use crate::wire::vocab::Dialect;
 use crate::{gateway, reports};
@@ -26,7 +26,7 @@ pub async fn chat(app: Worker, request: HttpRequest, payload: Payload) -> HttpRe
 /// `POST /v1/embeddings`
 pub async fn embeddings(app: Worker, request: HttpRequest, payload: Payload) -> HttpResponse {
     whole(&app, &request, payload, SURFACE, async |caller, arrival| {
-        gateway::embed(&app, &caller, arrival, Form::Openai, None).await
+        gateway::embed(&app, &caller, arrival, EmbeddingsForm::Openai, None).await
     })
     .await
 }

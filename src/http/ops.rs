@@ -46,10 +46,11 @@ pub async fn metrics_beside_callers(shared: Node) -> HttpResponse {
 
 fn told(shared: &Shared, costs: bool) -> HttpResponse {
     let metrics = &shared.metrics;
-    let counted_together = shared.books.redis.as_ref().is_none_or(crate::quota::Shared::is_up);
+    let counted_together =
+        shared.books.redis.as_ref().is_none_or(crate::quota::SharedCounters::is_up);
     metrics.quota_shared.set(i64::from(counted_together));
     metrics.journal_backlog.set(i64::try_from(shared.books.journal.backlog()).unwrap_or(i64::MAX));
-    let waiting = shared.books.redis.as_ref().map_or(0, crate::quota::Shared::waiting);
+    let waiting = shared.books.redis.as_ref().map_or(0, crate::quota::SharedCounters::waiting);
     let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
     metrics.queue_length.with_label_values(&["redis"]).set(waiting);
     metrics.journal_lag.set(shared.books.journal.lag().as_secs_f64());

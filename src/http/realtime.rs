@@ -20,7 +20,7 @@ use crate::exchange::Refused;
 use crate::gateway::{self, Meter};
 use crate::upstream::{Address, Close, Inlet, MESSAGE_BYTES, Message, Outlet, Socket};
 use crate::wire::realtime;
-use crate::wire::session::{self, Shape};
+use crate::wire::session::{self, SessionShape};
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Malformed};
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
@@ -176,7 +176,7 @@ struct Heard {
     /// From either side, pings not included.
     anything: Cell<Instant>,
     /// The shape of the provider's session, once it has shown it.
-    theirs: Cell<Option<Shape>>,
+    theirs: Cell<Option<SessionShape>>,
     /// The caller's settings are flat.
     flat: Cell<bool>,
     /// An answer is complete, and is being settled.
@@ -268,7 +268,7 @@ async fn downwards(
                 if heard.theirs.get().is_none() {
                     heard.theirs.set(session::shown(&text));
                 }
-                let nested = heard.theirs.get() != Some(Shape::Flat);
+                let nested = heard.theirs.get() != Some(SessionShape::Flat);
                 let told = Some(&text).filter(|_| heard.flat.get() && nested);
                 let text = match told.and_then(|text| session::answered_flat(text)) {
                     Some(told) => told.into(),

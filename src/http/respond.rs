@@ -17,9 +17,9 @@ use super::array::ArrayBody;
 use super::visit;
 use crate::base::ids::RequestId;
 use crate::base::{Blame, Error, Kind};
-use crate::exchange::{Answered, Body, Refused};
+use crate::exchange::{Answered, Refused, ResponseBody};
 use crate::idempotency::Again;
-use crate::quota::{Line, Standing};
+use crate::quota::{LimitLine, Standing};
 use crate::router::Step;
 use crate::wire::codec;
 use crate::wire::frame::Pieces;
@@ -91,7 +91,7 @@ fn limits(headers: &mut HeaderMap, standing: &Standing) {
         (Some(minute), Some(day)) if day.remaining < minute.remaining => Some(day),
         (minute, day) => minute.or(day),
     };
-    let mut insert = |line: Line, [limit, remaining, reset]: [HeaderName; 3]| {
+    let mut insert = |line: LimitLine, [limit, remaining, reset]: [HeaderName; 3]| {
         headers.insert(limit, HeaderValue::from(line.limit));
         headers.insert(remaining, HeaderValue::from(line.remaining));
         // A part of a second is not over yet.
@@ -140,16 +140,16 @@ pub fn answered(
         headers.insert(HeaderName::from_static(name), value(&said));
     }
     match body {
-        Body::Whole(body) => {
+        ResponseBody::Whole(body) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response.set_body(body).map_into_boxed_body()
         }
-        Body::Stream(pieces) if as_array => {
+        ResponseBody::Stream(pieces) if as_array => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEL, HeaderValue::from_static("no"));
             response.set_body(ArrayBody::new(Streamed(pieces))).map_into_boxed_body()
         }
-        Body::Stream(pieces) => streamed(response, pieces),
+        ResponseBody::Stream(pieces) => streamed(response, pieces),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::admit::Caller;
 use crate::base::Error;
 use crate::exchange::Arrival;
 use crate::gateway;
-use crate::platform::items::Page;
+use crate::platform::items::PageRequest;
 use crate::responses;
 use crate::stored::conversations;
 use crate::wire::vocab::{Dialect, Malformed};
@@ -52,8 +52,8 @@ fn query<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.query_string().split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-fn page(request: &HttpRequest) -> Page {
-    Page {
+fn page(request: &HttpRequest) -> PageRequest {
+    PageRequest {
         limit: query(request, "limit").and_then(|limit| limit.parse().ok()),
         after: query(request, "after").map(str::to_owned),
         ascending: query(request, "order") == Some("asc"),

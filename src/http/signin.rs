@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{IssuedKey, shown_once};
 use super::{Worker, arrival, origin, respond};
-use crate::admit::{Applicant, Invited, Registered, Session, Stranger, masked};
+use crate::admit::{Applicant, InvitationDetails, Registered, Session, Stranger, masked};
 use crate::base::calendar;
 use crate::base::told::List;
 use crate::base::{Error, Kind};
@@ -312,7 +312,7 @@ pub async fn invitation(app: Worker, token: Path<String>) -> HttpResponse {
         let invitation = app.shared.authentication.invited(&token).await?;
         let account = app.shared.store.account(invitation.account.as_str()).await;
         let account = account.map_err(Error::internal)?;
-        let Invited { role, by } = Invited::of(&invitation)?;
+        let InvitationDetails { role, by } = InvitationDetails::of(&invitation)?;
         Ok((
             StatusCode::OK,
             SeenInvitation {

@@ -13,11 +13,11 @@ use actix_web::http::Version;
 /// to be let through.
 const MOST: usize = 256;
 
-/// Whether anybody has spoken HTTP/2 to this process. Cheap to clone.
+/// Whether HTTP/2 was ever spoken to this process. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Spoken(Arc<AtomicBool>);
+pub struct Http2Seen(Arc<AtomicBool>);
 
-impl Spoken {
+impl Http2Seen {
     #[must_use]
     pub fn ever(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -28,7 +28,7 @@ impl Spoken {
 #[derive(Debug, Clone)]
 pub struct Streams {
     under_way: Rc<Cell<usize>>,
-    spoken: Spoken,
+    spoken: Http2Seen,
 }
 
 /// A request under way; it makes room when it is dropped.
@@ -42,7 +42,7 @@ pub(super) struct TooMany;
 impl Streams {
     /// Of a new connection.
     #[must_use]
-    pub fn new(spoken: &Spoken) -> Self {
+    pub fn new(spoken: &Http2Seen) -> Self {
         Self { under_way: Rc::default(), spoken: spoken.clone() }
     }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn one_more_than_there_may_be_is_refused_until_another_ends() {
-        let streams = Streams::new(&Spoken::default());
+        let streams = Streams::new(&Http2Seen::default());
         let mut all: Vec<UnderWay> = (0..MOST).map(|_| streams.one_more().unwrap()).collect();
         assert!(streams.one_more().is_err());
         all.pop();

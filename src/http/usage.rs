@@ -10,7 +10,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::ledger::head::Head;
-use crate::ledger::report::Group;
+use crate::ledger::report::GroupBy;
 use crate::reports::request as told_request;
 use crate::reports::requests::{self, Search};
 use crate::reports::usage::{self, Buckets, Kinds, Query, Waits};
@@ -62,7 +62,7 @@ pub async fn report(app: Worker, request: HttpRequest) -> HttpResponse {
         let group = parameters
             .one("group_by")
             .map(|name| {
-                Group::named(name).ok_or_else(|| {
+                GroupBy::named(name).ok_or_else(|| {
                     let text = "'group_by' is model, key, provider, tier, day or hour.";
                     Error::new(Kind::Malformed, text).at("group_by")
                 })

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::Worker;
 use super::streams::UnderWay;
 use crate::base::ids::RequestId;
-use crate::telemetry::trail::{Arrived, Left};
+use crate::telemetry::trail::{RequestOrigin, ResponseSummary};
 use crate::telemetry::trails::Trails;
 use crate::wire::vocab::Dialect;
 
@@ -37,7 +37,7 @@ pub fn id(request: &HttpRequest) -> RequestId {
 pub(super) struct Visit {
     trails: Trails,
     id: RequestId,
-    left: Left,
+    left: ResponseSummary,
 }
 
 impl Visit {
@@ -48,10 +48,15 @@ impl Visit {
         let id = RequestId::fresh();
         let traceparent = request.headers().get("traceparent");
         let traceparent = traceparent.and_then(|value| value.to_str().ok());
-        trails.begin(&id, Arrived { method: method(request.method()), surface }, traceparent);
+        trails.begin(&id, RequestOrigin { method: method(request.method()), surface }, traceparent);
         request.extensions_mut().insert(id.clone());
-        let left =
-            Left { status: CALLER_LEFT, first_byte: None, whole: false, bytes: 0, dropped: None };
+        let left = ResponseSummary {
+            status: CALLER_LEFT,
+            first_byte: None,
+            whole: false,
+            bytes: 0,
+            dropped: None,
+        };
         Some(Self { trails, id, left })
     }
 
@@ -80,12 +85,12 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let dropped = self.left.dropped.take();
-        self.trails.end(&self.id, Left { dropped, ..self.left.clone() });
+        self.trails.end(&self.id, ResponseSummary { dropped, ..self.left.clone() });
     }
 }
 
 /// The body of an answer, with the request that it belongs to.
-pub(super) struct Watched {
+pub(super) struct TrackedBody {
     body: BoxBody,
     /// How long it is, where that is known.
     length: Option<u64>,
@@ -94,7 +99,7 @@ pub(super) struct Watched {
     under_way: Option<UnderWay>,
 }
 
-impl Watched {
+impl TrackedBody {
     pub fn new(body: BoxBody, mut visit: Option<Visit>, under_way: Option<UnderWay>) -> Self {
         let length = match body.size() {
             BodySize::None => Some(0),
@@ -110,7 +115,7 @@ impl Watched {
     }
 }
 
-impl MessageBody for Watched {
+impl MessageBody for TrackedBody {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::admit::KeyTerms;
-use crate::boot::fixture::{Fixture, Provider, Told};
+use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
 use crate::exchange::Arrival;
 use crate::gateway::answer;
 use crate::router::Step;
@@ -16,8 +16,8 @@ use crate::wire::vocab::{Dialect, Losses};
 
 const BODY: &[u8] = b"{\"id\":\"first\"}";
 
-async fn fixture() -> (Fixture, Provider) {
-    let provider = Provider::answering(|_| Told::completion("hi")).await;
+async fn fixture() -> (Fixture, FakeProvider) {
+    let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
     (Fixture::of(&provider.serving("openai-chat", &["m"])).await, provider)
 }
 
@@ -77,13 +77,17 @@ async fn the_same_request_is_answered_as_it_was() {
     given.losses.dropped("seed");
     given.decision = Some("auto -> m".to_owned());
     let kept = claim.keep(&id, Ok(given)).await;
-    assert!(matches!(kept.unwrap().body, Body::Whole(body) if body == BODY), "and delivered");
+    assert!(
+        matches!(kept.unwrap().body, ResponseBody::Whole(body) if body == BODY),
+        "and delivered"
+    );
     for _ in 0..2 {
         let Claim::Again(again) = claimed(&fixture, &caller, "k", "a").await.unwrap() else {
             panic!("it is not given again")
         };
         assert_eq!(again.body, BODY);
-        let Head { id: told, model, provider, attempts, decision, dropped, streamed } = again.head;
+        let ReplayedHead { id: told, model, provider, attempts, decision, dropped, streamed } =
+            again.head;
         assert_eq!((&*told, &*model, &*provider), (id.as_str(), "m", "p"));
         assert_eq!((attempts, streamed), (2, false));
         assert_eq!((decision.as_deref(), dropped.as_deref()), (Some("auto -> m"), Some("seed")));
@@ -202,7 +206,7 @@ async fn a_lost_first_is_refunded_once_to_whoever_asks_again() {
     let hash = fingerprint(&[b"a"]);
     let account = caller.account.clone();
     let taken = shared.store.claim_idempotency(account, name, hash, lost, past, past).await;
-    assert_eq!(taken.unwrap(), KeyState::First { lost: None });
+    assert_eq!(taken.unwrap(), IdempotencyState::First { lost: None });
     let claim = claimed(&fixture, &caller, "k", "a").await.unwrap();
     assert!(matches!(claim, Claim::First(_)));
     let administration = fixture.app.administration(caller.key.clone());
@@ -237,9 +241,9 @@ async fn streamed(
         }
         Bytes::from(format!("{number};"))
     });
-    given.body = Body::Stream(Box::pin(pieces.chain(then)));
+    given.body = ResponseBody::Stream(Box::pin(pieces.chain(then)));
     let kept = first.keep(&RequestId::fresh(), Ok(given)).await.unwrap();
-    let Body::Stream(pieces) = kept.body else { panic!("it is whole") };
+    let ResponseBody::Stream(pieces) = kept.body else { panic!("it is whole") };
     pieces.take(leaves).collect().await
 }
 

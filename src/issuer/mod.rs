@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::egress::Egress;
-pub use token::{Expected, Identity, TokenError};
+pub use token::{Expected, IdTokenError, Identity};
 use token::{Jwk, verify};
 
 /// How long what an issuer says of itself is believed, and how soon its keys are asked for again when a
@@ -57,7 +57,7 @@ pub enum IssuerError {
     #[error("the issuer gave nothing for the code: {0}")]
     Refused(String),
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Token(#[from] IdTokenError),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -314,7 +314,7 @@ impl Issuer {
             now: self.clock.now(),
         };
         match verify(&told.id_token, &self.keys(REMEMBERED).await?, expected) {
-            Err(TokenError::UnknownKey) => {
+            Err(IdTokenError::UnknownKey) => {
                 Ok(verify(&told.id_token, &self.keys(ASK_AGAIN).await?, expected)?)
             }
             verified => Ok(verified?),

@@ -50,8 +50,9 @@ pub struct Expected<'a> {
     pub now: Timestamp,
 }
 
+/// Why an ID token of an issuer is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
+pub enum IdTokenError {
     #[error("the token cannot be read")]
     Unreadable,
     #[error("the token is signed in a way that is not taken")]
@@ -99,8 +100,8 @@ struct Claims {
     email_verified: serde_json::Value,
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Unreadable)
+fn decoded(part: &str) -> Result<Vec<u8>, IdTokenError> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| IdTokenError::Unreadable)
 }
 
 impl Jwk {
@@ -144,31 +145,31 @@ impl Jwk {
 /// Who a token speaks of, if one of `keys` signed it and it is what was expected.
 ///
 /// # Errors
-/// [`TokenError`].
-pub fn verify(token: &str, keys: &[Jwk], expected: Expected<'_>) -> Result<Identity, TokenError> {
+/// [`IdTokenError`].
+pub fn verify(token: &str, keys: &[Jwk], expected: Expected<'_>) -> Result<Identity, IdTokenError> {
     if token.len() > LONGEST {
-        return Err(TokenError::Unreadable);
+        return Err(IdTokenError::Unreadable);
     }
-    let (said, signature) = token.rsplit_once('.').ok_or(TokenError::Unreadable)?;
-    let (header, claims) = said.split_once('.').ok_or(TokenError::Unreadable)?;
+    let (said, signature) = token.rsplit_once('.').ok_or(IdTokenError::Unreadable)?;
+    let (header, claims) = said.split_once('.').ok_or(IdTokenError::Unreadable)?;
     let header: Header =
-        serde_json::from_slice(&decoded(header)?).map_err(|_| TokenError::Unreadable)?;
+        serde_json::from_slice(&decoded(header)?).map_err(|_| IdTokenError::Unreadable)?;
     if !["RS256", "ES256", "EdDSA"].contains(&header.alg.as_str()) {
-        return Err(TokenError::Algorithm);
+        return Err(IdTokenError::Algorithm);
     }
     let signature = decoded(signature)?;
     let mut known =
         keys.iter().filter(|key| key.may_be(&header.alg, header.kid.as_deref())).peekable();
     if known.peek().is_none() {
-        return Err(TokenError::UnknownKey);
+        return Err(IdTokenError::UnknownKey);
     }
     if !known.any(|key| key.verifies(&header.alg, said.as_bytes(), &signature)) {
-        return Err(TokenError::Signature);
+        return Err(IdTokenError::Signature);
     }
     let claims: Claims =
-        serde_json::from_slice(&decoded(claims)?).map_err(|_| TokenError::Unreadable)?;
+        serde_json::from_slice(&decoded(claims)?).map_err(|_| IdTokenError::Unreadable)?;
     if claims.iss != expected.issuer {
-        return Err(TokenError::Issuer);
+        return Err(IdTokenError::Issuer);
     }
     let for_us = match &claims.aud {
         Audience::One(one) => one == expected.client,
@@ -179,15 +180,15 @@ pub fn verify(token: &str, keys: &[Jwk], expected: Expected<'_>) -> Result<Ident
         }
     };
     if !for_us || claims.azp.as_deref().is_some_and(|azp| azp != expected.client) {
-        return Err(TokenError::Audience);
+        return Err(IdTokenError::Audience);
     }
     let now = expected.now.seconds();
     if claims.exp + LEEWAY <= now || claims.iat.is_some_and(|iat| iat > now + LEEWAY) {
-        return Err(TokenError::Time);
+        return Err(IdTokenError::Time);
     }
     let nonce = claims.nonce.unwrap_or_default();
     if !bool::from(nonce.as_bytes().ct_eq(expected.nonce.as_bytes())) {
-        return Err(TokenError::Nonce);
+        return Err(IdTokenError::Nonce);
     }
     let vouched = claims.email_verified == true || claims.email_verified == "true";
     let email = claims.email.filter(|_| vouched).map(|email| email.trim().to_lowercase());
@@ -249,15 +250,15 @@ mod tests {
         let good = check(&claims()).unwrap();
         assert_eq!((good.subject.as_str(), good.email.as_deref()), ("s1", Some("ann@x.y")));
         for (name, value, why) in [
-            ("iss", json!("https://other"), TokenError::Issuer),
-            ("aud", json!("them"), TokenError::Audience),
-            ("aud", json!(["us", "them"]), TokenError::Audience),
-            ("azp", json!("them"), TokenError::Audience),
-            ("exp", json!(NOW - 61), TokenError::Time),
-            ("iat", json!(NOW + 100), TokenError::Time),
-            ("nonce", json!("n2"), TokenError::Nonce),
-            ("nonce", Value::Null, TokenError::Nonce),
-            ("sub", Value::Null, TokenError::Unreadable),
+            ("iss", json!("https://other"), IdTokenError::Issuer),
+            ("aud", json!("them"), IdTokenError::Audience),
+            ("aud", json!(["us", "them"]), IdTokenError::Audience),
+            ("azp", json!("them"), IdTokenError::Audience),
+            ("exp", json!(NOW - 61), IdTokenError::Time),
+            ("iat", json!(NOW + 100), IdTokenError::Time),
+            ("nonce", json!("n2"), IdTokenError::Nonce),
+            ("nonce", Value::Null, IdTokenError::Nonce),
+            ("sub", Value::Null, IdTokenError::Unreadable),
         ] {
             assert_eq!(check(&with(name, value.clone())), Err(why), "{name} {value}");
         }
@@ -282,16 +283,16 @@ mod tests {
         let check = |token: &str| verify(token, std::slice::from_ref(&key), expected);
         let header = |alg: &str, kid: &str| json!({"alg": alg, "kid": kid});
         let forged = signed(&other, &header("EdDSA", "k1"), &claims());
-        assert_eq!(check(&forged), Err(TokenError::Signature));
+        assert_eq!(check(&forged), Err(IdTokenError::Signature));
         let unknown = signed(&one, &header("EdDSA", "k2"), &claims());
-        assert_eq!(check(&unknown), Err(TokenError::UnknownKey));
+        assert_eq!(check(&unknown), Err(IdTokenError::UnknownKey));
         for alg in ["none", "HS256", "RS512", ""] {
             let token = signed(&one, &header(alg, "k1"), &claims());
-            assert_eq!(check(&token), Err(TokenError::Algorithm), "{alg}");
+            assert_eq!(check(&token), Err(IdTokenError::Algorithm), "{alg}");
         }
         // A key of one kind is none of another.
         let confused = signed(&one, &header("RS256", "k1"), &claims());
-        assert_eq!(check(&confused), Err(TokenError::UnknownKey));
+        assert_eq!(check(&confused), Err(IdTokenError::UnknownKey));
         for spoiled in ["", ".", "..", "a.b.c"] {
             assert!(check(spoiled).is_err(), "{spoiled}");
         }

@@ -44,9 +44,9 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
-/// A price list's word on a model.
+/// The list price of a model in the training data, and its tier.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-pub struct Listed {
+pub struct ListPrice {
     /// USD per million tokens.
     pub price_in: Option<f64>,
     pub price_out: Option<f64>,
@@ -59,7 +59,7 @@ pub struct Data {
     pub rows: Vec<Row>,
     pub sources: Vec<String>,
     pub models: Vec<String>,
-    pub prices: BTreeMap<String, Listed>,
+    pub prices: BTreeMap<String, ListPrice>,
 }
 
 #[derive(Deserialize)]
@@ -184,7 +184,7 @@ impl Data {
             }
             let unreadable = |why| DataError::Read { path: path.clone(), why };
             let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-            let list: BTreeMap<String, Listed> =
+            let list: BTreeMap<String, ListPrice> =
                 serde_json::from_str(&text).map_err(|why| unreadable(io::Error::other(why)))?;
             self.prices.extend(list);
         }

@@ -2,7 +2,7 @@
 
 use super::data::Data;
 use super::sample::Sample;
-use crate::router::neural::{SIGNS, Shape, Signs};
+use crate::router::neural::{NetShape, SIGNS, Signs};
 
 /// How strongly weights are held to nothing: where many rows were tried, and where fewer.
 const RIDGE: [f64; 2] = [10.0, 30.0];
@@ -212,7 +212,7 @@ fn cut(solved: &[Vec<f64>], found: &[Vec<f64>], rarity: &[f64]) -> Signs {
         table.extend(row.iter().map(|one| byte(one / step)));
         table.push(byte(rarity * rarity / square_step));
     }
-    let by = |place: usize| if place < Signs::BESIDE - Shape::VECTOR { COUNT } else { VECTOR };
+    let by = |place: usize| if place < Signs::BESIDE - NetShape::VECTOR { COUNT } else { VECTOR };
     let beside = wide[SIGNS * Signs::RANK..].chunks_exact(Signs::RANK).enumerate();
     let beside =
         beside.flat_map(|(place, row)| row.iter().map(move |one| (one * by(place)) as f32));

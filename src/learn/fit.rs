@@ -1,7 +1,7 @@
 //! One network and the models' abilities, fitted by gradient descent. Single-threaded and seeded:
 //! the same data and seed give the same numbers.
 
-use crate::router::neural::{BUCKETS, COUNTS, Shape, dot, softmax};
+use crate::router::neural::{BUCKETS, COUNTS, NetShape, dot, softmax};
 
 use super::sample::Sample;
 
@@ -51,10 +51,10 @@ impl Default for Recipe {
     }
 }
 
-const EMBED: usize = Shape::EMBED;
-const INPUT: usize = Shape::INPUT;
-const HIDDEN: usize = Shape::HIDDEN;
-const RANK: usize = Shape::RANK;
+const EMBED: usize = NetShape::EMBED;
+const INPUT: usize = NetShape::INPUT;
+const HIDDEN: usize = NetShape::HIDDEN;
+const RANK: usize = NetShape::RANK;
 /// Rows whose gradients are added up before a step.
 const BATCH: usize = 32;
 
@@ -73,7 +73,7 @@ impl Layout {
     /// Outputs: what a prompt takes, then which domain it is of. Those have no way past the hidden
     /// layer.
     pub fn heads(self) -> usize {
-        Shape::HEADS + self.domains
+        NetShape::HEADS + self.domains
     }
     pub fn second_bias(self) -> usize {
         Self::SECOND + self.heads() * HIDDEN
@@ -83,7 +83,7 @@ impl Layout {
     }
     /// A level and the skills of each family.
     pub fn family(self) -> usize {
-        self.skip() + Shape::HEADS * INPUT
+        self.skip() + NetShape::HEADS * INPUT
     }
     /// What a model differs in from its family.
     pub fn own(self) -> usize {
@@ -103,7 +103,7 @@ impl Layout {
 
 /// A fitted network with its models.
 #[derive(Debug, Clone)]
-pub struct Fitted {
+pub struct TrainedNetwork {
     pub layout: Layout,
     pub table: Vec<f32>,
     pub numbers: Vec<f32>,
@@ -183,7 +183,7 @@ impl Fitting<'_> {
         for head in 0..heads {
             let row = &self.numbers[Layout::SECOND + head * HIDDEN..][..HIDDEN];
             let mut out = dot(row, &pass.hidden) + self.numbers[at.second_bias() + head];
-            if head < Shape::HEADS {
+            if head < NetShape::HEADS {
                 out += dot(&self.numbers[at.skip() + head * INPUT..][..INPUT], &pass.input);
             }
             pass.out.push(out);
@@ -232,11 +232,11 @@ impl Fitting<'_> {
                 self.slopes[spot] += off;
             }
         }
-        let logits = &mut pass.out[Shape::HEADS..];
+        let logits = &mut pass.out[NetShape::HEADS..];
         softmax(logits);
         for (domain, share) in logits.iter().enumerate() {
             let truth = f32::from(u8::from(domain == sample.domain));
-            back[Shape::HEADS + domain] = (share - truth) * recipe.tell * sample.tell;
+            back[NetShape::HEADS + domain] = (share - truth) * recipe.tell * sample.tell;
         }
         let mut below = [0.0_f32; HIDDEN];
         let mut input = [0.0_f32; INPUT];
@@ -247,7 +247,7 @@ impl Fitting<'_> {
                 below[unit] += slope * self.numbers[row + unit];
                 self.slopes[row + unit] += slope * pass.hidden[unit];
             }
-            if head >= Shape::HEADS {
+            if head >= NetShape::HEADS {
                 continue;
             }
             let past = at.skip() + head * INPUT;
@@ -342,7 +342,7 @@ pub fn fit(
     family_of: &[usize],
     recipe: &Recipe,
     seed: u64,
-) -> Fitted {
+) -> TrainedNetwork {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut numbers = vec![0.0_f32; layout.end()];
     let spread =
@@ -399,7 +399,7 @@ pub fn fit(
         }
     }
     fitting.centre(samples);
-    Fitted { layout, table: fitting.table, numbers: fitting.numbers }
+    TrainedNetwork { layout, table: fitting.table, numbers: fitting.numbers }
 }
 
 const _: () = assert!(COUNTS < INPUT);

@@ -59,7 +59,7 @@ mod train;
 
 pub use cascade::{Cascaded, cascaded};
 pub use daily::{Daily, dailies};
-pub use data::{Cell, Data, DataError, Listed, Predictions, Row};
+pub use data::{Cell, Data, DataError, ListPrice, Predictions, Row};
 pub use fit::Recipe;
 pub use judge::{Measures, Point, Pool, judge};
 pub use picture::picture;
@@ -67,7 +67,7 @@ pub use promise::{Promise, promised, promises, read_predictions};
 pub use rate::rate;
 pub use ratings::{Agreement, Rated, agreement, rated};
 pub use report::{
-    Entry, Leave, by_neighbours, by_price, cascades, entries, left_out, predict, table,
+    Entry, HoldOut, by_neighbours, by_price, cascades, entries, left_out, predict, table,
 };
 pub use train::{Material, train};
 

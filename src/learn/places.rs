@@ -2,7 +2,7 @@
 
 use super::algebra::Cholesky;
 use super::sample::Sample;
-use crate::router::neural::{COUNTS, Places, Shape};
+use crate::router::neural::{COUNTS, NetShape, Places};
 
 /// Added to every spread: a count that is always the same in training says nothing when it is not.
 const LEAST: f64 = 1e-3;
@@ -55,14 +55,14 @@ pub fn places(samples: &[Sample]) -> Places {
     });
     let mut places = Places {
         turn: turn.collect(),
-        centres: vec![0.0; COUNTS * Shape::DOMAINS],
-        squares: vec![NOWHERE; Shape::DOMAINS],
+        centres: vec![0.0; COUNTS * NetShape::DOMAINS],
+        squares: vec![NOWHERE; NetShape::DOMAINS],
     };
-    for (domain, centre) in centres.chunks_exact(COUNTS).enumerate().take(Shape::DOMAINS) {
+    for (domain, centre) in centres.chunks_exact(COUNTS).enumerate().take(NetShape::DOMAINS) {
         let turned = lower.forward(centre.to_vec());
         places.squares[domain] = turned.iter().map(|one| one * one).sum::<f64>() as f32;
         for (count, one) in narrow(turned).enumerate() {
-            places.centres[count * Shape::DOMAINS + domain] = one;
+            places.centres[count * NetShape::DOMAINS + domain] = one;
         }
     }
     places

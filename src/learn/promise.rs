@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Data, DataError, Predictions, Row, read_lines};
 use super::judge::Pool;
 use crate::router::neural::{Prompt, Weights};
-use crate::router::{AtDial, Dial, Group, Promises};
+use crate::router::{AtDial, Dial, PromiseGroup, Promises};
 
 /// A score from here on is a good answer.
 const GOOD: f64 = 0.5;
@@ -120,7 +120,7 @@ pub fn promised(
             })
         };
         if let (Some(known), Some(shifted)) = (of(known), of(shifted)) {
-            groups.insert(source.clone(), Group { known, shifted });
+            groups.insert(source.clone(), PromiseGroup { known, shifted });
         }
     }
     let mut beliefs: Vec<f32> =

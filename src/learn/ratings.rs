@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::daily::Daily;
-use crate::router::neural::{Scale, Weights};
+use crate::router::neural::{RatingScale, Weights};
 
 /// A rated prompt, and what a router makes of it.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +44,7 @@ pub fn rated(weights: &Weights, dailies: &[Daily]) -> Vec<Rated> {
             need: daily.need,
             tokens: daily.tokens,
             think: daily.think,
-            predicted_need: Scale::default().need(view.ease),
+            predicted_need: RatingScale::default().need(view.ease),
             predicted_tokens: view.length.exp(),
             predicted_think: view.thinking,
             unsure: view.unsure,

@@ -42,7 +42,7 @@ const CHECKERS: [f64; 3] = [0.7, 0.8, 0.95];
 
 /// What is left out of training when a router is judged by training it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
+pub enum HoldOut {
     /// A fifth of the questions at a time.
     Groups,
     /// A fifth of the domains at a time.
@@ -57,7 +57,7 @@ const FOLDS: u64 = 5;
 fn abilities(weights: &Weights, data: &Data) -> Vec<Ability> {
     let ability = |name: &String| {
         let listed = data.prices.get(name);
-        let price = |of: fn(&super::Listed) -> Option<f64>| listed.and_then(of);
+        let price = |of: fn(&super::ListPrice) -> Option<f64>| listed.and_then(of);
         weights.ability(name, price(|one| one.price_in), price(|one| one.price_out))
     };
     data.models.iter().map(ability).collect()
@@ -193,15 +193,15 @@ pub fn entries(data: &Data, predictions: &Predictions, by: &'static str) -> Vec<
 #[must_use]
 pub fn left_out(
     material: Material<'_>,
-    leave: Leave,
+    leave: HoldOut,
     recipe: &Recipe,
     seed: u64,
 ) -> (Predictions, Vec<Rated>) {
     let Material { data, dailies, vectors } = material;
     let fold_of = |row: &Row| match leave {
-        Leave::Groups => row.group % FOLDS,
-        Leave::Sources => row.source as u64,
-        Leave::Domains => {
+        HoldOut::Groups => row.group % FOLDS,
+        HoldOut::Sources => row.source as u64,
+        HoldOut::Domains => {
             let hash = row
                 .domain
                 .bytes()
@@ -219,7 +219,7 @@ pub fn left_out(
         if rest.rows.is_empty() {
             continue;
         }
-        let left = |daily: &Daily| leave == Leave::Groups && daily.group % FOLDS == fold;
+        let left = |daily: &Daily| leave == HoldOut::Groups && daily.group % FOLDS == fold;
         let (judged, kept): (Vec<Daily>, Vec<Daily>) = dailies.iter().cloned().partition(left);
         let rest = Material { data: &rest, dailies: &kept, vectors };
         let weights = train(rest, recipe, "left-out", seed);

@@ -1,6 +1,6 @@
 //! Rows as they are learned from.
 
-use crate::router::neural::{COUNTS, Shape};
+use crate::router::neural::{COUNTS, NetShape};
 
 /// A score to learn from.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Sample {
     /// Bits of its word pairs, each once.
     pub pairs: Vec<usize>,
     pub counts: [f32; COUNTS],
-    pub vector: [f32; Shape::VECTOR],
+    pub vector: [f32; NetShape::VECTOR],
     pub domain: usize,
     /// How much it weighs in telling domains apart.
     pub tell: f32,

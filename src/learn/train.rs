@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::daily::Daily;
 use super::data::{Data, Row};
 use super::evidence::evidence;
-use super::fit::{Fitted, Layout, Recipe, fit};
+use super::fit::{Layout, Recipe, TrainedNetwork, fit};
 use super::levels::{level_by, level_by_tier, line_of};
 use super::places;
 use super::rate::{miss, rate};
 use super::sample::{Sample, Target};
 use crate::router::neural::{
-    Ability, BUCKETS, Kind, Meta, ModelMeta, Net, PAIRS, Places, Prompt, Shape, Signs, Usual,
-    Vectors, Weights, dot, family, read, spot,
+    Ability, BUCKETS, Meta, ModelMeta, Net, NetShape, PAIRS, Places, Prompt, Signs, TraceKind,
+    Usual, Vectors, Weights, dot, family, read, spot,
 };
 
 /// What a router is trained on.
@@ -33,7 +33,7 @@ fn domains(data: &Data, everyday: bool) -> (Vec<String>, Vec<usize>) {
     // Where there are more than there is room for, the small ones of a source are one.
     let mut largest: Vec<(&String, &usize)> = rows.iter().collect();
     largest.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
-    let room = Shape::DOMAINS - usize::from(everyday);
+    let room = NetShape::DOMAINS - usize::from(everyday);
     let kept = if largest.len() <= room { room } else { room - data.sources.len().min(room) };
     let alone: Vec<&String> = largest.into_iter().take(kept).map(|(name, _)| name).collect();
     let mut names: Vec<String> = Vec::new();
@@ -62,9 +62,9 @@ fn sample(prompt: Prompt<'_>, vectors: &Vectors) -> Sample {
         buckets.push(trace.bucket());
         signs.push(trace.sign());
         match trace.kind {
-            Kind::Pair => pairs.push(trace.bit()),
-            Kind::Word => words.push(trace.vector()),
-            Kind::Stem | Kind::Mark => {}
+            TraceKind::Pair => pairs.push(trace.bit()),
+            TraceKind::Word => words.push(trace.vector()),
+            TraceKind::Stem | TraceKind::Mark => {}
         }
     });
     for places in [&mut pairs, &mut signs] {
@@ -124,8 +124,8 @@ pub fn train(material: Material<'_>, recipe: &Recipe, id: &str, seed: u64) -> We
     let layout =
         Layout { domains: names.len(), models: data.models.len(), families: families.len() };
     // Each network on a thread of its own: none sees another's draws.
-    let fitted: Vec<Fitted> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..Shape::NETS as u64)
+    let fitted: Vec<TrainedNetwork> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..NetShape::NETS as u64)
             .map(|number| {
                 let (samples, family_of) = (&samples, &family_of);
                 scope.spawn(move || {
@@ -166,12 +166,12 @@ pub fn train(material: Material<'_>, recipe: &Recipe, id: &str, seed: u64) -> We
 fn usual(weights: &Weights, data: &Data) -> Usual {
     let count = data.rows.len().max(1);
     let (mut ease, mut length) = (0.0_f64, 0.0_f64);
-    let mut far: [Vec<f32>; Shape::NETS] = Default::default();
+    let mut far: [Vec<f32>; NetShape::NETS] = Default::default();
     for row in &data.rows {
         let heard = weights.heard(Prompt::new(&row.prompt));
         ease += f64::from(heard.ease);
         length += f64::from(heard.length);
-        for (far, words) in far.iter_mut().zip(heard.embedding.chunks_exact(Shape::EMBED)) {
+        for (far, words) in far.iter_mut().zip(heard.embedding.chunks_exact(NetShape::EMBED)) {
             far.push(dot(words, words).sqrt());
         }
     }
@@ -193,12 +193,12 @@ fn familiar(samples: &[Sample]) -> Vec<u64> {
     again
 }
 
-fn ability(fitted: &[Fitted], family: usize, model: Option<usize>) -> Ability {
+fn ability(fitted: &[TrainedNetwork], family: usize, model: Option<usize>) -> Ability {
     let part = 1.0 / fitted.len() as f32;
-    let mut domains = vec![0.0; Shape::DOMAINS];
+    let mut domains = vec![0.0; NetShape::DOMAINS];
     let (mut level, mut verbosity, mut skills) = (0.0, 0.0, Vec::new());
-    for Fitted { layout: at, numbers, .. } in fitted {
-        let rank = Shape::RANK;
+    for TrainedNetwork { layout: at, numbers, .. } in fitted {
+        let rank = NetShape::RANK;
         let base = &numbers[at.family() + family * (1 + rank)..][..=rank];
         let own = model.map(|model| &numbers[at.own() + model * (1 + rank)..][..=rank]);
         let sum = |place: usize| base[place] + own.map_or(0.0, |own| own[place]);
@@ -226,7 +226,7 @@ fn ability(fitted: &[Fitted], family: usize, model: Option<usize>) -> Ability {
 
 fn assemble(
     data: &Data,
-    fitted: &[Fitted],
+    fitted: &[TrainedNetwork],
     families: &[String],
     family_of: &[usize],
     seen: &[u64],
@@ -252,17 +252,18 @@ fn assemble(
     let mut meta = Meta::new(id.to_owned(), seed, data.sources.clone(), models);
     meta.level_by_tier = level_by_tier(data, &abilities[..known], &meta.models[..known]);
     meta.level_by = level_by(data, &abilities[..known], &meta.models[..known]);
-    let (mut table, mut steps) = (vec![0_u8; BUCKETS * Shape::WIDE], [0.0; Shape::NETS]);
+    let (mut table, mut steps) = (vec![0_u8; BUCKETS * NetShape::WIDE], [0.0; NetShape::NETS]);
     let mut nets = Vec::new();
-    for (number, Fitted { layout: at, table: words, numbers }) in fitted.iter().enumerate() {
+    for (number, TrainedNetwork { layout: at, table: words, numbers }) in fitted.iter().enumerate()
+    {
         let square = words.iter().map(|one| one * one).sum::<f32>() / words.len() as f32;
         // The few words farther out than this are pulled in.
         let step = square.sqrt() * 6.0 / 127.0;
         steps[number] = step;
         for bucket in 0..BUCKETS {
-            for place in 0..Shape::EMBED {
-                let one = words[bucket * Shape::EMBED + place] / step;
-                table[bucket * Shape::WIDE + number * Shape::EMBED + place] =
+            for place in 0..NetShape::EMBED {
+                let one = words[bucket * NetShape::EMBED + place] / step;
+                table[bucket * NetShape::WIDE + number * NetShape::EMBED + place] =
                     (one.round().clamp(-127.0, 127.0) as i8).cast_unsigned();
             }
         }
@@ -273,16 +274,20 @@ fn assemble(
         };
         let part = |from: usize, count: usize| numbers[from..from + count].to_vec();
         nets.push(Net {
-            first: turned(0, Shape::HIDDEN, Shape::INPUT),
-            first_bias: part(Layout::FIRST_BIAS, Shape::HIDDEN),
-            second: turned(Layout::SECOND, Shape::HEADS, Shape::HIDDEN),
-            second_bias: part(at.second_bias(), Shape::HEADS),
-            skip: turned(at.skip(), Shape::HEADS, Shape::INPUT),
+            first: turned(0, NetShape::HIDDEN, NetShape::INPUT),
+            first_bias: part(Layout::FIRST_BIAS, NetShape::HIDDEN),
+            second: turned(Layout::SECOND, NetShape::HEADS, NetShape::HIDDEN),
+            second_bias: part(at.second_bias(), NetShape::HEADS),
+            skip: turned(at.skip(), NetShape::HEADS, NetShape::INPUT),
             tell: widened(
-                &turned(Layout::SECOND + Shape::HEADS * Shape::HIDDEN, at.domains, Shape::HIDDEN),
+                &turned(
+                    Layout::SECOND + NetShape::HEADS * NetShape::HIDDEN,
+                    at.domains,
+                    NetShape::HIDDEN,
+                ),
                 at.domains,
             ),
-            tell_bias: widened(&part(at.second_bias() + Shape::HEADS, at.domains), at.domains),
+            tell_bias: widened(&part(at.second_bias() + NetShape::HEADS, at.domains), at.domains),
         });
     }
     Weights {
@@ -304,7 +309,7 @@ fn assemble(
 fn widened(rows: &[f32], count: usize) -> Vec<f32> {
     let wide = |row: &[f32]| {
         let mut row = row.to_vec();
-        row.resize(Shape::DOMAINS, 0.0);
+        row.resize(NetShape::DOMAINS, 0.0);
         row
     };
     rows.chunks_exact(count).flat_map(wide).collect()

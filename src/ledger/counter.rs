@@ -10,7 +10,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::money::Nanos;
 use crate::quota::Quota;
 use crate::telemetry::trails::Trails;
-use crate::wire::vocab::Aside;
+use crate::wire::vocab::AuxiliaryUsage;
 
 /// Where a worker counts and writes down: shared by all its holds.
 #[derive(Debug, Clone)]
@@ -24,29 +24,29 @@ pub struct Counter {
     pub patience: Duration,
     /// Told what requests came to.
     pub trails: Trails,
-    pub asides: PricesAsides,
+    pub asides: AuxiliaryPricer,
 }
 
 /// By a provider's id and a moment.
-type AsidesPrice = dyn Fn(&str, &[Aside], Timestamp) -> Nanos;
+type AsidesPrice = dyn Fn(&str, &[AuxiliaryUsage], Timestamp) -> Nanos;
 
-/// What other models of a provider did for an answer costs, by the catalogue in force.
+/// Prices what other models of a provider did for an answer, by the catalogue in force.
 #[derive(Clone)]
-pub struct PricesAsides(Rc<AsidesPrice>);
+pub struct AuxiliaryPricer(Rc<AsidesPrice>);
 
-impl PricesAsides {
+impl AuxiliaryPricer {
     #[must_use]
-    pub fn by(price: impl Fn(&str, &[Aside], Timestamp) -> Nanos + 'static) -> Self {
+    pub fn by(price: impl Fn(&str, &[AuxiliaryUsage], Timestamp) -> Nanos + 'static) -> Self {
         Self(Rc::new(price))
     }
 
     /// At a provider, at a moment.
-    pub(super) fn price(&self, provider: &str, asides: &[Aside], at: Timestamp) -> Nanos {
+    pub(super) fn price(&self, provider: &str, asides: &[AuxiliaryUsage], at: Timestamp) -> Nanos {
         (self.0)(provider, asides, at)
     }
 }
 
-impl fmt::Debug for PricesAsides {
+impl fmt::Debug for AuxiliaryPricer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PricesAsides")
     }

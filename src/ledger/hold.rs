@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use super::counter::Counter;
 use super::receipt::{Awaited, Receipt};
-use super::{Answerer, Basis, Outcome, Selling, Settlement, Tokens, Tried, Weighed};
+use super::{Answerer, Basis, FailedAttempt, Outcome, Selling, Settlement, Tokens, Weighed};
 use crate::base::calendar::Period;
 use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::{Deployment, Mode, Model, Pictures};
-use crate::quota::{Amount, Correction, Standing, Terms, Used};
-use crate::wire::vocab::Aside;
+use crate::quota::{Correction, PeriodUsage, RequestAmount, Standing, Terms};
+use crate::wire::vocab::AuxiliaryUsage;
 
 /// An answer that came at the last moment is not refused because its line takes a moment too.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
@@ -46,11 +46,11 @@ pub struct Delivered<'a> {
     pub outcome: Outcome,
     pub tokens: Tokens,
     /// What other models did for it: in its cost, and not among its tokens.
-    pub asides: &'a [Aside],
+    pub asides: &'a [AuxiliaryUsage],
     pub basis: Basis,
     pub pictures: Pictures<'a>,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
     /// When the answer began.
     pub first_byte: Timestamp,
 }
@@ -71,7 +71,7 @@ struct Open {
     counter: Rc<Counter>,
     terms: Arc<Terms>,
     outset: Outset,
-    amount: Amount,
+    amount: RequestAmount,
     standing: Standing,
 }
 
@@ -88,7 +88,7 @@ impl Hold {
         counter: Rc<Counter>,
         terms: Arc<Terms>,
         outset: Outset,
-        amount: Amount,
+        amount: RequestAmount,
         standing: Standing,
     ) -> Self {
         Self(Some(Box::new(Open { counter, terms, outset, amount, standing })))
@@ -181,7 +181,7 @@ impl Hold {
     }
 
     /// Nobody answered: that too is written down, and costs nothing.
-    pub fn fail(mut self, attempts: u8, tried: Vec<Tried>) {
+    pub fn fail(mut self, attempts: u8, tried: Vec<FailedAttempt>) {
         let Some(open) = self.0.take() else { return };
         // Nothing hangs on its being safe.
         let _receipt = open.close(
@@ -209,7 +209,7 @@ impl Open {
         images: u64,
         charge: Charge,
         attempts: u8,
-        tried: Vec<Tried>,
+        tried: Vec<FailedAttempt>,
         first_byte_ms: u64,
     ) -> Receipt {
         let Self { counter, terms, outset, amount, .. } = *self;
@@ -219,7 +219,7 @@ impl Open {
         let correction = Correction {
             period: Period::of(at),
             held: amount,
-            charged: Used { credits, spend: list },
+            charged: PeriodUsage { credits, spend: list },
             used_tokens: tokens.total(),
         };
         counter.quota.settle(&terms, outset.id.as_str(), correction);
@@ -265,7 +265,7 @@ impl Drop for Hold {
         let correction = Correction {
             period: Period::of(open.counter.clock.now()),
             held: open.amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 0,
         };
         open.counter.quota.settle(&open.terms, open.outset.id.as_str(), correction);

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::segment::{self, Segment, remove};
-use super::{Page, Settlement};
+use super::{JournalPage, Settlement};
 use crate::store::{AllowanceOf, Store, StoreError};
 
 /// Lines of one transaction, at most.
@@ -69,10 +69,10 @@ impl JournalError {
     }
 }
 
-/// How far things have to come for a line to be safe.
+/// How far lines have to be written for a settlement to be safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a settlement counts once it is safe"]
-pub(super) enum Place {
+pub(super) enum SafePoint {
     /// Once so many lines are in the file.
     Written(u64),
     /// Once so many lines are on the disk.
@@ -106,7 +106,7 @@ pub(super) struct State {
     /// The segment's name when there is no file.
     pub nameless: Arc<str>,
     pub nameless_lines: u64,
-    pub waiting: VecDeque<Waiting>,
+    pub waiting: VecDeque<WaitingLines>,
     pub waiting_lines: usize,
     /// Lines ever appended by this process.
     pub lines: u64,
@@ -135,8 +135,8 @@ pub(super) struct Closed {
     pub unsynced: bool,
 }
 
-/// Lines in a row of one segment, not yet posted.
-pub(super) struct Waiting {
+/// Lines in a row of one segment that are not in the store yet.
+pub(super) struct WaitingLines {
     /// How many lines this process had appended before.
     pub before: u64,
     /// When the first of them came.
@@ -145,13 +145,13 @@ pub(super) struct Waiting {
 }
 
 pub(super) enum Lines {
-    Here(Box<Page>),
+    Here(Box<JournalPage>),
     /// In the file, where memory would have run over.
-    InFile(Stretch),
+    InFile(FileRange),
 }
 
-/// A part of a file.
-pub(super) struct Stretch {
+/// A range of bytes of a file, and the lines in it.
+pub(super) struct FileRange {
     pub segment: Arc<str>,
     pub first_line: u64,
     pub path: PathBuf,
@@ -219,18 +219,18 @@ impl State {
             (_, Some(offset)) => {
                 let path = self.segment.as_ref().map(|own| own.path.clone()).unwrap_or_default();
                 let bytes = line.len() as u64;
-                let stretch = Stretch { segment, first_line, path, offset, bytes, count: 1 };
+                let stretch = FileRange { segment, first_line, path, offset, bytes, count: 1 };
                 let (since, lines) = (Instant::now(), Lines::InFile(stretch));
-                self.waiting.push_back(Waiting { before, since, lines });
+                self.waiting.push_back(WaitingLines { before, since, lines });
             }
             (Some(Lines::Here(page)), None) if page.lines < PAGE_LINES => {
                 page.add(settlement, line);
             }
             (_, None) => {
-                let mut page = Page::new(segment, first_line);
+                let mut page = JournalPage::new(segment, first_line);
                 page.add(settlement, line);
                 let (since, lines) = (Instant::now(), Lines::Here(Box::new(page)));
-                self.waiting.push_back(Waiting { before, since, lines });
+                self.waiting.push_back(WaitingLines { before, since, lines });
             }
         }
     }
@@ -346,7 +346,7 @@ impl Journal {
     }
 
     /// Writes a settlement down.
-    pub(super) fn append(&self, settlement: &Settlement) -> Place {
+    pub(super) fn append(&self, settlement: &Settlement) -> SafePoint {
         let mut line = Vec::with_capacity(640);
         settlement.write(&mut line);
         let mut state = self.state();
@@ -356,19 +356,19 @@ impl Journal {
         drop(state);
         self.0.appended.notify_one();
         match self.0.durability {
-            Durability::Process => Place::Written(lines),
+            Durability::Process => SafePoint::Written(lines),
             Durability::Power => {
                 self.0.unsynced.notify_one();
-                Place::Synced(lines)
+                SafePoint::Synced(lines)
             }
-            Durability::Store => Place::Posted(lines),
+            Durability::Store => SafePoint::Posted(lines),
         }
     }
 
     /// Waits until a line is safe, but not longer than `patience`. Whether it is.
-    pub(super) async fn safe(&self, place: Place, patience: Duration) -> bool {
+    pub(super) async fn safe(&self, place: SafePoint, patience: Duration) -> bool {
         // Mostly there is nothing to wait for, and no timer to be made.
-        if let Place::Written(lines) = place {
+        if let SafePoint::Written(lines) = place {
             // Whatever else this worker is about to settle goes with it.
             tokio::task::yield_now().await;
             if self.state().write_down(lines) {
@@ -378,10 +378,10 @@ impl Journal {
         tokio::time::timeout(patience, self.reached(place)).await.is_ok()
     }
 
-    async fn reached(&self, place: Place) {
+    async fn reached(&self, place: SafePoint) {
         let lines = match place {
-            Place::Written(lines) => lines,
-            Place::Synced(lines) => {
+            SafePoint::Written(lines) => lines,
+            SafePoint::Synced(lines) => {
                 // The sender lives as long as we do.
                 let mut synced = self.0.synced.subscribe();
                 let _closed = synced.wait_for(|seen| *seen >= lines).await;
@@ -390,7 +390,7 @@ impl Journal {
                 }
                 lines
             }
-            Place::Posted(lines) => lines,
+            SafePoint::Posted(lines) => lines,
         };
         // No file is to be relied on: the store has to do.
         self.0.hurry.notify_one();
@@ -404,7 +404,7 @@ impl Journal {
         if *self.0.posted.borrow() >= lines {
             return true;
         }
-        self.safe(Place::Posted(lines), patience).await
+        self.safe(SafePoint::Posted(lines), patience).await
     }
 
     /// Lines that are not in the store yet.

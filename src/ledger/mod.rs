@@ -24,13 +24,13 @@ pub mod report;
 pub mod verify;
 
 pub use count::{count_reply, count_text};
-pub use counter::{Counter, PricesAsides};
+pub use counter::{AuxiliaryPricer, Counter};
 pub use funds::Funds;
 pub use hold::{Delivered, Hold, Outset};
 pub use journal::{Durability, Journal, JournalError};
-pub use page::{Page, minute_key};
+pub use page::{JournalPage, minute_key};
 pub use posting::post_leftovers;
 pub use receipt::Receipt;
-pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};
+pub use settlement::{Answerer, Basis, FailedAttempt, LineError, Outcome, Settlement, Tokens};
 pub use tariff::{Selling, Tariff};
-pub use weighed::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths, of_hundredths};
+pub use weighed::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths, of_hundredths};

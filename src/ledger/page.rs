@@ -13,7 +13,7 @@ use crate::store::{Heads, MinuteKey, MinuteSums, PageRow, Posted, Posting};
 /// Lines that become one transaction, and what they mean: added up as each is written, by whoever
 /// writes it, so that nothing but sums and bytes changes hands.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct JournalPage {
     pub segment: Arc<str>,
     /// The first line's number in the segment, from 0.
     pub first_line: u64,
@@ -30,7 +30,7 @@ pub struct Page {
     latest: Option<(MinuteKey, MinuteSums)>,
 }
 
-impl Page {
+impl JournalPage {
     #[must_use]
     pub fn new(segment: Arc<str>, first_line: u64) -> Self {
         Self {
@@ -195,7 +195,7 @@ mod tests {
         settlements[3].account = AccountId::stored("acct_b");
         settlements[4].outcome = Outcome::Failed;
         settlements[4].credits = Credits(0);
-        let mut page = Page::new("s".into(), 5);
+        let mut page = JournalPage::new("s".into(), 5);
         for one in &settlements {
             let mut line = Vec::new();
             one.write(&mut line);

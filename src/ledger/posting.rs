@@ -13,7 +13,7 @@ use super::journal::{
     Closed, Durability, Inner, Journal, JournalError, Lines, NEXT_TRY, PAGE_LINES, State,
 };
 use super::segment::{Segment, orphans, read_back, remove};
-use super::{Page, Settlement};
+use super::{JournalPage, Settlement};
 use crate::store::{AllowanceOf, Store};
 
 /// A page is given so long to fill, unless somebody waits for what is on it.
@@ -24,15 +24,15 @@ const RETRY: Duration = Duration::from_millis(250);
 const ADOPTION: Duration = Duration::from_secs(2);
 
 /// The pages of lines that were read back.
-fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec<Page> {
-    let mut pages: Vec<Page> = Vec::new();
+fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec<JournalPage> {
+    let mut pages: Vec<JournalPage> = Vec::new();
     for (number, one) in (first_line..).zip(settlements) {
         let mut line = Vec::new();
         one.write(&mut line);
         match pages.last_mut().filter(|page| page.lines < PAGE_LINES) {
             Some(page) => page.add(one, &line),
             None => {
-                let mut page = Page::new(Arc::clone(segment), number);
+                let mut page = JournalPage::new(Arc::clone(segment), number);
                 page.add(one, &line);
                 pages.push(page);
             }
@@ -42,7 +42,7 @@ fn pages(segment: &Arc<str>, first_line: u64, settlements: &[Settlement]) -> Vec
 }
 
 /// Posts a page, however long it takes.
-async fn post(journal: &Journal, page: Page) {
+async fn post(journal: &Journal, page: JournalPage) {
     let Inner { store, allowance_of, .. } = &*journal.0;
     let posted = page.posted();
     while let Err(why) = store.post_page(&posted, allowance_of).await {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counter::Counter;
-use super::journal::Place;
+use super::journal::SafePoint;
 use super::{Outcome, Settlement};
 use crate::base::Error;
 use crate::base::money::{Credits, Nanos};
-use crate::quota::{Amount, Correction, Terms, Used};
+use crate::quota::{Correction, PeriodUsage, RequestAmount, Terms};
 
 /// The line of a settlement on its way to where it is safe.
 #[must_use = "a settlement counts once its receipt says so"]
@@ -20,7 +20,7 @@ pub(super) struct Awaited {
     pub counter: Rc<Counter>,
     pub terms: Arc<Terms>,
     pub settlement: Settlement,
-    pub place: Place,
+    pub place: SafePoint,
     /// How long the caller is kept waiting for it.
     pub patience: Duration,
 }
@@ -71,8 +71,11 @@ impl Awaited {
         let undone = settlement.credits.0;
         let correction = Correction {
             period: settlement.period(),
-            held: Amount::default(),
-            charged: Used { credits: Credits(-undone), spend: Nanos(-settlement.listed().0) },
+            held: RequestAmount::default(),
+            charged: PeriodUsage {
+                credits: Credits(-undone),
+                spend: Nanos(-settlement.listed().0),
+            },
             used_tokens: 0,
         };
         counter.quota.settle(&terms, "", correction);

@@ -7,12 +7,12 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::RequestId;
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Rates;
-use crate::store::{MinuteSums, Part, Store, StoreError, UsageRow};
+use crate::store::{MinuteSums, Store, StoreError, UsageDimension, UsageRow};
 use crate::wire::vocab::Usage;
 
 /// What a report is grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub enum GroupBy {
     Model,
     Key,
     Provider,
@@ -22,7 +22,7 @@ pub enum Group {
     Account,
 }
 
-impl Group {
+impl GroupBy {
     pub const ALL: [Self; 7] =
         [Self::Model, Self::Key, Self::Provider, Self::Tier, Self::Day, Self::Hour, Self::Account];
 
@@ -46,15 +46,15 @@ impl Group {
 
     /// What rows have to be told apart by for it.
     #[must_use]
-    pub fn part(self) -> Part {
+    pub fn part(self) -> UsageDimension {
         match self {
-            Self::Model => Part::Model,
-            Self::Key => Part::Key,
-            Self::Provider => Part::Provider,
-            Self::Tier => Part::Tier,
-            Self::Day => Part::Stretch(86_400_000),
-            Self::Hour => Part::Stretch(3_600_000),
-            Self::Account => Part::Account,
+            Self::Model => UsageDimension::Model,
+            Self::Key => UsageDimension::Key,
+            Self::Provider => UsageDimension::Provider,
+            Self::Tier => UsageDimension::Tier,
+            Self::Day => UsageDimension::Stretch(86_400_000),
+            Self::Hour => UsageDimension::Stretch(3_600_000),
+            Self::Account => UsageDimension::Account,
         }
     }
 
@@ -73,7 +73,7 @@ impl Group {
 
 /// Rows added up by what they are grouped by, in its order.
 #[must_use]
-pub fn grouped(rows: &[UsageRow], group: Group) -> BTreeMap<String, MinuteSums> {
+pub fn grouped(rows: &[UsageRow], group: GroupBy) -> BTreeMap<String, MinuteSums> {
     let mut groups: BTreeMap<String, MinuteSums> = BTreeMap::new();
     for row in rows {
         groups.entry(group.of(row)).or_default().add(&row.sums);

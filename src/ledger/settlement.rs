@@ -10,8 +10,8 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::{Credits, Nanos};
 use crate::catalogue::Tier;
-use crate::telemetry::trail::{Bill, Spent};
-use crate::wire::vocab::{More, Usage};
+use crate::telemetry::trail::{Bill, TokenCounts};
+use crate::wire::vocab::{RareUsage, Usage};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +68,8 @@ pub struct Tokens {
     #[serde(skip_serializing_if = "is_nothing")]
     pub thought: u64,
     /// What few answers report: other media, longer caches, searches, another class of service.
-    #[serde(skip_serializing_if = "More::is_nothing")]
-    pub more: More,
+    #[serde(skip_serializing_if = "RareUsage::is_nothing")]
+    pub more: RareUsage,
 }
 
 /// Lines are short: what is nothing is not said.
@@ -169,9 +169,9 @@ impl From<Tokens> for Usage {
     }
 }
 
-/// An attempt that did not answer.
+/// An attempt that gave no answer, as the ledger keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
+pub struct FailedAttempt {
     pub provider: String,
     pub model: String,
     pub fault: Cow<'static, str>,
@@ -224,7 +224,7 @@ pub struct Settlement {
     pub list: Option<Nanos>,
     pub attempts: u8,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
     /// How `auto` chose, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
@@ -252,7 +252,7 @@ impl Settlement {
             model: self.by.as_ref().map(|by| by.model.clone()),
             streamed: self.streamed,
             outcome: self.outcome.as_str(),
-            tokens: Spent {
+            tokens: TokenCounts {
                 input: self.tokens.fresh(),
                 cache_read: self.tokens.cached(),
                 cache_write: self.tokens.cache_writes(),

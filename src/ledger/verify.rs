@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::{Outcome, Page, Settlement};
+use super::{JournalPage, Outcome, Settlement};
 use crate::base::calendar::Period;
 use crate::base::ids::AccountId;
 use crate::store::{BookSums, EntrySum, MinuteSums, PageRow, Posted, Store, StoreError};
@@ -68,7 +68,7 @@ impl Pages {
             proof.fault(format!("{place}: the lines from {next} on are missing"));
         }
         self.next = (row.segment.clone(), row.first_line + row.lines);
-        let mut page = Page::new(row.segment.as_str().into(), 0);
+        let mut page = JournalPage::new(row.segment.as_str().into(), 0);
         for (number, line) in row.body.lines().enumerate() {
             let one = match Settlement::read(line.as_bytes()) {
                 Ok(one) => one,

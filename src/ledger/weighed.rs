@@ -14,7 +14,7 @@ pub const MOST_CANDIDATES: usize = 8;
 /// What a prompt was taken for. All but what is said otherwise in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Taken {
+pub struct PromptEstimate {
     /// Log-odds that a model of level 0 answers well, and how far that may be off.
     pub ease: i16,
     pub unsure: i16,
@@ -57,7 +57,7 @@ fn is_nothing(number: &i16) -> bool {
 /// What was weighed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weighed {
-    pub taken: Taken,
+    pub taken: PromptEstimate,
     /// How many models there were to choose from.
     pub considered: u32,
     /// Best first.

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use super::{Answering, Models};
 use crate::admit::Caller;
 
-/// Memory that asks no model.
-pub(super) struct Nobody;
+/// A fake for tests: no model is asked.
+pub(super) struct NoModels;
 
-impl Models for Nobody {
+impl Models for NoModels {
     fn embed<'a>(&'a self, _: &'a Caller, _: Bytes) -> Answering<'a> {
         unreachable!("no embedding model is configured")
     }

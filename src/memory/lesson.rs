@@ -66,14 +66,14 @@ mod tests {
     use super::*;
     use crate::admit::fixture::Accounts;
     use crate::memory::MemoryModels;
-    use crate::memory::fixture::Nobody;
+    use crate::memory::fixture::NoModels;
 
     #[tokio::test]
     async fn what_a_user_says_of_themselves_is_learned_once_it_is_told_to_and_only_once() {
         let all = Accounts::new().await;
         let owner = all.owner(&all.open("acme").await).await;
         let memories = Memories::new(all.store.clone(), all.clock, MemoryModels::default());
-        let remembering = Remembering { memories: &memories, models: &Nobody };
+        let remembering = Remembering { memories: &memories, models: &NoModels };
         let known = async || {
             let page = remembering.listed(&owner, "u", None, None).await.unwrap();
             let told = serde_json::to_value(&page).unwrap();

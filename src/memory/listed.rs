@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::admit::fixture::{Accounts, NOON, clock_at};
     use crate::base::ids::AccountId;
-    use crate::memory::fixture::Nobody;
+    use crate::memory::fixture::NoModels;
     use crate::memory::{Memories, MemoryModels, NewMemory};
     use std::time::Duration;
 
@@ -83,7 +83,7 @@ mod tests {
         }
 
         fn remembering(&self) -> Remembering<'_> {
-            Remembering { memories: &self.memories, models: &Nobody }
+            Remembering { memories: &self.memories, models: &NoModels }
         }
 
         async fn keep(&self, user: &str, new: Vec<NewMemory>) {

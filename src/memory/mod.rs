@@ -29,7 +29,7 @@ use crate::base::ids::{AccountId, MemoryId};
 use crate::base::told::{DeletedSome, OfUser};
 use crate::base::{Error, Kind};
 use crate::platform::facts;
-use crate::platform::recall::{Entry, Hit, Index, Query};
+use crate::platform::recall::{Hit, Index, RecallEntry, RecallQuery};
 use crate::store::{Memory, Store};
 
 pub use lesson::Lesson;
@@ -78,7 +78,7 @@ impl Shelf {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             if row.place > index.last_place {
-                index.add(Entry {
+                index.add(RecallEntry {
                     vector: vector_of(&row.embedding),
                     tags: tags_of(&row.tags),
                     id: row.id,
@@ -326,7 +326,7 @@ impl Remembering<'_> {
     ) -> Result<Vec<(Memory, Hit)>, Error> {
         let Some(shelf) = self.shelf(&caller.account, user).await? else { return Ok(Vec::new()) };
         let (_, mut vectors) = self.vectors(caller, &[&asked.query]).await?;
-        let query = Query {
+        let query = RecallQuery {
             text: asked.query.clone(),
             vector: vectors.pop().unwrap_or_default(),
             tags: asked.tags.clone(),

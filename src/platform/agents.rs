@@ -6,7 +6,8 @@ use serde_json::{Map, Number, Value, json};
 use crate::base::money::Nanos;
 use crate::base::{Error, Kind};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Extra, Outcome, Part, Reply, Request, Role, Shape, Tool, ToolKind, Turn,
+    Body, CallKind, ContentShape, Extra, Part, Reply, Request, Role, Tool, ToolCall, ToolKind,
+    ToolResult, Turn,
 };
 
 const NAME_CHARACTERS: usize = 200;
@@ -186,9 +187,9 @@ pub fn function(name: &str, description: &str, parameters: Option<Value>) -> Too
     }
 }
 
-/// What a run has used so far.
+/// Turns, tokens and USD that a run has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Spent {
+pub struct RunTotals {
     pub turns: u32,
     pub input_tokens: u64,
     pub output_tokens: u64,
@@ -197,7 +198,7 @@ pub struct Spent {
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum RunEnd {
     /// The model has answered.
     Answered,
     /// The caller has to run a tool.
@@ -208,14 +209,14 @@ pub enum End {
 
 /// What to do with a reply.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    Done(End),
+pub enum RunStep {
+    Done(RunEnd),
     /// Run these here, and ask again.
-    Act(Vec<Call>),
+    Act(Vec<ToolCall>),
 }
 
 /// The tool calls of a reply.
-fn calls(reply: &Reply) -> Vec<Call> {
+fn calls(reply: &Reply) -> Vec<ToolCall> {
     let parts = reply.choices.first().map(|choice| choice.turn.parts.as_slice());
     parts
         .unwrap_or_default()
@@ -229,20 +230,25 @@ fn calls(reply: &Reply) -> Vec<Call> {
 
 /// What comes after a reply. `here` says which tools are run here.
 #[must_use]
-pub fn next(reply: &Reply, spent: &Spent, limits: &RunLimits, here: impl Fn(&str) -> bool) -> Step {
+pub fn next(
+    reply: &Reply,
+    spent: &RunTotals,
+    limits: &RunLimits,
+    here: impl Fn(&str) -> bool,
+) -> RunStep {
     let calls = calls(reply);
     if calls.is_empty() {
-        return Step::Done(End::Answered);
+        return RunStep::Done(RunEnd::Answered);
     }
     // Of a reply that calls both kinds, none is run: the caller could not answer for ours.
     if !calls.iter().all(|call| here(&call.name)) {
-        return Step::Done(End::Asks);
+        return RunStep::Done(RunEnd::Asks);
     }
-    if is_last(spent, limits) { Step::Done(End::Limit) } else { Step::Act(calls) }
+    if is_last(spent, limits) { RunStep::Done(RunEnd::Limit) } else { RunStep::Act(calls) }
 }
 
 /// Whether nothing may follow what was spent.
-fn is_last(spent: &Spent, limits: &RunLimits) -> bool {
+fn is_last(spent: &RunTotals, limits: &RunLimits) -> bool {
     let tokens = spent.input_tokens.saturating_add(spent.output_tokens);
     let cost = limits.max_cost_usd.and_then(Nanos::from_usd);
     spent.turns >= limits.max_turns.unwrap_or(USUAL_TURNS)
@@ -252,20 +258,20 @@ fn is_last(spent: &Spent, limits: &RunLimits) -> bool {
 
 /// Whether the next turn has to be the last: its tools are left out, so that it answers.
 #[must_use]
-pub fn must_answer(spent: &Spent, limits: &RunLimits) -> bool {
-    let next = Spent { turns: spent.turns + 1, ..*spent };
+pub fn must_answer(spent: &RunTotals, limits: &RunLimits) -> bool {
+    let next = RunTotals { turns: spent.turns + 1, ..*spent };
     spent.turns > 0 && is_last(&next, limits)
 }
 
 /// What a call came to, as a turn of the conversation.
 #[must_use]
-pub fn handed_in(call: &Call, text: &str, is_error: bool) -> Turn {
-    let outcome = Outcome {
+pub fn handed_in(call: &ToolCall, text: &str, is_error: bool) -> Turn {
+    let outcome = ToolResult {
         call_id: call.id.clone(),
         // Where calls have no ids (Gemini), the name says which it answers.
         name: call.id.is_none().then(|| call.name.clone()),
         parts: vec![Part::text(text)],
-        shape: Shape::Text,
+        shape: ContentShape::Text,
         is_error: is_error.then_some(true),
         json: None,
     };
@@ -276,7 +282,7 @@ pub fn handed_in(call: &Call, text: &str, is_error: bool) -> Turn {
 ///
 /// # Errors
 /// What the model is to be told.
-pub fn arguments(call: &Call) -> Result<Map<String, Value>, String> {
+pub fn arguments(call: &ToolCall) -> Result<Map<String, Value>, String> {
     if call.kind == CallKind::Custom {
         return Err("this tool takes a JSON object".to_owned());
     }
@@ -294,7 +300,7 @@ mod tests {
 
     fn reply(names: &[&str]) -> Reply {
         let part = |name: &&str| {
-            Part::new(Body::Call(Call {
+            Part::new(Body::Call(ToolCall {
                 id: Some("c".to_owned()),
                 name: (*name).to_owned(),
                 arguments: Some("{\"a\":1}".to_owned()),
@@ -306,26 +312,29 @@ mod tests {
         Reply { choices: vec![choice], ..Reply::default() }
     }
 
-    fn spent(turns: u32) -> Spent {
-        Spent { turns, ..Spent::default() }
+    fn spent(turns: u32) -> RunTotals {
+        RunTotals { turns, ..RunTotals::default() }
     }
 
     #[test]
     fn what_is_run_here_is_run_and_what_is_not_is_asked_for() {
         let here = |name: &str| name.starts_with("app__");
         let limits = RunLimits::default();
-        assert_eq!(next(&reply(&[]), &spent(1), &limits, here), Step::Done(End::Answered));
+        assert_eq!(next(&reply(&[]), &spent(1), &limits, here), RunStep::Done(RunEnd::Answered));
         assert!(
-            matches!(next(&reply(&["app__a", "app__b"]), &spent(1), &limits, here), Step::Act(calls) if calls.len() == 2)
+            matches!(next(&reply(&["app__a", "app__b"]), &spent(1), &limits, here), RunStep::Act(calls) if calls.len() == 2)
         );
         assert_eq!(
             next(&reply(&["app__a", "mine"]), &spent(1), &limits, here),
-            Step::Done(End::Asks)
+            RunStep::Done(RunEnd::Asks)
         );
-        assert_eq!(next(&reply(&["app__a"]), &spent(10), &limits, here), Step::Done(End::Limit));
+        assert_eq!(
+            next(&reply(&["app__a"]), &spent(10), &limits, here),
+            RunStep::Done(RunEnd::Limit)
+        );
         let limits = RunLimits { max_tokens: Some(100), ..limits };
-        let much = Spent { input_tokens: 90, output_tokens: 10, ..spent(1) };
-        assert_eq!(next(&reply(&["app__a"]), &much, &limits, here), Step::Done(End::Limit));
+        let much = RunTotals { input_tokens: 90, output_tokens: 10, ..spent(1) };
+        assert_eq!(next(&reply(&["app__a"]), &much, &limits, here), RunStep::Done(RunEnd::Limit));
         let limits = RunLimits { max_turns: Some(2), ..RunLimits::default() };
         assert!(!must_answer(&spent(0), &limits) && must_answer(&spent(1), &limits));
     }

@@ -131,7 +131,7 @@ pub fn kept(id: &str, body: &str) -> Option<Value> {
 
 /// Which page of a list is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct PageRequest {
     pub limit: Option<usize>,
     /// The id of the last item of the page before.
     pub after: Option<String>,
@@ -141,7 +141,7 @@ pub struct Page {
 
 /// A page of `items`, which come oldest first.
 #[must_use]
-pub fn page(mut items: Vec<Value>, page: &Page) -> Value {
+pub fn page(mut items: Vec<Value>, page: &PageRequest) -> Value {
     if !page.ascending {
         items.reverse();
     }
@@ -208,11 +208,11 @@ mod tests {
     #[test]
     fn pages_follow_each_other() {
         let items: Vec<Value> = (0..5).map(|n| json!({"id": format!("i{n}")})).collect();
-        let first = page(items.clone(), &Page { limit: Some(2), ..Page::default() });
+        let first = page(items.clone(), &PageRequest { limit: Some(2), ..PageRequest::default() });
         assert_eq!(first["data"], json!([{"id": "i4"}, {"id": "i3"}]));
         assert_eq!(first["has_more"], true);
         let after = Some(first["last_id"].as_str().unwrap().to_owned());
-        let next = page(items, &Page { limit: Some(9), after, ascending: false });
+        let next = page(items, &PageRequest { limit: Some(9), after, ascending: false });
         assert_eq!(next["data"], json!([{"id": "i2"}, {"id": "i1"}, {"id": "i0"}]));
         assert_eq!(next["has_more"], false);
     }

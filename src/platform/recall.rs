@@ -14,9 +14,9 @@ const FUSION: f64 = 60.0;
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
-/// A memory, as far as finding it needs.
+/// A memory, with what a search needs of it.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct RecallEntry {
     pub id: String,
     pub place: i64,
     pub text: String,
@@ -26,9 +26,9 @@ pub struct Entry {
     pub vector: Vec<i8>,
 }
 
-/// What is looked for.
+/// What is searched for among memories.
 #[derive(Debug, Clone, Default)]
-pub struct Query {
+pub struct RecallQuery {
     pub text: String,
     pub vector: Vec<i8>,
     /// All of them have to be there.
@@ -114,7 +114,7 @@ impl Index {
         self.vectors.len() + self.documents.len() * 160 + self.postings.len() * 48
     }
 
-    pub fn add(&mut self, entry: Entry) {
+    pub fn add(&mut self, entry: RecallEntry) {
         let Ok(number) = u32::try_from(self.documents.len()) else { return };
         if self.documents.is_empty() {
             self.dimensions = entry.vector.len();
@@ -142,7 +142,7 @@ impl Index {
         self.last_place = self.last_place.max(entry.place);
     }
 
-    fn fits(&self, number: u32, query: &Query, now: Timestamp) -> bool {
+    fn fits(&self, number: u32, query: &RecallQuery, now: Timestamp) -> bool {
         self.documents.get(number as usize).is_some_and(|document| {
             document.expires.is_none_or(|expires| now < expires)
                 && query.since.is_none_or(|since| document.created >= since)
@@ -159,7 +159,7 @@ impl Index {
     }
 
     /// Numbers with how near they are, nearest first.
-    fn by_meaning(&self, query: &Query, now: Timestamp) -> Vec<(u32, f64)> {
+    fn by_meaning(&self, query: &RecallQuery, now: Timestamp) -> Vec<(u32, f64)> {
         if query.vector.len() != self.dimensions || self.dimensions == 0 {
             return Vec::new();
         }
@@ -174,7 +174,7 @@ impl Index {
 
     /// Numbers with what their words are worth, best first.
     #[expect(clippy::cast_precision_loss, reason = "counts of documents and words")]
-    fn by_words(&self, query: &Query, now: Timestamp) -> Vec<(u32, f64)> {
+    fn by_words(&self, query: &RecallQuery, now: Timestamp) -> Vec<(u32, f64)> {
         let all = self.documents.len() as f64;
         let usual = (self.all_words as f64 / all.max(1.0)).max(1.0);
         let mut scores: HashMap<u32, f64> = HashMap::new();
@@ -192,7 +192,12 @@ impl Index {
         self.best(scores.into_iter().collect(), query, now)
     }
 
-    fn best(&self, mut scored: Vec<(u32, f64)>, query: &Query, now: Timestamp) -> Vec<(u32, f64)> {
+    fn best(
+        &self,
+        mut scored: Vec<(u32, f64)>,
+        query: &RecallQuery,
+        now: Timestamp,
+    ) -> Vec<(u32, f64)> {
         scored.retain(|(number, _)| self.fits(*number, query, now));
         let better = |one: &(u32, f64), other: &(u32, f64)| {
             // The newer of equals.
@@ -209,7 +214,7 @@ impl Index {
 
     /// What fits the query, best first.
     #[must_use]
-    pub fn search(&self, query: &Query, now: Timestamp) -> Vec<Hit> {
+    pub fn search(&self, query: &RecallQuery, now: Timestamp) -> Vec<Hit> {
         let worded = self.by_words(query, now);
         let mut sums: HashMap<u32, f64> = HashMap::new();
         for ranking in [&self.by_meaning(query, now), &worded] {
@@ -242,8 +247,8 @@ mod tests {
     use super::super::embedding::{embed, packed};
     use super::*;
 
-    fn entry(number: i64, text: &str) -> Entry {
-        Entry {
+    fn entry(number: i64, text: &str) -> RecallEntry {
+        RecallEntry {
             id: format!("mem_{number}"),
             place: number,
             text: text.to_owned(),
@@ -254,8 +259,13 @@ mod tests {
         }
     }
 
-    fn query(text: &str) -> Query {
-        Query { text: text.to_owned(), vector: packed(&embed(text)), limit: 3, ..Query::default() }
+    fn query(text: &str) -> RecallQuery {
+        RecallQuery {
+            text: text.to_owned(),
+            vector: packed(&embed(text)),
+            limit: 3,
+            ..RecallQuery::default()
+        }
     }
 
     #[test]
@@ -271,15 +281,16 @@ mod tests {
             index.add(entry(number, text));
         }
         let now = Timestamp(20_000);
-        let first = |query: &Query| index.search(query, now).first().map(|hit| hit.id.clone());
+        let first =
+            |query: &RecallQuery| index.search(query, now).first().map(|hit| hit.id.clone());
         assert_eq!(first(&query("does the user like coffee?")).as_deref(), Some("mem_1"));
         assert_eq!(first(&query("who lives in Berlin")).as_deref(), Some("mem_2"));
         let friday = |now| index.search(&query("Friday at ten"), Timestamp(now));
         assert_eq!(friday(5_000)[0].id, "mem_3");
         assert!(friday(20_000).iter().all(|hit| hit.id != "mem_3"), "it has expired");
-        let odd = Query { tags: vec!["odd".to_owned()], ..query("lives in Berlin") };
+        let odd = RecallQuery { tags: vec!["odd".to_owned()], ..query("lives in Berlin") };
         assert_ne!(first(&odd).as_deref(), Some("mem_2"));
-        let late = Query { since: Some(Timestamp(4_000)), ..query("Ann lives in Berlin") };
+        let late = RecallQuery { since: Some(Timestamp(4_000)), ..query("Ann lives in Berlin") };
         assert_eq!(first(&late).as_deref(), Some("mem_4"));
         assert!(index.search(&query(""), now).is_empty());
         assert_eq!((index.len(), index.last_place), (4, 4));

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::items;
 use crate::base::{Error, Kind};
-use crate::store::Link;
+use crate::store::ChainTurn;
 use crate::wire::vocab::Malformed;
 
 /// What a request says of keeping and of what was kept.
@@ -169,7 +169,7 @@ fn shortened(id: &str) -> String {
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a chain that is not kept, or whose last answer is not there yet.
-pub fn said_in(chain: &[Link], id: &str) -> Result<Vec<Value>, Error> {
+pub fn said_in(chain: &[ChainTurn], id: &str) -> Result<Vec<Value>, Error> {
     let refused = |text: String, code: &'static str| {
         Error::new(Kind::Malformed, text).at("previous_response_id").coded(code)
     };
@@ -205,8 +205,8 @@ pub fn failed(mut response: Value, error: &Error) -> Value {
 mod tests {
     use super::*;
 
-    fn link(input: Value, output: Value) -> Link {
-        Link {
+    fn link(input: Value, output: Value) -> ChainTurn {
+        ChainTurn {
             status: "completed".to_owned(),
             input: input.to_string(),
             body: json!({ "output": output }).to_string(),

@@ -1,6 +1,6 @@
 //! What a caller is held to, and the one question: may this much be taken now?
 
-use super::gauge::{Amount, Limits, Now, Refusal, Standing, Used};
+use super::gauge::{LimitReached, Limits, Now, PeriodUsage, RequestAmount, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
 
@@ -24,32 +24,32 @@ impl Terms {
     }
 }
 
-/// What the books say of a period.
+/// What the ledger has booked of a period so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Books {
-    pub account: Used,
-    pub key: Used,
+pub struct BookedUsage {
+    pub account: PeriodUsage,
+    pub key: PeriodUsage,
 }
 
-/// One question: may this much be taken now?
+/// Asks the counters to take an amount from all limits of a caller, at a moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct QuotaRequest<'a> {
     pub terms: &'a Terms,
-    pub amount: Amount,
+    pub amount: RequestAmount,
     pub now: Now,
     /// Names what is taken until it is settled.
     pub hold: &'a str,
     /// When a hold that nobody settles lapses.
     pub lapses: Timestamp,
     /// Given once a first try found that they are needed.
-    pub books: Option<Books>,
+    pub books: Option<BookedUsage>,
 }
 
-/// The answer to it.
+/// Whether the amount was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum QuotaDecision {
     Yes(Standing),
-    No(Refusal, Standing),
+    No(LimitReached, Standing),
     /// Ask again, with what the books say.
     Blank,
 }

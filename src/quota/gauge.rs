@@ -43,14 +43,14 @@ impl Limits {
 
     /// What is taken of a minute's requests: nothing by pictures, where they have a limit of their
     /// own.
-    fn requests_a_minute(&self, amount: &Amount) -> u64 {
+    fn requests_a_minute(&self, amount: &RequestAmount) -> u64 {
         if amount.images > 0 && self.images_per_minute.is_some() { 0 } else { amount.requests }
     }
 }
 
-/// What a request takes.
+/// What a request takes from limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Amount {
+pub struct RequestAmount {
     pub requests: u64,
     pub tokens: u64,
     pub images: u64,
@@ -58,9 +58,9 @@ pub struct Amount {
     pub spend: Nanos,
 }
 
-/// What of a period's allowance is gone: the books' word for it.
+/// Credits and USD that are booked of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Used {
+pub struct PeriodUsage {
     pub credits: Credits,
     pub spend: Nanos,
 }
@@ -96,9 +96,9 @@ impl Limit {
         [Self::Requests, Self::RequestsDay, Self::Tokens, Self::Images, Self::Credits, Self::Spend];
 }
 
-/// A refusal: which limit, and when there is room again. No time is ever right for money.
+/// The limit that was reached, and how long until there is room again. For money no wait helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct LimitReached {
     pub limit: Limit,
     /// It was the key's own limit, not the account's.
     pub of_key: bool,
@@ -155,11 +155,11 @@ impl Rate {
 
     /// Whole units that would still fit, and when nothing will be taken any more.
     #[must_use]
-    pub fn line(self, limit: u64, at: Timestamp) -> Line {
+    pub fn line(self, limit: u64, at: Timestamp) -> LimitLine {
         let level = self.level_at(limit, at);
         let left = whole(limit).saturating_mul(PARTS).saturating_sub(level).max(0) / PARTS;
         let empty_in = if limit == 0 { PARTS } else { level / whole(limit) };
-        Line {
+        LimitLine {
             limit,
             remaining: u64::try_from(left).unwrap_or(0),
             reset: Timestamp(at.0.saturating_add(empty_in)),
@@ -167,14 +167,14 @@ impl Rate {
     }
 }
 
-/// How many of a day are gone.
+/// The UTC day that is counted, and how much of it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Daily {
+pub struct DailyCount {
     pub day: i64,
     pub count: u64,
 }
 
-impl Daily {
+impl DailyCount {
     /// A clock that is set back over midnight does not begin the day before anew.
     fn day_at(self, at: Timestamp) -> i64 {
         if self.day - day(at) == 1 { self.day } else { day(at) }
@@ -193,8 +193,8 @@ impl Daily {
     }
 
     #[must_use]
-    pub fn line(self, limit: u64, at: Timestamp) -> Line {
-        Line {
+    pub fn line(self, limit: u64, at: Timestamp) -> LimitLine {
+        LimitLine {
             limit,
             remaining: limit.saturating_sub(self.count_at(at)),
             reset: Timestamp(
@@ -208,14 +208,14 @@ impl Daily {
 
 /// What of a period's allowance is gone, and what is spoken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Purse {
+pub struct PeriodFunds {
     /// `None` until the books have been asked.
     pub period: Option<Period>,
     pub used: i64,
     pub reserved: i64,
 }
 
-impl Purse {
+impl PeriodFunds {
     fn fits(self, total: i64, amount: i64) -> bool {
         self.used.saturating_add(self.reserved).saturating_add(amount) <= total
     }
@@ -232,11 +232,11 @@ impl Purse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gauges {
     pub requests: Rate,
-    pub requests_day: Daily,
+    pub requests_day: DailyCount,
     pub tokens: Rate,
     pub images: Rate,
-    pub credits: Purse,
-    pub spend: Purse,
+    pub credits: PeriodFunds,
+    pub spend: PeriodFunds,
 }
 
 impl Gauges {
@@ -249,11 +249,11 @@ impl Gauges {
 
     /// Money is asked of the books again.
     pub fn forget_money(&mut self) {
-        (self.credits, self.spend) = (Purse::default(), Purse::default());
+        (self.credits, self.spend) = (PeriodFunds::default(), PeriodFunds::default());
     }
 
     /// What the books say is gone.
-    pub fn seed(&mut self, used: Used, now: Now) {
+    pub fn seed(&mut self, used: PeriodUsage, now: Now) {
         for (purse, used) in [(&mut self.credits, used.credits.0), (&mut self.spend, used.spend.0)]
         {
             if purse.period != Some(now.period) {
@@ -266,7 +266,12 @@ impl Gauges {
     /// The limit that `amount` breaks. Money before rates, since waiting does not mend it; then
     /// whichever makes wait longest.
     #[must_use]
-    pub fn refusal(&self, limits: &Limits, amount: &Amount, now: Now) -> Option<(Limit, Duration)> {
+    pub fn refusal(
+        &self,
+        limits: &Limits,
+        amount: &RequestAmount,
+        now: Now,
+    ) -> Option<(Limit, Duration)> {
         if limits.credits.is_some_and(|total| !self.credits.fits(total.0, amount.credits.0)) {
             return Some((Limit::Credits, Duration::ZERO));
         }
@@ -293,7 +298,7 @@ impl Gauges {
     }
 
     /// Takes what has been found to fit.
-    pub fn take(&mut self, limits: &Limits, amount: &Amount, now: Now) {
+    pub fn take(&mut self, limits: &Limits, amount: &RequestAmount, now: Now) {
         for (rate, limit, amount) in [
             (&mut self.requests, limits.requests_per_minute, limits.requests_a_minute(amount)),
             (&mut self.tokens, limits.tokens_per_minute, amount.tokens),
@@ -348,8 +353,8 @@ impl Gauges {
 pub struct Correction {
     /// The period of the settlement.
     pub period: Period,
-    pub held: Amount,
-    pub charged: Used,
+    pub held: RequestAmount,
+    pub charged: PeriodUsage,
     pub used_tokens: u64,
 }
 
@@ -360,9 +365,9 @@ impl Correction {
     }
 }
 
-/// One limit, as the headers say it.
+/// One limit, and what is left of it, as the `x-ratelimit` headers say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
+pub struct LimitLine {
     pub limit: u64,
     pub remaining: u64,
     /// When it is whole again.
@@ -372,10 +377,10 @@ pub struct Line {
 /// Where an account stands with its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    pub requests: Option<Line>,
-    pub requests_day: Option<Line>,
-    pub tokens: Option<Line>,
-    pub images: Option<Line>,
+    pub requests: Option<LimitLine>,
+    pub requests_day: Option<LimitLine>,
+    pub tokens: Option<LimitLine>,
+    pub images: Option<LimitLine>,
 }
 
 impl Standing {
@@ -399,11 +404,16 @@ mod tests {
         Limits { requests_per_minute: Some(10), ..Limits::default() }
     }
 
-    fn one() -> Amount {
-        Amount { requests: 1, ..Amount::default() }
+    fn one() -> RequestAmount {
+        RequestAmount { requests: 1, ..RequestAmount::default() }
     }
 
-    fn ask(gauges: &mut Gauges, limits: &Limits, amount: &Amount, now: Now) -> Option<Duration> {
+    fn ask(
+        gauges: &mut Gauges,
+        limits: &Limits,
+        amount: &RequestAmount,
+        now: Now,
+    ) -> Option<Duration> {
         let refused = gauges.refusal(limits, amount, now);
         if refused.is_none() {
             gauges.take(limits, amount, now);
@@ -472,20 +482,20 @@ mod tests {
     #[test]
     fn a_month_ends() {
         let limits = Limits { credits: Some(Credits(2)), ..Limits::default() };
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let (may, june) = (at(59 * 86_400_000), at(61 * 86_400_000));
         let mut gauges = Gauges::default();
-        gauges.seed(Used { credits: Credits(1), spend: Nanos(0) }, may);
+        gauges.seed(PeriodUsage { credits: Credits(1), spend: Nanos(0) }, may);
         assert_eq!(ask(&mut gauges, &limits, &amount, may), None);
         assert!(ask(&mut gauges, &limits, &amount, may).is_some());
         assert!(gauges.is_blank(&limits, june), "the books are asked");
-        gauges.seed(Used::default(), june);
+        gauges.seed(PeriodUsage::default(), june);
         gauges.settle(
             &limits,
             &Correction {
                 period: june.period,
                 held: amount,
-                charged: Used { credits: Credits(1), spend: Nanos(0) },
+                charged: PeriodUsage { credits: Credits(1), spend: Nanos(0) },
                 used_tokens: 0,
             },
         );
@@ -498,14 +508,14 @@ mod tests {
     #[test]
     fn real_usage_corrects_the_estimate() {
         let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
-        let amount = Amount { tokens: 600, ..Amount::default() };
+        let amount = RequestAmount { tokens: 600, ..RequestAmount::default() };
         let mut gauges = Gauges::default();
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         assert!(ask(&mut gauges, &limits, &amount, at(0)).is_some());
         let correction = Correction {
             period: at(0).period,
             held: amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 100,
         };
         gauges.settle(&limits, &correction);
@@ -516,17 +526,17 @@ mod tests {
     #[test]
     fn a_purse_holds_what_is_spoken_for() {
         let limits = Limits { credits: Some(Credits(3)), ..Limits::default() };
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let mut gauges = Gauges::default();
         assert!(gauges.is_blank(&limits, at(0)));
-        gauges.seed(Used { credits: Credits(1), ..Used::default() }, at(0));
+        gauges.seed(PeriodUsage { credits: Credits(1), ..PeriodUsage::default() }, at(0));
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         assert_eq!(gauges.refusal(&limits, &amount, at(0)).unwrap().0, Limit::Credits);
         let mut correction = Correction {
             period: at(0).period,
             held: amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 0,
         };
         // One failed and gives its credit back, the other is charged.
@@ -545,18 +555,18 @@ mod tests {
             ..Limits::default()
         };
         let mut gauges = Gauges::default();
-        let amount = Amount { requests: u64::MAX, ..Amount::default() };
+        let amount = RequestAmount { requests: u64::MAX, ..RequestAmount::default() };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);
         let _shown = gauges.standing(&limits, at(i64::MAX / 4).at);
-        let amount = Amount { tokens: 1, ..Amount::default() };
+        let amount = RequestAmount { tokens: 1, ..RequestAmount::default() };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), Some(Duration::from_secs(60)));
         // A debt that nobody can have is waited for, not forgiven.
         let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
         let mut gauges = Gauges::default();
         let correction = Correction {
             period: at(0).period,
-            held: Amount::default(),
-            charged: Used::default(),
+            held: RequestAmount::default(),
+            charged: PeriodUsage::default(),
             used_tokens: u64::MAX,
         };
         assert_eq!(ask(&mut gauges, &limits, &amount, at(0)), None);

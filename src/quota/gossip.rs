@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::place::Place;
+use super::place::RedisServer;
 use super::place::{PATIENCE, late};
 
 /// Lines that wait to be told, or to be heard. Those beyond are dropped.
@@ -33,7 +33,7 @@ impl Gossip {
     /// # Errors
     /// When the address makes no sense.
     pub fn open(url: &str) -> RedisResult<(Self, mpsc::Receiver<String>)> {
-        let place = Place::of(url)?;
+        let place = RedisServer::of(url)?;
         // What is published is heard over all databases of a server.
         let channel = format!("optimux:{}:gossip", place.db());
         let node = uuid::Uuid::now_v7().simple().to_string();
@@ -55,7 +55,7 @@ impl Gossip {
 
 #[derive(Clone)]
 struct Teller {
-    place: Place,
+    place: RedisServer,
     channel: String,
     /// Who tells stands in the first line: nobody listens to itself.
     node: String,

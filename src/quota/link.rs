@@ -5,7 +5,7 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
-use super::place::{PATIENCE, Place, late};
+use super::place::{PATIENCE, RedisServer, late};
 
 /// Tries at a cluster's node before the answer is that it is away.
 const CLUSTER_RETRIES: u32 = 2;
@@ -21,7 +21,7 @@ pub(super) enum Connection {
 impl Connection {
     /// # Errors
     /// When nobody answers in time.
-    pub async fn open(place: &Place) -> RedisResult<Self> {
+    pub async fn open(place: &RedisServer) -> RedisResult<Self> {
         let client = place.client().await?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::{Ask, Correction, Gauges, Limits, Refusal, Taken, Terms};
+use super::{Correction, Gauges, LimitReached, Limits, QuotaDecision, QuotaRequest, Terms};
 use crate::base::ids::{AccountId, KeyId};
 
 /// An account's gauges, and those of its keys that have limits of their own.
@@ -22,7 +22,7 @@ pub struct LocalQuota(Arc<DashMap<AccountId, Account>>);
 impl LocalQuota {
     /// Takes all of it or nothing.
     #[must_use]
-    pub fn take(&self, ask: &Ask<'_>) -> Taken {
+    pub fn take(&self, ask: &QuotaRequest<'_>) -> QuotaDecision {
         let Terms { account, family: key, limits, key_limits, .. } = ask.terms;
         let (amount, now) = (&ask.amount, ask.now);
         // An id is copied only the first time.
@@ -42,16 +42,16 @@ impl LocalQuota {
         let blank = own.is_blank(limits, now)
             || theirs.as_ref().is_some_and(|(gauges, limits)| gauges.is_blank(limits, now));
         if blank {
-            return Taken::Blank;
+            return QuotaDecision::Blank;
         }
-        let of_account = own.refusal(limits, amount, now).map(|(limit, wait)| Refusal {
+        let of_account = own.refusal(limits, amount, now).map(|(limit, wait)| LimitReached {
             limit,
             of_key: false,
             wait,
         });
         let of_key = theirs.as_ref().and_then(|(gauges, limits)| {
             let (limit, wait) = gauges.refusal(limits, amount, now)?;
-            Some(Refusal { limit, of_key: true, wait })
+            Some(LimitReached { limit, of_key: true, wait })
         });
         let refused = worse(of_account, of_key);
         if refused.is_none() {
@@ -61,7 +61,7 @@ impl LocalQuota {
             }
         }
         let standing = own.standing(limits, now.at);
-        refused.map_or(Taken::Yes(standing), |refusal| Taken::No(refusal, standing))
+        refused.map_or(QuotaDecision::Yes(standing), |refusal| QuotaDecision::No(refusal, standing))
     }
 
     pub fn settle(&self, terms: &Terms, correction: &Correction) {
@@ -92,7 +92,7 @@ impl LocalQuota {
 }
 
 /// Money before rates, then whichever makes wait longer.
-fn worse(first: Option<Refusal>, other: Option<Refusal>) -> Option<Refusal> {
+fn worse(first: Option<LimitReached>, other: Option<LimitReached>) -> Option<LimitReached> {
     match (first, other) {
         (Some(first), Some(other)) => {
             let first_holds =

@@ -9,22 +9,25 @@ mod memory;
 mod place;
 mod together;
 
-pub use ask::{Ask, Books, Taken, Terms};
-pub use gauge::{Amount, Correction, Gauges, Limit, Limits, Line, Now, Refusal, Standing, Used};
+pub use ask::{BookedUsage, QuotaDecision, QuotaRequest, Terms};
+pub use gauge::{
+    Correction, Gauges, Limit, LimitLine, LimitReached, Limits, Now, PeriodUsage, RequestAmount,
+    Standing,
+};
 pub use gossip::Gossip;
 pub use memory::LocalQuota;
-pub use together::{Redis, Shared};
+pub use together::{RedisQuota, SharedCounters};
 
 /// Where limits are counted.
 #[derive(Debug, Clone)]
 pub enum Quota {
     Local(LocalQuota),
-    Shared(Redis),
+    Shared(RedisQuota),
 }
 
 impl Quota {
     /// Takes all of it or nothing.
-    pub async fn take(&self, ask: &Ask<'_>) -> Taken {
+    pub async fn take(&self, ask: &QuotaRequest<'_>) -> QuotaDecision {
         match self {
             Self::Local(memory) => memory.take(ask),
             Self::Shared(redis) => redis.take(ask).await,

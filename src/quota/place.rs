@@ -17,16 +17,16 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 const SENTINELS: [(&str, &str); 2] =
     [("redis+sentinel://", "redis://"), ("rediss+sentinel://", "rediss://")];
 
-/// Cheap to clone.
+/// Where Redis is: one server, or whichever the sentinels name. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum RedisServer {
     At(Box<Client>),
-    Watched(Arc<Watched>),
+    Watched(Arc<SentinelServers>),
 }
 
-/// Servers of which sentinels know who the master is.
+/// Redis servers whose master is named by sentinels.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct SentinelServers {
     sentinels: Vec<ConnectionInfo>,
     /// What the sentinels call them (`sentinel monitor NAME …`).
     name: String,
@@ -34,7 +34,7 @@ pub(super) struct Watched {
     db: i64,
 }
 
-impl Place {
+impl RedisServer {
     /// Reads `redis://…`, `rediss://…`, or `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME/DB`, in
     /// which the credentials are those of the servers, and of the sentinels `?sentinel_user=` and
     /// `sentinel_password=`. With `rediss+sentinel` both are spoken to over TLS.
@@ -44,7 +44,7 @@ impl Place {
     pub fn of(url: &str) -> RedisResult<Self> {
         let sentinels = SENTINELS.iter().find_map(|(scheme, each)| {
             let rest = url.strip_prefix(scheme)?;
-            Some(Watched::of(rest, each))
+            Some(SentinelServers::of(rest, each))
         });
         Ok(match sentinels {
             Some(watched) => Self::Watched(Arc::new(watched?)),
@@ -80,7 +80,7 @@ fn wrong(why: &'static str) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, why))
 }
 
-impl Watched {
+impl SentinelServers {
     /// `rest` follows the scheme; `each` is the scheme of one server.
     fn of(rest: &str, each: &str) -> RedisResult<Self> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -139,10 +139,10 @@ mod tests {
 
     use super::*;
 
-    fn watched(url: &str) -> Watched {
-        match Place::of(url).unwrap() {
-            Place::Watched(watched) => Arc::into_inner(watched).unwrap(),
-            Place::At(_) => panic!("{url}"),
+    fn watched(url: &str) -> SentinelServers {
+        match RedisServer::of(url).unwrap() {
+            RedisServer::Watched(watched) => Arc::into_inner(watched).unwrap(),
+            RedisServer::At(_) => panic!("{url}"),
         }
     }
 
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn an_address_without_a_name_is_none() {
         for wrong in ["redis+sentinel://a:1", "redis+sentinel://a:1/", "redis+sentinel:///main"] {
-            assert!(Place::of(wrong).is_err(), "{wrong}");
+            assert!(RedisServer::of(wrong).is_err(), "{wrong}");
         }
-        assert!(matches!(Place::of("redis://a/2").unwrap(), Place::At(_)));
+        assert!(matches!(RedisServer::of("redis://a/2").unwrap(), RedisServer::At(_)));
     }
 }

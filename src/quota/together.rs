@@ -17,12 +17,14 @@ use futures_util::future::try_join_all;
 use redis::{RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{mpsc, oneshot};
 
-use super::gauge::{Daily, Rate};
+use super::gauge::{DailyCount, Rate};
 use super::link::{Connection, is_refusal};
 use super::memory::shared_out;
 use super::place::PATIENCE;
-use super::place::Place;
-use super::{Ask, Correction, Gauges, Limit, Limits, LocalQuota, Refusal, Taken, Terms};
+use super::place::RedisServer;
+use super::{
+    Correction, Gauges, Limit, LimitReached, Limits, LocalQuota, QuotaDecision, QuotaRequest, Terms,
+};
 use crate::base::calendar::day;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, KeyId};
@@ -39,12 +41,12 @@ const WAITING: usize = 16_384;
 /// For so long after Redis last refused to count, limits are told of as not shared.
 const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
 
-/// What all workers of a node share.
+/// What all workers of a node share to count limits through Redis.
 #[derive(Clone)]
-pub struct Shared(Arc<Link>);
+pub struct SharedCounters(Arc<Link>);
 
 struct Link {
-    place: Place,
+    place: RedisServer,
     clock: Clock,
     take: Script,
     /// Redis answered when it was last asked.
@@ -69,7 +71,7 @@ enum Passed {
     Mark(oneshot::Sender<()>),
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("up", &self.is_up()).finish_non_exhaustive()
     }
@@ -87,7 +89,7 @@ fn keys(account: &AccountId) -> (String, String) {
 }
 
 /// How a hold is named among the holds: it says what it holds, for when it lapses.
-fn hold_name(hold: &str, terms: &Terms, amount: &super::Amount) -> String {
+fn hold_name(hold: &str, terms: &Terms, amount: &super::RequestAmount) -> String {
     let held = |limits: Option<&Limits>| {
         let credits = limits.filter(|limits| limits.credits.is_some());
         let spend = limits.filter(|limits| limits.spend.is_some());
@@ -98,7 +100,7 @@ fn hold_name(hold: &str, terms: &Terms, amount: &super::Amount) -> String {
     format!("{hold}|{}|{credits}|{spend}|{key_credits}|{key_spend}", terms.family)
 }
 
-impl Shared {
+impl SharedCounters {
     /// Opens the link and starts its heartbeat; Redis need not be there yet.
     ///
     /// # Errors
@@ -106,7 +108,7 @@ impl Shared {
     pub fn open(url: &str, clock: Clock) -> RedisResult<Self> {
         let (corrections, settled) = mpsc::channel(WAITING);
         let shared = Self(Arc::new(Link {
-            place: Place::of(url)?,
+            place: RedisServer::of(url)?,
             clock,
             take: Script::new(include_str!("take.lua")),
             up: AtomicBool::new(true),
@@ -191,7 +193,7 @@ impl Shared {
     }
 }
 
-async fn heartbeat(shared: Shared) {
+async fn heartbeat(shared: SharedCounters) {
     let node = uuid::Uuid::now_v7().simple().to_string();
     let mut connection = None;
     loop {
@@ -227,14 +229,14 @@ async fn heartbeat(shared: Shared) {
 }
 
 /// Waits while Redis is away.
-async fn there(shared: &Shared) {
+async fn there(shared: &SharedCounters) {
     while !shared.is_there() {
         tokio::time::sleep(RETRY).await;
     }
 }
 
 /// Passes settlements on, many at a time.
-async fn settling(shared: Shared, mut settled: mpsc::Receiver<Passed>) {
+async fn settling(shared: SharedCounters, mut settled: mpsc::Receiver<Passed>) {
     let script = Script::new(include_str!("settle.lua"));
     let mut connection = None;
     let mut batch = Vec::new();
@@ -308,27 +310,27 @@ fn settlement<'a>(script: &'a Script, settled: &Settled) -> ScriptInvocation<'a>
     call
 }
 
-/// One worker's way to Redis.
+/// One worker's client of Redis for quotas.
 #[derive(Clone)]
-pub struct Redis {
-    shared: Shared,
+pub struct RedisQuota {
+    shared: SharedCounters,
     connection: Rc<RefCell<Option<Connection>>>,
 }
 
-impl fmt::Debug for Redis {
+impl fmt::Debug for RedisQuota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.fmt(f)
     }
 }
 
-impl Redis {
+impl RedisQuota {
     #[must_use]
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: SharedCounters) -> Self {
         Self { shared, connection: Rc::default() }
     }
 
     /// Takes all of it or nothing.
-    pub async fn take(&self, ask: &Ask<'_>) -> Taken {
+    pub async fn take(&self, ask: &QuotaRequest<'_>) -> QuotaDecision {
         if self.shared.is_there() {
             match self.ask(ask).await {
                 Ok(taken) => {
@@ -342,19 +344,19 @@ impl Redis {
     }
 
     /// Decides without Redis.
-    fn alone(&self, ask: &Ask<'_>) -> Taken {
+    fn alone(&self, ask: &QuotaRequest<'_>) -> QuotaDecision {
         let nodes = self.shared.0.nodes.load(Ordering::Acquire);
         let terms = Terms {
             limits: shared_out(&ask.terms.limits, nodes),
             key_limits: ask.terms.key_limits.as_ref().map(|limits| shared_out(limits, nodes)),
             ..ask.terms.clone()
         };
-        let taken = self.shared.0.local.take(&Ask { terms: &terms, ..*ask });
+        let taken = self.shared.0.local.take(&QuotaRequest { terms: &terms, ..*ask });
         self.shared.0.alone.store(true, Ordering::Release);
         taken
     }
 
-    async fn ask(&self, ask: &Ask<'_>) -> RedisResult<Taken> {
+    async fn ask(&self, ask: &QuotaRequest<'_>) -> RedisResult<QuotaDecision> {
         let call = question(&self.shared.0.take, ask);
         let known = self.connection.borrow().clone();
         if let Some(mut link) = known {
@@ -390,7 +392,7 @@ impl Redis {
     }
 }
 
-fn question<'a>(script: &'a Script, ask: &Ask<'_>) -> ScriptInvocation<'a> {
+fn question<'a>(script: &'a Script, ask: &QuotaRequest<'_>) -> ScriptInvocation<'a> {
     let (gauges, holds) = keys(&ask.terms.account);
     let hold = if ask.hold.is_empty() {
         String::new()
@@ -432,30 +434,30 @@ fn question<'a>(script: &'a Script, ask: &Ask<'_>) -> ScriptInvocation<'a> {
 }
 
 /// What the script's numbers mean.
-fn understood(told: &[i64], ask: &Ask<'_>) -> Taken {
+fn understood(told: &[i64], ask: &QuotaRequest<'_>) -> QuotaDecision {
     let at = |index: usize| told.get(index).copied().unwrap_or(0);
     if at(0) == 2 {
-        return Taken::Blank;
+        return QuotaDecision::Blank;
     }
     let rate = |first: usize| Rate { level: at(first), at_ms: at(first + 1) };
     let gauges = Gauges {
         requests: rate(4),
-        requests_day: Daily { day: at(7), count: u64::try_from(at(6)).unwrap_or(0) },
+        requests_day: DailyCount { day: at(7), count: u64::try_from(at(6)).unwrap_or(0) },
         tokens: rate(8),
         images: rate(10),
         ..Gauges::default()
     };
     let standing = gauges.standing(&ask.terms.limits, ask.now.at);
     if at(0) == 0 {
-        return Taken::Yes(standing);
+        return QuotaDecision::Yes(standing);
     }
     let index = usize::try_from(at(1) - 1).unwrap_or(0);
     let limit = Limit::ALL.get(index).copied().unwrap_or(Limit::Requests);
     let wait = Duration::from_millis(u64::try_from(at(3)).unwrap_or(0));
-    Taken::No(Refusal { limit, of_key: at(2) == 1, wait }, standing)
+    QuotaDecision::No(LimitReached { limit, of_key: at(2) == 1, wait }, standing)
 }
 
-impl Shared {
+impl SharedCounters {
     /// Whether Redis answers, and lets the script that counts run.
     ///
     /// # Errors
@@ -469,9 +471,9 @@ impl Shared {
             limits: Limits::default(),
             key_limits: None,
         };
-        let ask = Ask {
+        let ask = QuotaRequest {
             terms: &terms,
-            amount: super::Amount::default(),
+            amount: super::RequestAmount::default(),
             now: super::Now::at(self.0.clock.now()),
             hold: "",
             lapses: self.0.clock.now(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::base::ids::AccountId;
 use crate::base::{Error, calendar};
-use crate::findings::{Findings, Found, found};
+use crate::findings::{Findings, ModelFindings, found};
 use crate::gateway::App;
 use crate::router::{Outcomes, Sign, in_force};
 
@@ -17,7 +17,7 @@ const MOST: usize = 1_000;
 /// What an account's answers have taught of one model. Numbers are log-odds.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Correction")]
-pub struct ToldCorrection {
+pub struct CorrectionView {
     object: &'static str,
     account: String,
     model: String,
@@ -53,15 +53,16 @@ struct ForAll {
 
 /// The corrections in force.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Corrections {
+#[schemars(rename = "Corrections")]
+pub struct CorrectionList {
     object: &'static str,
-    data: Vec<ToldCorrection>,
+    data: Vec<CorrectionView>,
     has_more: bool,
     for_all: Vec<ForAll>,
 }
 
-fn told(one: &Found, for_all: f32) -> ToldCorrection {
-    ToldCorrection {
+fn told(one: &ModelFindings, for_all: f32) -> CorrectionView {
+    CorrectionView {
         object: "correction",
         account: one.account.as_str().to_owned(),
         model: one.model.clone(),
@@ -86,7 +87,7 @@ pub async fn corrections(
     app: &App,
     account: Option<&AccountId>,
     model: Option<&str>,
-) -> Result<Corrections, Error> {
+) -> Result<CorrectionList, Error> {
     let shared = &app.shared;
     let now = shared.clock.now();
     let learns = shared.routing.learned.findings.is_some();
@@ -107,7 +108,7 @@ pub async fn corrections(
             accounts: moved.accounts,
         })
         .collect();
-    Ok(Corrections { object: "list", data, has_more: all.len() > MOST, for_all: global })
+    Ok(CorrectionList { object: "list", data, has_more: all.len() > MOST, for_all: global })
 }
 
 #[cfg(test)]

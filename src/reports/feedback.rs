@@ -21,7 +21,7 @@ const ID_CHARACTERS: usize = 100;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Feedback")]
-pub struct Said {
+pub struct FeedbackRequest {
     pub request_id: Option<String>,
     /// The model that answered, where no request says.
     pub model: Option<String>,
@@ -35,7 +35,8 @@ pub struct Said {
 
 /// What came of it.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Noted {
+#[schemars(rename = "Noted")]
+pub struct FeedbackReceipt {
     pub object: &'static str,
     pub request_id: String,
     pub corrections: Vec<Corrected>,
@@ -66,7 +67,11 @@ fn promised(answered: &Settlement) -> Option<f64> {
 /// # Errors
 /// [`Kind::Malformed`] for what is no opinion, [`Kind::NotFound`] for a request that is not the
 /// caller's, [`Kind::UnknownModel`] for a model that nobody serves.
-pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error> {
+pub async fn note(
+    app: &App,
+    caller: &Caller,
+    said: FeedbackRequest,
+) -> Result<FeedbackReceipt, Error> {
     caller.must_be_for(Scope::Chat)?;
     let shared = &app.shared;
     let live = app.live();
@@ -134,7 +139,11 @@ pub async fn note(app: &App, caller: &Caller, said: Said) -> Result<Noted, Error
         let correction = place(&model).and_then(|place| now.get(&place)).copied().unwrap_or(0.0);
         Corrected { model, correction }
     });
-    Ok(Noted { object: "feedback", request_id: request, corrections: corrections.collect() })
+    Ok(FeedbackReceipt {
+        object: "feedback",
+        request_id: request,
+        corrections: corrections.collect(),
+    })
 }
 
 #[cfg(test)]
@@ -145,13 +154,13 @@ mod tests {
     use super::*;
     use crate::admit::KeyTerms;
     use crate::base::ids::RequestId;
-    use crate::boot::fixture::{Fixture, Provider, Told};
+    use crate::boot::fixture::{CannedAnswer, FakeProvider, Fixture};
     use crate::exchange::Arrival;
     use crate::gateway::answer;
     use crate::wire::vocab::Dialect;
 
-    async fn fixture() -> (Fixture, Provider) {
-        let provider = Provider::answering(|_| Told::completion("hi")).await;
+    async fn fixture() -> (Fixture, FakeProvider) {
+        let provider = FakeProvider::answering(|_| CannedAnswer::completion("hi")).await;
         let config = provider.serving("openai-chat", &["m", "n"]);
         let config = config.replace("id = \"m\"", "id = \"m\"\naliases = [\"em\"]");
         (Fixture::of(&config).await, provider)
@@ -167,7 +176,11 @@ mod tests {
         id
     }
 
-    async fn noted(fixture: &Fixture, caller: &Caller, said: Value) -> Result<Noted, Error> {
+    async fn noted(
+        fixture: &Fixture,
+        caller: &Caller,
+        said: Value,
+    ) -> Result<FeedbackReceipt, Error> {
         note(&fixture.app, caller, serde_json::from_value(said).unwrap()).await
     }
 

@@ -11,7 +11,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::Tier;
 use crate::gateway::App;
 use crate::ledger::report;
-use crate::ledger::{Basis, Outcome, Settlement, Tried, Weighed, of_hundredths};
+use crate::ledger::{Basis, FailedAttempt, Outcome, Settlement, Weighed, of_hundredths};
 use crate::router::{in_words, without_cost};
 use crate::wire::cost;
 
@@ -19,7 +19,7 @@ use crate::wire::cost;
 ///
 /// # Errors
 /// [`Kind::NotFound`] for what is not the caller's.
-pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest, Error> {
+pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<RequestView, Error> {
     caller.must_be_for(Scope::Usage)?;
     app.shared.books.journal.flush(FLUSH).await;
     let found = report::find(&app.shared.store, id).await.map_err(Error::internal)?;
@@ -44,7 +44,7 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
             if caller.sees_cost() { None } else { cost::without(content.answer.as_bytes()) };
         let answer = answer.and_then(|bytes| String::from_utf8(bytes).ok());
         let answer = answer.unwrap_or(content.answer);
-        told.content = Some(ToldContent { request: content.request, answer });
+        told.content = Some(ContentView { request: content.request, answer });
     }
     Ok(told)
 }
@@ -52,7 +52,7 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
 /// What was decided, tried and charged of a request.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Request")]
-pub struct ToldRequest {
+pub struct RequestView {
     id: String,
     object: &'static str,
     status: &'static str,
@@ -68,7 +68,7 @@ pub struct ToldRequest {
     tier: Option<Tier>,
     /// How `auto` chose, in one line.
     decision: Option<String>,
-    attempts: Vec<ToldAttempt>,
+    attempts: Vec<AttemptView>,
     attempt_count: u8,
     usage: RequestUsage,
     credits: Credits,
@@ -82,16 +82,16 @@ pub struct ToldRequest {
     list_nano_usd: Nanos,
     latency_ms: u64,
     time_to_first_byte_ms: u64,
-    weighed: Option<ToldWeighed>,
+    weighed: Option<WeighedView>,
     /// What was said, where that is kept and for whoever may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<ToldContent>,
+    content: Option<ContentView>,
 }
 
 /// One try at one deployment.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Attempt")]
-pub struct ToldAttempt {
+pub struct AttemptView {
     provider: String,
     model: String,
     /// `ok`, `broke_off`, or what went wrong.
@@ -125,7 +125,7 @@ pub struct RequestUsage {
 /// What was asked and answered, as it came.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RequestContent")]
-pub struct ToldContent {
+pub struct ContentView {
     request: String,
     answer: String,
 }
@@ -133,7 +133,7 @@ pub struct ToldContent {
 /// What `auto` weighed: the prompt, and the best candidates.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Weighed")]
-pub struct ToldWeighed {
+pub struct WeighedView {
     in_words: String,
     ease: f64,
     unsure: f64,
@@ -143,13 +143,13 @@ pub struct ToldWeighed {
     belief: f64,
     everyday: f64,
     considered: u32,
-    candidates: Vec<ToldCandidate>,
+    candidates: Vec<CandidateView>,
 }
 
 /// A model that could have answered, and what is known of it in words.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Candidate")]
-pub struct ToldCandidate {
+pub struct CandidateView {
     model: String,
     provider: String,
     effort: Option<String>,
@@ -166,11 +166,11 @@ pub struct ToldCandidate {
     found_out: Option<f64>,
 }
 
-fn told(one: &Settlement, costs: bool) -> ToldRequest {
+fn told(one: &Settlement, costs: bool) -> RequestView {
     let by = one.by.as_ref();
     let tried = one.tried.iter().map(|tried| {
         let span = tried.started_ms.zip(tried.took_ms);
-        ToldAttempt {
+        AttemptView {
             provider: tried.provider.clone(),
             model: tried.model.clone(),
             outcome: tried.fault.to_string(),
@@ -188,7 +188,7 @@ fn told(one: &Settlement, costs: bool) -> ToldRequest {
         };
         let started = answer_began(&one.tried);
         let since = |ms: u64| started.map(|started| ms.saturating_sub(started));
-        ToldAttempt {
+        AttemptView {
             provider: by.provider.clone(),
             model: by.model.clone(),
             outcome: outcome.to_owned(),
@@ -200,7 +200,7 @@ fn told(one: &Settlement, costs: bool) -> ToldRequest {
         }
     });
     let tokens = &one.tokens;
-    ToldRequest {
+    RequestView {
         id: one.id.as_str().to_owned(),
         object: "request",
         status: one.outcome.as_str(),
@@ -242,10 +242,10 @@ fn told(one: &Settlement, costs: bool) -> ToldRequest {
     }
 }
 
-fn weighed(app: &App, all: &Weighed, costs: bool) -> ToldWeighed {
+fn weighed(app: &App, all: &Weighed, costs: bool) -> WeighedView {
     let live = app.live();
     let taken = &all.taken;
-    let candidates = all.candidates.iter().map(|one| ToldCandidate {
+    let candidates = all.candidates.iter().map(|one| CandidateView {
         model: one.model.clone(),
         provider: one.provider.to_string(),
         effort: one.effort.as_deref().map(str::to_owned),
@@ -258,7 +258,7 @@ fn weighed(app: &App, all: &Weighed, costs: bool) -> ToldWeighed {
         verdict: one.verdict.to_string(),
         found_out: (one.moved != 0).then(|| of_hundredths(one.moved)),
     });
-    ToldWeighed {
+    WeighedView {
         in_words: in_words(taken),
         ease: of_hundredths(taken.ease),
         unsure: of_hundredths(taken.unsure),
@@ -274,7 +274,7 @@ fn weighed(app: &App, all: &Weighed, costs: bool) -> ToldWeighed {
 
 /// When the attempt that answered began, in milliseconds: as the one before it ended, waits included.
 /// `None` where that is not known: of some that ran side by side.
-fn answer_began(tried: &[Tried]) -> Option<u64> {
+fn answer_began(tried: &[FailedAttempt]) -> Option<u64> {
     tried.iter().try_fold(0, |latest: u64, one| {
         Some(latest.max(one.started_ms?.saturating_add(one.took_ms?)))
     })
@@ -284,8 +284,8 @@ fn answer_began(tried: &[Tried]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn tried(span: Option<(u64, u64)>) -> Tried {
-        Tried {
+    fn tried(span: Option<(u64, u64)>) -> FailedAttempt {
+        FailedAttempt {
             provider: String::new(),
             model: String::new(),
             fault: "".into(),

@@ -48,9 +48,9 @@ impl Search {
     }
 }
 
-/// What was found.
+/// A page of the list of requests.
 #[derive(Debug)]
-pub struct Found {
+pub struct RequestPage {
     pub heads: Vec<Head>,
     /// Where to go on, if there may be more.
     pub next: Option<String>,
@@ -86,7 +86,7 @@ impl Place {
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a place that is none; what the store says.
-pub async fn list(app: &App, caller: &Caller, search: &Search) -> Result<Found, Error> {
+pub async fn list(app: &App, caller: &Caller, search: &Search) -> Result<RequestPage, Error> {
     caller.must_be_for(Scope::Usage)?;
     let limit = search.limit.unwrap_or(PAGE).clamp(1, MOST);
     let keys = usage::visible_keys(app, caller).await?;
@@ -119,7 +119,7 @@ pub async fn list(app: &App, caller: &Caller, search: &Search) -> Result<Found, 
             for line in row.body.lines().rev().skip(place.lines) {
                 if heads.len() == limit {
                     let next = Some(place.written());
-                    return Ok(Found { heads, next, looked_back_to: row.at });
+                    return Ok(RequestPage { heads, next, looked_back_to: row.at });
                 }
                 place.lines += 1;
                 let Some(mut head) = Head::read(line) else { continue };
@@ -132,10 +132,14 @@ pub async fn list(app: &App, caller: &Caller, search: &Search) -> Result<Found, 
             place = Place { rows: place.rows + 1, lines: 0, ..place };
         }
         if last {
-            return Ok(Found { heads, next: None, looked_back_to: since });
+            return Ok(RequestPage { heads, next: None, looked_back_to: since });
         }
         if began.elapsed() > PATIENCE {
-            return Ok(Found { heads, next: Some(place.written()), looked_back_to: place.at });
+            return Ok(RequestPage {
+                heads,
+                next: Some(place.written()),
+                looked_back_to: place.at,
+            });
         }
     }
 }

@@ -15,7 +15,10 @@ use crate::base::told::List;
 use crate::base::{Error, Kind};
 use crate::gateway::App;
 use crate::ledger::Funds;
-use crate::quota::{Amount, Ask, Correction, Limits, Line, Now, Standing, Taken, Terms, Used};
+use crate::quota::{
+    Correction, LimitLine, Limits, Now, PeriodUsage, QuotaDecision, QuotaRequest, RequestAmount,
+    Standing, Terms,
+};
 use crate::store::Account;
 
 /// The books are read once what this node has just delivered is in them.
@@ -51,7 +54,7 @@ fn usd(nanos: Nanos) -> f64 {
 
 /// What the counters say that refuse.
 fn rates(standing: &Standing) -> impl Iterator<Item = Bound> {
-    let told = |name, unit, line: Option<Line>| {
+    let told = |name, unit, line: Option<LimitLine>| {
         line.map(|line| Bound {
             name,
             scope: "account",
@@ -72,7 +75,7 @@ fn rates(standing: &Standing) -> impl Iterator<Item = Bound> {
 }
 
 /// A key's own, as far as the books know of them.
-fn of_key(limits: &Limits, used: Used, end: Timestamp) -> impl Iterator<Item = Bound> {
+fn of_key(limits: &Limits, used: PeriodUsage, end: Timestamp) -> impl Iterator<Item = Bound> {
     let rate = |name, unit, limit: Option<u64>| {
         limit.map(|limit| Bound {
             name,
@@ -230,7 +233,7 @@ pub async fn limits(app: &App, caller: &Caller) -> Result<List<ShownBound>, Erro
         let family = caller.terms.family.clone();
         let used = store.used_by_key(family, now.period.start()).await;
         let (credits, spend) = used.map_err(Error::internal)?;
-        all.extend(of_key(limits, Used { credits, spend }, end));
+        all.extend(of_key(limits, PeriodUsage { credits, spend }, end));
     }
     Ok(told(&all))
 }
@@ -241,27 +244,27 @@ async fn standing(app: &App, caller: &Caller, now: Now) -> Standing {
     let limits = Limits { credits: None, spend: None, ..caller.terms.limits.clone() };
     let terms = Terms { limits, key_limits: None, ..(*caller.terms).clone() };
     let id = RequestId::fresh();
-    let ask = Ask {
+    let ask = QuotaRequest {
         terms: &terms,
-        amount: Amount::default(),
+        amount: RequestAmount::default(),
         now,
         hold: id.as_str(),
         lapses: now.at.after(LAPSE),
         books: None,
     };
     match app.counter.quota.take(&ask).await {
-        Taken::Yes(standing) => {
+        QuotaDecision::Yes(standing) => {
             let nothing = Correction {
                 period: now.period,
-                held: Amount::default(),
-                charged: Used::default(),
+                held: RequestAmount::default(),
+                charged: PeriodUsage::default(),
                 used_tokens: 0,
             };
             app.counter.quota.settle(&terms, id.as_str(), nothing);
             standing
         }
-        Taken::No(_, standing) => standing,
-        Taken::Blank => Standing::default(),
+        QuotaDecision::No(_, standing) => standing,
+        QuotaDecision::Blank => Standing::default(),
     }
 }
 
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn the_one_with_the_least_share_left_binds() {
         let standing = Standing {
-            requests: Some(Line { limit: 10, remaining: 5, reset: Timestamp(0) }),
+            requests: Some(LimitLine { limit: 10, remaining: 5, reset: Timestamp(0) }),
             ..Standing::default()
         };
         let limits = Limits {
@@ -282,7 +285,7 @@ mod tests {
             spend: Some(Nanos(2_000_000_000)),
             ..Limits::default()
         };
-        let used = Used { credits: Credits(10), spend: Nanos(1_500_000_000) };
+        let used = PeriodUsage { credits: Credits(10), spend: Nanos(1_500_000_000) };
         let all: Vec<Bound> = rates(&standing).chain(of_key(&limits, used, Timestamp(0))).collect();
         let told = serde_json::to_value(told(&all)).unwrap();
         let rows = told["data"].as_array().unwrap();

@@ -14,7 +14,7 @@ use crate::base::told::List;
 use crate::catalogue::{Capability, Deployment, Modality, Mode, Model, Provider, Tier, TokenKind};
 use crate::gateway::App;
 use crate::router::Health;
-use crate::upstream::{KeyState, Learned};
+use crate::upstream::{KeyStatus, LearnedRefusal};
 use crate::wire::vocab::FaultKind;
 
 const CAPABILITIES: [(Capability, &str); 14] = [
@@ -77,7 +77,7 @@ pub fn is_whole(app: &App) -> (bool, bool) {
 /// A model, with what it takes, costs, and how it is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Model")]
-pub struct ToldModel {
+pub struct ModelView {
     id: String,
     object: &'static str,
     aliases: Vec<String>,
@@ -119,7 +119,7 @@ struct ToldDeployment {
 
 /// Every model that the caller may ask for, with what it takes, costs, and how it is.
 #[must_use]
-pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
+pub fn models(app: &App, caller: &Caller) -> List<ModelView> {
     let margin = caller.selling().margin;
     let live = app.live();
     let shown = |model: &Model| {
@@ -135,7 +135,7 @@ pub fn models(app: &App, caller: &Caller) -> List<ToldModel> {
             provider: deployment.provider.id.to_string(),
             health: if health(app, deployment).passing { "up" } else { "down" },
         });
-        ToldModel {
+        ModelView {
             id: model.id.to_string(),
             object: "model",
             aliases: model.aliases.iter().map(ToString::to_string).collect(),
@@ -237,7 +237,7 @@ fn dependencies(app: &App) -> (bool, Dependencies) {
     let shared = &app.shared;
     let live = app.live();
     let store = shared.node.store_is_up.load(Ordering::Relaxed);
-    let redis = shared.books.redis.as_ref().map(crate::quota::Shared::is_up);
+    let redis = shared.books.redis.as_ref().map(crate::quota::SharedCounters::is_up);
     let providers =
         live.catalogue.models().iter().any(|model| {
             model.deployments.iter().any(|deployment| health(app, deployment).passing)
@@ -255,7 +255,7 @@ fn dependencies(app: &App) -> (bool, Dependencies) {
 /// Whether a node is alive and ready.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Health")]
-pub struct ToldHealth {
+pub struct HealthView {
     status: &'static str,
     live: bool,
     ready: bool,
@@ -266,7 +266,7 @@ pub struct ToldHealth {
 
 /// `/v1/admin/health`: ready as `/readyz` is, for the same reasons.
 #[must_use]
-pub fn admin_health(app: &App) -> (bool, ToldHealth) {
+pub fn admin_health(app: &App) -> (bool, HealthView) {
     let (whole, dependencies) = dependencies(app);
     let ready = !app.shared.node.draining.load(Ordering::Relaxed);
     let status = match (ready, whole) {
@@ -274,7 +274,7 @@ pub fn admin_health(app: &App) -> (bool, ToldHealth) {
         (true, false) => "degraded",
         (true, true) => "healthy",
     };
-    (ready, ToldHealth { status, live: true, ready, dependencies: Some(dependencies) })
+    (ready, HealthView { status, live: true, ready, dependencies: Some(dependencies) })
 }
 
 /// A key of a provider, without what it is.
@@ -328,7 +328,7 @@ struct RequestCounts {
 /// How the gateway is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "GatewayStatus")]
-pub struct ToldStatus {
+pub struct StatusView {
     object: &'static str,
     /// `ok` or `degraded`.
     status: &'static str,
@@ -341,14 +341,14 @@ pub struct ToldStatus {
     providers: Vec<ProviderStatus>,
     dependencies: Dependencies,
     /// Members that models refuse, though no file says so.
-    learned_refusals: Vec<Learned>,
+    learned_refusals: Vec<LearnedRefusal>,
     requests: RequestCounts,
 }
 
 /// The keys of a provider, without what they are: the last characters of each are enough to find it.
 fn keys(app: &App, provider: &Provider) -> Vec<ProviderKey> {
     let states = app.shared.routing.health.keys().states(provider, Instant::now());
-    let shown = |(at, state): (usize, &KeyState)| {
+    let shown = |(at, state): (usize, &KeyStatus)| {
         let why = match state.refused {
             Some(FaultKind::Quota) => Some("quota"),
             Some(_) => Some("credential"),
@@ -367,7 +367,7 @@ fn keys(app: &App, provider: &Provider) -> Vec<ProviderKey> {
 }
 
 /// `/v1/admin/status`
-pub async fn admin_status(app: &App) -> ToldStatus {
+pub async fn admin_status(app: &App) -> StatusView {
     let shared = &app.shared;
     let live = app.live();
     let now = shared.clock.now();
@@ -416,7 +416,7 @@ pub async fn admin_status(app: &App) -> ToldStatus {
     let all: u64 = counted.values().sum();
     #[expect(clippy::cast_precision_loss, reason = "requests and seconds")]
     let rate = all as f64 / uptime.max(1) as f64;
-    ToldStatus {
+    StatusView {
         object: "status",
         status: if ready { "ok" } else { "degraded" },
         version: env!("CARGO_PKG_VERSION"),

@@ -17,10 +17,10 @@ use crate::base::money::{Credits, Nanos};
 use crate::base::{Error, Kind};
 use crate::catalogue::{Mode, Model, Rates, Tier, TokenKind};
 use crate::gateway::App;
-use crate::ledger::report::{self, Group};
+use crate::ledger::report::{self, GroupBy};
 use crate::ledger::{Funds, Selling, Settlement};
 use crate::live::Live;
-use crate::store::{MinuteSums, Part, Span, UsageRow};
+use crate::store::{MinuteSums, UsageDimension, UsageRow, UsageSpan};
 
 /// What this node has delivered is in a report, unless the store is away for longer.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ pub(super) const FLUSH: Duration = Duration::from_secs(2);
 pub struct Query {
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
-    pub group: Option<Group>,
+    pub group: Option<GroupBy>,
     /// The model that savings are told against.
     pub baseline: Option<String>,
     /// Whose: for administrators only.
@@ -211,12 +211,13 @@ pub struct UsageReport {
     /// Credits by tier.
     tier_breakdown: BTreeMap<Tier, i64>,
     #[serde(flatten)]
-    used: Option<Used>,
+    used: Option<UsageData>,
 }
 
 /// What was used, as it was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Used {
+#[schemars(rename = "Used")]
+pub struct UsageData {
     plan: Option<String>,
     usage: UsageTotal,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -304,9 +305,10 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     };
     let allowance = plan.as_ref().and_then(|plan| plan.credits);
     let funds = Funds::of(&balances, period, allowance);
-    let this_period = Span { account: account.clone(), start: period.start(), end: period.end() };
-    let rows = store.usage(this_period, &[Part::Tier]).await.map_err(Error::internal)?;
-    let tiers = report::grouped(&rows, Group::Tier);
+    let this_period =
+        UsageSpan { account: account.clone(), start: period.start(), end: period.end() };
+    let rows = store.usage(this_period, &[UsageDimension::Tier]).await.map_err(Error::internal)?;
+    let tiers = report::grouped(&rows, GroupBy::Tier);
     let credits = |tier: Tier| tiers.get(tier.as_str()).map_or(0, |sums| sums.credits);
     let last = Timestamp(period.end().0 - 1);
     let mut told = UsageReport {
@@ -329,12 +331,13 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
     }
     // What a minute holds is not told apart.
     let floor = |at: Timestamp| Timestamp(at.0 - at.0.rem_euclid(MINUTE_MS));
-    let span = Span { account, start: floor(start), end: floor(Timestamp(end.0 + MINUTE_MS - 1)) };
-    let group = query.group.unwrap_or(Group::Day);
+    let span =
+        UsageSpan { account, start: floor(start), end: floor(Timestamp(end.0 + MINUTE_MS - 1)) };
+    let group = query.group.unwrap_or(GroupBy::Day);
     let visible = visible_keys(app, caller).await?;
     let mut parts = vec![group.part()];
-    if visible.is_some() && group != Group::Key {
-        parts.push(Part::Key);
+    if visible.is_some() && group != GroupBy::Key {
+        parts.push(UsageDimension::Key);
     }
     let mut rows = store.usage(span, &parts).await.map_err(Error::internal)?;
     keep_visible(&mut rows, visible.as_ref());
@@ -346,7 +349,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
         saved_against: baseline.as_ref().map(|(model, _)| model.id.to_string()),
     };
     let plan = plan.map(|plan| plan.name.clone());
-    let mut used = Used { plan, usage: total, group_by: None, data: None };
+    let mut used = UsageData { plan, usage: total, group_by: None, data: None };
     let groups = report::grouped(&rows, group);
     if query.group.is_some() {
         used.group_by = Some(group.as_str());
@@ -361,7 +364,7 @@ pub async fn usage(app: &App, caller: &Caller, query: Query) -> Result<Report, E
 }
 
 fn table(
-    group: Group,
+    group: GroupBy,
     groups: &BTreeMap<String, MinuteSums>,
     pricing: &Pricing,
 ) -> Vec<Vec<String>> {
@@ -450,8 +453,13 @@ pub async fn buckets(app: &App, caller: &Caller, query: Buckets) -> Result<Value
     let until = query.end.unwrap_or_else(|| app.shared.clock.now());
     let limit = i64::try_from(query.limit).unwrap_or(1);
     let last = Timestamp(first.0.saturating_add(limit.saturating_mul(width)).min(until.0));
-    let span = Span { account, start: first, end: last };
-    let parts = [Part::Stretch(width), Part::Account, Part::Key, Part::Model];
+    let span = UsageSpan { account, start: first, end: last };
+    let parts = [
+        UsageDimension::Stretch(width),
+        UsageDimension::Account,
+        UsageDimension::Key,
+        UsageDimension::Model,
+    ];
     let mut rows = app.shared.store.usage(span, &parts).await.map_err(Error::internal)?;
     keep_visible(&mut rows, visible_keys(app, caller).await?.as_ref());
     let named =

@@ -13,12 +13,12 @@ use crate::store::KeptResponse;
 /// How long answers are kept.
 pub const KEPT_FOR: Duration = Duration::from_secs(3_600);
 
-pub struct Desk {
+pub struct ResponsesFixture {
     pub all: Accounts,
     pub responses: Responses,
 }
 
-impl Desk {
+impl ResponsesFixture {
     pub async fn new() -> Self {
         let all = Accounts::new().await;
         let responses = Responses {

@@ -17,7 +17,7 @@ use crate::base::ids::{AccountId, ResponseId};
 use crate::platform::chats::rows;
 use crate::platform::items;
 use crate::platform::responses::ResponseOptions;
-use crate::store::{KeptResponse, Seer, Store, StoreError};
+use crate::store::{KeptResponse, ResponseViewer, Store, StoreError};
 use crate::wire::frame::Pieces;
 use crate::wire::frame::sse::{self, Splitter};
 
@@ -35,9 +35,9 @@ const CARRIERS: [(&str, bool); 6] = [
     ("response.failed", true),
 ];
 
-/// Where an answer is kept, and under which name.
+/// Writes an answer of `/v1/responses` to the store while it passes to the caller.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct ResponseKeeper {
     pub asked: ResponseOptions,
     pub account: AccountId,
     user: String,
@@ -51,7 +51,7 @@ pub(super) struct Keeper {
     ended: bool,
 }
 
-impl Keeper {
+impl ResponseKeeper {
     pub(super) fn new(responses: &Responses, caller: &Caller, asked: ResponseOptions) -> Self {
         Self {
             asked,
@@ -208,8 +208,10 @@ impl Keeper {
     async fn broke_off(&mut self) {
         let (Some(id), false) = (self.claimed.clone(), self.ended) else { return };
         let error = Error::new(crate::base::Kind::UpstreamDown, "The answer broke off.");
-        let row =
-            self.store.response(self.account.clone(), Seer::all(), id, self.clock.now()).await;
+        let row = self
+            .store
+            .response(self.account.clone(), ResponseViewer::all(), id, self.clock.now())
+            .await;
         let Ok(Some(row)) = row else { return };
         let body = serde_json::from_str(&row.body).unwrap_or_default();
         let mut failed = crate::platform::responses::failed(body, &error);
@@ -251,7 +253,7 @@ fn ids_in(response: &Value) -> Vec<String> {
 }
 
 /// The stream, kept as it goes by: event by event.
-pub(super) fn keeping(pieces: Pieces, keeper: Keeper) -> Pieces {
+pub(super) fn keeping(pieces: Pieces, keeper: ResponseKeeper) -> Pieces {
     let start = (pieces, keeper, Splitter::new(EVENT_BYTES));
     let kept = stream::unfold(Some(start), |state| async move {
         let (mut pieces, mut keeper, mut splitter) = state?;
@@ -320,6 +322,6 @@ mod tests {
     #[test]
     fn a_lease_outlasts_two_silences() {
         let now = Timestamp(0);
-        assert!(now.after(LEASE * 2) < Keeper::lease(now));
+        assert!(now.after(LEASE * 2) < ResponseKeeper::lease(now));
     }
 }

@@ -15,18 +15,18 @@ use serde_json::{Map, Value};
 use crate::admit::{Caller, Scope};
 use crate::base::ids::ResponseId;
 use crate::base::{Error, Kind};
-use crate::exchange::{Answered, Arrival, Body, Refused};
+use crate::exchange::{Answered, Arrival, Refused, ResponseBody};
 use crate::platform::items;
 use crate::platform::responses::{ResponseOptions, failed, said_in};
 use crate::wire::frame::Pieces;
 use crate::wire::{Heading, codec, openai_responses};
 
-use keep::Keeper;
+use keep::ResponseKeeper;
 pub use read::{cancel, forget, input_items, retrieve, watch};
 pub use run::{Responses, Run, Runs};
 
-/// What a request comes to.
-pub enum Begun {
+/// What creating a response comes to: an answer now, or a job in the background.
+pub enum CreatedResponse {
     Now(Box<Answered>),
     /// The answer as it stands, and the work that is to be done meanwhile.
     Later(Value, Box<Job>),
@@ -36,7 +36,7 @@ pub enum Begun {
 pub struct Job {
     arrival: Arrival,
     caller: Arc<Caller>,
-    keeper: Keeper,
+    keeper: ResponseKeeper,
     id: String,
     /// The answer as it stands at first.
     queued: Value,
@@ -53,7 +53,7 @@ pub async fn respond(
     caller: &Arc<Caller>,
     mut arrival: Arrival,
     answer: impl AsyncFnOnce(Arrival) -> Result<Answered, Refused>,
-) -> Result<Begun, Refused> {
+) -> Result<CreatedResponse, Refused> {
     caller.must_be_for(Scope::Chat)?;
     let asked = ResponseOptions::read(&arrival.body)?;
     // What the caller said, before what it builds on is added.
@@ -65,7 +65,7 @@ pub async fn respond(
         arrival.body = asked.made_whole(&arrival.body, earlier, &found)?;
     }
     let kept = asked.store || asked.previous.is_some() || asked.conversation.is_some();
-    let mut keeper = Keeper::new(responses, caller, asked);
+    let mut keeper = ResponseKeeper::new(responses, caller, asked);
     if keeper.asked.background {
         let id = ResponseId::fresh().as_str().to_owned();
         let heading = Heading {
@@ -87,23 +87,23 @@ pub async fn respond(
         let stream = keeper.asked.stream;
         let caller = Arc::clone(caller);
         let job = Job { arrival, caller, keeper, id, queued: queued.clone(), run, stream };
-        return Ok(Begun::Later(queued, Box::new(job)));
+        return Ok(CreatedResponse::Later(queued, Box::new(job)));
     }
     let mut answered = answer(arrival).await?;
     if kept {
         answered.body = match answered.body {
-            Body::Whole(body) => match keeper.whole(body.clone()).await {
-                Ok(told) => Body::Whole(told),
+            ResponseBody::Whole(body) => match keeper.whole(body.clone()).await {
+                Ok(told) => ResponseBody::Whole(told),
                 // It is paid for: the caller gets it, though no chain can go on from it.
                 Err(why) => {
                     tracing::error!(%why, "an answer could not be kept");
-                    Body::Whole(body)
+                    ResponseBody::Whole(body)
                 }
             },
-            Body::Stream(pieces) => Body::Stream(keep::keeping(pieces, keeper)),
+            ResponseBody::Stream(pieces) => ResponseBody::Stream(keep::keeping(pieces, keeper)),
         };
     }
-    Ok(Begun::Now(Box::new(answered)))
+    Ok(CreatedResponse::Now(Box::new(answered)))
 }
 
 /// What the request builds on, oldest first.
@@ -171,8 +171,8 @@ pub async fn work(
     let working = async {
         let outcome = answer(&caller, arrival).await;
         let finished = match outcome.map(|answered| answered.body) {
-            Ok(Body::Whole(body)) => keeper.whole(body).await.map(|_| ()),
-            Ok(Body::Stream(pieces)) => {
+            Ok(ResponseBody::Whole(body)) => keeper.whole(body).await.map(|_| ()),
+            Ok(ResponseBody::Stream(pieces)) => {
                 let mut kept: Pieces = keep::keeping(pieces, keeper);
                 while let Some(event) = kept.next().await {
                     run.tell(event);
@@ -202,7 +202,7 @@ async fn stays_wanted(responses: &Responses, caller: &Caller, id: &str) {
     let mut tick = tokio::time::interval(keep::LEASE);
     loop {
         tick.tick().await;
-        let lease = Keeper::lease(responses.clock.now());
+        let lease = ResponseKeeper::lease(responses.clock.now());
         let renewed =
             responses.store.renew_response(caller.account.clone(), id.to_owned(), lease).await;
         match renewed {

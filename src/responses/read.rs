@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::run::Responses;
 use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
-use crate::platform::items::{self, Page};
+use crate::platform::items::{self, PageRequest};
 use crate::platform::responses::{failed, said_in};
 use crate::store::KeptResponse;
 use crate::wire::frame::Pieces;
@@ -160,7 +160,7 @@ pub async fn input_items(
     responses: &Responses,
     caller: &Caller,
     id: &str,
-    page: &Page,
+    page: &PageRequest,
 ) -> Result<Value, Error> {
     let row = kept(responses, caller, id).await?;
     let mut all = Vec::new();
@@ -189,7 +189,7 @@ pub async fn input_items(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Desk, KEPT_FOR};
+    use super::super::fixture::{KEPT_FOR, ResponsesFixture};
     use super::super::keep::LEASE;
     use super::*;
     use crate::admit::Role;
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_read_by_who_asked_and_who_runs_the_account_for_as_long_as_it_is_kept() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let (account, other) = (desk.all.open("acme").await, desk.all.open("bolt").await);
         let ann = desk.all.member(&account, "ann@acme.test", Role::Member).await;
         let bob = desk.all.member(&account, "bob@acme.test", Role::Member).await;
@@ -217,7 +217,7 @@ mod tests {
         for (responses, who) in
             [(&desk.responses, &bob), (&desk.responses, &stranger), (&late, &ann)]
         {
-            let page = Page::default();
+            let page = PageRequest::default();
             for refused in [
                 retrieve(responses, who, "resp_1").await.map(|_| ()),
                 watch(responses, who, "resp_1", None).await.map(|_| ()),
@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_under_way_is_that_until_nobody_works_on_it_any_more() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let caller = desk.all.owner(&desk.all.open("acme").await).await;
         desk.kept(&caller, "resp_1", under_way).await;
         let told = retrieve(&desk.responses, &caller, "resp_1").await.unwrap();
@@ -249,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_stopped_once_and_what_is_done_stays_as_it_is() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let account = desk.all.open("acme").await;
         let caller = desk.all.owner(&account).await;
         desk.kept(&caller, "resp_1", under_way).await;
@@ -269,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_forgotten_once_with_the_work_on_it() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let account = desk.all.open("acme").await;
         let caller = desk.all.owner(&account).await;
         desk.kept(&caller, "resp_1", under_way).await;
@@ -289,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_watched_where_it_is_worked_on_and_told_once_more_when_it_is_done() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let account = desk.all.open("acme").await;
         let caller = desk.all.owner(&account).await;
         let events = async |id: &str, after: Option<u64>| {
@@ -318,18 +318,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_answer_was_made_from_goes_back_to_the_beginning_of_its_chain() {
-        let desk = Desk::new().await;
+        let desk = ResponsesFixture::new().await;
         let caller = desk.all.owner(&desk.all.open("acme").await).await;
         desk.kept(&caller, "resp_1", |_| {}).await;
         desk.kept(&caller, "resp_2", |row| row.previous = Some("resp_1".to_owned())).await;
-        let texts = async |page: &Page| {
+        let texts = async |page: &PageRequest| {
             let told = input_items(&desk.responses, &caller, "resp_2", page).await.unwrap();
             let text = |item: &Value| item["content"][0]["text"].as_str().unwrap().to_owned();
             told["data"].as_array().unwrap().iter().map(text).collect::<Vec<_>>()
         };
-        let oldest = Page { ascending: true, ..Page::default() };
+        let oldest = PageRequest { ascending: true, ..PageRequest::default() };
         assert_eq!(texts(&oldest).await, ["What is resp_1?", "resp_1", "What is resp_2?"]);
-        assert_eq!(texts(&Page { limit: Some(1), ..Page::default() }).await, ["What is resp_2?"]);
+        assert_eq!(
+            texts(&PageRequest { limit: Some(1), ..PageRequest::default() }).await,
+            ["What is resp_2?"]
+        );
         // What it was built on is gone: the answer is still told of.
         forget(&desk.responses, &caller, "resp_1").await.unwrap();
         assert_eq!(texts(&oldest).await, ["What is resp_2?"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::fixture::{Desk, KEPT_FOR, asked, told};
+use super::fixture::{KEPT_FOR, ResponsesFixture, asked, told};
 use super::*;
 use crate::admit::Role;
 use crate::admit::fixture::NOON;
@@ -31,7 +31,7 @@ fn arrival(body: &Value) -> Arrival {
     Arrival::of(RequestId::fresh(), Dialect::OpenAiResponses, body)
 }
 
-impl Desk {
+impl ResponsesFixture {
     /// Has a request answered by `resp_new`: the request as it went, and the answer as it is told.
     async fn ask(&self, caller: &Arc<Caller>, body: &Value) -> Result<(Value, Value), Error> {
         let went = RefCell::new(Value::Null);
@@ -39,10 +39,10 @@ impl Desk {
             *went.borrow_mut() = serde_json::from_slice(&arrival.body).unwrap();
             Ok(answered(&told("resp_new", "completed")))
         });
-        let Begun::Now(now) = begun.await.map_err(|refused| refused.error)? else {
+        let CreatedResponse::Now(now) = begun.await.map_err(|refused| refused.error)? else {
             panic!("it is waited for")
         };
-        let Body::Whole(body) = now.body else { panic!("it comes whole") };
+        let ResponseBody::Whole(body) = now.body else { panic!("it comes whole") };
         Ok((went.into_inner(), serde_json::from_slice(&body).unwrap()))
     }
 
@@ -53,7 +53,7 @@ impl Desk {
             unreachable!("nobody waits for it")
         });
         match begun.await {
-            Ok(Begun::Later(queued, job)) => (queued, job),
+            Ok(CreatedResponse::Later(queued, job)) => (queued, job),
             _ => panic!("it is worked on later"),
         }
     }
@@ -65,7 +65,7 @@ impl Desk {
 
 #[tokio::test]
 async fn an_answer_is_kept_unless_it_is_not_to_be() {
-    let desk = Desk::new().await;
+    let desk = ResponsesFixture::new().await;
     let caller = desk.all.owner(&desk.all.open("acme").await).await;
     let gone = json!({"model": "m", "input": "hi", "store": false});
     let (went, answer) = desk.ask(&caller, &gone).await.unwrap();
@@ -78,7 +78,7 @@ async fn an_answer_is_kept_unless_it_is_not_to_be() {
 
 #[tokio::test]
 async fn a_request_has_all_that_it_builds_on_oldest_first() {
-    let desk = Desk::new().await;
+    let desk = ResponsesFixture::new().await;
     let caller = desk.all.owner(&desk.all.open("acme").await).await;
     desk.kept(&caller, "resp_1", |_| {}).await;
     desk.kept(&caller, "resp_2", |row| row.previous = Some("resp_1".to_owned())).await;
@@ -96,7 +96,7 @@ async fn a_request_has_all_that_it_builds_on_oldest_first() {
 
 #[tokio::test]
 async fn nothing_is_built_on_what_is_anothers_or_past_its_time() {
-    let mut desk = Desk::new().await;
+    let mut desk = ResponsesFixture::new().await;
     let (account, other) = (desk.all.open("acme").await, desk.all.open("bolt").await);
     let ann = desk.all.member(&account, "ann@acme.test", Role::Member).await;
     let bob = desk.all.member(&account, "bob@acme.test", Role::Member).await;
@@ -140,7 +140,7 @@ async fn nothing_is_built_on_what_is_anothers_or_past_its_time() {
 
 #[tokio::test]
 async fn an_answer_in_the_background_is_there_at_once_and_done_later() {
-    let desk = Desk::new().await;
+    let desk = ResponsesFixture::new().await;
     let caller = desk.all.owner(&desk.all.open("acme").await).await;
     let (queued, job) = desk.begin(&caller).await;
     let id = queued["id"].as_str().unwrap().to_owned();
@@ -164,7 +164,7 @@ async fn an_answer_in_the_background_is_there_at_once_and_done_later() {
 
 #[tokio::test]
 async fn work_that_fails_says_why_and_work_that_is_cancelled_stays_so() {
-    let desk = Desk::new().await;
+    let desk = ResponsesFixture::new().await;
     let caller = desk.all.owner(&desk.all.open("acme").await).await;
     let (queued, job) = desk.begin(&caller).await;
     let id = queued["id"].as_str().unwrap();
@@ -186,7 +186,7 @@ async fn work_that_fails_says_why_and_work_that_is_cancelled_stays_so() {
 
 #[tokio::test]
 async fn work_that_is_not_wanted_any_more_is_not_begun_and_its_answer_is_not_kept() {
-    let desk = Desk::new().await;
+    let desk = ResponsesFixture::new().await;
     let caller = desk.all.owner(&desk.all.open("acme").await).await;
     let (queued, job) = desk.begin(&caller).await;
     let id = queued["id"].as_str().unwrap();

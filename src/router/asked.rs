@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::neural::Form;
+use super::neural::PromptForm;
 use crate::wire::vocab::{Body, Format, Request, Role, Turn};
 
 /// A last message shorter than this, in bytes, is read with the one before: "and in French?".
@@ -51,11 +51,11 @@ fn size(turn: &Turn) -> usize {
 
 /// What came with what is asked.
 #[must_use]
-pub fn form(request: &Request) -> Form {
-    let mut form = Form {
+pub fn form(request: &Request) -> PromptForm {
+    let mut form = PromptForm {
         system: request.instructions.as_ref().map_or(0, size),
         json: request.format.as_ref().is_some_and(Format::is_json),
-        ..Form::default()
+        ..PromptForm::default()
     };
     for turn in &request.turns {
         match turn.role {
@@ -101,6 +101,6 @@ mod tests {
         asked.format = Some(Format::Json);
         let form = form(&asked);
         assert_eq!((form.system, form.turns, form.said, form.json), (9, 1, 11, true));
-        assert_eq!(super::form(&Request::default()), Form::default());
+        assert_eq!(super::form(&Request::default()), PromptForm::default());
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::expect::Weighing;
 use super::explain::Explanation;
-use super::offer::{Ask, Before, Looking, MODELS};
+use super::offer::{Looking, MODELS, OfferQuery, PriorAnswerer};
 use super::{
-    Allows, Corrections, Decision, Demand, Health, HealthOf, Needs, Predictor, Step, Wish,
+    Allows, Corrections, Decision, DialWish, Health, HealthOf, Needs, Predictor, PromptDemand, Step,
 };
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
@@ -19,9 +19,9 @@ const DEPLOYMENTS: usize = 2;
 /// No provider caches a shorter prompt.
 const CACHED_TOKENS: u64 = 1_024;
 
-/// What there is to choose from, and what may be chosen.
+/// All that `auto` can choose from for one request, and what plan, key and caller leave of it.
 #[derive(Clone, Copy)]
-pub struct Choice<'a> {
+pub struct CandidatePool<'a> {
     pub catalogue: &'a Catalogue,
     pub allows: Allows<'a>,
     pub health: HealthOf<'a>,
@@ -32,7 +32,7 @@ pub struct Choice<'a> {
     /// What the caller pays for a request that a model of a tier answers, where that has a price in
     /// money: the larger of this and what the provider takes is what an answer costs.
     pub pays: &'a dyn Fn(Tier) -> Nanos,
-    pub before: Option<Before>,
+    pub before: Option<PriorAnswerer>,
     /// This request is to find something out: one of the best few is asked, drawn by this number.
     pub explore: Option<u64>,
     /// Every model's state is looked at, not only that of those which may be chosen: for whoever
@@ -40,7 +40,7 @@ pub struct Choice<'a> {
     pub thorough: bool,
 }
 
-impl<'a> Choice<'a> {
+impl<'a> CandidatePool<'a> {
     /// All models are allowed and up, and the caller has no preferences: for previews.
     #[must_use]
     pub fn of_all(catalogue: &'a Catalogue, predictor: &'a Predictor, now: Timestamp) -> Self {
@@ -63,12 +63,13 @@ impl<'a> Choice<'a> {
 /// [`Kind::Unsupported`] when no model can do what is asked, [`Kind::Overloaded`] when those that
 /// can are all down.
 pub fn decide_auto(
-    wish: Wish,
+    wish: DialWish,
     needs: &Needs,
-    demand: &Demand,
-    choice: &Choice<'_>,
+    demand: &PromptDemand,
+    choice: &CandidatePool<'_>,
 ) -> Result<Decision, Error> {
-    let Choice { catalogue, health, predictor, now, before, explore, thorough, .. } = *choice;
+    let CandidatePool { catalogue, health, predictor, now, before, explore, thorough, .. } =
+        *choice;
     let models = catalogue.models();
     let table = predictor.table();
     let (fits, mut rejected) = predictor.able().fitting(needs, catalogue, choice.allows, now);
@@ -133,7 +134,7 @@ pub fn decide_auto(
         .filter_map(|one| Some((models.get(one.place)?, one)))
         .flat_map(|(model, kept)| {
             let first = model.deployments.get(kept.deployment).into_iter();
-            let ask = Ask {
+            let ask = OfferQuery {
                 now,
                 input_tokens: needs.input_tokens,
                 cached_tokens: kept.cached_tokens,

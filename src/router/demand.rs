@@ -1,16 +1,16 @@
 //! What a prompt demands.
 
-use super::neural::{Scale, View};
+use super::neural::{RatingScale, View};
 
-/// What a prompt demands.
+/// How hard a prompt is, by what its text asks for.
 #[derive(Debug)]
-pub struct Demand {
+pub struct PromptDemand {
     view: View,
     /// What a model of usual verbosity is expected to say, in tokens.
     length: f32,
 }
 
-impl Demand {
+impl PromptDemand {
     /// As it was read before.
     pub(super) fn of(view: View, length: f32) -> Self {
         Self { view, length }
@@ -48,7 +48,7 @@ impl Demand {
     /// a middle one; 4, a frontier model of 2026; 5, such a model with long thinking.
     #[must_use]
     pub fn need(&self) -> f32 {
-        Scale::default().need(self.view.ease)
+        RatingScale::default().need(self.view.ease)
     }
 
     /// From 0, which any model answers, to 1, which few do.

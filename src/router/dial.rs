@@ -68,9 +68,9 @@ impl Dial {
     }
 }
 
-/// A dial with a limit.
+/// The dial of a request, and the most that its answer may cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Wish {
+pub struct DialWish {
     pub dial: Dial,
     /// No model that is expected to cost more is asked.
     pub max_cost: Option<Nanos>,
@@ -79,7 +79,7 @@ pub struct Wish {
     pub sold: Option<Margin>,
 }
 
-impl From<Dial> for Wish {
+impl From<Dial> for DialWish {
     fn from(dial: Dial) -> Self {
         Self { dial, max_cost: None, sold: None }
     }

@@ -6,11 +6,11 @@ mod weigh;
 
 use super::levels::{Clues, Leaning, Level, Levels, default_effort, depth, efforts};
 use super::neural::{Ability, Arithmetic, Weights, widely};
-use super::{Corrections, Demand, Needs, Subjects};
+use super::{Corrections, Needs, PromptDemand, Subjects};
 use crate::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Model, Tier, TokenKind};
-use crate::wire::vocab::{Effort, Manner};
+use crate::wire::vocab::{Effort, ThinkingStyle};
 
-pub use weigh::Worth;
+pub use weigh::SeatBounds;
 
 /// Side by side.
 const WIDE: usize = 8;
@@ -19,10 +19,10 @@ const WITHOUT_THOUGHT: f32 = 1.0;
 /// Log-odds that an answer loses which takes twice as many tokens as it may.
 const CUT: f32 = 2.0;
 /// What of the effort's gain a prompt gets: the least, and what each step of
-/// [`Demand::thinking`] adds.
+/// [`PromptDemand::thinking`] adds.
 const GAIN: [f32; 2] = [0.1, 0.5];
 /// Tokens of thought at the effort `high`, where thought adds nothing, and what each step of
-/// [`Demand::thinking`] and its square add.
+/// [`PromptDemand::thinking`] and its square add.
 const THOUGHT: [f32; 3] = [120.0, 700.0, 900.0];
 /// The variance of a logistic against that of a normal, for the mean of one over the other.
 const SPREAD: f32 = std::f32::consts::PI / 8.0;
@@ -103,9 +103,9 @@ pub struct Weighing<'a> {
     pub pays: [f32; Tier::ALL.len()],
 }
 
-/// What is expected at every seat.
+/// Quality and cost that are expected of every seat (a model at an effort).
 #[derive(Debug)]
-pub struct Expected {
+pub struct Expectations {
     /// Log-odds of a good answer: those of the mean over what is not known.
     pub logits: Vec<f32>,
     /// In USD, at least, of what the provider takes and the caller pays the larger.
@@ -327,10 +327,10 @@ impl Table {
     pub fn expect(
         &self,
         weights: &Weights,
-        demand: &Demand,
+        demand: &PromptDemand,
         asked: &Weighing<'_>,
         corrections: Corrections<'_>,
-    ) -> Expected {
+    ) -> Expectations {
         let common = self.common(weights, demand, asked);
         let (mut logits, costs) = widely(Plainly { table: self, common: &common });
         let mut again = |seats: std::ops::Range<usize>, more: f32| {
@@ -351,7 +351,7 @@ impl Table {
         let asked_to_think = asked.needs.effort.is_some_and(|effort| effort != Effort::None);
         let corrections = corrections.filter(|all| !all.is_empty());
         if !asked_to_think && corrections.is_none() {
-            return Expected { logits, costs, common };
+            return Expectations { logits, costs, common };
         }
         for (place, known) in self.models.iter().enumerate() {
             let mut more = corrections.and_then(|all| all.get(&place)).copied().unwrap_or(0.0);
@@ -366,17 +366,17 @@ impl Table {
                 again(known.seats.clone(), more);
             }
         }
-        Expected { logits, costs, common }
+        Expectations { logits, costs, common }
     }
 
     /// Tokens that are said and thought at a seat.
     #[must_use]
-    pub fn tokens(&self, expected: &Expected, seat: usize) -> f32 {
+    pub fn tokens(&self, expected: &Expectations, seat: usize) -> f32 {
         let block = self.blocks.get(seat / WIDE);
         block.map_or(0.0, |block| expected.common.tokens(block, seat % WIDE))
     }
 
-    fn common(&self, weights: &Weights, demand: &Demand, asked: &Weighing<'_>) -> Common {
+    fn common(&self, weights: &Weights, demand: &PromptDemand, asked: &Weighing<'_>) -> Common {
         let needs = asked.needs;
         let [zero, one] = &self.plain;
         let base = weights.logit(demand.view(), zero);
@@ -411,7 +411,7 @@ impl Table {
 
     /// What a conversation saves that a model's provider has kept the beginning of, in USD at least
     /// expected: taken off its seats.
-    pub fn save(&self, expected: &mut Expected, place: usize, cached_tokens: u64) {
+    pub fn save(&self, expected: &mut Expectations, place: usize, cached_tokens: u64) {
         let Some(known) = self.models.get(place) else { return };
         #[expect(clippy::cast_precision_loss, reason = "an estimate of tokens")]
         let cached = cached_tokens as f32;
@@ -428,7 +428,7 @@ impl Table {
 /// The efforts at which a model can be asked.
 fn seats(place: usize, model: &Model, facts: &Facts) -> Vec<Seat> {
     let usual = match default_effort(facts) {
-        None if facts.thinking.manner == Manner::Unknown && thinks(model.capabilities) => {
+        None if facts.thinking.manner == ThinkingStyle::Unknown && thinks(model.capabilities) => {
             Some(Effort::Medium)
         }
         usual => usual,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::kept::{Kept, order};
-use super::{Dial, Features, Predictor, Promise, Step, in_words};
+use super::kept::{RankedSeat, order};
+use super::{Dial, Predictor, Promise, RequestFeatures, Step, in_words};
 use crate::catalogue::Catalogue;
-use crate::ledger::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths};
+use crate::ledger::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths};
 use crate::wire::vocab::Effort;
 
 /// What was weighed. Names are looked up only when somebody asks.
@@ -30,7 +30,7 @@ pub struct Explanation {
     /// The likeliest of the subjects and tasks of training, by its place.
     pub domain: Option<u8>,
     /// What was read of it, where that is kept.
-    pub features: Option<Box<Features>>,
+    pub features: Option<Box<RequestFeatures>>,
     /// What the account has found out of models, by their places.
     pub moved: Option<Arc<HashMap<usize, f32>>>,
     pub input_tokens: u64,
@@ -39,7 +39,7 @@ pub struct Explanation {
     /// The first was drawn among the best few, to find something out.
     pub explored: bool,
     /// The first few are of different models, in order.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<RankedSeat>,
     /// Places in the catalogue.
     pub rejected: Vec<(usize, &'static str)>,
 }
@@ -143,7 +143,7 @@ impl Verdicts {
         Self { first: Some(first), seen: Vec::new() }
     }
 
-    fn of(&mut self, one: &Kept) -> &'static str {
+    fn of(&mut self, one: &RankedSeat) -> &'static str {
         let verdict = self.first.take().unwrap_or("dearer for its quality");
         let again = self.seen.contains(&one.place);
         self.seen.push(one.place);
@@ -171,8 +171,8 @@ impl Explanation {
         predictor.promises().of(self.dial, group, belief)
     }
 
-    fn taken(&self) -> Taken {
-        Taken {
+    fn taken(&self) -> PromptEstimate {
+        PromptEstimate {
             ease: hundredths(self.ease),
             unsure: hundredths(self.unsure),
             need: hundredths(self.need),

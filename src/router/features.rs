@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::neural::View;
-use super::{Demand, Needs, Wish};
+use super::{DialWish, Needs, PromptDemand};
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
 use crate::base::money::Nanos;
@@ -14,9 +14,9 @@ const HOUR_MS: i64 = 3_600_000;
 /// Digits of an account's hash.
 const HASH_DIGITS: usize = 16;
 
-/// What is kept of a request.
+/// What the recorder keeps of a request of `auto`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Features {
+pub struct RequestFeatures {
     /// The hour that it came in, in milliseconds since the epoch.
     pub hour_ms: i64,
     /// A hash of the account.
@@ -50,12 +50,12 @@ fn whole<const N: usize>(numbers: &[f32]) -> Option<[f32; N]> {
     numbers.try_into().ok()
 }
 
-impl Features {
+impl RequestFeatures {
     #[must_use]
     pub fn of(
-        demand: &Demand,
+        demand: &PromptDemand,
         needs: &Needs,
-        wish: Wish,
+        wish: DialWish,
         router: &str,
         account: &AccountId,
         now: Timestamp,
@@ -91,7 +91,7 @@ impl Features {
 
     /// What the prompt demanded, as the router read it; `None` of a line of another shape.
     #[must_use]
-    pub fn demand(&self) -> Option<Demand> {
+    pub fn demand(&self) -> Option<PromptDemand> {
         let [ease, unsure, length, thinking, everyday, novelty, belief, lean] = self.prompt;
         let view = View {
             ease,
@@ -107,7 +107,7 @@ impl Features {
             signs: whole(&self.signs)?,
             embedding: whole(&self.words)?,
         };
-        Some(Demand::of(view, self.length))
+        Some(PromptDemand::of(view, self.length))
     }
 }
 
@@ -127,13 +127,13 @@ mod tests {
         let (demand, needs) = (predictor.demand(&request), Needs::of(&request));
         let (account, now) = (AccountId::stored("acct_a"), Timestamp(1_795_564_812_345));
         let features =
-            Features::of(&demand, &needs, Dial::BEST.into(), predictor.id(), &account, now);
+            RequestFeatures::of(&demand, &needs, Dial::BEST.into(), predictor.id(), &account, now);
         let line = serde_json::to_string(&features).unwrap();
         for word in ["swordfish", "Zanzibar", "contract", "acct_a", "812345"] {
             assert!(!line.contains(word), "{line}");
         }
         assert!(line.len() < 3_000, "{}", line.len());
-        let read: Features = serde_json::from_str(&line).unwrap();
+        let read: RequestFeatures = serde_json::from_str(&line).unwrap();
         assert_eq!(read, features);
         let again = read.demand().unwrap();
         assert!((again.ease() - demand.ease()).abs() < 1e-6);

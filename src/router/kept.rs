@@ -7,7 +7,7 @@ use crate::wire::vocab::Effort;
 
 /// A model at an effort that was considered and ranked.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kept {
+pub struct RankedSeat {
     /// Where it stands among all models and efforts.
     pub seat: usize,
     /// Its place in the catalogue.
@@ -38,7 +38,7 @@ pub struct Kept {
 
 /// Those of the quality that the dial insists on, best utility first. Equal utilities fall to the
 /// cheaper, then to the name's place, so that a decision can be repeated.
-pub(super) fn order(one: &Kept, other: &Kept) -> Ordering {
+pub(super) fn order(one: &RankedSeat, other: &RankedSeat) -> Ordering {
     other
         .above_floor
         .cmp(&one.above_floor)

@@ -31,23 +31,23 @@ use std::sync::Arc;
 use crate::catalogue::{Model, Timeouts};
 
 pub use asked::{form, question};
-pub use choose::{Choice, decide_auto};
+pub use choose::{CandidatePool, decide_auto};
 pub use corrections::{Corrections, correction, in_force, own};
-pub use demand::Demand;
-pub use dial::{Dial, Wish};
+pub use demand::PromptDemand;
+pub use dial::{Dial, DialWish};
 pub use explain::{Account, Explanation, Ranked, Rejected, without_cost};
-pub use features::Features;
-pub use kept::Kept;
+pub use features::RequestFeatures;
+pub use kept::RankedSeat;
 pub use named::decide_named;
 pub use needs::Needs;
-pub use offer::Before;
+pub use offer::PriorAnswerer;
 pub use outcomes::{Outcomes, Sign, for_all};
 pub use predict::Predictor;
-pub use promise::{AtDial, Group, Promise, Promises};
+pub use promise::{AtDial, Promise, PromiseGroup, Promises};
 pub use replay::Replay;
 pub use step::{Allows, Health, HealthOf, Step};
 pub use subjects::Subjects;
-pub use wishes::{LeftOut, Measured, Preferences, Wishes};
+pub use wishes::{LeftOut, MeasuredSpeed, Preferences, Wishes};
 pub use words::in_words;
 
 /// Deployments to try in order. Never empty.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Capabilities, Capability, Modality};
 use crate::wire::vocab::{
-    Body, Effort, Format, Media, MediaKind, Part, Reasoning, Request, Said, Sampling, Source, Tool,
-    ToolChoice, ToolKind,
+    Body, Effort, Format, Media, MediaKind, MediaSource, Part, Reasoning, Request, RiskyMembers,
+    Sampling, Tool, ToolChoice, ToolKind,
 };
 use crate::wire::{FILE_TOKENS, PICTURE_TOKENS};
 
@@ -21,7 +21,7 @@ pub struct Needs {
     /// How hard the caller wishes it to be thought about, where it says so.
     pub effort: Option<Effort>,
     /// What is asked for explicitly, beyond what holds anyway.
-    pub explicit: Said,
+    pub explicit: RiskyMembers,
 }
 
 /// What a tool's place in the prompt takes beside its words, in tokens.
@@ -52,7 +52,7 @@ impl Needs {
         if matches!(request.format, Some(Format::Schema { .. })) {
             needs.capabilities.add(Capability::JsonSchema);
         }
-        needs.explicit = explicit(&request.sampling).and(Said::of(&[(
+        needs.explicit = explicit(&request.sampling).and(RiskyMembers::of(&[(
             matches!(
                 request.tool_choice,
                 Some(
@@ -61,7 +61,7 @@ impl Needs {
                         | ToolChoice::Among { required: true, .. }
                 )
             ),
-            Said::TOOL_CHOICE,
+            RiskyMembers::TOOL_CHOICE,
         )]));
         needs
     }
@@ -90,11 +90,11 @@ impl Needs {
 
     fn add_media(&mut self, media: &Media) -> u64 {
         let (modality, capability, tokens) = match (media.kind, &media.source) {
-            (_, Source::Text(text)) => return text.len() as u64,
+            (_, MediaSource::Text(text)) => return text.len() as u64,
             // A file of text is read as text by every model.
             (MediaKind::File, source) if is_text(media) => {
                 return match source {
-                    Source::Inline(data) => data.len() as u64 * 3 / 4,
+                    MediaSource::Inline(data) => data.len() as u64 * 3 / 4,
                     _ => 0,
                 };
             }
@@ -141,23 +141,23 @@ fn is_text(media: &Media) -> bool {
 }
 
 /// Settings that say something other than what holds anyway.
-fn explicit(sampling: &Sampling) -> Said {
+fn explicit(sampling: &Sampling) -> RiskyMembers {
     let other = |number: &Option<serde_json::Number>, usual: f64| {
         number
             .as_ref()
             .and_then(serde_json::Number::as_f64)
             .is_some_and(|said| (said - usual).abs() > 1e-9)
     };
-    Said::of(&[
-        (other(&sampling.temperature, 1.0), Said::TEMPERATURE),
-        (other(&sampling.top_p, 1.0), Said::TOP_P),
-        (sampling.top_k.is_some(), Said::TOP_K),
-        (other(&sampling.frequency_penalty, 0.0), Said::FREQUENCY_PENALTY),
-        (other(&sampling.presence_penalty, 0.0), Said::PRESENCE_PENALTY),
-        (sampling.logprobs == Some(true), Said::LOGPROBS),
-        (!sampling.stop.is_empty(), Said::STOP),
-        (sampling.n.is_some_and(|n| n > 1), Said::N),
-        (sampling.seed.is_some(), Said::SEED),
+    RiskyMembers::of(&[
+        (other(&sampling.temperature, 1.0), RiskyMembers::TEMPERATURE),
+        (other(&sampling.top_p, 1.0), RiskyMembers::TOP_P),
+        (sampling.top_k.is_some(), RiskyMembers::TOP_K),
+        (other(&sampling.frequency_penalty, 0.0), RiskyMembers::FREQUENCY_PENALTY),
+        (other(&sampling.presence_penalty, 0.0), RiskyMembers::PRESENCE_PENALTY),
+        (sampling.logprobs == Some(true), RiskyMembers::LOGPROBS),
+        (!sampling.stop.is_empty(), RiskyMembers::STOP),
+        (sampling.n.is_some_and(|n| n > 1), RiskyMembers::N),
+        (sampling.seed.is_some(), RiskyMembers::SEED),
     ])
 }
 

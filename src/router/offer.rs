@@ -5,15 +5,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::expect::{Expected, Seat, Table, Worth};
-use super::kept::{Kept, order};
+use super::expect::{Expectations, Seat, SeatBounds, Table};
+use super::kept::{RankedSeat, order};
 use super::rank::{Best, Rank};
 use super::step::expected_cost;
 use super::{HealthOf, Needs};
 use crate::base::clock::Timestamp;
 use crate::base::money::{Margin, Nanos};
 use crate::catalogue::{Deployment, Model, Tier};
-use crate::wire::vocab::{Effort, Said};
+use crate::wire::vocab::{Effort, RiskyMembers};
 
 /// How many models a plan may run through.
 pub(super) const MODELS: usize = 4;
@@ -23,9 +23,9 @@ const USD_PER_SECOND: f64 = 0.000_1;
 /// Waiting so long bothers nobody.
 const GRACE_SECONDS: f32 = 0.5;
 
-/// Where this conversation was answered before.
+/// Which model answered this conversation before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Before {
+pub struct PriorAnswerer {
     /// The model's place in the catalogue.
     pub place: usize,
     /// Tokens of the prompt that its provider has likely kept.
@@ -36,14 +36,14 @@ pub struct Before {
 
 /// What is asked of a deployment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ask {
+pub(super) struct OfferQuery {
     pub now: Timestamp,
     pub input_tokens: u64,
     pub cached_tokens: u64,
     pub output_tokens: u64,
 }
 
-impl Ask {
+impl OfferQuery {
     pub fn cost(self, deployment: &Deployment) -> Nanos {
         expected_cost(
             deployment,
@@ -76,7 +76,7 @@ struct Offer {
 
 /// The deployment to ask first: one with room under its limits, then the one whose price and wait
 /// weigh least, then the one that the operator named first. `None` if all are down.
-fn best_offer(model: &Model, health: HealthOf<'_>, ask: Ask) -> Option<Offer> {
+fn best_offer(model: &Model, health: HealthOf<'_>, ask: OfferQuery) -> Option<Offer> {
     let live = model.deployments.iter().enumerate().filter(|(_, one)| one.is_live(ask.now));
     let offers = live.filter_map(|(place, deployment)| {
         let state = health(deployment.id);
@@ -95,7 +95,7 @@ fn best_offer(model: &Model, health: HealthOf<'_>, ask: Ask) -> Option<Offer> {
 }
 
 /// What a model is sold for: at its first deployment, whichever answers.
-pub(super) fn sold(model: &Model, ask: Ask, margin: Margin) -> Option<Nanos> {
+pub(super) fn sold(model: &Model, ask: OfferQuery, margin: Margin) -> Option<Nanos> {
     model.deployments.first().map(|first| margin.on(ask.cost(first)))
 }
 
@@ -103,18 +103,18 @@ pub(super) fn sold(model: &Model, ask: Ask, margin: Margin) -> Option<Nanos> {
 pub(super) struct Looking<'a> {
     pub models: &'a [Arc<Model>],
     pub table: &'a Table,
-    pub expected: &'a Expected,
+    pub expected: &'a Expectations,
     /// By place: the model can do what is asked.
     pub fits: Vec<bool>,
     pub health: HealthOf<'a>,
     pub now: Timestamp,
     pub needs: &'a Needs,
     pub max_cost: Option<Nanos>,
-    /// What `max_cost` bounds, as [`super::Wish::sold`] has it.
+    /// What `max_cost` bounds, as [`super::DialWish::sold`] has it.
     pub sold: Option<Margin>,
     /// Where the conversation was, and where its beginning is kept.
-    pub before: Option<Before>,
-    pub cached: Option<Before>,
+    pub before: Option<PriorAnswerer>,
+    pub cached: Option<PriorAnswerer>,
     pub dollar: f64,
     /// The least quality that the dial insists on, as log-odds.
     pub floor: f32,
@@ -180,10 +180,10 @@ impl Looking<'_> {
     }
 
     /// What a seat would be asked.
-    fn ask(&self, seat: usize, cached_tokens: u64) -> Ask {
+    fn ask(&self, seat: usize, cached_tokens: u64) -> OfferQuery {
         let tokens = self.table.tokens(self.expected, seat);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "thousands")]
-        Ask {
+        OfferQuery {
             now: self.now,
             input_tokens: self.needs.input_tokens,
             cached_tokens,
@@ -192,7 +192,7 @@ impl Looking<'_> {
     }
 
     /// Puts a seat at the deployment that would be asked; `None`, with a reason, if none can.
-    fn at(&mut self, seat: usize) -> Option<Kept> {
+    fn at(&mut self, seat: usize) -> Option<RankedSeat> {
         let Seat { place, said, at } = *self.table.seats().get(seat)?;
         // An effort that the caller gave goes on unchanged.
         let said = said.filter(|_| self.needs.effort.is_none());
@@ -215,7 +215,7 @@ impl Looking<'_> {
         let there = model.deployments.get(offer.deployment);
         let quality = self.expected.quality(seat);
         let value = self.expected.value(seat);
-        Some(Kept {
+        Some(RankedSeat {
             seat,
             place,
             effort: said,
@@ -271,9 +271,9 @@ impl Looking<'_> {
     }
 
     /// Looks at all of them: the first few models at their best efforts in front, in order.
-    pub fn at_all(&mut self) -> Vec<Kept> {
+    pub fn at_all(&mut self) -> Vec<RankedSeat> {
         let places: Vec<usize> = self.places().collect();
-        let mut kept: Vec<Kept> = Vec::new();
+        let mut kept: Vec<RankedSeat> = Vec::new();
         for place in places {
             let before = kept.len();
             kept.extend(self.seats(place).filter_map(|seat| self.at(seat)));
@@ -302,8 +302,8 @@ impl Looking<'_> {
     /// Looks at as many as it takes to be sure of the first few models, and gives those, in order.
     /// Those that have not been looked at are estimated at the least that they can cost, without a
     /// wait, so none of them can turn out better.
-    pub fn at_the_best(&mut self) -> Vec<Kept> {
-        let mut looked: Vec<Kept> = Vec::with_capacity(MODELS + 1);
+    pub fn at_the_best(&mut self) -> Vec<RankedSeat> {
+        let mut looked: Vec<RankedSeat> = Vec::with_capacity(MODELS + 1);
         #[expect(clippy::cast_possible_truncation, reason = "at most a hundred")]
         let mut worth = self.expected.worth(self.dollar as f32, self.floor);
         let mut seen = vec![false; self.models.len()];
@@ -329,7 +329,7 @@ impl Looking<'_> {
     /// Seats as they may turn out at best; those out that may not be chosen.
     fn ranks(&self, mut ranks: Vec<Rank>) -> Vec<Rank> {
         let explicit = self.needs.explicit;
-        let usual = explicit == Said::default()
+        let usual = explicit == RiskyMembers::default()
             && self.needs.effort.is_none()
             && !self.before.is_some_and(|before| before.stays);
         ranks.truncate(self.table.seats().len());
@@ -338,7 +338,7 @@ impl Looking<'_> {
                 continue;
             }
             let allowed = if *fits { self.seats(place) } else { 0..0 };
-            let keeps = explicit == Said::default()
+            let keeps = explicit == RiskyMembers::default()
                 || model.deployments.iter().any(|one| !one.facts.drops.has(explicit));
             let stays = self.stays(place);
             for seat in self.table.of(place, None) {
@@ -363,14 +363,14 @@ impl Looking<'_> {
     }
 
     /// A model at its best effort; `None`, with a reason, if it cannot be asked at any.
-    fn best_of(&mut self, place: usize, worth: &Worth) -> Option<Kept> {
+    fn best_of(&mut self, place: usize, worth: &SeatBounds) -> Option<RankedSeat> {
         let seats = self.seats(place);
         let mut ranks = [Rank::OUT; Effort::ALL.len() + 1];
         for (rank, seat) in ranks.iter_mut().zip(seats.clone()) {
             let most = worth.all.get(seat).copied().unwrap_or(f32::MIN);
             *rank = Rank::new(self.logit(seat) >= self.floor, most);
         }
-        let mut found: Option<Kept> = None;
+        let mut found: Option<RankedSeat> = None;
         while let Some((at, rank)) = best(&ranks, Rank::OUT) {
             if found.as_ref().is_some_and(|known| rank < Rank::of_worth(known)) {
                 break;
@@ -413,14 +413,14 @@ fn best<T: Copy + PartialOrd>(all: &[T], out: T) -> Option<(usize, T)> {
 
 impl Rank {
     /// Where a candidate stands that was looked at.
-    fn of(kept: &Kept) -> Self {
+    fn of(kept: &RankedSeat) -> Self {
         let rank = Self::of_worth(kept);
         let rank = if kept.keeps { rank } else { rank.losing() };
         if kept.stays { rank.staying() } else { rank }
     }
 
     /// The same beside others of its model.
-    fn of_worth(kept: &Kept) -> Self {
+    fn of_worth(kept: &RankedSeat) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "bounds are more than rounding above")]
         let utility = kept.utility as f32;
         Self::new(kept.above_floor, utility)

@@ -3,8 +3,8 @@
 use super::able::Able;
 use super::asked::{form, question};
 use super::corrections::Corrections;
-use super::demand::Demand;
-use super::expect::{Expected, Table, Weighing};
+use super::demand::PromptDemand;
+use super::expect::{Expectations, Table, Weighing};
 use super::levels::Levels;
 use super::neural::{FormatError, Prompt, Signs, Weights};
 use super::promise::Promises;
@@ -57,12 +57,12 @@ impl Predictor {
     }
 
     #[must_use]
-    pub fn demand(&self, request: &Request) -> Demand {
+    pub fn demand(&self, request: &Request) -> PromptDemand {
         let text = question(request);
         let prompt = Prompt { text: &text, tools: request.tools.len(), form: form(request) };
         let view = self.weights.view(prompt);
         let length = view.length.exp();
-        Demand::of(view, length)
+        PromptDemand::of(view, length)
     }
 
     /// What the dials promise.
@@ -106,10 +106,10 @@ impl Predictor {
     /// What is expected of every model at every effort.
     pub(super) fn expect(
         &self,
-        demand: &Demand,
+        demand: &PromptDemand,
         asked: &Weighing<'_>,
         corrections: Corrections<'_>,
-    ) -> Expected {
+    ) -> Expectations {
         self.table.expect(&self.weights, demand, asked, corrections)
     }
 }

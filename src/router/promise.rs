@@ -26,7 +26,7 @@ pub struct AtDial {
 
 /// What was kept on a group of tasks.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Group {
+pub struct PromiseGroup {
     /// Where training saw others of its prompts.
     pub known: Vec<AtDial>,
     /// Where it saw none of their kind.
@@ -43,7 +43,7 @@ pub struct Promises {
     /// those of the groups are believed more.
     pub belief: f32,
     /// By the name of a group: a source of training rows.
-    pub groups: BTreeMap<String, Group>,
+    pub groups: BTreeMap<String, PromiseGroup>,
 }
 
 /// What is promised of one prompt.
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_unlike_training_is_promised_less() {
-        let group = Group {
+        let group = PromiseGroup {
             known: vec![at(0.125, 0.8), at(0.5, 0.9), at(1.0, 0.97)],
             shifted: vec![at(0.125, 0.6), at(0.5, 0.95), at(1.0, 0.9)],
         };

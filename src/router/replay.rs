@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Choice, Demand, Dial, Features, Needs, Predictor, Wish, decide_auto};
+use super::{
+    CandidatePool, Dial, DialWish, Needs, Predictor, PromptDemand, RequestFeatures, decide_auto,
+};
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
 use crate::catalogue::Catalogue;
@@ -22,7 +24,12 @@ pub struct Chosen {
 
 /// What `auto` would choose; `None` where no model could answer.
 #[must_use]
-pub fn chosen(wish: Wish, needs: &Needs, demand: &Demand, choice: &Choice<'_>) -> Option<Chosen> {
+pub fn chosen(
+    wish: DialWish,
+    needs: &Needs,
+    demand: &PromptDemand,
+    choice: &CandidatePool<'_>,
+) -> Option<Chosen> {
     let decision = decide_auto(wish, needs, demand, choice).ok()?;
     let kept = *decision.explanation?.kept.first()?;
     let model = choice.catalogue.models().get(kept.place)?.id.to_string();
@@ -32,7 +39,7 @@ pub fn chosen(wish: Wish, needs: &Needs, demand: &Demand, choice: &Choice<'_>) -
 /// What requests come to with one catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[schemars(rename = "ReplayOutcome")]
-pub struct Outcome {
+pub struct ReplayOutcome {
     /// No model could answer.
     pub unanswered: u64,
     /// What the answers are expected to cost, in all.
@@ -52,17 +59,22 @@ pub struct Replay {
     pub unreadable: u64,
     /// Requests that another model would have answered, or none, or one at last.
     pub moved: u64,
-    pub before: Outcome,
-    pub after: Outcome,
+    pub before: ReplayOutcome,
+    pub after: ReplayOutcome,
 }
 
-/// A catalogue in use, and what is known of its models.
-pub type Side<'a> = (&'a Catalogue, &'a Predictor);
+/// A catalogue with the router's predictions for its models.
+pub type RoutedCatalogue<'a> = (&'a Catalogue, &'a Predictor);
 
 impl Replay {
     /// Decides each request with either catalogue.
     #[must_use]
-    pub fn of(requests: &[Features], before: Side<'_>, after: Side<'_>, now: Timestamp) -> Self {
+    pub fn of(
+        requests: &[RequestFeatures],
+        before: RoutedCatalogue<'_>,
+        after: RoutedCatalogue<'_>,
+        now: Timestamp,
+    ) -> Self {
         let mut replay = Self::default();
         for request in requests {
             let read = request.demand().filter(|_| {
@@ -74,9 +86,9 @@ impl Replay {
             };
             replay.requests += 1;
             let dial = Dial::new(request.dial).unwrap_or(Dial::BALANCED);
-            let wish = Wish { dial, max_cost: request.max_cost, sold: None };
-            let decided = |side: Side<'_>| {
-                let choice = Choice::of_all(side.0, side.1, now);
+            let wish = DialWish { dial, max_cost: request.max_cost, sold: None };
+            let decided = |side: RoutedCatalogue<'_>| {
+                let choice = CandidatePool::of_all(side.0, side.1, now);
                 chosen(wish, &request.needs, &demand, &choice)
             };
             let (was, is) = (decided(before), decided(after));
@@ -93,7 +105,7 @@ impl Replay {
     }
 }
 
-impl Outcome {
+impl ReplayOutcome {
     fn count(&mut self, chosen: Option<Chosen>) {
         let Some(chosen) = chosen else {
             self.unanswered += 1;

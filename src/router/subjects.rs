@@ -23,7 +23,7 @@ const SHARPER: f32 = 1.6;
 const UNLIKELY: f32 = 0.08;
 
 /// How much each subject weighs in a prompt, in the order of [`Leaning::ALL`].
-pub type Weights = [f32; Leaning::ALL.len()];
+pub type SubjectWeights = [f32; Leaning::ALL.len()];
 
 /// The regression.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Subjects {
 
     /// By the words alone.
     #[must_use]
-    pub fn by_words(&self, embedding: &[f32]) -> Weights {
+    pub fn by_words(&self, embedding: &[f32]) -> SubjectWeights {
         let mut weights = [0.0; Leaning::ALL.len()];
         for (weight, row) in weights.iter_mut().zip(&self.rows) {
             if let Some((constant, by)) = row.split_first() {
@@ -66,7 +66,7 @@ impl Subjects {
 
     /// What a request is about, and in which ways it is asked.
     #[must_use]
-    pub fn of(&self, view: &View, needs: &Needs) -> Weights {
+    pub fn of(&self, view: &View, needs: &Needs) -> SubjectWeights {
         let mut weights = self
             .by_words(&view.embedding)
             .map(|one| if one < UNLIKELY { 0.0 } else { (one * SHARPER).min(1.0) });

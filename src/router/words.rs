@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ledger::{Taken, of_hundredths};
+use crate::ledger::{PromptEstimate, of_hundredths};
 
 /// Classes of models, from 1.
 const CLASSES: [&str; 5] = [
@@ -15,7 +15,7 @@ const CLASSES: [&str; 5] = [
 
 /// What a prompt takes, how sure that is, and what it rests on: a sentence.
 #[must_use]
-pub fn in_words(taken: &Taken) -> String {
+pub fn in_words(taken: &PromptEstimate) -> String {
     let [ease, unsure, need] = [taken.ease, taken.unsure, taken.need].map(of_hundredths);
     let (thinking, everyday) = (of_hundredths(taken.thinking), of_hundredths(taken.everyday));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 5")]
@@ -60,17 +60,23 @@ mod tests {
 
     #[test]
     fn a_prompt_is_told_in_a_sentence() {
-        let taken = Taken { ease: 123, unsure: 50, need: 290, thinking: 150, ..Taken::default() };
-        let words = in_words(&Taken { belief: 70, novelty: 12, ..taken });
+        let taken = PromptEstimate {
+            ease: 123,
+            unsure: 50,
+            need: 290,
+            thinking: 150,
+            ..PromptEstimate::default()
+        };
+        let words = in_words(&PromptEstimate { belief: 70, novelty: 12, ..taken });
         assert!(words.starts_with("It takes a middle model (2.9 of 5; ease +1.23"), "{words}");
         assert!(
             words.contains("it takes thinking first") && words.contains("much like"),
             "{words}"
         );
-        let words = in_words(&Taken { everyday: 90, ..taken });
+        let words = in_words(&PromptEstimate { everyday: 90, ..taken });
         assert!(words.contains("everyday prompts that people have rated"), "{words}");
         for need in [i16::MIN, 0, 700, i16::MAX] {
-            assert!(in_words(&Taken { need, ..taken }).contains("model"));
+            assert!(in_words(&PromptEstimate { need, ..taken }).contains("model"));
         }
     }
 }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use crate::wire::openai_responses::is_our_own;
 use crate::wire::vocab::{
-    Body, Dialect, Effort, Format, Media, MediaKind, Part, Protocol, Request, Role, Shape, Source,
-    ThoughtsBack, Turn,
+    Body, ContentShape, Dialect, Effort, Format, Media, MediaKind, MediaSource, Part, Protocol,
+    Request, Role, ThoughtsBack, Turn,
 };
 
 /// What stands before pictures that the model drew.
@@ -19,7 +19,7 @@ const DRAWN: &str = "What you drew:";
 const GO_ON: &str = "Continue exactly where your last message ends.";
 
 /// Servers that know only `system` are told the same under that name.
-pub(super) fn roles(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn roles(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let developer = |turn: &Turn| turn.role == Role::Developer;
     if model.facts.developer || !draft.request.turns.iter().any(developer) {
         return;
@@ -31,7 +31,7 @@ pub(super) fn roles(draft: &mut Draft<'_>, model: &Model<'_>) {
 
 /// A last turn of the assistant, which newer Claudes refuse, and older ones beside thinking and structured
 /// outputs.
-pub(super) fn prefill(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn prefill(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let request = &draft.request;
     let thinks = request.reasoning.as_ref().is_some_and(|wish| {
         let off = wish.enabled == Some(false)
@@ -68,7 +68,7 @@ pub(super) fn unwanted_thoughts(taken: ThoughtsBack) -> impl Iterator<Item = &'s
 }
 
 /// Earlier reasoning, which many servers of chat completions refuse to be told.
-pub(super) fn thoughts(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn thoughts(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let taken = model.facts.thoughts;
     let chat = model.protocol == Protocol::Dialect(Dialect::OpenAiChat);
     if !chat || !model.at_home(&draft.request) || taken == ThoughtsBack::All {
@@ -104,7 +104,7 @@ pub(super) fn thoughts(draft: &mut Draft<'_>, model: &Model<'_>) {
 }
 
 /// What a model drew, where only Gemini takes back its own pictures as such: the user shows them.
-pub(super) fn drawn(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn drawn(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let gemini = model.protocol == Protocol::Dialect(Dialect::Gemini);
     let is_drawn = |part: &Part| matches!(part.body, Body::Media(_));
     let draws = |turn: &Turn| turn.role == Role::Assistant && turn.parts.iter().any(is_drawn);
@@ -128,7 +128,7 @@ pub(super) fn drawn(draft: &mut Draft<'_>, model: &Model<'_>) {
             }
             let mut parts = vec![Part::text(DRAWN)];
             parts.append(&mut shown);
-            turns.push(Turn { shape: Shape::List, ..Turn::new(Role::User, parts) });
+            turns.push(Turn { shape: ContentShape::List, ..Turn::new(Role::User, parts) });
         }
         turns.push(turn);
     }
@@ -140,7 +140,7 @@ pub(super) fn drawn(draft: &mut Draft<'_>, model: &Model<'_>) {
 
 /// Earlier reasoning that its dialect's maker has not signed or sealed: another maker's, as our own
 /// answers show it. It would be refused.
-pub(super) fn unproven(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn unproven(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let signed =
         matches!(model.protocol, Protocol::Dialect(Dialect::Anthropic | Dialect::OpenAiResponses));
     let claude = model.protocol == Protocol::Dialect(Dialect::Anthropic);
@@ -181,7 +181,7 @@ pub(super) fn unproven(draft: &mut Draft<'_>, model: &Model<'_>) {
 
 /// Sources of earlier texts that Claude itself has not given: of another maker's answer, as our own
 /// answers show it, with an empty index or a document that nobody sent. They would be refused.
-pub(super) fn sources(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn sources(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     if model.protocol != Protocol::Dialect(Dialect::Anthropic) || !model.at_home(&draft.request) {
         return;
     }
@@ -252,7 +252,7 @@ pub(super) fn is_text(mime: &str) -> bool {
 }
 
 /// What a data URI holds that its own decoder did not take apart.
-fn inline(url: &str) -> Option<(Source, String)> {
+fn inline(url: &str) -> Option<(MediaSource, String)> {
     let head = url.get(..5)?;
     if !head.eq_ignore_ascii_case("data:") {
         return None;
@@ -262,7 +262,7 @@ fn inline(url: &str) -> Option<(Source, String)> {
     if !encoding.eq_ignore_ascii_case("base64") {
         return None;
     }
-    Some((Source::Inline(standard(data).into_owned()), canonical(mime)))
+    Some((MediaSource::Inline(standard(data).into_owned()), canonical(mime)))
 }
 
 /// Base64 in the standard alphabet, padded, on one line: the one spelling that every provider takes.
@@ -288,11 +288,11 @@ pub(super) fn standard(data: &str) -> Cow<'_, str> {
 /// What has to change in a media, if anything.
 fn changed(media: &Media, as_text: bool) -> Option<Media> {
     let mut new = match &media.source {
-        Source::Url(url) => {
+        MediaSource::Url(url) => {
             let (source, mime) = inline(url)?;
             Media { source, mime: Some(mime), ..media.clone() }
         }
-        Source::Inline(data) => {
+        MediaSource::Inline(data) => {
             let data = standard(data);
             let bare = media.mime.as_deref().map(canonical);
             let text =
@@ -300,17 +300,17 @@ fn changed(media: &Media, as_text: bool) -> Option<Media> {
             if matches!(data, Cow::Borrowed(_)) && bare == media.mime && !text {
                 return None;
             }
-            Media { mime: bare, source: Source::Inline(data.into_owned()), ..media.clone() }
+            Media { mime: bare, source: MediaSource::Inline(data.into_owned()), ..media.clone() }
         }
-        Source::Id(_) | Source::Text(_) => return None,
+        MediaSource::Id(_) | MediaSource::Text(_) => return None,
     };
     if as_text
         && new.kind == MediaKind::File
         && new.mime.as_deref().is_some_and(is_text)
-        && let Source::Inline(data) = &new.source
+        && let MediaSource::Inline(data) = &new.source
         && let Some(text) = read_text(data)
     {
-        new.source = Source::Text(text);
+        new.source = MediaSource::Text(text);
         new.mime = Some("text/plain".to_owned());
     }
     Some(new)
@@ -339,7 +339,7 @@ fn each_media(request: &mut Request, change: &dyn Fn(&mut Part)) {
 }
 
 /// Media types in their one spelling; files of text as text where documents are PDF alone.
-pub(super) fn media(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn media(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let as_text =
         matches!(model.protocol, Protocol::Dialect(Dialect::Anthropic | Dialect::OpenAiChat));
     let needs = |part: &Part| match &part.body {

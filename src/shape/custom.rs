@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use super::free_text::{INPUT, free_text};
 use super::names::Names;
 use crate::wire::vocab::{
@@ -15,7 +15,7 @@ fn is_custom(part: &Part) -> bool {
     matches!(&part.body, Body::Call(call) if call.kind == CallKind::Custom)
 }
 
-fn takes(model: &Model<'_>) -> bool {
+fn takes(model: &TargetModel<'_>) -> bool {
     match model.protocol {
         Protocol::Dialect(Dialect::OpenAiResponses) => true,
         Protocol::Dialect(Dialect::OpenAiChat) => model.facts.custom_tools,
@@ -24,7 +24,7 @@ fn takes(model: &Model<'_>) -> bool {
 }
 
 /// Makes functions of custom tools where the model knows none.
-pub(super) fn as_functions(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut Names) {
+pub(super) fn as_functions(draft: &mut Draft<'_>, model: &TargetModel<'_>, names: &mut Names) {
     let parts = || draft.request.turns.iter().flat_map(|turn| &turn.parts);
     let any =
         draft.request.tools.iter().any(|tool| tool.custom().is_some()) || parts().any(is_custom);
@@ -148,12 +148,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::vocab::Call;
+    use crate::wire::vocab::ToolCall;
 
     const AT: Slot = Slot { choice: 0, part: 1 };
 
     fn call(arguments: Option<&str>) -> Part {
-        Part::new(Body::Call(Call {
+        Part::new(Body::Call(ToolCall {
             id: Some("c".to_owned()),
             name: "patch".to_owned(),
             arguments: arguments.map(str::to_owned),

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use crate::catalogue::{Facts, Param, SchemaSubset, When};
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::refusal::is_form;
 use crate::wire::vocab::{Dialect, Losses, Protocol, Request};
 
 /// What a request is fitted to.
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a> {
+pub struct TargetModel<'a> {
     pub facts: &'a Facts,
     /// The dialect that it will be asked in.
     pub protocol: Protocol,
@@ -25,7 +25,7 @@ pub struct Model<'a> {
 pub(super) struct Draft<'a> {
     pub request: Cow<'a, Request>,
     pub losses: Losses,
-    pub held: Option<Form>,
+    pub held: Option<JsonForm>,
 }
 
 impl Draft<'_> {
@@ -48,7 +48,7 @@ impl Draft<'_> {
     }
 }
 
-impl Model<'_> {
+impl TargetModel<'_> {
     /// Whether the request is asked in the dialect that it came in.
     pub(super) fn at_home(&self, request: &Request) -> bool {
         request.from.is_some_and(|from| self.protocol == Protocol::Dialect(from))

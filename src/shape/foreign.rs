@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
-use super::draft::{Draft, Model};
-use crate::wire::vocab::{Body, Dialect, Losses, Media, Part, Protocol, Role, Source, Turn};
+use super::draft::{Draft, TargetModel};
+use crate::wire::vocab::{Body, Dialect, Losses, Media, MediaSource, Part, Protocol, Role, Turn};
 
 /// Names what would be answered as if nobody had said it: parts that only their own dialect has and that
 /// hold no words, files that lie with their maker, results of tools that the caller ran for OpenAI's models,
 /// a history that was sealed into one item. Turns of the model's of which nothing can be told go.
-pub(super) fn untold(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn untold(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let Some(from) = draft.request.from.filter(|_| !model.at_home(&draft.request)) else { return };
     let openai = |one: Dialect| matches!(one, Dialect::OpenAiChat | Dialect::OpenAiResponses);
     let files = openai(from) && matches!(model.protocol, Protocol::Dialect(to) if openai(to));
@@ -43,7 +43,9 @@ fn look(part: &Part, said: bool, files: bool, lost: &mut Losses) {
                 lost.lost_at("content", kind);
             }
         }
-        Body::Media(Media { source: Source::Id(_), .. }) if !files => lost.lost("content.file_id"),
+        Body::Media(Media { source: MediaSource::Id(_), .. }) if !files => {
+            lost.lost("content.file_id");
+        }
         Body::Outcome(outcome) => {
             outcome.parts.iter().for_each(|inner| look(inner, false, files, lost));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::wire::vocab::{Call, CallKind};
+use crate::wire::vocab::{CallKind, ToolCall};
 
 /// The one argument.
 pub(super) const INPUT: &str = "input";
@@ -19,7 +19,7 @@ pub(super) fn free_text(arguments: &str) -> String {
 }
 
 /// A call of a whole answer as its caller offered the tool.
-pub(super) fn restore(call: &mut Call) {
+pub(super) fn restore(call: &mut ToolCall) {
     call.kind = CallKind::Custom;
     call.arguments = call.arguments.as_deref().map(free_text);
 }

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use super::content::{canonical, is_text, unwanted_thoughts};
-use super::draft::Model;
+use super::draft::TargetModel;
 use crate::catalogue::{Forced, Param, SchemaSubset, TokenLimit};
 use crate::wire::openai_responses::is_our_own;
-use crate::wire::vocab::{Dialect, Head, Manner, Protocol, Said};
+use crate::wire::vocab::{Dialect, Protocol, RequestHead, RiskyMembers, ThinkingStyle};
 
 /// What is looked for in nearly every body. To prepare a search costs more than to search a short body.
 static ASSISTANT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"assistant\""));
@@ -22,7 +22,7 @@ fn has(body: &[u8], needle: &str) -> bool {
 
 /// Whether a body in the model's own dialect may have to be changed.
 #[must_use]
-pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
+pub fn may_need(head: &RequestHead, body: &[u8], model: &TargetModel<'_>) -> bool {
     let facts = model.facts;
     let refused = |param: &Param| match param.said() {
         Some(said) => head.said.has(said),
@@ -37,22 +37,22 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
     }
     let chat = model.protocol == Protocol::Dialect(Dialect::OpenAiChat);
     let wrong_limit = match facts.token_limit {
-        Some(TokenLimit::MaxCompletionTokens) => Said::MAX_TOKENS,
-        Some(TokenLimit::MaxTokens) => Said::MAX_COMPLETION_TOKENS,
-        _ if model.max_tokens_only => Said::MAX_COMPLETION_TOKENS,
-        _ => Said::default(),
+        Some(TokenLimit::MaxCompletionTokens) => RiskyMembers::MAX_TOKENS,
+        Some(TokenLimit::MaxTokens) => RiskyMembers::MAX_COMPLETION_TOKENS,
+        _ if model.max_tokens_only => RiskyMembers::MAX_COMPLETION_TOKENS,
+        _ => RiskyMembers::default(),
     };
     if chat && head.said.has(wrong_limit) {
         return true;
     }
-    if head.said.has(Said::REASONING) && facts.thinking.manner != Manner::Unknown {
+    if head.said.has(RiskyMembers::REASONING) && facts.thinking.manner != ThinkingStyle::Unknown {
         let plain =
             head.effort.is_some_and(|effort| facts.thinking_on(model.protocol).efforts.has(effort));
         if !plain {
             return true;
         }
     }
-    if head.said.has(Said::TOOLS) && tools_may(head, body, model) {
+    if head.said.has(RiskyMembers::TOOLS) && tools_may(head, body, model) {
         return true;
     }
     let formed = matches!(
@@ -60,13 +60,15 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
         Some(SchemaSubset::Anthropic | SchemaSubset::JsonObject | SchemaSubset::None)
     );
     let formed = formed || model.refused_form;
-    if head.said.has(Said::FORMAT) && formed {
+    if head.said.has(RiskyMembers::FORMAT) && formed {
         return true;
     }
-    if head.said.has(Said::TEMPERATURE) && facts.temperature_max.is_some_and(|most| most < 2.0) {
+    if head.said.has(RiskyMembers::TEMPERATURE)
+        && facts.temperature_max.is_some_and(|most| most < 2.0)
+    {
         return true;
     }
-    if head.said.has(Said::STOP) && facts.stop_max.is_some() {
+    if head.said.has(RiskyMembers::STOP) && facts.stop_max.is_some() {
         return true;
     }
     (!facts.developer && has(body, "\"developer\""))
@@ -81,7 +83,7 @@ pub fn may_need(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
 }
 
 /// Whether earlier reasoning may be there that its dialect's maker has neither signed nor sealed.
-fn unproven(body: &[u8], model: &Model<'_>) -> bool {
+fn unproven(body: &[u8], model: &TargetModel<'_>) -> bool {
     match model.protocol {
         Protocol::Dialect(Dialect::Anthropic) => {
             let proofs = memmem::find_iter(body, b"\"signature\"").map(|at| at + 11);
@@ -119,12 +121,12 @@ fn types(body: &[u8], kind: &[u8]) -> usize {
     types.filter(|at| string_after(body, *at) == Some(kind)).count()
 }
 
-fn tools_may(head: &Head, body: &[u8], model: &Model<'_>) -> bool {
+fn tools_may(head: &RequestHead, body: &[u8], model: &TargetModel<'_>) -> bool {
     let facts = model.facts;
-    if !facts.tools || (!facts.tools_with_schema && head.said.has(Said::FORMAT)) {
+    if !facts.tools || (!facts.tools_with_schema && head.said.has(RiskyMembers::FORMAT)) {
         return true;
     }
-    if facts.forced != Forced::Yes && head.said.has(Said::TOOL_CHOICE) {
+    if facts.forced != Forced::Yes && head.said.has(RiskyMembers::TOOL_CHOICE) {
         return true;
     }
     let Some(rule) = &facts.tool_name else { return false };
@@ -160,7 +162,7 @@ fn ends_with_assistant(body: &[u8]) -> bool {
 }
 
 /// Whether a media type is spelled in an unusual way, or is a text file's where only PDF will do.
-fn odd_media(body: &[u8], model: &Model<'_>) -> bool {
+fn odd_media(body: &[u8], model: &TargetModel<'_>) -> bool {
     let odd = |mime: &[u8]| {
         std::str::from_utf8(mime).is_ok_and(|mime| {
             // PHP writes `image\/jpg`: what it says is known once it is decoded.

@@ -2,10 +2,10 @@
 
 use serde_json::Number;
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use crate::catalogue::{Param, TokenLimit};
 use crate::wire::vocab::{
-    Dialect, Effort, Format, Manner, Off, Protocol, Reasoning, Request, ToolChoice, ToolKind,
+    Dialect, Effort, Format, Off, Protocol, Reasoning, Request, ThinkingStyle, ToolChoice, ToolKind,
 };
 
 /// Where the dialects spell a wish to think.
@@ -19,10 +19,10 @@ const REASONING: [&str; 6] = [
 ];
 
 /// A wish to think, in the model's form and range.
-pub(super) fn reasoning(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn reasoning(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let thinking = model.facts.thinking_on(model.protocol);
     let Some(wish) = &draft.request.reasoning else { return };
-    if thinking.manner == Manner::Unknown {
+    if thinking.manner == ThinkingStyle::Unknown {
         return;
     }
     let fitted = thinking.fit(wish);
@@ -59,7 +59,7 @@ fn says_the_same(said: &Reasoning, new: &Reasoning) -> bool {
 }
 
 /// Whether the request will be thought about, and how hard.
-fn thought(draft: &Draft<'_>, model: &Model<'_>) -> (bool, Option<Effort>) {
+fn thought(draft: &Draft<'_>, model: &TargetModel<'_>) -> (bool, Option<Effort>) {
     let reasoning = draft.request.reasoning.as_ref();
     let effort = reasoning.and_then(|reasoning| reasoning.effort);
     let thinks = model.facts.thinks(reasoning);
@@ -76,7 +76,7 @@ fn is_forced(choice: Option<&ToolChoice>) -> bool {
 }
 
 /// Tools, the choice among them, and a form for the answer beside them.
-pub(super) fn tools(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn tools(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     if draft.request.tools.is_empty() {
         return;
     }
@@ -178,7 +178,7 @@ fn take_out(draft: &mut Draft<'_>, param: &Param) {
 }
 
 /// What the model refuses, or has no use for.
-pub(super) fn sampling(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn sampling(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     let (thinks, effort) = thought(draft, model);
     for refusal in &model.facts.refuses {
         let Some(usual) = said(&draft.request, &refusal.param) else { continue };
@@ -215,7 +215,7 @@ pub(super) fn sampling(draft: &mut Draft<'_>, model: &Model<'_>) {
 }
 
 /// Chat has two members for the limit of an answer, and most models take one of them.
-pub(super) fn token_limit(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn token_limit(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     if model.protocol != Protocol::Dialect(Dialect::OpenAiChat) || !model.at_home(&draft.request) {
         return;
     }

@@ -16,20 +16,20 @@ mod schema;
 
 use std::borrow::Cow;
 
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::vocab::{Losses, Request};
 
 pub use custom::Texts;
-pub use draft::Model;
+pub use draft::TargetModel;
 pub use glance::may_need;
 pub use names::Names;
 pub use schema::violation;
 
 use draft::Draft;
 
-/// A request that the model takes.
+/// A request, changed so that its model takes it.
 #[derive(Debug)]
-pub struct Fitted<'a> {
+pub struct FittedRequest<'a> {
     /// Borrowed, where nothing had to be changed.
     pub request: Cow<'a, Request>,
     /// What was left out or changed.
@@ -39,12 +39,12 @@ pub struct Fitted<'a> {
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<serde_json::Value>,
     /// What of the answer counts, where the value was asked for in words, or inside an object.
-    pub held: Option<Form>,
+    pub held: Option<JsonForm>,
 }
 
 /// Fits a request to a model.
 #[must_use]
-pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
+pub fn fit<'a>(request: &'a Request, model: &TargetModel<'_>) -> FittedRequest<'a> {
     let mut draft =
         Draft { request: Cow::Borrowed(request), losses: Losses::default(), held: None };
     let mut names = Names::default();
@@ -67,7 +67,7 @@ pub fn fit<'a>(request: &'a Request, model: &Model<'_>) -> Fitted<'a> {
     names::call_ids(&mut draft, model);
     let unsaid_schema = untold.or_else(|| schema::fit(&mut draft, model));
     let Draft { request, losses, held } = draft;
-    Fitted { request, losses, names, unsaid_schema, held }
+    FittedRequest { request, losses, names, unsaid_schema, held }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use super::free_text;
 use crate::catalogue::NameRule;
 use crate::wire::paired;
@@ -190,7 +190,7 @@ fn usual_rule(protocol: Protocol) -> Option<NameRule> {
 }
 
 /// Names as the maker takes them.
-pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut Names) {
+pub(super) fn respell(draft: &mut Draft<'_>, model: &TargetModel<'_>, names: &mut Names) {
     let usual = usual_rule(model.protocol);
     let Some(rule) = model.facts.tool_name.as_ref().or(usual.as_ref()) else { return };
     if each_name(&draft.request).all(|name| rule.takes(name)) {
@@ -209,7 +209,7 @@ pub(super) fn respell(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut Name
 
 /// Ids of calls where a maker takes letters and digits alone, so many of them (Mistral: nine), or no
 /// long ones (`OpenAI`: up to 40 characters).
-pub(super) fn call_ids(draft: &mut Draft<'_>, model: &Model<'_>) {
+pub(super) fn call_ids(draft: &mut Draft<'_>, model: &TargetModel<'_>) {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let exact = model.facts.call_id_length;
     let (length, most) = match (exact, model.facts.call_id_max) {

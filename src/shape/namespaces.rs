@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use super::names::Names;
 use crate::wire::openai_responses::tools_within;
 use crate::wire::vocab::{Body, Dialect, Part, Protocol, Tool, ToolKind};
@@ -39,7 +39,7 @@ fn group(part: &Part) -> Option<&str> {
     part.extra.get(FROM, "namespace").and_then(Value::as_str)
 }
 
-pub(super) fn lay_flat(draft: &mut Draft<'_>, model: &Model<'_>, names: &mut Names) {
+pub(super) fn lay_flat(draft: &mut Draft<'_>, model: &TargetModel<'_>, names: &mut Names) {
     if model.protocol == Protocol::Dialect(FROM) || draft.request.from != Some(FROM) {
         return;
     }

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, Model};
+use super::draft::{Draft, TargetModel};
 use crate::catalogue::SchemaSubset;
-use crate::wire::json_mode::{Form, wrapped};
+use crate::wire::json_mode::{JsonForm, wrapped};
 use crate::wire::refusal::FORMS;
 use crate::wire::vocab::{Dialect, Format, Part, Protocol, Role, Turn};
 
@@ -35,7 +35,7 @@ const DEEPEST: usize = 64;
 
 /// Puts the form of the answer into words, where the model takes none. The schema comes back, for
 /// the answer to be held against.
-pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+pub(super) fn in_words(draft: &mut Draft<'_>, model: &TargetModel<'_>) -> Option<Value> {
     let whole = match draft.request.format.as_ref() {
         Some(Format::Schema { schema, bare, .. }) => Some(schema.clone()).filter(|_| !bare),
         Some(Format::Json) => None,
@@ -53,14 +53,14 @@ pub(super) fn in_words(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value
 /// structured outputs: "root objects must be an object"; most that speak its dialect hold to it) or no
 /// single words. Gemini takes any. A caller of the maker's own dialect is told by the maker. The schema
 /// that was asked for comes back.
-fn wrap(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+fn wrap(draft: &mut Draft<'_>, model: &TargetModel<'_>) -> Option<Value> {
     let Some(Format::Schema { schema, bare, .. }) = &draft.request.format else { return None };
     let objects_alone =
         matches!(model.protocol, Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses));
     if model.at_home(&draft.request) || is_object(schema) || !(objects_alone || *bare) {
         return None;
     }
-    draft.held = Some(if *bare { Form::Word } else { Form::Wrapped });
+    draft.held = Some(if *bare { JsonForm::Word } else { JsonForm::Wrapped });
     let inside = wrapped(schema);
     let mut asked = None;
     if let Some(Format::Schema { schema, bare, .. }) = &mut draft.edit().format {
@@ -81,7 +81,7 @@ fn is_object(schema: &Value) -> bool {
 
 /// Fits the schema of the answer. What the model could not be told comes back, for the answer to be
 /// held against.
-pub(super) fn fit(draft: &mut Draft<'_>, model: &Model<'_>) -> Option<Value> {
+pub(super) fn fit(draft: &mut Draft<'_>, model: &TargetModel<'_>) -> Option<Value> {
     let asked = wrap(draft, model);
     let Some(Format::Schema { schema, .. }) = &draft.request.format else { return None };
     match model.facts.schema {
@@ -142,14 +142,14 @@ pub(super) fn into_words(draft: &mut Draft<'_>) {
         Some(Format::Schema { schema, .. }) => {
             // Gemini takes schemas of lists and of single values, too.
             let (what, held) = match schema.get("type").and_then(Value::as_str) {
-                None | Some("object") => ("object", Some(Form::Object)),
-                Some("array") => ("list", Some(Form::List)),
+                None | Some("object") => ("object", Some(JsonForm::Object)),
+                Some("array") => ("list", Some(JsonForm::List)),
                 Some(_) => ("value", None),
             };
             let rule = format!(" It must satisfy this JSON Schema: {schema}");
             (in_json(what) + &rule, held)
         }
-        Some(Format::Json) => (in_json("object"), Some(Form::Object)),
+        Some(Format::Json) => (in_json("object"), Some(JsonForm::Object)),
         Some(Format::Text) | None => return,
     };
     draft.held = held;
@@ -160,7 +160,7 @@ pub(super) fn into_words(draft: &mut Draft<'_>) {
     match &mut request.instructions {
         Some(instructions) => {
             instructions.parts.push(Part::text(text));
-            instructions.shape = crate::wire::vocab::Shape::List;
+            instructions.shape = crate::wire::vocab::ContentShape::List;
         }
         None => request.turns.insert(after, Turn::new(Role::System, vec![Part::text(text)])),
     }

@@ -21,7 +21,7 @@ fn facts(text: &str) -> Facts {
 /// What is sent, and what is named as dropped.
 fn sent(from: Dialect, body: &Value, to: Protocol, facts: &Facts) -> (Value, Vec<String>) {
     let request = codec(from).decode_request(body.to_string().as_bytes()).unwrap();
-    let model = Model {
+    let model = TargetModel {
         facts,
         protocol: to,
         max_tokens_only: false,
@@ -272,7 +272,7 @@ fn names_of_tools_are_respelled_alike_everywhere_and_given_back() {
         let request =
             codec(Dialect::Anthropic).decode_request(body.to_string().as_bytes()).unwrap();
         for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
-            let model = Model {
+            let model = TargetModel {
                 facts: &facts,
                 protocol: to,
                 max_tokens_only: false,
@@ -454,7 +454,7 @@ fn what_needs_nothing_is_not_copied() {
         "tools": [{"type": "function", "function": {"name": "fine"}}]});
     let bytes = body.to_string();
     let head = codec(Dialect::OpenAiChat).head(bytes.as_bytes()).unwrap();
-    let model = Model {
+    let model = TargetModel {
         facts: &facts,
         protocol: CHAT,
         max_tokens_only: false,
@@ -476,13 +476,13 @@ fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone(
             "generationConfig": {"responseMimeType": mime, "responseJsonSchema": schema}})
     };
     for (mime, schema, held) in
-        [("application/json", &list, Form::Wrapped), ("text/x.enum", &word, Form::Word)]
+        [("application/json", &list, JsonForm::Wrapped), ("text/x.enum", &word, JsonForm::Word)]
     {
         for to in [CHAT, RESPONSES, ANTHROPIC, GEMINI] {
             let bytes = asked(mime, schema).to_string();
             let request = codec(Dialect::Gemini).decode_request(bytes.as_bytes()).unwrap();
             let any = facts("");
-            let model = Model {
+            let model = TargetModel {
                 facts: &any,
                 protocol: to,
                 max_tokens_only: false,
@@ -491,7 +491,7 @@ fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone(
             };
             let fitted = fit(&request, &model);
             // Claude takes lists.
-            let wraps = to != GEMINI && (to != ANTHROPIC || held == Form::Word);
+            let wraps = to != GEMINI && (to != ANTHROPIC || held == JsonForm::Word);
             assert_eq!(fitted.held, wraps.then_some(held), "{to:?} {mime}");
             let (body, _) = sent(Dialect::Gemini, &asked(mime, schema), to, &any);
             let said = body.to_string();
@@ -499,9 +499,9 @@ fn a_form_that_is_no_object_is_put_into_one_where_its_maker_takes_objects_alone(
             assert_eq!(said.contains(&inside), wraps, "{to:?} {said}");
             assert!(said.contains(&schema.to_string()), "{to:?} {said}");
             // Where nothing can be demanded, it is asked for in words.
-            let refuses = Model { refused_form: true, ..model };
+            let refuses = TargetModel { refused_form: true, ..model };
             let fitted = fit(&request, &refuses);
-            let in_words = (held == Form::Wrapped).then_some(Form::List);
+            let in_words = (held == JsonForm::Wrapped).then_some(JsonForm::List);
             assert_eq!((fitted.held, fitted.request.format.is_none()), (in_words, true), "{to:?}");
         }
     }
@@ -524,7 +524,7 @@ fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
                 let codec = codec(Dialect::OpenAiChat);
                 let head = codec.head(bytes.as_bytes()).unwrap();
                 let request = codec.decode_request(bytes.as_bytes()).unwrap();
-                let model = Model {
+                let model = TargetModel {
                     facts: known,
                     protocol: to,
                     max_tokens_only: false,
@@ -533,7 +533,7 @@ fn a_form_that_cannot_be_demanded_is_asked_for_in_words_and_held_to() {
                 };
                 assert!(to != CHAT || may_need(&head, bytes.as_bytes(), &model));
                 let fitted = fit(&request, &model);
-                assert!(fitted.held == Some(Form::Object) && fitted.request.format.is_none());
+                assert!(fitted.held == Some(JsonForm::Object) && fitted.request.format.is_none());
                 assert_eq!(fitted.unsaid_schema.as_ref(), untold);
                 let named: Vec<_> = fitted.losses.iter().map(|loss| &*loss.field).collect();
                 assert_eq!(named, ["response_format"]);
@@ -581,7 +581,7 @@ proptest::proptest! {
         // As PHP writes JSON.
         let bytes = if escaped { body.to_string().replace('/', "\\/") } else { body.to_string() };
         let head = codec(Dialect::OpenAiChat).head(bytes.as_bytes()).unwrap();
-        let model = Model { facts: &facts, protocol: CHAT, max_tokens_only: false, last_resort: false, refused_form: false };
+        let model = TargetModel { facts: &facts, protocol: CHAT, max_tokens_only: false, last_resort: false, refused_form: false };
         let request = codec(Dialect::OpenAiChat).decode_request(bytes.as_bytes()).unwrap();
         let fitted = fit(&request, &model);
         let changed = matches!(fitted.request, Cow::Owned(_)) || !fitted.losses.is_empty();

@@ -8,34 +8,34 @@ use actix_web::web::{Bytes, Data, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::known::Known;
-use super::strict::{House, Refusal, refusal};
+use super::known::FactsIndex;
+use super::strict::{House, MakerRefusal, refusal};
 use crate::wire::vocab::Protocol;
 
-/// Whether what real models refuse is refused.
+/// Whether the simulator refuses what the real models refuse.
 #[derive(Debug)]
-pub enum Manners {
+pub enum Strictness {
     /// Anything goes.
     Lenient,
     /// As the makers do, by what is known of their models.
-    Strict(Known),
+    Strict(FactsIndex),
 }
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 512;
 
-/// The requests that came last, when they are judged.
+/// The newest requests that the simulator was sent, and facts of models where it is strict.
 #[derive(Debug)]
-pub struct Heard {
-    known: Option<Known>,
+pub struct ReceivedRequests {
+    known: Option<FactsIndex>,
     bodies: Mutex<VecDeque<Bytes>>,
 }
 
-impl Heard {
-    pub fn new(manners: Manners) -> Self {
+impl ReceivedRequests {
+    pub fn new(manners: Strictness) -> Self {
         let known = match manners {
-            Manners::Lenient => None,
-            Manners::Strict(known) => Some(known),
+            Strictness::Lenient => None,
+            Strictness::Strict(known) => Some(known),
         };
         Self { known, bodies: Mutex::default() }
     }
@@ -47,7 +47,7 @@ impl Heard {
         provider: Option<&str>,
         model: Option<&str>,
         body: &Bytes,
-    ) -> Option<Refusal> {
+    ) -> Option<MakerRefusal> {
         let known = self.known.as_ref()?;
         let asked: Value = serde_json::from_slice(body).ok()?;
         {
@@ -63,12 +63,12 @@ impl Heard {
 
 /// `GET /sim/received?holding=TEXT`
 #[derive(Debug, Deserialize)]
-pub struct Sought {
+pub struct ReceivedQuery {
     holding: String,
 }
 
 /// The bodies that hold a text, the newest first.
-pub async fn received(heard: Data<Heard>, sought: Query<Sought>) -> HttpResponse {
+pub async fn received(heard: Data<ReceivedRequests>, sought: Query<ReceivedQuery>) -> HttpResponse {
     let finder = memchr::memmem::Finder::new(sought.holding.as_bytes());
     let bodies = heard.bodies.lock().unwrap_or_else(PoisonError::into_inner);
     let found: Vec<Value> = bodies

@@ -7,14 +7,14 @@ use crate::catalogue::{Facts, FactsEntry, Families, ProviderEntry};
 
 /// Facts of models: at a provider, and by their names.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct FactsIndex {
     /// `provider/name`
     at: HashMap<String, Arc<Facts>>,
     by_name: HashMap<String, Arc<Facts>>,
     families: Families,
 }
 
-impl Known {
+impl FactsIndex {
     /// From the files of providers.
     #[must_use]
     pub fn new(files: &[ProviderEntry]) -> Self {
@@ -94,7 +94,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        let known = Known::new(&[file]);
+        let known = FactsIndex::new(&[file]);
         for (provider, name, stops, hottest, both) in [
             (None, "m", Some(1), None, true),
             (None, "m-2026", Some(1), None, true),

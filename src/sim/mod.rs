@@ -27,12 +27,12 @@ use crate::base::{Error, Kind};
 use crate::wire::vocab::{Dialect, Malformed, Protocol, Reply, Request};
 use crate::wire::{Heading, codec, embeddings};
 
-use heard::Heard;
-use script::{Fault, Plan, Scripts};
+use heard::ReceivedRequests;
+use script::{InjectedFault, Plan, Scripts};
 
-pub use heard::Manners;
-pub use known::Known;
-pub use strict::{House, Refusal, refusal};
+pub use heard::Strictness;
+pub use known::FactsIndex;
+pub use strict::{House, MakerRefusal, refusal};
 
 const BODY_LIMIT: usize = 64 << 20;
 /// What embeddings and pictures are asked in.
@@ -43,9 +43,13 @@ const CHAT: Protocol = Protocol::Dialect(Dialect::OpenAiChat);
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(listener: TcpListener, workers: usize, manners: Manners) -> std::io::Result<Server> {
+pub fn serve(
+    listener: TcpListener,
+    workers: usize,
+    manners: Strictness,
+) -> std::io::Result<Server> {
     let scripts = Data::new(Scripts::default());
-    let heard = Data::new(Heard::new(manners));
+    let heard = Data::new(ReceivedRequests::new(manners));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(scripts.clone())
@@ -86,7 +90,7 @@ pub fn serve(listener: TcpListener, workers: usize, manners: Manners) -> std::io
 async fn chat(
     request: HttpRequest,
     scripts: Data<Scripts>,
-    heard: Data<Heard>,
+    heard: Data<ReceivedRequests>,
     body: Bytes,
 ) -> HttpResponse {
     answer(&request, &scripts, &heard, Asking::of(Dialect::OpenAiChat), body).await
@@ -95,7 +99,7 @@ async fn chat(
 async fn responses(
     request: HttpRequest,
     scripts: Data<Scripts>,
-    heard: Data<Heard>,
+    heard: Data<ReceivedRequests>,
     body: Bytes,
 ) -> HttpResponse {
     answer(&request, &scripts, &heard, Asking::of(Dialect::OpenAiResponses), body).await
@@ -104,7 +108,7 @@ async fn responses(
 async fn messages(
     request: HttpRequest,
     scripts: Data<Scripts>,
-    heard: Data<Heard>,
+    heard: Data<ReceivedRequests>,
     body: Bytes,
 ) -> HttpResponse {
     answer(&request, &scripts, &heard, Asking::of(Dialect::Anthropic), body).await
@@ -114,7 +118,7 @@ async fn messages(
 async fn at(
     request: HttpRequest,
     scripts: Data<Scripts>,
-    heard: Data<Heard>,
+    heard: Data<ReceivedRequests>,
     path: Path<(String, String)>,
     body: Bytes,
 ) -> HttpResponse {
@@ -149,7 +153,8 @@ async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> Htt
         return refuse(CHAT, &error);
     };
     let model = asked.get("model").and_then(Value::as_str).unwrap_or_default();
-    if let Some(Fault::Status { status, retry_after }) = scripts.plan(&request, model).fault {
+    if let Some(InjectedFault::Status { status, retry_after }) = scripts.plan(&request, model).fault
+    {
         return refuse_with(CHAT, status, retry_after);
     }
     let texts = match asked.get("input") {
@@ -183,7 +188,8 @@ async fn embed(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> Htt
 async fn draw(scripts: Data<Scripts>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default();
-    if let Some(Fault::Status { status, retry_after }) = scripts.plan(&request, text("model")).fault
+    if let Some(InjectedFault::Status { status, retry_after }) =
+        scripts.plan(&request, text("model")).fault
     {
         return refuse_with(CHAT, status, retry_after);
     }
@@ -210,7 +216,7 @@ async fn count(body: Bytes) -> HttpResponse {
 async fn generate(
     request: HttpRequest,
     scripts: Data<Scripts>,
-    heard: Data<Heard>,
+    heard: Data<ReceivedRequests>,
     target: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
@@ -221,7 +227,7 @@ async fn generate(
 async fn verb(
     request: &HttpRequest,
     scripts: &Scripts,
-    heard: &Heard,
+    heard: &ReceivedRequests,
     provider: Option<String>,
     target: &str,
     body: Bytes,
@@ -289,7 +295,7 @@ fn decode(protocol: Protocol, body: &[u8]) -> Result<Request, Malformed> {
 async fn answer(
     request: &HttpRequest,
     scripts: &Scripts,
-    heard: &Heard,
+    heard: &ReceivedRequests,
     asking: Asking,
     body: Bytes,
 ) -> HttpResponse {
@@ -310,10 +316,10 @@ async fn answer(
         tokio::time::sleep(latency).await;
     }
     match plan.fault {
-        Some(Fault::Status { status, retry_after }) => {
+        Some(InjectedFault::Status { status, retry_after }) => {
             return refuse_with(protocol, status, retry_after);
         }
-        Some(Fault::Hang) => {
+        Some(InjectedFault::Hang) => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             return HttpResponse::GatewayTimeout().finish();
         }
@@ -447,22 +453,22 @@ impl MessageBody for Performance {
             self.pause = None;
         }
         match self.plan.fault {
-            Some(Fault::Cut { after }) if self.told >= after => {
+            Some(InjectedFault::Cut { after }) if self.told >= after => {
                 return Poll::Ready(Some(Err(Box::new(Broken))));
             }
-            Some(Fault::End { after }) if self.told >= after => return Poll::Ready(None),
-            Some(Fault::Stall { after }) if self.told >= after => {
+            Some(InjectedFault::End { after }) if self.told >= after => return Poll::Ready(None),
+            Some(InjectedFault::Stall { after }) if self.told >= after => {
                 self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_secs(3600))));
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Some(Fault::Garble { after }) if self.told >= after => {
+            Some(InjectedFault::Garble { after }) if self.told >= after => {
                 self.plan.fault = None;
                 return Poll::Ready(Some(Ok(Bytes::from_static(b"data: {\"choi\n\n"))));
             }
-            Some(Fault::ErrorEvent { after }) if self.told >= after => {
+            Some(InjectedFault::ErrorEvent { after }) if self.told >= after => {
                 self.pieces = Vec::new().into_iter();
-                self.plan.fault = Some(Fault::End { after: 0 });
+                self.plan.fault = Some(InjectedFault::End { after: 0 });
                 let failure = self.failure.clone();
                 return Poll::Ready(Some(Ok(failure)));
             }

@@ -8,10 +8,10 @@ use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-/// What goes wrong.
+/// A fault that a scripted answer of the simulator has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Fault {
+pub enum InjectedFault {
     /// An error status, with a wait if one is given, in seconds.
     Status {
         status: u16,
@@ -35,7 +35,7 @@ pub enum Fault {
 /// What one answer is to suffer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plan {
-    pub fault: Option<Fault>,
+    pub fault: Option<InjectedFault>,
     pub latency: Option<Duration>,
     pub chunk_gap: Option<Duration>,
 }
@@ -44,7 +44,7 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Script {
     #[serde(default)]
-    pub fault: Option<Fault>,
+    pub fault: Option<InjectedFault>,
     #[serde(default)]
     pub latency_ms: Option<u64>,
     #[serde(default)]
@@ -81,7 +81,7 @@ impl Scripts {
         Plan {
             fault: number("x-sim-fault")
                 .and_then(|status| u16::try_from(status).ok())
-                .map(|status| Fault::Status { status, retry_after: None })
+                .map(|status| InjectedFault::Status { status, retry_after: None })
                 .or(scripted.and_then(|script| script.fault)),
             latency: millis("x-sim-latency-ms", scripted.and_then(|script| script.latency_ms)),
             chunk_gap: millis(

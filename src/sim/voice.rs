@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::wire::vocab::{
-    Body, Call, CallKind, Choice, Delta, Dialect, Effort, Event, Extra, Finish, Format, Media,
-    MediaKind, Part, Reply, Request, Role, Signature, Slot, Source, Stop, Thought, Tool,
+    Body, CallKind, Choice, Delta, Dialect, Effort, Event, Extra, Finish, Format, Media, MediaKind,
+    MediaSource, Part, Reply, Request, Role, Signature, Slot, Stop, Thought, Tool, ToolCall,
     ToolChoice, ToolKind, Turn, Usage,
 };
 
@@ -205,14 +205,14 @@ fn described(media: &Media) -> String {
         MediaKind::File => "a document",
     };
     match &media.source {
-        Source::Url(url) => format!("{kind} at {}", head(url, 100)),
-        Source::Inline(data) => format!(
+        MediaSource::Url(url) => format!("{kind} at {}", head(url, 100)),
+        MediaSource::Inline(data) => format!(
             "{kind} of type {} and {} base64 characters",
             media.mime.as_deref().unwrap_or("unknown"),
             data.len()
         ),
-        Source::Id(id) => format!("{kind} with the id {id}"),
-        Source::Text(text) => format!("{kind} of {} characters", text.len()),
+        MediaSource::Id(id) => format!("{kind} with the id {id}"),
+        MediaSource::Text(text) => format!("{kind} of {} characters", text.len()),
     }
 }
 
@@ -287,7 +287,7 @@ fn calls(request: &Request, prompt: &str) -> Vec<Part> {
         .filter_map(|(index, tool)| {
             let ToolKind::Function { name, parameters, .. } = &tool.kind else { return None };
             let schema = parameters.clone().unwrap_or_else(|| json!({"type": "object"}));
-            Some(Part::new(Body::Call(Call {
+            Some(Part::new(Body::Call(ToolCall {
                 id: Some(format!("call_{:012x}{index}", fingerprint(prompt) >> 16)),
                 name: name.clone(),
                 arguments: Some(example(&schema, &schema, "value", prompt, 0).to_string()),

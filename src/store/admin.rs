@@ -52,10 +52,10 @@ pub(super) async fn write_audit(
     .map(|_| ())
 }
 
-/// Plans of which administrators have said something: their names and their terms (JSON), by name.
-pub type SaidPlans = Vec<(String, String)>;
+/// Plans that administrators set: their names and their terms (JSON), by name.
+pub type PlanSettings = Vec<(String, String)>;
 
-async fn said_plans(connection: &mut AnyConnection) -> Result<SaidPlans, sqlx::Error> {
+async fn said_plans(connection: &mut AnyConnection) -> Result<PlanSettings, sqlx::Error> {
     query("SELECT name, terms FROM plans ORDER BY name")
         .fetch_all(connection)
         .await?
@@ -67,7 +67,7 @@ async fn said_plans(connection: &mut AnyConnection) -> Result<SaidPlans, sqlx::E
 /// Has exactly these said of plans, and every node forget what it knows of callers if that is another.
 pub(super) async fn say_plans(
     connection: &mut AnyConnection,
-    said: &SaidPlans,
+    said: &PlanSettings,
 ) -> Result<(), sqlx::Error> {
     if said_plans(&mut *connection).await? == *said {
         return Ok(());
@@ -120,7 +120,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn changed_plans(&self) -> Result<SaidPlans, StoreError> {
+    pub async fn changed_plans(&self) -> Result<PlanSettings, StoreError> {
         self.run(|pool| async move {
             let mut connection = pool.acquire().await?;
             said_plans(&mut connection).await

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::Seer;
+use super::ResponseViewer;
 use super::db::{Store, StoreError};
 use super::sql::query;
 use crate::base::clock::Timestamp;
@@ -87,7 +87,7 @@ impl Store {
     pub async fn agents(
         &self,
         account: AccountId,
-        seer: Seer,
+        seer: ResponseViewer,
         after: String,
         limit: i64,
     ) -> Result<Vec<AgentRow>, StoreError> {

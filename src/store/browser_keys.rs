@@ -22,9 +22,9 @@ pub struct NewBrowserKey {
     pub expires: Timestamp,
 }
 
-/// What an owner holds instead of a key of their own.
+/// A browser key as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lent {
+pub struct LentKey {
     pub id: KeyId,
     /// JSON
     pub terms: String,
@@ -61,7 +61,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn owner_of_lent(&self, hash: KeyHash) -> Result<Option<(Owner, Lent)>, StoreError> {
+    pub async fn owner_of_lent(
+        &self,
+        hash: KeyHash,
+    ) -> Result<Option<(Owner, LentKey)>, StoreError> {
         self.run(move |pool| async move {
             let row = query(
                 "SELECT b.id AS lent_id, b.terms AS lent_terms, b.session, b.expires_ms, \
@@ -91,7 +94,7 @@ impl Store {
                         None => None,
                     },
                 };
-                let lent = Lent {
+                let lent = LentKey {
                     id: KeyId::stored(&row.try_get::<String, _>("lent_id")?),
                     terms: row.try_get("lent_terms")?,
                     session: row.try_get("session")?,

@@ -4,7 +4,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::admin::{Audit, SaidPlans, say_plans, write_audit};
+use super::admin::{Audit, PlanSettings, say_plans, write_audit};
 use super::db::{Store, StoreError, begin};
 use super::pack;
 use super::sql::query;
@@ -41,7 +41,7 @@ pub enum Change {
         text: String,
         over: i64,
         /// What they say of plans.
-        plans: SaidPlans,
+        plans: PlanSettings,
     },
 }
 
@@ -206,7 +206,7 @@ impl Store {
     pub async fn activate_catalogue(
         &self,
         id: i64,
-        plans: Option<SaidPlans>,
+        plans: Option<PlanSettings>,
         audit: Audit,
     ) -> Result<bool, StoreError> {
         self.run(move |pool| async move {

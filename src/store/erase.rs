@@ -5,7 +5,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
 use super::db::{Store, StoreError, begin};
-use super::members::{Parting, is_run};
+use super::members::{LeaveResult, is_run};
 use super::sql::query;
 use crate::base::ids::AccountId;
 
@@ -165,9 +165,9 @@ async fn erase_stranded(
     Ok(())
 }
 
-/// What may become of the account that somebody leaves.
+/// Whether an account must still have an owner when a member has left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum LeaveRule {
     /// It has to have somebody who runs it.
     Run,
     ToItself,
@@ -183,22 +183,22 @@ impl Store {
         &self,
         account: AccountId,
         id: String,
-        left: Left,
-    ) -> Result<Parting, StoreError> {
+        left: LeaveRule,
+    ) -> Result<LeaveResult, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             changed(&mut transaction, Some(&account)).await?;
             let condition = "account_id = $1 AND id = $2";
             let by = [account.as_str(), id.as_str()];
             let all = members_where(&mut transaction, condition, &by).await?;
-            let Some(gone) = all.first() else { return Ok(Parting::Nobody) };
+            let Some(gone) = all.first() else { return Ok(LeaveResult::Nobody) };
             erase_one(&mut transaction, gone).await?;
-            if left == Left::Run && !is_run(&mut transaction, &account).await? {
-                return Ok(Parting::LastOwner);
+            if left == LeaveRule::Run && !is_run(&mut transaction, &account).await? {
+                return Ok(LeaveResult::LastOwner);
             }
             erase_stranded(&mut transaction, gone.person.as_deref()).await?;
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(Parting::Done)
+            Ok::<_, sqlx::Error>(LeaveResult::Done)
         })
         .await
     }
@@ -207,23 +207,23 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn erase_person(&self, person: String) -> Result<Parting, StoreError> {
+    pub async fn erase_person(&self, person: String) -> Result<LeaveResult, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             let all = members_where(&mut transaction, "person_id = $1", &[&person]).await?;
             if all.is_empty() {
-                return Ok(Parting::Nobody);
+                return Ok(LeaveResult::Nobody);
             }
             for gone in &all {
                 changed(&mut transaction, Some(&gone.account)).await?;
                 erase_one(&mut transaction, gone).await?;
                 if !is_run(&mut transaction, &gone.account).await? {
-                    return Ok(Parting::LastOwner);
+                    return Ok(LeaveResult::LastOwner);
                 }
             }
             erase_stranded(&mut transaction, Some(&person)).await?;
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(Parting::Done)
+            Ok::<_, sqlx::Error>(LeaveResult::Done)
         })
         .await
     }

@@ -9,7 +9,7 @@ use crate::base::ids::AccountId;
 
 /// What there is under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyState {
+pub enum IdempotencyState {
     /// Nothing: whoever asked is the first, and keeps the place until it lapses. `lost` is the request
     /// that had it before and was heard of no more: its node is gone.
     First { lost: Option<String> },
@@ -34,7 +34,7 @@ impl Store {
         request: String,
         now: Timestamp,
         lapses: Timestamp,
-    ) -> Result<KeyState, StoreError> {
+    ) -> Result<IdempotencyState, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             let lost = query(
@@ -71,7 +71,7 @@ impl Store {
             .await?;
             if taken.rows_affected() > 0 {
                 transaction.commit().await?;
-                return Ok(KeyState::First { lost: lost.filter(|id| !id.is_empty()) });
+                return Ok(IdempotencyState::First { lost: lost.filter(|id| !id.is_empty()) });
             }
             let row = query(
                 "SELECT request_hash, head, body FROM replays \
@@ -83,13 +83,13 @@ impl Store {
             .await?;
             transaction.commit().await?;
             if row.try_get::<String, _>("request_hash")? != request_hash {
-                return Ok(KeyState::Other);
+                return Ok(IdempotencyState::Other);
             }
             let (head, body): (Option<String>, Option<String>) =
                 (row.try_get("head")?, row.try_get("body")?);
             Ok::<_, sqlx::Error>(match (head, body) {
-                (Some(head), Some(body)) => KeyState::Kept { head, body },
-                _ => KeyState::UnderWay,
+                (Some(head), Some(body)) => IdempotencyState::Kept { head, body },
+                _ => IdempotencyState::UnderWay,
             })
         })
         .await

@@ -40,9 +40,9 @@ pub struct Membership {
     pub suspended: bool,
 }
 
-/// What became of a change that an account may not be left by.
+/// Whether a member was taken out of an account or changed. One owner has to stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
+pub enum LeaveResult {
     Done,
     /// There is no such member.
     Nobody,
@@ -187,7 +187,7 @@ impl Store {
         account: AccountId,
         id: String,
         role: String,
-    ) -> Result<Parting, StoreError> {
+    ) -> Result<LeaveResult, StoreError> {
         self.run(|pool| async move {
             let mut transaction = begin(&pool).await?;
             changed(&mut transaction, Some(&account)).await?;
@@ -198,13 +198,13 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
             if done.rows_affected() == 0 {
-                return Ok(Parting::Nobody);
+                return Ok(LeaveResult::Nobody);
             }
             if !is_run(&mut transaction, &account).await? {
-                return Ok(Parting::LastOwner);
+                return Ok(LeaveResult::LastOwner);
             }
             transaction.commit().await?;
-            Ok::<_, sqlx::Error>(Parting::Done)
+            Ok::<_, sqlx::Error>(LeaveResult::Done)
         })
         .await
     }

@@ -19,9 +19,9 @@ pub struct Pending {
     pub expires: Timestamp,
 }
 
-/// What a code came to.
+/// What checking the code of a sign-up came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tried {
+pub enum CodeCheck {
     /// It is the code; it cannot be used again.
     Right(Pending),
     Wrong,
@@ -105,7 +105,7 @@ impl Store {
         code: KeyHash,
         most: i64,
         now: Timestamp,
-    ) -> Result<Tried, StoreError> {
+    ) -> Result<CodeCheck, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;
             // Counted before it is compared: of many that come at once none is left out.
@@ -119,20 +119,20 @@ impl Store {
             .bind(most)
             .fetch_optional(&mut *transaction)
             .await?;
-            let Some(row) = row else { return Ok(Tried::Gone) };
+            let Some(row) = row else { return Ok(CodeCheck::Gone) };
             let tried = if row.try_get::<String, _>("code")? == code.to_hex() {
                 query("DELETE FROM pending_signups WHERE email = $1")
                     .bind(&email)
                     .execute(&mut *transaction)
                     .await?;
-                Tried::Right(Pending {
+                CodeCheck::Right(Pending {
                     email,
                     password: row.try_get("password")?,
                     organisation: row.try_get("organisation")?,
                     expires: Timestamp(row.try_get("expires_ms")?),
                 })
             } else {
-                Tried::Wrong
+                CodeCheck::Wrong
             };
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(tried)

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::signins::{Ending, end_of_person};
+use super::signins::{EndedSignIns, end_of_person};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -128,7 +128,7 @@ impl Store {
                 .bind(&person)
                 .execute(&mut *transaction)
                 .await?;
-            let ended = end_of_person(&mut transaction, &person, &Ending::All).await?;
+            let ended = end_of_person(&mut transaction, &person, &EndedSignIns::All).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(ended)
         })

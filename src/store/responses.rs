@@ -33,17 +33,17 @@ pub struct KeptResponse {
 
 /// One turn of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct ChainTurn {
     pub status: String,
     pub input: String,
     pub body: String,
 }
 
-/// Who looks: one user of an account, or whoever runs it, who sees all of it.
+/// Who reads kept answers: one user of an account, or its runner, who sees all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seer(pub(super) String);
+pub struct ResponseViewer(pub(super) String);
 
-impl Seer {
+impl ResponseViewer {
     #[must_use]
     pub fn one(user: &str) -> Self {
         Self(user.to_owned())
@@ -195,7 +195,7 @@ impl Store {
     pub async fn response(
         &self,
         account: AccountId,
-        seer: Seer,
+        seer: ResponseViewer,
         id: String,
         now: Timestamp,
     ) -> Result<Option<KeptResponse>, StoreError> {
@@ -225,10 +225,10 @@ impl Store {
     pub async fn response_chain(
         &self,
         account: AccountId,
-        seer: Seer,
+        seer: ResponseViewer,
         id: String,
         now: Timestamp,
-    ) -> Result<Vec<Link>, StoreError> {
+    ) -> Result<Vec<ChainTurn>, StoreError> {
         self.run(|pool| async move {
             query(
                 "WITH RECURSIVE chain (id, previous_id, status, input, body, depth) AS ( \
@@ -250,7 +250,7 @@ impl Store {
             .await?
             .iter()
             .map(|row| {
-                Ok(Link {
+                Ok(ChainTurn {
                     status: row.try_get("status")?,
                     input: row.try_get("input")?,
                     body: row.try_get("body")?,
@@ -268,7 +268,7 @@ impl Store {
     pub async fn response_of_item(
         &self,
         account: AccountId,
-        seer: Seer,
+        seer: ResponseViewer,
         item: String,
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::signins::{Browser, Ending, SignIn, end_of_person};
+use super::signins::{Browser, EndedSignIns, SignIn, end_of_person};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -232,7 +232,7 @@ impl Store {
     pub async fn end_sessions(
         &self,
         person: String,
-        which: Ending,
+        which: EndedSignIns,
     ) -> Result<Vec<AccountId>, StoreError> {
         self.run(move |pool| async move {
             let mut transaction = begin(&pool).await?;

@@ -32,7 +32,7 @@ pub struct Browser {
 
 /// Which sign-ins are to end, by their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub enum EndedSignIns {
     One(String),
     AllBut(String),
     All,
@@ -80,13 +80,13 @@ async fn end(
 pub(super) async fn end_of_person(
     connection: &mut AnyConnection,
     person: &str,
-    which: &Ending,
+    which: &EndedSignIns,
 ) -> Result<Vec<AccountId>, sqlx::Error> {
     let (condition, id) = match which {
-        Ending::One(id) => ("id = $2", id.as_str()),
-        Ending::AllBut(id) => ("id <> $2", id.as_str()),
+        EndedSignIns::One(id) => ("id = $2", id.as_str()),
+        EndedSignIns::AllBut(id) => ("id <> $2", id.as_str()),
         // No sign-in is called so.
-        Ending::All => ("id <> $2", ""),
+        EndedSignIns::All => ("id <> $2", ""),
     };
     let chosen = format!(
         "SELECT id FROM signins WHERE member_id IN (SELECT id FROM members WHERE person_id = $1) \

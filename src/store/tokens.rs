@@ -68,9 +68,9 @@ fn token(row: &AnyRow) -> Result<Token, sqlx::Error> {
     })
 }
 
-/// What became of a form that was sent.
+/// Whether a form was sent before. The token in it is taken once, so a second click does nothing twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
+pub enum FormState {
     /// For the first time: it is to be carried out.
     First,
     /// Before, and it is still being carried out.
@@ -252,7 +252,7 @@ impl Store {
         id: String,
         account: String,
         expires: Timestamp,
-    ) -> Result<Sent, StoreError> {
+    ) -> Result<FormState, StoreError> {
         self.run(move |pool| async move {
             let taken = query(
                 "INSERT INTO form_once (id, account_id, expires_ms) VALUES ($1, $2, $3) \
@@ -264,7 +264,7 @@ impl Store {
             .execute(&pool)
             .await?;
             if taken.rows_affected() > 0 {
-                return Ok(Sent::First);
+                return Ok(FormState::First);
             }
             let row = query("SELECT result FROM form_once WHERE id = $1 AND account_id = $2")
                 .bind(&id)
@@ -272,7 +272,7 @@ impl Store {
                 .fetch_optional(&pool)
                 .await?;
             let result = row.map(|row| row.try_get::<Option<String>, _>("result")).transpose()?;
-            Ok::<_, sqlx::Error>(result.flatten().map_or(Sent::UnderWay, Sent::Before))
+            Ok::<_, sqlx::Error>(result.flatten().map_or(FormState::UnderWay, FormState::Before))
         })
         .await
     }

@@ -32,7 +32,7 @@ pub(super) use sums;
 /// What rows of usage are told apart by. What they are not told apart by is added up by the store, and
 /// comes as empty text, or as the beginning of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum UsageDimension {
     Account,
     Key,
     Model,
@@ -42,7 +42,7 @@ pub enum Part {
     Stretch(i64),
 }
 
-impl Part {
+impl UsageDimension {
     /// Its column.
     fn name(self) -> &'static str {
         match self {
@@ -58,9 +58,9 @@ impl Part {
 
 /// The statement for rows told apart by `parts`, of those that a condition chooses, from the longest sums
 /// that add up to what is asked for.
-fn statement(whose: &str, span: &Span, parts: &[Part]) -> String {
+fn statement(whose: &str, span: &UsageSpan, parts: &[UsageDimension]) -> String {
     let width_ms = parts.iter().find_map(|part| match part {
-        Part::Stretch(width_ms) => Some((*width_ms).max(1)),
+        UsageDimension::Stretch(width_ms) => Some((*width_ms).max(1)),
         _ => None,
     });
     let bounds = [Some(span.start.0), Some(span.end.0), width_ms];
@@ -68,7 +68,14 @@ fn statement(whose: &str, span: &Span, parts: &[Part]) -> String {
     let [minutes, longer @ ..] = STRETCHES;
     let longest = longer.into_iter().rev().find(|(_, _, width)| whole(*width));
     let (table, start, _) = longest.unwrap_or(minutes);
-    let columns = [Part::Account, Part::Key, Part::Model, Part::Provider, Part::Tier].map(|part| {
+    let columns = [
+        UsageDimension::Account,
+        UsageDimension::Key,
+        UsageDimension::Model,
+        UsageDimension::Provider,
+        UsageDimension::Tier,
+    ]
+    .map(|part| {
         let name = part.name();
         if parts.contains(&part) { name.to_owned() } else { format!("'' AS {name}") }
     });
@@ -87,14 +94,14 @@ fn statement(whose: &str, span: &Span, parts: &[Part]) -> String {
 
 /// Whose usage, and of when: from `start` up to `end`, without it. `None` = every account's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
+pub struct UsageSpan {
     pub account: Option<AccountId>,
     pub start: Timestamp,
     pub end: Timestamp,
 }
 
 /// A row of usage: which account and key, by which model of which provider, in which stretch of
-/// time, as far as [`Part`]s were asked for.
+/// time, as far as [`UsageDimension`]s were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRow {
     pub account: String,
@@ -112,7 +119,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn usage(&self, span: Span, parts: &[Part]) -> Result<Vec<UsageRow>, StoreError> {
+    pub async fn usage(
+        &self,
+        span: UsageSpan,
+        parts: &[UsageDimension],
+    ) -> Result<Vec<UsageRow>, StoreError> {
         let whose = if span.account.is_some() { "account_id = $3 AND " } else { "" };
         let text = statement(whose, &span, parts);
         self.run(move |pool| async move {

@@ -26,7 +26,7 @@ const SESSION_BYTES: usize = 64 << 10;
 #[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "NewBrowserKey")]
-pub struct Wanted {
+pub struct BrowserKeyRequest {
     #[schemars(range(min = 10, max = 3_600))]
     pub expires_in_seconds: Option<u64>,
     /// Of `chat`, `embeddings`, `images` and `realtime`; chat, if not given.
@@ -39,9 +39,9 @@ pub struct Wanted {
     pub guardrails: Option<Vec<String>>,
 }
 
-/// One as it is shown, once.
+/// A new browser key, as it is shown once.
 #[derive(Debug)]
-pub struct Made {
+pub struct IssuedBrowserKey {
     pub id: KeyId,
     pub secret: SecretString,
     pub terms: KeyTerms,
@@ -57,7 +57,11 @@ fn malformed(text: impl Into<std::borrow::Cow<'static, str>>, field: &'static st
 /// # Errors
 /// [`Kind::Forbidden`] for a caller that has no key of an account, or for more than its key may;
 /// [`Kind::Malformed`] for what makes no sense.
-pub async fn make(desk: Keys<'_>, caller: &Caller, wanted: Wanted) -> Result<Made, Error> {
+pub async fn make(
+    desk: Keys<'_>,
+    caller: &Caller,
+    wanted: BrowserKeyRequest,
+) -> Result<IssuedBrowserKey, Error> {
     let seconds = wanted.expires_in_seconds.unwrap_or(USUAL_SECONDS);
     if !(LEAST_SECONDS..=MOST_SECONDS).contains(&seconds) {
         let text = format!(
@@ -94,7 +98,7 @@ pub async fn make_for_session(
     caller: &Caller,
     session: &Map<String, Value>,
     seconds: Option<u64>,
-) -> Result<Made, Error> {
+) -> Result<IssuedBrowserKey, Error> {
     let model = session.get("model").and_then(Value::as_str);
     // OpenAI's are good for up to two hours; ours for one, and the answer says until when.
     let seconds = seconds.unwrap_or(USUAL_SECONDS).clamp(LEAST_SECONDS, MOST_SECONDS);
@@ -119,7 +123,7 @@ async fn lend(
     mut terms: KeyTerms,
     lasts: Duration,
     session: Option<String>,
-) -> Result<Made, Error> {
+) -> Result<IssuedBrowserKey, Error> {
     for scope in terms.scopes.iter().flatten() {
         caller.must_be_for(*scope)?;
     }
@@ -153,7 +157,7 @@ async fn lend(
     };
     let hash = KeyHash::of(secret.expose_secret());
     store.lend_key(new, hash).await.map_err(Error::internal)?;
-    Ok(Made { id, secret, terms, expires })
+    Ok(IssuedBrowserKey { id, secret, terms, expires })
 }
 
 #[cfg(test)]
@@ -181,11 +185,11 @@ mod tests {
             Keys { store, identities, current: &self.current, clock: *clock }
         }
 
-        async fn make(&self, caller: &Caller, wanted: Value) -> Result<Made, Error> {
+        async fn make(&self, caller: &Caller, wanted: Value) -> Result<IssuedBrowserKey, Error> {
             make(self.keys(), caller, serde_json::from_value(wanted).unwrap()).await
         }
 
-        async fn caller(&self, made: &Made) -> Result<Arc<Caller>, Error> {
+        async fn caller(&self, made: &IssuedBrowserKey) -> Result<Arc<Caller>, Error> {
             self.all.identities.identify(Some(made.secret.expose_secret())).await
         }
     }

@@ -35,7 +35,7 @@ pub struct Saved {
 /// Which conversations are asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub struct ConversationFilter {
     pub limit: Option<i64>,
     /// The id of the last of the page before.
     pub after: Option<String>,
@@ -87,7 +87,7 @@ fn shown(conversation: &Conversation) -> ShownConversation {
 pub async fn list(
     kept: CallerStore<'_>,
     caller: &Caller,
-    wanted: Wanted,
+    wanted: ConversationFilter,
 ) -> Result<Stretch<ShownConversation>, Error> {
     caller.must_be_for(Scope::Platform)?;
     let user = caller.person.id.as_str();

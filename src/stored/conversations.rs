@@ -6,7 +6,7 @@ use super::CallerStore;
 use crate::admit::{Caller, Scope};
 use crate::base::ids::ConversationId;
 use crate::base::{Error, Kind};
-use crate::platform::items::{self, Page};
+use crate::platform::items::{self, PageRequest};
 use crate::store::{Conversation, ConversationItem};
 
 /// The most items that one request may add (OpenAI's own limit).
@@ -155,7 +155,7 @@ pub async fn list_items(
     kept: CallerStore<'_>,
     caller: &Caller,
     id: &str,
-    page: &Page,
+    page: &PageRequest,
 ) -> Result<Value, Error> {
     Ok(items::page(all_items(kept, caller, id).await?, page))
 }
@@ -175,7 +175,7 @@ pub async fn add_items(
         .await
         .map_err(Error::internal)?;
     let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
-    let page = Page { limit: Some(100), after: None, ascending: true };
+    let page = PageRequest { limit: Some(100), after: None, ascending: true };
     Ok(items::page(items, &page))
 }
 

@@ -15,7 +15,7 @@ use crate::store::{Audit, FeatureRow};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "FeatureWish")]
-pub struct Wish {
+pub struct FeatureChange {
     /// The other way round, if not given.
     pub enabled: Option<bool>,
     #[serde(default)]
@@ -115,7 +115,7 @@ pub async fn set(
     caller: &Caller,
     user: &str,
     name: &str,
-    wish: Wish,
+    wish: FeatureChange,
 ) -> Result<ShownFeature, Error> {
     caller.must_be_for(Scope::Platform)?;
     let user = users::named(identities, caller, Some(user)).await?;

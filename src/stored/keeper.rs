@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::admit::fixture::{Accounts, NOON};
     use crate::admit::{KeyTerms, PROOF_LASTS, Role};
-    use crate::store::Ending;
+    use crate::store::EndedSignIns;
 
     fn for_the_account() -> KeyTerms {
         KeyTerms { scopes: Some(vec![Scope::Account]), ..KeyTerms::default() }
@@ -98,7 +98,7 @@ mod tests {
         let refused = keeper.must_be_proved(over).unwrap_err();
         assert_eq!(refused.code.as_deref(), Some("proof_required"));
         let signed_in = all.desk.signed_in_by(&token).await.unwrap().unwrap();
-        all.desk.leave(&signed_in, Ending::All).await.unwrap();
+        all.desk.leave(&signed_in, EndedSignIns::All).await.unwrap();
         let refused = Keeper::of(&all.desk, &caller, Some(&token)).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Forbidden, "a sign-in that has ended is none");
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use crate::admit::{Authentication, Caller, Draft};
+use crate::admit::{Authentication, Caller, FactorSetup};
 use crate::base::calendar;
 use crate::base::{Error, Kind};
 use crate::store::SignedIn;
@@ -141,7 +141,7 @@ pub async fn draft_factor(
     signed_in: &SignedIn,
     password: SecretString,
     address: &str,
-) -> Result<Draft, Error> {
+) -> Result<FactorSetup, Error> {
     // Whoever finds a token lying about must not lock its owner out.
     desk.must_be(signed_in, password, address).await?;
     desk.draft_factor(signed_in).await

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::keeper::Keeper;
 use crate::administration::Administration;
-use crate::admit::{Authentication, Caller, Invited, Role, last_owner, must_be_proved};
+use crate::admit::{Authentication, Caller, InvitationDetails, Role, last_owner, must_be_proved};
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::secret::fingerprint;
 use crate::base::{Error, Kind};
-use crate::store::{Key, Left, Member, Parting, Sent, SignedIn, Store, Token};
+use crate::store::{FormState, Key, LeaveResult, LeaveRule, Member, SignedIn, Store, Token};
 
 /// How long a name is known under which somebody was invited.
 const KNOWN_FOR: Duration = Duration::from_secs(86_400);
@@ -21,11 +21,11 @@ fn missing() -> Error {
     Error::new(Kind::NotFound, "There is no such member.").coded("member_not_found")
 }
 
-fn parted(parting: Parting) -> Result<(), Error> {
+fn parted(parting: LeaveResult) -> Result<(), Error> {
     match parting {
-        Parting::Done => Ok(()),
-        Parting::Nobody => Err(missing()),
-        Parting::LastOwner => Err(last_owner(
+        LeaveResult::Done => Ok(()),
+        LeaveResult::Nobody => Err(missing()),
+        LeaveResult::LastOwner => Err(last_owner(
             "This is the last owner of the account. Make somebody else an owner first.",
         )),
     }
@@ -121,7 +121,7 @@ pub fn shown(known: &KnownMember) -> ShownMember {
 /// # Errors
 /// For what no invitation of ours says.
 pub fn shown_invitation(invitation: &Token) -> Result<ShownInvitation, Error> {
-    let Invited { role, by } = Invited::of(invitation)?;
+    let InvitationDetails { role, by } = InvitationDetails::of(invitation)?;
     Ok(ShownInvitation {
         id: invitation.id.clone(),
         object: "invitation",
@@ -218,7 +218,7 @@ pub async fn remove(
         return Err(missing());
     }
     must_be_proved(signed_in, work.clock.now())?;
-    parted(work.part_with_member(&found, Left::Run).await?)
+    parted(work.part_with_member(&found, LeaveRule::Run).await?)
 }
 
 /// The invitations that wait for an answer.
@@ -269,12 +269,12 @@ pub async fn invite_once(
     let (store, expires) = (&desk.store, desk.clock.now().after(KNOWN_FOR));
     let sent = store.take_form(id.clone(), account.to_owned(), expires).await;
     match sent.map_err(Error::internal)? {
-        Sent::First => {}
-        Sent::UnderWay => {
+        FormState::First => {}
+        FormState::UnderWay => {
             let text = "A request under this Idempotency-Key is being carried out.";
             return Err(Error::new(Kind::Conflict, text).coded("under_way"));
         }
-        Sent::Before(made) => {
+        FormState::Before(made) => {
             let all = invitations(desk, caller).await?;
             let found = all.into_iter().find(|one| one.id == made).ok_or_else(|| {
                 let text = "The invitation that this Idempotency-Key made is not there any more.";
@@ -301,7 +301,7 @@ pub async fn invite_again(
 ) -> Result<(Token, String), Error> {
     let all = invitations(desk, caller).await?;
     if let Some(found) = all.iter().find(|one| one.id == id) {
-        must_may_make(desk, keeper, &Invited::of(found)?.role)?;
+        must_may_make(desk, keeper, &InvitationDetails::of(found)?.role)?;
     }
     desk.invite_again(&caller.account, id, keeper.name()).await
 }

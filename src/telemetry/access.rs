@@ -26,16 +26,16 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// The target under which a filter finds the lines.
 const TARGET: &str = "optimux::access";
 
-/// How the lines are written.
+/// The format of the lines of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum LineFormat {
     Text,
     Json,
 }
 
-/// Where requests are told of that have ended. Cheap to clone.
+/// Where ended requests are reported. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Teller {
+pub struct AccessLog {
     to: Option<SyncSender<Told>>,
     dropped: IntCounter,
     /// How many wait to be told of.
@@ -48,14 +48,14 @@ enum Told {
     Over,
 }
 
-/// The thread that tells.
+/// The thread that writes the access log.
 #[derive(Debug)]
-pub struct Telling {
-    teller: Teller,
+pub struct AccessThread {
+    teller: AccessLog,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Teller {
+impl AccessLog {
     /// Tells nobody.
     #[must_use]
     pub fn silent(metrics: &Metrics) -> Self {
@@ -94,23 +94,23 @@ fn waiting(metrics: &Metrics) -> IntGauge {
 /// When the operating system gives no thread.
 pub fn start(
     metrics: &Metrics,
-    lines: Option<Form>,
+    lines: Option<LineFormat>,
     exporter: Option<Exporter>,
-) -> io::Result<(Teller, Telling)> {
+) -> io::Result<(AccessLog, AccessThread)> {
     if lines.is_none() && exporter.is_none() {
-        let teller = Teller::silent(metrics);
-        return Ok((teller.clone(), Telling { teller, thread: None }));
+        let teller = AccessLog::silent(metrics);
+        return Ok((teller.clone(), AccessThread { teller, thread: None }));
     }
     let (to, from) = sync_channel(WAITING);
     let waiting = waiting(metrics);
-    let teller = Teller { to: Some(to), dropped: dropped(metrics), waiting: waiting.clone() };
+    let teller = AccessLog { to: Some(to), dropped: dropped(metrics), waiting: waiting.clone() };
     let thread = std::thread::Builder::new()
         .name("optimux-telling".to_owned())
         .spawn(move || tell(&from, &waiting, lines, exporter.as_ref()))?;
-    Ok((teller.clone(), Telling { teller, thread: Some(thread) }))
+    Ok((teller.clone(), AccessThread { teller, thread: Some(thread) }))
 }
 
-impl Telling {
+impl AccessThread {
     /// Waits until all that ended before has been told.
     pub fn finish(self) {
         if let (Some(to), Some(thread)) = (&self.teller.to, self.thread) {
@@ -124,7 +124,7 @@ impl Telling {
 fn tell(
     from: &Receiver<Told>,
     waiting: &IntGauge,
-    lines: Option<Form>,
+    lines: Option<LineFormat>,
     exporter: Option<&Exporter>,
 ) {
     let (mut text, mut moments) = (String::new(), Moments::default());
@@ -138,8 +138,8 @@ fn tell(
             };
             waiting.dec();
             match lines.filter(|_| logs) {
-                Some(Form::Text) => as_text(&trail, &mut moments, &mut text),
-                Some(Form::Json) => as_json(&trail, &mut moments, &mut text),
+                Some(LineFormat::Text) => as_text(&trail, &mut moments, &mut text),
+                Some(LineFormat::Json) => as_json(&trail, &mut moments, &mut text),
                 None => {}
             }
             if let Some(exporter) = exporter.filter(|_| trail.context.is_some()) {
@@ -365,7 +365,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (to, _from) = sync_channel(1);
         let teller =
-            Teller { to: Some(to), dropped: dropped(&metrics), waiting: waiting(&metrics) };
+            AccessLog { to: Some(to), dropped: dropped(&metrics), waiting: waiting(&metrics) };
         teller.tell(Box::new(answered()));
         teller.tell(Box::new(answered()));
         assert_eq!(teller.dropped.get(), 1);

@@ -33,7 +33,7 @@ pub struct Bill {
     pub model: Option<String>,
     pub streamed: bool,
     pub outcome: &'static str,
-    pub tokens: Spent,
+    pub tokens: TokenCounts,
     pub cost: Nanos,
     pub attempts: u8,
     /// How `auto` chose, in one line, where traces are wanted.
@@ -43,9 +43,9 @@ pub struct Bill {
     pub settled_ms: i64,
 }
 
-/// Tokens by kind, each counted once.
+/// Tokens of a request for the access log, by kind; each is counted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Spent {
+pub struct TokenCounts {
     pub input: u64,
     pub cache_read: u64,
     pub cache_write: u64,
@@ -53,7 +53,7 @@ pub struct Spent {
     pub thought: u64,
 }
 
-impl Spent {
+impl TokenCounts {
     /// All that was read.
     #[must_use]
     pub fn prompt(&self) -> u64 {
@@ -67,17 +67,17 @@ impl Spent {
     }
 }
 
-/// How a request arrived.
+/// How a request arrived: its method, and the part of the surface it asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrived {
+pub struct RequestOrigin {
     pub method: &'static str,
     /// The part of the surface that was asked: one of a fixed list, never an address.
     pub surface: &'static str,
 }
 
-/// How its answer left.
+/// What was sent to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct ResponseSummary {
     /// 499 where the caller was gone before there was one.
     pub status: u16,
     /// When its first byte was handed on.
@@ -97,7 +97,7 @@ pub struct Trail {
     pub began: Instant,
     /// `None` for work that no request of its own asked for: a later turn of an agent, an answer in
     /// the background.
-    pub arrived: Option<Arrived>,
+    pub arrived: Option<RequestOrigin>,
     pub caller: Option<(AccountId, KeyId)>,
     pub attempts: Vec<Attempt>,
     pub bill: Option<Bill>,
@@ -105,7 +105,7 @@ pub struct Trail {
     pub guardrails: Option<String>,
     /// What moderation models have found, as `policy: hate violence`.
     pub moderation: Option<String>,
-    pub left: Option<Left>,
+    pub left: Option<ResponseSummary>,
     pub ended: Instant,
     /// Where it stands in a trace, if it is traced.
     pub context: Option<Context>,
@@ -186,7 +186,7 @@ pub(super) mod tests {
         };
         one.attempts = vec![attempt("p0", 3, 10, Some("broken")), attempt("p1", 210, 300, None)];
         one.heard = Some(at(1));
-        one.left = Some(Left {
+        one.left = Some(ResponseSummary {
             status: 200,
             first_byte: Some(at(304)),
             whole: true,
@@ -194,7 +194,7 @@ pub(super) mod tests {
             dropped: None,
         });
         one.ended = at(310);
-        one.arrived = Some(Arrived { method: "POST", surface: "openai-chat" });
+        one.arrived = Some(RequestOrigin { method: "POST", surface: "openai-chat" });
         one.caller = Some((AccountId::stored("acct_a"), KeyId::stored("key_a")));
         one.bill = Some(Bill {
             surface: "openai-chat".into(),
@@ -203,7 +203,13 @@ pub(super) mod tests {
             model: Some("m".to_owned()),
             streamed: false,
             outcome: "complete",
-            tokens: Spent { input: 3, cache_read: 4, output: 2, thought: 1, ..Spent::default() },
+            tokens: TokenCounts {
+                input: 3,
+                cache_read: 4,
+                output: 2,
+                thought: 1,
+                ..TokenCounts::default()
+            },
             cost: Nanos(12_345),
             attempts: 2,
             decision: None,

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
 
-use super::access::Teller;
+use super::access::AccessLog;
 use super::metrics::Metrics;
 use super::traceparent::{Context, Sampling, SpanId};
-use super::trail::{Arrived, Attempt, Bill, Left, Trail};
+use super::trail::{Attempt, Bill, RequestOrigin, ResponseSummary, Trail};
 use crate::base::ids::{AccountId, KeyId, RequestId};
 use crate::base::money::Nanos;
 
@@ -43,14 +43,14 @@ struct Inner {
     /// Ids are made here: nobody can choose them to collide, so a fast hash will do.
     open: RefCell<HashMap<RequestId, Box<Trail>, FixedState>>,
     metrics: Metrics,
-    teller: Teller,
+    teller: AccessLog,
     sampling: RefCell<Option<Sampling>>,
 }
 
 impl Trails {
     /// `sampling` says which requests are traced; none where it is not given.
     #[must_use]
-    pub fn new(metrics: Metrics, teller: Teller, sampling: Option<Sampling>) -> Self {
+    pub fn new(metrics: Metrics, teller: AccessLog, sampling: Option<Sampling>) -> Self {
         let sampling = RefCell::new(sampling);
         Self(Rc::new(Inner { open: RefCell::default(), metrics, teller, sampling }))
     }
@@ -62,7 +62,7 @@ impl Trails {
     }
 
     /// A request has come. `traceparent` is what its caller says of the trace that it belongs to.
-    pub fn begin(&self, id: &RequestId, arrived: Arrived, traceparent: Option<&str>) {
+    pub fn begin(&self, id: &RequestId, arrived: RequestOrigin, traceparent: Option<&str>) {
         let context =
             self.0.sampling.borrow_mut().as_mut().and_then(|all| all.context(traceparent));
         let mut trail = Trail::begun(id, context);
@@ -182,7 +182,7 @@ impl Trails {
     }
 
     /// The end of its answer.
-    pub fn end(&self, id: &RequestId, left: Left) {
+    pub fn end(&self, id: &RequestId, left: ResponseSummary) {
         let Some(mut trail) = self.0.open.borrow_mut().remove(id) else { return };
         let metrics = &self.0.metrics;
         metrics.in_flight.dec();
@@ -218,11 +218,12 @@ mod tests {
     #[test]
     fn a_request_leaves_nothing_behind() {
         let metrics = Metrics::new().unwrap();
-        let trails = Trails::new(metrics.clone(), Teller::silent(&metrics), None);
+        let trails = Trails::new(metrics.clone(), AccessLog::silent(&metrics), None);
         let id = RequestId::fresh();
-        trails.begin(&id, Arrived { method: "GET", surface: "models" }, None);
+        trails.begin(&id, RequestOrigin { method: "GET", surface: "models" }, None);
         assert_eq!(metrics.in_flight.get(), 1);
-        let left = Left { status: 200, first_byte: None, whole: true, bytes: 0, dropped: None };
+        let left =
+            ResponseSummary { status: 200, first_byte: None, whole: true, bytes: 0, dropped: None };
         trails.end(&id, left.clone());
         trails.end(&id, left);
         assert_eq!(metrics.in_flight.get(), 0);

@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use super::failover::{kind_label, patience_of};
 use super::health::Permit;
-use super::keys::Left;
+use super::keys::NextKey;
 use super::outgoing::{Outgoing, Unsayable, outgoing, thinks};
 use super::passing::Withheld;
 use super::pulse::share_left;
 use super::reading::read_whole;
 use super::relay::{Relay, Setup};
 use super::scrub::scrubbed;
-use super::transport::Call;
+use super::transport::EndpointKind;
 use super::whole::whole;
-use super::{AnswerBody, Limits, Upstream};
+use super::{AnswerBody, AttemptLimits, Upstream};
 use crate::base::ids::RequestId;
 use crate::router::Step;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Losses};
@@ -30,7 +30,8 @@ const READ_PER_MS: u64 = 20;
 /// The binary frames of AWS.
 const AWS_EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
-pub enum Tried {
+/// What one attempt at a deployment came to.
+pub enum AttemptResult {
     Answered {
         body: AnswerBody,
         losses: Losses,
@@ -61,19 +62,19 @@ pub struct Try<'a> {
     /// Members whose values it has refused of this request.
     pub without: &'a [String],
     /// Those of this step.
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     /// What is left of the request's time.
     pub until: Instant,
 }
 
-pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried {
+pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> AttemptResult {
     let Try { step, inbound, last_resort, without, .. } = *this;
     let id = step.deployment.id;
     let refused = upstream.refusals.of(&step.deployment);
     let outgoing = match outgoing(step, inbound, (&refused, without), last_resort) {
         Ok(outgoing) => outgoing,
         Err(unsayable) => {
-            return Tried::Unsayable(unsayable);
+            return AttemptResult::Unsayable(unsayable);
         }
     };
     let sent = outgoing.body.clone();
@@ -102,10 +103,10 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
             let meters = upstream.meters.of(step, &upstream.metrics);
             meters.answered.inc();
             meters.first_byte_seconds.observe(took.as_secs_f64());
-            Tried::Answered { body, losses, schema }
+            AttemptResult::Answered { body, losses, schema }
         }
         Err(fault) => {
-            let asked = blame::Sent { model: &step.deployment.name, sent: &sent };
+            let asked = blame::FaultContext { model: &step.deployment.name, sent: &sent };
             let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
             over(Some(kind_label(fault.kind)));
             let generates = matches!(inbound.operation, Operation::Generate);
@@ -118,10 +119,10 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
             });
             let left = upstream.health.keys().failed(&step.deployment, key, &fault, Instant::now());
             let fault = match left {
-                Some(Left::None { back: Some(back) }) => fault.after(Some(back)),
+                Some(NextKey::None { back: Some(back) }) => fault.after(Some(back)),
                 _ => fault,
             };
-            let another_key = left == Some(Left::Another);
+            let another_key = left == Some(NextKey::Another);
             if another_key {
                 // The deployment is as well as it was.
                 tracing::warn!(
@@ -145,7 +146,7 @@ pub async fn send(upstream: &Upstream, this: &Try<'_>, permit: Permit) -> Tried 
                     kind_label(fault.kind),
                 ])
                 .inc();
-            Tried::Failed { fault, unwanted, another_key }
+            AttemptResult::Failed { fault, unwanted, another_key }
         }
     }
 }
@@ -182,11 +183,11 @@ async fn exchange(
             (&step.deployment, key),
             outgoing.protocol,
             match &inbound.operation {
-                Operation::Embed(..) => Call::Embed,
-                Operation::Images(..) => Call::Images,
-                Operation::Count => Call::Count,
-                Operation::Generate if stream => Call::Stream,
-                Operation::Generate => Call::Whole,
+                Operation::Embed(..) => EndpointKind::Embed,
+                Operation::Images(..) => EndpointKind::Images,
+                Operation::Count => EndpointKind::Count,
+                Operation::Generate if stream => EndpointKind::Stream,
+                Operation::Generate => EndpointKind::Whole,
             },
             outgoing.body.clone(),
             forward.chain(traceparent),

@@ -31,7 +31,7 @@ enum State {
 
 /// What a failure cost whoever waited for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum FailureCost {
     /// A status, a refused connection, a stream that broke.
     Fast,
     /// A limit of time had to run out.
@@ -48,14 +48,14 @@ pub struct Breaker {
     answered: Option<Instant>,
 }
 
-/// Leave to try, given then: as one of many, or as the probe.
+/// Leave to send a request through a breaker, and when it was given: as one of many, or as the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
+pub enum BreakerLeave {
     Usual { since: Instant },
     Probe { since: Instant },
 }
 
-impl Leave {
+impl BreakerLeave {
     #[must_use]
     pub fn is_probe(self) -> bool {
         matches!(self, Self::Probe { .. })
@@ -94,23 +94,23 @@ impl Breaker {
         until.saturating_duration_since(now)
     }
 
-    pub fn leave(&mut self, now: Instant) -> Option<Leave> {
+    pub fn leave(&mut self, now: Instant) -> Option<BreakerLeave> {
         if !self.is_passing(now) {
             return None;
         }
         self.resting_until = None;
         match self.state {
-            State::Passing { .. } => Some(Leave::Usual { since: now }),
+            State::Passing { .. } => Some(BreakerLeave::Usual { since: now }),
             State::Tripped { .. } | State::Probing { .. } => {
                 self.state = State::Probing { since: now };
-                Some(Leave::Probe { since: now })
+                Some(BreakerLeave::Probe { since: now })
             }
         }
     }
 
     /// An answer came to its end. That a stream began is nothing yet: it may still break. Says whether
     /// requests are let through again by that.
-    pub fn succeeded(&mut self, leave: Leave, now: Instant) -> bool {
+    pub fn succeeded(&mut self, leave: BreakerLeave, now: Instant) -> bool {
         let closed = !matches!(self.state, State::Passing { .. });
         self.answered = Some(now);
         // A request from before the trip says nothing of now.
@@ -123,10 +123,15 @@ impl Breaker {
     }
 
     /// How long it rests because of that, where it does.
-    pub fn failed(&mut self, leave: Leave, failure: Failure, now: Instant) -> Option<Duration> {
+    pub fn failed(
+        &mut self,
+        leave: BreakerLeave,
+        failure: FailureCost,
+        now: Instant,
+    ) -> Option<Duration> {
         let longest = match failure {
-            Failure::Fast => LONGEST_REST,
-            Failure::Timeout => LONGEST_REST_AFTER_TIMEOUTS,
+            FailureCost::Fast => LONGEST_REST,
+            FailureCost::Timeout => LONGEST_REST_AFTER_TIMEOUTS,
         };
         match self.state {
             State::Probing { .. } if self.is_probe(leave) => {
@@ -144,23 +149,23 @@ impl Breaker {
         }
         // It found how things were when it was sent: how long it took is part of the rest, unless its
         // caller had to wait for that.
-        let from = if failure == Failure::Fast { leave.since() } else { now };
+        let from = if failure == FailureCost::Fast { leave.since() } else { now };
         let until = (from + self.rest).max(now + FIRST_REST);
         self.state = State::Tripped { until };
         Some(until.saturating_duration_since(now))
     }
 
     /// The outcome says nothing of the deployment: a probe may be sent again.
-    pub fn neither(&mut self, leave: Leave, now: Instant) {
+    pub fn neither(&mut self, leave: BreakerLeave, now: Instant) {
         if self.is_probe(leave) {
             self.state = State::Tripped { until: now };
         }
     }
 
     /// Whether this is the probe that is under way, not one that was given up.
-    fn is_probe(&self, leave: Leave) -> bool {
+    fn is_probe(&self, leave: BreakerLeave) -> bool {
         match (self.state, leave) {
-            (State::Probing { since }, Leave::Probe { since: sent }) => since == sent,
+            (State::Probing { since }, BreakerLeave::Probe { since: sent }) => since == sent,
             _ => false,
         }
     }
@@ -183,7 +188,7 @@ impl Breaker {
 
     /// A probe found that it is there, not that it answers requests: they are let through again, and the
     /// next fault trips it, for longer. Says whether they are by that.
-    pub fn is_there(&mut self, leave: Leave) -> bool {
+    pub fn is_there(&mut self, leave: BreakerLeave) -> bool {
         let heard = self.is_probe(leave);
         if heard {
             self.state = State::Passing { faults: TRIPS_AFTER - 1 };
@@ -194,10 +199,10 @@ impl Breaker {
 
     /// Another node has found it down, and leaves it alone for so long. So does this one, unless it knows
     /// better: one node that gets nowhere must not close what the others reach.
-    pub fn heard_down(&mut self, rest: Duration, failure: Failure, now: Instant) {
+    pub fn heard_down(&mut self, rest: Duration, failure: FailureCost, now: Instant) {
         let longest = match failure {
-            Failure::Fast => LONGEST_REST,
-            Failure::Timeout => LONGEST_HEARD,
+            FailureCost::Fast => LONGEST_REST,
+            FailureCost::Timeout => LONGEST_HEARD,
         };
         let until = now + rest.min(longest);
         let lately = self.answered.is_some_and(|at| now < at + BELIEVED_FOR);
@@ -237,7 +242,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..TRIPS_AFTER {
             let leave = breaker.leave(now).unwrap();
-            breaker.failed(leave, Failure::Fast, now);
+            breaker.failed(leave, FailureCost::Fast, now);
         }
         breaker
     }
@@ -248,20 +253,20 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..TRIPS_AFTER - 1 {
             let leave = breaker.leave(now).unwrap();
-            breaker.failed(leave, Failure::Fast, now);
+            breaker.failed(leave, FailureCost::Fast, now);
         }
-        breaker.succeeded(Leave::Usual { since: now }, now);
+        breaker.succeeded(BreakerLeave::Usual { since: now }, now);
         assert!(breaker.leave(now).is_some());
         let mut tripped = tripped(now);
         assert!(tripped.leave(now).is_none());
-        tripped.succeeded(Leave::Usual { since: now }, now);
+        tripped.succeeded(BreakerLeave::Usual { since: now }, now);
         assert!(tripped.leave(now).is_none(), "what began before the trip says nothing of now");
     }
 
     #[tokio::test(start_paused = true)]
     async fn lets_one_probe_through_and_rests_longer_each_time() {
         for (failure, longest) in
-            [(Failure::Fast, LONGEST_REST), (Failure::Timeout, LONGEST_REST_AFTER_TIMEOUTS)]
+            [(FailureCost::Fast, LONGEST_REST), (FailureCost::Timeout, LONGEST_REST_AFTER_TIMEOUTS)]
         {
             let mut now = Instant::now();
             let mut breaker = tripped(now);
@@ -270,7 +275,7 @@ mod tests {
                 assert!(breaker.leave(now + rest - Duration::from_millis(1)).is_none());
                 now += rest;
                 let probe = breaker.leave(now).unwrap();
-                assert_eq!(probe, Leave::Probe { since: now });
+                assert_eq!(probe, BreakerLeave::Probe { since: now });
                 assert!(breaker.leave(now).is_none(), "one at a time");
                 breaker.failed(probe, failure, now);
                 rest = (rest * 2).min(longest);
@@ -278,7 +283,7 @@ mod tests {
             assert_eq!(breaker.wait(now), longest);
             let probe = breaker.leave(now + longest).unwrap();
             breaker.succeeded(probe, now);
-            assert_eq!(breaker.leave(now), Some(Leave::Usual { since: now }));
+            assert_eq!(breaker.leave(now), Some(BreakerLeave::Usual { since: now }));
         }
     }
 
@@ -290,10 +295,10 @@ mod tests {
         // It streams for ten seconds, and breaks.
         let broke = now + FIRST_REST + Duration::from_secs(10);
         assert!(breaker.leave(broke).is_none(), "its first byte let nobody through");
-        breaker.failed(probe, Failure::Fast, broke);
+        breaker.failed(probe, FailureCost::Fast, broke);
         assert_eq!(breaker.wait(broke), FIRST_REST, "most of its rest is over");
         let probe = breaker.leave(broke + FIRST_REST).unwrap();
-        breaker.failed(probe, Failure::Timeout, broke + Duration::from_secs(12));
+        breaker.failed(probe, FailureCost::Timeout, broke + Duration::from_secs(12));
         assert_eq!(breaker.wait(broke + Duration::from_secs(12)), 4 * FIRST_REST);
     }
 
@@ -310,7 +315,7 @@ mod tests {
         assert!(breaker.leave(later).is_some());
         // A long stream that ends well has shown all the same that its deployment is up.
         breaker.succeeded(lost, later);
-        assert_eq!(breaker.leave(later), Some(Leave::Usual { since: later }));
+        assert_eq!(breaker.leave(later), Some(BreakerLeave::Usual { since: later }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -346,7 +351,7 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     struct Flying {
         node: usize,
-        leave: Leave,
+        leave: BreakerLeave,
         sent: Instant,
         ends: Instant,
         list: bool,
@@ -398,8 +403,9 @@ mod tests {
                     (true, up) if up || listed => nodes[node].is_there(leave),
                     (false, true) => nodes[node].succeeded(leave, now),
                     _ => {
-                        if let Some(rest) = nodes[node].failed(leave, Failure::Fast, now) {
-                            let hear = |one: &mut Breaker| one.heard_down(rest, Failure::Fast, now);
+                        if let Some(rest) = nodes[node].failed(leave, FailureCost::Fast, now) {
+                            let hear =
+                                |one: &mut Breaker| one.heard_down(rest, FailureCost::Fast, now);
                             told(&mut nodes, node, dice, hear);
                         }
                         false
@@ -475,7 +481,8 @@ mod tests {
     async fn what_another_node_found_is_heeded_for_a_while_unless_it_is_known_better() {
         let now = Instant::now();
         let rest = Duration::from_secs(40);
-        for (failure, longest) in [(Failure::Fast, LONGEST_REST), (Failure::Timeout, LONGEST_HEARD)]
+        for (failure, longest) in
+            [(FailureCost::Fast, LONGEST_REST), (FailureCost::Timeout, LONGEST_HEARD)]
         {
             let mut breaker = Breaker::default();
             breaker.heard_down(rest, failure, now);

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_http::decompression::{Decompression, DecompressionBody};
 use tower_service::Service;
 
-use super::Limits;
+use super::AttemptLimits;
 use super::dial::{Connector, Trust};
 use crate::base::proxy::Proxies;
 use crate::catalogue::OwnTls;
@@ -27,17 +27,17 @@ pub(super) struct Wire {
     proxies: Option<Arc<Matcher>>,
 }
 
-/// What wires are made of.
+/// What an HTTP client of providers is made with.
 #[derive(Debug, Clone)]
-pub(super) struct Ways {
-    pub limits: Limits,
+pub(super) struct WireSettings {
+    pub limits: AttemptLimits,
     pub proxies: Proxies,
     pub trust: Trust,
     /// Connections to one host that wait for their next request, at most.
     pub idle: usize,
 }
 
-impl Ways {
+impl WireSettings {
     /// With the TLS that all providers have but those that have their own.
     pub fn wire(&self) -> Wire {
         Wire::new(&self.limits, &self.proxies, &self.trust, self.idle)
@@ -52,11 +52,11 @@ impl Ways {
     }
 }
 
-/// What comes after an answer's head, frame by frame.
-pub type Body = DecompressionBody<Received>;
+/// The body of a provider's answer, frame by frame, decompressed.
+pub type WireBody = DecompressionBody<Received>;
 
 impl Wire {
-    fn new(limits: &Limits, proxies: &Proxies, trust: &Trust, idle: usize) -> Self {
+    fn new(limits: &AttemptLimits, proxies: &Proxies, trust: &Trust, idle: usize) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
@@ -74,7 +74,7 @@ impl Wire {
         mut headers: HeaderMap,
         body: Bytes,
         patience: Duration,
-    ) -> Result<::http::Response<Body>, Unanswered> {
+    ) -> Result<::http::Response<WireBody>, ExchangeError> {
         if let Some(known) = self.for_proxy(&address) {
             headers.insert(PROXY_AUTHORIZATION, known);
         }
@@ -84,7 +84,7 @@ impl Wire {
         *request.headers_mut() = headers;
         let asking = Decompression::new(&self.client).call(request);
         match tokio::time::timeout(patience, asking).await {
-            Err(_) => Err(Unanswered::Failed(Fault::new(
+            Err(_) => Err(ExchangeError::Failed(Fault::new(
                 FaultKind::Timeout,
                 format!("no answer within {} ms", patience.as_millis()),
             ))),
@@ -99,34 +99,34 @@ impl Wire {
     }
 }
 
-/// Why there is no answer.
+/// Why a provider sent no head of an answer.
 #[derive(Debug)]
-pub(super) enum Unanswered {
+pub(super) enum ExchangeError {
     /// The server says that it has not looked at the request, as when it closes a connection that was
     /// used for long (RFC 9113, 8.7): that may be sent again, and says nothing of how the server is.
     NotTaken(Fault),
     Failed(Fault),
 }
 
-impl From<Unanswered> for Fault {
-    fn from(why: Unanswered) -> Self {
+impl From<ExchangeError> for Fault {
+    fn from(why: ExchangeError) -> Self {
         match why {
-            Unanswered::NotTaken(fault) | Unanswered::Failed(fault) => fault,
+            ExchangeError::NotTaken(fault) | ExchangeError::Failed(fault) => fault,
         }
     }
 }
 
-fn unanswered(why: &hyper_util::client::legacy::Error) -> Unanswered {
+fn unanswered(why: &hyper_util::client::legacy::Error) -> ExchangeError {
     let kind = if why.is_connect() { FaultKind::Unreachable } else { FaultKind::Broken };
     let fault = Fault::new(kind, causes(why));
     let mut cause = std::error::Error::source(why);
     while let Some(one) = cause {
         if one.downcast_ref::<h2::Error>().is_some_and(was_not_taken) {
-            return Unanswered::NotTaken(fault);
+            return ExchangeError::NotTaken(fault);
         }
         cause = one.source();
     }
-    Unanswered::Failed(fault)
+    ExchangeError::Failed(fault)
 }
 
 fn was_not_taken(why: &h2::Error) -> bool {

@@ -117,7 +117,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Link>;
+    type Response = MaybeHttpsStream<ProviderLink>;
     type Error = Cause;
     type Future = Opening<Self::Response>;
 
@@ -143,9 +143,9 @@ struct Dialer {
 }
 
 impl Service<Uri> for Dialer {
-    type Response = Link;
+    type Response = ProviderLink;
     type Error = Cause;
-    type Future = Opening<Link>;
+    type Future = Opening<ProviderLink>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         Poll::Ready(Ok(()))
@@ -159,12 +159,14 @@ impl Service<Uri> for Dialer {
                 there.scheme_str() == Some("http") && proxy.uri().scheme_str() == Some("http")
             });
             Ok(match proxy {
-                Some(proxy) => {
-                    Link { io: straight().call(proxy.uri().clone()).await?, asks_proxy: true }
-                }
-                None => {
-                    Link { io: TokioIo::new(connected(&there, &proxies).await?), asks_proxy: false }
-                }
+                Some(proxy) => ProviderLink {
+                    io: straight().call(proxy.uri().clone()).await?,
+                    asks_proxy: true,
+                },
+                None => ProviderLink {
+                    io: TokioIo::new(connected(&there, &proxies).await?),
+                    asks_proxy: false,
+                },
             })
         })
     }
@@ -172,19 +174,19 @@ impl Service<Uri> for Dialer {
 
 /// A connection, and who is at its other end.
 #[derive(Debug)]
-pub struct Link {
+pub struct ProviderLink {
     io: TokioIo<TcpStream>,
     /// A proxy, which reads the whole address in every request.
     asks_proxy: bool,
 }
 
-impl Connection for Link {
+impl Connection for ProviderLink {
     fn connected(&self) -> Connected {
         self.io.inner().connected().proxy(self.asks_proxy)
     }
 }
 
-impl Read for Link {
+impl Read for ProviderLink {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -194,7 +196,7 @@ impl Read for Link {
     }
 }
 
-impl Write for Link {
+impl Write for ProviderLink {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Limits;
+use super::AttemptLimits;
 use crate::base::clock::Dice;
 use crate::wire::vocab::{Fault, FaultKind, Retry};
 
-/// What may still be spent on a request.
+/// Attempts and time that a request has left.
 #[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    limits: Limits,
+pub struct AttemptBudget {
+    limits: AttemptLimits,
     until: Instant,
     attempts: u8,
     /// The step that is being tried, and how often it was.
@@ -19,7 +19,7 @@ pub struct Budget {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FailoverVerdict {
     /// The same deployment, after a pause.
     Again {
         after: Duration,
@@ -41,9 +41,9 @@ pub struct Others {
 /// Before the same deployment is asked once more, half to all of it.
 const PAUSE: Duration = Duration::from_millis(400);
 
-impl Budget {
+impl AttemptBudget {
     #[must_use]
-    pub fn new(limits: Limits, now: Instant) -> Self {
+    pub fn new(limits: AttemptLimits, now: Instant) -> Self {
         Self { limits, until: now + limits.deadline, attempts: 0, at: None }
     }
 
@@ -109,21 +109,21 @@ pub fn patience_of(left: Duration, others: usize) -> Duration {
 pub fn judge(
     fault: &Fault,
     others: Others,
-    (budget, tries): (&Budget, u8),
+    (budget, tries): (&AttemptBudget, u8),
     now: Instant,
     dice: &mut Dice,
-) -> Verdict {
+) -> FailoverVerdict {
     let left = budget.left(now);
     if !budget.lasts(now) || fault.retry() == Retry::Never {
-        return Verdict::GiveUp;
+        return FailoverVerdict::GiveUp;
     }
-    let next = if others.up > 0 { Verdict::Next } else { Verdict::GiveUp };
+    let next = if others.up > 0 { FailoverVerdict::Next } else { FailoverVerdict::GiveUp };
     if others.as_good || budget.tries_here() >= tries {
         return next;
     }
     match pause(fault, others.up == 0, dice) {
         Some(after) if after <= budget.limits.longest_wait && after < left => {
-            Verdict::Again { after }
+            FailoverVerdict::Again { after }
         }
         _ => next,
     }
@@ -219,7 +219,7 @@ pub(super) fn kind_label(kind: FaultKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::breaker::{Breaker, Failure, Leave};
+    use crate::upstream::breaker::{Breaker, BreakerLeave, FailureCost};
     use crate::upstream::probing;
 
     const TRIES: u8 = 2;
@@ -228,9 +228,9 @@ mod tests {
     const SAME: Others = Others { up: 1, as_good: true };
     const OTHER: Others = Others { up: 1, as_good: false };
 
-    fn verdict(fault: &Fault, others: Others, begun: u8) -> Verdict {
+    fn verdict(fault: &Fault, others: Others, begun: u8) -> FailoverVerdict {
         let now = Instant::now();
-        let mut budget = Budget::new(Limits::default(), now);
+        let mut budget = AttemptBudget::new(AttemptLimits::default(), now);
         for _ in 0..begun {
             budget.begin(0);
         }
@@ -243,22 +243,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_request_is_not_tried_elsewhere() {
-        assert_eq!(verdict(&of(FaultKind::Refused, None), SAME, 1), Verdict::GiveUp);
+        assert_eq!(verdict(&of(FaultKind::Refused, None), SAME, 1), FailoverVerdict::GiveUp);
     }
 
     #[tokio::test]
     async fn what_another_may_do_goes_to_another() {
         for kind in [FaultKind::ContextLength, FaultKind::Credential, FaultKind::Quota] {
             for others in [SAME, OTHER] {
-                assert_eq!(verdict(&of(kind, None), others, 1), Verdict::Next);
+                assert_eq!(verdict(&of(kind, None), others, 1), FailoverVerdict::Next);
             }
-            assert_eq!(verdict(&of(kind, None), ALONE, 1), Verdict::GiveUp);
+            assert_eq!(verdict(&of(kind, None), ALONE, 1), FailoverVerdict::GiveUp);
         }
     }
 
     #[tokio::test]
     async fn the_same_once_more_before_another_model_and_before_giving_up() {
-        let (again, next, over) = ("again", Verdict::Next, Verdict::GiveUp);
+        let (again, next, over) = ("again", FailoverVerdict::Next, FailoverVerdict::GiveUp);
         for (fault, others, expected) in [
             // What was a hiccup, maybe.
             (of(FaultKind::Broken, None), SAME, Err(next)),
@@ -281,7 +281,7 @@ mod tests {
             (of(FaultKind::Timeout, None), ALONE, Err(over)),
         ] {
             match (verdict(&fault, others, 1), expected) {
-                (Verdict::Again { after }, Ok(_)) => match fault.wait {
+                (FailoverVerdict::Again { after }, Ok(_)) => match fault.wait {
                     Some(wait) => assert_eq!(after, wait),
                     None => assert!((200..=400).contains(&after.as_millis()), "{after:?}"),
                 },
@@ -297,7 +297,10 @@ mod tests {
     #[tokio::test]
     async fn attempts_run_out() {
         let fault = of(FaultKind::Broken, None);
-        assert_eq!(verdict(&fault, SAME, Limits::default().attempts), Verdict::GiveUp);
+        assert_eq!(
+            verdict(&fault, SAME, AttemptLimits::default().attempts),
+            FailoverVerdict::GiveUp
+        );
     }
 
     #[tokio::test]
@@ -317,7 +320,7 @@ mod tests {
     }
 
     /// A list of models that is being read: how it was let through, when it ends, whether it is there.
-    type Listing = Option<(Leave, Instant, bool)>;
+    type Listing = Option<(BreakerLeave, Instant, bool)>;
 
     /// Two deployments, of which one is up at any time, requests every second or so, and lists of models that
     /// are asked for where nobody comes: how many requests got no answer.
@@ -340,7 +343,7 @@ mod tests {
                         if there {
                             let _again = breaker.is_there(leave);
                         } else {
-                            let _rest = breaker.failed(leave, Failure::Fast, now);
+                            let _rest = breaker.failed(leave, FailureCost::Fast, now);
                         }
                     }
                 }
@@ -362,10 +365,12 @@ mod tests {
                             breakers[step].succeeded(leave, now);
                             break true;
                         }
-                        breakers[step].failed(leave, Failure::Fast, now);
+                        breakers[step].failed(leave, FailureCost::Fast, now);
                         course.leave(step, Some(&of(FaultKind::Overloaded, None)));
                     }
-                    NextStep::Wait(wait) if (now + wait) - arrived < Limits::default().queue => {
+                    NextStep::Wait(wait)
+                        if (now + wait) - arrived < AttemptLimits::default().queue =>
+                    {
                         // Whoever waits is told when a probe has ended.
                         let told = listings.iter().flatten().map(|(_, ends, _)| *ends).min();
                         now = told.unwrap_or(now + wait).min(now + wait);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Closing, HealthBoard, Hedges, Limits, Meters, Refusals, Transport, Trust};
+use super::{AttemptLimits, Closing, HealthBoard, Hedges, Meters, Refusals, Transport, Trust};
 use crate::base::proxy::Proxies;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trails::Trails;
@@ -17,7 +17,7 @@ pub struct Upstream {
     pub meters: Meters,
     /// Told of attempts.
     pub trails: Trails,
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     /// How many streams may be asked for twice.
     pub hedges: Arc<Hedges>,
     pub proxies: Proxies,

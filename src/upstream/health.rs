@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Failure, Leave};
+use super::breaker::{Breaker, BreakerLeave, FailureCost};
 use super::keys::Keys;
 use super::pulse::Pulse;
 use crate::catalogue::{Catalogue, DeploymentId};
@@ -49,7 +49,7 @@ pub enum Tiding {
     /// It is left alone for so long.
     Down {
         rest: Duration,
-        failure: Failure,
+        failure: FailureCost,
     },
     Up,
 }
@@ -249,7 +249,7 @@ impl HealthBoard {
     pub fn is_away(&self, permit: Permit) {
         let now = Instant::now();
         // Nobody had to wait for that, however long it took.
-        let failure = Failure::Fast;
+        let failure = FailureCost::Fast;
         let (id, leave, rest) =
             permit.reported(|leave, vitals| vitals.breaker.failed(leave, failure, now));
         self.told_of(leave);
@@ -300,8 +300,8 @@ impl HealthBoard {
     pub fn failed(&self, permit: Permit, fault: &Fault, rest: Option<Duration>) {
         let now = Instant::now();
         let failure = match fault.kind {
-            FaultKind::Timeout => Failure::Timeout,
-            _ => Failure::Fast,
+            FaultKind::Timeout => FailureCost::Timeout,
+            _ => FailureCost::Fast,
         };
         let (id, leave, rests) = permit.reported(|leave, Vitals { breaker, pulse, .. }| {
             let mut rests = None;
@@ -343,7 +343,7 @@ impl HealthBoard {
         }
     }
 
-    fn tell_down(&self, id: DeploymentId, failure: Failure, rest: Option<Duration>) {
+    fn tell_down(&self, id: DeploymentId, failure: FailureCost, rest: Option<Duration>) {
         if let Some(rest) = rest {
             self.tell(id, Tiding::Down { rest, failure });
         }
@@ -356,7 +356,7 @@ impl HealthBoard {
         }
     }
 
-    fn told_of(&self, leave: Leave) {
+    fn told_of(&self, leave: BreakerLeave) {
         if leave.is_probe() {
             self.probed.notify_waiters();
         }
@@ -369,7 +369,7 @@ impl HealthBoard {
 #[must_use = "a permit that is dropped says nothing of the deployment"]
 pub struct Permit {
     id: DeploymentId,
-    leave: Leave,
+    leave: BreakerLeave,
     vitals: Arc<Mutex<Vitals>>,
     /// Of a probe others want to know how it went, even if nobody says.
     probe: Option<Arc<HealthBoard>>,
@@ -380,8 +380,8 @@ impl Permit {
     /// It has ended, and says so much of the deployment.
     fn reported<T>(
         mut self,
-        act: impl FnOnce(Leave, &mut Vitals) -> T,
-    ) -> (DeploymentId, Leave, T) {
+        act: impl FnOnce(BreakerLeave, &mut Vitals) -> T,
+    ) -> (DeploymentId, BreakerLeave, T) {
         self.reported = true;
         let mut vitals = locked(&self.vitals);
         vitals.in_flight = vitals.in_flight.saturating_sub(1);

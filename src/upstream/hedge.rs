@@ -50,9 +50,9 @@ impl Hedges {
     }
 }
 
-/// How a race went. Who is `None` was cancelled, or never started.
+/// How a race of two deployments went. One that is `None` was cancelled, or never started.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Raced<T> {
+pub struct RaceOutcome<T> {
     pub first: Option<T>,
     pub second: Option<T>,
 }
@@ -64,16 +64,16 @@ pub async fn race<T, S: Future<Output = T>>(
     after: Duration,
     start: impl FnOnce() -> Option<S>,
     wins: impl Fn(&T) -> bool,
-) -> Raced<T> {
+) -> RaceOutcome<T> {
     let mut first = pin!(first);
     if let Ok(alone) = tokio::time::timeout(after, first.as_mut()).await {
-        return Raced { first: Some(alone), second: None };
+        return RaceOutcome { first: Some(alone), second: None };
     }
     let Some(second) = start() else {
-        return Raced { first: Some(first.await), second: None };
+        return RaceOutcome { first: Some(first.await), second: None };
     };
     let mut second = pin!(second);
-    let mut raced = Raced { first: None, second: None };
+    let mut raced = RaceOutcome { first: None, second: None };
     std::future::poll_fn(|cx| {
         if raced.first.is_none()
             && let Poll::Ready(done) = first.as_mut().poll(cx)
@@ -133,7 +133,7 @@ mod tests {
         }
         let none = || None::<std::future::Ready<Result<u8, u8>>>;
         let raced = race(after(500, Ok(1)), Duration::from_millis(100), none, Result::is_ok).await;
-        assert_eq!(raced, Raced { first: Some(Ok(1)), second: None });
+        assert_eq!(raced, RaceOutcome { first: Some(Ok(1)), second: None });
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Rest {
 
 /// What a key is told to an operator as. Never the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyState {
+pub struct KeyStatus {
     /// Its last characters, if it is long enough to have any to spare.
     pub ending: Option<String>,
     /// Why it rests for all models, if it does: `credential` or `quota`.
@@ -66,9 +66,9 @@ pub struct KeyState {
     pub limited: usize,
 }
 
-/// What becomes of a request whose key was refused or limited.
+/// Whether a request whose key was refused or limited can go on with another key of its provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum NextKey {
     /// Another key of the same deployment is up.
     Another,
     /// None is. The first that is only limited is back after so long.
@@ -144,7 +144,7 @@ impl Keys {
         at: usize,
         fault: &Fault,
         now: Instant,
-    ) -> Option<Left> {
+    ) -> Option<NextKey> {
         let keys = &deployment.provider.keys;
         if keys.len() < 2 {
             return None;
@@ -164,22 +164,22 @@ impl Keys {
             }
             let mut back: Option<Duration> = None;
             for key in keys {
-                let Some(rest) = resting.get(&key.mark) else { return Some(Left::Another) };
+                let Some(rest) = resting.get(&key.mark) else { return Some(NextKey::Another) };
                 let wait = rest.wait(deployment.id, now);
                 if wait.is_zero() {
-                    return Some(Left::Another);
+                    return Some(NextKey::Another);
                 }
                 if rest.refused.is_none_or(|(_, until)| until <= now) {
                     back = Some(back.map_or(wait, |known| known.min(wait)));
                 }
             }
-            Some(Left::None { back })
+            Some(NextKey::None { back })
         })
     }
 
     /// How the keys of a provider are, in the operator's order.
     #[must_use]
-    pub fn states(&self, provider: &Provider, now: Instant) -> Vec<KeyState> {
+    pub fn states(&self, provider: &Provider, now: Instant) -> Vec<KeyStatus> {
         self.resting(|resting| {
             let state = |key: &crate::catalogue::ApiKey| {
                 let rest = resting.get(&key.mark);
@@ -187,7 +187,7 @@ impl Keys {
                 let limited = rest.map_or(0, |rest| {
                     rest.limited.iter().filter(|(_, until)| *until > now).count()
                 });
-                KeyState {
+                KeyStatus {
                     ending: key.ending().map(str::to_owned),
                     refused: refused.map(|(kind, _)| kind),
                     refused_for: refused
@@ -258,7 +258,7 @@ mod tests {
         let a = at(&catalogue, "a");
         let counts = picked(&keys, &a, now);
         assert!(counts[0].abs_diff(250) < 10 && counts[1].abs_diff(500) < 10, "{counts:?}");
-        assert_eq!(keys.failed(&a, 1, &of(FaultKind::Credential), now), Some(Left::Another));
+        assert_eq!(keys.failed(&a, 1, &of(FaultKind::Credential), now), Some(NextKey::Another));
         let counts = picked(&keys, &a, now);
         assert!(counts[1] == 0 && counts[0].abs_diff(500) < 10, "{counts:?}");
         assert_eq!(keys.states(&a.provider, now)[1].refused, Some(FaultKind::Credential));
@@ -276,14 +276,14 @@ mod tests {
         let (a, b) = (at(&catalogue, "a"), at(&catalogue, "b"));
         let minute = Duration::from_secs(60);
         let limited = of(FaultKind::RateLimited).after(Some(minute));
-        assert_eq!(keys.failed(&a, 0, &limited, now), Some(Left::Another));
+        assert_eq!(keys.failed(&a, 0, &limited, now), Some(NextKey::Another));
         assert_eq!(picked(&keys, &a, now), [0, 1_000]);
         assert_eq!(picked(&keys, &b, now), [500, 500]);
         assert_eq!(picked(&keys, &a, now + minute), [500, 500]);
         // The last one: the first that is back is told of, and asked with.
         let shorter = of(FaultKind::RateLimited).after(Some(minute / 2));
         let left = keys.failed(&a, 1, &shorter, now);
-        assert_eq!(left, Some(Left::None { back: Some(minute / 2) }));
+        assert_eq!(left, Some(NextKey::None { back: Some(minute / 2) }));
         assert_eq!(picked(&keys, &a, now), [0, 1_000]);
     }
 
@@ -294,7 +294,7 @@ mod tests {
         let a = at(&catalogue, "a");
         let mut rest = FIRST_REST;
         for _ in 0..6 {
-            assert_eq!(keys.failed(&a, 0, &of(FaultKind::Quota), now), Some(Left::Another));
+            assert_eq!(keys.failed(&a, 0, &of(FaultKind::Quota), now), Some(NextKey::Another));
             assert_eq!(keys.states(&a.provider, now)[0].refused_for, rest);
             now += rest;
             rest = (rest * 2).min(LONGEST_REST);
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(rest, LONGEST_REST);
         keys.failed(&a, 0, &of(FaultKind::Quota), now);
         let left = keys.failed(&a, 1, &of(FaultKind::Credential), now);
-        assert_eq!(left, Some(Left::None { back: None }));
+        assert_eq!(left, Some(NextKey::None { back: None }));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,9 +6,9 @@ use crate::base::seconds::Seconds;
 use crate::catalogue::Timeouts;
 use crate::router::Step;
 
-/// Time and number limits of attempts.
+/// Limits of an attempt at a provider: times to wait, and numbers of tries.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct AttemptLimits {
     pub connect: Duration,
     /// From sending a request for a stream to its first byte.
     pub first_byte: Duration,
@@ -36,7 +36,7 @@ pub struct Limits {
     pub keep_alive: Duration,
 }
 
-impl Default for Limits {
+impl Default for AttemptLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -56,7 +56,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl AttemptLimits {
     /// As they are for one deployment, and within that for one request: `thinks` = its model thinks
     /// before it says anything, for as long as it takes unless somebody has set a limit to that.
     pub(super) fn at(&self, step: &Step, within: &Timeouts, thinks: bool) -> Self {

@@ -12,9 +12,11 @@ use crate::catalogue::{Deployment, Param, apply_quirks};
 use crate::router::Step;
 use crate::shape::{self, Names};
 use crate::wire::frame::json::splice;
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::refusal;
-use crate::wire::vocab::{Dialect, Format, Losses, Manner, Protocol, Reasoning, Said};
+use crate::wire::vocab::{
+    Dialect, Format, Losses, Protocol, Reasoning, RiskyMembers, ThinkingStyle,
+};
 use crate::wire::{
     Encoded, Inbound, Operation, Target, embeddings, images, openai_responses, provider_side,
 };
@@ -40,7 +42,7 @@ pub(super) struct Outgoing {
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     /// The answer has to be held to JSON mode, which the provider does not have.
-    pub json: Option<Form>,
+    pub json: Option<JsonForm>,
     /// What the answer's schema says that the model could not be told.
     pub unsaid_schema: Option<Value>,
 }
@@ -98,11 +100,14 @@ pub(super) fn outgoing(
         Operation::Count => Err(missing("way to count tokens").into()),
         Operation::Embed(form, request) => {
             let theirs = provider.embeddings.ok_or_else(|| missing("embeddings"))?;
-            if *form == theirs && theirs == embeddings::Form::Openai {
+            if *form == theirs && theirs == embeddings::EmbeddingsForm::Openai {
                 return Ok(whole(first, respelled(inbound, &step.deployment).0, true));
             }
-            let at_home = matches!(form, embeddings::Form::Gemini | embeddings::Form::GeminiOne);
-            if at_home && theirs == embeddings::Form::Gemini {
+            let at_home = matches!(
+                form,
+                embeddings::EmbeddingsForm::Gemini | embeddings::EmbeddingsForm::GeminiOne
+            );
+            if at_home && theirs == embeddings::EmbeddingsForm::Gemini {
                 let body = embeddings::encode_at_home(&inbound.body, *form, name)?;
                 return Ok(whole(first, body, false));
             }
@@ -120,7 +125,7 @@ pub(super) fn outgoing(
             if let Some(loss) = losses.iter().next().filter(|_| inbound.strict) {
                 return Err(untold(step, inbound, &loss.field).into());
             }
-            Ok(Outgoing { losses, ..whole(first, body, form != images::Form::Gemini) })
+            Ok(Outgoing { losses, ..whole(first, body, form != images::ImagesForm::Gemini) })
         }
     }
 }
@@ -131,11 +136,11 @@ fn dialects(step: &Step, inbound: &Inbound) -> Result<Vec<Protocol>, Error> {
     let own = Protocol::Dialect(inbound.dialect);
     let deployment = &step.deployment;
     let facts = &deployment.facts;
-    let tools = inbound.head.said.has(Said::TOOLS);
+    let tools = inbound.head.said.has(RiskyMembers::TOOLS);
     let effort = match inbound.head.effort {
         None if tools
             && facts.tools_only_on.is_some()
-            && inbound.head.said.has(Said::REASONING) =>
+            && inbound.head.said.has(RiskyMembers::REASONING) =>
         {
             let request = inbound.request()?;
             request.reasoning.as_ref().and_then(|wish| wish.effort)
@@ -236,7 +241,7 @@ fn written(
 ) -> Result<Outgoing, Unsayable> {
     let deployment = &step.deployment;
     let same_dialect = protocol == Protocol::Dialect(inbound.dialect);
-    let model = shape::Model {
+    let model = shape::TargetModel {
         facts: &deployment.facts,
         protocol,
         max_tokens_only: deployment.provider.max_tokens_only,
@@ -288,7 +293,7 @@ fn written(
     losses.extend(encoded.losses);
     let json = fitted.request.format == Some(Format::Json);
     let in_words = json && !provider_side(protocol).has_json_mode();
-    let json = fitted.held.or(in_words.then_some(Form::Object));
+    let json = fitted.held.or(in_words.then_some(JsonForm::Object));
     // Its answer must be read where names have to be given back, or only the JSON in it counts.
     let passes = same_dialect && fitted.names.is_empty() && fitted.held.is_none();
     let chat = inbound.dialect == Dialect::OpenAiChat;
@@ -307,8 +312,12 @@ fn written(
 }
 
 /// The wish to think that goes with a step, where its caller has none and the deployment takes it.
-fn added_effort(step: &Step, inbound: &Inbound, model: &shape::Model<'_>) -> Option<Reasoning> {
-    let effort = step.effort.filter(|_| !inbound.head.said.has(Said::REASONING))?;
+fn added_effort(
+    step: &Step,
+    inbound: &Inbound,
+    model: &shape::TargetModel<'_>,
+) -> Option<Reasoning> {
+    let effort = step.effort.filter(|_| !inbound.head.said.has(RiskyMembers::REASONING))?;
     let wish = Reasoning { effort: Some(effort), ..Reasoning::default() };
     // Another deployment of the model may not be told: it does as it usually does.
     (!model.facts.thinking_on(model.protocol).fit(&wish).lost).then_some(wish)
@@ -412,7 +421,8 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
         }
     }
     // What a chain of answers goes on with, of a model that thinks.
-    let thinks = !matches!(deployment.facts.thinking.manner, Manner::None | Manner::Unknown);
+    let thinks =
+        !matches!(deployment.facts.thinking.manner, ThinkingStyle::None | ThinkingStyle::Unknown);
     let kept = inbound.dialect == Dialect::OpenAiResponses
         && thinks
         && matches!(inbound.operation, Operation::Generate);
@@ -431,8 +441,10 @@ fn respelled(inbound: &Inbound, deployment: &Deployment) -> (Bytes, bool) {
 #[must_use]
 pub fn thinks(step: &Step, inbound: &Inbound) -> bool {
     let thinking = &step.deployment.facts.thinking;
-    let can = !matches!(thinking.manner, Manner::None | Manner::Unknown);
-    can && (thinking.by_default || step.effort.is_some() || inbound.head.said.has(Said::REASONING))
+    let can = !matches!(thinking.manner, ThinkingStyle::None | ThinkingStyle::Unknown);
+    can && (thinking.by_default
+        || step.effort.is_some()
+        || inbound.head.said.has(RiskyMembers::REASONING))
 }
 
 #[cfg(test)]

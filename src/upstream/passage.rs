@@ -17,7 +17,7 @@ use crate::base::Error;
 use crate::shape::{Names, Texts};
 use crate::wire::frame::json::with_whole_characters;
 use crate::wire::frame::{Frame, Splitter, sse};
-use crate::wire::glance::{Choices, Unreadable};
+use crate::wire::glance::{Choices, UnreadableEvent};
 use crate::wire::vocab::{
     Body, Delta, Dialect, Event, Fault, FaultKind, Part, Protocol, Stop, Usage,
 };
@@ -30,9 +30,9 @@ const EVENT_BYTES: usize = 32 << 20;
 /// time, and the server copies each piece that it takes, whether or not the caller reads it.
 const PIECE_BYTES: usize = 32 << 10;
 
-/// How frames become the caller's bytes.
+/// How frames of a provider become bytes for the caller.
 #[derive(Debug)]
-pub(super) enum Manner {
+pub(super) enum Conversion {
     /// They are the caller's bytes.
     Verbatim,
     /// The same dialect, but the model's name changes or a frame that nobody asked for is left out.
@@ -41,7 +41,7 @@ pub(super) enum Manner {
         /// Tools that go by other names there get their own back.
         names: Rc<Names>,
         /// The answer is held to JSON mode, which the provider does not have.
-        json: Option<json_mode::Form>,
+        json: Option<json_mode::JsonForm>,
         hides_cost: bool,
     },
 }
@@ -137,15 +137,15 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    pub fn new(front: Dialect, protocol: Protocol, manner: Manner, heading: Heading) -> Self {
+    pub fn new(front: Dialect, protocol: Protocol, manner: Conversion, heading: Heading) -> Self {
         let theirs = provider_side(protocol);
         let way = match manner {
-            Manner::Verbatim => Way::Verbatim,
-            Manner::Edited { rename, withheld } => Way::Edited { rename, withheld },
-            Manner::Translated { names, json, hides_cost } => {
+            Conversion::Verbatim => Way::Verbatim,
+            Conversion::Edited { rename, withheld } => Way::Edited { rename, withheld },
+            Conversion::Translated { names, json, hides_cost } => {
                 let reader = theirs.reader();
                 let reader: Box<dyn Reader + Send> = match json {
-                    Some(form) => Box::new(json_mode::Held::new(reader, form)),
+                    Some(form) => Box::new(json_mode::JsonModeReader::new(reader, form)),
                     None => reader,
                 };
                 Way::Translated {
@@ -534,12 +534,12 @@ impl Taking<'_> {
             match self.theirs.glance(frame, &mut |voice, text| transcript.hear(voice, text)) {
                 Ok(glance) => glance,
                 // Noise of a server in between breaks the caller's SDK, and holds nothing.
-                Err(Unreadable::NotJson) => {
+                Err(UnreadableEvent::NotJson) => {
                     self.progress.left_out += 1;
                     return Fate::IsLeftOut;
                 }
                 // Something was lost.
-                Err(why @ Unreadable::NotUtf8) => {
+                Err(why @ UnreadableEvent::NotUtf8) => {
                     self.fault = Some(Fault::new(FaultKind::Broken, why.to_string()));
                     return Fate::IsLeftOut;
                 }

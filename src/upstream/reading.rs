@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 
-use super::transport::Incoming;
+use super::transport::IncomingAnswer;
 use crate::wire::vocab::{Fault, FaultKind};
 
 pub(super) async fn read_whole(
-    incoming: Incoming,
+    incoming: IncomingAnswer,
     patience: Duration,
     limit: usize,
 ) -> Result<Bytes, Fault> {

@@ -37,7 +37,7 @@ pub struct Refusals {
 /// A line of the status.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq, schemars::JsonSchema)]
 #[schemars(rename = "LearnedRefusal")]
-pub struct Learned {
+pub struct LearnedRefusal {
     pub provider: String,
     pub model: String,
     pub members: Vec<String>,
@@ -92,11 +92,11 @@ impl Refusals {
 
     /// All of it, for the operator.
     #[must_use]
-    pub fn all(&self) -> Vec<Learned> {
+    pub fn all(&self) -> Vec<LearnedRefusal> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Learned> = known
+        let mut all: Vec<LearnedRefusal> = known
             .iter()
-            .map(|((provider, model), (_, members))| Learned {
+            .map(|((provider, model), (_, members))| LearnedRefusal {
                 provider: provider.to_string(),
                 model: model.clone(),
                 members: members.to_vec(),

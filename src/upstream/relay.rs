@@ -16,23 +16,23 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
-use super::client::Body;
+use super::client::WireBody;
 use super::closing::Closing;
 use super::failover::kind_label;
 use super::health::Permit;
-use super::passage::{Manner, Passage};
+use super::passage::{Conversion, Passage};
 use super::passing::{Rename, Withheld, count_tokens};
 use super::rescue::{Rescue, Rescuing};
 use super::scrub::{scrubbed, shortened};
-use super::{Limits, Upstream};
+use super::{AttemptLimits, Upstream};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
-use crate::ledger::{Delivered, Hold, Outcome, Tried};
+use crate::ledger::{Delivered, FailedAttempt, Hold, Outcome};
 use crate::router::Step;
 use crate::shape::Names;
-use crate::wire::json_mode::Form;
+use crate::wire::json_mode::JsonForm;
 use crate::wire::vocab::{Dialect, Fault, FaultKind, Protocol};
 use crate::wire::{Heading, blame};
 
@@ -57,12 +57,12 @@ pub struct Setup {
     pub passes: bool,
     pub(super) withheld: Withheld,
     /// The answer has to be held to JSON mode.
-    pub json: Option<Form>,
+    pub json: Option<JsonForm>,
     /// Tools that go by other names there.
     pub names: Rc<Names>,
     pub heading: Heading,
     pub request: RequestId,
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     /// Somebody else may have to go on with the answer.
     pub keeps: bool,
 }
@@ -74,7 +74,7 @@ type Safety = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 struct Settling {
     hold: Hold,
     attempts: u8,
-    tried: Vec<Tried>,
+    tried: Vec<FailedAttempt>,
     first_byte: Timestamp,
     /// Told how it ended.
     ending: Rc<Cell<Option<Outcome>>>,
@@ -82,7 +82,7 @@ struct Settling {
 
 /// Where what comes next is read from.
 enum Source {
-    Provider(Body),
+    Provider(WireBody),
     /// The answer broke off, and somebody is asked to go on with it.
     Rescue(Rescuing),
     /// All was said, or it is given up.
@@ -130,7 +130,7 @@ enum Stage {
 pub struct Relay {
     reading: Reading,
     stage: Stage,
-    limits: Limits,
+    limits: AttemptLimits,
     pulse: Option<Pin<Box<Sleep>>>,
     closing: Closing,
     last_said: Instant,
@@ -194,22 +194,22 @@ impl Relay {
     /// # Errors
     /// The fault that came in its place: another provider can still be asked.
     pub async fn open(
-        body: Body,
+        body: WireBody,
         setup: Setup,
         patience: Duration,
         first_token: Duration,
     ) -> Result<Self, Fault> {
         let rename = Rename::of(&setup.step);
         let manner = if !setup.passes {
-            Manner::Translated {
+            Conversion::Translated {
                 names: Rc::clone(&setup.names),
                 json: setup.json,
                 hides_cost: setup.withheld.cost,
             }
         } else if rename.is_some() || setup.withheld.usage || setup.withheld.cost {
-            Manner::Edited { rename, withheld: setup.withheld }
+            Conversion::Edited { rename, withheld: setup.withheld }
         } else {
-            Manner::Verbatim
+            Conversion::Verbatim
         };
         let now = Instant::now();
         let limits = setup.limits;
@@ -282,7 +282,7 @@ impl Relay {
         &mut self,
         hold: Hold,
         attempts: u8,
-        tried: Vec<Tried>,
+        tried: Vec<FailedAttempt>,
         ending: Rc<Cell<Option<Outcome>>>,
     ) {
         let first_byte = Clock::System.now();
@@ -296,7 +296,7 @@ impl Relay {
         let Stage::Begun(begun) = &mut self.stage else { return self.stop(&fault.into_error()) };
         let setup = &begun.setup;
         // The request itself is gone by now.
-        let asked = blame::Sent { model: &setup.step.deployment.name, sent: b"" };
+        let asked = blame::FaultContext { model: &setup.step.deployment.name, sent: b"" };
         let fault = blame::told_apart(fault, asked);
         let fault = scrubbed(fault, &setup.step.deployment.provider);
         tracing::warn!(

@@ -11,18 +11,18 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::client::Body;
+use super::client::WireBody;
 use super::health::Permit;
 use super::outgoing::{outgoing, thinks};
 use super::reading::read_whole;
-use super::transport::{Call, Incoming};
-use super::{Limits, Upstream};
+use super::transport::{EndpointKind, IncomingAnswer};
+use super::{AttemptLimits, Upstream};
 use crate::base::Error;
 use crate::catalogue::{DeploymentId, Timeouts};
 use crate::ledger::count_text;
 use crate::router::Step;
 use crate::wire::frame::Frame;
-use crate::wire::resume::{Resuming, Said, Way};
+use crate::wire::resume::{PartialAnswer, ResumeMethod, Resuming};
 use crate::wire::vocab::{Event, Fault, FaultKind, Protocol};
 use crate::wire::{Inbound, Reader as _, provider_side};
 
@@ -48,17 +48,17 @@ pub(super) struct Rescued {
     pub step: Step,
     pub permit: Permit,
     pub protocol: Protocol,
-    pub limits: Limits,
-    pub way: Way,
+    pub limits: AttemptLimits,
+    pub way: ResumeMethod,
     /// What was read of it.
     pub read: Vec<Bytes>,
-    pub body: Body,
+    pub body: WireBody,
 }
 
 /// The wait for an answer that goes on with one that broke off.
 pub(super) struct Rescuing {
     pub asking: Pin<Box<dyn Future<Output = Option<Rescued>>>>,
-    pub said: Said,
+    pub said: PartialAnswer,
     /// What the caller is told if there is none.
     pub error: Error,
 }
@@ -78,7 +78,11 @@ impl Rescue {
     }
 
     /// Asks the others in turn, until one has said again what was said.
-    pub async fn again(self: Box<Self>, upstream: Upstream, said: Said) -> Option<Rescued> {
+    pub async fn again(
+        self: Box<Self>,
+        upstream: Upstream,
+        said: PartialAnswer,
+    ) -> Option<Rescued> {
         let asking = async {
             for step in &self.steps {
                 let Some(permit) = upstream.health.permit(step.deployment.id, Instant::now())
@@ -99,15 +103,15 @@ impl Rescue {
         upstream: &Upstream,
         step: &Step,
         permit: Permit,
-        said: &Said,
+        said: &PartialAnswer,
     ) -> Option<Rescued> {
         // With the beginning as a prefill the model continues it; without, a second answer usually differs.
         let given = self.gives && step.deployment.facts.goes_on && !said.given().is_empty();
         let (more, way) = if given {
             let tokens = count_text(said.given());
-            (Some(self.inbound.going_on_from(said.given()).ok()?), Way::Given { tokens })
+            (Some(self.inbound.going_on_from(said.given()).ok()?), ResumeMethod::Given { tokens })
         } else {
-            (None, Way::Again)
+            (None, ResumeMethod::Again)
         };
         let inbound = more.as_ref().unwrap_or(&self.inbound);
         let limits = upstream.limits.at(step, &self.within, thinks(step, inbound));
@@ -124,7 +128,7 @@ impl Rescue {
         let sending = upstream.transport.send(
             (&step.deployment, key),
             protocol,
-            Call::Stream,
+            EndpointKind::Stream,
             outgoing.body,
             forward,
             limits.first_byte,
@@ -149,11 +153,11 @@ impl Rescue {
 
 /// Reads an answer until all of `said` has come again; `None` if it says something else.
 async fn caught_up(
-    incoming: Incoming,
+    incoming: IncomingAnswer,
     protocol: Protocol,
-    (said, way): (&Said, Way),
-    limits: Limits,
-) -> Result<Option<(Vec<Bytes>, Body)>, Fault> {
+    (said, way): (&PartialAnswer, ResumeMethod),
+    limits: AttemptLimits,
+) -> Result<Option<(Vec<Bytes>, WireBody)>, Fault> {
     let theirs = provider_side(protocol);
     if !(200..300).contains(&incoming.status) {
         let status = incoming.status;

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{self, Tried, Try};
-use super::failover::{Budget, Course, NextStep, Others, Verdict, judge, kind_label};
+use super::attempt::{self, AttemptResult, Try};
+use super::failover::{
+    AttemptBudget, Course, FailoverVerdict, NextStep, Others, judge, kind_label,
+};
 use super::health::Permit;
-use super::hedge::{Raced, race};
+use super::hedge::{RaceOutcome, race};
 use super::outgoing::{Unsayable, thinks};
 use super::rescue::Rescue;
 use super::scrub::shortened;
-use super::{Answer, AnswerBody, Limits, Unanswered, Upstream};
+use super::{AnswerBody, AttemptLimits, NoAnswer, Upstream, UpstreamAnswer};
 use crate::base::clock::{Clock, Dice};
 use crate::base::ids::RequestId;
 use crate::base::{Error, Kind};
 use crate::catalogue::Pictures;
-use crate::ledger::Tried as Failed;
+use crate::ledger::FailedAttempt;
 use crate::router::{Decision, Step};
 use crate::wire::Inbound;
 use crate::wire::vocab::{Fault, FaultKind, Usage};
@@ -37,7 +39,7 @@ pub async fn run(
     inbound: &Inbound,
     request: &RequestId,
     dice: &mut Dice,
-) -> Result<Answer, Unanswered> {
+) -> Result<UpstreamAnswer, NoAnswer> {
     if inbound.head.stream {
         upstream.hedges.earn();
     }
@@ -94,17 +96,17 @@ pub async fn run(
         let tries = run.limits(step).tries_per_deployment;
         let verdict = judge(&fault, others, (&run.budget, tries), now, dice);
         match verdict {
-            Verdict::Again { after } => {
+            FailoverVerdict::Again { after } => {
                 tokio::time::sleep(after).await;
                 again = Some(at);
             }
-            Verdict::Next | Verdict::GiveUp => {
+            FailoverVerdict::Next | FailoverVerdict::GiveUp => {
                 run.course.leave(at, Some(&fault));
                 run.without.clear();
             }
         }
         // Those that rest may still be waited for; what is refused is refused by all.
-        let over = verdict == Verdict::GiveUp
+        let over = verdict == FailoverVerdict::GiveUp
             && (fault.kind == FaultKind::Refused || !run.budget.lasts(now));
         run.last = Some(fault.more_telling(run.last.take()));
         if over {
@@ -115,7 +117,7 @@ pub async fn run(
 
 /// How an attempt went, or two side by side.
 enum Went {
-    Answered(Box<Answer>),
+    Answered(Box<UpstreamAnswer>),
     Failed { fault: Fault, unwanted: Option<String>, another_key: bool },
     Unsayable(Unsayable),
 }
@@ -126,15 +128,15 @@ struct Run<'a> {
     inbound: &'a Inbound,
     request: &'a RequestId,
     /// Those of the request as a whole are those of its first step.
-    limits: Limits,
-    budget: Budget,
+    limits: AttemptLimits,
+    budget: AttemptBudget,
     /// When the first attempt began, at the earliest, and the one that is under way.
     began: Instant,
     attempt: Instant,
     course: Course,
     /// How long it has waited for deployments that rest.
     queued: Duration,
-    failed: Vec<Failed>,
+    failed: Vec<FailedAttempt>,
     last: Option<Fault>,
     unsayable: Option<Error>,
     /// Nobody could be told all of it: then in other words, if somebody can.
@@ -158,7 +160,7 @@ impl<'a> Run<'a> {
             inbound,
             request,
             limits: upstream.limits,
-            budget: Budget::new(upstream.limits, now),
+            budget: AttemptBudget::new(upstream.limits, now),
             began: now,
             attempt: now,
             course: Course::default(),
@@ -172,12 +174,12 @@ impl<'a> Run<'a> {
         };
         if let Some(first) = decision.steps.first() {
             run.limits = run.limits(first);
-            run.budget = Budget::new(run.limits, now);
+            run.budget = AttemptBudget::new(run.limits, now);
         }
         run
     }
 
-    fn limits(&self, step: &Step) -> Limits {
+    fn limits(&self, step: &Step) -> AttemptLimits {
         self.upstream.limits.at(step, &self.decision.within, thinks(step, self.inbound))
     }
 
@@ -291,8 +293,8 @@ impl<'a> Run<'a> {
             started.set(upstream.hedges.spend());
             started.get().then(|| Box::pin(attempt::send(upstream, &asked_beside, permit)))
         };
-        let answered = |tried: &Tried| matches!(tried, Tried::Answered { .. });
-        let Raced { first, second } = race(first, late, start, answered).await;
+        let answered = |tried: &AttemptResult| matches!(tried, AttemptResult::Answered { .. });
+        let RaceOutcome { first, second } = race(first, late, start, answered).await;
         if !started.get() {
             return self.won(step, first);
         }
@@ -303,7 +305,7 @@ impl<'a> Run<'a> {
         let (winner, won, loser, lost) =
             if second_won { (beside, second, step, first) } else { (step, first, beside, second) };
         match lost {
-            Some(Tried::Failed { fault, another_key, .. }) => {
+            Some(AttemptResult::Failed { fault, another_key, .. }) => {
                 self.note(loser, &fault);
                 let steps = &self.decision.steps;
                 let place = steps.iter().position(|one| std::ptr::eq(one, loser));
@@ -325,7 +327,7 @@ impl<'a> Run<'a> {
         self.won(winner, won)
     }
 
-    fn won(&mut self, step: &Step, tried: Option<Tried>) -> Went {
+    fn won(&mut self, step: &Step, tried: Option<AttemptResult>) -> Went {
         match tried {
             Some(tried) => self.went(step, tried),
             // Cannot be: whoever has not lost has won.
@@ -337,9 +339,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn went(&mut self, step: &Step, tried: Tried) -> Went {
+    fn went(&mut self, step: &Step, tried: AttemptResult) -> Went {
         match tried {
-            Tried::Answered { mut body, losses, schema } => {
+            AttemptResult::Answered { mut body, losses, schema } => {
                 if let AnswerBody::Relay(relay) = &mut body
                     && self.limits.rescue
                 {
@@ -352,7 +354,7 @@ impl<'a> Run<'a> {
                         (*within, *rescue_gives),
                     ));
                 }
-                Went::Answered(Box::new(Answer {
+                Went::Answered(Box::new(UpstreamAnswer {
                     step: step.clone(),
                     attempts: self.budget.attempts(),
                     tried: std::mem::take(&mut self.failed),
@@ -361,10 +363,10 @@ impl<'a> Run<'a> {
                     body,
                 }))
             }
-            Tried::Failed { fault, unwanted, another_key } => {
+            AttemptResult::Failed { fault, unwanted, another_key } => {
                 Went::Failed { fault, unwanted, another_key }
             }
-            Tried::Unsayable(unsayable) => Went::Unsayable(unsayable),
+            AttemptResult::Unsayable(unsayable) => Went::Unsayable(unsayable),
         }
     }
 
@@ -382,7 +384,7 @@ impl<'a> Run<'a> {
             "an attempt failed"
         );
         tracing::debug!(%request, said = ?shortened(&fault.message), code = ?fault.code, "it said");
-        self.failed.push(Failed {
+        self.failed.push(FailedAttempt {
             provider: step.deployment.provider.id.to_string(),
             model: step.model.id.to_string(),
             fault: kind_label(fault.kind).into(),
@@ -393,7 +395,7 @@ impl<'a> Run<'a> {
         });
     }
 
-    fn unanswered(self) -> Unanswered {
+    fn unanswered(self) -> NoAnswer {
         let Self { upstream, decision, last, unsayable, failed, budget, .. } = self;
         // The shortest wait of those that are left alone.
         let now = Instant::now();
@@ -411,7 +413,7 @@ impl<'a> Run<'a> {
                 .coded("model_unavailable")
                 .after(wait),
         };
-        Unanswered { error, attempts: budget.attempts(), tried: failed }
+        NoAnswer { error, attempts: budget.attempts(), tried: failed }
     }
 }
 
@@ -420,15 +422,15 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// The record of one that was cancelled as another was faster: it has likely read the prompt.
-fn overtaken(step: &Step, inbound: &Inbound) -> Failed {
+fn overtaken(step: &Step, inbound: &Inbound) -> FailedAttempt {
     let input = (inbound.head.prompt_bytes as u64).div_ceil(4);
     let usage = Usage { input, ..Usage::default() };
     let now = Clock::System.now();
-    Failed {
+    FailedAttempt {
         provider: step.deployment.provider.id.to_string(),
         model: step.model.id.to_string(),
         fault: "hedged".into(),
         cost: Some(step.deployment.prices.bill(&usage, Pictures::default(), now)),
-        ..Failed::default()
+        ..FailedAttempt::default()
     }
 }

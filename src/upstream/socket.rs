@@ -18,7 +18,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 use super::dial::connected;
 use super::failover::kind_label;
 use super::health::Permit;
-use super::keys::Left;
+use super::keys::NextKey;
 use super::scrub::{scrubbed, shortened, without_secrets};
 use super::{Upstream, sign};
 use crate::base::ids::RequestId;
@@ -218,7 +218,7 @@ pub async fn dial(
                 });
             }
             Err(fault) => {
-                let asked = blame::Sent { model: &step.deployment.name, sent: b"" };
+                let asked = blame::FaultContext { model: &step.deployment.name, sent: b"" };
                 let fault = scrubbed(blame::told_apart(fault, asked), &step.deployment.provider);
                 tracing::warn!(
                     %request,
@@ -233,10 +233,10 @@ pub async fn dial(
                 over(Some(kind_label(fault.kind)));
                 let now = tokio::time::Instant::now();
                 match keys.failed(&step.deployment, key, &fault, now) {
-                    Some(Left::Another) if attempts < upstream.limits.attempts => {
+                    Some(NextKey::Another) if attempts < upstream.limits.attempts => {
                         again = Some(step);
                     }
-                    Some(Left::None { back }) => {
+                    Some(NextKey::None { back }) => {
                         upstream.health.failed(permit, &fault, back.or(fault.wait));
                     }
                     _ => upstream.health.failed(permit, &fault, fault.wait),

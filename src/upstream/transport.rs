@@ -19,9 +19,9 @@ use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 use url::Url;
 
-use super::client::{Body, Unanswered, Ways, Wire};
+use super::client::{ExchangeError, Wire, WireBody, WireSettings};
 use super::dial::Trust;
-use super::{Limits, google, sign};
+use super::{AttemptLimits, google, sign};
 use crate::base::clock::Clock;
 use crate::base::percent::segment;
 use crate::base::proxy::Proxies;
@@ -31,7 +31,7 @@ use crate::wire::{embeddings, images};
 
 /// Which of a deployment's endpoints is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Call {
+pub enum EndpointKind {
     Whole,
     Stream,
     Embed,
@@ -69,28 +69,28 @@ type OwnWires = Rc<RefCell<HashMap<Arc<str>, (u64, Wire)>>>;
 #[derive(Debug, Clone)]
 pub struct Transport {
     wire: Wire,
-    ways: Ways,
+    ways: WireSettings,
     own_wires: OwnWires,
     endpoints: Rc<RefCell<HashMap<(usize, Protocol), Known>>>,
     /// By key: the token that it was changed for, and until when that is good.
     tokens: Rc<RefCell<HashMap<KeyMark, (HeaderValue, Instant)>>>,
 }
 
-/// An answer whose head has come.
-pub struct Incoming {
+/// An answer of a provider of which the head has come.
+pub struct IncomingAnswer {
     pub status: u16,
     pub headers: HeaderMap,
-    pub body: Body,
+    pub body: WireBody,
 }
 
-impl Incoming {
-    fn of(answer: ::http::Response<Body>) -> Self {
+impl IncomingAnswer {
+    fn of(answer: ::http::Response<WireBody>) -> Self {
         let (head, body) = answer.into_parts();
         Self { status: head.status.as_u16(), headers: head.headers, body }
     }
 }
 
-impl fmt::Debug for Incoming {
+impl fmt::Debug for IncomingAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming").field("status", &self.status).finish_non_exhaustive()
     }
@@ -104,9 +104,9 @@ const IDLE_CONNECTIONS: usize = 256;
 
 impl Transport {
     #[must_use]
-    pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
+    pub fn new(limits: &AttemptLimits, proxies: &Proxies, trust: &Trust) -> Self {
         let (proxies, trust) = (proxies.clone(), trust.clone());
-        let ways = Ways { limits: *limits, proxies, trust, idle: IDLE_CONNECTIONS };
+        let ways = WireSettings { limits: *limits, proxies, trust, idle: IDLE_CONNECTIONS };
         Self {
             wire: ways.wire(),
             ways,
@@ -182,10 +182,12 @@ impl Transport {
         let url = |path: String| parse(&format!("{base}{path}"));
         let name = &deployment.name;
         let embed = match provider.embeddings {
-            Some(embeddings::Form::Gemini) => url(format!("/models/{name}:batchEmbedContents"))?,
-            Some(embeddings::Form::Vertex) => url(format!("/models/{name}:predict"))?,
+            Some(embeddings::EmbeddingsForm::Gemini) => {
+                url(format!("/models/{name}:batchEmbedContents"))?
+            }
+            Some(embeddings::EmbeddingsForm::Vertex) => url(format!("/models/{name}:predict"))?,
             // Its chat is at another address than the rest.
-            Some(embeddings::Form::Cohere) => {
+            Some(embeddings::EmbeddingsForm::Cohere) => {
                 match provider.base_url.strip_suffix("/compatibility/v1") {
                     Some(root) => parse(&format!("{root}/v2/embed"))?,
                     None => url("/embed".to_owned())?,
@@ -194,7 +196,7 @@ impl Transport {
             _ => url("/embeddings".to_owned())?,
         };
         let draw = match provider.images {
-            Some(images::Form::Gemini) => whole.clone(),
+            Some(images::ImagesForm::Gemini) => whole.clone(),
             _ => url("/images/generations".to_owned())?,
         };
         let count = match protocol {
@@ -236,7 +238,7 @@ impl Transport {
         (provider, key): (&Provider, usize),
         question: Bytes,
         patience: Duration,
-    ) -> Result<Incoming, Fault> {
+    ) -> Result<IncomingAnswer, Fault> {
         let to = address(&format!("{}/moderations", provider.base_url))?;
         let mut headers = sign::headers(provider);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -247,7 +249,7 @@ impl Transport {
         let own = self.own_wire(provider)?;
         let wire = own.as_ref().unwrap_or(&self.wire);
         let answer = wire.ask(Method::POST, to, headers, question, patience).await?;
-        Ok(Incoming::of(answer))
+        Ok(IncomingAnswer::of(answer))
     }
 
     /// What a service account's key is changed for, until shortly before it expires.
@@ -287,18 +289,18 @@ impl Transport {
         &self,
         (deployment, key): (&Arc<Deployment>, usize),
         protocol: Protocol,
-        to: Call,
+        to: EndpointKind,
         body: Bytes,
         beside: impl Iterator<Item = (&'static str, &'a str)> + Clone,
         patience: Duration,
-    ) -> Result<Incoming, Fault> {
+    ) -> Result<IncomingAnswer, Fault> {
         let endpoint = self.endpoint(deployment, protocol)?;
         let url = match to {
-            Call::Whole => &endpoint.whole,
-            Call::Stream => &endpoint.stream,
-            Call::Embed => &endpoint.embed,
-            Call::Images => &endpoint.draw,
-            Call::Count => &endpoint.count,
+            EndpointKind::Whole => &endpoint.whole,
+            EndpointKind::Stream => &endpoint.stream,
+            EndpointKind::Embed => &endpoint.embed,
+            EndpointKind::Images => &endpoint.draw,
+            EndpointKind::Count => &endpoint.count,
         };
         let provider = &deployment.provider;
         let until = Instant::now() + patience;
@@ -323,9 +325,9 @@ impl Transport {
             let wire = endpoint.wire.as_ref().unwrap_or(&self.wire);
             match wire.ask(Method::POST, url.clone(), headers, body.clone(), left).await {
                 // Once more, by another connection: nobody has looked at it.
-                Err(Unanswered::NotTaken(_)) if again => again = false,
+                Err(ExchangeError::NotTaken(_)) if again => again = false,
                 answer => {
-                    return Ok(Incoming::of(answer?));
+                    return Ok(IncomingAnswer::of(answer?));
                 }
             }
             left = until.saturating_duration_since(Instant::now());
@@ -337,15 +339,15 @@ impl Transport {
 #[derive(Debug, Clone)]
 pub struct Prober {
     wire: Wire,
-    ways: Ways,
+    ways: WireSettings,
 }
 
 impl Prober {
     #[must_use]
-    pub fn new(limits: &Limits, proxies: &Proxies, trust: &Trust) -> Self {
+    pub fn new(limits: &AttemptLimits, proxies: &Proxies, trust: &Trust) -> Self {
         // Whoever answers from an old connection may take no new one.
         let (proxies, trust) = (proxies.clone(), trust.clone());
-        let ways = Ways { limits: *limits, proxies, trust, idle: 0 };
+        let ways = WireSettings { limits: *limits, proxies, trust, idle: 0 };
         Self { wire: ways.wire(), ways }
     }
 
@@ -455,7 +457,7 @@ mod tests {
             let base = format!("http://{}/v1", listener.local_addr().unwrap());
             let server = tokio::spawn(refusing(listener, refuse));
             let mut transport = Transport::new(
-                &Limits::default(),
+                &AttemptLimits::default(),
                 &Proxies::Never,
                 &Trust::new(&Authorities::default()).unwrap(),
             );
@@ -463,7 +465,7 @@ mod tests {
                 Client::builder(TokioExecutor::new()).http2_only(true).build(Connector::new(
                     Proxies::Never,
                     &Trust::new(&Authorities::default()).unwrap(),
-                    Limits::default().connect,
+                    AttemptLimits::default().connect,
                 ));
             let deployment = deployment(&base);
             let chat = Protocol::Dialect(Dialect::OpenAiChat);
@@ -472,7 +474,7 @@ mod tests {
                 .send(
                     (&deployment, 0),
                     chat,
-                    Call::Whole,
+                    EndpointKind::Whole,
                     Bytes::from("{}"),
                     none,
                     Duration::from_secs(5),

@@ -7,18 +7,18 @@ use super::pairing::paired;
 use super::vocab::{Body, Part, Request, Role, Turn};
 
 /// One side's turn: whether it is the model's, and its blocks.
-pub(super) type Side<B> = (bool, Vec<B>);
+pub(super) type MergedTurn<B> = (bool, Vec<B>);
 
 /// The conversation without its instructions, each part as `encode` writes it. Never empty, and
 /// the user begins.
 pub(super) fn alternating<B>(
     request: &Request,
     mut encode: impl FnMut(&Part) -> Option<B>,
-) -> Vec<Side<B>> {
+) -> Vec<MergedTurn<B>> {
     let turns = paired(&request.turns);
     let mut sides = sides(&turns);
     spell_ids(&mut sides);
-    let mut written: Vec<Side<B>> = Vec::with_capacity(sides.len() + 1);
+    let mut written: Vec<MergedTurn<B>> = Vec::with_capacity(sides.len() + 1);
     for (assistant, mut parts) in sides {
         if !assistant {
             parts.sort_by_key(|part| !matches!(part.body, Body::Outcome(_)));
@@ -42,8 +42,8 @@ pub(super) fn alternating<B>(
 }
 
 /// Neighbours of one side become one turn.
-fn sides(turns: &[Turn]) -> Vec<Side<Cow<'_, Part>>> {
-    let mut sides: Vec<Side<Cow<'_, Part>>> = Vec::with_capacity(turns.len());
+fn sides(turns: &[Turn]) -> Vec<MergedTurn<Cow<'_, Part>>> {
+    let mut sides: Vec<MergedTurn<Cow<'_, Part>>> = Vec::with_capacity(turns.len());
     for turn in turns {
         if matches!(turn.role, Role::System | Role::Developer) {
             continue;
@@ -59,7 +59,7 @@ fn sides(turns: &[Turn]) -> Vec<Side<Cow<'_, Part>>> {
 }
 
 /// Ids of letters, digits, `_` and `-`; a result's is spelled as its call's.
-fn spell_ids(sides: &mut [Side<Cow<'_, Part>>]) {
+fn spell_ids(sides: &mut [MergedTurn<Cow<'_, Part>>]) {
     let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
     for part in sides.iter_mut().flat_map(|(_, parts)| parts) {
         let known = match &part.body {

@@ -180,7 +180,7 @@ fn unquoted(message: &str) -> String {
 
 /// Who was asked for what, when a fault came.
 #[derive(Debug, Clone, Copy)]
-pub struct Sent<'a> {
+pub struct FaultContext<'a> {
     /// The provider's name for the model.
     pub model: &'a str,
     /// The request as it was sent. What a message repeats of it proves nothing: else a caller could
@@ -191,7 +191,7 @@ pub struct Sent<'a> {
 /// A provider's message, and what it may be repeating.
 struct Message<'a> {
     own: String,
-    asked: Sent<'a>,
+    asked: FaultContext<'a>,
     /// The request in small letters, should it be looked into.
     sent: Option<String>,
 }
@@ -224,7 +224,7 @@ impl Message<'_> {
 /// what the request names or says, and not about our account or the model. The latter must not speak
 /// for the deployment: one caller could take it from all others.
 #[must_use]
-pub fn told_apart(fault: Fault, asked: Sent<'_>) -> Fault {
+pub fn told_apart(fault: Fault, asked: FaultContext<'_>) -> Fault {
     let ambiguous = match fault.kind {
         FaultKind::Refused | FaultKind::Unfit | FaultKind::ModelGone => true,
         // 401 is always about a key.
@@ -271,7 +271,8 @@ mod tests {
         Fault::new(FaultKind::Refused, message)
     }
 
-    const ASKED: Sent<'static> = Sent { model: "big-1", sent: br#"{"model":"big-1"}"# };
+    const ASKED: FaultContext<'static> =
+        FaultContext { model: "big-1", sent: br#"{"model":"big-1"}"# };
 
     #[test]
     fn what_is_not_the_callers_fault_is_told_apart() {
@@ -294,7 +295,7 @@ mod tests {
             }
             // Said by the caller, and repeated: that proves nothing.
             let sent = serde_json::json!({"messages": message}).to_string();
-            let echo = Sent { sent: sent.as_bytes(), ..ASKED };
+            let echo = FaultContext { sent: sent.as_bytes(), ..ASKED };
             assert_eq!(told_apart(fault(message), echo).kind, FaultKind::Refused);
         }
         for (message, kind) in [

@@ -5,7 +5,8 @@ use serde_json::{Number, Value, json};
 
 use super::Target;
 use super::vocab::{
-    Body, Dialect, Effort, Losses, Manner, Off, Reasoning, Request, Role, Sampling, ToolChoice,
+    Body, Dialect, Effort, Losses, Off, Reasoning, Request, Role, Sampling, ThinkingStyle,
+    ToolChoice,
 };
 
 /// The least thinking Anthropic allows.
@@ -19,9 +20,9 @@ pub(super) fn is_narrow(sampling: &Sampling) -> bool {
     sampling.top_p.as_ref().and_then(Number::as_f64).is_some_and(|top_p| top_p < LEAST_TOP_P)
 }
 
-/// What is sent.
+/// The members of a Messages request that steer thinking.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct ClaudeThinking {
     /// `thinking`
     pub member: Option<Value>,
     /// `output_config.effort`
@@ -37,11 +38,11 @@ pub(super) fn encode(
     target: &Target<'_>,
     max_tokens: Option<u64>,
     lost: &mut Losses,
-) -> Sent {
-    let nothing = Sent { max_tokens, ..Sent::default() };
+) -> ClaudeThinking {
+    let nothing = ClaudeThinking { max_tokens, ..ClaudeThinking::default() };
     let Some(reasoning) = request.reasoning.as_ref() else { return nothing };
     let thinking = target.thinking;
-    if thinking.manner == Manner::None {
+    if thinking.manner == ThinkingStyle::None {
         if wants(reasoning) {
             lost.dropped("reasoning");
         }
@@ -49,18 +50,18 @@ pub(super) fn encode(
     }
     if reasoning.enabled == Some(false) || reasoning.budget == Some(0) {
         let kind = if thinking.off == Off::BetweenTools { "between_tools" } else { "disabled" };
-        let silent = matches!(thinking.manner, Manner::Unknown | Manner::Budget);
+        let silent = matches!(thinking.manner, ThinkingStyle::Unknown | ThinkingStyle::Budget);
         let member =
             (!silent || request.from == Some(Dialect::Anthropic)).then(|| json!({"type": kind}));
-        return Sent { member, ..nothing };
+        return ClaudeThinking { member, ..nothing };
     }
-    let adapts = matches!(thinking.manner, Manner::Adaptive | Manner::Always)
-        || (thinking.manner == Manner::Unknown && reasoning.enabled == Some(true));
+    let adapts = matches!(thinking.manner, ThinkingStyle::Adaptive | ThinkingStyle::Always)
+        || (thinking.manner == ThinkingStyle::Unknown && reasoning.enabled == Some(true));
     if adapts {
         if !wants(reasoning) {
             return nothing;
         }
-        if is_forced(request) && thinking.manner == Manner::Adaptive {
+        if is_forced(request) && thinking.manner == ThinkingStyle::Adaptive {
             lost.dropped("reasoning");
             return nothing;
         }
@@ -70,7 +71,7 @@ pub(super) fn encode(
             json!({"type": "adaptive"})
         };
         let effort = reasoning.effort.filter(|_| !thinking.efforts.is_empty());
-        return Sent { member: Some(member), effort, ..nothing };
+        return ClaudeThinking { member: Some(member), effort, ..nothing };
     }
     budgeted(request, reasoning, target, max_tokens, lost)
 }
@@ -98,8 +99,8 @@ fn budgeted(
     target: &Target<'_>,
     max_tokens: Option<u64>,
     lost: &mut Losses,
-) -> Sent {
-    let nothing = Sent { max_tokens, ..Sent::default() };
+) -> ClaudeThinking {
+    let nothing = ClaudeThinking { max_tokens, ..ClaudeThinking::default() };
     let wanted = match (reasoning.budget, reasoning.effort) {
         (Some(budget), _) if budget > 0 => budget,
         (_, Some(Effort::None)) => return nothing,
@@ -137,7 +138,7 @@ fn budgeted(
         lost.dropped("reasoning");
         return nothing;
     }
-    Sent {
+    ClaudeThinking {
         member: Some(json!({"type": "enabled", "budget_tokens": budget})),
         effort: None,
         max_tokens: Some(whole),

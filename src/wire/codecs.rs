@@ -5,10 +5,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::frame::{Frame, Splitter, sse};
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{
-    Control, Dialect, Efforts, Event, Fault, Head, Losses, Malformed, Manner, Off, Reply, Request,
-    Thinking, ThoughtsBack, Usage,
+    Control, Dialect, Efforts, Event, Fault, Losses, Malformed, Off, Reply, Request, RequestHead,
+    Thinking, ThinkingStyle, ThoughtsBack, Usage,
 };
 use crate::base::Error;
 use crate::base::clock::Clock;
@@ -30,7 +30,7 @@ pub struct Target<'a> {
 
 /// A model of which nothing is known.
 const UNKNOWN: Thinking = Thinking {
-    manner: Manner::Unknown,
+    manner: ThinkingStyle::Unknown,
     by_default: false,
     off: Off::Impossible,
     budget: None,
@@ -104,17 +104,17 @@ pub trait ProviderSide: Sync {
     fn reader(&self) -> Box<dyn Reader + Send>;
 
     /// What a frame of this dialect's stream says of usage, without building events of the rest.
-    fn tap(&self, data: &[u8]) -> Tapped;
+    fn tap(&self, data: &[u8]) -> TapResult;
 
     /// What else is to be known of a frame that passes unread; `hear` gets the words in it.
     ///
     /// # Errors
-    /// [`Unreadable`] for a frame that no client could read.
+    /// [`UnreadableEvent`] for a frame that no client could read.
     fn glance(
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable>;
+    ) -> Result<Glance, UnreadableEvent>;
 
     /// Whether a whole answer holds none: no words, no calls, and no reason for having none. Its
     /// maker's fault, whatever the status says.
@@ -152,7 +152,7 @@ pub trait Codec: ProviderSide {
     ///
     /// # Errors
     /// [`Malformed`] when the body is not JSON or breaks the dialect's types.
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed>;
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed>;
 
     /// # Errors
     /// [`Malformed`] naming the field at fault.
@@ -192,7 +192,7 @@ pub(super) fn instruct_at(body: &mut Map<String, Value>, name: &str, text: &str)
 
 /// What a relay that passes bytes through learns from one frame.
 #[derive(Debug, Default, PartialEq)]
-pub struct Tapped {
+pub struct TapResult {
     pub usage: Option<Usage>,
     /// The frame holds nothing but usage (chat's last chunk).
     pub usage_only: bool,

@@ -53,9 +53,9 @@ pub struct Glance {
     pub gave_up: bool,
 }
 
-/// An event that nobody can read.
+/// An event of a stream that is not UTF-8, or not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableEvent {
     #[error("an event of the stream is not valid UTF-8")]
     NotUtf8,
     #[error("an event of the stream is not JSON")]
@@ -67,14 +67,14 @@ pub enum Unreadable {
 pub(in crate::wire) fn read<'a, T: Deserialize<'a>>(
     data: &'a [u8],
     look: impl FnOnce(T) -> Glance,
-) -> Result<Glance, Unreadable> {
-    let text = std::str::from_utf8(data).map_err(|_| Unreadable::NotUtf8)?;
+) -> Result<Glance, UnreadableEvent> {
+    let text = std::str::from_utf8(data).map_err(|_| UnreadableEvent::NotUtf8)?;
     match serde_json::from_str(text) {
         Ok(event) => Ok(look(event)),
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
             Ok(Glance { speaks: true, choices: Choices::one(0), ..Glance::default() })
         }
-        Err(_) => Err(Unreadable::NotJson),
+        Err(_) => Err(UnreadableEvent::NotJson),
     }
 }
 
@@ -303,10 +303,10 @@ mod tests {
             let codec = codec(dialect);
             let unreadable =
                 |data: &[u8]| codec.glance(&Frame { event: "", data }, &mut |_, _| {}).unwrap_err();
-            assert_eq!(unreadable(b"<html>"), Unreadable::NotJson);
-            assert_eq!(unreadable(b"{\"choices\":[{"), Unreadable::NotJson);
-            assert_eq!(unreadable(b""), Unreadable::NotJson);
-            assert_eq!(unreadable(b"{\"a\":\"\xff\"}"), Unreadable::NotUtf8);
+            assert_eq!(unreadable(b"<html>"), UnreadableEvent::NotJson);
+            assert_eq!(unreadable(b"{\"choices\":[{"), UnreadableEvent::NotJson);
+            assert_eq!(unreadable(b""), UnreadableEvent::NotJson);
+            assert_eq!(unreadable(b"{\"a\":\"\xff\"}"), UnreadableEvent::NotUtf8);
             let other = codec.glance(&Frame { event: "", data: b"[1]" }, &mut |_, _| {});
             assert!(other.unwrap().speaks, "another shape");
         }

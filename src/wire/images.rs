@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::frame::json::Object;
-use super::vocab::{Head, Losses, Malformed, Usage};
+use super::vocab::{Losses, Malformed, RequestHead, Usage};
 use super::{Encoded, gemini, openai_usage};
 
 /// How a provider wants to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "ImagesForm")]
-pub enum Form {
+pub enum ImagesForm {
     Openai,
     /// `aspect_ratio` in place of `size`, and no `quality`.
     Xai,
@@ -25,7 +25,7 @@ pub enum Form {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ImagesRules")]
-pub struct Rules {
+pub struct ImagesRules {
     pub sizes: Vec<String>,
     pub qualities: Vec<String>,
     /// The most pictures of one call to a provider; more are asked for by several calls.
@@ -37,7 +37,7 @@ pub struct Rules {
     pub unsaid: Vec<String>,
 }
 
-impl Default for Rules {
+impl Default for ImagesRules {
     fn default() -> Self {
         let words = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
         Self {
@@ -54,29 +54,31 @@ impl Default for Rules {
 /// The most pictures of one request.
 const MOST: u64 = 4;
 
+/// How pictures come in an answer: as an address, or as base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Wanted {
+pub enum ImageEncoding {
     #[serde(rename = "url")]
     Url,
     #[serde(rename = "b64_json")]
     Base64,
 }
 
+/// A request to draw pictures.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Request {
+pub struct ImageRequest {
     pub prompt: String,
     pub count: u64,
     pub size: Option<String>,
     pub quality: Option<String>,
     /// How the caller wants them; `None` = as the model does it.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<ImageEncoding>,
     /// The body's members, to be passed on to a provider of the same form.
     members: Map<String, Value>,
 }
 
 /// # Errors
 /// [`Malformed`] naming the field at fault.
-pub fn decode_request(body: &[u8]) -> Result<(Head, Request), Malformed> {
+pub fn decode_request(body: &[u8]) -> Result<(RequestHead, ImageRequest), Malformed> {
     let members: Map<String, Value> =
         serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
     let mut object = Object::of(Value::Object(members.clone()), "")?;
@@ -94,8 +96,8 @@ pub fn decode_request(body: &[u8]) -> Result<(Head, Request), Malformed> {
     }
     let wanted = match object.string("response_format")?.as_deref() {
         None => None,
-        Some("url") => Some(Wanted::Url),
-        Some("b64_json") => Some(Wanted::Base64),
+        Some("url") => Some(ImageEncoding::Url),
+        Some("b64_json") => Some(ImageEncoding::Base64),
         Some(_) => {
             return Err(Malformed::invalid("response_format", "expected 'url' or 'b64_json'"));
         }
@@ -105,7 +107,7 @@ pub fn decode_request(body: &[u8]) -> Result<(Head, Request), Malformed> {
             Malformed::invalid("stream", "images are not streamed").coded("unsupported_parameter")
         );
     }
-    let request = Request {
+    let request = ImageRequest {
         prompt,
         count,
         size: object.string("size")?,
@@ -113,13 +115,13 @@ pub fn decode_request(body: &[u8]) -> Result<(Head, Request), Malformed> {
         wanted,
         members,
     };
-    Ok((Head { model, prompt_bytes: body.len(), ..Head::default() }, request))
+    Ok((RequestHead { model, prompt_bytes: body.len(), ..RequestHead::default() }, request))
 }
 
-impl Rules {
+impl ImagesRules {
     /// # Errors
     /// [`Malformed`] for what the model does not take.
-    pub fn check(&self, request: &Request) -> Result<(), Malformed> {
+    pub fn check(&self, request: &ImageRequest) -> Result<(), Malformed> {
         let among = |field: &str, value: &Option<String>, all: &[String]| match value {
             Some(value) if !all.is_empty() && !all.contains(value) => {
                 let all: Vec<String> = all.iter().map(|one| format!("'{one}'")).collect();
@@ -191,21 +193,21 @@ fn aspect(size: &str) -> Option<&'static str> {
 /// A request for `count` pictures in a provider's form.
 #[must_use]
 pub fn encode_request(
-    request: &Request,
-    form: Form,
-    rules: &Rules,
+    request: &ImageRequest,
+    form: ImagesForm,
+    rules: &ImagesRules,
     name: &str,
     count: u64,
 ) -> Encoded {
     let mut losses = Losses::default();
     let body = match form {
-        Form::Openai | Form::Xai => {
+        ImagesForm::Openai | ImagesForm::Xai => {
             let mut members = request.members.clone();
             members.insert("model".to_owned(), Value::from(name));
             if request.count != count {
                 members.insert("n".to_owned(), Value::from(count));
             }
-            if form == Form::Xai {
+            if form == ImagesForm::Xai {
                 for unknown in ["size", "quality", "style"] {
                     if members.shift_remove(unknown).is_some() && unknown != "size" {
                         losses.dropped(unknown);
@@ -232,7 +234,7 @@ pub fn encode_request(
             }
             Value::Object(members)
         }
-        Form::Gemini => {
+        ImagesForm::Gemini => {
             // `auto` is what happens anyway; how pictures are handed over is seen to here.
             let seen_to = ["model", "prompt", "n", "size", "response_format", "stream", "user"];
             for (name, value) in &request.members {
@@ -320,23 +322,23 @@ pub fn usage_of(body: &[u8]) -> Option<Usage> {
     openai_usage::drawn(&usage)
 }
 
-/// Of what size and quality the pictures of an answer are, which tells their price.
+/// Size and quality of the pictures of an answer, which tell their price.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Drawn {
+pub struct PictureSpec {
     pub size: Option<String>,
     pub quality: Option<String>,
 }
 
-impl Rules {
+impl ImagesRules {
     /// As the answer says, else as was asked, else as OpenAI does it by itself.
     #[must_use]
-    pub fn drawn(&self, answer: &Value, request: &Request) -> Drawn {
+    pub fn drawn(&self, answer: &Value, request: &ImageRequest) -> PictureSpec {
         let told = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
         let usual =
             |all: &[String], word: &str| all.iter().find(|one| one.as_str() == word).cloned();
         let size = request.size.as_deref().and_then(|size| self.fit_size(size));
         let quality = request.quality.as_deref().and_then(|one| self.fit_quality(one));
-        Drawn {
+        PictureSpec {
             size: told("size").or(size).or_else(|| usual(&self.sizes, "1024x1024")),
             quality: told("quality").or(quality).or_else(|| usual(&self.qualities, "standard")),
         }
@@ -358,17 +360,17 @@ pub fn mime_of(bytes: &[u8]) -> &'static str {
 mod tests {
     use super::*;
 
-    fn read(body: Value) -> Result<Request, Malformed> {
+    fn read(body: Value) -> Result<ImageRequest, Malformed> {
         decode_request(body.to_string().as_bytes()).map(|(_, request)| request)
     }
 
-    fn refused_at(body: Value, rules: &Rules) -> Option<String> {
+    fn refused_at(body: Value, rules: &ImagesRules) -> Option<String> {
         read(body).and_then(|request| rules.check(&request)).err()?.field
     }
 
     #[test]
     fn what_the_documentation_excludes_is_refused() {
-        let rules = Rules::default();
+        let rules = ImagesRules::default();
         let with = |name: &str, value: Value| {
             let mut body = json!({"model": "dall-e-3", "prompt": "a cat"});
             body[name] = value;
@@ -406,38 +408,39 @@ mod tests {
             "background": "transparent", "output_format": "webp", "moderation": "auto",
             "response_format": "b64_json", "user": "u"});
         let request = read(asked).unwrap();
-        let sent = encode_request(&request, Form::Gemini, &Rules::default(), "theirs", 1);
+        let sent =
+            encode_request(&request, ImagesForm::Gemini, &ImagesRules::default(), "theirs", 1);
         let named: Vec<_> = sent.losses.iter().map(|loss| loss.field.to_string()).collect();
         assert_eq!(named, ["quality", "background", "output_format"]);
     }
 
     #[test]
     fn a_stand_in_gets_the_nearest_that_it_takes() {
-        let rules = Rules {
+        let rules = ImagesRules {
             sizes: ["1024x1024", "1536x1024", "1024x1536", "auto"].map(str::to_owned).to_vec(),
             qualities: ["low", "medium", "high", "auto"].map(str::to_owned).to_vec(),
             unsaid: vec!["response_format".to_owned(), "style".to_owned()],
-            ..Rules::default()
+            ..ImagesRules::default()
         };
         let request = read(json!({
             "model": "dall-e-3", "prompt": "a cat", "size": "1792x1024", "quality": "hd",
             "response_format": "url", "style": "vivid", "n": 2, "user": "u",
         }))
         .unwrap();
-        let sent = |form: Form| -> Value {
+        let sent = |form: ImagesForm| -> Value {
             serde_json::from_slice(&encode_request(&request, form, &rules, "theirs", 1).body)
                 .unwrap()
         };
         assert_eq!(
-            sent(Form::Openai),
+            sent(ImagesForm::Openai),
             json!({"model": "theirs", "prompt": "a cat", "size": "1536x1024", "quality": "high",
                    "n": 1, "user": "u"})
         );
         assert_eq!(
-            sent(Form::Gemini)["generationConfig"]["imageConfig"],
+            sent(ImagesForm::Gemini)["generationConfig"]["imageConfig"],
             json!({"aspectRatio": "16:9"})
         );
-        let xai = sent(Form::Xai);
+        let xai = sent(ImagesForm::Xai);
         assert_eq!((&xai["aspect_ratio"], xai.get("size")), (&json!("16:9"), None));
     }
 
@@ -469,13 +472,13 @@ mod tests {
 
     #[test]
     fn a_picture_is_of_the_size_that_the_answer_says() {
-        let rules = Rules::default();
+        let rules = ImagesRules::default();
         let asked = read(json!({
             "model": "dall-e-3", "prompt": "a cat", "size": "1792x1024", "quality": "hd",
         }));
         let asked = asked.unwrap();
-        let drawn = |answer: Value, request: &Request| {
-            let Drawn { size, quality } = rules.drawn(&answer, request);
+        let drawn = |answer: Value, request: &ImageRequest| {
+            let PictureSpec { size, quality } = rules.drawn(&answer, request);
             (size.unwrap_or_default(), quality.unwrap_or_default())
         };
         let own = |size: &str, quality: &str| (size.to_owned(), quality.to_owned());

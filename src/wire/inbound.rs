@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::vocab::{Dialect, Head, Malformed, Request};
+use super::vocab::{Dialect, Malformed, Request, RequestHead};
 use super::{codec, embeddings, images};
 
 /// What is asked for.
@@ -15,16 +15,16 @@ pub enum Operation {
     /// Only how many tokens a request has, asked of a provider of the same dialect.
     Count,
     /// Vectors for texts, in the form of the surface.
-    Embed(embeddings::Form, embeddings::Request),
+    Embed(embeddings::EmbeddingsForm, embeddings::EmbeddingsRequest),
     /// So many pictures in one call.
-    Images(images::Request, u64),
+    Images(images::ImageRequest, u64),
 }
 
 #[derive(Debug)]
 pub struct Inbound {
     pub operation: Operation,
     pub dialect: Dialect,
-    pub head: Head,
+    pub head: RequestHead,
     pub body: Bytes,
     /// Headers that mean something to a provider of the same dialect (`anthropic-beta`).
     pub forward: Vec<(&'static str, String)>,
@@ -76,15 +76,19 @@ impl Inbound {
     /// [`Malformed`] naming the field at fault.
     pub fn arrive_to_embed(
         body: Bytes,
-        form: embeddings::Form,
+        form: embeddings::EmbeddingsForm,
         model: Option<String>,
     ) -> Result<Self, Malformed> {
         let mut head = match model {
-            Some(model) => Head { model, prompt_bytes: body.len(), ..Head::default() },
+            Some(model) => {
+                RequestHead { model, prompt_bytes: body.len(), ..RequestHead::default() }
+            }
             None => embeddings::head(&body)?,
         };
         let dialect = match form {
-            embeddings::Form::Gemini | embeddings::Form::GeminiOne => Dialect::Gemini,
+            embeddings::EmbeddingsForm::Gemini | embeddings::EmbeddingsForm::GeminiOne => {
+                Dialect::Gemini
+            }
             _ => Dialect::OpenAiChat,
         };
         let request = embeddings::decode_request(&body, form)?;
@@ -94,7 +98,7 @@ impl Inbound {
 
     /// A request that goes on as it is, to be answered whole.
     #[must_use]
-    pub fn of(operation: Operation, dialect: Dialect, head: Head, body: Bytes) -> Self {
+    pub fn of(operation: Operation, dialect: Dialect, head: RequestHead, body: Bytes) -> Self {
         Self {
             operation,
             dialect,

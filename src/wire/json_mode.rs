@@ -11,9 +11,9 @@ use super::vocab::{
     Body, Delta, Event, Fault, FaultKind, Finish, Malformed, Part, Reply, Slot, Stop,
 };
 
-/// What of an answer is the value that was asked for.
+/// Which part of a text the JSON value is that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Form {
+pub enum JsonForm {
     /// The first JSON object in the text.
     #[default]
     Object,
@@ -107,7 +107,7 @@ fn opens(text: &str) -> Opens {
 /// Finds the value in a text that comes in pieces.
 #[derive(Debug)]
 struct Finder {
-    form: Form,
+    form: JsonForm,
     place: Place,
     /// Braces and brackets that are open.
     depth: usize,
@@ -118,7 +118,7 @@ struct Finder {
 }
 
 impl Finder {
-    const fn new(form: Form) -> Self {
+    const fn new(form: JsonForm) -> Self {
         let (depth, in_string, escaped) = (0, false, false);
         Self { form, place: Place::Before, depth, in_string, escaped, value: String::new() }
     }
@@ -129,7 +129,7 @@ impl Finder {
         for c in piece.chars() {
             self.see(c);
         }
-        if self.form != Form::Word {
+        if self.form != JsonForm::Word {
             return self.value.get(from..).unwrap_or_default().to_owned();
         }
         // A word is told as a whole: its quotes and escapes are JSON's.
@@ -143,10 +143,10 @@ impl Finder {
         match &mut self.place {
             Place::After => {}
             Place::Before => match (self.form, c) {
-                (Form::Object, '{') | (Form::List, '[') => self.enter(c),
-                (Form::Wrapped | Form::Word, '{') => self.place = Place::Opening(c.into()),
+                (JsonForm::Object, '{') | (JsonForm::List, '[') => self.enter(c),
+                (JsonForm::Wrapped | JsonForm::Word, '{') => self.place = Place::Opening(c.into()),
                 // Given without the object: that is as good.
-                (Form::Wrapped, '[') => self.enter(c),
+                (JsonForm::Wrapped, '[') => self.enter(c),
                 _ => {}
             },
             Place::Opening(so_far) => {
@@ -226,7 +226,7 @@ fn none() -> Fault {
 ///
 /// # Errors
 /// The fault of an answer that does not hold the value.
-pub fn hold(reply: &mut Reply, form: Form) -> Result<(), Fault> {
+pub fn hold(reply: &mut Reply, form: JsonForm) -> Result<(), Fault> {
     for choice in &mut reply.choices {
         let mut finder = Finder::new(form);
         let parts = &mut choice.turn.parts;
@@ -244,10 +244,10 @@ pub fn hold(reply: &mut Reply, form: Form) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A reader whose answer is held to its form.
-pub struct Held {
+/// A reader that leaves of an answer's text the JSON value that was asked for.
+pub struct JsonModeReader {
     inner: Box<dyn Reader + Send>,
-    form: Form,
+    form: JsonForm,
     /// By choice: each answers with a value of its own.
     choices: Vec<(u64, Choice)>,
     /// Texts that have begun, and whether that has been told: what comes before the value is
@@ -261,9 +261,9 @@ struct Choice {
     called: bool,
 }
 
-impl Held {
+impl JsonModeReader {
     #[must_use]
-    pub fn new(inner: Box<dyn Reader + Send>, form: Form) -> Self {
+    pub fn new(inner: Box<dyn Reader + Send>, form: JsonForm) -> Self {
         Self { inner, form, choices: Vec::new(), texts: Vec::new() }
     }
 
@@ -320,7 +320,7 @@ impl Held {
     }
 }
 
-impl Reader for Held {
+impl Reader for JsonModeReader {
     fn read(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) -> Result<(), Malformed> {
         let mut events = Vec::new();
         self.inner.read(frame, &mut events)?;
@@ -356,10 +356,10 @@ mod tests {
 
     /// What a stream of these pieces comes to, and its fault.
     fn streamed(pieces: &[String], word: &str) -> (Reply, Option<Fault>) {
-        streamed_as(pieces, word, Form::Object)
+        streamed_as(pieces, word, JsonForm::Object)
     }
 
-    fn streamed_as(pieces: &[String], word: &str, form: Form) -> (Reply, Option<Fault>) {
+    fn streamed_as(pieces: &[String], word: &str, form: JsonForm) -> (Reply, Option<Fault>) {
         let start = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}});
         let delta = |piece: &String| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}});
         let mut chunks = vec![start];
@@ -368,7 +368,7 @@ mod tests {
         chunks.push(json!({"type": "message_delta", "delta": {"stop_reason": word}}));
         chunks.push(json!({"type": "message_stop"}));
         let (mut held, mut events) =
-            (Held::new(codec(Dialect::Anthropic).reader(), form), Vec::new());
+            (JsonModeReader::new(codec(Dialect::Anthropic).reader(), form), Vec::new());
         for chunk in chunks {
             let data = chunk.to_string();
             held.read(&Frame { event: "", data: data.as_bytes() }, &mut events).unwrap();
@@ -382,10 +382,10 @@ mod tests {
     }
 
     fn whole(text: &str, word: &str) -> Result<String, Fault> {
-        whole_as(text, word, Form::Object)
+        whole_as(text, word, JsonForm::Object)
     }
 
-    fn whole_as(text: &str, word: &str, form: Form) -> Result<String, Fault> {
+    fn whole_as(text: &str, word: &str, form: JsonForm) -> Result<String, Fault> {
         let body =
             json!({"id": "m", "content": [{"type": "text", "text": text}], "stop_reason": word});
         let mut reply =
@@ -409,19 +409,19 @@ mod tests {
         #[test]
         fn what_was_wrapped_is_taken_out_however_it_is_spaced_and_cut(
             (form, json, told) in prop::sample::select(vec![
-                (Form::Wrapped, r#"[{"a": "]}"}, [1, {"value": 2}]]"#, r#"[{"a": "]}"}, [1, {"value": 2}]]"#),
-                (Form::Wrapped, r#""a \"}\n""#, r#""a \"}\n""#),
-                (Form::Wrapped, "-1.5e3", "-1.5e3"),
-                (Form::Wrapped, "true", "true"),
-                (Form::Wrapped, r#"{"value": {}}"#, r#"{"value": {}}"#),
-                (Form::Word, r#""brass \u00e9 \"x\"""#, "brass é \"x\""),
-                (Form::List, "[1, [\"]\"]]", "[1, [\"]\"]]"),
+                (JsonForm::Wrapped, r#"[{"a": "]}"}, [1, {"value": 2}]]"#, r#"[{"a": "]}"}, [1, {"value": 2}]]"#),
+                (JsonForm::Wrapped, r#""a \"}\n""#, r#""a \"}\n""#),
+                (JsonForm::Wrapped, "-1.5e3", "-1.5e3"),
+                (JsonForm::Wrapped, "true", "true"),
+                (JsonForm::Wrapped, r#"{"value": {}}"#, r#"{"value": {}}"#),
+                (JsonForm::Word, r#""brass \u00e9 \"x\"""#, "brass é \"x\""),
+                (JsonForm::List, "[1, [\"]\"]]", "[1, [\"]\"]]"),
             ]),
             blank in "[ \n]{0,2}",
             cuts in prop::collection::vec(1..5_usize, 0..40),
         ) {
             let text = match form {
-                Form::List => format!("So:{blank}{json}{blank}```"),
+                JsonForm::List => format!("So:{blank}{json}{blank}```"),
                 _ => format!("{blank}{{{blank}\"value\"{blank}:{blank}{json}{blank}}}{blank}"),
             };
             let (reply, fault) = streamed_as(&cut(&text, cuts), "end_turn", form);
@@ -450,7 +450,7 @@ mod tests {
     fn a_refusal_is_an_answer_to_any_form() {
         let body = json!({"id": "c", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop",
             "message": {"role": "assistant", "content": null, "refusal": "I cannot"}}]});
-        for form in [Form::Object, Form::List, Form::Wrapped, Form::Word] {
+        for form in [JsonForm::Object, JsonForm::List, JsonForm::Wrapped, JsonForm::Word] {
             let mut reply =
                 codec(Dialect::OpenAiChat).decode_reply(body.to_string().as_bytes()).unwrap();
             assert_eq!(hold(&mut reply, form), Ok(()), "{form:?}");
@@ -460,7 +460,7 @@ mod tests {
     #[test]
     fn what_was_not_wrapped_is_as_good() {
         for text in ["[1, 2]", r#"{"values": [1]}"#, r#"{"value" "#] {
-            let told = whole_as(text, "end_turn", Form::Wrapped);
+            let told = whole_as(text, "end_turn", JsonForm::Wrapped);
             assert_eq!(told.ok().as_deref(), (!text.ends_with(' ')).then_some(text));
         }
     }
@@ -486,8 +486,10 @@ mod tests {
             chunks.extend([0, 1].map(|choice| chunk(choice, json!({"content": piece}), None)));
         }
         chunks.extend([0, 1].map(|choice| chunk(choice, json!({}), Some("stop"))));
-        let (mut held, mut events) =
-            (Held::new(codec(Dialect::OpenAiChat).reader(), Form::Object), Vec::new());
+        let (mut held, mut events) = (
+            JsonModeReader::new(codec(Dialect::OpenAiChat).reader(), JsonForm::Object),
+            Vec::new(),
+        );
         for chunk in chunks {
             let data = chunk.to_string();
             held.read(&Frame { event: "", data: data.as_bytes() }, &mut events).unwrap();

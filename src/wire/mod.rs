@@ -48,7 +48,7 @@ pub mod vocab;
 pub mod wait;
 mod weight;
 
-pub use codecs::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+pub use codecs::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 pub use head::model_only;
 pub use inbound::{Inbound, Operation, PathTarget};
 pub(crate) use pairing::paired;

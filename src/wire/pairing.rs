@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::vocab::{Body, Call, Outcome, Part, Role, Shape, Turn};
+use super::vocab::{Body, ContentShape, Part, Role, ToolCall, ToolResult, Turn};
 
 /// What takes the place of a result that is missing.
 const NO_RESULT: &str = "No result.";
@@ -25,14 +25,14 @@ fn holds_outcome(turn: &Turn) -> bool {
     turn.parts.iter().any(|part| matches!(part.body, Body::Outcome(_)))
 }
 
-fn calls(turns: &[Turn]) -> impl Iterator<Item = &Call> {
+fn calls(turns: &[Turn]) -> impl Iterator<Item = &ToolCall> {
     turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match &part.body {
         Body::Call(call) => Some(call),
         _ => None,
     })
 }
 
-fn outcomes(turns: &[Turn]) -> impl Iterator<Item = &Outcome> {
+fn outcomes(turns: &[Turn]) -> impl Iterator<Item = &ToolResult> {
     turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match &part.body {
         Body::Outcome(outcome) => Some(outcome),
         _ => None,
@@ -194,7 +194,7 @@ impl Ids {
 
 /// Matches the results of one side's turns with the calls that wait for them.
 fn answer(turns: &mut Vec<Turn>, waiting: &mut Vec<Waiting>) {
-    let rules: [fn(&Outcome, &Waiting) -> bool; 3] = [
+    let rules: [fn(&ToolResult, &Waiting) -> bool; 3] = [
         |outcome, call| outcome.call_id.as_deref() == Some(&call.id),
         |outcome, call| outcome.name.as_deref() == Some(&call.name),
         // The result of another tool answers no call of this one.
@@ -236,11 +236,11 @@ fn answer(turns: &mut Vec<Turn>, waiting: &mut Vec<Waiting>) {
     turns.sort_by_key(|turn| !holds_outcome(turn));
     if !waiting.is_empty() {
         let missing = waiting.drain(..).map(|call| {
-            Part::new(Body::Outcome(Outcome {
+            Part::new(Body::Outcome(ToolResult {
                 call_id: Some(call.id),
                 name: Some(call.name),
                 parts: vec![Part::text(NO_RESULT)],
-                shape: Shape::Text,
+                shape: ContentShape::Text,
                 is_error: Some(true),
                 json: None,
             }))
@@ -252,7 +252,7 @@ fn answer(turns: &mut Vec<Turn>, waiting: &mut Vec<Waiting>) {
 }
 
 /// A result that answers no call, as something that the user says.
-fn told(outcome: &mut Outcome) -> Vec<Part> {
+fn told(outcome: &mut ToolResult) -> Vec<Part> {
     let text = outcome.text();
     let mut parts: Vec<Part> =
         Some(text).filter(|text| !text.is_empty()).map(Part::text).into_iter().collect();
@@ -269,7 +269,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn call(id: Option<&str>, name: &str) -> Part {
-        Part::new(Body::Call(Call {
+        Part::new(Body::Call(ToolCall {
             id: id.map(str::to_owned),
             name: name.to_owned(),
             arguments: Some("{}".to_owned()),
@@ -278,11 +278,11 @@ mod tests {
     }
 
     fn result(id: Option<&str>, name: Option<&str>, text: &str) -> Turn {
-        let outcome = Outcome {
+        let outcome = ToolResult {
             call_id: id.map(str::to_owned),
             name: name.map(str::to_owned),
             parts: vec![Part::text(text)],
-            shape: Shape::Text,
+            shape: ContentShape::Text,
             is_error: None,
             json: None,
         };
@@ -299,7 +299,7 @@ mod tests {
 
     /// What each call was answered, by the name of its tool.
     fn answers(turns: &[Turn]) -> Vec<(String, String)> {
-        let all: Vec<&Outcome> = outcomes(turns).collect();
+        let all: Vec<&ToolResult> = outcomes(turns).collect();
         calls(turns)
             .map(|call| {
                 let mine: Vec<_> = all.iter().filter(|one| one.call_id == call.id).collect();

@@ -91,7 +91,7 @@ fn says(message: &str, words: &[&str]) -> bool {
 
 /// A member that a deployment does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unwanted {
+pub struct UnsupportedMember {
     /// Its path in the body that was sent.
     pub path: String,
     /// It is the value that is refused: another may be fine, so this says nothing of later requests.
@@ -101,20 +101,20 @@ pub struct Unwanted {
 /// The member that a refusal says the deployment does not take; `None` if it names none of what was
 /// sent, or one without which there is no request.
 #[must_use]
-pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
+pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<UnsupportedMember> {
     if !matches!(fault.kind, FaultKind::Refused | FaultKind::Unfit) {
         return None;
     }
     // A chain that another maker's model, or another account, has thought about.
     if fault.code.as_deref() == Some("invalid_encrypted_content") {
-        return Some(Unwanted { path: SEALED.to_owned(), this_value: true });
+        return Some(UnsupportedMember { path: SEALED.to_owned(), this_value: true });
     }
     if !says(&fault.message, &UNKNOWN) && !says(&fault.message, &UNFIT) {
         return None;
     }
     let sent: Map<String, Value> = serde_json::from_slice(sent).ok()?;
     if let Some(path) = of_messages(fault, &sent) {
-        return Some(Unwanted { path, this_value: false });
+        return Some(UnsupportedMember { path, this_value: false });
     }
     let needed = |path: &String| NEEDED.contains(&path.as_str());
     // A schema that is refused is named in the field, too: its words say what is wrong inside of it.
@@ -125,7 +125,7 @@ pub fn unwanted(fault: &Fault, sent: &[u8]) -> Option<Unwanted> {
     })?;
     let this_value = fault.code.as_deref() == Some("unsupported_value")
         || fault.message.starts_with("Unsupported value");
-    Some(Unwanted { path, this_value })
+    Some(UnsupportedMember { path, this_value })
 }
 
 /// What every message needs to be one.

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::vocab::{Dialect, Manner, Protocol, Thinking};
+use super::vocab::{Dialect, Protocol, Thinking, ThinkingStyle};
 use super::{Target, codec, provider_side};
 
 const PROVIDERS: [Protocol; 5] = [
@@ -286,7 +286,7 @@ fn responses_is_not_asked_for_fewer_tokens_than_it_takes() {
         body["model"] = json!("m");
         body["messages"] = json!([{"role": "user", "content": "hi"}]);
         let request = codec(from).decode_request(body.to_string().as_bytes()).unwrap();
-        let known = Thinking { manner: Manner::None, ..Target::SELF.thinking.clone() };
+        let known = Thinking { manner: ThinkingStyle::None, ..Target::SELF.thinking.clone() };
         let target = Target { thinking: &known, ..Target::SELF };
         let encoded = provider_side(PROVIDERS[1]).encode_request(&request, &target).unwrap();
         let asked: Value = serde_json::from_slice(&encoded.body).unwrap();

@@ -5,14 +5,14 @@ use super::frame::Frame;
 use super::vocab::{Body, Delta, Event, Malformed, Slot, Usage};
 use super::{ProviderSide, Reader};
 
-/// What was said of an answer before it broke off: one text, and nothing else.
+/// The text of an answer that broke off, where it had said one text and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct PartialAnswer {
     text: String,
     at: Slot,
 }
 
-impl Said {
+impl PartialAnswer {
     /// `None` of an answer that says more than a text, as what was said of it cannot be compared: calls,
     /// thoughts, several choices; or that is at its end.
     #[must_use]
@@ -42,9 +42,9 @@ impl Said {
     }
 }
 
-/// How another answer comes to go on with what was said.
+/// How another model is asked to go on with an answer that broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum ResumeMethod {
     /// The request is asked again: the answer says the same, and then the rest.
     Again,
     /// It was given what was said, which is so many tokens, as the beginning of its turn.
@@ -56,7 +56,7 @@ pub enum Way {
 pub struct Resuming {
     inner: Box<dyn Reader + Send>,
     at: Slot,
-    way: Way,
+    way: ResumeMethod,
     /// What is still to be said again.
     left: String,
     /// White space that was said is not said again.
@@ -72,8 +72,8 @@ pub struct Resuming {
 
 impl Resuming {
     #[must_use]
-    pub fn new(theirs: &dyn ProviderSide, said: Said, way: Way) -> Self {
-        let given = way != Way::Again;
+    pub fn new(theirs: &dyn ProviderSide, said: PartialAnswer, way: ResumeMethod) -> Self {
+        let given = way != ResumeMethod::Again;
         let trims = given && said.given().len() < said.text.len();
         Self {
             inner: theirs.reader(),
@@ -96,7 +96,7 @@ impl Resuming {
 
     /// What it took, as if it had said all of it itself.
     fn counted(&self, mut usage: Usage) -> Usage {
-        if let Way::Given { tokens } = self.way {
+        if let ResumeMethod::Given { tokens } = self.way {
             usage.output = usage.output.saturating_add(tokens);
             usage.input = usage.input.saturating_sub(tokens);
             usage.raw = None;
@@ -231,16 +231,16 @@ mod tests {
         Ok(out)
     }
 
-    fn said(chunks: &[Value]) -> Option<Said> {
-        Said::of(&events(&mut *side().reader(), chunks).unwrap())
+    fn said(chunks: &[Value]) -> Option<PartialAnswer> {
+        PartialAnswer::of(&events(&mut *side().reader(), chunks).unwrap())
     }
 
     /// What a second answer adds to the first.
     fn more(first: &[Value], second: &[Value]) -> Option<(String, bool)> {
-        added(first, second, Way::Again)
+        added(first, second, ResumeMethod::Again)
     }
 
-    fn added(first: &[Value], second: &[Value], way: Way) -> Option<(String, bool)> {
+    fn added(first: &[Value], second: &[Value], way: ResumeMethod) -> Option<(String, bool)> {
         let mut resuming = Resuming::new(side(), said(first)?, way);
         let added = events(&mut resuming, second).ok()?;
         let finished = added.iter().any(|event| matches!(event, Event::Finish { .. }));
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_was_given_is_neither_said_again_nor_paid_for_as_read() {
-        let given = Way::Given { tokens: 3 };
+        let given = ResumeMethod::Given { tokens: 3 };
         for (first, second, expected) in [
             ("The answer", vec![text(" is forty-two."), end()], " is forty-two."),
             // It was given without the blank, and says one or not.

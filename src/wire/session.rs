@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 /// The shape that a server's own session has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum SessionShape {
     Flat,
     Nested {
         /// It wants to be told the session's type.
@@ -62,26 +62,26 @@ fn parsed(event: &[u8], kinds: &[&str]) -> Option<Map<String, Value>> {
 
 /// The shape that a server shows by an event about its session.
 #[must_use]
-pub fn shown(event: &[u8]) -> Option<Shape> {
+pub fn shown(event: &[u8]) -> Option<SessionShape> {
     let event = parsed(event, &["session.created", "session.updated"])?;
     let session = event.get("session")?.as_object()?;
     if says(session, &FLAT) {
-        return Some(Shape::Flat);
+        return Some(SessionShape::Flat);
     }
     let typed = session.get("type").is_some_and(|kind| kind == "realtime");
-    (typed || says(session, &NESTED)).then_some(Shape::Nested { typed })
+    (typed || says(session, &NESTED)).then_some(SessionShape::Nested { typed })
 }
 
 /// An event of a caller's in the shape that the server has, and whether the caller's is flat; `None`
 /// for one that can go as it is. A server that has shown no shape yet has today's.
 #[must_use]
-pub fn asked(event: &[u8], theirs: Option<Shape>) -> Option<(String, bool)> {
+pub fn asked(event: &[u8], theirs: Option<SessionShape>) -> Option<(String, bool)> {
     let mut event = parsed(event, &["session.update", "response.create"])?;
     let name = if event.contains_key("session") { "session" } else { "response" };
     let settings = event.get_mut(name)?.as_object_mut()?;
     let flat = says(settings, &FLAT);
-    match theirs.unwrap_or(Shape::Nested { typed: true }) {
-        Shape::Nested { typed } => {
+    match theirs.unwrap_or(SessionShape::Nested { typed: true }) {
+        SessionShape::Nested { typed } => {
             let untyped = typed && name == "session" && !settings.contains_key("type");
             if !flat && !untyped {
                 return None;
@@ -94,10 +94,10 @@ pub fn asked(event: &[u8], theirs: Option<Shape>) -> Option<(String, bool)> {
             }
         }
         // xAI shows flat settings and takes nested ones; OpenAI's of today name themselves.
-        Shape::Flat if is_of_today(settings) => {
+        SessionShape::Flat if is_of_today(settings) => {
             *settings = flattened(std::mem::take(settings));
         }
-        Shape::Flat => return None,
+        SessionShape::Flat => return None,
     }
     Some((Value::Object(event).to_string(), flat))
 }
@@ -228,7 +228,7 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    const TODAY: Option<Shape> = Some(Shape::Nested { typed: true });
+    const TODAY: Option<SessionShape> = Some(SessionShape::Nested { typed: true });
 
     #[test]
     fn flat_settings_reach_a_server_of_today_and_nested_ones_the_first() {
@@ -246,10 +246,10 @@ mod tests {
             let (sent, is_flat) = asked(event(&flat).to_string().as_bytes(), theirs).unwrap();
             assert_eq!((value(&sent), is_flat), (event(&nested), true));
         }
-        assert_eq!(asked(event(&flat).to_string().as_bytes(), Some(Shape::Flat)), None);
+        assert_eq!(asked(event(&flat).to_string().as_bytes(), Some(SessionShape::Flat)), None);
         assert_eq!(asked(event(&nested).to_string().as_bytes(), TODAY), None);
         let (sent, is_flat) =
-            asked(event(&nested).to_string().as_bytes(), Some(Shape::Flat)).unwrap();
+            asked(event(&nested).to_string().as_bytes(), Some(SessionShape::Flat)).unwrap();
         let back = value(&sent)["session"].clone();
         assert!(!is_flat);
         for (name, said) in flat.as_object().unwrap() {
@@ -259,7 +259,7 @@ mod tests {
         // A hint of a session's type is enough for a server that wants it.
         let bare = json!({"type": "session.update", "session": {"instructions": "i"}}).to_string();
         assert!(asked(bare.as_bytes(), TODAY).unwrap().0.contains("\"realtime\""));
-        assert_eq!(asked(bare.as_bytes(), Some(Shape::Nested { typed: false })), None);
+        assert_eq!(asked(bare.as_bytes(), Some(SessionShape::Nested { typed: false })), None);
         let create = json!({"type": "response.create", "response": {"modalities": ["text"], "temperature": 0.8}});
         let (sent, _) = asked(create.to_string().as_bytes(), TODAY).unwrap();
         assert_eq!(value(&sent)["response"], json!({"output_modalities": ["text"]}));
@@ -278,9 +278,9 @@ mod tests {
         let created =
             |session: Value| json!({"type": "session.created", "session": session}).to_string();
         for (session, shape) in [
-            (json!({"modalities": ["text"], "voice": "alloy"}), Some(Shape::Flat)),
+            (json!({"modalities": ["text"], "voice": "alloy"}), Some(SessionShape::Flat)),
             (json!({"type": "realtime", "output_modalities": ["audio"]}), TODAY),
-            (json!({"audio": {}}), Some(Shape::Nested { typed: false })),
+            (json!({"audio": {}}), Some(SessionShape::Nested { typed: false })),
             (json!({"id": "s"}), None),
         ] {
             assert_eq!(shown(created(session).as_bytes()), shape);

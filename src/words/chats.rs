@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-use super::draft::Draft;
+use super::draft::RequestBody;
 use crate::admit::Caller;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -66,7 +66,7 @@ pub(super) fn may_go_on(arrival: &Arrival) -> bool {
 pub(super) async fn go_on(
     store: &Store,
     caller: &Caller,
-    draft: &mut Draft,
+    draft: &mut RequestBody,
 ) -> Result<Option<Continued>, Error> {
     // What is wrong with a body that cannot be read, the dialect says.
     let Ok(Value::Object(body)) = draft.read() else { return Ok(None) };
@@ -148,8 +148,8 @@ mod tests {
         json!({"role": "user", "content": text})
     }
 
-    fn draft(body: &Value) -> Draft {
-        Draft::of(Dialect::OpenAiChat, Bytes::from(body.to_string()))
+    fn draft(body: &Value) -> RequestBody {
+        RequestBody::of(Dialect::OpenAiChat, Bytes::from(body.to_string()))
     }
 
     /// What is said in a conversation, as chat messages.
@@ -198,7 +198,7 @@ mod tests {
         let all = Accounts::new().await;
         let caller = all.owner(&all.open("acme").await).await;
         for body in ["{", "[]", r#"{"conversation": null}"#, r#"{ "conversation":7 }"#] {
-            let mut draft = Draft::of(Dialect::OpenAiChat, Bytes::from(body));
+            let mut draft = RequestBody::of(Dialect::OpenAiChat, Bytes::from(body));
             assert!(go_on(&all.store, &caller, &mut draft).await.unwrap().is_none(), "{body}");
             assert_eq!(draft.bytes(), body);
         }

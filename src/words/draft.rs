@@ -8,8 +8,9 @@ use crate::base::Error;
 use crate::wire::codec;
 use crate::wire::vocab::{Dialect, Malformed, Request};
 
+/// A body while features change it.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct RequestBody {
     dialect: Dialect,
     /// As it came, or as it was last written.
     bytes: Bytes,
@@ -20,7 +21,7 @@ pub(super) struct Draft {
     decoded: Option<Box<Request>>,
 }
 
-impl Draft {
+impl RequestBody {
     pub fn of(dialect: Dialect, bytes: Bytes) -> Self {
         Self { dialect, bytes, read: None, changed: false, decoded: None }
     }
@@ -87,8 +88,8 @@ mod tests {
 
     const SPACED: &[u8] = br#"{ "model":"m", "messages":[{"role":"user","content":"hi"}] }"#;
 
-    fn draft() -> Draft {
-        Draft::of(Dialect::OpenAiChat, Bytes::from_static(SPACED))
+    fn draft() -> RequestBody {
+        RequestBody::of(Dialect::OpenAiChat, Bytes::from_static(SPACED))
     }
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused_where_it_has_to_be_read() {
-        let mut draft = Draft::of(Dialect::OpenAiChat, Bytes::from_static(b"{"));
+        let mut draft = RequestBody::of(Dialect::OpenAiChat, Bytes::from_static(b"{"));
         assert_eq!(draft.read().unwrap_err().kind, crate::base::Kind::Malformed);
         assert!(draft.edit(|_| true).is_err() && draft.request().is_err());
         assert_eq!(draft.bytes(), "{");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::cache::{Answers, CachedAnswer, LONGEST_BYTES};
 use super::chats::Continued;
 use crate::admit::Caller;
-use crate::admit::features::Settings;
+use crate::admit::features::FeatureNumbers;
 use crate::base::clock::Clock;
 use crate::base::ids::{AccountId, RequestId};
 use crate::exchange::{Answered, CacheWish};
@@ -29,21 +29,21 @@ pub struct Keeping {
     pub answers: Answers,
 }
 
-/// A question among others of the same context.
+/// What similar questions are found by: the context that must be equal, and the vector that must be near.
 #[derive(Debug, Clone)]
-pub(super) struct Alike {
+pub(super) struct SemanticKey {
     pub context: String,
     pub vector: Vec<i8>,
     pub hinge: String,
 }
 
-/// What is kept of an answer, and under what.
+/// Where an answer is kept once it is complete (cache, log, conversation), and under which keys.
 #[derive(Debug, Default)]
-pub(super) struct Keeps {
+pub(super) struct AnswerRetention {
     /// Its place among answers that are given again.
     pub exact: Option<String>,
-    pub alike: Option<Alike>,
-    pub settings: Settings,
+    pub alike: Option<SemanticKey>,
+    pub settings: FeatureNumbers,
     pub wish: CacheWish,
     pub log: bool,
     pub continued: Option<Continued>,
@@ -51,7 +51,7 @@ pub(super) struct Keeps {
     pub request: Bytes,
 }
 
-impl Keeps {
+impl AnswerRetention {
     /// Whether an answer is asked for again when it comes.
     pub fn caches(&self) -> bool {
         self.exact.is_some() || self.alike.is_some()
@@ -61,7 +61,7 @@ impl Keeps {
     pub fn known(&self, answers: &Answers) -> Option<Arc<CachedAnswer>> {
         let exact = self.exact.as_ref().and_then(|key| answers.exact(key, self.wish));
         exact.or_else(|| {
-            let Alike { context, vector, hinge } = self.alike.as_ref()?;
+            let SemanticKey { context, vector, hinge } = self.alike.as_ref()?;
             let threshold = self.settings.semantic_threshold;
             answers.alike(context, vector, hinge, threshold, self.wish)
         })
@@ -75,9 +75,9 @@ impl Keeps {
         id: &RequestId,
         dialect: Dialect,
         answered: &Answered,
-    ) -> Option<Aside> {
+    ) -> Option<CompletionTask> {
         let watches = self.log || self.continued.is_some() || (self.caches() && self.wish.keep);
-        watches.then(|| Aside {
+        watches.then(|| CompletionTask {
             keeping: keeping.clone(),
             account: caller.account.clone(),
             user: caller.person.id.clone(),
@@ -100,24 +100,24 @@ struct AnsweredBy {
     decision: Option<String>,
 }
 
-/// What is to be done with an answer when it is complete.
-pub struct Aside {
+/// What is to be done when an answer is complete: it is put into caches, the log and its conversation.
+pub struct CompletionTask {
     keeping: Keeping,
     account: AccountId,
     user: String,
     id: RequestId,
     dialect: Dialect,
     answered: AnsweredBy,
-    kept: Keeps,
+    kept: AnswerRetention,
 }
 
-impl Aside {
+impl CompletionTask {
     /// Nothing is done with a longer stream.
     pub const MOST_STREAMED_BYTES: usize = 8 * LONGEST_BYTES;
 
     /// To be called once the answer is complete, before its end is told.
     pub async fn done(self, body: &[u8], streamed: bool) {
-        let Keeps { exact, alike, settings, wish, log, continued, request } = self.kept;
+        let AnswerRetention { exact, alike, settings, wish, log, continued, request } = self.kept;
         if wish.keep && body.len() <= LONGEST_BYTES && (exact.is_some() || alike.is_some()) {
             let kept = |seconds: u64| {
                 Arc::new(CachedAnswer {
@@ -134,7 +134,7 @@ impl Aside {
             if let Some(key) = exact {
                 answers.keep(key, kept(settings.cache_seconds));
             }
-            if let Some(Alike { context, vector, hinge }) = alike {
+            if let Some(SemanticKey { context, vector, hinge }) = alike {
                 answers.keep_alike(context, vector, hinge, kept(settings.semantic_seconds));
             }
         }
@@ -190,17 +190,20 @@ mod tests {
         Keeping { store: all.store.clone(), clock: all.clock, answers: Answers::default() }
     }
 
-    fn exact(key: &str) -> Keeps {
-        Keeps { exact: Some(key.to_owned()), ..Keeps::default() }
+    fn exact(key: &str) -> AnswerRetention {
+        AnswerRetention { exact: Some(key.to_owned()), ..AnswerRetention::default() }
     }
 
-    fn alike(vector: Vec<i8>, hinge: &str) -> Keeps {
+    fn alike(vector: Vec<i8>, hinge: &str) -> AnswerRetention {
         let (context, hinge) = ("context".to_owned(), hinge.to_owned());
-        Keeps { alike: Some(Alike { context, vector, hinge }), ..Keeps::default() }
+        AnswerRetention {
+            alike: Some(SemanticKey { context, vector, hinge }),
+            ..AnswerRetention::default()
+        }
     }
 
     /// Does with an answer what is to be done, if anything is.
-    async fn done(keeps: Keeps, keeping: &Keeping, caller: &Caller, body: &[u8]) -> bool {
+    async fn done(keeps: AnswerRetention, keeping: &Keeping, caller: &Caller, body: &[u8]) -> bool {
         let id = RequestId::stored("req_1");
         let aside = keeps.aside(keeping, caller, &id, Dialect::OpenAiChat, &answered());
         match aside {
@@ -217,7 +220,7 @@ mod tests {
         let all = Accounts::new().await;
         let caller = all.owner(&all.open("acme").await).await;
         let keeping = keeping(&all);
-        let both = Keeps { exact: Some("k".to_owned()), ..alike(vec![100, 0], "2") };
+        let both = AnswerRetention { exact: Some("k".to_owned()), ..alike(vec![100, 0], "2") };
         assert!(done(both, &keeping, &caller, b"an answer").await);
         for (known, keeps) in [
             (true, exact("k")),
@@ -226,14 +229,16 @@ mod tests {
             (false, alike(vec![0, 100], "2")),
             (false, alike(vec![100, 0], "3")),
             // Where it is not the same, what means the same will do.
-            (true, Keeps { exact: Some("other".to_owned()), ..alike(vec![100, 0], "2") }),
+            (true, AnswerRetention { exact: Some("other".to_owned()), ..alike(vec![100, 0], "2") }),
         ] {
             let found = keeps.known(&keeping.answers);
             assert_eq!(found.is_some(), known, "{keeps:?}");
             assert!(found.is_none_or(|kept| kept.body == "an answer" && !kept.streamed));
         }
         let unwilling = CacheWish { look: false, ..CacheWish::default() };
-        assert!(Keeps { wish: unwilling, ..exact("k") }.known(&keeping.answers).is_none());
+        assert!(
+            AnswerRetention { wish: unwilling, ..exact("k") }.known(&keeping.answers).is_none()
+        );
     }
 
     #[tokio::test]
@@ -242,11 +247,11 @@ mod tests {
         let caller = all.owner(&all.open("acme").await).await;
         let keeping = keeping(&all);
         let unkept = CacheWish { keep: false, ..CacheWish::default() };
-        for keeps in [Keeps::default(), Keeps { wish: unkept, ..exact("k") }] {
+        for keeps in [AnswerRetention::default(), AnswerRetention { wish: unkept, ..exact("k") }] {
             assert!(!done(keeps, &keeping, &caller, b"an answer").await, "it goes by unwatched");
         }
         // What is logged is watched, and is given to nobody for that.
-        let logged = Keeps { wish: unkept, log: true, ..exact("k") };
+        let logged = AnswerRetention { wish: unkept, log: true, ..exact("k") };
         assert!(done(logged, &keeping, &caller, b"an answer").await);
         assert!(exact("k").known(&keeping.answers).is_none());
     }
@@ -260,9 +265,10 @@ mod tests {
         assert!(exact("large").known(&keeping.answers).is_none());
         done(exact("fits"), &keeping, &caller, &vec![b'x'; LONGEST_BYTES]).await;
         assert!(exact("fits").known(&keeping.answers).is_some());
-        let settings = Settings { cache_seconds: 7, semantic_seconds: 0, ..Settings::default() };
-        let both = Keeps { exact: Some("k".to_owned()), ..alike(vec![100, 0], "") };
-        done(Keeps { settings, ..both }, &keeping, &caller, b"an answer").await;
+        let settings =
+            FeatureNumbers { cache_seconds: 7, semantic_seconds: 0, ..FeatureNumbers::default() };
+        let both = AnswerRetention { exact: Some("k".to_owned()), ..alike(vec![100, 0], "") };
+        done(AnswerRetention { settings, ..both }, &keeping, &caller, b"an answer").await;
         let kept = exact("k").known(&keeping.answers).unwrap();
         assert_eq!(kept.lasts, Duration::from_secs(7));
         assert!(
@@ -279,7 +285,7 @@ mod tests {
         let keeping = keeping(&all);
         // The end falls within a letter.
         let request = Bytes::from(format!("x{}", "\u{f6}".repeat(LOGGED_BYTES)));
-        let keeps = Keeps { log: true, request, ..Keeps::default() };
+        let keeps = AnswerRetention { log: true, request, ..AnswerRetention::default() };
         assert!(done(keeps, &keeping, &caller, b"an answer").await);
         let of = async |account: &AccountId| {
             all.store.content(account.clone(), "req_1".to_owned()).await.unwrap()

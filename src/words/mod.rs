@@ -12,7 +12,7 @@ use crate::admit::{Caller, Feature, Identities, users};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::base::secret::fingerprint;
-use crate::exchange::{Answered, Arrival, Body, Ending, RequestOptions};
+use crate::exchange::{AnswerEnding, Answered, Arrival, RequestOptions, ResponseBody};
 use crate::ledger::Outcome;
 use crate::memory::{self, Lesson, Remembering};
 use crate::platform::embedding::{embed, packed};
@@ -22,10 +22,10 @@ use crate::wire::vocab::{Body as Said, Dialect, Request, Role};
 use crate::wire::{Inbound, Target, codec};
 
 use cache::{Answers, hinge};
-use draft::Draft;
-use keeping::{Alike, Keeps};
+use draft::RequestBody;
+use keeping::{AnswerRetention, SemanticKey};
 
-pub use keeping::{Aside, Keeping};
+pub use keeping::{CompletionTask, Keeping};
 
 /// Memories that may be added to one request.
 const MOST_MEMORIES: usize = 8;
@@ -44,7 +44,7 @@ pub struct Preparing<'a> {
 #[derive(Debug, Default)]
 pub struct Words {
     /// What is kept of its answer.
-    keeps: Keeps,
+    keeps: AnswerRetention,
     /// The memories that were added.
     recalled: Vec<String>,
     /// A user, and what they said that may be worth remembering.
@@ -68,7 +68,7 @@ pub async fn prepare(
     if !goes_on && !caller.features.touch_words() {
         return Ok(None);
     }
-    let mut draft = Draft::of(arrival.dialect, arrival.body.clone());
+    let mut draft = RequestBody::of(arrival.dialect, arrival.body.clone());
     let continued = if goes_on {
         chats::go_on(&preparing.keeping.store, caller, &mut draft).await?
     } else {
@@ -78,16 +78,20 @@ pub async fn prepare(
         (arrival.body, _) = draft.done();
         let request = arrival.body.clone();
         return Ok(continued.map(|continued| Words {
-            keeps: Keeps { continued: Some(continued), request, ..Keeps::default() },
+            keeps: AnswerRetention {
+                continued: Some(continued),
+                request,
+                ..AnswerRetention::default()
+            },
             ..Words::default()
         }));
     }
-    let keeps = Keeps {
+    let keeps = AnswerRetention {
         settings: caller.features.settings,
         wish: arrival.asked.cache,
         log: caller.features.has(Feature::ContentLogging),
         continued,
-        ..Keeps::default()
+        ..AnswerRetention::default()
     };
     let mut words = Words { keeps, ..Words::default() };
     let rememberer = rememberer(preparing.identities, caller, &mut draft).await?;
@@ -126,7 +130,7 @@ pub async fn prepare(
             words.keeps.alike = unasked(request).and_then(|(rest, question)| {
                 let target = Target { model: &request.model, max_output_tokens: 1, ..Target::SELF };
                 let rest = codec(arrival.dialect).encode_request(&rest, &target).ok()?;
-                Some(Alike {
+                Some(SemanticKey {
                     context: place(&rest.body),
                     vector: packed(&embed(&question)),
                     hinge: hinge(&question),
@@ -157,7 +161,7 @@ fn unasked(request: &Request) -> Option<(Request, String)> {
 async fn rememberer(
     identities: &Identities,
     caller: &Caller,
-    draft: &mut Draft,
+    draft: &mut RequestBody,
 ) -> Result<Option<String>, Error> {
     if !caller.features.has(Feature::Memory) {
         return Ok(None);
@@ -177,7 +181,7 @@ async fn recall(
     caller: &Caller,
     user: String,
     dialect: Dialect,
-    draft: &mut Draft,
+    draft: &mut RequestBody,
     words: &mut Words,
 ) -> Result<(), Error> {
     let question = question(draft.request()?).into_owned();
@@ -230,12 +234,12 @@ impl Words {
         if !caller.may_use(&kept.step.model) || kept.streamed != inbound.head.stream {
             return None;
         }
-        let ending = Ending::default();
+        let ending = AnswerEnding::default();
         ending.set(Some(Outcome::Complete));
         let body = if kept.streamed {
-            Body::at_once(kept.body.clone())
+            ResponseBody::at_once(kept.body.clone())
         } else {
-            Body::Whole(kept.body.clone())
+            ResponseBody::Whole(kept.body.clone())
         };
         Some(Answered {
             step: kept.step.clone(),
@@ -261,7 +265,7 @@ impl Words {
         id: &RequestId,
         dialect: Dialect,
         answered: &mut Answered,
-    ) -> (Option<Aside>, Option<Lesson>) {
+    ) -> (Option<CompletionTask>, Option<Lesson>) {
         if self.keeps.caches() {
             answered.notes.push(("x-optimux-cache", Cow::Borrowed("miss")));
         }

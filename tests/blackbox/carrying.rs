@@ -1,8 +1,8 @@
 //! Generated conversations through every pair of dialects: what both can say arrives.
 
 use optimux::wire::vocab::{
-    Body, Call, CallKind, Dialect, Format, Media, MediaKind, Outcome, Part, Protocol, Request,
-    Role, Sampling, Shape, Source, Tool, ToolChoice, ToolKind, Turn,
+    Body, CallKind, ContentShape, Dialect, Format, Media, MediaKind, MediaSource, Part, Protocol,
+    Request, Role, Sampling, Tool, ToolCall, ToolChoice, ToolKind, ToolResult, Turn,
 };
 use optimux::wire::{Target, codec, provider_side};
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn said(part: &Part) -> Option<Said> {
     Some(match &part.body {
         Body::Text(text) if text.is_empty() => return None,
         Body::Text(text) => Said::Text(text.clone()),
-        Body::Media(Media { source: Source::Inline(data), .. }) => Said::Image(data.clone()),
+        Body::Media(Media { source: MediaSource::Inline(data), .. }) => Said::Image(data.clone()),
         Body::Call(call) => {
             let arguments = call.arguments.as_deref().unwrap_or("{}");
             Said::Called(call.name.clone(), serde_json::from_str(arguments).unwrap())
@@ -141,18 +141,18 @@ fn exchange() -> impl Strategy<Value = Vec<Turn>> {
             if shows {
                 user.push(Part::new(Body::Media(Media {
                     kind: MediaKind::Image,
-                    source: Source::Inline("iVBORw0KGgo=".to_owned()),
+                    source: MediaSource::Inline("iVBORw0KGgo=".to_owned()),
                     mime: Some("image/png".to_owned()),
                     filename: None,
                     detail: None,
                 })));
             }
-            let shape = if shows { Shape::List } else { Shape::Text };
+            let shape = if shows { ContentShape::List } else { ContentShape::Text };
             let mut turns = vec![Turn { shape, ..Turn::new(Role::User, user) }];
             if !calls.is_empty() {
                 let id = |number: usize| Some(format!("call_{number}"));
                 let made = calls.iter().enumerate().map(|(number, (name, arguments, _))| {
-                    Part::new(Body::Call(Call {
+                    Part::new(Body::Call(ToolCall {
                         id: id(number),
                         name: (*name).to_owned(),
                         arguments: Some(arguments.to_string()),
@@ -160,15 +160,15 @@ fn exchange() -> impl Strategy<Value = Vec<Turn>> {
                     }))
                 });
                 let made = Turn::new(Role::Assistant, made.collect());
-                turns.push(Turn { shape: Shape::Null, ..made });
+                turns.push(Turn { shape: ContentShape::Null, ..made });
                 for (number, (name, _, result)) in calls.iter().enumerate() {
                     turns.push(Turn::new(
                         Role::Tool,
-                        vec![Part::new(Body::Outcome(Outcome {
+                        vec![Part::new(Body::Outcome(ToolResult {
                             call_id: id(number),
                             name: Some((*name).to_owned()),
                             parts: vec![Part::text(result.as_str())],
-                            shape: Shape::Text,
+                            shape: ContentShape::Text,
                             is_error: None,
                             json: None,
                         }))],

@@ -33,7 +33,7 @@ fn fate(from: Dialect, request: &Value, to: Protocol) -> Fate {
     let target = Target { model: "claude-m", max_output_tokens: 16_000, ..Target::SELF };
     // A model of which no file says anything.
     let facts = Facts::default();
-    let model = shape::Model {
+    let model = shape::TargetModel {
         facts: &facts,
         protocol: to,
         max_tokens_only: false,

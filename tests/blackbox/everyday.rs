@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use optimux::base::clock::Timestamp;
 use optimux::base::money::Nanos;
 use optimux::catalogue::{Catalogue, Sources, builtin, load};
-use optimux::router::{Account, Choice, Dial, Health, Needs, Predictor, Ranked, decide_auto};
+use optimux::router::{
+    Account, CandidatePool, Dial, Health, Needs, Predictor, Ranked, decide_auto,
+};
 use optimux::wire::codec;
 use optimux::wire::vocab::{Dialect, Request};
 use serde_json::json;
@@ -222,7 +224,7 @@ fn why(told: &Account<'_>) -> String {
 fn page() -> String {
     let catalogue = catalogue();
     let predictor = Predictor::new(Predictor::builtin().unwrap(), &catalogue);
-    let choice = Choice {
+    let choice = CandidatePool {
         catalogue: &catalogue,
         allows: &|_| true,
         health: &|_| Health::default(),

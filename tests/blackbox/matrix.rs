@@ -18,7 +18,7 @@ use std::time::Instant;
 use futures_util::{StreamExt, stream};
 use optimux::base::clock::Clock;
 use optimux::catalogue::{self, Auth, Facts, Mode, ProviderEntry, Sources};
-use optimux::sim::{self, Known, Manners};
+use optimux::sim::{self, FactsIndex, Strictness};
 use optimux::wire::vocab::{Dialect, Off};
 use serde_json::{Value, json};
 
@@ -246,9 +246,9 @@ fn general(fault: &str, model: &str) -> String {
 fn whatever_is_asked_is_answered_and_what_is_lost_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let known = Known::new(&catalogue::builtin().unwrap());
+    let known = FactsIndex::new(&catalogue::builtin().unwrap());
     let _in_it = runtime().enter();
-    let server = sim::serve(listener, 1, Manners::Strict(known)).unwrap();
+    let server = sim::serve(listener, 1, Strictness::Strict(known)).unwrap();
     let handle = server.handle();
     runtime().spawn(server);
 

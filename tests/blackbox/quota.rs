@@ -14,14 +14,15 @@ use optimux::base::money::{Credits, Nanos};
 use optimux::catalogue::{Catalogue, Pictures, Sources, builtin, load};
 use optimux::ledger::verify::verify;
 use optimux::ledger::{
-    Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset, PricesAsides, Selling,
-    Tariff, Tokens,
+    AuxiliaryPricer, Basis, Counter, Delivered, Durability, Hold, Journal, Outcome, Outset,
+    Selling, Tariff, Tokens,
 };
 use optimux::quota::{
-    self, Amount, Ask, Books, Correction, Limits, LocalQuota, Now, Quota, Taken, Terms, Used,
+    self, BookedUsage, Correction, Limits, LocalQuota, Now, PeriodUsage, Quota, QuotaDecision,
+    QuotaRequest, RequestAmount, Terms,
 };
 use optimux::store::{AllowanceOf, Store};
-use optimux::telemetry::access::Teller;
+use optimux::telemetry::access::AccessLog;
 use optimux::telemetry::metrics::Metrics;
 use optimux::telemetry::trails::Trails;
 use proptest::prelude::*;
@@ -38,7 +39,7 @@ fn fresh(name: &str) -> String {
 #[derive(Debug, Clone)]
 enum Act {
     Wait(i64),
-    Take(Amount),
+    Take(RequestAmount),
     /// Settles one of those that are held, with so much.
     Settle {
         which: usize,
@@ -48,9 +49,9 @@ enum Act {
     },
 }
 
-fn amount() -> impl Strategy<Value = Amount> {
+fn amount() -> impl Strategy<Value = RequestAmount> {
     (0..3_u64, 0..400_u64, 0..3_u64, 0..3_i64, 0..2_000_i64).prop_map(
-        |(requests, tokens, images, credits, spend)| Amount {
+        |(requests, tokens, images, credits, spend)| RequestAmount {
             requests,
             tokens,
             images,
@@ -93,19 +94,19 @@ fn limits() -> impl Strategy<Value = Limits> {
 /// Plays a trace; what every step came to.
 async fn play(
     quota: &Quota,
-    shared: Option<&quota::Shared>,
+    shared: Option<&quota::SharedCounters>,
     terms: &Terms,
     acts: &[Act],
-) -> Vec<Taken> {
+) -> Vec<QuotaDecision> {
     let mut at = Timestamp(1_775_000_000_000);
-    let mut held: Vec<(String, Amount)> = Vec::new();
+    let mut held: Vec<(String, RequestAmount)> = Vec::new();
     let mut told = Vec::new();
     for (number, act) in acts.iter().enumerate() {
         match act {
             Act::Wait(ms) => at = Timestamp(at.0 + ms),
             Act::Take(amount) => {
                 let hold = format!("hold_{number}");
-                let mut ask = Ask {
+                let mut ask = QuotaRequest {
                     terms,
                     amount: *amount,
                     now: Now::at(at),
@@ -114,13 +115,13 @@ async fn play(
                     books: None,
                 };
                 let mut taken = quota.take(&ask).await;
-                if taken == Taken::Blank {
+                if taken == QuotaDecision::Blank {
                     told.push(taken);
-                    let used = Used { credits: Credits(1), spend: Nanos(10) };
-                    ask.books = Some(Books { account: used, key: used });
+                    let used = PeriodUsage { credits: Credits(1), spend: Nanos(10) };
+                    ask.books = Some(BookedUsage { account: used, key: used });
                     taken = quota.take(&ask).await;
                 }
-                if matches!(taken, Taken::Yes(_)) {
+                if matches!(taken, QuotaDecision::Yes(_)) {
                     held.push((hold, *amount));
                 }
                 told.push(taken);
@@ -133,7 +134,7 @@ async fn play(
                 let correction = Correction {
                     period: Period::of(at),
                     held: amount,
-                    charged: Used { credits: Credits(*credits), spend: Nanos(*spend) },
+                    charged: PeriodUsage { credits: Credits(*credits), spend: Nanos(*spend) },
                     used_tokens: *tokens,
                 };
                 quota.settle(terms, &hold, correction);
@@ -153,7 +154,7 @@ fn redis_decides_as_this_process_does() {
         return;
     };
     let guard = runtime().enter();
-    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::SharedCounters::open(&redis.url, Clock::System).unwrap();
     drop(guard);
     let strategy =
         (limits(), proptest::option::of(limits()), proptest::collection::vec(act(), 1..60));
@@ -168,7 +169,7 @@ fn redis_decides_as_this_process_does() {
             key_limits,
         };
         let here = Quota::Local(LocalQuota::default());
-        let there = Quota::Shared(quota::Redis::new(shared.clone()));
+        let there = Quota::Shared(quota::RedisQuota::new(shared.clone()));
         let (here, there) = runtime().block_on(async {
             (
                 play(&here, None, &terms, &acts).await,
@@ -188,18 +189,18 @@ fn a_hold_that_nobody_settles_lapses() {
         return;
     };
     let guard = runtime().enter();
-    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::SharedCounters::open(&redis.url, Clock::System).unwrap();
     drop(guard);
-    let quota = Quota::Shared(quota::Redis::new(shared));
+    let quota = Quota::Shared(quota::RedisQuota::new(shared));
     let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
     let terms = Terms { limits: limits.clone(), key_limits: Some(limits), ..terms() };
     let take = |hold: &str, at: i64| {
         let at = Timestamp(1_775_000_000_000 + at);
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let lapses = Timestamp(at.0 + 1_000);
-        let books = Some(Books::default());
-        let ask = Ask { terms: &terms, amount, now: Now::at(at), hold, lapses, books };
-        matches!(runtime().block_on(quota.take(&ask)), Taken::Yes(_))
+        let books = Some(BookedUsage::default());
+        let ask = QuotaRequest { terms: &terms, amount, now: Now::at(at), hold, lapses, books };
+        matches!(runtime().block_on(quota.take(&ask)), QuotaDecision::Yes(_))
     };
     assert!(take("one", 0));
     assert!(!take("two", 500));
@@ -212,11 +213,11 @@ fn let_through(quota: &Quota, account: &str, per_minute: u64, tries: usize) -> u
     let limits = Limits { requests_per_minute: Some(per_minute), ..Limits::default() };
     let terms = Terms { account: AccountId::stored(account), limits, ..terms() };
     let now = Now::at(Timestamp(1_775_000_000_000));
-    let amount = Amount { requests: 1, ..Amount::default() };
+    let amount = RequestAmount { requests: 1, ..RequestAmount::default() };
     let lapses = Timestamp(i64::MAX / 1_000_000);
-    let ask = Ask { terms: &terms, amount, now, hold: "", lapses, books: None };
+    let ask = QuotaRequest { terms: &terms, amount, now, hold: "", lapses, books: None };
     let taken = (0..tries).map(|_| runtime().block_on(quota.take(&ask)));
-    taken.filter(|taken| matches!(taken, Taken::Yes(_))).count()
+    taken.filter(|taken| matches!(taken, QuotaDecision::Yes(_))).count()
 }
 
 #[test]
@@ -226,10 +227,10 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
         return;
     };
     let guard = runtime().enter();
-    let nodes = [(); 2].map(|()| quota::Shared::open(&cluster.url, Clock::System).unwrap());
+    let nodes = [(); 2].map(|()| quota::SharedCounters::open(&cluster.url, Clock::System).unwrap());
     drop(guard);
     runtime().block_on(nodes[0].prove()).unwrap();
-    let quotas = nodes.clone().map(|node| Quota::Shared(quota::Redis::new(node)));
+    let quotas = nodes.clone().map(|node| Quota::Shared(quota::RedisQuota::new(node)));
     for number in 0..16 {
         let account = fresh(&format!("acct_{number}"));
         let through: usize = quotas.iter().map(|quota| let_through(quota, &account, 10, 8)).sum();
@@ -240,11 +241,11 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
     for number in 0..16 {
         let limits = Limits { credits: Some(Credits(1)), ..Limits::default() };
         let terms = Terms { account: AccountId::stored(&fresh("paid")), limits, ..terms() };
-        let amount = Amount { credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { credits: Credits(1), ..RequestAmount::default() };
         let now = Now::at(Timestamp(1_775_000_000_000));
         let hold = format!("hold_{number}");
-        let books = Some(Books::default());
-        let ask = Ask {
+        let books = Some(BookedUsage::default());
+        let ask = QuotaRequest {
             terms: &terms,
             amount,
             now,
@@ -252,19 +253,19 @@ fn nodes_count_together_in_a_cluster_whatever_slot_an_account_has() {
             lapses: Timestamp(i64::MAX / 1_000_000),
             books,
         };
-        let take = || matches!(runtime().block_on(quota.take(&ask)), Taken::Yes(_));
+        let take = || matches!(runtime().block_on(quota.take(&ask)), QuotaDecision::Yes(_));
         assert!(take() && !take());
         let correction = Correction {
             period: now.period,
             held: amount,
-            charged: Used::default(),
+            charged: PeriodUsage::default(),
             used_tokens: 0,
         };
         quota.settle(&terms, &hold, correction);
         runtime().block_on(nodes[0].flush());
         assert!(take(), "what was held is given back");
     }
-    assert!(nodes.iter().all(quota::Shared::is_up));
+    assert!(nodes.iter().all(quota::SharedCounters::is_up));
 }
 
 #[test]
@@ -274,10 +275,10 @@ fn nodes_follow_their_sentinels_to_another_master() {
         return;
     };
     let guard = runtime().enter();
-    let nodes = [(); 2].map(|()| quota::Shared::open(&watched.url, Clock::System).unwrap());
+    let nodes = [(); 2].map(|()| quota::SharedCounters::open(&watched.url, Clock::System).unwrap());
     drop(guard);
     runtime().block_on(nodes[0].prove()).unwrap();
-    let quotas = nodes.clone().map(|node| Quota::Shared(quota::Redis::new(node)));
+    let quotas = nodes.clone().map(|node| Quota::Shared(quota::RedisQuota::new(node)));
     let together = |account: &str| -> usize {
         quotas.iter().map(|quota| let_through(quota, account, 10, 8)).sum()
     };
@@ -288,7 +289,7 @@ fn nodes_follow_their_sentinels_to_another_master() {
         nodes.iter().all(|node| !node.is_up())
     });
     crate::house::eventually("the replica is the master, and counts for both", || {
-        nodes.iter().all(quota::Shared::is_up) && together(&fresh("acct")) == 10
+        nodes.iter().all(quota::SharedCounters::is_up) && together(&fresh("acct")) == 10
     });
 }
 
@@ -300,9 +301,9 @@ fn what_redis_does_not_count_is_counted_here_and_not_forgotten() {
         return;
     };
     let guard = runtime().enter();
-    let shared = quota::Shared::open(&redis.url, Clock::System).unwrap();
+    let shared = quota::SharedCounters::open(&redis.url, Clock::System).unwrap();
     drop(guard);
-    let quota = Quota::Shared(quota::Redis::new(shared.clone()));
+    let quota = Quota::Shared(quota::RedisQuota::new(shared.clone()));
     let (one, other) = (fresh("acct"), fresh("acct"));
     assert_eq!(let_through(&quota, &one, 10, 4), 4);
     redis.command(&["ACL", "SETUSER", "default", "-@scripting"]);
@@ -393,16 +394,16 @@ impl Life {
             clock: Clock::System,
             patience: Duration::from_secs(10),
             trails: silent(),
-            asides: PricesAsides::by(|_, _, _| Nanos(0)),
+            asides: AuxiliaryPricer::by(|_, _, _| Nanos(0)),
         });
         Self { runtime, store, counter, holds: Vec::new() }
     }
 
     fn take(&mut self) -> bool {
         let (terms, id) = (terms(), RequestId::fresh());
-        let amount = Amount { requests: 1, credits: Credits(1), ..Amount::default() };
+        let amount = RequestAmount { requests: 1, credits: Credits(1), ..RequestAmount::default() };
         let now = Now::at(Clock::System.now());
-        let mut ask = Ask {
+        let mut ask = QuotaRequest {
             terms: &terms,
             amount,
             now,
@@ -412,19 +413,19 @@ impl Life {
         };
         let taken = self.runtime.block_on(async {
             let taken = self.counter.quota.take(&ask).await;
-            if taken != Taken::Blank {
+            if taken != QuotaDecision::Blank {
                 return taken;
             }
             assert!(self.counter.journal.flush(Duration::from_secs(5)).await);
             let balances = self.store.balances(terms.account.clone()).await.unwrap();
             let used = balances.first().map_or(Credits(0), |balance| balance.used);
-            ask.books = Some(Books {
-                account: Used { credits: used, spend: Nanos(0) },
-                key: Used::default(),
+            ask.books = Some(BookedUsage {
+                account: PeriodUsage { credits: used, spend: Nanos(0) },
+                key: PeriodUsage::default(),
             });
             self.counter.quota.take(&ask).await
         });
-        let Taken::Yes(standing) = taken else { return false };
+        let QuotaDecision::Yes(standing) = taken else { return false };
         let outset = Outset {
             id,
             surface: "test".into(),
@@ -529,5 +530,5 @@ fn the_books_balance_however_things_fall() {
 /// Tells nobody of anything.
 fn silent() -> Trails {
     let metrics = Metrics::new().unwrap();
-    Trails::new(metrics.clone(), Teller::silent(&metrics), None)
+    Trails::new(metrics.clone(), AccessLog::silent(&metrics), None)
 }

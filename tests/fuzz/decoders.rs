@@ -4,7 +4,7 @@
 
 use optimux::base::{Error, Kind};
 use optimux::platform::responses::ResponseOptions;
-use optimux::wire::embeddings::{self, Form};
+use optimux::wire::embeddings::{self, EmbeddingsForm};
 use optimux::wire::frame::{Frame, Splitter, eventstream, sse};
 use optimux::wire::vocab::{Dialect, Event, Protocol};
 use optimux::wire::{Heading, Target, codec, images, model_only, provider_side, realtime};
@@ -144,26 +144,37 @@ fn stream(protocol: Protocol, bytes: &[u8]) {
 }
 
 fn other(bytes: &[u8]) {
-    for form in [Form::Openai, Form::Gemini, Form::GeminiOne] {
+    for form in [EmbeddingsForm::Openai, EmbeddingsForm::Gemini, EmbeddingsForm::GeminiOne] {
         let Ok(request) = embeddings::decode_request(bytes, form) else { continue };
-        for form in
-            [Form::Openai, Form::Mistral, Form::Voyage, Form::Cohere, Form::Vertex, Form::Gemini]
-        {
+        for form in [
+            EmbeddingsForm::Openai,
+            EmbeddingsForm::Mistral,
+            EmbeddingsForm::Voyage,
+            EmbeddingsForm::Cohere,
+            EmbeddingsForm::Vertex,
+            EmbeddingsForm::Gemini,
+        ] {
             let _said = embeddings::encode_request(&request, form, "m");
         }
     }
     if let Ok(reply) = embeddings::decode_reply(bytes) {
         for base64 in [true, false] {
-            let request = embeddings::Request { base64, ..embeddings::Request::default() };
-            for form in [Form::Openai, Form::Gemini, Form::GeminiOne] {
+            let request = embeddings::EmbeddingsRequest {
+                base64,
+                ..embeddings::EmbeddingsRequest::default()
+            };
+            for form in [EmbeddingsForm::Openai, EmbeddingsForm::Gemini, EmbeddingsForm::GeminiOne]
+            {
                 let _said = embeddings::encode_reply(reply.clone(), &request, form, "m", 1);
             }
         }
     }
     if let Ok((_, request)) = images::decode_request(bytes) {
-        let rules = images::Rules::default();
+        let rules = images::ImagesRules::default();
         let _checked = rules.check(&request);
-        for form in [images::Form::Openai, images::Form::Xai, images::Form::Gemini] {
+        for form in
+            [images::ImagesForm::Openai, images::ImagesForm::Xai, images::ImagesForm::Gemini]
+        {
             let _said = images::encode_request(&request, form, &rules, "m", 1);
         }
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, NameRule, Quantization, SchemaSubset, TokenLimit};
-use super::{Forced, Refusal, ToolsOnly, ToolsWhen, When};
+use super::{Forced, RefusedParam, ToolsOnly, ToolsWhen, When};
 use crate::wire::vocab::{
-    Control, Effort, Efforts, Manner, Off, Protocol, Said, Thinking, ThoughtsBack,
+    Control, Effort, Efforts, Off, Protocol, RiskyMembers, Thinking, ThinkingStyle, ThoughtsBack,
 };
 
 /// Everything that may be said of what a model takes. Every member is optional.
@@ -22,7 +22,7 @@ pub struct FactsEntry {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ignores: BTreeMap<String, When>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinking: Option<Manner>,
+    pub thinking: Option<ThinkingStyle>,
     /// Whether it thinks when nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinks_by_default: Option<bool>,
@@ -220,8 +220,12 @@ impl FactsEntry {
     pub fn settle(&self) -> Facts {
         let said = |from: &BTreeMap<String, When>, ignored: bool| {
             let all = from.iter().filter(|(_, when)| **when != When::Never);
-            all.map(|(name, when)| Refusal { param: name.as_str().into(), when: *when, ignored })
-                .collect::<Vec<_>>()
+            all.map(|(name, when)| RefusedParam {
+                param: name.as_str().into(),
+                when: *when,
+                ignored,
+            })
+            .collect::<Vec<_>>()
         };
         let mut refuses = said(&self.refuses, false);
         refuses.extend(said(&self.ignores, true));
@@ -238,12 +242,12 @@ impl FactsEntry {
             manner,
             by_default: self.thinks_by_default.unwrap_or(false),
             off: match manner {
-                Manner::Always => Off::Impossible,
+                ThinkingStyle::Always => Off::Impossible,
                 _ => self.thinking_off.unwrap_or_default(),
             },
             budget: self
                 .budget
-                .filter(|_| manner == Manner::Budget)
+                .filter(|_| manner == ThinkingStyle::Budget)
                 .map(|budget| (budget.min, budget.max.unwrap_or(i64::MAX))),
             efforts,
             // Where there are none, none is the usual one.
@@ -283,7 +287,7 @@ impl FactsEntry {
             thoughts: self.thoughts_back.unwrap_or(ThoughtsBack::Content),
             quantization: self.quantization.unwrap_or_default(),
             distillable: self.distillable,
-            drops: Said::default(),
+            drops: RiskyMembers::default(),
         };
         facts.drops = facts.usually_dropped();
         facts

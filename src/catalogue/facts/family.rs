@@ -17,7 +17,7 @@ pub struct Family {
     pub facts: FactsEntry,
     /// What those that draw take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<images::Rules>,
+    pub images: Option<images::ImagesRules>,
 }
 
 /// All families, wider before narrower: each is laid over those before it.
@@ -79,7 +79,7 @@ impl Families {
 
     /// What models of this name take, if they draw: the narrowest word of it.
     #[must_use]
-    pub fn images(&self, name: &str) -> Option<&images::Rules> {
+    pub fn images(&self, name: &str) -> Option<&images::ImagesRules> {
         let name = bare(name);
         let fits = |family: &&Family| family.patterns.iter().any(|one| matches(one, &name));
         self.0.iter().rev().filter(fits).find_map(|family| family.images.as_ref())

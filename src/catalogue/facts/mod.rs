@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::vocab::{
-    Control, Dialect, Effort, Efforts, Manner, Off, Protocol, Reasoning, Said, Thinking,
-    ThoughtsBack,
+    Control, Dialect, Effort, Efforts, Off, Protocol, Reasoning, RiskyMembers, Thinking,
+    ThinkingStyle, ThoughtsBack,
 };
 
 pub use entry::{BudgetEntry, FactsEntry};
@@ -22,7 +22,7 @@ pub use quantization::Quantization;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts {
-    pub refuses: Vec<Refusal>,
+    pub refuses: Vec<RefusedParam>,
     pub thinking: Thinking,
     /// Efforts of a dialect, where they differ.
     pub efforts_on: Vec<(Protocol, Efforts)>,
@@ -56,12 +56,12 @@ pub struct Facts {
     /// Its maker lets other models be trained on what it says; `None` where nobody has said so.
     pub distillable: Option<bool>,
     /// What a caller says explicitly and would not get, as the model is usually asked.
-    pub drops: Said,
+    pub drops: RiskyMembers,
 }
 
-/// A member of a request that a model does not take.
+/// A parameter that a model does not take, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedParam {
     pub param: Param,
     pub when: When,
     /// It is taken and has no effect, instead of a 400.
@@ -112,19 +112,19 @@ impl From<&str> for Param {
 impl Param {
     /// The member's mark among those that a request says.
     #[must_use]
-    pub fn said(&self) -> Option<Said> {
+    pub fn said(&self) -> Option<RiskyMembers> {
         Some(match self {
-            Self::Temperature => Said::TEMPERATURE,
-            Self::TopP => Said::TOP_P,
-            Self::TopK => Said::TOP_K,
-            Self::FrequencyPenalty => Said::FREQUENCY_PENALTY,
-            Self::PresencePenalty => Said::PRESENCE_PENALTY,
-            Self::Logprobs => Said::LOGPROBS,
-            Self::TopLogprobs => Said::TOP_LOGPROBS,
-            Self::Stop => Said::STOP,
-            Self::N => Said::N,
-            Self::Seed => Said::SEED,
-            Self::ParallelToolCalls => Said::PARALLEL_TOOL_CALLS,
+            Self::Temperature => RiskyMembers::TEMPERATURE,
+            Self::TopP => RiskyMembers::TOP_P,
+            Self::TopK => RiskyMembers::TOP_K,
+            Self::FrequencyPenalty => RiskyMembers::FREQUENCY_PENALTY,
+            Self::PresencePenalty => RiskyMembers::PRESENCE_PENALTY,
+            Self::Logprobs => RiskyMembers::LOGPROBS,
+            Self::TopLogprobs => RiskyMembers::TOP_LOGPROBS,
+            Self::Stop => RiskyMembers::STOP,
+            Self::N => RiskyMembers::N,
+            Self::Seed => RiskyMembers::SEED,
+            Self::ParallelToolCalls => RiskyMembers::PARALLEL_TOOL_CALLS,
             Self::MaxTokens | Self::Other(_) => return None,
         })
     }
@@ -281,7 +281,7 @@ impl NameRule {
 
 impl Facts {
     /// What is dropped of a request that says nothing of thinking.
-    fn usually_dropped(&self) -> Said {
+    fn usually_dropped(&self) -> RiskyMembers {
         let refused = self.refuses.iter().filter_map(|refusal| {
             let holds = match refusal.when {
                 When::Always | When::NonDefault => true,
@@ -291,8 +291,8 @@ impl Facts {
             refusal.param.said().filter(|_| holds)
         });
         let forced =
-            (!self.forced.allowed(self.thinking.thinks(None))).then_some(Said::TOOL_CHOICE);
-        refused.chain(forced).fold(Said::default(), Said::and)
+            (!self.forced.allowed(self.thinking.thinks(None))).then_some(RiskyMembers::TOOL_CHOICE);
+        refused.chain(forced).fold(RiskyMembers::default(), RiskyMembers::and)
     }
 
     /// How the model is told to think in a dialect. OpenAI's two know efforts alone: where a model
@@ -302,7 +302,7 @@ impl Facts {
         let own = self.efforts_on.iter().find(|(on, _)| *on == protocol);
         let by_effort =
             matches!(protocol, Protocol::Dialect(Dialect::OpenAiChat | Dialect::OpenAiResponses))
-                && matches!(self.thinking.manner, Manner::Budget | Manner::Adaptive)
+                && matches!(self.thinking.manner, ThinkingStyle::Budget | ThinkingStyle::Adaptive)
                 && self.thinking.control == Control::Effort;
         if own.is_none() && !by_effort {
             return Cow::Borrowed(&self.thinking);
@@ -312,7 +312,7 @@ impl Facts {
             thinking.efforts = *efforts;
         }
         if by_effort {
-            thinking.manner = Manner::Effort;
+            thinking.manner = ThinkingStyle::Effort;
             thinking.budget = None;
             thinking.off = match thinking.off {
                 _ if thinking.efforts.has(Effort::None) => Off::Effort,

@@ -7,7 +7,7 @@ use super::*;
 use crate::base::calendar;
 use crate::base::clock::Timestamp;
 use crate::base::money::Nanos;
-use crate::wire::vocab::{Class, More, Usage};
+use crate::wire::vocab::{Class, RareUsage, Usage};
 
 /// A day with nothing special to it: a Wednesday.
 const DAY: &str = "2026-11-25";
@@ -74,7 +74,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             cache_write: of(2),
             output: of(3),
             thought: of(4),
-            more: More {
+            more: RareUsage {
                 cache_write_long: of(5),
                 audio_in: of(6),
                 audio_out: of(7),
@@ -84,7 +84,7 @@ fn usage() -> impl Strategy<Value = Usage> {
                 cache_read_audio: of(11),
                 cache_read_image: of(12),
                 searches: of(13) % 10,
-                ..More::default()
+                ..RareUsage::default()
             },
             asides: Vec::new(),
             raw: None,
@@ -191,18 +191,27 @@ fn a_threshold_is_passed_by_the_first_token_beyond_it() {
         |cache_read| Usage { cache_read, ..Usage::default() },
         |cache_write| Usage { cache_write, ..Usage::default() },
         |cache_write_long| Usage {
-            more: More { cache_write_long, ..More::default() },
+            more: RareUsage { cache_write_long, ..RareUsage::default() },
             ..Usage::default()
         },
-        |audio_in| Usage { more: More { audio_in, ..More::default() }, ..Usage::default() },
-        |image_in| Usage { more: More { image_in, ..More::default() }, ..Usage::default() },
-        |video_in| Usage { more: More { video_in, ..More::default() }, ..Usage::default() },
+        |audio_in| Usage {
+            more: RareUsage { audio_in, ..RareUsage::default() },
+            ..Usage::default()
+        },
+        |image_in| Usage {
+            more: RareUsage { image_in, ..RareUsage::default() },
+            ..Usage::default()
+        },
+        |video_in| Usage {
+            more: RareUsage { video_in, ..RareUsage::default() },
+            ..Usage::default()
+        },
         |cache_read_audio| Usage {
-            more: More { cache_read_audio, ..More::default() },
+            more: RareUsage { cache_read_audio, ..RareUsage::default() },
             ..Usage::default()
         },
         |cache_read_image| Usage {
-            more: More { cache_read_image, ..More::default() },
+            more: RareUsage { cache_read_image, ..RareUsage::default() },
             ..Usage::default()
         },
     ];
@@ -305,7 +314,7 @@ fn a_class_costs_its_own_price_or_the_standard_one() {
         {"class": "batch", "until": "2026-11-01", "times": 0.5},
     ]));
     let of = |class: Class, input: u64, searches: u64| {
-        let more = More { searches, class, ..More::default() };
+        let more = RareUsage { searches, class, ..RareUsage::default() };
         bill(&prices, &Usage { input, more, ..Usage::default() }, DAY)
     };
     assert_eq!(of(Class::Standard, 100, 0), 400_000);
@@ -342,11 +351,11 @@ fn thinking_may_have_a_price_of_its_own() {
 #[test]
 fn a_region_costs_more_but_not_its_searches() {
     let list = json!([{"usd_per_million": {"input": 1.0}, "usd_each": {"search": 0.01}}]);
-    let more = More { regional: true, searches: 1, ..More::default() };
+    let more = RareUsage { regional: true, searches: 1, ..RareUsage::default() };
     let usage = Usage { input: 1_000, more, ..Usage::default() };
     let elsewhere = sum(
         &text(1_000, 0),
-        &Usage { more: More { searches: 1, ..More::default() }, ..Usage::default() },
+        &Usage { more: RareUsage { searches: 1, ..RareUsage::default() }, ..Usage::default() },
     );
     let uplifted = prices_of(list.clone(), Some(1.1));
     assert_eq!(bill(&uplifted, &usage, DAY), 1_100_000 + 10_000_000);
@@ -365,7 +374,7 @@ fn pictures_cost_by_size_and_quality_or_by_tokens() {
             {"size": "1536x1024", "quality": "low", "usd": 0.016},
         ],
     }]));
-    let more = More { image_out: 1_000, ..More::default() };
+    let more = RareUsage { image_out: 1_000, ..RareUsage::default() };
     let usage = Usage { input: 1_000, output: 100, more, ..Usage::default() };
     let of = |prices: &Prices, count: u64, size: Option<&str>, quality: Option<&str>| {
         prices.bill(&usage, Pictures { count, size, quality }, at(DAY, 0)).0
@@ -399,7 +408,7 @@ fn what_no_answer_can_be_is_still_a_bill() {
     let usage = Usage {
         input: most,
         cache_read: most,
-        more: More { searches: most, cache_write_long: most, ..More::default() },
+        more: RareUsage { searches: most, cache_write_long: most, ..RareUsage::default() },
         ..Usage::default()
     };
     assert_eq!(bill(&prices, &usage, DAY), i64::MAX);

@@ -9,7 +9,7 @@ use super::list::{Deployment, Facts, Refusal};
 use crate::catalogue::facts::{
     BudgetEntry, FactsEntry, Forced, NameRule, SchemaSubset, TokenLimit, ToolsWhen, When,
 };
-use crate::wire::vocab::{Control, Effort, Manner, Off, Protocol, ThoughtsBack};
+use crate::wire::vocab::{Control, Effort, Off, Protocol, ThinkingStyle, ThoughtsBack};
 
 /// Members whose refusal is known and acted upon, by the vocabulary's names.
 const MEMBERS: [&str; 14] = [
@@ -87,16 +87,18 @@ fn refusals(all: &[Refusal]) -> Result<(Refusals, Refusals), String> {
 }
 
 /// How thinking is turned off.
-fn off(maker: &str, facts: &Facts, manner: Manner) -> Option<Off> {
+fn off(maker: &str, facts: &Facts, manner: ThinkingStyle) -> Option<Off> {
     let refused = |name: &str| facts.refuses.iter().any(|one| one.param == name);
     let kind = facts.thinking_off.as_ref().and_then(|said| said.pointer("/thinking/type"));
     let has_none = |efforts: &Vec<String>| efforts.iter().any(|effort| effort == "none");
     let off_by_default = facts.thinking_default.as_deref() == Some("off");
     Some(match (manner, kind.and_then(Value::as_str)) {
-        (Manner::None | Manner::Unknown, _) => return None,
-        (Manner::Always, _) => Off::Impossible,
+        (ThinkingStyle::None | ThinkingStyle::Unknown, _) => return None,
+        (ThinkingStyle::Always, _) => Off::Impossible,
         // Cohere's chat completions have `reasoning_effort` alone.
-        (Manner::Budget, Some(_)) if facts.efforts.as_ref().is_some_and(has_none) => Off::Effort,
+        (ThinkingStyle::Budget, Some(_)) if facts.efforts.as_ref().is_some_and(has_none) => {
+            Off::Effort
+        }
         (_, Some("disabled")) => Off::Disabled,
         (_, Some("between_tools")) => Off::BetweenTools,
         _ if facts.budget.as_ref().is_some_and(|budget| budget.off == Some(0)) => Off::Zero,
@@ -115,15 +117,17 @@ fn off(maker: &str, facts: &Facts, manner: Manner) -> Option<Off> {
 }
 
 /// How a server that speaks chat completions is told.
-fn control(maker: &str, facts: &Facts, manner: Manner) -> Option<Control> {
+fn control(maker: &str, facts: &Facts, manner: ThinkingStyle) -> Option<Control> {
     let switched = |text: &String| text.starts_with("enable_thinking");
     if facts.thinking_control.as_ref().is_some_and(switched) {
         return Some(Control::Switch);
     }
     match manner {
-        Manner::Toggle if facts.thinking_off.is_some() => Some(Control::Member),
-        Manner::Adaptive | Manner::Always if maker == "minimax" => Some(Control::Member),
-        Manner::None | Manner::Unknown => None,
+        ThinkingStyle::Toggle if facts.thinking_off.is_some() => Some(Control::Member),
+        ThinkingStyle::Adaptive | ThinkingStyle::Always if maker == "minimax" => {
+            Some(Control::Member)
+        }
+        ThinkingStyle::None | ThinkingStyle::Unknown => None,
         _ => Some(Control::Effort),
     }
 }
@@ -199,7 +203,7 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
     let (mut refuses, ignores) = refusals(&facts.refuses)?;
     let manner = match facts.thinking.as_deref() {
         Some(text) => word("thinking", text)?,
-        None => Manner::Unknown,
+        None => ThinkingStyle::Unknown,
     };
     let protocols = |what: &'static str| move |all: &Vec<String>| words::<Protocol>(what, all);
     let mut efforts_on = BTreeMap::new();
@@ -223,7 +227,7 @@ pub(super) fn of_model(maker: &str, facts: &Facts) -> Result<FactsEntry, String>
         thinks_by_default: facts.thinking_default.as_deref().map(|default| default == "on"),
         thinking_off: off(maker, facts, manner),
         thinking_control: control(maker, facts, manner),
-        budget: facts.budget.as_ref().filter(|_| manner == Manner::Budget).map(|budget| {
+        budget: facts.budget.as_ref().filter(|_| manner == ThinkingStyle::Budget).map(|budget| {
             BudgetEntry { min: budget.min, max: budget.max.as_ref().and_then(Value::as_i64) }
         }),
         efforts: facts.efforts.as_ref().map(|all| words::<Effort>("efforts", all)).transpose()?,
@@ -292,7 +296,7 @@ pub(super) fn of_host(model: &FactsEntry) -> FactsEntry {
     }
     if matches!(model.thinking_off, Some(Off::Disabled | Off::BetweenTools | Off::Omitted)) {
         facts.thinking_off = Some(Off::Effort);
-        if model.efforts.is_none() && model.thinking == Some(Manner::Toggle) {
+        if model.efforts.is_none() && model.thinking == Some(ThinkingStyle::Toggle) {
             facts.efforts = Some(vec![Effort::Low, Effort::Medium, Effort::High]);
         }
     }
@@ -328,7 +332,7 @@ pub(super) fn residual(own: &FactsEntry, wider: &FactsEntry) -> FactsEntry {
         )*};
     }
     usual!(
-        thinking = Manner::Unknown,
+        thinking = ThinkingStyle::Unknown,
         thinks_by_default = false,
         thinking_off = Off::Impossible,
         thinking_control = Control::Effort,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::catalogue::fault::Fault;
+use crate::catalogue::fault::CatalogueFault;
 
 /// The list, whole.
 #[derive(Debug, Deserialize)]
@@ -262,11 +262,11 @@ const VERSION: u64 = 1;
 ///
 /// # Errors
 /// Everything that is wrong with its form, each with its place.
-pub fn read(text: &str) -> Result<List, Vec<Fault>> {
-    let whole = |why: serde_json::Error| vec![Fault(format!("the document: {why}"))];
+pub fn read(text: &str) -> Result<List, Vec<CatalogueFault>> {
+    let whole = |why: serde_json::Error| vec![CatalogueFault(format!("the document: {why}"))];
     let apart: Models<'_> = serde_json::from_str(text).map_err(whole)?;
     if apart.schema_version != VERSION {
-        return Err(vec![Fault(format!(
+        return Err(vec![CatalogueFault(format!(
             "schema_version: {} is not known here; this reads {VERSION}",
             apart.schema_version
         ))]);
@@ -279,7 +279,7 @@ pub fn read(text: &str) -> Result<List, Vec<Fault>> {
             Err(why) => {
                 let id = serde_json::from_str::<Named>(one.get())
                     .map_or_else(|_| String::new(), |named| format!(" ({})", named.id));
-                faults.push(Fault(format!("models[{index}]{id}: {why}")));
+                faults.push(CatalogueFault(format!("models[{index}]{id}: {why}")));
             }
         }
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::entry::{FileDeployment, ModelEntry, ProviderEntry};
 use super::facts::FactsEntry;
-use super::fault::Fault;
+use super::fault::CatalogueFault;
 use crate::wire::vocab::{Dialect, Protocol};
 
 pub use list::{List, Provider, read};
@@ -44,7 +44,7 @@ pub struct Converted {
     /// What was left out and how often, by the reason in words.
     pub left_out: BTreeMap<String, usize>,
     /// What cannot be converted.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<CatalogueFault>,
 }
 
 impl Converted {

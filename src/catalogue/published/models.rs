@@ -7,7 +7,7 @@ use super::{Converted, Extent, facts, is_served, prices, spoken};
 use crate::catalogue::capability::Capability;
 use crate::catalogue::entry::{FileDeployment, ModelEntry, ProviderEntry, VariantEntry};
 use crate::catalogue::facts::{FactsEntry, Families};
-use crate::catalogue::fault::Fault;
+use crate::catalogue::fault::CatalogueFault;
 use crate::catalogue::model::{Modality, Mode, Tier};
 use crate::wire::vocab::{Dialect, Protocol};
 
@@ -89,7 +89,10 @@ pub fn convert(list: &List, files: &[ProviderEntry], extent: Extent) -> Converte
             Ok(Some(one)) => made.push(one),
             Ok(None) => {}
             Err(why) => {
-                making.converted.faults.push(Fault(format!("models ({}): {why}", model.id)));
+                making
+                    .converted
+                    .faults
+                    .push(CatalogueFault(format!("models ({}): {why}", model.id)));
             }
         }
     }

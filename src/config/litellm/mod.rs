@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::catalogue::ProviderEntry;
-use places::{Place, Providers, quoted};
+use places::{ImportedDeployment, Providers, quoted};
 use yaml::{Table, environment};
 
 pub use yaml::Unreadable;
@@ -27,7 +27,7 @@ pub struct Imported {
 struct Group {
     mode: Option<&'static str>,
     /// By the order that was given.
-    places: Vec<(i64, Place)>,
+    places: Vec<(i64, ImportedDeployment)>,
     aliases: Vec<String>,
 }
 
@@ -299,7 +299,7 @@ fn written(
         if !aliases.is_empty() {
             let _infallible = writeln!(out, "aliases = {}", list(aliases));
         }
-        let mut places: Vec<&(i64, Place)> = group.places.iter().collect();
+        let mut places: Vec<&(i64, ImportedDeployment)> = group.places.iter().collect();
         places.sort_by_key(|(order, _)| *order);
         out.push_str("deployments = [\n");
         for (_, place) in places {

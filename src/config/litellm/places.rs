@@ -43,9 +43,9 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A deployment.
+/// A deployment of a LiteLLM configuration.
 #[derive(Debug, PartialEq)]
-pub struct Place {
+pub struct ImportedDeployment {
     pub provider: String,
     /// The provider's own name for the model.
     pub model: String,
@@ -87,7 +87,7 @@ impl<'a> Providers<'a> {
         model: &str,
         parameters: &mut Table,
         notes: &mut Vec<String>,
-    ) -> Option<Place> {
+    ) -> Option<ImportedDeployment> {
         let address = parameters.text("api_base").or_else(|| parameters.text("base_url"));
         let own = parameters.text("custom_llm_provider");
         let (theirs, name) = match (&own, model.split_once('/')) {
@@ -138,7 +138,7 @@ impl<'a> Providers<'a> {
             ));
         }
         let provider = self.provider(kind, base, key);
-        Some(Place { provider, model: name.to_owned(), usd_per_million: None })
+        Some(ImportedDeployment { provider, model: name.to_owned(), usd_per_million: None })
     }
 
     /// The provider of this address and key: the file's, or one more.

@@ -15,7 +15,7 @@ use super::accounts::plan_names;
 use crate::administration::AccountChange;
 use crate::base::{Error, Kind};
 use crate::http::Worker;
-use crate::ledger::report::Group;
+use crate::ledger::report::GroupBy;
 use crate::reports::usage::{self, Query, Waits};
 
 async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
@@ -26,7 +26,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
     let keys = administration.keys_of(Some(account.id.as_str())).await?;
     let grants = administration.store.grants(account.id.clone()).await.map_err(Error::internal)?;
     let query = Query {
-        group: Some(Group::Tier),
+        group: Some(GroupBy::Tier),
         account: Some(account.id.as_str().to_owned()),
         waits: Waits::ForNothing,
         ..Query::default()

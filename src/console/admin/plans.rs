@@ -13,7 +13,7 @@ use super::super::serve::{show_admin, take_admin};
 use super::super::sheet::{Answer, Sheet, go};
 use super::super::visit::Visit;
 use super::accounts::plan_names;
-use crate::administration::change::Manner;
+use crate::administration::change::ChangeOptions;
 use crate::admit::{Plan, PlanEntry};
 use crate::base::{Blame, Error, Kind};
 use crate::http::Worker;
@@ -113,7 +113,8 @@ pub async fn change(app: Worker, request: HttpRequest, body: Bytes) -> HttpRespo
             if visit.app.shared.plans.get(name).is_none() {
                 return Err(Error::new(Kind::Malformed, "There is no such plan.").at("plan"));
             }
-            let manner = Manner { reason: "by the console".to_owned(), ..Manner::default() };
+            let manner =
+                ChangeOptions { reason: "by the console".to_owned(), ..ChangeOptions::default() };
             let administration = visit.app.administration(who.caller.key.clone());
             administration.put_plan(name, &said(form)?, &manner).await
         };

@@ -10,10 +10,10 @@ use crate::admit::Caller;
 use crate::base::ids::RequestId;
 use crate::catalogue::{Capability, Mode, Model, Pictures};
 use crate::findings::check::Doubt;
-use crate::ledger::Tried;
+use crate::ledger::FailedAttempt;
 use crate::live::Live;
 use crate::router::{self, Decision, question};
-use crate::upstream::{Answer, AnswerBody};
+use crate::upstream::{AnswerBody, UpstreamAnswer};
 use crate::wire::vocab::{Body, Dialect, Format, Reply, Request, Turn};
 use crate::wire::{Inbound, said};
 
@@ -28,16 +28,17 @@ const THOUGHT_TOKENS: u64 = 1_024;
 const SHORT_WORDS: usize = 4;
 const SHORT_BYTES: usize = 48;
 
-/// What more looking came to: what speaks against the answer, and what was asked for that.
+/// What checking the first answer of a cascade came to: what speaks against it, and which attempts that
+/// took.
 #[derive(Debug, Default)]
-pub(super) struct Looked {
+pub(super) struct JudgeResult {
     pub doubt: Option<Doubt>,
     pub attempts: u8,
-    pub tried: Vec<Tried>,
+    pub tried: Vec<FailedAttempt>,
 }
 
-impl Looked {
-    fn note(&mut self, app: &App, answer: Answer, came_to: &'static str) {
+impl JudgeResult {
+    fn note(&mut self, app: &App, answer: UpstreamAnswer, came_to: &'static str) {
         self.attempts = self.attempts.saturating_add(answer.attempts);
         let tried = spent(app, &answer, came_to);
         self.tried.extend(answer.tried);
@@ -46,18 +47,18 @@ impl Looked {
 }
 
 /// An answer that is not delivered, for the record: what its provider charges is the gateway's to pay.
-pub(super) fn spent(app: &App, answer: &Answer, came_to: &'static str) -> Tried {
-    let AnswerBody::Whole { tokens, .. } = &answer.body else { return Tried::default() };
+pub(super) fn spent(app: &App, answer: &UpstreamAnswer, came_to: &'static str) -> FailedAttempt {
+    let AnswerBody::Whole { tokens, .. } = &answer.body else { return FailedAttempt::default() };
     let (model, deployment) = (&answer.step.model, &answer.step.deployment);
     let now = app.shared.clock.now();
     let cost = deployment.prices.bill(&(*tokens).into(), Pictures::default(), now);
     app.counter.trails.charged(&deployment.provider.id, &model.label, cost);
-    Tried {
+    FailedAttempt {
         provider: deployment.provider.id.to_string(),
         model: model.id.to_string(),
         fault: came_to.into(),
         cost: Some(cost),
-        ..Tried::default()
+        ..FailedAttempt::default()
     }
 }
 
@@ -72,9 +73,9 @@ pub(super) async fn look(
     request: &Request,
     reply: &Reply,
     id: &RequestId,
-) -> Looked {
+) -> JudgeResult {
     let checks = &app.shared.routing.checks;
-    let mut looked = Looked::default();
+    let mut looked = JudgeResult::default();
     let Some(text) = words(request, reply) else { return looked };
     if checks.twice && is_short(&text) && !is_settled(request) {
         let second = again(app, first, asked, &text, id, &mut looked);
@@ -143,7 +144,7 @@ async fn again(
     asked: &Inbound,
     text: &str,
     id: &RequestId,
-    looked: &mut Looked,
+    looked: &mut JudgeResult,
 ) {
     let Ok(answer) = charge::ask(app, first, asked, id).await else { return };
     let other = whole(asked.dialect, &answer);
@@ -159,7 +160,7 @@ async fn again(
 }
 
 /// A whole answer, read.
-fn whole(dialect: Dialect, answer: &Answer) -> Option<Reply> {
+fn whole(dialect: Dialect, answer: &UpstreamAnswer) -> Option<Reply> {
     let AnswerBody::Whole { body, .. } = &answer.body else { return None };
     said(dialect, body, false).ok()
 }
@@ -174,7 +175,7 @@ async fn judged(
     request: &Request,
     text: &str,
     id: &RequestId,
-    looked: &mut Looked,
+    looked: &mut JudgeResult,
 ) {
     let shared = &app.shared;
     let now = tokio::time::Instant::now();

@@ -11,8 +11,9 @@ use crate::base::told::List;
 use crate::base::{Error, calendar};
 use crate::store::Mailed;
 
+/// The query of the outbox's list.
 #[derive(Deserialize)]
-pub(in crate::http) struct Page {
+pub(in crate::http) struct MailQuery {
     state: Option<String>,
     before: Option<String>,
     limit: Option<i64>,
@@ -74,7 +75,7 @@ fn shown(mail: &Mailed) -> ShownMail {
 }
 
 /// `GET /v1/admin/outbox`, newest first; `?state=waiting`, `sent` or `dead`
-pub async fn outbox(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+pub async fn outbox(app: Worker, request: HttpRequest, page: Query<MailQuery>) -> HttpResponse {
     act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
         let all = administration.store.mail(page.state.clone(), page.before.clone(), limit).await;

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::super::{Worker, arrival};
 use super::act::{act, act_on};
-use super::revisions::HowToChange;
-use crate::administration::change::Came;
+use super::revisions::ChangeQuery;
+use crate::administration::change::ChangeResult;
 use crate::admit::{Bound, Feature, Plan, PlanEntry};
 use crate::base::Error;
 use crate::base::calendar;
@@ -39,8 +39,9 @@ pub(in crate::http) struct NewRefund {
     reason: String,
 }
 
+/// The query of the list of what administrators did.
 #[derive(Deserialize)]
-pub(in crate::http) struct Page {
+pub(in crate::http) struct AuditQuery {
     before: Option<String>,
     limit: Option<i64>,
 }
@@ -90,7 +91,8 @@ fn shown(plan: &Plan) -> ShownPlan {
 /// What came of a change of a plan: the plan as it holds now, if it still is one, with the revision that
 /// it is in.
 #[derive(Serialize, JsonSchema)]
-pub(in crate::http) struct PlanCame {
+#[schemars(rename = "PlanCame")]
+pub(in crate::http) struct PlanChanged {
     #[serde(flatten)]
     plan: PlanOrNone,
     /// What administrators say of it now.
@@ -108,10 +110,10 @@ enum PlanOrNone {
     Gone { name: String, object: &'static str, deleted: bool },
 }
 
-fn told(name: &str, plan: Option<&Plan>, came: Came) -> PlanCame {
+fn told(name: &str, plan: Option<&Plan>, came: ChangeResult) -> PlanChanged {
     let deleted = came.revision.is_some();
     let gone = || PlanOrNone::Gone { name: name.to_owned(), object: "plan", deleted };
-    PlanCame {
+    PlanChanged {
         plan: plan.map_or_else(gone, |plan| PlanOrNone::Holds(Box::new(shown(plan)))),
         said: came.said,
         revision: came.revision,
@@ -195,7 +197,7 @@ pub async fn put_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
-    asked: Query<HowToChange>,
+    asked: Query<ChangeQuery>,
     payload: Payload,
 ) -> HttpResponse {
     act_on(&app, &request, payload, async |administration, entry: PlanEntry| {
@@ -210,7 +212,7 @@ pub async fn drop_plan(
     app: Worker,
     request: HttpRequest,
     name: Path<String>,
-    asked: Query<HowToChange>,
+    asked: Query<ChangeQuery>,
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.drop_plan(&name, &asked.manner()?).await?;
@@ -276,7 +278,7 @@ pub async fn refund(app: Worker, request: HttpRequest, payload: Payload) -> Http
 }
 
 /// `GET /v1/admin/audit`, newest first
-pub async fn audit(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+pub async fn audit(app: Worker, request: HttpRequest, page: Query<AuditQuery>) -> HttpResponse {
     act(&app, &request, async |administration| {
         let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
         let all = administration

@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::act::{act, act_on};
-use crate::administration::change::{Came, Manner};
+use crate::administration::change::{ChangeOptions, ChangeResult};
 use crate::administration::revisions::shown;
 use crate::base::told::List;
 use crate::base::{Error, Kind};
-use crate::catalogue::Sort;
+use crate::catalogue::SettingKind;
 use crate::catalogue::diff::Changes;
 use crate::http::Worker;
 use crate::router::Replay;
 
-/// How a change is to be made, in the query.
+/// The same, as the query of a request says it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::http) struct HowToChange {
+pub(in crate::http) struct ChangeQuery {
     dry_run: Option<String>,
     reason: String,
 }
 
-impl HowToChange {
-    pub(super) fn manner(&self) -> Result<Manner, Error> {
+impl ChangeQuery {
+    pub(super) fn manner(&self) -> Result<ChangeOptions, Error> {
         let dry_run = match self.dry_run.as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -34,7 +34,7 @@ impl HowToChange {
                 return Err(Error::new(Kind::Malformed, text).at("dry_run"));
             }
         };
-        Ok(Manner { dry_run, reason: self.reason.clone() })
+        Ok(ChangeOptions { dry_run, reason: self.reason.clone() })
     }
 }
 
@@ -58,7 +58,8 @@ pub(in crate::http) struct Settings {
 
 /// What came of saying something, or of taking it back.
 #[derive(Serialize, JsonSchema)]
-pub(in crate::http) struct SettingCame {
+#[schemars(rename = "SettingCame")]
+pub(in crate::http) struct SettingChanged {
     name: String,
     object: &'static str,
     said: Option<Value>,
@@ -82,8 +83,8 @@ pub(in crate::http) struct Restored {
     replay: Option<Replay>,
 }
 
-fn told(sort: Sort, name: &str, came: Came) -> SettingCame {
-    SettingCame {
+fn told(sort: SettingKind, name: &str, came: ChangeResult) -> SettingChanged {
+    SettingChanged {
         name: name.to_owned(),
         object: sort.as_str(),
         said: came.said,
@@ -95,7 +96,7 @@ fn told(sort: Sort, name: &str, came: Came) -> SettingCame {
     }
 }
 
-async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
+async fn all(app: &Worker, request: &HttpRequest, sort: SettingKind) -> HttpResponse {
     act(app, request, async |administration| {
         let (revision, all) = administration.settings(sort).await?;
         let one = |(name, said)| ShownSetting { name, object: sort.as_str(), said };
@@ -104,7 +105,7 @@ async fn all(app: &Worker, request: &HttpRequest, sort: Sort) -> HttpResponse {
     .await
 }
 
-async fn one(app: &Worker, request: &HttpRequest, sort: Sort, name: &str) -> HttpResponse {
+async fn one(app: &Worker, request: &HttpRequest, sort: SettingKind, name: &str) -> HttpResponse {
     act(app, request, async |administration| {
         let said = administration.setting(sort, name).await?;
         Ok(ShownSetting { name: name.to_owned(), object: sort.as_str(), said })
@@ -116,8 +117,8 @@ async fn put(
     app: &Worker,
     request: &HttpRequest,
     payload: Payload,
-    (sort, name): (Sort, &str),
-    asked: &HowToChange,
+    (sort, name): (SettingKind, &str),
+    asked: &ChangeQuery,
 ) -> HttpResponse {
     act_on(app, request, payload, async |administration, said: Value| {
         let came = administration.set(sort, name, Some(said), &asked.manner()?).await?;
@@ -129,13 +130,13 @@ async fn put(
 async fn take_back(
     app: &Worker,
     request: &HttpRequest,
-    (sort, name): (Sort, &str),
-    asked: &HowToChange,
+    (sort, name): (SettingKind, &str),
+    asked: &ChangeQuery,
 ) -> HttpResponse {
     act(app, request, async |administration| {
         let came = administration.set(sort, name, None, &asked.manner()?).await?;
         let deleted = Some(asked.dry_run.as_deref() != Some("true"));
-        Ok(SettingCame { deleted, ..told(sort, name, came) })
+        Ok(SettingChanged { deleted, ..told(sort, name, came) })
     })
     .await
 }
@@ -162,7 +163,7 @@ macro_rules! handlers {
                 app: Worker,
                 request: HttpRequest,
                 name: Path<String>,
-                asked: Query<HowToChange>,
+                asked: Query<ChangeQuery>,
                 payload: Payload,
             ) -> HttpResponse {
                 super::put(&app, &request, payload, ($sort, &name), &asked).await
@@ -172,7 +173,7 @@ macro_rules! handlers {
                 app: Worker,
                 request: HttpRequest,
                 name: Path<String>,
-                asked: Query<HowToChange>,
+                asked: Query<ChangeQuery>,
             ) -> HttpResponse {
                 take_back(&app, &request, ($sort, &name), &asked).await
             }
@@ -180,10 +181,10 @@ macro_rules! handlers {
     };
 }
 
-handlers!(providers, Sort::Provider);
-handlers!(models, Sort::Model);
-handlers!(routes, Sort::Route);
-handlers!(prices, Sort::Price);
+handlers!(providers, SettingKind::Provider);
+handlers!(models, SettingKind::Model);
+handlers!(routes, SettingKind::Route);
+handlers!(prices, SettingKind::Price);
 
 /// `GET /v1/admin/revisions`, newest first
 pub async fn revisions(app: Worker, request: HttpRequest) -> HttpResponse {
@@ -198,7 +199,7 @@ pub async fn restore(
     app: Worker,
     request: HttpRequest,
     id: Path<i64>,
-    asked: Query<HowToChange>,
+    asked: Query<ChangeQuery>,
 ) -> HttpResponse {
     act(&app, &request, async |administration| {
         let came = administration.restore(*id, &asked.manner()?).await?;

@@ -10,13 +10,13 @@ use crate::catalogue::{ModelEntry, ProviderEntry};
 use crate::http::admin::{accounts, corrections, keys, mail, money, revisions};
 use crate::http::keys as own_keys;
 use crate::ledger::verify::Proof as BooksProof;
-use crate::reports::corrections::Corrections;
-use crate::reports::status::{ToldHealth, ToldStatus};
+use crate::reports::corrections::CorrectionList;
+use crate::reports::status::{HealthView, StatusView};
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    get("/v1/admin/status", "Admin", "How the gateway is").answering(of::<ToldStatus>),
+    get("/v1/admin/status", "Admin", "How the gateway is").answering(of::<StatusView>),
     get("/v1/admin/health", "Admin", "Alive and ready, with each dependency")
-        .answering(of::<ToldHealth>),
+        .answering(of::<HealthView>),
     get("/v1/admin/accounts", "Admin", "All accounts")
         .answering(of::<List<accounts::ShownAccount>>),
     post("/v1/admin/accounts", "Admin", "Open an account")
@@ -80,10 +80,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     put("/v1/admin/plans/{name}", "Admin", "Make or change a plan, as a revision")
         .told(of::<PlanEntry>)
         .asking(CHANGE)
-        .answering(of::<money::PlanCame>),
+        .answering(of::<money::PlanChanged>),
     delete("/v1/admin/plans/{name}", "Admin", "Take back what was said of a plan")
         .asking(CHANGE)
-        .answering(of::<money::PlanCame>),
+        .answering(of::<money::PlanChanged>),
     get("/v1/admin/providers", "Admin", "What is said of providers, over the configuration")
         .answering(of::<revisions::Settings>),
     get("/v1/admin/providers/{name}", "Admin", "What is said of one provider")
@@ -91,10 +91,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     put("/v1/admin/providers/{name}", "Admin", "Say it of a provider, as a revision")
         .told(of::<ProviderEntry>)
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     delete("/v1/admin/providers/{name}", "Admin", "Take back what was said of a provider")
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     get("/v1/admin/models", "Admin", "What is said of models, over the configuration")
         .answering(of::<revisions::Settings>),
     get("/v1/admin/models/{name}", "Admin", "What is said of one model")
@@ -102,10 +102,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     put("/v1/admin/models/{name}", "Admin", "Say it of a model, as a revision")
         .told(of::<ModelEntry>)
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     delete("/v1/admin/models/{name}", "Admin", "Take back what was said of a model")
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     get(
         "/v1/admin/routes",
         "Admin",
@@ -117,10 +117,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     put("/v1/admin/routes/{name}", "Admin", "Say it of a route, as a revision")
         .told(of::<RouteEntry>)
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     delete("/v1/admin/routes/{name}", "Admin", "Take back what was said of a route")
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     get(
         "/v1/admin/prices",
         "Admin",
@@ -132,10 +132,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     put("/v1/admin/prices/{name}", "Admin", "Say it of a price, as a revision")
         .told(of::<PricesEntry>)
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     delete("/v1/admin/prices/{name}", "Admin", "Take back what was said of a price")
         .asking(CHANGE)
-        .answering(of::<revisions::SettingCame>),
+        .answering(of::<revisions::SettingChanged>),
     get("/v1/admin/revisions", "Admin", "Revisions, newest first")
         .answering(of::<List<ShownRevision>>),
     post("/v1/admin/revisions/{id}/restore", "Admin", "Let an earlier revision hold again")
@@ -147,7 +147,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "What `auto` has learned of models: the corrections in force, and why",
     )
     .asking(&[("account", "string"), ("model", "string")])
-    .answering(of::<Corrections>),
+    .answering(of::<CorrectionList>),
     delete("/v1/admin/corrections", "Admin", "Forget what `auto` has learned")
         .asking(&[("account", "string"), ("model", "string")])
         .answering(of::<corrections::Forgotten>),

@@ -5,7 +5,7 @@ use crate::admit::KeySet;
 use crate::base::told::{Deleted, DeletedSome, List, Page};
 use crate::http::{account, browser_keys, keys, me, signin};
 use crate::reports::standing::{AccountStanding, ShownBound};
-use crate::stored::browser_keys::Wanted as NewBrowserKey;
+use crate::stored::browser_keys::BrowserKeyRequest as NewBrowserKey;
 use crate::stored::person::{Me, ShownSignIn};
 use crate::stored::team::{ShownInvitation, ShownMember};
 

@@ -1,19 +1,19 @@
 //! Operations: what is kept and run beside asking models.
 
 use super::operation::{Operation, PAGE, delete, get, of, post, put};
-use crate::agents::{NewRun, ShownAgent, ToldRun};
+use crate::agents::{NewRun, RunView, ShownAgent};
 use crate::apps::{Action, Connected, NewConnection, RanAction, ShownApp, ShownConnection, Tools};
 use crate::base::told::{Deleted, DeletedSome, List, OfUser, Stretch};
 use crate::http::platform::{chats, memory};
 use crate::memory::{Graph, MemoryPage, MemoryQuery, ShownMemory};
 use crate::platform::agents::Agent;
-use crate::reports::status::{Capabilities, ToldModel};
+use crate::reports::status::{Capabilities, ModelView};
 use crate::stored::chats::{Saved, ShownConversation, WholeConversation};
-use crate::stored::features::{ShownFeature, Wish};
+use crate::stored::features::{FeatureChange, ShownFeature};
 
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/optima/v1/models", "Optima", "Models with tier, context, prices and health")
-        .answering(of::<List<ToldModel>>),
+        .answering(of::<List<ModelView>>),
     get("/optima/v1/capabilities", "Optima", "What can be done right now")
         .answering(of::<Capabilities>),
     get("/optima/v1/conversations", "Optima", "Saved conversations, newest first")
@@ -45,7 +45,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Features",
         "Turn a feature on or off; the other way round without a body",
     )
-    .told(of::<Wish>)
+    .told(of::<FeatureChange>)
     .answering(of::<ShownFeature>),
     post("/v1/memory/store", "Memory", "Remember something of a user")
         .told(of::<memory::Store>)
@@ -75,7 +75,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     delete("/v1/agents/{id}", "Agents", "Delete an agent").answering(of::<Deleted>),
     post("/v1/agents/{id}/runs", "Agents", "Run an agent, whole or as server-sent events")
         .told(of::<NewRun>)
-        .answering(of::<ToldRun>),
+        .answering(of::<RunView>),
     get("/v1/connect/apps", "Connect", "Apps that can be connected")
         .answering(of::<List<ShownApp>>),
     get("/v1/connect/accounts", "Connect", "Connected accounts")

@@ -4,8 +4,8 @@ use super::operation::{Operation, get, of, post};
 use super::schemas::ChatRequest;
 use crate::gateway::Route;
 use crate::http::usage;
-use crate::reports::feedback::{Noted, Said};
-use crate::reports::request::ToldRequest;
+use crate::reports::feedback::{FeedbackReceipt, FeedbackRequest};
+use crate::reports::request::RequestView;
 use crate::reports::usage::UsageReport;
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -13,8 +13,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .told(of::<ChatRequest>)
         .answering(of::<Route<'static>>),
     post("/v1/feedback", "Routing", "Say what an answer was worth")
-        .told(of::<Said>)
-        .answering(of::<Noted>),
+        .told(of::<FeedbackRequest>)
+        .answering(of::<FeedbackReceipt>),
     get("/v1/usage", "Usage", "What was used, and what it cost")
         .asking(&[
             ("start", "string"),
@@ -37,5 +37,5 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ])
         .answering(of::<usage::FoundRequests>),
     get("/v1/requests/{id}", "Usage", "What was decided, tried and charged")
-        .answering(of::<ToldRequest>),
+        .answering(of::<RequestView>),
 ];

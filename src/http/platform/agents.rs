@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::act::{BODY_BYTES, act};
-use crate::agents::{self, Named, NewRun, ToldRun};
+use crate::agents::{self, Named, NewRun, RunView};
 use crate::base::Error;
 use crate::base::ids::RequestId;
 use crate::exchange::Refused;
@@ -26,8 +26,9 @@ use crate::wire::vocab::Dialect;
 
 const SURFACE: Dialect = Dialect::OpenAiChat;
 
+/// The query of lists of agents.
 #[derive(Debug, Deserialize)]
-pub struct Page {
+pub struct AgentQuery {
     limit: Option<i64>,
     after: Option<String>,
 }
@@ -40,7 +41,7 @@ fn shown(outcome: Result<Named, Error>) -> HttpResponse {
 }
 
 /// `GET /v1/agents`
-pub async fn list(app: Worker, request: HttpRequest, page: Query<Page>) -> HttpResponse {
+pub async fn list(app: Worker, request: HttpRequest, page: Query<AgentQuery>) -> HttpResponse {
     act(&app, &request, async |caller| {
         let page = page.into_inner();
         stored::agents::list(app.kept(), &caller, page.after, page.limit).await
@@ -132,7 +133,7 @@ pub async fn run(
                 };
                 let executed = gateway::execute(&worker, begun, &mut tell);
                 // Whoever leaves ends the run: nobody waits for what it would come to.
-                let outcome: Result<ToldRun, Refused> = tokio::select! {
+                let outcome: Result<RunView, Refused> = tokio::select! {
                     outcome = executed => outcome,
                     () = say.closed() => return,
                 };

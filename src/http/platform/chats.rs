@@ -10,7 +10,7 @@ use crate::base::told::{Deleted, DeletedSome};
 use crate::http::Worker;
 use crate::http::arrival::{caller, said};
 use crate::reports::status;
-use crate::stored::chats::{self, Saved, Wanted};
+use crate::stored::chats::{self, ConversationFilter, Saved};
 
 /// What is gone: one conversation, or all of them.
 #[derive(Serialize, JsonSchema)]
@@ -21,8 +21,9 @@ pub(in crate::http) enum Gone {
     All(DeletedSome),
 }
 
+/// The query that names a conversation.
 #[derive(Debug, Deserialize, Default)]
-pub struct Which {
+pub struct ConversationQuery {
     id: Option<String>,
 }
 
@@ -39,7 +40,11 @@ pub async fn capabilities(app: Worker, request: HttpRequest) -> HttpResponse {
 }
 
 /// `GET /optima/v1/conversations`
-pub async fn list(app: Worker, request: HttpRequest, wanted: Query<Wanted>) -> HttpResponse {
+pub async fn list(
+    app: Worker,
+    request: HttpRequest,
+    wanted: Query<ConversationFilter>,
+) -> HttpResponse {
     let listing = async {
         let caller = caller(&app, &request).await?;
         chats::list(app.kept(), &caller, wanted.into_inner()).await
@@ -79,7 +84,11 @@ pub async fn put_one(
 }
 
 /// `DELETE /optima/v1/conversations`: all of the user's, or `?id=`
-pub async fn delete(app: Worker, request: HttpRequest, which: Query<Which>) -> HttpResponse {
+pub async fn delete(
+    app: Worker,
+    request: HttpRequest,
+    which: Query<ConversationQuery>,
+) -> HttpResponse {
     let deleting = async {
         let caller = caller(&app, &request).await?;
         Ok(match &which.id {

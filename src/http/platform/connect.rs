@@ -33,13 +33,15 @@ const OAUTH_STATE: &str = "optimux_errand";
 /// it is followed by a redirect to wherever the app is.
 const PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The query that names an app.
 #[derive(Debug, Deserialize)]
-pub struct Which {
+pub struct AppQuery {
     app: Option<String>,
 }
 
+/// The query with which an authorization server sends a browser back.
 #[derive(Debug, Deserialize)]
-pub struct Back {
+pub struct OAuthCallback {
     state: Option<String>,
     code: Option<String>,
     error: Option<String>,
@@ -95,7 +97,7 @@ fn escaped(text: &str) -> String {
 
 /// `GET /v1/connect/oauth/start`: a person is told what they are about to allow, since anybody may
 /// have sent them here.
-pub async fn ask(app: Worker, back: Query<Back>) -> HttpResponse {
+pub async fn ask(app: Worker, back: Query<OAuthCallback>) -> HttpResponse {
     let departure =
         match apps::depart(&app.shared.connections, back.state.as_deref().unwrap_or_default()) {
             Ok(departure) => departure,
@@ -120,7 +122,7 @@ pub async fn ask(app: Worker, back: Query<Back>) -> HttpResponse {
 }
 
 /// `POST /v1/connect/oauth/start`: from that page, and from no other
-pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> HttpResponse {
+pub async fn leave(app: Worker, request: HttpRequest, back: Query<OAuthCallback>) -> HttpResponse {
     let leaving = || {
         let home = origin::home(&app, &request);
         let origin = request.headers().get("origin").and_then(|value| value.to_str().ok());
@@ -150,7 +152,11 @@ pub async fn leave(app: Worker, request: HttpRequest, back: Query<Back>) -> Http
 }
 
 /// `GET /v1/connect/oauth/callback`: a browser, sent here by an app's authorization server
-pub async fn callback(app: Worker, request: HttpRequest, back: Query<Back>) -> HttpResponse {
+pub async fn callback(
+    app: Worker,
+    request: HttpRequest,
+    back: Query<OAuthCallback>,
+) -> HttpResponse {
     let finishing = async {
         let back = back.into_inner();
         if let Some(error) = back.error {
@@ -206,7 +212,7 @@ fn ended(request: &HttpRequest, finished: Result<String, Error>) -> HttpResponse
 }
 
 /// `GET /v1/connect/tools`, `?app=` for those of one
-pub async fn tools(app: Worker, request: HttpRequest, which: Query<Which>) -> HttpResponse {
+pub async fn tools(app: Worker, request: HttpRequest, which: Query<AppQuery>) -> HttpResponse {
     act(&app, &request, async |caller| {
         apps::tools(&app.shared.connections, &caller, which.app.as_deref()).await
     })

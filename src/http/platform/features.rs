@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::act::{act, act_on};
 use crate::base::told::{List, OfUser};
 use crate::http::Worker;
-use crate::stored::features::{self, Wish};
+use crate::stored::features::{self, FeatureChange};
 
 /// `GET /v1/features`
 pub async fn list(app: Worker, request: HttpRequest) -> HttpResponse {
@@ -30,7 +30,7 @@ pub async fn set(
     at: Path<(String, String)>,
     payload: Payload,
 ) -> HttpResponse {
-    act_on(&app, &request, payload, async |caller, wish: Wish| {
+    act_on(&app, &request, payload, async |caller, wish: FeatureChange| {
         features::set(app.kept(), &app.shared.identities, &caller, &at.0, &at.1, wish).await
     })
     .await

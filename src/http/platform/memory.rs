@@ -12,8 +12,9 @@ use crate::base::{Error, Kind};
 use crate::http::Worker;
 use crate::memory::{self, MemoryQuery, NewMemory, ShownMemory};
 
+/// The query of lists of memories.
 #[derive(Debug, Deserialize)]
-pub struct Page {
+pub struct MemoryListQuery {
     after: Option<String>,
     limit: Option<i64>,
 }
@@ -99,7 +100,7 @@ pub async fn list(
     app: Worker,
     request: HttpRequest,
     user: Path<String>,
-    page: Query<Page>,
+    page: Query<MemoryListQuery>,
 ) -> HttpResponse {
     act(&app, &request, async |caller| {
         let user = memory::whose(&app.shared.identities, &caller, Some(&user)).await?;

@@ -11,7 +11,7 @@ use crate::router::neural::{clues, family};
 
 /// One way to tell scores, on one group of sources.
 #[derive(Debug, Clone, Serialize)]
-pub struct Outcome {
+pub struct CheckResult {
     pub by: &'static str,
     pub rank_correlation: f64,
     /// The mean of how far it was off.
@@ -24,7 +24,7 @@ pub struct Checked {
     pub group: &'static str,
     /// That have both scores and figures.
     pub models: usize,
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<CheckResult>,
 }
 
 /// A group, how its sources begin, and figures that are of the same questions and are left out.
@@ -62,7 +62,7 @@ fn log_odds(share: f64) -> f64 {
 }
 
 /// Tells each model's mean score by a line through the models of other families.
-fn outcome(by: &'static str, tried: &[Tried]) -> Outcome {
+fn outcome(by: &'static str, tried: &[Tried]) -> CheckResult {
     let (mut told, mut real) = (Vec::new(), Vec::new());
     for one in tried {
         let (mut guesses, mut truth) = (0.0, 0.0);
@@ -85,7 +85,7 @@ fn outcome(by: &'static str, tried: &[Tried]) -> Outcome {
         real.push(truth / count);
     }
     let off = told.iter().zip(&real).map(|(told, real)| (told - real).abs()).sum::<f64>();
-    Outcome {
+    CheckResult {
         by,
         rank_correlation: rank_correlation(&told, &real),
         off: off / told.len().max(1) as f64,

@@ -18,7 +18,7 @@ const LEAST_PROMPTS: u64 = 900;
 const BELOW_BEND: f64 = 0.95;
 /// Above it a step of the factor adds this share of the slope. Nothing was measured there: an
 /// assumption, chosen so that the classes of models that everyday prompts are rated by come to the
-/// levels that [`crate::router::Demand::need`] counts with. To be fitted from feedback.
+/// levels that [`crate::router::PromptDemand::need`] counts with. To be fitted from feedback.
 const ABOVE_BEND: f64 = 0.7;
 /// How far a level of the weights may be off, and one that was taken from a factor by the line.
 const MEASURED_SD: f64 = 0.4;

@@ -9,7 +9,7 @@ mod leaning;
 mod order;
 mod subjects;
 
-pub use check::{Checked, Outcome, check};
+pub use check::{CheckResult, Checked, check};
 pub use figure::{Figure, FigureError, read};
 pub use fit::fit;
 pub use subjects::{Rated, fit_subjects, read_rated};

@@ -8,7 +8,7 @@ use crate::catalogue::Mode;
 use crate::catalogue::{
     Deployment, DeploymentId, RatesEntry, Sources, Tier, TokenKind, builtin, load,
 };
-use crate::router::{Dial, Health, Kept, Wish};
+use crate::router::{Dial, DialWish, Health, RankedSeat};
 use crate::wire::vocab::{Effort, Part, Request, Role, Turn};
 
 fn catalogue() -> Catalogue {
@@ -35,8 +35,8 @@ impl House {
         Self { catalogue, predictor }
     }
 
-    fn choice(&self) -> Choice<'_> {
-        Choice {
+    fn choice(&self) -> CandidatePool<'_> {
+        CandidatePool {
             catalogue: &self.catalogue,
             allows: &|_| true,
             health: &|_| Health::default(),
@@ -54,13 +54,13 @@ impl House {
         self.catalogue.models().iter().filter(|model| model.mode == Mode::Chat).count()
     }
 
-    fn decide(&self, wish: impl Into<Wish>, text: &str) -> Decision {
+    fn decide(&self, wish: impl Into<DialWish>, text: &str) -> Decision {
         self.decide_needing(wish, text, |_| {}).unwrap()
     }
 
     fn decide_needing(
         &self,
-        wish: impl Into<Wish>,
+        wish: impl Into<DialWish>,
         text: &str,
         needing: impl Fn(&mut Needs),
     ) -> Result<Decision, Error> {
@@ -75,7 +75,7 @@ fn asking(text: &str) -> Request {
     Request { turns: vec![Turn::new(Role::User, vec![Part::text(text)])], ..Request::default() }
 }
 
-fn first(decision: &Decision) -> Kept {
+fn first(decision: &Decision) -> RankedSeat {
     decision.explanation.as_ref().unwrap().kept[0]
 }
 
@@ -179,19 +179,19 @@ fn no_more_is_spent_than_allowed() {
     let house = House::new();
     let free = first(&house.decide(Dial::BEST, PROMPTS[1])).cost;
     let most = Nanos(free.0 / 10);
-    let wish = Wish { dial: Dial::BEST, max_cost: Some(most), sold: None };
+    let wish = DialWish { dial: Dial::BEST, max_cost: Some(most), sold: None };
     let decision = house.decide(wish, PROMPTS[1]);
     let explanation = decision.explanation.unwrap();
     assert!(explanation.kept.iter().all(|one| one.cost <= most));
     assert!(explanation.rejected.iter().any(|(_, reason)| *reason == "dearer than allowed"));
-    let nothing = Wish { dial: Dial::BEST, max_cost: Some(Nanos(0)), sold: None };
+    let nothing = DialWish { dial: Dial::BEST, max_cost: Some(Nanos(0)), sold: None };
     // But for models that an operator runs without a price.
     let costs = |one: &Deployment| {
         one.prices.rates(NOW, 0).is_some_and(|rates| rates.of(TokenKind::Output).0 > 0)
     };
     let paid = |model: &Model| model.deployments.iter().all(|one| costs(one));
     let request = asking(PROMPTS[1]);
-    let choice = Choice { allows: &paid, ..house.choice() };
+    let choice = CandidatePool { allows: &paid, ..house.choice() };
     let told =
         decide_auto(nothing, &Needs::of(&request), &house.predictor.demand(&request), &choice);
     assert!(told.is_err_and(|error| error.code.as_deref() == Some("max_cost_too_low")));
@@ -214,7 +214,7 @@ fn the_floor_of_quality_is_kept() {
 fn a_plan_without_a_tier_never_gets_it() {
     let house = House::new();
     let request = asking(PROMPTS[1]);
-    let choice = Choice { allows: &|model| model.tier <= Tier::Budget, ..house.choice() };
+    let choice = CandidatePool { allows: &|model| model.tier <= Tier::Budget, ..house.choice() };
     let demand = house.predictor.demand(&request);
     let decision = decide_auto(Dial::BEST.into(), &Needs::of(&request), &demand, &choice).unwrap();
     assert!(decision.steps.iter().all(|step| step.model.tier <= Tier::Budget));
@@ -229,7 +229,7 @@ fn what_an_account_found_out_moves_its_choice() {
     let before = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
     let place = first(&before).place;
     let worse = HashMap::from([(place, -3.0)]);
-    let choice = Choice { corrections: Some(&worse), ..house.choice() };
+    let choice = CandidatePool { corrections: Some(&worse), ..house.choice() };
     let after = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
     assert_ne!(first(&after).place, place);
 }
@@ -241,13 +241,13 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     let demand = house.predictor.demand(&request);
     let mut needs = Needs::of(&request);
     needs.input_tokens = 40_000;
-    let decide = |before: Option<Before>| {
-        let choice = Choice { before, ..house.choice() };
+    let decide = |before: Option<PriorAnswerer>| {
+        let choice = CandidatePool { before, ..house.choice() };
         first(&decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap())
     };
     let fresh = decide(None);
     let all = decide_auto(Dial::BALANCED.into(), &needs, &demand, &house.choice()).unwrap();
-    let caching = |one: &&Kept| {
+    let caching = |one: &&RankedSeat| {
         let model = &house.catalogue.models()[one.place];
         let rates = model.deployments[one.deployment].prices.rates(NOW, 0).unwrap();
         let cheaper = rates.of(TokenKind::CacheRead) < rates.of(TokenKind::Input);
@@ -258,15 +258,15 @@ fn a_conversation_stays_where_its_prompt_is_cached_or_where_it_wishes_to() {
     // Read from the cache, it costs less than read afresh; a short prompt is not cached.
     let place = other.place;
     let cost = |prefix_tokens| {
-        let before = Before { place, prefix_tokens, stays: false };
-        let choice = Choice { before: Some(before), ..house.choice() };
+        let before = PriorAnswerer { place, prefix_tokens, stays: false };
+        let choice = CandidatePool { before: Some(before), ..house.choice() };
         let decision = decide_auto(Dial::BALANCED.into(), &needs, &demand, &choice).unwrap();
         let kept = decision.explanation.unwrap().kept;
         kept.iter().find(|one| one.place == place).unwrap().cost
     };
     assert!(cost(39_000) < other.cost && cost(1_000) == other.cost);
     // Whoever wishes to stay does, as long as the model will do.
-    let before = Before { place, prefix_tokens: 0, stays: true };
+    let before = PriorAnswerer { place, prefix_tokens: 0, stays: true };
     assert!(!other.above_floor || decide(Some(before)).place == place);
 }
 
@@ -277,7 +277,7 @@ fn a_draw_finds_something_out_and_stays_good() {
     let demand = house.predictor.demand(&request);
     let mut seen = std::collections::BTreeSet::new();
     for draw in 0..8 {
-        let choice = Choice { explore: Some(draw), ..house.choice() };
+        let choice = CandidatePool { explore: Some(draw), ..house.choice() };
         let wish = Dial::BALANCED.into();
         let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
         let explanation = decision.explanation.as_ref().unwrap();
@@ -290,8 +290,8 @@ fn a_draw_finds_something_out_and_stays_good() {
     // A session that stays is left alone.
     let usual = first(&house.decide(Dial::BALANCED, PROMPTS[1])).place;
     for draw in 0..8 {
-        let before = Some(Before { place: usual, prefix_tokens: 0, stays: true });
-        let choice = Choice { explore: Some(draw), before, ..house.choice() };
+        let before = Some(PriorAnswerer { place: usual, prefix_tokens: 0, stays: true });
+        let choice = CandidatePool { explore: Some(draw), before, ..house.choice() };
         let wish = Dial::BALANCED.into();
         let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
         assert_eq!(first(&decision).place, usual);
@@ -380,7 +380,7 @@ fn of_a_models_deployments_the_one_with_room_and_the_shorter_wait_is_asked_first
     let ids: Vec<_> = model.deployments.iter().map(|one| one.id).collect();
     assert!(ids.len() >= 2, "the catalogue has one provider of it");
     let asked = |state: HealthOf<'_>| {
-        let choice = Choice {
+        let choice = CandidatePool {
             health: state,
             allows: &|model| &*model.id == "llama-3.3-70b",
             ..house.choice()
@@ -415,7 +415,7 @@ fn waiting_counts_as_money_and_leaves_the_dial_in_order() {
     for text in PROMPTS {
         let request = asking(text);
         let demand = house.predictor.demand(&request);
-        let choice = Choice { health: &slow, ..house.choice() };
+        let choice = CandidatePool { health: &slow, ..house.choice() };
         let mut before = 0.0;
         for at in 0..=50 {
             let dial = Dial::new(f64::from(at) / 50.0).unwrap();
@@ -448,9 +448,9 @@ proptest::proptest! {
                 ..Health::default()
             }
         };
-        let wish = Wish::from(Dial::new(dial).unwrap());
+        let wish = DialWish::from(Dial::new(dial).unwrap());
         let told = |thorough| {
-            let choice = Choice { health: &health, thorough, ..house.choice() };
+            let choice = CandidatePool { health: &health, thorough, ..house.choice() };
             let decision = decide_auto(wish, &Needs::of(&request), &demand, &choice).unwrap();
             let name = |step: &Step| (step.model.id.clone(), step.deployment.id);
             decision.steps.iter().map(name).collect::<Vec<_>>()
@@ -460,9 +460,9 @@ proptest::proptest! {
 }
 
 /// Nobody is asked while another is expected to do better at no higher cost.
-fn dominated(decision: &Decision) -> Option<(Kept, Kept)> {
+fn dominated(decision: &Decision) -> Option<(RankedSeat, RankedSeat)> {
     let kept = &decision.explanation.as_ref().unwrap().kept;
-    let better = |one: &&Kept| one.quality > kept[0].quality && one.cost <= kept[0].cost;
+    let better = |one: &&RankedSeat| one.quality > kept[0].quality && one.cost <= kept[0].cost;
     kept.iter().find(better).map(|better| (kept[0], *better))
 }
 
@@ -483,9 +483,9 @@ proptest::proptest! {
             Health { passing: !drawn(id.0 as u64).is_multiple_of(5), ..Health::default() }
         };
         let allows = |model: &Model| !drawn(model.id.len() as u64).is_multiple_of(4);
-        let choice = Choice { health: &health, allows: &allows, ..house.choice() };
+        let choice = CandidatePool { health: &health, allows: &allows, ..house.choice() };
         let demand = house.predictor.demand(&request);
-        let wish = Wish::from(Dial::new(dial).unwrap());
+        let wish = DialWish::from(Dial::new(dial).unwrap());
         if let Ok(decision) = decide_auto(wish, &needs, &demand, &choice) {
             proptest::prop_assert_eq!(dominated(&decision), None);
         }
@@ -502,7 +502,7 @@ fn an_effort_is_chosen_with_the_model_and_the_callers_own_is_kept() {
     );
     let demand = house.predictor.demand(&request);
     let only = |model: &Model| &*model.id == "gpt-5.5";
-    let choice = Choice { allows: &only, ..house.choice() };
+    let choice = CandidatePool { allows: &only, ..house.choice() };
     let decide = |dial: Dial, effort: Option<Effort>| {
         let needs = Needs { effort, ..Needs::of(&request) };
         decide_auto(dial.into(), &needs, &demand, &choice).unwrap()
@@ -525,7 +525,7 @@ fn what_the_caller_pays_is_weighed() {
     let house = House::new();
     let request = asking(PROMPTS[0]);
     let demand = house.predictor.demand(&request);
-    let choice = Choice {
+    let choice = CandidatePool {
         pays: &|tier| Nanos(if tier >= Tier::Premium { 500_000_000 } else { 0 }),
         ..house.choice()
     };

@@ -1,10 +1,10 @@
 //! What seats are worth: the chance of a good answer, and what of it its cost leaves.
 
-use super::{BELOW, Expected};
+use super::{BELOW, Expectations};
 use crate::router::neural::{Arithmetic, widely};
 use crate::router::rank::Rank;
 
-impl Expected {
+impl Expectations {
     /// Probability of a good answer at a seat.
     #[must_use]
     pub fn quality(&self, seat: usize) -> f32 {
@@ -28,7 +28,7 @@ impl Expected {
     /// quality. A little more than it is, so that nothing rounded makes it less. `floor` is the least
     /// quality that is wished for, in log-odds.
     #[must_use]
-    pub fn worth(&self, dollar: f32, floor: f32) -> Worth {
+    pub fn worth(&self, dollar: f32, floor: f32) -> SeatBounds {
         widely(Weighing { expected: self, dollar: dollar * BELOW, floor })
     }
 }
@@ -55,26 +55,26 @@ impl Arithmetic for Most<'_> {
 
 /// What seats are worth at most.
 #[derive(Debug)]
-pub struct Worth {
+pub struct SeatBounds {
     pub all: Vec<f32>,
     /// Where each stands by that, those that reach the floor in front.
     pub(in crate::router) ranks: Vec<Rank>,
 }
 
 struct Weighing<'a> {
-    expected: &'a Expected,
+    expected: &'a Expectations,
     dollar: f32,
     floor: f32,
 }
 
 impl Arithmetic for Weighing<'_> {
-    type Result = Worth;
+    type Result = SeatBounds;
 
     #[inline(always)]
-    fn done(self) -> Worth {
-        let Self { expected: Expected { logits, costs, common }, dollar, floor } = self;
+    fn done(self) -> SeatBounds {
+        let Self { expected: Expectations { logits, costs, common }, dollar, floor } = self;
         let seats = logits.len().min(costs.len());
-        let mut worth = Worth { all: vec![0.0; seats], ranks: vec![Rank::OUT; seats] };
+        let mut worth = SeatBounds { all: vec![0.0; seats], ranks: vec![Rank::OUT; seats] };
         let rows = worth.all.iter_mut().zip(&mut worth.ranks).zip(logits).zip(costs);
         for (((all, rank), logit), cost) in rows {
             *all = logistic(logit - common.caution) + 1e-6 - dollar * cost;

@@ -1,7 +1,7 @@
 //! What a model gains, and how much it thinks, at the efforts that it can be asked at.
 
 use crate::catalogue::Facts;
-use crate::wire::vocab::{Effort, Efforts, Manner, Off};
+use crate::wire::vocab::{Effort, Efforts, Off, ThinkingStyle};
 
 /// How deep a model thinks at an effort.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,9 +36,11 @@ pub fn efforts(facts: &Facts) -> Efforts {
     let thinking = &facts.thinking;
     let off = thinking.off != Off::Impossible;
     let steps: &[Effort] = match thinking.manner {
-        Manner::Unknown | Manner::None => &[],
-        Manner::Toggle if thinking.efforts.is_empty() => &[Effort::High],
-        Manner::Budget | Manner::Adaptive | Manner::Effort if thinking.efforts.is_empty() => {
+        ThinkingStyle::Unknown | ThinkingStyle::None => &[],
+        ThinkingStyle::Toggle if thinking.efforts.is_empty() => &[Effort::High],
+        ThinkingStyle::Budget | ThinkingStyle::Adaptive | ThinkingStyle::Effort
+            if thinking.efforts.is_empty() =>
+        {
             &[Effort::Low, Effort::Medium, Effort::High]
         }
         _ => &[],
@@ -53,11 +55,11 @@ pub fn efforts(facts: &Facts) -> Efforts {
 pub fn default_effort(facts: &Facts) -> Option<Effort> {
     let thinking = &facts.thinking;
     match thinking.manner {
-        Manner::None => None,
-        Manner::Unknown => None,
+        ThinkingStyle::None => None,
+        ThinkingStyle::Unknown => None,
         _ if !facts.thinks(None) => Some(Effort::None),
         _ => Some(thinking.default_effort.unwrap_or({
-            if thinking.manner == Manner::Toggle { Effort::High } else { Effort::Medium }
+            if thinking.manner == ThinkingStyle::Toggle { Effort::High } else { Effort::Medium }
         })),
     }
 }

@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 
 use super::form::{FORMS, MANNERS};
-use super::net::{Shape, bring, sum};
-use super::text::{COUNTS, Prompt, Reading, read};
-use super::trace::Kind;
+use super::net::{NetShape, bring, sum};
+use super::text::{COUNTS, Prompt, TextCounts, read};
+use super::trace::TraceKind;
 use super::vectors::Vectors;
 
 /// Levels of the classes of models that ratings count in: any of 3 to 8 billion parameters; a good
@@ -16,19 +16,19 @@ const ANCHORS: [f32; 5] = [0.2, 1.2, 1.8, 2.7, 3.5];
 /// Log-odds of a good answer, 0.8, that a model of the class a prompt needs is taken to have.
 const ENOUGH: f32 = 1.386;
 
-/// What ties ratings to levels of models.
+/// Turns ratings of everyday prompts into levels of models.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scale {
+pub struct RatingScale {
     anchors: [f32; 5],
 }
 
-impl Default for Scale {
+impl Default for RatingScale {
     fn default() -> Self {
         Self { anchors: ANCHORS }
     }
 }
 
-impl Scale {
+impl RatingScale {
     /// The anchor below a rating and the one above, and how far it is between them. Beyond the
     /// ends it goes on as straight as between the last two.
     fn between(self, need: f32) -> (f32, f32, f32) {
@@ -71,9 +71,9 @@ impl Scale {
     }
 }
 
-/// What a prompt takes, by the ratings of people.
+/// How hard an everyday prompt is, as people rate such prompts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Taken {
+pub struct EverydayEstimate {
     /// The class of models, from 1 to 5, and some way beyond.
     pub need: f32,
     /// Log of the tokens of a good answer.
@@ -121,7 +121,7 @@ impl Everyday {
 
     /// The counts of a prompt, as they were read.
     #[must_use]
-    pub fn few(reading: &Reading, form: &[f32; FORMS]) -> [f32; Self::FEW] {
+    pub fn few(reading: &TextCounts, form: &[f32; FORMS]) -> [f32; Self::FEW] {
         let mut few = [0.0; Self::FEW];
         let all = reading.counts.iter().chain(&reading.manner).chain(form);
         for (one, count) in few.iter_mut().zip(all) {
@@ -133,11 +133,11 @@ impl Everyday {
     /// What the regression reads of a prompt, in training as afterwards: its counts, the places of its
     /// signs, each once and in order, and those of its words' vectors.
     #[must_use]
-    pub fn read(prompt: Prompt<'_>) -> (Reading, Vec<usize>, Vec<usize>) {
+    pub fn read(prompt: Prompt<'_>) -> (TextCounts, Vec<usize>, Vec<usize>) {
         let (mut signs, mut words) = (Vec::new(), Vec::new());
         let reading = read(prompt, &mut |trace| {
             signs.push(trace.sign());
-            if trace.kind == Kind::Word {
+            if trace.kind == TraceKind::Word {
                 words.push(trace.vector());
             }
         });
@@ -148,7 +148,7 @@ impl Everyday {
 
     /// What a prompt takes, by this alone.
     #[must_use]
-    pub fn taken(&self, prompt: Prompt<'_>, vectors: &Vectors) -> Taken {
+    pub fn taken(&self, prompt: Prompt<'_>, vectors: &Vectors) -> EverydayEstimate {
         let (reading, signs, words) = Self::read(prompt);
         let form = prompt.form.counts(prompt.tools);
         self.judge(&sum(&self.words, &signs), &reading, &form, &vectors.of(&words))
@@ -158,10 +158,10 @@ impl Everyday {
     pub(super) fn judge(
         &self,
         signs: &[i32; Self::SIGNS],
-        reading: &Reading,
+        reading: &TextCounts,
         form: &[f32; FORMS],
-        vector: &[f32; Shape::VECTOR],
-    ) -> Taken {
+        vector: &[f32; NetShape::VECTOR],
+    ) -> EverydayEstimate {
         let mut sums = self.bias;
         let mut few = Self::few(reading, form);
         for ((one, mean), spread) in few.iter_mut().zip(&self.mean).zip(&self.spreads) {
@@ -211,7 +211,7 @@ impl Everyday {
             *sum += target * step * scale;
         }
         let [need, length, thinking] = sums;
-        Taken { need: need.clamp(0.5, 5.5), length, thinking }
+        EverydayEstimate { need: need.clamp(0.5, 5.5), length, thinking }
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_scale_goes_both_ways() {
-        let scale = Scale::default();
+        let scale = RatingScale::default();
         for need in [1.0, 1.3, 2.0, 2.7, 3.5, 4.0, 4.8, 5.0] {
             assert!((scale.need(scale.ease(need)) - need).abs() < 1e-4, "{need}");
         }

@@ -43,9 +43,9 @@ const fn hash_of_codes(codes: &[u64]) -> u64 {
     hash
 }
 
-/// What came with a prompt.
+/// What comes with a prompt beside its last words: sizes of what was said before, JSON, files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Form {
+pub struct PromptForm {
     /// Bytes of the system prompt.
     pub system: usize,
     /// Turns before the last thing that was said, and their bytes.
@@ -67,7 +67,7 @@ fn whether(is: bool) -> f32 {
     if is { 1.0 } else { 0.0 }
 }
 
-impl Form {
+impl PromptForm {
     /// Each of the order of 1.
     #[must_use]
     pub fn counts(self, tools: usize) -> [f32; FORMS] {
@@ -86,7 +86,7 @@ impl Form {
 
 /// How a text is written.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Manner {
+pub(super) struct TextStyle {
     pub commas: u32,
     pub fences: u32,
     pub long_words: u32,
@@ -102,7 +102,7 @@ pub(super) struct Manner {
     words: u32,
 }
 
-impl Manner {
+impl TextStyle {
     pub fn asks_for(&mut self, words: u32) {
         // Years are no lengths, and nobody asks for 1,987 words.
         let year = (1_900..2_100).contains(&words) && !words.is_multiple_of(100);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::everyday::Everyday;
 use super::format_error::FormatError;
 use super::meta::Meta;
-use super::net::{Net, Shape};
+use super::net::{Net, NetShape};
 use super::signs::Signs;
 use super::text::COUNTS;
 use super::trace::{BUCKETS, PAIRS, SIGNS, VECTORS};
@@ -57,21 +57,21 @@ impl<'a> Numbers<'a> {
         Ok(Ability {
             level,
             verbosity,
-            skills: self.floats(Shape::DEMANDS)?.into(),
-            domains: self.either(Shape::DOMAINS)?.into(),
+            skills: self.floats(NetShape::DEMANDS)?.into(),
+            domains: self.either(NetShape::DOMAINS)?.into(),
             signs: self.either(Signs::WIDE)?.into(),
         })
     }
 
     fn net(&mut self) -> Result<Net, FormatError> {
         Ok(Net {
-            first: self.floats(Shape::HIDDEN * Shape::INPUT)?,
-            first_bias: self.floats(Shape::HIDDEN)?,
-            second: self.floats(Shape::HEADS * Shape::HIDDEN)?,
-            second_bias: self.floats(Shape::HEADS)?,
-            skip: self.floats(Shape::HEADS * Shape::INPUT)?,
-            tell: self.floats(Shape::DOMAINS * Shape::HIDDEN)?,
-            tell_bias: self.floats(Shape::DOMAINS)?,
+            first: self.floats(NetShape::HIDDEN * NetShape::INPUT)?,
+            first_bias: self.floats(NetShape::HIDDEN)?,
+            second: self.floats(NetShape::HEADS * NetShape::HIDDEN)?,
+            second_bias: self.floats(NetShape::HEADS)?,
+            skip: self.floats(NetShape::HEADS * NetShape::INPUT)?,
+            tell: self.floats(NetShape::DOMAINS * NetShape::HIDDEN)?,
+            tell_bias: self.floats(NetShape::DOMAINS)?,
         })
     }
 
@@ -213,25 +213,25 @@ impl Weights {
         let meta: Meta =
             serde_json::from_slice(head).map_err(|why| FormatError::Head(why.to_string()))?;
         let many = meta.sources.len() > MOST || meta.models.len() > MOST;
-        if !meta.fits() || many || meta.domains.len() > Shape::DOMAINS {
+        if !meta.fits() || many || meta.domains.len() > NetShape::DOMAINS {
             return Err(FormatError::Shape);
         }
         let steps = numbers.few()?;
-        let nets = (0..Shape::NETS).map(|_| numbers.net()).collect::<Result<_, _>>()?;
+        let nets = (0..NetShape::NETS).map(|_| numbers.net()).collect::<Result<_, _>>()?;
         let unknown = [numbers.ability()?, numbers.ability()?];
         let abilities = meta.models.iter().map(|_| numbers.ability()).collect::<Result<_, _>>()?;
         let places = Places {
             turn: numbers.floats(COUNTS * COUNTS)?,
-            centres: numbers.floats(COUNTS * Shape::DOMAINS)?,
-            squares: numbers.floats(Shape::DOMAINS)?,
+            centres: numbers.floats(COUNTS * NetShape::DOMAINS)?,
+            squares: numbers.floats(NetShape::DOMAINS)?,
         };
         let familiar = numbers
             .bytes(PAIRS / 8)?
             .chunks_exact(8)
             .map(|eight| eight.try_into().map_or(0, u64::from_le_bytes))
             .collect();
-        let table = numbers.table(BUCKETS * Shape::WIDE)?;
-        let vectors = numbers.table(VECTORS * Shape::VECTOR)?;
+        let table = numbers.table(BUCKETS * NetShape::WIDE)?;
+        let vectors = numbers.table(VECTORS * NetShape::VECTOR)?;
         let everyday = numbers.everyday()?;
         let signs = numbers.signs()?;
         if !numbers.rest.is_empty() {

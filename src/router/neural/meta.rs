@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::everyday::Everyday;
-use super::net::Shape;
+use super::net::NetShape;
 use super::signs::Signs;
 use super::text::COUNTS;
 use super::trace::{BUCKETS, PAIRS, SIGNS, VECTORS};
@@ -36,12 +36,12 @@ pub struct Usual {
     pub length: f32,
     /// How far the sums of words reach in each network, but for one prompt in a hundred. Repeating
     /// a word would carry them anywhere.
-    pub reach: [f32; Shape::NETS],
+    pub reach: [f32; NetShape::NETS],
 }
 
 impl Default for Usual {
     fn default() -> Self {
-        Self { ease: 0.0, length: 0.0, reach: [f32::MAX; Shape::NETS] }
+        Self { ease: 0.0, length: 0.0, reach: [f32::MAX; NetShape::NETS] }
     }
 }
 
@@ -86,8 +86,14 @@ impl Meta {
 }
 
 fn shape() -> Vec<usize> {
-    let networks =
-        [Shape::NETS, Shape::EMBED, Shape::VECTOR, Shape::HIDDEN, Shape::RANK, Shape::DOMAINS];
+    let networks = [
+        NetShape::NETS,
+        NetShape::EMBED,
+        NetShape::VECTOR,
+        NetShape::HIDDEN,
+        NetShape::RANK,
+        NetShape::DOMAINS,
+    ];
     let everyday = [Everyday::FEW, Everyday::VECTOR, Everyday::TOGETHER, Everyday::TARGETS];
     let tables = [BUCKETS, PAIRS, COUNTS, VECTORS, SIGNS, Signs::RANK];
     tables.into_iter().chain(networks).chain(everyday).collect()

@@ -4,9 +4,9 @@ use super::text::COUNTS;
 
 /// The sizes of a trained router. One of several networks each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape;
+pub struct NetShape;
 
-impl Shape {
+impl NetShape {
     /// Networks whose answers are averaged. They share what is read of the prompt.
     pub const NETS: usize = 3;
     /// A network's part of a bucket's vector.
@@ -44,10 +44,10 @@ pub struct Net {
     pub tell_bias: Vec<f32>,
 }
 
-/// What one network says of a prompt.
-pub(super) struct Said {
-    pub heads: [f32; Shape::HEADS],
-    pub domains: [f32; Shape::DOMAINS],
+/// What one network of the router gives for a prompt.
+pub(super) struct NetOutput {
+    pub heads: [f32; NetShape::HEADS],
+    pub domains: [f32; NetShape::DOMAINS],
 }
 
 /// Adds to `sums` what each input brings by its row. All sums stay in registers meanwhile: eight to
@@ -96,17 +96,17 @@ pub(super) fn array<const N: usize>(numbers: &[f32]) -> [f32; N] {
 
 impl Net {
     #[inline(always)]
-    pub(super) fn ask(&self, input: &[f32; Shape::INPUT]) -> Said {
-        let mut hidden = array::<{ Shape::HIDDEN }>(&self.first_bias);
+    pub(super) fn ask(&self, input: &[f32; NetShape::INPUT]) -> NetOutput {
+        let mut hidden = array::<{ NetShape::HIDDEN }>(&self.first_bias);
         bring(&mut hidden, input, &self.first);
         // Half of the units are silent. To find out which takes longer than to add nothing.
         let hidden = hidden.map(|unit| unit.max(0.0));
-        let mut heads = array::<{ Shape::HEADS }>(&self.second_bias);
+        let mut heads = array::<{ NetShape::HEADS }>(&self.second_bias);
         bring(&mut heads, &hidden, &self.second);
         bring(&mut heads, input, &self.skip);
-        let mut domains = array::<{ Shape::DOMAINS }>(&self.tell_bias);
+        let mut domains = array::<{ NetShape::DOMAINS }>(&self.tell_bias);
         bring(&mut domains, &hidden, &self.tell);
-        Said { heads, domains }
+        NetOutput { heads, domains }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::net::{Shape, bring};
+use super::net::{NetShape, bring};
 use super::text::COUNTS;
 
 /// The regression; empty tables where it was not trained.
@@ -24,13 +24,13 @@ impl Signs {
     /// Numbers of a sign's row.
     pub const WIDE: usize = Self::RANK + 1;
     /// Numbers beside the words.
-    pub const BESIDE: usize = COUNTS + Shape::VECTOR;
+    pub const BESIDE: usize = COUNTS + NetShape::VECTOR;
 
     pub(super) fn sum(
         &self,
         rows: &[i32; Self::WIDE],
         counts: &[f32; COUNTS],
-        vector: &[f32; Shape::VECTOR],
+        vector: &[f32; NetShape::VECTOR],
     ) -> [f32; Self::RANK] {
         let mut sums = [0.0; Self::RANK];
         if self.table.is_empty() {

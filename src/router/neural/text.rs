@@ -1,8 +1,8 @@
 //! What a prompt looks like to the trained router: hashed words, word pairs and stems, and a few
 //! counts. One pass over the characters, no allocation, the same for training and for asking.
 
-use super::form::{Form, MANNERS, Manner, UNITS};
-use super::trace::{Kind, Trace, hash_of, spelled};
+use super::form::{MANNERS, PromptForm, TextStyle, UNITS};
+use super::trace::{Trace, TraceKind, hash_of, spelled};
 
 /// Counts beside the words.
 pub const COUNTS: usize = 24;
@@ -23,14 +23,14 @@ pub struct Prompt<'a> {
     /// Functions that may be called.
     pub tools: usize,
     /// What came with it.
-    pub form: Form,
+    pub form: PromptForm,
 }
 
 impl<'a> Prompt<'a> {
     /// A prompt without tools of its own; those that its text lists are counted.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, tools: 0, form: Form::default() }
+        Self { text, tools: 0, form: PromptForm::default() }
     }
 }
 
@@ -82,7 +82,7 @@ struct Tally {
     /// Words since the last sentence or line ended, and since the line began.
     sentence: u32,
     line_words: u32,
-    manner: Manner,
+    manner: TextStyle,
 }
 
 /// A number that was just read, and how many marks ago: "1,500-word" names a length.
@@ -92,9 +92,9 @@ struct Figure {
     marks: u32,
 }
 
-/// What was counted in a text.
+/// What was counted in a text of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading {
+pub struct TextCounts {
     /// Each of the order of 1.
     pub counts: [f32; COUNTS],
     /// More of them, for prompts of everyday use.
@@ -197,10 +197,10 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
             self.figure.value = 0;
             tally.manner.long_words += u32::from(letters > LONG);
         }
-        (self.see)(Trace::new(hash, Kind::Word));
-        (self.see)(Trace::new(hash ^ self.before.rotate_left(17), Kind::Pair));
+        (self.see)(Trace::new(hash, TraceKind::Word));
+        (self.see)(Trace::new(hash ^ self.before.rotate_left(17), TraceKind::Pair));
         if letters > STEM {
-            (self.see)(Trace::new(stem, Kind::Stem));
+            (self.see)(Trace::new(stem, TraceKind::Stem));
         }
         self.before = hash;
     }
@@ -235,7 +235,7 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
         if self.column == 2 && matches!(mark, '.' | ')') && self.first.is_ascii_uppercase() {
             tally.options += 1;
         }
-        (self.see)(Trace::new(u64::from(u32::from(mark)), Kind::Mark));
+        (self.see)(Trace::new(u64::from(u32::from(mark)), TraceKind::Mark));
     }
 
     /// Reads on in a word as far as there are small letters of ASCII, of which most text is; how many
@@ -335,7 +335,7 @@ impl<S: FnMut(Trace)> Reader<'_, S> {
 
 /// Reads a prompt: `see` is called with every word, pair, stem and mark, and what is given back is
 /// what was counted.
-pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> Reading {
+pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> TextCounts {
     let question = last_question(prompt.text);
     let shown = question.len() < prompt.text.len();
     let (head, tail) = ends(question);
@@ -362,7 +362,7 @@ pub fn read(prompt: Prompt<'_>, see: &mut impl FnMut(Trace)) -> Reading {
     let manner = &mut tally.manner;
     manner.casual = body.chars().next().is_some_and(char::is_lowercase);
     manner.asks = body.ends_with(['?', '？']);
-    Reading {
+    TextCounts {
         counts: counts(&tally, length, shown, body.ends_with("Answer:")),
         manner: tally.manner.counts(),
         asked: tally.manner.asked(),
@@ -409,7 +409,7 @@ mod tests {
 
     fn seen(text: &str) -> (Vec<usize>, [f32; COUNTS]) {
         let mut buckets = Vec::new();
-        let Reading { counts, .. } =
+        let TextCounts { counts, .. } =
             read(Prompt::new(text), &mut |trace| buckets.push(trace.bucket()));
         (buckets, counts)
     }

@@ -14,9 +14,9 @@ const PAIR: u64 = 0xC2B2_AE3D_27D4_EB4F;
 const STEMMED: u64 = 0x1656_67B1_9E37_79F9;
 const MARK: u64 = 0x27D4_EB2F_1656_67C5;
 
-/// What of a text was read.
+/// What kind of feature of a text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TraceKind {
     Word,
     /// Two words in a row: what tells the familiar from the new.
     Pair,
@@ -29,16 +29,16 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
     hash: u64,
-    pub kind: Kind,
+    pub kind: TraceKind,
 }
 
 impl Trace {
-    pub(super) fn new(hash: u64, kind: Kind) -> Self {
+    pub(super) fn new(hash: u64, kind: TraceKind) -> Self {
         let seed = match kind {
-            Kind::Word => WORD,
-            Kind::Pair => PAIR,
-            Kind::Stem => STEMMED,
-            Kind::Mark => MARK,
+            TraceKind::Word => WORD,
+            TraceKind::Pair => PAIR,
+            TraceKind::Stem => STEMMED,
+            TraceKind::Mark => MARK,
         };
         let mut mixed = (hash ^ seed).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
         mixed ^= mixed >> 32;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::format_error::FormatError;
-use super::net::{Shape, dot, sum};
+use super::net::{NetShape, dot, sum};
 use super::trace::VECTORS;
 
 const MARK: &[u8; 8] = b"OPTXWRD1";
@@ -20,7 +20,7 @@ impl Vectors {
     /// [`FormatError`] for anything but a whole table of this shape.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let rows = bytes.strip_prefix(MARK).ok_or(FormatError::Mark)?;
-        if rows.len() != VECTORS * Shape::VECTOR {
+        if rows.len() != VECTORS * NetShape::VECTOR {
             return Err(FormatError::Length);
         }
         Ok(Self(Cow::Owned(rows.to_vec())))
@@ -29,12 +29,12 @@ impl Vectors {
     /// A table without a word.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Cow::Owned(vec![0; VECTORS * Shape::VECTOR]))
+        Self(Cow::Owned(vec![0; VECTORS * NetShape::VECTOR]))
     }
 
     /// Where a text points, by the rows of its words.
     #[must_use]
-    pub fn of(&self, words: &[usize]) -> [f32; Shape::VECTOR] {
+    pub fn of(&self, words: &[usize]) -> [f32; NetShape::VECTOR] {
         direction(&sum(&self.0, words))
     }
 }
@@ -44,7 +44,7 @@ const LENGTH: f32 = 2.4;
 
 /// The direction of a sum of vectors, of the length that networks like.
 #[inline(always)]
-pub(super) fn direction(sum: &[i32; Shape::VECTOR]) -> [f32; Shape::VECTOR] {
+pub(super) fn direction(sum: &[i32; NetShape::VECTOR]) -> [f32; NetShape::VECTOR] {
     #[expect(clippy::cast_precision_loss, reason = "sums of bytes")]
     let mut vector = sum.map(|one| one as f32);
     let far = dot(&vector, &vector).sqrt();

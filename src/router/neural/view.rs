@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::everyday::{Everyday, Scale, Taken};
+use super::everyday::{Everyday, EverydayEstimate, RatingScale};
 use super::form::FORMS;
 use super::meta::Meta;
-use super::net::{Arithmetic, Net, Shape, bring, dot, softmax, spot, sum, widely};
+use super::net::{Arithmetic, Net, NetShape, bring, dot, softmax, spot, sum, widely};
 use super::signs::Signs;
-use super::text::{COUNTS, Prompt, Reading, read};
-use super::trace::{Kind, SIGNS};
+use super::text::{COUNTS, Prompt, TextCounts, read};
+use super::trace::{SIGNS, TraceKind};
 use super::vectors::direction;
 
 /// Domains that a prompt may be of, at most, likeliest first.
@@ -40,7 +40,7 @@ pub struct Weights {
     pub meta: Meta,
     /// A row of `WIDE` for each bucket, in steps of `step`.
     pub table: Cow<'static, [u8]>,
-    pub steps: [f32; Shape::NETS],
+    pub steps: [f32; NetShape::NETS],
     /// A row of `VECTOR` for each word; lengths do not matter, directions do.
     pub vectors: Cow<'static, [u8]>,
     pub nets: Vec<Net>,
@@ -66,16 +66,16 @@ pub struct Places {
     pub squares: Vec<f32>,
 }
 
-/// What the networks say of a prompt, before anything of it is held back.
+/// What all networks of the router give for a prompt, before it is held back for what they do not know.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct EnsembleOutput {
     pub ease: f32,
     pub length: f32,
-    demands: [f32; Shape::DEMANDS],
+    demands: [f32; NetShape::DEMANDS],
     /// The sum of the words, as the networks got it.
-    pub embedding: [f32; Shape::WIDE],
+    pub embedding: [f32; NetShape::WIDE],
     /// The chance that it is of each domain.
-    domains: [f32; Shape::DOMAINS],
+    domains: [f32; NetShape::DOMAINS],
 }
 
 /// What a prompt demands.
@@ -91,7 +91,7 @@ pub struct View {
     pub thinking: f32,
     /// How much of each skill it takes. Next to nothing for a prompt like none that training saw:
     /// what was learned of skills does not hold there, and what models are worth in general does.
-    pub demands: [f32; Shape::DEMANDS],
+    pub demands: [f32; NetShape::DEMANDS],
     /// The likeliest domains, and how much what models do in them is believed.
     pub domains: [(u8, f32); LIKELY],
     /// How much it is like everyday prompts, against questions of benchmarks: from 0 to 1.
@@ -105,18 +105,18 @@ pub struct View {
     /// What single words say, by directions in which models differ.
     pub signs: [f32; Signs::RANK],
     /// The sum of the words, as the networks got it: a static embedding of the text.
-    pub embedding: [f32; Shape::WIDE],
+    pub embedding: [f32; NetShape::WIDE],
 }
 
 /// Words that were read, summed up.
 struct Read {
-    words: [i32; Shape::WIDE],
+    words: [i32; NetShape::WIDE],
     seen: usize,
-    vector: [f32; Shape::VECTOR],
+    vector: [f32; NetShape::VECTOR],
     everyday: [i32; Everyday::SIGNS],
     signs: [i32; Signs::WIDE],
     novelty: f32,
-    reading: Reading,
+    reading: TextCounts,
 }
 
 /// Sums of rows: those of a prompt's words, pairs, stems and marks.
@@ -128,8 +128,8 @@ struct Summing<'a> {
 }
 
 struct Sums {
-    words: [i32; Shape::WIDE],
-    vector: [f32; Shape::VECTOR],
+    words: [i32; NetShape::WIDE],
+    vector: [f32; NetShape::VECTOR],
     everyday: [i32; Everyday::SIGNS],
     signs: [i32; Signs::WIDE],
 }
@@ -161,10 +161,10 @@ struct Hearing<'a> {
 }
 
 struct Said {
-    heard: Heard,
+    heard: EnsembleOutput,
     /// How far the prompt's form is from those of training.
     distance: f32,
-    daily: Taken,
+    daily: EverydayEstimate,
 }
 
 impl Arithmetic for Hearing<'_> {
@@ -195,7 +195,7 @@ impl Places {
         bring(&mut turned, counts, &self.turn);
         // The square of a difference: both squares, without twice the product.
         let mut least = f32::INFINITY;
-        let mut products = [0.0; Shape::DOMAINS];
+        let mut products = [0.0; NetShape::DOMAINS];
         bring(&mut products, &turned, &self.centres);
         for (product, square) in products.iter().zip(&self.squares) {
             least = least.min(square - 2.0 * product);
@@ -213,13 +213,13 @@ impl Weights {
         // Whether a sign is there counts, not how often.
         let mut met = [0_u64; SIGNS / 64];
         let reading = read(prompt, &mut |trace| {
-            if trace.kind == Kind::Pair {
+            if trace.kind == TraceKind::Pair {
                 let (word, bit) = spot(trace.bit());
                 pairs += 1;
                 new += u32::from(self.familiar.get(word).is_some_and(|bits| bits & bit == 0));
             }
             buckets.push(trace.bucket());
-            if trace.kind == Kind::Word {
+            if trace.kind == TraceKind::Word {
                 vectors.push(trace.vector());
             }
             let (word, bit) = spot(trace.sign());
@@ -247,25 +247,25 @@ impl Weights {
     }
 
     #[inline(always)]
-    fn hear(&self, read: &Read) -> Heard {
-        let mut heard = Heard {
+    fn hear(&self, read: &Read) -> EnsembleOutput {
+        let mut heard = EnsembleOutput {
             ease: 0.0,
             length: 0.0,
-            demands: [0.0; Shape::DEMANDS],
-            embedding: [0.0; Shape::WIDE],
-            domains: [0.0; Shape::DOMAINS],
+            demands: [0.0; NetShape::DEMANDS],
+            embedding: [0.0; NetShape::WIDE],
+            domains: [0.0; NetShape::DOMAINS],
         };
         #[expect(clippy::cast_precision_loss, reason = "one network of three, and thousands")]
-        let (part, seen) = (1.0 / Shape::NETS as f32, read.seen as f32);
+        let (part, seen) = (1.0 / NetShape::NETS as f32, read.seen as f32);
         let scale = 1.0 / (seen + 1.0).sqrt();
-        let mut input = [0.0_f32; Shape::INPUT];
+        let mut input = [0.0_f32; NetShape::INPUT];
         let beside = read.reading.counts.iter().chain(&read.vector);
-        for (one, other) in input.iter_mut().skip(Shape::EMBED).zip(beside) {
+        for (one, other) in input.iter_mut().skip(NetShape::EMBED).zip(beside) {
             *one = *other;
         }
-        let demands = heard.demands.chunks_exact_mut(Shape::RANK);
-        let embedding = heard.embedding.chunks_exact_mut(Shape::EMBED);
-        let sums = read.words.chunks_exact(Shape::EMBED);
+        let demands = heard.demands.chunks_exact_mut(NetShape::RANK);
+        let embedding = heard.embedding.chunks_exact_mut(NetShape::EMBED);
+        let sums = read.words.chunks_exact(NetShape::EMBED);
         let nets = self.nets.iter().zip(&self.steps).zip(&self.meta.usual.reach);
         for (((((net, step), reach), sums), demands), embedding) in
             nets.zip(sums).zip(demands).zip(embedding)
@@ -276,7 +276,7 @@ impl Weights {
                 *one = sum * step * scale;
                 *kept = *one;
             }
-            let words = input.get_mut(..Shape::EMBED).unwrap_or_default();
+            let words = input.get_mut(..NetShape::EMBED).unwrap_or_default();
             let far = dot(words, words).sqrt();
             if far > *reach {
                 for one in words {
@@ -292,14 +292,14 @@ impl Weights {
                 *sum += one * part;
             }
         }
-        let known = self.meta.domains.len().min(Shape::DOMAINS);
+        let known = self.meta.domains.len().min(NetShape::DOMAINS);
         softmax(heard.domains.get_mut(..known).unwrap_or_default());
         heard
     }
 
     /// What the networks say of a prompt.
     #[must_use]
-    pub fn heard(&self, prompt: Prompt<'_>) -> Heard {
+    pub fn heard(&self, prompt: Prompt<'_>) -> EnsembleOutput {
         let read = self.read(prompt);
         widely(Hearing { weights: self, read: &read, form: &[0.0; FORMS] }).heard
     }
@@ -315,7 +315,7 @@ impl Weights {
         let usual = &self.meta.usual;
         let everyday = self.meta.everyday_domain();
         let like = everyday.and_then(|place| heard.domains.get(place)).copied().unwrap_or(0.0);
-        let scale = Scale::default();
+        let scale = RatingScale::default();
         // Of the unfamiliar, what is usual is held.
         let towards = |usual: f32, one: f32| usual + (one - usual) * belief;
         let mix = |bench: f32, daily: f32| bench + (daily - bench) * like;
@@ -370,7 +370,7 @@ const UNSURE: f32 = 0.5;
 
 /// The domains that a prompt is likely of.
 fn likely(
-    domains: &[f32; Shape::DOMAINS],
+    domains: &[f32; NetShape::DOMAINS],
     everyday: Option<usize>,
     belief: f32,
 ) -> [(u8, f32); LIKELY] {

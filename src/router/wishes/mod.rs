@@ -44,27 +44,28 @@ pub struct Preferences {
     pub enforce_distillable_text: bool,
     /// One of these; any, where none is named.
     pub quantizations: Vec<Quantization>,
-    pub sort: Option<Sort>,
+    pub sort: Option<SortWish>,
     pub max_price: MaxPrice,
-    /// What `max_price` bounds, as [`super::Wish::sold`] has it.
+    /// What `max_price` bounds, as [`super::DialWish::sold`] has it.
     pub sold: Option<Margin>,
     pub preferred_min_throughput: Option<Cutoffs>,
     pub preferred_max_latency: Option<Cutoffs>,
 }
 
+/// What providers are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum By {
+pub enum SortBy {
     Price,
     Throughput,
     Latency,
 }
 
-/// `"price"`, or `{"by": "price", "partition": "none"}`.
+/// How a request wants providers sorted: `"price"`, or `{"by": "price", "partition": "none"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "read::SortSpelled")]
-pub struct Sort {
-    pub by: Option<By>,
+pub struct SortWish {
+    pub by: Option<SortBy>,
     /// Over all models; else each model's providers among themselves.
     pub over_all: bool,
 }
@@ -148,9 +149,9 @@ pub struct LeftOut {
     pub member: &'static str,
 }
 
-/// What is measured of a deployment, by the share of its streams that it holds for.
+/// Throughput and latency that were measured of deployments, by the share of streams that reach them.
 #[derive(Clone, Copy)]
-pub struct Measured<'a> {
+pub struct MeasuredSpeed<'a> {
     /// Tokens per second.
     pub throughput: &'a dyn Fn(DeploymentId, f64) -> Option<f32>,
     /// Seconds to the first token.
@@ -193,10 +194,10 @@ impl Wishes {
         else {
             return name;
         };
-        let by = |by| Some(Sort { by: Some(by), over_all: false });
+        let by = |by| Some(SortWish { by: Some(by), over_all: false });
         match suffix {
-            "floor" => self.provider.sort = self.provider.sort.or(by(By::Price)),
-            "nitro" => self.provider.sort = self.provider.sort.or(by(By::Throughput)),
+            "floor" => self.provider.sort = self.provider.sort.or(by(SortBy::Price)),
+            "nitro" => self.provider.sort = self.provider.sort.or(by(SortBy::Throughput)),
             "free" => {
                 self.provider.max_price =
                     MaxPrice { prompt: Some(0.0), completion: Some(0.0), ..MaxPrice::NONE };
@@ -338,7 +339,7 @@ impl Preferences {
     pub fn arrange(
         &self,
         steps: Vec<Step>,
-        measured: Measured<'_>,
+        measured: MeasuredSpeed<'_>,
         left_out: &mut Vec<LeftOut>,
     ) -> Result<Vec<Step>, Error> {
         if *self == Self::NONE {
@@ -397,7 +398,7 @@ impl Preferences {
         Ok(steps)
     }
 
-    fn rank(&self, block: usize, deployment: &Deployment, measured: Measured<'_>) -> Rank {
+    fn rank(&self, block: usize, deployment: &Deployment, measured: MeasuredSpeed<'_>) -> Rank {
         let id = deployment.id;
         let named = self.order.iter().position(|name| is_called(&deployment.provider.id, name));
         let fast = self.preferred_min_throughput.is_none_or(|limit| {
@@ -410,9 +411,11 @@ impl Preferences {
         let value = match self.sort.and_then(|sort| sort.by) {
             None => 0.0,
             #[expect(clippy::cast_precision_loss, reason = "a rank")]
-            Some(By::Price) => expected_cost(deployment, measured.now, 1_000, 0, 1_000).0 as f64,
-            Some(By::Latency) => (measured.latency)(id, 0.5).map_or(f64::INFINITY, f64::from),
-            Some(By::Throughput) => {
+            Some(SortBy::Price) => {
+                expected_cost(deployment, measured.now, 1_000, 0, 1_000).0 as f64
+            }
+            Some(SortBy::Latency) => (measured.latency)(id, 0.5).map_or(f64::INFINITY, f64::from),
+            Some(SortBy::Throughput) => {
                 (measured.throughput)(id, 0.5).map_or(f64::INFINITY, |rate| -f64::from(rate))
             }
         };

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{By, Cutoffs, Preferences, Sort, Wishes};
+use super::{Cutoffs, Preferences, SortBy, SortWish, Wishes};
 use crate::wire::vocab::Malformed;
 
 /// More models, providers or patterns are not asked for in earnest.
@@ -13,14 +13,14 @@ const MOST: usize = 64;
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum SortSpelled {
-    Word(By),
+    Word(SortBy),
     Object(SortObject),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SortObject {
-    by: Option<By>,
+    by: Option<SortBy>,
     partition: Option<Partition>,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Partition {
     None,
 }
 
-impl From<SortSpelled> for Sort {
+impl From<SortSpelled> for SortWish {
     fn from(spelled: SortSpelled) -> Self {
         match spelled {
             SortSpelled::Word(by) => Self { by: Some(by), over_all: false },
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(wishes.models, ["a", "b"]);
         let provider = wishes.provider;
         assert_eq!(provider.order, ["anthropic", "openai"]);
-        assert_eq!(provider.sort, Some(Sort { by: Some(By::Throughput), over_all: true }));
+        assert_eq!(provider.sort, Some(SortWish { by: Some(SortBy::Throughput), over_all: true }));
         let max_price = MaxPrice {
             prompt: Some(1.0),
             completion: Some(2.5),
@@ -236,7 +236,7 @@ mod tests {
         let weights = [Quantization::Int4, Quantization::Bf16, Quantization::Unknown];
         assert_eq!(provider.quantizations, weights);
         let sort = read(json!({"provider": {"sort": "price"}})).unwrap().provider.sort;
-        assert_eq!(sort, Some(Sort { by: Some(By::Price), over_all: false }));
+        assert_eq!(sort, Some(SortWish { by: Some(SortBy::Price), over_all: false }));
     }
 
     #[test]

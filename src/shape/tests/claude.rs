@@ -16,7 +16,7 @@ fn fitted(body: &Value) -> (Value, Vec<String>) {
     let facts = Facts::default();
     let bytes = body.to_string();
     let head = codec(Dialect::Anthropic).head(bytes.as_bytes()).unwrap();
-    let model = Model {
+    let model = TargetModel {
         facts: &facts,
         protocol: ANTHROPIC,
         max_tokens_only: false,

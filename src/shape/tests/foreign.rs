@@ -7,7 +7,7 @@ use crate::wire::vocab::Losses;
 fn fitted(from: Dialect, body: &Value, to: Protocol) -> (Request, Losses) {
     let request = codec(from).decode_request(body.to_string().as_bytes()).unwrap();
     let any = facts("");
-    let model = Model {
+    let model = TargetModel {
         facts: &any,
         protocol: to,
         max_tokens_only: false,

@@ -57,7 +57,7 @@ fn thoughts_that_their_maker_has_not_signed_do_not_go_to_it() {
                    {"role": "user", "content": "and?"}]})
     };
     let signed = json!({"type": "thinking", "thinking": "hm", "signature": "sig"});
-    let model = |facts| Model {
+    let model = |facts| TargetModel {
         facts,
         protocol: ANTHROPIC,
         max_tokens_only: false,
@@ -65,7 +65,7 @@ fn thoughts_that_their_maker_has_not_signed_do_not_go_to_it() {
         refused_form: false,
     };
     let plain = Facts::default();
-    let glance = |dialect: Dialect, body: &Value, model: &Model<'_>| {
+    let glance = |dialect: Dialect, body: &Value, model: &TargetModel<'_>| {
         let bytes = body.to_string();
         let head = codec(dialect).head(bytes.as_bytes()).unwrap();
         may_need(&head, bytes.as_bytes(), model)
@@ -105,7 +105,7 @@ fn thoughts_that_their_maker_has_not_signed_do_not_go_to_it() {
         let thought = json!({"type": "reasoning", "id": id, "summary": []});
         let body = json!({"model": "m", "input": [{"role": "user", "content": "hi"}, thought,
             {"role": "assistant", "content": "Four."}, {"role": "user", "content": "and?"}]});
-        let model = Model { protocol: RESPONSES, ..model(&plain) };
+        let model = TargetModel { protocol: RESPONSES, ..model(&plain) };
         assert_eq!(glance(Dialect::OpenAiResponses, &body, &model), !goes);
         let (sent, _) = self::sent(Dialect::OpenAiResponses, &body, RESPONSES, &plain);
         assert_eq!(says(&sent, "reasoning"), goes, "{sent}");
@@ -159,7 +159,7 @@ fn groups_of_tools_are_laid_flat_and_calls_find_their_group_again() {
             codec(Dialect::OpenAiResponses).decode_request(body.to_string().as_bytes()).unwrap();
         for to in [CHAT, ANTHROPIC, GEMINI, Protocol::Bedrock] {
             let plain = Facts::default();
-            let model = Model {
+            let model = TargetModel {
                 facts: &plain,
                 protocol: to,
                 max_tokens_only: false,

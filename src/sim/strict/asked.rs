@@ -6,7 +6,8 @@ use super::house::House;
 use crate::catalogue::{Facts, Param};
 use crate::wire::vocab::{Dialect, Effort, Protocol, Reasoning};
 
-pub struct Asked<'a> {
+/// A request as its simulated maker judges it.
+pub struct RawRequest<'a> {
     pub house: House,
     pub protocol: Protocol,
     pub body: &'a Value,
@@ -63,7 +64,7 @@ pub fn snake(camel: &str) -> String {
     out
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RawRequest<'a> {
     pub fn dialect(&self) -> Option<Dialect> {
         match self.protocol {
             Protocol::Dialect(dialect) => Some(dialect),

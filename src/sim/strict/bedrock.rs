@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, list, member, text};
+use super::asked::{RawRequest, list, member, text};
 use super::wording::Complaint;
 use crate::wire::vocab::Protocol;
 
@@ -14,14 +14,14 @@ const AUDIO: [&str; 14] = [
     "mpga", "pcm",
 ];
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     if asked.protocol != Protocol::Bedrock {
         return None;
     }
     turns(asked).or_else(|| blocks(asked)).or_else(|| extraneous(asked))
 }
 
-fn turns(asked: &Asked<'_>) -> Option<Complaint> {
+fn turns(asked: &RawRequest<'_>) -> Option<Complaint> {
     let mut last = "";
     for (_, message) in list(asked.body, "messages") {
         let role = text(message, "role").unwrap_or_default();
@@ -36,7 +36,7 @@ fn turns(asked: &Asked<'_>) -> Option<Complaint> {
     None
 }
 
-fn blocks(asked: &Asked<'_>) -> Option<Complaint> {
+fn blocks(asked: &RawRequest<'_>) -> Option<Complaint> {
     let mut names: Vec<&str> = Vec::new();
     for (turn, message) in list(asked.body, "messages") {
         let alone = list(message, "content").count() == 1;
@@ -122,7 +122,7 @@ fn media<'a>(block: &'a Value, at: &str, names: &mut Vec<&'a str>) -> Option<Com
     None
 }
 
-fn extraneous(asked: &Asked<'_>) -> Option<Complaint> {
+fn extraneous(asked: &RawRequest<'_>) -> Option<Complaint> {
     let known = ["maxTokens", "temperature", "topP", "stopSequences"];
     let inference = member(asked.body, "inferenceConfig").and_then(Value::as_object)?;
     let name = inference.keys().find(|name| !known.contains(&name.as_str()))?;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, Function, either, list, member, text};
+use super::asked::{Function, RawRequest, either, list, member, text};
 use super::house::House;
 use super::wording::Complaint;
 use crate::wire::vocab::Dialect;
@@ -12,7 +12,7 @@ use crate::wire::vocab::Dialect;
 /// The longest id of a call that OpenAI takes on chat, and on Responses.
 const CALL_ID: (usize, usize) = (40, 64);
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     match asked.dialect() {
         Some(Dialect::OpenAiChat) => roles(asked).or_else(|| chat_calls(asked)),
         Some(Dialect::OpenAiResponses) => responses(asked),
@@ -26,7 +26,7 @@ pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// Calls of functions in the conversation, as far as their names are judged.
-pub fn calls<'a>(asked: &Asked<'a>) -> Vec<Function<'a>> {
+pub fn calls<'a>(asked: &RawRequest<'a>) -> Vec<Function<'a>> {
     let mut all = Vec::new();
     let mut add = |at: String, of: &'a Value| {
         if let Some(name) = text(of, "name") {
@@ -82,7 +82,7 @@ pub fn calls<'a>(asked: &Asked<'a>) -> Vec<Function<'a>> {
     all
 }
 
-fn roles(asked: &Asked<'_>) -> Option<Complaint> {
+fn roles(asked: &RawRequest<'_>) -> Option<Complaint> {
     for (index, message) in list(asked.body, "messages") {
         let at = format!("messages[{index}].role");
         let role = text(message, "role")?;
@@ -113,11 +113,11 @@ fn roles(asked: &Asked<'_>) -> Option<Complaint> {
     None
 }
 
-fn developer(asked: &Asked<'_>) -> bool {
+fn developer(asked: &RawRequest<'_>) -> bool {
     asked.facts.developer && !matches!(asked.house, House::DeepSeek | House::Mistral)
 }
 
-fn chat_calls(asked: &Asked<'_>) -> Option<Complaint> {
+fn chat_calls(asked: &RawRequest<'_>) -> Option<Complaint> {
     let mut open: Vec<&str> = Vec::new();
     let strict = matches!(asked.house, House::OpenAi | House::DeepSeek | House::Mistral);
     let unanswered = |open: &[&str]| {
@@ -161,7 +161,7 @@ fn chat_calls(asked: &Asked<'_>) -> Option<Complaint> {
     (strict && !open.is_empty()).then(|| unanswered(&open))
 }
 
-fn call_id(asked: &Asked<'_>, id: &str, at: &str) -> Option<Complaint> {
+fn call_id(asked: &RawRequest<'_>, id: &str, at: &str) -> Option<Complaint> {
     let exact = asked.facts.call_id_length.or((asked.house == House::Mistral).then_some(9));
     if let Some(length) = exact {
         let fits = id.len() == length && id.chars().all(|c| c.is_ascii_alphanumeric());
@@ -183,7 +183,7 @@ fn call_id(asked: &Asked<'_>, id: &str, at: &str) -> Option<Complaint> {
     })
 }
 
-fn responses(asked: &Asked<'_>) -> Option<Complaint> {
+fn responses(asked: &RawRequest<'_>) -> Option<Complaint> {
     let mut made: Vec<&str> = Vec::new();
     let chained =
         asked.at("/previous_response_id").is_some() || asked.at("/conversation").is_some();
@@ -221,7 +221,7 @@ fn responses(asked: &Asked<'_>) -> Option<Complaint> {
     None
 }
 
-fn anthropic(asked: &Asked<'_>) -> Option<Complaint> {
+fn anthropic(asked: &RawRequest<'_>) -> Option<Complaint> {
     let messages: Vec<&Value> = list(asked.body, "messages").map(|(_, one)| one).collect();
     if messages.is_empty() {
         return Some(Complaint::new("messages: at least one message is required"));
@@ -323,7 +323,7 @@ fn bad_id(at: &str) -> Complaint {
 }
 
 /// The last turn is the model's own, to be gone on with.
-fn prefill(asked: &Asked<'_>) -> Option<Complaint> {
+fn prefill(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (_, last) = list(asked.body, "messages").last()?;
     let own = text(last, "role") == Some("assistant");
     (own && asked.is_claude() && !asked.facts.prefill).then(|| {
@@ -334,7 +334,7 @@ fn prefill(asked: &Asked<'_>) -> Option<Complaint> {
     })
 }
 
-fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
+fn gemini(asked: &RawRequest<'_>) -> Option<Complaint> {
     for (_, turn) in list(asked.body, "contents") {
         let role = text(turn, "role");
         if !matches!(role, None | Some("user" | "model" | "function")) {
@@ -350,7 +350,7 @@ fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// A call of the current turn that lacks the proof of the thought behind it (Gemini 3 and later).
-fn unproved(asked: &Asked<'_>) -> Option<Complaint> {
+fn unproved(asked: &RawRequest<'_>) -> Option<Complaint> {
     if !asked.facts.needs_thought_signature || asked.dialect() != Some(Dialect::Gemini) {
         return None;
     }

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, either, list, member, text};
+use super::asked::{RawRequest, either, list, member, text};
 use super::house::House;
 use super::wording::Complaint;
 use crate::wire::vocab::Dialect;
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     match asked.dialect() {
         Some(Dialect::Anthropic) if asked.house == House::Anthropic => anthropic(asked),
         Some(Dialect::Gemini) if asked.house == House::Google => gemini(asked),
@@ -18,7 +18,7 @@ pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
     }
 }
 
-fn anthropic(asked: &Asked<'_>) -> Option<Complaint> {
+fn anthropic(asked: &RawRequest<'_>) -> Option<Complaint> {
     for (turn, message) in list(asked.body, "messages") {
         for (index, block) in list(message, "content") {
             let at = format!("messages.{turn}.content.{index}");
@@ -58,7 +58,7 @@ fn source(block: &Value, at: &str) -> Option<Complaint> {
     Some(Complaint::new(message))
 }
 
-fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
+fn gemini(asked: &RawRequest<'_>) -> Option<Complaint> {
     const KNOWN: [&str; 16] = [
         "image/png",
         "image/jpeg",
@@ -104,7 +104,7 @@ fn is_picture(kind: &str) -> bool {
     ["image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp"].contains(&plain.as_str())
 }
 
-fn chat(asked: &Asked<'_>) -> Option<Complaint> {
+fn chat(asked: &RawRequest<'_>) -> Option<Complaint> {
     for (turn, message) in list(asked.body, "messages") {
         for (index, part) in list(message, "content") {
             let at = format!("messages[{turn}].content[{index}]");
@@ -135,7 +135,7 @@ fn chat(asked: &Asked<'_>) -> Option<Complaint> {
     None
 }
 
-fn responses(asked: &Asked<'_>) -> Option<Complaint> {
+fn responses(asked: &RawRequest<'_>) -> Option<Complaint> {
     for (turn, item) in list(asked.body, "input") {
         for (index, part) in list(item, "content") {
             let at = format!("input[{turn}].content[{index}]");
@@ -159,7 +159,7 @@ fn responses(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// A file that OpenAI reads: a document or a text.
-fn file(asked: &Asked<'_>, data: Option<&str>, at: &str) -> Option<Complaint> {
+fn file(asked: &RawRequest<'_>, data: Option<&str>, at: &str) -> Option<Complaint> {
     let kind = of_uri(data?)?;
     let heard = ["audio/", "video/", "image/"].iter().any(|one| kind.starts_with(one));
     (asked.house == House::OpenAi && heard).then(|| {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, either, list, member, snake, text};
+use super::asked::{RawRequest, either, list, member, snake, text};
 use super::house::House;
 use super::wording::Complaint;
 use crate::wire::vocab::Dialect;
@@ -177,7 +177,7 @@ const GENERATION: [&str; 25] = [
 const FOREIGN: [&str; 5] =
     ["reasoning_content", "reasoning_details", "reasoning", "thinking_blocks", "extra_content"];
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     match (asked.dialect(), asked.house) {
         (Some(Dialect::OpenAiChat), House::OpenAi) => openai_chat(asked),
         (Some(Dialect::OpenAiChat), House::Mistral) => mistral(asked),
@@ -193,7 +193,7 @@ fn unknown<'a>(body: &'a Value, known: &[&str]) -> Option<&'a str> {
     members.keys().map(String::as_str).find(|name| !known.contains(name))
 }
 
-fn openai_chat(asked: &Asked<'_>) -> Option<Complaint> {
+fn openai_chat(asked: &RawRequest<'_>) -> Option<Complaint> {
     if let Some(name) = unknown(asked.body, &OPENAI_CHAT) {
         let message = format!("Unrecognized request argument supplied: {name}");
         return Some(Complaint::new(message));
@@ -216,13 +216,13 @@ fn openai_chat(asked: &Asked<'_>) -> Option<Complaint> {
     None
 }
 
-fn responses(asked: &Asked<'_>) -> Option<Complaint> {
+fn responses(asked: &RawRequest<'_>) -> Option<Complaint> {
     let name = NOT_IN_RESPONSES.into_iter().find(|name| asked.body.get(name).is_some())?;
     let message = format!("Unknown parameter: '{name}'.");
     Some(Complaint::of(name, message).code("unknown_parameter"))
 }
 
-fn mistral(asked: &Asked<'_>) -> Option<Complaint> {
+fn mistral(asked: &RawRequest<'_>) -> Option<Complaint> {
     let extra = |at: String| {
         Some(Complaint::of(at, "Extra inputs are not permitted").code("extra_forbidden"))
     };
@@ -247,7 +247,7 @@ fn mistral(asked: &Asked<'_>) -> Option<Complaint> {
     None
 }
 
-fn anthropic(asked: &Asked<'_>) -> Option<Complaint> {
+fn anthropic(asked: &RawRequest<'_>) -> Option<Complaint> {
     if let Some(name) = unknown(asked.body, &ANTHROPIC) {
         return Some(Complaint::new(format!("{name}: Extra inputs are not permitted")));
     }
@@ -260,7 +260,7 @@ fn anthropic(asked: &Asked<'_>) -> Option<Complaint> {
     }
 }
 
-fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
+fn gemini(asked: &RawRequest<'_>) -> Option<Complaint> {
     let knows =
         |known: &[&str], name: &str| known.iter().any(|one| *one == name || snake(one) == name);
     let stranger = |of: Option<&Value>, known: &[&str], at: &str| {

@@ -23,9 +23,9 @@ use crate::catalogue::Facts;
 use crate::wire::vocab::Protocol;
 
 pub use house::House;
-pub use wording::Refusal;
+pub use wording::MakerRefusal;
 
-use asked::Asked;
+use asked::RawRequest;
 use wording::Complaint;
 
 /// Why the model would refuse this request, if it would.
@@ -36,17 +36,17 @@ pub fn refusal(
     body: &Value,
     model: &str,
     facts: &Facts,
-) -> Option<Refusal> {
+) -> Option<MakerRefusal> {
     if house == House::OpenRouter {
         return None;
     }
-    let asked = Asked { house, protocol, body, model, facts };
+    let asked = RawRequest { house, protocol, body, model, facts };
     complaint(&asked).map(|complaint| complaint.worded(house, protocol))
 }
 
 /// The first thing that is wrong, in the order in which most makers look: the shape, the words of
 /// the conversation, then what goes with what.
-fn complaint(asked: &Asked<'_>) -> Option<Complaint> {
+fn complaint(asked: &RawRequest<'_>) -> Option<Complaint> {
     members::check(asked)
         .or_else(|| history::check(asked))
         .or_else(|| media::check(asked))

@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, member};
+use super::asked::{RawRequest, member};
 use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::{Param, TokenLimit, When};
 use crate::wire::vocab::Dialect;
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     limit(asked)
         .or_else(|| {
             asked
@@ -36,7 +36,7 @@ fn is_default(param: &Param, value: &Value) -> bool {
     }
 }
 
-fn refused(asked: &Asked<'_>, param: &Param, when: When) -> Option<Complaint> {
+fn refused(asked: &RawRequest<'_>, param: &Param, when: When) -> Option<Complaint> {
     let (at, value) = asked.said(param)?;
     let default = is_default(param, value);
     // On chat, OpenAI's reasoning models take the value that holds anyway.
@@ -100,7 +100,7 @@ fn completion_tokens() -> Complaint {
 }
 
 /// The member that limits the answer, on chat; the least that Responses takes.
-fn limit(asked: &Asked<'_>) -> Option<Complaint> {
+fn limit(asked: &RawRequest<'_>) -> Option<Complaint> {
     let said = |name: &str| member(asked.body, name).is_some();
     match asked.dialect()? {
         Dialect::OpenAiChat => {
@@ -138,7 +138,7 @@ fn limit(asked: &Asked<'_>) -> Option<Complaint> {
     }
 }
 
-fn temperature(asked: &Asked<'_>) -> Option<Complaint> {
+fn temperature(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (at, value) = asked.said(&Param::Temperature)?;
     let usual = match asked.house {
         House::OpenAi | House::Google | House::DeepSeek | House::Xai => Some(2.0),
@@ -175,7 +175,7 @@ fn temperature(asked: &Asked<'_>) -> Option<Complaint> {
     })
 }
 
-fn stops(asked: &Asked<'_>) -> Option<Complaint> {
+fn stops(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (at, value) = asked.said(&Param::Stop)?;
     let all = value.as_array()?;
     if asked.is_claude() {
@@ -207,7 +207,7 @@ fn stops(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// What goes only with something else.
-fn together(asked: &Asked<'_>) -> Option<Complaint> {
+fn together(asked: &RawRequest<'_>) -> Option<Complaint> {
     if asked.house != House::OpenAi || !asked.is_chat() {
         return None;
     }

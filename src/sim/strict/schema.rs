@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, list, text};
+use super::asked::{RawRequest, list, text};
 use super::house::House;
 use super::tools;
 use super::wording::Complaint;
@@ -13,12 +13,12 @@ use crate::wire::vocab::Dialect;
 /// A document this deep is refused for its depth long before.
 const DEEPEST: usize = 64;
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     json_mode(asked).or_else(|| answer(asked)).or_else(|| offered(asked))
 }
 
 /// JSON without a schema: some can do no more, and want the word in the conversation.
-fn json_mode(asked: &Asked<'_>) -> Option<Complaint> {
+fn json_mode(asked: &RawRequest<'_>) -> Option<Complaint> {
     let kind = match asked.dialect()? {
         Dialect::OpenAiChat => asked.at("/response_format/type"),
         Dialect::OpenAiResponses => asked.at("/text/format/type"),
@@ -51,7 +51,7 @@ fn json_mode(asked: &Asked<'_>) -> Option<Complaint> {
     }
 }
 
-fn answer(asked: &Asked<'_>) -> Option<Complaint> {
+fn answer(asked: &RawRequest<'_>) -> Option<Complaint> {
     let wanted = asked.answer_schema()?;
     let (at, schema) = (wanted.at, wanted.schema);
     match subset(asked)? {
@@ -84,7 +84,7 @@ fn answer(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// Schemas of tools: judged where the maker builds its grammar from them.
-fn offered(asked: &Asked<'_>) -> Option<Complaint> {
+fn offered(asked: &RawRequest<'_>) -> Option<Complaint> {
     let subset = subset(asked)?;
     asked.functions().iter().find_map(|function| {
         let schema = function.schema?;
@@ -107,7 +107,7 @@ fn offered(asked: &Asked<'_>) -> Option<Complaint> {
     })
 }
 
-fn subset(asked: &Asked<'_>) -> Option<SchemaSubset> {
+fn subset(asked: &RawRequest<'_>) -> Option<SchemaSubset> {
     let usual = match asked.house {
         House::Anthropic => Some(SchemaSubset::Anthropic),
         House::Google => Some(SchemaSubset::Gemini),

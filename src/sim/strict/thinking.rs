@@ -3,16 +3,16 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, either, text};
+use super::asked::{RawRequest, either, text};
 use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::Param;
-use crate::wire::vocab::{Dialect, Effort, Efforts, Manner, Off};
+use crate::wire::vocab::{Dialect, Effort, Efforts, Off, ThinkingStyle};
 
 /// Anthropic's floor.
 const LEAST_TOKENS: i64 = 1_024;
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     match asked.dialect() {
         Some(Dialect::OpenAiChat) => effort(asked).or_else(|| switched_off(asked)),
         Some(Dialect::OpenAiResponses) => effort(asked),
@@ -26,7 +26,7 @@ pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// The efforts that are known of the dialect; none where nobody has said.
-fn efforts(asked: &Asked<'_>) -> Efforts {
+fn efforts(asked: &RawRequest<'_>) -> Efforts {
     asked.facts.thinking_on(asked.protocol).efforts
 }
 
@@ -41,7 +41,7 @@ fn listed(efforts: Efforts) -> String {
     }
 }
 
-fn effort(asked: &Asked<'_>) -> Option<Complaint> {
+fn effort(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (at, word) = asked.effort_word()?;
     let thinking = &asked.facts.thinking;
     let known = efforts(asked);
@@ -54,14 +54,14 @@ fn effort(asked: &Asked<'_>) -> Option<Complaint> {
             _ => Complaint::parameter(at, why),
         })
     };
-    if thinking.manner == Manner::None {
+    if thinking.manner == ThinkingStyle::None {
         // Hosts of others' models do not look at it.
         return if asked.house == House::Other { None } else { unheard("") };
     }
     if known.is_empty() {
         // Those that are switched on and off do not look at it; of a maker's own it is known.
         let refuses = matches!(asked.house, House::OpenAi | House::Xai)
-            && matches!(thinking.manner, Manner::Always | Manner::Toggle);
+            && matches!(thinking.manner, ThinkingStyle::Always | ThinkingStyle::Toggle);
         return if refuses { unheard("") } else { None };
     }
     let takes = Effort::parse(word).is_some_and(|wished| {
@@ -81,8 +81,8 @@ fn effort(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// `thinking: {"type": "disabled"}` and its kin, where thinking cannot be turned off.
-fn switched_off(asked: &Asked<'_>) -> Option<Complaint> {
-    if asked.facts.thinking.manner != Manner::Always {
+fn switched_off(asked: &RawRequest<'_>) -> Option<Complaint> {
+    if asked.facts.thinking.manner != ThinkingStyle::Always {
         return None;
     }
     let disabled = asked.thinking().and_then(|thinking| text(thinking, "type")) == Some("disabled");
@@ -93,7 +93,7 @@ fn switched_off(asked: &Asked<'_>) -> Option<Complaint> {
     })
 }
 
-fn claude(asked: &Asked<'_>) -> Option<Complaint> {
+fn claude(asked: &RawRequest<'_>) -> Option<Complaint> {
     let thinking = asked.thinking()?;
     let kind = text(thinking, "type")?;
     let known = &asked.facts.thinking;
@@ -105,25 +105,27 @@ fn claude(asked: &Asked<'_>) -> Option<Complaint> {
     };
     match kind {
         "enabled" => {
-            let unknown = known.manner == Manner::Unknown;
-            if !unknown && !takes_both(asked) && known.manner != Manner::Budget {
+            let unknown = known.manner == ThinkingStyle::Unknown;
+            if !unknown && !takes_both(asked) && known.manner != ThinkingStyle::Budget {
                 return refused(kind);
             }
             budget(asked, thinking).or_else(|| drawn(asked))
         }
-        "adaptive" if matches!(known.manner, Manner::Budget | Manner::None) => {
+        "adaptive" if matches!(known.manner, ThinkingStyle::Budget | ThinkingStyle::None) => {
             Some(Complaint::new("adaptive thinking is not supported on this model"))
         }
         "adaptive" => drawn(asked),
-        "between_tools" if known.manner != Manner::Unknown && known.off != Off::BetweenTools => {
+        "between_tools"
+            if known.manner != ThinkingStyle::Unknown && known.off != Off::BetweenTools =>
+        {
             Some(Complaint::new(
                 "thinking.type: Input tag 'between_tools' found using 'type' does not match any \
                  of the expected tags: 'disabled', 'enabled', 'adaptive'",
             ))
         }
         "disabled" => {
-            let always = known.manner == Manner::Always;
-            let only_adaptive = known.manner == Manner::Adaptive
+            let always = known.manner == ThinkingStyle::Always;
+            let only_adaptive = known.manner == ThinkingStyle::Adaptive
                 && matches!(known.off, Off::Impossible | Off::BetweenTools);
             if always || only_adaptive { refused(kind) } else { None }
         }
@@ -136,11 +138,11 @@ fn claude(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// Opus and Sonnet 4.6 think adaptively and take a budget as well, which is deprecated (recorded).
-fn takes_both(asked: &Asked<'_>) -> bool {
+fn takes_both(asked: &RawRequest<'_>) -> bool {
     asked.model.contains("-4-6")
 }
 
-fn budget(asked: &Asked<'_>, thinking: &Value) -> Option<Complaint> {
+fn budget(asked: &RawRequest<'_>, thinking: &Value) -> Option<Complaint> {
     let Some(tokens) = thinking.get("budget_tokens").and_then(Value::as_i64) else {
         return Some(Complaint::new("thinking.enabled.budget_tokens: Field required"));
     };
@@ -162,7 +164,7 @@ fn budget(asked: &Asked<'_>, thinking: &Value) -> Option<Complaint> {
 }
 
 /// Every Claude draws as it will while it thinks.
-fn drawn(asked: &Asked<'_>) -> Option<Complaint> {
+fn drawn(asked: &RawRequest<'_>) -> Option<Complaint> {
     let number = |param: &Param| asked.said(param).and_then(|(_, value)| value.as_f64());
     if number(&Param::Temperature).is_some_and(|said| (said - 1.0).abs() > 1e-9) {
         return Some(Complaint::new(
@@ -180,11 +182,11 @@ fn drawn(asked: &Asked<'_>) -> Option<Complaint> {
         .map(|_| Complaint::new("`top_k` must be unset when thinking is enabled."))
 }
 
-fn claude_effort(asked: &Asked<'_>) -> Option<Complaint> {
+fn claude_effort(asked: &RawRequest<'_>) -> Option<Complaint> {
     let (_, word) = asked.effort_word()?;
     let known = efforts(asked);
     if known.is_empty() {
-        return (asked.facts.thinking.manner != Manner::Unknown)
+        return (asked.facts.thinking.manner != ThinkingStyle::Unknown)
             .then(|| Complaint::new("This model does not support the effort parameter."));
     }
     if Effort::parse(word).is_some_and(|wished| known.has(wished)) {
@@ -198,7 +200,7 @@ fn claude_effort(asked: &Asked<'_>) -> Option<Complaint> {
     )))
 }
 
-fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
+fn gemini(asked: &RawRequest<'_>) -> Option<Complaint> {
     let config = asked.generation("thinkingConfig")?;
     let tokens = either(config, "thinkingBudget").and_then(Value::as_i64);
     let level = either(config, "thinkingLevel").and_then(Value::as_str);
@@ -208,13 +210,14 @@ fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
             "You can only set only one of thinking budget and thinking level.",
         ));
     }
-    if known.manner == Manner::None && (tokens.is_some_and(|tokens| tokens != 0) || level.is_some())
+    if known.manner == ThinkingStyle::None
+        && (tokens.is_some_and(|tokens| tokens != 0) || level.is_some())
     {
         return Some(Complaint::new("Thinking is not supported for this model."));
     }
     if let Some(level) = level {
         let efforts = efforts(asked);
-        if known.manner == Manner::Budget {
+        if known.manner == ThinkingStyle::Budget {
             return Some(Complaint::new("Thinking level is not supported for this model."));
         }
         let takes = Effort::parse(level).is_some_and(|wished| efforts.has(wished));
@@ -228,7 +231,7 @@ fn gemini(asked: &Asked<'_>) -> Option<Complaint> {
     }
     let tokens = tokens?;
     match known.budget {
-        None if matches!(known.manner, Manner::Effort | Manner::Always) => {
+        None if matches!(known.manner, ThinkingStyle::Effort | ThinkingStyle::Always) => {
             Some(Complaint::new("Thinking budget is not supported for this model."))
         }
         Some(_) if tokens == 0 && known.off != Off::Zero => {

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::asked::{Asked, Function, list};
+use super::asked::{Function, RawRequest, list};
 use super::history;
 use super::house::House;
 use super::wording::Complaint;
 use crate::catalogue::{NameRule, SchemaSubset};
 use crate::wire::vocab::Dialect;
 
-pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
+pub fn check(asked: &RawRequest<'_>) -> Option<Complaint> {
     let functions = asked.functions();
     place(asked, !functions.is_empty())
         .or_else(|| functions.iter().find_map(|one| name(asked, one)))
@@ -20,7 +20,7 @@ pub fn check(asked: &Asked<'_>) -> Option<Complaint> {
 }
 
 /// Whether the model, or its tools, can be had in this dialect.
-fn place(asked: &Asked<'_>, tools: bool) -> Option<Complaint> {
+fn place(asked: &RawRequest<'_>, tools: bool) -> Option<Complaint> {
     let facts = asked.facts;
     let model = asked.model;
     let path = match asked.dialect()? {
@@ -47,7 +47,7 @@ fn place(asked: &Asked<'_>, tools: bool) -> Option<Complaint> {
 }
 
 /// What each maker takes of every model, where the catalogue says nothing.
-fn rule(asked: &Asked<'_>) -> Option<NameRule> {
+fn rule(asked: &RawRequest<'_>) -> Option<NameRule> {
     if let Some(rule) = &asked.facts.tool_name {
         return Some(rule.clone());
     }
@@ -60,7 +60,7 @@ fn rule(asked: &Asked<'_>) -> Option<NameRule> {
     }
 }
 
-fn name(asked: &Asked<'_>, function: &Function<'_>) -> Option<Complaint> {
+fn name(asked: &RawRequest<'_>, function: &Function<'_>) -> Option<Complaint> {
     let rule = rule(asked)?;
     let Function { at, name, .. } = function;
     if rule.takes(name) {
@@ -99,7 +99,7 @@ fn name(asked: &Asked<'_>, function: &Function<'_>) -> Option<Complaint> {
 }
 
 /// What Anthropic wants of every tool.
-fn shape(asked: &Asked<'_>, functions: &[Function<'_>]) -> Option<Complaint> {
+fn shape(asked: &RawRequest<'_>, functions: &[Function<'_>]) -> Option<Complaint> {
     if asked.house != House::Anthropic {
         return None;
     }
@@ -126,7 +126,7 @@ fn shape(asked: &Asked<'_>, functions: &[Function<'_>]) -> Option<Complaint> {
     None
 }
 
-fn choice(asked: &Asked<'_>, functions: bool) -> Option<Complaint> {
+fn choice(asked: &RawRequest<'_>, functions: bool) -> Option<Complaint> {
     let any = functions || list(asked.body, "tools").next().is_some();
     let only_with_tools = |name: &str| {
         let message = format!(
@@ -175,7 +175,7 @@ fn choice(asked: &Asked<'_>, functions: bool) -> Option<Complaint> {
     })
 }
 
-fn beside_schema(asked: &Asked<'_>, functions: bool) -> Option<Complaint> {
+fn beside_schema(asked: &RawRequest<'_>, functions: bool) -> Option<Complaint> {
     if !functions || asked.facts.tools_with_schema || !asked.wants_json() {
         return None;
     }
@@ -193,6 +193,6 @@ fn beside_schema(asked: &Asked<'_>, functions: bool) -> Option<Complaint> {
 }
 
 /// Whether the answer's schema is one that JSON mode alone cannot have.
-pub fn only_json_mode(asked: &Asked<'_>) -> bool {
+pub fn only_json_mode(asked: &RawRequest<'_>) -> bool {
     asked.facts.schema == Some(SchemaSubset::JsonObject)
 }

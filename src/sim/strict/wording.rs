@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::house::House;
 use crate::wire::vocab::{Dialect, Protocol};
 
-/// A refusal, as its maker words it.
+/// A refusal of the simulator, in the words of the model's maker.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
+pub struct MakerRefusal {
     pub status: u16,
     pub body: Value,
 }
@@ -54,13 +54,13 @@ impl Complaint {
         Self::of(param, message).code("unsupported_parameter")
     }
 
-    pub fn worded(self, house: House, protocol: Protocol) -> Refusal {
+    pub fn worded(self, house: House, protocol: Protocol) -> MakerRefusal {
         let Self { status, message, param, code } = self;
         let body = match (house, protocol) {
             (House::Mistral, _) => {
                 let loc = param.as_deref().map_or_else(|| vec![json!("body")], location);
                 let kind = code.unwrap_or("value_error");
-                return Refusal {
+                return MakerRefusal {
                     status: 422,
                     body: json!({"detail": [{"type": kind, "loc": loc, "msg": message}]}),
                 };
@@ -81,7 +81,7 @@ impl Complaint {
                     "code": code},
             }),
         };
-        Refusal { status, body }
+        MakerRefusal { status, body }
     }
 }
 

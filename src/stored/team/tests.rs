@@ -1,7 +1,7 @@
 //! What who runs an account may do with its people, and with nobody else's.
 
 use super::*;
-use crate::administration::fixture::Office;
+use crate::administration::fixture::AdministrationFixture;
 use crate::admit::fixture::{Accounts, NOON};
 use crate::admit::{KeyTerms, PROOF_LASTS, keys};
 use crate::base::ids::AccountId;
@@ -113,7 +113,7 @@ async fn an_invitation_under_way_is_not_made_a_second_time() {
     let account = all.open("acme").await;
     let id = fingerprint(&[b"invitation", account.as_str().as_bytes(), b"k"]);
     let taken = all.store.take_form(id, account.as_str().to_owned(), NOON.after(KNOWN_FOR)).await;
-    assert!(matches!(taken.unwrap(), Sent::First));
+    assert!(matches!(taken.unwrap(), FormState::First));
     let program = Keeper::Key("acme".to_owned());
     let owner = all.owner(&account).await;
     let whom = ("ann@acme.test", "member");
@@ -153,7 +153,7 @@ async fn invitations_are_the_accounts_own_and_an_owners_needs_a_proof_each_time(
 
 #[tokio::test]
 async fn a_second_factor_is_not_taken_away_that_guards_another_account_too() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     let all = &office.accounts;
     let (account, other) = (all.open("acme").await, all.open("bolt").await);
     let ann = all.member(&account, "ann@acme.test", Role::Owner).await;
@@ -191,7 +191,7 @@ async fn a_second_factor_is_not_taken_away_that_guards_another_account_too() {
 
 #[tokio::test]
 async fn a_member_is_removed_from_the_account_with_their_keys_and_stays_in_others() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     let all = &office.accounts;
     let (account, other) = (all.open("acme").await, all.open("bolt").await);
     let ann = all.member(&account, "ann@acme.test", Role::Owner).await;
@@ -220,7 +220,7 @@ async fn a_member_is_removed_from_the_account_with_their_keys_and_stays_in_other
 
 #[tokio::test]
 async fn an_account_is_deleted_by_its_name_for_who_runs_it_and_no_other_goes_with_it() {
-    let office = Office::new().await;
+    let office = AdministrationFixture::new().await;
     let all = &office.accounts;
     let (account, other) = (all.open("acme").await, all.open("bolt").await);
     let ann = all.member(&account, "ann@acme.test", Role::Owner).await;

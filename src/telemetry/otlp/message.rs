@@ -96,12 +96,12 @@ pub struct KeyValue {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AnyValue {
-    #[prost(oneof = "Held", tags = "1, 2, 3, 5")]
-    pub value: Option<Held>,
+    #[prost(oneof = "AttributeValue", tags = "1, 2, 3, 5")]
+    pub value: Option<AttributeValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum Held {
+pub enum AttributeValue {
     #[prost(string, tag = "1")]
     Text(String),
     #[prost(bool, tag = "2")]
@@ -118,31 +118,31 @@ pub struct ArrayValue {
     pub values: Vec<AnyValue>,
 }
 
-impl From<&str> for Held {
+impl From<&str> for AttributeValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<u64> for Held {
+impl From<u64> for AttributeValue {
     fn from(count: u64) -> Self {
         Self::Count(i64::try_from(count).unwrap_or(i64::MAX))
     }
 }
 
-impl From<i64> for Held {
+impl From<i64> for AttributeValue {
     fn from(count: i64) -> Self {
         Self::Count(count)
     }
 }
 
-impl From<bool> for Held {
+impl From<bool> for AttributeValue {
     fn from(truth: bool) -> Self {
         Self::Truth(truth)
     }
 }
 
-impl<'a> FromIterator<&'a str> for Held {
+impl<'a> FromIterator<&'a str> for AttributeValue {
     fn from_iter<I: IntoIterator<Item = &'a str>>(all: I) -> Self {
         let values = all.into_iter().map(|one| AnyValue { value: Some(one.into()) });
         Self::List(ArrayValue { values: values.collect() })
@@ -150,7 +150,7 @@ impl<'a> FromIterator<&'a str> for Held {
 }
 
 impl KeyValue {
-    pub fn new(key: &str, value: impl Into<Held>) -> Self {
+    pub fn new(key: &str, value: impl Into<AttributeValue>) -> Self {
         Self { key: key.to_owned(), value: Some(AnyValue { value: Some(value.into()) }) }
     }
 }

@@ -23,7 +23,7 @@ pub fn spans(trail: &Trail) -> Vec<Span> {
 
 fn of_request(trail: &Trail, context: Context) -> Span {
     let mut attributes = vec![KeyValue::new("optimux.request", trail.id.as_str())];
-    let mut put = |key: &str, value: super::message::Held| {
+    let mut put = |key: &str, value: super::message::AttributeValue| {
         attributes.push(KeyValue::new(key, value));
     };
     if let Some(arrived) = trail.arrived {
@@ -74,7 +74,7 @@ fn of_request(trail: &Trail, context: Context) -> Span {
 }
 
 /// What the ledger's line says.
-fn bill_of(bill: &Bill, put: &mut impl FnMut(&str, super::message::Held)) {
+fn bill_of(bill: &Bill, put: &mut impl FnMut(&str, super::message::AttributeValue)) {
     put("gen_ai.operation.name", operation(&bill.surface).into());
     put("gen_ai.request.model", bill.asked.as_str().into());
     if let (Some(model), Some(provider)) = (&bill.model, &bill.provider) {
@@ -151,12 +151,12 @@ fn nanos(at: SystemTime) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::super::message::Held;
+    use super::super::message::AttributeValue;
     use super::*;
     use crate::telemetry::traceparent::{Sampling, SpanId};
     use crate::telemetry::trail::tests::answered;
 
-    fn value(span: &Span, key: &str) -> Option<Held> {
+    fn value(span: &Span, key: &str) -> Option<AttributeValue> {
         span.attributes.iter().find(|one| one.key == key)?.value.clone()?.value
     }
 
@@ -169,8 +169,8 @@ mod tests {
         trail.attempts[1].span = Some(SpanId([2; 8]));
         let all = spans(&trail);
         assert_eq!(all.len(), 3);
-        assert_eq!(value(&all[0], "optimux.cost_nanousd"), Some(Held::Count(12_345)));
-        assert_eq!(value(&all[0], "gen_ai.usage.input_tokens"), Some(Held::Count(7)));
+        assert_eq!(value(&all[0], "optimux.cost_nanousd"), Some(AttributeValue::Count(12_345)));
+        assert_eq!(value(&all[0], "gen_ai.usage.input_tokens"), Some(AttributeValue::Count(7)));
         assert_eq!(value(&all[1], "error.type"), Some("broken".into()));
         assert_eq!(all[1].parent_span_id, all[0].span_id);
         assert_eq!(all[0].status, None);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{EVENT_BYTES, Passage, Way};
 use crate::shape::Texts;
 use crate::wire::frame::Frame;
-use crate::wire::resume::{self, Resuming, Said};
+use crate::wire::resume::{self, PartialAnswer, Resuming};
 use crate::wire::vocab::{Dialect, Event, Protocol};
 use crate::wire::{Heading, codec, provider_side};
 
@@ -21,10 +21,10 @@ impl Passage {
     }
 
     /// What was said so far, if another answer could go on with it.
-    pub fn said(&self) -> Option<Said> {
+    pub fn said(&self) -> Option<PartialAnswer> {
         let mut events = Vec::new();
         self.reread(&mut |_, mut read| events.append(&mut read));
-        Said::of(&events)
+        PartialAnswer::of(&events)
     }
 
     /// What was kept, frame by frame.
@@ -59,7 +59,7 @@ impl Passage {
     }
 
     /// Another answer goes on where the first broke off.
-    pub fn resume(&mut self, protocol: Protocol, said: Said, how: resume::Way) {
+    pub fn resume(&mut self, protocol: Protocol, said: PartialAnswer, how: resume::ResumeMethod) {
         if !matches!(self.way, Way::Translated { .. }) {
             // The writer gets to know what has passed by it.
             let mut writer =

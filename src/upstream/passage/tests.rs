@@ -34,7 +34,7 @@ const STREAMS: [(Dialect, &str); 4] = [
 ];
 
 fn passage(dialect: Dialect) -> Passage {
-    Passage::new(dialect, Protocol::Dialect(dialect), Manner::Verbatim, Heading::default())
+    Passage::new(dialect, Protocol::Dialect(dialect), Conversion::Verbatim, Heading::default())
 }
 
 /// What comes out, the pieces fed one by one, and how it ended.
@@ -134,7 +134,7 @@ fn an_end_without_an_answer_is_a_fault() {
 /// What a chat caller and one of Gemini's own get of a stream of Gemini's.
 fn told_of_gemini(text: &str) -> [(String, Result<(), Fault>); 2] {
     let native = passed(Gemini, &[text.as_bytes()]);
-    let manner = Manner::Translated { names: Rc::default(), json: None, hides_cost: false };
+    let manner = Conversion::Translated { names: Rc::default(), json: None, hides_cost: false };
     let mut translated =
         Passage::new(OpenAiChat, Protocol::Dialect(Gemini), manner, Heading::default());
     let fed = translated.take(Bytes::copy_from_slice(text.as_bytes()));
@@ -200,7 +200,7 @@ fn what_may_be_the_end_waits_until_more_comes() {
 
 /// A stream of `from` to a caller of another dialect: what is booked, and what the caller reads.
 fn translated(from: Dialect, front: Dialect, text: &str) -> (Usage, String) {
-    let manner = Manner::Translated { names: Rc::default(), json: None, hides_cost: false };
+    let manner = Conversion::Translated { names: Rc::default(), json: None, hides_cost: false };
     let heading = Heading { include_usage: true, ..Heading::default() };
     let mut passage = Passage::new(front, Protocol::Dialect(from), manner, heading);
     passage.take(Bytes::copy_from_slice(text.as_bytes())).unwrap();
@@ -309,7 +309,8 @@ fn what_a_provider_does_not_count_is_told_as_it_is_booked() {
     let zeros = ",\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0}";
     for usage in ["", ",\"usage\":{}", ",\"usage\":null", zeros] {
         for front in [OpenAiResponses, Anthropic, Gemini] {
-            let manner = Manner::Translated { names: Rc::default(), json: None, hides_cost: false };
+            let manner =
+                Conversion::Translated { names: Rc::default(), json: None, hides_cost: false };
             let heading = Heading { prompt_tokens: 7, ..Heading::default() };
             let from = Protocol::Dialect(OpenAiChat);
             let mut passage = Passage::new(front, from, manner, heading);

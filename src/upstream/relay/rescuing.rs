@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::super::Upstream;
 use super::super::rescue::{Rescue, Rescued, Rescuing};
 use super::{Relay, Source, Stage};
-use crate::ledger::Tried;
+use crate::ledger::FailedAttempt;
 use crate::router::Step;
-use crate::wire::resume::{Said, Way};
+use crate::wire::resume::{PartialAnswer, ResumeMethod};
 use crate::wire::vocab::{Fault, Retry};
 
 impl Relay {
@@ -57,7 +57,7 @@ impl Relay {
     }
 
     /// Goes on with another answer.
-    fn resume(&mut self, rescued: Rescued, said: Said) {
+    fn resume(&mut self, rescued: Rescued, said: PartialAnswer) {
         let Rescued { step, permit, protocol, limits, way, read, body } = rescued;
         let Stage::Begun(begun) = &mut self.stage else { return };
         let setup = &mut begun.setup;
@@ -70,16 +70,16 @@ impl Relay {
         setup.upstream.metrics.rescues.with_label_values(&[provider, &*first.model.label]).inc();
         if let Some(settling) = &mut begun.settling {
             settling.attempts = settling.attempts.saturating_add(1);
-            settling.tried.push(Tried {
+            settling.tried.push(FailedAttempt {
                 provider: provider.to_owned(),
                 model: model.to_owned(),
-                fault: if way == Way::Again { "rescued" } else { "continued" }.into(),
-                ..Tried::default()
+                fault: if way == ResumeMethod::Again { "rescued" } else { "continued" }.into(),
+                ..FailedAttempt::default()
             });
         }
         begun.permit = Some(permit);
         self.limits = limits;
-        if way != Way::Again {
+        if way != ResumeMethod::Again {
             let Step { model, deployment, .. } = &setup.step;
             let by = format!("optimux: continued by {}/{}", deployment.provider.id, model.id);
             self.reading.passage.remark(&by);

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part,
-    Shape, Signature, Source, Thought,
+    Body, CallKind, Citation, ContentShape, Dialect, Losses, Malformed, Media, MediaKind,
+    MediaSource, Part, Signature, Thought, ToolCall, ToolResult,
 };
 
 /// The dialect of these blocks, by which what only it knows is tagged.
@@ -15,17 +15,17 @@ pub(super) const DIALECT: Dialect = Dialect::Anthropic;
 pub(super) fn decode_content(
     value: Option<Value>,
     path: &str,
-) -> Result<(Shape, Vec<Part>), Malformed> {
+) -> Result<(ContentShape, Vec<Part>), Malformed> {
     match value {
-        None => Ok((Shape::Absent, Vec::new())),
-        Some(Value::Null) => Ok((Shape::Null, Vec::new())),
-        Some(Value::String(text)) => Ok((Shape::Text, vec![Part::text(text)])),
+        None => Ok((ContentShape::Absent, Vec::new())),
+        Some(Value::Null) => Ok((ContentShape::Null, Vec::new())),
+        Some(Value::String(text)) => Ok((ContentShape::Text, vec![Part::text(text)])),
         Some(Value::Array(items)) => {
             let mut parts = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
                 parts.push(decode(item, &format!("{path}.{index}"))?);
             }
-            Ok((Shape::List, parts))
+            Ok((ContentShape::List, parts))
         }
         Some(other) => {
             Err(Malformed::wrong_type(path, "a string or an array of blocks", type_name(&other)))
@@ -81,7 +81,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
             }
             Body::Thought(Thought { redacted: true, ..Thought::default() })
         }
-        "tool_use" => Body::Call(Call {
+        "tool_use" => Body::Call(ToolCall {
             id: Some(block.required_string("id")?),
             name: block.required_string("name")?,
             arguments: match block.take("input") {
@@ -99,26 +99,26 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Part, Malformed> {
             let path = block.path("content");
             let (shape, parts) = decode_content(block.take_any("content"), &path)?;
             let is_error = block.boolean("is_error")?;
-            Body::Outcome(Outcome { call_id, name: None, parts, shape, is_error, json: None })
+            Body::Outcome(ToolResult { call_id, name: None, parts, shape, is_error, json: None })
         }
         _ => {
             let mut source =
                 block.object("source")?.ok_or_else(|| Malformed::missing(&block.path("source")))?;
             let mut media = Media {
                 kind: if kind == "image" { MediaKind::Image } else { MediaKind::File },
-                source: Source::Url(String::new()),
+                source: MediaSource::Url(String::new()),
                 mime: source.string("media_type")?,
                 filename: block.string("title")?,
                 detail: None,
             };
             media.source = match source.required_string("type")?.as_str() {
-                "base64" => Source::Inline(source.required_string("data")?),
-                "text" => Source::Text(source.required_string("data")?),
-                "file" => Source::Id(source.required_string("file_id")?),
-                _ => Source::Url(source.required_string("url")?),
+                "base64" => MediaSource::Inline(source.required_string("data")?),
+                "text" => MediaSource::Text(source.required_string("data")?),
+                "file" => MediaSource::Id(source.required_string("file_id")?),
+                _ => MediaSource::Url(source.required_string("url")?),
             };
             inner = Some(source);
-            if matches!(media.source, Source::Text(_)) {
+            if matches!(media.source, MediaSource::Text(_)) {
                 // Elsewhere it is told with the text.
                 block.keep_spelling("context");
             }
@@ -148,7 +148,7 @@ pub(super) fn put_into_words(parts: &mut [Part]) {
                 gather(value, &mut lines);
                 part.words = (!lines.is_empty()).then(|| lines.join("\n"));
             }
-            Body::Media(Media { source: Source::Text(text), filename, .. }) => {
+            Body::Media(Media { source: MediaSource::Text(text), filename, .. }) => {
                 let context = part.extra.get(DIALECT, "context").and_then(Value::as_str);
                 let around = [filename.as_deref(), context].into_iter().flatten();
                 let lines: Vec<&str> = around.chain([text.as_str()]).collect();
@@ -325,7 +325,7 @@ fn arguments_object(text: &str, at_home: bool) -> Value {
     }
 }
 
-fn encode_outcome(outcome: &Outcome, at_home: bool, lost: &mut Losses) -> Option<Value> {
+fn encode_outcome(outcome: &ToolResult, at_home: bool, lost: &mut Losses) -> Option<Value> {
     if outcome.json.is_some() {
         let text = outcome.text();
         if outcome.parts.is_empty() {
@@ -337,10 +337,12 @@ fn encode_outcome(outcome: &Outcome, at_home: bool, lost: &mut Losses) -> Option
         return Some(Value::Array(blocks));
     }
     match (outcome.shape, outcome.parts.as_slice()) {
-        (Shape::Absent, []) if at_home => None,
-        (Shape::Null, []) if at_home => Some(Value::Null),
-        (Shape::Text, [Part { body: Body::Text(text), .. }]) => Some(Value::from(text.as_str())),
-        (Shape::List, []) if at_home => Some(json!([])),
+        (ContentShape::Absent, []) if at_home => None,
+        (ContentShape::Null, []) if at_home => Some(Value::Null),
+        (ContentShape::Text, [Part { body: Body::Text(text), .. }]) => {
+            Some(Value::from(text.as_str()))
+        }
+        (ContentShape::List, []) if at_home => Some(json!([])),
         (_, []) => None,
         (_, parts) => Some(Value::Array(
             parts.iter().filter_map(|part| encode(part, at_home, lost)).collect(),
@@ -356,29 +358,29 @@ fn encode_media(media: &Media, at_home: bool) -> Option<(&'static str, Builder)>
     };
     let mut source = Builder(Map::new());
     match &media.source {
-        Source::Url(url) => {
+        MediaSource::Url(url) => {
             source.set("type", "url").set("url", url.as_str());
         }
         // Documents are PDF, or text as such.
-        Source::Inline(_)
+        MediaSource::Inline(_)
             if kind == "document"
                 && !at_home
                 && media.mime.as_deref().is_some_and(|mime| mime != "application/pdf") =>
         {
             return None;
         }
-        Source::Inline(data) => {
+        MediaSource::Inline(data) => {
             let fallback = if kind == "image" { "image/png" } else { "application/pdf" };
             source.set("type", "base64");
             source.set("media_type", media.mime.as_deref().unwrap_or(fallback));
             source.set("data", data.as_str());
         }
-        Source::Text(text) => {
+        MediaSource::Text(text) => {
             source.set("type", "text");
             source.set("media_type", media.mime.as_deref().unwrap_or("text/plain"));
             source.set("data", text.as_str());
         }
-        Source::Id(id) => {
+        MediaSource::Id(id) => {
             source.set("type", "file").set("file_id", id.as_str());
         }
     }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::frame::Frame;
 use crate::wire::frame::skim::{Text, texts};
-use crate::wire::glance::{Choices, Glance, Unreadable, Voice, read};
+use crate::wire::glance::{Choices, Glance, UnreadableEvent, Voice, read};
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -52,7 +52,7 @@ fn mark(outside: Mark, key: &str) -> Mark {
 pub(super) fn glance(
     frame: &Frame<'_>,
     hear: &mut dyn FnMut(Voice, &str),
-) -> Result<Glance, Unreadable> {
+) -> Result<Glance, UnreadableEvent> {
     read(frame.data, |event: Event<'_>| {
         let mut glance = Glance { choices: Choices::one(0), ..Glance::default() };
         match event.kind.as_str() {

@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 
 use super::codecs::instruct_at;
 use super::frame::Frame;
-use super::glance::{Glance, Unreadable, Voice};
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::glance::{Glance, UnreadableEvent, Voice};
+use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 pub struct Anthropic;
@@ -37,7 +37,7 @@ impl ProviderSide for Anthropic {
         Box::new(stream::MessageReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         stream::tap(data)
     }
 
@@ -45,7 +45,7 @@ impl ProviderSide for Anthropic {
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         glance::glance(frame, hear)
     }
 
@@ -72,7 +72,7 @@ impl Codec for Anthropic {
         Dialect::Anthropic
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

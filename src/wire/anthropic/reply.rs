@@ -8,8 +8,9 @@ use super::block::{self, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    AnswerCount, Aside, Body, Choice, Class, Extra, Finish, Losses, Malformed, Media, MediaKind,
-    Part, PromptCount, Reply, Role, Shape, Source, Stop, Turn, Usage, tokens_in,
+    AnswerCount, AuxiliaryUsage, Body, Choice, Class, ContentShape, Extra, Finish, Losses,
+    Malformed, Media, MediaKind, MediaSource, Part, PromptCount, Reply, Role, Stop, Turn, Usage,
+    tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -106,7 +107,7 @@ pub(super) fn usage_from(raw: Value) -> Usage {
                 let known = usage.asides.iter().position(|aside| aside.model == model);
                 let mut aside = match known {
                     Some(place) => usage.asides.swap_remove(place),
-                    None => Aside { model, ..Aside::default() },
+                    None => AuxiliaryUsage { model, ..AuxiliaryUsage::default() },
                 };
                 count(one, &mut aside.usage);
                 usage.asides.push(aside);
@@ -173,12 +174,12 @@ pub(super) fn call_id(known: Option<&str>, reply: &str, index: u64) -> String {
 pub(super) fn picture(part: &Part) -> Option<String> {
     let Body::Media(media @ Media { kind: MediaKind::Image, .. }) = &part.body else { return None };
     match &media.source {
-        Source::Inline(data) => {
+        MediaSource::Inline(data) => {
             let mime = media.mime.as_deref().unwrap_or("image/png");
             Some(format!("![image](data:{mime};base64,{data})"))
         }
-        Source::Url(url) => Some(format!("![image]({url})")),
-        Source::Id(_) | Source::Text(_) => None,
+        MediaSource::Url(url) => Some(format!("![image]({url})")),
+        MediaSource::Id(_) | MediaSource::Text(_) => None,
     }
 }
 
@@ -246,7 +247,7 @@ pub(super) fn encode(reply: &Reply, heading: &Heading) -> Bytes {
             }
         })
         .collect();
-    if choice.is_some_and(|choice| choice.turn.shape == Shape::Text) && at_home {
+    if choice.is_some_and(|choice| choice.turn.shape == ContentShape::Text) && at_home {
         body.set(
             "content",
             choice.and_then(|choice| choice.turn.texts().next()).unwrap_or_default(),

@@ -8,9 +8,9 @@ use super::{error, reply};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::vocab::{
-    Body, Delta, Event, Extra, Malformed, Part, Scope, Signature, Slot, Thought, Usage,
+    Body, Delta, Event, Extra, ExtraScope, Malformed, Part, Signature, Slot, Thought, Usage,
 };
-use crate::wire::{Reader, Tapped};
+use crate::wire::{Reader, TapResult};
 
 #[derive(Debug, Default)]
 pub(super) struct MessageReader {
@@ -46,7 +46,7 @@ impl Reader for MessageReader {
             "message_delta" => self.end_message(event, out),
             "message_stop" => {
                 self.ended = true;
-                extra(Scope::Reply, event, out);
+                extra(ExtraScope::Reply, event, out);
                 Ok(())
             }
             "error" => {
@@ -72,7 +72,7 @@ impl Reader for MessageReader {
     }
 }
 
-fn extra(scope: Scope, object: Object, out: &mut Vec<Event>) {
+fn extra(scope: ExtraScope, object: Object, out: &mut Vec<Event>) {
     let extra = object.finish(DIALECT);
     if !extra.is_empty() {
         out.push(Event::Extra { scope, extra });
@@ -99,7 +99,7 @@ impl MessageReader {
         if let Some(usage) = message.take("usage") {
             out.push(self.add_usage(usage));
         }
-        extra(Scope::Reply, message, out);
+        extra(ExtraScope::Reply, message, out);
         for block in content {
             let at = slot(self.next);
             self.next += 1;
@@ -189,12 +189,12 @@ impl MessageReader {
             if !delta.has("stop_sequence") {
                 delta.take_any("stop_sequence");
             }
-            extra(Scope::Choice(0), delta, out);
+            extra(ExtraScope::Choice(0), delta, out);
         }
         if let Some(usage) = event.take("usage") {
             out.push(self.add_usage(usage));
         }
-        extra(Scope::Reply, event, out);
+        extra(ExtraScope::Reply, event, out);
         Ok(())
     }
 }
@@ -209,8 +209,8 @@ fn unannounced(delta: &Value) -> Option<Body> {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(super) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(super) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     // Nearly every frame is a delta of a block, which says nothing that is tapped for.
     if memmem::find(data, b"\"content_block_").is_some() {
         return tapped;

@@ -11,7 +11,7 @@ use crate::base::Error;
 use crate::wire::frame::json::Builder;
 use crate::wire::frame::sse;
 use crate::wire::vocab::{
-    Body, Delta, Event, Extra, Finish, Losses, Part, Scope, Slot, Stop, Usage,
+    Body, Delta, Event, Extra, ExtraScope, Finish, Losses, Part, Slot, Stop, Usage,
 };
 use crate::wire::{Heading, Writer};
 
@@ -294,7 +294,9 @@ impl Writer for MessageWriter {
                     self.at_home |= usage.raw_in(DIALECT).is_some();
                     self.usage = Some(usage.clone());
                 }
-                Event::Extra { scope: Scope::Reply, extra } => self.message_extra.absorb(extra),
+                Event::Extra { scope: ExtraScope::Reply, extra } => {
+                    self.message_extra.absorb(extra);
+                }
                 Event::Extra { extra, .. } => self.delta_extra.absorb(extra),
                 Event::Finish { choice: 0, finish } => self.finish = Some(finish.clone()),
                 _ => {}

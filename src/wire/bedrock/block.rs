@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Signature,
-    Source, Thought,
+    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, MediaSource, Part, Signature,
+    Thought, ToolCall, ToolResult,
 };
 
 /// Claude's proofs are the same wherever it runs.
@@ -78,7 +78,7 @@ fn arguments(text: &str) -> Value {
     }
 }
 
-fn results(outcome: &Outcome, lost: &mut Losses) -> Vec<Value> {
+fn results(outcome: &ToolResult, lost: &mut Losses) -> Vec<Value> {
     let object = outcome.json.as_ref().map(|value| json!({ "json": value }));
     let parts = outcome.parts.iter().filter_map(|part| encode(part, lost));
     let blocks: Vec<Value> = object.into_iter().chain(parts).collect();
@@ -90,12 +90,12 @@ fn encode_media(media: &Media) -> Option<Value> {
     let mime = media.mime.as_deref().unwrap_or_default();
     let kind = mime.split(['/', ';']).nth(1).unwrap_or_default();
     match (&media.source, media.kind) {
-        (Source::Text(text), _) => Some(json!({"document": {
+        (MediaSource::Text(text), _) => Some(json!({"document": {
             "format": "txt",
             "name": document_name(media),
             "source": {"bytes": base64(text)},
         }})),
-        (Source::Inline(data), MediaKind::Image) => {
+        (MediaSource::Inline(data), MediaKind::Image) => {
             let format = match kind {
                 "jpeg" | "jpg" => "jpeg",
                 "gif" => "gif",
@@ -104,7 +104,7 @@ fn encode_media(media: &Media) -> Option<Value> {
             };
             Some(json!({"image": {"format": format, "source": {"bytes": data}}}))
         }
-        (Source::Inline(data), MediaKind::Video) => {
+        (MediaSource::Inline(data), MediaKind::Video) => {
             let format = match kind {
                 "quicktime" => "mov",
                 "x-matroska" => "mkv",
@@ -114,7 +114,7 @@ fn encode_media(media: &Media) -> Option<Value> {
             };
             Some(json!({"video": {"format": format, "source": {"bytes": data}}}))
         }
-        (Source::Inline(data), MediaKind::File) => {
+        (MediaSource::Inline(data), MediaKind::File) => {
             let format = match kind {
                 "csv" => "csv",
                 "html" => "html",
@@ -164,7 +164,7 @@ pub(super) fn decode(block: &Value) -> Vec<Part> {
         return vec![Part::text(said)];
     }
     if let Some(call) = block.get("toolUse") {
-        return vec![Part::new(Body::Call(Call {
+        return vec![Part::new(Body::Call(ToolCall {
             id: text(call, "toolUseId"),
             name: text(call, "name").unwrap_or_default(),
             arguments: call.get("input").map(ToString::to_string),

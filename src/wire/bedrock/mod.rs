@@ -8,9 +8,9 @@ mod request;
 mod stream;
 
 use super::frame::{Frame, Splitter, eventstream};
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::vocab::{Fault, Malformed, Reply, Request, Usage};
-use super::{Encoded, ProviderSide, Reader, Tapped, Target};
+use super::{Encoded, ProviderSide, Reader, TapResult, Target};
 
 pub struct Bedrock;
 
@@ -36,15 +36,15 @@ impl ProviderSide for Bedrock {
     }
 
     /// Nobody asks us in this dialect, so nothing passes unread.
-    fn tap(&self, _data: &[u8]) -> Tapped {
-        Tapped::default()
+    fn tap(&self, _data: &[u8]) -> TapResult {
+        TapResult::default()
     }
 
     fn glance(
         &self,
         _frame: &Frame<'_>,
         _hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         Ok(Glance::default())
     }
 

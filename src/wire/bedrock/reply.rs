@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::block;
 use crate::wire::vocab::{
-    Body, Choice, Class, Extra, Finish, Malformed, PromptCount, Reply, Role, Shape, Stop, Turn,
-    Usage, tokens_in,
+    Body, Choice, Class, ContentShape, Extra, Finish, Malformed, PromptCount, Reply, Role, Stop,
+    Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -16,7 +16,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         .ok_or_else(|| Malformed::missing("output.message.content"))?;
     let parts: Vec<_> = content.iter().flat_map(block::decode).collect();
     let called = parts.iter().any(|part| matches!(part.body, Body::Call(_)));
-    let shape = if parts.is_empty() { Shape::Null } else { Shape::List };
+    let shape = if parts.is_empty() { ContentShape::Null } else { ContentShape::List };
     let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
     let word = answer.get("stopReason").and_then(Value::as_str);
     Ok(Reply {

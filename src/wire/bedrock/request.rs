@@ -8,7 +8,7 @@ use crate::wire::alternate::alternating;
 use crate::wire::claude;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Body, Effort, Format, Losses, Manner, Part, Request, Role, ToolChoice, ToolKind,
+    Body, Effort, Format, Losses, Part, Request, Role, ThinkingStyle, ToolChoice, ToolKind,
 };
 use crate::wire::{Encoded, Target};
 
@@ -175,7 +175,7 @@ fn sampling(request: &Request, target: &Target<'_>, lost: &mut Losses, body: &mu
 fn nova_reasoning(request: &Request, target: &Target<'_>, lost: &mut Losses, more: &mut Builder) {
     let Some(reasoning) = &request.reasoning else { return };
     match reasoning.effort.filter(|effort| *effort != Effort::None) {
-        Some(effort) if target.thinking.manner == Manner::Effort => {
+        Some(effort) if target.thinking.manner == ThinkingStyle::Effort => {
             more.set(
                 "reasoningConfig",
                 json!({"type": "enabled", "maxReasoningEffort": effort.as_str()}),

@@ -6,7 +6,8 @@ use super::{block, error, reply};
 use crate::wire::Reader;
 use crate::wire::frame::Frame;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Delta, Dialect, Event, Extra, Malformed, Part, Signature, Slot, Thought,
+    Body, CallKind, Delta, Dialect, Event, Extra, Malformed, Part, Signature, Slot, Thought,
+    ToolCall,
 };
 
 #[derive(Debug, Default)]
@@ -78,7 +79,7 @@ impl Reader for ConverseReader {
                     self.called = true;
                     let string =
                         |name: &str| call.get(name).and_then(Value::as_str).map(str::to_owned);
-                    let call = Call {
+                    let call = ToolCall {
                         id: string("toolUseId"),
                         name: string("name").unwrap_or_default(),
                         arguments: Some(String::new()),

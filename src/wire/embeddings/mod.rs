@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::vocab::{Head, Malformed, Usage};
+use super::vocab::{Malformed, RequestHead, Usage};
 
 pub use read::{decode_reply, decode_request, head};
 pub use write::{encode_at_home, encode_reply, encode_request, joined, translate};
@@ -18,7 +18,7 @@ pub use write::{encode_at_home, encode_reply, encode_request, joined, translate}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "EmbeddingsForm")]
-pub enum Form {
+pub enum EmbeddingsForm {
     /// `{model, input, dimensions, encoding_format}`
     Openai,
     /// OpenAI's, with `output_dimension`, and floats only.
@@ -36,7 +36,7 @@ pub enum Form {
     GeminiOne,
 }
 
-impl Form {
+impl EmbeddingsForm {
     /// The most inputs that a provider takes in one call; `None` where it takes as many as a surface does.
     /// Source: the providers' references.
     #[must_use]
@@ -53,7 +53,7 @@ impl Form {
 
 /// What vectors are wanted for, which some models are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum VectorPurpose {
     Query,
     Document,
     Classification,
@@ -65,29 +65,30 @@ pub enum Purpose {
     Code,
 }
 
-/// How an input is to be embedded.
+/// What a caller asks of the embedding of an input, beside the text.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Wish {
+pub struct InputOptions {
     pub dimensions: Option<u64>,
-    pub purpose: Option<Purpose>,
+    pub purpose: Option<VectorPurpose>,
     /// Of the document that the text is of.
     pub title: Option<String>,
     /// Whether a text that is too long is cut, in place of an error.
     pub truncate: Option<bool>,
 }
 
+/// A request for embeddings.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Request {
+pub struct EmbeddingsRequest {
     pub inputs: Vec<Input>,
     /// One for each input, in Gemini's forms; else one for all of them.
-    pub wishes: Vec<Wish>,
+    pub wishes: Vec<InputOptions>,
     /// Vectors are to be packed.
     pub base64: bool,
     /// It came in one of Gemini's forms, and is spelled so to whoever asked.
     pub is_gemini: bool,
 }
 
-impl Request {
+impl EmbeddingsRequest {
     /// The request in parts of at most so many inputs, in their order.
     #[must_use]
     pub fn parts(&self, most: usize) -> Vec<Self> {
@@ -107,7 +108,7 @@ impl Request {
             .collect()
     }
 
-    fn wish_of(&self, input: usize) -> Option<&Wish> {
+    fn wish_of(&self, input: usize) -> Option<&InputOptions> {
         self.wishes.get(input).or(self.wishes.first())
     }
 }
@@ -133,14 +134,15 @@ impl Input {
     }
 }
 
+/// An answer with embeddings.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Reply {
+pub struct EmbeddingsReply {
     pub vectors: Vec<Vector>,
     /// What was read, where the provider counts it.
     pub usage: Option<Usage>,
 }
 
-impl Reply {
+impl EmbeddingsReply {
     /// The answer to a request with so many inputs.
     ///
     /// # Errors
@@ -199,11 +201,17 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    const FORMS: [Form; 6] =
-        [Form::Openai, Form::Mistral, Form::Voyage, Form::Cohere, Form::Gemini, Form::Vertex];
+    const FORMS: [EmbeddingsForm; 6] = [
+        EmbeddingsForm::Openai,
+        EmbeddingsForm::Mistral,
+        EmbeddingsForm::Voyage,
+        EmbeddingsForm::Cohere,
+        EmbeddingsForm::Gemini,
+        EmbeddingsForm::Vertex,
+    ];
 
-    fn said(form: Form, body: &str) -> Value {
-        let said = translate(body.as_bytes(), Form::Openai, form, "theirs").unwrap();
+    fn said(form: EmbeddingsForm, body: &str) -> Value {
+        let said = translate(body.as_bytes(), EmbeddingsForm::Openai, form, "theirs").unwrap();
         serde_json::from_slice(&said.body).unwrap()
     }
 
@@ -212,21 +220,21 @@ mod tests {
         let body = r#"{"model":"m","input":["a","b"],"dimensions":2,"encoding_format":"base64",
                        "input_type":"query","user":"u"}"#;
         assert_eq!(
-            said(Form::Mistral, body),
+            said(EmbeddingsForm::Mistral, body),
             json!({"model": "theirs", "input": ["a", "b"], "output_dimension": 2})
         );
         assert_eq!(
-            said(Form::Voyage, body),
+            said(EmbeddingsForm::Voyage, body),
             json!({"model": "theirs", "input": ["a", "b"], "input_type": "query",
                    "output_dimension": 2, "encoding_format": "base64"})
         );
         assert_eq!(
-            said(Form::Cohere, body),
+            said(EmbeddingsForm::Cohere, body),
             json!({"model": "theirs", "texts": ["a", "b"], "input_type": "search_query",
                    "embedding_types": ["float"], "output_dimension": 2})
         );
         assert_eq!(
-            said(Form::Vertex, body),
+            said(EmbeddingsForm::Vertex, body),
             json!({"instances": [{"content": "a", "task_type": "RETRIEVAL_QUERY"},
                                  {"content": "b", "task_type": "RETRIEVAL_QUERY"}],
                    "parameters": {"outputDimensionality": 2}})
@@ -235,25 +243,25 @@ mod tests {
             json!({"model": "models/theirs", "content": {"parts": [{"text": text}]},
                    "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2})
         };
-        assert_eq!(said(Form::Gemini, body), json!({"requests": [one("a"), one("b")]}));
+        assert_eq!(said(EmbeddingsForm::Gemini, body), json!({"requests": [one("a"), one("b")]}));
     }
 
     #[test]
     fn gemini_asks_for_one_or_many() {
         let one = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_DOCUMENT"}"#;
-        let read = decode_request(one, Form::GeminiOne).unwrap();
+        let read = decode_request(one, EmbeddingsForm::GeminiOne).unwrap();
         assert_eq!(read.inputs, [Input::Text("a".to_owned())]);
-        assert_eq!(read.wishes[0].purpose, Some(Purpose::Document));
+        assert_eq!(read.wishes[0].purpose, Some(VectorPurpose::Document));
         let many = br#"{"requests":[{"content":{"parts":[{"text":"a"}]},"output_dimensionality":3},
                                     {"content":{"parts":[{"text":"b"},{"text":"c"}]},"outputDimensionality":3}]}"#;
-        let read = decode_request(many, Form::Gemini).unwrap();
+        let read = decode_request(many, EmbeddingsForm::Gemini).unwrap();
         assert_eq!((read.inputs.len(), read.wishes[0].dimensions), (2, Some(3)));
         assert!(matches!(read.inputs[1], Input::Parts(_)));
         // Texts of one content are embedded together.
-        let sent = encode_request(&read, Form::Openai, "m").unwrap().body;
+        let sent = encode_request(&read, EmbeddingsForm::Openai, "m").unwrap().body;
         let sent: Value = serde_json::from_slice(&sent).unwrap();
         assert_eq!(sent["input"], json!(["a", "b\nc"]));
-        assert!(encode_request(&read, Form::Gemini, "m").is_ok());
+        assert!(encode_request(&read, EmbeddingsForm::Gemini, "m").is_ok());
     }
 
     /// A batch of two texts with these members beside them.
@@ -271,14 +279,14 @@ mod tests {
             json!({"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 3}),
             json!({"taskType": "RETRIEVAL_DOCUMENT", "title": "T", "autoTruncate": true}),
         );
-        let said = encode_at_home(&body, Form::Gemini, "theirs").unwrap();
+        let said = encode_at_home(&body, EmbeddingsForm::Gemini, "theirs").unwrap();
         let mut expected: Value = serde_json::from_slice(&body).unwrap();
         for one in expected["requests"].as_array_mut().unwrap() {
             one["model"] = json!("models/theirs");
         }
         assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), expected);
         let one = br#"{"model":"models/m","content":{"parts":[{"text":"a"}]},"taskType":"SEMANTIC_SIMILARITY"}"#;
-        let said = encode_at_home(one, Form::GeminiOne, "theirs").unwrap();
+        let said = encode_at_home(one, EmbeddingsForm::GeminiOne, "theirs").unwrap();
         let expected = json!({"requests": [{"model": "models/theirs",
             "content": {"parts": [{"text": "a"}]}, "taskType": "SEMANTIC_SIMILARITY"}]});
         assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), expected);
@@ -293,36 +301,57 @@ mod tests {
             json!({"taskType": "CODE_RETRIEVAL_QUERY"}),
             json!({"taskType": "RETRIEVAL_DOCUMENT", "title": "T"}),
         );
-        let vertex = translate(&mixed, Form::Gemini, Form::Vertex, "m").unwrap();
+        let vertex =
+            translate(&mixed, EmbeddingsForm::Gemini, EmbeddingsForm::Vertex, "m").unwrap();
         assert!(named(&vertex).is_empty());
         assert_eq!(
             serde_json::from_slice::<Value>(&vertex.body).unwrap(),
             json!({"instances": [{"content": "a", "task_type": "CODE_RETRIEVAL_QUERY"},
                 {"content": "b", "task_type": "RETRIEVAL_DOCUMENT", "title": "T"}]})
         );
-        for form in [Form::Cohere, Form::Voyage] {
-            let refused = translate(&mixed, Form::Gemini, form, "m").unwrap_err();
+        for form in [EmbeddingsForm::Cohere, EmbeddingsForm::Voyage] {
+            let refused = translate(&mixed, EmbeddingsForm::Gemini, form, "m").unwrap_err();
             assert!(refused.to_string().contains("requests[1].taskType"), "{refused}");
         }
         // Who is told of no purpose at all mixes none.
-        let openai = translate(&mixed, Form::Gemini, Form::Openai, "m").unwrap();
+        let openai =
+            translate(&mixed, EmbeddingsForm::Gemini, EmbeddingsForm::Openai, "m").unwrap();
         assert_eq!(named(&openai), ["taskType", "title"]);
         let sizes = batch(json!({"outputDimensionality": 3}), json!({}));
-        for form in [Form::Openai, Form::Cohere, Form::Voyage, Form::Mistral, Form::Vertex] {
-            assert!(translate(&sizes, Form::Gemini, form, "m").is_err(), "{form:?}");
+        for form in [
+            EmbeddingsForm::Openai,
+            EmbeddingsForm::Cohere,
+            EmbeddingsForm::Voyage,
+            EmbeddingsForm::Mistral,
+            EmbeddingsForm::Vertex,
+        ] {
+            assert!(translate(&sizes, EmbeddingsForm::Gemini, form, "m").is_err(), "{form:?}");
         }
         let alike = json!({"embedContentConfig": {"taskType": "SEMANTIC_SIMILARITY"}});
-        let cohere =
-            translate(&batch(alike.clone(), alike), Form::Gemini, Form::Cohere, "m").unwrap();
+        let cohere = translate(
+            &batch(alike.clone(), alike),
+            EmbeddingsForm::Gemini,
+            EmbeddingsForm::Cohere,
+            "m",
+        )
+        .unwrap();
         assert_eq!(named(&cohere), ["taskType"]);
     }
 
     #[test]
     fn a_batch_that_is_too_large_for_its_provider_is_refused_with_the_number_that_is_not() {
         let of = |count: usize| json!({"model": "m", "input": vec!["a"; count]}).to_string();
-        for (form, most) in [(Form::Cohere, 96), (Form::Gemini, 100), (Form::Vertex, 250)] {
-            assert!(translate(of(most).as_bytes(), Form::Openai, form, "m").is_ok(), "{form:?}");
-            let refused = translate(of(most + 1).as_bytes(), Form::Openai, form, "m").unwrap_err();
+        for (form, most) in [
+            (EmbeddingsForm::Cohere, 96),
+            (EmbeddingsForm::Gemini, 100),
+            (EmbeddingsForm::Vertex, 250),
+        ] {
+            assert!(
+                translate(of(most).as_bytes(), EmbeddingsForm::Openai, form, "m").is_ok(),
+                "{form:?}"
+            );
+            let refused =
+                translate(of(most + 1).as_bytes(), EmbeddingsForm::Openai, form, "m").unwrap_err();
             assert_eq!(refused.field.as_deref(), Some("input"), "{form:?}");
             assert!(refused.to_string().contains(&most.to_string()), "{refused}");
         }
@@ -334,9 +363,10 @@ mod tests {
         let openai = json!({"model": "m", "input": texts, "dimensions": 3}).to_string();
         let one = |text: &String| json!({"content": {"parts": [{"text": text}]}, "title": text});
         let gemini = json!({"requests": texts.iter().map(one).collect::<Vec<_>>()}).to_string();
-        for (body, form, list) in
-            [(openai, Form::Openai, "data"), (gemini, Form::Gemini, "embeddings")]
-        {
+        for (body, form, list) in [
+            (openai, EmbeddingsForm::Openai, "data"),
+            (gemini, EmbeddingsForm::Gemini, "embeddings"),
+        ] {
             let whole = decode_request(body.as_bytes(), form).unwrap();
             for most in 1..=8 {
                 let parts = whole.parts(most);
@@ -358,7 +388,7 @@ mod tests {
                         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 5}]});
                     let told = json!({"embeddings": [{"values": [0.5]}], "usageMetadata": counted});
                     let usage = decode_reply(told.to_string().as_bytes()).unwrap().usage;
-                    let reply = Reply { vectors, usage };
+                    let reply = EmbeddingsReply { vectors, usage };
                     answers.push(encode_reply(reply, part, form, "m", 1).unwrap());
                 }
                 let told: Value = serde_json::from_slice(&joined(&answers).unwrap()).unwrap();
@@ -375,7 +405,7 @@ mod tests {
                 }
                 let sum = 5 * parts.len();
                 let counts = match form {
-                    Form::Gemini => [
+                    EmbeddingsForm::Gemini => [
                         "/usageMetadata/promptTokenCount",
                         "/usageMetadata/promptTokensDetails/0/tokenCount",
                     ],
@@ -397,7 +427,7 @@ mod tests {
             let reply = decode_reply(body.to_string().as_bytes()).unwrap();
             let usage = reply.usage.clone().unwrap();
             assert_eq!((usage.input, usage.more.audio_in), (0, 1_000), "{details}");
-            let (request, form) = (Request::default(), Form::Gemini);
+            let (request, form) = (EmbeddingsRequest::default(), EmbeddingsForm::Gemini);
             let told_on = encode_reply(reply, &request, form, "m", 1).unwrap();
             let told_on: Value = serde_json::from_slice(&told_on).unwrap();
             assert_eq!(told_on["usageMetadata"], told);
@@ -503,8 +533,8 @@ mod tests {
     fn tokens_go_only_where_they_are_understood() {
         let body = r#"{"model":"m","input":[[1,2],[3]]}"#;
         for form in FORMS {
-            let said = translate(body.as_bytes(), Form::Openai, form, "m");
-            assert_eq!(said.is_ok(), form == Form::Openai, "{form:?}");
+            let said = translate(body.as_bytes(), EmbeddingsForm::Openai, form, "m");
+            assert_eq!(said.is_ok(), form == EmbeddingsForm::Openai, "{form:?}");
         }
     }
 }

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Form, Head, Input, Malformed, Purpose, Reply, Request, Vector, Wish};
+use super::{
+    EmbeddingsForm, EmbeddingsReply, EmbeddingsRequest, Input, InputOptions, Malformed,
+    RequestHead, Vector, VectorPurpose,
+};
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::{Usage, tokens_in};
 use crate::wire::{gemini, head::model_only};
@@ -15,34 +18,38 @@ const MOST_INPUTS: usize = 2_048;
 ///
 /// # Errors
 /// [`Malformed`] naming the field at fault.
-pub fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub fn head(body: &[u8]) -> Result<RequestHead, Malformed> {
     let head = model_only(body)?;
-    decode_request(body, Form::Openai)?;
+    decode_request(body, EmbeddingsForm::Openai)?;
     Ok(head)
 }
 
 /// # Errors
 /// [`Malformed`] naming the field at fault.
-pub fn decode_request(body: &[u8], form: Form) -> Result<Request, Malformed> {
+pub fn decode_request(body: &[u8], form: EmbeddingsForm) -> Result<EmbeddingsRequest, Malformed> {
     let mut object = Object::parse(body)?;
     match form {
-        Form::Gemini => {
+        EmbeddingsForm::Gemini => {
             let requests =
                 object.list("requests")?.ok_or_else(|| Malformed::missing("requests"))?;
             check_count("requests", requests.len())?;
-            let mut all = Request { is_gemini: true, ..Request::default() };
+            let mut all = EmbeddingsRequest { is_gemini: true, ..EmbeddingsRequest::default() };
             for (index, one) in requests.into_iter().enumerate() {
                 let one = Object::of(one, format!("requests[{index}]"))?;
                 gemini_one(one, &mut all)?;
             }
             Ok(all)
         }
-        Form::GeminiOne => {
-            let mut all = Request { is_gemini: true, ..Request::default() };
+        EmbeddingsForm::GeminiOne => {
+            let mut all = EmbeddingsRequest { is_gemini: true, ..EmbeddingsRequest::default() };
             gemini_one(object, &mut all)?;
             Ok(all)
         }
-        Form::Openai | Form::Mistral | Form::Voyage | Form::Cohere | Form::Vertex => openai(object),
+        EmbeddingsForm::Openai
+        | EmbeddingsForm::Mistral
+        | EmbeddingsForm::Voyage
+        | EmbeddingsForm::Cohere
+        | EmbeddingsForm::Vertex => openai(object),
     }
 }
 
@@ -53,8 +60,8 @@ fn check_count(field: &str, count: usize) -> Result<(), Malformed> {
     Err(Malformed::invalid(field, "expected 1 to 2048 texts"))
 }
 
-fn openai(mut object: Object) -> Result<Request, Malformed> {
-    let mut request = Request::default();
+fn openai(mut object: Object) -> Result<EmbeddingsRequest, Malformed> {
+    let mut request = EmbeddingsRequest::default();
     let is_number = |value: &Value| value.is_number();
     match object.take("input") {
         None => return Err(Malformed::missing("input")),
@@ -72,7 +79,8 @@ fn openai(mut object: Object) -> Result<Request, Malformed> {
             return Err(Malformed::wrong_type("input", "a string or an array", type_name(&other)));
         }
     }
-    let mut wish = Wish { dimensions: object.unsigned("dimensions")?, ..Wish::default() };
+    let mut wish =
+        InputOptions { dimensions: object.unsigned("dimensions")?, ..InputOptions::default() };
     if wish.dimensions == Some(0) {
         return Err(Malformed::invalid("dimensions", "expected at least 1"));
     }
@@ -85,10 +93,10 @@ fn openai(mut object: Object) -> Result<Request, Malformed> {
     };
     // Not OpenAI's, but what Cohere's and Voyage's own clients say in its place.
     wish.purpose = match object.string("input_type")?.as_deref() {
-        Some("query" | "search_query") => Some(Purpose::Query),
-        Some("document" | "search_document") => Some(Purpose::Document),
-        Some("classification") => Some(Purpose::Classification),
-        Some("clustering") => Some(Purpose::Clustering),
+        Some("query" | "search_query") => Some(VectorPurpose::Query),
+        Some("document" | "search_document") => Some(VectorPurpose::Document),
+        Some("classification") => Some(VectorPurpose::Classification),
+        Some("clustering") => Some(VectorPurpose::Clustering),
         _ => None,
     };
     request.wishes.push(wish);
@@ -105,7 +113,7 @@ fn input(value: Value, path: &str) -> Result<Input, Malformed> {
     }
 }
 
-fn gemini_one(mut object: Object, all: &mut Request) -> Result<(), Malformed> {
+fn gemini_one(mut object: Object, all: &mut EmbeddingsRequest) -> Result<(), Malformed> {
     let path = object.path("content");
     let content = object.take("content").ok_or_else(|| Malformed::missing(&path))?;
     let mut content = Object::of(content, path)?;
@@ -129,17 +137,17 @@ fn gemini_one(mut object: Object, all: &mut Request) -> Result<(), Malformed> {
     let task = said(["taskType", "task_type"]);
     let title = said(["title", "title"]);
     let truncate = said(["autoTruncate", "auto_truncate"]);
-    all.wishes.push(Wish {
+    all.wishes.push(InputOptions {
         dimensions: dimensions.and_then(|value| value.as_u64()),
         purpose: match task.as_ref().and_then(Value::as_str) {
-            Some("RETRIEVAL_QUERY") => Some(Purpose::Query),
-            Some("RETRIEVAL_DOCUMENT") => Some(Purpose::Document),
-            Some("SEMANTIC_SIMILARITY") => Some(Purpose::Similarity),
-            Some("CLASSIFICATION") => Some(Purpose::Classification),
-            Some("CLUSTERING") => Some(Purpose::Clustering),
-            Some("QUESTION_ANSWERING") => Some(Purpose::Question),
-            Some("FACT_VERIFICATION") => Some(Purpose::Fact),
-            Some("CODE_RETRIEVAL_QUERY") => Some(Purpose::Code),
+            Some("RETRIEVAL_QUERY") => Some(VectorPurpose::Query),
+            Some("RETRIEVAL_DOCUMENT") => Some(VectorPurpose::Document),
+            Some("SEMANTIC_SIMILARITY") => Some(VectorPurpose::Similarity),
+            Some("CLASSIFICATION") => Some(VectorPurpose::Classification),
+            Some("CLUSTERING") => Some(VectorPurpose::Clustering),
+            Some("QUESTION_ANSWERING") => Some(VectorPurpose::Question),
+            Some("FACT_VERIFICATION") => Some(VectorPurpose::Fact),
+            Some("CODE_RETRIEVAL_QUERY") => Some(VectorPurpose::Code),
             _ => None,
         },
         title: title.as_ref().and_then(Value::as_str).map(str::to_owned),
@@ -153,7 +161,7 @@ fn gemini_one(mut object: Object, all: &mut Request) -> Result<(), Malformed> {
 ///
 /// # Errors
 /// [`Malformed`] when it holds no vectors, or an input's number is missing or there twice.
-pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
+pub fn decode_reply(body: &[u8]) -> Result<EmbeddingsReply, Malformed> {
     #[derive(Deserialize)]
     struct Answer {
         data: Option<Vec<Openai>>,
@@ -268,5 +276,5 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, Malformed> {
     });
     let plain = counted.or(billed).map(|input| Usage { input, ..Usage::default() });
     let usage = by_medium.filter(|usage| usage.prompt() > 0).or(plain);
-    Ok(Reply { vectors, usage })
+    Ok(EmbeddingsReply { vectors, usage })
 }

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::read::decode_request;
-use super::{Form, Input, Malformed, Purpose, Reply, Request, Wish};
+use super::{
+    EmbeddingsForm, EmbeddingsReply, EmbeddingsRequest, Input, InputOptions, Malformed,
+    VectorPurpose,
+};
 use crate::wire::Encoded;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{Dialect, Losses, Usage};
@@ -16,14 +19,18 @@ use crate::wire::vocab::{Dialect, Losses, Usage};
 /// # Errors
 /// [`Malformed`] for an input that the form has no place for, or for wishes that differ from text to
 /// text where the form has one place for all.
-pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encoded, Malformed> {
+pub fn encode_request(
+    request: &EmbeddingsRequest,
+    form: EmbeddingsForm,
+    name: &str,
+) -> Result<Encoded, Malformed> {
     check_count(request, form)?;
     let mut body = Builder::new();
     let mut lost = Losses::default();
     let wish = |input: usize| request.wish_of(input);
     let all = request.wishes.iter();
     match form {
-        Form::Openai => {
+        EmbeddingsForm::Openai => {
             let inputs = request
                 .inputs
                 .iter()
@@ -41,17 +48,22 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
                 body.set("encoding_format", "base64");
             }
         }
-        Form::Mistral => {
+        EmbeddingsForm::Mistral => {
             body.set("model", name).set("input", texts(request)?);
             body.maybe("output_dimension", dimensions(request)?);
         }
-        Form::Voyage => {
+        EmbeddingsForm::Voyage => {
             body.set("model", name).set("input", texts(request)?);
             let purpose = purpose(request)?;
             let word = purpose.and_then(|purpose| match purpose {
-                Purpose::Query | Purpose::Question | Purpose::Fact | Purpose::Code => Some("query"),
-                Purpose::Document => Some("document"),
-                Purpose::Classification | Purpose::Clustering | Purpose::Similarity => None,
+                VectorPurpose::Query
+                | VectorPurpose::Question
+                | VectorPurpose::Fact
+                | VectorPurpose::Code => Some("query"),
+                VectorPurpose::Document => Some("document"),
+                VectorPurpose::Classification
+                | VectorPurpose::Clustering
+                | VectorPurpose::Similarity => None,
             });
             if purpose.is_some() && word.is_none() {
                 lost.dropped(purpose_name(request));
@@ -63,17 +75,20 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
                 body.set("encoding_format", "base64");
             }
         }
-        Form::Cohere => {
+        EmbeddingsForm::Cohere => {
             body.set("model", name).set("texts", texts(request)?);
             let word = match purpose(request)? {
-                Some(Purpose::Query | Purpose::Question | Purpose::Fact | Purpose::Code) => {
-                    "search_query"
-                }
-                Some(Purpose::Classification) => "classification",
-                Some(Purpose::Clustering) => "clustering",
+                Some(
+                    VectorPurpose::Query
+                    | VectorPurpose::Question
+                    | VectorPurpose::Fact
+                    | VectorPurpose::Code,
+                ) => "search_query",
+                Some(VectorPurpose::Classification) => "classification",
+                Some(VectorPurpose::Clustering) => "clustering",
                 // It must be told something; what is embedded is mostly kept to be searched.
-                Some(Purpose::Document) | None => "search_document",
-                Some(Purpose::Similarity) => {
+                Some(VectorPurpose::Document) | None => "search_document",
+                Some(VectorPurpose::Similarity) => {
                     lost.dropped(purpose_name(request));
                     "search_document"
                 }
@@ -84,7 +99,7 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
             let truncate = wish(0).and_then(|wish| wish.truncate);
             body.maybe("truncate", truncate.map(|cuts| if cuts { "END" } else { "NONE" }));
         }
-        Form::Vertex => {
+        EmbeddingsForm::Vertex => {
             let instances: Vec<Value> = texts(request)?
                 .into_iter()
                 .enumerate()
@@ -106,7 +121,7 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
                 body.set("parameters", parameters.done());
             }
         }
-        Form::Gemini | Form::GeminiOne => {
+        EmbeddingsForm::Gemini | EmbeddingsForm::GeminiOne => {
             let requests = request
                 .inputs
                 .iter()
@@ -116,7 +131,7 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
             body.set("requests", requests);
         }
     }
-    if matches!(form, Form::Openai | Form::Mistral) {
+    if matches!(form, EmbeddingsForm::Openai | EmbeddingsForm::Mistral) {
         if all.clone().any(|wish| wish.purpose.is_some()) {
             lost.dropped(purpose_name(request));
         }
@@ -124,7 +139,8 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
             lost.dropped("autoTruncate");
         }
     }
-    let titled = matches!(form, Form::Vertex | Form::Gemini | Form::GeminiOne);
+    let titled =
+        matches!(form, EmbeddingsForm::Vertex | EmbeddingsForm::Gemini | EmbeddingsForm::GeminiOne);
     if !titled && all.clone().any(|wish| wish.title.is_some()) {
         lost.dropped("title");
     }
@@ -136,10 +152,10 @@ pub fn encode_request(request: &Request, form: Form, name: &str) -> Result<Encod
 ///
 /// # Errors
 /// [`Malformed`] for what is not such a request.
-pub fn encode_at_home(body: &[u8], form: Form, name: &str) -> Result<Bytes, Malformed> {
+pub fn encode_at_home(body: &[u8], form: EmbeddingsForm, name: &str) -> Result<Bytes, Malformed> {
     let mut whole: Map<String, Value> =
         serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
-    if form == Form::GeminiOne {
+    if form == EmbeddingsForm::GeminiOne {
         let one = Value::Object(std::mem::take(&mut whole));
         whole.insert("requests".to_owned(), Value::Array(vec![one]));
     }
@@ -151,14 +167,14 @@ pub fn encode_at_home(body: &[u8], form: Form, name: &str) -> Result<Bytes, Malf
 }
 
 /// The member in which the caller says what the vectors are for.
-fn purpose_name(request: &Request) -> &'static str {
+fn purpose_name(request: &EmbeddingsRequest) -> &'static str {
     if request.is_gemini { "taskType" } else { "input_type" }
 }
 
 /// What all texts are wished alike, where the form has one place for it.
 fn one_for_all<T: PartialEq + Clone>(
-    request: &Request,
-    of: impl Fn(&Wish) -> Option<T>,
+    request: &EmbeddingsRequest,
+    of: impl Fn(&InputOptions) -> Option<T>,
     name: &str,
 ) -> Result<Option<T>, Malformed> {
     let first = request.wishes.first().and_then(&of);
@@ -171,16 +187,16 @@ fn one_for_all<T: PartialEq + Clone>(
     }
 }
 
-fn dimensions(request: &Request) -> Result<Option<u64>, Malformed> {
+fn dimensions(request: &EmbeddingsRequest) -> Result<Option<u64>, Malformed> {
     one_for_all(request, |wish| wish.dimensions, "outputDimensionality")
 }
 
-fn purpose(request: &Request) -> Result<Option<Purpose>, Malformed> {
+fn purpose(request: &EmbeddingsRequest) -> Result<Option<VectorPurpose>, Malformed> {
     one_for_all(request, |wish| wish.purpose, "taskType")
 }
 
 /// Batches that are larger than a provider takes would be refused there, without a word on what would do.
-fn check_count(request: &Request, form: Form) -> Result<(), Malformed> {
+fn check_count(request: &EmbeddingsRequest, form: EmbeddingsForm) -> Result<(), Malformed> {
     let Some(most) = form.most_inputs().filter(|most| request.inputs.len() > *most) else {
         return Ok(());
     };
@@ -194,7 +210,7 @@ fn not_a_text(is_gemini: bool, index: usize) -> Malformed {
     Malformed::invalid(&format!("{field}[{index}]"), "the model embeds texts only")
 }
 
-fn texts(request: &Request) -> Result<Vec<Cow<'_, str>>, Malformed> {
+fn texts(request: &EmbeddingsRequest) -> Result<Vec<Cow<'_, str>>, Malformed> {
     let inputs = request.inputs.iter().enumerate();
     inputs
         .map(|(index, input)| text(input).ok_or_else(|| not_a_text(request.is_gemini, index)))
@@ -215,7 +231,7 @@ fn text(input: &Input) -> Option<Cow<'_, str>> {
 }
 
 fn gemini_one(
-    wish: Option<&Wish>,
+    wish: Option<&InputOptions>,
     input: &Input,
     index: usize,
     name: &str,
@@ -237,16 +253,16 @@ fn gemini_one(
 }
 
 /// Google's words for it.
-fn task(purpose: Purpose) -> &'static str {
+fn task(purpose: VectorPurpose) -> &'static str {
     match purpose {
-        Purpose::Query => "RETRIEVAL_QUERY",
-        Purpose::Document => "RETRIEVAL_DOCUMENT",
-        Purpose::Classification => "CLASSIFICATION",
-        Purpose::Clustering => "CLUSTERING",
-        Purpose::Similarity => "SEMANTIC_SIMILARITY",
-        Purpose::Question => "QUESTION_ANSWERING",
-        Purpose::Fact => "FACT_VERIFICATION",
-        Purpose::Code => "CODE_RETRIEVAL_QUERY",
+        VectorPurpose::Query => "RETRIEVAL_QUERY",
+        VectorPurpose::Document => "RETRIEVAL_DOCUMENT",
+        VectorPurpose::Classification => "CLASSIFICATION",
+        VectorPurpose::Clustering => "CLUSTERING",
+        VectorPurpose::Similarity => "SEMANTIC_SIMILARITY",
+        VectorPurpose::Question => "QUESTION_ANSWERING",
+        VectorPurpose::Fact => "FACT_VERIFICATION",
+        VectorPurpose::Code => "CODE_RETRIEVAL_QUERY",
     }
 }
 
@@ -255,23 +271,23 @@ fn task(purpose: Purpose) -> &'static str {
 /// # Errors
 /// [`Malformed`] for vectors that cannot be unpacked.
 pub fn encode_reply(
-    reply: Reply,
-    request: &Request,
-    form: Form,
+    reply: EmbeddingsReply,
+    request: &EmbeddingsRequest,
+    form: EmbeddingsForm,
     model: &str,
     tokens: u64,
 ) -> Result<Bytes, Malformed> {
     let usage = reply.usage.as_ref();
     let tokens = usage.map_or(tokens, Usage::prompt);
     let body = match form {
-        Form::Gemini | Form::GeminiOne => {
+        EmbeddingsForm::Gemini | EmbeddingsForm::GeminiOne => {
             let mut vectors = Vec::with_capacity(reply.vectors.len());
             for vector in reply.vectors {
                 vectors.push(json!({ "values": vector.floats()? }));
             }
             let mut told = Builder::new();
             match (form, vectors.pop()) {
-                (Form::GeminiOne, Some(one)) => {
+                (EmbeddingsForm::GeminiOne, Some(one)) => {
                     told.set("embedding", one);
                 }
                 (_, last) => {
@@ -285,7 +301,11 @@ pub fn encode_reply(
             );
             told.done()
         }
-        Form::Openai | Form::Mistral | Form::Voyage | Form::Cohere | Form::Vertex => {
+        EmbeddingsForm::Openai
+        | EmbeddingsForm::Mistral
+        | EmbeddingsForm::Voyage
+        | EmbeddingsForm::Cohere
+        | EmbeddingsForm::Vertex => {
             let mut data = Vec::with_capacity(reply.vectors.len());
             for (index, vector) in reply.vectors.into_iter().enumerate() {
                 let embedding = if request.base64 {
@@ -377,6 +397,11 @@ fn add_counts(all: &mut Value, more: Value) {
 ///
 /// # Errors
 /// [`Malformed`] for what the form cannot say.
-pub fn translate(body: &[u8], from: Form, to: Form, name: &str) -> Result<Encoded, Malformed> {
+pub fn translate(
+    body: &[u8],
+    from: EmbeddingsForm,
+    to: EmbeddingsForm,
+    name: &str,
+) -> Result<Encoded, Malformed> {
     encode_request(&decode_request(body, from)?, to, name)
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::wire::vocab::{Dialect, Extra, Malformed, Span};
+use crate::wire::vocab::{ByteSpan, Dialect, Extra, Malformed};
 
 /// A JSON object on its way into the vocabulary. `path` is where it stood, for errors.
 #[derive(Debug, Clone)]
@@ -258,7 +258,7 @@ impl Builder {
 /// Where `part` stands inside `whole`. Both must be the same allocation, as a borrowed
 /// deserialization guarantees; anything else gives `None`.
 #[must_use]
-pub fn span_of(whole: &[u8], part: &str) -> Option<Span> {
+pub fn span_of(whole: &[u8], part: &str) -> Option<ByteSpan> {
     let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     let end = start.checked_add(part.len())?;
     (end <= whole.len()).then_some(start..end)
@@ -267,7 +267,7 @@ pub fn span_of(whole: &[u8], part: &str) -> Option<Span> {
 /// `body` with the bytes at each span replaced. Spans must be in order and must not overlap;
 /// one that does not fit is left out.
 #[must_use]
-pub fn splice(body: &[u8], edits: &[(Span, &[u8])]) -> Vec<u8> {
+pub fn splice(body: &[u8], edits: &[(ByteSpan, &[u8])]) -> Vec<u8> {
     let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
     let mut out = Vec::with_capacity(body.len() + added);
     let mut from = 0;

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, Turn, mime_of_name,
+    Body, CallKind, ContentShape, Dialect, Losses, Malformed, Media, MediaKind, MediaSource, Part,
+    Role, Signature, Thought, ToolCall, ToolResult, Turn, mime_of_name,
 };
 
 /// The dialect of these contents, by which what only it knows is tagged.
@@ -30,8 +30,8 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
     };
     let path = content.path("parts");
     let (shape, items) = match content.list_or_one("parts")? {
-        Some(items) => (Shape::List, items),
-        None => (Shape::Absent, Vec::new()),
+        Some(items) => (ContentShape::List, items),
+        None => (ContentShape::Absent, Vec::new()),
     };
     let mut parts = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
@@ -61,7 +61,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
     };
     let body = if is_call {
         inner = nested(&mut object, ["functionCall", "function_call"])?;
-        Body::Call(Call {
+        Body::Call(ToolCall {
             id: inner.string("id")?,
             name: inner.string("name")?.unwrap_or_default(),
             arguments: inner.take("args").map(|args| args.to_string()),
@@ -74,11 +74,11 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             parts.push(decode_part(part.clone(), &inner.path("parts"))?);
         }
         inner.keep_spelling("parts");
-        Body::Outcome(Outcome {
+        Body::Outcome(ToolResult {
             call_id: inner.string("id")?,
             name: inner.string("name")?,
             parts,
-            shape: Shape::Absent,
+            shape: ContentShape::Absent,
             is_error: inner
                 .peek("response")
                 .is_some_and(|response| response.get("error").is_some())
@@ -89,7 +89,7 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
         inner = nested(&mut object, ["inlineData", "inline_data"])?;
         let mime = mime_of(&mut inner);
         let data = inner.required_string("data")?;
-        Body::Media(media(Source::Inline(data), mime))
+        Body::Media(media(MediaSource::Inline(data), mime))
     } else if is_media {
         inner = nested(&mut object, ["fileData", "file_data"])?;
         let mime = mime_of(&mut inner);
@@ -123,12 +123,12 @@ fn mime_of(inner: &mut Object) -> Option<String> {
 /// A file of Google's own storage or upload is known to Google alone; what is at `YouTube` is a video.
 fn by_address(uri: String, mime: Option<String>) -> Media {
     if is_google_s(&uri) {
-        return media(Source::Id(uri), mime);
+        return media(MediaSource::Id(uri), mime);
     }
     let bare = uri.trim_start_matches("https://").trim_start_matches("www.");
     let video = ["youtube.com/", "youtu.be/", "m.youtube.com/"];
     let kind = video.iter().any(|host| bare.starts_with(host)).then_some(MediaKind::Video);
-    let media = media(Source::Url(uri), mime);
+    let media = media(MediaSource::Url(uri), mime);
     Media { kind: kind.unwrap_or(media.kind), ..media }
 }
 
@@ -137,7 +137,7 @@ fn is_google_s(uri: &str) -> bool {
     uri.starts_with("gs://") || uri.starts_with("files/") || uri.starts_with(uploaded)
 }
 
-fn media(source: Source, mime: Option<String>) -> Media {
+fn media(source: MediaSource, mime: Option<String>) -> Media {
     let kind = match mime.as_deref().and_then(|mime| mime.split('/').next()) {
         Some("image") => MediaKind::Image,
         Some("audio") => MediaKind::Audio,
@@ -160,7 +160,7 @@ pub(super) fn encode(
 ) -> Value {
     let mut content = Builder::new();
     content.set("role", if turn.role == Role::Assistant { "model" } else { "user" });
-    if !(at_home && turn.shape == Shape::Absent && turn.parts.is_empty()) {
+    if !(at_home && turn.shape == ContentShape::Absent && turn.parts.is_empty()) {
         content.set("parts", encode_parts(turn, at_home, names, lost));
     }
     turn.extra.write(&mut content.0, DIALECT, "messages", lost);
@@ -215,7 +215,7 @@ pub(super) fn answered_part(part: &Part) -> Option<Value> {
     }
     let mut value = encode_part(part, true, &CallNames::new(), &mut lost)?;
     // Other makers' calls have ids.
-    if let (Body::Call(call @ Call { id: Some(_), .. }), Some(members)) =
+    if let (Body::Call(call @ ToolCall { id: Some(_), .. }), Some(members)) =
         (&part.body, value.as_object_mut())
     {
         members.entry("thoughtSignature").or_insert_with(|| Value::from(FOREIGN_CALL));
@@ -295,7 +295,7 @@ pub(super) fn encode_part(
             part.inner.write(&mut inner.0, DIALECT, "tool_result", lost);
             object.set("functionResponse", inner.done());
         }
-        Body::Media(Media { source: Source::Text(_), .. }) => {
+        Body::Media(Media { source: MediaSource::Text(_), .. }) => {
             object.set("text", part.as_words().unwrap_or_default());
         }
         Body::Media(media) => {
@@ -337,7 +337,7 @@ fn object_of(text: &str, name: &str) -> Value {
 
 /// A result as an object: itself if it is one, else under Google's own names. A `$ref` inside
 /// would be resolved and refused, so such a result stays text.
-fn response_of(outcome: &Outcome) -> Value {
+fn response_of(outcome: &ToolResult) -> Value {
     let text = outcome.text();
     if outcome.is_error == Some(true) {
         return json!({ "error": text });
@@ -360,26 +360,26 @@ fn encode_media(media: &Media, lost: &mut Losses) -> Option<(&'static str, Build
         Some("audio/mp3") => "audio/mpeg",
         Some(mime) => mime,
         None => match &media.source {
-            Source::Url(url) => mime_of_url(url).unwrap_or(fallback),
+            MediaSource::Url(url) => mime_of_url(url).unwrap_or(fallback),
             _ => fallback,
         },
     };
     let name = match &media.source {
-        Source::Inline(data) => {
+        MediaSource::Inline(data) => {
             inner.set("mimeType", mime).set("data", data.as_str());
             "inlineData"
         }
-        Source::Url(url) => {
+        MediaSource::Url(url) => {
             inner.set("mimeType", mime).set("fileUri", url.as_str());
             "fileData"
         }
-        Source::Id(uri) if is_google_s(uri) => {
+        MediaSource::Id(uri) if is_google_s(uri) => {
             inner.set("mimeType", mime).set("fileUri", uri.as_str());
             "fileData"
         }
         // Written as a text part by the caller.
-        Source::Text(_) => return None,
-        Source::Id(_) => {
+        MediaSource::Text(_) => return None,
+        MediaSource::Id(_) => {
             lost.lost("content.file_id");
             return None;
         }

@@ -7,7 +7,7 @@ use super::content::{self, CallNames, DIALECT};
 use super::schema;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Effort, Format, Losses, Manner, Reasoning, Request, Role, ToolChoice, ToolKind,
+    Effort, Format, Losses, Reasoning, Request, Role, ThinkingStyle, ToolChoice, ToolKind,
 };
 use crate::wire::{Encoded, Target, paired};
 
@@ -210,13 +210,13 @@ pub(super) fn encode_config(
 /// A budget up to 2.5, a level from 3 on; either is refused together with the other.
 fn encode_thinking(reasoning: &Reasoning, target: &Target<'_>, lost: &mut Losses) -> Option<Value> {
     let thinking = target.thinking;
-    if thinking.manner == Manner::None {
+    if thinking.manner == ThinkingStyle::None {
         lost.dropped("reasoning");
         return None;
     }
     // The name speaks for a model of which nothing is known.
-    let levels = matches!(thinking.manner, Manner::Effort | Manner::Always)
-        || (thinking.manner == Manner::Unknown && target.model.contains("gemini-3"));
+    let levels = matches!(thinking.manner, ThinkingStyle::Effort | ThinkingStyle::Always)
+        || (thinking.manner == ThinkingStyle::Unknown && target.model.contains("gemini-3"));
     if reasoning.enabled == Some(false) || reasoning.budget == Some(0) {
         return (!levels).then(|| json!({"thinkingBudget": 0}));
     }
@@ -225,7 +225,9 @@ fn encode_thinking(reasoning: &Reasoning, target: &Target<'_>, lost: &mut Losses
     if levels {
         let effort = reasoning.effort.or_else(|| reasoning.budget.and_then(Effort::of_budget));
         let level = effort.map(|effort| match effort {
-            Effort::None | Effort::Minimal if thinking.manner == Manner::Unknown => Effort::Low,
+            Effort::None | Effort::Minimal if thinking.manner == ThinkingStyle::Unknown => {
+                Effort::Low
+            }
             Effort::XHigh | Effort::Max if !thinking.efforts.has(effort) => Effort::High,
             other => other,
         });

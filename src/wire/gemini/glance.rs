@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::reply;
 use crate::wire::frame::Frame;
 use crate::wire::frame::skim::{Text, texts};
-use crate::wire::glance::{Choices, Glance, Unreadable, Voice, read};
+use crate::wire::glance::{Choices, Glance, UnreadableEvent, Voice, read};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -60,7 +60,7 @@ fn look(raw: &str, hear: &mut dyn FnMut(Voice, &str)) -> bool {
 pub(super) fn glance(
     frame: &Frame<'_>,
     hear: &mut dyn FnMut(Voice, &str),
-) -> Result<Glance, Unreadable> {
+) -> Result<Glance, UnreadableEvent> {
     read(frame.data, |chunk: Chunk<'_>| {
         let mut glance = Glance::default();
         for candidate in chunk.candidates.into_iter().flatten() {

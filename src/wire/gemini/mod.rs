@@ -14,9 +14,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
-use super::glance::{Glance, Unreadable, Voice};
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::glance::{Glance, UnreadableEvent, Voice};
+use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 pub(in crate::wire) use reply::usage_from;
@@ -36,7 +36,7 @@ impl ProviderSide for Gemini {
         Box::new(stream::ContentReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         stream::tap(data)
     }
 
@@ -44,7 +44,7 @@ impl ProviderSide for Gemini {
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         glance::glance(frame, hear)
     }
 
@@ -70,7 +70,7 @@ impl Codec for Gemini {
         Dialect::Gemini
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

@@ -9,8 +9,8 @@ use super::content::{self, CallNames, DIALECT};
 use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::vocab::{
-    AnswerCount, Body, Choice, Citation, Class, Extra, Finish, Losses, Malformed, Part,
-    PromptCount, Reply, Role, Shape, Stop, Turn, Usage, tokens_in,
+    AnswerCount, Body, Choice, Citation, Class, ContentShape, Extra, Finish, Losses, Malformed,
+    Part, PromptCount, Reply, Role, Stop, Turn, Usage, tokens_in,
 };
 
 /// The word of a choice that stands for a refused prompt, which has no candidate.
@@ -41,7 +41,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
     if reply.choices.is_empty() && blocked {
         reply.choices.push(Choice {
             index: 0,
-            turn: Turn { shape: Shape::Absent, ..Turn::new(Role::Assistant, Vec::new()) },
+            turn: Turn { shape: ContentShape::Absent, ..Turn::new(Role::Assistant, Vec::new()) },
             finish: Some(Finish {
                 why: Stop::Filter,
                 word: Some((DIALECT, NO_CANDIDATE.to_owned())),
@@ -78,7 +78,7 @@ fn decode_candidate(value: Value, position: usize) -> Result<Choice, Malformed> 
         }
         None => {
             object.spell("content", Value::Null);
-            Turn { shape: Shape::Absent, ..Turn::new(Role::Assistant, Vec::new()) }
+            Turn { shape: ContentShape::Absent, ..Turn::new(Role::Assistant, Vec::new()) }
         }
     };
     let mut turn = turn;

@@ -9,8 +9,8 @@ use super::encode::{encode_choice, encode_config};
 use super::schema;
 use crate::wire::frame::json::Object;
 use crate::wire::vocab::{
-    Effort, Extra, Format, Head, Losses, Malformed, Reasoning, Request, Role, Said, Tool,
-    ToolChoice, ToolKind,
+    Effort, Extra, Format, Losses, Malformed, Reasoning, Request, RequestHead, RiskyMembers, Role,
+    Tool, ToolChoice, ToolKind,
 };
 use crate::wire::{Target, prompt_bytes};
 
@@ -65,7 +65,7 @@ fn no_answer(field: &str) -> Malformed {
 }
 
 /// The model and the wish for a stream stand in the path here.
-pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub(super) fn head(body: &[u8]) -> Result<RequestHead, Malformed> {
     let read: HeadBody = serde_json::from_slice(body).map_err(|why| Malformed::not_json(&why))?;
     if read.contents.is_none() {
         return Err(Malformed::missing("contents"));
@@ -79,28 +79,28 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
     if most == Some(0) {
         return Err(no_answer("generationConfig.maxOutputTokens"));
     }
-    Ok(Head {
+    Ok(RequestHead {
         include_usage: true,
         prompt_bytes: prompt_bytes(body),
         max_output_tokens: most,
-        said: Said::of(&[
-            (config.temperature.is_some(), Said::TEMPERATURE),
-            (config.top_p.is_some(), Said::TOP_P),
-            (config.top_k.is_some(), Said::TOP_K),
-            (config.frequency_penalty.is_some(), Said::FREQUENCY_PENALTY),
-            (config.presence_penalty.is_some(), Said::PRESENCE_PENALTY),
-            (config.response_logprobs.is_some(), Said::LOGPROBS),
-            (config.logprobs.is_some(), Said::TOP_LOGPROBS),
-            (config.stop_sequences.is_some(), Said::STOP),
-            (config.candidate_count.is_some(), Said::N),
-            (config.seed.is_some(), Said::SEED),
-            (config.max_output_tokens.is_some(), Said::MAX_TOKENS),
-            (config.thinking_config.is_some(), Said::REASONING),
-            (config.response_mime_type.is_some(), Said::FORMAT),
-            (read.tools.is_some(), Said::TOOLS),
-            (read.choice.is_some(), Said::TOOL_CHOICE),
+        said: RiskyMembers::of(&[
+            (config.temperature.is_some(), RiskyMembers::TEMPERATURE),
+            (config.top_p.is_some(), RiskyMembers::TOP_P),
+            (config.top_k.is_some(), RiskyMembers::TOP_K),
+            (config.frequency_penalty.is_some(), RiskyMembers::FREQUENCY_PENALTY),
+            (config.presence_penalty.is_some(), RiskyMembers::PRESENCE_PENALTY),
+            (config.response_logprobs.is_some(), RiskyMembers::LOGPROBS),
+            (config.logprobs.is_some(), RiskyMembers::TOP_LOGPROBS),
+            (config.stop_sequences.is_some(), RiskyMembers::STOP),
+            (config.candidate_count.is_some(), RiskyMembers::N),
+            (config.seed.is_some(), RiskyMembers::SEED),
+            (config.max_output_tokens.is_some(), RiskyMembers::MAX_TOKENS),
+            (config.thinking_config.is_some(), RiskyMembers::REASONING),
+            (config.response_mime_type.is_some(), RiskyMembers::FORMAT),
+            (read.tools.is_some(), RiskyMembers::TOOLS),
+            (read.choice.is_some(), RiskyMembers::TOOL_CHOICE),
         ]),
-        ..Head::default()
+        ..RequestHead::default()
     })
 }
 

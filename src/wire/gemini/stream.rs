@@ -11,9 +11,10 @@ use crate::base::Error;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::frame::sse::{self, Frame};
 use crate::wire::vocab::{
-    Body, Citation, Delta, Event, Extra, Finish, Losses, Malformed, Part, Scope, Slot, Stop, Usage,
+    Body, Citation, Delta, Event, Extra, ExtraScope, Finish, Losses, Malformed, Part, Slot, Stop,
+    Usage,
 };
-use crate::wire::{Heading, Reader, Tapped, Writer};
+use crate::wire::{Heading, Reader, TapResult, Writer};
 
 #[derive(Debug, Default)]
 struct Open {
@@ -76,7 +77,7 @@ impl Reader for ContentReader {
         }
         let extra = chunk.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Reply, extra });
+            out.push(Event::Extra { scope: ExtraScope::Reply, extra });
         }
         Ok(())
     }
@@ -120,7 +121,7 @@ impl ContentReader {
             }
             let extra = content.finish(DIALECT);
             if !extra.is_empty() {
-                out.push(Event::Extra { scope: Scope::Turn(choice), extra });
+                out.push(Event::Extra { scope: ExtraScope::Turn(choice), extra });
             }
         }
         let sources = reply::sources(&object);
@@ -138,7 +139,7 @@ impl ContentReader {
         let fault = finish.as_ref().and_then(|finish| finish.fault(told));
         let extra = object.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Choice(choice), extra });
+            out.push(Event::Extra { scope: ExtraScope::Choice(choice), extra });
         }
         open.finish = finish.or(open.finish.take());
         if let Some(fault) = fault {
@@ -208,8 +209,8 @@ impl Open {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(super) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(super) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     let usage = memmem::find(data, b"\"usageMetadata\"").is_some();
     let error = memmem::find(data, b"\"error\"").is_some();
     if !usage && !error {
@@ -379,13 +380,14 @@ impl Writer for ContentWriter {
                     self.at_home |= usage.raw_in(DIALECT).is_some();
                     self.usage = Some(usage.clone());
                 }
-                Event::Extra { scope: Scope::Reply, extra } => reply_extra.absorb(extra),
-                Event::Extra { scope: Scope::Choice(choice) | Scope::Turn(choice), extra } => {
-                    match self.choice_extras.iter_mut().find(|(known, _)| known == choice) {
-                        Some((_, known)) => known.absorb(extra),
-                        None => self.choice_extras.push((*choice, extra.clone())),
-                    }
-                }
+                Event::Extra { scope: ExtraScope::Reply, extra } => reply_extra.absorb(extra),
+                Event::Extra {
+                    scope: ExtraScope::Choice(choice) | ExtraScope::Turn(choice),
+                    extra,
+                } => match self.choice_extras.iter_mut().find(|(known, _)| known == choice) {
+                    Some((_, known)) => known.absorb(extra),
+                    None => self.choice_extras.push((*choice, extra.clone())),
+                },
                 Event::Fault(_) | Event::Ping => {}
             }
         }

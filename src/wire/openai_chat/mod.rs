@@ -11,10 +11,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::openai_error as error;
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::vocab::{Dialect, Fault, Malformed, Reply, Request, RequestHead, Usage};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 use whole::Whole;
@@ -34,7 +34,7 @@ impl ProviderSide for OpenAiChat {
         Box::new(stream::ChatReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         stream::tap(data)
     }
 
@@ -42,7 +42,7 @@ impl ProviderSide for OpenAiChat {
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         stream::glance(frame, hear)
     }
 
@@ -68,7 +68,7 @@ impl Codec for OpenAiChat {
         Dialect::OpenAiChat
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

@@ -8,8 +8,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Choice, Citation, Class, Dialect, Finish, Losses, Malformed, Reply, Role, Shape, Stop,
-    ThoughtsBack, Turn, Usage, tokens_in,
+    Body, Choice, Citation, Class, ContentShape, Dialect, Finish, Losses, Malformed, Reply, Role,
+    Stop, ThoughtsBack, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -84,7 +84,7 @@ fn decode_choice(value: Value, position: usize) -> Result<Choice, Malformed> {
     object.keep_spelling("usage");
     let turn = match object.take("message") {
         Some(message) => message::decode_answer(message, &object.path("message"))?,
-        None => Turn { shape: Shape::Absent, ..Turn::new(Role::Assistant, Vec::new()) },
+        None => Turn { shape: ContentShape::Absent, ..Turn::new(Role::Assistant, Vec::new()) },
     };
     let called = turn.parts.iter().any(|part| matches!(part.body, Body::Call(_)));
     let finish = object.string("finish_reason")?.map(|word| finish(word, called));
@@ -247,7 +247,7 @@ fn encode_choice(choice: &Choice, reply: &Reply, lost: &mut Losses) -> Value {
         || choice.turn.extra.came_from(DIALECT)
         || reply.extra.came_from(DIALECT);
     let mut messages = Vec::new();
-    if !(choice.turn.shape == Shape::Absent && from_chat && choice.turn.parts.is_empty()) {
+    if !(choice.turn.shape == ContentShape::Absent && from_chat && choice.turn.parts.is_empty()) {
         // An answer holds no results.
         let all = ThoughtsBack::All;
         message::encode(&choice.turn, from_chat, all, lost, &mut Vec::new(), &mut messages);

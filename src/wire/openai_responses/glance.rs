@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::frame::Frame;
 use crate::wire::frame::skim::{Text, texts};
-use crate::wire::glance::{Choices, Glance, Unreadable, Voice, read};
+use crate::wire::glance::{Choices, Glance, UnreadableEvent, Voice, read};
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -77,7 +77,7 @@ fn voice(kind: &str) -> Option<Voice> {
 pub(super) fn glance(
     frame: &Frame<'_>,
     hear: &mut dyn FnMut(Voice, &str),
-) -> Result<Glance, Unreadable> {
+) -> Result<Glance, UnreadableEvent> {
     if frame.data.starts_with(b"[DONE]") {
         return Ok(Glance::default());
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::wire::frame::json::{Builder, Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Losses, Malformed, Media, MediaKind, Outcome, Part,
-    Role, Shape, Signature, Source, Thought, Turn,
+    Body, CallKind, Citation, ContentShape, Dialect, Losses, Malformed, Media, MediaKind,
+    MediaSource, Part, Role, Signature, Thought, ToolCall, ToolResult, Turn,
 };
 
 /// The dialect of these items, by which what only it knows is tagged.
@@ -27,7 +27,7 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
             let mut item = Object::of(value, path)?;
             item.take("type");
             let custom = kind == "custom_tool_call";
-            let call = Call {
+            let call = ToolCall {
                 id: Some(item.required_string("call_id")?),
                 name: item.required_string("name")?,
                 arguments: item.string(if custom { "input" } else { "arguments" })?,
@@ -47,7 +47,8 @@ pub(super) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
             let call_id = Some(item.required_string("call_id")?);
             let path = item.path("output");
             let (shape, parts) = decode_content(item.take_any("output"), &path)?;
-            let outcome = Outcome { call_id, name: None, parts, shape, is_error: None, json: None };
+            let outcome =
+                ToolResult { call_id, name: None, parts, shape, is_error: None, json: None };
             keep_own(&mut item);
             let mut part = Part::new(Body::Outcome(outcome));
             part.extra = item.finish(DIALECT);
@@ -86,17 +87,20 @@ fn decode_message(value: Value, path: &str) -> Result<Turn, Malformed> {
     Ok(Turn { role, parts, shape, extra: item.finish(DIALECT) })
 }
 
-fn decode_content(value: Option<Value>, path: &str) -> Result<(Shape, Vec<Part>), Malformed> {
+fn decode_content(
+    value: Option<Value>,
+    path: &str,
+) -> Result<(ContentShape, Vec<Part>), Malformed> {
     match value {
-        None => Ok((Shape::Absent, Vec::new())),
-        Some(Value::Null) => Ok((Shape::Null, Vec::new())),
-        Some(Value::String(text)) => Ok((Shape::Text, vec![Part::text(text)])),
+        None => Ok((ContentShape::Absent, Vec::new())),
+        Some(Value::Null) => Ok((ContentShape::Null, Vec::new())),
+        Some(Value::String(text)) => Ok((ContentShape::Text, vec![Part::text(text)])),
         Some(Value::Array(items)) => {
             let mut parts = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
                 parts.push(decode_part(item, &format!("{path}[{index}]"))?);
             }
-            Ok((Shape::List, parts))
+            Ok((ContentShape::List, parts))
         }
         Some(other) => {
             Err(Malformed::wrong_type(path, "a string or an array of parts", type_name(&other)))
@@ -133,8 +137,8 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             object.take("type");
             let detail = object.string("detail")?;
             let (source, mime) = match object.string("image_url")? {
-                Some(url) => Source::of_url(url),
-                None => (Source::Id(object.required_string("file_id")?), None),
+                Some(url) => MediaSource::of_url(url),
+                None => (MediaSource::Id(object.required_string("file_id")?), None),
             };
             Body::Media(Media { kind: MediaKind::Image, source, mime, filename: None, detail })
         }
@@ -142,9 +146,9 @@ pub(super) fn decode_part(value: Value, path: &str) -> Result<Part, Malformed> {
             object.take("type");
             let filename = object.string("filename")?;
             let (source, mime) = match (object.string("file_data")?, object.string("file_url")?) {
-                (Some(data), _) => Source::of_file_data(data, filename.as_deref()),
-                (None, Some(url)) => (Source::Url(url), None),
-                (None, None) => (Source::Id(object.required_string("file_id")?), None),
+                (Some(data), _) => MediaSource::of_file_data(data, filename.as_deref()),
+                (None, Some(url)) => (MediaSource::Url(url), None),
+                (None, None) => (MediaSource::Id(object.required_string("file_id")?), None),
             };
             Body::Media(Media { kind: MediaKind::File, source, mime, filename, detail: None })
         }
@@ -235,13 +239,15 @@ pub(super) fn encode(turn: &Turn, at_home: bool, lost: &mut Losses, out: &mut Ve
                 }
                 out.extend(encode_item(part, at_home, lost));
             }
-            Body::Opaque(DIALECT, value) if turn.shape == Shape::Text && turn.extra.is_empty() => {
+            Body::Opaque(DIALECT, value)
+                if turn.shape == ContentShape::Text && turn.extra.is_empty() =>
+            {
                 out.push(value.clone());
             }
             _ => message.extend(encode_part(part, assistant, lost)),
         }
     }
-    if let (true, Shape::Text, [Part { body: Body::Text(text), .. }]) =
+    if let (true, ContentShape::Text, [Part { body: Body::Text(text), .. }]) =
         (at_home || !assistant, turn.shape, turn.parts.as_slice())
     {
         message.clear();
@@ -255,13 +261,13 @@ pub(super) fn encode(turn: &Turn, at_home: bool, lost: &mut Losses, out: &mut Ve
         let mut item = Builder::new();
         item.set("role", role(turn.role));
         match turn.shape {
-            Shape::List => {
+            ContentShape::List => {
                 item.set("content", json!([]));
             }
-            Shape::Null => {
+            ContentShape::Null => {
                 item.set("content", Value::Null);
             }
-            Shape::Text | Shape::Absent => {}
+            ContentShape::Text | ContentShape::Absent => {}
         }
         turn.extra.write(&mut item.0, DIALECT, "messages", lost);
         out.push(item.done());
@@ -313,7 +319,7 @@ pub(super) fn encode_item(part: &Part, at_home: bool, lost: &mut Losses) -> Opti
             item.set("call_id", outcome.call_id.as_deref().unwrap_or_default());
             let outcome = outcome.in_words();
             match (outcome.shape, &outcome.json) {
-                (Shape::List, None) => {
+                (ContentShape::List, None) => {
                     let parts: Vec<Value> = outcome
                         .parts
                         .iter()
@@ -321,7 +327,7 @@ pub(super) fn encode_item(part: &Part, at_home: bool, lost: &mut Losses) -> Opti
                         .collect();
                     item.set("output", parts);
                 }
-                (Shape::Absent, None) if at_home => {}
+                (ContentShape::Absent, None) if at_home => {}
                 // Media beside an object (Gemini).
                 (_, Some(_)) if !outcome.parts.is_empty() => {
                     let said = Part::text(outcome.text());
@@ -373,29 +379,29 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
                 format!("data:{};base64,{data}", media.mime.as_deref().unwrap_or(fallback))
             };
             match (media.kind, &media.source) {
-                (MediaKind::Image, Source::Url(url)) => {
+                (MediaKind::Image, MediaSource::Url(url)) => {
                     object.set("type", "input_image").set("image_url", url.as_str());
                 }
-                (MediaKind::Image, Source::Inline(inline)) => {
+                (MediaKind::Image, MediaSource::Inline(inline)) => {
                     object.set("type", "input_image").set("image_url", data("image/png", inline));
                 }
-                (MediaKind::Image, Source::Id(id)) => {
+                (MediaKind::Image, MediaSource::Id(id)) => {
                     object.set("type", "input_image").set("file_id", id.as_str());
                 }
-                (MediaKind::File, Source::Url(url)) => {
+                (MediaKind::File, MediaSource::Url(url)) => {
                     object.set("type", "input_file").set("file_url", url.as_str());
                 }
-                (MediaKind::File, Source::Inline(inline)) => {
+                (MediaKind::File, MediaSource::Inline(inline)) => {
                     object.set("type", "input_file");
                     object.set("file_data", data("application/pdf", inline));
                     if media.filename.is_none() && !part.extra.came_from(DIALECT) {
                         object.set("filename", media.made_up_name());
                     }
                 }
-                (MediaKind::File, Source::Id(id)) => {
+                (MediaKind::File, MediaSource::Id(id)) => {
                     object.set("type", "input_file").set("file_id", id.as_str());
                 }
-                (_, Source::Text(_)) => {
+                (_, MediaSource::Text(_)) => {
                     let words = part.as_words().unwrap_or_default();
                     object.set("type", "input_text").set("text", words);
                 }
@@ -406,7 +412,7 @@ pub(super) fn encode_part(part: &Part, said_by_model: bool, lost: &mut Losses) -
             }
             part.inner.name_lost("content", lost);
             object.maybe("detail", media.detail.as_deref());
-            if !matches!(media.source, Source::Text(_)) {
+            if !matches!(media.source, MediaSource::Text(_)) {
                 object.maybe("filename", media.filename.as_deref());
             }
         }

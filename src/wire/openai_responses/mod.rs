@@ -16,10 +16,10 @@ use serde_json::{Map, Value, json};
 use super::codecs::instruct_at;
 use super::frame::json::span_of;
 use super::frame::{Frame, sse};
-use super::glance::{Glance, Unreadable, Voice};
+use super::glance::{Glance, UnreadableEvent, Voice};
 use super::openai_error as error;
-use super::vocab::{Dialect, Fault, Head, Malformed, Reply, Request, Span, Tool, Usage};
-use super::{Codec, Encoded, Heading, ProviderSide, Reader, Tapped, Target, Writer};
+use super::vocab::{ByteSpan, Dialect, Fault, Malformed, Reply, Request, RequestHead, Tool, Usage};
+use super::{Codec, Encoded, Heading, ProviderSide, Reader, TapResult, Target, Writer};
 use crate::base::Error;
 
 pub struct OpenAiResponses;
@@ -45,7 +45,7 @@ const SEALED: &str = "reasoning.encrypted_content";
 /// The edit by which a body asks for sealed reasoning; `None` where it does already, or where the
 /// answer is not to be kept.
 #[must_use]
-pub fn ask_for_seal(body: &[u8]) -> Option<(Span, String)> {
+pub fn ask_for_seal(body: &[u8]) -> Option<(ByteSpan, String)> {
     #[derive(Deserialize)]
     struct Only<'a> {
         store: Option<bool>,
@@ -97,7 +97,7 @@ impl ProviderSide for OpenAiResponses {
         Box::new(reader::ResponseReader::default())
     }
 
-    fn tap(&self, data: &[u8]) -> Tapped {
+    fn tap(&self, data: &[u8]) -> TapResult {
         reader::tap(data)
     }
 
@@ -105,7 +105,7 @@ impl ProviderSide for OpenAiResponses {
         &self,
         frame: &Frame<'_>,
         hear: &mut dyn FnMut(Voice, &str),
-    ) -> Result<Glance, Unreadable> {
+    ) -> Result<Glance, UnreadableEvent> {
         glance::glance(frame, hear)
     }
 
@@ -127,7 +127,7 @@ impl Codec for OpenAiResponses {
         Dialect::OpenAiResponses
     }
 
-    fn head(&self, body: &[u8]) -> Result<Head, Malformed> {
+    fn head(&self, body: &[u8]) -> Result<RequestHead, Malformed> {
         request::head(body)
     }
 

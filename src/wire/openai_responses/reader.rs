@@ -8,9 +8,9 @@ use super::{error, reply};
 use crate::wire::frame::json::Object;
 use crate::wire::frame::sse::Frame;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Delta, Event, Extra, Malformed, Part, Signature, Slot, Thought,
+    Body, CallKind, Delta, Event, Extra, Malformed, Part, Signature, Slot, Thought, ToolCall,
 };
-use crate::wire::{Reader, Tapped};
+use crate::wire::{Reader, TapResult};
 
 /// Of what kinds something has been told. What no event told comes with the whole at the end.
 #[derive(Debug, Default, Clone, Copy)]
@@ -117,7 +117,7 @@ impl ResponseReader {
                 self.items.push(at);
                 let kind =
                     if kind == "function_call" { CallKind::Function } else { CallKind::Custom };
-                let call = Call {
+                let call = ToolCall {
                     id: text("call_id"),
                     name: text("name").unwrap_or_default(),
                     arguments: Some(String::new()),
@@ -210,7 +210,7 @@ impl ResponseReader {
         let Some(response) = response else { return };
         self.tell_rest(response, out);
         if let Some(usage) = response.get("usage").filter(|usage| usage.is_object()) {
-            let around = reply::Around::of_response(response);
+            let around = reply::UsageContext::of_response(response);
             out.push(Event::Usage(reply::usage_from(usage.clone(), around)));
         }
         let status = response.get("status").and_then(Value::as_str).unwrap_or("completed");
@@ -354,8 +354,8 @@ fn thought_slot(event: &Value) -> Slot {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(super) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(super) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     if data.starts_with(b"[DONE]") {
         tapped.ended = true;
         return tapped;
@@ -371,7 +371,8 @@ pub(super) fn tap(data: &[u8]) -> Tapped {
     match event.get("type").and_then(Value::as_str) {
         Some("response.completed" | "response.incomplete") => {
             tapped.ended = true;
-            let around = event.get("response").map(reply::Around::of_response).unwrap_or_default();
+            let around =
+                event.get("response").map(reply::UsageContext::of_response).unwrap_or_default();
             let usage = event.pointer("/response/usage").filter(|usage| usage.is_object());
             tapped.usage = usage.cloned().map(|raw| reply::usage_from(raw, around));
         }

@@ -10,8 +10,8 @@ use crate::wire::Heading;
 use crate::wire::frame::json::{Builder, Object};
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Aside, Body, Choice, Class, Finish, Losses, Malformed, Media, MediaKind, Part, Reply, Role,
-    Shape, Source, Stop, Turn, Usage, tokens_in,
+    AuxiliaryUsage, Body, Choice, Class, ContentShape, Finish, Losses, Malformed, Media, MediaKind,
+    MediaSource, Part, Reply, Role, Stop, Turn, Usage, tokens_in,
 };
 
 pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
@@ -49,7 +49,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
         parts.extend(item::decode(value.clone(), &format!("output[{index}]"))?.parts);
     }
     let output = Value::Array(output);
-    let mut around = Around::of(object.peek("service_tier"), Some(&output));
+    let mut around = UsageContext::of(object.peek("service_tier"), Some(&output));
     around.add_tools(object.peek("tool_usage"), object.peek("tools"));
     // Items keep their ids and states, which no other dialect has words for.
     object.spell("output", output);
@@ -58,7 +58,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Malformed> {
     if let Some(usage) = object.take("usage") {
         reply.usage = Some(usage_from(usage, around));
     }
-    let shape = if parts.is_empty() { Shape::Null } else { Shape::List };
+    let shape = if parts.is_empty() { ContentShape::Null } else { ContentShape::List };
     let turn = Turn { shape, ..Turn::new(Role::Assistant, parts) };
     reply.choices.push(Choice { index: 0, turn, finish, extra: crate::wire::vocab::Extra::NONE });
     reply.extra = object.finish(DIALECT);
@@ -78,14 +78,14 @@ pub(super) fn finish(status: String, reason: Option<&str>, called: bool) -> Fini
 
 /// What the rest of a response tells of its usage.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Around {
+pub(super) struct UsageContext {
     pub class: Class,
     pub searches: u64,
     /// What the tool that draws took, which is a model of its own.
-    pub drawn: Option<Aside>,
+    pub drawn: Option<AuxiliaryUsage>,
 }
 
-impl Around {
+impl UsageContext {
     pub(super) fn of(service_tier: Option<&Value>, output: Option<&Value>) -> Self {
         let items = output.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let searches = items.iter().filter(|item| is_search(item)).count() as u64;
@@ -103,7 +103,7 @@ impl Around {
         let tools = tools.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let draws = |tool: &&Value| tool.get("type").is_some_and(|kind| kind == "image_generation");
         let model = tools.iter().find(draws).and_then(|tool| tool.get("model")?.as_str());
-        self.drawn = drawn.map(|usage| Aside { model: model.map(str::to_owned), usage });
+        self.drawn = drawn.map(|usage| AuxiliaryUsage { model: model.map(str::to_owned), usage });
     }
 
     /// Of a response as an object.
@@ -121,7 +121,7 @@ fn is_search(item: &Value) -> bool {
         && item.pointer("/action/type").and_then(Value::as_str).is_none_or(|kind| kind == "search")
 }
 
-pub(super) fn usage_from(raw: Value, around: Around) -> Usage {
+pub(super) fn usage_from(raw: Value, around: UsageContext) -> Usage {
     let either = |names| openai_usage::count_of(&raw, names).unwrap_or(0);
     let mut usage = Usage::default();
     let details = openai_usage::details(&raw, &["input_tokens_details", "prompt_tokens_details"]);
@@ -172,7 +172,7 @@ pub(super) fn usage_of(body: &[u8]) -> Option<Usage> {
     let searched = |output: &&RawValue| output.get().contains("\"web_search_call\"");
     let output = only.output.filter(searched);
     let output: Option<Value> = output.and_then(|output| serde_json::from_str(output.get()).ok());
-    let mut around = Around::of(only.service_tier.as_ref(), output.as_ref());
+    let mut around = UsageContext::of(only.service_tier.as_ref(), output.as_ref());
     if only.tool_usage.is_some() {
         let tools = only.tools.and_then(|tools| serde_json::from_str::<Value>(tools.get()).ok());
         around.add_tools(only.tool_usage.as_ref(), tools.as_ref());
@@ -360,7 +360,9 @@ pub(super) fn finished(part: &Part, id: &str, index: usize) -> Option<Value> {
 
 /// A picture that another maker's model drew, as the tool of OpenAI's that draws would have it.
 fn picture(media: &Media, id: &str, index: usize) -> Option<Value> {
-    let (MediaKind::Image, Source::Inline(data)) = (media.kind, &media.source) else { return None };
+    let (MediaKind::Image, MediaSource::Inline(data)) = (media.kind, &media.source) else {
+        return None;
+    };
     Some(json!({
         "id": item_id("ig", id, index),
         "type": "image_generation_call",

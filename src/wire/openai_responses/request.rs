@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 use super::item::{self, DIALECT};
 use crate::wire::frame::json::{Builder, Object, span_of, type_name};
 use crate::wire::vocab::{
-    Body, CallKind, Dialect, Effort, Extra, Format, Head, Losses, Malformed, Manner, Part,
-    Reasoning, Request, Role, Said, Tool, ToolChoice, ToolKind, Turn, custom, with_properties,
+    Body, CallKind, Dialect, Effort, Extra, Format, Losses, Malformed, Part, Reasoning, Request,
+    RequestHead, RiskyMembers, Role, ThinkingStyle, Tool, ToolChoice, ToolKind, Turn, custom,
+    with_properties,
 };
 use crate::wire::{Encoded, Target, paired, prompt_bytes};
 
@@ -43,7 +44,7 @@ enum HeadReasoning {
     Other(IgnoredAny),
 }
 
-pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub(super) fn head(body: &[u8]) -> Result<RequestHead, Malformed> {
     let read: HeadBody<'_> = match serde_json::from_slice(body) {
         Ok(read) => read,
         Err(why) => {
@@ -67,7 +68,7 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
     if read.max_output_tokens == Some(0) {
         return Err(no_answer());
     }
-    Ok(Head {
+    Ok(RequestHead {
         model: name.into_owned(),
         model_at: span_of(body, model.get()),
         stream: read.stream.unwrap_or(false),
@@ -75,16 +76,16 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Malformed> {
         include_usage: true,
         max_output_tokens: read.max_output_tokens,
         prompt_bytes: prompt_bytes(body),
-        said: Said::of(&[
-            (read.temperature.is_some(), Said::TEMPERATURE),
-            (read.top_p.is_some(), Said::TOP_P),
-            (read.top_logprobs.is_some(), Said::TOP_LOGPROBS),
-            (read.parallel_tool_calls.is_some(), Said::PARALLEL_TOOL_CALLS),
-            (read.max_output_tokens.is_some(), Said::MAX_TOKENS),
-            (read.reasoning.is_some(), Said::REASONING),
-            (read.tools.is_some(), Said::TOOLS),
-            (read.tool_choice.is_some(), Said::TOOL_CHOICE),
-            (read.text.is_some(), Said::FORMAT),
+        said: RiskyMembers::of(&[
+            (read.temperature.is_some(), RiskyMembers::TEMPERATURE),
+            (read.top_p.is_some(), RiskyMembers::TOP_P),
+            (read.top_logprobs.is_some(), RiskyMembers::TOP_LOGPROBS),
+            (read.parallel_tool_calls.is_some(), RiskyMembers::PARALLEL_TOOL_CALLS),
+            (read.max_output_tokens.is_some(), RiskyMembers::MAX_TOKENS),
+            (read.reasoning.is_some(), RiskyMembers::REASONING),
+            (read.tools.is_some(), RiskyMembers::TOOLS),
+            (read.tool_choice.is_some(), RiskyMembers::TOOL_CHOICE),
+            (read.text.is_some(), RiskyMembers::FORMAT),
         ]),
         effort: match read.reasoning {
             Some(HeadReasoning::Said { effort }) => effort,
@@ -312,7 +313,7 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         body.set("store", false);
     }
     // A model of which nothing is known is not OpenAI's.
-    let theirs = target.thinking.manner != Manner::Unknown;
+    let theirs = target.thinking.manner != ThinkingStyle::Unknown;
     let least = if theirs && !at_home { LEAST_OUTPUT_TOKENS } else { 0 };
     body.maybe("max_output_tokens", request.max_output_tokens.map(|most| most.max(least)));
     encode_tools(request, &mut lost, &mut body);
@@ -382,7 +383,7 @@ fn encode_reasoning(
         .or_else(|| reasoning.budget.and_then(Effort::of_budget))
         .or_else(|| reasoning.enabled.map(|on| if on { Effort::Medium } else { Effort::None }));
     match effort {
-        Some(_) if target.thinking.manner == Manner::None => lost.dropped("reasoning"),
+        Some(_) if target.thinking.manner == ThinkingStyle::None => lost.dropped("reasoning"),
         Some(effort) => {
             body.set("reasoning", json!({"effort": effort.as_str(), "summary": "auto"}));
             include.push("reasoning.encrypted_content");

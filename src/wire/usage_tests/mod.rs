@@ -7,7 +7,7 @@ mod totals;
 use serde_json::{Value, json};
 
 use super::frame::Frame;
-use super::vocab::{Class, Dialect, Event, More, Protocol, Usage};
+use super::vocab::{Class, Dialect, Event, Protocol, RareUsage, Usage};
 use super::{codec, provider_side, realtime};
 
 const ALL: [Dialect; 4] =
@@ -72,14 +72,14 @@ fn chat_tells_media_caches_reasoning_and_class_apart() {
             "flex",
         ),
     );
-    let more = More {
+    let more = RareUsage {
         audio_in: 200,
         image_in: 180,
         cache_read_audio: 100,
         cache_read_image: 20,
         audio_out: 40,
         class: Class::Flex,
-        ..More::default()
+        ..RareUsage::default()
     };
     assert_eq!((usage.input, usage.cache_read, usage.cache_write), (170, 280, 50));
     assert_eq!((usage.output, usage.thought, usage.more), (35, 25, more));
@@ -193,8 +193,12 @@ fn responses_tell_searches_and_lifetimes() {
     ] {
         assert_eq!((usage.input, usage.cache_read, usage.cache_write), (20, 1000, 2000));
         assert_eq!((usage.output, usage.thought), (41, 64));
-        let more =
-            More { cache_write_long: 1000, searches: 3, class: Class::Flex, ..More::default() };
+        let more = RareUsage {
+            cache_write_long: 1000,
+            searches: 3,
+            class: Class::Flex,
+            ..RareUsage::default()
+        };
         assert_eq!(usage.more, more);
     }
 }
@@ -257,12 +261,12 @@ fn anthropic_tells_lifetimes_searches_speed_and_region() {
     );
     assert_eq!((usage.input, usage.cache_read, usage.cache_write), (16, 13637, 49));
     assert_eq!((usage.output, usage.thought), (311, 33));
-    let more = More {
+    let more = RareUsage {
         cache_write_long: 7000,
         searches: 2,
         class: Class::Fast,
         regional: true,
-        ..More::default()
+        ..RareUsage::default()
     };
     assert_eq!(usage.more, more);
     for (tier, geo, class) in [
@@ -299,7 +303,8 @@ fn anthropic_streams_begin_and_end_with_it() {
     }});
     let usage = streamed(Dialect::Anthropic, &[start.clone(), end]);
     assert_eq!((usage.input, usage.cache_read, usage.cache_write), (2482, 5, 20));
-    let more = More { cache_write_long: 100, searches: 1, regional: true, ..More::default() };
+    let more =
+        RareUsage { cache_write_long: 100, searches: 1, regional: true, ..RareUsage::default() };
     assert_eq!((usage.output, usage.more), (289, more));
     // Older versions count only the output at the end.
     let end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
@@ -338,7 +343,8 @@ fn gemini_tells_media_apart() {
         ),
     );
     assert_eq!((usage.input, usage.cache_read), (1, 15498));
-    let more = More { audio_in: 36, cache_read_audio: 1881, video_in: 297, ..More::default() };
+    let more =
+        RareUsage { audio_in: 36, cache_read_audio: 1881, video_in: 297, ..RareUsage::default() };
     assert_eq!((usage.more, usage.output, usage.thought), (more, 68, 821));
     assert_eq!(usage.total(), 18602);
     // A picture that was drawn; a document is text; tools bring more to read.
@@ -358,7 +364,8 @@ fn gemini_tells_media_apart() {
             }),
         ),
     );
-    let more = More { image_in: 67, image_out: 1120, class: Class::Priority, ..More::default() };
+    let more =
+        RareUsage { image_in: 67, image_out: 1120, class: Class::Priority, ..RareUsage::default() };
     assert_eq!((usage.input, usage.output, usage.more), (550, 398, more));
     // Vertex writes enums as integers at times.
     let usage = whole(
@@ -415,7 +422,7 @@ fn bedrock_tells_lifetimes_and_class() {
     });
     let usage = provider_side(Protocol::Bedrock).usage(answer.to_string().as_bytes()).unwrap();
     assert_eq!((usage.input, usage.cache_read, usage.cache_write), (3, 7, 236));
-    let more = More { cache_write_long: 1712, class: Class::Flex, ..More::default() };
+    let more = RareUsage { cache_write_long: 1712, class: Class::Flex, ..RareUsage::default() };
     assert_eq!((usage.more, usage.total()), (more, 2185));
 
     let metadata = json!({"usage": answer["usage"], "serviceTier": answer["serviceTier"]});
@@ -436,8 +443,13 @@ fn realtime_tells_sounds_and_pictures_apart() {
     }}});
     let (_, usage) = realtime::usage_of(event.to_string().as_bytes()).unwrap();
     assert_eq!((usage.input, usage.cache_read, usage.output), (28, 32, 30));
-    let more =
-        More { audio_in: 56, cache_read_audio: 64, image_in: 20, audio_out: 70, ..More::default() };
+    let more = RareUsage {
+        audio_in: 56,
+        cache_read_audio: 64,
+        image_in: 20,
+        audio_out: 70,
+        ..RareUsage::default()
+    };
     assert_eq!((usage.more, usage.total()), (more, 300));
 }
 
@@ -449,7 +461,7 @@ fn other_dialects_are_told_the_same_totals() {
         cache_write: 300,
         output: 4_000,
         thought: 50_000,
-        more: More {
+        more: RareUsage {
             cache_write_long: 600_000,
             audio_in: 7,
             audio_out: 80,
@@ -459,7 +471,7 @@ fn other_dialects_are_told_the_same_totals() {
             cache_read_image: 300_000,
             video_in: 4,
             searches: 3,
-            ..More::default()
+            ..RareUsage::default()
         },
         asides: Vec::new(),
         raw: None,

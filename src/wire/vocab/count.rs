@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Dialect, More, Usage};
+use super::{Dialect, RareUsage, Usage};
 
 /// A count as answers write it: a number, one with an empty fraction (`12.0`), or either as a text.
 /// Nothing else is a count.
@@ -118,7 +118,7 @@ impl Usage {
         let holds = |later: u64, earlier: u64| later >= earlier || all && later > 0;
         let (base, other) =
             if holds(later.prompt(), self.prompt()) { (&later, &self) } else { (&self, &later) };
-        let of = |count: fn(&More) -> u64| match count(&base.more) {
+        let of = |count: fn(&RareUsage) -> u64| match count(&base.more) {
             0 => count(&other.more),
             said => said,
         };

@@ -1,7 +1,8 @@
 //! A stream: what happens, in order, and what it adds up to.
 
 use super::{
-    Body, Choice, Citation, Extra, Fault, Finish, Part, Reply, Role, Shape, Signature, Turn, Usage,
+    Body, Choice, Citation, ContentShape, Extra, Fault, Finish, Part, Reply, Role, Signature, Turn,
+    Usage,
 };
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ pub struct Slot {
 
 /// Where an [`Event::Extra`] belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ExtraScope {
     Reply,
     Choice(u64),
     /// The message of a choice.
@@ -43,7 +44,7 @@ pub enum Event {
     },
     /// What the vocabulary has no word for.
     Extra {
-        scope: Scope,
+        scope: ExtraScope,
         extra: Extra,
     },
     Usage(Usage),
@@ -114,7 +115,7 @@ pub enum Delta {
 pub struct Fold {
     reply: Reply,
     parts: Vec<(Slot, Part)>,
-    extras: Vec<(Scope, Extra)>,
+    extras: Vec<(ExtraScope, Extra)>,
     finishes: Vec<(u64, Finish)>,
     fault: Option<Fault>,
 }
@@ -171,15 +172,15 @@ impl Fold {
             .map(|(slot, _)| slot.choice)
             .chain(self.finishes.iter().map(|(choice, _)| *choice))
             .chain(self.extras.iter().filter_map(|(scope, _)| match scope {
-                Scope::Reply => None,
-                Scope::Choice(choice) | Scope::Turn(choice) => Some(*choice),
+                ExtraScope::Reply => None,
+                ExtraScope::Choice(choice) | ExtraScope::Turn(choice) => Some(*choice),
             }))
             .collect();
         choices.sort_unstable();
         choices.dedup();
         let mut parts = self.parts;
         for index in choices {
-            let extra_of = |scope: Scope| {
+            let extra_of = |scope: ExtraScope| {
                 self.extras
                     .iter()
                     .find(|(known, _)| *known == scope)
@@ -190,9 +191,9 @@ impl Fold {
                 .map(|(_, part)| part)
                 .collect();
             let shape = if mine.iter().any(|part| matches!(part.body, Body::Text(_))) {
-                Shape::Text
+                ContentShape::Text
             } else {
-                Shape::Null
+                ContentShape::Null
             };
             reply.choices.push(Choice {
                 index,
@@ -200,17 +201,18 @@ impl Fold {
                     role: Role::Assistant,
                     parts: mine,
                     shape,
-                    extra: extra_of(Scope::Turn(index)),
+                    extra: extra_of(ExtraScope::Turn(index)),
                 },
                 finish: self
                     .finishes
                     .iter()
                     .find(|(choice, _)| *choice == index)
                     .map(|(_, finish)| finish.clone()),
-                extra: extra_of(Scope::Choice(index)),
+                extra: extra_of(ExtraScope::Choice(index)),
             });
         }
-        if let Some((_, extra)) = self.extras.iter().find(|(scope, _)| *scope == Scope::Reply) {
+        if let Some((_, extra)) = self.extras.iter().find(|(scope, _)| *scope == ExtraScope::Reply)
+        {
             reply.extra = extra.clone();
         }
         (reply, self.fault)

@@ -18,17 +18,19 @@ mod tool;
 mod usage;
 
 pub use count::{AnswerCount, PromptCount, tokens_in};
-pub use event::{Delta, Event, Fold, Scope, Slot};
+pub use event::{Delta, Event, ExtraScope, Fold, Slot};
 pub use extra::Extra;
 pub use fault::{Fault, FaultKind, Malformed, Retry, says_too_long};
 pub use loss::{Loss, Losses};
 pub use name::{Dialect, Protocol};
 pub use part::{
-    Body, Call, CallKind, Citation, Media, MediaKind, Outcome, Part, Role, Shape, Signature,
-    Source, Thought, Turn, mime_of_name,
+    Body, CallKind, Citation, ContentShape, Media, MediaKind, MediaSource, Part, Role, Signature,
+    Thought, ToolCall, ToolResult, Turn, mime_of_name,
 };
 pub use reply::{Choice, Finish, Reply, Stop};
-pub use request::{Effort, Format, Head, Reasoning, Request, Said, Sampling, Span};
-pub use thinking::{Control, Efforts, Fitted, Manner, Off, Thinking, ThoughtsBack};
+pub use request::{
+    ByteSpan, Effort, Format, Reasoning, Request, RequestHead, RiskyMembers, Sampling,
+};
+pub use thinking::{Control, Efforts, FittedThinking, Off, Thinking, ThinkingStyle, ThoughtsBack};
 pub use tool::{Tool, ToolChoice, ToolKind, custom, with_properties};
-pub use usage::{Aside, Class, More, Usage};
+pub use usage::{AuxiliaryUsage, Class, RareUsage, Usage};

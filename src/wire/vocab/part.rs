@@ -17,7 +17,7 @@ pub enum Role {
 
 /// How the caller spelled a content that has more than one spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shape {
+pub enum ContentShape {
     /// A bare string.
     #[default]
     Text,
@@ -32,14 +32,14 @@ pub enum Shape {
 pub struct Turn {
     pub role: Role,
     pub parts: Vec<Part>,
-    pub shape: Shape,
+    pub shape: ContentShape,
     pub extra: Extra,
 }
 
 impl Turn {
     #[must_use]
     pub fn new(role: Role, parts: Vec<Part>) -> Self {
-        Self { role, parts, shape: Shape::default(), extra: Extra::NONE }
+        Self { role, parts, shape: ContentShape::default(), extra: Extra::NONE }
     }
 
     /// All plain text of the turn.
@@ -88,7 +88,7 @@ impl Part {
     pub fn as_words(&self) -> Option<&str> {
         match &self.body {
             Body::Text(text) => Some(text),
-            Body::Media(Media { source: Source::Text(text), .. }) => {
+            Body::Media(Media { source: MediaSource::Text(text), .. }) => {
                 Some(self.words.as_deref().unwrap_or(text))
             }
             Body::Opaque(..) => self.words.as_deref(),
@@ -152,8 +152,8 @@ pub enum Body {
     Thought(Thought),
     Refusal(String),
     Media(Media),
-    Call(Call),
-    Outcome(Outcome),
+    Call(ToolCall),
+    Outcome(ToolResult),
     /// A part only its own dialect knows (a server tool's result, say), kept whole.
     Opaque(Dialect, Value),
 }
@@ -186,7 +186,7 @@ pub enum MediaKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Media {
     pub kind: MediaKind,
-    pub source: Source,
+    pub source: MediaSource,
     /// MIME type, where known.
     pub mime: Option<String>,
     pub filename: Option<String>,
@@ -229,8 +229,9 @@ const FILE_NAMES: [(&str, &str); 18] = [
     ("application/vnd.openxmlformats-officedocument.presentationml.presentation", "file.pptx"),
 ];
 
+/// Where the bytes of a medium are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum MediaSource {
     Url(String),
     /// Base64, standard alphabet.
     Inline(String),
@@ -240,7 +241,7 @@ pub enum Source {
     Text(String),
 }
 
-impl Source {
+impl MediaSource {
     /// An address, or the content and the media type that a data URI holds.
     #[must_use]
     pub fn of_url(url: String) -> (Self, Option<String>) {
@@ -301,7 +302,7 @@ pub enum CallKind {
 
 /// The model asks for a tool to be run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Call {
+pub struct ToolCall {
     /// `None` where the dialect gives none (Gemini).
     pub id: Option<String>,
     pub name: String,
@@ -312,18 +313,18 @@ pub struct Call {
 
 /// What running a tool came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct ToolResult {
     pub call_id: Option<String>,
     /// The tool's name, where the dialect says it.
     pub name: Option<String>,
     pub parts: Vec<Part>,
-    pub shape: Shape,
+    pub shape: ContentShape,
     pub is_error: Option<bool>,
     /// Gemini's result is an object, not text.
     pub json: Option<Value>,
 }
 
-impl Outcome {
+impl ToolResult {
     /// The same for a dialect in which only words can say that it is a failure.
     #[must_use]
     pub fn in_words(&self) -> Cow<'_, Self> {
@@ -338,7 +339,7 @@ impl Outcome {
         match told.parts.first_mut().map(|part| &mut part.body) {
             Some(Body::Text(text)) => text.insert_str(0, "Error: "),
             None => {
-                told.shape = Shape::Text;
+                told.shape = ContentShape::Text;
                 told.parts.push(Part::text("Error"));
             }
             Some(_) => told.parts.insert(0, Part::text("Error:")),

@@ -8,18 +8,18 @@ use serde_json::{Number, Value};
 use super::{Dialect, Extra, Losses, Tool, ToolChoice, Turn};
 
 /// Where a value stands in the body's bytes.
-pub type Span = Range<usize>;
+pub type ByteSpan = Range<usize>;
 
 /// What the hot path must know before anything is decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Head {
+pub struct RequestHead {
     /// What the caller asks for: a model, an alias, or `auto` and its variants.
     pub model: String,
     /// The bytes of the model's value, quotes included, to be replaced when passing through.
-    pub model_at: Option<Span>,
+    pub model_at: Option<ByteSpan>,
     pub stream: bool,
     /// The bytes of `stream_options`' value, where there is one that is not null.
-    pub stream_options_at: Option<Span>,
+    pub stream_options_at: Option<ByteSpan>,
     /// The caller asked for usage at the end of the stream.
     pub include_usage: bool,
     /// The most the caller wants to be answered, in tokens.
@@ -27,7 +27,7 @@ pub struct Head {
     /// Rough size of the conversation: bytes of its JSON.
     pub prompt_bytes: usize,
     /// Which of the members that some models refuse are there.
-    pub said: Said,
+    pub said: RiskyMembers,
     /// The effort, where it is a word of its own.
     pub effort: Option<Effort>,
 }
@@ -36,9 +36,9 @@ pub struct Head {
 /// requests need not be decoded to know that they are fine as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Said(u32);
+pub struct RiskyMembers(u32);
 
-impl Said {
+impl RiskyMembers {
     pub const TEMPERATURE: Self = Self(1);
     pub const TOP_P: Self = Self(1 << 1);
     pub const TOP_K: Self = Self(1 << 2);

@@ -9,7 +9,8 @@ use super::{Effort, Reasoning};
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Manner {
+#[schemars(rename = "Manner")]
+pub enum ThinkingStyle {
     /// Nobody has said: a wish goes on as the dialect usually says it.
     #[default]
     Unknown,
@@ -129,7 +130,7 @@ pub enum ThoughtsBack {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Thinking {
-    pub manner: Manner,
+    pub manner: ThinkingStyle,
     /// It thinks when nothing is said.
     pub by_default: bool,
     pub off: Off,
@@ -144,7 +145,7 @@ pub struct Thinking {
 
 /// A wish to think, as a model takes it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Fitted {
+pub struct FittedThinking {
     pub reasoning: Option<Reasoning>,
     /// The wish could not be met as it was said.
     pub lost: bool,
@@ -173,8 +174,8 @@ impl Thinking {
     #[must_use]
     pub fn thinks(&self, reasoning: Option<&Reasoning>) -> bool {
         match (self.manner, reasoning.and_then(wish)) {
-            (Manner::None, _) => false,
-            (Manner::Always, _) => true,
+            (ThinkingStyle::None, _) => false,
+            (ThinkingStyle::Always, _) => true,
             (_, Some(Wish::Off)) => self.off == Off::Impossible && self.by_default,
             (_, Some(_)) => true,
             (_, None) => self.by_default,
@@ -183,7 +184,7 @@ impl Thinking {
 
     /// The efforts that it takes; the usual ones, where nobody listed any.
     fn levels(&self) -> Efforts {
-        if self.efforts.is_empty() && self.manner == Manner::Effort {
+        if self.efforts.is_empty() && self.manner == ThinkingStyle::Effort {
             [Effort::Low, Effort::Medium, Effort::High].into_iter().collect()
         } else {
             self.efforts
@@ -205,32 +206,38 @@ impl Thinking {
 
     /// What the wish becomes at this model.
     #[must_use]
-    pub fn fit(&self, reasoning: &Reasoning) -> Fitted {
-        let kept = |effort, budget, enabled| Fitted {
+    pub fn fit(&self, reasoning: &Reasoning) -> FittedThinking {
+        let kept = |effort, budget, enabled| FittedThinking {
             reasoning: Some(Reasoning { effort, budget, enabled, show: reasoning.show }),
             lost: false,
         };
-        let only_shown = || Fitted {
+        let only_shown = || FittedThinking {
             reasoning: reasoning
                 .show
                 .map(|show| Reasoning { show: Some(show), ..Reasoning::default() }),
             lost: false,
         };
         let Some(wish) = wish(reasoning) else {
-            return if self.manner == Manner::None { Fitted::default() } else { only_shown() };
+            return if self.manner == ThinkingStyle::None {
+                FittedThinking::default()
+            } else {
+                only_shown()
+            };
         };
         match (self.manner, wish) {
-            (Manner::Unknown, _) => Fitted { reasoning: Some(reasoning.clone()), lost: false },
-            (Manner::None, Wish::Off) => Fitted::default(),
-            (Manner::None, _) => Fitted { reasoning: None, lost: true },
+            (ThinkingStyle::Unknown, _) => {
+                FittedThinking { reasoning: Some(reasoning.clone()), lost: false }
+            }
+            (ThinkingStyle::None, Wish::Off) => FittedThinking::default(),
+            (ThinkingStyle::None, _) => FittedThinking { reasoning: None, lost: true },
             (_, Wish::Off) => match self.off {
-                Off::Omitted => Fitted::default(),
+                Off::Omitted => FittedThinking::default(),
                 Off::Disabled | Off::BetweenTools => kept(None, None, Some(false)),
                 Off::Effort => kept(Some(Effort::None), None, None),
                 Off::Zero => kept(None, Some(0), None),
-                Off::Impossible => Fitted { lost: true, ..self.least(reasoning) },
+                Off::Impossible => FittedThinking { lost: true, ..self.least(reasoning) },
             },
-            (Manner::Budget, wish) => {
+            (ThinkingStyle::Budget, wish) => {
                 let (least, most) = self.budget.unwrap_or((1_024, i64::MAX));
                 let tokens = match wish {
                     Wish::Tokens(tokens) => tokens,
@@ -251,11 +258,12 @@ impl Thinking {
                     Wish::Level(effort) => Some((effort, true)),
                     Wish::On | Wish::Off => None,
                 };
-                let turns_on = matches!(self.manner, Manner::Adaptive | Manner::Toggle);
-                let enabled = (turns_on || self.manner == Manner::Always).then_some(true);
+                let turns_on =
+                    matches!(self.manner, ThinkingStyle::Adaptive | ThinkingStyle::Toggle);
+                let enabled = (turns_on || self.manner == ThinkingStyle::Always).then_some(true);
                 match said {
                     // What does not think by itself is told how hard.
-                    None if self.manner == Manner::Effort && !self.by_default => {
+                    None if self.manner == ThinkingStyle::Effort && !self.by_default => {
                         let usual = self.default_effort.filter(|effort| *effort != Effort::None);
                         let (effort, _) = self.effort(usual.unwrap_or(Effort::Medium));
                         kept(effort, None, None)
@@ -264,8 +272,11 @@ impl Thinking {
                     Some((wished, explicit)) => {
                         let (effort, other) = self.effort(wished);
                         // A switch says no more than on or off.
-                        let meant = self.manner != Manner::Toggle || effort.is_some();
-                        Fitted { lost: explicit && other && meant, ..kept(effort, None, enabled) }
+                        let meant = self.manner != ThinkingStyle::Toggle || effort.is_some();
+                        FittedThinking {
+                            lost: explicit && other && meant,
+                            ..kept(effort, None, enabled)
+                        }
                     }
                 }
             }
@@ -273,11 +284,12 @@ impl Thinking {
     }
 
     /// As little thinking as the model lets itself be asked for.
-    fn least(&self, reasoning: &Reasoning) -> Fitted {
-        let budget = self.budget.filter(|_| self.manner == Manner::Budget).map(|(least, _)| least);
+    fn least(&self, reasoning: &Reasoning) -> FittedThinking {
+        let budget =
+            self.budget.filter(|_| self.manner == ThinkingStyle::Budget).map(|(least, _)| least);
         let effort = if budget.is_none() { self.efforts.least() } else { None };
         let said = budget.is_some() || effort.is_some();
         let reasoning = Reasoning { effort, budget, enabled: None, show: reasoning.show };
-        Fitted { reasoning: said.then_some(reasoning), lost: false }
+        FittedThinking { reasoning: said.then_some(reasoning), lost: false }
     }
 }

@@ -18,9 +18,9 @@ pub struct Usage {
     pub output: u64,
     /// Reasoning.
     pub thought: u64,
-    pub more: More,
+    pub more: RareUsage,
     /// What other models did for it, which is in none of the counts above.
-    pub asides: Vec<Aside>,
+    pub asides: Vec<AuxiliaryUsage>,
     /// The provider's own object: written back whole to the dialect it came from.
     pub raw: Option<(Dialect, Value)>,
 }
@@ -28,16 +28,16 @@ pub struct Usage {
 /// What another model of the provider's did for an answer (a tool that draws, an adviser): charged for
 /// at that model's prices.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Aside {
+pub struct AuxiliaryUsage {
     /// Where it was said.
     pub model: Option<String>,
     pub usage: Usage,
 }
 
-/// What few answers report, and all of it is charged for.
+/// Counts that few answers report. Each is charged for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct More {
+pub struct RareUsage {
     /// Written to a cache for longer than usual (an hour at Anthropic, twelve at OpenAI).
     #[serde(skip_serializing_if = "is_nothing")]
     pub cache_write_long: u64,
@@ -120,7 +120,7 @@ impl Class {
     }
 }
 
-impl More {
+impl RareUsage {
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_later_report_keeps_what_only_an_earlier_one_told_apart() {
-        let more = More { cache_write_long: 100, regional: true, ..More::default() };
+        let more = RareUsage { cache_write_long: 100, regional: true, ..RareUsage::default() };
         let start = Usage { input: 10, output: 1, more, ..Usage::default() };
         // The same 100 tokens, without their lifetime.
         let end = Usage { input: 10, cache_write: 100, output: 25, ..Usage::default() };

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use optimux::base::calendar;
 use optimux::base::clock::Timestamp;
 use optimux::catalogue::Pictures;
-use optimux::wire::vocab::{Class, More, Usage};
+use optimux::wire::vocab::{Class, RareUsage, Usage};
 use serde_json::{Value, json};
 
 use super::{Place, list};
@@ -90,11 +90,11 @@ impl Rows {
     /// Has the code book it, and writes it down.
     fn book(&mut self, feature: &str, place: &Place, asked: Asked) {
         let mut usage = Usage {
-            more: More {
+            more: RareUsage {
                 class: asked.class,
                 regional: asked.regional,
                 searches: asked.searches,
-                ..More::default()
+                ..RareUsage::default()
             },
             ..Usage::default()
         };

@@ -7,7 +7,9 @@ use std::io::Read;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jsonschema::{Registry, Validator};
 use optimux::base::{Error, Kind};
-use optimux::wire::embeddings::{Form, Reply, Request, Vector, encode_reply};
+use optimux::wire::embeddings::{
+    EmbeddingsForm, EmbeddingsReply, EmbeddingsRequest, Vector, encode_reply,
+};
 use optimux::wire::frame::{Splitter, sse};
 use optimux::wire::vocab::{Dialect, Protocol};
 use optimux::wire::{Heading, codec, images, provider_side};
@@ -232,8 +234,9 @@ fn errors_vectors_and_pictures_conform_to_openai_s_document() {
             findings.check(&validator, &body, &format!("{kind:?}"));
         }
     }
-    let vectors = Reply { vectors: vec![Vector::Floats(vec![0.5, 1.0])], usage: None };
-    let body = encode_reply(vectors, &Request::default(), Form::Openai, "m", 3).unwrap();
+    let vectors = EmbeddingsReply { vectors: vec![Vector::Floats(vec![0.5, 1.0])], usage: None };
+    let body = encode_reply(vectors, &EmbeddingsRequest::default(), EmbeddingsForm::Openai, "m", 3)
+        .unwrap();
     let validator = schemas.validator("CreateEmbeddingResponse");
     findings.check(&validator, &serde_json::from_slice(&body).unwrap(), "embeddings");
     let drawn = json!({"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}}]});

@@ -1,6 +1,6 @@
 //! Whatever the bytes, no codec panics: recorded bodies with one thing wrong in them, and noise.
 
-use optimux::wire::embeddings::Form;
+use optimux::wire::embeddings::EmbeddingsForm;
 use optimux::wire::frame::sse::{Frame, Splitter};
 use optimux::wire::vocab::Dialect;
 use optimux::wire::{Heading, Target, codec, embeddings, images};
@@ -79,7 +79,7 @@ fn try_everything(dialect: Dialect, bytes: &[u8]) {
     let home = codec(dialect);
     let target = Target { max_output_tokens: 10, ..Target::SELF };
     let _head = home.head(bytes);
-    for form in [Form::Openai, Form::Gemini, Form::GeminiOne] {
+    for form in [EmbeddingsForm::Openai, EmbeddingsForm::Gemini, EmbeddingsForm::GeminiOne] {
         let _embedding = embeddings::decode_request(bytes, form);
     }
     let _vectors = embeddings::decode_reply(bytes);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use optimux::catalogue;
-use optimux::sim::{House, Known, refusal};
+use optimux::sim::{FactsIndex, House, refusal};
 use optimux::wire::vocab::{Dialect, Protocol};
 
 use super::lines;
@@ -40,7 +40,7 @@ fn named_in(path: &str) -> Option<String> {
 fn what_a_provider_answered_is_not_refused() {
     let files = catalogue::builtin().unwrap();
 
-    let known = Known::new(&files);
+    let known = FactsIndex::new(&files);
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut checked = 0;
     for row in lines() {

@@ -1,6 +1,8 @@
 //! Recorded embeddings: every provider's vectors are found, and both packings mean the same.
 
-use optimux::wire::embeddings::{Form, Request, decode_reply, decode_request, encode_reply};
+use optimux::wire::embeddings::{
+    EmbeddingsForm, EmbeddingsRequest, decode_reply, decode_request, encode_reply,
+};
 use serde_json::Value;
 
 use super::{lines, report};
@@ -30,8 +32,9 @@ fn vectors_are_found_in_every_recorded_answer() {
         };
         // What was floats comes back as the same floats, packed or not.
         let ours = |base64: bool| -> Value {
-            let request = Request { base64, ..Request::default() };
-            let body = encode_reply(reply.clone(), &request, Form::Openai, "m", 1).unwrap();
+            let request = EmbeddingsRequest { base64, ..EmbeddingsRequest::default() };
+            let body =
+                encode_reply(reply.clone(), &request, EmbeddingsForm::Openai, "m", 1).unwrap();
             serde_json::from_slice(&body).unwrap()
         };
         if !row["request"]["body"]["encoding_format"].is_string() && !id.starts_with("perplexity") {
@@ -53,9 +56,9 @@ fn recorded_requests_in_openai_s_form_are_read() {
     for row in lines().iter().filter(|row| row["api"] == "embeddings" && is_spoken(row)) {
         let body = &row["request"]["body"];
         let form = match (body.get("input"), body.get("requests"), body.get("content")) {
-            (Some(input), ..) if input != "" => Form::Openai,
-            (_, Some(_), _) => Form::Gemini,
-            (_, _, Some(_)) => Form::GeminiOne,
+            (Some(input), ..) if input != "" => EmbeddingsForm::Openai,
+            (_, Some(_), _) => EmbeddingsForm::Gemini,
+            (_, _, Some(_)) => EmbeddingsForm::GeminiOne,
             _ => continue,
         };
         checked += 1;

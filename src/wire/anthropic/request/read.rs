@@ -12,8 +12,8 @@ use super::write::encode_choice;
 use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::prompt_bytes;
 use crate::wire::vocab::{
-    Effort, Extra, Format, Head, Malformed, Reasoning, Request, Role, Said, Tool, ToolChoice,
-    ToolKind, Turn,
+    Effort, Extra, Format, Malformed, Reasoning, Request, RequestHead, RiskyMembers, Role, Tool,
+    ToolChoice, ToolKind, Turn,
 };
 
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ struct HeadBody<'a> {
     output_format: Option<IgnoredAny>,
 }
 
-pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<RequestHead, Malformed> {
     let read: HeadBody<'_> = match serde_json::from_slice(body) {
         Ok(read) => read,
         Err(why) => {
@@ -53,7 +53,7 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
         Some(0) => return Err(no_answer()),
         Some(_) => {}
     }
-    Ok(Head {
+    Ok(RequestHead {
         model: name.into_owned(),
         model_at: span_of(body, model.get()),
         stream: read.stream.unwrap_or(false),
@@ -61,15 +61,15 @@ pub(in crate::wire::anthropic) fn head(body: &[u8]) -> Result<Head, Malformed> {
         include_usage: true,
         max_output_tokens: read.max_tokens,
         prompt_bytes: prompt_bytes(body),
-        said: Said::of(&[
-            (read.temperature.is_some(), Said::TEMPERATURE),
-            (read.top_p.is_some(), Said::TOP_P),
-            (read.top_k.is_some(), Said::TOP_K),
-            (read.stop_sequences.is_some(), Said::STOP),
-            (read.thinking.is_some() || read.output_config.is_some(), Said::REASONING),
-            (read.tools.is_some(), Said::TOOLS),
-            (read.tool_choice.is_some(), Said::TOOL_CHOICE),
-            (read.output_config.is_some() || read.output_format.is_some(), Said::FORMAT),
+        said: RiskyMembers::of(&[
+            (read.temperature.is_some(), RiskyMembers::TEMPERATURE),
+            (read.top_p.is_some(), RiskyMembers::TOP_P),
+            (read.top_k.is_some(), RiskyMembers::TOP_K),
+            (read.stop_sequences.is_some(), RiskyMembers::STOP),
+            (read.thinking.is_some() || read.output_config.is_some(), RiskyMembers::REASONING),
+            (read.tools.is_some(), RiskyMembers::TOOLS),
+            (read.tool_choice.is_some(), RiskyMembers::TOOL_CHOICE),
+            (read.output_config.is_some() || read.output_format.is_some(), RiskyMembers::FORMAT),
         ]),
         effort: None,
     })

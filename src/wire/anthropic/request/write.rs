@@ -8,7 +8,7 @@ use crate::wire::alternate::alternating;
 use crate::wire::claude;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Body, Effort, Format, Losses, Part, Request, Role, Shape, ToolChoice, ToolKind, Turn,
+    Body, ContentShape, Effort, Format, Losses, Part, Request, Role, ToolChoice, ToolKind, Turn,
 };
 use crate::wire::{Encoded, Target};
 
@@ -155,7 +155,7 @@ fn encode_system(request: &Request, at_home: bool, lost: &mut Losses, body: &mut
 
 fn encode_content(turn: &Turn, at_home: bool, lost: &mut Losses) -> Value {
     match (turn.shape, turn.parts.as_slice()) {
-        (Shape::Text, [Part { body: Body::Text(text), cache: None, .. }]) => {
+        (ContentShape::Text, [Part { body: Body::Text(text), cache: None, .. }]) => {
             Value::from(text.as_str())
         }
         (_, parts) => Value::Array(

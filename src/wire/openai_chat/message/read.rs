@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::DIALECT;
 use crate::wire::frame::json::{Object, type_name};
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Dialect, Malformed, Media, MediaKind, Outcome, Part, Role,
-    Shape, Signature, Source, Thought, Turn,
+    Body, CallKind, Citation, ContentShape, Dialect, Malformed, Media, MediaKind, MediaSource,
+    Part, Role, Signature, Thought, ToolCall, ToolResult, Turn,
 };
 
 pub(in crate::wire::openai_chat) fn decode(value: Value, path: &str) -> Result<Turn, Malformed> {
@@ -55,7 +55,7 @@ fn decode_as(role: Role, mut message: Object) -> Result<Turn, Malformed> {
     }
     let (shape, content) = decode_content(&mut message)?;
     if role == Role::Tool {
-        let outcome = Outcome {
+        let outcome = ToolResult {
             call_id: message.string("tool_call_id")?,
             name: message.string("name")?,
             parts: content,
@@ -85,7 +85,7 @@ pub(in crate::wire::openai_chat) fn pictures(message: &Object) -> Vec<Part> {
     let all = message.peek("images").and_then(Value::as_array);
     let urls = all.into_iter().flatten().filter_map(|one| one.pointer("/image_url/url")?.as_str());
     urls.map(|url| {
-        let (source, mime) = Source::of_url(url.to_owned());
+        let (source, mime) = MediaSource::of_url(url.to_owned());
         let kind = MediaKind::Image;
         Part::new(Body::Media(Media { kind, source, mime, filename: None, detail: None }))
     })
@@ -113,18 +113,18 @@ pub(in crate::wire::openai_chat) fn citation(annotation: &Value) -> Option<Citat
     })
 }
 
-fn decode_content(message: &mut Object) -> Result<(Shape, Vec<Part>), Malformed> {
+fn decode_content(message: &mut Object) -> Result<(ContentShape, Vec<Part>), Malformed> {
     let path = message.path("content");
     match message.take_any("content") {
-        None => Ok((Shape::Absent, Vec::new())),
-        Some(Value::Null) => Ok((Shape::Null, Vec::new())),
-        Some(Value::String(text)) => Ok((Shape::Text, vec![Part::text(text)])),
+        None => Ok((ContentShape::Absent, Vec::new())),
+        Some(Value::Null) => Ok((ContentShape::Null, Vec::new())),
+        Some(Value::String(text)) => Ok((ContentShape::Text, vec![Part::text(text)])),
         Some(Value::Array(items)) => {
             let mut parts = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
                 parts.push(decode_part(item, &format!("{path}[{index}]"))?);
             }
-            Ok((Shape::List, parts))
+            Ok((ContentShape::List, parts))
         }
         Some(other) => {
             Err(Malformed::wrong_type(&path, "a string or an array of parts", type_name(&other)))
@@ -174,7 +174,7 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
                 }
                 None => return Err(Malformed::missing(&object.path("image_url"))),
             };
-            let (source, mime) = Source::of_url(url);
+            let (source, mime) = MediaSource::of_url(url);
             Body::Media(Media { kind: MediaKind::Image, source, mime, filename: None, detail })
         }
         "input_audio" => {
@@ -186,7 +186,7 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
             inner = Some(audio);
             Body::Media(Media {
                 kind: MediaKind::Audio,
-                source: Source::Inline(data),
+                source: MediaSource::Inline(data),
                 mime,
                 filename: None,
                 detail: None,
@@ -203,9 +203,9 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
                     if let Some(id) = id {
                         file.unknown("file_id", Value::from(id));
                     }
-                    Source::of_file_data(data, filename.as_deref())
+                    MediaSource::of_file_data(data, filename.as_deref())
                 }
-                (None, Some(id)) => (Source::Id(id), None),
+                (None, Some(id)) => (MediaSource::Id(id), None),
                 (None, None) => {
                     return Err(Malformed::missing(&file.path("file_data")));
                 }
@@ -217,7 +217,7 @@ fn decode_part(item: Value, path: &str) -> Result<Part, Malformed> {
             let mut video = object
                 .object("video_url")?
                 .ok_or_else(|| Malformed::missing(&object.path("video_url")))?;
-            let (source, mime) = Source::of_url(video.required_string("url")?);
+            let (source, mime) = MediaSource::of_url(video.required_string("url")?);
             inner = Some(video);
             Body::Media(Media {
                 kind: MediaKind::Video,
@@ -432,7 +432,7 @@ fn decode_calls(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), Malfo
         message.keep_spelling("function_call");
     }
     if let Some(mut call) = message.object("function_call")? {
-        let mut part = Part::new(Body::Call(Call {
+        let mut part = Part::new(Body::Call(ToolCall {
             id: None,
             name: call.string("name")?.unwrap_or_default(),
             arguments: call.string("arguments")?,
@@ -475,7 +475,7 @@ fn decode_call(mut object: Object) -> Result<Part, Malformed> {
         }
     };
     let name = inner.string("name")?.unwrap_or_default();
-    let mut part = Part::new(Body::Call(Call { id, name, arguments, kind }));
+    let mut part = Part::new(Body::Call(ToolCall { id, name, arguments, kind }));
     part.signature = signature;
     part.inner = inner.finish(DIALECT);
     part.extra = object.finish(DIALECT);

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::DIALECT;
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Body, CallKind, Citation, Dialect, Losses, Media, MediaKind, Outcome, Part, Role, Shape,
-    Signature, Source, Thought, ThoughtsBack, Turn,
+    Body, CallKind, Citation, ContentShape, Dialect, Losses, Media, MediaKind, MediaSource, Part,
+    Role, Signature, Thought, ThoughtsBack, ToolResult, Turn,
 };
 
 /// How OpenRouter labels whose reasoning a `reasoning_details` entry is.
@@ -64,11 +64,11 @@ pub(in crate::wire::openai_chat) fn encode(
     } else {
         let plain = !from_chat && rest.iter().all(|part| matches!(part.body, Body::Text(_)));
         match turn.shape {
-            Shape::Null if rest.is_empty() => {
+            ContentShape::Null if rest.is_empty() => {
                 message.set("content", Value::Null);
             }
-            Shape::Absent if rest.is_empty() && from_chat => {}
-            Shape::Text => encode_text_or_list(&rest, from_chat, lost, &mut message),
+            ContentShape::Absent if rest.is_empty() && from_chat => {}
+            ContentShape::Text => encode_text_or_list(&rest, from_chat, lost, &mut message),
             _ if plain => encode_text_or_list(&rest, from_chat, lost, &mut message),
             _ => {
                 message.set("content", encode_list(&rest, from_chat, lost));
@@ -104,7 +104,7 @@ fn encode_list(parts: &[&Part], from_chat: bool, lost: &mut Losses) -> Value {
 
 /// A result. What of it is not text goes to `shown`, because chat knows only text here.
 fn encode_outcome(
-    outcome: &Outcome,
+    outcome: &ToolResult,
     from_chat: bool,
     lost: &mut Losses,
     shown: &mut Vec<Value>,
@@ -114,10 +114,12 @@ fn encode_outcome(
         return Some(Value::from(outcome.text()));
     }
     match (outcome.shape, outcome.parts.as_slice()) {
-        (Shape::Null, []) => Some(Value::Null),
-        (Shape::Absent, []) if from_chat => None,
+        (ContentShape::Null, []) => Some(Value::Null),
+        (ContentShape::Absent, []) if from_chat => None,
         (_, []) if !from_chat => Some(Value::from("")),
-        (Shape::Text, [Part { body: Body::Text(text), .. }]) => Some(Value::from(text.as_str())),
+        (ContentShape::Text, [Part { body: Body::Text(text), .. }]) => {
+            Some(Value::from(text.as_str()))
+        }
         (_, parts) if from_chat => {
             Some(encode_list(&parts.iter().collect::<Vec<_>>(), from_chat, lost))
         }
@@ -145,7 +147,7 @@ fn encode_assistant(
         .copied()
         .filter(|part| match &part.body {
             Body::Text(_) | Body::Media(_) | Body::Opaque(..) => true,
-            Body::Refusal(_) => turn.shape == Shape::List && from_chat,
+            Body::Refusal(_) => turn.shape == ContentShape::List && from_chat,
             // Mistral's thinking stands among the content's parts.
             Body::Thought(thought) => {
                 from_chat && !thought.spelled && part.extra.get(DIALECT, "thinking").is_some()
@@ -154,10 +156,10 @@ fn encode_assistant(
         })
         .collect();
     match turn.shape {
-        Shape::List if from_chat => {
+        ContentShape::List if from_chat => {
             message.set("content", encode_list(&content, from_chat, lost));
         }
-        Shape::Absent if from_chat => {}
+        ContentShape::Absent if from_chat => {}
         _ if content.is_empty() => {
             message.set("content", Value::Null);
         }
@@ -204,7 +206,7 @@ fn encode_assistant(
     }
     for part in parts {
         match &part.body {
-            Body::Refusal(refusal) if !(turn.shape == Shape::List && from_chat) => {
+            Body::Refusal(refusal) if !(turn.shape == ContentShape::List && from_chat) => {
                 message.set("refusal", refusal.as_str());
             }
             Body::Call(call) if call.kind == CallKind::Legacy => {
@@ -293,7 +295,8 @@ fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value>
     let mut object = Builder::new();
     // OpenAI's own servers read no address where this dialect has the content of a file, others do. Named,
     // so that a model is asked in another dialect, if it can be, that has a word for it.
-    if let Body::Media(Media { kind: MediaKind::File, source: Source::Url(_), .. }) = &part.body
+    if let Body::Media(Media { kind: MediaKind::File, source: MediaSource::Url(_), .. }) =
+        &part.body
         && !from_chat
     {
         lost.dropped("content.file_url");
@@ -312,7 +315,7 @@ fn encode_part(part: &Part, from_chat: bool, lost: &mut Losses) -> Option<Value>
         Body::Thought(_) => {
             object.set("type", "thinking");
         }
-        Body::Media(Media { source: Source::Text(_), .. }) => {
+        Body::Media(Media { source: MediaSource::Text(_), .. }) => {
             object.set("type", "text").set("text", part.as_words().unwrap_or_default());
         }
         Body::Media(media) => match encode_media(media, from_chat) {
@@ -357,23 +360,23 @@ fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder
     let mut inner = Builder::new();
     let mime = media.mime.as_deref();
     let name = match (media.kind, &media.source) {
-        (MediaKind::Image, Source::Url(url)) => {
+        (MediaKind::Image, MediaSource::Url(url)) => {
             inner.set("url", url.as_str());
             "image_url"
         }
-        (MediaKind::Image, Source::Inline(data)) => {
+        (MediaKind::Image, MediaSource::Inline(data)) => {
             inner.set("url", data_uri(mime, "image/png", data));
             "image_url"
         }
-        (MediaKind::Video, Source::Url(url)) => {
+        (MediaKind::Video, MediaSource::Url(url)) => {
             inner.set("url", url.as_str());
             "video_url"
         }
-        (MediaKind::Video, Source::Inline(data)) => {
+        (MediaKind::Video, MediaSource::Inline(data)) => {
             inner.set("url", data_uri(mime, "video/mp4", data));
             "video_url"
         }
-        (MediaKind::Audio, Source::Inline(data)) => {
+        (MediaKind::Audio, MediaSource::Inline(data)) => {
             let format = match mime.unwrap_or("audio/wav") {
                 "audio/mpeg" | "audio/mp3" => "mp3",
                 "audio/x-wav" | "audio/wave" => "wav",
@@ -382,16 +385,16 @@ fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder
             inner.set("data", data.as_str()).set("format", format);
             "input_audio"
         }
-        (MediaKind::File, Source::Inline(data)) => {
+        (MediaKind::File, MediaSource::Inline(data)) => {
             inner.set("file_data", data_uri(mime, "application/pdf", data));
             "file"
         }
         // Not in the specification, but what the servers that fetch documents accept.
-        (MediaKind::File, Source::Url(url)) => {
+        (MediaKind::File, MediaSource::Url(url)) => {
             inner.set("file_data", url.as_str());
             "file"
         }
-        (MediaKind::File, Source::Id(id)) => {
+        (MediaKind::File, MediaSource::Id(id)) => {
             inner.set("file_id", id.as_str());
             "file"
         }
@@ -402,7 +405,7 @@ fn encode_media(media: &Media, from_chat: bool) -> Option<(&'static str, Builder
     if !from_chat
         && name == "file"
         && media.filename.is_none()
-        && matches!(media.source, Source::Inline(_))
+        && matches!(media.source, MediaSource::Inline(_))
     {
         // OpenAI refuses inline files without a name.
         inner.set("filename", media.made_up_name());

@@ -12,7 +12,8 @@ use super::write::{encode_choice, encode_format};
 use crate::wire::frame::json::{Object, span_of, type_name};
 use crate::wire::prompt_bytes;
 use crate::wire::vocab::{
-    Effort, Format, Head, Malformed, Reasoning, Request, Said, Tool, ToolChoice, ToolKind,
+    Effort, Format, Malformed, Reasoning, Request, RequestHead, RiskyMembers, Tool, ToolChoice,
+    ToolKind,
 };
 
 /// The members whose types the hot path checks; everything else passes unread.
@@ -66,7 +67,7 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<Head, Malformed> {
+pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<RequestHead, Malformed> {
     let read = match serde_json::from_slice::<HeadBody<'_>>(body) {
         Ok(read) if read.is_plausible() => read,
         // Read it again the slow way, for an error that names the field.
@@ -95,7 +96,7 @@ pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<Head, Malformed>
         })?),
         None => None,
     };
-    Ok(Head {
+    Ok(RequestHead {
         model: name.into_owned(),
         model_at: span_of(body, model.get()),
         stream: read.stream.unwrap_or(false),
@@ -109,31 +110,31 @@ pub(in crate::wire::openai_chat) fn head(body: &[u8]) -> Result<Head, Malformed>
 }
 
 impl HeadBody<'_> {
-    fn said(&self) -> Said {
-        Said::of(&[
-            (self.temperature.is_some(), Said::TEMPERATURE),
-            (self.top_p.is_some(), Said::TOP_P),
-            (self.top_k.is_some(), Said::TOP_K),
-            (self.frequency_penalty.is_some(), Said::FREQUENCY_PENALTY),
-            (self.presence_penalty.is_some(), Said::PRESENCE_PENALTY),
-            (self.logprobs.is_some(), Said::LOGPROBS),
-            (self.top_logprobs.is_some(), Said::TOP_LOGPROBS),
-            (self.stop.is_some(), Said::STOP),
-            (self.n.is_some(), Said::N),
-            (self.seed.is_some(), Said::SEED),
-            (self.parallel_tool_calls.is_some(), Said::PARALLEL_TOOL_CALLS),
-            (self.max_tokens.is_some(), Said::MAX_TOKENS),
-            (self.max_completion_tokens.is_some(), Said::MAX_COMPLETION_TOKENS),
+    fn said(&self) -> RiskyMembers {
+        RiskyMembers::of(&[
+            (self.temperature.is_some(), RiskyMembers::TEMPERATURE),
+            (self.top_p.is_some(), RiskyMembers::TOP_P),
+            (self.top_k.is_some(), RiskyMembers::TOP_K),
+            (self.frequency_penalty.is_some(), RiskyMembers::FREQUENCY_PENALTY),
+            (self.presence_penalty.is_some(), RiskyMembers::PRESENCE_PENALTY),
+            (self.logprobs.is_some(), RiskyMembers::LOGPROBS),
+            (self.top_logprobs.is_some(), RiskyMembers::TOP_LOGPROBS),
+            (self.stop.is_some(), RiskyMembers::STOP),
+            (self.n.is_some(), RiskyMembers::N),
+            (self.seed.is_some(), RiskyMembers::SEED),
+            (self.parallel_tool_calls.is_some(), RiskyMembers::PARALLEL_TOOL_CALLS),
+            (self.max_tokens.is_some(), RiskyMembers::MAX_TOKENS),
+            (self.max_completion_tokens.is_some(), RiskyMembers::MAX_COMPLETION_TOKENS),
             (
                 self.reasoning_effort.is_some()
                     || self.reasoning.is_some()
                     || self.thinking.is_some()
                     || self.enable_thinking.is_some(),
-                Said::REASONING,
+                RiskyMembers::REASONING,
             ),
-            (self.tools.is_some() || self.functions.is_some(), Said::TOOLS),
-            (self.tool_choice.is_some(), Said::TOOL_CHOICE),
-            (self.response_format.is_some(), Said::FORMAT),
+            (self.tools.is_some() || self.functions.is_some(), RiskyMembers::TOOLS),
+            (self.tool_choice.is_some(), RiskyMembers::TOOL_CHOICE),
+            (self.response_format.is_some(), RiskyMembers::FORMAT),
         ])
     }
 

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::super::message::{self, DIALECT};
 use crate::wire::frame::json::Builder;
 use crate::wire::vocab::{
-    Control, Dialect, Effort, Format, Losses, Manner, Reasoning, Request, Role, Tool, ToolChoice,
-    ToolKind, Turn, custom, with_properties,
+    Control, Dialect, Effort, Format, Losses, Reasoning, Request, Role, ThinkingStyle, Tool,
+    ToolChoice, ToolKind, Turn, custom, with_properties,
 };
 use crate::wire::{Encoded, Target, paired};
 
@@ -96,7 +96,7 @@ fn encode_reasoning(
     let thinking = target.thinking;
     let budget = reasoning.budget.filter(|budget| *budget >= 0 && !from_chat);
     let effort = reasoning.effort.or_else(|| budget.and_then(Effort::of_budget));
-    if thinking.manner == Manner::None && !from_chat {
+    if thinking.manner == ThinkingStyle::None && !from_chat {
         if effort.is_some_and(|effort| effort != Effort::None) {
             lost.dropped("reasoning");
         }
@@ -113,7 +113,7 @@ fn encode_reasoning(
             return;
         }
         Control::Member if on => {
-            let adapts = thinking.manner == Manner::Adaptive;
+            let adapts = thinking.manner == ThinkingStyle::Adaptive;
             let kind = if adapts { "adaptive" } else { "enabled" };
             body.set("thinking", json!({ "type": kind }));
             if thinking.efforts.is_empty() {
@@ -129,7 +129,7 @@ fn encode_reasoning(
         }
         Control::Member | Control::Switch => {}
     }
-    if on && effort.is_none() && thinking.manner == Manner::Unknown && !from_chat {
+    if on && effort.is_none() && thinking.manner == ThinkingStyle::Unknown && !from_chat {
         lost.dropped("reasoning");
     }
     body.maybe("reasoning_effort", effort.map(Effort::as_str));

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::DONE;
 use crate::wire::frame::Frame;
 use crate::wire::frame::skim::{Text, texts};
-use crate::wire::glance::{Choices, Glance, Unreadable, Voice, read};
+use crate::wire::glance::{Choices, Glance, UnreadableEvent, Voice, read};
 use crate::wire::openai_chat::reply;
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ fn mark(outside: Mark, key: &str) -> Mark {
 pub(in crate::wire::openai_chat) fn glance(
     frame: &Frame<'_>,
     hear: &mut dyn FnMut(Voice, &str),
-) -> Result<Glance, Unreadable> {
+) -> Result<Glance, UnreadableEvent> {
     if frame.data.starts_with(DONE) {
         return Ok(Glance::default());
     }

@@ -14,10 +14,10 @@ use crate::wire::frame::sse::Frame;
 use crate::wire::openai_error as error;
 use crate::wire::openai_usage;
 use crate::wire::vocab::{
-    Body, Call, CallKind, Citation, Class, Delta, Dialect, Event, Extra, Finish, Malformed, Part,
-    Scope, Signature, Slot, Stop, Thought,
+    Body, CallKind, Citation, Class, Delta, Dialect, Event, Extra, ExtraScope, Finish, Malformed,
+    Part, Signature, Slot, Stop, Thought, ToolCall,
 };
-use crate::wire::{Reader, Tapped};
+use crate::wire::{Reader, TapResult};
 
 /// Which parts of a choice are open.
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ impl Reader for ChatReader {
         let sources = reply::sources(&mut chunk);
         let extra = chunk.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Reply, extra });
+            out.push(Event::Extra { scope: ExtraScope::Reply, extra });
         }
         if !sources.is_empty() && !std::mem::replace(&mut self.cited, true) {
             self.choices.entry(0).or_default().cite(0, sources, out);
@@ -226,7 +226,7 @@ impl ChatReader {
         }
         let extra = object.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Choice(choice), extra });
+            out.push(Event::Extra { scope: ExtraScope::Choice(choice), extra });
         }
         if let Some(word) = word {
             let called = open.called()
@@ -289,7 +289,7 @@ impl Open {
         }
         let extra = delta.finish(DIALECT);
         if !extra.is_empty() {
-            out.push(Event::Extra { scope: Scope::Turn(choice), extra });
+            out.push(Event::Extra { scope: ExtraScope::Turn(choice), extra });
         }
         Ok(())
     }
@@ -402,7 +402,7 @@ impl Open {
         let known = self.calls.iter().rposition(|call| call.goes_on(marks));
         let place = known.unwrap_or_else(|| {
             self.close_current(choice, out);
-            let mut part = Part::new(Body::Call(Call {
+            let mut part = Part::new(Body::Call(ToolCall {
                 id: None,
                 name: String::new(),
                 arguments: Some(String::new()),
@@ -452,8 +452,8 @@ impl Open {
 }
 
 /// Looks at a frame that is passed on unread.
-pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> Tapped {
-    let mut tapped = Tapped::default();
+pub(in crate::wire::openai_chat) fn tap(data: &[u8]) -> TapResult {
+    let mut tapped = TapResult::default();
     if data.starts_with(DONE) {
         tapped.ended = true;
         return tapped;

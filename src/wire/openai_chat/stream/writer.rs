@@ -13,8 +13,8 @@ use crate::wire::frame::json::Builder;
 use crate::wire::frame::sse::{self};
 use crate::wire::openai_error as error;
 use crate::wire::vocab::{
-    Body, CallKind, Citation, Delta, Dialect, Event, Extra, Finish, Part, Scope, Signature, Slot,
-    Stop, Thought, Usage,
+    Body, CallKind, Citation, Delta, Dialect, Event, Extra, ExtraScope, Finish, Part, Signature,
+    Slot, Stop, Thought, Usage,
 };
 use crate::wire::{Heading, Writer};
 
@@ -233,12 +233,12 @@ impl Writer for ChatWriter {
                 // Another dialect's own words make no chunk here.
                 Event::Extra { extra, .. } if !extra.came_from(DIALECT) => {}
                 Event::Extra { scope, extra } => match scope {
-                    Scope::Reply => {
+                    ExtraScope::Reply => {
                         self.from_chat |= extra.came_from(DIALECT);
                         reply_extra.absorb(extra);
                     }
-                    Scope::Choice(choice) => pending.of(*choice).3.absorb(extra),
-                    Scope::Turn(choice) => pending.absorb(*choice, extra),
+                    ExtraScope::Choice(choice) => pending.of(*choice).3.absorb(extra),
+                    ExtraScope::Turn(choice) => pending.absorb(*choice, extra),
                 },
                 Event::Fault(_) | Event::Ping => {}
             }
