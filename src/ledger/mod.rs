@@ -33,4 +33,6 @@ pub use posting::post_leftovers;
 pub use receipt::Receipt;
 pub use settlement::{Answerer, Basis, LineError, Outcome, Settlement, Tokens, Tried};
 pub use tariff::Tariff;
-pub use weighed::{Candidate, MOST_CANDIDATES, Taken, Weighed, hundredths, of_hundredths};
+pub use weighed::{
+    MOST_CANDIDATES, Record, Scored, Taken, Verdict, Weighed, hundredths, of_hundredths,
+};

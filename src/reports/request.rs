@@ -11,7 +11,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::Tier;
 use crate::gateway::App;
 use crate::ledger::report;
-use crate::ledger::{Basis, Outcome, Settlement, Tried, Weighed, of_hundredths};
+use crate::ledger::{Basis, Outcome, Record, Settlement, Tried, of_hundredths};
 use crate::router::in_words;
 
 /// `GET /v1/requests/{id}`: what was decided, tried and charged.
@@ -33,7 +33,8 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<ToldRequest
         return Err(missing());
     }
     let mut told = told(&one);
-    told.weighed = one.weighed.as_deref().map(|all| weighed(app, all));
+    let record = one.weighed.as_deref().and_then(|all| all.read(&app.live().catalogue));
+    told.weighed = record.map(|all| weighed(app, &all));
     // What was said is for whoever said it, and for those who run the account.
     let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;
     if let Some(content) = content.map_err(Error::internal)?
@@ -132,6 +133,8 @@ pub struct ToldWeighed {
     belief: f64,
     everyday: f64,
     considered: u32,
+    /// How many candidates were weighed beside these.
+    more: u32,
     candidates: Vec<ToldCandidate>,
 }
 
@@ -139,8 +142,9 @@ pub struct ToldWeighed {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Candidate")]
 pub struct ToldCandidate {
-    model: String,
-    provider: String,
+    /// `null` for one that the catalogue does not have any more.
+    model: Option<String>,
+    provider: Option<String>,
     effort: Option<String>,
     quality: f64,
     expected_cost_nano_usd: Nanos,
@@ -225,19 +229,22 @@ fn told(one: &Settlement) -> ToldRequest {
     }
 }
 
-fn weighed(app: &App, all: &Weighed) -> ToldWeighed {
+fn weighed(app: &App, all: &Record) -> ToldWeighed {
     let live = app.live();
     let taken = &all.taken;
     let candidates = all.candidates.iter().map(|one| ToldCandidate {
         model: one.model.clone(),
-        provider: one.provider.to_string(),
+        provider: one.provider.as_deref().map(str::to_owned),
         effort: one.effort.as_deref().map(str::to_owned),
         quality: f64::from(one.quality) / 1e3,
         expected_cost_nano_usd: one.cost,
         expected_output_tokens: one.tokens,
         level: of_hundredths(one.level),
         level_sd: of_hundredths(one.sd),
-        rests_on: live.predictor.rests_on(&live.catalogue, &one.model),
+        rests_on: one
+            .model
+            .as_deref()
+            .and_then(|model| live.predictor.rests_on(&live.catalogue, model)),
         verdict: one.verdict.to_string(),
         found_out: (one.moved != 0).then(|| of_hundredths(one.moved)),
     });
@@ -251,6 +258,7 @@ fn weighed(app: &App, all: &Weighed) -> ToldWeighed {
         belief: of_hundredths(taken.belief),
         everyday: of_hundredths(taken.everyday),
         considered: all.considered,
+        more: all.more,
         candidates: candidates.collect(),
     }
 }

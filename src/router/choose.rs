@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::expect::Weighing;
 use super::explain::Explanation;
-use super::offer::{Ask, Before, Looking, MODELS};
+use super::offer::{Ask, Before, Looked, Looking, MODELS};
 use super::{
     Allows, Corrections, Decision, Demand, Health, HealthOf, Needs, Predictor, Step, Wish,
 };
@@ -108,7 +108,8 @@ pub fn decide_auto(
         looking.drop_dearer_than(most);
     }
     looking.floor = at_least(f64::from(looking.best_quality()) * wish.dial.floor());
-    let mut kept = if thorough { looking.at_all() } else { looking.at_the_best() };
+    let Looked { mut kept, beyond } =
+        if thorough { looking.at_all() } else { looking.at_the_best() };
     let considered = looking.fitting() + looking.rejected.len();
     let down = rejected.iter().any(|(_, reason)| *reason == "down");
     // The first few are of different models.
@@ -171,6 +172,7 @@ pub fn decide_auto(
         moved: None,
         input_tokens: needs.input_tokens,
         considered,
+        beyond,
         explored: drawn.is_some_and(|drawn| drawn > 0),
         kept,
         rejected,
