@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "browser keys", include_str!("../../migrations/0014_browser_keys.sql")),
     (16, "outcomes", include_str!("../../migrations/0016_outcomes.sql")),
     (17, "people", include_str!("../../migrations/0017_people.sql")),
+    (19, "seen", include_str!("../../migrations/0019_seen.sql")),
 ];
 
 /// The migrations whose number is wanted.

@@ -234,3 +234,25 @@ fn administrators_open_accounts_change_plans_and_take_factors_away() {
     root.get(taken.leads_to()).has("The second factor is off");
     assert_eq!(login(&gateway, "ann@example.com").status, 200);
 }
+
+#[test]
+fn when_somebody_was_last_seen_is_known_after_they_have_left() {
+    let gateway = Gateway::start(OPEN);
+    let (ann, account, bob) = team(&gateway);
+    let (access, _) = sign_in(&gateway, "ann@example.com");
+    let seen = |id: &str| {
+        let listed = gateway.get("/v1/account/members", &access).json();
+        let found = listed["data"].as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
+        found.unwrap_or_else(|| panic!("no {id}: {listed}"))["last_seen_at"].clone()
+    };
+    assert!(seen(&bob).is_null(), "never");
+    let tab = Tab::sign_in(&gateway, "bob@example.com", PASSWORD);
+    let here = seen(&bob);
+    assert!(here.is_string(), "{here}");
+    leads(&tab.fill("/console", "/signout", &[]), "/signin?left=1");
+    assert_eq!(seen(&bob), here, "as it was");
+    let page = ann.get("/console/team");
+    page.has("bob@example.com");
+    page.lacks("data-name=\"Last seen\">-<");
+    assert!(!account.is_empty());
+}
