@@ -25,6 +25,7 @@ mod overview;
 mod parts;
 mod path;
 mod playground;
+mod qr;
 mod recover;
 mod request;
 mod requests;
