@@ -120,7 +120,7 @@ pub async fn claim(
             account.clone(),
             name.clone(),
             hash,
-            request.clone(),
+            (request.clone(), caller.key.clone()),
             now,
             now.after(LAPSE),
         )

@@ -43,6 +43,17 @@ pub struct Authentication {
     pub mail: Option<Mail>,
 }
 
+/// Whoever is signed in gave another password than theirs.
+pub(super) fn not_theirs() -> Error {
+    let text = "The current password is not right.";
+    Error::new(Kind::Unauthenticated, text).coded("wrong_password")
+}
+
+/// The same of what came of a password, where one that was wrong is that of whoever is signed in.
+pub(super) fn of_oneself(why: Error) -> Error {
+    if why.code.as_deref() == Some("wrong_password") { not_theirs() } else { why }
+}
+
 pub(super) fn wrong() -> Error {
     Error::new(Kind::Unauthenticated, "Wrong e-mail address or password.").coded("wrong_password")
 }

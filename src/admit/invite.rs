@@ -40,6 +40,19 @@ impl InvitationDetails {
     }
 }
 
+/// An invitation that is not good any more, and whom to ask for another.
+fn over(by: &str, used: bool) -> Error {
+    let text = if used {
+        format!(
+            "This invitation was taken or declined already, and is good once. If you have joined by \
+             it, sign in. If not, ask {by} for another."
+        )
+    } else {
+        format!("This invitation has expired or was withdrawn. Ask {by} for another.")
+    };
+    Error::new(Kind::NotFound, text).coded("token_invalid")
+}
+
 /// Somebody who accepts and is not signed in.
 #[derive(Debug)]
 pub struct Stranger<'a> {
@@ -135,7 +148,13 @@ impl Authentication {
     /// # Errors
     /// [`Kind::NotFound`] for a link that is not good.
     pub async fn invited(&self, secret: &str) -> Result<Token, Error> {
-        self.good(Purpose::Invitation, secret).await
+        let hash = KeyHash::of(secret);
+        let known = self.store.invitation(hash).await.map_err(Error::internal)?;
+        match known {
+            Some((token, false)) if token.expires > self.clock.now() => Ok(token),
+            Some((token, used)) => Err(over(&InvitationDetails::of(&token)?.by, used)),
+            None => Err(over("whoever invited you", false)),
+        }
     }
 
     /// Says that an invitation is not wanted. Whoever has its link may.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::authentication::{Authentication, wrong};
+use super::authentication::{Authentication, not_theirs};
 use super::link::{LinkTarget, of_nobody, spent};
 use super::named;
 use super::password::acceptable;
@@ -71,11 +71,11 @@ impl Authentication {
         acceptable(&new).map_err(|why| why.at("new"))?;
         let proved = self.who(&signed_in.email, old, otp, address).await;
         let person = proved.map_err(|why| match why.code.as_deref() {
-            Some("wrong_password") => wrong().at("old"),
+            Some("wrong_password") => not_theirs().at("old"),
             _ => why,
         })?;
         if person.id != signed_in.person {
-            return Err(wrong().at("old"));
+            return Err(not_theirs().at("old"));
         }
         self.set_password(&person.id, new).await?;
         self.place_of(&person.id, Some(signed_in.account.as_str())).await

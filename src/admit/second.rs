@@ -3,7 +3,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::authentication::{Authentication, wrong};
+use super::authentication::{Authentication, not_theirs, of_oneself};
 use super::link::{LinkTarget, of_nobody, spent};
 use super::session::{OpenedSession, PasswordSignIn};
 use super::throttle::ThrottledAttempt;
@@ -172,8 +172,9 @@ impl Authentication {
         password: SecretString,
         address: &str,
     ) -> Result<(), Error> {
-        let found = self.by_password(&signed_in.email, password, address).await?;
-        if found.id == signed_in.person { Ok(()) } else { Err(wrong()) }
+        let found = self.by_password(&signed_in.email, password, address).await;
+        let found = found.map_err(of_oneself)?;
+        if found.id == signed_in.person { Ok(()) } else { Err(not_theirs()) }
     }
 
     /// A secret for an app. Nothing asks for its codes until one of them is said.

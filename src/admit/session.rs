@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::authentication::{Authentication, LASTS, wrong};
+use super::authentication::{Authentication, LASTS, not_theirs, of_oneself};
 use super::signin::{Session, new_signin};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{KeyHash, new_token};
@@ -159,9 +159,10 @@ impl Authentication {
         otp: Option<&str>,
         address: &str,
     ) -> Result<Timestamp, Error> {
-        let person = self.who(&signed_in.email, password, otp, address).await?;
+        let person = self.who(&signed_in.email, password, otp, address).await;
+        let person = person.map_err(of_oneself)?;
         if person.id != signed_in.person {
-            return Err(wrong());
+            return Err(not_theirs());
         }
         let now = self.clock.now();
         let proved = self.store.prove_session(signed_in.id.clone(), now).await;

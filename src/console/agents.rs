@@ -188,24 +188,27 @@ fn shown(
     let body = html! {
         div class="head" { h1 { (named.agent.name) } p class="dim" { "version " (named.version) } }
         (summary(error))
-        @if stale {
-            section class="card" {
-                h2 { "As it is now" }
-                p { "Somebody saved it since you loaded it. What you typed is in the form; saving it takes the place of this." }
-                (snippet("now", &serde_json::to_string_pretty(&kept).unwrap_or_default()))
+        div class=(if stale { "two" } else { "one" }) {
+            form method="post" action=(format!("/console/agents/{id}")) class="card" {
+                (visit.hidden())
+                input type="hidden" name="version" value=(named.etag());
+                @if stale { h2 { "What you typed" } }
+                (fields(form, &kept))
+                p class="buttons" { button class="primary" { "Save" } a class="button" href="/console/agents" { "Leave it" } }
             }
-        }
-        form method="post" action=(format!("/console/agents/{id}")) class="card" {
-            (visit.hidden())
-            input type="hidden" name="version" value=(named.etag());
-            (fields(form, &kept))
-            p class="buttons" { button class="primary" { "Save" } a class="button" href="/console/agents" { "Leave it" } }
+            @if stale {
+                section class="card" {
+                    h2 { "As it is now" }
+                    p { "Somebody saved it since you loaded it. Saving what you typed takes the place of this." }
+                    (snippet("now", &serde_json::to_string_pretty(&kept).unwrap_or_default()))
+                }
+            }
         }
         section class="card" {
             h2 { "Ask it" }
             (snippet("ask", &super::samples::curl(&visit.home, "$KEY", &format!("agent:{id}"))))
         }
-        form method="post" action=(format!("/console/agents/{id}/delete")) { (visit.hidden()) button class="danger" { "Delete " (named.agent.name) } }
+        p { a class="button danger" href=(format!("/console/agents/{id}/delete")) { "Delete it" } }
     };
     let sheet =
         Sheet::new(named.agent.name.clone(), body).by_api(Call::get(format!("/v1/agents/{id}")));
@@ -248,14 +251,54 @@ pub async fn change(
     .await
 }
 
-/// `POST /console/agents/{id}/delete`
+/// Asks for the name before an agent goes.
+fn deleting(visit: &Visit, named: &Named, refused: Option<(&str, &Error)>) -> Sheet {
+    let (typed, error) = refused.unzip();
+    let (id, name) = (named.id.as_str(), named.agent.name.trim());
+    let body = html! {
+        h1 { "Delete " (name) }
+        p class="lede" { "It cannot be undone: whoever asks for " code { "agent:" (id) } " is refused from then on. What it has said stays where it was kept." }
+        (summary(error))
+        form method="post" action=(visit.path) class="card narrow" {
+            (visit.hidden())
+            (field("name", &format!("Type the name of the agent, {name}, to go on"), html! {
+                input id="name" name="name" required autocomplete="off" maxlength="200" value=(typed.unwrap_or_default());
+            }, None))
+            p class="buttons" { button class="danger" { "Delete" } a class="button" href=(format!("/console/agents/{id}")) { "Leave it" } }
+        }
+    };
+    let call = Call::of("DELETE", format!("/v1/agents/{id}"));
+    let sheet = Sheet::new("Delete an agent", body).by_api(call);
+    match error {
+        Some(error) => sheet.refused(error),
+        None => sheet,
+    }
+}
+
+/// `GET /console/agents/{id}/delete`
+pub async fn ask_delete(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    show_member(app, request, async |visit, who: &Who| {
+        let named = agents::get(visit.app.kept(), &who.caller, &id).await?;
+        Ok(deleting(visit, &named, None).into())
+    })
+    .await
+}
+
+/// `POST /console/agents/{id}/delete`: for good, by its name
 pub async fn delete(
     app: Worker,
     request: HttpRequest,
     id: Path<String>,
     body: Bytes,
 ) -> HttpResponse {
-    take_member(app, request, &body, async |visit, who, _| {
+    take_member(app, request, &body, async |visit, who, form| {
+        let named = agents::get(visit.app.kept(), &who.caller, &id).await?;
+        let (typed, name) = (form.text("name"), named.agent.name.trim());
+        if typed != name {
+            let text = format!("The name that you typed is not '{name}'.");
+            let error = Error::new(Kind::Malformed, text).at("name");
+            return Ok(deleting(visit, &named, Some((typed, &error))).into());
+        }
         agents::delete(visit.app.kept(), &who.caller, &id).await?;
         Ok(go("/console/agents?done=deleted"))
     })

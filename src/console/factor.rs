@@ -6,6 +6,7 @@ use maud::html;
 use secrecy::ExposeSecret as _;
 
 use super::parts::{field, snippet, summary};
+use super::qr::qr;
 use super::serve::take_member;
 use super::settings;
 use super::sheet::{Answer, Sheet, go};
@@ -19,7 +20,8 @@ async fn drafted(visit: &Visit, who: &Who, error: Option<&Error>) -> Result<Shee
         h1 { "Set up a second factor" }
         (summary(error))
         div class="card" {
-            p { "1. Add this secret to an app that shows codes: type it, or open the link on the device that has the app." }
+            p { "1. Add this secret to an app that shows codes: scan the code, type it, or open the link on the device that has the app." }
+            (qr(&draft.uri, "QR code of the link that adds the secret to an app"))
             div class="secret" { (snippet("secret", draft.secret.expose_secret())) }
             details { summary { "As a link" } (snippet("uri", &draft.uri)) }
             form method="post" action="/console/settings/factor/confirm" {

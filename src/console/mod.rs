@@ -25,6 +25,7 @@ mod overview;
 mod parts;
 mod path;
 mod playground;
+mod qr;
 mod recover;
 mod request;
 mod requests;
@@ -111,6 +112,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/console/agents/new", post().to(agents::create))
         .route("/console/agents/{id}", get().to(agents::agent))
         .route("/console/agents/{id}", post().to(agents::change))
+        .route("/console/agents/{id}/delete", get().to(agents::ask_delete))
         .route("/console/agents/{id}/delete", post().to(agents::delete))
         .route("/console/connect", get().to(connect::apps))
         .route("/console/connect/{app}", post().to(connect::connect))

@@ -64,7 +64,10 @@ fn weighed(told: &Value) -> Markup {
                     tbody {
                         @for one in list(weighed, "candidates") {
                             tr {
-                                th scope="row" { (text(one, "model")) " " span class="dim" { (text(one, "provider")) } }
+                                th scope="row" {
+                                    @if one["model"].is_string() { (text(one, "model")) } @else { "a model that is gone" }
+                                    " " span class="dim" { (text(one, "provider")) }
+                                }
                                 td data-name="Effort" { @if one["effort"].is_string() { (text(one, "effort")) } @else { "–" } }
                                 td data-name="Good answer" class="n" { (format!("{:.0}%", number(one, "quality") * 100.0)) }
                                 @if costs { td data-name="Expected cost" class="n" { (usd(nanos(one, "expected_cost_nano_usd"))) } }
@@ -78,6 +81,9 @@ fn weighed(told: &Value) -> Markup {
                         }
                     }
                 }
+            }
+            @if whole(weighed, "more") > 0 {
+                p class="dim small" { "And " (count(whole(weighed, "more"))) " more that were weighed, models at other efforts among them." }
             }
         }
     }

@@ -205,7 +205,10 @@ async fn a_lost_first_is_refunded_once_to_whoever_asks_again() {
     let (lost, past) = (id.as_str().to_owned(), shared.clock.now().before(LAPSE));
     let hash = fingerprint(&[b"a"]);
     let account = caller.account.clone();
-    let taken = shared.store.claim_idempotency(account, name, hash, lost, past, past).await;
+    let taken = shared
+        .store
+        .claim_idempotency(account, name, hash, (lost, caller.key.clone()), past, past)
+        .await;
     assert_eq!(taken.unwrap(), IdempotencyState::First { lost: None });
     let claim = claimed(&fixture, &caller, "k", "a").await.unwrap();
     assert!(matches!(claim, Claim::First(_)));

@@ -33,4 +33,6 @@ pub use posting::post_leftovers;
 pub use receipt::Receipt;
 pub use settlement::{Answerer, Basis, FailedAttempt, LineError, Outcome, Settlement, Tokens};
 pub use tariff::{Selling, Tariff};
-pub use weighed::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths, of_hundredths};
+pub use weighed::{
+    MOST_CANDIDATES, PromptEstimate, Record, Scored, Verdict, Weighed, hundredths, of_hundredths,
+};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::usage;
 use crate::admit::{Caller, Scope};
 use crate::base::{Error, Kind};
+use crate::catalogue::Catalogue;
 use crate::gateway::App;
 use crate::ledger::{Settlement, report};
 use crate::store::Feedback;
@@ -54,11 +55,11 @@ fn malformed(what: &'static str) -> Error {
 }
 
 /// The quality that was predicted of the model that answered, where `auto` chose it.
-fn promised(answered: &Settlement) -> Option<f64> {
+fn promised(answered: &Settlement, catalogue: &Catalogue) -> Option<f64> {
     let by = answered.by.as_ref()?;
-    let candidates = &answered.weighed.as_ref()?.candidates;
+    let weighed = answered.weighed.as_ref()?.read(catalogue)?;
     // At the effort that was chosen, which is told before others of the same model.
-    let one = candidates.iter().find(|one| one.model == by.model)?;
+    let one = weighed.candidates.iter().find(|one| one.model.as_deref() == Some(&*by.model))?;
     Some(f64::from(one.quality) / 1e3)
 }
 
@@ -110,7 +111,8 @@ pub async fn note(
                     return Err(malformed("Give the 'request_id', or the 'model' that answered."));
                 }
             };
-            let promised = answered.as_ref().and_then(promised).unwrap_or(USUAL_QUALITY);
+            let promised = answered.as_ref().and_then(|one| promised(one, &live.catalogue));
+            let promised = promised.unwrap_or(USUAL_QUALITY);
             vec![(model, score - promised)]
         }
         (Some(_), None, None) => {
@@ -280,10 +282,15 @@ mod tests {
         let caller = fixture.caller("free").await;
         let id = answered(&fixture, &caller, "auto").await;
         let booked = fixture.booked(&id).await.unwrap();
-        let promised = promised(&booked).unwrap();
+        let live = fixture.app.live();
+        let promised = promised(&booked, &live.catalogue).unwrap();
         assert!((promised - USUAL_QUALITY).abs() > 0.01, "another than the usual: {promised}");
         let other = fixture.booked(&answered(&fixture, &caller, "m").await).await.unwrap();
-        assert_eq!(super::promised(&other), None, "named, so nothing was predicted");
+        assert_eq!(
+            super::promised(&other, &live.catalogue),
+            None,
+            "named, so nothing was predicted"
+        );
         let said = json!({"request_id": id.as_str(), "score": promised});
         noted(&fixture, &caller, said).await.unwrap();
         assert_eq!(kept(&fixture, &caller).await[0].2, 0, "{promised}");

@@ -11,7 +11,7 @@ use crate::base::{Error, Kind};
 use crate::catalogue::Tier;
 use crate::gateway::App;
 use crate::ledger::report;
-use crate::ledger::{Basis, FailedAttempt, Outcome, Settlement, Weighed, of_hundredths};
+use crate::ledger::{Basis, FailedAttempt, Outcome, Record, Settlement, of_hundredths};
 use crate::router::{in_words, without_cost};
 use crate::wire::cost;
 
@@ -33,8 +33,10 @@ pub async fn request(app: &App, caller: &Caller, id: &str) -> Result<RequestView
     if !is_visible(app, caller, &one).await? {
         return Err(missing());
     }
-    let mut told = told(&one, caller.sees_cost());
-    told.weighed = one.weighed.as_deref().map(|all| weighed(app, all, caller.sees_cost()));
+    let costs = caller.sees_cost();
+    let mut told = told(&one, costs);
+    let record = one.weighed.as_deref().and_then(|all| all.read(&app.live().catalogue));
+    told.weighed = record.map(|all| weighed(app, &all, costs));
     // What was said is for whoever said it, and for those who run the account.
     let content = app.shared.store.content(one.account.clone(), id.to_owned()).await;
     if let Some(content) = content.map_err(Error::internal)?
@@ -143,6 +145,8 @@ pub struct WeighedView {
     belief: f64,
     everyday: f64,
     considered: u32,
+    /// How many candidates were weighed beside these.
+    more: u32,
     candidates: Vec<CandidateView>,
 }
 
@@ -150,8 +154,9 @@ pub struct WeighedView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Candidate")]
 pub struct CandidateView {
-    model: String,
-    provider: String,
+    /// `null` for one that the catalogue does not have any more.
+    model: Option<String>,
+    provider: Option<String>,
     effort: Option<String>,
     quality: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,19 +247,22 @@ fn told(one: &Settlement, costs: bool) -> RequestView {
     }
 }
 
-fn weighed(app: &App, all: &Weighed, costs: bool) -> WeighedView {
+fn weighed(app: &App, all: &Record, costs: bool) -> WeighedView {
     let live = app.live();
     let taken = &all.taken;
     let candidates = all.candidates.iter().map(|one| CandidateView {
         model: one.model.clone(),
-        provider: one.provider.to_string(),
+        provider: one.provider.as_deref().map(str::to_owned),
         effort: one.effort.as_deref().map(str::to_owned),
         quality: f64::from(one.quality) / 1e3,
         expected_cost_nano_usd: costs.then_some(one.cost),
         expected_output_tokens: one.tokens,
         level: of_hundredths(one.level),
         level_sd: of_hundredths(one.sd),
-        rests_on: live.predictor.rests_on(&live.catalogue, &one.model),
+        rests_on: one
+            .model
+            .as_deref()
+            .and_then(|model| live.predictor.rests_on(&live.catalogue, model)),
         verdict: one.verdict.to_string(),
         found_out: (one.moved != 0).then(|| of_hundredths(one.moved)),
     });
@@ -268,6 +276,7 @@ fn weighed(app: &App, all: &Weighed, costs: bool) -> WeighedView {
         belief: of_hundredths(taken.belief),
         everyday: of_hundredths(taken.everyday),
         considered: all.considered,
+        more: all.more,
         candidates: candidates.collect(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::expect::Weighing;
 use super::explain::Explanation;
-use super::offer::{Looking, MODELS, OfferQuery, PriorAnswerer};
+use super::offer::{Looked, Looking, MODELS, OfferQuery, PriorAnswerer};
 use super::{
     Allows, Corrections, Decision, DialWish, Health, HealthOf, Needs, Predictor, PromptDemand, Step,
 };
@@ -110,7 +110,8 @@ pub fn decide_auto(
         looking.drop_dearer_than(most);
     }
     looking.floor = at_least(f64::from(looking.best_quality()) * wish.dial.floor());
-    let mut kept = if thorough { looking.at_all() } else { looking.at_the_best() };
+    let Looked { mut kept, beyond } =
+        if thorough { looking.at_all() } else { looking.at_the_best() };
     let considered = looking.fitting() + looking.rejected.len();
     let down = rejected.iter().any(|(_, reason)| *reason == "down");
     // The first few are of different models.
@@ -174,6 +175,7 @@ pub fn decide_auto(
         moved: None,
         input_tokens: needs.input_tokens,
         considered,
+        beyond,
         explored: drawn.is_some_and(|drawn| drawn > 0),
         kept,
         rejected,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::kept::{RankedSeat, order};
 use super::{Dial, Predictor, Promise, RequestFeatures, Step, in_words};
 use crate::catalogue::Catalogue;
-use crate::ledger::{Candidate, MOST_CANDIDATES, PromptEstimate, Weighed, hundredths};
+use crate::ledger::{PromptEstimate, Scored, Verdict, Weighed, hundredths};
 use crate::wire::vocab::Effort;
 
 /// What was weighed. Names are looked up only when somebody asks.
@@ -36,6 +36,8 @@ pub struct Explanation {
     pub input_tokens: u64,
     /// How many models there were to choose from.
     pub considered: usize,
+    /// How many candidates were weighed beside those that were kept.
+    pub beyond: usize,
     /// The first was drawn among the best few, to find something out.
     pub explored: bool,
     /// The first few are of different models, in order.
@@ -133,24 +135,24 @@ pub fn without_cost(line: &str) -> String {
 
 /// Why each candidate was chosen or not, best first.
 struct Verdicts {
-    first: Option<&'static str>,
+    first: Option<Verdict>,
     seen: Vec<usize>,
 }
 
 impl Verdicts {
-    fn new(explored: bool) -> Self {
-        let first = if explored { "drawn to find out" } else { "chosen" };
-        Self { first: Some(first), seen: Vec::new() }
+    fn new(explored: bool, candidates: usize) -> Self {
+        let first = if explored { Verdict::Drawn } else { Verdict::Chosen };
+        Self { first: Some(first), seen: Vec::with_capacity(candidates) }
     }
 
-    fn of(&mut self, one: &RankedSeat) -> &'static str {
-        let verdict = self.first.take().unwrap_or("dearer for its quality");
+    fn of(&mut self, one: &RankedSeat) -> Verdict {
+        let verdict = self.first.take().unwrap_or(Verdict::Dearer);
         let again = self.seen.contains(&one.place);
         self.seen.push(one.place);
         match one {
-            one if !one.above_floor => "below the floor of quality",
-            one if !one.keeps => "cannot keep every setting that was asked for",
-            _ if again => "at another effort",
+            one if !one.above_floor => Verdict::BelowFloor,
+            one if !one.keeps => Verdict::Loses,
+            _ if again => Verdict::AnotherEffort,
             _ => verdict,
         }
     }
@@ -183,35 +185,33 @@ impl Explanation {
         }
     }
 
-    /// What was weighed, as the request's record keeps it: the best few, in the order in which they are
-    /// tried.
+    /// What was weighed, as the request's record keeps it: the best of them, in the order in which they
+    /// are tried.
     #[must_use]
     pub fn weighed(&self, catalogue: &Catalogue, predictor: &Predictor) -> Weighed {
         let (models, table) = (catalogue.models(), predictor.table());
-        let mut verdicts = Verdicts::new(self.explored);
-        let candidates = self.kept.iter().take(MOST_CANDIDATES).filter_map(|one| {
+        let mut verdicts = Verdicts::new(self.explored, self.kept.len());
+        let candidates = self.kept.iter().filter_map(|one| {
             let model = models.get(one.place)?;
             let level = table.level(one.place)?;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
             let quality = (one.quality.clamp(0.0, 1.0) * 1_000.0).round() as u16;
-            Some(Candidate {
-                model: model.id.to_string(),
-                provider: Arc::clone(&model.deployments.get(one.deployment)?.provider.id),
-                effort: one.at.map(|effort| effort.as_str().into()),
+            Some(Scored {
+                model: &model.id,
+                provider: &model.deployments.get(one.deployment)?.provider.id,
+                effort: one.at,
                 quality,
                 cost: one.cost,
                 tokens: u32::try_from(one.output_tokens).unwrap_or(u32::MAX),
                 level: hundredths(level.level),
                 sd: hundredths(level.sd),
                 moved: hundredths(self.found_out(one.place).unwrap_or(0.0)),
-                verdict: verdicts.of(one).into(),
+                verdict: verdicts.of(one),
             })
         });
-        Weighed {
-            taken: self.taken(),
-            considered: u32::try_from(self.considered).unwrap_or(u32::MAX),
-            candidates: candidates.collect(),
-        }
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let weighed = count(self.kept.len().saturating_add(self.beyond));
+        Weighed::pack(&self.taken(), count(self.considered), weighed, candidates)
     }
 
     /// For a header: one line of visible ASCII. `step` answers, whose model is the one kept at
@@ -257,11 +257,11 @@ impl Explanation {
             ranked.sort_by(order);
         }
         let table = predictor.table();
-        let mut verdicts = Verdicts::new(self.explored);
+        let mut verdicts = Verdicts::new(self.explored, kept.len());
         let ranked = kept.iter().filter_map(|one| {
             let model = models.get(one.place)?;
             let deployment = model.deployments.get(one.deployment)?;
-            let verdict = verdicts.of(one);
+            let verdict = verdicts.of(one).as_str();
             let level = table.level(one.place)?;
             Some(Ranked {
                 model: &model.id,

@@ -13,6 +13,7 @@ use super::{HealthOf, Needs};
 use crate::base::clock::Timestamp;
 use crate::base::money::{Margin, Nanos};
 use crate::catalogue::{Deployment, Model, Tier};
+use crate::ledger::MOST_CANDIDATES;
 use crate::wire::vocab::{Effort, RiskyMembers};
 
 /// How many models a plan may run through.
@@ -97,6 +98,14 @@ fn best_offer(model: &Model, health: HealthOf<'_>, ask: OfferQuery) -> Option<Of
 /// What a model is sold for: at its first deployment, whichever answers.
 pub(super) fn sold(model: &Model, ask: OfferQuery, margin: Margin) -> Option<Nanos> {
     model.deployments.first().map(|first| margin.on(ask.cost(first)))
+}
+
+/// Candidates whose state was looked at.
+pub(super) struct Looked {
+    /// The first few are of different models, in order; so are the others.
+    pub kept: Vec<RankedSeat>,
+    /// How many more were only estimated.
+    pub beyond: usize,
 }
 
 /// Looks at the state of candidates: models at efforts, by their seats in the table.
@@ -271,7 +280,7 @@ impl Looking<'_> {
     }
 
     /// Looks at all of them: the first few models at their best efforts in front, in order.
-    pub fn at_all(&mut self) -> Vec<RankedSeat> {
+    pub fn at_all(&mut self) -> Looked {
         let places: Vec<usize> = self.places().collect();
         let mut kept: Vec<RankedSeat> = Vec::new();
         for place in places {
@@ -296,25 +305,33 @@ impl Looking<'_> {
                 front += 1;
             }
         }
-        kept
+        Looked { kept, beyond: 0 }
     }
 
-    /// Looks at as many as it takes to be sure of the first few models, and gives those, in order.
-    /// Those that have not been looked at are estimated at the least that they can cost, without a
-    /// wait, so none of them can turn out better.
-    pub fn at_the_best(&mut self) -> Vec<RankedSeat> {
-        let mut looked: Vec<RankedSeat> = Vec::with_capacity(MODELS + 1);
+    /// Looks at as many as it takes to be sure of the first few models, and gives those, in order; and after
+    /// them, for the record, the likeliest of the others. Those that have not been looked at are estimated
+    /// at the least that they can cost, without a wait, so none of them can turn out better.
+    pub fn at_the_best(&mut self) -> Looked {
+        let mut looked: Vec<RankedSeat> = Vec::with_capacity(MOST_CANDIDATES + MODELS);
         #[expect(clippy::cast_possible_truncation, reason = "at most a hundred")]
         let mut worth = self.expected.worth(self.dollar as f32, self.floor);
         let mut seen = vec![false; self.models.len()];
         let ranks = std::mem::take(&mut worth.ranks);
-        for (rank, seat) in Best::of(self.ranks(ranks)) {
-            let last = looked.get(MODELS - 1);
-            if last.is_some_and(|last| Rank::of(last) > rank) {
+        let ranks = self.ranks(ranks);
+        let all = ranks.iter().filter(|rank| **rank != Rank::OUT).count();
+        let mut likely: Vec<usize> = Vec::with_capacity(MOST_CANDIDATES);
+        let mut sure = false;
+        for (rank, seat) in Best::of(ranks) {
+            sure |= looked.get(MODELS - 1).is_some_and(|last| Rank::of(last) > rank);
+            let full = likely.len() == MOST_CANDIDATES;
+            if sure && full {
                 break;
             }
+            if !full {
+                likely.push(seat);
+            }
             let place = self.table.seats().get(seat).map_or(usize::MAX, |seat| seat.place);
-            if seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true)) {
+            if sure || seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true)) {
                 continue;
             }
             if let Some(best) = self.best_of(place, &worth) {
@@ -323,7 +340,23 @@ impl Looking<'_> {
                 looked.truncate(MODELS);
             }
         }
-        looked
+        let first = looked.len();
+        let unlikely = looked.iter().filter(|one| !likely.contains(&one.seat)).count();
+        let beyond = all.saturating_sub(likely.len() + unlikely);
+        for seat in likely {
+            let is_first = looked.iter().take(first).any(|one| one.seat == seat);
+            let fits = self.table.seats().get(seat).is_some_and(|seat| self.fit(seat.place));
+            if !is_first
+                && fits
+                && let Some(one) = self.at(seat)
+            {
+                looked.push(one);
+            }
+        }
+        if let Some(others) = looked.get_mut(first..) {
+            others.sort_unstable_by(order);
+        }
+        Looked { kept: looked, beyond }
     }
 
     /// Seats as they may turn out at best; those out that may not be chosen.

@@ -103,6 +103,17 @@ async fn erase_one(connection: &mut AnyConnection, gone: &Gone) -> Result<(), sq
     for text in [
         "DELETE FROM outbox WHERE account_id = $1 AND target IN \
          (SELECT email FROM members WHERE account_id = $1 AND id = $2)",
+        // The invitation that they followed, and what else is for them here.
+        "DELETE FROM tokens WHERE account_id = $1 AND subject IN \
+         (SELECT email FROM members WHERE account_id = $1 AND id = $2 \
+         UNION SELECT person_id FROM members WHERE account_id = $1 AND id = $2 \
+         UNION SELECT $2)",
+        // Answers that would be given to them again.
+        "DELETE FROM replays WHERE account_id = $1 AND key_id IN \
+         (SELECT key_id FROM members WHERE account_id = $1 AND id = $2 \
+         UNION SELECT id FROM api_keys WHERE account_id = $1 AND member_id = $2)",
+        // Forms that led to their page.
+        "DELETE FROM form_once WHERE account_id = $1 AND result LIKE '%' || $2 || '%'",
         // Whom they invited is still invited, and not by them.
         "UPDATE tokens SET payload = REPLACE(payload, \
          (SELECT email FROM members WHERE account_id = $1 AND id = $2), 'somebody') \
@@ -117,6 +128,9 @@ async fn erase_one(connection: &mut AnyConnection, gone: &Gone) -> Result<(), sq
          (SELECT id FROM signins WHERE member_id = $1)",
         "DELETE FROM signins WHERE member_id = $1",
         "DELETE FROM browser_keys WHERE key_id IN \
+         (SELECT id FROM api_keys WHERE member_id = $1)",
+        // What their keys were called, and may do.
+        "UPDATE audit_log SET detail = '{}' WHERE target IN \
          (SELECT id FROM api_keys WHERE member_id = $1)",
         "DELETE FROM api_keys WHERE member_id = $1",
         // What was done stays on record, and to whom does not.

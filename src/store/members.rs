@@ -87,6 +87,17 @@ pub(super) async fn is_run(
     Ok(row.is_some())
 }
 
+/// Notes of the member of a sign-in that they were here.
+pub(super) async fn see(
+    connection: &mut AnyConnection,
+    signin: &str,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let text = "UPDATE members SET seen_ms = $2 WHERE seen_ms < $2 \
+                AND id = (SELECT member_id FROM signins WHERE id = $1)";
+    query(text).bind(signin.to_owned()).bind(at.0).execute(connection).await.map(|_| ())
+}
+
 impl Store {
     /// Adds a member; and the person who they are, if that is somebody new.
     ///
@@ -139,7 +150,7 @@ impl Store {
         .await
     }
 
-    /// When each member of an account was last seen, as far as they are signed in.
+    /// When each member of an account was last seen, of those that ever were.
     ///
     /// # Errors
     /// When the store fails.
@@ -148,16 +159,13 @@ impl Store {
         account: AccountId,
     ) -> Result<HashMap<String, Timestamp>, StoreError> {
         self.run(|pool| async move {
-            query(
-                "SELECT member_id, CAST(MAX(CASE WHEN seen_ms > created_ms THEN seen_ms \
-                 ELSE created_ms END) AS BIGINT) AS seen FROM signins WHERE account_id = $1 GROUP BY member_id",
-            )
-            .bind(account.as_str())
-            .fetch_all(&pool)
-            .await?
-            .iter()
-            .map(|row| Ok((row.try_get("member_id")?, Timestamp(row.try_get("seen")?))))
-            .collect::<Result<_, sqlx::Error>>()
+            query("SELECT id, seen_ms FROM members WHERE account_id = $1 AND seen_ms > 0")
+                .bind(account.as_str())
+                .fetch_all(&pool)
+                .await?
+                .iter()
+                .map(|row| Ok((row.try_get("id")?, Timestamp(row.try_get("seen_ms")?))))
+                .collect::<Result<_, sqlx::Error>>()
         })
         .await
     }

@@ -32,6 +32,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "outcomes", include_str!("../../migrations/0016_outcomes.sql")),
     (17, "people", include_str!("../../migrations/0017_people.sql")),
     (18, "list prices", include_str!("../../migrations/0018_list.sql")),
+    (19, "seen", include_str!("../../migrations/0019_seen.sql")),
+    (20, "replayed", include_str!("../../migrations/0020_replayed.sql")),
 ];
 
 /// The migrations whose number is wanted.

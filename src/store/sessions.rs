@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, begin, optional_ms};
+use super::members::see;
 use super::signins::{Browser, EndedSignIns, SignIn, end_of_person};
 use super::sql::query;
 use crate::base::clock::Timestamp;
@@ -76,6 +77,7 @@ impl Store {
         browser: Browser,
     ) -> Result<(), StoreError> {
         self.run(|pool| async move {
+            let mut transaction = begin(&pool).await?;
             query(
                 "INSERT INTO signins (id, account_id, member_id, created_ms, expires_ms, \
                  cookie_hash, seen_ms, proved_ms, address, agent) \
@@ -89,9 +91,10 @@ impl Store {
             .bind(cookie.to_hex())
             .bind(&browser.address)
             .bind(&browser.agent)
-            .execute(&pool)
-            .await
-            .map(|_| ())
+            .execute(&mut *transaction)
+            .await?;
+            see(&mut transaction, &signin.id, signin.created).await?;
+            transaction.commit().await
         })
         .await
     }
@@ -173,16 +176,21 @@ impl Store {
         member: String,
     ) -> Result<bool, StoreError> {
         self.run(move |pool| async move {
-            query(
+            let mut transaction = begin(&pool).await?;
+            let switched = query(
                 "UPDATE signins SET account_id = $2, member_id = $3 WHERE id = $1 \
-                 AND cookie_hash IS NOT NULL",
+                 AND cookie_hash IS NOT NULL RETURNING seen_ms",
             )
-            .bind(id)
+            .bind(&id)
             .bind(account.as_str())
             .bind(member)
-            .execute(&pool)
-            .await
-            .map(|done| done.rows_affected() > 0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if let Some(row) = &switched {
+                see(&mut transaction, &id, Timestamp(row.try_get("seen_ms")?)).await?;
+            }
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(switched.is_some())
         })
         .await
     }
@@ -198,13 +206,15 @@ impl Store {
         expires: Timestamp,
     ) -> Result<(), StoreError> {
         self.run(move |pool| async move {
+            let mut transaction = begin(&pool).await?;
             query("UPDATE signins SET seen_ms = $2, expires_ms = $3 WHERE id = $1")
-                .bind(id)
+                .bind(&id)
                 .bind(seen.0)
                 .bind(expires.0)
-                .execute(&pool)
-                .await
-                .map(|_| ())
+                .execute(&mut *transaction)
+                .await?;
+            see(&mut transaction, &id, seen).await?;
+            transaction.commit().await
         })
         .await
     }

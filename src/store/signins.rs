@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
 use super::keys::Owner;
+use super::members::see;
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -170,6 +171,7 @@ impl Store {
             .bind(&browser.agent)
             .execute(&mut *transaction)
             .await?;
+            see(&mut transaction, &signin.id, signin.created).await?;
             add_token(&mut transaction, &signin.id, token).await?;
             transaction.commit().await
         })
@@ -227,6 +229,7 @@ impl Store {
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;
+            see(&mut transaction, &signin.id, now).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(Refreshed::Fresh(SignIn { expires, ..signin }))
         })

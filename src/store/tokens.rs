@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::db::{Store, StoreError, begin};
+use super::db::{Store, StoreError, begin, optional_ms};
 use super::outbox::{NewMail, post};
 use super::sql::query;
 use crate::base::clock::Timestamp;
@@ -154,6 +154,25 @@ impl Store {
                 .fetch_optional(&pool)
                 .await?;
             row.as_ref().map(token).transpose()
+        })
+        .await
+    }
+
+    /// An invitation as long as it is kept, and whether it was used.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn invitation(&self, hash: KeyHash) -> Result<Option<(Token, bool)>, StoreError> {
+        self.run(move |pool| async move {
+            let text =
+                format!("SELECT {COLUMNS}, used_ms FROM tokens WHERE hash = $1 AND kind = $2");
+            let row = query(sqlx::AssertSqlSafe(text))
+                .bind(hash.to_hex())
+                .bind(Purpose::Invitation.as_str())
+                .fetch_optional(&pool)
+                .await?;
+            let Some(row) = row else { return Ok(None) };
+            Ok::<_, sqlx::Error>(Some((token(&row)?, optional_ms(&row, "used_ms")?.is_some())))
         })
         .await
     }

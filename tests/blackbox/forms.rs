@@ -7,7 +7,7 @@ use crate::house::{Gateway, Reply};
 use crate::mail::mailing;
 use crate::people::{shown, with_factor};
 use crate::servers::Smtp;
-use crate::signin::{member, post, sign_in};
+use crate::signin::{member, post, sign_in, with};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -50,7 +50,20 @@ fn an_agent_is_deleted() {
     let list = || gateway.get("/v1/agents", &key).json()["data"].as_array().unwrap().clone();
     let one = list().into_iter().find(|one| one["name"] == "helper").unwrap();
     let path = format!("/console/agents/{}", one["id"].as_str().unwrap());
-    let gone = tab.fill(&path, &format!("{path}/delete"), &[]);
+    // Once its name is typed, and not before.
+    let delete = format!("{path}/delete");
+    tab.get(&path).has(&delete);
+    let page = tab.get(&delete);
+    page.has("Type the name of the agent, helper, to go on");
+    for typed in ["", "Helper", "other"] {
+        let refused = tab.submit(&page, &delete, &[("name", typed)]);
+        assert_eq!(refused.status(), 400, "{}", refused.text);
+        refused.has("role=\"alert\"");
+        refused.has("is not 'helper'");
+        refused.has(&format!("value=\"{typed}\""));
+    }
+    assert_eq!(list().len(), 2);
+    let gone = tab.fill(&delete, &delete, &[("name", "helper")]);
     leads(&gone, "/console/agents?done=deleted");
     let page = tab.get(gone.leads_to());
     page.has("The agent is gone");
@@ -233,4 +246,104 @@ fn administrators_open_accounts_change_plans_and_take_factors_away() {
     leads(&taken, &format!("{at}?done=factor"));
     root.get(taken.leads_to()).has("The second factor is off");
     assert_eq!(login(&gateway, "ann@example.com").status, 200);
+}
+
+#[test]
+fn who_is_signed_in_is_told_that_the_password_is_not_theirs() {
+    let gateway = Gateway::start(OPEN);
+    let (tab, _) = Tab::sign_up(&gateway, "ann@example.com");
+    let (access, _) = sign_in(&gateway, "ann@example.com");
+    with_factor(&gateway, &access);
+    let told = "The current password is not right.";
+    for (form, fields) in [
+        ("password", &[("old", "not it"), ("otp", "1"), ("new", "another long password")][..]),
+        ("factor/off", &[("password", "not it"), ("otp", "1")]),
+    ] {
+        let path = format!("/console/settings/{form}");
+        let refused = tab.fill("/console/settings", &path, fields);
+        assert_eq!(refused.status(), 401, "{form}: {}", refused.text);
+        refused.has(told);
+        refused.lacks("Wrong e-mail address or password");
+    }
+    let said = json!({"password": "not it", "otp": "1"});
+    let refused = with(&gateway, "POST", "/v1/me/prove", &access, &said);
+    assert_eq!(refused.json()["error"]["code"], "wrong_password", "{}", refused.text());
+    assert!(refused.text().contains(told), "{}", refused.text());
+}
+
+#[test]
+fn an_invitation_that_was_taken_says_so_and_whom_to_ask() {
+    let gateway = Gateway::start(OPEN);
+    let (ann, ..) = team(&gateway);
+    let fields = [("email", "cy@example.com"), ("role", "member")];
+    let invited = ann.fill("/console/team", "/console/team/invitations", &fields);
+    let path = invited.secret("link").replace(&gateway.base, "");
+    let cy = Tab::of(&gateway);
+    leads(&cy.fill(&path, &path, &[("password", PASSWORD)]), "/console");
+    for tab in [&cy, &Tab::of(&gateway)] {
+        let page = tab.get(&path);
+        assert_eq!(page.status(), 404, "{}", page.text);
+        page.has("This invitation was taken or declined already");
+        page.has("ask ann@example.com for another");
+    }
+    let token = path.rsplit('/').next().unwrap();
+    let told = gateway.get(&format!("/api/auth/invitations/{token}"), "");
+    assert!(told.text().contains("ask ann@example.com"), "{}", told.text());
+    assert_eq!(told.json()["code"], "token_invalid", "{}", told.text());
+    // One that never was.
+    let page = cy.get("/invite/none");
+    assert_eq!(page.status(), 404);
+    page.has("Ask whoever invited you");
+}
+
+#[test]
+fn an_administrator_who_types_another_name_gets_the_form_again() {
+    let gateway = Gateway::start(OPEN);
+    let (account, _) = gateway.account("acme", "enterprise", &json!({}));
+    let (operators, _) = gateway.account("operators", "enterprise", &json!({}));
+    member(&gateway, &operators, "root@example.com", "admin");
+    let root = Tab::sign_in(&gateway, "root@example.com", PASSWORD);
+    let at = format!("/admin/accounts/{account}");
+    for (form, fields, told, kept) in [
+        ("erase", &[("name", "other")][..], "is not 'acme'", "value=\"other\""),
+        (
+            "credits",
+            &[("credits", "many"), ("reason", "a gift")],
+            "a whole number",
+            "value=\"many\"",
+        ),
+    ] {
+        let refused = root.fill(&at, &format!("{at}/{form}"), fields);
+        assert_eq!(refused.status(), 400, "{form}: {}", refused.text);
+        for part in ["role=\"alert\"", told, kept, "<h1>acme</h1>"] {
+            refused.has(part);
+        }
+        // What was not done can be sent from there.
+        assert!(!refused.hidden("once").is_empty(), "{form}");
+    }
+    let refused = root.fill(&at, &format!("{at}/erase"), &[("name", "other")]);
+    let erased = root.submit(&refused, &format!("{at}/erase"), &[("name", "acme")]);
+    leads(&erased, "/admin/accounts?done=erased");
+}
+
+#[test]
+fn when_somebody_was_last_seen_is_known_after_they_have_left() {
+    let gateway = Gateway::start(OPEN);
+    let (ann, account, bob) = team(&gateway);
+    let (access, _) = sign_in(&gateway, "ann@example.com");
+    let seen = |id: &str| {
+        let listed = gateway.get("/v1/account/members", &access).json();
+        let found = listed["data"].as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
+        found.unwrap_or_else(|| panic!("no {id}: {listed}"))["last_seen_at"].clone()
+    };
+    assert!(seen(&bob).is_null(), "never");
+    let tab = Tab::sign_in(&gateway, "bob@example.com", PASSWORD);
+    let here = seen(&bob);
+    assert!(here.is_string(), "{here}");
+    leads(&tab.fill("/console", "/signout", &[]), "/signin?left=1");
+    assert_eq!(seen(&bob), here, "as it was");
+    let page = ann.get("/console/team");
+    page.has("bob@example.com");
+    page.lacks("data-name=\"Last seen\">-<");
+    assert!(!account.is_empty());
 }

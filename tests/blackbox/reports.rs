@@ -142,6 +142,34 @@ fn every_grouping_says_the_same_as_the_requests_and_the_books() {
     gateway.has_right_books();
 }
 
+/// The candidates that a page shows: model, provider, effort and verdict.
+fn weighed_rows(page: &str) -> Vec<[String; 4]> {
+    let table = page.split("How auto chose").nth(1).unwrap().split("</table>").next().unwrap();
+    let between = |row: &str, start: &str, end: &str| {
+        let (_, rest) = row.split_once(start).unwrap_or_else(|| panic!("no {start}: {row}"));
+        rest.split(end).next().unwrap().trim().to_owned()
+    };
+    let rows = table.split("<tr><th scope=\"row\">").skip(1).map(|row| {
+        let model = row.split(" <span").next().unwrap().to_owned();
+        let effort = between(row, "data-name=\"Effort\">", "<");
+        let effort = if effort == "–" { String::new() } else { effort };
+        let verdict = between(row, "data-name=\"Verdict\">", "<");
+        [model, between(row, "class=\"dim\">", "<"), effort, verdict]
+    });
+    rows.collect()
+}
+
+/// Models, three of which can be told how hard to think.
+const OTHERS: [(&str, &str); 7] = [
+    ("gpt-4.1", "premium"),
+    ("gpt-4.1-mini", "budget"),
+    ("gpt-4o-mini", "budget"),
+    ("gpt-4o", "premium"),
+    ("gpt-5", "premium"),
+    ("gpt-5-mini", "budget"),
+    ("o3", "premium"),
+];
+
 #[test]
 fn a_request_that_failed_over_is_told_whole() {
     let failing = Provider::start(|socket, _, _| {
@@ -158,13 +186,10 @@ fn a_request_that_failed_over_is_told_whole() {
         let places = places.join(", ");
         format!("[[models]]\nid = \"{name}\"\ntier = \"{tier}\"\ndeployments = [{places}]\n")
     };
-    let config = format!(
-        "{OPEN}{}{}{}",
-        chain(&[&failing, &answering])
-            .replace("model = \"m\" }", &format!("model = \"m\", {priced} }}")),
-        other("gpt-4o-mini", "budget"),
-        other("gpt-4o", "premium"),
-    );
+    let chained = chain(&[&failing, &answering])
+        .replace("model = \"m\" }", &format!("model = \"m\", {priced} }}"));
+    let others: String = OTHERS.iter().map(|(name, tier)| other(name, tier)).collect();
+    let config = format!("{OPEN}{chained}{others}");
     let gateway = Gateway::start(&config);
     let (tab, key) = Tab::sign_up(&gateway, "ann@example.com");
     let said = json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]});
@@ -218,7 +243,15 @@ fn a_request_that_failed_over_is_told_whole() {
     let (kept, wanted) = (of(&told["weighed"]["candidates"]), of(&planned["explanation"]["kept"]));
     assert_eq!(kept, wanted, "{told} {planned}");
     let models: BTreeSet<_> = kept.iter().map(|(names, _)| names[0].as_str()).collect();
-    assert_eq!(models, BTreeSet::from(["gpt-4o", "gpt-4o-mini", "m"]), "{planned}");
+    assert!(OTHERS.iter().all(|(name, _)| models.contains(name)) && models.contains("m"));
+    // The page has a row for each, and no other.
+    let rows: BTreeSet<_> = weighed_rows(&page.text).into_iter().collect();
+    let wanted: BTreeSet<_> = kept.iter().map(|(names, _)| names.clone()).collect();
+    assert_eq!(rows, wanted, "{planned}");
+    // A model stands once for each effort.
+    assert_eq!(kept.len(), 16, "{planned}");
+    assert_eq!(told["weighed"]["more"], 0, "{told}");
+    page.lacks("more that were weighed");
     for model in models {
         page.has(&format!("<th scope=\"row\">{model} <span class=\"dim\">"));
     }

@@ -139,7 +139,7 @@ export async function furnish(page, gateway, key) {
       '/console', '/console/keys', '/console/keys/new', own, `${own}/rotate`, `${own}/revoke`,
       '/console/usage', '/console/requests', request, '/console/playground', '/console/models',
       '/console/models/claude-haiku-4-5', '/console/features', '/console/memory', '/console/agents', '/console/agents/new',
-      `/console/agents/${agent.json.id}`, '/console/connect', '/console/team', member, '/console/settings', '/welcome', '/admin', '/admin/accounts',
+      `/console/agents/${agent.json.id}`, `/console/agents/${agent.json.id}/delete`, '/console/connect', '/console/team', member, '/console/settings', '/welcome', '/admin', '/admin/accounts',
       account, invite, '/admin/plans', '/admin/providers', '/admin/nodes', '/admin/audit', '/admin/outbox', '/admin/refunds', `/admin/refunds?request=${request.split('/').pop()}`,
     ],
     outside: ['/', '/status', '/docs', '/signin', '/signup', '/forgot', '/nowhere', invite],

@@ -81,12 +81,20 @@ test('every page can be read by everybody', async () => {
 test('a form that is refused says why, in focus, and keeps what was typed', async () => {
   const outside = await chromium.newContext();
   const own = all.inside.find((path) => /keys\/key_\w+$/.test(path));
+  const deletion = all.inside.find((path) => path.endsWith('/delete'));
+  const listed = await inside.newPage();
+  await listed.goto(`${gateway.base}/admin/accounts`);
+  const erased = await listed.getAttribute('tbody th a:text-is("The other house")', 'href');
+  await listed.close();
   const long = 'x'.repeat(201);
   const faults = await inTwo([
     [inside, '/console/keys/new', '/console/keys/new', { name: 'kept', models: 'no-such-model' }],
     [inside, own, own, { models: 'no-such-model', monthly_budget_usd: '7' }],
     [inside, `${own}/revoke`, `${own}/revoke`, { name: 'another' }],
     [inside, '/console/agents/new', '/console/agents/new', { name: 'kept', tools: '[{' }],
+    [inside, deletion, deletion, { name: 'another' }],
+    [inside, erased, `${erased}/erase`, { name: 'another' }],
+    [inside, erased, `${erased}/credits`, { credits: 'many', reason: 'a gift' }],
     [inside, '/console/memory', '/console/memory', { text: ' ' }],
     [inside, '/console/team', '/console/team/invitations', { email: 'nobody' }],
     [inside, '/console/settings', '/console/settings/password', { old: 'wrong', new: PASSWORD }],

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::super::call::Call;
 use super::super::figures::{as_json, count, minute, nanos, usd, whole};
-use super::super::parts::{choice, field, notice, snippet};
+use super::super::form::Form;
+use super::super::parts::{choice, field, notice, snippet, summary};
 use super::super::serve::{show_admin, take_admin};
 use super::super::sheet::{Answer, Sheet, go};
 use super::super::visit::{Visit, Who};
@@ -18,7 +19,19 @@ use crate::http::Worker;
 use crate::ledger::report::GroupBy;
 use crate::reports::usage::{self, Query, Waits};
 
-async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
+/// An account, or what was typed of it and why it was refused.
+async fn page(
+    visit: &Visit,
+    who: &Who,
+    id: &str,
+    refused: Option<(&Form, &Error)>,
+) -> Result<Sheet, Error> {
+    let error = refused.map(|(_, error)| error);
+    // What was typed in the form that was sent to this path.
+    let typed = |part: &str, name: &str| {
+        let (form, _) = refused.filter(|_| visit.path.ends_with(part))?;
+        Some(form.text(name))
+    };
     let administration = visit.app.administration(who.caller.key.clone());
     let account = administration.account(id).await?;
     let members =
@@ -58,6 +71,7 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
             }
         }
         (notice(done))
+        (summary(error))
         @if let Some(at) = account.suspended { p class="alert bad" { "Suspended since " (minute(at)) "." } }
         dl class="tiles" {
             div class="tile" { dt { "Plan" } dd { (account.plan) } }
@@ -76,8 +90,8 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
                 (visit.hidden())
                 h2 { "Give or take credits" }
                 div class="row" {
-                    (field("credits", "Credits", html! { input id="credits" name="credits" required inputmode="numeric" maxlength="16"; }, Some("Below nothing takes some back.")))
-                    (field("reason", "Reason", html! { input id="reason" name="reason" required maxlength="200"; }, None))
+                    (field("credits", "Credits", html! { input id="credits" name="credits" required inputmode="numeric" maxlength="16" value=(typed("/credits", "credits").unwrap_or_default()); }, Some("Below nothing takes some back.")))
+                    (field("reason", "Reason", html! { input id="reason" name="reason" required maxlength="200" value=(typed("/credits", "reason").unwrap_or_default()); }, None))
                 }
                 button { "Book" }
             }
@@ -115,12 +129,12 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
         }
         p class="dim" { "Keys that are good: " (good) " of " (keys.len()) "." }
         @if account.id != who.session.account {
-            details class="card" {
+            details class="card" open[typed("/erase", "name").is_some()] {
                 summary { "Erase this account" }
                 p { "Its members, keys and all that they keep are forgotten for good. Its books stay, under an id that stands for nobody." }
                 form method="post" action=(format!("/admin/accounts/{}/erase", account.id)) {
                     (visit.hidden())
-                    (field("name", &format!("Type its name, {}, to go on", account.name), html! { input id="name" name="name" required autocomplete="off" maxlength="200"; }, None))
+                    (field("name", &format!("Type its name, {}, to go on", account.name), html! { input id="name" name="name" required autocomplete="off" maxlength="200" value=(typed("/erase", "name").unwrap_or_default()); }, None))
                     button class="danger" { "Erase it" }
                 }
             }
@@ -135,13 +149,17 @@ async fn page(visit: &Visit, who: &Who, id: &str) -> Result<Sheet, Error> {
             }
         }
     };
-    Ok(Sheet::new(account.name.clone(), body)
-        .by_api(Call::get(format!("/v1/admin/accounts/{}", account.id))))
+    let sheet = Sheet::new(account.name.clone(), body)
+        .by_api(Call::get(format!("/v1/admin/accounts/{}", account.id)));
+    Ok(match error {
+        Some(error) => sheet.refused(error),
+        None => sheet,
+    })
 }
 
 /// `GET /admin/accounts/{id}`
 pub async fn show(app: Worker, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    show_admin(app, request, async |visit, who| Ok(page(visit, who, &id).await?.into())).await
+    show_admin(app, request, async |visit, who| Ok(page(visit, who, &id, None).await?.into())).await
 }
 
 /// `POST /admin/accounts/{id}/plan`
@@ -192,12 +210,20 @@ pub async fn credits(
         let who = visit.must_be_proved()?;
         let digits: String =
             form.text("credits").chars().filter(|c| !matches!(c, ',' | ' ')).collect();
-        let credits: i64 = digits.parse().map_err(|_| {
-            Error::new(Kind::Malformed, "This has to be a whole number.").at("credits")
-        })?;
         let administration = visit.app.administration(who.caller.key.clone());
-        administration.grant(&id, credits, form.text("reason"), form.given("once")).await?;
-        Ok(go(format!("/admin/accounts/{id}?done=granted")))
+        let granting = async {
+            let credits: i64 = digits.parse().map_err(|_| {
+                Error::new(Kind::Malformed, "This has to be a whole number.").at("credits")
+            })?;
+            administration.grant(&id, credits, form.text("reason"), form.given("once")).await
+        };
+        match granting.await {
+            Ok(_) => Ok(go(format!("/admin/accounts/{id}?done=granted"))),
+            Err(why) if why.kind == Kind::Malformed => {
+                Ok::<Answer, Error>(page(visit, who, &id, Some((form, &why))).await?.into())
+            }
+            Err(why) => Err(why),
+        }
     })
     .await
 }
@@ -219,10 +245,11 @@ pub async fn erase(
         }
         if form.text("name") != account.name.trim() {
             let text = format!("The name that you typed is not '{}'.", account.name);
-            return Err(Error::new(Kind::Malformed, text).at("name"));
+            let why = Error::new(Kind::Malformed, text).at("name");
+            return Ok(page(visit, who, &id, Some((form, &why))).await?.into());
         }
         administration.erase_account(account.id.as_str()).await?;
-        Ok(go("/admin/accounts?done=erased"))
+        Ok::<Answer, Error>(go("/admin/accounts?done=erased"))
     })
     .await
 }
