@@ -87,17 +87,6 @@ pub(super) async fn is_run(
     Ok(row.is_some())
 }
 
-/// Notes of the member of a sign-in that they were here.
-pub(super) async fn see(
-    connection: &mut AnyConnection,
-    signin: &str,
-    at: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let text = "UPDATE members SET seen_ms = $2 WHERE seen_ms < $2 \
-                AND id = (SELECT member_id FROM signins WHERE id = $1)";
-    query(text).bind(signin.to_owned()).bind(at.0).execute(connection).await.map(|_| ())
-}
-
 impl Store {
     /// Adds a member; and the person who they are, if that is somebody new.
     ///

@@ -4,8 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::members::see;
-use super::signins::{Browser, EndedSignIns, SignIn, end_of_person};
+use super::signins::{Browser, EndedSignIns, SignIn, end_of_person, see};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;

@@ -6,7 +6,6 @@ use sqlx::{AnyConnection, Row};
 use super::changes::changed;
 use super::db::{Store, StoreError, begin, optional_ms};
 use super::keys::Owner;
-use super::members::see;
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{AccountId, KeyId};
@@ -144,6 +143,17 @@ fn owner(row: &AnyRow) -> Result<Owner, sqlx::Error> {
         terms: None,
         member: Some((member, row.try_get("role")?)),
     })
+}
+
+/// Notes of the member of a sign-in that they were here.
+pub(super) async fn see(
+    connection: &mut AnyConnection,
+    signin: &str,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let text = "UPDATE members SET seen_ms = $2 WHERE seen_ms < $2 \
+                AND id = (SELECT member_id FROM signins WHERE id = $1)";
+    query(text).bind(signin.to_owned()).bind(at.0).execute(connection).await.map(|_| ())
 }
 
 impl Store {

@@ -12,14 +12,13 @@ use crate::house::runtime;
 use crate::servers::Postgres;
 
 /// What stays of an account, and why.
-const BOOKS: [(&str, &str); 8] = [
+const BOOKS: [(&str, &str); 7] = [
     ("ledger_pages", "the journal: what was charged, under ids that stand for nobody"),
     ("ledger_entries", "what was posted of it"),
     ("balances", "sums of the entries"),
     ("usage_minutes", "sums of the journal, by key"),
     ("usage_hours", "the same"),
     ("usage_days", "the same"),
-    ("usage_list", "the same"),
     ("grants", "credits that were booked"),
 ];
 
@@ -233,7 +232,7 @@ async fn nothing_is_left(url: &str) {
         assert!(!rows.is_empty(), "{table} was not filled");
     }
     for (table, _) in BOOKS.iter().chain(&ABOUT_NOBODY).chain(&OF_THE_ACCOUNT) {
-        assert!(tables.contains_key(*table) || *table == "usage_list", "{table} is no table");
+        assert!(tables.contains_key(*table), "{table} is no table");
     }
     let kept: [&[(&str, &str)]; 2] = [&BOOKS, &ABOUT_NOBODY];
     let of_member: [&[(&str, &str)]; 3] = [&BOOKS, &ABOUT_NOBODY, &OF_THE_ACCOUNT];
