@@ -1,2 +1,3 @@
--- Which key an answer that may be given again was asked for with; '' = from before it was kept.
-ALTER TABLE replays ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
+-- In whose name an answer was asked for that may be given again; '' = from before it was kept: such a row goes
+-- within a day by itself.
+ALTER TABLE replays ADD COLUMN user_id TEXT NOT NULL DEFAULT '';

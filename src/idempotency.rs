@@ -120,7 +120,7 @@ pub async fn claim(
             account.clone(),
             name.clone(),
             hash,
-            (request.clone(), caller.key.clone()),
+            (request.clone(), caller.person.id.clone()),
             now,
             now.after(LAPSE),
         )

@@ -189,7 +189,10 @@ fn surface(path: &str) -> Option<&'static str> {
 }
 
 /// Those that are called as their paths are.
-const SURFACES: [&str; 17] = [
+const SURFACES: [&str; 20] = [
+    "account",
+    "limits",
+    "me",
     "conversations",
     "embeddings",
     "realtime",
@@ -226,6 +229,8 @@ mod tests {
             ("/api/auth/login", Some("signin")),
             ("/optima/v1/models", Some("optima")),
             ("/sk-optimux-a-key-in-the-wrong-place", Some("other")),
+            ("/v1/me/password", Some("me")),
+            ("/v1/limits", Some("limits")),
             ("/v1/made-up", Some("other")),
             ("/", Some("other")),
             ("", Some("other")),

@@ -207,7 +207,7 @@ async fn a_lost_first_is_refunded_once_to_whoever_asks_again() {
     let account = caller.account.clone();
     let taken = shared
         .store
-        .claim_idempotency(account, name, hash, (lost, caller.key.clone()), past, past)
+        .claim_idempotency(account, name, hash, (lost, caller.person.id.clone()), past, past)
         .await;
     assert_eq!(taken.unwrap(), IdempotencyState::First { lost: None });
     let claim = claimed(&fixture, &caller, "k", "a").await.unwrap();

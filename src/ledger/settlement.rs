@@ -228,8 +228,13 @@ pub struct Settlement {
     /// How `auto` chose, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
-    /// What `auto` weighed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What `auto` weighed. Under a name of its own since it is packed: nodes of before read past it.
+    #[serde(
+        default,
+        rename = "packed",
+        alias = "weighed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub weighed: Option<Box<Weighed>>,
     /// From arrival to the first byte of the answer.
     pub first_byte_ms: u64,
@@ -366,6 +371,17 @@ pub(super) mod tests {
         one.write(&mut line);
         assert_eq!(line.pop(), Some(b'\n'));
         assert_eq!(Settlement::read(&line).unwrap(), one);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_costs_no_line() {
+        let text = serde_json::to_string(&settlement(7)).unwrap();
+        for weighed in [r#""packed":"?!""#, r#""packed":"AAAA""#, r#""weighed":"AAAA""#] {
+            let line = text.replacen(r#""attempts""#, &format!("{weighed},\"attempts\""), 1);
+            let read: Settlement = serde_json::from_str(&line).unwrap();
+            assert!(read.weighed.is_some(), "{line}");
+            assert_eq!(Settlement { weighed: None, ..read }, settlement(7));
+        }
     }
 
     #[test]

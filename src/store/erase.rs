@@ -10,7 +10,7 @@ use super::sql::query;
 use crate::base::ids::AccountId;
 
 /// Tables with rows of a user.
-const OF_USERS: [&str; 8] = [
+const OF_USERS: [&str; 9] = [
     "features",
     "memories",
     "memory_users",
@@ -19,17 +19,17 @@ const OF_USERS: [&str; 8] = [
     "connect_events",
     "contents",
     "agents",
+    "replays",
 ];
 
 /// Tables with rows of an account, beside those.
-const OF_ACCOUNTS: [&str; 11] = [
+const OF_ACCOUNTS: [&str; 10] = [
     "conversation_items",
     "conversations",
     "response_items",
     "responses",
     "feedback",
     "outcomes",
-    "replays",
     "form_once",
     "tokens",
     "request_heads",
@@ -108,17 +108,12 @@ async fn erase_one(connection: &mut AnyConnection, gone: &Gone) -> Result<(), sq
          (SELECT email FROM members WHERE account_id = $1 AND id = $2 \
          UNION SELECT person_id FROM members WHERE account_id = $1 AND id = $2 \
          UNION SELECT $2)",
-        // Answers that would be given to them again.
-        "DELETE FROM replays WHERE account_id = $1 AND key_id IN \
-         (SELECT key_id FROM members WHERE account_id = $1 AND id = $2 \
-         UNION SELECT id FROM api_keys WHERE account_id = $1 AND member_id = $2)",
         // Forms that led to their page.
         "DELETE FROM form_once WHERE account_id = $1 AND result LIKE '%' || $2 || '%'",
         // Whom they invited is still invited, and not by them.
         "UPDATE tokens SET payload = REPLACE(payload, \
          (SELECT email FROM members WHERE account_id = $1 AND id = $2), 'somebody') \
          WHERE account_id = $1 AND kind = 'invitation'",
-        "DELETE FROM members WHERE account_id = $1 AND id = $2",
     ] {
         run(&mut *connection, text.to_owned(), &[account, id]).await?;
     }
@@ -139,6 +134,9 @@ async fn erase_one(connection: &mut AnyConnection, gone: &Gone) -> Result<(), sq
     ] {
         run(&mut *connection, text.to_owned(), &[id]).await?;
     }
+    // After their sign-ins, as whoever uses one takes the two: neither waits for the other for ever.
+    let text = "DELETE FROM members WHERE account_id = $1 AND id = $2";
+    run(&mut *connection, text.to_owned(), &[account, id]).await?;
     if gone.person.is_none() {
         let text = "DELETE FROM tokens WHERE subject = $1";
         run(&mut *connection, text.to_owned(), &[id]).await?;

@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::db::{Store, StoreError, begin};
 use super::sql::query;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{AccountId, KeyId};
+use crate::base::ids::AccountId;
 
 /// What there is under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Store {
         account: AccountId,
         key: String,
         request_hash: String,
-        (request, asked_with): (String, KeyId),
+        (request, user): (String, String),
         now: Timestamp,
         lapses: Timestamp,
     ) -> Result<IdempotencyState, StoreError> {
@@ -59,7 +59,7 @@ impl Store {
             .await?;
             let taken = query(
                 "INSERT INTO replays \
-                 (account_id, idempotency_key, request_hash, expires_ms, request_id, key_id) \
+                 (account_id, idempotency_key, request_hash, expires_ms, request_id, user_id) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             )
             .bind(account.as_str())
@@ -67,7 +67,7 @@ impl Store {
             .bind(&request_hash)
             .bind(lapses.0)
             .bind(&request)
-            .bind(asked_with.as_str())
+            .bind(&user)
             .execute(&mut *transaction)
             .await?;
             if taken.rows_affected() > 0 {

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::db::{Store, StoreError, begin, optional_ms};
-use super::signins::{Browser, EndedSignIns, SignIn, end_of_person, see};
+use super::signins::{Browser, EndedSignIns, SignIn, end_of_person, note_seen};
 use super::sql::query;
 use crate::base::clock::Timestamp;
 use crate::base::ids::AccountId;
@@ -92,7 +92,7 @@ impl Store {
             .bind(&browser.agent)
             .execute(&mut *transaction)
             .await?;
-            see(&mut transaction, &signin.id, signin.created).await?;
+            note_seen(&mut transaction, &signin.id, signin.created).await?;
             transaction.commit().await
         })
         .await
@@ -186,7 +186,7 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
             if let Some(row) = &switched {
-                see(&mut transaction, &id, Timestamp(row.try_get("seen_ms")?)).await?;
+                note_seen(&mut transaction, &id, Timestamp(row.try_get("seen_ms")?)).await?;
             }
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(switched.is_some())
@@ -212,7 +212,7 @@ impl Store {
                 .bind(expires.0)
                 .execute(&mut *transaction)
                 .await?;
-            see(&mut transaction, &id, seen).await?;
+            note_seen(&mut transaction, &id, seen).await?;
             transaction.commit().await
         })
         .await

@@ -146,7 +146,7 @@ fn owner(row: &AnyRow) -> Result<Owner, sqlx::Error> {
 }
 
 /// Notes of the member of a sign-in that they were here.
-pub(super) async fn see(
+pub(super) async fn note_seen(
     connection: &mut AnyConnection,
     signin: &str,
     at: Timestamp,
@@ -181,7 +181,7 @@ impl Store {
             .bind(&browser.agent)
             .execute(&mut *transaction)
             .await?;
-            see(&mut transaction, &signin.id, signin.created).await?;
+            note_seen(&mut transaction, &signin.id, signin.created).await?;
             add_token(&mut transaction, &signin.id, token).await?;
             transaction.commit().await
         })
@@ -239,7 +239,7 @@ impl Store {
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;
-            see(&mut transaction, &signin.id, now).await?;
+            note_seen(&mut transaction, &signin.id, now).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(Refreshed::Fresh(SignIn { expires, ..signin }))
         })

@@ -88,8 +88,6 @@ impl Whom {
             ("form_once", "result") => format!("/console/team/{}?done=role", self.member),
             ("api_keys", "id") => format!("key_{mark}"),
             ("members", "key_id") => format!("key_books_{mark}"),
-            // What they ask as who they are, and by a key of their own.
-            ("replays", "key_id") => format!("key_books_{mark}"),
             (_, "key_id") => format!("key_{mark}"),
             ("signins", "id") | (_, "signin_id") => format!("signin_{mark}"),
             ("conversations", "id") | (_, "conversation_id") => format!("conv_{mark}"),
@@ -202,7 +200,6 @@ async fn nothing_is_left(url: &str) {
     }
     for whom in &people {
         // The invitation that they followed, one that they made, and what is of no account.
-        let mark = whom.mark;
         let hash = |kind: &str| format!("hash of {kind} of {}", whom.number);
         let invited = format!("{{\"by\":\"{}\"}}", whom.email);
         for (kind, account, subject, payload) in [
@@ -221,9 +218,7 @@ async fn nothing_is_left(url: &str) {
             let whom = if account.is_empty() { &whom.in_person() } else { whom };
             put(&pool, &tables, "tokens", whom, &other).await;
         }
-        // An answer that was asked for by a key of theirs, and mail that is of no account.
-        let other = [("key_id", &*format!("key_{mark}")), ("idempotency_key", &hash("a key"))];
-        put(&pool, &tables, "replays", whom, &other).await;
+        // Mail that is of no account.
         let other = [("id", &*hash("mail")), ("account_id", "")];
         put(&pool, &tables, "outbox", &whom.in_person(), &other).await;
     }

@@ -329,7 +329,7 @@ fn an_administrator_who_types_another_name_gets_the_form_again() {
 #[test]
 fn when_somebody_was_last_seen_is_known_after_they_have_left() {
     let gateway = Gateway::start(OPEN);
-    let (ann, account, bob) = team(&gateway);
+    let (ann, _, bob) = team(&gateway);
     let (access, _) = sign_in(&gateway, "ann@example.com");
     let seen = |id: &str| {
         let listed = gateway.get("/v1/account/members", &access).json();
@@ -345,5 +345,4 @@ fn when_somebody_was_last_seen_is_known_after_they_have_left() {
     let page = ann.get("/console/team");
     page.has("bob@example.com");
     page.lacks("data-name=\"Last seen\">-<");
-    assert!(!account.is_empty());
 }
