@@ -18,7 +18,7 @@ use crate::catalogue::Catalogue;
 use crate::wire::vocab::Effort;
 
 /// So many candidates are looked at for the record, at most. One takes 12 to 18 bytes, or 6 where its model
-/// stands before it at another effort; what does not fit in [`MOST_BYTES`] is counted.
+/// stands before it at another effort; what does not fit in `MOST_BYTES` is counted.
 pub const MOST_CANDIDATES: usize = 16;
 /// Bytes of a record. As text four for every three, which with its name is at most 400 of the line.
 const MOST_BYTES: usize = 288;
