@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 
-from run import ROOT, cpu_seconds, customer, free_port, memory_mb, start, wait
+from run import ROOT, beside, cpu_seconds, customer, free_port, memory_mb, start, wait
 
 GAP_MS = 20
 WORDS = 50
@@ -58,13 +58,7 @@ async def callers(port, request, streams, turns):
 
 def compare(options, folder, processes, request, gateway, pid):
     """Two builds in turns, so that what else the machine does falls on both."""
-    other, port = folder / "other", free_port()
-    other.mkdir()
-    (other / "optimux.toml").write_text((folder / "optimux.toml").read_text())
-    key = customer(options.against, other)
-    against = start(0, [options.against, "serve", "--listen", f"127.0.0.1:{port}"], other)
-    processes.append(against)
-    wait(port)
+    against, port, key = beside(options, folder, processes)
     ours = request.split(b"Bearer ")[1].split(b"\r")[0]
     builds = {"this": (gateway, pid, request), "other": (port, against.pid, request.replace(ours, key.encode()))}
     cpu, late = {"this": [], "other": []}, {"this": [], "other": []}

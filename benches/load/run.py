@@ -135,15 +135,21 @@ def customer(binary, folder):
     return json.loads(run("key", "create", "--account", "load", "--json"))["key"]
 
 
-def compare(options, folder, optimux, gateway, key, processes):
-    """Two builds in turns, so that what else the machine does falls on both."""
+def beside(options, folder, processes):
+    """Another build beside the one under test, with the same configuration: its process, port and a key."""
     other, port = folder / "other", free_port()
     other.mkdir()
     (other / "optimux.toml").write_text((folder / "optimux.toml").read_text())
-    theirs = customer(options.against, other)
-    against = start(0, [options.against, "serve", "--listen", f"127.0.0.1:{port}"], other)
-    processes.append(against)
+    key = customer(options.against, other)
+    process = start(0, [options.against, "serve", "--listen", f"127.0.0.1:{port}"], other)
+    processes.append(process)
     wait(port)
+    return process, port, key
+
+
+def compare(options, folder, optimux, gateway, key, processes):
+    """Two builds in turns, so that what else the machine does falls on both."""
+    against, port, theirs = beside(options, folder, processes)
     turns = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": "Explain quantum computing in one sentence. " * 10}]
     whole = {"messages": turns, "temperature": 0.7}
     kinds = [("m", whole, 1, "request"), ("auto", whole, 1, "request"),

@@ -270,7 +270,7 @@ pub(super) async fn run(
         // Who is told prices alone bounds what is asked for.
         let cost = match caller.selling().alone() {
             None => bill(deployment),
-            Some(margin) => margin.on(bill(model.deployments.first().unwrap_or(deployment))),
+            Some(margin) => margin.on(bill(model.sold_at(deployment))),
         };
         spent.cost = spent.cost.plus(cost);
         tell(Happening::Turn(&spent));

@@ -160,6 +160,13 @@ pub struct Model {
 }
 
 impl Model {
+    /// The deployment at whose price it is sold, whichever answers: its first, or the one that answers of a
+    /// model that no file lists.
+    #[must_use]
+    pub fn sold_at<'a>(&'a self, answering: &'a Deployment) -> &'a Deployment {
+        self.deployments.first().map_or(answering, AsRef::as_ref)
+    }
+
     /// Whether it answers requests of this kind. One that draws and talks is asked in conversation, too
     /// (Gemini's models of pictures).
     #[must_use]

@@ -188,7 +188,7 @@ fn shown(
     let body = html! {
         div class="head" { h1 { (named.agent.name) } p class="dim" { "version " (named.version) } }
         (summary(error))
-        div class=(if stale { "two" } else { "one" }) {
+        div class=[stale.then_some("two")] {
             form method="post" action=(format!("/console/agents/{id}")) class="card" {
                 (visit.hidden())
                 input type="hidden" name="version" value=(named.etag());

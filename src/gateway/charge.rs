@@ -85,7 +85,7 @@ pub(super) async fn hold_for(
     let spend = steps.next().filter(|_| caller.terms.key_limits.is_some()).map(|step| {
         let usage = Usage { input: prompt_tokens, output: expected, ..Usage::default() };
         let pictures = Pictures { count: images, ..Pictures::default() };
-        let sold = step.model.deployments.first().unwrap_or(&step.deployment);
+        let sold = step.model.sold_at(&step.deployment);
         margin.on(sold.prices.bill(&usage, pictures, app.shared.clock.now()))
     });
     let amount = RequestAmount {

@@ -149,8 +149,9 @@ impl Hold {
         let usage = tokens.into();
         let mut cost = deployment.prices.bill(&usage, pictures, at);
         // Whichever deployment answers, the price is the same.
-        let first = model.deployments.first().filter(|first| first.id != deployment.id);
-        let mut list = first.map_or(cost, |first| first.prices.bill(&usage, pictures, at));
+        let sold = model.sold_at(deployment);
+        let same = sold.id == deployment.id;
+        let mut list = if same { cost } else { sold.prices.bill(&usage, pictures, at) };
         if !asides.is_empty() {
             let beside = open.counter.asides.price(&deployment.provider.id, asides, at);
             (cost, list) = (cost.plus(beside), list.plus(beside));

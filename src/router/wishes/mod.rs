@@ -103,8 +103,7 @@ impl MaxPrice {
         if *self == Self::NONE {
             return true;
         }
-        let first = model.deployments.first().map_or(deployment, AsRef::as_ref);
-        let deployment = if sold.is_some() { first } else { deployment };
+        let deployment = if sold.is_some() { model.sold_at(deployment) } else { deployment };
         let margin = sold.unwrap_or_default();
         let within = |most: Option<f64>, price: Option<Nanos>, read: fn(f64) -> Option<Nanos>| {
             most.and_then(read).zip(price).is_none_or(|(most, price)| margin.on(price) <= most)
